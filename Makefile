@@ -1,0 +1,62 @@
+# Everything a developer and CI type. `make` alone lists the targets.
+#
+# The virtual environment and etcd are made when first needed and again when pyproject.toml or
+# constraints.txt change.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.quorate-stamp
+CODE := $(wildcard quorate scheduler node_agent gateway tools tests benchmarks examples)
+
+# The tools of this checkout come first, also in what they start.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo bench protos format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' \
+	  | while IFS='|' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+
+setup: $(STAMP) ## Make .venv, install the package, make sure of an etcd
+	@$(BIN)/python -m quorate.etcd.binary
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing quorate and its tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+check: setup ## Lint, types, architecture contracts, protos
+	ruff check $(CODE)
+	ruff format --check $(CODE)
+	mypy $(CODE)
+	lint-imports
+	python -m tools.check_purity
+	python -m tools.check_protos
+	python -m tools.draw_transitions --check
+
+test: setup ## Run all tests (ARGS="-k failover" narrows them)
+	python -m pytest -q $(ARGS)
+
+demo: setup ## Start a cluster, kill its leader and a node under work, compare the result
+	python examples/demo.py $(ARGS)
+
+bench: setup ## Measure throughput, latency and failover on this machine
+	python -m benchmarks $(ARGS)
+
+protos: $(STAMP) ## Regenerate the stubs from protos/
+	python -m tools.generate_protos
+
+format: $(STAMP) ## Format and fix what ruff can
+	ruff check --fix $(CODE)
+	ruff format $(CODE)
+
+clean: ## Remove caches and build output (not .venv, not .etcd)
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
