@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,28 +15,31 @@ PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- transitions:begin -->", "<!-- transitions:end -->"
 
 
-def diagram(transitions: Mapping[tuple[str, str], str]) -> str:
-    """The mermaid state diagram of a table (from, to) -> reason.
+Table = Mapping[tuple[str, str], str]
 
-    An empty `from` is the beginning; states that nothing leaves are drawn as ends.
+
+def diagram(transitions: Table, finished: Collection[str]) -> str:
+    """The mermaid state diagram of a table (from, to) -> reason; an empty `from` is the beginning.
+
+    The `finished` states that the table reaches are drawn as ends.
     """
     lines = ["```mermaid", "stateDiagram-v2"]
     for (start, finish), reason in transitions.items():
         lines.append(f"    {start or '[*]'} --> {finish}: {reason.replace(':', ',')}")
-    left = {start for start, _ in transitions}
-    ends = dict.fromkeys(finish for _, finish in transitions if finish not in left)
+    ends = dict.fromkeys(finish for _, finish in transitions if finish in finished)
     lines.extend(f"    {state} --> [*]" for state in ends)
     return "\n".join([*lines, "```"])
 
 
-def table() -> dict[tuple[str, str], str]:
-    """The scheduler's table with plain names for states."""
+def current() -> str:
+    """The diagram of the scheduler's own table."""
     from scheduler.core.transitions import TRANSITIONS
+    from scheduler.core.values import FINISHED
 
-    return {
-        (_name(start), _name(finish)): str(reason)
-        for (start, finish), reason in TRANSITIONS.items()
+    table = {
+        (_name(start), _name(finish)): reason for (start, finish), reason in TRANSITIONS.items()
     }
+    return diagram(table, [_name(state) for state in FINISHED])
 
 
 def _name(state: object) -> str:
@@ -57,7 +60,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail when the page is stale")
     check = parser.parse_args().check
     page = PAGE.read_text()
-    fresh = rewritten(page, diagram(table()))
+    fresh = rewritten(page, current())
     if check:
         if page != fresh:
             print("docs/architecture.md is stale: run `python -m tools.draw_transitions`")
