@@ -1,0 +1,412 @@
+"""The group-commit journal: one leader's writes, in order, each exactly once.
+
+    append -> | open batch | -> | sealed | sealed | -> | in flight | -> etcd
+                 fills while a Txn is in flight            one at a time
+
+Guarantee: every event's writes are applied in one Txn, in append order, exactly once or (when the
+journal ends first) not at all or with an outcome that its caller is told is unknown; an
+after-effect runs only when the Txn is known committed. `journal_fence` says how.
+
+Txns that leave the head alone: retention (deletions of what is finished and expired, idempotent)
+and the barrier behind which reads are answered when there is nothing to write.
+
+Owner. The driver of one leader's tenure owns the journal and the task that runs `run`. When `run`
+ends, however it ends, every event that is not known committed has its `failed` callback called,
+and the journal is dead: a new tenure makes a new one.
+
+Bounds. `max_pending_events` and `max_pending_bytes` of uncommitted events; past them `room` is
+false and callers are to `wait_room` before they append.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import NoReturn
+
+from quorate.etcd.api import Delete, Etcd, Put
+from quorate.etcd.journal_batch import WRITE_OVERHEAD, After, Batch, Failed, conflicting, weigh
+from quorate.etcd.journal_fence import (
+    Deposed,
+    Fence,
+    JournalCounters,
+    JournalEnded,
+    JournalFault,
+    JournalStalled,
+    read_head,
+)
+from quorate.internal.v1.records_pb2 import HeadRecord
+from quorate.runtime.clock import Clock
+
+__all__ = [
+    "After",
+    "Deposed",
+    "Failed",
+    "Journal",
+    "JournalCounters",
+    "JournalEnded",
+    "JournalFault",
+    "JournalStalled",
+]
+
+# etcd refuses requests over 1.5 MiB; what is left is for the compares, the head and framing.
+_REQUEST_BYTES = 1_500_000
+
+
+class Journal:
+    """One leader's log.
+
+    Args:
+        etcd: the store.
+        prefix: the cluster's key prefix, ending in a slash.
+        leader_key: this leader's election key.
+        epoch: that key's create_revision.
+        clock: for durations.
+        max_txn_ops: etcd's `--max-txn-ops`; one of them is the head.
+        max_txn_bytes: a batch is sealed before it grows past this; a single event may.
+        max_pending_events, max_pending_bytes: bound of what is appended and not committed.
+        stall_after: seconds without a commit, although there is work, until JournalStalled.
+        txn_timeout: deadline of one call, seconds; past it the outcome is unknown.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        *,
+        prefix: bytes,
+        leader_key: bytes,
+        epoch: int,
+        clock: Clock,
+        max_txn_ops: int = 128,
+        max_txn_bytes: int = 1 << 20,
+        max_pending_events: int = 20_000,
+        max_pending_bytes: int = 64 << 20,
+        stall_after: float,
+        txn_timeout: float = 2.0,
+    ) -> None:
+        assert epoch > 0
+        assert max_txn_ops >= 2
+        self._fence = Fence(
+            etcd,
+            prefix=prefix,
+            leader_key=leader_key,
+            epoch=epoch,
+            clock=clock,
+            stall_after=stall_after,
+            txn_timeout=txn_timeout,
+        )
+        self._clock = clock
+        # The head takes one of the operations; a purge has no head.
+        self._max_ops = max_txn_ops - 1
+        self._max_bytes = max_txn_bytes
+        self._max_event_bytes = max(max_txn_bytes, _REQUEST_BYTES)
+        self._max_pending_events = max_pending_events
+        self._max_pending_bytes = max_pending_bytes
+        self._last_commit = clock.monotonic()
+        # Not yet in flight, oldest first. `_open` is the last one, while it may still grow.
+        self._queue: deque[Batch] = deque()
+        self._open: Batch | None = None
+        self._flight: Batch | None = None
+        self._pending_events = 0
+        self._pending_bytes = 0
+        self._work = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._ended: Exception | None = None
+
+    # -- before the tenure ---------------------------------------------------------------------
+
+    @staticmethod
+    async def read_head(
+        etcd: Etcd, prefix: bytes, *, timeout: float = 5.0
+    ) -> tuple[HeadRecord | None, int, int]:
+        """The head (None: no log yet), its mod_revision, and the store's revision."""
+        return await read_head(etcd, prefix, timeout=timeout)
+
+    async def claim(self, *, expected_head_mod: int | None = None) -> int:
+        """Make the log this leader's: the first Txn of the epoch, head = (epoch, 0).
+
+        Args:
+            expected_head_mod: the mod_revision of head up to which memory was folded; a head
+                that has moved since raises Deposed.
+
+        Returns:
+            The revision at which it committed.
+
+        Raises:
+            Deposed, JournalFault; JournalStalled when etcd takes no Txn for `stall_after`.
+        """
+        revision = await self._fence.claim(expected_head_mod)
+        self._last_commit = self._clock.monotonic()
+        return revision
+
+    # -- for the driver ------------------------------------------------------------------------
+
+    def append(
+        self,
+        writes: Sequence[Put | Delete],
+        after: After | None = None,
+        failed: Failed | None = None,
+    ) -> None:
+        """Take one event. Never blocks; its writes are committed in one Txn, in append order.
+
+        An event without writes is answered behind all writes before it and behind a commit that
+        began after it: of writes if there are any, else a barrier Txn.
+
+        Args:
+            after: called with the revision of the commit, once it is known, in append order.
+                Must not raise.
+            failed: called instead when the journal ends before the commit is known (at once, when
+                it has ended already). Must not raise.
+
+        Raises:
+            ValueError: no Txn can hold the event, or it puts a key inside a range it deletes.
+        """
+        weight = 0
+        ranged = False
+        for write in writes:
+            weight += len(write[0]) + len(write[1]) + WRITE_OVERHEAD
+            if type(write) is Delete and write.range_end:
+                ranged = True
+        if ranged or len(writes) > self._max_ops or weight > self._max_bytes:
+            self._check_event(writes, weight)
+        if self._ended is not None:
+            if failed is not None:
+                failed(self._ended)
+            return
+        batch = self._open
+        if (
+            batch is None
+            or batch.size + len(writes) > self._max_ops
+            # The second half lets a lone heavy event have a batch of its own.
+            or (batch.weight + weight > self._max_bytes and batch.weight > 0)
+            or ((ranged or batch.ranges) and batch.clashes(writes))
+        ):
+            batch = self._open = Batch()
+            self._queue.append(batch)
+            self._work.set()
+        self._pending_bytes += batch.add(writes, after, failed)
+        self._pending_events += 1
+
+    def append_purge(
+        self,
+        deletes: Sequence[Delete],
+        after: After | None = None,
+        failed: Failed | None = None,
+    ) -> None:
+        """Take one retention event: a Txn of its own with the two compares and `deletes` only.
+
+        It must delete nothing but what is finished and expired: it may be applied more than once,
+        and while etcd is out of space it goes ahead of the puts that wait (never ahead of a put
+        of a key that it deletes).
+
+        Raises:
+            ValueError: no Txn can hold it.
+        """
+        assert deletes, "a purge without deletes"
+        weight = weigh(deletes)
+        if len(deletes) > self._max_ops or weight > self._max_event_bytes:
+            raise ValueError(f"{len(deletes)} deletes of {weight} bytes do not fit into a Txn")
+        if self._ended is not None:
+            if failed is not None:
+                failed(self._ended)
+            return
+        batch = Batch(purge=True)
+        self._pending_bytes += batch.add(deletes, after, failed)
+        self._pending_events += 1
+        self._queue.append(batch)
+        self._open = None
+        self._work.set()
+
+    @property
+    def room(self) -> bool:
+        """Whether there is room for another event. `append` does not check it: callers do."""
+        return (
+            self._pending_events < self._max_pending_events
+            and self._pending_bytes < self._max_pending_bytes
+        )
+
+    async def wait_room(self) -> None:
+        """Return when there is room: append before the next await.
+
+        Waits in the order of arrival. Raises what ended the journal.
+        """
+        while not self.room or self._ended is not None:
+            if self._ended is not None:
+                raise self._ended
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def flush(self) -> None:
+        """Return when everything appended so far is committed. Raises what ended the journal."""
+        if self._ended is None and self.idle:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def after(_revision: int) -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def failed(error: Exception) -> None:
+            if not done.done():
+                done.set_exception(error)
+
+        # An event, not a look at the last batch: a purge may go ahead of others.
+        self.append((), after, failed)
+        await done
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing is in flight."""
+        return self._flight is None and not self._queue
+
+    @property
+    def pending_events(self) -> int:
+        """Events appended and not known committed."""
+        return self._pending_events
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the writes appended and not known committed."""
+        return self._pending_bytes
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last Txn known committed; -1 before the claim."""
+        return self._fence.sequence
+
+    @property
+    def head_revision(self) -> int:
+        """The revision of the last Txn known committed that moved the head."""
+        return self._fence.head_mod
+
+    @property
+    def last_commit(self) -> float:
+        """Monotonic time of the last commit, barriers and purges included."""
+        return self._last_commit
+
+    @property
+    def no_space(self) -> bool:
+        """etcd refuses puts for want of space; the journal waits, and only purges get through."""
+        return self._fence.no_space
+
+    @property
+    def counters(self) -> JournalCounters:
+        """Running totals, for metrics."""
+        return self._fence.counters
+
+    # -- the committing task -------------------------------------------------------------------
+
+    async def run(self) -> NoReturn:
+        """Commit, one Txn in flight, until something ends the journal.
+
+        Raises:
+            Deposed, JournalFault, JournalStalled; whatever an after-effect raised (our bug).
+        """
+        assert self._fence.sequence >= 0, "claim first"
+        try:
+            while True:
+                batch = self._flight = await self._next()
+                started = self._clock.monotonic()
+                revision = await self._commit(batch)
+                if self._ended is not None:
+                    raise self._ended
+                self._flight = None
+                self._committed(batch, revision, started)
+        except asyncio.CancelledError:
+            self.abandon(JournalEnded("the journal was stopped"))
+            raise
+        except Exception as error:
+            self.abandon(error)
+            raise
+
+    def abandon(self, error: Exception) -> None:
+        """End the journal: tell every event that waits; nothing is sent any more. Idempotent.
+
+        `run` calls it when it ends. A driver that stops first may call it with its own error, and
+        then cancels `run`.
+        """
+        if self._ended is not None:
+            return
+        self._ended = error
+        left = ([self._flight] if self._flight else []) + list(self._queue)
+        self._queue.clear()
+        self._flight = self._open = None
+        self._pending_events = self._pending_bytes = 0
+        self._freed.set()
+        self._work.set()
+        for batch in left:
+            batch.abandoned(error)
+
+    async def _next(self) -> Batch:
+        """Wait for work and seal the oldest batch."""
+        while not self._queue:
+            self._work.clear()
+            if self._ended is None:
+                await self._work.wait()
+            if self._ended is not None:
+                raise self._ended
+        # Once round the loop, so that whatever is ready joins: load makes batches, never a timer.
+        await asyncio.sleep(0)
+        if self._ended is not None:
+            raise self._ended
+        batch = self._queue.popleft()
+        if batch is self._open:
+            self._open = None
+        return batch
+
+    async def _commit(self, batch: Batch) -> int:
+        if batch.purge:
+            return await self._fence.leave_head(batch.ops())
+        if batch.size:
+            return await self._fence.put(batch.ops(), self._purge_ahead)
+        return await self._fence.barrier()
+
+    def _committed(self, batch: Batch, revision: int, started: float) -> None:
+        """Make room, then run the after-effects: they may append."""
+        self._last_commit = self._clock.monotonic()
+        counters = self.counters
+        counters.txns += 1
+        counters.commit_seconds += self._last_commit - started
+        counters.events += batch.events
+        counters.puts += batch.size
+        if batch.purge:
+            counters.purges += 1
+        elif batch.size:
+            counters.last_batch = batch.size
+        else:
+            counters.barriers += 1
+        self._pending_events -= batch.events
+        self._pending_bytes -= batch.weight
+        if self.room:
+            self._freed.set()
+        batch.committed(revision)
+
+    async def _purge_ahead(self) -> None:
+        """etcd is out of space: only deletions make room for the put in flight.
+
+        A purge stays behind an earlier put of a key it deletes: that put would bring the key back.
+        """
+        if self._ended is not None:
+            raise self._ended
+        assert self._flight is not None
+        earlier = [self._flight]
+        for batch in list(self._queue):
+            if not batch.purge or any(put.puts_into(batch.deletes()) for put in earlier):
+                earlier.append(batch)
+                continue
+            started = self._clock.monotonic()
+            revision = await self._fence.try_delete(batch.deletes())
+            if revision is None or self._ended is not None:
+                return
+            self._queue.remove(batch)
+            self._committed(batch, revision, started)
+
+    def _check_event(self, writes: Sequence[Put | Delete], weight: int) -> None:
+        """Raise ValueError for an event that no Txn can hold."""
+        if len(writes) > self._max_ops:
+            raise ValueError(f"an event of {len(writes)} writes; a Txn holds {self._max_ops}")
+        if weight > self._max_event_bytes:
+            raise ValueError(f"an event of {weight} bytes; a Txn holds {self._max_event_bytes}")
+        if conflicting(writes):
+            raise ValueError("an event puts a key inside a range that it deletes")
