@@ -1,0 +1,205 @@
+"""Any scheduler serves any client: calls are answered here or passed on to the leader.
+
+Every method of a service is served by a generic handler that takes and gives bytes. What happens
+to a call depends on the role of this process (see `scheduler.role`):
+
+| role | the call |
+|---|---|
+| LOCAL | is parsed and given to the local servicer |
+| REMOTE | goes to the leader, bytes untouched, over a cached channel |
+| UNKNOWN | waits a short while for a leader, then UNAVAILABLE `NO_LEADER` |
+
+A call is passed on once at most: it is marked, and a standby that receives a marked call answers
+UNAVAILABLE `NOT_LEADER`. The replica that marked it then waits for a newer leader and tries again,
+since nothing was done. When the connection to the leader breaks, or another leader is elected while
+it is silent, the caller gets UNAVAILABLE `LEADER_LOST`: the outcome is unknown, repeat with the
+same request id.
+
+Deadlines, metadata, cancellation, status, details and trailing metadata pass through both ways.
+`ForwardingHandlers` owns the channels to leaders; everything else belongs to its call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from quorate.runtime.errors import QuorateError, abort, unavailable
+from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
+from scheduler.role import Local, Remote, Role, Roles
+
+FORWARDED: Final = "quorate-forwarded"
+_MARK: Final = (FORWARDED, "1")
+# What gRPC sets anew on every hop.
+_HOP_BY_HOP: Final = frozenset({"user-agent", "content-type", "te", "accept-encoding"})
+# Seconds that calls under way to a former leader have to come home.
+_RETIRE_GRACE: Final = 0.25
+
+
+def open_plain_channel(address: str) -> grpc.aio.Channel:
+    """A plaintext channel to a scheduler, quick to reconnect."""
+    return grpc.aio.insecure_channel(
+        address,
+        options=(
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 1_000),
+            ("grpc.max_reconnect_backoff_ms", 500),
+            ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+            ("grpc.enable_http_proxy", 0),
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Link:
+    """A channel to a leader, and the stubs of the methods called over it so far."""
+
+    channel: grpc.aio.Channel
+    stubs: dict[str, Any] = field(default_factory=dict)
+
+    def stub(self, method: Method) -> Any:
+        stub = self.stubs.get(method.name)
+        if stub is None:
+            stub = self.stubs[method.name] = method.stub(self.channel)
+        return stub
+
+
+class ForwardingHandlers:
+    """Serves all methods of one service by role.
+
+    Args:
+        service: the service; no method of it streams its requests.
+        roles: the role of this process. A local servicer has one coroutine (or, for a streamed
+            answer, async generator) `(request, context)` for each method, by the method's name.
+            It tells failures by raising QuorateError.
+        open_channel: makes a channel to a leader's address.
+        leader_wait: seconds that a call waits for a leader to be known.
+        default_timeout: seconds for a unary call that came without a deadline.
+    """
+
+    def __init__(
+        self,
+        service: ServiceDescriptor,
+        roles: Roles,
+        *,
+        open_channel: Callable[[str], grpc.aio.Channel] = open_plain_channel,
+        leader_wait: float = 3.0,
+        default_timeout: float = 60.0,
+    ) -> None:
+        self._service = service
+        self._roles = roles
+        self._open_channel = open_channel
+        self._leader_wait = leader_wait
+        self._default_timeout = default_timeout
+        # At most the current leader's: others are retired when the role changes.
+        self._links: dict[str, _Link] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+        roles.subscribe(self._retire_others)
+
+    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+        """What to give to `server.add_generic_rpc_handlers`."""
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        for descriptor in self._service.methods:
+            method = method_of(descriptor)
+            make: Any = (
+                grpc.unary_stream_rpc_method_handler
+                if method.streams
+                else grpc.unary_unary_rpc_method_handler
+            )
+            handlers[method.name] = make(self._serve(method))
+        return grpc.method_handlers_generic_handler(self._service.full_name, handlers)
+
+    async def close(self) -> None:
+        """Close the channels; calls still under way to a leader get LEADER_LOST."""
+        self._retire_others(None)
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+
+    def _serve(self, method: Method) -> Callable[[bytes, Context], Awaitable[bytes | None]]:
+        async def serve(body: bytes, context: Context) -> bytes | None:
+            timeout = cast("float | None", context.time_remaining())
+            try:
+                # gRPC itself cancels a call whose deadline has passed; a stream may go on for ever.
+                if timeout is not None or method.streams:
+                    return await self._answer(method, body, context, timeout)
+                async with asyncio.timeout(self._default_timeout):
+                    return await self._answer(method, body, context, self._default_timeout)
+            except QuorateError as error:
+                await abort(context, error)
+            except Answered as answer:
+                await context.abort(answer.code, answer.details, answer.trailing)
+            except TimeoutError:
+                await abort(context, self._too_late(method))
+            raise AssertionError("abort returned")
+
+        return serve
+
+    async def _answer(
+        self, method: Method, body: bytes, context: Context, timeout: float | None
+    ) -> bytes | None:
+        role = self._roles.role
+        if isinstance(role, Local):
+            return await method.local(role.servicer, body, context)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        wait = self._leader_wait if timeout is None else min(self._leader_wait, timeout)
+        metadata, marked = _passed_on(context)
+        while True:
+            if isinstance(role, Local):
+                return await method.local(role.servicer, body, context)
+            if isinstance(role, Remote):
+                if marked:
+                    raise unavailable(NOT_LEADER, "this scheduler does not lead")
+                left = None if timeout is None else max(0.0, timeout - (loop.time() - start))
+                try:
+                    stub = self._link(role.address).stub(method)
+                    return await method.remote(stub, body, context, metadata, left)
+                except NotLeader:
+                    pass
+            try:
+                async with asyncio.timeout_at(start + wait):
+                    role = await self._roles.other_than(role)
+            except TimeoutError:
+                raise unavailable("NO_LEADER", "no scheduler leads at the moment") from None
+
+    def _link(self, address: str) -> _Link:
+        link = self._links.get(address)
+        if link is None:
+            link = self._links[address] = _Link(self._open_channel(address))
+        return link
+
+    def _retire_others(self, role: Role | None) -> None:
+        """Close all channels but the one to the leader of `role`."""
+        keep = role.address if isinstance(role, Remote) else None
+        for address in [known for known in self._links if known != keep]:
+            # A leader that is partitioned or stopped would keep its callers waiting for ever.
+            channel = self._links.pop(address).channel
+            closing = asyncio.ensure_future(channel.close(_RETIRE_GRACE))
+            self._retiring.add(closing)
+            closing.add_done_callback(self._retiring.discard)
+
+    def _too_late(self, method: Method) -> QuorateError:
+        return QuorateError(
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            "DEADLINE_EXCEEDED",
+            f"{method.name} took longer than {self._default_timeout:g} s; "
+            "set a deadline to allow more",
+            metadata={"limit": f"{self._default_timeout:g}"},
+        )
+
+
+def _passed_on(context: Context) -> tuple[Metadata, bool]:
+    """The metadata to send with a forwarded call, and whether this call was forwarded to us."""
+    metadata: list[tuple[str, str | bytes]] = [_MARK]
+    marked = False
+    for key, value in context.invocation_metadata() or ():
+        if key == FORWARDED:
+            marked = True
+        elif key not in _HOP_BY_HOP and not key.startswith(("grpc-", ":")):
+            metadata.append((key, value))
+    return tuple(metadata), marked
