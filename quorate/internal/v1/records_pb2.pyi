@@ -1,0 +1,160 @@
+from quorate.v1 import queue_pb2 as _queue_pb2
+from quorate.v1 import task_pb2 as _task_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HeadRecord(_message.Message):
+    __slots__ = ("epoch", "sequence")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    sequence: int
+    def __init__(self, epoch: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class CandidateRecord(_message.Message):
+    __slots__ = ("name", "instance", "address", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    instance: str
+    address: str
+    version: str
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class NodeRecord(_message.Message):
+    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    instance: str
+    address: str
+    slots: int
+    capacity: _task_pb2.Resources
+    labels: _containers.ScalarMap[str, str]
+    register_time: float
+    version: str
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ...) -> None: ...
+
+class NodeControlRecord(_message.Message):
+    __slots__ = ("cordoned", "draining", "drain_grace")
+    CORDONED_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_GRACE_FIELD_NUMBER: _ClassVar[int]
+    cordoned: bool
+    draining: bool
+    drain_grace: float
+    def __init__(self, cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., drain_grace: _Optional[float] = ...) -> None: ...
+
+class QueueRecord(_message.Message):
+    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_AGE_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    placement: _queue_pb2.PlacementStrategy
+    retention_age: float
+    retention_count: int
+    disconnect: _queue_pb2.DisconnectPolicy
+    paused: bool
+    create_time: float
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ...) -> None: ...
+
+class TaskRecord(_message.Message):
+    __slots__ = ("spec", "create_time")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    spec: bytes
+    create_time: float
+    def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ...) -> None: ...
+
+class RunRecord(_message.Message):
+    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    CRASHES_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGN_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    PAST_FIELD_NUMBER: _ClassVar[int]
+    state: _task_pb2.TaskState
+    attempt: int
+    failures: int
+    crashes: int
+    node: str
+    instance: str
+    assign_time: float
+    start_time: float
+    finish_time: float
+    not_before: float
+    cancel_requested: bool
+    result: _task_pb2.TaskResult
+    error: _task_pb2.TaskError
+    past: _containers.RepeatedCompositeFieldContainer[PastAttempt]
+    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ...) -> None: ...
+
+class PastAttempt(_message.Message):
+    __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error_type", "error_message")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGN_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    ERROR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    node: str
+    instance: str
+    assign_time: float
+    start_time: float
+    finish_time: float
+    error_type: str
+    error_message: str
+    def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., error_type: _Optional[str] = ..., error_message: _Optional[str] = ...) -> None: ...
+
+class DedupRecord(_message.Message):
+    __slots__ = ("digest", "create_time", "queue", "first_id", "count", "progress")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ID_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    create_time: float
+    queue: str
+    first_id: str
+    count: int
+    progress: int
+    def __init__(self, digest: _Optional[bytes] = ..., create_time: _Optional[float] = ..., queue: _Optional[str] = ..., first_id: _Optional[str] = ..., count: _Optional[int] = ..., progress: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,60 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SchedulerReplica(_message.Message):
+    __slots__ = ("name", "instance", "address", "leader")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    instance: str
+    address: str
+    leader: bool
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., leader: _Optional[bool] = ...) -> None: ...
+
+class EtcdStatus(_message.Message):
+    __slots__ = ("version", "db_size", "db_quota", "members")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DB_SIZE_FIELD_NUMBER: _ClassVar[int]
+    DB_QUOTA_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    db_size: int
+    db_quota: int
+    members: int
+    def __init__(self, version: _Optional[str] = ..., db_size: _Optional[int] = ..., db_quota: _Optional[int] = ..., members: _Optional[int] = ...) -> None: ...
+
+class Cluster(_message.Message):
+    __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LEADER_SINCE_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULERS_FIELD_NUMBER: _ClassVar[int]
+    ETCD_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    LIVE_TASKS_FIELD_NUMBER: _ClassVar[int]
+    RETAINED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    epoch: int
+    sequence: int
+    leader_since: _timestamp_pb2.Timestamp
+    schedulers: _containers.RepeatedCompositeFieldContainer[SchedulerReplica]
+    etcd: EtcdStatus
+    nodes: int
+    queues: int
+    live_tasks: int
+    retained_tasks: int
+    version: str
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., leader_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedulers: _Optional[_Iterable[_Union[SchedulerReplica, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., nodes: _Optional[int] = ..., queues: _Optional[int] = ..., live_tasks: _Optional[int] = ..., retained_tasks: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...

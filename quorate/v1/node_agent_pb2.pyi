@@ -1,0 +1,146 @@
+import datetime
+
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import node_pb2 as _node_pb2
+from quorate.v1 import queue_pb2 as _queue_pb2
+from quorate.v1 import scheduler_pb2 as _scheduler_pb2
+from quorate.v1 import task_pb2 as _task_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SessionRequest(_message.Message):
+    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    ASSIGN_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGE_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    hello: Hello
+    assign: _containers.RepeatedCompositeFieldContainer[Assignment]
+    cancel: _containers.RepeatedCompositeFieldContainer[AttemptRef]
+    acknowledge: _containers.RepeatedCompositeFieldContainer[AttemptRef]
+    drain: DrainOrder
+    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("instance", "leader")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    leader: str
+    def __init__(self, instance: _Optional[str] = ..., leader: _Optional[str] = ...) -> None: ...
+
+class DrainOrder(_message.Message):
+    __slots__ = ("draining", "grace")
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    draining: bool
+    grace: _duration_pb2.Duration
+    def __init__(self, draining: _Optional[bool] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class AttemptRef(_message.Message):
+    __slots__ = ("task_id", "attempt")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class Assignment(_message.Message):
+    __slots__ = ("task_id", "attempt", "queue", "spec", "disconnect")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    queue: str
+    spec: bytes
+    disconnect: _queue_pb2.DisconnectPolicy
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., queue: _Optional[str] = ..., spec: _Optional[bytes] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ...) -> None: ...
+
+class SessionResponse(_message.Message):
+    __slots__ = ("instance", "inventory", "started", "finished", "returned", "stats", "credit")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    inventory: Inventory
+    started: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
+    finished: _containers.RepeatedCompositeFieldContainer[AttemptFinished]
+    returned: _containers.RepeatedCompositeFieldContainer[AttemptRef]
+    stats: _node_pb2.NodeStats
+    credit: int
+    def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ...) -> None: ...
+
+class Inventory(_message.Message):
+    __slots__ = ("running", "waiting", "finished")
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    running: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
+    waiting: _containers.RepeatedCompositeFieldContainer[AttemptRef]
+    finished: _containers.RepeatedCompositeFieldContainer[AttemptRef]
+    def __init__(self, running: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ...) -> None: ...
+
+class AttemptStarted(_message.Message):
+    __slots__ = ("task_id", "attempt", "start_time")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    start_time: _timestamp_pb2.Timestamp
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AttemptFinished(_message.Message):
+    __slots__ = ("task_id", "attempt", "start_time", "finish_time", "result", "error", "handed_back")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    HANDED_BACK_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    start_time: _timestamp_pb2.Timestamp
+    finish_time: _timestamp_pb2.Timestamp
+    result: _task_pb2.TaskResult
+    error: _task_pb2.TaskError
+    handed_back: bool
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., handed_back: _Optional[bool] = ...) -> None: ...
+
+class ReadLogsRequest(_message.Message):
+    __slots__ = ("task_id", "attempt", "follow", "offset", "tail_lines")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    follow: bool
+    offset: int
+    tail_lines: int
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., follow: _Optional[bool] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+
+class ReadLogsResponse(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: _scheduler_pb2.LogChunk
+    def __init__(self, chunk: _Optional[_Union[_scheduler_pb2.LogChunk, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,77 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PlacementStrategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PLACEMENT_STRATEGY_UNSPECIFIED: _ClassVar[PlacementStrategy]
+    PLACEMENT_STRATEGY_LEAST_LOADED: _ClassVar[PlacementStrategy]
+    PLACEMENT_STRATEGY_ROUND_ROBIN: _ClassVar[PlacementStrategy]
+    PLACEMENT_STRATEGY_CONSISTENT_HASH: _ClassVar[PlacementStrategy]
+
+class DisconnectPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DISCONNECT_POLICY_UNSPECIFIED: _ClassVar[DisconnectPolicy]
+    DISCONNECT_POLICY_KEEP: _ClassVar[DisconnectPolicy]
+    DISCONNECT_POLICY_STOP: _ClassVar[DisconnectPolicy]
+PLACEMENT_STRATEGY_UNSPECIFIED: PlacementStrategy
+PLACEMENT_STRATEGY_LEAST_LOADED: PlacementStrategy
+PLACEMENT_STRATEGY_ROUND_ROBIN: PlacementStrategy
+PLACEMENT_STRATEGY_CONSISTENT_HASH: PlacementStrategy
+DISCONNECT_POLICY_UNSPECIFIED: DisconnectPolicy
+DISCONNECT_POLICY_KEEP: DisconnectPolicy
+DISCONNECT_POLICY_STOP: DisconnectPolicy
+
+class Retention(_message.Message):
+    __slots__ = ("age", "count")
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    age: _duration_pb2.Duration
+    count: int
+    def __init__(self, age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class QueueCounts(_message.Message):
+    __slots__ = ("scheduled", "pending", "running", "succeeded", "failed", "cancelled", "finished_total")
+    SCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    scheduled: int
+    pending: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    finished_total: int
+    def __init__(self, scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., finished_total: _Optional[int] = ...) -> None: ...
+
+class Queue(_message.Message):
+    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
+    DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_PENDING_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    placement: PlacementStrategy
+    retention: Retention
+    disconnect: DisconnectPolicy
+    paused: bool
+    create_time: _timestamp_pb2.Timestamp
+    counts: QueueCounts
+    oldest_pending_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

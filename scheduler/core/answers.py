@@ -1,0 +1,116 @@
+"""What callers are answered: snapshots taken at the step, since rows move on before the commit."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from quorate.runtime.ids import NodeName, QueueName, TaskId
+from scheduler.core.rows import NodeRow, QueueRow
+from scheduler.core.values import TaskState
+
+
+class Fault(Enum):
+    """The kind of a refusal; the service maps it to a gRPC code."""
+
+    NOT_FOUND = "not found"
+    EXISTS = "exists"
+    PRECONDITION = "precondition"
+    INVALID = "invalid"
+    EXHAUSTED = "exhausted"
+
+
+class Refusal(NamedTuple):
+    """No: nothing was changed. `subject` is what was named ("task"), `name` its name."""
+
+    fault: Fault
+    reason: str
+    message: str
+    subject: str = ""
+    name: str = ""
+
+
+class TaskCreated(NamedTuple):
+    task: TaskId
+    queue: QueueName
+    state: TaskState
+    create_time: float
+    not_before: float
+
+
+class TaskKnown(NamedTuple):
+    """The call was done before, or leaves the task to be read back."""
+
+    task: TaskId
+    queue: QueueName
+
+
+class BatchCreated(NamedTuple):
+    first: TaskId
+    count: int
+
+
+class QueueSeen(NamedTuple):
+    """A queue as it was at the step: settings and counts."""
+
+    name: QueueName
+    create_time: float
+    placement: int
+    disconnect: int
+    retention_age: float
+    retention_count: int
+    paused: bool
+    by_state: tuple[int, ...]
+    finished_total: int
+    oldest_pending: float
+
+
+def see_queue(row: QueueRow) -> QueueSeen:
+    """A snapshot of a queue."""
+    oldest = row.pending.oldest()
+    return QueueSeen(
+        row.name,
+        row.create_time,
+        row.placement,
+        row.disconnect,
+        row.retention_age,
+        row.retention_count,
+        row.paused,
+        tuple(row.counts),
+        row.finished_total,
+        oldest.create_time if oldest else 0.0,
+    )
+
+
+class NodeSeen(NamedTuple):
+    """A node at the step."""
+
+    row: NodeRow
+    assigned: int
+    running: int
+    cordoned: bool
+    draining: bool
+
+
+class NodeControlled(NamedTuple):
+    node: NodeName
+
+
+class Done(NamedTuple):
+    """Nothing more to say."""
+
+
+def no_task(task: str) -> Refusal:
+    return Refusal(Fault.NOT_FOUND, "TASK_NOT_FOUND", f"task {task!r} does not exist", "task", task)
+
+
+def no_queue(queue: str) -> Refusal:
+    return Refusal(
+        Fault.NOT_FOUND, "QUEUE_NOT_FOUND", f"queue {queue!r} does not exist", "queue", queue
+    )
+
+
+def no_node(node: str) -> Refusal:
+    return Refusal(
+        Fault.NOT_FOUND, "NODE_NOT_FOUND", f"node {node!r} is not registered", "node", node
+    )

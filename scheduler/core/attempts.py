@@ -1,0 +1,186 @@
+"""What becomes of attempts: given to a node, begun, ended, handed back, lost.
+
+Every report is fenced: it counts only for the attempt number and the agent process on record. A
+stale one is acknowledged (so that the agent forgets it) and changes nothing.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from quorate.runtime.ids import InstanceId, TaskId
+from scheduler.core.effects import (
+    Acknowledge,
+    Effects,
+    EndAttempt,
+    NotifyFinished,
+    PutRun,
+    StartAttempt,
+)
+from scheduler.core.events import (
+    AttemptFailed,
+    AttemptLost,
+    AttemptReturned,
+    AttemptStarted,
+    AttemptSucceeded,
+)
+from scheduler.core.rows import NO_INSTANCE, NOBODY, NodeRow, TaskRow
+from scheduler.core.state import State
+from scheduler.core.values import MAX_PAST, PastAttempt, TaskState
+
+CANCELLED = "CANCELLED"
+NODE_LOST = "NODE_LOST"
+CRASH_LIMIT = "CRASH_LIMIT"
+# Messages of past attempts are cut: they are written again with every later status.
+_PAST_MESSAGE = 256
+
+
+def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) -> None:
+    """Give a PENDING task to a node."""
+    state.move(row, TaskState.RUNNING)
+    row.attempt += 1
+    row.node = node.name
+    row.instance = node.instance
+    row.assign_time = now
+    row.start_time = 0.0
+    state.enter(row)
+    out.writes.append(PutRun(row))
+    out.after.append(StartAttempt(row, row.attempt, node.instance))
+
+
+def on_attempt_started(state: State, event: AttemptStarted, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        row.start_time = now
+
+
+def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        row.start_time = _began(row, event.start_time, event.finish_time, now)
+        _finish(state, row, TaskState.SUCCEEDED, now, out, PutRun(row, now, event.result))
+    out.after.append(Acknowledge(event.instance, event.task, event.attempt))
+
+
+def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        row.start_time = _began(row, event.start_time, event.finish_time, now)
+        put = PutRun(row, now, None, event.error)
+        if row.cancel_requested or event.error_type == CANCELLED:
+            _finish(state, row, TaskState.CANCELLED, now, out, put)
+        else:
+            _failed(state, row, event, now, out, put)
+    out.after.append(Acknowledge(event.instance, event.task, event.attempt))
+
+
+def on_attempt_returned(state: State, event: AttemptReturned, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        _give_back(state, row, now, out)
+    out.after.append(Acknowledge(event.instance, event.task, event.attempt))
+
+
+def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is None:
+        return
+    # An attempt that never began cannot have been what killed the node.
+    if row.start_time > 0.0:
+        row.crashes += 1
+        _remember_past(row, now, NODE_LOST, event.why)
+    if row.crashes >= row.retry.crash_limit:
+        message = f"{row.crashes} nodes died while it ran; the limit is {row.retry.crash_limit}"
+        put = PutRun(row, now, error_type=CRASH_LIMIT, error_message=message)
+        _finish(state, row, TaskState.FAILED, now, out, put)
+    else:
+        _give_back(state, row, now, out)
+
+
+def end_if_unknown(
+    state: State, task: TaskId, attempt: int, instance: InstanceId, out: Effects
+) -> TaskRow | None:
+    """The row of an attempt that an agent has; an unknown one is told to end."""
+    row = _current(state, task, attempt, instance)
+    if row is None or row.cancel_requested:
+        out.after.append(EndAttempt(instance, task, attempt))
+    return row
+
+
+def cancel_now(state: State, row: TaskRow, now: float, out: Effects) -> None:
+    """End a task that waits."""
+    put = PutRun(row, now, error_type=CANCELLED, error_message="cancelled by a caller")
+    _finish(state, row, TaskState.CANCELLED, now, out, put)
+
+
+def _current(state: State, task: TaskId, attempt: int, instance: InstanceId) -> TaskRow | None:
+    row = state.tasks.get(task)
+    if (
+        row is None
+        or row.state is not TaskState.RUNNING
+        or row.attempt != attempt
+        or row.instance != instance
+    ):
+        return None
+    return row
+
+
+def _began(row: TaskRow, start: float, finish: float, now: float) -> float:
+    """When an attempt began, on the leader's clock: agents' clocks count for durations only."""
+    return max(row.assign_time, now - max(0.0, finish - start))
+
+
+def _finish(
+    state: State, row: TaskRow, final: TaskState, now: float, out: Effects, put: PutRun
+) -> None:
+    state.move(row, final)
+    out.writes.append(put)
+    out.after.append(NotifyFinished(state.finish(row, now)))
+
+
+def _failed(
+    state: State, row: TaskRow, event: AttemptFailed, now: float, out: Effects, put: PutRun
+) -> None:
+    row.failures += 1
+    if row.failures >= row.retry.max_attempts or event.error_type in row.retry.fatal_errors:
+        _finish(state, row, TaskState.FAILED, now, out, put)
+        return
+    draw = crc32(f"{row.id}:{row.attempt}".encode()) / 2**32
+    _remember_past(row, now, event.error_type, event.error_message)
+    state.move(row, TaskState.SCHEDULED)
+    row.not_before = now + row.retry.backoff(row.failures, draw)
+    _off_node(row)
+    state.enter(row)
+    out.writes.append(put)
+
+
+def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:
+    """PENDING again, without a fault of the task's own."""
+    if row.cancel_requested:
+        cancel_now(state, row, now, out)
+        return
+    state.move(row, TaskState.PENDING)
+    _off_node(row)
+    state.enter(row)
+    out.writes.append(PutRun(row))
+
+
+def _off_node(row: TaskRow) -> None:
+    row.node = NOBODY
+    row.instance = NO_INSTANCE
+    row.assign_time = 0.0
+    row.start_time = 0.0
+
+
+def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> None:
+    past = PastAttempt(
+        row.attempt,
+        row.node,
+        row.instance,
+        row.assign_time,
+        row.start_time,
+        now,
+        error_type,
+        message[:_PAST_MESSAGE],
+    )
+    row.past = (*row.past[-(MAX_PAST - 1) :], past)

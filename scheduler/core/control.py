@@ -1,0 +1,276 @@
+"""What callers ask for beside creating tasks: cancel, retry, delete, and queues."""
+
+from __future__ import annotations
+
+from quorate.runtime.ids import QueueName
+from scheduler.core import requests
+from scheduler.core.answers import (
+    Done,
+    Fault,
+    Refusal,
+    TaskKnown,
+    no_queue,
+    no_task,
+    see_queue,
+)
+from scheduler.core.attempts import cancel_now
+from scheduler.core.effects import (
+    DropQueue,
+    DropTask,
+    Effects,
+    EndAttempt,
+    PutQueue,
+    PutRun,
+    PutTask,
+    Reply,
+)
+from scheduler.core.events import (
+    QueueDeleteAsked,
+    QueuePauseAsked,
+    QueueSubmitted,
+    TaskCancelAsked,
+    TaskDeleteAsked,
+    TaskRetryAsked,
+)
+from scheduler.core.limits import Limits
+from scheduler.core.rows import QueueRow
+from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.core.values import TaskState
+
+# The scope of request ids for calls about queues: a queue's own name cannot begin with "_".
+QUEUES_SCOPE = "_queues"
+TASKS_SCOPE = "_tasks"
+
+_RETRIABLE = (TaskState.FAILED, TaskState.CANCELLED)
+
+
+def on_task_cancel_asked(
+    state: State, limits: Limits, event: TaskCancelAsked, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, TASKS_SCOPE, event.request)
+    if isinstance(known, Refusal):
+        out.after.append(Reply(event.token, known))
+        return
+    if known is not None:
+        out.after.append(Reply(event.token, TaskKnown(event.task, known.queue)))
+        return
+    row = state.tasks.get(event.task)
+    if row is None:
+        out.after.append(Reply(event.token, _cancel_finished(state, event)))
+        return
+    queue = row.queue.name
+    if row.state is not TaskState.RUNNING:
+        cancel_now(state, row, now, out)
+    else:
+        if not row.cancel_requested:
+            row.cancel_requested = True
+            out.writes.append(PutRun(row))
+        out.after.append(EndAttempt(row.instance, row.id, row.attempt))
+    requests.remember(
+        state, out, TASKS_SCOPE, event.request, now, queue=queue, first=event.task, progress=1
+    )
+    out.after.append(Reply(event.token, TaskKnown(event.task, queue)))
+
+
+def _cancel_finished(state: State, event: TaskCancelAsked) -> TaskKnown | Refusal:
+    done = state.finished.get(event.task)
+    if done is None:
+        return no_task(event.task)
+    if done.state is TaskState.CANCELLED:
+        return TaskKnown(done.id, done.queue.name)
+    return Refusal(
+        Fault.PRECONDITION,
+        "TASK_FINISHED",
+        f"task {event.task!r} is {done.state.name} already",
+        "task",
+        event.task,
+    )
+
+
+def on_task_retry_asked(
+    state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, TASKS_SCOPE, event.request)
+    if isinstance(known, Refusal):
+        out.after.append(Reply(event.token, known))
+        return
+    if known is not None:
+        out.after.append(Reply(event.token, TaskKnown(event.task, known.queue)))
+        return
+    done = state.finished.get(event.task)
+    if done is None or done.state not in _RETRIABLE:
+        out.after.append(Reply(event.token, _not_retriable(state, event)))
+        return
+    if len(state.tasks) >= limits.live_tasks:
+        refusal = Refusal(
+            Fault.EXHAUSTED,
+            "TOO_MANY_LIVE_TASKS",
+            f"the limit of {limits.live_tasks} tasks that are not finished is reached",
+            "limit",
+            str(limits.live_tasks),
+        )
+        out.after.append(Reply(event.token, refusal))
+        return
+    queue = done.queue
+    state.revive(done)
+    # Fresh attempts, but their numbers go on: the fence of the old ones must hold.
+    spec = event.spec._replace(not_before=0.0)
+    row = state.new_row(event.task, queue, spec, event.create_time)
+    row.attempt = done.attempt
+    del state.finished[event.task]
+    state.enter(row)
+    # The spec goes first: a standby makes the row live again from it.
+    out.writes.append(PutTask(row, event.spec.spec))
+    out.writes.append(PutRun(row))
+    requests.remember(
+        state,
+        out,
+        TASKS_SCOPE,
+        event.request,
+        now,
+        queue=queue.name,
+        first=event.task,
+        count=1,
+        progress=1,
+    )
+    out.after.append(Reply(event.token, TaskKnown(event.task, queue.name)))
+
+
+def _not_retriable(state: State, event: TaskRetryAsked) -> Refusal:
+    if not state.on_record(event.task):
+        return no_task(event.task)
+    done = state.finished.get(event.task)
+    found = done.state.name if done else state.tasks[event.task].state.name
+    return Refusal(
+        Fault.PRECONDITION,
+        "TASK_NOT_RETRIABLE",
+        f"task {event.task!r} is {found}; only FAILED and CANCELLED tasks can be retried",
+        "task",
+        event.task,
+    )
+
+
+def on_task_delete_asked(
+    state: State, limits: Limits, event: TaskDeleteAsked, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, TASKS_SCOPE, event.request)
+    if known is not None:
+        answer = known if isinstance(known, Refusal) else Done()
+        out.after.append(Reply(event.token, answer))
+        return
+    done = state.finished.get(event.task)
+    if done is None:
+        live = state.tasks.get(event.task)
+        refusal = (
+            no_task(event.task)
+            if live is None
+            else Refusal(
+                Fault.PRECONDITION,
+                "TASK_NOT_FINISHED",
+                f"task {event.task!r} is {live.state.name}; cancel it first",
+                "task",
+                event.task,
+            )
+        )
+        out.after.append(Reply(event.token, refusal))
+        return
+    state.forget(done)
+    done.queue.index.removed(1, state.on_record)
+    out.writes.append(DropTask(done.queue.name, done.id))
+    requests.remember(state, out, TASKS_SCOPE, event.request, now, queue=done.queue.name)
+    out.after.append(Reply(event.token, Done()))
+
+
+def on_queue_submitted(
+    state: State, limits: Limits, event: QueueSubmitted, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, QUEUES_SCOPE, event.request)
+    if isinstance(known, Refusal):
+        out.after.append(Reply(event.token, known))
+        return
+    existing = state.queues.get(event.queue)
+    if known is not None:
+        answer = see_queue(existing) if existing else no_queue(event.queue)
+        out.after.append(Reply(event.token, answer))
+        return
+    refusal = _refuse_queue(state, limits, event.queue)
+    if refusal is not None:
+        out.after.append(Reply(event.token, refusal))
+        return
+    row = QueueRow(
+        event.queue,
+        now,
+        event.placement,
+        event.disconnect,
+        event.retention_age,
+        event.retention_count,
+    )
+    state.queues[row.name] = row
+    out.writes.append(PutQueue(row))
+    requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=row.name)
+    out.after.append(Reply(event.token, see_queue(row)))
+
+
+def _refuse_queue(state: State, limits: Limits, queue: QueueName) -> Refusal | None:
+    if queue in state.queues:
+        return Refusal(
+            Fault.EXISTS, "QUEUE_ALREADY_EXISTS", f"queue {queue!r} already exists", "queue", queue
+        )
+    if len(state.queues) >= limits.queues:
+        return Refusal(
+            Fault.EXHAUSTED,
+            "TOO_MANY_QUEUES",
+            f"the limit of {limits.queues} queues is reached",
+            "limit",
+            str(limits.queues),
+        )
+    return None
+
+
+def on_queue_delete_asked(
+    state: State, limits: Limits, event: QueueDeleteAsked, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, QUEUES_SCOPE, event.request)
+    if known is not None:
+        answer = known if isinstance(known, Refusal) else Done()
+        out.after.append(Reply(event.token, answer))
+        return
+    row = state.queues.get(event.queue)
+    if row is None:
+        out.after.append(Reply(event.token, no_queue(event.queue)))
+        return
+    left = sum(row.counts)
+    if left or row.name == DEFAULT_QUEUE:
+        why = "is the default queue" if not left else f"has {left} tasks (finished ones count)"
+        refusal = Refusal(
+            Fault.PRECONDITION,
+            "QUEUE_NOT_EMPTY" if left else "QUEUE_IS_DEFAULT",
+            f"queue {event.queue!r} {why}",
+            "queue",
+            event.queue,
+        )
+        out.after.append(Reply(event.token, refusal))
+        return
+    del state.queues[event.queue]
+    out.writes.append(DropQueue(event.queue))
+    requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=event.queue)
+    out.after.append(Reply(event.token, Done()))
+
+
+def on_queue_pause_asked(
+    state: State, limits: Limits, event: QueuePauseAsked, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, QUEUES_SCOPE, event.request)
+    row = state.queues.get(event.queue)
+    if isinstance(known, Refusal):
+        out.after.append(Reply(event.token, known))
+        return
+    if row is None:
+        out.after.append(Reply(event.token, no_queue(event.queue)))
+        return
+    if known is None:
+        if row.paused != event.paused:
+            row.paused = event.paused
+            out.writes.append(PutQueue(row))
+        requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=row.name)
+    out.after.append(Reply(event.token, see_queue(row)))

@@ -1,0 +1,184 @@
+"""Creating tasks, one or many.
+
+A batch is validated as a whole by the service before its event; here it is written in parts, each
+a Txn, with its progress in its dedup record. Repeated after any failure it goes on from there,
+under the ids of the first try, whatever became of the tasks that were made before.
+"""
+
+from __future__ import annotations
+
+from quorate.runtime.ids import QueueName, TaskId, offset_id
+from scheduler.core import requests
+from scheduler.core.answers import (
+    BatchCreated,
+    Fault,
+    Refusal,
+    TaskCreated,
+    TaskKnown,
+    no_queue,
+)
+from scheduler.core.effects import Effects, PutDedup, PutTask, Reply
+from scheduler.core.events import BatchContinued, BatchSubmitted, TaskSubmitted
+from scheduler.core.limits import Limits
+from scheduler.core.rows import QueueRow, TaskRow
+from scheduler.core.state import State
+from scheduler.core.values import TaskSpec
+
+
+def on_task_submitted(
+    state: State, limits: Limits, event: TaskSubmitted, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, event.queue, event.request)
+    if known is not None:
+        answer = known if isinstance(known, Refusal) else TaskKnown(known.first_id, known.queue)
+        out.after.append(Reply(event.token, answer))
+        return
+    refusal = _refuse(state, limits, event.queue, 1) or requests.refuse_beyond(
+        state, limits, event.request
+    )
+    if refusal is not None:
+        out.after.append(Reply(event.token, refusal))
+        return
+    queue = state.queues[event.queue]
+    row = _create(state, queue, event.task, event.spec, now, out)
+    requests.remember(
+        state,
+        out,
+        event.queue,
+        event.request,
+        now,
+        queue=event.queue,
+        first=event.task,
+        count=1,
+        progress=1,
+    )
+    out.after.append(
+        Reply(
+            event.token,
+            TaskCreated(row.id, queue.name, row.state, row.create_time, row.not_before),
+        )
+    )
+
+
+def on_batch_submitted(
+    state: State, limits: Limits, event: BatchSubmitted, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, event.queue, event.request)
+    if isinstance(known, Refusal):
+        out.after.append(Reply(event.token, known))
+        return
+    if known is not None and known.progress >= known.count and known.waiters is None:
+        out.after.append(Reply(event.token, BatchCreated(known.first_id, known.count)))
+        return
+    if known is not None and known.waiters is not None:
+        # The same batch is being created for an earlier caller: they are answered together.
+        if len(known.waiters) < limits.batch_waiters:
+            known.waiters.append(event.token)
+        else:
+            out.after.append(Reply(event.token, _too_many_waiters(limits)))
+        return
+    missing = len(event.specs) - (known.progress if known else 0)
+    refusal = _refuse(state, limits, event.queue, missing)
+    if refusal is None and known is None:
+        refusal = requests.refuse_beyond(state, limits, event.request)
+    if refusal is not None:
+        out.after.append(Reply(event.token, refusal))
+        return
+    first, progress = event.first, 0
+    if known is not None:
+        first, progress = known.first_id, known.progress
+        known.waiters = []
+    else:
+        row = requests.remember(
+            state,
+            out,
+            event.queue,
+            event.request,
+            now,
+            queue=event.queue,
+            first=first,
+            count=len(event.specs),
+        )
+        if row is not None:
+            row.waiters = []
+    on_batch_continued(
+        state,
+        limits,
+        BatchContinued(event.queue, first, event.specs, event.request, event.token, progress),
+        now,
+        out,
+    )
+
+
+def on_batch_continued(
+    state: State, limits: Limits, event: BatchContinued, now: float, out: Effects
+) -> None:
+    queue = state.queues.get(event.queue)
+    known = state.dedup.get((event.queue, event.request.id)) if event.request.id else None
+    if queue is None:
+        # Deleted between two parts: only possible while all tasks made so far are gone.
+        waiters = [event.token, *((known.waiters if known else None) or ())]
+        if known is not None:
+            known.waiters = None
+        out.after.extend(Reply(token, no_queue(event.queue)) for token in waiters)
+        return
+    end = _part_end(event, limits)
+    for place in range(event.progress, end):
+        _create(state, queue, offset_id(event.first, place), event.specs[place], now, out)
+    if known is not None:
+        known.progress = end
+        out.writes.append(PutDedup((event.queue, event.request.id), known))
+    if end < len(event.specs):
+        out.then.append(event._replace(progress=end))
+        return
+    waiters = [event.token]
+    if known is not None:
+        waiters += known.waiters or ()
+        known.waiters = None
+    answer = BatchCreated(event.first, len(event.specs))
+    out.after.extend(Reply(token, answer) for token in waiters)
+
+
+def _create(
+    state: State, queue: QueueRow, task: TaskId, spec: TaskSpec, now: float, out: Effects
+) -> TaskRow:
+    row = state.new_row(task, queue, spec, now)
+    state.enter(row)
+    out.writes.append(PutTask(row, spec.spec))
+    return row
+
+
+def _part_end(event: BatchContinued, limits: Limits) -> int:
+    """Where the part that begins at `event.progress` ends: at least one task."""
+    size, place = 0, event.progress
+    last = min(len(event.specs), place + limits.part_tasks)
+    while place < last:
+        size += len(event.specs[place].spec)
+        if size > limits.part_bytes and place > event.progress:
+            break
+        place += 1
+    return place
+
+
+def _refuse(state: State, limits: Limits, queue: QueueName, count: int) -> Refusal | None:
+    if queue not in state.queues:
+        return no_queue(queue)
+    if len(state.tasks) + count > limits.live_tasks:
+        return Refusal(
+            Fault.EXHAUSTED,
+            "TOO_MANY_LIVE_TASKS",
+            f"{len(state.tasks)} tasks are not finished; the limit is {limits.live_tasks}",
+            "limit",
+            str(limits.live_tasks),
+        )
+    return None
+
+
+def _too_many_waiters(limits: Limits) -> Refusal:
+    return Refusal(
+        Fault.EXHAUSTED,
+        "TOO_MANY_BATCH_WAITERS",
+        f"{limits.batch_waiters} callers wait for this batch already",
+        "limit",
+        str(limits.batch_waiters),
+    )

@@ -1,0 +1,146 @@
+"""What the machine wants done, in the imperative.
+
+`writes` must be durable, in one Txn, before any of `after` is done; `then` are events that follow
+at once, each with a Txn of its own. The driver encodes the writes before the next step: they refer
+to rows that change later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.rows import DedupRow, FinishedRow, QueueRow, TaskRow
+
+if TYPE_CHECKING:
+    from scheduler.core.events import Event
+
+# -- writes
+
+
+class PutTask(NamedTuple):
+    """The task's spec, once (and again when it is retried by hand)."""
+
+    row: TaskRow
+    spec: bytes
+
+
+class PutRun(NamedTuple):
+    """The task's status as it is now, with its outcome."""
+
+    row: TaskRow
+    finish_time: float = 0.0
+    result: object = None
+    error: object = None
+    # Where the error is ours and not an agent's.
+    error_type: str = ""
+    error_message: str = ""
+
+
+class DropTask(NamedTuple):
+    """Both records of a task."""
+
+    queue: QueueName
+    task: TaskId
+
+
+class PutQueue(NamedTuple):
+    row: QueueRow
+
+
+class DropQueue(NamedTuple):
+    queue: QueueName
+
+
+class PutControl(NamedTuple):
+    node: NodeName
+
+
+class PutDedup(NamedTuple):
+    key: tuple[str, str]
+    row: DedupRow
+
+
+class DropDedup(NamedTuple):
+    key: tuple[str, str]
+
+
+Write = PutTask | PutRun | DropTask | PutQueue | DropQueue | PutControl | PutDedup | DropDedup
+
+# -- effects after the commit
+
+
+class Reply(NamedTuple):
+    """Answer a caller: an answer from `scheduler.core.answers`, or a Refusal."""
+
+    token: object
+    answer: object
+
+
+class StartAttempt(NamedTuple):
+    row: TaskRow
+    attempt: int
+    instance: InstanceId
+
+
+class EndAttempt(NamedTuple):
+    """Ask the agent to end an attempt."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+
+
+class Acknowledge(NamedTuple):
+    """Tell the agent that it may forget an outcome."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+
+
+class NotifyFinished(NamedTuple):
+    """Wake who waits for the task, and let retention see it."""
+
+    done: FinishedRow
+
+
+class RevokeNode(NamedTuple):
+    """The loss of a node is durable: revoke its lease."""
+
+    node: NodeName
+    instance: InstanceId
+    lease: int
+
+
+class OrderDrain(NamedTuple):
+    """Tell a node to empty itself, or to stop doing so."""
+
+    node: NodeName
+    instance: InstanceId
+    draining: bool
+    grace: float
+
+
+After = Reply | StartAttempt | EndAttempt | Acknowledge | NotifyFinished | RevokeNode | OrderDrain
+
+
+class PurgeRun(NamedTuple):
+    """Neighbours in a queue's order of creation, all finished and expired: `[first, last]`."""
+
+    queue: QueueName
+    first: TaskId
+    last: TaskId
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one step wants."""
+
+    writes: list[Write] = field(default_factory=list)
+    after: list[After] = field(default_factory=list)
+    then: list[Event] = field(default_factory=list)
+    # Deletions by retention, in Txns of their own that move no head.
+    purges: list[PurgeRun] = field(default_factory=list)
+    purged_requests: list[tuple[str, str]] = field(default_factory=list)

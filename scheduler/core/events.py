@@ -1,0 +1,259 @@
+"""What can happen, in the past tense. The only way to change the state.
+
+`token` is the driver's handle for the caller that waits; the machine passes it on in a `Reply`.
+Plain tuples: tens of thousands are made every second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.rows import Control, NodeRow, NodeStats
+from scheduler.core.values import Disconnect, Placement, TaskSpec
+
+Token = object
+
+
+class Request(NamedTuple):
+    """What makes a mutating call repeatable: its id ("" for none) and its digest."""
+
+    id: str = ""
+    digest: bytes = b""
+
+
+# -- tasks
+
+
+class TaskSubmitted(NamedTuple):
+    """CreateTask."""
+
+    queue: QueueName
+    task: TaskId
+    spec: TaskSpec
+    request: Request
+    token: Token
+
+
+class BatchSubmitted(NamedTuple):
+    """BatchCreateTasks: `first` is the id of `specs[0]`, the others follow it."""
+
+    queue: QueueName
+    first: TaskId
+    specs: Sequence[TaskSpec]
+    request: Request
+    token: Token
+
+
+class BatchContinued(NamedTuple):
+    """The next part of a batch may be written."""
+
+    queue: QueueName
+    first: TaskId
+    specs: Sequence[TaskSpec]
+    request: Request
+    token: Token
+    progress: int
+
+
+class TaskCancelAsked(NamedTuple):
+    task: TaskId
+    request: Request
+    token: Token
+
+
+class TaskRetryAsked(NamedTuple):
+    """RetryTask, with the spec read back from etcd."""
+
+    task: TaskId
+    spec: TaskSpec
+    create_time: float
+    request: Request
+    token: Token
+
+
+class TaskDeleteAsked(NamedTuple):
+    task: TaskId
+    request: Request
+    token: Token
+
+
+# -- queues
+
+
+class QueueSubmitted(NamedTuple):
+    queue: QueueName
+    placement: Placement
+    disconnect: Disconnect
+    retention_age: float
+    retention_count: int
+    request: Request
+    token: Token
+
+
+class QueueDeleteAsked(NamedTuple):
+    queue: QueueName
+    request: Request
+    token: Token
+
+
+class QueuePauseAsked(NamedTuple):
+    queue: QueueName
+    paused: bool
+    request: Request
+    token: Token
+
+
+# -- nodes
+
+
+class NodeRegistered(NamedTuple):
+    """A node's key appeared or changed in etcd."""
+
+    node: NodeRow
+
+
+class NodeLost(NamedTuple):
+    """An agent process is gone or given up. `why` is for people."""
+
+    node: NodeName
+    instance: InstanceId
+    why: str
+
+
+class AttemptLost(NamedTuple):
+    """An attempt's node was lost; follows NodeLost, one each."""
+
+    task: TaskId
+    attempt: int
+    instance: InstanceId
+    why: str
+
+
+class NodeWrittenOff(NamedTuple):
+    """All attempts of a lost node are dealt with; follows them."""
+
+    node: NodeName
+    instance: InstanceId
+    lease: int
+
+
+class NodeControlAsked(NamedTuple):
+    """CordonNode, UncordonNode, DrainNode."""
+
+    node: NodeName
+    control: Control
+    request: Request
+    token: Token
+
+
+class SessionOpened(NamedTuple):
+    """An agent answered `hello` with what it has: (task, attempt, start time or 0.0)."""
+
+    node: NodeName
+    instance: InstanceId
+    attempts: Sequence[tuple[TaskId, int, float]]
+    finished: Sequence[tuple[TaskId, int]]
+
+
+class SessionClosed(NamedTuple):
+    node: NodeName
+    instance: InstanceId
+
+
+class CreditGiven(NamedTuple):
+    node: NodeName
+    instance: InstanceId
+    credit: int
+
+
+class StatsReported(NamedTuple):
+    node: NodeName
+    instance: InstanceId
+    stats: NodeStats
+
+
+class AttemptStarted(NamedTuple):
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+    start_time: float
+
+
+class AttemptSucceeded(NamedTuple):
+    """`result` is opaque here: the codec writes it."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+    start_time: float
+    finish_time: float
+    result: object
+
+
+class AttemptFailed(NamedTuple):
+    """`error` is opaque here; its type and message are what the machine decides by."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+    start_time: float
+    finish_time: float
+    error_type: str
+    error_message: str
+    error: object
+
+
+class AttemptReturned(NamedTuple):
+    """The agent gave an attempt back: not a failure."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+
+
+# -- time and leadership
+
+
+class TimersDue(NamedTuple):
+    """Some SCHEDULED task may be due."""
+
+
+class RetentionDue(NamedTuple):
+    """Time to delete what is finished and expired, at most `limit` tasks."""
+
+    limit: int
+
+
+class Elected(NamedTuple):
+    """This process leads from now on; its state holds all of the log."""
+
+
+Event = (
+    TaskSubmitted
+    | BatchSubmitted
+    | BatchContinued
+    | TaskCancelAsked
+    | TaskRetryAsked
+    | TaskDeleteAsked
+    | QueueSubmitted
+    | QueueDeleteAsked
+    | QueuePauseAsked
+    | NodeRegistered
+    | NodeLost
+    | AttemptLost
+    | NodeWrittenOff
+    | NodeControlAsked
+    | SessionOpened
+    | SessionClosed
+    | CreditGiven
+    | StatsReported
+    | AttemptStarted
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptReturned
+    | TimersDue
+    | RetentionDue
+    | Elected
+)

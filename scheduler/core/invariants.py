@@ -1,0 +1,44 @@
+"""What must hold after every step. Checked in tests and simulation, never in production."""
+
+from __future__ import annotations
+
+from scheduler.core.state import State
+from scheduler.core.values import FINISHED, TaskState
+
+
+def check(state: State) -> None:
+    """Raise AssertionError naming the first broken invariant."""
+    by_queue = {name: [0] * len(queue.counts) for name, queue in state.queues.items()}
+    for task, row in state.tasks.items():
+        assert row.id == task
+        assert row.state not in FINISHED, f"{task} is live and {row.state.name}"
+        assert task not in state.finished, f"{task} is live and finished"
+        assert state.queues.get(row.queue.name) is row.queue, f"{task} is in a deleted queue"
+        by_queue[row.queue.name][row.state] += 1
+        running = row.state is TaskState.RUNNING
+        assert running == bool(row.instance), f"{task} is {row.state.name} on {row.instance!r}"
+        if running:
+            assert state.holdings[row.instance].rows.get(task) is row, f"{task} is not held"
+        assert not (row.state is TaskState.PENDING and row.cancel_requested)
+        assert row.crashes < row.retry.crash_limit
+        assert row.failures < row.retry.max_attempts
+    for task, done in state.finished.items():
+        assert done.id == task
+        assert done.state in FINISHED
+        by_queue[done.queue.name][done.state] += 1
+    for name, counts in by_queue.items():
+        queue = state.queues[name]
+        assert counts == queue.counts, f"{name}: counted {counts}, kept {queue.counts}"
+        assert queue.pending.size == counts[TaskState.PENDING]
+        assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
+    for instance, holding in state.holdings.items():
+        for task, row in holding.rows.items():
+            assert state.tasks.get(task) is row
+            assert row.instance == instance
+        assert holding.cpu >= -1e-6
+        assert abs(holding.cpu - sum(r.needs.cpu for r in holding.rows.values())) < 1e-6
+    for node in state.nodes.values():
+        assert node.holding is state.holding(node.instance)
+    live_spec = sum(len(r.spec) for r in state.tasks.values() if r.spec is not None)
+    assert live_spec == state.spec_bytes
+    assert len(state.dedup) == len(state.dedup_line)

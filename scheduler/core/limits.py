@@ -1,0 +1,22 @@
+"""The bounds of what one leader keeps in memory and writes in one Txn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All of them refuse with RESOURCE_EXHAUSTED when reached; nothing is dropped."""
+
+    live_tasks: int = 2_000_000
+    queues: int = 10_000
+    # Answers kept for repeated calls.
+    requests: int = 2_000_000
+    # Seconds that an answer is kept at least; as long as its tasks are on record besides.
+    request_age: float = 600.0
+    # Callers that repeat a batch which is still being created.
+    batch_waiters: int = 64
+    # One part of a batch: a task may take two writes in its Txn (created and given to a node).
+    part_tasks: int = 48
+    part_bytes: int = 384 << 10

@@ -1,0 +1,75 @@
+"""The machine: `step(event, now) -> Effects`.
+
+Deterministic: the same events at the same times make the same effects. It never blocks, never
+fails on an event (bad input is answered with a Refusal), and every step is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from scheduler.core import attempts, control, creation, nodes, upkeep
+from scheduler.core import events as e
+from scheduler.core.effects import Effects
+from scheduler.core.limits import Limits
+from scheduler.core.state import State
+from scheduler.placement.pipeline import place
+
+# Any: each handler takes its own event type; the key is the proof.
+_HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
+    e.AttemptStarted: attempts.on_attempt_started,
+    e.AttemptSucceeded: attempts.on_attempt_succeeded,
+    e.AttemptFailed: attempts.on_attempt_failed,
+    e.AttemptReturned: attempts.on_attempt_returned,
+    e.AttemptLost: attempts.on_attempt_lost,
+    e.Elected: nodes.on_elected,
+    e.NodeRegistered: nodes.on_node_registered,
+    e.NodeLost: nodes.on_node_lost,
+    e.NodeWrittenOff: nodes.on_node_written_off,
+    e.SessionOpened: nodes.on_session_opened,
+    e.SessionClosed: nodes.on_session_closed,
+    e.CreditGiven: nodes.on_credit_given,
+    e.StatsReported: nodes.on_stats_reported,
+    e.TimersDue: upkeep.on_timers_due,
+}
+# Those that can reach a bound.
+_LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]] = {
+    e.TaskSubmitted: creation.on_task_submitted,
+    e.BatchSubmitted: creation.on_batch_submitted,
+    e.BatchContinued: creation.on_batch_continued,
+    e.TaskCancelAsked: control.on_task_cancel_asked,
+    e.TaskRetryAsked: control.on_task_retry_asked,
+    e.TaskDeleteAsked: control.on_task_delete_asked,
+    e.QueueSubmitted: control.on_queue_submitted,
+    e.QueueDeleteAsked: control.on_queue_delete_asked,
+    e.QueuePauseAsked: control.on_queue_pause_asked,
+    e.NodeControlAsked: nodes.on_node_control_asked,
+    e.RetentionDue: upkeep.on_retention_due,
+}
+
+
+class Machine:
+    """One leader's tenure over a state."""
+
+    def __init__(self, state: State, limits: Limits | None = None) -> None:
+        self.state = state
+        self.limits = limits or Limits()
+
+    def step(self, event: e.Event, now: float) -> Effects:
+        """What `event` at `now` (seconds since the epoch, never going back) makes necessary."""
+        out = Effects()
+        kind = type(event)
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self.state, event, now, out)
+        else:
+            _LIMITED[kind](self.state, self.limits, event, now, out)
+        self.state.saw(now)
+        return out
+
+    def place(self, now: float, limit: int) -> Effects:
+        """Give up to `limit` PENDING tasks to nodes that have credit."""
+        out = Effects()
+        place(self.state, now, limit, out)
+        return out

@@ -1,0 +1,171 @@
+"""Nodes: registered, in session, lost, cordoned, drained.
+
+A node is its name plus the instance id of its process. Attempts belong to the instance: when
+another process registers under the name, what the old one ran is lost, even within its lease.
+"""
+
+from __future__ import annotations
+
+from quorate.runtime.ids import InstanceId, NodeName
+from scheduler.core import requests
+from scheduler.core.answers import Done, NodeControlled, Refusal, no_node
+from scheduler.core.attempts import end_if_unknown
+from scheduler.core.effects import (
+    Effects,
+    EndAttempt,
+    OrderDrain,
+    PutControl,
+    PutQueue,
+    Reply,
+    RevokeNode,
+    StartAttempt,
+)
+from scheduler.core.events import (
+    AttemptLost,
+    CreditGiven,
+    Elected,
+    NodeControlAsked,
+    NodeLost,
+    NodeRegistered,
+    NodeWrittenOff,
+    SessionClosed,
+    SessionOpened,
+    StatsReported,
+)
+from scheduler.core.limits import Limits
+from scheduler.core.rows import NodeRow, QueueRow
+from scheduler.core.state import DEFAULT_QUEUE, State
+
+NODES_SCOPE = "_nodes"
+
+
+def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
+    """Sessions begin anew; what ran on processes that are gone is lost."""
+    for node in state.nodes.values():
+        node.connected = False
+        node.credit = 0
+    if DEFAULT_QUEUE not in state.queues:
+        row = state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, now)
+        out.writes.append(PutQueue(row))
+    alive = {node.instance: node.name for node in state.nodes.values()}
+    for instance, holding in state.holdings.items():
+        if instance not in alive and holding.rows:
+            name = next(iter(holding.rows.values())).node
+            out.then.append(NodeLost(name, instance, "its lease ended while nobody led"))
+
+
+def on_node_registered(state: State, event: NodeRegistered, now: float, out: Effects) -> None:
+    new = event.node
+    old = state.nodes.get(new.name)
+    if old is not None and old.instance == new.instance:
+        # Written again by the same process: what the session knows stays.
+        new.connected, new.credit, new.stats = old.connected, old.credit, old.stats
+    elif old is not None:
+        _lose(state, old.name, old.instance, "another process took its name", old.lease, out)
+    new.holding = state.holding(new.instance)
+    state.nodes[new.name] = new
+
+
+def on_node_lost(state: State, event: NodeLost, now: float, out: Effects) -> None:
+    node = state.nodes.get(event.node)
+    lease = 0
+    if node is not None and node.instance == event.instance:
+        lease = node.lease
+        # Forgotten before its attempts are given back: placement must not pick it again.
+        del state.nodes[event.node]
+    _lose(state, event.node, event.instance, event.why, lease, out)
+
+
+def _lose(
+    state: State, node: NodeName, instance: InstanceId, why: str, lease: int, out: Effects
+) -> None:
+    holding = state.holdings.get(instance)
+    if holding is not None:
+        why = f"node {node} was lost: {why}"
+        out.then.extend(
+            AttemptLost(row.id, row.attempt, instance, why) for row in holding.rows.values()
+        )
+    out.then.append(NodeWrittenOff(node, instance, lease))
+
+
+def on_node_written_off(state: State, event: NodeWrittenOff, now: float, out: Effects) -> None:
+    """The loss is on record: only now its lease may be taken from it."""
+    holding = state.holdings.get(event.instance)
+    if holding is not None and not holding.rows:
+        del state.holdings[event.instance]
+    out.after.append(RevokeNode(event.node, event.instance, event.lease))
+
+
+def on_session_opened(state: State, event: SessionOpened, now: float, out: Effects) -> None:
+    """Adopt what the agent runs, end what nobody knows, send again what never arrived."""
+    node = _node(state, event.node, event.instance)
+    if node is None:
+        return
+    listed = set(event.finished)
+    for task, attempt, start_time in event.attempts:
+        listed.add((task, attempt))
+        row = end_if_unknown(state, task, attempt, event.instance, out)
+        if row is not None and start_time > 0.0:
+            row.start_time = max(row.assign_time, min(start_time, now))
+    for row in list(node.holding.rows.values()):
+        if (row.id, row.attempt) in listed:
+            continue
+        out.after.append(StartAttempt(row, row.attempt, event.instance))
+        if row.cancel_requested:
+            out.after.append(EndAttempt(event.instance, row.id, row.attempt))
+    node.connected = True
+    control = state.control(node.name)
+    if control.draining:
+        out.after.append(OrderDrain(node.name, node.instance, True, control.drain_grace))
+
+
+def on_session_closed(state: State, event: SessionClosed, now: float, out: Effects) -> None:
+    node = _node(state, event.node, event.instance)
+    if node is not None:
+        node.connected = False
+        node.credit = 0
+
+
+def on_credit_given(state: State, event: CreditGiven, now: float, out: Effects) -> None:
+    node = _node(state, event.node, event.instance)
+    if node is not None:
+        node.credit = event.credit
+
+
+def on_stats_reported(state: State, event: StatsReported, now: float, out: Effects) -> None:
+    node = _node(state, event.node, event.instance)
+    if node is not None:
+        node.stats = event.stats
+
+
+def on_node_control_asked(
+    state: State, limits: Limits, event: NodeControlAsked, now: float, out: Effects
+) -> None:
+    known = requests.recall(state, NODES_SCOPE, event.request)
+    if isinstance(known, Refusal):
+        out.after.append(Reply(event.token, known))
+        return
+    node = state.nodes.get(event.node)
+    if known is not None:
+        out.after.append(Reply(event.token, NodeControlled(event.node) if node else Done()))
+        return
+    if node is None:
+        out.after.append(Reply(event.token, no_node(event.node)))
+        return
+    before = state.control(event.node)
+    if before != event.control:
+        state.controls[event.node] = event.control
+        out.writes.append(PutControl(event.node))
+        if before.draining or event.control.draining:
+            out.after.append(
+                OrderDrain(
+                    node.name, node.instance, event.control.draining, event.control.drain_grace
+                )
+            )
+    requests.remember(state, out, NODES_SCOPE, event.request, now)
+    out.after.append(Reply(event.token, NodeControlled(event.node)))
+
+
+def _node(state: State, name: NodeName, instance: InstanceId) -> NodeRow | None:
+    node = state.nodes.get(name)
+    return node if node is not None and node.instance == instance else None

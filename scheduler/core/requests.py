@@ -1,0 +1,91 @@
+"""Idempotency: a mutating call that is repeated gets its first answer.
+
+The answer is remembered in the same Txn as the call's effect. It outlives the caller's retries
+(`Limits.request_age`) and the tasks it made: a batch that is repeated after its first tasks ran
+and were deleted must not make them again.
+"""
+
+from __future__ import annotations
+
+from quorate.runtime.ids import QueueName, TaskId, offset_id
+from scheduler.core.answers import Fault, Refusal
+from scheduler.core.effects import Effects, PutDedup
+from scheduler.core.events import Request
+from scheduler.core.limits import Limits
+from scheduler.core.rows import DedupRow
+from scheduler.core.state import State
+
+NO_TASK = TaskId("")
+
+
+def recall(state: State, scope: str, request: Request) -> DedupRow | Refusal | None:
+    """What is known of a call: its answer, a refusal to reuse its id, or nothing."""
+    if not request.id:
+        return None
+    row = state.dedup.get((scope, request.id))
+    if row is None:
+        return None
+    if row.digest != request.digest:
+        return Refusal(
+            Fault.INVALID,
+            "REQUEST_ID_REUSED",
+            f"request_id: {request.id!r} was used for another request",
+            "request_id",
+            request.id,
+        )
+    return row
+
+
+def refuse_beyond(state: State, limits: Limits, request: Request) -> Refusal | None:
+    """Whether there is room to remember one more answer."""
+    if request.id and len(state.dedup) >= limits.requests:
+        return Refusal(
+            Fault.EXHAUSTED,
+            "TOO_MANY_REQUESTS_REMEMBERED",
+            f"{limits.requests} answers are remembered for repeated calls; try later",
+            "limit",
+            str(limits.requests),
+        )
+    return None
+
+
+def remember(
+    state: State,
+    out: Effects,
+    scope: str,
+    request: Request,
+    now: float,
+    *,
+    queue: QueueName = QueueName(""),
+    first: TaskId = NO_TASK,
+    count: int = 0,
+    progress: int = 0,
+) -> DedupRow | None:
+    """Write down the answer to a call that has an id."""
+    if not request.id:
+        return None
+    row = DedupRow(request.digest, now, queue, first, count, progress)
+    state.remember((scope, request.id), row)
+    out.writes.append(PutDedup((scope, request.id), row))
+    return row
+
+
+def forget_old(state: State, limits: Limits, now: float, limit: int, out: Effects) -> None:
+    """Purge up to `limit` answers that nobody can still ask for."""
+    line = state.dedup_line
+    for _ in range(min(limit, len(line))):
+        key = line[0]
+        row = state.dedup[key]
+        if now - row.create_time < limits.request_age:
+            return
+        line.popleft()
+        if row.waiters is not None or _any_on_record(state, row):
+            # Looked at again after the others. Its turn comes once per round of the line.
+            line.append(key)
+            continue
+        del state.dedup[key]
+        out.purged_requests.append(key)
+
+
+def _any_on_record(state: State, row: DedupRow) -> bool:
+    return any(state.on_record(offset_id(row.first_id, place)) for place in range(row.progress))

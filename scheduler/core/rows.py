@@ -1,0 +1,171 @@
+"""The rows of the state: one class for each thing the machine keeps.
+
+All of them are owned by `scheduler.core.state.State`. Instants are seconds since the Unix epoch on
+the leader's clock, 0.0 meaning "not yet".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.values import (
+    Disconnect,
+    Needs,
+    PastAttempt,
+    Placement,
+    RetryPolicy,
+    TaskState,
+)
+from scheduler.queues.index import TaskIndex
+from scheduler.queues.pending import PendingOrder
+
+NOBODY = NodeName("")
+NO_INSTANCE = InstanceId("")
+
+
+@dataclass(slots=True, eq=False)
+class TaskRow:
+    """A live task: what decides its order and its placement."""
+
+    id: TaskId
+    queue: QueueRow
+    create_time: float
+    priority: int
+    retry: RetryPolicy
+    needs: Needs
+    affinity: str
+    # None when the cache of specs was full: the driver reads it back before it is sent.
+    spec: bytes | None
+    state: TaskState
+    not_before: float = 0.0
+    # The current or last attempt's number; it only grows, also over hand-backs.
+    attempt: int = 0
+    failures: int = 0
+    crashes: int = 0
+    node: NodeName = NOBODY
+    instance: InstanceId = NO_INSTANCE
+    assign_time: float = 0.0
+    # Known from the agent, not written before the attempt ends.
+    start_time: float = 0.0
+    cancel_requested: bool = False
+    past: tuple[PastAttempt, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class FinishedRow:
+    """A finished task that is retained: its records are read back from etcd when asked for."""
+
+    id: TaskId
+    queue: QueueRow
+    state: TaskState
+    finish_time: float
+    # The last attempt's number: a retry by hand goes on from it.
+    attempt: int
+
+
+@dataclass(slots=True, eq=False)
+class QueueRow:
+    """A queue's settings and everything that is in it."""
+
+    name: QueueName
+    create_time: float
+    placement: Placement = Placement.LEAST_LOADED
+    disconnect: Disconnect = Disconnect.KEEP
+    retention_age: float = 86_400.0
+    retention_count: int = 100_000
+    paused: bool = False
+    pending: PendingOrder = field(default_factory=PendingOrder)
+    index: TaskIndex = field(default_factory=TaskIndex)
+    # Tasks by state, indexed by the state's number.
+    counts: list[int] = field(default_factory=lambda: [0] * (max(TaskState) + 1))
+    # Finished rows whose Txn has committed, in the order of finishing: what retention looks at.
+    # Rows deleted or retried since are skipped when they are met.
+    retained: deque[FinishedRow] = field(default_factory=deque)
+    finished_total: int = 0
+    # Where round robin goes on.
+    turn: NodeName = NOBODY
+
+
+@dataclass(slots=True, eq=False)
+class Holding:
+    """The RUNNING tasks of one agent process and what they take together."""
+
+    rows: dict[TaskId, TaskRow] = field(default_factory=dict)
+    cpu: float = 0.0
+    memory: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def add(self, row: TaskRow) -> None:
+        self.rows[row.id] = row
+        self._count(row.needs, 1)
+
+    def remove(self, row: TaskRow) -> None:
+        del self.rows[row.id]
+        self._count(row.needs, -1)
+
+    def _count(self, needs: Needs, sign: int) -> None:
+        self.cpu += sign * needs.cpu
+        self.memory += sign * needs.memory
+        for name, amount in needs.counters:
+            self.counters[name] = self.counters.get(name, 0) + sign * amount
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """What a node measured of itself: shares of 0 to 1, bytes."""
+
+    cpu: float = 0.0
+    memory_used: int = 0
+    memory_total: int = 0
+    disk_used: int = 0
+    disk_total: int = 0
+    load1: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class NodeRow:
+    """A registered agent process. Not journalled: its lease in etcd is the record."""
+
+    name: NodeName
+    instance: InstanceId
+    address: str
+    slots: int
+    cpu: float
+    memory: int
+    counters: dict[str, int]
+    labels: dict[str, str]
+    register_time: float
+    version: str
+    lease: int
+    holding: Holding
+    # Whether a session is open and its inventory was settled.
+    connected: bool = False
+    # How many attempts it will hold at once.
+    credit: int = 0
+    stats: NodeStats = NodeStats()
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What an operator asked of a node, by name: it outlives the node's process."""
+
+    cordoned: bool = False
+    draining: bool = False
+    drain_grace: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class DedupRow:
+    """The answer to a mutating call."""
+
+    digest: bytes
+    create_time: float
+    queue: QueueName
+    first_id: TaskId
+    count: int
+    progress: int
+    # Callers that wait for a batch that this leader is creating right now, the first one
+    # included, at most `Limits.batch_waiters`; None when it is not. Memory only.
+    waiters: list[object] | None = None

@@ -1,0 +1,166 @@
+"""Everything the scheduler knows, with its indexes kept in one place.
+
+Leader and standby hold the same type: the leader's handlers change rows between `leave` and
+`enter`; a standby's fold does the same from the records it follows. So a standby that is elected
+has every index ready and rebuilds nothing.
+
+The state is the leader's alone and is dropped as a whole when it is deposed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.rows import (
+    Control,
+    DedupRow,
+    FinishedRow,
+    Holding,
+    NodeRow,
+    QueueRow,
+    TaskRow,
+)
+from scheduler.core.values import FINISHED, TaskSpec, TaskState
+
+DEFAULT_QUEUE = QueueName("default")
+
+
+class State:
+    """Rows by name and the indexes over them."""
+
+    def __init__(self, *, spec_cache_bytes: int = 128 << 20) -> None:
+        self.queues: dict[QueueName, QueueRow] = {}
+        self.tasks: dict[TaskId, TaskRow] = {}
+        self.finished: dict[TaskId, FinishedRow] = {}
+        self.nodes: dict[NodeName, NodeRow] = {}
+        self.controls: dict[NodeName, Control] = {}
+        self.dedup: dict[tuple[str, str], DedupRow] = {}
+        # The keys of `dedup`, those that were looked at longest ago first.
+        self.dedup_line: deque[tuple[str, str]] = deque()
+        self.holdings: dict[InstanceId, Holding] = {}
+        # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped.
+        self.timers: list[tuple[float, TaskId]] = []
+        # The greatest id and instant of the log: a new leader stays above them.
+        self.last_id = TaskId("")
+        self.last_instant = 0.0
+        # Bytes of specs kept beside their rows, at most `spec_cache_bytes`.
+        self.spec_bytes = 0
+        self._spec_cache_bytes = spec_cache_bytes
+
+    # -- tasks
+
+    def new_row(self, task: TaskId, queue: QueueRow, spec: TaskSpec, create_time: float) -> TaskRow:
+        """A row for a task that is live from now on: PENDING, or SCHEDULED if not yet due."""
+        cached: bytes | None = spec.spec
+        if self.spec_bytes + len(spec.spec) > self._spec_cache_bytes:
+            cached = None
+        else:
+            self.spec_bytes += len(spec.spec)
+        due = spec.not_before <= create_time
+        row = TaskRow(
+            task,
+            queue,
+            create_time,
+            spec.priority,
+            spec.retry,
+            spec.needs,
+            spec.affinity,
+            cached,
+            TaskState.PENDING if due else TaskState.SCHEDULED,
+            0.0 if due else spec.not_before,
+        )
+        self.tasks[task] = row
+        if task not in self.finished:
+            queue.index.add(task)
+        if task > self.last_id:
+            self.last_id = task
+        self.saw(create_time)
+        return row
+
+    def saw(self, instant: float) -> None:
+        """Note an instant of the log."""
+        if instant > self.last_instant:
+            self.last_instant = instant
+
+    def enter(self, row: TaskRow) -> None:
+        """Index `row` under the state it has now."""
+        state = row.state
+        row.queue.counts[state] += 1
+        if state is TaskState.PENDING:
+            row.queue.pending.push(row)
+        elif state is TaskState.RUNNING:
+            self.holding(row.instance).add(row)
+        elif state is TaskState.SCHEDULED:
+            heappush(self.timers, (row.not_before, row.id))
+
+    def move(self, row: TaskRow, state: TaskState) -> None:
+        """Take `row` out of its indexes and give it another state; `enter` it afterwards."""
+        before = row.state
+        row.queue.counts[before] -= 1
+        row.state = state
+        if before is TaskState.PENDING:
+            row.queue.pending.discard(row)
+        elif before is TaskState.RUNNING:
+            self.holdings[row.instance].remove(row)
+
+    def finish(self, row: TaskRow, finish_time: float) -> FinishedRow:
+        """A live row that was moved to a finished state becomes a finished one."""
+        assert row.state in FINISHED
+        del self.tasks[row.id]
+        if row.spec is not None:
+            self.spec_bytes -= len(row.spec)
+        done = FinishedRow(row.id, row.queue, row.state, finish_time, row.attempt)
+        self.finished[row.id] = done
+        row.queue.counts[row.state] += 1
+        row.queue.finished_total += 1
+        self.saw(finish_time)
+        return done
+
+    def revive(self, done: FinishedRow) -> None:
+        """A finished task is about to be live again: `new_row` follows."""
+        done.queue.counts[done.state] -= 1
+        # Kept in `finished` until new_row has seen that its id is in the index already.
+
+    def forget(self, done: FinishedRow) -> None:
+        """A finished task's records are deleted."""
+        del self.finished[done.id]
+        done.queue.counts[done.state] -= 1
+
+    def next_due(self) -> float | None:
+        """When the next SCHEDULED task is due; None when there is none."""
+        timers = self.timers
+        while timers:
+            instant, task = timers[0]
+            row = self.tasks.get(task)
+            if row is not None and row.state is TaskState.SCHEDULED and row.not_before == instant:
+                return instant
+            heappop(timers)
+        return None
+
+    # -- the others
+
+    def remember(self, key: tuple[str, str], row: DedupRow) -> None:
+        """Keep the answer to a call."""
+        if key not in self.dedup:
+            self.dedup_line.append(key)
+        self.dedup[key] = row
+
+    def holding(self, instance: InstanceId) -> Holding:
+        """What `instance` runs; made when first asked for."""
+        holding = self.holdings.get(instance)
+        if holding is None:
+            holding = self.holdings[instance] = Holding()
+        return holding
+
+    def control(self, node: NodeName) -> Control:
+        """What was asked of a node."""
+        return self.controls.get(node, _NO_CONTROL)
+
+    def on_record(self, task: TaskId) -> bool:
+        """Whether a task is live or retained."""
+        return task in self.tasks or task in self.finished
+
+
+_NO_CONTROL = Control()

@@ -1,0 +1,110 @@
+"""The values the state machine is made of: immutable, comparable, free of protobuf.
+
+The numbers of the enums are those of `quorate.v1`, so that the codec copies them unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from quorate.runtime.ids import InstanceId, NodeName
+
+
+class TaskState(IntEnum):
+    """Where a task is in its life (`quorate.v1.TaskState`)."""
+
+    SCHEDULED = 1
+    BLOCKED = 2
+    PENDING = 3
+    PAUSED = 4
+    RUNNING = 5
+    SUCCEEDED = 6
+    FAILED = 7
+    CANCELLED = 8
+    EXPIRED = 9
+
+
+FINISHED = frozenset(
+    (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
+)
+
+
+class Placement(IntEnum):
+    """A queue's placement strategy (`quorate.v1.PlacementStrategy`)."""
+
+    LEAST_LOADED = 1
+    ROUND_ROBIN = 2
+    CONSISTENT_HASH = 3
+
+
+class Disconnect(IntEnum):
+    """A queue's wish for nodes that hear nobody (`quorate.v1.DisconnectPolicy`)."""
+
+    KEEP = 1
+    STOP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a failed task is tried again. Durations in seconds."""
+
+    max_attempts: int = 1
+    initial_backoff: float = 1.0
+    max_backoff: float = 300.0
+    multiplier: float = 2.0
+    jitter: float = 0.2
+    fatal_errors: tuple[str, ...] = ()
+    crash_limit: int = 3
+
+    def backoff(self, failures: int, draw: float) -> float:
+        """Seconds to wait after the `failures`-th failure (1 for the first); `draw` in [0, 1).
+
+        Exponential with a spread of `jitter` either way, so that tasks that failed together do
+        not come back together.
+        """
+        # The exponent is capped: 2.0 ** 1100 overflows, and max_backoff has long been reached.
+        grown = self.initial_backoff * self.multiplier ** min(failures - 1, 64)
+        return min(grown, self.max_backoff) * (1.0 + self.jitter * (2.0 * draw - 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an attempt takes of a node beside a slot: cores, bytes, named counters (sorted)."""
+
+    cpu: float = 0.0
+    memory: int = 0
+    counters: tuple[tuple[str, int], ...] = ()
+
+
+NO_NEEDS = Needs()
+DEFAULT_RETRY = RetryPolicy()
+
+
+class PastAttempt(NamedTuple):
+    """An attempt that ended without finishing its task. Times in seconds since the epoch."""
+
+    number: int
+    node: NodeName
+    instance: InstanceId
+    assign_time: float
+    start_time: float
+    finish_time: float
+    error_type: str
+    error_message: str
+
+
+# Past attempts kept of one task, beside the current one.
+MAX_PAST = 9
+
+
+class TaskSpec(NamedTuple):
+    """What the machine must know of a task; the rest of the user's spec is opaque bytes."""
+
+    spec: bytes
+    priority: int = 0
+    retry: RetryPolicy = DEFAULT_RETRY
+    needs: Needs = NO_NEEDS
+    affinity: str = ""
+    not_before: float = 0.0

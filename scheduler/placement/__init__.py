@@ -1,0 +1,1 @@
+"""PURE: which node an attempt goes to. One file per strategy; `pipeline` joins them."""

@@ -1,0 +1,135 @@
+"""Placement: queues in turn -> order within the queue -> filter -> strategy -> assignment.
+
+One pass serves many tasks: a strategy ranks the nodes once and keeps its ranking up to date as it
+assigns, so a task costs O(log nodes). "Cannot be placed" is no error: the task stays where it is,
+and the next credit, node or freed resource makes another pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from quorate.runtime.ids import QueueName
+from scheduler.core.attempts import assign
+from scheduler.core.effects import Effects
+from scheduler.core.rows import NodeRow, QueueRow, TaskRow
+from scheduler.core.state import State
+from scheduler.core.values import NO_NEEDS, Needs, Placement
+from scheduler.placement.consistent_hash import ConsistentHash
+from scheduler.placement.least_loaded import LeastLoaded
+from scheduler.placement.round_robin import RoundRobin
+
+# Kinds of needs of one priority that are tried before the queue is left for this pass.
+_KINDS_TRIED = 64
+# Tasks of one queue placed before the next queue has its turn.
+_TURN = 16
+
+
+class Strategy(Protocol):
+    """Chooses among the nodes of one pass."""
+
+    def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
+        """A node that `fits`, or None."""
+
+    def assigned(self, node: NodeRow) -> None:
+        """The choice was taken: account for it."""
+
+
+_STRATEGIES: Final[dict[Placement, Callable[[QueueRow, list[NodeRow]], Strategy]]] = {
+    Placement.LEAST_LOADED: LeastLoaded,
+    Placement.ROUND_ROBIN: RoundRobin,
+    Placement.CONSISTENT_HASH: ConsistentHash,
+}
+
+
+def fits(node: NodeRow, needs: Needs) -> bool:
+    """Whether the node has credit, and free resources for `needs`."""
+    holding = node.holding
+    if len(holding.rows) >= node.credit:
+        return False
+    if needs is NO_NEEDS:
+        return True
+    return (
+        holding.cpu + needs.cpu <= node.cpu
+        and holding.memory + needs.memory <= node.memory
+        and all(
+            holding.counters.get(name, 0) + amount <= node.counters.get(name, 0)
+            for name, amount in needs.counters
+        )
+    )
+
+
+def usable(state: State, node: NodeRow) -> bool:
+    """Whether the node takes new work at all."""
+    control = state.control(node.name)
+    return (
+        node.connected
+        and not control.cordoned
+        and not control.draining
+        and len(node.holding.rows) < node.credit
+    )
+
+
+def place(state: State, now: float, limit: int, out: Effects) -> None:
+    """Assign up to `limit` tasks; the queues take turns."""
+    waiting = [q for q in state.queues.values() if q.pending.size and not q.paused]
+    if not waiting or limit <= 0:
+        return
+    nodes = [node for node in state.nodes.values() if usable(state, node)]
+    if not nodes:
+        return
+    free = sum(node.credit - len(node.holding.rows) for node in nodes)
+    left = min(limit, free)
+    strategies: dict[QueueName, Strategy] = {}
+    while waiting and left > 0:
+        again = []
+        for queue in waiting:
+            strategy = strategies.get(queue.name)
+            if strategy is None:
+                strategy = strategies[queue.name] = _STRATEGIES[queue.placement](queue, nodes)
+            wanted = min(left, _TURN)
+            placed = _place_some(state, queue, strategy, wanted, now, out)
+            left -= placed
+            if placed == wanted and queue.pending.size:
+                again.append(queue)
+            if left <= 0:
+                break
+        if len(again) < len(waiting) or left <= 0:
+            waiting = again
+    # The queue that was first this time is last next time.
+    _rotate(state)
+
+
+def _place_some(
+    state: State, queue: QueueRow, strategy: Strategy, wanted: int, now: float, out: Effects
+) -> int:
+    placed = tried = 0
+    for level in queue.pending.lanes():
+        # The oldest of the level first; a lane that fits nowhere is left for this pass.
+        while level and placed < wanted and tried < _KINDS_TRIED:
+            lane = level[0] if len(level) == 1 else min(level, key=_head_id)
+            row = lane.head()
+            node = strategy.choose(row, fits) if row is not None else None
+            if row is None or node is None:
+                level.remove(lane)
+                tried += 1
+                continue
+            assign(state, row, node, now, out)
+            strategy.assigned(node)
+            placed += 1
+        if placed >= wanted or tried >= _KINDS_TRIED:
+            break
+    return placed
+
+
+def _head_id(lane: object) -> str:
+    head = lane.head()  # type: ignore[attr-defined]
+    return head.id if head is not None else "~"
+
+
+def _rotate(state: State) -> None:
+    """Move the first queue to the end of the order of turns."""
+    if len(state.queues) > 1:
+        name = next(iter(state.queues))
+        state.queues[name] = state.queues.pop(name)

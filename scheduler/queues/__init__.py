@@ -1,0 +1,1 @@
+"""PURE: in what order a queue's tasks go, where each is found, and how long finished ones stay."""
