@@ -1,0 +1,134 @@
+"""Channels to the members of one etcd cluster, and which of them to use.
+
+One channel per endpoint, since a gRPC address list has one TLS authority for all of its addresses.
+`Channels` owns them. All calls use the current endpoint until it fails; then the next one becomes
+current, for all calls. Nothing here repeats an RPC.
+
+Channels are opened on first use, inside the event loop that uses them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from quorate.etcd.wire import Stubs
+
+_MEBIBYTE = 1024 * 1024
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    # A range or a watch response may be larger than gRPC's 4 MiB; this bounds it all the same.
+    ("grpc.max_receive_message_length", 64 * _MEBIBYTE),
+    ("grpc.max_send_message_length", 64 * _MEBIBYTE),
+    # etcd refuses pings more often than every 5 s, and any without a call under way.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A write must reach etcd at most once: no layer below repeats anything.
+    ("grpc.enable_retries", 0),
+    ("grpc.service_config_disable_resolution", 1),
+    # An etcd that restarts is found again soon; a member that stays away costs two tries a second.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # Two clients in one process share neither connection nor backoff.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdTls:
+    """TLS to etcd: paths of PEM files. With `cert_file` and `key_file` the client shows a
+    certificate too (mTLS)."""
+
+    ca_file: str
+    cert_file: str = ""
+    key_file: str = ""
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Read the files; OSError when one cannot be read."""
+        return grpc.ssl_channel_credentials(
+            root_certificates=Path(self.ca_file).read_bytes(),
+            private_key=Path(self.key_file).read_bytes() if self.key_file else None,
+            certificate_chain=Path(self.cert_file).read_bytes() if self.cert_file else None,
+        )
+
+
+class Endpoint:
+    """One member: its address, channel and stubs."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
+        self.address = address
+        self.channel: grpc.aio.Channel = (
+            grpc.aio.insecure_channel(address, options=_OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+        )
+        self.stubs = Stubs(self.channel)
+
+    async def connected(self, patience: float) -> bool:
+        """Whether the channel is ready, waiting up to `patience` seconds for an attempt under way.
+
+        False at once while the channel is backing off after a refused attempt.
+        """
+        state = self.channel.get_state(try_to_connect=True)
+        if state is grpc.ChannelConnectivity.READY:
+            return True
+        try:
+            async with asyncio.timeout(patience):
+                while state is not grpc.ChannelConnectivity.READY:
+                    if state in _FAILED:
+                        return False
+                    await self.channel.wait_for_state_change(state)
+                    state = self.channel.get_state(try_to_connect=True)
+        except TimeoutError:
+            return False
+        return True
+
+
+_FAILED = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
+
+
+class Channels:
+    """The endpoints, one of them current."""
+
+    def __init__(self, addresses: Sequence[str], tls: EtcdTls | None) -> None:
+        if not addresses:
+            raise ValueError("at least one etcd endpoint is needed")
+        self._addresses = list(addresses)
+        self._credentials = tls.credentials() if tls else None
+        self._endpoints: list[Endpoint] = []
+        self._current = 0
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._addresses)
+
+    @property
+    def names(self) -> str:
+        """For messages."""
+        return ", ".join(self._addresses)
+
+    @property
+    def current(self) -> Endpoint:
+        """The endpoint that calls go to."""
+        if not self._endpoints:
+            self._endpoints = [Endpoint(a, self._credentials) for a in self._addresses]
+        return self._endpoints[self._current]
+
+    def failed(self, endpoint: Endpoint) -> None:
+        """Move on from `endpoint`, unless another call has done so already."""
+        if self.current is endpoint:
+            self._current = (self._current + 1) % len(self._addresses)
+
+    async def close(self) -> None:
+        """Close all channels; calls under way are cancelled."""
+        self.closed = True
+        for endpoint in self._endpoints:
+            await endpoint.channel.close(None)
