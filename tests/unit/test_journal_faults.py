@@ -1,0 +1,344 @@
+"""The journal when outcomes are unknown, etcd refuses, or someone else leads."""
+
+import asyncio
+
+import pytest
+import structlog.testing
+
+from quorate.etcd.api import Delete, EtcdUnauthenticated, EtcdUnavailable, Put
+from quorate.etcd.journal import Deposed, Journal, JournalFault, JournalStalled
+from quorate.internal.v1.records_pb2 import HeadRecord
+from quorate.runtime.clock import SimulatedClock
+from tests.support.fake_store import FakeStore, Fault
+from tests.support.tenure import HEAD, PREFIX, Outcomes, ended, running, stand
+
+LEADER_A = PREFIX + b"election/scheduler/a"
+
+
+def put(name: str, value: bytes = b"v") -> Put:
+    return Put(PREFIX + name.encode(), value)
+
+
+async def claimed(store: FakeStore, **options) -> Journal:
+    journal = stand(store, "a", **options)
+    await journal.claim()
+    store.sent.clear()
+    store.applied.clear()
+    return journal
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_REQUEST, Fault.NO_SPACE])
+async def test_a_txn_that_was_not_applied_is_sent_again(fault):
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.append(fault)
+    async with running(journal):
+        seen.append(journal, "1", put("k"))
+        await seen.until("1")
+    assert store.sent == [[put("k"), store.sent[0][1]]] * 2
+    assert len(store.applied) == 1
+    assert (journal.counters.unknown, journal.counters.repeats) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.NO_SPACE_BUT_APPLIED])
+async def test_a_txn_that_was_applied_is_not_sent_again(fault):
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.append(fault)
+    async with running(journal):
+        seen.append(journal, "1", put("k"))
+        await seen.until("1")
+        assert seen.committed == [("1", store.kvs[HEAD].mod_revision)]
+        seen.append(journal, "2", put("l"))
+        await seen.until("1", "2")
+    assert len(store.sent) == len(store.applied) == 2
+
+
+@pytest.mark.parametrize("error", [EtcdUnavailable("x"), EtcdUnauthenticated("x")])
+async def test_no_after_effect_runs_while_the_head_cannot_be_read(error):
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.append(Fault.LOST_REPLY)
+    store.range_errors.extend([error, error])
+    during = []
+    store.on_call = lambda: during.append(list(seen.names))
+    async with running(journal):
+        seen.append(journal, "1", put("k"))
+        await seen.until("1")
+    assert during == [[]] * 4
+    assert len(store.applied) == 1
+
+
+async def test_a_request_delivered_twice_counts_once():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.extend([Fault.TWICE, Fault.TWICE])
+    async with running(journal):
+        for name in ("1", "2"):
+            seen.append(journal, name, put("k" + name))
+            await journal.flush()
+    assert seen.names == ["1", "2"]
+    assert len(store.applied) == 2
+
+
+async def test_a_first_copy_that_arrives_between_the_look_and_the_repeat_counts():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.extend([Fault.LATE, Fault.HELD])
+    async with running(journal):
+        seen.append(journal, "1", put("k"))
+        await store.held.wait()
+        assert store.deliver_late().succeeded
+        store.release()
+        await seen.until("1")
+        assert seen.committed == [("1", store.kvs[HEAD].mod_revision)]
+    assert len(store.applied) == 1
+
+
+async def test_a_copy_that_arrives_after_its_repeat_and_its_successor_changes_nothing():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.append(Fault.LATE)
+    async with running(journal):
+        seen.append(journal, "running", put("run", b"RUNNING"))
+        await seen.until("running")
+        seen.append(journal, "succeeded", put("run", b"SUCCEEDED"))
+        await seen.until("running", "succeeded")
+        assert not store.deliver_late().succeeded
+        assert store.value(PREFIX + b"run") == b"SUCCEEDED"
+        seen.append(journal, "next", put("k"))
+        await seen.until("running", "succeeded", "next")
+
+
+async def test_a_leader_deposed_in_flight_answers_nobody():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    successor = stand(store, "b")
+    store.script.append(Fault.HELD)
+    async with running(journal) as task:
+        seen.append(journal, "in flight", put("k"))
+        await store.held.wait()
+        seen.append(journal, "waiting", put("l"))
+        seen.append(journal, "read")
+        store.delete(LEADER_A)
+        await successor.claim()
+        store.release()
+        assert isinstance(await ended(task), Deposed)
+    assert seen.names == []
+    assert seen.failures == ["in flight", "waiting", "read"]
+    assert all(isinstance(error, Deposed) for _, error in seen.failed)
+    assert store.value(PREFIX + b"k") is None
+
+
+async def test_an_unknown_outcome_whose_head_is_anothers_means_deposed():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.append(Fault.LOST_REPLY)
+
+    def succeed_once_applied() -> None:
+        if store.value(PREFIX + b"k") is not None:
+            store.put(HEAD, HeadRecord(epoch=99, sequence=0).SerializeToString())
+
+    store.on_call = succeed_once_applied
+    async with running(journal) as task:
+        seen.append(journal, "1", put("k"))
+        error = await ended(task)
+    assert isinstance(error, Deposed)
+    assert "head is (99, 0)" in str(error)
+    # It was applied, but we cannot know: the caller is told that the outcome is unknown.
+    assert seen.failures == ["1"]
+    assert store.value(PREFIX + b"k") == b"v"
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.LOST_REQUEST, Fault.TWICE])
+async def test_a_claim_with_an_unknown_outcome_is_settled(fault):
+    store = FakeStore()
+    journal = stand(store, "a")
+    store.script.append(fault)
+    store.range_errors.append(EtcdUnavailable("the first look"))
+    assert await journal.claim() == store.kvs[HEAD].mod_revision
+    assert len(store.applied) == 2  # The leader key and the claim.
+
+
+async def test_only_the_first_of_two_claims_on_one_head_succeeds():
+    store = FakeStore()
+    first, second = stand(store, "a"), stand(store, "b")
+    store.script.append(Fault.HELD)
+    late = asyncio.create_task(first.claim())
+    await store.held.wait()
+    await second.claim()
+    store.release()
+    with pytest.raises(Deposed):
+        await late
+
+
+async def test_a_refused_txn_is_logged_in_full_and_never_repeated():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    store.script.append(Fault.REFUSED)
+    with structlog.testing.capture_logs() as logs:
+        async with running(journal) as task:
+            seen.append(journal, "1", put("k", b"x" * 5000), Delete(PREFIX + b"gone"))
+            assert isinstance(await ended(task), JournalFault)
+    assert len(store.sent) == 1
+    assert seen.failures == ["1"]
+    (log,) = logs
+    assert [line.split()[1] for line in log["ops"][::2]] == [
+        repr(PREFIX + b"k"),
+        repr(HEAD),
+    ]
+    assert repr(PREFIX + b"gone") in log["ops"][1]
+    assert "5000 bytes" in log["ops"][0]
+    assert len(log["ops"][0]) < 200
+
+
+async def test_no_commit_for_long_although_there_is_work_means_stalled():
+    clock, store, seen = SimulatedClock(), FakeStore(), Outcomes()
+    journal = await claimed(store, clock=clock, stall_after=10.0)
+    clock.advance(1000)  # Idle time is not counted.
+    store.on_call = lambda: clock.advance(1)
+    store.script.extend([Fault.LOST_REQUEST] * 100)
+    async with running(journal) as task:
+        seen.append(journal, "1", put("k"))
+        assert isinstance(await ended(task), JournalStalled)
+    # Each attempt is a Txn and a look at the head, one second each.
+    assert len(store.sent) == 5
+    assert seen.failures == ["1"]
+
+
+async def test_a_claim_that_etcd_does_not_answer_stalls():
+    clock, store = SimulatedClock(), FakeStore()
+    journal = stand(store, "a", clock=clock, stall_after=3.0)
+    store.on_call = lambda: clock.advance(1)
+    store.range_errors.extend([EtcdUnavailable("x")] * 100)
+    with pytest.raises(JournalStalled):
+        await journal.claim()
+
+
+async def test_a_claim_without_space_stalls():
+    clock, store = SimulatedClock(), FakeStore()
+    journal = stand(store, "a", clock=clock, stall_after=3.0)
+    store.on_call = lambda: clock.advance(1)
+    store.full = True
+    with pytest.raises(JournalStalled):
+        await journal.claim()
+
+
+async def test_out_of_space_purges_go_ahead_of_the_puts_that_wait():
+    clock, store, seen = SimulatedClock(), FakeStore(), Outcomes()
+    store.put(PREFIX + b"old1")
+    store.put(PREFIX + b"old2")
+    journal = await claimed(store, clock=clock, stall_after=10.0)
+    # Far more time than stall_after goes by: no successor could commit either, so it stays.
+    store.on_call = lambda: clock.advance(4)
+    store.full = True
+    async with running(journal):
+        seen.append(journal, "put", put("k"))
+        seen.append(journal, "read")
+        seen.purge(journal, "purge1", PREFIX + b"old1")
+        seen.append(journal, "put2", put("l"))
+        seen.purge(journal, "purge2", PREFIX + b"old2")
+        await seen.until("purge1", "purge2")
+        full = journal.no_space
+        assert full
+        assert store.value(PREFIX + b"old1") is None
+        assert store.value(PREFIX + b"old2") is None
+        assert journal.pending_events == 3
+        store.full = False
+        await seen.until("purge1", "purge2", "put", "read", "put2")
+    assert not journal.no_space
+    assert journal.idle
+
+
+async def test_out_of_space_a_purge_stays_behind_a_put_of_its_key():
+    store, seen = FakeStore(), Outcomes()
+    store.put(PREFIX + b"old")
+    journal = await claimed(store)
+    store.full = True
+    async with running(journal):
+        seen.append(journal, "finished", put("run"))
+        seen.purge(journal, "purge run", PREFIX + b"run")
+        seen.purge(journal, "purge old", PREFIX + b"old")
+        await seen.until("purge old")
+        store.full = False
+        await seen.until("purge old", "finished", "purge run")
+    assert store.value(PREFIX + b"run") is None
+
+
+async def test_out_of_space_a_put_that_was_applied_all_the_same_is_found_by_the_repeat():
+    store, seen = FakeStore(), Outcomes()
+    store.put(PREFIX + b"old")
+    journal = await claimed(store)
+    store.script.extend([Fault.LATE, Fault.NO_SPACE, Fault.HELD])
+    async with running(journal):
+        seen.append(journal, "put", put("k"))
+        seen.purge(journal, "purge", PREFIX + b"old")
+        await store.held.wait()
+        # The purge is on its way; the put it overtakes arrives before it.
+        assert store.deliver_late().succeeded
+        store.release()
+        await seen.until("put", "purge")
+    assert store.value(PREFIX + b"old") is None
+
+
+async def test_a_purge_deletes_only_and_leaves_the_head_alone():
+    store, seen = FakeStore(), Outcomes()
+    for name in ("x", "y"):
+        store.put(PREFIX + name.encode())
+    journal = await claimed(store)
+    before = store.kvs[HEAD]
+    async with running(journal):
+        seen.purge(journal, "purge", PREFIX + b"x", PREFIX + b"y")
+        await seen.until("purge")
+    assert store.applied == [[Delete(PREFIX + b"x"), Delete(PREFIX + b"y")]]
+    assert store.kvs[HEAD] == before
+    assert journal.counters.purges == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.LOST_REQUEST, Fault.TWICE])
+async def test_a_purge_may_be_applied_twice(fault):
+    store, seen = FakeStore(), Outcomes()
+    store.put(PREFIX + b"x")
+    journal = await claimed(store)
+    store.script.append(fault)
+    async with running(journal):
+        seen.purge(journal, "purge", PREFIX + b"x")
+        seen.append(journal, "next", put("k"))
+        await seen.until("purge", "next")
+    assert store.value(PREFIX + b"x") is None
+
+
+async def test_a_purge_that_arrives_after_a_later_put_changes_nothing():
+    store, seen = FakeStore(), Outcomes()
+    store.put(PREFIX + b"x")
+    journal = await claimed(store)
+    store.script.append(Fault.LATE)
+    async with running(journal):
+        seen.purge(journal, "purge", PREFIX + b"x")
+        seen.append(journal, "again", put("x", b"again"))
+        await seen.until("purge", "again")
+    assert not store.deliver_late().succeeded
+    assert store.value(PREFIX + b"x") == b"again"
+
+
+async def test_a_purge_keeps_its_place_among_the_writes():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store)
+    seen.append(journal, "1", put("x", b"1"))
+    seen.purge(journal, "2", PREFIX + b"x")
+    seen.append(journal, "3", put("x", b"3"))
+    async with running(journal):
+        await seen.until("1", "2", "3")
+    assert store.value(PREFIX + b"x") == b"3"
+
+
+async def test_a_purge_of_a_deposed_leader_deletes_nothing():
+    store, seen = FakeStore(), Outcomes()
+    store.put(PREFIX + b"x")
+    journal = await claimed(store)
+    store.delete(LEADER_A)
+    async with running(journal) as task:
+        seen.purge(journal, "purge", PREFIX + b"x")
+        assert isinstance(await ended(task), Deposed)
+    assert store.value(PREFIX + b"x") == b""
+    assert seen.failures == ["purge"]
