@@ -1,0 +1,206 @@
+"""Which etcd program to run, and which versions not to.
+
+Looks in `QUORATE_ETCD_BIN`, then PATH, then the checkout's (or the current folder's) `.etcd/`,
+where `fetch_etcd` unpacks Debian's packages without installing them: that needs no root and starts
+no system service. `python -m quorate.etcd.binary` does all of it and prints the path; `make setup`
+runs that.
+
+etcd 3.5.0 to 3.5.2 lose acknowledged writes when killed (etcd issue 13766) and are refused, as a
+program and as a running server; so is anything older than 3.4, which cannot split a watch response.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from quorate.etcd.api import StoreStatus
+from quorate.runtime.errors import QuorateError, precondition
+
+_VARIABLE = "QUORATE_ETCD_BIN"
+_PACKAGES = ("etcd-server", "etcd-client")
+_OLDEST = (3, 4, 0)
+_LOSES_WRITES = ((3, 5, 0), (3, 5, 2))
+_PROBE_TIMEOUT = 10.0
+_FETCH_TIMEOUT = 300.0
+
+_INSTALL_HINT = (
+    "install etcd 3.4, or 3.5.3 and later, and put it on PATH (Debian and Ubuntu: "
+    "`apt-get install etcd-server`, macOS: `brew install etcd`), or set QUORATE_ETCD_BIN to it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdBinary:
+    """An etcd program that may be used. `etcdctl` is None when it is not beside `path`."""
+
+    path: Path
+    version: str
+    etcdctl: Path | None
+
+
+def find_etcd() -> EtcdBinary:
+    """The etcd to use.
+
+    Raises QuorateError: ETCD_NOT_FOUND, or ETCD_VERSION_UNSAFE, ETCD_VERSION_UNKNOWN. A program
+    that was named but cannot be used is an error; no other is tried in its place.
+    """
+    named = os.environ.get(_VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file() or not os.access(path, os.X_OK):
+            raise precondition(
+                "ETCD_NOT_FOUND", f"{_VARIABLE}={named} is not a program", path=named
+            )
+        return probe_etcd(path)
+    found = shutil.which("etcd")
+    if found:
+        return probe_etcd(Path(found))
+    for folder in _folders():
+        path = _unpacked(folder)
+        if path.is_file():
+            return probe_etcd(path)
+    raise precondition("ETCD_NOT_FOUND", f"no etcd was found: {_INSTALL_HINT}")
+
+
+def fetch_etcd(folder: Path | None = None) -> EtcdBinary:
+    """Unpack the Debian or Ubuntu packages of etcd into `folder`; nothing is installed.
+
+    All or nothing: `folder` gets its new content in one rename. Raises QuorateError
+    ETCD_FETCH_FAILED with the one command to type instead.
+    """
+    target = folder or _folders()[0]
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise _fetch_failed("this system has no apt-get")
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as name:
+        work = Path(name)
+        # apt drops to an unprivileged user where it can, who has to be able to write here.
+        work.chmod(0o755)
+        _run(["apt-get", "download", *_PACKAGES], work)
+        for package in sorted(work.glob("*.deb")):
+            _run(["dpkg-deb", "-x", package.name, "unpacked"], work)
+        shutil.rmtree(target / "unpacked", ignore_errors=True)
+        (work / "unpacked").rename(target / "unpacked")
+    return probe_etcd(_unpacked(target))
+
+
+def probe_etcd(path: Path) -> EtcdBinary:
+    """Ask a program for its version and check it."""
+    try:
+        output = subprocess.run(
+            [str(path), "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_TIMEOUT,
+            env=etcd_environment(),
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise precondition("ETCD_NOT_FOUND", f"{path} does not run: {error}") from error
+    match = re.search(r"etcd Version:\s*(\S+)", output)
+    if match is None:
+        raise precondition("ETCD_VERSION_UNKNOWN", f"{path} --version names no etcd version")
+    check_version(match[1], where=str(path))
+    etcdctl = path.with_name("etcdctl")
+    return EtcdBinary(path, match[1], etcdctl if etcdctl.is_file() else None)
+
+
+def check_server_version(status: StoreStatus) -> None:
+    """The same check for a running server; raises QuorateError."""
+    check_version(status.version, where="the running server")
+
+
+def check_version(version: str, *, where: str) -> None:
+    """Refuse versions that lose writes or lack what is needed."""
+    match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if match is None:
+        raise precondition("ETCD_VERSION_UNKNOWN", f"{where}: {version!r} is no version of etcd")
+    numbers = (int(match[1]), int(match[2]), int(match[3]))
+    lowest, highest = _LOSES_WRITES
+    if lowest <= numbers <= highest:
+        raise precondition(
+            "ETCD_VERSION_UNSAFE",
+            f"{where} is etcd {version}: 3.5.0 to 3.5.2 lose acknowledged writes when killed; "
+            "use 3.4, or 3.5.3 and later",
+            version=version,
+        )
+    if numbers < _OLDEST:
+        raise precondition(
+            "ETCD_VERSION_UNSAFE",
+            f"{where} is etcd {version}: 3.4 is the oldest that can be used",
+            version=version,
+        )
+
+
+def etcd_environment() -> dict[str, str]:
+    """The environment for an etcd program: stray ETCD_* settings would override our flags."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
+    if os.uname().machine != "x86_64":
+        # 3.4 refuses to start elsewhere unless told that one knows.
+        arch = {"aarch64": "arm64", "arm64": "arm64"}.get(os.uname().machine, os.uname().machine)
+        environment["ETCD_UNSUPPORTED_ARCH"] = arch
+    return environment
+
+
+def _folders() -> list[Path]:
+    checkout = Path(__file__).resolve().parents[2]
+    here = [Path.cwd() / ".etcd"]
+    # An installed package lies in site-packages, which is nobody's checkout.
+    return [checkout / ".etcd", *here] if (checkout / "pyproject.toml").is_file() else here
+
+
+def _unpacked(folder: Path) -> Path:
+    return folder / "unpacked" / "usr" / "bin" / "etcd"
+
+
+def _run(command: list[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=_FETCH_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _fetch_failed(str(error)) from error
+    if done.returncode:
+        raise _fetch_failed(f"{' '.join(command)}: {done.stderr.strip()[-300:]}")
+
+
+def _fetch_failed(why: str) -> QuorateError:
+    return precondition("ETCD_FETCH_FAILED", f"etcd could not be fetched ({why}): {_INSTALL_HINT}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print where etcd is, fetching it first when there is none."""
+    parser = argparse.ArgumentParser(
+        prog="python -m quorate.etcd.binary", description="Find etcd, or fetch it."
+    )
+    parser.add_argument("--no-fetch", action="store_true", help="only look")
+    options = parser.parse_args(arguments)
+    try:
+        try:
+            etcd = find_etcd()
+        except QuorateError as error:
+            if error.reason != "ETCD_NOT_FOUND" or os.environ.get(_VARIABLE) or options.no_fetch:
+                raise
+            etcd = fetch_etcd()
+    except QuorateError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    sys.stdout.write(f"etcd {etcd.version}: {etcd.path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

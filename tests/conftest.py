@@ -1,0 +1,60 @@
+"""Fixtures for every test.
+
+`etcd_server` is one real etcd for the whole run; tests keep apart by `key_prefix`. A test that
+kills etcd, or changes what is common to all keys (compaction, authentication), starts its own with
+`own_etcd`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from quorate.etcd.client import EtcdClient
+from quorate.etcd.launcher import EtcdProcess
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdProcess]:
+    """A running etcd on free ports of 127.0.0.1, killed when the run ends."""
+    server = EtcdProcess(tmp_path_factory.mktemp("etcd"), die_with_parent=True)
+    asyncio.run(server.start())
+    yield server
+    asyncio.run(server.kill())
+
+
+@pytest_asyncio.fixture
+async def etcd_client(etcd_server: EtcdProcess) -> AsyncIterator[EtcdClient]:
+    """A client of `etcd_server`."""
+    async with EtcdClient([etcd_server.endpoint]) as client:
+        yield client
+
+
+@pytest.fixture
+def key_prefix() -> bytes:
+    """A key prefix that no other test uses."""
+    return f"/test/{next(_numbers)}/".encode()
+
+
+@pytest_asyncio.fixture
+async def own_etcd(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[EtcdProcess]]]:
+    """Starts etcds of the test's own: `await own_etcd(**arguments of EtcdProcess)`."""
+    started: list[EtcdProcess] = []
+
+    async def start(**arguments: object) -> EtcdProcess:
+        folder = tmp_path / f"etcd-{len(started)}"
+        server = EtcdProcess(folder, die_with_parent=True, **arguments)  # type: ignore[arg-type]
+        started.append(server)
+        await server.start()
+        return server
+
+    yield start
+    for server in started:
+        await server.kill()
