@@ -1,0 +1,138 @@
+"""Attempts on this node, and what becomes of them.
+
+```
+          assigned                 fill                      exited
+ (leader) --------> WAITING ----------------> IN A LANE ----------------> OUTBOX --> acknowledged
+                      |  ^                      |   | kill
+                      |  +------ recalled ------+   +-> (executor ends it) -> exited
+                      +--> returned (never began: no failure)
+```
+
+A lane (see `slots`) may hold several attempts: the first is the one that runs, those behind it
+were handed to a warm worker ahead of time and can be taken back until the worker takes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, NamedTuple
+
+WAITING = -1
+
+
+class Ref(NamedTuple):
+    """Names one execution of a task."""
+
+    task_id: str
+    number: int
+
+
+class Reason(Enum):
+    """Why an attempt is ended from outside."""
+
+    TIMEOUT = "ran longer than its timeout"
+    CANCELLED = "cancelled on request"
+    # The node empties itself and the grace is over.
+    DRAINED = "the node drained"
+    # The lease can no longer be alive and the queue asked for STOP.
+    DISCONNECTED = "the node lost touch with the cluster"
+    # A newer attempt of the same task arrived: the leader gave this one away long ago.
+    SUPERSEDED = "a newer attempt took its place"
+    # Everything this instance had was given away.
+    LEASE_LOST = "the node's lease was lost"
+
+
+# Ended without a report: the leader has already given these to someone else.
+SILENT = frozenset({Reason.SUPERSEDED, Reason.LEASE_LOST})
+# Ended by no fault of the attempt: reported as handed back.
+HANDED_BACK = frozenset({Reason.DRAINED, Reason.DISCONNECTED})
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One attempt this node accepted. Owned by the machine; executors read `work` only."""
+
+    task_id: str
+    number: int
+    # What to run; opaque to the core.
+    work: object
+    # Attempts of one profile (entrypoint, program) are expected to take equally long.
+    profile: str = ""
+    # Several may queue at one warm worker.
+    pipelined: bool = False
+    # Seconds an attempt may run; 0 for no limit.
+    timeout: float = 0.0
+    stop_on_disconnect: bool = False
+    # The lane it was handed to, or WAITING.
+    lane: int = WAITING
+    accepted_at: float = 0.0
+    # The leader was told that it began.
+    announced: bool = False
+    # Finished, returned or dropped: nothing about it is to be sent any more, save its report.
+    over: bool = False
+    killed: Reason | None = None
+
+    @property
+    def ref(self) -> Ref:
+        """Its name on the wire."""
+        return Ref(self.task_id, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an attempt gave back."""
+
+    kind: Literal["json", "pickle", "exit_code"]
+    value: str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed; the fields of `quorate.v1.TaskError`."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    code: int = 0
+    pickle: bytes = b""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How an attempt ended. `value` None means: handed back, run it elsewhere."""
+
+    value: Result | Failure | None
+    # Wall time (seconds since the epoch) when it began; 0 when it never did.
+    start: float = 0.0
+    # Seconds it ran.
+    seconds: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Roughly the bytes it holds in memory."""
+        value = self.value
+        if isinstance(value, Failure):
+            return 300 + len(value.message) + len(value.traceback) + len(value.pickle)
+        if isinstance(value, Result) and not isinstance(value.value, int):
+            return 200 + len(value.value)
+        return 200
+
+
+def outcome_of_kill(attempt: Attempt, natural: Outcome) -> Outcome:
+    """The outcome to report of an attempt that was ended for `attempt.killed`.
+
+    What it did on its own while dying does not count, with one exception: a success that beat a
+    drain is kept, as running it again elsewhere would help nobody.
+    """
+    reason = attempt.killed
+    assert reason is not None
+    if reason in HANDED_BACK:
+        if isinstance(natural.value, Result):
+            return natural
+        return Outcome(None, natural.start, natural.seconds)
+    message = reason.value
+    if reason is Reason.TIMEOUT:
+        message = f"{message} of {attempt.timeout:g} s"
+    failure = Failure(type=reason.name, message=message)
+    return Outcome(failure, natural.start, natural.seconds)

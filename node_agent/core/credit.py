@@ -1,0 +1,62 @@
+"""How much work to ask for beyond the slots.
+
+Between a result and the next assignment lies a round trip to the leader. For short tasks the node
+asks for about 10 ms of work ahead, as learned from how long attempts took lately; for long ones it
+asks for none, since a task that waits here behind a long one could run elsewhere.
+"""
+
+from __future__ import annotations
+
+# Seconds of work to hold ahead of each slot.
+AHEAD_SECONDS = 0.010
+# Most attempts ahead of one slot, and of the node.
+MAX_AHEAD_PER_SLOT = 256
+MAX_AHEAD = 1024
+# Weight of the newest duration in the moving average: some twenty tasks change its mind.
+WEIGHT = 0.1
+# Profiles remembered; the oldest is forgotten first.
+MAX_PROFILES = 1000
+
+
+class Durations:
+    """Moving averages of how long attempts ran, in seconds: overall and of each profile."""
+
+    def __init__(self) -> None:
+        self.overall: float | None = None
+        self._profiles: dict[str, float] = {}
+
+    def observe(self, profile: str, seconds: float) -> None:
+        """Learn from one attempt."""
+        average = self.overall
+        if average is None:
+            self.overall = seconds
+        else:
+            self.overall = average + WEIGHT * (seconds - average)
+        known = self._profiles.get(profile)
+        if known is not None:
+            self._profiles[profile] = known + WEIGHT * (seconds - known)
+            return
+        if len(self._profiles) >= MAX_PROFILES:
+            del self._profiles[next(iter(self._profiles))]
+        self._profiles[profile] = seconds
+
+    def expected(self, profile: str) -> float | None:
+        """How long an attempt of this profile should take; None when it was never seen."""
+        return self._profiles.get(profile)
+
+
+def ahead_per_slot(overall: float | None) -> int:
+    """Attempts to hold ahead of each slot: a power of two (so that it rarely changes), or 0."""
+    if overall is None or overall > AHEAD_SECONDS:
+        return 0
+    wanted = min(MAX_AHEAD_PER_SLOT, int(AHEAD_SECONDS / max(overall, 1e-6)))
+    return 1 << (wanted.bit_length() - 1)
+
+
+def credit(slots: int, flowing_slots: int, overall: float | None) -> int:
+    """Attempts the node will hold at once.
+
+    `flowing_slots` are those not occupied by a long attempt right now: only they will get to what
+    is held ahead.
+    """
+    return slots + min(MAX_AHEAD, flowing_slots * ahead_per_slot(overall))

@@ -1,0 +1,47 @@
+"""What the machine asks of the world. The driver carries the lists out in this order:
+recall, kill, start; the rest goes to the open session, if any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from node_agent.core.attempts import Attempt, Ref
+from node_agent.core.outbox import Report
+
+
+@dataclass(slots=True)
+class Effects:
+    """Imperatives gathered since the last `Machine.take`."""
+
+    # Lanes whose queued attempts are to be taken back from the worker; answered by
+    # `Machine.recalled`, also when nothing could be taken back.
+    recall: list[int] = field(default_factory=list)
+    # Attempts to end: the first of their lane. Answered by `Machine.exited`.
+    kill: list[Attempt] = field(default_factory=list)
+    # Attempts to run in `attempt.lane`.
+    start: list[Attempt] = field(default_factory=list)
+    # To tell the leader.
+    started: list[Attempt] = field(default_factory=list)
+    finished: list[Report] = field(default_factory=list)
+    returned: list[Ref] = field(default_factory=list)
+    credit: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.recall
+            or self.kill
+            or self.start
+            or self.started
+            or self.finished
+            or self.returned
+            or self.credit is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What the node has when a session opens."""
+
+    running: tuple[tuple[Attempt, float], ...]
+    waiting: tuple[Ref, ...]
+    finished: tuple[Ref, ...]

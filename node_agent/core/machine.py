@@ -1,0 +1,371 @@
+"""The agent's decisions: events in, effects out.
+
+Owns every attempt on the node from its assignment until its report is acknowledged. Calls are
+events (`on_...`); what is to be done gathers in an `Effects` that the driver takes with `take()`
+after `settle()`. All times are monotonic seconds.
+
+Guarantees
+* An attempt is in exactly one place: waiting, in a lane, or in the outbox.
+* Leaders are fenced: an epoch lower than one seen before is refused, a higher one takes over.
+* Assigning an attempt twice runs it once. A newer attempt of a task ends an older one.
+* Losing the leader or etcd ends nothing, except attempts whose queue asked for STOP once the
+  lease can no longer be alive. A lease CONFIRMED lost ends everything, without a report.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+
+from node_agent.core import credit as credits
+from node_agent.core.attempts import (
+    SILENT,
+    WAITING,
+    Attempt,
+    Outcome,
+    Reason,
+    Ref,
+    outcome_of_kill,
+)
+from node_agent.core.effects import Effects, Inventory
+from node_agent.core.outbox import Outbox
+from node_agent.core.slots import BLOCKED_SECONDS, Slots
+
+# An attempt that waits longer than this and will not be reached soon is handed back.
+WAIT_SECONDS = 0.050
+# One that waits this long is handed back whatever the pace (a worker that never gets ready).
+WAIT_LIMIT_SECONDS = 5.0
+# Attempts that run this long are announced as started; of shorter ones only the end is reported.
+ANNOUNCE_SECONDS = 0.005
+# More than the leader may ever assign: what exceeds it is handed back at once.
+MAX_WAITING = 4 * credits.MAX_AHEAD
+# `on_tick` is meant to be called this often.
+TICK_SECONDS = 0.010
+
+
+class StaleEpoch(Exception):
+    """A leader with a lower epoch than one already seen."""
+
+    def __init__(self, epoch: int, seen: int) -> None:
+        super().__init__(f"epoch {epoch} is over: this node has seen {seen}")
+        self.epoch = epoch
+        self.seen = seen
+
+
+class Machine:
+    """One node's attempts."""
+
+    def __init__(self, slots: int, outbox: Outbox | None = None) -> None:
+        # Greatest epoch seen.
+        self.epoch = 0
+        self.connected = False
+        # No new work is taken; started attempts are ended at `_drain_deadline`.
+        self.draining = False
+        self.outbox = outbox if outbox is not None else Outbox()
+        self.slots = Slots(slots)
+        self.durations = credits.Durations()
+        # Accepted, not handed to a lane; first come, first served.
+        self._waiting: OrderedDict[str, Attempt] = OrderedDict()
+        # The newest attempt of each task that waits or runs here (superseded ones are left out).
+        self._live: dict[str, Attempt] = {}
+        self._leaving = False
+        self._drain_deadline: float | None = None
+        self._lease_deadline: float | None = None
+        # Attempts finished in each of the last ticks, about WAIT_SECONDS in all.
+        self._pace: deque[int] = deque([0], maxlen=max(1, int(WAIT_SECONDS / TICK_SECONDS)))
+        self._credit_told: int | None = None
+        self._effects = Effects()
+
+    # -- what others may look at ---------------------------------------------------------------
+
+    def live(self, task_id: str) -> Attempt | None:
+        """The attempt of a task that waits or runs here."""
+        return self._live.get(task_id)
+
+    @property
+    def held(self) -> int:
+        """Attempts waiting or in lanes, dying ones included."""
+        return len(self._waiting) + sum(len(lane.attempts) for lane in self.slots)
+
+    @property
+    def waiting(self) -> Sequence[Attempt]:
+        """Attempts that were not handed to a lane, in order."""
+        return tuple(self._waiting.values())
+
+    def inventory(self) -> Inventory:
+        """What the node has: the first message of a session."""
+        running: list[tuple[Attempt, float]] = []
+        waiting: list[Ref] = []
+        for lane in self.slots:
+            for position, attempt in enumerate(lane.attempts):
+                if attempt.killed in SILENT:
+                    continue
+                if position == 0:
+                    running.append((attempt, lane.head_since))
+                else:
+                    waiting.append(attempt.ref)
+        waiting.extend(attempt.ref for attempt in self._waiting.values())
+        finished = tuple(Ref(report.task_id, report.number) for report in self.outbox)
+        return Inventory(tuple(running), tuple(waiting), finished)
+
+    def take(self) -> Effects | None:
+        """The effects gathered so far, if any; they are the driver's from now on."""
+        effects = self._effects
+        if not effects:
+            return None
+        self._effects = Effects()
+        return effects
+
+    # -- sessions ------------------------------------------------------------------------------
+
+    def on_session_opened(self, epoch: int) -> Inventory:
+        """A leader said hello. Raises StaleEpoch; the driver ends any older session.
+
+        Every unacknowledged outcome is sent again, and the credit.
+        """
+        self.check_epoch(epoch)
+        self.epoch = epoch
+        self.connected = True
+        inventory = self.inventory()
+        effects = self._effects
+        # Effects of an earlier session are void: the inventory says it all.
+        effects.started.clear()
+        effects.returned.clear()
+        effects.finished = list(self.outbox)
+        self._credit_told = None
+        for attempt, _ in inventory.running:
+            attempt.announced = True
+        return inventory
+
+    def check_epoch(self, epoch: int) -> None:
+        """Raise StaleEpoch when a higher epoch was seen."""
+        if epoch < self.epoch:
+            raise StaleEpoch(epoch, self.epoch)
+
+    def on_session_closed(self) -> None:
+        """The session ended: everything goes on, reports gather in the outbox."""
+        self.connected = False
+
+    # -- orders of the leader ------------------------------------------------------------------
+
+    def on_assigned(self, attempts: Iterable[Attempt], now: float) -> None:
+        """Accept attempts; known ones are not run again."""
+        live, waiting = self._live, self._waiting
+        for attempt in attempts:
+            known = live.get(attempt.task_id)
+            if known is not None:
+                if known.number >= attempt.number:
+                    continue
+                self._end(known, Reason.SUPERSEDED)
+            elif (report := self.outbox.get((attempt.task_id, attempt.number))) is not None:
+                # The leader missed the outcome: it is sent, not made, again.
+                self._effects.finished.append(report)
+                continue
+            if self.draining or len(waiting) >= MAX_WAITING:
+                self._effects.returned.append(attempt.ref)
+                continue
+            attempt.accepted_at = now
+            live[attempt.task_id] = attempt
+            waiting[attempt.task_id] = attempt
+
+    def on_cancelled(self, refs: Iterable[Ref]) -> None:
+        """End attempts; unknown ones are ignored."""
+        for ref in refs:
+            attempt = self._live.get(ref[0])
+            if attempt is not None and attempt.number == ref[1]:
+                self._end(attempt, Reason.CANCELLED)
+
+    def on_acknowledged(self, refs: Iterable[Ref]) -> None:
+        """Forget outcomes that are durable, or stale, at the leader."""
+        for ref in refs:
+            self.outbox.acknowledge(ref)
+
+    def on_drain_ordered(
+        self, draining: bool, grace: float, now: float, *, leaving: bool = False
+    ) -> None:
+        """Empty the node: hand back what waits, let the rest go on for `grace` seconds.
+
+        `leaving` (the process was told to stop) cannot be undone by the leader.
+        """
+        if self._leaving and not leaving:
+            return
+        self._leaving = leaving
+        self.draining = draining
+        self._drain_deadline = now + grace if draining else None
+        if not draining:
+            return
+        for attempt in tuple(self._waiting.values()):
+            self._return(attempt)
+        self._effects.recall.extend(lane.index for lane in self.slots if len(lane.attempts) > 1)
+
+    # -- the lease -----------------------------------------------------------------------------
+
+    def on_lease_confirmed(self, sent_at: float, ttl: float) -> None:
+        """A keepalive that was sent at `sent_at` succeeded: the lease lives `ttl` from then."""
+        self._lease_deadline = sent_at + ttl
+
+    def on_lease_lost(self) -> None:
+        """The lease is gone for certain, and with it the instance: end everything silently."""
+        for lane in self.slots:
+            for attempt in tuple(lane.attempts):
+                self._end(attempt, Reason.LEASE_LOST)
+        for attempt in tuple(self._waiting.values()):
+            self._end(attempt, Reason.LEASE_LOST)
+        self.outbox.clear()
+        self._effects.started.clear()
+        self._effects.finished.clear()
+        self._effects.returned.clear()
+        self._lease_deadline = None
+
+    # -- executors -----------------------------------------------------------------------------
+
+    def on_lane_ready(self, lane: int) -> None:
+        """The lane's worker takes work."""
+        self.slots.lanes[lane].ready = True
+
+    def on_lane_lost(self, lane: int) -> None:
+        """The lane's worker is gone; what it had was reported by the driver before this."""
+        self.slots.lanes[lane].ready = False
+
+    def on_recalled(self, lane_index: int, unstarted: Sequence[Attempt], now: float) -> None:
+        """The executor took back what the lane's worker had not begun."""
+        for attempt in reversed(unstarted):
+            self._leave_lane(attempt, now)
+            if attempt.killed is not None:
+                self._report(attempt, Outcome(None))
+            elif self.draining:
+                self._return(attempt)
+            else:
+                self._waiting[attempt.task_id] = attempt
+                self._waiting.move_to_end(attempt.task_id, last=False)
+        # Of those left only the last can be running: the ones before it have finished, their
+        # outcomes are on the way.
+        left = self.slots.lanes[lane_index].attempts
+        if left and left[-1].killed is not None:
+            self._effects.kill.append(left[-1])
+
+    def on_exited(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """An attempt ended by itself or was ended."""
+        if attempt.killed is None and outcome.start:
+            self.durations.observe(attempt.profile, outcome.seconds)
+        self._leave_lane(attempt, now)
+        self._pace[-1] += 1
+        self._report(attempt, outcome)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def on_tick(self, now: float) -> None:
+        """Timeouts, announcements and hand-backs; call it every TICK_SECONDS."""
+        effects = self._effects
+        for lane in self.slots:
+            if not lane.attempts:
+                continue
+            head = lane.attempts[0]
+            ran = now - lane.head_since
+            if ran >= ANNOUNCE_SECONDS and not head.announced and head.killed not in SILENT:
+                head.announced = True
+                effects.started.append(head)
+            if head.timeout and ran > head.timeout and head.killed is None:
+                self._end(head, Reason.TIMEOUT)
+            elif len(lane.attempts) > 1 and ran > BLOCKED_SECONDS:
+                effects.recall.append(lane.index)
+        if self._lease_deadline is not None and now > self._lease_deadline:
+            self._end_all(Reason.DISCONNECTED, stop_only=True)
+        if self._drain_deadline is not None and now > self._drain_deadline:
+            self._end_all(Reason.DRAINED)
+        self._hand_back(now)
+        self._pace.append(0)
+
+    def settle(self, now: float) -> None:
+        """Hand waiting attempts to lanes and tell the credit; call it after each batch."""
+        waiting, slots, start = self._waiting, self.slots, self._effects.start
+        while waiting:
+            attempt = next(iter(waiting.values()))
+            expected = self.durations.expected(attempt.profile)
+            lane = slots.choose(attempt, expected, now)
+            if lane is None:
+                break
+            waiting.popitem(last=False)
+            slots.put(lane, attempt, expected, now)
+            start.append(attempt)
+        wanted = self.credit(now)
+        if wanted != self._credit_told and self.connected:
+            self._credit_told = wanted
+            self._effects.credit = wanted
+
+    def credit(self, now: float) -> int:
+        """Attempts this node is willing to hold at once."""
+        if self.draining or self.outbox.full:
+            return 0
+        return credits.credit(
+            len(self.slots.lanes), self.slots.flowing(now), self.durations.overall
+        )
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _hand_back(self, now: float) -> None:
+        """Return what has waited and will not be reached at the present pace.
+
+        Without a session nobody could run it elsewhere, so it stays.
+        """
+        if not self.connected or not self._waiting:
+            return
+        # The pace of the last WAIT_SECONDS gets to so many in the next; an empty lane to one.
+        reached = sum(self._pace) + self.slots.empty()
+        for position, attempt in enumerate(tuple(self._waiting.values())):
+            waited = now - attempt.accepted_at
+            if waited <= WAIT_SECONDS:
+                # Recalled ones, which are older, stand in front.
+                break
+            if position >= reached or waited > WAIT_LIMIT_SECONDS:
+                self._return(attempt)
+
+    def _end_all(self, reason: Reason, *, stop_only: bool = False) -> None:
+        for attempt in tuple(self._live.values()):
+            if attempt.killed is None and (attempt.stop_on_disconnect or not stop_only):
+                self._end(attempt, reason)
+
+    def _end(self, attempt: Attempt, reason: Reason) -> None:
+        """End an attempt wherever it is. Repeating it changes nothing."""
+        first = attempt.killed is None
+        if first or reason in SILENT:
+            attempt.killed = reason
+        if reason in SILENT and self._live.get(attempt.task_id) is attempt:
+            # A newer attempt of the task takes the place at once, while this one is dying.
+            del self._live[attempt.task_id]
+        if attempt.lane == WAITING:
+            self._waiting.pop(attempt.task_id, None)
+            self._report(attempt, Outcome(None))
+        elif first:
+            lane = self.slots.lanes[attempt.lane]
+            if len(lane.attempts) > 1:
+                # Whoever is queued behind must not die with it; then `on_recalled` kills.
+                if lane.index not in self._effects.recall:
+                    self._effects.recall.append(lane.index)
+            else:
+                self._effects.kill.append(attempt)
+
+    def _return(self, attempt: Attempt) -> None:
+        """Hand back an attempt that never began."""
+        self._waiting.pop(attempt.task_id, None)
+        self._forget(attempt)
+        self._effects.returned.append(attempt.ref)
+
+    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
+        self._forget(attempt)
+        if attempt.killed in SILENT:
+            return
+        if attempt.killed is not None:
+            outcome = outcome_of_kill(attempt, outcome)
+        report = self.outbox.add(attempt.task_id, attempt.number, outcome)
+        if self.connected:
+            self._effects.finished.append(report)
+
+    def _forget(self, attempt: Attempt) -> None:
+        attempt.over = True
+        if self._live.get(attempt.task_id) is attempt:
+            del self._live[attempt.task_id]
+
+    def _leave_lane(self, attempt: Attempt, now: float) -> None:
+        self.slots.remove(attempt, self.durations.expected(attempt.profile), now)
+        attempt.lane = WAITING
