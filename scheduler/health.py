@@ -64,6 +64,16 @@ class InstanceHealth:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service!r}")
         return health_pb2.HealthCheckResponse(status=status)
 
+    async def List(
+        self, request: health_pb2.HealthListRequest, context: _Context
+    ) -> health_pb2.HealthListResponse:
+        """The statuses of all services."""
+        await context.send_initial_metadata(self._metadata)
+        answer = health_pb2.HealthListResponse()
+        for service, status in self._statuses.items():
+            answer.statuses[service].status = status
+        return answer
+
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: _Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
