@@ -87,7 +87,10 @@ async def test_everything_that_is_ready_joins_the_first_batch_of_an_idle_journal
         seen.append(journal, name, put(name))
 
     async with running(journal):
-        await asyncio.gather(*(caller(str(n)) for n in range(5)))
+        await journal.flush()
+        # The journal's task wakes for the first event before the other callers have run.
+        seen.append(journal, "0", put("0"))
+        await asyncio.gather(*(caller(str(n)) for n in range(1, 5)))
         await seen.until("0", "1", "2", "3", "4")
     assert len(store.sent) == 1
 
@@ -342,6 +345,7 @@ async def test_an_abandoned_journal_commits_nothing_more_and_runs_no_after_effec
         journal.abandon(RuntimeError("a second one changes nothing"))
         store.release()
         assert await ended(task) is reason
+    assert (journal.pending_events, journal.pending_bytes) == (0, 0)
     seen.append(journal, "too late", put("m"))
     seen.purge(journal, "purge too late", b"m")
     assert seen.names == []
