@@ -1,0 +1,60 @@
+"""Quorate: a highly available task cluster.
+
+    import quorate
+
+    with quorate.Client() as client:
+        handle = client.submit(pow, 2, 10)
+        assert handle.result() == 1024
+
+The names below are loaded when first used, so that `import quorate` (and each service, which
+imports `quorate.*` too) stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quorate.client import errors
+    from quorate.client.aio import AsyncClient, AsyncTaskHandle
+    from quorate.client.client import Client
+    from quorate.client.decorator import task
+    from quorate.client.executor import Executor
+    from quorate.client.handle import TaskHandle
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncClient",
+    "AsyncTaskHandle",
+    "Client",
+    "Executor",
+    "TaskHandle",
+    "__version__",
+    "errors",
+    "task",
+]
+
+_HOMES = {
+    "AsyncClient": "quorate.client.aio",
+    "AsyncTaskHandle": "quorate.client.aio",
+    "Client": "quorate.client.client",
+    "Executor": "quorate.client.executor",
+    "TaskHandle": "quorate.client.handle",
+    "task": "quorate.client.decorator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("quorate.client.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'quorate' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

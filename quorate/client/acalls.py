@@ -1,0 +1,158 @@
+"""One RPC from an asyncio program: deadline, retries and failover. The twin of `calls`.
+
+Owned by one event loop, in which it must be closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import tenacity
+
+from quorate.client.endpoints import Endpoints
+from quorate.client.rpcs import (
+    CHANNEL_OPTIONS,
+    DEFAULT_RETRY_FOR,
+    GET_CLUSTER,
+    Req,
+    Res,
+    Rpc,
+    TryAgain,
+    exhausted_error,
+    judge,
+    waits,
+)
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2 as pb
+
+
+class AsyncCalls:
+    """RPCs to whichever scheduler answers."""
+
+    def __init__(self, addresses: Sequence[str], *, retry_for: float = DEFAULT_RETRY_FOR) -> None:
+        self.retry_for = retry_for
+        self._endpoints = Endpoints(addresses)
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._methods: dict[tuple[str, str], Any] = {}
+        self._discovering = False
+        self._closed = False
+
+    async def call(
+        self,
+        rpc: Rpc[Req, Res],
+        request: Req,
+        *,
+        deadline: float | None = None,
+        retry_for: float | None = None,
+    ) -> Res:
+        """Answer of `rpc`. `deadline`: seconds for one try; `retry_for`: seconds for all.
+
+        Raises QuorateError.
+        """
+        seconds = rpc.deadline if deadline is None else deadline
+        patience = self.retry_for if retry_for is None else retry_for
+        try:
+            return await self._try(rpc, request, seconds)
+        except TryAgain as again:
+            if patience <= 0:
+                raise again.error from again
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(TryAgain),
+            stop=tenacity.stop_after_delay(patience),
+            wait=waits(len(self.addresses)),
+            reraise=True,
+        )
+        try:
+            answer: Res = await retrying(self._try, rpc, request, seconds)
+            return answer
+        except TryAgain as again:
+            raise exhausted_error(again.error, self.addresses, patience) from again
+
+    async def _try(self, rpc: Rpc[Req, Res], request: Req, seconds: float) -> Res:
+        address = self._endpoints.pick()
+        method = self._method(address, rpc)
+        try:
+            answer: Res = await method(request, timeout=seconds)
+        except grpc.RpcError as error:
+            verdict = judge(error)
+            if isinstance(verdict, TryAgain):
+                self.on_failure(address)
+            raise verdict from error
+        if self._endpoints.on_answer():
+            await self._discover(address)
+        return answer
+
+    @asynccontextmanager
+    async def stream(
+        self, rpc: Rpc[Req, Res], request: Req, *, deadline: float
+    ) -> AsyncIterator[tuple[str, Any]]:
+        """Open a server stream once: (address, call). Leaving cancels it. As `Calls.stream`."""
+        address = self._endpoints.pick()
+        call = self._method(address, rpc, stream=True)(request, timeout=deadline)
+        try:
+            yield address, call
+        finally:
+            call.cancel()
+
+    def on_failure(self, address: str) -> None:
+        """Prefer another address from now on."""
+        self._endpoints.on_failure(address)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Every address that is tried."""
+        return self._endpoints.all
+
+    async def close(self) -> None:
+        """Close all channels; calls under way fail. Idempotent."""
+        self._closed = True
+        channels = list(self._channels.values())
+        self._channels.clear()
+        self._methods.clear()
+        for channel in channels:
+            await channel.close(None)
+
+    def _method(self, address: str, rpc: Rpc[Req, Res], *, stream: bool = False) -> Any:
+        method = self._methods.get((address, rpc.name))
+        if method is not None:
+            return method
+        if self._closed:
+            raise QuorateError(grpc.StatusCode.CANCELLED, "CLIENT_CLOSED", "this client is closed")
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            self._channels[address] = channel
+        make: Any = channel.unary_stream if stream else channel.unary_unary
+        method = make(rpc.path, rpc.request.SerializeToString, rpc.parse)
+        self._methods[address, rpc.name] = method
+        return method
+
+    async def _discover(self, address: str) -> None:
+        """As `Calls._discover`."""
+        if self._discovering:
+            return
+        self._discovering = True
+        try:
+            cluster = await self._probe(address, 1.0)
+            if cluster is None:
+                return
+            known = set(self.addresses)
+            reachable, leader = [], ""
+            for replica in cluster.schedulers:
+                if replica.address in known or await self._probe(replica.address, 0.3) is not None:
+                    reachable.append(replica.address)
+                if replica.leader:
+                    leader = replica.address
+            self._endpoints.on_leader(leader, reachable)
+        finally:
+            self._discovering = False
+
+    async def _probe(self, address: str, seconds: float) -> Any:
+        try:
+            method = self._method(address, GET_CLUSTER)
+            return (await method(pb.GetClusterRequest(), timeout=seconds)).cluster
+        except grpc.RpcError:
+            return None

@@ -1,0 +1,325 @@
+"""The asyncio client: `Client`'s methods as coroutines and asynchronous iterators.
+
+async with AsyncClient() as client:
+    handle = await client.submit(pow, 2, 10)
+    print(await handle)
+    async for value in client.map(len, words): ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Unpack
+
+import grpc
+
+from quorate.client.acalls import AsyncCalls
+from quorate.client.atracker import AsyncTracker
+from quorate.client.discovery import find_addresses
+from quorate.client.ledger import Outcome
+from quorate.client.loglines import LogPosition
+from quorate.client.mapping import Chunk, MapPlan
+from quorate.client.options import OptionArgs, TaskOptions
+from quorate.client.outcome import is_finished, state_name, value_of
+from quorate.client.rpcs import (
+    BATCH_CREATE_TASKS,
+    CANCEL_TASK,
+    CREATE_TASK,
+    DEFAULT_RETRY_FOR,
+    GET_CLUSTER,
+    GET_TASK,
+    HELD_BACK,
+    LOG_DEADLINE,
+    LOG_LOOK,
+    POLL,
+    RETRY_TASK,
+    STREAM_TASK_LOGS,
+    WAIT_TASK,
+    TryAgain,
+    judge,
+    new_request_id,
+)
+from quorate.client.specs import (
+    DEFAULT_PAYLOAD_LIMIT,
+    Work,
+    check_size,
+    command_spec,
+    json_spec,
+    python_spec,
+)
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
+
+
+class AsyncTaskHandle:
+    """A task on the cluster; awaiting it is awaiting its `result()`."""
+
+    def __init__(self, calls: AsyncCalls, task_id: str) -> None:
+        self.id = task_id
+        self._calls = calls
+        self._finished: task_pb2.Task | None = None
+
+    def __repr__(self) -> str:
+        return f"AsyncTaskHandle({self.id!r})"
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result().__await__()
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """As `TaskHandle.result`."""
+        return value_of(await self.wait(timeout))
+
+    async def wait(self, timeout: float | None = None) -> task_pb2.Task:
+        """As `TaskHandle.wait`."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self._finished is None:
+            left = POLL if end is None else min(POLL, max(0.001, end - time.monotonic()))
+            request = scheduler_pb2.WaitTaskRequest(id=self.id)
+            request.timeout.FromNanoseconds(int(left * 1e9))
+            patience = self._calls.retry_for if end is None else min(self._calls.retry_for, left)
+            answer = await self._calls.call(
+                WAIT_TASK, request, deadline=left + 3.0, retry_for=patience
+            )
+            if is_finished(answer.task):
+                self._finished = answer.task
+            elif end is not None and time.monotonic() >= end:
+                state = state_name(answer.task)
+                raise TimeoutError(f"task {self.id} is still {state} after {timeout:g} s")
+        return self._finished
+
+    async def done(self) -> bool:
+        """Whether it is finished, in whatever way."""
+        return self._finished is not None or is_finished(await self.task())
+
+    async def status(self) -> str:
+        """Its state, e.g. RUNNING."""
+        return state_name(self._finished or await self.task())
+
+    async def task(self, *, full: bool = False) -> task_pb2.Task:
+        """The task as it is now; `full` includes the work's payload."""
+        view = task_pb2.TASK_VIEW_FULL if full else task_pb2.TASK_VIEW_BASIC
+        request = scheduler_pb2.GetTaskRequest(id=self.id, view=view)
+        return (await self._calls.call(GET_TASK, request)).task
+
+    async def cancel(self) -> bool:
+        """As `TaskHandle.cancel`."""
+        request = scheduler_pb2.CancelTaskRequest(id=self.id, request_id=new_request_id())
+        try:
+            await self._calls.call(CANCEL_TASK, request)
+        except QuorateError as error:
+            if error.code is grpc.StatusCode.FAILED_PRECONDITION:
+                return False
+            raise
+        return True
+
+    async def retry(self) -> None:
+        """As `TaskHandle.retry`."""
+        request = scheduler_pb2.RetryTaskRequest(id=self.id, request_id=new_request_id())
+        await self._calls.call(RETRY_TASK, request)
+        self._finished = None
+
+    async def logs(
+        self, follow: bool = False, *, attempt: int = 0, tail: int = 0
+    ) -> AsyncIterator[scheduler_pb2.LogChunk]:
+        """As `TaskHandle.logs`."""
+        position = LogPosition(self.id, follow=follow, attempt=attempt, tail=tail)
+        end = time.monotonic() + self._calls.retry_for
+        while True:
+            stream = self._calls.stream(STREAM_TASK_LOGS, position.request(), deadline=LOG_DEADLINE)
+            try:
+                async with stream as (address, call):
+                    async for answer in call:
+                        end = time.monotonic() + self._calls.retry_for
+                        chunk = position.unread(answer.chunk)
+                        if chunk is not None:
+                            yield chunk
+                return
+            except grpc.RpcError as error:
+                verdict = judge(error)
+                if not (position.may_begin(verdict) and not await self.done()):
+                    if not isinstance(verdict, TryAgain):
+                        raise verdict from error
+                    self._calls.on_failure(address)
+                    if time.monotonic() >= end:
+                        raise verdict.error from error
+            await asyncio.sleep(LOG_LOOK)
+
+
+class AsyncClient:
+    """A connection to a cluster for one event loop. Arguments and guarantees as `Client`'s."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        data_dir: str | Path | None = None,
+        retry_for: float = DEFAULT_RETRY_FOR,
+        payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
+    ) -> None:
+        directory = Path(data_dir) if data_dir is not None else None
+        self._calls = AsyncCalls(find_addresses(address, directory), retry_for=retry_for)
+        self._trackers: dict[str, AsyncTracker] = {}
+        self._limit = payload_limit
+        self._options = TaskOptions()
+
+    def options(self, **changes: Unpack[OptionArgs]) -> AsyncClient:
+        """This client with other task options (see `TaskOptions`); connections are shared."""
+        other = AsyncClient.__new__(AsyncClient)
+        other._calls = self._calls
+        other._trackers = self._trackers
+        other._limit = self._limit
+        other._options = self._options.but(changes)
+        return other
+
+    @property
+    def calls(self) -> AsyncCalls:
+        """The transport, for calls that have no method here."""
+        return self._calls
+
+    async def submit(self, work: Work, /, *args: Any, **kwargs: Any) -> AsyncTaskHandle:
+        """As `Client.submit`."""
+        return await self._create(python_spec(work, args, kwargs, self._options, time.time()))
+
+    async def submit_json(self, entrypoint: str, arguments: Any = ()) -> AsyncTaskHandle:
+        """As `Client.submit_json`."""
+        return await self._create(json_spec(entrypoint, arguments, self._options, time.time()))
+
+    async def command(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "",
+        stdin: bytes | str = b"",
+    ) -> AsyncTaskHandle:
+        """As `Client.command`."""
+        spec = command_spec(argv, self._options, time.time(), env=env, cwd=cwd, stdin=stdin)
+        return await self._create(spec)
+
+    def map(
+        self, work: Work, items: Iterable[Any], *, chunk: int | None = None
+    ) -> AsyncIterator[Any]:
+        """As `Client.map`. Bound it in time with `asyncio.timeout`."""
+        return self._map(work, items, chunk, ordered=True)
+
+    def map_unordered(
+        self, work: Work, items: Iterable[Any], *, chunk: int | None = None
+    ) -> AsyncIterator[Any]:
+        """As `map`, values coming as they are ready."""
+        return self._map(work, items, chunk, ordered=False)
+
+    def get(self, task_id: str) -> AsyncTaskHandle:
+        """A handle of any task; whether it exists is seen when it is used."""
+        return AsyncTaskHandle(self._calls, task_id)
+
+    async def cluster(self) -> cluster_pb2.Cluster:
+        """Leader, epoch, members and sizes."""
+        return (await self._calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest())).cluster
+
+    async def close(self) -> None:
+        """Close all connections, also of clients made by `options`."""
+        trackers = list(self._trackers.values())
+        self._trackers.clear()
+        for tracker in trackers:
+            await tracker.close()
+        await self._calls.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _create(self, spec: task_pb2.TaskSpec) -> AsyncTaskHandle:
+        check_size(spec, self._limit)
+        request = scheduler_pb2.CreateTaskRequest(
+            queue=self._options.queue, spec=spec, request_id=new_request_id()
+        )
+        answer = await self._calls.call(CREATE_TASK, request)
+        return AsyncTaskHandle(self._calls, answer.task.id)
+
+    async def _map(
+        self, work: Work, items: Iterable[Any], chunk: int | None, *, ordered: bool
+    ) -> AsyncIterator[Any]:
+        plan = MapPlan.of(
+            work, items, self._options, limit=self._limit, chunk=chunk, ordered=ordered
+        )
+        # Bounded by the plan: never more than its chunks in flight.
+        arrived: asyncio.Queue[tuple[Chunk, Outcome]] = asyncio.Queue()
+        try:
+            while plan.is_under_way():
+                await self._submit_chunks(plan, arrived)
+                for value in plan.values():
+                    yield value
+                if not plan.is_under_way():
+                    return
+                plan.on_outcome(*await arrived.get())
+                while not arrived.empty():
+                    plan.on_outcome(*arrived.get_nowait())
+        finally:
+            await self._cancel_all(plan.open_tasks())
+
+    async def _submit_chunks(
+        self, plan: MapPlan, arrived: asyncio.Queue[tuple[Chunk, Outcome]]
+    ) -> None:
+        batch = plan.batch()
+        if not batch:
+            return
+        request = scheduler_pb2.BatchCreateTasksRequest(
+            queue=self._options.queue,
+            specs=[spec for _, spec in batch],
+            request_id=new_request_id(),
+        )
+        sinks = [partial(_arrive, arrived, chunk) for chunk, _ in batch]
+        ids = await self._tracker().submit(lambda: self._create_batch(request), sinks)
+        for (chunk, _), task_id in zip(batch, ids, strict=True):
+            chunk.task_id = task_id
+
+    async def _create_batch(self, request: scheduler_pb2.BatchCreateTasksRequest) -> Sequence[str]:
+        end = time.monotonic() + self._calls.retry_for
+        while True:
+            try:
+                return (await self._calls.call(BATCH_CREATE_TASKS, request)).ids
+            except QuorateError as error:
+                full = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                if not full or time.monotonic() >= end:
+                    raise
+            await asyncio.sleep(HELD_BACK)
+
+    def _tracker(self) -> AsyncTracker:
+        queue = self._options.queue
+        tracker = self._trackers.get(queue)
+        if tracker is None or tracker.failed is not None:
+            tracker = self._trackers[queue] = AsyncTracker(self._calls, queue)
+        return tracker
+
+    async def _cancel_all(self, ids: Sequence[str]) -> None:
+        """Cancel what nobody waits for any more: best effort, within five seconds."""
+        end = time.monotonic() + 5.0
+        for task_id in ids:
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            request = scheduler_pb2.CancelTaskRequest(id=task_id, request_id=new_request_id())
+            try:
+                await self._calls.call(CANCEL_TASK, request, deadline=left, retry_for=0)
+            except QuorateError as error:
+                if error.code in (
+                    grpc.StatusCode.UNAVAILABLE,
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                ):
+                    return
+
+
+def _arrive(arrived: asyncio.Queue[tuple[Chunk, Outcome]], chunk: Chunk, outcome: Outcome) -> None:
+    arrived.put_nowait((chunk, outcome))

@@ -1,0 +1,39 @@
+"""What runs on a node when `map` sends many items in one task.
+
+Imported by worker processes, so it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+ENTRYPOINT = "quorate.client.chunk:run_chunk"
+STAR_ENTRYPOINT = "quorate.client.chunk:run_star_chunk"
+
+
+@lru_cache(maxsize=256)
+def load(entrypoint: str) -> Callable[..., Any]:
+    """The callable that `module:qualname` names."""
+    module, _, qualname = entrypoint.partition(":")
+    target: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        target = getattr(target, part)
+    if not callable(target):
+        raise TypeError(f"{entrypoint} is not callable")
+    found: Callable[..., Any] = target
+    return found
+
+
+def run_chunk(function: str | Callable[..., Any], items: Sequence[Any]) -> list[Any]:
+    """`function` of each item, in order. The first exception ends the chunk, as in `map`."""
+    call = load(function) if isinstance(function, str) else function
+    return [call(item) for item in items]
+
+
+def run_star_chunk(function: str | Callable[..., Any], items: Sequence[Sequence[Any]]) -> list[Any]:
+    """As `run_chunk`, each item being the positional arguments of one call."""
+    call = load(function) if isinstance(function, str) else function
+    return [call(*item) for item in items]

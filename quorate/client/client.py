@@ -1,0 +1,249 @@
+"""The synchronous client.
+
+    with Client() as client:
+        client.submit(pow, 2, 10).result()
+        client.options(queue="slow", retries=3).command(["make", "-C", "/srv"]).result()
+        for value in client.map(len, words): ...
+
+Keyword arguments of `submit` all belong to the function; options of the task are given before, by
+`options(...)`, which returns a client that shares this one's connections.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Unpack
+
+from quorate.client.calls import Calls
+from quorate.client.discovery import find_addresses
+from quorate.client.handle import TaskHandle
+from quorate.client.mapper import create_batch, run_map
+from quorate.client.mapping import MapPlan
+from quorate.client.options import OptionArgs, TaskOptions
+from quorate.client.outcome import state_of
+from quorate.client.rpcs import (
+    CREATE_TASK,
+    DEFAULT_RETRY_FOR,
+    GET_CLUSTER,
+    LIST_TASKS,
+    new_request_id,
+)
+from quorate.client.specs import (
+    DEFAULT_PAYLOAD_LIMIT,
+    GREATEST_PAYLOAD_LIMIT,
+    Work,
+    check_size,
+    command_spec,
+    json_spec,
+    python_spec,
+)
+from quorate.client.tracker import Tracker
+from quorate.runtime.errors import invalid
+from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
+
+
+class _Shared:
+    """Connections, and one tracker for each queue that is mapped over or executed on."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self._lock = threading.Lock()
+        self._trackers: dict[str, Tracker] = {}
+
+    def tracker(self, queue: str) -> Tracker:
+        with self._lock:
+            tracker = self._trackers.get(queue)
+            if tracker is None or tracker.failed is not None:
+                tracker = self._trackers[queue] = Tracker(self.calls, queue)
+            return tracker
+
+    def close(self) -> None:
+        with self._lock:
+            trackers = list(self._trackers.values())
+            self._trackers.clear()
+        for tracker in trackers:
+            tracker.close()
+        self.calls.close()
+
+
+class Client:
+    """A connection to a cluster. Thread-safe; close it, or use it in a `with` block.
+
+    What `submit` and `command` return is durable: it survives any process of the cluster. Every
+    call is repeated on UNAVAILABLE for up to `retry_for` seconds with the same request id, on
+    whichever scheduler answers, so a failover is a pause and nothing else.
+
+    * `address`: `host:port`, several separated by commas; default `QUORATE_ADDRESS`, else the
+      local cluster of `data_dir` (default `QUORATE_DATA_DIR`, else `~/.local/state/quorate/local`).
+    * `retry_for`: seconds to keep trying; 0 for never.
+    * `payload_limit`: bytes of one task's work, at most 1 MiB; the cluster has its own limit.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        data_dir: str | Path | None = None,
+        retry_for: float = DEFAULT_RETRY_FOR,
+        payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
+    ) -> None:
+        directory = Path(data_dir) if data_dir is not None else None
+        if not 0 < payload_limit <= GREATEST_PAYLOAD_LIMIT:
+            raise invalid(
+                "payload_limit",
+                f"must be 1 to {GREATEST_PAYLOAD_LIMIT:,} bytes",
+                limit=GREATEST_PAYLOAD_LIMIT,
+            )
+        calls = Calls(find_addresses(address, directory), retry_for=retry_for)
+        self._shared = _Shared(calls)
+        self._payload_limit = payload_limit
+        self._options = TaskOptions()
+
+    def options(self, **changes: Unpack[OptionArgs]) -> Client:
+        """This client with other task options (see `TaskOptions`); connections are shared."""
+        return self.with_options(self._options.but(changes))
+
+    def with_options(self, options: TaskOptions) -> Client:
+        """As `options`, all of them at once."""
+        other = Client.__new__(Client)
+        other._shared = self._shared
+        other._payload_limit = self._payload_limit
+        other._options = options
+        return other
+
+    @property
+    def calls(self) -> Calls:
+        """The transport, for calls that have no method here."""
+        return self._shared.calls
+
+    def submit(self, work: Work, /, *args: Any, **kwargs: Any) -> TaskHandle:
+        """Have `work(*args, **kwargs)` called on a node; durable when this returns.
+
+        `work`: a callable or the `module:qualname` of one. Raises ArgumentNotSerialisable,
+        PayloadTooLarge (before anything is sent), QuorateError.
+        """
+        return self._create(python_spec(work, args, kwargs, self._options, time.time()))
+
+    def submit_json(self, entrypoint: str, arguments: Any = ()) -> TaskHandle:
+        """As `submit`, with JSON arguments and a JSON result: nothing is pickled.
+
+        `arguments`: a list, or `{"args": [...], "kwargs": {...}}`.
+        """
+        return self._create(json_spec(entrypoint, arguments, self._options, time.time()))
+
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "",
+        stdin: bytes | str = b"",
+    ) -> TaskHandle:
+        """Have a program run on a node, in a process group and a scratch directory of its own.
+
+        `argv` goes to no shell. `result()` is 0, or raises TaskFailed with the exit `code`.
+        """
+        spec = command_spec(argv, self._options, time.time(), env=env, cwd=cwd, stdin=stdin)
+        return self._create(spec)
+
+    def map(
+        self,
+        work: Work,
+        items: Iterable[Any],
+        *,
+        chunk: int | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Any]:
+        """`work` of each item, in order. Many items travel in one task.
+
+        `items` may be endless: only a bounded number is taken ahead of what was handed out.
+        `chunk`: items of one task; None: learned from how long they take. `timeout`: seconds for
+        the whole map. Stopping early cancels the rest.
+        """
+        return self._map(work, items, chunk, timeout, ordered=True)
+
+    def map_unordered(
+        self,
+        work: Work,
+        items: Iterable[Any],
+        *,
+        chunk: int | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Any]:
+        """As `map`, values coming as they are ready."""
+        return self._map(work, items, chunk, timeout, ordered=False)
+
+    def submit_batch(self, specs: Sequence[task_pb2.TaskSpec]) -> list[TaskHandle]:
+        """Create up to 10,000 tasks of one queue: all of them or none."""
+        for spec in specs:
+            check_size(spec, self._payload_limit)
+        ids = create_batch(self.calls, self._options.queue, specs)
+        return [TaskHandle(self.calls, task_id) for task_id in ids]
+
+    def get(self, task_id: str) -> TaskHandle:
+        """A handle of any task; whether it exists is seen when it is used."""
+        return TaskHandle(self.calls, task_id)
+
+    def tasks(
+        self, *, queue: str = "", states: Sequence[str] = (), page_size: int = 100
+    ) -> Iterator[task_pb2.Task]:
+        """All tasks on record, newest first, page by page. `queue` empty: of all queues."""
+        wanted = [state_of(name) for name in states]
+        token = ""
+        while True:
+            request = scheduler_pb2.ListTasksRequest(
+                queue=queue, states=wanted, page_size=page_size, page_token=token
+            )
+            answer = self.calls.call(LIST_TASKS, request)
+            yield from answer.tasks
+            token = answer.next_page_token
+            if not token:
+                return
+
+    def cluster(self) -> cluster_pb2.Cluster:
+        """Leader, epoch, members and sizes."""
+        return self.calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest()).cluster
+
+    def tracker(self, queue: str) -> Tracker:
+        """The watch that brings outcomes of a queue's tasks; shared, closed with the client."""
+        return self._shared.tracker(queue)
+
+    def close(self) -> None:
+        """Close all connections, also of clients made by `options`. Tasks are not affected."""
+        self._shared.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _create(self, spec: task_pb2.TaskSpec) -> TaskHandle:
+        check_size(spec, self._payload_limit)
+        request = scheduler_pb2.CreateTaskRequest(
+            queue=self._options.queue, spec=spec, request_id=new_request_id()
+        )
+        return TaskHandle(self.calls, self.calls.call(CREATE_TASK, request).task.id)
+
+    def _map(
+        self,
+        work: Work,
+        items: Iterable[Any],
+        chunk: int | None,
+        timeout: float | None,
+        *,
+        ordered: bool,
+    ) -> Iterator[Any]:
+        plan = MapPlan.of(
+            work, items, self._options, limit=self._payload_limit, chunk=chunk, ordered=ordered
+        )
+        return run_map(self.calls, self.tracker(self._options.queue), plan, timeout)

@@ -1,0 +1,92 @@
+"""`@quorate.task`: a function that knows how it wants to be run on a cluster.
+
+    @quorate.task(retries=3, timeout=60, queue="mail")
+    def send(address): ...
+
+    send("a@example.org")                 # here, as ever
+    send.submit("a@example.org").result() # on the cluster
+    list(send.map(addresses))
+
+`submit` and `map` use the client given to `on(client)`, else one that is opened for the process
+when first needed (address as in `Client()`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+
+from quorate.client.client import Client
+from quorate.client.handle import TaskHandle
+from quorate.client.options import OptionArgs, TaskOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_lock = threading.Lock()
+_process_client: Client | None = None
+
+
+class Task(Generic[P, R]):
+    """A function with options. Calling it calls the function, here and now."""
+
+    __wrapped__: Callable[P, R]
+
+    def __init__(
+        self, function: Callable[P, R], options: TaskOptions, client: Client | None = None
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.options = options
+        self._client = client
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<quorate.task {self.__wrapped__.__module__}:{self.__wrapped__.__qualname__}>"
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle:
+        """As `Client.submit`, with this task's options."""
+        return self._bound().submit(self.__wrapped__, *args, **kwargs)
+
+    def map(
+        self, items: Iterable[Any], *, chunk: int | None = None, timeout: float | None = None
+    ) -> Iterator[R]:
+        """As `Client.map`, with this task's options."""
+        return self._bound().map(self.__wrapped__, items, chunk=chunk, timeout=timeout)
+
+    def on(self, client: Client) -> Task[P, R]:
+        """The same, submitted through `client`."""
+        return Task(self.__wrapped__, self.options, client)
+
+    def but(self, **changes: Unpack[OptionArgs]) -> Task[P, R]:
+        """The same with other options."""
+        return Task(self.__wrapped__, self.options.but(changes), self._client)
+
+    def _bound(self) -> Client:
+        return (self._client or process_client()).with_options(self.options)
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(**options: Unpack[OptionArgs]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(function: Callable[P, R] | None = None, /, **options: Unpack[OptionArgs]) -> Any:
+    """Decorate a function; see the module. Options are those of `TaskOptions`."""
+    chosen = TaskOptions().but(options)
+    if function is not None:
+        return Task(function, chosen)
+    return lambda decorated: Task(decorated, chosen)
+
+
+def process_client() -> Client:
+    """The client of this process, opened when first asked for, closed at exit."""
+    global _process_client
+    with _lock:
+        if _process_client is None:
+            _process_client = Client()
+            atexit.register(_process_client.close)
+        return _process_client

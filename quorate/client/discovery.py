@@ -1,0 +1,133 @@
+"""Where the cluster is, when the program does not say.
+
+Order: the argument, `QUORATE_ADDRESS`, then `cluster.json` of the local cluster that
+`quorate up` runs. This module also owns that file's format, since SDK and supervisor share it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from quorate.runtime.errors import QuorateError, invalid
+
+CLUSTER_FILE = "cluster.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalProcess:
+    """One process of a local cluster."""
+
+    name: str
+    role: str
+    """`etcd`, `scheduler` or `node`."""
+    address: str
+    """host:port where it serves."""
+    pid: int
+    """0 while it is not running."""
+    state: str
+    """`starting`, `running`, `restarting` or `stopped`."""
+    restarts: int = 0
+    log: str = ""
+    """The file that has its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCluster:
+    """What `cluster.json` says. The supervisor replaces the file at every change."""
+
+    cluster: str
+    data_dir: str
+    supervisor: int
+    """Process id."""
+    started: float
+    """Seconds since the epoch."""
+    ready: bool
+    """Every process has been up at least once."""
+    processes: tuple[LocalProcess, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the schedulers serve."""
+        return tuple(p.address for p in self.processes if p.role == "scheduler")
+
+    def to_json(self) -> str:
+        """The file's text."""
+        document = {**asdict(self), "addresses": self.addresses}
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> LocalCluster:
+        """Read it back. Raises ValueError when it is not such a file."""
+        try:
+            document: dict[str, Any] = json.loads(text)
+            processes = tuple(LocalProcess(**process) for process in document.pop("processes"))
+            document.pop("addresses", None)
+            return cls(**document, processes=processes)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a {CLUSTER_FILE}: {error}") from error
+
+
+def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """`QUORATE_DATA_DIR`, else `$XDG_STATE_HOME/quorate/local`."""
+    if environ.get("QUORATE_DATA_DIR"):
+        return Path(environ["QUORATE_DATA_DIR"]).expanduser()
+    state = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "quorate" / "local"
+
+
+def read_local_cluster(data_dir: Path) -> LocalCluster | None:
+    """The local cluster of `data_dir`, or None when none is running there."""
+    try:
+        return LocalCluster.from_json((data_dir / CLUSTER_FILE).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, OSError) as error:
+        raise QuorateError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "CLUSTER_FILE_UNREADABLE",
+            f"{data_dir / CLUSTER_FILE} cannot be read: {error}",
+        ) from error
+
+
+def find_addresses(
+    address: str | None = None,
+    data_dir: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[str, ...]:
+    """The schedulers' addresses, at least one.
+
+    Raises QuorateError: INVALID_ARGUMENT for something that is not host:port, UNAVAILABLE (reason
+    NO_CLUSTER) when nothing says where a cluster is.
+    """
+    given = address
+    if given is None and data_dir is None:
+        given = environ.get("QUORATE_ADDRESS") or None
+    if given is not None:
+        return parse_addresses(given)
+    directory = data_dir or default_data_dir(environ)
+    local = read_local_cluster(directory)
+    if local is None or not local.addresses:
+        raise QuorateError(
+            grpc.StatusCode.UNAVAILABLE,
+            "NO_CLUSTER",
+            f"no cluster is running in {directory}; start one with 'quorate up', "
+            "or set QUORATE_ADDRESS to host:port",
+        )
+    return local.addresses
+
+
+def parse_addresses(text: str) -> tuple[str, ...]:
+    """Split `host:port,host:port`; raises QuorateError (INVALID_ARGUMENT)."""
+    addresses = tuple(part.strip() for part in text.split(",") if part.strip())
+    for one in addresses or ("",):
+        host, _, port = one.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise invalid("address", f"{one!r} is not host:port", value=one)
+    return tuple(dict.fromkeys(addresses))

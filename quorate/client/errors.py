@@ -1,0 +1,94 @@
+"""What the SDK raises.
+
+* `QuorateError`: the cluster refused, or could not be reached (`code`, `reason`, `metadata`).
+* `ArgumentNotSerialisable`, `PayloadTooLarge`: raised before anything is sent.
+* `TaskFailed`, `TaskCancelled`: what became of the task. A Python task that failed raises its
+  original exception where that could be pickled; `TaskFailed` is then its `__cause__`.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+import grpc
+
+from quorate.runtime.errors import QuorateError
+
+__all__ = [
+    "ArgumentNotSerialisable",
+    "PayloadTooLarge",
+    "QuorateError",
+    "TaskCancelled",
+    "TaskFailed",
+]
+
+
+class TaskFailed(Exception):
+    """The task's attempts are spent.
+
+    `type` is the remote exception's qualified name or one of the cluster's own in UPPER_SNAKE
+    (EXIT_CODE, TIMEOUT, ...); `code` the exit code or signal of a command; `remote_traceback`
+    the traceback on the node, or empty.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        type: str,
+        message: str,
+        *,
+        remote_traceback: str = "",
+        code: int = 0,
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(task_id, type, message)
+        self.task_id = task_id
+        self.type = type
+        self.message = message
+        self.remote_traceback = remote_traceback
+        self.code = code
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        times = "" if self.attempts <= 1 else f" after {self.attempts} attempts"
+        return f"task {self.task_id} failed{times}: {self.type}: {self.message}"
+
+
+class TaskCancelled(concurrent.futures.CancelledError):
+    """The task was cancelled before it had a result."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} was cancelled"
+
+
+class ArgumentNotSerialisable(QuorateError, TypeError):
+    """An argument cannot be pickled. `argument` says which; nothing was sent."""
+
+    def __init__(self, argument: str, cause: str) -> None:
+        super().__init__(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "ARGUMENT_NOT_SERIALISABLE",
+            f"{argument} cannot be sent to the cluster: {cause}",
+            field=argument,
+        )
+        self.argument = argument
+
+
+class PayloadTooLarge(QuorateError, ValueError):
+    """The serialised work is larger than `limit` bytes; nothing was sent."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "PAYLOAD_TOO_LARGE",
+            f"the work is {size:,} bytes, the limit is {limit:,}; "
+            "pass a path or a key instead of the data",
+            field="spec",
+            metadata={"limit": str(limit), "size": str(size)},
+        )
+        self.size = size
+        self.limit = limit

@@ -1,0 +1,135 @@
+"""A task that was submitted, as its submitter sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from quorate.client.calls import Calls
+from quorate.client.loglines import LogPosition
+from quorate.client.outcome import is_finished, state_name, value_of
+from quorate.client.rpcs import (
+    CANCEL_TASK,
+    GET_TASK,
+    LOG_DEADLINE,
+    LOG_LOOK,
+    POLL,
+    RETRY_TASK,
+    STREAM_TASK_LOGS,
+    WAIT_TASK,
+    TryAgain,
+    judge,
+    new_request_id,
+)
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2
+
+
+class TaskHandle:
+    """A task on the cluster. Thread-safe; cheap; `Client.get(id)` makes one for any task."""
+
+    def __init__(self, calls: Calls, task_id: str) -> None:
+        self.id = task_id
+        self._calls = calls
+        self._finished: task_pb2.Task | None = None
+
+    def __repr__(self) -> str:
+        return f"TaskHandle({self.id!r})"
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the outcome: the function's value, or 0 for a command that ended well.
+
+        `timeout`: seconds, None for ever; then builtin TimeoutError, and the task goes on.
+        Raises the task's own exception, TaskFailed, TaskCancelled or QuorateError.
+        """
+        return value_of(self.wait(timeout))
+
+    def wait(self, timeout: float | None = None) -> task_pb2.Task:
+        """Wait until it is finished and return it, whatever became of it."""
+        if self._finished is not None:
+            return self._finished
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = POLL if end is None else min(POLL, max(0.001, end - time.monotonic()))
+            request = pb.WaitTaskRequest(id=self.id)
+            request.timeout.FromNanoseconds(int(left * 1e9))
+            patience = self._calls.retry_for if end is None else min(self._calls.retry_for, left)
+            task = self._calls.call(
+                WAIT_TASK, request, deadline=left + 3.0, retry_for=patience
+            ).task
+            if is_finished(task):
+                self._finished = task
+                return task
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError(
+                    f"task {self.id} is still {state_name(task)} after {timeout:g} s"
+                )
+
+    def done(self) -> bool:
+        """Whether it is finished, in whatever way."""
+        return self._finished is not None or is_finished(self.task())
+
+    def status(self) -> str:
+        """Its state: SCHEDULED, PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, EXPIRED."""
+        return state_name(self._finished or self.task())
+
+    def task(self, *, full: bool = False) -> task_pb2.Task:
+        """The task as it is now; `full` includes the work's payload."""
+        view = task_pb2.TASK_VIEW_FULL if full else task_pb2.TASK_VIEW_BASIC
+        return self._calls.call(GET_TASK, pb.GetTaskRequest(id=self.id, view=view)).task
+
+    def cancel(self) -> bool:
+        """Cancel it: at once when it waits, a running attempt is ended first.
+
+        True when it is, or is going to be, cancelled; False when it finished otherwise.
+        """
+        request = pb.CancelTaskRequest(id=self.id, request_id=new_request_id())
+        try:
+            self._calls.call(CANCEL_TASK, request)
+        except QuorateError as error:
+            if error.code is grpc.StatusCode.FAILED_PRECONDITION:
+                return False
+            raise
+        return True
+
+    def retry(self) -> None:
+        """Have a FAILED or CANCELLED task run again. Raises QuorateError in any other state."""
+        request = pb.RetryTaskRequest(id=self.id, request_id=new_request_id())
+        self._calls.call(RETRY_TASK, request)
+        self._finished = None
+
+    def logs(
+        self, follow: bool = False, *, attempt: int = 0, tail: int = 0
+    ) -> Iterator[pb.LogChunk]:
+        """What it wrote, in pieces (`chunk.stream`, `chunk.offset`, `chunk.data`).
+
+        `follow` waits for the attempt to begin and then for more until it ends; `attempt` 0 is
+        the latest; `tail`: only the last so many lines. A stream that breaks is opened again.
+        """
+        return self._read_logs(LogPosition(self.id, follow=follow, attempt=attempt, tail=tail))
+
+    def _read_logs(self, position: LogPosition) -> Iterator[pb.LogChunk]:
+        end = time.monotonic() + self._calls.retry_for
+        while True:
+            stream = self._calls.stream(STREAM_TASK_LOGS, position.request(), deadline=LOG_DEADLINE)
+            try:
+                with stream as (address, call):
+                    for answer in call:
+                        end = time.monotonic() + self._calls.retry_for
+                        chunk = position.unread(answer.chunk)
+                        if chunk is not None:
+                            yield chunk
+                return
+            except grpc.RpcError as error:
+                verdict = judge(error)
+                if not (position.may_begin(verdict) and not self.done()):
+                    if not isinstance(verdict, TryAgain):
+                        raise verdict from error
+                    self._calls.on_failure(address)
+                    if time.monotonic() >= end:
+                        raise verdict.error from error
+            time.sleep(LOG_LOOK)

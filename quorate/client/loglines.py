@@ -1,0 +1,47 @@
+"""How far a reader of a task's logs got, so that a broken stream goes on behind it."""
+
+from __future__ import annotations
+
+import grpc
+
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2 as pb
+
+
+class LogPosition:
+    """What was asked for and what was already passed on. Owned by one reader."""
+
+    def __init__(self, task_id: str, *, follow: bool, attempt: int, tail: int) -> None:
+        self._asked = pb.StreamTaskLogsRequest(
+            id=task_id, attempt=attempt, follow=follow, tail_lines=tail
+        )
+        self._read: dict[int, int] = {}
+
+    def request(self) -> pb.StreamTaskLogsRequest:
+        """The request that goes on from here."""
+        request = pb.StreamTaskLogsRequest()
+        request.CopyFrom(self._asked)
+        if self._read:
+            # One offset for both outputs: from the lesser, the rest is skipped here.
+            request.tail_lines = 0
+            request.offset = min(self._read.values()) if len(self._read) > 1 else 0
+        return request
+
+    def unread(self, chunk: pb.LogChunk) -> pb.LogChunk | None:
+        """The part of a chunk that was not passed on before."""
+        known = self._read.get(chunk.stream, 0)
+        skip = max(0, known - chunk.offset)
+        if skip >= len(chunk.data):
+            return None
+        self._read[chunk.stream] = chunk.offset + len(chunk.data)
+        if skip == 0:
+            return chunk
+        return pb.LogChunk(stream=chunk.stream, offset=known, data=chunk.data[skip:])
+
+    def may_begin(self, verdict: Exception) -> bool:
+        """Whether the refusal may only mean that no attempt began yet, and is worth a wait."""
+        return (
+            self._asked.follow
+            and isinstance(verdict, QuorateError)
+            and verdict.code is grpc.StatusCode.FAILED_PRECONDITION
+        )

@@ -1,0 +1,103 @@
+"""Drives a `MapPlan` from a synchronous program."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import grpc
+
+from quorate.client.calls import Calls
+from quorate.client.ledger import Outcome
+from quorate.client.mapping import Chunk, MapPlan
+from quorate.client.rpcs import BATCH_CREATE_TASKS, CANCEL_TASK, HELD_BACK, new_request_id
+from quorate.client.tracker import Tracker
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2
+
+# What may be spent on cancelling the rest of a map that was given up.
+_CANCEL_SECONDS = 5.0
+
+
+def create_batch(calls: Calls, name: str, specs: Sequence[task_pb2.TaskSpec]) -> Sequence[str]:
+    """Create many tasks of a queue; waits (up to `retry_for`) while the cluster is at a bound."""
+    request = pb.BatchCreateTasksRequest(queue=name, specs=specs, request_id=new_request_id())
+    end = time.monotonic() + calls.retry_for
+    while True:
+        try:
+            return calls.call(BATCH_CREATE_TASKS, request).ids
+        except QuorateError as error:
+            full = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            if not full or time.monotonic() >= end:
+                raise
+        # Nothing was done: the same request may be made again, once there is room.
+        time.sleep(HELD_BACK)
+
+
+def run_map(calls: Calls, tracker: Tracker, plan: MapPlan, timeout: float | None) -> Iterator[Any]:
+    """Values of a map as they can be handed out.
+
+    Submitting goes on while the caller takes values. When the caller stops early, or an item
+    failed, what has not finished is cancelled, as with `concurrent.futures`.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    arrived: queue.SimpleQueue[tuple[Chunk, Outcome]] = queue.SimpleQueue()
+    try:
+        while plan.is_under_way():
+            _submit(calls, tracker, plan, arrived)
+            yield from plan.values()
+            if not plan.is_under_way():
+                return
+            wait = None if end is None else max(0.0, end - time.monotonic())
+            try:
+                plan.on_outcome(*arrived.get(timeout=wait))
+                while True:
+                    plan.on_outcome(*arrived.get_nowait())
+            except queue.Empty:
+                if end is not None and time.monotonic() >= end:
+                    raise TimeoutError(f"the map did not finish within {timeout:g} s") from None
+            yield from plan.values()
+    finally:
+        cancel_all(calls, plan.open_tasks())
+
+
+def _submit(
+    calls: Calls,
+    tracker: Tracker,
+    plan: MapPlan,
+    arrived: queue.SimpleQueue[tuple[Chunk, Outcome]],
+) -> None:
+    batch = plan.batch()
+    if not batch:
+        return
+    specs = [spec for _, spec in batch]
+    sinks = [partial(_arrive, arrived, chunk) for chunk, _ in batch]
+    ids = tracker.submit(lambda: create_batch(calls, plan.options.queue, specs), sinks)
+    for (chunk, _), task_id in zip(batch, ids, strict=True):
+        chunk.task_id = task_id
+
+
+def _arrive(
+    arrived: queue.SimpleQueue[tuple[Chunk, Outcome]], chunk: Chunk, outcome: Outcome
+) -> None:
+    arrived.put((chunk, outcome))
+
+
+def cancel_all(calls: Calls, ids: Sequence[str]) -> None:
+    """Cancel what nobody waits for any more: best effort, within five seconds."""
+    end = time.monotonic() + _CANCEL_SECONDS
+    for task_id in ids:
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        request = pb.CancelTaskRequest(id=task_id, request_id=new_request_id())
+        try:
+            calls.call(CANCEL_TASK, request, deadline=left, retry_for=0)
+        except QuorateError as error:
+            if error.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                return
+            # Anything else (FAILED_PRECONDITION: it finished meanwhile) concerns this one alone.

@@ -1,0 +1,157 @@
+"""How a task is to be treated, as opposed to what it does.
+
+One value, `TaskOptions`, is shared by `Client.options(...)`, `@quorate.task(...)` and
+`quorate.Executor(...)`. It checks types and what no server could make sense of; bounds are the
+scheduler's to check, so that there is one place for them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict
+
+from quorate.runtime.errors import invalid
+from quorate.v1 import task_pb2
+
+Instant = dt.datetime | float
+"""An aware datetime, or seconds since the Unix epoch."""
+
+
+class OptionArgs(TypedDict, total=False):
+    """The keyword arguments of `options()`; `TaskOptions` says what each means."""
+
+    queue: str
+    name: str
+    priority: int
+    retries: int
+    backoff: float
+    max_backoff: float
+    fatal_errors: Sequence[str | type[BaseException]]
+    crash_limit: int
+    timeout: float | None
+    delay: float
+    not_before: Instant | None
+    labels: Mapping[str, str]
+    cpu: float
+    memory: int
+    resources: Mapping[str, int]
+    affinity_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """Options of a task; each has the cluster's default when left alone."""
+
+    queue: str = "default"
+    """Where it waits."""
+    name: str = ""
+    """For people; the function's or program's name when empty."""
+    priority: int = 0
+    """Higher goes first within the queue; -1,000 to 1,000."""
+    retries: int = 0
+    """How often it is tried again after a failure (0 to 999)."""
+    backoff: float = 0.0
+    """Seconds before the first retry (0: the cluster's default of 1 s); doubles each time."""
+    max_backoff: float = 0.0
+    """Longest wait between attempts in seconds (0: the cluster's default of 5 min)."""
+    fatal_errors: Sequence[str | type[BaseException]] = ()
+    """Exceptions (classes or qualified names) that are final at once."""
+    crash_limit: int = 0
+    """Nodes that may die under it before it is FAILED as poisonous (0: the default of 3)."""
+    timeout: float | None = None
+    """Longest run of one attempt in seconds; None: no limit."""
+    delay: float = 0.0
+    """Not started before so many seconds from now."""
+    not_before: Instant | None = None
+    """Not started before this instant; wins over `delay`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """For people and filters."""
+    cpu: float = 0.0
+    """Cores that one attempt needs."""
+    memory: int = 0
+    """Bytes that one attempt needs."""
+    resources: Mapping[str, int] = field(default_factory=dict)
+    """Named counters that one attempt needs, such as {"gpu": 1}."""
+    affinity_key: str = ""
+    """Tasks with the same key prefer the same node in a consistent-hash queue."""
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "delay", "backoff", "max_backoff", "cpu"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not math.isfinite(value) or value < 0 or (name == "timeout" and value == 0):
+                least = "more than 0" if name == "timeout" else "0 or more"
+                raise invalid(name, f"{value!r} must be a finite number, {least}", value=value)
+        if self.retries < 0:
+            raise invalid("retries", f"{self.retries} must be 0 or more", value=self.retries)
+        if isinstance(self.not_before, dt.datetime) and self.not_before.tzinfo is None:
+            raise invalid("not_before", "a datetime must have a time zone")
+
+    def but(self, changes: OptionArgs) -> TaskOptions:
+        """These options with some changed. A misspelt name is a TypeError."""
+        return replace(self, **changes)
+
+    def apply(self, spec: task_pb2.TaskSpec, *, now: float) -> None:
+        """Write the options into a spec; `delay` counts from `now` (seconds since the epoch)."""
+        if self.name:
+            spec.name = self.name
+        if self.labels:
+            spec.labels.update(self.labels)
+        spec.priority = self.priority
+        if (
+            self.retries
+            or self.backoff
+            or self.max_backoff
+            or self.fatal_errors
+            or self.crash_limit
+        ):
+            self._apply_retry(spec.retry)
+        if self.timeout is not None:
+            _set_seconds(spec.timeout, self.timeout)
+        start = self._start(now)
+        if start is not None:
+            _set_seconds(spec.not_before, start)
+        if self.cpu or self.memory or self.resources:
+            spec.resources.cpu = self.cpu
+            spec.resources.memory = self.memory
+            spec.resources.counters.update(self.resources)
+        if self.affinity_key:
+            spec.affinity_key = self.affinity_key
+
+    def _apply_retry(self, retry: task_pb2.RetryPolicy) -> None:
+        retry.max_attempts = self.retries + 1
+        if self.backoff:
+            _set_seconds(retry.initial_backoff, self.backoff)
+        if self.max_backoff:
+            _set_seconds(retry.max_backoff, self.max_backoff)
+        retry.fatal_errors.extend(_error_name(error) for error in self.fatal_errors)
+        retry.crash_limit = self.crash_limit
+
+    def _start(self, now: float) -> float | None:
+        if isinstance(self.not_before, dt.datetime):
+            return self.not_before.timestamp()
+        if self.not_before is not None:
+            return float(self.not_before)
+        return now + self.delay if self.delay else None
+
+
+def _error_name(error: str | type[BaseException]) -> str:
+    """The name that `TaskError.type` will have for it."""
+    if isinstance(error, str):
+        return error
+    if error.__module__ == "builtins":
+        return error.__qualname__
+    return f"{error.__module__}.{error.__qualname__}"
+
+
+def _set_seconds(message: Any, seconds: float) -> None:
+    """Fill a Duration or Timestamp; beyond what int64 seconds hold is the caller's mistake."""
+    if abs(seconds) > 10**11:
+        raise invalid("timeout", f"{seconds!r} seconds is out of range", value=seconds)
+    whole = math.floor(seconds)
+    message.seconds = whole
+    message.nanos = min(999_999_999, round((seconds - whole) * 1e9))

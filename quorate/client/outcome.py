@@ -1,0 +1,101 @@
+"""From a finished task to a value or an exception."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any, cast
+
+from quorate.client.errors import TaskCancelled, TaskFailed
+from quorate.runtime.errors import invalid
+from quorate.v1 import task_pb2
+
+TERMINAL = frozenset(
+    {
+        task_pb2.TASK_STATE_SUCCEEDED,
+        task_pb2.TASK_STATE_FAILED,
+        task_pb2.TASK_STATE_CANCELLED,
+        task_pb2.TASK_STATE_EXPIRED,
+    }
+)
+
+
+def is_finished(task: task_pb2.Task) -> bool:
+    """Whether its state is final."""
+    return task.state in TERMINAL
+
+
+def state_name(task: task_pb2.Task) -> str:
+    """Its state as the documentation writes it, e.g. `RUNNING`."""
+    return task_pb2.TaskState.Name(task.state).removeprefix("TASK_STATE_")
+
+
+def state_of(name: str) -> task_pb2.TaskState:
+    """The state that `name` means, in any case; raises QuorateError (INVALID_ARGUMENT)."""
+    try:
+        number = task_pb2.TaskState.Value(f"TASK_STATE_{name.upper()}")
+    except ValueError:
+        known = ", ".join(key.removeprefix("TASK_STATE_").lower() for key in _STATES)
+        raise invalid("state", f"{name!r} is none of {known}", value=name) from None
+    # An int at run time; the stubs say otherwise.
+    return cast(task_pb2.TaskState, number)
+
+
+_STATES = [key for key, number in task_pb2.TaskState.items() if number]
+
+
+def value_of(task: task_pb2.Task) -> Any:
+    """The value of a finished task: what the function returned, or a command's exit code (0).
+
+    Raises the task's own exception where it could be pickled, otherwise TaskFailed;
+    TaskCancelled when it was cancelled. What `pickle.loads` raises passes through: a result
+    whose class is unknown here is the caller's to know.
+    """
+    if task.state != task_pb2.TASK_STATE_SUCCEEDED:
+        raise error_of(task)
+    kind = task.result.WhichOneof("value")
+    if kind == "pickle":
+        return pickle.loads(task.result.pickle)
+    if kind == "json":
+        return json.loads(task.result.json)
+    if kind == "exit_code":
+        return task.result.exit_code
+    return None
+
+
+def error_of(task: task_pb2.Task) -> BaseException:
+    """The exception that stands for a task that did not succeed."""
+    if task.state == task_pb2.TASK_STATE_CANCELLED:
+        return TaskCancelled(task.id)
+    error = task.error
+    failed = TaskFailed(
+        task.id,
+        error.type or state_name(task),
+        error.message or "the cluster gave no reason",
+        remote_traceback=error.traceback,
+        code=error.code,
+        attempts=task.attempt,
+    )
+    original = _original(error.pickle)
+    if original is None:
+        if error.traceback:
+            failed.add_note(_note(task))
+        return failed
+    original.add_note(_note(task))
+    original.__cause__ = failed
+    return original
+
+
+def _note(task: task_pb2.Task) -> str:
+    return f"\nTraceback on the node (task {task.id}):\n{task.error.traceback}".rstrip()
+
+
+def _original(data: bytes) -> Exception | None:
+    if not data:
+        return None
+    try:
+        value = pickle.loads(data)
+    except Exception:  # noqa: BLE001 - its class may be unknown here, or not survive pickling
+        return None
+    # Never SystemExit and the like: a remote task must not end this process.
+    return value if isinstance(value, Exception) else None

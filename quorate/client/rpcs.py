@@ -1,0 +1,143 @@
+"""The Scheduler's methods as typed values, and how patient the SDK is with each.
+
+Every method is safe to repeat: reads by nature, mutations by their `request_id`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import grpc
+import tenacity
+
+from quorate.runtime.errors import QuorateError, from_rpc_error
+from quorate.v1 import scheduler_pb2 as pb
+
+# Seconds. An answer comes in milliseconds; this is when to believe that the process is frozen.
+DEADLINE = 10.0
+BATCH_DEADLINE = 30.0
+# A long poll is renewed this often, so that a frozen scheduler is left within as much again.
+POLL = 10.0
+DEFAULT_RETRY_FOR = 60.0
+# Between tries while the cluster says that a bound is reached.
+HELD_BACK = 0.1
+# Between looks at a task whose first attempt did not begin yet, or whose node is gone.
+LOG_LOOK = 0.2
+# A log stream is opened again after so long.
+LOG_DEADLINE = 3600.0
+
+
+class Message(Protocol):
+    """What the transport needs of a protobuf message."""
+
+    def SerializeToString(self) -> bytes: ...
+
+
+Req = TypeVar("Req", bound=Message)
+Res = TypeVar("Res")
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc(Generic[Req, Res]):
+    """One method: its name, its messages and the deadline of one try in seconds."""
+
+    name: str
+    request: type[Req]
+    response: type[Res]
+    deadline: float = DEADLINE
+
+    @property
+    def path(self) -> str:
+        """The method as gRPC names it."""
+        return f"/quorate.v1.Scheduler/{self.name}"
+
+    def parse(self, data: bytes) -> Res:
+        """Read an answer."""
+        parsed: Res = self.response.FromString(data)  # type: ignore[attr-defined]
+        return parsed
+
+
+CREATE_TASK = Rpc("CreateTask", pb.CreateTaskRequest, pb.CreateTaskResponse)
+BATCH_CREATE_TASKS = Rpc(
+    "BatchCreateTasks", pb.BatchCreateTasksRequest, pb.BatchCreateTasksResponse, BATCH_DEADLINE
+)
+GET_TASK = Rpc("GetTask", pb.GetTaskRequest, pb.GetTaskResponse)
+LIST_TASKS = Rpc("ListTasks", pb.ListTasksRequest, pb.ListTasksResponse)
+WAIT_TASK = Rpc("WaitTask", pb.WaitTaskRequest, pb.WaitTaskResponse, POLL + 3.0)
+WATCH_TASKS = Rpc("WatchTasks", pb.WatchTasksRequest, pb.WatchTasksResponse)
+CANCEL_TASK = Rpc("CancelTask", pb.CancelTaskRequest, pb.CancelTaskResponse)
+RETRY_TASK = Rpc("RetryTask", pb.RetryTaskRequest, pb.RetryTaskResponse)
+DELETE_TASK = Rpc("DeleteTask", pb.DeleteTaskRequest, pb.DeleteTaskResponse)
+STREAM_TASK_LOGS = Rpc("StreamTaskLogs", pb.StreamTaskLogsRequest, pb.StreamTaskLogsResponse)
+CREATE_QUEUE = Rpc("CreateQueue", pb.CreateQueueRequest, pb.CreateQueueResponse)
+GET_QUEUE = Rpc("GetQueue", pb.GetQueueRequest, pb.GetQueueResponse)
+LIST_QUEUES = Rpc("ListQueues", pb.ListQueuesRequest, pb.ListQueuesResponse)
+DELETE_QUEUE = Rpc("DeleteQueue", pb.DeleteQueueRequest, pb.DeleteQueueResponse)
+PAUSE_QUEUE = Rpc("PauseQueue", pb.PauseQueueRequest, pb.PauseQueueResponse)
+RESUME_QUEUE = Rpc("ResumeQueue", pb.ResumeQueueRequest, pb.ResumeQueueResponse)
+LIST_NODES = Rpc("ListNodes", pb.ListNodesRequest, pb.ListNodesResponse)
+GET_NODE = Rpc("GetNode", pb.GetNodeRequest, pb.GetNodeResponse)
+CORDON_NODE = Rpc("CordonNode", pb.CordonNodeRequest, pb.CordonNodeResponse)
+UNCORDON_NODE = Rpc("UncordonNode", pb.UncordonNodeRequest, pb.UncordonNodeResponse)
+DRAIN_NODE = Rpc("DrainNode", pb.DrainNodeRequest, pb.DrainNodeResponse)
+GET_CLUSTER = Rpc("GetCluster", pb.GetClusterRequest, pb.GetClusterResponse)
+
+# A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
+# Reconnecting is fast because a failover is: the standby serves within milliseconds.
+CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_send_message_length", 20 * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+def new_request_id() -> str:
+    """A fresh id that makes a mutation safe to repeat."""
+    return secrets.token_hex(16)
+
+
+class TryAgain(Exception):
+    """The outcome of a try is unknown; `error` is what was seen."""
+
+    def __init__(self, error: QuorateError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def judge(error: grpc.RpcError) -> Exception:
+    """What to raise for a failed try: TryAgain when another scheduler may do better."""
+    typed = from_rpc_error(error)
+    if typed.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return TryAgain(typed)
+    return typed
+
+
+def waits(addresses: int) -> tenacity.wait.WaitBaseT:
+    """Pauses between tries: none while there are addresses not yet asked, then 5 ms growing to 1 s.
+
+    The time is drawn at random, so that a crowd of clients does not come back in step.
+    """
+    spread = tenacity.wait_random_exponential(multiplier=0.01, max=1.0)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        return 0.0 if state.attempt_number < addresses else spread(state)
+
+    return wait
+
+
+def exhausted_error(last: QuorateError, addresses: Sequence[str], seconds: float) -> QuorateError:
+    """The sentence for a caller whose patience ended."""
+    return QuorateError(
+        last.code,
+        last.reason,
+        f"no scheduler at {', '.join(addresses)} answered within {seconds:g} s "
+        f"(last: {last.message})",
+        metadata=last.metadata,
+    )

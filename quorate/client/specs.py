@@ -1,0 +1,188 @@
+"""From a function call or a program to a `TaskSpec`.
+
+A function that a node can import goes by name (`module:qualname`) with pickled arguments.
+Lambdas, closures, bound methods and whatever lives in `__main__` go by value (cloudpickle).
+What does not serialise, or is too large, is refused here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pickle
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cloudpickle
+
+from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge
+from quorate.client.options import TaskOptions
+from quorate.runtime.errors import invalid
+from quorate.v1 import task_pb2
+
+DEFAULT_PAYLOAD_LIMIT = 256 * 1024
+GREATEST_PAYLOAD_LIMIT = 1024 * 1024
+
+_ENTRYPOINT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+Work = Callable[..., Any] | str
+"""A callable, or the `module:qualname` of one that need not exist on this machine."""
+
+
+def entrypoint_of(work: Work) -> str | None:
+    """The name by which a node can import it, or None when it has to go by value."""
+    if isinstance(work, str):
+        if not _ENTRYPOINT.fullmatch(work):
+            raise invalid("entrypoint", f"{work!r} is not of the form module:function", value=work)
+        return work
+    if not callable(work):
+        raise invalid("entrypoint", f"{type(work).__name__} is not callable")
+    return _importable_name(work)
+
+
+def _importable_name(work: Callable[..., Any]) -> str | None:
+    module = getattr(work, "__module__", None)
+    qualname = getattr(work, "__qualname__", None)
+    if not module or not qualname or module == "__main__" or "<" in qualname:
+        return None
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    # A function decorated with @quorate.task is found as the wrapper around it.
+    if found is work or getattr(found, "__wrapped__", None) is work:
+        return f"{module}:{qualname}"
+    return None
+
+
+def name_of(work: Work) -> str:
+    """What to call the task when the caller does not say."""
+    if isinstance(work, str):
+        return work.partition(":")[2][:128]
+    while isinstance(work, functools.partial):
+        work = work.func
+    return str(getattr(work, "__qualname__", type(work).__qualname__))[-128:]
+
+
+def python_spec(
+    work: Work, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions, now: float
+) -> task_pb2.TaskSpec:
+    """The spec of one call. Raises ArgumentNotSerialisable, QuorateError (INVALID_ARGUMENT)."""
+    entrypoint = _entrypoint_or_value(work)
+    spec = task_pb2.TaskSpec(name=name_of(work))
+    if isinstance(entrypoint, str):
+        spec.python.entrypoint = entrypoint
+        spec.python.pickle = dump_call((tuple(args), dict(kwargs)))
+    else:
+        spec.python.pickle = dump_call((entrypoint, tuple(args), dict(kwargs)))
+    options.apply(spec, now=now)
+    return spec
+
+
+def chunk_spec(
+    runner: str, work: Work, items: Sequence[Any], options: TaskOptions, now: float
+) -> task_pb2.TaskSpec:
+    """The spec of one chunk of a map; `runner` is one of `quorate.client.chunk`'s functions."""
+    spec = task_pb2.TaskSpec(name=name_of(work))
+    spec.python.entrypoint = runner
+    function = _entrypoint_or_value(work)
+    try:
+        spec.python.pickle = dump_call(((function, items), {}))
+    except ArgumentNotSerialisable:
+        # Name the function or the item, not "argument 2 (list)".
+        for item in items:
+            dump_call((function, (item,), {}))
+        raise
+    options.apply(spec, now=now)
+    return spec
+
+
+def json_spec(
+    entrypoint: str, arguments: Any, options: TaskOptions, now: float
+) -> task_pb2.TaskSpec:
+    """The spec of a call with JSON arguments: a list, or `{"args": [...], "kwargs": {...}}`."""
+    if entrypoint_of(entrypoint) is None:
+        raise AssertionError("a string is its own entrypoint")
+    spec = task_pb2.TaskSpec(name=name_of(entrypoint))
+    spec.python.entrypoint = entrypoint
+    spec.python.json = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False)
+    options.apply(spec, now=now)
+    return spec
+
+
+def command_spec(
+    argv: Sequence[str],
+    options: TaskOptions,
+    now: float,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str = "",
+    stdin: bytes | str = b"",
+) -> task_pb2.TaskSpec:
+    """The spec of a program run. `argv` goes to no shell."""
+    if isinstance(argv, str):
+        raise invalid("argv", "must be a list of strings, not one string")
+    if not argv or not argv[0]:
+        raise invalid("argv", "must name a program")
+    spec = task_pb2.TaskSpec(name=argv[0].rpartition("/")[2][:128])
+    spec.command.argv.extend(str(argument) for argument in argv)
+    if env:
+        spec.command.env.update(env)
+    spec.command.cwd = str(cwd)
+    spec.command.stdin = stdin.encode() if isinstance(stdin, str) else stdin
+    options.apply(spec, now=now)
+    return spec
+
+
+def check_size(spec: task_pb2.TaskSpec, limit: int) -> int:
+    """The spec's size in bytes. Raises PayloadTooLarge above `limit`."""
+    size = spec.ByteSize()
+    if size > limit:
+        raise PayloadTooLarge(size, limit)
+    return size
+
+
+def _entrypoint_or_value(work: Work) -> Work:
+    entrypoint = entrypoint_of(work)
+    if entrypoint is not None:
+        return entrypoint
+    # Worker processes need the function, not the SDK's wrapper around it.
+    return getattr(work, "__wrapped__", work) if _is_task(work) else work
+
+
+def _is_task(work: Any) -> bool:
+    return type(work).__module__ == "quorate.client.decorator"
+
+
+def dump_call(call: tuple[Any, ...]) -> bytes:
+    """Pickle `([callable,] args, kwargs)`; ArgumentNotSerialisable names the culprit.
+
+    Plain pickle is several times faster than cloudpickle, and enough unless something is defined
+    in `__main__`, which a node would look up in its own.
+    """
+    try:
+        data = pickle.dumps(call, protocol=5)
+        if b"__main__" not in data:
+            return data
+    except Exception:  # noqa: BLE001 - any class may raise anything; cloudpickle decides
+        pass
+    try:
+        by_value: bytes = cloudpickle.dumps(call, protocol=5)
+        return by_value
+    except Exception as error:
+        # Any class may raise anything from its __reduce__: find which argument it was.
+        raise _culprit(call, error) from error
+
+
+def _culprit(call: tuple[Any, ...], error: Exception) -> ArgumentNotSerialisable:
+    *head, args, kwargs = call
+    named = [(f"function {name_of(value)!r}", value) for value in head]
+    named += [(f"argument {index + 1}", value) for index, value in enumerate(args)]
+    named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
+    for label, value in named:
+        try:
+            cloudpickle.dumps(value, protocol=5)
+        except Exception as cause:  # noqa: BLE001 - see dump_call
+            return ArgumentNotSerialisable(f"{label} ({type(value).__name__})", str(cause))
+    return ArgumentNotSerialisable("the arguments", str(error))
