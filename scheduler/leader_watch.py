@@ -98,7 +98,7 @@ class LeaderWatch:
         while True:
             self._changed.clear()
             leader = self._leader
-            if leader is None or leader.instance == self._instance:
+            if leader is None or not leader.address or leader.instance == self._instance:
                 await self._changed.wait()
             else:
                 await first_of(self._changed.wait(), self._watch(leader))

@@ -109,10 +109,11 @@ class Roles:
         role: Role
         if self._servicer is not None:
             role = Local(self._servicer)
-        elif self._leader is not None and self._leader.instance != self._instance:
-            role = Remote(self._leader.address)
-        else:
+        elif self._leader is None or self._leader.instance == self._instance:
             role = Unknown()
+        else:
+            # Without an address when something else than a scheduler stands for election.
+            role = Remote(self._leader.address) if self._leader.address else Unknown()
         if role == self._role:
             return
         self._role = role

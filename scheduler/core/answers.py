@@ -47,7 +47,7 @@ class TaskKnown(NamedTuple):
 
 class BatchCreated(NamedTuple):
     first: TaskId
-    count: int
+    size: int
 
 
 class QueueSeen(NamedTuple):

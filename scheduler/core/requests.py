@@ -16,6 +16,7 @@ from scheduler.core.rows import DedupRow
 from scheduler.core.state import State
 
 NO_TASK = TaskId("")
+NO_QUEUE = QueueName("")
 
 
 def recall(state: State, scope: str, request: Request) -> DedupRow | Refusal | None:
@@ -56,7 +57,7 @@ def remember(
     request: Request,
     now: float,
     *,
-    queue: QueueName = QueueName(""),
+    queue: QueueName = NO_QUEUE,
     first: TaskId = NO_TASK,
     count: int = 0,
     progress: int = 0,
@@ -75,7 +76,10 @@ def forget_old(state: State, limits: Limits, now: float, limit: int, out: Effect
     line = state.dedup_line
     for _ in range(min(limit, len(line))):
         key = line[0]
-        row = state.dedup[key]
+        row = state.dedup.get(key)
+        if row is None:
+            line.popleft()
+            continue
         if now - row.create_time < limits.request_age:
             return
         line.popleft()

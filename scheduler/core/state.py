@@ -147,6 +147,13 @@ class State:
             self.dedup_line.append(key)
         self.dedup[key] = row
 
+    def forget_request(self, key: tuple[str, str]) -> None:
+        """An answer is deleted. Its place in the line goes when it is met at the head."""
+        self.dedup.pop(key, None)
+        line = self.dedup_line
+        while line and line[0] not in self.dedup:
+            line.popleft()
+
     def holding(self, instance: InstanceId) -> Holding:
         """What `instance` runs; made when first asked for."""
         holding = self.holdings.get(instance)

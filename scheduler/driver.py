@@ -1,0 +1,383 @@
+"""One leader's tenure: events in, writes to the journal, effects after the commit.
+
+```
+ service, sessions, timers --handle(events)--> Machine.step --> Codec --> Journal.append
+                                                    |                        |
+                                   Machine.place <--+                        v  committed
+                                                        replies, assignments, acknowledgements
+```
+
+The driver owns the machine, its state and the journal for one epoch. `handle` is synchronous: an
+event is stepped, encoded and appended before anything else runs, so the order of events is the
+order of the log. When the tenure ends, everybody who waits gets UNAVAILABLE with the outcome
+unknown, and the state is dropped.
+
+Bounds: `Journal.room` holds back callers and agents alike; a step is bounded by the core; one
+`handle` places at most `PLACED_AT_ONCE` attempts before it lets others have the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol, TypeVar
+
+import structlog
+
+from quorate.etcd.api import Delete, Put
+from quorate.etcd.journal import Journal
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.clock import TenureClock
+from quorate.runtime.errors import QuorateError, exhausted, unavailable
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from scheduler import records
+from scheduler.core import effects as fx
+from scheduler.core import events as e
+from scheduler.core.machine import Machine
+from scheduler.core.rows import TaskRow
+from scheduler.core.state import State
+from scheduler.core.upkeep import retain
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PLACED_AT_ONCE = 1_024
+# Callers that wait for tasks to finish or start, in all.
+MAX_WAITERS = 100_000
+
+
+class Agents(Protocol):
+    """The sessions with the nodes: whatever is told here is sent at once, or dropped when the
+    session is gone (the inventory of the next one settles it)."""
+
+    def start(self, instance: InstanceId, row: TaskRow, attempt: int) -> None: ...
+
+    def end_attempt(self, instance: InstanceId, task: TaskId, attempt: int) -> None: ...
+
+    def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None: ...
+
+    def drain(self, instance: InstanceId, draining: bool, grace: float) -> None: ...
+
+    def revoke(self, node: NodeName, instance: InstanceId) -> None: ...
+
+
+class Driver:
+    """Drives one machine through one epoch.
+
+    Args:
+        machine: with the state as folded; `Elected` is the first event.
+        codec: encodes the machine's writes.
+        journal: claimed; `run` is awaited by the caller.
+        clock: instants of this tenure.
+        trusted: whether the lease still lets this process dispatch and answer.
+        max_txn_ops: operations one Txn may hold.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        codec: records.Codec,
+        journal: Journal,
+        clock: TenureClock,
+        trusted: Callable[[], bool],
+        max_txn_ops: int,
+    ) -> None:
+        self.machine = machine
+        self.journal = journal
+        self.clock = clock
+        self.agents: Agents | None = None
+        self._codec = codec
+        self._trusted = trusted
+        # Whole events are joined into groups of this many writes: one callback for many events.
+        self._group_ops = max(8, max_txn_ops // 2)
+        self._purge_ops = (max_txn_ops - 2) // 2 * 2
+        self._ops: list[Put | Delete] = []
+        self._after: list[fx.After] = []
+        self._parts: deque[e.BatchContinued] = deque()
+        self._parts_wait = asyncio.Event()
+        self._finish_waiters: dict[TaskId, list[asyncio.Future[r.RunRecord]]] = {}
+        self._start_waiters: dict[TaskId, list[asyncio.Future[None]]] = {}
+        self._waiting = 0
+        # Final records of tasks that somebody waits for, between step and commit.
+        self._outcomes: dict[TaskId, r.RunRecord] = {}
+        self._place_later = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._dispatch: dict[type, Callable[..., None]] = {
+            fx.Reply: self._reply,
+            fx.StartAttempt: self._start,
+            fx.EndAttempt: self._end,
+            fx.Acknowledge: self._acknowledge,
+            fx.NotifyFinished: self._notify,
+            fx.RevokeNode: self._revoke,
+            fx.OrderDrain: self._drain,
+        }
+
+    @property
+    def state(self) -> State:
+        """The state; read it, change it only by events."""
+        return self.machine.state
+
+    # -- events
+
+    def handle(self, events: Iterable[e.Event]) -> None:
+        """Step events in order, place what can be placed, and hand the writes to the journal."""
+        now = self.clock.now()
+        step = self.machine.step
+        for event in events:
+            self._absorb(step(event, now), now)
+        self._place(now)
+        self._flush()
+        self._arm_timer(now)
+
+    async def call(self, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
+        """Step an event for a caller and wait for its answer.
+
+        Args:
+            make: makes the event, given the token its Reply will carry.
+
+        Raises:
+            QuorateError: UNAVAILABLE when the tenure ended first: the outcome is unknown.
+        """
+        await self.room()
+        token: asyncio.Future[object] = self._loop.create_future()
+        self.handle((make(token),))
+        return await token
+
+    async def room(self) -> None:
+        """Wait until another event may be stepped.
+
+        Raises:
+            QuorateError: UNAVAILABLE: this process does not lead any longer.
+        """
+        if not self._trusted():
+            raise lost()
+        if not self.journal.room:
+            try:
+                await self.journal.wait_room()
+            except Exception as error:
+                # Whatever ended the journal, for the caller it is a leader that is gone.
+                raise lost() from error
+
+    async def barrier(self) -> None:
+        """Wait until all that was stepped so far is committed, behind a fenced Txn."""
+        await self.room()
+        token: asyncio.Future[object] = self._loop.create_future()
+        self.journal.append(
+            (),
+            partial(self._committed, [fx.Reply(token, None)]),
+            partial(self._failed, [fx.Reply(token, None)]),
+        )
+        await token
+
+    async def continue_batches(self) -> None:
+        """Write the further parts of batches, one at a time, as the journal has room."""
+        while True:
+            while not self._parts:
+                self._parts_wait.clear()
+                await self._parts_wait.wait()
+            await self.journal.wait_room()
+            self.handle((self._parts.popleft(),))
+            # Between parts the loop is free for keepalives and other callers.
+            await asyncio.sleep(0)
+
+    def purge(self, limit: int) -> int:
+        """Delete up to `limit` tasks that retention lets go; how many deletions were appended."""
+        now = self.clock.now()
+        out = self.machine.step(e.RetentionDue(limit), now)
+        deletes = self._codec.encode_purges(out)
+        # An even number: the two keys of a task go together.
+        for start in range(0, len(deletes), self._purge_ops):
+            self.journal.append_purge(deletes[start : start + self._purge_ops])
+        return len(deletes)
+
+    # -- waiting for tasks
+
+    async def finished(self, task: TaskId) -> r.RunRecord:
+        """Wait for the final record of a live task. The caller sets the deadline."""
+        return await self._wait(self._finish_waiters, task)
+
+    async def assigned(self, task: TaskId) -> None:
+        """Wait until an attempt of a live task is given to a node. The caller sets the deadline."""
+        await self._wait(self._start_waiters, task)
+
+    async def _wait(self, waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId) -> T:
+        if self._waiting >= MAX_WAITERS:
+            raise exhausted(
+                "TOO_MANY_WAITERS", f"{MAX_WAITERS} callers wait already", limit=MAX_WAITERS
+            )
+        future: asyncio.Future[T] = self._loop.create_future()
+        waiters.setdefault(task, []).append(future)
+        self._waiting += 1
+        try:
+            return await future
+        finally:
+            self._waiting -= 1
+            left = waiters.get(task)
+            if left is not None and future in left:
+                left.remove(future)
+                if not left:
+                    del waiters[task]
+
+    # -- from step to journal
+
+    def _absorb(self, out: fx.Effects, now: float) -> None:
+        if out.writes:
+            if len(self._ops) + 2 * len(out.writes) > self._group_ops:
+                self._flush()
+            self._codec.encode(out.writes, self._ops)
+            if self._finish_waiters:
+                self._keep_outcomes(out.writes)
+        if out.after:
+            self._after += out.after
+        for event in out.then:
+            if type(event) is e.BatchContinued:
+                self._parts.append(event)
+                self._parts_wait.set()
+            else:
+                self._absorb(self.machine.step(event, now), now)
+
+    def _flush(self) -> None:
+        """Append the gathered group."""
+        ops, after = self._ops, self._after
+        if not ops and not after:
+            return
+        self._ops, self._after = [], []
+        self.journal.append(ops, partial(self._committed, after), partial(self._failed, after))
+
+    def _place(self, now: float) -> None:
+        if not self.journal.room:
+            # The next commit makes room and places.
+            self._place_later = True
+            return
+        out = self.machine.place(now, PLACED_AT_ONCE)
+        if not out.writes:
+            return
+        # Each assignment is one write and one effect: they are cut alike.
+        done, size = 0, len(out.writes)
+        while done < size:
+            space = self._group_ops - len(self._ops)
+            if space <= 0:
+                self._flush()
+                continue
+            self._codec.encode(out.writes[done : done + space], self._ops)
+            self._after += out.after[done : done + space]
+            done += space
+        if size >= PLACED_AT_ONCE:
+            self._soon()
+
+    def _soon(self) -> None:
+        self._loop.call_soon(self._place_again)
+
+    def _place_again(self) -> None:
+        self._place_later = False
+        now = self.clock.now()
+        self._place(now)
+        self._flush()
+
+    def _arm_timer(self, now: float) -> None:
+        """Wake when the next SCHEDULED task is due."""
+        due = self.state.next_due()
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        # At most an hour ahead: asyncio refuses timers of months.
+        self._timer = self._loop.call_later(min(max(0.0, due - now), 3_600.0), self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self.handle((e.TimersDue(),))
+
+    def _keep_outcomes(self, writes: list[fx.Write]) -> None:
+        for write in writes:
+            if type(write) is fx.PutRun and write.finish_time:
+                task = write.row.id
+                if task in self._finish_waiters:
+                    self._outcomes[task] = records.run_record(write)
+
+    # -- after the commit
+
+    def _committed(self, after: list[fx.After], revision: int) -> None:
+        if not self._trusted():
+            self._failed(after, lost())
+            return
+        dispatch = self._dispatch
+        for effect in after:
+            dispatch[type(effect)](effect)
+        if self._place_later:
+            self._place_later = False
+            self._soon()
+
+    def _failed(self, after: list[fx.After], error: Exception) -> None:
+        for effect in after:
+            if type(effect) is fx.Reply:
+                token = effect.token
+                assert isinstance(token, asyncio.Future)
+                if not token.done():
+                    token.set_exception(lost())
+
+    def _reply(self, effect: fx.Reply) -> None:
+        token = effect.token
+        # The caller may have gone away meanwhile.
+        if not token.done():  # type: ignore[attr-defined]
+            token.set_result(effect.answer)  # type: ignore[attr-defined]
+
+    def _start(self, effect: fx.StartAttempt) -> None:
+        assert self.agents is not None
+        self.agents.start(effect.instance, effect.row, effect.attempt)
+        if self._start_waiters:
+            _wake(self._start_waiters, effect.row.id, None)
+
+    def _end(self, effect: fx.EndAttempt) -> None:
+        assert self.agents is not None
+        self.agents.end_attempt(effect.instance, effect.task, effect.attempt)
+
+    def _acknowledge(self, effect: fx.Acknowledge) -> None:
+        assert self.agents is not None
+        self.agents.acknowledge(effect.instance, effect.task, effect.attempt)
+
+    def _notify(self, effect: fx.NotifyFinished) -> None:
+        retain(effect)
+        if self._outcomes:
+            record = self._outcomes.pop(effect.done.id, None)
+            if record is not None:
+                _wake(self._finish_waiters, effect.done.id, record)
+
+    def _revoke(self, effect: fx.RevokeNode) -> None:
+        assert self.agents is not None
+        self.agents.revoke(effect.node, effect.instance)
+
+    def _drain(self, effect: fx.OrderDrain) -> None:
+        assert self.agents is not None
+        self.agents.drain(effect.instance, effect.draining, effect.grace)
+
+    def close(self) -> None:
+        """The tenure is over: nobody waits any longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.journal.abandon(lost())
+        for waiters in (self._finish_waiters, self._start_waiters):
+            for futures in waiters.values():
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(lost())
+            waiters.clear()
+
+
+def lost() -> QuorateError:
+    """What a caller gets when the tenure ends under its call."""
+    return unavailable(
+        "LEADER_LOST", "this scheduler does not lead any longer; repeat with the same request_id"
+    )
+
+
+def _wake(waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId, value: T) -> None:
+    for future in waiters.pop(task, ()):
+        if not future.done():
+            future.set_result(value)

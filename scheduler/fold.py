@@ -1,0 +1,162 @@
+"""A standby's state: the log's records folded into the same type that the leader works on.
+
+Fed by `scheduler.replica` with the keys of a snapshot and then of the watch, in the order of the
+log. Owns the state until this process is elected; then the machine takes it over as it is.
+
+It accepts whatever the log holds, in any order a snapshot or a Txn can bring it: a run before its
+task cannot happen (`keys.SNAPSHOT_ORDER`, and `PutTask` precedes `PutRun` in a Txn), a run without
+a task is left by nothing we write and is skipped with a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import NodeName, QueueName, TaskId
+from quorate.v1 import task_pb2
+from scheduler import keys, records
+from scheduler.core.state import State
+from scheduler.core.values import FINISHED, TaskState
+
+log = structlog.get_logger(__name__)
+
+
+class Fold:
+    """Folds keys (without the cluster's prefix) into `state`."""
+
+    def __init__(self, new_state: Callable[[], State] = State) -> None:
+        self._new_state = new_state
+        self.state = new_state()
+        self.head = r.HeadRecord()
+        self.revision = 0
+        self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
+            b"tasks": self._put_task,
+            b"runs": self._put_run,
+            b"queues": self._put_queue,
+            b"dedup": self._put_dedup,
+            b"controls": self._put_control,
+            b"nodes": self._put_node,
+            b"head": self._put_head,
+        }
+
+    def reset(self) -> None:
+        """Begin anew: a snapshot follows."""
+        self.state = self._new_state()
+        self.head = r.HeadRecord()
+        self.revision = 0
+
+    def at(self, revision: int) -> None:
+        """Everything up to `revision` is folded."""
+        if not self.revision:
+            self._settle()
+        self.revision = revision
+
+    def put(self, key: bytes, value: bytes, mod_revision: int, lease: int = 0) -> None:
+        """A key was written."""
+        handler = self._puts.get(key.partition(b"/")[0])
+        if handler is not None:
+            handler(key, value, lease)
+
+    def deleted(self, key: bytes) -> None:
+        """A key was deleted."""
+        kind, _, rest = key.partition(b"/")
+        if kind == b"runs" or kind == b"tasks":
+            self._drop_task(TaskId(rest.rpartition(b"/")[2].decode()))
+        elif kind == b"queues":
+            self.state.queues.pop(QueueName(rest.decode()), None)
+        elif kind == b"controls":
+            self.state.controls.pop(NodeName(rest.decode()), None)
+        elif kind == b"nodes":
+            self.state.nodes.pop(NodeName(rest.decode()), None)
+        elif kind == b"dedup":
+            self.state.forget_request(keys.split_dedup_key(key))
+
+    def _put_task(self, key: bytes, value: bytes, lease: int) -> None:
+        state = self.state
+        _, queue_name, task_name = key.decode().split("/")
+        task = TaskId(task_name)
+        if task in state.tasks:
+            return
+        record = r.TaskRecord.FromString(value)
+        spec = records.task_spec(task_pb2.TaskSpec.FromString(record.spec), record.spec)
+        done = state.finished.get(task)
+        if done is not None:
+            # Written again: retried by hand. Its run record follows in the same Txn.
+            spec = spec._replace(not_before=0.0)
+            state.revive(done)
+        row = state.new_row(task, state.queues[QueueName(queue_name)], spec, record.create_time)
+        if done is not None:
+            row.attempt = done.attempt
+            del state.finished[task]
+        state.enter(row)
+
+    def _put_run(self, key: bytes, value: bytes, lease: int) -> None:
+        state = self.state
+        task = TaskId(key.rpartition(b"/")[2].decode())
+        row = state.tasks.get(task)
+        if row is None:
+            log.warning("run_without_task", task=task)
+            return
+        record = r.RunRecord.FromString(value)
+        records.apply_run(state, row, record)
+        if row.state not in FINISHED:
+            state.enter(row)
+            return
+        done = state.finish(row, record.finish_time)
+        done.queue.retained.append(done)
+
+    def _drop_task(self, task: TaskId) -> None:
+        state = self.state
+        done = state.finished.get(task)
+        if done is not None:
+            state.forget(done)
+            done.queue.index.removed(1, state.on_record)
+
+    def _put_queue(self, key: bytes, value: bytes, lease: int) -> None:
+        new = records.queue_row(value)
+        old = self.state.queues.get(new.name)
+        if old is None:
+            self.state.queues[new.name] = new
+            return
+        old.placement = new.placement
+        old.disconnect = new.disconnect
+        old.retention_age = new.retention_age
+        old.retention_count = new.retention_count
+        old.paused = new.paused
+
+    def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:
+        row = records.dedup_row(value)
+        self.state.saw(row.create_time)
+        self.state.remember(keys.split_dedup_key(key), row)
+
+    def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
+        name = NodeName(key.partition(b"/")[2].decode())
+        self.state.controls[name] = records.control(value)
+
+    def _put_node(self, key: bytes, value: bytes, lease: int) -> None:
+        node = records.node_row(value, lease, self.state)
+        self.state.nodes[node.name] = node
+
+    def _put_head(self, key: bytes, value: bytes, lease: int) -> None:
+        self.head = r.HeadRecord.FromString(value)
+
+    def _settle(self) -> None:
+        """Put what the snapshot brought in the order of keys into the order of time."""
+        for queue in self.state.queues.values():
+            ordered = sorted(queue.retained, key=lambda done: done.finish_time)
+            queue.retained.clear()
+            queue.retained.extend(ordered)
+        line = self.state.dedup_line
+        by_age = sorted(line, key=lambda scope: self.state.dedup[scope].create_time)
+        line.clear()
+        line.extend(by_age)
+
+
+def live_state(row_state: TaskState, not_before: float, now: float) -> TaskState:
+    """The state a record means at `now`: a SCHEDULED one that is due is PENDING."""
+    if row_state is TaskState.SCHEDULED and not_before <= now:
+        return TaskState.PENDING
+    return row_state

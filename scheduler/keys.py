@@ -1,0 +1,49 @@
+"""Where the records are in etcd, relative to the cluster's prefix `/quorate/<cluster>/`.
+
+Names hold no slash, so a key splits into its parts.
+"""
+
+from __future__ import annotations
+
+HEAD = b"head"
+ELECTION = b"election/scheduler"
+NODES = b"nodes/"
+CONTROLS = b"controls/"
+QUEUES = b"queues/"
+DEDUP = b"dedup/"
+TASKS = b"tasks/"
+RUNS = b"runs/"
+
+# The order in which a snapshot is folded: a queue before its tasks, a task before its run.
+SNAPSHOT_ORDER = (HEAD, CONTROLS, QUEUES, TASKS, RUNS, DEDUP, NODES)
+
+
+def task_key(queue: str, task: str) -> bytes:
+    return f"tasks/{queue}/{task}".encode()
+
+
+def run_key(queue: str, task: str) -> bytes:
+    return f"runs/{queue}/{task}".encode()
+
+
+def queue_key(queue: str) -> bytes:
+    return f"queues/{queue}".encode()
+
+
+def control_key(node: str) -> bytes:
+    return f"controls/{node}".encode()
+
+
+def node_key(node: str) -> bytes:
+    return f"nodes/{node}".encode()
+
+
+def dedup_key(scope: str, request: str) -> bytes:
+    """The request id is hex-encoded: it is the caller's, and may hold anything."""
+    return f"dedup/{scope}/{request.encode().hex()}".encode()
+
+
+def split_dedup_key(key: bytes) -> tuple[str, str]:
+    """The (scope, request id) of a key."""
+    _, scope, request = key.decode().split("/")
+    return scope, bytes.fromhex(request).decode()

@@ -1,0 +1,296 @@
+"""The codec between the core's rows and the protobuf records in etcd.
+
+The only place that knows both. `encode` is called right after the step that made the writes: rows
+move on afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from quorate.etcd.api import Delete, Put, prefix_end
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from quorate.v1 import task_pb2
+from scheduler import keys
+from scheduler.core import effects as fx
+from scheduler.core.rows import Control, DedupRow, NodeRow, QueueRow, TaskRow
+from scheduler.core.state import State
+from scheduler.core.values import (
+    DEFAULT_RETRY,
+    NO_NEEDS,
+    Disconnect,
+    Needs,
+    PastAttempt,
+    Placement,
+    RetryPolicy,
+    TaskSpec,
+    TaskState,
+)
+
+# -- rows to records
+
+
+class Codec:
+    """Encodes the writes of one cluster, whose keys begin with `prefix`."""
+
+    def __init__(self, prefix: bytes, state: State) -> None:
+        self._prefix = prefix
+        self._tasks = prefix.decode() + "tasks/"
+        self._runs = prefix.decode() + "runs/"
+        self._state = state
+
+    def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> None:
+        """Append the ops of `writes` to `ops`, in order."""
+        for write in writes:
+            if isinstance(write, fx.PutRun):
+                row = write.row
+                key = f"{self._runs}{row.queue.name}/{row.id}".encode()
+                ops.append(Put(key, run_record(write).SerializeToString()))
+            elif isinstance(write, fx.PutTask):
+                row = write.row
+                key = f"{self._tasks}{row.queue.name}/{row.id}".encode()
+                record = r.TaskRecord(spec=write.spec, create_time=row.create_time)
+                ops.append(Put(key, record.SerializeToString()))
+            else:
+                self._encode_other(write, ops)
+
+    def _encode_other(self, write: fx.Write, ops: list[Put | Delete]) -> None:
+        prefix = self._prefix
+        match write:
+            case fx.PutDedup(key, row):
+                record = r.DedupRecord(
+                    digest=row.digest,
+                    create_time=row.create_time,
+                    queue=row.queue,
+                    first_id=row.first_id,
+                    count=row.count,
+                    progress=row.progress,
+                )
+                ops.append(Put(prefix + keys.dedup_key(*key), record.SerializeToString()))
+            case fx.DropDedup(key):
+                ops.append(Delete(prefix + keys.dedup_key(*key)))
+            case fx.DropTask(queue, task):
+                ops.append(Delete(prefix + keys.task_key(queue, task)))
+                ops.append(Delete(prefix + keys.run_key(queue, task)))
+            case fx.PutQueue(row):
+                ops.append(
+                    Put(prefix + keys.queue_key(row.name), queue_record(row).SerializeToString())
+                )
+            case fx.DropQueue(queue):
+                ops.append(Delete(prefix + keys.queue_key(queue)))
+            case fx.PutControl(node):
+                control = self._state.control(node)
+                order = r.NodeControlRecord(
+                    cordoned=control.cordoned,
+                    draining=control.draining,
+                    drain_grace=control.drain_grace,
+                )
+                ops.append(Put(prefix + keys.control_key(node), order.SerializeToString()))
+            case _:
+                raise AssertionError(f"unknown write {write!r}")
+
+    def encode_purges(self, out: fx.Effects) -> list[Delete]:
+        """The deletions of retention: a run of neighbours is a range."""
+        ops: list[Delete] = []
+        for run in out.purges:
+            for key in (keys.task_key, keys.run_key):
+                first = self._prefix + key(run.queue, run.first)
+                if run.first == run.last:
+                    ops.append(Delete(first))
+                else:
+                    ops.append(Delete(first, self._prefix + key(run.queue, run.last) + b"\0"))
+        ops.extend(Delete(self._prefix + keys.dedup_key(*key)) for key in out.purged_requests)
+        return ops
+
+
+def run_record(write: fx.PutRun) -> r.RunRecord:
+    """The status record of a task as it is now."""
+    row = write.row
+    record = r.RunRecord(
+        state=int(row.state),  # type: ignore[arg-type]
+        attempt=row.attempt,
+        node=row.node,
+        instance=row.instance,
+        assign_time=row.assign_time,
+    )
+    if write.finish_time:
+        record.finish_time = write.finish_time
+        record.start_time = row.start_time
+        if write.result is not None:
+            record.result.MergeFrom(write.result)  # type: ignore[arg-type]
+        elif write.error is not None:
+            record.error.MergeFrom(write.error)  # type: ignore[arg-type]
+        elif write.error_type:
+            record.error.type = write.error_type
+            record.error.message = write.error_message
+    if row.failures or row.crashes or row.past or row.not_before or row.cancel_requested:
+        record.failures = row.failures
+        record.crashes = row.crashes
+        record.not_before = row.not_before
+        record.cancel_requested = row.cancel_requested
+        record.past.extend(
+            r.PastAttempt(
+                number=past.number,
+                node=past.node,
+                instance=past.instance,
+                assign_time=past.assign_time,
+                start_time=past.start_time,
+                finish_time=past.finish_time,
+                error_type=past.error_type,
+                error_message=past.error_message,
+            )
+            for past in row.past
+        )
+    return record
+
+
+def queue_record(row: QueueRow) -> r.QueueRecord:
+    return r.QueueRecord(
+        name=row.name,
+        placement=int(row.placement),  # type: ignore[arg-type]
+        retention_age=row.retention_age,
+        retention_count=row.retention_count,
+        disconnect=int(row.disconnect),  # type: ignore[arg-type]
+        paused=row.paused,
+        create_time=row.create_time,
+    )
+
+
+# -- records to rows
+
+
+def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
+    """What the core must know of a validated spec; `data` is the spec, serialized."""
+    return TaskSpec(
+        data,
+        spec.priority,
+        _retry(spec.retry.SerializeToString()) if spec.HasField("retry") else DEFAULT_RETRY,
+        _needs(spec.resources.SerializeToString(deterministic=True))
+        if spec.HasField("resources")
+        else NO_NEEDS,
+        spec.affinity_key,
+        seconds(spec.not_before) if spec.HasField("not_before") else 0.0,
+    )
+
+
+# Tasks share equal policies and needs: there are few kinds of them among many tasks.
+@lru_cache(maxsize=1024)
+def _retry(data: bytes) -> RetryPolicy:
+    message = task_pb2.RetryPolicy.FromString(data)
+    default = DEFAULT_RETRY
+    initial = default.initial_backoff
+    if message.HasField("initial_backoff"):
+        initial = seconds(message.initial_backoff)
+    longest = default.max_backoff
+    if message.HasField("max_backoff"):
+        longest = seconds(message.max_backoff)
+    return RetryPolicy(
+        message.max_attempts or default.max_attempts,
+        initial,
+        max(longest, initial),
+        message.multiplier or default.multiplier,
+        message.jitter if message.HasField("jitter") else default.jitter,
+        tuple(message.fatal_errors),
+        message.crash_limit or default.crash_limit,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _needs(data: bytes) -> Needs:
+    message = task_pb2.Resources.FromString(data)
+    counters = tuple(sorted((name, n) for name, n in message.counters.items() if n))
+    needs = Needs(message.cpu, message.memory, counters)
+    return NO_NEEDS if needs == NO_NEEDS else needs
+
+
+def seconds(value: Duration | Timestamp) -> float:
+    """A protobuf duration or instant in seconds."""
+    return value.seconds + value.nanos / 1e9
+
+
+def queue_row(data: bytes) -> QueueRow:
+    record = r.QueueRecord.FromString(data)
+    return QueueRow(
+        QueueName(record.name),
+        record.create_time,
+        Placement(record.placement or Placement.LEAST_LOADED),
+        Disconnect(record.disconnect or Disconnect.KEEP),
+        record.retention_age,
+        record.retention_count,
+        record.paused,
+    )
+
+
+def control(data: bytes) -> Control:
+    record = r.NodeControlRecord.FromString(data)
+    return Control(record.cordoned, record.draining, record.drain_grace)
+
+
+def dedup_row(data: bytes) -> DedupRow:
+    record = r.DedupRecord.FromString(data)
+    return DedupRow(
+        record.digest,
+        record.create_time,
+        QueueName(record.queue),
+        TaskId(record.first_id),
+        record.count,
+        record.progress,
+    )
+
+
+def node_row(data: bytes, lease: int, state: State) -> NodeRow:
+    record = r.NodeRecord.FromString(data)
+    instance = InstanceId(record.instance)
+    return NodeRow(
+        NodeName(record.name),
+        instance,
+        record.address,
+        record.slots,
+        record.capacity.cpu,
+        record.capacity.memory,
+        dict(record.capacity.counters),
+        dict(record.labels),
+        record.register_time,
+        record.version,
+        lease,
+        state.holding(instance),
+    )
+
+
+def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
+    """Bring a live row to what its record says, as the leader's handler did."""
+    final = TaskState(record.state)
+    state.move(row, final)
+    row.attempt = record.attempt
+    row.failures = record.failures
+    row.crashes = record.crashes
+    row.node = NodeName(record.node)
+    row.instance = InstanceId(record.instance)
+    row.assign_time = record.assign_time
+    row.not_before = record.not_before
+    row.cancel_requested = record.cancel_requested
+    if record.past or row.past:
+        row.past = tuple(
+            PastAttempt(
+                past.number,
+                NodeName(past.node),
+                InstanceId(past.instance),
+                past.assign_time,
+                past.start_time,
+                past.finish_time,
+                past.error_type,
+                past.error_message,
+            )
+            for past in record.past
+        )
+    state.saw(record.assign_time)
+
+
+def prefix_range(prefix: bytes, part: bytes) -> tuple[bytes, bytes]:
+    """`(key, range_end)` of everything below `part`."""
+    return prefix + part, prefix_end(prefix + part)

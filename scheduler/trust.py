@@ -1,0 +1,42 @@
+"""How long a leader may act: the trust window.
+
+A leader's lease may end in etcd without the leader hearing of it. So it trusts its lease only up
+to the start of its last successful keepalive + TTL, less a margin for the time between looking and
+acting; outside that window it neither dispatches nor answers. The fence of the journal is what
+keeps a late leader from writing; this window is what keeps it from *speaking*.
+
+    keepalive starts          trusted until            the tenure is over
+         |------------- TTL - margin --|------ margin -----|
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Lease(Protocol):
+    """What trust rests on: `quorate.etcd.lease.LeaseSession`."""
+
+    trusted_until: float
+
+
+class Trust:
+    """One tenure's trust window.
+
+    Args:
+        lease: the leader's lease.
+        margin: seconds before the lease's last safe instant at which to fall silent.
+    """
+
+    def __init__(self, lease: Lease, margin: float) -> None:
+        self._lease = lease
+        self._margin = margin
+        self._over = False
+
+    def ok(self, now: float) -> bool:
+        """Whether the leader may act at `now` (monotonic seconds, of the lease's clock)."""
+        return now < self._lease.trusted_until - self._margin and not self._over
+
+    def end(self) -> None:
+        """The tenure is over: never again."""
+        self._over = True

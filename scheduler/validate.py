@@ -1,0 +1,302 @@
+"""Bad input, refused before anything is done: each fault names its field and the limit.
+
+Called at the service's edge, so that the core sees only values that are within bounds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from quorate.runtime.errors import QuorateError, invalid
+from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
+from scheduler.core.events import Request
+from scheduler.core.values import TaskSpec
+from scheduler.records import seconds, task_spec
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+ENTRYPOINT: Final = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+DAY: Final = 86_400.0
+DEFAULT_QUEUE: Final = "default"
+
+MAX_BATCH = 10_000
+MAX_BATCH_BYTES = 16 << 20
+MAX_PAGE = 1_000
+DEFAULT_PAGE = 100
+MAX_TIMEOUT = 30 * DAY
+MAX_AHEAD = 366 * DAY
+MAX_WAIT = 3_600.0
+DEFAULT_WAIT = 60.0
+MAX_REQUEST_ID = 128
+MAX_PRIORITY = 1_000
+MAX_ARGV = 1_024
+MAX_LABELS = 32
+MAX_LABEL = 128
+MAX_NAME = 128
+MAX_AFFINITY = 256
+MAX_ATTEMPTS = 1_000
+MAX_CRASHES = 100
+MAX_FATAL = 64
+MAX_CPU = 1_024.0
+MAX_COUNTERS = 16
+MAX_RETAINED = 1_000_000
+MAX_TAIL_LINES = 100_000
+MAX_WATCHED = 10_000
+
+
+class SpecCheck:
+    """Validates specs against one cluster's payload cap (bytes)."""
+
+    def __init__(self, max_payload: int = 256 << 10) -> None:
+        self.max_payload = max_payload
+
+    def spec(self, spec: task_pb2.TaskSpec, field: str, now: float) -> TaskSpec:
+        """What the core needs of a valid spec.
+
+        Args:
+            field: its name in the request, for the error ("spec", "specs[3]").
+            now: seconds since the epoch, to bound `not_before`.
+
+        Raises:
+            QuorateError: INVALID_ARGUMENT naming the field and the limit.
+        """
+        work = spec.WhichOneof("work")
+        if work == "python":
+            _python(spec.python, f"{field}.python")
+        elif work == "command":
+            _command(spec.command, f"{field}.command")
+        else:
+            raise invalid(f"{field}.work", "one of command, python is required")
+        data = spec.SerializeToString()
+        if len(data) > self.max_payload:
+            raise invalid(
+                field,
+                f"{len(data)} bytes; at most {self.max_payload} are allowed",
+                reason="PAYLOAD_TOO_LARGE",
+                limit=self.max_payload,
+                value=len(data),
+            )
+        _options(spec, field, now)
+        return task_spec(spec, data)
+
+
+def _python(work: task_pb2.PythonWork, field: str) -> None:
+    arguments = work.WhichOneof("arguments")
+    if not work.entrypoint:
+        if arguments != "pickle":
+            raise invalid(f"{field}.entrypoint", "is required unless a callable is pickled")
+    elif not ENTRYPOINT.fullmatch(work.entrypoint):
+        raise invalid(
+            f"{field}.entrypoint", f"{work.entrypoint[:80]!r} is not of the form module:qualname"
+        )
+    if arguments == "json":
+        _json(work.json, f"{field}.json")
+
+
+def _json(text: str, field: str) -> None:
+    # The common cases without a parse: nothing, and an empty list.
+    if text in ("", "[]"):
+        return
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise invalid(field, f"is not JSON: {error}") from None
+    if isinstance(value, list):
+        return
+    if not isinstance(value, dict) or value.keys() - {"args", "kwargs"}:
+        raise invalid(field, 'must be an array, or an object with "args" and "kwargs" only')
+    if not isinstance(value.get("args", []), list) or not isinstance(value.get("kwargs", {}), dict):
+        raise invalid(field, '"args" must be an array and "kwargs" an object')
+
+
+def _command(work: task_pb2.CommandWork, field: str) -> None:
+    argv = work.argv
+    if not argv or not argv[0]:
+        raise invalid(f"{field}.argv", "at least the program's name is required")
+    _at_most(f"{field}.argv", len(argv), MAX_ARGV, "arguments")
+    if any("\0" in word for word in argv):
+        raise invalid(f"{field}.argv", "must not hold a NUL character")
+    if work.cwd and not work.cwd.startswith("/"):
+        raise invalid(f"{field}.cwd", f"{work.cwd[:80]!r} is not an absolute path")
+    for name, value in work.env.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise invalid(f"{field}.env", f"{name[:80]!r} is not a variable's name, or holds NUL")
+
+
+def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
+    if spec.name:
+        _at_most(f"{field}.name", len(spec.name), MAX_NAME, "characters")
+    if spec.labels:
+        _at_most(f"{field}.labels", len(spec.labels), MAX_LABELS, "labels")
+        for key, value in spec.labels.items():
+            _at_most(f"{field}.labels", max(len(key), len(value)), MAX_LABEL, "characters each")
+            if not key:
+                raise invalid(f"{field}.labels", "a label needs a name")
+    if not -MAX_PRIORITY <= spec.priority <= MAX_PRIORITY:
+        raise invalid(
+            f"{field}.priority",
+            f"{spec.priority} is not within -{MAX_PRIORITY} and {MAX_PRIORITY}",
+            limit=MAX_PRIORITY,
+            value=spec.priority,
+        )
+    if spec.HasField("timeout"):
+        duration(f"{field}.timeout", spec.timeout, MAX_TIMEOUT)
+    if spec.HasField("not_before"):
+        at = seconds(spec.not_before)
+        if at < 0 or at > now + MAX_AHEAD:
+            raise invalid(
+                f"{field}.not_before",
+                "must lie after 1970 and at most 366 days ahead",
+                limit=MAX_AHEAD,
+                value=at,
+            )
+    if spec.HasField("retry"):
+        _retry(spec.retry, f"{field}.retry")
+    if spec.HasField("resources"):
+        _resources(spec.resources, f"{field}.resources")
+    if spec.affinity_key:
+        _at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
+
+
+def _retry(retry: task_pb2.RetryPolicy, field: str) -> None:
+    _between(f"{field}.max_attempts", retry.max_attempts, 0, MAX_ATTEMPTS)
+    _between(f"{field}.crash_limit", retry.crash_limit, 0, MAX_CRASHES)
+    if retry.multiplier:
+        _between(f"{field}.multiplier", retry.multiplier, 1, 100)
+    if retry.HasField("jitter"):
+        _between(f"{field}.jitter", retry.jitter, 0, 1)
+    for name in ("initial_backoff", "max_backoff"):
+        if retry.HasField(name):
+            duration(f"{field}.{name}", getattr(retry, name), DAY, zero=True)
+    _at_most(f"{field}.fatal_errors", len(retry.fatal_errors), MAX_FATAL, "error types")
+
+
+def _resources(needs: task_pb2.Resources, field: str) -> None:
+    _between(f"{field}.cpu", needs.cpu, 0, MAX_CPU)
+    _between(f"{field}.memory", needs.memory, 0, 1 << 50)
+    _at_most(f"{field}.counters", len(needs.counters), MAX_COUNTERS, "names")
+    for name, amount in needs.counters.items():
+        if not NAME.fullmatch(name):
+            raise invalid(f"{field}.counters", f"{name[:80]!r} is not a counter's name")
+        _between(f"{field}.counters[{name}]", amount, 0, 1 << 31)
+
+
+def _between(field: str, value: float, least: float, most: float) -> None:
+    # A NaN compares false with everything, so it is refused too.
+    if not least <= value <= most:
+        raise invalid(field, f"{value} is not within {least} and {most}", limit=most, value=value)
+
+
+def _at_most(field: str, value: int, limit: int, what: str) -> None:
+    if value > limit:
+        raise invalid(
+            field, f"{value} {what}; at most {limit} are allowed", limit=limit, value=value
+        )
+
+
+def duration(field: str, value: Duration, most: float, *, zero: bool = False) -> float:
+    """Seconds of a duration within (0, most], or [0, most]."""
+    amount = seconds(value)
+    if math.isnan(amount) or amount < 0 or amount > most or (amount == 0 and not zero):
+        least = "0 or more" if zero else "more than 0"
+        raise invalid(
+            field, f"{amount:g} s; must be {least} and at most {most:g} s", limit=most, value=amount
+        )
+    return amount
+
+
+def batch(request: scheduler_pb2.BatchCreateTasksRequest) -> None:
+    """The bounds of a batch as a whole."""
+    if not request.specs:
+        raise invalid("specs", "at least one is required")
+    _at_most("specs", len(request.specs), MAX_BATCH, "tasks")
+    size = request.ByteSize()
+    if size > MAX_BATCH_BYTES:
+        raise invalid(
+            "specs",
+            f"{size} bytes together; at most {MAX_BATCH_BYTES} are allowed",
+            reason="PAYLOAD_TOO_LARGE",
+            limit=MAX_BATCH_BYTES,
+            value=size,
+        )
+
+
+def request(request_id: str, digest: bytes) -> Request:
+    """A mutating call's id and digest."""
+    _at_most("request_id", len(request_id), MAX_REQUEST_ID, "characters")
+    return Request(request_id, digest) if request_id else Request()
+
+
+def page_size(value: int) -> int:
+    """1 to 1,000; 0 means the default."""
+    if value == 0:
+        return DEFAULT_PAGE
+    if not 1 <= value <= MAX_PAGE:
+        raise invalid(
+            "page_size", f"{value} is not within 1 and {MAX_PAGE}", limit=MAX_PAGE, value=value
+        )
+    return value
+
+
+def queue_name(field: str, name: str, *, default: bool = False) -> str:
+    """A well-formed queue name; `default` allows it to be left out."""
+    if not name:
+        if default:
+            return DEFAULT_QUEUE
+        raise invalid(field, "is required")
+    if not NAME.fullmatch(name):
+        raise invalid(
+            field,
+            f"{name[:80]!r} is not 1 to 64 characters of a-z 0-9 . _ - beginning with a letter "
+            "or digit",
+            limit=64,
+        )
+    return name
+
+
+def required(field: str, value: str) -> str:
+    """A value that must be there, of a sane length."""
+    if not value:
+        raise invalid(field, "is required")
+    _at_most(field, len(value), 256, "characters")
+    return value
+
+
+def tail_lines(value: int) -> None:
+    _between("tail_lines", value, 0, MAX_TAIL_LINES)
+
+
+def offset(value: int) -> None:
+    _between("offset", value, 0, 1 << 62)
+
+
+def watched(ids: int) -> None:
+    _at_most("ids", ids, MAX_WATCHED, "ids")
+
+
+def retention(queue: queue_pb2.Queue) -> tuple[float, int]:
+    """(age in seconds, count) of a queue."""
+    age, count = DAY, 100_000
+    if queue.retention.HasField("age"):
+        age = duration("queue.retention.age", queue.retention.age, MAX_AHEAD)
+        _between("queue.retention.age", age, 1, MAX_AHEAD)
+    if queue.retention.count:
+        count = queue.retention.count
+        _between("queue.retention.count", count, 1, MAX_RETAINED)
+    return age, count
+
+
+def known_enum(field: str, value: int, known: range) -> int:
+    """An enum value that this version knows."""
+    if value not in known:
+        raise invalid(field, f"{value} is not a known value", value=value)
+    return value
+
+
+def stale_page(message: str) -> QuorateError:
+    """A page token that is not (any longer) good."""
+    return invalid("page_token", message, reason="STALE_PAGE_TOKEN")
