@@ -15,7 +15,6 @@ so a slow reader holds back the stream.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -200,9 +199,10 @@ class EtcdWatch:
             stream.cancel()
         if reading is not None:
             reading.cancel()
-            # Whatever it ended with says only that this stream is over.
-            with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
-                await reading
+            await asyncio.wait([reading])
+            if not reading.cancelled():
+                # Taken, so that nobody warns: it says only that this stream is over.
+                reading.exception()
 
     async def _back_off(self) -> None:
         """At once the first time, then doubling; a batch resets it."""
