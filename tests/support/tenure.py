@@ -36,9 +36,10 @@ class Outcomes:
         """Append one event and note what becomes of it."""
         journal.append(writes, *self._callbacks(name))
 
-    def purge(self, journal: Journal, name: str, *keys: bytes) -> None:
-        """Append one retention event."""
-        journal.append_purge([Delete(key) for key in keys], *self._callbacks(name))
+    def purge(self, journal: Journal, name: str, *deletes: bytes | Delete) -> None:
+        """Append one retention event; bytes stand for one key."""
+        writes = [delete if isinstance(delete, Delete) else Delete(delete) for delete in deletes]
+        journal.append_purge(writes, *self._callbacks(name))
 
     def _callbacks(self, name):
         def after(revision: int) -> None:
