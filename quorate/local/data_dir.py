@@ -1,0 +1,148 @@
+"""The data directory of a local cluster: who may use it, and what it remembers.
+
+lock          held (flock) by the supervisor for as long as it runs; has its pid
+layout.json   the cluster's name and its ports; outlives the processes
+cluster.json  addresses and pids; exists only while the cluster runs
+etcd/  n1/ ...  data of the processes;  logs/  their output
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from quorate.client.discovery import CLUSTER_FILE, LocalCluster
+from quorate.runtime.errors import precondition
+
+_LAYOUT = "layout.json"
+_LOCK = "lock"
+
+
+class DataDir:
+    """Exclusive use of a data directory, from entering to leaving the `with` block.
+
+    Raises QuorateError on entering: DATA_DIR_IN_USE, DATA_DIR_OF_ANOTHER_CLUSTER,
+    DATA_DIR_UNUSABLE. Nothing is changed then.
+    """
+
+    def __init__(self, path: Path, cluster: str) -> None:
+        self.path = path.absolute()
+        self.ports: dict[str, int] = {}
+        self._cluster = cluster
+        self._lock = -1
+
+    def __enter__(self) -> DataDir:
+        _refuse_foreign(self.path)
+        try:
+            (self.path / "logs").mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise precondition(
+                "DATA_DIR_UNUSABLE", f"the data dir {self.path} cannot be used: {error.strerror}"
+            ) from error
+        try:
+            self._take()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        (self.path / CLUSTER_FILE).unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise precondition(
+                "DATA_DIR_IN_USE",
+                f"the data dir {self.path} is in use by another 'quorate up' (process {owner}); "
+                "stop it with 'quorate down', or choose another with --data-dir",
+                data_dir=self.path,
+            ) from None
+        layout = read_layout(self.path)
+        if layout is not None:
+            name, self.ports = layout
+            if name != self._cluster:
+                raise precondition(
+                    "DATA_DIR_OF_ANOTHER_CLUSTER",
+                    f"the data dir {self.path} belongs to the cluster {name!r}, "
+                    f"not {self._cluster!r}",
+                    data_dir=self.path,
+                    cluster=name,
+                )
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def remember(self, ports: Mapping[str, int]) -> None:
+        """Keep the ports for the next start; those of processes no longer asked for too."""
+        self.ports = {**self.ports, **ports}
+        document = {"cluster": self._cluster, "ports": self.ports}
+        _replace(self.path / _LAYOUT, json.dumps(document, indent=2) + "\n")
+
+    def publish(self, cluster: LocalCluster) -> None:
+        """Write `cluster.json`; a reader sees the old one or the new one, never half of it."""
+        _replace(self.path / CLUSTER_FILE, cluster.to_json())
+
+    def log_path(self, name: str) -> Path:
+        """Where a process's output goes."""
+        return self.path / "logs" / f"{name}.log"
+
+
+def owner_of(path: Path) -> int:
+    """Process id of the supervisor that uses the directory; 0 when nobody does."""
+    try:
+        lock = os.open(path / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(lock, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return 0
+    finally:
+        os.close(lock)
+
+
+def read_layout(path: Path) -> tuple[str, dict[str, int]] | None:
+    """The cluster's name and ports, or None for a directory that never had one."""
+    try:
+        document = json.loads((path / _LAYOUT).read_text())
+        return str(document["cluster"]), {str(k): int(v) for k, v in document["ports"].items()}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise precondition(
+            "DATA_DIR_UNUSABLE", f"{path / _LAYOUT} cannot be read: {error}"
+        ) from error
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Not into a folder that has somebody else's files."""
+    if path.is_dir() and not (path / _LAYOUT).exists():
+        others = [entry.name for entry in path.iterdir() if entry.name not in (_LOCK, "logs")]
+        if others:
+            raise precondition(
+                "DATA_DIR_UNUSABLE",
+                f"the data dir {path} is not empty and holds no cluster (found {others[0]!r})",
+                data_dir=path,
+            )
+
+
+def _replace(path: Path, text: str) -> None:
+    scratch = path.with_suffix(".new")
+    scratch.write_text(text)
+    scratch.replace(path)

@@ -1,0 +1,134 @@
+"""What a local cluster consists of: names, ports and command lines. No I/O but probing ports."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quorate.runtime.errors import invalid, unavailable
+
+HOST = "127.0.0.1"
+MAX_TXN_OPS = 1024
+# Below the range from which the kernel draws ports of outgoing connections, so that nobody takes
+# the port of a process that is being restarted.
+_PORTS = range(20_000, 32_000)
+_CLUSTER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def default_slots(nodes: int) -> int:
+    """Slots of each node: all nodes together have one for each core, and at least one each."""
+    return max(1, (os.cpu_count() or 1) // nodes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPlan:
+    """What to run."""
+
+    data_dir: Path
+    cluster: str = "local"
+    schedulers: int = 2
+    nodes: int = 3
+    slots: int = 0
+    """Of each node; 0: by the number of cores."""
+    port: int = 0
+    """Of the first scheduler, the others follow; 0: free ones, kept over restarts."""
+    lease_ttl: float = 2.0
+    """Seconds after which a silent leader or node is given up."""
+    scheduler_command: tuple[str, ...] = (sys.executable, "-P", "-m", "scheduler")
+    node_command: tuple[str, ...] = (sys.executable, "-P", "-m", "node_agent")
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the environment of schedulers and nodes."""
+
+    def __post_init__(self) -> None:
+        if not _CLUSTER.fullmatch(self.cluster):
+            raise invalid(
+                "cluster",
+                f"{self.cluster!r} must be 1 to 64 characters of a-z 0-9 . _ -, "
+                "the first a letter or digit",
+            )
+        for name, value, least, most in (
+            ("schedulers", self.schedulers, 1, 9),
+            ("nodes", self.nodes, 1, 64),
+            ("slots", self.slots, 0, 1024),
+        ):
+            if not least <= value <= most:
+                raise invalid(name, f"{value} must be {least} to {most}", limit=most)
+        if self.port and not 1024 <= self.port <= 65_535 - self.schedulers:
+            raise invalid("port", f"{self.port} must be 1,024 to {65_535 - self.schedulers:,}")
+
+    @property
+    def slots_each(self) -> int:
+        """Slots of each node."""
+        return self.slots or default_slots(self.nodes)
+
+    @property
+    def scheduler_names(self) -> list[str]:
+        """`s1`, `s2`, ..."""
+        return [f"s{number + 1}" for number in range(self.schedulers)]
+
+    @property
+    def node_names(self) -> list[str]:
+        """`n1`, `n2`, ..."""
+        return [f"n{number + 1}" for number in range(self.nodes)]
+
+    def choose_ports(self, remembered: Mapping[str, int]) -> dict[str, int]:
+        """A port for each process by name (and `etcd-peer`).
+
+        Those of last time where they are free. Raises QuorateError (PORT_IN_USE) when `port` was
+        asked for and it, or one of those that follow it, is taken.
+        """
+        ports: dict[str, int] = {}
+        if self.port:
+            for offset, name in enumerate(self.scheduler_names):
+                ports[name] = self.port + offset
+                if not is_free(ports[name]):
+                    raise unavailable(
+                        "PORT_IN_USE",
+                        f"port {ports[name]} of {HOST} is in use; choose another with --port",
+                        port=ports[name],
+                    )
+        for name in ("etcd", "etcd-peer", *self.scheduler_names, *self.node_names):
+            if name in ports:
+                continue
+            port = remembered.get(name, 0)
+            taken = set(ports.values())
+            while not port or port in taken or not is_free(port):
+                port = random.choice(_PORTS)
+            ports[name] = port
+        return ports
+
+    def scheduler_argv(self, name: str, port: int, etcd: str) -> list[str]:
+        """Command line of one scheduler."""
+        return [
+            *self.scheduler_command,
+            *("--etcd", etcd, "--cluster", self.cluster, "--name", name),
+            *("--listen", f"{HOST}:{port}", "--etcd-max-txn-ops", str(MAX_TXN_OPS)),
+            *("--lease-ttl", f"{self.lease_ttl:g}"),
+        ]
+
+    def node_argv(self, name: str, port: int, etcd: str) -> list[str]:
+        """Command line of one node agent."""
+        return [
+            *self.node_command,
+            *("--etcd", etcd, "--cluster", self.cluster, "--name", name),
+            *("--listen", f"{HOST}:{port}", "--slots", str(self.slots_each)),
+            *("--data-dir", str(self.data_dir / name)),
+        ]
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,245 @@
+"""Runs a local cluster: starts it in order, restarts what ends, stops it in reverse order.
+
+Owns every process. Start: etcd, then schedulers, then nodes; it is up when the cluster has a
+leader and every node is registered. Stop: nodes first (they drain while a leader can still take
+results), then schedulers (they resign), etcd last. Whatever ends by itself once the cluster was up
+is started again on the same port under the same name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import quorate
+from quorate.client.acalls import AsyncCalls
+from quorate.client.discovery import LocalCluster, LocalProcess
+from quorate.client.rpcs import GET_CLUSTER
+from quorate.etcd.launcher import EtcdProcess
+from quorate.local.child import Child
+from quorate.local.data_dir import DataDir
+from quorate.local.plan import HOST, MAX_TXN_OPS, LocalPlan
+from quorate.runtime.errors import QuorateError, unavailable
+from quorate.v1 import scheduler_pb2
+
+# Seconds. Nodes get the longest: what they run may finish or be handed back.
+_STOP_NODE = 15.0
+_STOP_SCHEDULER = 10.0
+_START_TIMEOUT = 60.0
+_LOOK = 0.05
+
+
+class Supervisor:
+    """One local cluster. `run` does everything; the other methods may be called meanwhile."""
+
+    def __init__(self, plan: LocalPlan, on_change: Callable[[LocalCluster], None]) -> None:
+        self.plan = plan
+        self._on_change = on_change
+        self._directory = DataDir(plan.data_dir, plan.cluster)
+        self._etcd: EtcdProcess | None = None
+        self._etcd_state, self._etcd_restarts = "starting", 0
+        self._schedulers: list[Child] = []
+        self._nodes: list[Child] = []
+        self._stop = asyncio.Event()
+        self._started = time.time()
+        self._ready = False
+        self._running = False
+
+    def stop(self) -> None:
+        """Ask `run` to stop everything and return. Asked again, it kills instead of waiting."""
+        if self._stop.is_set():
+            for child in [*self._nodes, *self._schedulers]:
+                child.kill()
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Start the cluster, keep it running until `stop`, stop it.
+
+        Raises QuorateError when it cannot be started. Nothing is left running in any case.
+        """
+        with self._directory:
+            self._running = True
+            try:
+                await self._run()
+            finally:
+                self._running = False
+
+    @property
+    def snapshot(self) -> LocalCluster:
+        """The cluster as it is now; what cluster.json says."""
+        processes = [child.record for child in [*self._schedulers, *self._nodes]]
+        if self._etcd is not None:
+            etcd = LocalProcess(
+                name="etcd",
+                role="etcd",
+                address=self._etcd.endpoint,
+                pid=self._etcd.pid if self._etcd_state == "running" else 0,
+                state=self._etcd_state,
+                restarts=self._etcd_restarts,
+                log=str(self._etcd.log_path),
+            )
+            processes.insert(0, etcd)
+        return LocalCluster(
+            cluster=self.plan.cluster,
+            data_dir=str(self._directory.path),
+            supervisor=os.getpid(),
+            started=self._started,
+            ready=self._ready,
+            processes=tuple(processes),
+        )
+
+    async def _run(self) -> None:
+        ports = self.plan.choose_ports(self._directory.ports)
+        # Before anything starts: also finds out that there is no etcd to be had.
+        self._etcd = etcd = EtcdProcess(
+            self._directory.path / "etcd",
+            client_port=ports["etcd"],
+            peer_port=ports["etcd-peer"],
+            max_txn_ops=MAX_TXN_OPS,
+            die_with_parent=True,
+        )
+        self._directory.remember(ports)
+        self._schedulers = [self._scheduler(n, ports[n]) for n in self.plan.scheduler_names]
+        self._nodes = [self._node(n, ports[n]) for n in self.plan.node_names]
+        try:
+            await self._start_etcd(etcd)
+            if self._stop.is_set():
+                return
+            async with asyncio.TaskGroup() as group:
+                watchers = [group.create_task(self._watch_etcd(etcd))]
+                children = [
+                    group.create_task(child.run()) for child in [*self._schedulers, *self._nodes]
+                ]
+                starting = group.create_task(self._come_up())
+                await self._stop.wait()
+                starting.cancel()
+                await self._stop_all(etcd, watchers)
+                await asyncio.gather(*children)
+        except* QuorateError as group_of_errors:
+            # What could not start is the reason; the rest was cancelled because of it.
+            raise _first(group_of_errors) from None
+        finally:
+            for child in [*self._nodes, *self._schedulers]:
+                child.kill()
+            await etcd.kill()
+            self._etcd_state = "stopped"
+
+    async def _start_etcd(self, etcd: EtcdProcess) -> None:
+        starting = asyncio.ensure_future(etcd.start())
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+        finally:
+            for waiting in (starting, stopped):
+                waiting.cancel()
+            await asyncio.wait({starting, stopped})
+        self._etcd_state = "running" if etcd.running else "stopped"
+        self._changed()
+
+    async def _watch_etcd(self, etcd: EtcdProcess) -> None:
+        """Start etcd again when it ends. Its port is kept, so everyone finds it again."""
+        pause = 0.1
+        while True:
+            await asyncio.sleep(_LOOK)
+            if etcd.running:
+                continue
+            self._etcd_state = "restarting"
+            self._changed()
+            try:
+                await etcd.start()
+            except QuorateError:
+                # Its log has the reason; the schedulers go on trying, and so do we.
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 2)
+                continue
+            pause = 0.1
+            self._etcd_restarts += 1
+            self._etcd_state = "running"
+            self._changed()
+
+    async def _come_up(self) -> None:
+        """Wait for a leader and every node."""
+        for child in [*self._schedulers, *self._nodes]:
+            await child.ready.wait()
+        calls = AsyncCalls([child.address for child in self._schedulers], retry_for=1.0)
+        end = time.monotonic() + _START_TIMEOUT
+        nodes = 0
+        try:
+            while True:
+                with contextlib.suppress(QuorateError):
+                    request = scheduler_pb2.GetClusterRequest()
+                    nodes = (await calls.call(GET_CLUSTER, request, deadline=1.0)).cluster.nodes
+                if nodes >= self.plan.nodes:
+                    break
+                if time.monotonic() > end:
+                    raise unavailable(
+                        "CLUSTER_DID_NOT_START",
+                        f"the cluster has {nodes} of {self.plan.nodes} nodes after "
+                        f"{_START_TIMEOUT:g} s; logs: {self._directory.path / 'logs'}",
+                    )
+                await asyncio.sleep(_LOOK)
+        finally:
+            await calls.close()
+        self._ready = True
+        self._changed()
+
+    async def _stop_all(self, etcd: EtcdProcess, watchers: list[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*(child.stop(_STOP_NODE) for child in self._nodes))
+        await asyncio.gather(*(child.stop(_STOP_SCHEDULER) for child in self._schedulers))
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.wait(watchers)
+        await etcd.stop()
+
+    def _scheduler(self, name: str, port: int) -> Child:
+        assert self._etcd is not None
+        argv = self.plan.scheduler_argv(name, port, self._etcd.endpoint)
+        return self._child(name, "scheduler", argv, port, self._environment())
+
+    def _node(self, name: str, port: int) -> Child:
+        assert self._etcd is not None
+        argv = self.plan.node_argv(name, port, self._etcd.endpoint)
+        # Functions of the folder in which the cluster was started can be imported by its tasks.
+        return self._child(name, "node", argv, port, self._environment(str(Path.cwd())))
+
+    def _child(
+        self, name: str, role: str, argv: list[str], port: int, environment: dict[str, str]
+    ) -> Child:
+        return Child(
+            name,
+            role,
+            argv,
+            f"{HOST}:{port}",
+            self._directory.log_path(name),
+            environment,
+            self._changed,
+        )
+
+    def _environment(self, *paths: str) -> dict[str, str]:
+        """Ours without what would override flags, with the package's own folder to import from."""
+        kept = {k: v for k, v in os.environ.items() if k not in ("QUORATE_ADDRESS",)}
+        package = Path(quorate.__file__).resolve().parents[1]
+        search = [str(package), *paths, os.environ.get("PYTHONPATH", "")]
+        kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in search if path))
+        kept["PYTHONUNBUFFERED"] = "1"
+        return {**kept, **self.plan.environment}
+
+    def _changed(self) -> None:
+        if self._running:
+            snapshot = self.snapshot
+            self._directory.publish(snapshot)
+            self._on_change(snapshot)
+
+
+def _first(errors: BaseExceptionGroup[QuorateError]) -> QuorateError:
+    found: BaseException = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, QuorateError)
+    return found
