@@ -133,19 +133,20 @@ class Leadership:
     async def _once(self) -> None:
         """One lease, from its grant to its end. Raises EtcdError when it came to no tenure."""
         session = await LeaseSession.open(self._etcd, self._ttl, clock=self._clock)
-        led = None
+        stood_only = True
         try:
             await self._revoke_leftovers()
             candidate = await self._election.campaign(session.id, self._value)
             self._career = Career.STANDBY
             log.info("leadership.standby", epoch=candidate.create_revision)
             await self._until_elected(session, candidate)
+            # A tenure resigns by itself.
+            stood_only = False
             led = await self._tenure(session, candidate)
         finally:
-            # A tenure has revoked it already.
-            await session.close(revoke=False)
-            if led is None:
+            if stood_only:
                 await self._revoke(session.id)
+            await session.close(revoke=False)
         await self._pause_after(led)
 
     async def _until_elected(self, session: LeaseSession, candidate: Candidate) -> None:
