@@ -1,0 +1,223 @@
+"""Carries out what the core decides: between the machine, the executors and the session.
+
+```
+session --on_...--> machine --effects--> executors
+   ^                   ^  |                  |
+   +---- Outgoing -----+  +<---- on_exited --+
+```
+
+Everything runs on one event loop, in plain calls: there is no task and no timer per attempt. Each
+batch of events (one message of the leader, the answers fetched from the workers, one tick) ends
+in `pump`, which settles the machine and carries out all effects at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from node_agent.core.attempts import Attempt, Failure, Outcome, Ref
+from node_agent.core.effects import Inventory
+from node_agent.core.machine import TICK_SECONDS, Machine
+from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
+from node_agent.executors.link import SpawnerLink
+from node_agent.executors.packets import Spill
+from node_agent.executors.python import PythonExecutor, WorkerLimits
+from node_agent.logs import LogStore
+from node_agent.outgoing import Outgoing
+from node_agent.work import Call, Command, Unreadable
+from quorate.runtime.clock import Clock
+from quorate.v1 import node_pb2
+
+# Running attempts' logs are held to their cap every so many ticks.
+_TRIM_TICKS = 25
+
+
+class Driver:
+    """One node's attempts, running.
+
+    Args:
+        slots: attempts at once.
+        data: the agent's data directory (locked by the caller).
+        mark: names this agent's processes on the machine.
+        directory: where Python workers run and import from.
+        kill_grace: seconds between SIGTERM and SIGKILL of a program.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        node: str,
+        data: Path,
+        mark: str,
+        clock: Clock,
+        logs: LogStore,
+        directory: str,
+        kill_grace: float = GRACE_SECONDS,
+        limits: WorkerLimits | None = None,
+    ) -> None:
+        self.machine = Machine(slots)
+        self.logs = logs
+        self._clock = clock
+        self._outgoing: Outgoing | None = None
+        self._ticking: asyncio.TimerHandle | None = None
+        self._ticks = 0
+        self._pumping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        spill = data / "spool"
+        self._python = PythonExecutor(slots, logs, spill, directory, node, self, self.pump, limits)
+        self._link = SpawnerLink(
+            mark, Spill(str(spill), "spawn"), self._python.worker_ends, self.pump
+        )
+        self._commands = CommandExecutor(
+            self._link, logs, node, data / "scratch", self.on_exited, kill_grace
+        )
+
+    async def __aenter__(self) -> Driver:
+        self._link.open()
+        self._python.open(self._link)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._python.close()
+        await self._link.close()
+
+    # -- the session ---------------------------------------------------------------------------
+
+    def open_session(self, epoch: int, outgoing: Outgoing) -> Inventory:
+        """Send to `outgoing` from now on. Raises StaleEpoch."""
+        inventory = self.machine.on_session_opened(epoch)
+        self._outgoing = outgoing
+        return inventory
+
+    def close_session(self, outgoing: Outgoing) -> None:
+        """Stop sending there, unless a newer session took its place already."""
+        if self._outgoing is outgoing:
+            self._outgoing = None
+            self.machine.on_session_closed()
+
+    def assign(self, attempts: Iterable[Attempt]) -> None:
+        """Accept attempts; `pump` follows."""
+        self.machine.on_assigned(attempts, self._clock.monotonic())
+
+    def cancel(self, refs: Iterable[Ref]) -> None:
+        """End attempts; `pump` follows."""
+        self.machine.on_cancelled(refs)
+
+    def acknowledge(self, refs: Iterable[Ref]) -> None:
+        """Forget reports; `pump` follows."""
+        self.machine.on_acknowledged(refs)
+
+    def drain(self, draining: bool, grace: float, *, leaving: bool = False) -> None:
+        """Empty the node, or end that."""
+        self.machine.on_drain_ordered(draining, grace, self._clock.monotonic(), leaving=leaving)
+        self.pump()
+
+    def send_stats(self, stats: node_pb2.NodeStats) -> None:
+        """Tell the leader how the machine does."""
+        if self._outgoing is not None:
+            self._outgoing.add_stats(stats)
+
+    def lease_confirmed(self, sent_at: float, ttl: float) -> None:
+        """The lease was renewed by a request sent at `sent_at` (monotonic)."""
+        self.machine.on_lease_confirmed(sent_at, ttl)
+
+    def lose_everything(self) -> None:
+        """The lease is gone for certain: end all attempts without a report."""
+        self.machine.on_lease_lost()
+        self.pump()
+
+    async def until_idle(self) -> None:
+        """Until nothing waits or runs here."""
+        await self._idle.wait()
+
+    def runs(self, task_id: str, number: int) -> bool:
+        """Whether this attempt waits or runs here (so that its logs may grow)."""
+        attempt = self.machine.live(task_id)
+        return attempt is not None and attempt.number == number
+
+    # -- the executors -------------------------------------------------------------------------
+
+    def on_exited(self, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt ended; `pump` follows."""
+        self.logs.remember(attempt.task_id, attempt.number)
+        self.machine.on_exited(attempt, outcome, self._clock.monotonic())
+
+    def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
+        """A worker will not run these; `pump` follows."""
+        self.machine.on_recalled(lane, unstarted, self._clock.monotonic())
+
+    def on_lane_ready(self, lane: int) -> None:
+        """A worker is ready; `pump` follows."""
+        self.machine.on_lane_ready(lane)
+
+    def on_lane_lost(self, lane: int) -> None:
+        """A worker ended; `pump` follows."""
+        self.machine.on_lane_lost(lane)
+
+    # -- effects -------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Settle the machine and carry out everything it asks for."""
+        if self._pumping:
+            return  # an executor answered on the spot: the loop below goes on
+        self._pumping = True
+        try:
+            self._carry_out()
+        finally:
+            self._pumping = False
+        if self.machine.held:
+            self._idle.clear()
+            if self._ticking is None:
+                loop = asyncio.get_running_loop()
+                self._ticking = loop.call_later(TICK_SECONDS, self._tick)
+        else:
+            self._idle.set()
+
+    def _carry_out(self) -> None:
+        machine = self.machine
+        now = self._clock.monotonic()
+        machine.settle(now)
+        while effects := machine.take():
+            for lane in effects.recall:
+                machine.on_recalled(lane, self._python.recall(lane), now)
+            for attempt in effects.kill:
+                if not attempt.over:
+                    self._executor(attempt).kill(attempt, now)
+            for attempt in effects.start:
+                self._start(attempt)
+            if self._outgoing is not None:
+                self._outgoing.add(effects, self._clock.wall())
+            machine.settle(now)
+
+    def _start(self, attempt: Attempt) -> None:
+        work = attempt.work
+        if type(work) is Call:
+            self._python.start(attempt)
+        elif type(work) is Command:
+            self._commands.start(attempt)
+        else:
+            assert isinstance(work, Unreadable)
+            self.on_exited(attempt, Outcome(Failure("NOT_STARTED", work.why)))
+
+    def _executor(self, attempt: Attempt) -> CommandExecutor | PythonExecutor:
+        return self._python if type(attempt.work) is Call else self._commands
+
+    def _tick(self) -> None:
+        self._ticking = None
+        now = self._clock.monotonic()
+        self.machine.on_tick(now)
+        self._commands.on_tick(now)
+        self._python.on_tick(now)
+        self._ticks += 1
+        if self._ticks % _TRIM_TICKS == 0:
+            heads = (lane.attempts[0] for lane in self.machine.slots if lane.attempts)
+            self.logs.trim_running(
+                (head.task_id, head.number) for head in heads if type(head.work) is Call
+            )
+        self.pump()

@@ -1,0 +1,1 @@
+"""How attempts are run: programs by the spawner process, Python calls in warm workers."""

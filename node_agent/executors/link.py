@@ -1,0 +1,245 @@
+"""The agent's side of the spawner: starts it, talks to it, and starts it again when it dies.
+
+Owned by the driver; used by both executors. If the spawner is killed, the processes it started
+lost their reaper: they are found by their mark and killed, and everyone waiting for one is told
+`lost`. The same search at start ends what an agent AND its spawner, killed together, left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from node_agent.executors import spawner as spawner_process
+from node_agent.executors.packets import Message, Spill, unpack
+
+_log = structlog.get_logger("node_agent.spawner")
+
+STOP_SECONDS = 6.0
+_RECEIVE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: with `status` (as waitpid has it), or never started (`failure`)."""
+
+    status: int = 0
+    # Wall time when it began, and the seconds it ran.
+    started: float = 0.0
+    seconds: float = 0.0
+    # The scratch directory was not empty and is left to the agent.
+    dirty: bool = False
+    # Why it never started.
+    failure: str = ""
+    # The spawner died: what became of the process is unknown, it was killed.
+    lost: bool = False
+
+
+OnExit = Callable[[Exit], None]
+
+
+class SpawnerLink:
+    """Starts processes by way of the spawner.
+
+    Args:
+        mark: names this agent's processes; the same for each agent of a data directory.
+        spill: where messages go that are too big for a packet.
+        lanes: the workers' ends of their sockets, inherited by the spawner.
+        after: called after each batch of exits was delivered.
+    """
+
+    def __init__(
+        self, mark: str, spill: Spill, lanes: Sequence[socket.socket], after: Callable[[], None]
+    ) -> None:
+        self._mark = mark
+        self._spill = spill
+        self._lanes = lanes
+        self._after = after
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._next_key = 1
+        self._exits: dict[int, OnExit] = {}
+        # Packets that the kernel would not take yet; bounded by the slots, as each has one
+        # process at most, and a kill or two of it.
+        self._unsent: deque[bytes] = deque()
+
+    def open(self) -> None:
+        """Start the spawner, after ending what an earlier agent left behind."""
+        self._loop = asyncio.get_running_loop()
+        if killed := kill_marked(self._mark):
+            _log.warning("ended leftovers of an earlier agent", processes=killed)
+        self._launch()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        env: dict[str, str],
+        cwd: str,
+        stdin: bytes,
+        stdout: str,
+        stderr: str,
+        scratch: str,
+        on_exit: OnExit,
+    ) -> int:
+        """Start a program in its own session; the key to kill it by."""
+        key = self._key(on_exit)
+        self._send(("run", key, list(argv), env, cwd, stdin, stdout, stderr, scratch))
+        return key
+
+    def work(
+        self,
+        lane: int,
+        argv: Sequence[str],
+        env: dict[str, str],
+        cwd: str,
+        stdout: str,
+        stderr: str,
+        on_exit: OnExit,
+    ) -> int:
+        """Start a worker on a lane's socket; the key to kill it by."""
+        key = self._key(on_exit)
+        self._send(("work", key, lane, list(argv), env, cwd, stdout, stderr))
+        return key
+
+    def kill(self, key: int, number: signal.Signals) -> None:
+        """Signal a whole process group; nothing happens when it has exited."""
+        if key in self._exits:
+            self._send(("kill", key, int(number)))
+
+    async def close(self) -> None:
+        """End the spawner, which first kills everything that still runs."""
+        self._disconnect()
+        if self._process is not None:
+            process, self._process = self._process, None
+            try:
+                await asyncio.to_thread(process.wait, STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                _log.error("the spawner does not end: killed", pid=process.pid)
+                process.kill()
+                await asyncio.to_thread(process.wait)
+        self._exits.clear()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _key(self, on_exit: OnExit) -> int:
+        key = self._next_key
+        self._next_key += 1
+        self._exits[key] = on_exit
+        return key
+
+    def _launch(self) -> None:
+        assert self._loop is not None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            lanes = [lane.fileno() for lane in self._lanes]
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    *("-S", "-E"),
+                    str(Path(spawner_process.__file__)),
+                    str(theirs.fileno()),
+                    self._mark,
+                    *map(str, lanes),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno(), *lanes],
+                # Out of reach of a Ctrl-C meant for the agent.
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        self._channel = ours
+        self._loop.add_reader(ours.fileno(), self._on_readable)
+
+    def _disconnect(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            assert self._loop is not None
+            self._loop.remove_reader(channel.fileno())
+            self._loop.remove_writer(channel.fileno())
+            channel.close()
+        self._unsent.clear()
+
+    def _send(self, message: Message) -> None:
+        if self._channel is None:
+            return  # closing: nobody waits for an answer
+        packet = self._spill.pack(message)
+        if not self._unsent:
+            try:
+                self._channel.send(packet)
+            except BlockingIOError:
+                assert self._loop is not None
+                self._loop.add_writer(self._channel.fileno(), self._on_writable)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # the reader sees the end of the channel and tells everyone
+            else:
+                return
+        self._unsent.append(packet)
+
+    def _on_writable(self) -> None:
+        assert self._channel is not None
+        assert self._loop is not None
+        try:
+            while self._unsent:
+                self._channel.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._unsent.clear()  # as above
+        self._loop.remove_writer(self._channel.fileno())
+
+    def _on_readable(self) -> None:
+        assert self._channel is not None
+        try:
+            packet = self._channel.recv(_RECEIVE)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            packet = b""
+        if not packet:
+            self._on_lost()
+        else:
+            self._on_message(unpack(packet))
+        self._after()
+
+    def _on_message(self, message: Message) -> None:
+        if message[0] == "failed":
+            _, key, failure = message
+            self._exits.pop(key)(Exit(failure=failure))
+            return
+        for key, status, started, seconds, dirty in message[1]:
+            self._exits.pop(key)(Exit(status, started, seconds, dirty))
+
+    def _on_lost(self) -> None:
+        """The spawner died: kill what it started, start another, tell everyone."""
+        assert self._process is not None
+        _log.error("the spawner died", status=self._process.wait(), processes=len(self._exits))
+        self._disconnect()
+        kill_marked(self._mark)
+        self._launch()
+        exits, self._exits = self._exits, {}
+        for on_exit in exits.values():
+            on_exit(Exit(lost=True))
+
+
+def kill_marked(mark: str) -> int:
+    """SIGKILL every process that carries the mark; how many."""
+    prefix = f"{spawner_process.MARK}={mark}.".encode()
+    killed = 0
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and spawner_process.mark_of(int(entry), prefix) is not None:
+            spawner_process.kill_one(int(entry))
+            killed += 1
+    return killed

@@ -1,0 +1,350 @@
+"""Runs Python calls in warm workers, one worker to a lane.
+
+Each lane keeps one socket pair for the agent's lifetime; workers come and go on its far end.
+Attempts are sent ahead one packet each, and a worker receives one at a time: what it has not
+received is still in the kernel's queue, from where `recall` takes it back exactly.
+
+When a worker ends, whatever it answered is read first; what it never received is taken back; the
+one attempt in between, if any, died with it: WORKER_CRASHED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from node_agent.core.attempts import Attempt, Failure, Outcome, Result
+from node_agent.executors.command import signal_name
+from node_agent.executors.kills import Kills
+from node_agent.executors.link import Exit, SpawnerLink
+from node_agent.executors.packets import MAX_PACKET, Spill, unpack
+from node_agent.logs import LogStore
+from node_agent.work import Call
+
+_log = structlog.get_logger("node_agent.python")
+
+GRACE_SECONDS = 1.0
+# A worker that dies before it is ready is started again after this, doubled each time.
+FIRST_BACKOFF = 0.1
+LAST_BACKOFF = 10.0
+# With at least this many short attempts in hand a worker's answers are fetched every millisecond
+# instead of one by one: the loop wakes once for many.
+POLL_DEPTH = 4
+POLL_SECONDS = 0.001
+# What user code that writes much to its socket end may have under way.
+SEND_BUFFER = 1 << 20
+
+
+class Events(Protocol):
+    """Whom the executor tells (the driver)."""
+
+    def on_exited(self, attempt: Attempt, outcome: Outcome) -> None: ...
+
+    def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None: ...
+
+    def on_lane_ready(self, lane: int) -> None: ...
+
+    def on_lane_lost(self, lane: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """When a worker is replaced, between two attempts; 0 is never."""
+
+    max_tasks: int = 100_000
+    max_bytes: int = 1 << 30
+
+
+@dataclass(slots=True)
+class _Lane:
+    index: int
+    # Our end; the worker's end is held too, to take packets back from.
+    ours: socket.socket
+    theirs: socket.socket
+    # Process key at the spawner; 0 when no worker runs.
+    process: int = 0
+    ready: bool = False
+    failures: int = 0
+    # Sent or to be sent, not answered: by key, in order.
+    pending: dict[int, Attempt] = field(default_factory=dict)
+    # Packets the kernel would not take yet; bounded by the lane's depth.
+    unsent: deque[bytes] = field(default_factory=deque)
+    polled: bool = False
+    # Wall time when its worker began what it does now, as far as we can tell.
+    since: float = 0.0
+
+
+class PythonExecutor:
+    """All warm workers of a node.
+
+    Args:
+        slots: how many lanes.
+        directory: where workers run, and import from, beside PYTHONPATH.
+        after: called after each batch of answers.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        logs: LogStore,
+        spill_directory: Path,
+        directory: str,
+        node: str,
+        events: Events,
+        after: Callable[[], None],
+        limits: WorkerLimits | None = None,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        self._logs = logs
+        self._spill_directory = spill_directory
+        self._spill = Spill(str(spill_directory), "call")
+        self._directory = directory
+        self._node = node
+        self._events = events
+        self._after = after
+        self._limits = limits or WorkerLimits()
+        self._grace = grace
+        self._next_key = 1
+        self._link: SpawnerLink | None = None
+        self._kills: Kills | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._poll_timer: asyncio.TimerHandle | None = None
+        self._restarts: dict[int, asyncio.TimerHandle] = {}
+        self._lanes: list[_Lane] = []
+        for index in range(slots):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.setblocking(False)
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            self._lanes.append(_Lane(index, ours, theirs))
+
+    @property
+    def worker_ends(self) -> list[socket.socket]:
+        """The sockets that the spawner gives to workers, by lane."""
+        return [lane.theirs for lane in self._lanes]
+
+    def open(self, link: SpawnerLink) -> None:
+        """Start a worker in each lane."""
+        self._link = link
+        self._kills = Kills(link, self._grace)
+        self._loop = asyncio.get_running_loop()
+        for lane in self._lanes:
+            self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+            self._launch(lane)
+
+    def close(self) -> None:
+        """Let go of the sockets: workers end by themselves."""
+        assert self._loop is not None
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
+        for timer in self._restarts.values():
+            timer.cancel()
+        for lane in self._lanes:
+            self._loop.remove_reader(lane.ours.fileno())
+            lane.ours.close()
+            lane.theirs.close()
+
+    # -- attempts ------------------------------------------------------------------------------
+
+    def start(self, attempt: Attempt) -> None:
+        """Send an attempt to its lane's worker, behind what the worker already has."""
+        lane = self._lanes[attempt.lane]
+        key = self._next_key
+        self._next_key = key + 1
+        work = attempt.work
+        assert isinstance(work, Call)
+        packet = self._spill.pack(
+            (key, attempt.task_id, attempt.number, work.entrypoint, work.kind, work.arguments)
+        )
+        if not lane.pending:
+            lane.since = time.time()
+        lane.pending[key] = attempt
+        if not lane.unsent:
+            try:
+                lane.ours.send(packet)
+            except BlockingIOError:
+                pass
+            else:
+                return
+        lane.unsent.append(packet)
+
+    def recall(self, lane_index: int) -> list[Attempt]:
+        """Take back what the worker has not received, in order."""
+        lane = self._lanes[lane_index]
+        packets: list[bytes] = []
+        try:
+            while True:
+                packets.append(lane.theirs.recv(MAX_PACKET, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            pass
+        packets.extend(lane.unsent)
+        lane.unsent.clear()
+        return [lane.pending.pop(unpack(packet)[0]) for packet in packets]
+
+    def kill(self, attempt: Attempt, now: float) -> None:
+        """End the worker that runs an attempt; `on_exited` follows."""
+        lane = self._lanes[attempt.lane]
+        if lane.process:
+            assert self._kills is not None
+            self._kills.begin(lane.process, now)
+
+    def on_tick(self, now: float) -> None:
+        """Escalate kills."""
+        assert self._kills is not None
+        self._kills.on_tick(now)
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def _on_readable(self, lane: _Lane) -> None:
+        """Answers arrived in an idle or slow lane."""
+        assert self._loop is not None
+        self._receive(lane)
+        self._after()
+        if len(lane.pending) >= POLL_DEPTH:
+            lane.polled = True
+            self._loop.remove_reader(lane.ours.fileno())
+            if self._poll_timer is None:
+                self._poll_timer = self._loop.call_later(POLL_SECONDS, self._poll)
+
+    def _poll(self) -> None:
+        """Fetch the answers of all busy lanes."""
+        assert self._loop is not None
+        self._poll_timer = None
+        polled = [lane for lane in self._lanes if lane.polled]
+        for lane in polled:
+            self._receive(lane)
+        self._after()
+        for lane in polled:
+            if len(lane.pending) < POLL_DEPTH:
+                lane.polled = False
+                self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+            elif self._poll_timer is None:
+                self._poll_timer = self._loop.call_later(POLL_SECONDS, self._poll)
+
+    def _receive(self, lane: _Lane) -> None:
+        """Take every answer that is there. At most a lane's depth of them can be."""
+        receive, pending = lane.ours.recv, lane.pending
+        on_exited = self._events.on_exited
+        try:
+            while True:
+                message = unpack(receive(MAX_PACKET))
+                if message[0] == 0:
+                    self._on_ready(lane)
+                    continue
+                key, started, seconds, answer = message
+                on_exited(pending.pop(key), outcome_of_answer(answer, started, seconds))
+        except BlockingIOError:
+            pass
+        lane.since = time.time()
+        while lane.unsent:
+            try:
+                lane.ours.send(lane.unsent[0])
+            except BlockingIOError:
+                break
+            lane.unsent.popleft()
+
+    # -- workers -------------------------------------------------------------------------------
+
+    def _launch(self, lane: _Lane) -> None:
+        self._restarts.pop(lane.index, None)
+        assert self._link is not None
+        spool = self._logs.open_spool("worker", lane.index)
+        lane.process = self._link.work(
+            lane.index,
+            [
+                sys.executable,
+                *("-P", "-m", "node_agent.worker"),
+                str(self._logs.root),
+                str(self._spill_directory),
+                str(self._limits.max_tasks),
+                str(self._limits.max_bytes),
+            ],
+            {
+                "PYTHONPATH": os.pathsep.join(import_path(self._directory)),
+                "QUORATE_NODE": self._node,
+            },
+            self._directory,
+            spool.out,
+            spool.err,
+            partial(self._on_exit, lane),
+        )
+
+    def _on_ready(self, lane: _Lane) -> None:
+        lane.ready = True
+        lane.failures = 0
+        self._events.on_lane_ready(lane.index)
+
+    def _on_exit(self, lane: _Lane, exit_: Exit) -> None:
+        """A worker ended. The order matters: answers, then what it never saw, then the rest."""
+        assert self._kills is not None
+        assert self._loop is not None
+        self._kills.forget(lane.process)
+        lane.process = 0
+        since, answered = lane.since, len(lane.pending)
+        self._receive(lane)
+        if len(lane.pending) < answered:
+            since = lane.since  # the one that crashed began only now
+        unstarted = self.recall(lane.index)
+        crashed = list(lane.pending.values())
+        lane.pending.clear()
+        if crashed:
+            self._logs.adopt_spool("worker", lane.index, crashed[0].task_id, crashed[0].number)
+        else:
+            self._logs.close_spool("worker", lane.index)
+        was_ready, lane.ready = lane.ready, False
+        self._events.on_lane_lost(lane.index)
+        if unstarted:
+            self._events.on_recalled(lane.index, unstarted)
+        for attempt in crashed:
+            self._events.on_exited(attempt, outcome_of_crash(exit_, since))
+        delay = 0.0
+        if not was_ready:
+            delay = min(FIRST_BACKOFF * 2**lane.failures, LAST_BACKOFF)
+            lane.failures += 1
+            _log.error("a worker ended before it was ready", why=why(exit_), retry_in=delay)
+        self._restarts[lane.index] = self._loop.call_later(delay, self._launch, lane)
+
+
+def import_path(directory: str) -> Iterable[str]:
+    """Where workers import from: the agent's directory, its PYTHONPATH, and this package's home."""
+    yield directory
+    if inherited := os.environ.get("PYTHONPATH"):
+        yield inherited
+    yield str(Path(__file__).resolve().parents[2])
+
+
+def outcome_of_answer(answer: tuple[Any, ...], started: float, seconds: float) -> Outcome:
+    """The outcome behind a worker's answer."""
+    if answer[0] == "error":
+        _, kind, message, traceback, pickled = answer
+        return Outcome(Failure(kind, message, traceback, 0, pickled), started, seconds)
+    return Outcome(Result(answer[0], answer[1]), started, seconds)
+
+
+def outcome_of_crash(exit_: Exit, since: float) -> Outcome:
+    """The outcome of an attempt whose worker died under it; it ran from `since` (wall time)."""
+    if exit_.lost:
+        # The spawner died, which is not the attempt's fault.
+        return Outcome(None, since)
+    failure = Failure("WORKER_CRASHED", f"the worker process {why(exit_)}")
+    return Outcome(failure, since, max(0.0, time.time() - since))
+
+
+def why(exit_: Exit) -> str:
+    """How a process ended, in words."""
+    if exit_.failure:
+        return f"did not start: {exit_.failure}"
+    if exit_.lost:
+        return "was lost with its spawner"
+    code = os.waitstatus_to_exitcode(exit_.status)
+    return f"was ended by {signal_name(-code)}" if code < 0 else f"exited with code {code}"

@@ -1,0 +1,390 @@
+"""The spawner: a small process that starts, reaps and ends all other processes of a node.
+
+Run as a script by the agent (`spawner.py <channel fd> <mark> <lane fd>...`). It exists for two
+reasons. Starting a program blocks the caller for a tenth of a millisecond or more, which the
+agent's event loop should not pay. And it outlives an agent that is killed: when the channel
+breaks it kills everything that was started, and whatever those started. It is their subreaper, so
+also processes that left their group or session come back to it.
+
+Messages in:   ("run", key, argv, env, cwd, stdin, stdout, stderr, scratch)
+               ("work", key, lane, argv, env, cwd, stdout, stderr)
+               ("kill", key, signal)
+Messages out:  ("done", [(key, wait status, started, seconds, scratch is dirty), ...])
+               ("failed", key, message)
+
+A process group is killed as a whole when its leader has exited; processes that left the group but
+carry the mark of a finished attempt in their environment are found by a sweep and killed too.
+Standard library only: it must start fast and stay small.
+"""
+
+import ctypes
+import fcntl
+import marshal
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+MAX_PACKET = 1 << 20
+MARK = "QUORATE_SPAWN"
+SWEEP_SECONDS = 1.0
+LAST_KILL_SECONDS = 5.0
+_PR_SET_CHILD_SUBREAPER = 36
+# Descriptors of lanes are moved here, out of the way of the numbers that children get.
+_FIRST_LANE_FD = 100
+WORKER_FD = 3
+# Python ignores some signals and we ignore others; children start with the defaults.
+_DEFAULT_SIGNALS = [
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGCHLD,
+]
+_OUTPUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
+
+class Process:
+    """One process group leader."""
+
+    __slots__ = ("begun", "key", "scratch", "started")
+
+    def __init__(self, key: int, scratch: str, started: float, begun: float) -> None:
+        self.key = key
+        self.scratch = scratch
+        self.started = started
+        self.begun = begun
+
+
+class Spawner:
+    """Owns every process it started until it is reaped."""
+
+    def __init__(self, channel: socket.socket, mark: str, lanes: list[int]) -> None:
+        self.channel = channel
+        self.mark = mark
+        self.lanes = lanes
+        self.base_env = dict(os.environ)
+        self.processes: dict[int, Process] = {}
+        self.pids: dict[int, int] = {}
+        self.programs: dict[tuple[str, str], str] = {}
+        self.null = os.open("/dev/null", os.O_RDONLY)
+        self.sweep_at = 0.0
+
+    def send(self, message: tuple) -> None:  # type: ignore[type-arg]
+        self.channel.send(marshal.dumps(message))
+
+    # -- starting ------------------------------------------------------------------------------
+
+    def on_run(
+        self,
+        key: int,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: str,
+        stdin: bytes,
+        stdout: str,
+        stderr: str,
+        scratch: str,
+    ) -> None:
+        environment = self.base_env | env
+        environment[MARK] = f"{self.mark}.{key}"
+        source = self.null
+        try:
+            if scratch:
+                os.mkdir(scratch, 0o700)
+                environment["QUORATE_SCRATCH"] = scratch
+            try:
+                os.chdir(cwd or scratch)
+            except OSError as error:
+                raise OSError(f"working directory {cwd!r}: {error.strerror}") from error
+            if stdin:
+                source = os.memfd_create("stdin")
+                rest = memoryview(stdin)
+                while rest:
+                    rest = rest[os.write(source, rest) :]
+                os.lseek(source, 0, os.SEEK_SET)
+            actions = [
+                (os.POSIX_SPAWN_DUP2, source, 0),
+                (os.POSIX_SPAWN_OPEN, 1, stdout, _OUTPUT_FLAGS, 0o600),
+                (os.POSIX_SPAWN_OPEN, 2, stderr, _OUTPUT_FLAGS, 0o600),
+            ]
+            self.start(key, argv, environment, actions, scratch)
+        except (OSError, ValueError) as error:
+            # ValueError: a NUL in an argument. What was not started leaves nothing behind.
+            if scratch:
+                try:
+                    os.rmdir(scratch)
+                except OSError:
+                    pass  # reported below or never made
+            self.send(("failed", key, describe(argv[0], error)))
+        finally:
+            if source != self.null:
+                os.close(source)
+
+    def on_work(
+        self,
+        key: int,
+        lane: int,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: str,
+        stdout: str,
+        stderr: str,
+    ) -> None:
+        environment = self.base_env | env
+        environment[MARK] = f"{self.mark}.{key}"
+        actions = [
+            (os.POSIX_SPAWN_DUP2, self.null, 0),
+            (os.POSIX_SPAWN_OPEN, 1, stdout, _OUTPUT_FLAGS, 0o600),
+            (os.POSIX_SPAWN_OPEN, 2, stderr, _OUTPUT_FLAGS, 0o600),
+            (os.POSIX_SPAWN_DUP2, self.lanes[lane], WORKER_FD),
+        ]
+        try:
+            os.chdir(cwd)
+            self.start(key, argv, environment, actions, "")
+        except OSError as error:
+            self.send(("failed", key, describe(argv[0], error)))
+
+    def start(
+        self,
+        key: int,
+        argv: list[str],
+        env: dict[str, str],
+        actions: list,  # type: ignore[type-arg]
+        scratch: str,
+    ) -> None:
+        program = argv[0]
+        if "/" not in program:
+            search = env.get("PATH", os.defpath)
+            known = self.programs.get((program, search))
+            if known is None:
+                known = self.programs[program, search] = find_program(program, search)
+            program = known
+        started, begun = time.time(), time.monotonic()
+        try:
+            pid = os.posix_spawn(
+                program,
+                argv,
+                env,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_DEFAULT_SIGNALS,
+            )
+        except OSError:
+            self.programs.clear()
+            raise
+        self.processes[pid] = Process(key, scratch, started, begun)
+        self.pids[key] = pid
+
+    def on_kill(self, key: int, number: int) -> None:
+        pid = self.pids.get(key)
+        if pid is not None:
+            kill_group(pid, number)
+
+    # -- reaping -------------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Report every leader that has exited, after killing what is left of its group."""
+        done = []
+        while True:
+            try:
+                # The zombie is left in place: it keeps the group's number from being reused.
+                peek = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if peek is None:
+                break
+            pid = peek.si_pid
+            process = self.processes.pop(pid, None)
+            if process is None:
+                os.waitpid(pid, 0)  # an orphan that came back to us
+                continue
+            ended = time.monotonic()
+            kill_group(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            del self.pids[process.key]
+            dirty = False
+            if process.scratch:
+                try:
+                    os.rmdir(process.scratch)
+                except OSError:
+                    dirty = True
+            done.append((process.key, status, process.started, ended - process.begun, dirty))
+            if len(done) == 256:
+                self.send(("done", done))
+                done = []
+        if done:
+            if not self.sweep_at:
+                self.sweep_at = time.monotonic() + SWEEP_SECONDS
+            self.send(("done", done))
+
+    def sweep(self) -> None:
+        """Kill strays: children that left the group of an attempt which is over."""
+        self.sweep_at = 0.0
+        prefix = f"{MARK}={self.mark}.".encode()
+        for pid in children():
+            if pid in self.processes:
+                continue
+            key = mark_of(pid, prefix)
+            if key is not None and key not in self.pids:
+                kill_one(pid)
+
+    def end(self) -> None:
+        """The agent is gone: leave nothing running."""
+        deadline = time.monotonic() + LAST_KILL_SECONDS
+        while time.monotonic() < deadline:
+            for pid in self.processes:
+                kill_group(pid, signal.SIGKILL)
+            for pid in children():
+                kill_one(pid)
+            try:
+                while True:
+                    pid, _ = os.waitpid(-1, os.WNOHANG)
+                    if pid == 0:
+                        break
+                    self.processes.pop(pid, None)
+            except ChildProcessError:
+                return
+            time.sleep(0.002)
+
+    def serve(self, wakeup: int) -> None:
+        """Work until the agent closes the channel or dies."""
+        poll = select.poll()
+        poll.register(self.channel, select.POLLIN)
+        poll.register(wakeup, select.POLLIN)
+        channel = self.channel.fileno()
+        handlers: dict[str, Callable[..., None]] = {
+            "run": self.on_run,
+            "work": self.on_work,
+            "kill": self.on_kill,
+        }
+        while True:
+            timeout = None
+            if self.sweep_at:
+                timeout = max(0.0, self.sweep_at - time.monotonic()) * 1000
+            ready = poll.poll(timeout)
+            if not ready:
+                self.sweep()
+            for fd, _ in ready:
+                if fd == wakeup:
+                    os.read(wakeup, 4096)
+                    self.reap()
+                elif fd == channel:
+                    packet = self.channel.recv(MAX_PACKET)
+                    if not packet:
+                        return
+                    message = unpack(packet)
+                    handlers[message[0]](*message[1:])
+
+
+def unpack(packet: bytes) -> tuple:  # type: ignore[type-arg]
+    # Twin of `packets.unpack`: this script imports nothing of ours, to start fast.
+    if packet[:1] != b"/":
+        return marshal.loads(packet)  # type: ignore[no-any-return]
+    with open(packet, "rb") as file:
+        data = file.read()
+    os.unlink(packet)
+    return marshal.loads(data)  # type: ignore[no-any-return]
+
+
+def describe(program: str, error: Exception) -> str:
+    """One sentence on why a program did not start."""
+    if isinstance(error, FileNotFoundError):
+        return f"{program}: no such program"
+    if isinstance(error, OSError):
+        return f"{program}: {error.strerror or error}"
+    return f"{program}: {error}"
+
+
+def find_program(name: str, search: str) -> str:
+    """The path of a program, as execvp(3) would find it."""
+    denied = False
+    for directory in search.split(os.pathsep):
+        path = os.path.join(directory or ".", name)
+        if os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            denied = True
+    if denied:
+        raise PermissionError(13, "permission denied")
+    raise FileNotFoundError(2, "no such program")
+
+
+def kill_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # gone, or changed its user: nothing we may do
+
+
+def kill_one(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def children() -> list[int]:
+    """The processes whose parent we are, zombies left out."""
+    mine = os.getpid()
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue  # gone meanwhile
+        if int(fields[1]) == mine and fields[0] != b"Z":
+            found.append(int(entry))
+    return found
+
+
+def mark_of(pid: int, prefix: bytes) -> "int | None":
+    """The key in a process's environment, if it carries our mark."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            for variable in file.read().split(b"\0"):
+                if variable.startswith(prefix):
+                    return int(variable[len(prefix) :])
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def main() -> None:
+    channel_fd, mark, *lane_fds = sys.argv[1:]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.set_blocking(write_end, False)
+    # Warnings are off: a full pipe means that the wake-up is already on its way.
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    channel = socket.socket(fileno=int(channel_fd))
+    os.set_inheritable(channel.fileno(), False)
+    lanes = []
+    for text in lane_fds:
+        lanes.append(fcntl.fcntl(int(text), fcntl.F_DUPFD_CLOEXEC, _FIRST_LANE_FD))
+        os.close(int(text))
+    spawner = Spawner(channel, mark, lanes)
+    try:
+        spawner.serve(read_end)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the agent died while we were telling it something
+    finally:
+        spawner.end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""What attempts wrote, on this node's disk.
+
+```
+<data>/logs/<task>/<attempt>/stdout     O_APPEND; missing when nothing was written
+                             stderr
+<data>/spool/<n>.out  <n>.err           outputs of running programs; moved to logs/ when not empty
+```
+
+A file's offsets are bytes ever written. One that outgrows its cap keeps its first and its last
+half: the middle is given back to the file system as a hole (`trim`), so writers need not be asked
+and readers skip it. Where the file system has no holes, what exceeds the cap is cut off.
+
+Programs write into spool files that are used again while they stay empty, as most programs write
+nothing and making directories would cost more than running them.
+
+Owned by the agent's loop; retention by age and size is in `log_retention`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+STDOUT = "stdout"
+STDERR = "stderr"
+STREAMS = (STDOUT, STDERR)
+DEFAULT_CAP = 16 * 1024 * 1024
+# Attempts remembered although they wrote nothing: "no output" is told from "unknown".
+MAX_REMEMBERED = 50_000
+_BLOCK = 4096
+_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
+
+
+@dataclass(slots=True)
+class Spool:
+    """The two outputs of one running program."""
+
+    out: str
+    err: str
+
+    def path(self, stream: str) -> str:
+        """The file of a stream."""
+        return self.out if stream == STDOUT else self.err
+
+
+class LogStore:
+    """All logs of a node.
+
+    Args:
+        data: the agent's data directory.
+        cap: bytes kept of each stream of an attempt.
+    """
+
+    def __init__(self, data: Path, cap: int = DEFAULT_CAP) -> None:
+        self.root = data / "logs"
+        self._spool_root = data / "spool"
+        self._cap = cap
+        self._free: list[Spool] = []
+        self._made = 0
+        # Spools of running programs.
+        self._running: dict[tuple[str, int], Spool] = {}
+        # Latest attempt number of each task seen lately.
+        self._latest: dict[str, int] = {}
+        shutil.rmtree(self._spool_root, ignore_errors=True)
+        self._spool_root.mkdir(parents=True)
+        self.root.mkdir(exist_ok=True)
+
+    def directory(self, task_id: str, number: int) -> Path:
+        """Where an attempt's files are, or would be."""
+        return self.root / task_id / str(number)
+
+    def remember(self, task_id: str, number: int) -> None:
+        """Note that an attempt ran here."""
+        latest = self._latest
+        if task_id not in latest and len(latest) >= MAX_REMEMBERED:
+            del latest[next(iter(latest))]
+        latest[task_id] = number
+
+    def latest(self, task_id: str) -> int | None:
+        """The newest attempt of a task known here, or None."""
+        number = self._latest.get(task_id)
+        if number is not None:
+            return number
+        if not _is_name(task_id):
+            return None
+        try:
+            return max((int(name) for name in os.listdir(self.root / task_id)), default=None)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+
+    def knows(self, task_id: str, number: int) -> bool:
+        """Whether this attempt ran here, as far as is remembered."""
+        return self._latest.get(task_id) == number or (
+            _is_name(task_id) and self.directory(task_id, number).is_dir()
+        )
+
+    def path(self, task_id: str, number: int, stream: str) -> str:
+        """The file that holds a stream now; it may not exist."""
+        spool = self._running.get((task_id, number))
+        if spool is not None:
+            return spool.path(stream)
+        return str(self.directory(task_id, number) / stream)
+
+    # -- programs ------------------------------------------------------------------------------
+
+    def open_spool(self, task_id: str, number: int) -> Spool:
+        """Output files for a program; closed with `close_spool`."""
+        if self._free:
+            spool = self._free.pop()
+        else:
+            self._made += 1
+            stem = str(self._spool_root / str(self._made))
+            spool = Spool(f"{stem}.out", f"{stem}.err")
+        self._running[task_id, number] = spool
+        return spool
+
+    def close_spool(self, task_id: str, number: int) -> None:
+        """The program has ended: keep what it wrote."""
+        self.adopt_spool(task_id, number, task_id, number)
+
+    def adopt_spool(self, task_id: str, number: int, to_task_id: str, to_number: int) -> None:
+        """As `close_spool`, but what was written belongs to another attempt."""
+        spool = self._running.pop((task_id, number))
+        directory = self.directory(to_task_id, to_number)
+        for stream in STREAMS:
+            path = spool.path(stream)
+            try:
+                size = os.stat(path).st_size
+            except FileNotFoundError:
+                continue  # the program never started
+            if size:
+                directory.mkdir(parents=True, exist_ok=True)
+                target = directory / stream
+                if target.exists():
+                    # A worker's last words, behind what its attempt already wrote.
+                    with open(path, "rb") as source, open(target, "ab") as file:
+                        shutil.copyfileobj(source, file)
+                    os.unlink(path)
+                else:
+                    os.rename(path, target)
+                if size > self._cap:
+                    self.trim(str(target))
+        self._free.append(spool)
+
+    # -- caps ----------------------------------------------------------------------------------
+
+    def trim(self, path: str) -> None:
+        """Hold a file to the cap; cheap when it is below."""
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return
+        if status.st_size <= self._cap or status.st_blocks * 512 <= self._cap + 64 * _BLOCK:
+            return
+        start = -(-self._cap // 2 // _BLOCK) * _BLOCK
+        end = (status.st_size - self._cap // 2) // _BLOCK * _BLOCK
+        if end <= start:
+            return
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            if not _punch(descriptor, start, end - start):
+                os.ftruncate(descriptor, self._cap)
+        finally:
+            os.close(descriptor)
+
+    def trim_running(self, others: Iterator[tuple[str, int]]) -> None:
+        """Hold the outputs of running attempts to the cap: programs', and `others`."""
+        for spool in self._running.values():
+            self.trim(spool.out)
+            self.trim(spool.err)
+        for task_id, number in others:
+            for stream in STREAMS:
+                self.trim(str(self.directory(task_id, number) / stream))
+
+
+def _is_name(task_id: str) -> bool:
+    """Whether a task id from outside is safe as the name of a directory."""
+    return bool(task_id) and task_id.isalnum() and len(task_id) <= 128
+
+
+def _punch(descriptor: int, start: int, length: int) -> bool:
+    """Give back a range of a file, its size unchanged (fallocate(2)); False if unsupported."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    code: int = libc.fallocate(
+        descriptor, _KEEP_SIZE_PUNCH_HOLE, ctypes.c_int64(start), ctypes.c_int64(length)
+    )
+    return code == 0

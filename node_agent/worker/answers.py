@@ -1,0 +1,112 @@
+"""Turns what user code did into an answer: a result or a typed error, within the caps."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import traceback
+from types import TracebackType
+from typing import Any
+
+MAX_RESULT = 1024 * 1024
+MAX_MESSAGE = 4 * 1024
+MAX_TRACEBACK = 16 * 1024
+MAX_PICKLE = 64 * 1024
+
+# Strict JSON: NaN and infinities have no representation in it.
+_to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
+# ("json", text) | ("pickle", bytes) | ("error", type, message, traceback, pickle)
+Answer = tuple[Any, ...]
+
+
+def of_result(kind: str, value: object) -> Answer:
+    """The answer that carries a function's result, in the representation of its arguments."""
+    try:
+        data: str | bytes
+        if kind == "pickle":
+            data = to_pickle(value)
+            size = len(data)
+        else:
+            data = _to_json(value)
+            size = len(data) if data.isascii() else len(data.encode())
+    except Exception as error:  # noqa: BLE001 (user code: __reduce__ and the like may raise anything)
+        name = "pickle" if kind == "pickle" else "JSON"
+        return of_problem(
+            "RESULT_NOT_SERIALISABLE",
+            f"the result of type {type(value).__name__!r} is not {name}: {text_of(error)}",
+        )
+    if size > MAX_RESULT:
+        return of_problem(
+            "RESULT_TOO_LARGE", f"the result is {size} bytes long; the limit is {MAX_RESULT}"
+        )
+    return ("pickle" if kind == "pickle" else "json", data)
+
+
+def of_problem(kind: str, message: str, traceback_text: str = "") -> Answer:
+    """The answer for one of our own error types."""
+    return ("error", kind, clip(message, MAX_MESSAGE), traceback_text, b"")
+
+
+def of_exception(error: BaseException, ours: int) -> Answer:
+    """The answer for an exception out of user code; `ours` frames at the top are left out."""
+    try:
+        data = to_pickle(error)
+    except Exception:  # noqa: BLE001 (user code again; the exception then travels as text only)
+        data = b""
+    return (
+        "error",
+        type_name(type(error)),
+        clip(text_of(error), MAX_MESSAGE),
+        traceback_of(error, ours),
+        data if len(data) <= MAX_PICKLE else b"",
+    )
+
+
+def to_pickle(value: object) -> bytes:
+    """Pickle; by value where the type is not importable here."""
+    try:
+        return pickle.dumps(value, protocol=5)
+    except Exception:  # noqa: BLE001 (PicklingError, TypeError, AttributeError, ...: try harder)
+        # Imported when needed: it takes as long as all the rest of a worker's start.
+        import cloudpickle
+
+        data: bytes = cloudpickle.dumps(value, protocol=5)
+        return data
+
+
+def type_name(kind: type) -> str:
+    """`ValueError`, or `package.module.Name` outside the built-ins."""
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def text_of(error: BaseException) -> str:
+    """str(error), which is user code as well."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001
+        return "(the exception's text could not be made)"
+
+
+def traceback_of(error: BaseException, ours: int) -> str:
+    """The traceback's last 16 KiB, without our own frames."""
+    trace: TracebackType | None = error.__traceback__
+    for _ in range(ours):
+        trace = trace.tb_next if trace is not None else None
+    try:
+        lines = traceback.format_exception(type(error), error, trace)
+    except Exception:  # noqa: BLE001 (formatting calls user code: __str__, __repr__, loaders)
+        lines = traceback.format_tb(trace)
+    data = "".join(lines).encode(errors="replace")
+    return data[-MAX_TRACEBACK:].decode(errors="ignore")
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8."""
+    data = text.encode(errors="replace")
+    if len(data) <= limit:
+        # Through bytes and back: lone surrogates cannot travel.
+        return data.decode()
+    return data[: limit - 3].decode(errors="ignore") + "..."

@@ -1,0 +1,133 @@
+"""Finds and calls what an attempt names."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+from collections.abc import Callable
+from types import CoroutineType
+from typing import Any
+
+from node_agent.worker import answers
+from node_agent.worker.answers import Answer
+
+_from_json = json.JSONDecoder().decode
+# Looked up once; a worker that is to see changed code is started again.
+_callables: dict[str, Callable[..., Any]] = {}
+
+
+class Problem(Exception):
+    """One of our error types, with its message and perhaps the user's traceback."""
+
+    def __init__(self, kind: str, message: str, traceback_text: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.traceback_text = traceback_text
+
+
+def call(entrypoint: str, kind: str, arguments: str | bytes) -> Answer:
+    """Run one attempt; never raises."""
+    try:
+        function = _callables.get(entrypoint)
+        if function is None and entrypoint:
+            function = _callables[entrypoint] = resolve(entrypoint)
+        function, args, kwargs = read_arguments(function, kind, arguments)
+    except Problem as problem:
+        return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
+    try:
+        result = function(*args, **kwargs)
+        if type(result) is CoroutineType:
+            import asyncio  # most workers never need it, and it is slow to import
+
+            result = asyncio.run(result)
+    except BaseException as error:  # noqa: BLE001 (user code may raise anything, SystemExit too)
+        return answers.of_exception(error, ours=1)
+    return answers.of_result(kind, result)
+
+
+def resolve(entrypoint: str) -> Callable[..., Any]:
+    """The callable named `module:qualname`. Raises Problem."""
+    module_name, _, qualname = entrypoint.partition(":")
+    if not module_name or not qualname:
+        raise Problem("ENTRYPOINT_NOT_FOUND", f"{entrypoint!r} is not `module:qualname`")
+    importlib.invalidate_caches()
+    try:
+        found: object = importlib.import_module(module_name)
+    except BaseException as error:  # noqa: BLE001 (a module's own code may raise anything)
+        if isinstance(error, ModuleNotFoundError) and error.name is not None:
+            missing = error.name
+            if module_name == missing or module_name.startswith(f"{missing}."):
+                raise Problem(
+                    "ENTRYPOINT_NOT_FOUND", f"module {missing!r} is not importable on this node"
+                ) from None
+        raise Problem(
+            "ENTRYPOINT_NOT_FOUND",
+            f"importing {module_name!r} raised "
+            f"{answers.type_name(type(error))}: {answers.text_of(error)}",
+            answers.traceback_of(error, ours=1),
+        ) from None
+    for name in qualname.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise Problem(
+                "ENTRYPOINT_NOT_FOUND", f"{module_name!r} has no attribute {qualname!r}"
+            ) from None
+    if not callable(found):
+        raise Problem(
+            "ENTRYPOINT_NOT_CALLABLE",
+            f"{entrypoint!r} is not callable but of type {type(found).__name__!r}",
+        )
+    return found
+
+
+def read_arguments(
+    function: Callable[..., Any] | None, kind: str, arguments: str | bytes
+) -> tuple[Callable[..., Any], Any, Any]:
+    """Callable, positional and keyword arguments. Raises Problem."""
+    if kind == "pickle":
+        assert isinstance(arguments, bytes)
+        try:
+            values = pickle.loads(arguments)
+        except BaseException as error:  # noqa: BLE001 (unpickling runs user code)
+            raise Problem(
+                "ARGUMENTS_NOT_READABLE",
+                "the pickled arguments do not load here: "
+                f"{answers.type_name(type(error))}: {answers.text_of(error)}",
+                answers.traceback_of(error, ours=1),
+            ) from None
+        wanted = 2 if function is not None else 3
+        if not isinstance(values, tuple) or len(values) != wanted:
+            raise Problem("ARGUMENTS_NOT_READABLE", f"the pickle is not a tuple of {wanted} values")
+        if function is None:
+            function, args, kwargs = values
+            if not callable(function):
+                raise Problem("ENTRYPOINT_NOT_CALLABLE", "what was pickled is not callable")
+        else:
+            args, kwargs = values
+        if not isinstance(args, (tuple, list)) or not isinstance(kwargs, dict):
+            raise Problem("ARGUMENTS_NOT_READABLE", "the pickle is not (args, kwargs)")
+        return function, args, kwargs
+    if function is None:
+        raise Problem("ENTRYPOINT_NOT_FOUND", "neither an entrypoint nor a pickled callable")
+    if not kind:
+        return function, (), {}
+    assert isinstance(arguments, str)
+    try:
+        values = _from_json(arguments)
+    except ValueError as error:
+        raise Problem("ARGUMENTS_NOT_READABLE", f"the arguments are not JSON: {error}") from None
+    except RecursionError:
+        raise Problem("ARGUMENTS_NOT_READABLE", "the JSON is nested too deeply") from None
+    if isinstance(values, list):
+        return function, values, {}
+    if isinstance(values, dict) and values.keys() <= {"args", "kwargs"}:
+        args, kwargs = values.get("args", []), values.get("kwargs", {})
+        if isinstance(args, list) and isinstance(kwargs, dict):
+            return function, args, kwargs
+    raise Problem(
+        "ARGUMENTS_NOT_READABLE",
+        'the JSON is neither an array nor an object of "args" (array) and "kwargs" (object)',
+    )
