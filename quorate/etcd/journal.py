@@ -287,7 +287,7 @@ class Journal:
 
     @property
     def no_space(self) -> bool:
-        """etcd refuses puts for want of space; the journal waits, and only purges get through."""
+        """A put waits because etcd has no space for it; only purges get through."""
         return self._fence.no_space
 
     @property

@@ -140,7 +140,7 @@ class Fence:
     Attributes:
         sequence: of the last Txn known committed; -1 before the claim.
         head_mod: the mod_revision that it gave to head.
-        no_space: etcd refuses puts for want of space.
+        no_space: a put waits because etcd has no space for it.
     """
 
     def __init__(
@@ -204,11 +204,11 @@ class Fence:
                 result = await self._send(ops, patience)
             except EtcdError as error:
                 self._or_fault(error, ops)
-                full = isinstance(error, EtcdNoSpace)
-                self.no_space = full
                 revision = await self._settle(ours, patience)
                 if revision is None:
-                    if full and while_full is not None:
+                    self.no_space = isinstance(error, EtcdNoSpace)
+                    if self.no_space and while_full is not None:
+                        await self._still_leads()
                         await while_full()
                         patience.renew()
                     await patience.pause()
@@ -268,6 +268,21 @@ class Fence:
             (self._head_range,),
             timeout=patience.timeout(),
         )
+
+    async def _still_leads(self) -> None:
+        """Raise Deposed if the leader key is gone.
+
+        The repeated put would not tell: etcd without space refuses it before it compares.
+        """
+        try:
+            result = await self._send([self._head_range], self._patience())
+        except EtcdError as error:
+            self._or_fault(error, [self._head_range])
+            return
+        head = _head_in(result) if not result.succeeded else None
+        # A head that moved is left to the next look: the put may have been applied after all.
+        if head is not None and head.mod_revision == self.head_mod:
+            raise self._deposed(head)
 
     def _or_fault(self, error: EtcdError, ops: Sequence[Op]) -> None:
         """Note an unknown outcome, or raise JournalFault for a definite refusal.

@@ -8,10 +8,10 @@ import pytest
 
 from quorate.etcd.api import Delete, Put, Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.journal import Journal, JournalStalled
+from quorate.etcd.journal import Deposed, Journal, JournalStalled
 from quorate.runtime.clock import SystemClock
 from tests.support.etcd import etcdctl
-from tests.support.tenure import PREFIX, Outcomes, running
+from tests.support.tenure import PREFIX, Outcomes, ended, running
 
 OLD = PREFIX + b"old/"
 
@@ -29,6 +29,20 @@ async def stand(client: EtcdClient, name: bytes, stall_after: float) -> Journal:
     )
 
 
+async def fill(leader: Journal, client: EtcdClient, seen: Outcomes) -> int:
+    """Put half a megabyte at a time until one is refused for want of space; how many got in."""
+    count = 0
+    while not leader.no_space:
+        assert count < 100
+        seen.append(leader, f"{count}", Put(OLD + b"%03d" % count, bytes(500_000)))
+        count += 1
+        while not (leader.idle or leader.no_space):
+            await client.status()
+    assert leader.pending_events == 1
+    assert len(seen.names) == count - 1 > 0
+    return count - 1
+
+
 async def test_out_of_space_purges_get_through_and_the_puts_go_on_once_there_is_space(own_etcd):
     server = await own_etcd(quota_bytes=4 << 20)
     async with EtcdClient([server.endpoint]) as client:
@@ -38,15 +52,7 @@ async def test_out_of_space_purges_get_through_and_the_puts_go_on_once_there_is_
         await leader.claim()
         seen = Outcomes()
         async with running(leader) as task:
-            count = 0
-            while not leader.no_space:
-                assert count < 100
-                seen.append(leader, f"{count}", Put(OLD + b"%03d" % count, bytes(500_000)))
-                count += 1
-                while not (leader.idle or leader.no_space):
-                    await client.status()
-            stored = len(seen.names)
-            assert 0 < stored < count
+            stored = await fill(leader, client, seen)
 
             # Nobody else could lead: the claim is a put.
             with pytest.raises(JournalStalled):
@@ -70,6 +76,20 @@ async def test_out_of_space_purges_get_through_and_the_puts_go_on_once_there_is_
             await etcdctl(server, "defrag")
             await etcdctl(server, "alarm", "disarm")
             await leader.flush()
-            assert len(seen.names) == count + 1
+            assert seen.names[stored + 1 :] == [f"{stored}"]
             assert not leader.no_space
             assert seen.failures == []
+
+
+async def test_out_of_space_a_leader_whose_key_is_gone_notices(own_etcd):
+    """etcd refuses its put before it looks at the compares."""
+    server = await own_etcd(quota_bytes=4 << 20)
+    async with EtcdClient([server.endpoint]) as client:
+        leader = await stand(client, b"a", stall_after=1.0)
+        await leader.claim()
+        seen = Outcomes()
+        async with running(leader) as task:
+            await fill(leader, client, seen)
+            await client.delete(PREFIX + b"election/scheduler/a")
+            assert isinstance(await ended(task), Deposed)
+        assert len(seen.failures) == 1
