@@ -128,6 +128,7 @@ class LeaderWatch:
             answered = str(metadata.get(INSTANCE_METADATA, ""))
             if answered == leader.instance:
                 self.established.set()
+                log.info("leader_watch.watching", leader=leader.name, epoch=leader.epoch)
                 while await stream.read() is not grpc.aio.EOF:  # type: ignore[attr-defined]
                     pass
         except (grpc.aio.AioRpcError, TimeoutError):
