@@ -7,6 +7,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from quorate.etcd.api import Etcd, KeyValue, Range, WatchBatch, WatchEvent, prefix_end
 from quorate.etcd.binary import find_etcd
@@ -93,3 +94,64 @@ def keys_of(batch: WatchBatch) -> list[tuple[bool, bytes]]:
 
 def _key_of(event: WatchEvent) -> tuple[bool, bytes]:
     return event.deleted, event.kv.key
+
+
+class Proxy:
+    """A TCP proxy in front of one etcd, which can be cut, or hold back answers until it is.
+
+    Listens on a port of its own of 127.0.0.1 until `close`; use it as an async context manager.
+    """
+
+    def __init__(self, target: EtcdProcess) -> None:
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._pipes: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.hold_answers = False
+        self.endpoint = ""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.endpoint = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Refuse new connections and cut the open ones."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        self.cut()
+        if self._pipes:
+            await asyncio.wait(self._pipes)
+
+    def cut(self) -> None:
+        """Break the open connections; new ones are accepted."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = self._target.endpoint.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        self._writers |= {writer, far_writer}
+        for source, sink, answers in ((reader, far_writer, False), (far_reader, writer, True)):
+            pipe = asyncio.create_task(self._pump(source, sink, answers))
+            self._pipes.add(pipe)
+            pipe.add_done_callback(self._pipes.discard)
+
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, answers: bool
+    ) -> None:
+        try:
+            while data := await source.read(65536):
+                if answers and self.hold_answers:
+                    continue
+                sink.write(data)
+                await sink.drain()
+        except OSError:
+            pass  # cut
+        finally:
+            sink.transport.abort()
