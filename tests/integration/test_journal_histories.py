@@ -381,3 +381,28 @@ async def test_a_txn_of_a_dead_leader_that_arrives_after_the_next_claim_changes_
     await held.deliver()
     assert (await world.value("spec"), await world.value("dedup")) == (None, None)
     assert await world.head() == before
+
+
+async def test_a_candidate_whose_key_is_thousands_of_revisions_old_takes_the_log_over(
+    world, far, seen
+):
+    """Its epoch lies far below the head's revision, and below everything it has to fold."""
+    first, second = await world.stand(far, "a"), await world.stand(world.store, "b")
+    await first.claim()
+    theirs = Outcomes()
+    async with running(first) as first_task:
+        await asyncio.gather(*(world.store.put(world.prefix + b"x", b"") for _ in range(3000)))
+        seen.append(first, "last", world.put("k"))
+        await seen.until("last")
+        assert first.head_revision > 3000
+        await world.resign("a")
+        await second.claim(expected_head_mod=first.head_revision)
+        async with running(second):
+            theirs.append(second, "second's", world.put("k", b"second"))
+            await theirs.until("second's")
+            seen.append(first, "too late", world.put("k", b"first"))
+            assert isinstance(await ended(first_task), Deposed)
+            theirs.append(second, "still leads", world.put("l"))
+            await theirs.until("second's", "still leads")
+    assert await world.value("k") == b"second"
+    assert seen.failures == ["too late"]
