@@ -89,7 +89,11 @@ def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) 
     if row.start_time > 0.0:
         row.crashes += 1
         _remember_past(row, now, NODE_LOST, event.why)
-    if row.crashes >= row.retry.crash_limit:
+    node = state.nodes.get(row.node)
+    if node is not None and node.instance == event.instance:
+        # It has registered again meanwhile and must not go on with what is given away.
+        out.after.append(EndAttempt(event.instance, event.task, event.attempt))
+    if row.crashes >= row.retry.crash_limit and not row.cancel_requested:
         message = f"{row.crashes} nodes died while it ran; the limit is {row.retry.crash_limit}"
         put = PutRun(row, now, error_type=CRASH_LIMIT, error_message=message)
         _finish(state, row, TaskState.FAILED, now, out, put)

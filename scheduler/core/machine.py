@@ -72,4 +72,5 @@ class Machine:
         """Give up to `limit` PENDING tasks to nodes that have credit."""
         out = Effects()
         place(self.state, now, limit, out)
+        self.state.saw(now)
         return out

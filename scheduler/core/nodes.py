@@ -48,10 +48,15 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
         row = state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, now)
         out.writes.append(PutQueue(row))
     alive = {node.instance: node.name for node in state.nodes.values()}
-    for instance, holding in state.holdings.items():
-        if instance not in alive and holding.rows:
+    for instance, holding in list(state.holdings.items()):
+        if instance in alive:
+            continue
+        if holding.rows:
             name = next(iter(holding.rows.values())).node
             out.then.append(NodeLost(name, instance, "its lease ended while nobody led"))
+        else:
+            # Nobody writes off a process on a standby.
+            del state.holdings[instance]
 
 
 def on_node_registered(state: State, event: NodeRegistered, now: float, out: Effects) -> None:
@@ -91,7 +96,11 @@ def _lose(
 def on_node_written_off(state: State, event: NodeWrittenOff, now: float, out: Effects) -> None:
     """The loss is on record: only now its lease may be taken from it."""
     holding = state.holdings.get(event.instance)
-    if holding is not None and not holding.rows:
+    node = state.nodes.get(event.node)
+    # A process that lost its lease may have registered again meanwhile, under the same instance:
+    # then the holding is in use.
+    registered = node is not None and node.instance == event.instance
+    if holding is not None and not holding.rows and not registered:
         del state.holdings[event.instance]
     out.after.append(RevokeNode(event.node, event.instance, event.lease))
 
@@ -114,9 +123,12 @@ def on_session_opened(state: State, event: SessionOpened, now: float, out: Effec
         if row.cancel_requested:
             out.after.append(EndAttempt(event.instance, row.id, row.attempt))
     node.connected = True
-    control = state.control(node.name)
-    if control.draining:
-        out.after.append(OrderDrain(node.name, node.instance, True, control.drain_grace))
+    control = state.controls.get(node.name)
+    if control is not None:
+        # Also when it is not to drain: it may have missed the end of a drain.
+        out.after.append(
+            OrderDrain(node.name, node.instance, control.draining, control.drain_grace)
+        )
 
 
 def on_session_closed(state: State, event: SessionClosed, now: float, out: Effects) -> None:

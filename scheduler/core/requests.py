@@ -92,4 +92,17 @@ def forget_old(state: State, limits: Limits, now: float, limit: int, out: Effect
 
 
 def _any_on_record(state: State, row: DedupRow) -> bool:
-    return any(state.on_record(offset_id(row.first_id, place)) for place in range(row.progress))
+    """Whether a task that the call made is live or retained.
+
+    By the queue's index: it costs what is there, not what once was.
+    """
+    queue = state.queues.get(row.queue)
+    if queue is None or not row.progress:
+        return False
+    last = offset_id(row.first_id, row.progress - 1)
+    for task in queue.index.oldest_first(row.first_id):
+        if task > last:
+            return False
+        if state.on_record(task):
+            return True
+    return False

@@ -10,7 +10,7 @@ The state is the leader's alone and is dropped as a whole when it is deposed.
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.rows import (
@@ -26,6 +26,9 @@ from scheduler.core.values import FINISHED, TaskSpec, TaskState
 
 DEFAULT_QUEUE = QueueName("default")
 
+# Dead entries that are not worth clearing away.
+_CLEAR_ABOVE = 256
+
 
 class State:
     """Rows by name and the indexes over them."""
@@ -40,8 +43,10 @@ class State:
         # The keys of `dedup`, those that were looked at longest ago first.
         self.dedup_line: deque[tuple[str, str]] = deque()
         self.holdings: dict[InstanceId, Holding] = {}
-        # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped.
+        # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
+        # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
+        self._dead_timers = 0
         # The greatest id and instant of the log: a new leader stays above them.
         self.last_id = TaskId("")
         self.last_instant = 0.0
@@ -104,6 +109,18 @@ class State:
             row.queue.pending.discard(row)
         elif before is TaskState.RUNNING:
             self.holdings[row.instance].remove(row)
+        elif before is TaskState.SCHEDULED:
+            self._dead_timers += 1
+            if self._dead_timers > _CLEAR_ABOVE and self._dead_timers * 2 > len(self.timers):
+                self.timers = [entry for entry in self.timers if self._ticks(entry)]
+                heapify(self.timers)
+                self._dead_timers = 0
+
+    def _ticks(self, timer: tuple[float, TaskId]) -> bool:
+        """Whether a timer's task still waits for it."""
+        instant, task = timer
+        row = self.tasks.get(task)
+        return row is not None and row.state is TaskState.SCHEDULED and row.not_before == instant
 
     def finish(self, row: TaskRow, finish_time: float) -> FinishedRow:
         """A live row that was moved to a finished state becomes a finished one."""
@@ -132,11 +149,10 @@ class State:
         """When the next SCHEDULED task is due; None when there is none."""
         timers = self.timers
         while timers:
-            instant, task = timers[0]
-            row = self.tasks.get(task)
-            if row is not None and row.state is TaskState.SCHEDULED and row.not_before == instant:
-                return instant
+            if self._ticks(timers[0]):
+                return timers[0][0]
             heappop(timers)
+            self._dead_timers -= 1
         return None
 
     # -- the others

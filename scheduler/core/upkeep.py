@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from heapq import heappop
-
 from scheduler.core import requests
 from scheduler.core.effects import Effects, NotifyFinished, PurgeRun
 from scheduler.core.events import RetentionDue, TimersDue
@@ -26,8 +24,8 @@ def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> N
         due = state.next_due()
         if due is None or due > now:
             return
-        _, task = heappop(state.timers)
-        row = state.tasks[task]
+        # The entry stays: once the task has moved on it counts as dead.
+        row = state.tasks[state.timers[0][1]]
         state.move(row, TaskState.PENDING)
         row.not_before = 0.0
         state.enter(row)

@@ -35,17 +35,22 @@ class ConsistentHash:
         ring = sorted((point, node.name, node) for node in nodes for point in _points(node.name))
         self._hashes = [point for point, _, _ in ring]
         self._nodes = [node for _, _, node in ring]
+        self._count = len(nodes)
 
     def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
         start = bisect_right(self._hashes, _hash(row.affinity or row.id))
+        nodes, untried = self._nodes, self._count
         tried = set()
-        for step in range(len(self._nodes)):
-            node = self._nodes[(start + step) % len(self._nodes)]
+        for step in range(len(nodes)):
+            node = nodes[(start + step) % len(nodes)]
             if node.name in tried:
                 continue
             if fits(node, row.needs):
                 return node
             tried.add(node.name)
+            untried -= 1
+            if not untried:
+                break
         return None
 
     def assigned(self, node: NodeRow) -> None:

@@ -22,6 +22,8 @@ from scheduler.placement.round_robin import RoundRobin
 
 # Kinds of needs of one priority that are tried before the queue is left for this pass.
 _KINDS_TRIED = 64
+# Sums of shares of a core are not exact: 1.1 + 2.2 is a little more than 3.3.
+_CPU_ROUNDING = 1e-6
 # Tasks of one queue placed before the next queue has its turn.
 _TURN = 16
 
@@ -51,7 +53,7 @@ def fits(node: NodeRow, needs: Needs) -> bool:
     if needs is NO_NEEDS:
         return True
     return (
-        holding.cpu + needs.cpu <= node.cpu
+        holding.cpu + needs.cpu <= node.cpu + _CPU_ROUNDING
         and holding.memory + needs.memory <= node.memory
         and all(
             holding.counters.get(name, 0) + amount <= node.counters.get(name, 0)
@@ -81,6 +83,7 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
         return
     free = sum(node.credit - len(node.holding.rows) for node in nodes)
     left = min(limit, free)
+    first = waiting[0].name
     strategies: dict[QueueName, Strategy] = {}
     while waiting and left > 0:
         again = []
@@ -97,8 +100,9 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
                 break
         if len(again) < len(waiting) or left <= 0:
             waiting = again
-    # The queue that was first this time is last next time.
-    _rotate(state)
+    # The queue that was first this time is last next time. Not simply the first of all queues:
+    # while idle ones passed by, the same queue would have every turn.
+    state.queues[first] = state.queues.pop(first)
 
 
 def _place_some(
@@ -126,10 +130,3 @@ def _place_some(
 def _head_id(lane: object) -> str:
     head = lane.head()  # type: ignore[attr-defined]
     return head.id if head is not None else "~"
-
-
-def _rotate(state: State) -> None:
-    """Move the first queue to the end of the order of turns."""
-    if len(state.queues) > 1:
-        name = next(iter(state.queues))
-        state.queues[name] = state.queues.pop(name)

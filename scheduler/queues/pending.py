@@ -27,13 +27,16 @@ _REBUILD_ABOVE = 64
 class Lane:
     """Tasks of one priority and one kind of needs, oldest first."""
 
-    __slots__ = ("_back", "_dead", "_line", "size")
+    __slots__ = ("_back", "_dead", "_line", "_pushed", "size")
 
     def __init__(self) -> None:
         # New tasks come with ever greater ids: the line is sorted without a comparison. Tasks
         # that come back (retried, returned, lost) are older than its end: they wait in a heap.
         self._line: deque[TaskRow] = deque()
-        self._back: list[tuple[str, TaskRow]] = []
+        # The number keeps rows from being compared: a task that was cancelled while it waited here
+        # and was then retried by hand is in the heap twice, once dead.
+        self._back: list[tuple[str, int, TaskRow]] = []
+        self._pushed = 0
         self._dead = 0
         self.size = 0
 
@@ -43,7 +46,8 @@ class Lane:
         if not line or row.id > line[-1].id:
             line.append(row)
         else:
-            heappush(self._back, (row.id, row))
+            self._pushed += 1
+            heappush(self._back, (row.id, self._pushed, row))
 
     def discard(self, row: TaskRow) -> None:
         """`row` is no longer PENDING (its state has changed already)."""
@@ -57,7 +61,7 @@ class Lane:
         """The oldest; it stays until it is discarded."""
         line, back = self._line, self._back
         if back and (not line or back[0][0] < line[0].id):
-            return back[0][1]
+            return back[0][2]
         return line[0] if line else None
 
     def _prune(self) -> None:
@@ -66,17 +70,18 @@ class Lane:
         while line and line[0].state is not TaskState.PENDING:
             line.popleft()
             self._dead -= 1
-        while back and back[0][1].state is not TaskState.PENDING:
+        while back and back[0][2].state is not TaskState.PENDING:
             heappop(back)
             self._dead -= 1
 
     def _rebuild(self) -> None:
         alive = {row.id: row for row in self._line if row.state is TaskState.PENDING}
-        self._back = [
-            (key, row)
-            for key, row in self._back
-            if row.state is TaskState.PENDING and key not in alive
-        ]
+        back = {
+            entry[0]: entry
+            for entry in self._back
+            if entry[2].state is TaskState.PENDING and entry[0] not in alive
+        }
+        self._back = list(back.values())
         heapify(self._back)
         self._line = deque(alive.values())
         self._dead = len(self._line) + len(self._back) - self.size

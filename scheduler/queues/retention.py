@@ -7,6 +7,7 @@ live or still to be kept.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 
 # A tuple: sets are never iterated here.
 FINISHED_STATES = tuple(sorted(FINISHED))
+_SPARE = 1_024
 
 
 def expired(state: State, queue: QueueRow, now: float, limit: int) -> list[FinishedRow]:
     """Take up to `limit` rows off the queue's retained ones that are to be deleted."""
     rows: list[FinishedRow] = []
     retained = queue.retained
-    kept = sum(queue.counts[state] for state in FINISHED_STATES)
+    kept = sum(queue.counts[final] for final in FINISHED_STATES)
+    if len(retained) > 2 * kept + _SPARE:
+        # Most were deleted or retried by hand while an older one is still kept.
+        retained = queue.retained = deque(r for r in retained if state.finished.get(r.id) is r)
     while retained and len(rows) < limit:
         row = retained[0]
         if state.finished.get(row.id) is not row:
