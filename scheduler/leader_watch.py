@@ -66,6 +66,7 @@ class LeaderWatch:
         clock: for the allowance.
         instance: this process's instance id: it does not watch itself.
         open_channel: makes the channel to a leader's address; one for each attempt.
+        revoked: called after each revocation, e.g. `Leadership.look_again`.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class LeaderWatch:
         instance: InstanceId,
         *,
         open_channel: Callable[[str], grpc.aio.Channel] = open_watch_channel,
+        revoked: Callable[[], None] = lambda: None,
     ) -> None:
         self._etcd = etcd
         self._clock = clock
         self._instance = instance
         self._open_channel = open_channel
+        self._revoked = revoked
         self._leader: Leader | None = None
         self._changed = asyncio.Event()
         # Set while the leader's process is being watched, that is, while its death would be seen.
@@ -145,6 +148,7 @@ class LeaderWatch:
             await self._etcd.lease_revoke(leader.lease, timeout=_REVOKE_TIMEOUT)
         except EtcdError as error:
             log.warning("leader_watch.not_revoked", leader=leader.name, error=str(error))
+        self._revoked()
 
     async def _await_allowance(self) -> None:
         now = self._clock.monotonic()

@@ -108,11 +108,19 @@ class Leadership:
         self._career = Career.ENTERING
         self._short_tenures = 0
         self._leftovers: list[int] = []
+        self._look = asyncio.Event()
 
     @property
     def career(self) -> Career:
         """Where this replica stands."""
         return self._career
+
+    def look_again(self) -> None:
+        """It may be this replica's turn: look at once, not when the watch tells.
+
+        (etcd serves a watch that is new, or asked for from an older revision, every 100 ms only.)
+        """
+        self._look.set()
 
     async def run(self) -> None:
         """Stand, lead, resign, for ever. Cancel it to leave: it resigns first."""
@@ -155,8 +163,10 @@ class Leadership:
 
     async def _elected(self, session: LeaseSession, candidate: Candidate) -> None:
         while True:
+            self._look.clear()
             try:
-                await self._election.wait_elected(candidate)
+                if await first_of(self._election.wait_elected(candidate), self._look.wait()) == 1:
+                    continue
                 # Being elected on a lease that was silent for long is worth nothing.
                 if not session.trusted(self._margin):
                     await session.renew()

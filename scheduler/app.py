@@ -1,0 +1,160 @@
+"""The scheduler process: a server, a replica, a candidacy.
+
+Every replica serves from its first moment: calls are answered here while this process leads, and
+forwarded to the leader while it does not. SIGTERM: health NOT_SERVING, the journal flushed, the
+lease revoked so that the next one leads at once, then the listener is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+
+import grpc
+import structlog
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
+
+from quorate import __version__
+from quorate.etcd.api import EtcdError
+from quorate.etcd.binary import check_server_version
+from quorate.etcd.client import EtcdClient
+from quorate.etcd.election import Election
+from quorate.internal.v1.records_pb2 import CandidateRecord
+from quorate.runtime.clock import SystemClock
+from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import instance_id
+from quorate.v1 import scheduler_pb2
+from scheduler import keys
+from scheduler.config import SchedulerSettings
+from scheduler.forward import ForwardingHandlers
+from scheduler.health import SERVICE, InstanceHealth
+from scheduler.leader_view import follow_election
+from scheduler.leader_watch import LeaderWatch
+from scheduler.leadership import Leadership
+from scheduler.role import Leader, Roles
+from scheduler.tenure import Tenure
+
+log = structlog.get_logger(__name__)
+
+_MESSAGE_BYTES = 20 << 20
+_STOP_GRACE = 0.5
+
+
+class CannotStart(Exception):
+    """One sentence for the operator; the process exits with 1."""
+
+
+async def serve(settings: SchedulerSettings) -> None:
+    """Run until SIGTERM or SIGINT. Raises CannotStart."""
+    clock = SystemClock()
+    instance = instance_id()
+    etcd = EtcdClient.from_settings(settings)
+    roles = Roles(instance)
+    health_service = InstanceHealth(instance)
+    health_service.set(SERVICE, serving=False)
+    forwarding = ForwardingHandlers(scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"], roles)
+    server, port = _bind(settings)
+    server.add_generic_rpc_handlers((forwarding.handler(),))
+    health_service.register(server)
+    reflection.enable_server_reflection(
+        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    host = settings.listen.rpartition(":")[0]
+    address = settings.advertise or f"{host}:{port}"
+    try:
+        await _check_etcd(etcd, settings)
+        await server.start()
+        tenure = Tenure(settings, etcd, clock, roles, health_service)
+        election = Election(etcd, settings.prefix + keys.ELECTION)
+        candidate = CandidateRecord(
+            name=settings.name, instance=instance, address=address, version=__version__
+        )
+        leadership = Leadership(
+            etcd, election, candidate, tenure.lead, clock=clock, ttl=settings.lease_ttl
+        )
+        watch = LeaderWatch(etcd, clock, instance)
+
+        def seen(leader: Leader | None) -> None:
+            roles.seen(leader)
+            watch.follow(leader)
+
+        # Read by whoever started this process.
+        sys.stdout.write(
+            f"scheduler ready name={settings.name} address={address} instance={instance}\n"
+        )
+        sys.stdout.flush()
+        stop = _stop_signal()
+        async with asyncio.TaskGroup() as tasks:
+            duties = [
+                tasks.create_task(follow_election(election, seen), name="election view"),
+                tasks.create_task(watch.run(), name="leader watch"),
+                tasks.create_task(tenure.stand_by(), name="stand by"),
+            ]
+            leading = tasks.create_task(leadership.run(), name="leadership")
+            await stop.wait()
+            log.info("leaving", name=settings.name)
+            # The lease goes first: from then on the next leader is elected while this process
+            # still forwards to it what its callers ask.
+            leading.cancel()
+            await asyncio.wait((leading,))
+            health_service.leaving()
+            for duty in duties:
+                duty.cancel()
+    finally:
+        await server.stop(_STOP_GRACE)
+        await forwarding.close()
+        await etcd.close()
+
+
+def _bind(settings: SchedulerSettings) -> tuple[grpc.aio.Server, int]:
+    server = grpc.aio.server(
+        options=(
+            # Two processes on one port would share its calls by chance.
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ),
+    )
+    try:
+        port = server.add_insecure_port(settings.listen)
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise CannotStart(f"cannot listen on {settings.listen}: the port is in use or not ours")
+    return server, port
+
+
+async def _check_etcd(etcd: EtcdClient, settings: SchedulerSettings) -> None:
+    """Wait for etcd a while, and refuse one that loses what it acknowledged."""
+    until = time.monotonic() + settings.etcd_wait
+    while True:
+        try:
+            check_server_version(await etcd.status())
+            return
+        except QuorateError as error:
+            raise CannotStart(error.message) from error
+        except EtcdError as error:
+            if time.monotonic() >= until:
+                raise CannotStart(
+                    f"no etcd answers at {settings.etcd} within {settings.etcd_wait:g} s ({error})"
+                ) from error
+            await asyncio.sleep(0.2)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def fail(message: str) -> int:
+    """Tell the operator why the process does not start."""
+    sys.stderr.write(f"scheduler: {message}\n")
+    return 1

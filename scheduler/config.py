@@ -1,0 +1,58 @@
+"""The scheduler's settings: flags, `QUORATE_*` environment variables, defaults."""
+
+from __future__ import annotations
+
+import socket
+
+from pydantic import Field, model_validator
+
+from quorate.runtime.config import EtcdSettings
+
+
+class SchedulerSettings(EtcdSettings):
+    """One scheduler process."""
+
+    name: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$",
+        description="this process's name, for people",
+    )
+    listen: str = Field("127.0.0.1:7480", description="host:port to serve on; port 0 picks one")
+    advertise: str = Field(
+        "", description="host:port under which others reach this process; as bound when empty"
+    )
+    insecure: bool = Field(
+        False, description="serve on an address that is not loopback without TLS"
+    )
+    lease_ttl: int = Field(2, ge=2, le=60, description="seconds until a silent leader is replaced")
+    unreachable_after: float = Field(
+        10.0, gt=0, le=3600, description="seconds until a node without a session is lost"
+    )
+    max_live_tasks: int = Field(
+        2_000_000, ge=1, le=20_000_000, description="tasks that are not finished"
+    )
+    max_payload_kib: int = Field(256, ge=1, le=1024, description="KiB of one task's spec")
+    spec_cache_mib: int = Field(128, ge=0, le=65_536, description="MiB of specs kept in memory")
+    etcd_quota_mib: int = Field(
+        2048, ge=16, le=65_536, description="etcd's --quota-backend-bytes, in MiB"
+    )
+    etcd_wait: float = Field(
+        10.0, ge=0, le=3600, description="seconds to wait for etcd when starting"
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @model_validator(mode="after")
+    def _check_listen(self) -> SchedulerSettings:
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"listen: {self.listen!r} is not host:port")
+        if not is_loopback(host) and not self.insecure:
+            raise ValueError(
+                f"listen: {host} is not loopback; without TLS and authentication say --insecure"
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")

@@ -1,0 +1,97 @@
+"""StreamTaskLogs: an attempt's output, relayed from the node that has it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from quorate.runtime.errors import QuorateError, from_rpc_error, not_found, unavailable
+from quorate.runtime.ids import NodeName, TaskId
+from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
+from quorate.v1 import scheduler_pb2 as pb
+from scheduler.driver import Driver
+from scheduler.reads import FencedReads, TaskRecords
+from scheduler.sessions import Sessions
+
+
+async def relay_logs(
+    driver: Driver,
+    stored: FencedReads,
+    sessions: Sessions,
+    task: TaskId,
+    request: pb.StreamTaskLogsRequest,
+) -> AsyncIterator[pb.StreamTaskLogsResponse]:
+    """Answer one call; with `follow`, wait for the first attempt if there is none yet.
+
+    Raises:
+        QuorateError: NOT_FOUND (task, attempt, or LOGS_NOT_KEPT by the node), UNAVAILABLE when
+            the node is away.
+    """
+    node, attempt = await _place(driver, stored, task, request)
+    row = sessions.driver.state.nodes.get(NodeName(node))
+    channel = sessions.channel(row.instance) if row is not None else None
+    if channel is None:
+        raise unavailable("NODE_UNAVAILABLE", f"node {node!r}, which has the logs, is away")
+    ask = node_agent_pb2.ReadLogsRequest(
+        task_id=task,
+        attempt=attempt,
+        follow=request.follow,
+        offset=request.offset,
+        tail_lines=request.tail_lines,
+    )
+    call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).ReadLogs(ask)
+    try:
+        async for answer in call:
+            yield pb.StreamTaskLogsResponse(chunk=answer.chunk)
+    except grpc.aio.AioRpcError as error:
+        raise _translated(error, node) from error
+    finally:
+        call.cancel()
+
+
+async def _place(
+    driver: Driver, stored: FencedReads, task: TaskId, request: pb.StreamTaskLogsRequest
+) -> tuple[str, int]:
+    """The node and number of the attempt that is asked for."""
+    while True:
+        row = driver.state.tasks.get(task)
+        if row is not None and row.attempt == 0 and request.attempt <= 1:
+            if not request.follow:
+                raise _no_attempt(task, request.attempt)
+            await driver.assigned(task)
+            continue
+        known = row or driver.state.finished.get(task)
+        if known is None:
+            await driver.barrier()
+            raise not_found("task", task)
+        found = await stored.task(known.queue.name, task)
+        return _of_attempt(found, request.attempt)
+
+
+def _of_attempt(found: TaskRecords, wanted: int) -> tuple[str, int]:
+    run = found.run
+    if run is not None:
+        if run.node and wanted in (0, run.attempt):
+            return run.node, run.attempt
+        for past in reversed(run.past):
+            if wanted in (0, past.number):
+                return past.node, past.number
+    raise _no_attempt(found.id, wanted)
+
+
+def _no_attempt(task: str, attempt: int) -> QuorateError:
+    what = f"attempt {attempt}" if attempt else "attempt"
+    return QuorateError(
+        grpc.StatusCode.NOT_FOUND,
+        "ATTEMPT_NOT_FOUND",
+        f"task {task!r} has no {what} on record; ask with follow to wait for its first",
+        metadata={"task": task, "attempt": str(attempt)},
+    )
+
+
+def _translated(error: grpc.aio.AioRpcError, node: str) -> QuorateError:
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return unavailable("NODE_UNAVAILABLE", f"node {node!r}, which has the logs, is away")
+    return from_rpc_error(error)

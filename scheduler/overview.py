@@ -1,0 +1,120 @@
+"""What the leader knows of the cluster and of etcd's health, and its care for etcd's space.
+
+etcd keeps every revision until it is compacted, and refuses all writes once its quota is full. So
+the leader compacts what is older than ten minutes, watches the size, and past 80 % of the quota
+refuses new work while what runs is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import structlog
+
+from quorate import __version__
+from quorate.etcd.api import Etcd, EtcdError, Range, StoreStatus, prefix_end
+from quorate.internal.v1 import records_pb2 as r
+from quorate.v1 import cluster_pb2
+from scheduler import keys, views
+from scheduler.driver import Driver
+
+log = structlog.get_logger(__name__)
+
+KEPT: Final = 600.0
+_EVERY: Final = 10.0
+_FULL: Final = 0.8
+
+
+class Overview:
+    """Follows etcd's status for one tenure.
+
+    Args:
+        quota: bytes, etcd's --quota-backend-bytes.
+        kept: seconds of history that compaction leaves.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        driver: Driver,
+        prefix: bytes,
+        cluster: str,
+        epoch: int,
+        quota: int,
+        kept: float = KEPT,
+    ) -> None:
+        self._etcd = etcd
+        self._driver = driver
+        self._prefix = prefix
+        self._cluster = cluster
+        self._epoch = epoch
+        self._quota = quota
+        self._kept = kept
+        self._since = driver.clock.now()
+        self._status: StoreStatus | None = None
+        # (instant, revision), one every `_EVERY` seconds for `kept` seconds.
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def full(self) -> str | None:
+        """Why new work is refused; None when it is not."""
+        status = self._status
+        if status is None or status.db_size_in_use <= _FULL * self._quota:
+            return None
+        return (
+            f"etcd holds {status.db_size_in_use} bytes, more than {_FULL:.0%} of its quota of "
+            f"{self._quota}; finished tasks must go first"
+        )
+
+    async def run(self) -> None:
+        """Measure and compact until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except EtcdError as error:
+                log.warning("etcd_status_unknown", error=str(error))
+            await asyncio.sleep(_EVERY)
+
+    async def look(self) -> None:
+        """Measure once, and compact what is old enough."""
+        now = self._driver.clock.now()
+        status = self._status = await self._etcd.status()
+        self._marks.append((now, status.revision))
+        old = None
+        while self._marks and self._marks[0][0] <= now - self._kept:
+            old = self._marks.popleft()[1]
+        if old is not None:
+            await self._etcd.compact(old)
+            log.debug("compacted", revision=old)
+
+    async def cluster(self) -> cluster_pb2.Cluster:
+        """The cluster now. Raises EtcdError's answer as UNAVAILABLE through the caller."""
+        state = self._driver.state
+        view = cluster_pb2.Cluster(
+            name=self._cluster,
+            epoch=self._epoch,
+            sequence=self._driver.journal.sequence,
+            leader_since=views.instant(self._since),
+            nodes=len(state.nodes),
+            queues=len(state.queues),
+            live_tasks=len(state.tasks),
+            retained_tasks=len(state.finished),
+            version=__version__,
+        )
+        election = self._prefix + keys.ELECTION + b"/"
+        found = await self._etcd.range(Range(election, prefix_end(election)))
+        for kv in sorted(found.kvs, key=lambda kv: kv.create_revision):
+            record = r.CandidateRecord.FromString(kv.value)
+            view.schedulers.add(
+                name=record.name,
+                instance=record.instance,
+                address=record.address,
+                leader=kv.create_revision == self._epoch,
+            )
+        if self._status is not None:
+            view.etcd.version = self._status.version
+            view.etcd.db_size = self._status.db_size
+            view.etcd.members = self._status.members
+        view.etcd.db_quota = self._quota
+        return view

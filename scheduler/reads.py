@@ -1,0 +1,150 @@
+"""Reading tasks back from etcd, fenced: one Txn that compares the leader's key with its epoch and
+holds linearizable ranges.
+
+What it answers is committed, and was the truth while this process led. Nothing is cached.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from typing import NamedTuple
+
+from quorate.etcd.api import Compare, Etcd, EtcdError, KeyValue, Range
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.errors import not_found, unavailable
+from quorate.runtime.ids import TaskId
+from scheduler import keys
+from scheduler.core.rows import QueueRow
+from scheduler.core.state import State
+from scheduler.driver import lost
+from scheduler.validate import stale_page
+
+# Ids looked at for one page when a filter leaves most of them out.
+SCAN = 20_000
+
+
+class TaskRecords(NamedTuple):
+    """A task's two records; `run` is None before its first attempt."""
+
+    queue: str
+    id: str
+    task: r.TaskRecord
+    run: r.RunRecord | None
+
+
+class FencedReads:
+    """Reads for one epoch.
+
+    Args:
+        leader_key, epoch: what every read compares.
+        max_txn_ops: ranges that one Txn may hold.
+    """
+
+    def __init__(
+        self, etcd: Etcd, prefix: bytes, leader_key: bytes, epoch: int, max_txn_ops: int
+    ) -> None:
+        self._etcd = etcd
+        self._prefix = prefix
+        self._fence = (Compare(leader_key, "create", "=", epoch),)
+        self._tasks_at_once = max(1, min(max_txn_ops, 512) // 2)
+
+    async def ranges(self, reads: Sequence[Range]) -> tuple[list[Sequence[KeyValue]], int]:
+        """The keys of each range at one revision, and that revision.
+
+        Raises:
+            QuorateError: UNAVAILABLE: etcd does not answer, or this process does not lead.
+        """
+        try:
+            found = await self._etcd.txn(self._fence, reads)
+        except EtcdError as error:
+            raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
+        if not found.succeeded:
+            raise lost()
+        return [result.kvs for result in found.ranges], found.revision
+
+    async def revision(self) -> int:
+        """The store's revision now."""
+        _, revision = await self.ranges((Range(self._prefix + keys.HEAD, keys_only=True),))
+        return revision
+
+    async def tasks(self, wanted: Sequence[tuple[str, str]]) -> list[TaskRecords]:
+        """The records of `(queue, id)`, in order; those that do not exist are left out."""
+        found: list[TaskRecords] = []
+        for start in range(0, len(wanted), self._tasks_at_once):
+            part = wanted[start : start + self._tasks_at_once]
+            reads = []
+            for queue, task in part:
+                reads.append(Range(self._prefix + keys.task_key(queue, task)))
+                reads.append(Range(self._prefix + keys.run_key(queue, task)))
+            results, _ = await self.ranges(reads)
+            for place, (queue, task) in enumerate(part):
+                specs, runs = results[2 * place], results[2 * place + 1]
+                if not specs:
+                    continue
+                run = r.RunRecord.FromString(runs[0].value) if runs else None
+                record = r.TaskRecord.FromString(specs[0].value)
+                found.append(TaskRecords(queue, task, record, run))
+        return found
+
+    async def task(self, queue: str, task: str) -> TaskRecords:
+        """One task. Raises QuorateError NOT_FOUND."""
+        found = await self.tasks(((queue, task),))
+        if not found:
+            raise not_found("task", task)
+        return found[0]
+
+
+class Page(NamedTuple):
+    """Ids for one page, and behind which id the next one goes on (None: there is none)."""
+
+    ids: list[tuple[str, str]]
+    before: str | None
+
+
+def page(
+    state: State, queues: Iterable[QueueRow], states: frozenset[int], before: str | None, size: int
+) -> Page:
+    """Up to `size` ids, newest first; at most `SCAN` ids are looked at."""
+    start = TaskId(before) if before else None
+    lines: list[Iterator[tuple[str, str]]] = [
+        _descending(queue, start) for queue in queues if queue.index.size
+    ]
+    ids: list[tuple[str, str]] = []
+    last = None
+    for looked, (task, queue) in enumerate(merge(*lines, reverse=True)):
+        if len(ids) == size or looked >= SCAN:
+            return Page(ids, last)
+        last = task
+        row = state.tasks.get(TaskId(task)) or state.finished.get(TaskId(task))
+        if row is not None and (not states or row.state in states):
+            ids.append((queue, task))
+    return Page(ids, None)
+
+
+def _descending(queue: QueueRow, before: TaskId | None) -> Iterator[tuple[str, str]]:
+    for task in queue.index.newest_first(before):
+        yield task, queue.name
+
+
+def encode_token(kind: str, filters: Sequence[object], position: str) -> str:
+    """An opaque page token, good for the same method and filters only."""
+    text = json.dumps([kind, list(filters), position], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def decode_token(kind: str, filters: Sequence[object], token: str) -> str | None:
+    """The position in a token; None for the first page. Raises QuorateError for a stale one."""
+    if not token:
+        return None
+    try:
+        found = json.loads(base64.urlsafe_b64decode(token.encode()))
+        of_kind, of_filters, position = found
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise stale_page("is not one of ours") from None
+    if of_kind != kind or of_filters != list(filters) or not isinstance(position, str):
+        raise stale_page("belongs to a list with other filters; begin again without it")
+    return position

@@ -1,0 +1,419 @@
+"""The Scheduler service of a leader: requests in, events and fenced reads, answers out.
+
+Called by `scheduler.forward` only while this process leads; a Service lives for one tenure. It
+validates (`scheduler.validate`), turns a request into one event, waits for its answer and makes
+the message. Reads answer what etcd holds; what memory alone knows (queues, nodes) is answered
+behind a barrier, so that nothing uncommitted is visible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from hashlib import blake2b
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import Message
+
+from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found
+from quorate.runtime.ids import NodeName, QueueName, TaskId, TaskIds, is_task_id, offset_id
+from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2
+from scheduler import reads, validate, views
+from scheduler.core import events as e
+from scheduler.core.answers import (
+    BatchCreated,
+    Fault,
+    QueueSeen,
+    Refusal,
+    TaskCreated,
+    see_queue,
+)
+from scheduler.core.events import Request
+from scheduler.core.rows import Control
+from scheduler.core.values import Disconnect, Placement, TaskState
+from scheduler.driver import Driver
+from scheduler.logs import relay_logs
+from scheduler.overview import Overview
+from scheduler.sessions import Sessions
+from scheduler.watches import Watches
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+DEFAULT_DRAIN_GRACE: Final = 30.0
+MAX_DRAIN_GRACE: Final = 86_400.0
+# A batch's specs validated between two turns of the event loop.
+_SLICE: Final = 500
+
+_CODES: Final = {
+    Fault.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Fault.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Fault.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+    Fault.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Fault.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+class Service:
+    """One method for each RPC; each raises QuorateError."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        ids: TaskIds,
+        stored: reads.FencedReads,
+        watches: Watches,
+        sessions: Sessions,
+        overview: Overview,
+        check: validate.SpecCheck,
+    ) -> None:
+        self._driver = driver
+        self._state = driver.state
+        self._ids = ids
+        self._stored = stored
+        self._watches = watches
+        self._sessions = sessions
+        self._overview = overview
+        self._check = check
+
+    # -- creating
+
+    async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> Message:
+        asked = _request("CreateTask", request)
+        queue = QueueName(validate.queue_name("queue", request.queue, default=True))
+        if not request.HasField("spec"):
+            raise invalid("spec", "is required")
+        now = self._driver.clock.now()
+        spec = self._check.spec(request.spec, "spec", now)
+        self._refuse_when_full()
+        task = self._ids.next(now)
+        answer = await self._ask(lambda token: e.TaskSubmitted(queue, task, spec, asked, token))
+        if isinstance(answer, TaskCreated):
+            view = task_pb2.Task(id=answer.task, queue=answer.queue)
+            view.state = int(answer.state)  # type: ignore[assignment]
+            view.create_time.CopyFrom(views.instant(answer.create_time))
+            if answer.not_before:
+                view.schedule_time.CopyFrom(views.instant(answer.not_before))
+            return pb.CreateTaskResponse(task=view)
+        return pb.CreateTaskResponse(task=await self._read_again(answer))
+
+    async def BatchCreateTasks(
+        self, request: pb.BatchCreateTasksRequest, context: Context
+    ) -> Message:
+        asked = _request("BatchCreateTasks", request)
+        queue = QueueName(validate.queue_name("queue", request.queue, default=True))
+        validate.batch(request)
+        now = self._driver.clock.now()
+        specs = []
+        for place, spec in enumerate(request.specs):
+            specs.append(self._check.spec(spec, f"specs[{place}]", now))
+            if place % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+        self._refuse_when_full()
+        first = self._ids.next(self._driver.clock.now())
+        answer = await self._ask(lambda token: e.BatchSubmitted(queue, first, specs, asked, token))
+        assert isinstance(answer, BatchCreated)
+        made = (offset_id(answer.first, place) for place in range(answer.size))
+        return pb.BatchCreateTasksResponse(ids=made)
+
+    def _refuse_when_full(self) -> None:
+        full = self._overview.full()
+        if full is not None:
+            raise exhausted("ETCD_SPACE_LOW", full)
+
+    # -- reading
+
+    async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> Message:
+        full = request.view != task_pb2.TASK_VIEW_BASIC
+        return pb.GetTaskResponse(task=await self._read(request.id, full=full))
+
+    async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> Message:
+        size = validate.page_size(request.page_size)
+        states = frozenset(
+            validate.known_enum("states", state, range(1, len(TaskState) + 1))
+            for state in request.states
+        )
+        filters = (request.queue, sorted(states))
+        before = reads.decode_token("tasks", filters, request.page_token)
+        if before is not None and not is_task_id(before):
+            raise validate.stale_page("is not one of ours")
+        if request.queue:
+            name = QueueName(validate.queue_name("queue", request.queue))
+            queues = [self._queue(name)]
+        else:
+            queues = list(self._state.queues.values())
+        page = reads.page(self._state, queues, states, before, size)
+        await self._driver.barrier()
+        full = request.view == task_pb2.TASK_VIEW_FULL
+        now = self._driver.clock.now()
+        answer = pb.ListTasksResponse()
+        for found in await self._stored.tasks(page.ids):
+            view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
+            self._add_start(view)
+            answer.tasks.append(view)
+        if page.before is not None:
+            answer.next_page_token = reads.encode_token("tasks", filters, page.before)
+        return answer
+
+    async def WaitTask(self, request: pb.WaitTaskRequest, context: Context) -> Message:
+        task = TaskId(validate.required("id", request.id))
+        timeout = validate.DEFAULT_WAIT
+        if request.HasField("timeout"):
+            timeout = validate.duration("timeout", request.timeout, validate.MAX_WAIT, zero=True)
+        full = request.view == task_pb2.TASK_VIEW_FULL
+        row = self._state.tasks.get(task)
+        if row is None:
+            # Finished in memory; the barrier makes sure that the read finds it so.
+            await self._driver.barrier()
+            return pb.WaitTaskResponse(task=await self._read(task, full=full))
+        try:
+            async with asyncio.timeout(timeout):
+                record = await self._driver.finished(task)
+        except TimeoutError:
+            return pb.WaitTaskResponse(task=await self._read(task, full=full))
+        if full:
+            return pb.WaitTaskResponse(task=await self._read(task, full=True))
+        now = self._driver.clock.now()
+        view = views.task(row.queue.name, task, None, record, now=now, full=False)
+        return pb.WaitTaskResponse(task=view)
+
+    async def WatchTasks(
+        self, request: pb.WatchTasksRequest, context: Context
+    ) -> AsyncIterator[Message]:
+        validate.watched(len(request.ids))
+        if request.queue:
+            self._queue(QueueName(validate.queue_name("queue", request.queue)))
+        for state in request.states:
+            validate.known_enum("states", state, range(1, len(TaskState) + 1))
+        revision = await self._stored.revision()
+        async for answer in self._watches.follow(request, revision):
+            yield answer
+
+    async def StreamTaskLogs(
+        self, request: pb.StreamTaskLogsRequest, context: Context
+    ) -> AsyncIterator[Message]:
+        task = TaskId(validate.required("id", request.id))
+        validate.offset(request.offset)
+        validate.tail_lines(request.tail_lines)
+        async for answer in relay_logs(self._driver, self._stored, self._sessions, task, request):
+            yield answer
+
+    # -- changing tasks
+
+    async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> Message:
+        asked = _request("CancelTask", request)
+        task = TaskId(validate.required("id", request.id))
+        answer = await self._ask(lambda token: e.TaskCancelAsked(task, asked, token))
+        return pb.CancelTaskResponse(task=await self._read_again(answer))
+
+    async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
+        asked = _request("RetryTask", request)
+        task = TaskId(validate.required("id", request.id))
+        queue = await self._queue_of(task)
+        found = await self._stored.task(queue, task)
+        spec = views.core_spec(found.task.spec)
+        created = found.task.create_time
+        answer = await self._ask(lambda token: e.TaskRetryAsked(task, spec, created, asked, token))
+        return pb.RetryTaskResponse(task=await self._read_again(answer))
+
+    async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> Message:
+        asked = _request("DeleteTask", request)
+        task = TaskId(validate.required("id", request.id))
+        await self._ask(lambda token: e.TaskDeleteAsked(task, asked, token))
+        return pb.DeleteTaskResponse()
+
+    # -- queues
+
+    async def CreateQueue(self, request: pb.CreateQueueRequest, context: Context) -> Message:
+        asked = _request("CreateQueue", request)
+        queue = request.queue
+        name = QueueName(validate.queue_name("queue.name", queue.name))
+        age, count = validate.retention(queue)
+        placement = validate.known_enum("queue.placement", queue.placement, range(4))
+        disconnect = validate.known_enum("queue.disconnect", queue.disconnect, range(3))
+        answer = await self._ask(
+            lambda token: e.QueueSubmitted(
+                name,
+                Placement(placement or Placement.LEAST_LOADED),
+                Disconnect(disconnect or Disconnect.KEEP),
+                age,
+                count,
+                asked,
+                token,
+            )
+        )
+        return pb.CreateQueueResponse(queue=_queue_view(answer))
+
+    async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> Message:
+        name = QueueName(validate.queue_name("name", request.name))
+        row = self._state.queues.get(name)
+        seen = see_queue(row) if row else None
+        await self._driver.barrier()
+        if seen is None:
+            raise not_found("queue", name)
+        return pb.GetQueueResponse(queue=views.queue(seen))
+
+    async def ListQueues(self, request: pb.ListQueuesRequest, context: Context) -> Message:
+        names, token = _page_of_names(
+            "queues", self._state.queues, request.page_size, request.page_token
+        )
+        seen = [see_queue(self._state.queues[QueueName(name)]) for name in names]
+        await self._driver.barrier()
+        return pb.ListQueuesResponse(queues=map(views.queue, seen), next_page_token=token)
+
+    async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:
+        asked = _request("DeleteQueue", request)
+        name = QueueName(validate.queue_name("name", request.name))
+        await self._ask(lambda token: e.QueueDeleteAsked(name, asked, token))
+        return pb.DeleteQueueResponse()
+
+    async def PauseQueue(self, request: pb.PauseQueueRequest, context: Context) -> Message:
+        answer = await self._pause(request.name, True, _request("PauseQueue", request))
+        return pb.PauseQueueResponse(queue=answer)
+
+    async def ResumeQueue(self, request: pb.ResumeQueueRequest, context: Context) -> Message:
+        answer = await self._pause(request.name, False, _request("ResumeQueue", request))
+        return pb.ResumeQueueResponse(queue=answer)
+
+    async def _pause(self, name: str, paused: bool, asked: Request) -> Any:
+        queue = QueueName(validate.queue_name("name", name))
+        answer = await self._ask(lambda token: e.QueuePauseAsked(queue, paused, asked, token))
+        return _queue_view(answer)
+
+    # -- nodes
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> Message:
+        names, token = _page_of_names(
+            "nodes", self._state.nodes, request.page_size, request.page_token
+        )
+        nodes = [self._node_view(NodeName(name)) for name in names]
+        await self._driver.barrier()
+        return pb.ListNodesResponse(nodes=nodes, next_page_token=token)
+
+    async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> Message:
+        name = NodeName(validate.required("name", request.name))
+        view = self._node_view(name) if name in self._state.nodes else None
+        await self._driver.barrier()
+        if view is None:
+            raise not_found("node", name)
+        return pb.GetNodeResponse(node=view)
+
+    async def CordonNode(self, request: pb.CordonNodeRequest, context: Context) -> Message:
+        asked = _request("CordonNode", request)
+        before = self._state.control(NodeName(request.name))
+        control = Control(True, before.draining, before.drain_grace)
+        return pb.CordonNodeResponse(node=await self._control(request.name, control, asked))
+
+    async def UncordonNode(self, request: pb.UncordonNodeRequest, context: Context) -> Message:
+        asked = _request("UncordonNode", request)
+        return pb.UncordonNodeResponse(node=await self._control(request.name, Control(), asked))
+
+    async def DrainNode(self, request: pb.DrainNodeRequest, context: Context) -> Message:
+        asked = _request("DrainNode", request)
+        grace = DEFAULT_DRAIN_GRACE
+        if request.HasField("grace"):
+            grace = validate.duration("grace", request.grace, MAX_DRAIN_GRACE, zero=True)
+        control = Control(True, True, grace)
+        return pb.DrainNodeResponse(node=await self._control(request.name, control, asked))
+
+    async def _control(self, name: str, control: Control, asked: Request) -> Any:
+        node = NodeName(validate.required("name", name))
+        await self._ask(lambda token: e.NodeControlAsked(node, control, asked, token))
+        if node not in self._state.nodes:
+            raise not_found("node", node)
+        return self._node_view(node)
+
+    def _node_view(self, name: NodeName) -> Any:
+        return views.node(self._state.nodes[name], self._state.control(name))
+
+    # -- the cluster
+
+    async def GetCluster(self, request: pb.GetClusterRequest, context: Context) -> Message:
+        await self._driver.barrier()
+        return pb.GetClusterResponse(cluster=await self._overview.cluster())
+
+    # -- shared
+
+    async def _ask(self, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
+        """Step an event and return its answer; a Refusal is raised."""
+        answer = await self._driver.call(make)
+        if isinstance(answer, Refusal):
+            raise QuorateError(
+                _CODES[answer.fault],
+                answer.reason,
+                answer.message,
+                field=answer.subject if answer.fault is Fault.INVALID else "",
+                metadata={answer.subject: answer.name} if answer.subject else {},
+            )
+        return answer
+
+    def _queue(self, name: QueueName) -> Any:
+        row = self._state.queues.get(name)
+        if row is None:
+            raise not_found("queue", name)
+        return row
+
+    async def _queue_of(self, task: str) -> str:
+        """The queue a task is in. Raises NOT_FOUND, behind a barrier."""
+        validate.required("id", task)
+        row = self._state.tasks.get(TaskId(task)) or self._state.finished.get(TaskId(task))
+        if row is None:
+            await self._driver.barrier()
+            raise not_found("task", task)
+        return row.queue.name
+
+    async def _read(self, task: str, *, full: bool) -> task_pb2.Task:
+        found = await self._stored.task(await self._queue_of(task), task)
+        now = self._driver.clock.now()
+        view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
+        self._add_start(view)
+        return view
+
+    async def _read_again(self, answer: Any) -> task_pb2.Task:
+        """The task behind a TaskKnown, without its spec; its bare id when it is gone since."""
+        found = await self._stored.tasks(((answer.queue, answer.task),))
+        if not found:
+            return task_pb2.Task(id=answer.task, queue=answer.queue)
+        now = self._driver.clock.now()
+        view = views.task(
+            answer.queue, answer.task, found[0].task, found[0].run, now=now, full=False
+        )
+        view.ClearField("spec")
+        return view
+
+    def _add_start(self, view: task_pb2.Task) -> None:
+        """When the running attempt began: known here, written only when it ends."""
+        row = self._state.tasks.get(TaskId(view.id))
+        if row is None or view.state != task_pb2.TASK_STATE_RUNNING or not row.start_time:
+            return
+        if row.attempt == view.attempt and view.attempts:
+            view.attempts[-1].start_time.CopyFrom(views.instant(row.start_time))
+
+
+def _request(method: str, request: Any) -> Request:
+    """The id and digest of a mutating call; the digest leaves out the id."""
+    request_id = request.request_id
+    if not request_id:
+        return Request()
+    request.ClearField("request_id")
+    body = request.SerializeToString(deterministic=True)
+    digest = blake2b(method.encode() + b"\0" + body, digest_size=16).digest()
+    return validate.request(request_id, digest)
+
+
+def _queue_view(answer: object) -> Any:
+    assert isinstance(answer, QueueSeen)
+    return views.queue(answer)
+
+
+def _page_of_names(
+    kind: str, known: dict[Any, Any], page_size: int, token: str
+) -> tuple[list[str], str]:
+    """A page of names in order, and the token of the next page."""
+    size = validate.page_size(page_size)
+    after = reads.decode_token(kind, (), token)
+    names = sorted(name for name in known if after is None or name > after)
+    page = names[:size]
+    more = len(names) > size
+    return page, reads.encode_token(kind, (), page[-1]) if more else ""

@@ -1,0 +1,245 @@
+"""To lead: take the folded state over, claim the log, serve, until the tenure ends.
+
+```
+ elected -> caught up with head -> hold the fold -> claim head -> Elected -> sessions, service
+```
+
+`Tenure.lead` is what `scheduler.leadership` runs for each epoch. It raises whatever ended it
+(`JournalEnded` and its kinds, an agent's STALE_EPOCH, etcd's errors); either way the state is
+dropped and the caller folds anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from quorate.etcd.api import Etcd, prefix_end
+from quorate.etcd.journal import Journal
+from quorate.runtime.clock import Clock, TenureClock
+from quorate.runtime.ids import NodeName, TaskIds
+from scheduler import keys, records
+from scheduler.config import SchedulerSettings
+from scheduler.core import events as e
+from scheduler.core.limits import Limits
+from scheduler.core.machine import Machine
+from scheduler.core.state import State
+from scheduler.driver import Driver
+from scheduler.fold import Fold
+from scheduler.health import SERVICE, InstanceHealth
+from scheduler.overview import Overview
+from scheduler.reads import FencedReads
+from scheduler.replica import Replica
+from scheduler.role import Roles
+from scheduler.service import Service
+from scheduler.sessions import Sessions
+from scheduler.trust import Trust
+from scheduler.validate import SpecCheck
+from scheduler.watches import Watches
+
+log = structlog.get_logger(__name__)
+
+# Seconds a new leader may take to fold what is behind it.
+CATCH_UP: Final = 30.0
+RETENTION_EVERY: Final = 1.0
+RETENTION_AT_ONCE: Final = 20_000
+# Seconds between two looks at how long the event loop was held.
+LAG_EVERY: Final = 0.1
+LAG_WARNING: Final = 0.25
+
+
+class Tenure:
+    """Leads, one epoch after the other, with the state that its replica folds meanwhile."""
+
+    def __init__(
+        self,
+        settings: SchedulerSettings,
+        etcd: Etcd,
+        clock: Clock,
+        roles: Roles,
+        health: InstanceHealth,
+    ) -> None:
+        self._settings = settings
+        self._etcd = etcd
+        self._clock = clock
+        self._roles = roles
+        self._health = health
+        self._new_fold()
+
+    def _new_fold(self) -> None:
+        spec_cache = self._settings.spec_cache_mib << 20
+        self._fold = Fold(lambda: State(spec_cache_bytes=spec_cache))
+        self._replica = Replica(
+            self._etcd, self._settings.prefix, self._fold, order=keys.SNAPSHOT_ORDER
+        )
+        self._replica_task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+
+    async def stand_by(self) -> None:
+        """Keep the replica running whenever this process does not lead. Cancel it to stop."""
+        while True:
+            await self._wanted.wait()
+            task = self._replica_task = asyncio.create_task(self._replica.run(), name="replica")
+            try:
+                await asyncio.wait((task,))
+            finally:
+                task.cancel()
+            if not task.cancelled():
+                task.result()
+
+    @asynccontextmanager
+    async def _taken_over(self, epoch: int) -> AsyncIterator[tuple[Fold, int, int]]:
+        """The fold, at rest, with all of the log; (fold, its revision, head's mod_revision)."""
+        _, head_mod, _ = await Journal.read_head(self._etcd, self._settings.prefix)
+        # The candidate's own key counts too: a replica that never loaded is not caught up.
+        await self._replica.caught_up(max(head_mod, epoch), timeout=CATCH_UP)
+        async with self._replica.held() as revision:
+            self._wanted.clear()
+            assert self._replica_task is not None
+            self._replica_task.cancel()
+        fold = self._fold
+        try:
+            yield fold, revision, head_mod
+        finally:
+            # Whatever this process did to the state is void: the next one is folded anew.
+            self._new_fold()
+
+    async def lead(self, epoch: int, leader_key: bytes, trust: Trust) -> None:
+        """Lead until something ends it; see the module's text."""
+        began = self._clock.monotonic()
+        settings = self._settings
+        async with self._taken_over(epoch) as (fold, revision, head_mod):
+            journal = Journal(
+                self._etcd,
+                prefix=settings.prefix,
+                leader_key=leader_key,
+                epoch=epoch,
+                clock=self._clock,
+                max_txn_ops=settings.etcd_max_txn_ops,
+                stall_after=2.0 * settings.lease_ttl,
+            )
+            await journal.claim(expected_head_mod=head_mod)
+            state = fold.state
+            ids = TaskIds(state.last_id or None)
+            machine = Machine(state, _limits(settings))
+            driver = Driver(
+                machine,
+                records.Codec(settings.prefix, state),
+                journal,
+                TenureClock(self._clock, state.last_instant),
+                lambda: trust.ok(self._clock.monotonic()),
+                settings.etcd_max_txn_ops,
+            )
+            sessions = Sessions(
+                driver,
+                self._etcd,
+                settings.prefix,
+                epoch,
+                settings.name,
+                settings.unreachable_after,
+            )
+            driver.agents = sessions
+            overview = Overview(
+                self._etcd,
+                driver,
+                settings.prefix,
+                settings.cluster,
+                epoch,
+                settings.etcd_quota_mib << 20,
+            )
+            service = Service(
+                driver,
+                ids,
+                FencedReads(
+                    self._etcd, settings.prefix, leader_key, epoch, settings.etcd_max_txn_ops
+                ),
+                Watches(self._etcd, settings.prefix),
+                sessions,
+                overview,
+                SpecCheck(settings.max_payload_kib << 10),
+            )
+            driver.handle((e.Elected(),))
+            took = self._clock.monotonic() - began
+            log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(journal.run(), name="journal")
+                    tasks.create_task(sessions.run(), name="sessions")
+                    tasks.create_task(driver.continue_batches(), name="batches")
+                    tasks.create_task(self._follow_nodes(driver, sessions, state, revision))
+                    tasks.create_task(overview.run(), name="overview")
+                    tasks.create_task(_keep_house(driver), name="retention")
+                    tasks.create_task(_measure_lag(), name="lag")
+                    tasks.create_task(self._serve(service, journal), name="serve")
+            finally:
+                self._roles.lead(None)
+                self._health.set(SERVICE, serving=False)
+                driver.close()
+                gc.unfreeze()
+
+    async def _serve(self, service: Service, journal: Journal) -> None:
+        """Open for callers; when asked to go, close for them and flush what they were promised."""
+        # What is live is not garbage: without this, full collections stall a leader of a million
+        # tasks for a good part of its lease.
+        gc.freeze()
+        self._roles.lead(service)
+        self._health.set(SERVICE, serving=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._roles.lead(None)
+            self._health.set(SERVICE, serving=False)
+
+    async def _follow_nodes(
+        self, driver: Driver, sessions: Sessions, state: State, revision: int
+    ) -> None:
+        """Registrations and lost leases, from where the fold ended."""
+        prefix = self._settings.prefix
+        nodes = prefix + keys.NODES
+        async with self._etcd.watch(
+            nodes, prefix_end(nodes), start_revision=revision + 1
+        ) as batches:
+            async for batch in batches:
+                happened: list[e.Event] = []
+                for event in batch.events:
+                    name = NodeName(event.kv.key[len(nodes) :].decode())
+                    if not event.deleted:
+                        node = records.node_row(event.kv.value, event.kv.lease, state)
+                        happened.append(e.NodeRegistered(node))
+                    elif name in state.nodes:
+                        instance = state.nodes[name].instance
+                        happened.append(e.NodeLost(name, instance, "its lease ended"))
+                if happened:
+                    driver.handle(happened)
+                    sessions.sync()
+
+
+def _limits(settings: SchedulerSettings) -> Limits:
+    # A part's tasks may be given to nodes in the same Txn, beside its dedup record and the head.
+    part = max(1, settings.etcd_max_txn_ops * 3 // 8)
+    return Limits(live_tasks=settings.max_live_tasks, part_tasks=part)
+
+
+async def _keep_house(driver: Driver) -> None:
+    """Retention, and the end of tenure for a journal that nobody could stop otherwise."""
+    while True:
+        await asyncio.sleep(RETENTION_EVERY)
+        if driver.journal.room:
+            driver.purge(RETENTION_AT_ONCE)
+
+
+async def _measure_lag() -> None:
+    """Say when the loop was held for a good part of the lease's margin."""
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(LAG_EVERY)
+        lag = time.monotonic() - before - LAG_EVERY
+        if lag > LAG_WARNING:
+            log.warning("event_loop_held", seconds=round(lag, 3))
