@@ -83,7 +83,7 @@ async def run(endpoint: str, prefix: bytes, name: str) -> None:
         clock = SystemClock()
         lead = Leading(etcd, prefix).lead
         leadership = Leadership(etcd, election, record, lead, clock=clock, ttl=TTL)
-        watch = LeaderWatch(etcd, clock, instance)
+        watch = LeaderWatch(etcd, clock, instance, revoked=leadership.look_again)
         main = asyncio.current_task()
         assert main is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)

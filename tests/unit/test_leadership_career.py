@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -281,6 +281,47 @@ async def test_a_standby_whose_lease_is_gone_stands_again(stack: AsyncExitStack)
     await stage.candidates(2)
     await first.stop()
     assert await second.leads() > standby.create_revision
+
+
+class Deaf:
+    """A store whose watches tell nothing."""
+
+    def __init__(self) -> None:
+        self._etcd = MemoryEtcd()
+        self.watches = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._etcd, name)
+
+    @asynccontextmanager
+    async def watch(self, *_: Any, **__: Any) -> AsyncIterator[AsyncIterator[Any]]:
+        async def silence() -> AsyncIterator[Any]:
+            self.watches += 1
+            await asyncio.Event().wait()
+            yield
+
+        yield silence()
+
+
+async def test_a_standby_told_to_look_again_does_not_wait_for_its_watch(
+    stack: AsyncExitStack,
+) -> None:
+    etcd = Deaf()
+    stage = Stage(stack, etcd)
+    first = stage.replica("first")
+    await first.leads()
+    second = stage.replica("second")
+    async with asyncio.timeout(5):
+        while not etcd.watches:
+            await asyncio.sleep(0.001)
+        # Too early: it looks, and stands on.
+        second.leadership.look_again()
+        while etcd.watches < 2:
+            await asyncio.sleep(0.001)
+    await first.stop()
+    assert second.began.empty()
+    second.leadership.look_again()
+    await second.leads()
 
 
 async def test_trust_counts_from_the_start_of_the_last_keepalive() -> None:

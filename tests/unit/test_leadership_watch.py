@@ -94,10 +94,12 @@ async def follow(watch: LeaderWatch, leader: Leader) -> None:
 
 async def test_lease_of_a_dead_leader_is_revoked(stack: AsyncExitStack) -> None:
     etcd, process = Leases(), await leading(stack)
-    watch = await watching(stack, etcd)
+    told = asyncio.Event()
+    watch = await watching(stack, etcd, revoked=told.set)
     await follow(watch, process.leads())
     await process.stop()
     assert await etcd.next() == process.leads().lease
+    await asyncio.wait_for(told.wait(), 5)
 
 
 async def test_another_instance_at_the_leaders_address_means_it_is_gone(
