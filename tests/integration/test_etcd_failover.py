@@ -191,7 +191,11 @@ async def test_passwords_permissions_and_forgotten_tokens(own_etcd, tmp_path: Pa
             "etcd_password_file": str(password),
         }
     )
-    async with EtcdClient.from_settings(settings) as client:
+    # Each has a token of its own, so that each has to renew it by itself.
+    async with (
+        EtcdClient.from_settings(settings) as client,
+        EtcdClient.from_settings(settings) as watcher,
+    ):
         await client.put(b"/q/a", b"1")
         with pytest.raises(EtcdUnauthenticated, match="permission denied"):
             await client.put(b"/other", b"1")
@@ -199,7 +203,7 @@ async def test_passwords_permissions_and_forgotten_tokens(own_etcd, tmp_path: Pa
             async with client.watch(b"/other"):
                 pass
         grant = await client.lease_grant(60)
-        async with client.watch(b"/q/", prefix_end(b"/q/")) as batches:
+        async with watcher.watch(b"/q/", prefix_end(b"/q/")) as batches:
             # etcd keeps simple tokens in memory: after this none of ours is known.
             await server.kill()
             await server.start()

@@ -123,7 +123,7 @@ async def test_fragments_of_a_broken_stream_are_forgotten_and_asked_for_again() 
     script = Script(
         [
             [created(5), changes(("a", 6)), changes(("b", 7), fragment=True), BROKEN],
-            [created(9), changes(("a", 6)), changes(("b", 7), ("c", 7))],
+            [created(9), changes(("a", 6), ("b", 7), ("c", 7))],
         ]
     )
     assert summary(await follow(script, 2)) == [(6, [("a", 6)]), (7, [("b", 7), ("c", 7)])]
