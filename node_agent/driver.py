@@ -101,8 +101,10 @@ class Driver:
             self._outgoing = None
             self.machine.on_session_closed()
 
-    def assign(self, attempts: Iterable[Attempt]) -> None:
+    def assign(self, attempts: Sequence[Attempt]) -> None:
         """Accept attempts; `pump` follows."""
+        for attempt in attempts:
+            self.logs.remember(attempt.task_id, attempt.number)
         self.machine.on_assigned(attempts, self._clock.monotonic())
 
     def cancel(self, refs: Iterable[Ref]) -> None:
@@ -123,9 +125,9 @@ class Driver:
         if self._outgoing is not None:
             self._outgoing.add_stats(stats)
 
-    def lease_confirmed(self, sent_at: float, ttl: float) -> None:
-        """The lease was renewed by a request sent at `sent_at` (monotonic)."""
-        self.machine.on_lease_confirmed(sent_at, ttl)
+    def lease_confirmed(self, until: float) -> None:
+        """The lease is surely alive until then (monotonic)."""
+        self.machine.on_lease_confirmed(until)
 
     def lose_everything(self) -> None:
         """The lease is gone for certain: end all attempts without a report."""
@@ -145,7 +147,6 @@ class Driver:
 
     def on_exited(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt ended; `pump` follows."""
-        self.logs.remember(attempt.task_id, attempt.number)
         self.machine.on_exited(attempt, outcome, self._clock.monotonic())
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:

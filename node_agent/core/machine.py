@@ -200,9 +200,9 @@ class Machine:
 
     # -- the lease -----------------------------------------------------------------------------
 
-    def on_lease_confirmed(self, sent_at: float, ttl: float) -> None:
-        """A keepalive that was sent at `sent_at` succeeded: the lease lives `ttl` from then."""
-        self._lease_deadline = sent_at + ttl
+    def on_lease_confirmed(self, until: float) -> None:
+        """The lease lives until then: the start of its last successful keepalive + its TTL."""
+        self._lease_deadline = until
 
     def on_lease_lost(self) -> None:
         """The lease is gone for certain, and with it the instance: end everything silently."""

@@ -1,0 +1,226 @@
+"""Assembles one agent process and takes it down in order.
+
+Start: lock the data directory, start the spawner and the workers, serve, register, say `ready`.
+Stop (SIGTERM, SIGINT): take no more work, hand back what waits, let what runs go on for the grace,
+end the rest, wait for the leader to acknowledge the reports, revoke the lease, leave with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+import structlog
+from grpc_health.v1 import _async as health
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from node_agent import log_retention, stats
+from node_agent.config import AgentSettings
+from node_agent.driver import Driver
+from node_agent.executors.python import WorkerLimits
+from node_agent.log_retention import Retention
+from node_agent.logs import LogStore
+from node_agent.registration import CannotRegister, Registration, Replaced
+from node_agent.service import NodeAgent
+from node_agent.session import Sessions
+from quorate import __version__
+from quorate.etcd.client import EtcdClient
+from quorate.internal.v1.records_pb2 import NodeRecord
+from quorate.runtime.clock import SystemClock
+from quorate.runtime.ids import instance_id
+from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
+
+_log = structlog.get_logger("node_agent")
+
+MAX_MESSAGE = 16 * 1024 * 1024
+SERVICE = node_agent_pb2.DESCRIPTOR.services_by_name["NodeAgent"].full_name
+# How long a leaving agent waits for the leader to acknowledge its last reports.
+ACKNOWLEDGE_SECONDS = 2.0
+# How long after the last kill the processes must be gone.
+_KILLED_SECONDS = 2.0
+
+_SERVER_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    # Schedulers may ping as often as they like to notice a dead peer.
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+)
+
+
+class CannotStart(Exception):
+    """One sentence for the operator."""
+
+
+class _Serving(NamedTuple):
+    address: str
+    server: grpc.aio.Server
+    health: health.HealthServicer
+
+
+async def run(settings: AgentSettings) -> None:
+    """One agent from start to end. Raises CannotStart, CannotRegister or Replaced."""
+    if settings.reachable and not settings.insecure:
+        raise CannotStart(
+            f"--listen {settings.listen} can be reached by others and has no TLS: "
+            "add --insecure if the network is trusted"
+        )
+    clock = SystemClock()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with locked(settings.data_dir) as data:
+        logs = LogStore(data, int(settings.log_cap))
+        async with (
+            client_of(settings) as etcd,
+            Driver(
+                slots=settings.slot_count,
+                node=settings.name,
+                data=data,
+                mark=hashlib.blake2b(str(data).encode(), digest_size=8).hexdigest(),
+                clock=clock,
+                logs=logs,
+                directory=os.getcwd(),
+                kill_grace=settings.kill_grace,
+                limits=WorkerLimits(settings.worker_max_tasks, int(settings.worker_max_memory)),
+            ) as driver,
+        ):
+            sessions = Sessions(driver, clock, instance_id())
+            serving = await serve(settings, driver, sessions)
+
+            def on_lost() -> str:
+                fresh = instance_id()
+                driver.lose_everything()
+                sessions.become(fresh)
+                return fresh
+
+            record = NodeRecord(
+                name=settings.name,
+                instance=sessions.instance,
+                address=serving.address,
+                slots=settings.slot_count,
+                capacity=settings.capacity,
+                labels=settings.label_map,
+                version=__version__,
+            )
+            registration = Registration(
+                etcd,
+                settings.prefix + f"nodes/{settings.name}".encode(),
+                record,
+                settings.lease_ttl,
+                clock,
+                driver.lease_confirmed,
+                on_lost,
+            )
+            retention = Retention(settings.log_age, int(settings.log_total))
+            duties = [
+                asyncio.ensure_future(registration.keep()),
+                asyncio.ensure_future(stats.run(data, sessions.report_stats)),
+                asyncio.ensure_future(log_retention.run(logs.root, retention, clock)),
+            ]
+            ready = asyncio.ensure_future(_say_ready(settings, registration, sessions, serving))
+            stopping = asyncio.ensure_future(stop.wait())
+            try:
+                done, _ = await asyncio.wait(
+                    (stopping, *duties), return_when=asyncio.FIRST_COMPLETED
+                )
+                for duty in done:
+                    duty.result()
+                await leave(driver, serving, settings)
+            finally:
+                for duty in (stopping, ready, *duties):
+                    duty.cancel()
+                await asyncio.gather(stopping, ready, *duties, return_exceptions=True)
+                await registration.close()
+                await serving.server.stop(0.2)
+    _log.info("left")
+
+
+async def serve(settings: AgentSettings, driver: Driver, sessions: Sessions) -> _Serving:
+    """Start the gRPC server. Raises CannotStart when the port is taken."""
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    node_agent_pb2_grpc.add_NodeAgentServicer_to_server(NodeAgent(driver, sessions), server)
+    checks = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    try:
+        port = server.add_insecure_port(settings.listen)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise CannotStart(f"cannot listen on {settings.listen}: the port is in use or not ours")
+    for name in ("", SERVICE):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    await server.start()
+    host = settings.listen.rpartition(":")[0]
+    return _Serving(settings.advertise or f"{host}:{port}", server, checks)
+
+
+async def leave(driver: Driver, serving: _Serving, settings: AgentSettings) -> None:
+    """Drain, as SIGTERM asks."""
+    _log.info("draining", attempts=driver.machine.held, grace=settings.drain_grace)
+    await serving.health.enter_graceful_shutdown()
+    driver.drain(True, settings.drain_grace, leaving=True)
+    patience = settings.drain_grace + settings.kill_grace + _KILLED_SECONDS
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            await driver.until_idle()
+    deadline = asyncio.get_running_loop().time() + ACKNOWLEDGE_SECONDS
+    while len(driver.machine.outbox) and driver.machine.connected:
+        if asyncio.get_running_loop().time() > deadline:
+            _log.warning("reports were not acknowledged", reports=len(driver.machine.outbox))
+            break
+        await asyncio.sleep(0.01)
+
+
+async def _say_ready(
+    settings: AgentSettings, registration: Registration, sessions: Sessions, serving: _Serving
+) -> None:
+    await registration.registered.wait()
+    line = (
+        f"node_agent ready name={settings.name} address={serving.address} "
+        f"instance={sessions.instance}\n"
+    )
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+def client_of(settings: AgentSettings) -> EtcdClient:
+    """The etcd client. Raises CannotStart when a named file cannot be read."""
+    try:
+        return EtcdClient.from_settings(settings)
+    except OSError as error:
+        raise CannotStart(f"{error.filename}: {error.strerror}") from error
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[Path]:
+    """Own the data directory. Raises CannotStart when another agent does, or it cannot be made."""
+    try:
+        data = directory.resolve()
+        data.mkdir(parents=True, exist_ok=True)
+        file = open(data / "lock", "a")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise CannotStart(f"data directory {directory}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(f"data directory {data} is in use by another agent") from None
+        yield data
+
+
+__all__ = ["CannotRegister", "CannotStart", "Replaced", "run"]

@@ -1,0 +1,117 @@
+"""The agent's settings: flags, QUORATE_* variables, defaults."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import psutil
+from pydantic import ByteSize, Field, field_validator
+
+from quorate.runtime.config import EtcdSettings
+from quorate.v1.task_pb2 import Resources
+
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+class AgentSettings(EtcdSettings):
+    """Settings of one node agent."""
+
+    name: str = Field(
+        default_factory=lambda: socket.gethostname().split(".")[0].lower(),
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
+        description="the node's name, unique in the cluster",
+    )
+    listen: str = Field("127.0.0.1:0", description="host:port to serve on; port 0 picks one")
+    advertise: str = Field(
+        "", description="host:port that schedulers dial; where it listens when empty"
+    )
+    slots: int = Field(0, ge=0, le=1024, description="attempts at once; 0: one for each core")
+    counters: str = Field("", description="named resources, such as gpu=2,licence=1")
+    labels: str = Field("", description="labels, such as zone=a,disk=ssd")
+    memory: ByteSize = Field(
+        default_factory=lambda: ByteSize(psutil.virtual_memory().total),
+        description="memory offered to tasks, such as 4GiB; all of the machine's by default",
+    )
+    data_dir: Path = Field(Path(".quorate/node"), description="logs and scratch directories")
+    lease_ttl: int = Field(3, ge=2, le=600, description="seconds until a silent node is lost")
+    drain_grace: float = Field(
+        30.0, ge=0, le=86_400, description="seconds that started attempts get on SIGTERM"
+    )
+    kill_grace: float = Field(
+        5.0, ge=0, le=3600, description="seconds between SIGTERM and SIGKILL of a program"
+    )
+    insecure: bool = Field(False, description="serve without TLS on an address others can reach")
+    log_cap: ByteSize = Field(ByteSize(16 << 20), ge=64 << 10, description="kept of each output")
+    log_total: ByteSize = Field(ByteSize(2 << 30), ge=1 << 20, description="kept of all outputs")
+    log_age: float = Field(7 * 86_400.0, ge=60, description="seconds that outputs are kept")
+    worker_max_tasks: int = Field(
+        100_000, ge=0, description="calls after which a Python worker is replaced; 0: never"
+    )
+    worker_max_memory: ByteSize = Field(
+        ByteSize(1 << 30), ge=0, description="size above which a Python worker is replaced"
+    )
+    log_format: str = Field(
+        "auto", pattern="^(auto|json|console)$", description="of this process's own log"
+    )
+
+    @field_validator("listen", "advertise")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and (not host or not port.isdigit() or int(port) > 65535):
+            raise ValueError(f"{value!r} is not host:port")
+        return value
+
+    @field_validator("counters")
+    @classmethod
+    def _counters(cls, value: str) -> str:
+        for name, text in _pairs(value).items():
+            if not text.isdigit() or int(text) > 1_000_000:
+                raise ValueError(f"counter {name!r}: {text!r} is not 0 to 1,000,000")
+        if len(_pairs(value)) > 16:
+            raise ValueError("more than 16 counters")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _labels(cls, value: str) -> str:
+        if len(_pairs(value)) > 32:
+            raise ValueError("more than 32 labels")
+        return value
+
+    @property
+    def slot_count(self) -> int:
+        """Attempts at once."""
+        return self.slots or os.cpu_count() or 1
+
+    @property
+    def label_map(self) -> dict[str, str]:
+        """The labels."""
+        return _pairs(self.labels)
+
+    @property
+    def capacity(self) -> Resources:
+        """What the node offers to resource requests."""
+        return Resources(
+            cpu=os.cpu_count() or 1,
+            memory=int(self.memory),
+            counters={name: int(text) for name, text in _pairs(self.counters).items()},
+        )
+
+    @property
+    def reachable(self) -> bool:
+        """Whether other machines could connect to where it listens."""
+        return not self.listen.startswith(_LOOPBACK)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """`a=1,b=2` as a mapping. Raises ValueError."""
+    pairs = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{item!r} is not name=value")
+        pairs[name] = value
+    return pairs

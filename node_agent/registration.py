@@ -1,0 +1,179 @@
+"""The node's record in etcd, under a lease: how the leader learns of this process.
+
+```
+ start -> registered --watch: another instance--> Replaced (the process ends)
+             ^  |
+             |  +--LeaseNotFound--> everything here was given away: `on_lost`, new instance id
+             +------------------------+
+```
+
+Owned by the app, which runs `keep`. While etcd is silent nothing happens: the lease may well be
+alive, and `on_alive` simply stops telling of later instants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from quorate.etcd.api import Compacted, Etcd, EtcdError, EtcdUnauthenticated, LeaseNotFound, Range
+from quorate.etcd.lease import LeaseSession
+from quorate.internal.v1.records_pb2 import NodeRecord
+from quorate.runtime.clock import Clock
+
+_log = structlog.get_logger("node_agent.registration")
+
+# How long the first registration tries before the process gives up, and the pauses in between.
+PATIENCE_SECONDS = 15.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+# How often the lease's latest renewal is passed on.
+_TELL_SECONDS = 0.25
+
+
+class Replaced(Exception):
+    """Another process registered under this node's name."""
+
+
+class CannotRegister(Exception):
+    """The first registration failed for too long, or for good."""
+
+
+class Registration:
+    """Keeps the node registered.
+
+    Args:
+        key: the node's key.
+        record: the record of this process; `instance` and `register_time` are set here.
+        ttl: of the lease, in seconds.
+        on_alive: told until when (monotonic) the lease is surely alive.
+        on_lost: called when the lease is gone for certain; returns the new instance id.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        key: bytes,
+        record: NodeRecord,
+        ttl: int,
+        clock: Clock,
+        on_alive: Callable[[float], None],
+        on_lost: Callable[[], str],
+    ) -> None:
+        self.registered = asyncio.Event()
+        self._etcd = etcd
+        self._key = key
+        self._record = record
+        self._ttl = ttl
+        self._clock = clock
+        self._on_alive = on_alive
+        self._on_lost = on_lost
+        self._lease: LeaseSession | None = None
+
+    async def keep(self) -> None:
+        """Register, and again after each loss. Raises Replaced or CannotRegister."""
+        give_up = self._clock.monotonic() + PATIENCE_SECONDS
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._hold()
+            except EtcdUnauthenticated as error:
+                if not self.registered.is_set():
+                    raise CannotRegister(f"etcd refuses the credentials: {error}") from error
+                _log.error("etcd refuses the credentials", error=str(error))
+            except EtcdError as error:
+                if not self.registered.is_set() and self._clock.monotonic() > give_up:
+                    raise CannotRegister(f"etcd does not answer: {error}") from error
+                _log.warning("not registered yet", error=str(error))
+            else:
+                pause = _FIRST_PAUSE
+                continue
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        """Leave: revoke the lease, and the record with it."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.close()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    async def _hold(self) -> None:
+        """Hold one lease until it is lost. EtcdError when it could not be had."""
+        if self._lease is None:
+            self._lease = await LeaseSession.open(self._etcd, self._ttl, clock=self._clock)
+        lease = self._lease
+        revision = await self._put(lease)
+        self._on_alive(lease.trusted_until)
+        if not self.registered.is_set():
+            self.registered.set()
+        _log.info("registered", instance=self._record.instance, lease=f"{lease.id:x}")
+        lost = asyncio.ensure_future(lease.lost.wait())
+        watch = asyncio.ensure_future(self._watch(lease, revision))
+        try:
+            while not lost.done():
+                self._on_alive(lease.trusted_until)
+                await asyncio.wait(
+                    (lost, watch), timeout=_TELL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                if watch.done():
+                    if (error := watch.exception()) is None:
+                        break  # the key has to be written again
+                    if isinstance(error, Compacted) or not isinstance(error, EtcdError):
+                        raise error
+                    watch = asyncio.ensure_future(self._watch(lease, revision))
+        finally:
+            lost.cancel()
+            watch.cancel()
+            await asyncio.gather(lost, watch, return_exceptions=True)
+        if lease.lost.is_set():
+            self._lease = None
+            await lease.close(revoke=False)
+            _log.error("the lease was lost: everything here was given away")
+            self._record.instance = self._on_lost()
+
+    async def _put(self, lease: LeaseSession) -> int:
+        """Write the record; the revision from which to watch.
+
+        A record of another process is overwritten: it is our predecessor's, or else that process
+        learns from it that we took its place.
+        """
+        self._record.register_time = self._clock.wall()
+        try:
+            revision = await self._etcd.put(
+                self._key, self._record.SerializeToString(), lease=lease.id
+            )
+        except LeaseNotFound:
+            lease.lost.set()
+            return 0
+        return revision + 1
+
+    async def _watch(self, lease: LeaseSession, revision: int) -> None:
+        """Return when the record has to be written again; raise Replaced when we have to go."""
+        async with self._etcd.watch(self._key, start_revision=revision) as batches:
+            # What happened before the watch was there (after a loss of it) is read.
+            found = await self._etcd.range(Range(self._key))
+            self._check(found.kvs[0].value if found.kvs else None)
+            if not found.kvs:
+                await lease.renew()
+                return
+            async for batch in batches:
+                for event in batch.events:
+                    if event.deleted:
+                        # Expired, revoked, or deleted by hand: etcd knows which.
+                        await lease.renew()
+                        return
+                    self._check(event.kv.value)
+
+    def _check(self, value: bytes | None) -> None:
+        if value is None:
+            return
+        other = NodeRecord.FromString(value)
+        if other.instance != self._record.instance:
+            raise Replaced(
+                f"another agent registered as node {self._record.name!r} "
+                f"(at {other.address}): this one ends"
+            )
