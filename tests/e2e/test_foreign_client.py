@@ -1,0 +1,134 @@
+"""Clients that are not ours work against every scheduler, with the proto files or without them.
+
+One local cluster of real processes serves the tests of this file. Node.js and npm are needed:
+where they are missing the test fails and says so, since a contract nobody else tried is a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import google.api
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
+
+ROOT = Path(__file__).resolve().parents[2]
+GRPC_JS = Path(__file__).resolve().parent / "grpcjs"
+UP_SECONDS, CALL_SECONDS = 60, 10
+
+
+def quorate(*arguments: str) -> None:
+    """Run the command as a user does; it has to succeed."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("quorate")), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=UP_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"quorate {' '.join(arguments)}: {done.stdout}{done.stderr}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """Where the schedulers of the cluster under test listen."""
+
+    leader: str
+    standby: str
+
+
+def replicas_of(address: str) -> Replicas:
+    """Ask one scheduler, whichever it is, who leads."""
+    with grpc.insecure_channel(address) as channel:
+        stub = scheduler_pb2_grpc.SchedulerStub(channel)
+        request = scheduler_pb2.GetClusterRequest()
+        cluster: cluster_pb2.Cluster = stub.GetCluster(
+            request, timeout=CALL_SECONDS, wait_for_ready=True
+        ).cluster
+    (leader,) = (replica.address for replica in cluster.schedulers if replica.leader)
+    (standby,) = (replica.address for replica in cluster.schedulers if not replica.leader)
+    return Replicas(leader, standby)
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """A local cluster of two schedulers and one node."""
+    data = tmp_path_factory.mktemp("foreign") / "cluster"
+    size = ("--schedulers", "2", "--nodes", "1", "--slots", "1")
+    quorate("up", "--detach", "--data-dir", str(data), *size)
+    try:
+        described = json.loads((data / "cluster.json").read_text())
+        yield replicas_of(described["addresses"][0])
+    finally:
+        quorate("down", "--data-dir", str(data))
+
+
+def node_command() -> str:
+    """The Node.js interpreter, with the packages of grpcjs/package-lock.json beside the script."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.fail("This test needs Node.js and npm: on Debian, `apt-get install nodejs npm`.")
+    locked = GRPC_JS / "package-lock.json"
+    installed = GRPC_JS / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
+        done = subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            cwd=GRPC_JS,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, f"npm ci: {done.stdout}{done.stderr}"
+    return node
+
+
+def test_node_js_works_through_the_standby_with_nothing_but_the_proto_files(
+    replicas: Replicas,
+) -> None:
+    (google_api,) = google.api.__path__
+    includes = [str(ROOT / "protos"), str(Path(google_api).parents[1])]
+    done = subprocess.run(
+        [node_command(), str(GRPC_JS / "client.mjs"), replicas.standby, *includes],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    # Creation and assignment may be one commit; every version is seen once and in order.
+    assert seen["states"][-2:] == ["TASK_STATE_RUNNING", "TASK_STATE_SUCCEEDED"]
+    assert len(set(seen["states"])) == len(seen["states"])
+    assert seen["final"] == "TASK_STATE_SUCCEEDED"
+    assert seen["stdout"] == "out of js\n"
+    assert seen["stderr"] == "no error\n"
+
+
+@pytest.mark.parametrize("role", ["leader", "standby"])
+def test_reflection_lists_the_services_and_their_messages(replicas: Replicas, role: str) -> None:
+    with grpc.insecure_channel(getattr(replicas, role)) as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert set(database.get_services()) >= {
+            "quorate.v1.Scheduler",
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1alpha.ServerReflection",
+        }
+        service = DescriptorPool(database).FindServiceByName("quorate.v1.Scheduler")
+        ours = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
+        assert set(service.methods_by_name) == set(ours.methods_by_name)
