@@ -76,8 +76,8 @@ class Folder(Protocol):
     def reset(self) -> None:
         """Forget everything: a snapshot follows."""
 
-    def put(self, key: bytes, value: bytes, mod_revision: int) -> None:
-        """A record as it is since `mod_revision`."""
+    def put(self, key: bytes, value: bytes, mod_revision: int, lease: int) -> None:
+        """A record as it is since `mod_revision`; `lease` is 0 for one that stays."""
 
     def deleted(self, key: bytes) -> None:
         """A record is gone."""
@@ -212,7 +212,7 @@ class Replica:
     async def _fold_page(self, kvs: Iterable[KeyValue]) -> None:
         skip, put = len(self._prefix), self._fold.put
         for number, kv in enumerate(kvs, 1):
-            put(kv.key[skip:], kv.value, kv.mod_revision)
+            put(kv.key[skip:], kv.value, kv.mod_revision, kv.lease)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -235,7 +235,7 @@ class Replica:
                     if event.deleted:
                         deleted(kv.key[skip:])
                     else:
-                        put(kv.key[skip:], kv.value, kv.mod_revision)
+                        put(kv.key[skip:], kv.value, kv.mod_revision, kv.lease)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
             self._reached(batch.revision)

@@ -26,6 +26,7 @@ class Records:
 
     def __init__(self) -> None:
         self.kept: dict[bytes, bytes] = {}
+        self.leases: dict[bytes, int] = {}
         self.order: list[bytes] = []
         self.resets = 0
         self.snapshots: list[dict[bytes, bytes]] = []
@@ -35,8 +36,9 @@ class Records:
         self.order.clear()
         self.resets += 1
 
-    def put(self, key: bytes, value: bytes, mod_revision: int) -> None:
+    def put(self, key: bytes, value: bytes, mod_revision: int, lease: int) -> None:
         self.kept[key] = value
+        self.leases[key] = lease
         self.order.append(key)
 
     def deleted(self, key: bytes) -> None:
@@ -91,6 +93,19 @@ async def test_snapshot_comes_in_the_given_order_and_without_other_keys(etcd: Et
         revision = await write(etcd, b"dedup/q/2", b"tasks/q/2")
         await replica.caught_up(revision, 10)
         assert records.order[3:] == [b"tasks/q/2"]
+
+
+async def test_the_lease_of_a_record_is_told(etcd: EtcdClient) -> None:
+    lease = (await etcd.lease_grant(30)).id
+    await etcd.put(PREFIX + b"runs/loaded", b"v", lease=lease)
+    revision = await write(etcd, b"queues/q")
+    records = Records()
+    replica = Replica(etcd, PREFIX, records, order=ORDER)
+    async with running(replica):
+        await replica.caught_up(revision, 10)
+        revision = await etcd.put(PREFIX + b"runs/watched", b"v", lease=lease)
+        await replica.caught_up(revision, 10)
+        assert records.leases == {b"queues/q": 0, b"runs/loaded": lease, b"runs/watched": lease}
 
 
 async def test_paged_snapshot_is_of_one_revision_while_writes_go_on(etcd: EtcdClient) -> None:
@@ -276,9 +291,9 @@ async def test_the_event_loop_turns_while_records_are_folded(
     turns = 0
 
     class Counting(Records):
-        def put(self, key: bytes, value: bytes, mod_revision: int) -> None:
+        def put(self, key: bytes, value: bytes, mod_revision: int, lease: int) -> None:
             turns_seen.append(turns)
-            super().put(key, value, mod_revision)
+            super().put(key, value, mod_revision, lease)
 
     async def turn() -> None:
         nonlocal turns
