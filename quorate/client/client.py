@@ -100,6 +100,8 @@ class Client:
             )
         calls = Calls(find_addresses(address, directory), retry_for=retry_for)
         self._shared = _Shared(calls)
+        self.data_dir = directory
+        """The data dir it was told to look in, if any."""
         self._payload_limit = payload_limit
         self._options = TaskOptions()
 
@@ -111,6 +113,7 @@ class Client:
         """As `options`, all of them at once."""
         other = Client.__new__(Client)
         other._shared = self._shared
+        other.data_dir = self.data_dir
         other._payload_limit = self._payload_limit
         other._options = options
         return other
@@ -176,6 +179,20 @@ class Client:
     ) -> Iterator[Any]:
         """As `map`, values coming as they are ready."""
         return self._map(work, items, chunk, timeout, ordered=False)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Schedulers that are tried."""
+        return self.calls.addresses
+
+    @property
+    def task_options(self) -> TaskOptions:
+        """The options that tasks of this client get."""
+        return self._options
+
+    def submit_spec(self, spec: task_pb2.TaskSpec) -> TaskHandle:
+        """Create a task from a spec as it is (options of this client are not applied)."""
+        return self._create(spec)
 
     def submit_batch(self, specs: Sequence[task_pb2.TaskSpec]) -> list[TaskHandle]:
         """Create up to 10,000 tasks of one queue: all of them or none."""

@@ -74,6 +74,12 @@ class Tracker:
             self._look_at(task_id)
         return ids
 
+    def attend(self, ids: Sequence[str], sinks: Sequence[Sink]) -> None:
+        """As `submit`, for tasks that exist already."""
+        self.submit(lambda: ids, sinks)
+        # What finished before the watch began is not in it.
+        self._list()
+
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -61,16 +62,14 @@ class DataDir:
         os.close(self._lock)
 
     def _take(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(self._lock):
             owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
             raise precondition(
                 "DATA_DIR_IN_USE",
                 f"the data dir {self.path} is in use by another 'quorate up' (process {owner}); "
                 "stop it with 'quorate down', or choose another with --data-dir",
                 data_dir=self.path,
-            ) from None
+            )
         layout = read_layout(self.path)
         if layout is not None:
             name, self.ports = layout
@@ -98,6 +97,18 @@ class DataDir:
     def log_path(self, name: str) -> Path:
         """Where a process's output goes."""
         return self.path / "logs" / f"{name}.log"
+
+
+def _locked(lock: int) -> bool:
+    """Take the lock. Tried for 100 ms, since `owner_of` holds it for a moment to look."""
+    for _ in range(10):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            return True
+    return False
 
 
 def owner_of(path: Path) -> int:

@@ -1,0 +1,105 @@
+"""The command's entry point: every command, and what happens to errors.
+
+No traceback reaches a terminal: an error is one sentence on standard error and an exit code.
+`QUORATE_DEBUG=1` lets tracebacks through, for those who mend the command itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+import quorate
+from quorate.cli import cluster, local, nodes, queues, submit, tasks
+from quorate.cli.exits import INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
+from quorate.cli.render import err
+
+# The base of what a wrong command line raises: click's class, or that of the copy of click which
+# newer versions of typer bring along.
+_CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="quorate",
+    help="Run work on a highly available cluster.\n\n"
+    "Start one on this machine with [bold]quorate up[/bold], then try "
+    "[bold]quorate submit --wait -- echo hello[/bold].",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"quorate {quorate.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+for module in (local, submit, tasks, cluster, nodes, queues):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; the exit code."""
+    try:
+        code = app(
+            args=_command_first(arguments) or ["--help"], prog_name="quorate", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except _CommandLineError as error:
+        err.print(f"quorate: {error.format_message()}", markup=False)
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            err.print(f"See '{context.command_path} --help'.", markup=False, style="dim")
+        return USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("Interrupted.", style="dim")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nothing more can be written; the interpreter must not try at exit either.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except Exception as error:
+        # The last line of defence: whatever went wrong, a person gets a sentence.
+        if os.environ.get("QUORATE_DEBUG"):
+            raise
+        err.print(f"quorate: {sentence_of(error)}", markup=False)
+        return code_of(error)
+    return code if isinstance(code, int) else 0
+
+
+def _command_first(arguments: list[str]) -> list[str]:
+    """Also take `quorate --address H:P tasks`: options of commands typed before the command."""
+    early: list[str] = []
+    rest = list(arguments)
+    while rest and rest[0].partition("=")[0] in ("--address", "--data-dir", "--retry-for"):
+        early.append(rest.pop(0))
+        if "=" not in early[-1] and rest:
+            early.append(rest.pop(0))
+    words = 2 if rest[:1] == ["queue"] else 1
+    return [*rest[:words], *early, *rest[words:]]
+
+
+if __name__ == "__main__":
+    main()

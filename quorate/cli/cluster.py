@@ -1,0 +1,92 @@
+"""`status`: the cluster at one glance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from quorate.cli import render
+from quorate.cli.common import Json, with_client
+from quorate.cli.local import process_table
+from quorate.cli.queues import queue_table
+from quorate.client.client import Client
+from quorate.client.discovery import LocalCluster, default_data_dir, read_local_cluster
+from quorate.client.pages import list_nodes, list_queues
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import cluster_pb2, node_pb2
+
+
+@with_client
+def status(client: Client, as_json: Json = False) -> None:
+    """Show the cluster: leader, schedulers, nodes, queues, processes of a local cluster."""
+    cluster = client.cluster()
+    nodes, queues = list(list_nodes(client.calls)), list(list_queues(client.calls))
+    local = _local(client.addresses, client.data_dir)
+    if as_json:
+        document = render.as_dict(cluster)
+        document["node_list"] = [render.as_dict(node) for node in nodes]
+        document["queue_list"] = [render.as_dict(queue) for queue in queues]
+        document["local"] = None if local is None else render.local_dict(local)
+        render.print_json(document)
+        return
+    render.show(_summary(cluster, nodes))
+    render.show("")
+    if local is not None:
+        render.show(process_table(local, leader=_leader(cluster)))
+    else:
+        render.show(_schedulers(cluster))
+    render.show("")
+    render.show(queue_table(queues))
+
+
+def _local(addresses: list[str], data_dir: Path | None) -> LocalCluster | None:
+    """The local cluster behind these addresses, if that is what they belong to."""
+    try:
+        local = read_local_cluster(data_dir or default_data_dir())
+    except QuorateError:
+        return None
+    if local is None or not set(local.addresses) & set(addresses):
+        return None
+    return local
+
+
+def _leader(cluster: cluster_pb2.Cluster) -> str:
+    return next((replica.name for replica in cluster.schedulers if replica.leader), "")
+
+
+def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    leader = _leader(cluster) or "none"
+    table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
+    table.add_row(
+        "Leader", f"{leader}, epoch {cluster.epoch}, since {render.ago(cluster.leader_since)}"
+    )
+    ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
+    slots, running = sum(node.slots for node in nodes), sum(node.running for node in nodes)
+    table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {running} of {slots} slots busy")
+    table.add_row(
+        "Tasks", f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished on record"
+    )
+    etcd = cluster.etcd
+    quota = f" of {render.size(etcd.db_quota)}" if etcd.db_quota else ""
+    members = "1 member" if etcd.members == 1 else f"{etcd.members} members"
+    table.add_row("etcd", f"{etcd.version}, {members}, {render.size(etcd.db_size)}{quota}")
+    return table
+
+
+def _schedulers(cluster: cluster_pb2.Cluster) -> Table:
+    table = render.table("SCHEDULER", "ROLE", "ADDRESS")
+    for replica in cluster.schedulers:
+        role = Text("leader", style="green") if replica.leader else Text("standby")
+        table.add_row(replica.name, role, replica.address)
+    return table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("status")(status)

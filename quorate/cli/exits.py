@@ -1,0 +1,61 @@
+"""Exit codes, for scripts, and the one sentence on standard error that goes with each.
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a task failed or was cancelled, or a local cluster could not be run |
+| 2 | the command line is wrong, or a value the cluster calls invalid |
+| 3 | what was named does not exist |
+| 4 | no cluster answered |
+| 5 | refused: the state does not allow it, it exists already, a limit is reached |
+| 6 | not finished in the time given with --timeout-wait |
+| 130 | interrupted (Ctrl-C) |
+| 141 | whoever read the output went away |
+"""
+
+from __future__ import annotations
+
+import grpc
+
+from quorate.client.errors import TaskCancelled, TaskFailed
+from quorate.runtime.errors import QuorateError
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NOT_FOUND = 3
+UNAVAILABLE = 4
+REFUSED = 5
+TIMED_OUT = 6
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+_BY_CODE = {
+    grpc.StatusCode.INVALID_ARGUMENT: USAGE,
+    grpc.StatusCode.NOT_FOUND: NOT_FOUND,
+    grpc.StatusCode.UNAVAILABLE: UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: UNAVAILABLE,
+    grpc.StatusCode.FAILED_PRECONDITION: REFUSED,
+    grpc.StatusCode.ALREADY_EXISTS: REFUSED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: REFUSED,
+    grpc.StatusCode.PERMISSION_DENIED: REFUSED,
+    grpc.StatusCode.UNAUTHENTICATED: REFUSED,
+    grpc.StatusCode.OUT_OF_RANGE: REFUSED,
+    grpc.StatusCode.ABORTED: REFUSED,
+}
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code that stands for an error."""
+    if isinstance(error, QuorateError):
+        return _BY_CODE.get(error.code, FAILED)
+    if isinstance(error, TaskFailed | TaskCancelled):
+        return FAILED
+    if isinstance(error, TimeoutError):
+        return TIMED_OUT
+    return FAILED
+
+
+def sentence_of(error: BaseException) -> str:
+    """One line for a person."""
+    return " ".join(str(error).split()) or type(error).__name__

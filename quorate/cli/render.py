@@ -1,0 +1,198 @@
+"""How things look: tables for people, JSON for programs. No I/O but printing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from quorate.client.discovery import LocalCluster
+from quorate.client.outcome import state_name
+from quorate.v1 import node_pb2, task_pb2
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_STATE_STYLE = {
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "CANCELLED": "yellow",
+    "EXPIRED": "yellow",
+    "RUNNING": "cyan",
+    "READY": "green",
+    "CORDONED": "yellow",
+    "DRAINING": "yellow",
+    "DRAINED": "yellow",
+    "running": "green",
+    "starting": "cyan",
+    "restarting": "red",
+    "stopped": "dim",
+}
+# Enum prefixes that the proto style guide asks for and nobody wants to read.
+_PREFIXES = (
+    "TASK_STATE_",
+    "NODE_STATE_",
+    "PLACEMENT_STRATEGY_",
+    "DISCONNECT_POLICY_",
+)
+
+
+def state_text(state: str) -> Text:
+    """A state in its colour."""
+    return Text(state, style=_STATE_STYLE.get(state, ""))
+
+
+def node_state(node: node_pb2.Node) -> str:
+    """A node's state as the documentation writes it."""
+    return node_pb2.NodeState.Name(node.state).removeprefix("NODE_STATE_")
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table in the house style."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return made
+
+
+def show(renderable: Any) -> None:
+    """Print to standard output. Piped, a table is as wide as it needs to be."""
+    if not out.is_terminal:
+        Console(highlight=False, width=400, file=sys.stdout).print(renderable)
+    else:
+        out.print(renderable)
+
+
+def hint(text: str) -> None:
+    """What to do next; for people, so on standard error."""
+    err.print(text, style="dim", markup=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """A message as JSON: field names as in the proto files, enum values without their prefix."""
+    document: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return {key: _plain(value) for key, value in document.items()}
+
+
+def local_dict(cluster: LocalCluster) -> dict[str, Any]:
+    """cluster.json as a document."""
+    document: dict[str, Any] = json.loads(cluster.to_json())
+    return document
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, str):
+        for prefix in _PREFIXES:
+            if value.startswith(prefix):
+                return value.removeprefix(prefix)
+    return value
+
+
+def print_messages(messages: Iterable[Message]) -> None:
+    """A JSON array."""
+    print_json([as_dict(message) for message in messages])
+
+
+def seconds(value: float) -> str:
+    """A duration for people: `870 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if value < 0:
+        return "-"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    whole = int(value)
+    for (size, name), (smaller, lesser) in itertools.pairwise(units):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {lesser}" if rest else "")
+    return f"{whole} s"
+
+
+def size(value: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def stamp(value: Timestamp) -> float:
+    """Seconds since the epoch; 0 when unset."""
+    return value.seconds + value.nanos / 1e9
+
+
+def ago(value: Timestamp) -> str:
+    """How long ago; `-` when unset."""
+    when = stamp(value)
+    return seconds(max(0.0, time.time() - when)) if when else "-"
+
+
+def moment(value: Timestamp) -> str:
+    """Local date and time to the millisecond; `-` when unset."""
+    when = stamp(value)
+    if not when:
+        return "-"
+    local = dt.datetime.fromtimestamp(when).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S.") + f"{local.microsecond // 1000:03d}"
+
+
+def span(value: Duration) -> str:
+    """A duration field for people; `-` when unset."""
+    total = value.seconds + value.nanos / 1e9
+    return seconds(total) if total else "-"
+
+
+def run_time(task: task_pb2.Task) -> str:
+    """How long its latest attempt ran, or has been running."""
+    if not task.attempts:
+        return "-"
+    attempt = task.attempts[-1]
+    began, ended = stamp(attempt.start_time), stamp(attempt.finish_time)
+    if not began:
+        return "-"
+    return seconds(max(0.0, (ended or time.time()) - began))
+
+
+def task_node(task: task_pb2.Task) -> str:
+    """Where its latest attempt ran."""
+    return task.attempts[-1].node if task.attempts else "-"
+
+
+def task_row(task: task_pb2.Task) -> list[Any]:
+    """A task in `tasks`."""
+    return [
+        task.id,
+        task.spec.name or "-",
+        task.queue,
+        state_text(state_name(task)),
+        str(task.attempt),
+        task_node(task),
+        ago(task.create_time),
+        run_time(task),
+    ]

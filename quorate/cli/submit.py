@@ -1,0 +1,370 @@
+"""Commands that create tasks: `submit`, `call`, `map`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.exits import FAILED, TIMED_OUT
+from quorate.cli.progress import map_progress, wait_for_all
+from quorate.cli.render import as_dict, err, hint, print_json
+from quorate.cli.tasks import write_logs
+from quorate.client.client import Client
+from quorate.client.errors import TaskFailed
+from quorate.client.handle import TaskHandle
+from quorate.client.options import OptionArgs
+from quorate.client.outcome import error_of
+from quorate.client.specs import command_spec
+from quorate.v1 import task_pb2
+
+_PANEL = "How it is run"
+
+Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue to wait in.")]
+Name = Annotated[str, typer.Option(help="A name for people.", rich_help_panel=_PANEL)]
+Priority = Annotated[
+    int, typer.Option(help="Higher goes first, -1000 to 1000.", rich_help_panel=_PANEL)
+]
+Retries = Annotated[
+    int, typer.Option(help="Try again so often after a failure.", min=0, rich_help_panel=_PANEL)
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Longest run of one attempt.", rich_help_panel=_PANEL),
+]
+Delay = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Start no sooner.", rich_help_panel=_PANEL)
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.", rich_help_panel=_PANEL),
+]
+Cpu = Annotated[
+    float, typer.Option(metavar="CORES", help="Cores it needs.", rich_help_panel=_PANEL)
+]
+Memory = Annotated[
+    str,
+    typer.Option(metavar="SIZE", help="Memory it needs, e.g. 512M.", rich_help_panel=_PANEL),
+]
+Resource = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COUNT", help="Named resource it needs, e.g. gpu=1.", rich_help_panel=_PANEL
+    ),
+]
+WaitTimeout = Annotated[
+    float | None,
+    typer.Option("--timeout-wait", metavar="SECONDS", help="Wait no longer (exit code 6)."),
+]
+
+
+@with_client
+def submit(
+    client: Client,
+    argv: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Program and arguments.")],
+    queue: Queue = "default",
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Show its output and wait for the end.")
+    ] = False,
+    times: Annotated[int, typer.Option(help="Run it so many times.", min=1, max=10_000)] = 1,
+    name: Name = "",
+    priority: Priority = 0,
+    retries: Retries = 0,
+    timeout: Timeout = None,
+    delay: Delay = 0.0,
+    label: Label = None,
+    cpu: Cpu = 0.0,
+    memory: Memory = "",
+    resource: Resource = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Environment variable; may be repeated."),
+    ] = None,
+    cwd: Annotated[
+        str, typer.Option(metavar="DIR", help="Working directory on the node (absolute).")
+    ] = "",
+    stdin: Annotated[
+        str, typer.Option(metavar="FILE", help="Standard input; '-' reads ours.")
+    ] = "",
+    timeout_wait: WaitTimeout = None,
+    as_json: Json = False,
+) -> int:
+    """Run a program on the cluster. Prints the task's id.
+
+    [dim]quorate submit --wait -- echo hello[/dim]
+    """
+    options = _options(queue, name, priority, retries, timeout, delay, label, cpu, memory, resource)
+    bound = client.options(**options)
+    spec = command_spec(
+        argv,
+        bound.task_options,
+        time.time(),
+        env=_pairs("--env", env),
+        cwd=cwd,
+        stdin=_read(stdin) if stdin else b"",
+    )
+    handles = bound.submit_batch([spec] * times) if times > 1 else [bound.submit_spec(spec)]
+    if not wait:
+        _print_ids(handles, as_json)
+        return 0
+    if times > 1:
+        return _wait_many(client, handles, queue, timeout_wait, as_json)
+    return _wait_one(handles[0], timeout_wait, as_json)
+
+
+@with_client
+def call(
+    client: Client,
+    function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
+    arguments: Annotated[
+        str,
+        typer.Argument(
+            metavar="[JSON]",
+            help="A list of positional arguments, or an object "
+            '{"args": [...], "kwargs": {...}}; anything else is the one argument.',
+            show_default=False,
+        ),
+    ] = "[]",
+    queue: Queue = "default",
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Print the task's id, not the result.")
+    ] = False,
+    name: Name = "",
+    priority: Priority = 0,
+    retries: Retries = 0,
+    timeout: Timeout = None,
+    delay: Delay = 0.0,
+    label: Label = None,
+    cpu: Cpu = 0.0,
+    memory: Memory = "",
+    resource: Resource = None,
+    timeout_wait: WaitTimeout = None,
+    as_json: Json = False,
+) -> int:
+    """Call a Python function on the cluster and print its result as JSON.
+
+    [dim]quorate call math:hypot '[3, 4]'[/dim]
+    """
+    options = _options(queue, name, priority, retries, timeout, delay, label, cpu, memory, resource)
+    handle = client.options(**options).submit_json(function, _arguments(arguments))
+    if no_wait:
+        _print_ids([handle], as_json)
+        return 0
+    with err.status(f"task {handle.id}"):
+        task = handle.wait(timeout_wait)
+    if as_json:
+        print_json(as_dict(task))
+    if task.state != task_pb2.TASK_STATE_SUCCEEDED:
+        return _report(task)
+    if not as_json:
+        sys.stdout.write(task.result.json + "\n")
+    return 0
+
+
+@with_client
+def map_(
+    client: Client,
+    function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
+    items: Annotated[
+        str, typer.Option(metavar="FILE", help="One item a line; '-' reads standard input.")
+    ],
+    json_items: Annotated[
+        bool, typer.Option("--json-items", help="Lines are JSON values, not strings.")
+    ] = False,
+    chunk: Annotated[
+        int | None,
+        typer.Option(min=1, help="Items of one task. [default: learned]", show_default=False),
+    ] = None,
+    unordered: Annotated[
+        bool, typer.Option("--unordered", help="Print results as they come.")
+    ] = False,
+    queue: Queue = "default",
+    name: Name = "",
+    priority: Priority = 0,
+    retries: Retries = 0,
+    timeout: Timeout = None,
+    label: Label = None,
+    cpu: Cpu = 0.0,
+    memory: Memory = "",
+    resource: Resource = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> int:
+    """Call a Python function for each line of a file; prints one JSON result a line, in order.
+
+    [dim]seq 1000 | quorate map --items - --json-items math:sqrt[/dim]
+    """
+    options = _options(queue, name, priority, retries, timeout, 0.0, label, cpu, memory, resource)
+    total, lines = _lines(items)
+    values = (_item(line, number) for number, line in enumerate(lines, 1)) if json_items else lines
+    bound = client.options(**options)
+    run = bound.map_unordered if unordered else bound.map
+    with map_progress(total, quiet=quiet) as progress:
+        for result in run(function, values, chunk=chunk):
+            progress.print(json.dumps(result, ensure_ascii=False, default=repr))
+    return 0
+
+
+def _wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
+    if not as_json and timeout is None:
+        write_logs(handle, follow=True)
+    with err.status(f"task {handle.id}"):
+        task = handle.wait(timeout)
+    if as_json:
+        print_json(as_dict(task))
+    return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else _report(task)
+
+
+def _wait_many(
+    client: Client, handles: list[TaskHandle], queue: str, timeout: float | None, as_json: bool
+) -> int:
+    finished = wait_for_all(client, [handle.id for handle in handles], queue, timeout)
+    if as_json:
+        print_json([as_dict(task) for task in finished.values()])
+    if len(finished) < len(handles):
+        err.print(f"{len(handles) - len(finished)} tasks are not finished yet.")
+        return TIMED_OUT
+    bad = [t for t in finished.values() if t.state != task_pb2.TASK_STATE_SUCCEEDED]
+    if bad:
+        err.print(f"{len(bad)} of {len(handles)} tasks did not succeed; the first:", end=" ")
+        return _report(bad[0])
+    return 0
+
+
+def _report(task: task_pb2.Task) -> int:
+    """One sentence about a task that did not succeed, and the traceback of its own code."""
+    error = error_of(task)
+    if not isinstance(error, TaskFailed):
+        error = error.__cause__ or error
+    err.print(f"quorate: {error}", markup=False)
+    if task.error.traceback:
+        err.print(task.error.traceback.rstrip(), markup=False, style="dim")
+    hint(f"Its output: quorate logs {task.id}")
+    return FAILED
+
+
+def _print_ids(handles: list[TaskHandle], as_json: bool) -> None:
+    if as_json:
+        print_json([{"id": handle.id} for handle in handles])
+        return
+    sys.stdout.write("".join(f"{handle.id}\n" for handle in handles))
+    if sys.stdout.isatty():
+        hint(f"Follow it: quorate logs -f {handles[0].id}")
+
+
+def _options(
+    queue: str,
+    name: str,
+    priority: int,
+    retries: int,
+    timeout: float | None,
+    delay: float,
+    labels: list[str] | None,
+    cpu: float,
+    memory: str,
+    resources: list[str] | None,
+) -> OptionArgs:
+    return OptionArgs(
+        queue=queue,
+        name=name,
+        priority=priority,
+        retries=retries,
+        timeout=timeout,
+        delay=delay,
+        labels=_pairs("--label", labels),
+        cpu=cpu,
+        memory=_bytes(memory),
+        resources={
+            key: _count("--resource", value)
+            for key, value in _pairs("--resource", resources).items()
+        },
+    )
+
+
+def _pairs(option: str, words: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{option} {word!r} is not KEY=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+def _count(option: str, text: str) -> int:
+    if not text.isdigit():
+        raise typer.BadParameter(f"{option}: {text!r} is not a whole number")
+    return int(text)
+
+
+def _bytes(text: str) -> int:
+    """`512M`, `2G`, `1048576`; binary multiples."""
+    if not text:
+        return 0
+    units = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+    number = text.upper().removesuffix("B").removesuffix("I")
+    factor = units.get(number[-1:], 1)
+    digits = number[:-1] if factor > 1 else number
+    return _count("--memory", digits) * factor
+
+
+def _arguments(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"the arguments are not JSON: {error}") from None
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict) and value and set(value) <= {"args", "kwargs"}:
+        return value
+    return [value]
+
+
+def _item(line: str, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise typer.BadParameter(f"line {number} of the items is not JSON: {error}") from None
+
+
+def _lines(source: str) -> tuple[int | None, Iterator[str]]:
+    """Number of lines where it can be known, and the lines as they are read."""
+    if source == "-":
+        return None, _stripped(sys.stdin)
+    path = Path(source)
+    try:
+        with path.open() as counted:
+            total = sum(1 for _ in counted)
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"--items {source}: {error}") from None
+    return total, _lines_of(path)
+
+
+def _lines_of(path: Path) -> Iterator[str]:
+    with path.open() as file:
+        yield from _stripped(file)
+
+
+def _stripped(lines: Iterable[str]) -> Iterator[str]:
+    return (line.rstrip("\r\n") for line in lines)
+
+
+def _read(source: str) -> bytes:
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"--stdin {source}: {error.strerror}") from None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("submit", context_settings={"allow_interspersed_args": False})(submit)
+    app.command("call")(call)
+    app.command("map")(map_)

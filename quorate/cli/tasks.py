@@ -1,0 +1,249 @@
+"""Commands about tasks that exist: `tasks`, `task`, `logs`, `cancel`, `retry`."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import sys
+from typing import Annotated
+
+import grpc
+import typer
+from rich.table import Table
+
+from quorate.cli import render
+from quorate.cli.common import Json, with_client
+from quorate.cli.exits import FAILED, OK, code_of, sentence_of
+from quorate.cli.render import err, hint
+from quorate.client.client import Client
+from quorate.client.handle import TaskHandle
+from quorate.client.outcome import is_finished, state_name
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2, task_pb2
+
+_MOST_SHOWN = 4_000
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of tasks.")]
+
+
+@with_client
+def tasks(
+    client: Client,
+    queue: Annotated[str, typer.Option("--queue", "-q", help="Only of this queue.")] = "",
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", "-s", help="Only in this state; may be repeated."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List tasks, newest first."""
+    pages = client.tasks(queue=queue, states=state or (), page_size=min(limit + 1, 1000))
+    found = list(itertools.islice(pages, limit + 1))
+    shown, more = found[:limit], len(found) > limit
+    if as_json:
+        render.print_messages(shown)
+        return
+    if not shown:
+        chosen = queue or state
+        hint(
+            "No such tasks." if chosen else "No tasks yet. Try: quorate submit --wait -- echo hello"
+        )
+        return
+    table = render.table(
+        "ID", "NAME", "QUEUE", "STATE", "ATTEMPT", "NODE", "AGE", "RAN", right=("ATTEMPT",)
+    )
+    for task in shown:
+        table.add_row(*render.task_row(task))
+    render.show(table)
+    if more:
+        hint(f"There are more. Show them with: quorate tasks --limit {limit * 10}")
+
+
+@with_client
+def task(client: Client, id: Id, as_json: Json = False) -> None:
+    """Show one task: its state, attempts, result or error."""
+    found = client.get(id).task(full=True)
+    if as_json:
+        render.print_json(render.as_dict(found))
+        return
+    render.show(_details(found))
+    if found.attempts:
+        render.show("")
+        render.show(_attempts(found))
+    if found.error.traceback:
+        render.show("")
+        render.out.print(found.error.traceback.rstrip(), markup=False, style="dim")
+    if found.attempt:
+        hint(f"\nIts output: quorate logs {found.id}")
+
+
+@with_client
+def logs(
+    client: Client,
+    id: Id,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for more until it ends.")
+    ] = False,
+    attempt: Annotated[int, typer.Option(min=0, help="Of this attempt; 0: the latest.")] = 0,
+    tail: Annotated[int, typer.Option("--tail", min=0, help="Only the last so many lines.")] = 0,
+) -> int:
+    """Print what a task wrote, standard output and standard error apart."""
+    handle = client.get(id)
+    wrote = write_logs(handle, follow=follow, attempt=attempt, tail=tail)
+    if not wrote:
+        state = handle.status()
+        hint(f"It has written nothing yet (it is {state})." if not handle.done() else "No output.")
+    return OK
+
+
+@with_client
+def cancel(client: Client, ids: Ids) -> int:
+    """Cancel tasks: at once when they wait; what runs is ended first."""
+    return _each(ids, lambda id: _cancel(client.get(id)))
+
+
+@with_client
+def retry(client: Client, ids: Ids) -> int:
+    """Have FAILED or CANCELLED tasks run again with fresh attempts."""
+
+    def again(id: str) -> str:
+        client.get(id).retry()
+        return "will run again"
+
+    return _each(ids, again)
+
+
+@with_client
+def wait(
+    client: Client,
+    ids: Ids,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Wait no longer (exit code 6)."),
+    ] = None,
+) -> int:
+    """Wait until tasks are finished; exit code 0 when all of them succeeded."""
+    good = True
+    for id in ids:
+        with err.status(f"task {id}"):
+            found = client.get(id).wait(timeout)
+        good &= found.state == task_pb2.TASK_STATE_SUCCEEDED
+        sys.stdout.write(f"{id} {state_name(found)}\n")
+    return OK if good else FAILED
+
+
+def write_logs(handle: TaskHandle, *, follow: bool, attempt: int = 0, tail: int = 0) -> bool:
+    """Copy a task's output to ours; False when there was none."""
+    wrote = False
+    for chunk in handle.logs(follow, attempt=attempt, tail=tail):
+        is_error = chunk.stream == scheduler_pb2.LOG_STREAM_STDERR
+        target = sys.stderr.buffer if is_error else sys.stdout.buffer
+        target.write(chunk.data)
+        target.flush()
+        wrote = True
+    return wrote
+
+
+def _cancel(handle: TaskHandle) -> str:
+    if not handle.cancel():
+        raise QuorateError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "TASK_FINISHED",
+            f"task {handle.id} is finished already ({handle.status()})",
+        )
+    return "cancelled" if handle.done() else "is being cancelled"
+
+
+def _each(ids: list[str], act: object) -> int:
+    """Do something to each; go on after a failure, and report the gravest code."""
+    assert callable(act)
+    worst = OK
+    for id in ids:
+        try:
+            sys.stdout.write(f"{id} {act(id)}\n")
+        except QuorateError as error:
+            err.print(f"quorate: {sentence_of(error)}", markup=False)
+            worst = max(worst, code_of(error))
+    return worst
+
+
+def _details(found: task_pb2.Task) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("Task", found.id)
+    table.add_row("State", render.state_text(_state_line(found)))
+    table.add_row("Name", found.spec.name or "-")
+    table.add_row("Queue", found.queue)
+    table.add_row("Work", _work(found.spec))
+    if found.spec.labels:
+        table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(found.spec.labels.items())))
+    table.add_row("Created", render.moment(found.create_time))
+    if found.state == task_pb2.TASK_STATE_SCHEDULED:
+        table.add_row("Waits until", render.moment(found.schedule_time))
+    if is_finished(found):
+        table.add_row("Finished", render.moment(found.finish_time))
+    if found.failures or found.crashes:
+        table.add_row("Failures", f"{found.failures} failed attempts, {found.crashes} lost nodes")
+    if found.state == task_pb2.TASK_STATE_SUCCEEDED:
+        table.add_row("Result", _result(found.result))
+    if found.error.type:
+        table.add_row("Error", f"{found.error.type}: {found.error.message}")
+    return table
+
+
+def _state_line(found: task_pb2.Task) -> str:
+    state = state_name(found)
+    return f"{state} (cancelling)" if found.cancel_requested and not is_finished(found) else state
+
+
+def _attempts(found: task_pb2.Task) -> Table:
+    table = render.table(
+        "ATTEMPT", "NODE", "ASSIGNED", "WAITED", "RAN", "OUTCOME", right=("ATTEMPT",)
+    )
+    for attempt in found.attempts:
+        assigned, began, ended = (
+            render.stamp(value)
+            for value in (attempt.assign_time, attempt.start_time, attempt.finish_time)
+        )
+        table.add_row(
+            str(attempt.number),
+            attempt.node,
+            render.moment(attempt.assign_time),
+            render.seconds(began - assigned) if began and assigned else "-",
+            render.seconds(ended - began) if ended and began else "-",
+            attempt.error.type or ("ok" if ended else "under way"),
+        )
+    return table
+
+
+def _work(spec: task_pb2.TaskSpec) -> str:
+    if spec.WhichOneof("work") == "command":
+        return shlex.join(spec.command.argv)
+    python = spec.python
+    function = python.entrypoint or "a pickled function"
+    if python.WhichOneof("arguments") == "json":
+        return f"{function} {python.json[:_MOST_SHOWN]}"
+    return f"{function} (pickled arguments, {render.size(len(python.pickle))})"
+
+
+def _result(result: task_pb2.TaskResult) -> str:
+    kind = result.WhichOneof("value")
+    if kind == "json":
+        return result.json[:_MOST_SHOWN]
+    if kind == "pickle":
+        # Not unpickled: that would run code which came from elsewhere.
+        return f"a pickle of {render.size(len(result.pickle))}"
+    return f"exit code {result.exit_code}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("tasks")(tasks)
+    app.command("task")(task)
+    app.command("logs")(logs)
+    app.command("cancel")(cancel)
+    app.command("retry")(retry)
+    app.command("wait")(wait)

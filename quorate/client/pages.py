@@ -1,0 +1,31 @@
+"""Lists that come in pages, as plain iterators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from quorate.client.calls import Calls
+from quorate.client.rpcs import LIST_NODES, LIST_QUEUES
+from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2
+
+
+def list_nodes(calls: Calls) -> Iterator[node_pb2.Node]:
+    """Every registered node by name."""
+    token = ""
+    while True:
+        answer = calls.call(LIST_NODES, scheduler_pb2.ListNodesRequest(page_token=token))
+        yield from answer.nodes
+        token = answer.next_page_token
+        if not token:
+            return
+
+
+def list_queues(calls: Calls) -> Iterator[queue_pb2.Queue]:
+    """Every queue by name, with its counts."""
+    token = ""
+    while True:
+        answer = calls.call(LIST_QUEUES, scheduler_pb2.ListQueuesRequest(page_token=token))
+        yield from answer.queues
+        token = answer.next_page_token
+        if not token:
+            return
