@@ -11,7 +11,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quorate-stamp
-CODE := $(wildcard quorate scheduler node_agent gateway tools tests benchmarks examples)
+CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, \
+  quorate scheduler node_agent gateway tools tests benchmarks examples)))))
 
 # The tools of this checkout come first, also in what they start.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
