@@ -355,6 +355,16 @@ async def test_an_abandoned_journal_commits_nothing_more_and_runs_no_after_effec
     assert [written(ops) for ops in store.sent] == [[b"k"]]
 
 
+async def test_abandoning_an_idle_journal_ends_its_task():
+    journal = await claimed(FakeStore())
+    reason = RuntimeError("the driver's reason")
+    async with running(journal) as task:
+        await journal.flush()
+        await asyncio.sleep(0)  # The task waits for work now.
+        journal.abandon(reason)
+        assert await ended(task) is reason
+
+
 async def test_an_after_effect_that_raises_ends_the_journal():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
