@@ -30,6 +30,7 @@ from quorate.v1 import scheduler_pb2
 from scheduler import keys
 from scheduler.config import SchedulerSettings
 from scheduler.forward import ForwardingHandlers
+from scheduler.garbage import keep_out_of_sight
 from scheduler.health import SERVICE, InstanceHealth
 from scheduler.leader_view import follow_election
 from scheduler.leader_watch import LeaderWatch
@@ -75,7 +76,7 @@ async def serve(settings: SchedulerSettings) -> None:
         leadership = Leadership(
             etcd, election, candidate, tenure.lead, clock=clock, ttl=settings.lease_ttl
         )
-        watch = LeaderWatch(etcd, clock, instance)
+        watch = LeaderWatch(etcd, clock, instance, revoked=leadership.look_again)
 
         def seen(leader: Leader | None) -> None:
             roles.seen(leader)
@@ -92,6 +93,7 @@ async def serve(settings: SchedulerSettings) -> None:
                 tasks.create_task(follow_election(election, seen), name="election view"),
                 tasks.create_task(watch.run(), name="leader watch"),
                 tasks.create_task(tenure.stand_by(), name="stand by"),
+                tasks.create_task(keep_out_of_sight(tenure.rows), name="garbage"),
             ]
             leading = tasks.create_task(leadership.run(), name="leadership")
             await stop.wait()
@@ -101,10 +103,12 @@ async def serve(settings: SchedulerSettings) -> None:
             leading.cancel()
             await asyncio.wait((leading,))
             health_service.leaving()
+            # The view of the election lives as long as the listener: late calls are forwarded.
+            await server.stop(_STOP_GRACE)
             for duty in duties:
                 duty.cancel()
     finally:
-        await server.stop(_STOP_GRACE)
+        await server.stop(None)
         await forwarding.close()
         await etcd.close()
 

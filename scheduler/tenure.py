@@ -12,7 +12,6 @@ dropped and the caller folds anew.
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,6 +80,10 @@ class Tenure:
         self._replica_task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._wanted.set()
+
+    def rows(self) -> int:
+        """How many tasks are in memory."""
+        return len(self._fold.state.tasks) + len(self._fold.state.finished)
 
     async def stand_by(self) -> None:
         """Keep the replica running whenever this process does not lead. Cancel it to stop."""
@@ -182,13 +185,9 @@ class Tenure:
                 self._roles.lead(None)
                 self._health.set(SERVICE, serving=False)
                 driver.close()
-                gc.unfreeze()
 
     async def _serve(self, service: Service, journal: Journal) -> None:
         """Open for callers; when asked to go, close for them and flush what they were promised."""
-        # What is live is not garbage: without this, full collections stall a leader of a million
-        # tasks for a good part of its lease.
-        gc.freeze()
         self._roles.lead(service)
         self._health.set(SERVICE, serving=True)
         try:
