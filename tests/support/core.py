@@ -1,0 +1,536 @@
+"""A cluster around the pure core, without a loop, a store or a clock.
+
+    c = Cluster()
+    n = c.node("n1", credit=2)
+    task = c.submit()
+    n.succeed(task)
+    assert c.state_of(task) is TaskState.SUCCEEDED
+
+Every step is checked: the invariants, the table of transitions, and that no Txn would write a key
+after its deletion. Effects are "committed" at once unless `commit_late` is set; then `commit()`
+does it. Owned by one test; nothing here outlives it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from quorate.etcd.api import Delete, Put
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
+from quorate.v1 import task_pb2
+from scheduler import keys, records
+from scheduler.core import effects as fx
+from scheduler.core import events as e
+from scheduler.core.answers import Refusal
+from scheduler.core.invariants import check
+from scheduler.core.limits import Limits
+from scheduler.core.machine import Machine
+from scheduler.core.rows import Control, Holding, NodeRow, NodeStats, TaskRow
+from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.core.transitions import TRANSITIONS
+from scheduler.core.upkeep import retain
+from scheduler.core.values import Disconnect, Placement, TaskSpec, TaskState
+from scheduler.fold import Fold
+
+START = 1_700_000_000.0
+DAY = 86_400.0
+
+
+def spec(
+    *,
+    payload: bytes = b"",
+    priority: int = 0,
+    attempts: int = 1,
+    backoff: float = 1.0,
+    max_backoff: float = 300.0,
+    multiplier: float = 2.0,
+    jitter: float = 0.0,
+    fatal: Iterable[str] = (),
+    crash_limit: int = 3,
+    cpu: float = 0.0,
+    memory: int = 0,
+    counters: dict[str, int] | None = None,
+    affinity: str = "",
+    not_before: float = 0.0,
+) -> TaskSpec:
+    """A spec as the service makes it: from a message, through the codec."""
+    return _spec(
+        payload,
+        priority,
+        attempts,
+        backoff,
+        max_backoff,
+        multiplier,
+        jitter,
+        tuple(fatal),
+        crash_limit,
+        cpu,
+        memory,
+        tuple(sorted((counters or {}).items())),
+        affinity,
+        not_before,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _spec(
+    payload: bytes,
+    priority: int,
+    attempts: int,
+    backoff: float,
+    max_backoff: float,
+    multiplier: float,
+    jitter: float,
+    fatal: tuple[str, ...],
+    crash_limit: int,
+    cpu: float,
+    memory: int,
+    counters: tuple[tuple[str, int], ...],
+    affinity: str,
+    not_before: float,
+) -> TaskSpec:
+    message = task_pb2.TaskSpec(priority=priority, affinity_key=affinity)
+    message.command.argv.append("true")
+    message.command.stdin = payload
+    message.retry.max_attempts = attempts
+    message.retry.initial_backoff.FromNanoseconds(round(backoff * 1e9))
+    message.retry.max_backoff.FromNanoseconds(round(max_backoff * 1e9))
+    message.retry.multiplier = multiplier
+    message.retry.jitter = jitter
+    message.retry.fatal_errors.extend(fatal)
+    message.retry.crash_limit = crash_limit
+    if cpu or memory or counters:
+        message.resources.cpu = cpu
+        message.resources.memory = memory
+        message.resources.counters.update(dict(counters))
+    if not_before:
+        message.not_before.FromNanoseconds(round(not_before * 1e9))
+    return records.task_spec(message, message.SerializeToString())
+
+
+class Log:
+    """What etcd would hold, and a standby that follows it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, bytes] = {}
+        self.fold = Fold()
+        self.revision = 0
+
+    def apply(self, ops: Iterable[Put | Delete]) -> None:
+        """One Txn."""
+        self.revision += 1
+        for op in ops:
+            if isinstance(op, Put):
+                self.kept[op.key] = op.value
+                self.fold.put(op.key, op.value, self.revision)
+            elif not op.range_end:
+                self._delete(op.key)
+            else:
+                for key in sorted(k for k in self.kept if op.key <= k < op.range_end):
+                    self._delete(key)
+
+    def _delete(self, key: bytes) -> None:
+        if self.kept.pop(key, None) is not None:
+            self.fold.deleted(key)
+
+    def registered(self, node: NodeRow) -> None:
+        """An agent wrote its key, under its lease."""
+        record = r.NodeRecord(name=node.name, instance=node.instance, slots=node.slots)
+        record.capacity.cpu = node.cpu
+        record.capacity.memory = node.memory
+        record.capacity.counters.update(node.counters)
+        self.apply([Put(keys.node_key(node.name), record.SerializeToString())])
+
+    def lease_ended(self, name: NodeName, instance: InstanceId) -> None:
+        """The node's key is gone, unless another process has it."""
+        key = keys.node_key(name)
+        if r.NodeRecord.FromString(self.kept.get(key, b"")).instance == instance:
+            self.apply([Delete(key)])
+
+    def followed(self) -> State:
+        """The state of a standby that followed from the beginning: it leads from now on."""
+        state = self.fold.state
+        # Another one follows from here.
+        self.fold = self.loaded()
+        return state
+
+    def loaded(self) -> Fold:
+        """A standby that loads a snapshot now instead of having followed from the beginning."""
+        fold = Fold()
+        for prefix in keys.SNAPSHOT_ORDER:
+            for key in sorted(k for k in self.kept if k.startswith(prefix)):
+                fold.put(key, self.kept[key], self.revision)
+        fold.at(self.revision)
+        return fold
+
+
+@dataclass
+class FakeNode:
+    """One agent process: remembers what it was told; says only what a test makes it say."""
+
+    cluster: Cluster
+    name: NodeName
+    instance: InstanceId
+    # Attempts it has been given and has not ended, by task: number, start time.
+    has: dict[TaskId, tuple[int, float]] = field(default_factory=dict)
+    # Everything it was ever told to start, in order.
+    started: list[tuple[TaskId, int]] = field(default_factory=list)
+    ended: list[tuple[TaskId, int]] = field(default_factory=list)
+    acknowledged: list[tuple[TaskId, int]] = field(default_factory=list)
+    drains: list[bool] = field(default_factory=list)
+
+    def register(self, **capacity: object) -> None:
+        row = node_row(self.name, self.instance, **capacity)  # type: ignore[arg-type]
+        if self.cluster.log is not None:
+            self.cluster.log.registered(row)
+        self.cluster.step(e.NodeRegistered(row))
+
+    def open(self, finished: Sequence[tuple[TaskId, int]] = ()) -> fx.Effects:
+        """Open a session; the inventory is what it has."""
+        listed = [(task, number, start) for task, (number, start) in self.has.items()]
+        return self.cluster.step(e.SessionOpened(self.name, self.instance, listed, finished))
+
+    def close(self) -> None:
+        self.cluster.step(e.SessionClosed(self.name, self.instance))
+
+    def credit(self, credit: int) -> None:
+        self.cluster.step(e.CreditGiven(self.name, self.instance, credit))
+
+    def stats(self, **values: float) -> None:
+        self.cluster.step(e.StatsReported(self.name, self.instance, NodeStats(**values)))  # type: ignore[arg-type]
+
+    def number(self, task: TaskId) -> int:
+        """The attempt it has of a task."""
+        return self.has[task][0]
+
+    def start(self, task: TaskId) -> None:
+        """The attempt began."""
+        number, _ = self.has[task]
+        self.has[task] = (number, self.cluster.now)
+        self.cluster.step(e.AttemptStarted(self.instance, task, number, self.cluster.now))
+
+    def succeed(self, task: TaskId, number: int | None = None) -> fx.Effects:
+        """Report a success, by default of the attempt it has."""
+        number, start = self._end(task, number)
+        return self.cluster.step(
+            e.AttemptSucceeded(self.instance, task, number, start, self.cluster.now, None)
+        )
+
+    def fail(
+        self, task: TaskId, error_type: str = "ValueError", number: int | None = None
+    ) -> fx.Effects:
+        number, start = self._end(task, number)
+        error = task_pb2.TaskError(type=error_type, message="it failed")
+        return self.cluster.step(
+            e.AttemptFailed(
+                self.instance, task, number, start, self.cluster.now, error_type, "it failed", error
+            )
+        )
+
+    def give_back(self, task: TaskId) -> fx.Effects:
+        number, _ = self._end(task, None)
+        return self.cluster.step(e.AttemptReturned(self.instance, task, number))
+
+    def lose(self) -> None:
+        """Its lease ended."""
+        if self.cluster.log is not None:
+            self.cluster.log.lease_ended(self.name, self.instance)
+        self.cluster.step(e.NodeLost(self.name, self.instance, "test"))
+
+    def _end(self, task: TaskId, number: int | None) -> tuple[int, float]:
+        known, start = self.has.get(task, (0, 0.0))
+        if number is None or number == known:
+            self.has.pop(task, None)
+        return known if number is None else number, start or self.cluster.now
+
+
+def node_row(
+    name: str,
+    instance: str,
+    *,
+    slots: int = 4,
+    cpu: float = 4.0,
+    memory: int = 8 << 30,
+    counters: dict[str, int] | None = None,
+) -> NodeRow:
+    """A registered agent, as the watch brings it."""
+    return NodeRow(
+        NodeName(name),
+        InstanceId(instance),
+        "127.0.0.1:1",
+        slots,
+        cpu,
+        memory,
+        counters or {},
+        {},
+        START,
+        "test",
+        7,
+        Holding(),
+    )
+
+
+class Cluster:
+    """A machine, its state, and agents that were told what the machine wanted."""
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        state: State | None = None,
+        now: float = START,
+        log: Log | None = None,
+        checked: bool = True,
+    ) -> None:
+        self.now = now
+        self.log = log
+        self.checked = checked
+        self.limits = limits or Limits()
+        self.nodes: dict[InstanceId, FakeNode] = {}
+        self.replies: dict[object, list[object]] = {}
+        self.finished: list[TaskId] = []
+        self.revoked: list[tuple[NodeName, InstanceId]] = []
+        # Parts of batches that are not written yet, when `hold_parts`.
+        self.parts: deque[e.BatchContinued] = deque()
+        self.hold_parts = False
+        self.commit_late = False
+        self.placing = True
+        self._uncommitted: deque[fx.After] = deque()
+        self._states: dict[TaskId, TaskState] = {}
+        self._count = 0
+        self.lead(state or State())
+
+    def lead(self, state: State) -> None:
+        """A new tenure over `state`."""
+        self.state = state
+        self.machine = Machine(state, self.limits)
+        self.codec = records.Codec(b"", state)
+        self._uncommitted.clear()
+        self.parts.clear()
+        self._states = self._all_states()
+        self.step(e.Elected())
+
+    # -- steps
+
+    def step(self, event: e.Event) -> fx.Effects:
+        """Step an event and what follows at once; then place, as the driver does."""
+        out = self._step(event)
+        if self.placing:
+            self.place()
+        return out
+
+    def place(self, limit: int = 1_000) -> fx.Effects:
+        out = self.machine.place(self.now, limit)
+        self._absorb(out)
+        return out
+
+    def _step(self, event: e.Event) -> fx.Effects:
+        out = self.machine.step(event, self.now)
+        self._absorb(out)
+        for follow in out.then:
+            if self.hold_parts and isinstance(follow, e.BatchContinued):
+                self.parts.append(follow)
+            else:
+                self._step(follow)
+        return out
+
+    def _absorb(self, out: fx.Effects) -> None:
+        if self.checked:
+            check(self.state)
+            self._check_transitions()
+        if self.log is not None:
+            if out.writes:
+                ops: list[Put | Delete] = []
+                self.codec.encode(out.writes, ops)
+                self.log.apply(ops)
+            if out.purges or out.purged_requests:
+                self.log.apply(self.codec.encode_purges(out))
+        self._uncommitted.extend(out.after)
+        if not self.commit_late:
+            self.commit()
+
+    def commit(self) -> None:
+        """Everything written so far is durable: do what waited for it."""
+        while self._uncommitted:
+            self._perform(self._uncommitted.popleft())
+
+    def _perform(self, effect: fx.After) -> None:
+        match effect:
+            case fx.Reply(token, answer):
+                self.replies.setdefault(token, []).append(answer)
+            case fx.StartAttempt(row, attempt, instance):
+                node = self.nodes.get(instance)
+                if node is not None:
+                    node.started.append((row.id, attempt))
+                    known = node.has.get(row.id)
+                    if known is None or known[0] < attempt:
+                        node.has[row.id] = (attempt, 0.0)
+            case fx.EndAttempt(instance, task, attempt):
+                node = self.nodes.get(instance)
+                if node is not None:
+                    node.ended.append((task, attempt))
+            case fx.Acknowledge(instance, task, attempt):
+                node = self.nodes.get(instance)
+                if node is not None:
+                    node.acknowledged.append((task, attempt))
+            case fx.NotifyFinished(done):
+                self.finished.append(done.id)
+                retain(effect)
+            case fx.RevokeNode(name, instance, _):
+                self.revoked.append((name, instance))
+            case fx.OrderDrain(_, instance, draining, _):
+                node = self.nodes.get(instance)
+                if node is not None:
+                    node.drains.append(draining)
+
+    def _all_states(self) -> dict[TaskId, TaskState]:
+        states = {task: row.state for task, row in self.state.tasks.items()}
+        states.update((task, done.state) for task, done in self.state.finished.items())
+        return states
+
+    def _check_transitions(self) -> None:
+        now = self._all_states()
+        before = self._states
+        for task, state in now.items():
+            was = before.get(task)
+            if was is not state:
+                assert (was, state) in TRANSITIONS, f"{task}: {was} -> {state}"
+        for task, was in before.items():
+            if task not in now:
+                assert was.name in ("SUCCEEDED", "FAILED", "CANCELLED"), f"{task} vanished as {was}"
+        self._states = now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; what comes due is stepped."""
+        self.now += seconds
+        due = self.state.next_due()
+        while due is not None and due <= self.now:
+            self.step(e.TimersDue())
+            due = self.state.next_due()
+
+    # -- nodes
+
+    def node(
+        self, name: str, *, credit: int = 4, instance: str = "", **capacity: object
+    ) -> FakeNode:
+        """An agent: registered, in session, with credit. Another process under a known name too."""
+        if not instance:
+            instance = f"{name}-{len(self.nodes) + 1}"
+        node = FakeNode(self, NodeName(name), InstanceId(instance))
+        self.nodes[node.instance] = node
+        node.register(**capacity)
+        node.open()
+        node.credit(credit)
+        return node
+
+    # -- calls: each returns its answer, None while there is none
+
+    def call(self, make) -> object:
+        """Step `make(token)` and return what was replied; exactly one reply may come."""
+        token = self.token()
+        self.step(make(token))
+        return self.reply(token)
+
+    def token(self) -> str:
+        self._count += 1
+        return f"call-{self._count}"
+
+    def reply(self, token: object) -> object:
+        answers = self.replies.get(token, [])
+        assert len(answers) <= 1, f"{token} was answered {len(answers)} times"
+        return answers[0] if answers else None
+
+    def new_id(self) -> TaskId:
+        """An id above all before; room for a batch below the next one."""
+        self._count += 1
+        return TaskId(f"{(self._count << 64) + 1:032x}")
+
+    def submit(
+        self,
+        what: TaskSpec | None = None,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        request: e.Request = e.Request(),  # noqa: B008 (a tuple)
+    ) -> TaskId:
+        """Create a task that must not be refused; its id."""
+        task = self.new_id()
+        answer = self.call(
+            lambda token: e.TaskSubmitted(QueueName(queue), task, what or spec(), request, token)
+        )
+        assert not isinstance(answer, Refusal), answer
+        return answer.task if answer is not None else task  # type: ignore[attr-defined]
+
+    def batch(
+        self,
+        specs: Sequence[TaskSpec],
+        *,
+        queue: str = DEFAULT_QUEUE,
+        request: e.Request = e.Request(),  # noqa: B008 (a tuple)
+    ) -> tuple[str, TaskId]:
+        """Submit a batch: the caller's token, and the first id it proposed."""
+        token, first = self.token(), self.new_id()
+        self.step(e.BatchSubmitted(QueueName(queue), first, specs, request, token))
+        return token, first
+
+    def queue(
+        self,
+        name: str,
+        *,
+        placement: Placement = Placement.LEAST_LOADED,
+        age: float = DAY,
+        count: int = 100_000,
+    ) -> QueueName:
+        answer = self.call(
+            lambda token: e.QueueSubmitted(
+                QueueName(name), placement, Disconnect.KEEP, age, count, e.Request(), token
+            )
+        )
+        assert not isinstance(answer, Refusal), answer
+        return QueueName(name)
+
+    def pause(self, queue: str = DEFAULT_QUEUE, paused: bool = True) -> None:
+        self.call(lambda token: e.QueuePauseAsked(QueueName(queue), paused, e.Request(), token))
+
+    def cancel(self, task: TaskId, request: e.Request = e.Request()) -> object:  # noqa: B008
+        return self.call(lambda token: e.TaskCancelAsked(task, request, token))
+
+    def retry(self, task: TaskId, what: TaskSpec | None = None, created: float = START) -> object:
+        return self.call(
+            lambda token: e.TaskRetryAsked(task, what or spec(), created, e.Request(), token)
+        )
+
+    def delete(self, task: TaskId) -> object:
+        return self.call(lambda token: e.TaskDeleteAsked(task, e.Request(), token))
+
+    def control(self, node: str, control: Control) -> object:
+        return self.call(
+            lambda token: e.NodeControlAsked(NodeName(node), control, e.Request(), token)
+        )
+
+    def retain(self, limit: int = 1_000) -> fx.Effects:
+        """Let retention look."""
+        return self.step(e.RetentionDue(limit))
+
+    # -- looking
+
+    def row(self, task: TaskId) -> TaskRow:
+        return self.state.tasks[task]
+
+    def state_of(self, task: TaskId) -> TaskState | None:
+        """None when the task is not on record."""
+        row = self.state.tasks.get(task) or self.state.finished.get(task)
+        return row.state if row is not None else None
+
+    def place_of(self, task: TaskId) -> str:
+        """The node that has it, or ""."""
+        row = self.state.tasks.get(task)
+        return row.node if row is not None else ""
+
+
+def ids(first: TaskId, count: int) -> list[TaskId]:
+    """The ids of a batch."""
+    return [offset_id(first, place) for place in range(count)]
