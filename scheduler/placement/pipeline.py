@@ -19,8 +19,10 @@ from scheduler.core.values import NO_NEEDS, Needs, Placement
 from scheduler.placement.consistent_hash import ConsistentHash
 from scheduler.placement.least_loaded import LeastLoaded
 from scheduler.placement.round_robin import RoundRobin
+from scheduler.queues.pending import Lane
 
-# Kinds of needs of one priority that are tried before the queue is left for this pass.
+# Kinds of needs of one priority that are tried before it is left for this pass. Those that fit
+# nowhere stand behind the others next time, so that each is tried in the end.
 _KINDS_TRIED = 64
 # Sums of shares of a core are not exact: 1.1 + 2.2 is a little more than 3.3.
 _CPU_ROUNDING = 1e-6
@@ -108,25 +110,28 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
 def _place_some(
     state: State, queue: QueueRow, strategy: Strategy, wanted: int, now: float, out: Effects
 ) -> int:
-    placed = tried = 0
-    for level in queue.pending.lanes():
+    placed = 0
+    for level in queue.pending.lanes(_KINDS_TRIED):
         # The oldest of the level first; a lane that fits nowhere is left for this pass.
-        while level and placed < wanted and tried < _KINDS_TRIED:
+        while level and placed < wanted:
             lane = level[0] if len(level) == 1 else min(level, key=_head_id)
             row = lane.head()
-            node = strategy.choose(row, fits) if row is not None else None
-            if row is None or node is None:
+            if row is None:
                 level.remove(lane)
-                tried += 1
+                continue
+            node = strategy.choose(row, fits)
+            if node is None:
+                level.remove(lane)
+                queue.pending.defer(row, _KINDS_TRIED)
                 continue
             assign(state, row, node, now, out)
             strategy.assigned(node)
             placed += 1
-        if placed >= wanted or tried >= _KINDS_TRIED:
+        if placed >= wanted:
             break
     return placed
 
 
-def _head_id(lane: object) -> str:
-    head = lane.head()  # type: ignore[attr-defined]
+def _head_id(lane: Lane) -> str:
+    head = lane.head()
     return head.id if head is not None else "~"

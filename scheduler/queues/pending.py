@@ -14,6 +14,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from scheduler.core.values import Needs, TaskState
@@ -121,12 +122,18 @@ class PendingOrder:
                 del self._levels[-row.priority]
                 self._priorities.remove(-row.priority)
 
-    def lanes(self) -> Iterator[list[Lane]]:
-        """The lanes of each priority, the most urgent priority first."""
+    def lanes(self, most: int) -> Iterator[list[Lane]]:
+        """The first `most` lanes of each priority, the most urgent priority first."""
         for priority in list(self._priorities):
             level = self._levels.get(priority)
             if level:
-                yield list(level.values())
+                yield list(islice(level.values(), most))
+
+    def defer(self, row: TaskRow, most: int) -> None:
+        """The lane of `row` fits nowhere: where there are more than `most`, others go first."""
+        level = self._levels[-row.priority]
+        if len(level) > most:
+            level[row.needs] = level.pop(row.needs)
 
     def oldest(self) -> TaskRow | None:
         """The PENDING task that was created first."""
