@@ -8,6 +8,7 @@ else that escapes a handler is our bug and becomes INTERNAL without a traceback.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -47,7 +48,9 @@ class QuorateError(Exception):
         return f"QuorateError({self.code.name}, {self.reason}, {self.message!r})"
 
 
-def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD", **metadata: object) -> QuorateError:
+def invalid(
+    field: str, message: str, *, reason: str = "INVALID_FIELD", **metadata: object
+) -> QuorateError:
     """INVALID_ARGUMENT that names the field; `metadata` names the limit (`limit=`, `value=`)."""
     return QuorateError(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -143,7 +146,9 @@ def from_rpc_error(error: grpc.RpcError) -> QuorateError:
     """The typed error behind an RpcError of either the sync or the aio API."""
     code = error.code()
     message = error.details() or code.name
-    for key, value in error.trailing_metadata() or ():
+    # The stubs of grpc do not know that metadata is a sequence of pairs.
+    trailing: typing.Any = error.trailing_metadata()
+    for key, value in trailing or ():
         if key == _DETAILS_KEY:
             status = status_pb2.Status.FromString(value)
             return _from_status(code, status)
