@@ -1,0 +1,1 @@
+"""Programs that show what Quorate is for. Each runs from a checkout: `python -m examples.demo`."""

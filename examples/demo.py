@@ -1,0 +1,370 @@
+"""The demo: real work on a local cluster whose leader and a node are killed meanwhile.
+
+    python examples/demo.py [--schedulers 2] [--nodes 3] [--slots 1] [--limit FILES] [--keep]
+
+Starts etcd, schedulers and node agents as separate processes, has every file of the Python
+standard library tokenised by them, kills the leading scheduler (SIGKILL) when a third of the
+files is done and a node agent when two thirds are, waits for the end, computes the same in this
+process and compares. Exit code 0 only when both agree and nothing is left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import psutil
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+if str(CHECKOUT) not in sys.path:
+    sys.path.insert(0, str(CHECKOUT))
+
+from examples.stdlib_stats import FileStats, Summary, combine, measure, standard_library  # noqa: E402
+from quorate import Client  # noqa: E402
+from quorate.client.discovery import LocalCluster, LocalProcess, read_local_cluster  # noqa: E402
+from quorate.local.child import die_with_parent  # noqa: E402
+from quorate.runtime.errors import QuorateError  # noqa: E402
+from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc  # noqa: E402
+
+# Seconds.
+START_TIMEOUT = 90.0
+MAP_TIMEOUT = 180.0
+STOP_TIMEOUT = 60.0
+_LOOK = 0.002
+
+console = Console(highlight=False)
+
+
+@dataclass(slots=True)
+class Outage:
+    """How long nobody led."""
+
+    epoch_before: int = 0
+    epoch_after: int = 0
+    milliseconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the table says."""
+
+    files: int = 0
+    cluster_seconds: float = 0.0
+    single_seconds: float = 0.0
+    tasks: int = 0
+    attempts: int = 0
+    node_killed: str = ""
+    summary: Summary | None = None
+    outage: Outage = field(default_factory=Outage)
+    differences: int = 0
+    left_running: list[str] = field(default_factory=list)
+
+
+class DemoCluster:
+    """`quorate up` in a folder of its own, and a record of every process it ever had."""
+
+    def __init__(self, folder: Path, schedulers: int, nodes: int, slots: int) -> None:
+        self.folder = folder
+        self._output = (folder.parent / "up.log").open("wb")
+        self._seen: set[psutil.Process] = set()
+        command = [sys.executable, "-m", "quorate.cli.app", "up", "--data-dir", str(folder)]
+        command += ["--schedulers", str(schedulers), "--nodes", str(nodes), "--slots", str(slots)]
+        self.process = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C reaches this process only; nothing outlives it, however it ends.
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+
+    def wait_until_up(self) -> LocalCluster:
+        """Until a leader serves and every node is registered."""
+        end = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < end:
+            found = read_local_cluster(self.folder)
+            if found is not None and found.ready:
+                self.note_processes()
+                return found
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        said = (self.folder.parent / "up.log").read_text(errors="replace").strip()
+        raise SystemExit(f"demo: the cluster did not start: {said}")
+
+    def find(self, name: str) -> LocalProcess:
+        """A process by name, as cluster.json has it now."""
+        found = read_local_cluster(self.folder)
+        assert found is not None
+        return next(process for process in found.processes if process.name == name)
+
+    def note_processes(self) -> None:
+        """Remember everything that descends from the supervisor."""
+        try:
+            supervisor = psutil.Process(self.process.pid)
+            self._seen.update([supervisor, *supervisor.children(recursive=True)])
+        except psutil.NoSuchProcess:
+            return
+
+    def stop(self) -> list[str]:
+        """Stop it as Ctrl-C does; what is still running afterwards."""
+        self.note_processes()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._output.close()
+        return self._left_running()
+
+    def _left_running(self) -> list[str]:
+        """Processes that we saw, and any that has our folder on its command line."""
+        left = {process.pid: process for process in self._seen if _alive(process)}
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or ()
+            if process.pid != os.getpid() and any(str(self.folder) in word for word in words):
+                left[process.pid] = process
+        return [_describe(process) for process in left.values() if _alive(process)]
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())[:100]}"
+    except psutil.NoSuchProcess:
+        return str(process.pid)
+
+
+class OutageClock(threading.Thread):
+    """Kills the leader and asks the other schedulers until one answers under a new epoch."""
+
+    def __init__(self, pid: int, others: Sequence[str], epoch: int) -> None:
+        super().__init__(name="outage-clock", daemon=True)
+        self.outage = Outage(epoch_before=epoch)
+        self._pid = pid
+        self._others = others
+
+    def run(self) -> None:
+        channels = [grpc.insecure_channel(address) for address in self._others]
+        stubs = [scheduler_pb2_grpc.SchedulerStub(channel) for channel in channels]
+        request = scheduler_pb2.GetClusterRequest()
+        for stub in stubs:
+            # Connected before the kill: otherwise the clock would measure connecting too.
+            self._epoch(stub, request)
+        os.kill(self._pid, signal.SIGKILL)
+        start = time.perf_counter()
+        while not self.outage.epoch_after and time.perf_counter() - start < START_TIMEOUT:
+            for stub in stubs:
+                epoch = self._epoch(stub, request)
+                if epoch > self.outage.epoch_before:
+                    self.outage.epoch_after = epoch
+                    self.outage.milliseconds = (time.perf_counter() - start) * 1000
+                    break
+            else:
+                time.sleep(_LOOK)
+        for channel in channels:
+            channel.close()
+
+    @staticmethod
+    def _epoch(
+        stub: scheduler_pb2_grpc.SchedulerStub, request: scheduler_pb2.GetClusterRequest
+    ) -> int:
+        try:
+            return int(stub.GetCluster(request, timeout=1.0).cluster.epoch)
+        except grpc.RpcError:
+            return 0
+
+
+def kill_leader(client: Client, cluster: DemoCluster) -> OutageClock:
+    """SIGKILL whoever leads."""
+    info = client.cluster()
+    leader = next(replica for replica in info.schedulers if replica.leader)
+    others = [replica.address for replica in info.schedulers if not replica.leader]
+    process = cluster.find(leader.name)
+    console.print(f"[red]SIGKILL[/red] to the leader {leader.name} (process {process.pid})")
+    clock = OutageClock(process.pid, others, info.epoch)
+    clock.start()
+    return clock
+
+
+def kill_node(cluster: DemoCluster, nodes: int) -> str:
+    """SIGKILL the last node agent; its attempts run elsewhere."""
+    process = cluster.find(f"n{nodes}")
+    console.print(f"[red]SIGKILL[/red] to the node {process.name} (process {process.pid})")
+    os.kill(process.pid, signal.SIGKILL)
+    return process.name
+
+
+def run_map(
+    client: Client, cluster: DemoCluster, files: list[str], nodes: int, findings: Findings
+) -> list[FileStats]:
+    """Measure all files on the cluster, killing as we go."""
+    done: list[FileStats] = []
+    clock: OutageClock | None = None
+    bounded = client.options(queue="default", name="stdlib", crash_limit=10, timeout=60.0)
+    with _progress() as progress:
+        line = progress.add_task("files on the cluster", total=len(files))
+        for stats in bounded.map(measure, files, timeout=MAP_TIMEOUT):
+            done.append(stats)
+            progress.advance(line)
+            if clock is None and len(done) >= len(files) // 3:
+                cluster.note_processes()
+                clock = kill_leader(client, cluster)
+            if not findings.node_killed and len(done) >= 2 * len(files) // 3:
+                cluster.note_processes()
+                findings.node_killed = kill_node(cluster, nodes)
+    assert clock is not None
+    clock.join()
+    findings.outage = clock.outage
+    return done
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def work(client: Client, cluster: DemoCluster, files: list[str], nodes: int) -> Findings:
+    """Everything between start and stop."""
+    findings = Findings(files=len(files))
+    start = time.perf_counter()
+    on_cluster = run_map(client, cluster, files, nodes, findings)
+    findings.summary = client.options(name="combine").submit(combine, on_cluster).result(60)
+    findings.cluster_seconds = time.perf_counter() - start
+    for task in client.tasks(page_size=1000):
+        findings.tasks += 1
+        findings.attempts += task.attempt
+
+    start = time.perf_counter()
+    here = []
+    with _progress() as progress:
+        for path in progress.track(files, description="the same, in one process"):
+            here.append(measure(path))
+    expected = combine(here)
+    findings.single_seconds = time.perf_counter() - start
+    findings.differences = sum(a != b for a, b in zip(on_cluster, here, strict=True))
+    findings.differences += findings.summary != expected
+    return findings
+
+
+def report(findings: Findings) -> None:
+    """The table."""
+    summary, outage = findings.summary, findings.outage
+    assert summary is not None
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for name, value in (
+        ("files", f"{findings.files:,}"),
+        ("lines", f"{summary.lines:,}"),
+        ("tokens", f"{summary.tokens:,}"),
+        ("definitions", f"{summary.definitions:,}"),
+        ("seconds on the cluster", f"{findings.cluster_seconds:.1f}"),
+        ("seconds in one process", f"{findings.single_seconds:.1f}"),
+        ("tasks", f"{findings.tasks:,}"),
+        ("attempts", f"{findings.attempts:,}"),
+        ("leader epoch before", f"{outage.epoch_before}"),
+        ("leader epoch after", f"{outage.epoch_after}"),
+        ("milliseconds without a leader", f"{outage.milliseconds:.0f}"),
+        ("differences", f"{findings.differences}"),
+        ("left running", f"{len(findings.left_running)}"),
+    ):
+        table.add_row(name, value)
+    console.print()
+    console.print(table)
+
+
+def verdict(findings: Findings) -> int:
+    """0 when everything is as it has to be; otherwise what is not."""
+    failures = []
+    if findings.differences:
+        failures.append(f"{findings.differences} results differ from those of one process")
+    if findings.outage.epoch_after <= findings.outage.epoch_before:
+        failures.append("no other leader followed")
+    if findings.left_running:
+        failures.append("still running: " + "; ".join(findings.left_running))
+    for failure in failures:
+        console.print(f"[red]{failure}[/red]")
+    if not failures:
+        console.print("\n[green]The same results, nothing lost, nothing left running.[/green]")
+    return 1 if failures else 0
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    parser = argparse.ArgumentParser(description="Real work on a cluster that is being killed.")
+    parser.add_argument("--schedulers", type=int, default=2)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--slots", type=int, default=0, help="of each node; 0: by cores")
+    parser.add_argument("--limit", type=int, default=0, help="only so many files; 0: all")
+    parser.add_argument("--keep", action="store_true", help="keep the cluster's folder")
+    options = parser.parse_args()
+    files = standard_library()[: options.limit or None]
+    folder = Path(tempfile.mkdtemp(prefix="quorate-demo-"))
+    console.print(
+        f"Starting etcd, {options.schedulers} schedulers and {options.nodes} nodes in {folder}"
+    )
+    cluster = DemoCluster(folder / "data", options.schedulers, options.nodes, options.slots)
+    signal.signal(signal.SIGTERM, _interrupt)
+    findings, failed = None, ""
+    try:
+        up = cluster.wait_until_up()
+        console.print(f"Up at {', '.join(up.addresses)}; {len(files):,} files to tokenise")
+        with Client(data_dir=folder / "data") as client:
+            findings = work(client, cluster, files, options.nodes)
+    except (QuorateError, TimeoutError) as error:
+        failed = str(error)
+    finally:
+        console.print("Stopping the cluster")
+        left = cluster.stop()
+        if options.keep:
+            console.print(f"Kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    if findings is None:
+        console.print(f"[red]demo: {failed}[/red]")
+        return 1
+    findings.left_running = left
+    report(findings)
+    return verdict(findings)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
