@@ -27,7 +27,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal import Journal
+from quorate.etcd.journal import Journal, JournalEnded
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
@@ -305,8 +305,10 @@ class Driver:
 
     def _committed(self, after: list[fx.After], revision: int) -> None:
         if not self._trusted():
+            # What is dropped here was committed: only another tenure, with new sessions and
+            # their inventories, makes it good. So the tenure must not go on.
             self._failed(after, lost())
-            return
+            raise JournalEnded("the trust window passed before an effect")
         dispatch = self._dispatch
         for effect in after:
             dispatch[type(effect)](effect)

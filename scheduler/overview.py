@@ -16,6 +16,7 @@ import structlog
 from quorate import __version__
 from quorate.etcd.api import Etcd, EtcdError, Range, StoreStatus, prefix_end
 from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.errors import unavailable
 from quorate.v1 import cluster_pb2
 from scheduler import keys, views
 from scheduler.driver import Driver
@@ -89,7 +90,7 @@ class Overview:
             log.debug("compacted", revision=old)
 
     async def cluster(self) -> cluster_pb2.Cluster:
-        """The cluster now. Raises EtcdError's answer as UNAVAILABLE through the caller."""
+        """The cluster now. Raises QuorateError UNAVAILABLE when etcd does not answer."""
         state = self._driver.state
         view = cluster_pb2.Cluster(
             name=self._cluster,
@@ -103,7 +104,10 @@ class Overview:
             version=__version__,
         )
         election = self._prefix + keys.ELECTION + b"/"
-        found = await self._etcd.range(Range(election, prefix_end(election)))
+        try:
+            found = await self._etcd.range(Range(election, prefix_end(election)))
+        except EtcdError as error:
+            raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
         for kv in sorted(found.kvs, key=lambda kv: kv.create_revision):
             record = r.CandidateRecord.FromString(kv.value)
             view.schedulers.add(

@@ -23,6 +23,7 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 
 from quorate.etcd.api import Etcd, EtcdError, Range
+from quorate.etcd.journal import Deposed
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
@@ -95,20 +96,19 @@ class Sessions:
         self._links: dict[InstanceId, tuple[Link, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._ended = asyncio.Event()
-        self.deposed: QuorateError | None = None
+        self._stale = ""
 
     async def run(self) -> None:
-        """Own the links until cancelled. Raises QuorateError when an agent knows a later epoch."""
+        """Own the links until cancelled. Raises Deposed when an agent knows a later epoch."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.sync()
             await self._ended.wait()
-            assert self.deposed is not None
-            raise self.deposed
+            raise Deposed(f"an agent knows a later epoch: {self._stale}")
 
     def end(self, error: QuorateError) -> None:
         """An agent has seen a later epoch: this leader is deposed."""
-        self.deposed = error
+        self._stale = error.message
         self._ended.set()
 
     def sync(self) -> None:
@@ -162,15 +162,21 @@ class Sessions:
     async def _revoke(self, node: NodeName, instance: InstanceId) -> None:
         """Take a lost process's lease from it, so that it learns and its key goes."""
         key = self.prefix + keys.node_key(node)
-        try:
-            found = await self.etcd.range(Range(key))
-            for kv in found.kvs:
-                if kv.lease and r.NodeRecord.FromString(kv.value).instance == instance:
-                    await self.etcd.lease_revoke(kv.lease)
-                    log.info("node_lease_revoked", node=node, instance=instance)
-        except EtcdError as error:
-            # Its TTL ends it, if the process is dead; if not, the next leader finds it again.
-            log.warning("node_lease_not_revoked", node=node, error=str(error))
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                found = await self.etcd.range(Range(key))
+                for kv in found.kvs:
+                    if kv.lease and r.NodeRecord.FromString(kv.value).instance == instance:
+                        await self.etcd.lease_revoke(kv.lease)
+                        log.info("node_lease_revoked", node=node, instance=instance)
+                return
+            except EtcdError as error:
+                # Again until it is done: a process that lives and keeps its lease would never
+                # learn that it was given up, and nobody would dial it.
+                log.warning("node_lease_not_revoked", node=node, error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class Link:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
 
 from quorate.etcd.api import Etcd, prefix_end
-from quorate.etcd.journal import Journal
+from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
 from scheduler import keys, records
@@ -171,35 +171,53 @@ class Tenure:
             driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
             log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
+            work = asyncio.create_task(
+                self._work(driver, sessions, overview, service, revision), name="tenure"
+            )
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(journal.run(), name="journal")
-                    tasks.create_task(sessions.run(), name="sessions")
-                    tasks.create_task(driver.continue_batches(), name="batches")
-                    tasks.create_task(self._follow_nodes(driver, sessions, state, revision))
-                    tasks.create_task(overview.run(), name="overview")
-                    tasks.create_task(_keep_house(driver), name="retention")
-                    tasks.create_task(_measure_lag(), name="lag")
-                    tasks.create_task(self._serve(service, journal), name="serve")
+                await asyncio.wait({work})
+            except asyncio.CancelledError:
+                # Asked to go: callers that were heard get their answers, later ones wait for the
+                # next leader. `Leadership` bounds how long this may take.
+                self._close()
+                with suppress(JournalEnded):
+                    await journal.flush()
+                raise
             finally:
-                self._roles.lead(None)
-                self._health.set(SERVICE, serving=False)
+                self._close()
                 driver.close()
+                work.cancel()
+                await asyncio.wait({work})
+            work.result()
 
-    async def _serve(self, service: Service, journal: Journal) -> None:
-        """Open for callers; when asked to go, close for them and flush what they were promised."""
-        self._roles.lead(service)
-        self._health.set(SERVICE, serving=True)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self._roles.lead(None)
-            self._health.set(SERVICE, serving=False)
-
-    async def _follow_nodes(
-        self, driver: Driver, sessions: Sessions, state: State, revision: int
+    async def _work(
+        self,
+        driver: Driver,
+        sessions: Sessions,
+        overview: Overview,
+        service: Service,
+        revision: int,
     ) -> None:
+        """All of a leader's duties; the first that fails ends the others."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(driver.journal.run(), name="journal")
+            tasks.create_task(sessions.run(), name="sessions")
+            tasks.create_task(driver.continue_batches(), name="batches")
+            tasks.create_task(self._follow_nodes(driver, sessions, revision), name="nodes")
+            tasks.create_task(overview.run(), name="overview")
+            tasks.create_task(_keep_house(driver), name="retention")
+            tasks.create_task(_measure_lag(), name="lag")
+            self._roles.lead(service)
+            self._health.set(SERVICE, serving=True)
+
+    def _close(self) -> None:
+        """Answer nobody any longer."""
+        self._roles.lead(None)
+        self._health.set(SERVICE, serving=False)
+
+    async def _follow_nodes(self, driver: Driver, sessions: Sessions, revision: int) -> None:
         """Registrations and lost leases, from where the fold ended."""
+        state = driver.state
         prefix = self._settings.prefix
         nodes = prefix + keys.NODES
         async with self._etcd.watch(
@@ -227,11 +245,10 @@ def _limits(settings: SchedulerSettings) -> Limits:
 
 
 async def _keep_house(driver: Driver) -> None:
-    """Retention, and the end of tenure for a journal that nobody could stop otherwise."""
+    """Retention. Also while the journal is full: when etcd has no space, only purges make some."""
     while True:
         await asyncio.sleep(RETENTION_EVERY)
-        if driver.journal.room:
-            driver.purge(RETENTION_AT_ONCE)
+        driver.purge(RETENTION_AT_ONCE)
 
 
 async def _measure_lag() -> None:
