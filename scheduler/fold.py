@@ -111,6 +111,11 @@ class Fold:
     def _drop_task(self, task: TaskId) -> None:
         state = self.state
         done = state.finished.get(task)
+        row = state.tasks.get(task)
+        if row is not None:
+            # It finished and was deleted within one Txn, whose last write of a key is all we see.
+            state.move(row, TaskState.CANCELLED)
+            done = state.finish(row, state.last_instant)
         if done is not None:
             state.forget(done)
             done.queue.index.removed(1, state.on_record)
