@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from quorate.etcd.api import Delete, Put
+from quorate.etcd.journal_batch import Batch
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import task_pb2
@@ -113,12 +114,31 @@ def _spec(
 
 
 class Log:
-    """What etcd would hold, and a standby that follows it."""
+    """What etcd would hold, and a standby that follows it.
 
-    def __init__(self) -> None:
+    Args:
+        join: how many events the journal joins into one Txn, where the last write of a key
+            replaces those before it.
+    """
+
+    def __init__(self, join: int = 1) -> None:
+        self._join = join
+        self._batch = Batch()
         self.kept: dict[bytes, bytes] = {}
         self.fold = Fold()
         self.revision = 0
+
+    def append(self, ops: Sequence[Put | Delete]) -> None:
+        """One event."""
+        self._batch.add(ops, None, None)
+        if self._batch.events >= self._join:
+            self.flush()
+
+    def flush(self) -> None:
+        """The open Txn commits."""
+        batch, self._batch = self._batch, Batch()
+        if batch.size:
+            self.apply(batch.ops())
 
     def apply(self, ops: Iterable[Put | Delete]) -> None:
         """One Txn."""
@@ -153,6 +173,7 @@ class Log:
 
     def followed(self) -> State:
         """The state of a standby that followed from the beginning: it leads from now on."""
+        self.flush()
         state = self.fold.state
         # Another one follows from here.
         self.fold = self.loaded()
@@ -160,6 +181,7 @@ class Log:
 
     def loaded(self) -> Fold:
         """A standby that loads a snapshot now instead of having followed from the beginning."""
+        self.flush()
         fold = Fold()
         for prefix in keys.SNAPSHOT_ORDER:
             for key in sorted(k for k in self.kept if k.startswith(prefix)):
@@ -346,8 +368,10 @@ class Cluster:
             if out.writes:
                 ops: list[Put | Delete] = []
                 self.codec.encode(out.writes, ops)
-                self.log.apply(ops)
+                self.log.append(ops)
             if out.purges or out.purged_requests:
+                # A Txn of its own, in its place among the others.
+                self.log.flush()
                 self.log.apply(self.codec.encode_purges(out))
         self._uncommitted.extend(out.after)
         if not self.commit_late:

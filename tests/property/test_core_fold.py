@@ -1,0 +1,313 @@
+"""A standby that follows the log, or loads a snapshot of it, knows what the leader knows.
+
+Random histories; at random points the leader's state is compared with that of a standby that
+followed from the beginning and of one that loads now. Then one of them leads on.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from quorate.internal.v1.records_pb2 import TaskRecord
+from quorate.v1.task_pb2 import TaskSpec
+from scheduler.core import events as e
+from scheduler.core.invariants import check
+from scheduler.core.limits import Limits
+from scheduler.core.rows import Control, TaskRow
+from scheduler.core.state import State
+from scheduler.core.values import FINISHED, TaskState
+from scheduler.records import task_spec
+from tests.support.core import Cluster, FakeNode, Log, spec
+
+QUEUES = ("default", "a", "b")
+
+
+def task_view(row: TaskRow, now: float) -> tuple:
+    """What must be equal of a live task. Not the start time: the agents tell it."""
+    state, not_before = row.state, row.not_before
+    if state is TaskState.SCHEDULED and not_before <= now:
+        # Due: nothing is written when a timer fires.
+        state, not_before = TaskState.PENDING, 0.0
+    return (
+        row.id,
+        row.queue.name,
+        row.create_time,
+        row.priority,
+        row.retry,
+        row.needs,
+        row.affinity,
+        state,
+        not_before,
+        row.attempt,
+        row.failures,
+        row.crashes,
+        row.node,
+        row.instance,
+        row.assign_time,
+        row.cancel_requested,
+        row.past,
+    )
+
+
+def view(state: State, now: float) -> dict[str, object]:
+    """What must be equal of a whole state."""
+    return {
+        "tasks": {task: task_view(row, now) for task, row in state.tasks.items()},
+        "finished": {
+            task: (done.queue.name, done.state, done.finish_time, done.attempt)
+            for task, done in state.finished.items()
+        },
+        "queues": {
+            name: (q.placement, q.disconnect, q.retention_age, q.retention_count, q.paused)
+            for name, q in state.queues.items()
+        },
+        "sizes": {name: q.index.size for name, q in state.queues.items()},
+        "controls": {name: c for name, c in state.controls.items() if c != Control()},
+        "dedup": {
+            key: (d.digest, d.create_time, d.queue, d.first_id, d.count, d.progress)
+            for key, d in state.dedup.items()
+        },
+        "nodes": {name: node.instance for name, node in state.nodes.items()},
+        "held": {
+            instance: (sorted(held.rows), round(held.cpu, 6), held.memory)
+            for instance, held in state.holdings.items()
+            if held.rows
+        },
+        "retained": {
+            name: sorted(d.id for d in q.retained if state.finished.get(d.id) is d)
+            for name, q in state.queues.items()
+        },
+    }
+
+
+def expected_order(state: State, now: float) -> dict[str, list[str]]:
+    """In what order the waiting tasks of each queue are to go."""
+    waiting: dict[str, list[tuple]] = {name: [] for name in state.queues}
+    for row in state.tasks.values():
+        if task_view(row, now)[7] is TaskState.PENDING:
+            waiting[row.queue.name].append((-row.priority, row.id))
+    return {name: [task for _, task in sorted(rows)] for name, rows in waiting.items()}
+
+
+def order_of(state: State, now: float) -> dict[str, list[str]]:
+    """In what order they do go, under a new leader with a node that takes everything."""
+    for queue in state.queues.values():
+        queue.paused = False
+    state.nodes.clear()
+    held = {task for task, row in state.tasks.items() if row.state is TaskState.RUNNING}
+    c = Cluster(state=state, now=now)
+    c.placing = False
+    c.step(e.TimersDue())
+    node = c.node("all", credit=1_000, cpu=1e6, memory=1 << 50)
+    c.place()
+    went: dict[str, list[str]] = {name: [] for name in state.queues}
+    for task, _ in node.started:
+        if task not in held:
+            went[c.row(task).queue.name].append(task)
+    return went
+
+
+class History:
+    """One random history of a cluster with a log."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.log = Log(join=self.rng.choice([1, 2, 10]))
+        self.cluster = Cluster(
+            log=self.log, limits=Limits(part_tasks=3, request_age=40.0, live_tasks=60)
+        )
+        self.cluster.hold_parts = True
+        for name in QUEUES[1:]:
+            self.cluster.queue(name, age=60.0, count=8)
+        self.nodes: dict[str, FakeNode] = {}
+        self.requests = 0
+        self.seen: list[tuple[str, e.Request, list]] = []
+
+    def run(self, steps: int) -> None:
+        choices = [getattr(self, name) for name in dir(self) if name.startswith("do_")]
+        for _ in range(steps):
+            self.rng.choice(choices)()
+            if self.rng.random() < 0.3:
+                self.cluster.advance(self.rng.choice([0.0, 0.5, 5.0]))
+
+    def spec(self):
+        rng = self.rng
+        return spec(
+            priority=rng.choice([0, 0, 0, 3, -2]),
+            attempts=rng.choice([1, 2, 3]),
+            backoff=rng.choice([0.5, 3.0]),
+            jitter=rng.choice([0.0, 0.3]),
+            crash_limit=rng.choice([1, 2]),
+            cpu=rng.choice([0.0, 0.0, 0.5, 1.5]),
+            memory=rng.choice([0, 1 << 20]),
+            fatal=rng.choice([(), ("OSError",)]),
+            not_before=rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
+        )
+
+    def some(self, *states: TaskState):
+        found = [t for t, row in self.cluster.state.tasks.items() if row.state in states]
+        found += [t for t, row in self.cluster.state.finished.items() if row.state in states]
+        return self.rng.choice(found) if found else None
+
+    def running(self):
+        """A node in session and a task it has."""
+        pairs = [(n, task) for n in self.nodes.values() for task in n.has]
+        return self.rng.choice(pairs) if pairs else (None, None)
+
+    # -- what happens
+
+    def do_submit(self) -> None:
+        queue = self.rng.choice(QUEUES)
+        if len(self.cluster.state.tasks) < 40:
+            self.requests += 1
+            self.cluster.submit(
+                self.spec(), queue=queue, request=e.Request(f"r{self.requests}", b"d")
+            )
+
+    do_submit_again = do_submit
+
+    def do_batch(self) -> None:
+        if len(self.cluster.state.tasks) > 25:
+            return
+        self.requests += 1
+        queue, request = self.rng.choice(QUEUES), e.Request(f"b{self.requests}", b"b")
+        specs = [self.spec() for _ in range(self.rng.randint(1, 10))]
+        self.seen.append((queue, request, specs))
+        self.cluster.batch(specs, queue=queue, request=request)
+
+    def do_repeat_batch(self) -> None:
+        if self.seen:
+            queue, request, specs = self.rng.choice(self.seen)
+            if (queue, request.id) in self.cluster.state.dedup:
+                self.cluster.batch(specs, queue=queue, request=request)
+
+    def do_part(self) -> None:
+        if self.cluster.parts:
+            self.cluster.step(self.cluster.parts.popleft())
+
+    def do_node(self) -> None:
+        name = self.rng.choice(["n1", "n2", "n3"])
+        self.nodes[name] = self.cluster.node(
+            name, credit=self.rng.randint(1, 6), cpu=self.rng.choice([1.0, 4.0])
+        )
+
+    def do_lose(self) -> None:
+        if self.nodes and self.rng.random() < 0.4:
+            name = self.rng.choice(sorted(self.nodes))
+            self.nodes.pop(name).lose()
+
+    def do_start(self) -> None:
+        node, task = self.running()
+        if node is not None:
+            node.start(task)
+
+    def do_finish(self) -> None:
+        node, task = self.running()
+        if node is not None:
+            self.rng.choice(
+                [
+                    lambda: node.succeed(task),
+                    lambda: node.succeed(task),
+                    lambda: node.fail(task),
+                    lambda: node.fail(task, "OSError"),
+                    lambda: node.give_back(task),
+                ]
+            )()
+
+    do_finish_again = do_finish
+
+    def do_cancel(self) -> None:
+        task = self.some(TaskState.PENDING, TaskState.RUNNING, TaskState.SCHEDULED)
+        if task is not None:
+            self.cluster.cancel(task)
+
+    def do_retry(self) -> None:
+        task = self.some(TaskState.FAILED, TaskState.CANCELLED)
+        if task is not None:
+            # The service reads the spec back: the same bytes, the same instant of creation.
+            self.log.flush()
+            key = next(k for k in self.log.kept if k.startswith(b"tasks/") and task.encode() in k)
+            record = TaskRecord.FromString(self.log.kept[key])
+            what = task_spec(TaskSpec.FromString(record.spec), record.spec)
+            self.cluster.retry(task, what, record.create_time)
+
+    def do_delete(self) -> None:
+        task = self.some(*sorted(FINISHED))
+        if task is not None:
+            self.cluster.delete(task)
+
+    def do_pause(self) -> None:
+        self.cluster.pause(self.rng.choice(QUEUES), self.rng.random() < 0.4)
+
+    def do_control(self) -> None:
+        if self.nodes:
+            name = self.rng.choice(sorted(self.nodes))
+            draining = self.rng.random() < 0.3
+            self.cluster.control(name, Control(self.rng.random() < 0.3, draining, 5.0))
+
+    def do_session(self) -> None:
+        if self.nodes:
+            node = self.nodes[self.rng.choice(sorted(self.nodes))]
+            node.close()
+            node.open()
+            node.credit(3)
+
+    def do_retain(self) -> None:
+        self.cluster.retain(self.rng.choice([2, 1_000]))
+
+    # -- what is compared
+
+    def compare(self) -> None:
+        c = self.cluster
+        self.log.flush()
+        leader = view(c.state, c.now)
+        for how, fold in (("followed", self.log.fold), ("loaded", self.log.loaded())):
+            check(fold.state)
+            standby = view(fold.state, c.now)
+            for part, value in leader.items():
+                assert standby[part] == value, f"{how}: {part}"
+        held_back = [t for t, row in c.state.tasks.items() if row.state is TaskState.RUNNING]
+        expected = expected_order(c.state, c.now)
+        # Attempts on processes that are gone wait again: they are not compared.
+        went = order_of(self.log.loaded().state, c.now)
+        assert {q: [t for t in went[q] if t not in held_back] for q in went} == expected
+
+    def fail_over(self) -> None:
+        """Another process leads, from either kind of standby."""
+        c = self.cluster
+        before = view(c.state, c.now)["tasks"]
+        c.lead(self.log.followed() if self.rng.random() < 0.5 else self.log.loaded().state)
+        assert view(c.state, c.now)["tasks"] == before
+        c.step(e.TimersDue())
+        for node in self.nodes.values():
+            node.register()
+            node.open()
+            node.credit(4)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_standbys_know_what_the_leader_knows_and_lead_on(seed: int):
+    history = History(seed)
+    for _ in range(6):
+        history.run(60)
+        history.compare()
+        if history.rng.random() < 0.5:
+            history.fail_over()
+    # The last leader finishes everything.
+    c = history.cluster
+    for queue in QUEUES:
+        c.pause(queue, False)
+    last = c.node("last", credit=100, cpu=64.0)
+    for node in history.nodes.values():
+        node.lose()
+    for _ in range(3_000):
+        if not c.state.tasks:
+            break
+        if last.has:
+            last.succeed(next(iter(last.has)))
+        else:
+            c.advance(5.0)
+    assert not c.state.tasks
+    history.compare()
