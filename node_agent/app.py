@@ -98,7 +98,7 @@ async def run(settings: AgentSettings) -> None:
             ) as driver,
         ):
             sessions = Sessions(driver, clock, instance_id())
-            serving = await serve(settings, driver, sessions)
+            serving = await serve(settings.listen, settings.advertise, driver, sessions)
 
             def on_lost() -> str:
                 fresh = instance_id()
@@ -148,7 +148,7 @@ async def run(settings: AgentSettings) -> None:
     _log.info("left")
 
 
-async def serve(settings: AgentSettings, driver: Driver, sessions: Sessions) -> _Serving:
+async def serve(listen: str, advertise: str, driver: Driver, sessions: Sessions) -> _Serving:
     """Start the gRPC server. Raises CannotStart when the port is taken."""
     server = grpc.aio.server(options=_SERVER_OPTIONS)
     node_agent_pb2_grpc.add_NodeAgentServicer_to_server(NodeAgent(driver, sessions), server)
@@ -157,16 +157,16 @@ async def serve(settings: AgentSettings, driver: Driver, sessions: Sessions) -> 
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     try:
-        port = server.add_insecure_port(settings.listen)
+        port = server.add_insecure_port(listen)
     except RuntimeError:
         port = 0
     if not port:
-        raise CannotStart(f"cannot listen on {settings.listen}: the port is in use or not ours")
+        raise CannotStart(f"cannot listen on {listen}: the port is in use or not ours")
     for name in ("", SERVICE):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     await server.start()
-    host = settings.listen.rpartition(":")[0]
-    return _Serving(settings.advertise or f"{host}:{port}", server, checks)
+    host = listen.rpartition(":")[0]
+    return _Serving(advertise or f"{host}:{port}", server, checks)
 
 
 async def leave(driver: Driver, serving: _Serving, settings: AgentSettings) -> None:
