@@ -363,7 +363,7 @@ class Driver:
         """The tenure is over: nobody waits any longer."""
         if self._timer is not None:
             self._timer.cancel()
-        self.journal.abandon(lost())
+        self.journal.abandon(JournalEnded("the tenure is over"))
         for waiters in (self._finish_waiters, self._start_waiters):
             for futures in waiters.values():
                 for future in futures:

@@ -187,7 +187,8 @@ class Tenure:
                 self._close()
                 driver.close()
                 work.cancel()
-                await asyncio.wait({work})
+                # Gathered, so that an error which comes beside a cancellation is not lost unread.
+                await asyncio.gather(work, return_exceptions=True)
             work.result()
 
     async def _work(
