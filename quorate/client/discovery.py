@@ -113,7 +113,8 @@ def find_addresses(
         return parse_addresses(given)
     directory = data_dir or default_data_dir(environ)
     local = read_local_cluster(directory)
-    if local is None or not local.addresses:
+    # A supervisor that was killed leaves its file behind, but no process.
+    if local is None or not local.addresses or not _is_alive(local.supervisor):
         raise QuorateError(
             grpc.StatusCode.UNAVAILABLE,
             "NO_CLUSTER",
@@ -121,6 +122,16 @@ def find_addresses(
             "or set QUORATE_ADDRESS to host:port",
         )
     return local.addresses
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def parse_addresses(text: str) -> tuple[str, ...]:

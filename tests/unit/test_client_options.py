@@ -1,0 +1,87 @@
+"""Task options: what they write into a spec, and what no server could make sense of."""
+
+import datetime as dt
+import math
+
+import pytest
+
+from quorate.client.options import TaskOptions
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import task_pb2
+
+
+def spec_of(now=100.0, **options):
+    spec = task_pb2.TaskSpec()
+    TaskOptions(**options).apply(spec, now=now)
+    return spec
+
+
+def test_options_left_alone_leave_the_spec_alone():
+    assert spec_of() == task_pb2.TaskSpec()
+
+
+def test_retries_count_attempts_after_the_first():
+    spec = spec_of(retries=3, backoff=0.5, fatal_errors=(ValueError, "EXIT_CODE", math.__class__))
+    assert spec.retry.max_attempts == 4
+    assert spec.retry.initial_backoff.ToMilliseconds() == 500
+    assert list(spec.retry.fatal_errors)[:2] == ["ValueError", "EXIT_CODE"]
+
+
+def test_fatal_errors_of_other_modules_have_qualified_names():
+    assert list(spec_of(fatal_errors=(QuorateError,)).retry.fatal_errors) == [
+        "quorate.runtime.errors.QuorateError"
+    ]
+
+
+def test_delay_counts_from_now_and_not_before_wins():
+    assert spec_of(delay=2.5).not_before.ToMilliseconds() == 102_500
+    instant = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    assert spec_of(delay=2.5, not_before=instant).not_before.seconds == instant.timestamp()
+
+
+def test_resources_timeout_labels_and_affinity():
+    spec = spec_of(
+        cpu=1.5,
+        memory=1024,
+        resources={"gpu": 2},
+        timeout=0.25,
+        labels={"a": "b"},
+        affinity_key="k",
+        priority=-5,
+        name="n",
+    )
+    assert (spec.resources.cpu, spec.resources.memory) == (1.5, 1024)
+    assert dict(spec.resources.counters) == {"gpu": 2}
+    assert spec.timeout.nanos == 250_000_000
+    assert (dict(spec.labels), spec.affinity_key) == ({"a": "b"}, "k")
+    assert (spec.priority, spec.name) == (-5, "n")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("timeout", 0),
+        ("timeout", -1),
+        ("timeout", math.inf),
+        ("timeout", math.nan),
+        ("delay", -0.1),
+        ("backoff", math.inf),
+        ("retries", -1),
+        ("not_before", dt.datetime(2030, 1, 1)),  # noqa: DTZ001 - the mistake under test
+    ],
+)
+def test_senseless_values_are_refused_and_named(field, value):
+    with pytest.raises(QuorateError) as caught:
+        TaskOptions(**{field: value})
+    assert caught.value.field == field
+
+
+def test_a_huge_timeout_is_refused_rather_than_cut_off():
+    with pytest.raises(QuorateError) as caught:
+        spec_of(timeout=1e300)
+    assert caught.value.field == "timeout"
+
+
+def test_a_misspelt_option_is_a_type_error():
+    with pytest.raises(TypeError, match="prioritty"):
+        TaskOptions().but({"prioritty": 3})
