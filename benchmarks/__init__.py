@@ -1,0 +1,1 @@
+"""What the system does on this machine: `python -m benchmarks`."""

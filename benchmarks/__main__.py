@@ -1,0 +1,52 @@
+"""`python -m benchmarks [NAME...]`: measure, print one table, exit 1 when a target is missed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import commands, failover, latency, memory, report, throughput
+from benchmarks.figures import Findings
+
+BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
+    "throughput": throughput.run,
+    "latency": latency.run,
+    "commands": commands.run,
+    "memory": memory.run,
+    "failover": failover.run,
+}
+
+
+def main() -> int:
+    """Run the benchmarks that were named, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work, one round")
+    parser.add_argument("--nodes", type=int, default=1, help="node agents")
+    parser.add_argument("--slots", type=int, default=2, help="slots of each")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+    console = Console(highlight=False)
+    results: dict[str, Findings] = {}
+    for name in arguments.names or BENCHMARKS:
+        with console.status(f"measuring {name}"):
+            results[name] = BENCHMARKS[name](
+                quick=arguments.quick, nodes=arguments.nodes, slots=arguments.slots
+            )
+    report.show(console, results)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(report.document(results), indent=2) + "\n")
+    figures = [figure for findings in results.values() for figure in findings.figures]
+    return int(any(f.target is not None and not f.target.met(f.value) for f in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

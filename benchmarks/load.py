@@ -1,0 +1,34 @@
+"""Submits many equal tasks as fast as it can: batches, several in flight."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+from benchmarks.cluster import DEADLINE, Stub
+from quorate.v1 import scheduler_pb2, task_pb2
+
+BATCH = 1000
+IN_FLIGHT = 4
+NOOP = task_pb2.TaskSpec(
+    python=task_pb2.PythonWork(entrypoint="benchmarks.noop:noop", json="[]"), name="noop"
+)
+TRUE = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["/bin/true"]), name="true")
+
+
+def submit(stub: Stub, queue: str, spec: task_pb2.TaskSpec, count: int) -> None:
+    """Create `count` tasks by BatchCreateTasks; all durable when it returns."""
+    # One message for all batches: building it is not what is measured.
+    whole = [spec] * BATCH
+    sizes = [BATCH] * (count // BATCH) + ([count % BATCH] if count % BATCH else [])
+
+    def create(size: int) -> None:
+        request = scheduler_pb2.BatchCreateTasksRequest(
+            queue=queue, specs=whole[:size], request_id=secrets.token_hex(16)
+        )
+        answer = stub.rpc.BatchCreateTasks(request, timeout=DEADLINE)
+        assert len(answer.ids) == size
+
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        for _ in pool.map(create, sizes):
+            pass
