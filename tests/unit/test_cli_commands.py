@@ -1,0 +1,284 @@
+"""The command line against a scheduler in this process: output, JSON, exit codes, sentences."""
+
+import json
+import sys
+
+import grpc
+import pytest
+
+from quorate.cli.app import run
+from tests.support.fake_scheduler import FakeCluster, FakeServer
+
+
+@pytest.fixture
+def cluster():
+    cluster = FakeCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def quorate(cluster, monkeypatch, tmp_path, capfdbinary):
+    """Runs one command line: (exit code, standard output, standard error)."""
+    monkeypatch.setenv("QUORATE_ADDRESS", FakeServer(cluster).address)
+    monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments):
+        code = run(list(arguments))
+        sys.stderr.flush()
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+def test_an_empty_list_says_what_to_do_next(quorate):
+    code, out, err = quorate("tasks")
+    assert (code, out) == (0, "")
+    assert "quorate submit --wait -- echo hello" in err
+    assert json.loads(quorate("tasks", "--json")[1]) == []
+
+
+def test_submit_prints_the_id_and_nothing_else(quorate, cluster):
+    code, out, _ = quorate("submit", "--", "echo", "hello")
+    assert code == 0
+    assert out.strip() in cluster.tasks
+
+
+def test_submit_takes_a_command_without_dashes(quorate, cluster):
+    quorate("submit", "--priority", "3", "ls", "-l", "--wait")
+    [task] = cluster.tasks.values()
+    assert list(task.spec.command.argv) == ["ls", "-l", "--wait"]
+    assert task.spec.priority == 3
+
+
+def test_submit_wait_shows_the_output_and_the_exit_code_of_failure(quorate):
+    assert quorate("submit", "--wait", "--", "echo", "hello")[:2] == (0, "hello\n")
+    code, _, err = quorate("submit", "--wait", "--", "sh", "-c", "echo oops >&2; exit 3")
+    assert code == 1
+    assert err.startswith("oops\n")
+    assert "EXIT_CODE" in err
+    assert "quorate logs" in err
+
+
+def test_submit_passes_every_option_on(quorate, cluster, tmp_path):
+    stdin = tmp_path / "in"
+    stdin.write_bytes(b"data")
+    quorate(
+        *("submit", "--name", "n", "--retries", "2", "--timeout", "5", "--label", "a=b"),
+        *("--cpu", "0.5", "--memory", "2M", "--resource", "gpu=1", "--env", "X=y=z"),
+        *("--cwd", "/tmp", "--stdin", str(stdin), "--", "cat"),
+    )
+    [task] = cluster.tasks.values()
+    spec = task.spec
+    assert (spec.name, spec.retry.max_attempts, spec.timeout.seconds) == ("n", 3, 5)
+    assert (dict(spec.labels), dict(spec.command.env)) == ({"a": "b"}, {"X": "y=z"})
+    assert (spec.resources.cpu, spec.resources.memory) == (0.5, 2 * 1024**2)
+    assert dict(spec.resources.counters) == {"gpu": 1}
+    assert (spec.command.cwd, spec.command.stdin) == ("/tmp", b"data")
+
+
+def test_submit_many_and_wait_for_all(quorate, cluster):
+    assert quorate("submit", "--times", "30", "--wait", "--", "true")[0] == 0
+    assert len(cluster.tasks) == 30
+    code, _, err = quorate("submit", "--times", "3", "--wait", "--", "false")
+    assert code == 1
+    assert "3 of 3 tasks did not succeed" in err
+    cluster.hold.clear()
+    arguments = ("submit", "--times", "2", "--wait", "--timeout-wait", "0.05", "--", "true")
+    assert quorate(*arguments)[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "printed"),
+    [("[3, 4]", "5.0"), ('{"args": [3], "kwargs": {}}', "3.0"), ("-5", "5.0")],
+)
+def test_call_prints_the_result_as_json(quorate, given, printed):
+    assert quorate("call", "math:hypot", "--", given)[:2] == (0, printed + "\n")
+
+
+def test_call_reports_what_the_function_raised(quorate):
+    code, out, err = quorate("call", "math:sqrt", "[-1]")
+    assert (code, out) == (1, "")
+    assert "ValueError: math domain error" in err
+
+
+def test_call_without_waiting_prints_the_id(quorate, cluster):
+    _, out, _ = quorate("call", "--no-wait", "math:sqrt", "[4]")
+    assert out.strip() in cluster.tasks
+
+
+def test_map_prints_a_result_a_line_in_order(quorate, tmp_path):
+    items = tmp_path / "items"
+    items.write_text("1\n4\n9\n")
+    code, out, _ = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
+    assert (code, out) == (0, "1.0\n2.0\n3.0\n")
+    _, out, _ = quorate("map", "builtins:len", "--items", str(items), "--unordered")
+    assert sorted(out.split()) == ["1", "1", "1"]
+
+
+def test_map_reports_an_item_that_failed(quorate, tmp_path):
+    items = tmp_path / "items"
+    items.write_text("-1\n")
+    code, _, err = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
+    assert code == 1
+    assert "math domain error" in err
+    items.write_text("{\n")
+    code, _, err = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
+    assert code == 2
+    assert "line 1" in err
+
+
+def test_task_shows_everything_about_one(quorate):
+    _, out, _ = quorate("submit", "--wait", "--json", "--", "echo", "hi there")
+    task_id = json.loads(out)["id"]
+    _, out, _ = quorate("task", task_id)
+    assert "SUCCEEDED" in out
+    assert "echo 'hi there'" in out
+    document = json.loads(quorate("task", task_id, "--json")[1])
+    assert document["state"] == "SUCCEEDED"
+    assert document["spec"]["command"]["argv"] == ["echo", "hi there"]
+    assert quorate("logs", task_id)[1] == "hi there\n"
+
+
+def test_tasks_are_listed_filtered_and_cut_off(quorate):
+    for argv in (["true"], ["false"], ["true"]):
+        quorate("submit", "--wait", "--", *argv)
+    _, out, _ = quorate("tasks")
+    assert out.count("SUCCEEDED") == 2
+    assert json.loads(quorate("tasks", "--state", "failed", "--json")[1])[0]["state"] == "FAILED"
+    _, out, err = quorate("tasks", "-n", "1")
+    assert out.count("true") == 1
+    assert "There are more" in err
+    code, _, err = quorate("tasks", "--state", "lost")
+    assert code == 2
+    assert "cancelled" in err
+
+
+def test_cancel_and_retry_go_through_all_ids_and_report_the_gravest(quorate, cluster):
+    cluster.hold.clear()
+    ids = [quorate("submit", "--", "true")[1].strip() for _ in range(2)]
+    code, out, err = quorate("cancel", ids[0], "nope", ids[1])
+    assert code == 3
+    assert out == f"{ids[0]} cancelled\n{ids[1]} cancelled\n"
+    assert "'nope' does not exist" in err
+    cluster.hold.set()
+    assert quorate("retry", ids[0])[0] == 0
+    assert quorate("wait", ids[0])[:2] == (0, f"{ids[0]} SUCCEEDED\n")
+    assert quorate("cancel", ids[0])[0] == 5
+    assert quorate("retry", ids[0])[0] == 5
+
+
+def test_queues_are_made_paused_resumed_and_deleted(quorate, cluster):
+    create = ("queue", "create", "mail", "--placement", "round-robin", "--keep-age", "60")
+    assert quorate(*create)[:2] == (0, "mail created\n")
+    assert cluster.queues["mail"].retention.age.seconds == 60
+    code, _, err = quorate(*create)
+    assert code == 5
+    assert "already exists" in err
+    assert quorate("queue", "pause", "mail")[0] == 0
+    assert "mail (paused)" in quorate("queues")[1]
+    assert quorate("queue", "resume", "mail")[0] == 0
+    assert not cluster.queues["mail"].paused
+    names = [queue["name"] for queue in json.loads(quorate("queues", "--json")[1])]
+    assert names == ["default", "mail"]
+    assert quorate("queue", "delete", "mail")[0] == 0
+    assert quorate("queue", "pause", "mail")[0] == 3
+
+
+def test_nodes_are_listed_cordoned_and_drained(quorate):
+    assert "READY" in quorate("nodes")[1]
+    assert quorate("cordon", "n1")[:2] == (0, "n1 CORDONED\n")
+    assert json.loads(quorate("nodes", "--json")[1])[0]["state"] == "CORDONED"
+    assert quorate("uncordon", "n1")[:2] == (0, "n1 READY\n")
+    assert quorate("drain", "n1", "--wait")[:2] == (0, "n1 DRAINED\n")
+    code, _, err = quorate("drain", "n9")
+    assert code == 3
+    assert err == "quorate: node 'n9' does not exist\n"
+
+
+def test_status_shows_leader_and_queues(quorate):
+    _, out, _ = quorate("status")
+    assert "s1, epoch 7" in out
+    assert "default" in out
+    document = json.loads(quorate("status", "--json")[1])
+    assert document["epoch"] == "7"
+    assert document["schedulers"][0]["leader"] is True
+    assert document["local"] is None
+
+
+def test_options_may_come_before_the_command(quorate, cluster):
+    address = cluster.servers[0].address
+    assert quorate("--address", address, "tasks")[0] == 0
+    assert quorate(f"--address={address}", "queue", "pause", "default")[0] == 0
+
+
+def test_nobody_answers(quorate):
+    code, out, err = quorate("tasks", "--address", "127.0.0.1:1", "--retry-for", "0.1")
+    assert (code, out) == (4, "")
+    assert err.count("\n") == 1
+    assert "127.0.0.1:1" in err
+
+
+def test_no_cluster_at_all(quorate, monkeypatch):
+    monkeypatch.delenv("QUORATE_ADDRESS")
+    code, _, err = quorate("status")
+    assert code == 4
+    assert "quorate up" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("bogus",), "bogus"),
+        (("tasks", "--bogus"), "--bogus"),
+        (("task",), "ID"),
+        (("submit",), "COMMAND"),
+        (("submit", "--", ""), "argv"),
+        (("submit", "--timeout", "-1", "--", "true"), "timeout"),
+        (("submit", "--timeout", "1e400", "--", "true"), "timeout"),
+        (("submit", "--label", "x", "--", "true"), "KEY=VALUE"),
+        (("submit", "--memory", "lots", "--", "true"), "--memory"),
+        (("submit", "--stdin", "/does/not/exist", "--", "cat"), "/does/not/exist"),
+        (("call", "math"), "module:function"),
+        (("call", "math:sqrt", "{"), "JSON"),
+        (("map", "math:sqrt", "--items", "/does/not/exist"), "/does/not/exist"),
+        (("tasks", "--address", "nonsense"), "nonsense"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2_and_a_sentence(quorate, cluster, arguments, said):
+    code, out, err = quorate(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert not cluster.tasks
+
+
+def test_a_refusal_by_the_cluster_is_exit_code_5(quorate, cluster):
+    cluster.refuse("CreateTask", grpc.StatusCode.RESOURCE_EXHAUSTED)
+    code, _, err = quorate("submit", "--", "true")
+    assert (code, err) == (5, "quorate: ordered by the test\n")
+
+
+def test_our_own_bug_is_a_sentence_too(quorate, monkeypatch):
+    monkeypatch.setattr("quorate.client.client.Client.tasks", lambda *a, **k: 1 / 0)
+    code, _, err = quorate("tasks")
+    assert (code, err) == (1, "quorate: division by zero\n")
+
+
+def test_ctrl_c_is_exit_code_130(quorate, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quorate.client.client.Client.tasks", interrupt)
+    assert quorate("tasks")[0] == 130
+
+
+def test_help_and_version(quorate):
+    assert quorate("--version")[1].startswith("quorate 0.")
+    code, out, _ = quorate()
+    assert code == 0
+    assert "submit" in out
+    for command in ("up", "submit", "map", "queue"):
+        assert quorate(command, "--help")[0] == 0

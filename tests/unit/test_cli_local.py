@@ -1,0 +1,165 @@
+"""The local cluster's plan and data dir: ports, locks, and what is refused."""
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from quorate.cli import render
+from quorate.local.data_dir import DataDir, owner_of, read_layout
+from quorate.local.plan import HOST, LocalPlan, default_slots
+from quorate.runtime.errors import QuorateError
+
+
+def test_ports_are_distinct_and_kept_over_restarts(tmp_path):
+    plan = LocalPlan(data_dir=tmp_path)
+    ports = plan.choose_ports({})
+    assert set(ports) == {"etcd", "etcd-peer", "s1", "s2", "n1", "n2", "n3"}
+    assert len(set(ports.values())) == len(ports)
+    assert plan.choose_ports(ports) == ports
+
+
+def test_a_remembered_port_that_is_taken_is_replaced(tmp_path):
+    plan = LocalPlan(data_dir=tmp_path)
+    ports = plan.choose_ports({})
+    with socket.socket() as taken:
+        taken.bind((HOST, ports["n1"]))
+        taken.listen()
+        again = plan.choose_ports(ports)
+    assert again["n1"] != ports["n1"]
+    assert again["n2"] == ports["n2"]
+
+
+def test_an_asked_for_port_that_is_taken_is_refused(tmp_path):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(QuorateError, match=f"port {port}") as caught:
+            LocalPlan(data_dir=tmp_path, port=port).choose_ports({})
+    assert caught.value.reason == "PORT_IN_USE"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schedulers", 0),
+        ("schedulers", 10),
+        ("nodes", 0),
+        ("nodes", 65),
+        ("slots", -1),
+        ("slots", 2000),
+        ("port", 80),
+        ("port", 65535),
+        ("cluster", "A b"),
+        ("cluster", ""),
+    ],
+)
+def test_values_out_of_bounds_are_refused_and_named(tmp_path, field, value):
+    with pytest.raises(QuorateError) as caught:
+        LocalPlan(data_dir=tmp_path, **{field: value})
+    assert caught.value.field == field
+
+
+def test_slots_share_the_cores_and_are_never_none():
+    assert default_slots(1) == os.cpu_count()
+    assert default_slots(1000) == 1
+
+
+def test_command_lines_name_everything(tmp_path):
+    plan = LocalPlan(data_dir=tmp_path, slots=4, cluster="c")
+    argv = plan.scheduler_argv("s1", 7, "e:1")
+    assert argv[argv.index("--listen") + 1] == "127.0.0.1:7"
+    assert argv[argv.index("--etcd") + 1] == "e:1"
+    assert argv[argv.index("--etcd-max-txn-ops") + 1] == "1024"
+    argv = plan.node_argv("n1", 8, "e:1")
+    assert argv[argv.index("--slots") + 1] == "4"
+    assert argv[argv.index("--data-dir") + 1] == str(tmp_path / "n1")
+    assert argv[argv.index("--cluster") + 1] == "c"
+
+
+def test_a_data_dir_serves_one_at_a_time(tmp_path):
+    with DataDir(tmp_path / "d", "c"):
+        assert owner_of(tmp_path / "d") == os.getpid()
+        with pytest.raises(QuorateError, match=f"process {os.getpid()}") as caught:
+            DataDir(tmp_path / "d", "c").__enter__()
+        assert caught.value.reason == "DATA_DIR_IN_USE"
+    assert owner_of(tmp_path / "d") == 0
+    with DataDir(tmp_path / "d", "c"):
+        pass
+
+
+def test_a_data_dir_of_another_cluster_is_refused_and_left_alone(tmp_path):
+    with DataDir(tmp_path / "d", "one") as directory:
+        directory.remember({"s1": 5})
+    before = sorted(path.name for path in (tmp_path / "d").iterdir())
+    with pytest.raises(QuorateError, match="'one'") as caught:
+        DataDir(tmp_path / "d", "two").__enter__()
+    assert caught.value.reason == "DATA_DIR_OF_ANOTHER_CLUSTER"
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == before
+    assert read_layout(tmp_path / "d") == ("one", {"s1": 5})
+
+
+def test_ports_are_remembered_also_of_processes_not_asked_for_this_time(tmp_path):
+    with DataDir(tmp_path / "d", "c") as directory:
+        directory.remember({"s1": 5, "n3": 6})
+        directory.remember({"s1": 7})
+    assert read_layout(tmp_path / "d") == ("c", {"s1": 7, "n3": 6})
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("important")
+    with pytest.raises(QuorateError, match=r"thesis\.txt"):
+        DataDir(tmp_path, "c").__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_data_dir_that_cannot_be_made_is_refused():
+    with pytest.raises(QuorateError) as caught:
+        DataDir(Path("/proc/nothing/here"), "c").__enter__()
+    assert caught.value.reason == "DATA_DIR_UNUSABLE"
+
+
+def test_a_damaged_layout_is_refused(tmp_path):
+    (tmp_path / "layout.json").write_text("{")
+    with pytest.raises(QuorateError, match=r"layout\.json"):
+        DataDir(tmp_path, "c").__enter__()
+    # The lock was given back.
+    with (tmp_path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_leaving_removes_cluster_json_and_keeps_the_layout(tmp_path):
+    with DataDir(tmp_path / "d", "c") as directory:
+        directory.remember({"s1": 5})
+        (tmp_path / "d" / "cluster.json").write_text("{}")
+    names = {path.name for path in (tmp_path / "d").iterdir()}
+    assert "cluster.json" not in names
+    assert json.loads((tmp_path / "d" / "layout.json").read_text())["cluster"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0123, "12 ms"),
+        (4.25, "4.2 s"),
+        (200, "3 min 20 s"),
+        (7_500, "2 h 5 min"),
+        (86_400, "1 d"),
+        (-1, "-"),
+    ],
+)
+def test_durations_for_people(value, text):
+    assert render.seconds(value) == text
+
+
+def test_sizes_for_people():
+    assert [render.size(n) for n in (5, 2048, 3 * 1024**2, 2**50)] == [
+        "5 B",
+        "2.0 KiB",
+        "3.0 MiB",
+        "1024.0 TiB",
+    ]
