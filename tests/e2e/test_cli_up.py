@@ -1,0 +1,206 @@
+"""`quorate up` with real processes: what runs, what is restarted, what is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from quorate.client.client import Client
+from quorate.client.discovery import read_local_cluster
+from tests.support.fake_scheduler import wait_until
+
+QUORATE = [sys.executable, "-m", "quorate.cli.app"]
+
+
+def quorate(*arguments, timeout=90, **environment):
+    """One command; its completed process."""
+    return subprocess.run(
+        [*QUORATE, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1", **environment},
+    )
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Everything that has the folder on its command line."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in word for word in process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def gone(processes) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A data dir; whatever runs in it afterwards is a failure, and is killed."""
+    data_dir = tmp_path / "data"
+    yield data_dir
+    quorate("down", "--data-dir", str(data_dir))
+    left = processes_of(data_dir)
+    for process in left:
+        process.kill()
+    assert not left
+
+
+def start(folder, *arguments):
+    done = quorate("up", "--detach", "--data-dir", str(folder), *arguments)
+    assert done.returncode == 0, done.stderr
+    found = read_local_cluster(folder)
+    assert found is not None
+    return found
+
+
+def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
+    cluster = start(folder, "--nodes", "2", "--slots", "2")
+    assert [p.name for p in cluster.processes] == ["etcd", "s1", "s2", "n1", "n2"]
+    assert cluster.ready
+    everything = [psutil.Process(cluster.supervisor), *children_of(cluster.supervisor)]
+    at = ("--data-dir", str(folder))
+    assert quorate("submit", *at, "--wait", "--", "echo", "hello").stdout == "hello\n"
+    assert quorate("call", *at, "math:hypot", "[3, 4]").stdout == "5.0\n"
+    status = quorate("status", *at)
+    assert "2 of 2 ready, 0 of 4 slots busy" in status.stdout
+    assert quorate("down", *at).returncode == 0
+    assert gone(everything)
+    assert read_local_cluster(folder) is None
+    assert quorate("tasks", *at).returncode == 4
+
+
+def test_tasks_survive_a_stop_of_the_whole_cluster(folder):
+    first = start(folder, "--nodes", "1")
+    at = ("--data-dir", str(folder))
+    done = quorate("submit", *at, "--wait", "--json", "--", "true")
+    assert done.returncode == 0
+    before = quorate("tasks", *at, "--json").stdout
+    quorate("down", *at)
+    again = start(folder, "--nodes", "1")
+    assert again.addresses == first.addresses
+    assert quorate("tasks", *at, "--json").stdout == before
+
+
+def test_whatever_is_killed_comes_back_under_its_name_and_port(folder):
+    cluster = start(folder, "--nodes", "2")
+    for victim in ("s1", "n1", "etcd"):
+        before = next(p for p in cluster.processes if p.name == victim)
+        os.kill(before.pid, signal.SIGKILL)
+
+        def back(victim=victim, before=before):
+            now = next(p for p in read_local_cluster(folder).processes if p.name == victim)
+            same = now.address == before.address
+            return now.state == "running" and now.pid not in (0, before.pid) and same
+
+        wait_until(back, 30)
+    with Client(data_dir=folder, retry_for=30) as client:
+        assert client.submit(pow, 2, 10).result(30) == 1024
+
+
+def test_a_supervisor_that_is_killed_leaves_nothing_running(folder):
+    cluster = start(folder, "--nodes", "1")
+    at = ("--data-dir", str(folder))
+    quorate("submit", *at, "--", "sleep", "300")
+    with Client(data_dir=folder) as client:
+        wait_until(lambda: any(client.tasks(states=["running"])))
+    everything = children_of(cluster.supervisor)
+    assert len(everything) > 4
+    os.kill(cluster.supervisor, signal.SIGKILL)
+    wait_until(lambda: gone(everything), 15)
+    assert quorate("tasks", *at).returncode == 4
+
+
+def test_ctrl_c_stops_everything(folder):
+    process = subprocess.Popen(
+        [*QUORATE, "up", "--data-dir", str(folder), "--nodes", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            lines = []
+            while not any(line.startswith("ready ") for line in lines):
+                lines.append(process.stdout.readline())
+                assert lines[-1], process.stderr.read()
+            everything = children_of(process.pid)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, out + err
+    assert "Traceback" not in err
+    assert gone(everything)
+
+
+def test_ctrl_c_while_starting_stops_everything(folder):
+    process = subprocess.Popen(
+        [*QUORATE, "up", "--data-dir", str(folder), "--nodes", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            assert process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    assert not processes_of(folder)
+
+
+def test_what_cannot_be_run_is_one_sentence_and_exit_code_1(folder, tmp_path):
+    cluster = start(folder, "--nodes", "1")
+    refused = quorate("up", "--data-dir", str(folder))
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert f"process {cluster.supervisor}" in refused.stderr
+    quorate("down", "--data-dir", str(folder))
+    # Another cluster's data dir.
+    refused = quorate("up", "--data-dir", str(folder), "--cluster", "other")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "'local'" in refused.stderr
+    # No etcd.
+    refused = quorate("up", "--data-dir", str(tmp_path / "x"), QUORATE_ETCD_BIN="/no/etcd")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "/no/etcd" in refused.stderr
+    # An etcd that loses writes.
+    unsafe = tmp_path / "etcd"
+    unsafe.write_text("#!/bin/sh\necho 'etcd Version: 3.5.1'\n")
+    unsafe.chmod(0o755)
+    refused = quorate("up", "-d", "--data-dir", str(tmp_path / "y"), QUORATE_ETCD_BIN=str(unsafe))
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "3.5.1" in refused.stderr
+
+
+def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path):
+    import asyncio
+
+    from quorate.local.plan import LocalPlan
+    from quorate.local.supervisor import Supervisor
+    from quorate.runtime.errors import QuorateError
+
+    broken = (sys.executable, "-c", "import sys; sys.exit('the disk is on fire')")
+    plan = LocalPlan(data_dir=tmp_path / "d", nodes=1, node_command=broken)
+    began = time.monotonic()
+    with pytest.raises(QuorateError, match=r"n1 did not start: the disk is on fire"):
+        asyncio.run(Supervisor(plan, lambda cluster: None).run())
+    assert time.monotonic() - began < 30
+    assert not processes_of(tmp_path / "d")
