@@ -193,7 +193,7 @@ class Driver:
             for attempt in effects.start:
                 self._start(attempt)
             if self._outgoing is not None:
-                self._outgoing.add(effects, self._clock.wall())
+                self._outgoing.add(effects, self._clock.wall(), hold=machine.ample)
             machine.settle(now)
 
     def _start(self, attempt: Attempt) -> None:
@@ -215,6 +215,8 @@ class Driver:
         self.machine.on_tick(now)
         self._commands.on_tick(now)
         self._python.on_tick(now)
+        if self._outgoing is not None:
+            self._outgoing.flush()
         self._ticks += 1
         if self._ticks % _TRIM_TICKS == 0:
             heads = (lane.attempts[0] for lane in self.machine.slots if lane.attempts)

@@ -38,13 +38,21 @@ class Outgoing:
         """Until there is something to send."""
         await self._wake.wait()
 
-    def add(self, effects: Effects, started_at: float) -> None:
-        """Take over what is meant for the leader. `started_at`: wall time, for `started`."""
+    def add(self, effects: Effects, started_at: float, *, hold: bool) -> None:
+        """Take over what is meant for the leader. `started_at`: wall time, for `started`.
+
+        `hold`: outcomes are in no hurry and wait for more of them, or for `flush`.
+        """
         self._started.extend((attempt, started_at) for attempt in effects.started)
         self._finished.extend(effects.finished)
         self._returned.extend(effects.returned)
         if effects.credit is not None:
             self._credit = effects.credit
+        if not hold or self._started or self._returned or self._credit is not None:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what has gathered."""
         if self._started or self._finished or self._returned or self._credit is not None:
             self._wake.set()
 

@@ -1,19 +1,29 @@
 """How much work to ask for beyond the slots.
 
 Between a result and the next assignment lies a round trip to the leader. For short tasks the node
-asks for about 10 ms of work ahead, as learned from how long attempts took lately; for long ones it
+asks for about 30 ms of work ahead, as learned from how long attempts took lately; for long ones it
 asks for none, since a task that waits here behind a long one could run elsewhere.
+
+While it has enough of that left, reports wait for each other, a tick at most: a report that comes
+alone costs the leader, etcd and the standby a transaction of its own, more than running a small
+program does (measured: 1.8 ms of CPU a task against 0.9 ms).
 """
 
 from __future__ import annotations
 
 # Seconds of work to hold ahead of each slot.
-AHEAD_SECONDS = 0.010
+AHEAD_SECONDS = 0.032
+# Tasks longer than this are not asked for ahead.
+LONG_SECONDS = 0.010
+# Reports are sent at once when less than this is left: a round trip to the leader on a busy node.
+LOW_SECONDS = 0.010
 # Most attempts ahead of one slot, and of the node.
 MAX_AHEAD_PER_SLOT = 256
 MAX_AHEAD = 1024
-# Weight of the newest duration in the moving average: some twenty tasks change its mind.
-WEIGHT = 0.1
+# Weight of the newest duration in the moving averages. It is lighter upwards, as one slow task
+# says less than one fast one: the first call of a function imports its module.
+WEIGHT_UP = 0.1
+WEIGHT_DOWN = 0.25
 # Profiles remembered; the oldest is forgotten first.
 MAX_PROFILES = 1000
 
@@ -31,10 +41,10 @@ class Durations:
         if average is None:
             self.overall = seconds
         else:
-            self.overall = average + WEIGHT * (seconds - average)
+            self.overall = _moved(average, seconds)
         known = self._profiles.get(profile)
         if known is not None:
-            self._profiles[profile] = known + WEIGHT * (seconds - known)
+            self._profiles[profile] = _moved(known, seconds)
             return
         if len(self._profiles) >= MAX_PROFILES:
             del self._profiles[next(iter(self._profiles))]
@@ -45,9 +55,14 @@ class Durations:
         return self._profiles.get(profile)
 
 
+def _moved(average: float, seconds: float) -> float:
+    weight = WEIGHT_UP if seconds > average else WEIGHT_DOWN
+    return average + weight * (seconds - average)
+
+
 def ahead_per_slot(overall: float | None) -> int:
     """Attempts to hold ahead of each slot: a power of two (so that it rarely changes), or 0."""
-    if overall is None or overall > AHEAD_SECONDS:
+    if overall is None or overall > LONG_SECONDS:
         return 0
     wanted = min(MAX_AHEAD_PER_SLOT, int(AHEAD_SECONDS / max(overall, 1e-6)))
     return 1 << (wanted.bit_length() - 1)
@@ -60,3 +75,8 @@ def credit(slots: int, flowing_slots: int, overall: float | None) -> int:
     is held ahead.
     """
     return slots + min(MAX_AHEAD, flowing_slots * ahead_per_slot(overall))
+
+
+def ample(slots: int, held: int, overall: float | None) -> bool:
+    """Whether the `held` attempts keep all slots busy for longer than a round trip."""
+    return overall is not None and (held - slots) * overall >= slots * LOW_SECONDS

@@ -301,6 +301,11 @@ class Machine:
             len(self.slots.lanes), self.slots.flowing(now), self.durations.overall
         )
 
+    @property
+    def ample(self) -> bool:
+        """Whether there is enough work here for reports to wait for each other."""
+        return credits.ample(len(self.slots.lanes), len(self._live), self.durations.overall)
+
     # -- inside --------------------------------------------------------------------------------
 
     def _hand_back(self, now: float) -> None:

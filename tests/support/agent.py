@@ -85,6 +85,7 @@ async def running_agent(
     ) as driver:
         sessions = Sessions(driver, clock, INSTANCE)
         serving = await serve("127.0.0.1:0", "", driver, sessions)
+        await eventually(lambda: all(lane.ready for lane in driver.machine.slots))
         try:
             yield Agent(driver, sessions, serving.address, data)
         finally:
@@ -156,6 +157,10 @@ class Session:
     async def finished(self, task: str) -> pb.AttemptFinished:
         reports = await self.until(lambda: self.reports(task))
         return reports[0]  # type: ignore[no-any-return]
+
+    async def settled(self, task: str) -> None:
+        """Wait until a task has ended or was handed back."""
+        await self.until(lambda: self.returned(task) or self.reports(task))
 
     async def started(self, task: str) -> None:
         await self.until(lambda: any(s.task_id == task for m in self.messages for s in m.started))

@@ -1,0 +1,358 @@
+"""Sessions of a fake leader with a real agent: fencing, inventory, outbox, drain, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from quorate.runtime.errors import from_rpc_error
+from quorate.v1 import node_agent_pb2 as pb
+from quorate.v1 import node_pb2, queue_pb2
+from tests.support.agent import (
+    Agent,
+    Leader,
+    Session,
+    command,
+    eventually,
+    python,
+    running_agent,
+    task_id,
+)
+
+
+@pytest_asyncio.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
+    async with running_agent(tmp_path / "node") as agent:
+        yield agent
+
+
+@pytest_asyncio.fixture
+async def leader(agent: Agent) -> AsyncIterator[Leader]:
+    async with Leader(agent.address) as leader:
+        yield leader
+
+
+def refs(messages) -> list[tuple[str, int]]:
+    return [(ref.task_id, ref.attempt) for ref in messages]
+
+
+async def refusal(session: Session) -> tuple[grpc.StatusCode, str]:
+    error = from_rpc_error(await session.ended())
+    return error.code, error.reason
+
+
+async def test_the_first_answer_is_the_inventory_and_the_credit_follows(leader: Leader):
+    session = await leader.open()
+    inventory = await session.inventory()
+    assert inventory == pb.Inventory()
+    await session.until(lambda: session.credit == 2)
+    assert all(message.instance for message in session.messages)
+
+
+async def test_a_lower_epoch_is_refused(leader: Leader):
+    first = await leader.open(epoch=5)
+    await first.inventory()
+    assert await refusal(await leader.open(epoch=4)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "STALE_EPOCH",
+    )
+    task = task_id()
+    await first.assign(task, command("true"))
+    await first.finished(task)
+
+
+async def test_a_higher_epoch_ends_the_older_session(leader: Leader):
+    first = await leader.open(epoch=1)
+    await first.inventory()
+    second = await leader.open(epoch=2)
+    await second.inventory()
+    assert (await refusal(first))[1] == "STALE_EPOCH"
+    task = task_id()
+    await second.assign(task, command("true"))
+    await second.finished(task)
+
+
+async def test_the_same_leader_may_dial_again(leader: Leader):
+    first = await leader.open(epoch=1)
+    await first.inventory()
+    second = await leader.open(epoch=1)
+    await second.inventory()
+    assert (await refusal(first))[1] == "SESSION_REPLACED"
+
+
+async def test_an_assignment_of_a_leader_that_was_replaced_is_not_run(agent: Agent, leader: Leader):
+    first = await leader.open(epoch=1)
+    await first.inventory()
+    second = await leader.open(epoch=2)
+    await second.inventory()
+    task = task_id()
+    try:
+        await first.assign(task, command("true"))
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        pass  # it learned already
+    await refusal(first)
+    probe = task_id()
+    await second.assign(probe, command("true"))
+    await second.finished(probe)
+    assert not second.reports(task)
+    assert agent.driver.machine.live(task) is None
+
+
+async def test_another_instance_is_refused(leader: Leader):
+    session = await leader.open(instance="ffffffffffffffff")
+    assert await refusal(session) == (grpc.StatusCode.NOT_FOUND, "INSTANCE_MISMATCH")
+
+
+async def test_a_session_begins_with_hello(leader: Leader):
+    session = Session(leader.stub.Session(), epoch=1)
+    await session.send()
+    assert await refusal(session) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+
+
+async def test_running_attempts_are_adopted_by_the_next_leader(leader: Leader, tmp_path: Path):
+    go = tmp_path / "go"
+    first = await leader.open(epoch=1)
+    task = task_id()
+    await first.assign(task, command("sh", "-c", f"until [ -e {go} ]; do sleep 0.01; done"))
+    await first.started(task)
+    await leader.hang_up(first)
+    second = await leader.open(epoch=2)
+    inventory = await second.inventory()
+    assert refs(inventory.running) == [(task, 1)]
+    assert inventory.running[0].start_time.seconds
+    # The new leader assigns again what it finds on record: it is not run twice.
+    await second.assign(task, command("false"))
+    go.touch()
+    assert (await second.finished(task)).result.exit_code == 0
+    await second.acknowledge(task)
+    third = await leader.open(epoch=3)
+    assert not (await third.inventory()).finished
+
+
+async def test_an_attempt_the_next_leader_does_not_know_is_cancelled_and_dropped(leader: Leader):
+    first = await leader.open(epoch=1)
+    task = task_id()
+    await first.assign(task, command("sleep", "1000"))
+    await first.started(task)
+    second = await leader.open(epoch=2)
+    assert refs((await second.inventory()).running) == [(task, 1)]
+    await second.cancel(task)
+    assert (await second.finished(task)).error.type == "CANCELLED"
+    await second.acknowledge(task)
+    third = await leader.open(epoch=3)
+    inventory = await third.inventory()
+    assert inventory == pb.Inventory()
+
+
+async def test_outcomes_are_sent_in_each_session_until_acknowledged(agent: Agent, leader: Leader):
+    first = await leader.open(epoch=1)
+    tasks = [task_id() for _ in range(2)]
+    for task in tasks:
+        await first.assign(task, command("true"))
+        await first.finished(task)
+    await leader.hang_up(first)
+    second = await leader.open(epoch=2)
+    inventory = await second.inventory()
+    assert sorted(refs(inventory.finished)) == [(task, 1) for task in tasks]
+    for task in tasks:
+        await second.finished(task)
+    await second.acknowledge(tasks[0])
+    await eventually(lambda: len(agent.driver.machine.outbox) == 1)
+    third = await leader.open(epoch=3)
+    assert refs((await third.inventory()).finished) == [(tasks[1], 1)]
+    assert (await third.finished(tasks[1])).result.exit_code == 0
+    assert not third.reports(tasks[0])
+
+
+async def test_what_finishes_without_a_leader_is_kept(agent: Agent, leader: Leader, tmp_path: Path):
+    go = tmp_path / "go"
+    first = await leader.open(epoch=1)
+    task = task_id()
+    await first.assign(task, command("sh", "-c", f"until [ -e {go} ]; do sleep 0.01; done"))
+    await first.started(task)
+    await leader.hang_up(first)
+    await eventually(lambda: not agent.driver.machine.connected)
+    go.touch()
+    await eventually(lambda: len(agent.driver.machine.outbox) == 1)
+    second = await leader.open(epoch=2)
+    assert (await second.finished(task)).result.exit_code == 0
+
+
+async def test_a_duplicate_assignment_runs_once(leader: Leader, tmp_path: Path):
+    session = await leader.open()
+    task, marks = task_id(), tmp_path / "marks"
+    spec = command("sh", "-c", f"echo x >> {marks}; sleep 0.1")
+    await session.assign(task, spec)
+    await session.assign(task, spec)
+    await session.finished(task)
+    await session.assign(task, spec)
+    await session.until(lambda: len(session.reports(task)) == 2)
+    assert marks.read_text() == "x\n"
+
+
+async def test_a_newer_attempt_replaces_the_older(leader: Leader):
+    session = await leader.open()
+    task = task_id()
+    await session.assign(task, command("sleep", "1000"), attempt=1)
+    await session.started(task)
+    await session.assign(task, command("true"), attempt=2)
+    report = await session.finished(task)
+    assert (report.attempt, report.result.exit_code) == (2, 0)
+
+
+async def test_large_results_are_split_over_messages(leader: Leader):
+    session = await leader.open(epoch=1)
+    tasks = [task_id() for _ in range(6)]
+    spec = python("operator:mul", "x", 1_000_000)
+    for task in tasks:
+        await session.assign(task, spec)
+        await session.finished(task)
+    second = await leader.open(epoch=2)
+    for task in tasks:
+        assert len((await second.finished(task)).result.json) == 1_000_002
+    assert max(message.ByteSize() for message in second.messages) < 4 * 1024 * 1024
+
+
+async def test_a_drain_order_hands_back_what_waits_and_can_be_ended(leader: Leader):
+    session = await leader.open()
+    running, waiting = [task_id(), task_id()], task_id()
+    for task in running:
+        await session.assign(task, command("sleep", "1000"))
+    await session.send(
+        assign=[
+            pb.Assignment(task_id=waiting, attempt=1, spec=command("true").SerializeToString())
+        ],
+        drain=pb.DrainOrder(draining=True),
+    )
+    await session.until(lambda: session.returned(waiting))
+    # The grace is 0: what runs is handed back too.
+    for task in running:
+        assert (await session.finished(task)).handed_back
+    await session.until(lambda: session.credit == 0)
+    await session.send(drain=pb.DrainOrder(draining=False))
+    await session.until(lambda: session.credit == 2)
+    assert (await session.run(command("true"))).result.exit_code == 0
+
+
+async def test_stop_on_disconnect_ends_only_those_attempts_that_ask_for_it(
+    agent: Agent, leader: Leader
+):
+    session = await leader.open()
+    keep, stop = task_id(), task_id()
+    await session.assign(keep, command("sleep", "1000"))
+    await session.assign(
+        stop, command("sleep", "1000"), disconnect=queue_pb2.DISCONNECT_POLICY_STOP
+    )
+    await session.started(stop)
+    agent.driver.lease_confirmed(0.0)
+    assert (await session.finished(stop)).handed_back
+    assert not session.reports(keep)
+    assert agent.driver.machine.live(keep) is not None
+
+
+async def test_a_lost_lease_ends_everything_and_the_old_instance(agent: Agent, leader: Leader):
+    session = await leader.open()
+    tasks = [task_id(), task_id()]
+    await session.assign(tasks[0], command("sleep", "1000"))
+    await session.assign(tasks[1], python("time:sleep", 1000))
+    for task in tasks:
+        await session.started(task)
+    agent.driver.lose_everything()
+    agent.sessions.become("fedcba9876543210")
+    assert (await refusal(session))[1] == "INSTANCE_MISMATCH"
+    await eventually(lambda: agent.driver.machine.held == 0)
+    second = await leader.open(epoch=1, instance="fedcba9876543210")
+    inventory = await second.inventory()
+    assert inventory == pb.Inventory()
+    assert (await second.run(command("true"))).result.exit_code == 0
+
+
+async def test_a_broken_spec_fails_its_attempt_and_not_the_session(leader: Leader):
+    session = await leader.open()
+    tasks = [task_id(), task_id()]
+    await session.send(
+        assign=[
+            pb.Assignment(task_id=tasks[0], attempt=1, spec=b"\xff\xff"),
+            pb.Assignment(task_id=tasks[1], attempt=1),
+        ]
+    )
+    for task in tasks:
+        assert (await session.finished(task)).error.type == "NOT_STARTED"
+
+
+async def test_a_killed_spawner_is_replaced_and_its_attempts_handed_back(
+    agent: Agent, leader: Leader
+):
+    session = await leader.open()
+    task, call = task_id(), task_id()
+    await session.assign(task, command("sleep", "1000"))
+    await session.assign(call, python("time:sleep", 1000))
+    await session.started(task)
+    await session.started(call)
+    process = agent.driver._link._process
+    assert process is not None
+    process.kill()
+    assert (await session.finished(task)).handed_back
+    assert (await session.finished(call)).handed_back
+    assert (await session.run(command("true"))).result.exit_code == 0
+    assert (await session.run(python("operator:add", 1, 2))).result.json == "3"
+
+
+async def test_stats_are_sent_now_and_at_the_beginning_of_a_session(agent: Agent, leader: Leader):
+    session = await leader.open()
+    await session.inventory()
+    agent.sessions.report_stats(node_pb2.NodeStats(cpu=0.5))
+    await session.until(lambda: [m for m in session.messages if m.stats.cpu == 0.5])
+    second = await leader.open(epoch=2)
+    await second.until(lambda: [m for m in second.messages if m.stats.cpu == 0.5])
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"task_id": "f" * 32}, grpc.StatusCode.NOT_FOUND, ""),
+        ({"task_id": "../../etc"}, grpc.StatusCode.NOT_FOUND, ""),
+        ({"task_id": ""}, grpc.StatusCode.NOT_FOUND, ""),
+        ({"task_id": "f" * 32, "offset": -1}, grpc.StatusCode.INVALID_ARGUMENT, "offset"),
+        ({"task_id": "f", "tail_lines": -1}, grpc.StatusCode.INVALID_ARGUMENT, "tail_lines"),
+        ({"task_id": "f", "tail_lines": 10**6}, grpc.StatusCode.INVALID_ARGUMENT, "tail_lines"),
+    ],
+)
+async def test_logs_of_nothing_known_are_refused(
+    leader: Leader, fields: dict, code: grpc.StatusCode, field: str
+):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await leader.logs(**{"task": fields.pop("task_id"), **fields})
+    error = from_rpc_error(caught.value)
+    assert (error.code, error.field) == (code, field)
+
+
+async def test_an_attempt_that_wrote_nothing_has_an_empty_log(leader: Leader):
+    session = await leader.open()
+    task = task_id()
+    await session.assign(task, command("true"))
+    await session.finished(task)
+    assert await leader.logs(task) == {"stdout": b"", "stderr": b""}
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await leader.logs(task, attempt=2)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_and_reflection_are_served(leader: Leader):
+    health = health_pb2_grpc.HealthStub(leader.channel)
+    for name in ("", "quorate.v1.NodeAgent"):
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    stub = reflection_pb2_grpc.ServerReflectionStub(leader.channel)
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    async for answer in stub.ServerReflectionInfo(iter([request]), timeout=5):
+        services = {service.name for service in answer.list_services_response.service}
+        assert "quorate.v1.NodeAgent" in services
+        break
