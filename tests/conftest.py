@@ -7,6 +7,12 @@ kills etcd, or changes what is common to all keys (compaction, authentication), 
 
 from __future__ import annotations
 
+import os
+
+# Before gRPC is imported: its fork handlers make one in six of the processes that we start end
+# before they begin, when calls are under way in another thread.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
