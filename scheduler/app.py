@@ -104,7 +104,11 @@ async def serve(settings: SchedulerSettings) -> None:
             await asyncio.wait((leading,))
             health_service.leaving()
             # The view of the election lives as long as the listener: late calls are forwarded.
-            await server.stop(_STOP_GRACE)
+            stopping = tasks.create_task(server.stop(2 * _STOP_GRACE), name="stop")
+            await asyncio.wait((stopping,), timeout=_STOP_GRACE)
+            # Long ones are told LEADER_LOST, instead of being cancelled by gRPC.
+            await forwarding.close()
+            await stopping
             for duty in duties:
                 duty.cancel()
     finally:

@@ -27,7 +27,13 @@ LEADER_LOST: Final = "LEADER_LOST"
 _DETAILS: Final = "grpc-status-details-bin"
 _EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 # What gRPC itself makes of a connection that broke.
-_BROKEN: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN)
+# CANCELLED: a leader whose server was stopped under the call; our own caller's cancellation comes
+# as a CancelledError.
+_BROKEN: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.CANCELLED,
+)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Metadata = tuple[tuple[str, str | bytes], ...]
