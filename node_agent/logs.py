@@ -148,13 +148,13 @@ class LogStore:
 
     # -- caps ----------------------------------------------------------------------------------
 
-    def trim(self, path: str) -> None:
-        """Hold a file to the cap; cheap when it is below."""
+    def trim(self, path: str, slack: int = 2 * _BLOCK) -> None:
+        """Hold a file to the cap, give or take `slack` bytes; cheap when it is below."""
         try:
             status = os.stat(path)
         except FileNotFoundError:
             return
-        if status.st_size <= self._cap or status.st_blocks * 512 <= self._cap + 64 * _BLOCK:
+        if status.st_size <= self._cap or status.st_blocks * 512 <= self._cap + slack:
             return
         start = -(-self._cap // 2 // _BLOCK) * _BLOCK
         end = (status.st_size - self._cap // 2) // _BLOCK * _BLOCK
@@ -169,12 +169,13 @@ class LogStore:
 
     def trim_running(self, others: Iterator[tuple[str, int]]) -> None:
         """Hold the outputs of running attempts to the cap: programs', and `others`."""
+        slack = self._cap // 4
         for spool in self._running.values():
-            self.trim(spool.out)
-            self.trim(spool.err)
+            self.trim(spool.out, slack)
+            self.trim(spool.err, slack)
         for task_id, number in others:
             for stream in STREAMS:
-                self.trim(str(self.directory(task_id, number) / stream))
+                self.trim(str(self.directory(task_id, number) / stream), slack)
 
 
 def _is_name(task_id: str) -> bool:
