@@ -8,7 +8,7 @@
 | 3 | what was named does not exist |
 | 4 | no cluster answered |
 | 5 | refused: the state does not allow it, it exists already, a limit is reached |
-| 6 | not finished in the time given with --timeout-wait |
+| 6 | not finished in the time given with --wait-timeout |
 | 130 | interrupted (Ctrl-C) |
 | 141 | whoever read the output went away |
 """

@@ -120,6 +120,7 @@ class _Foreground:
         self._seen: dict[str, str] = {}
         self._info: cluster_pb2.Cluster | None = None
         self._stopping = 0
+        self._finished = False
         self._said_ready = False
         # Without its refresh thread: forking beside a thread is asking for trouble.
         self._live = Live(console=out, auto_refresh=False, transient=False)
@@ -136,10 +137,15 @@ class _Foreground:
             watching = asyncio.create_task(self._watch())
             try:
                 await self._supervisor.run()
+                self._finished = True
+            except QuorateError:
+                # The sentence says it all; a table of what was half started would not.
+                self._live.transient = True
+                raise
             finally:
                 watching.cancel()
                 await asyncio.wait([watching])
-        hint(f"Stopped. The data stays in {self._plan.data_dir}")
+                self._draw()
 
     def _stop(self) -> None:
         self._stopping += 1
@@ -184,12 +190,14 @@ class _Foreground:
             return
         snapshot, info = self._supervisor.snapshot, self._info
         leader = ""
-        if info is not None:
+        if info is not None and not self._finished:
             leader = next((r.name for r in info.schedulers if r.leader), "")
         lines = Group(process_table(snapshot, leader=leader), Text(), self._footer(snapshot, info))
         self._live.update(lines, refresh=True)
 
     def _footer(self, snapshot: LocalCluster, info: cluster_pb2.Cluster | None) -> Text:
+        if self._finished:
+            return Text(f"Stopped. The data stays in {self._plan.data_dir}")
         if self._stopping > 1:
             return Text("Killing what is left.", style="yellow")
         if self._stopping:

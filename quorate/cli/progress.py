@@ -51,6 +51,9 @@ def bar(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        # Results go where standard output goes, not to the bar's terminal.
+        redirect_stdout=False,
+        redirect_stderr=False,
         disable=not console.is_terminal,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import itertools
 import json
@@ -11,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
@@ -86,29 +86,44 @@ def print_json(value: Any) -> None:
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """A message as JSON: field names as in the proto files, enum values without their prefix."""
-    document: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return {key: _plain(value) for key, value in document.items()}
+    """A message as JSON that scripts can compute with.
+
+    Field names as in the proto files; enum values without their prefix; 64-bit numbers as numbers
+    (the canonical mapping makes them strings); times in RFC 3339; bytes in base64. Unset messages
+    and members of a oneof are left out.
+    """
+    document: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        if field.has_presence and not message.HasField(field.name):
+            continue
+        value = getattr(message, field.name)
+        kind = field.message_type
+        if kind is not None and kind.GetOptions().map_entry:
+            document[field.name] = {key: value[key] for key in sorted(value)}
+        elif field.is_repeated:
+            document[field.name] = [_plain(field, one) for one in value]
+        else:
+            document[field.name] = _plain(field, value)
+    return document
+
+
+def _plain(field: Any, value: Any) -> Any:
+    if isinstance(value, Timestamp | Duration):
+        return value.ToJsonString()
+    if isinstance(value, Message):
+        return as_dict(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if field.enum_type is not None:
+        name = str(field.enum_type.values_by_number[value].name)
+        return next((name.removeprefix(p) for p in _PREFIXES if name.startswith(p)), name)
+    return value
 
 
 def local_dict(cluster: LocalCluster) -> dict[str, Any]:
     """cluster.json as a document."""
     document: dict[str, Any] = json.loads(cluster.to_json())
     return document
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, str):
-        for prefix in _PREFIXES:
-            if value.startswith(prefix):
-                return value.removeprefix(prefix)
-    return value
 
 
 def print_messages(messages: Iterable[Message]) -> None:

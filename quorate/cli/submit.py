@@ -60,7 +60,7 @@ Resource = Annotated[
 ]
 WaitTimeout = Annotated[
     float | None,
-    typer.Option("--timeout-wait", metavar="SECONDS", help="Wait no longer (exit code 6)."),
+    typer.Option("--wait-timeout", metavar="SECONDS", help="Wait no longer (exit code 6)."),
 ]
 
 
@@ -92,7 +92,7 @@ def submit(
     stdin: Annotated[
         str, typer.Option(metavar="FILE", help="Standard input; '-' reads ours.")
     ] = "",
-    timeout_wait: WaitTimeout = None,
+    wait_timeout: WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
     """Run a program on the cluster. Prints the task's id.
@@ -114,8 +114,8 @@ def submit(
         _print_ids(handles, as_json)
         return 0
     if times > 1:
-        return _wait_many(client, handles, queue, timeout_wait, as_json)
-    return _wait_one(handles[0], timeout_wait, as_json)
+        return _wait_many(client, handles, queue, wait_timeout, as_json)
+    return _wait_one(handles[0], wait_timeout, as_json)
 
 
 @with_client
@@ -144,7 +144,7 @@ def call(
     cpu: Cpu = 0.0,
     memory: Memory = "",
     resource: Resource = None,
-    timeout_wait: WaitTimeout = None,
+    wait_timeout: WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
     """Call a Python function on the cluster and print its result as JSON.
@@ -157,7 +157,7 @@ def call(
         _print_ids([handle], as_json)
         return 0
     with err.status(f"task {handle.id}"):
-        task = handle.wait(timeout_wait)
+        task = handle.wait(wait_timeout)
     if as_json:
         print_json(as_dict(task))
     if task.state != task_pb2.TASK_STATE_SUCCEEDED:
@@ -242,7 +242,8 @@ def _report(task: task_pb2.Task) -> int:
     if not isinstance(error, TaskFailed):
         error = error.__cause__ or error
     err.print(f"quorate: {error}", markup=False)
-    if task.error.traceback:
+    # One line alone is the message again.
+    if "\n" in task.error.traceback.strip():
         err.print(task.error.traceback.rstrip(), markup=False, style="dim")
     hint(f"Its output: quorate logs {task.id}")
     return FAILED

@@ -1,6 +1,8 @@
 """The command line against a scheduler in this process: output, JSON, exit codes, sentences."""
 
 import json
+import os
+import subprocess
 import sys
 
 import grpc
@@ -86,7 +88,7 @@ def test_submit_many_and_wait_for_all(quorate, cluster):
     assert code == 1
     assert "3 of 3 tasks did not succeed" in err
     cluster.hold.clear()
-    arguments = ("submit", "--times", "2", "--wait", "--timeout-wait", "0.05", "--", "true")
+    arguments = ("submit", "--times", "2", "--wait", "--wait-timeout", "0.05", "--", "true")
     assert quorate(*arguments)[0] == 6
 
 
@@ -203,7 +205,7 @@ def test_status_shows_leader_and_queues(quorate):
     assert "s1, epoch 7" in out
     assert "default" in out
     document = json.loads(quorate("status", "--json")[1])
-    assert document["epoch"] == "7"
+    assert document["epoch"] == 7
     assert document["schedulers"][0]["leader"] is True
     assert document["local"] is None
 
@@ -282,3 +284,38 @@ def test_help_and_version(quorate):
     assert "submit" in out
     for command in ("up", "submit", "map", "queue"):
         assert quorate(command, "--help")[0] == 0
+
+
+def test_results_of_a_map_are_not_mixed_with_the_progress_on_the_terminal(quorate, tmp_path):
+    """Standard error is a terminal, standard output is not: results must not go to the former."""
+    items = tmp_path / "items"
+    items.write_text("4\n9\n")
+    terminal, stderr = os.openpty()
+    with (tmp_path / "out").open("wb") as stdout:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "quorate.cli.app", "map", "math:sqrt"),
+                *("--items", str(items), "--json-items"),
+            ],
+            stdout=stdout,
+            stderr=stderr,
+            check=True,
+            timeout=60,
+            env={**os.environ, "TERM": "xterm"},
+        )
+    os.close(stderr)
+    shown = b""
+    while piece := _read(terminal):
+        shown += piece
+    os.close(terminal)
+    assert (tmp_path / "out").read_text() == "2.0\n3.0\n"
+    assert b"items" in shown
+    assert b"3.0" not in shown
+
+
+def _read(terminal):
+    """What the terminal was sent; empty at its end, which Linux reports as an error."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
