@@ -101,7 +101,9 @@ def test_whatever_is_killed_comes_back_under_its_name_and_port(folder):
         os.kill(before.pid, signal.SIGKILL)
 
         def back(victim=victim, before=before):
-            now = next(p for p in read_local_cluster(folder).processes if p.name == victim)
+            found = read_local_cluster(folder)
+            assert found is not None
+            now = next(p for p in found.processes if p.name == victim)
             same = now.address == before.address
             return now.state == "running" and now.pid not in (0, before.pid) and same
 
@@ -133,7 +135,9 @@ def test_ctrl_c_stops_everything(folder):
     )
     with process:
         try:
-            lines = []
+            lines: list[str] = []
+            assert process.stdout is not None
+            assert process.stderr is not None
             while not any(line.startswith("ready ") for line in lines):
                 lines.append(process.stdout.readline())
                 assert lines[-1], process.stderr.read()
@@ -157,6 +161,7 @@ def test_ctrl_c_while_starting_stops_everything(folder):
     )
     with process:
         try:
+            assert process.stdout is not None
             assert process.stdout.readline()
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)

@@ -105,7 +105,7 @@ class FakeCluster:
             if (queue_name or "default") not in self.queues:
                 raise not_found("queue", queue_name)
             first = self._ids.next(time.time())
-            ids = [offset_id(first, index) for index in range(len(specs))]
+            ids: list[str] = [offset_id(first, index) for index in range(len(specs))]
             for task_id, spec in zip(ids, specs, strict=True):
                 task = task_pb2.Task(
                     id=task_id,
@@ -185,7 +185,10 @@ class FakeCluster:
         except OSError as error:
             return None, task_pb2.TaskError(type="NOT_STARTED", message=str(error))
         with self.lock:
-            for stream, data in ((1, done.stdout), (2, done.stderr)):
+            for stream, data in (
+                (scheduler_pb2.LOG_STREAM_STDOUT, done.stdout),
+                (scheduler_pb2.LOG_STREAM_STDERR, done.stderr),
+            ):
                 if data:
                     chunk = scheduler_pb2.LogChunk(stream=stream, data=data)
                     self.logs[task.id].append(chunk)

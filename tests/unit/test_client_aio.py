@@ -116,7 +116,7 @@ async def test_a_token_that_is_too_old_makes_the_tracker_list_again(address, clu
     cluster.hold.clear()
     async with AsyncClient(address, retry_for=10) as client:
         values = client.map(abs, [-1, -2], chunk=1)
-        first = asyncio.create_task(anext(values))
+        first = asyncio.ensure_future(anext(values))
         async with asyncio.timeout(10):
             while len(cluster.tasks) < 2:
                 await asyncio.sleep(0.01)

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import math
+from typing import cast
 
 import pytest
 
-from quorate.client.options import TaskOptions
+from quorate.client.options import OptionArgs, TaskOptions
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
 
@@ -84,4 +85,4 @@ def test_a_huge_timeout_is_refused_rather_than_cut_off():
 
 def test_a_misspelt_option_is_a_type_error():
     with pytest.raises(TypeError, match="prioritty"):
-        TaskOptions().but({"prioritty": 3})
+        TaskOptions().but(cast(OptionArgs, {"prioritty": 3}))

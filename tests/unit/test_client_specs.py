@@ -4,6 +4,7 @@ import functools
 import operator
 import pickle
 import threading
+from typing import Any, cast
 
 import cloudpickle
 import pytest
@@ -41,7 +42,7 @@ def test_a_lambda_goes_by_value():
 
 
 def test_a_function_of_main_goes_by_value():
-    namespace = {"__name__": "__main__"}
+    namespace: dict[str, Any] = {"__name__": "__main__"}
     exec("def double(x):\n    return 2 * x", namespace)
     spec = python_spec(namespace["double"], (21,), {}, OPTIONS, 0.0)
     assert spec.python.entrypoint == ""
@@ -50,7 +51,7 @@ def test_a_function_of_main_goes_by_value():
 
 
 def test_an_instance_of_a_class_of_main_goes_by_value():
-    namespace = {"__name__": "__main__"}
+    namespace: dict[str, Any] = {"__name__": "__main__"}
     exec("class Point:\n    x = 7", namespace)
     spec = python_spec(operator.attrgetter("x"), (namespace["Point"](),), {}, OPTIONS, 0.0)
     function, args, _ = pickle.loads(spec.python.pickle)
@@ -92,7 +93,7 @@ def test_a_malformed_entrypoint_is_refused(text):
 
 def test_something_that_is_not_callable_is_refused():
     with pytest.raises(QuorateError, match="int is not callable"):
-        entrypoint_of(5)
+        entrypoint_of(cast(Any, 5))
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def test_logs_go_on_behind_what_was_read_when_the_stream_breaks(client, cluster)
 def _chunk(offset, data):
     from quorate.v1 import scheduler_pb2
 
-    return scheduler_pb2.LogChunk(stream=1, offset=offset, data=data)
+    stdout = scheduler_pb2.LOG_STREAM_STDOUT
+    return scheduler_pb2.LogChunk(stream=stdout, offset=offset, data=data)
 
 
 def test_a_refused_call_is_repeated_with_the_same_request_id_on_another_scheduler(client, cluster):
