@@ -19,7 +19,7 @@ from typing import Final
 
 import structlog
 
-from quorate.etcd.api import Etcd, prefix_end
+from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
 from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
@@ -69,6 +69,8 @@ class Tenure:
         self._clock = clock
         self._roles = roles
         self._health = health
+        # Whether the replica is to run. One event for good: `stand_by` waits on it.
+        self._wanted = asyncio.Event()
         self._new_fold()
 
     def _new_fold(self) -> None:
@@ -78,7 +80,6 @@ class Tenure:
             self._etcd, self._settings.prefix, self._fold, order=keys.SNAPSHOT_ORDER
         )
         self._replica_task: asyncio.Task[None] | None = None
-        self._wanted = asyncio.Event()
         self._wanted.set()
 
     def rows(self) -> int:
@@ -102,8 +103,12 @@ class Tenure:
         """The fold, at rest, with all of the log; (fold, its revision, head's mod_revision)."""
         _, head_mod, _ = await Journal.read_head(self._etcd, self._settings.prefix)
         # The candidate's own key counts too: a replica that never loaded is not caught up.
-        await self._replica.caught_up(max(head_mod, epoch), timeout=CATCH_UP)
+        behind = max(head_mod, epoch)
+        await self._replica.caught_up(behind, timeout=CATCH_UP)
         async with self._replica.held() as revision:
+            if revision < behind:
+                # It had to load again meanwhile, and holds a part of a snapshot or nothing.
+                raise JournalEnded(f"the replica fell back to revision {revision}")
             self._wanted.clear()
             assert self._replica_task is not None
             self._replica_task.cancel()
@@ -218,25 +223,42 @@ class Tenure:
 
     async def _follow_nodes(self, driver: Driver, sessions: Sessions, revision: int) -> None:
         """Registrations and lost leases, from where the fold ended."""
-        state = driver.state
-        prefix = self._settings.prefix
-        nodes = prefix + keys.NODES
-        async with self._etcd.watch(
-            nodes, prefix_end(nodes), start_revision=revision + 1
-        ) as batches:
-            async for batch in batches:
-                happened: list[e.Event] = []
-                for event in batch.events:
-                    name = NodeName(event.kv.key[len(nodes) :].decode())
-                    if not event.deleted:
-                        node = records.node_row(event.kv.value, event.kv.lease, state)
-                        happened.append(e.NodeRegistered(node))
-                    elif name in state.nodes:
-                        instance = state.nodes[name].instance
-                        happened.append(e.NodeLost(name, instance, "its lease ended"))
-                if happened:
-                    driver.handle(happened)
-                    sessions.sync()
+        nodes = self._settings.prefix + keys.NODES
+        end = prefix_end(nodes)
+        while True:
+            try:
+                async with self._etcd.watch(nodes, end, start_revision=revision + 1) as batches:
+                    async for batch in batches:
+                        for event in batch.events:
+                            _node_changed(driver, event.kv, deleted=event.deleted, skip=len(nodes))
+                        sessions.sync()
+            except Compacted:
+                # The stream broke, and the last change of a node was longer ago than what etcd
+                # keeps: look at all of them.
+                found = await self._etcd.range(Range(nodes, end))
+                revision = found.revision
+                registered = {kv.key: kv for kv in found.kvs}
+                for name in list(driver.state.nodes):
+                    key = nodes + name.encode()
+                    if key not in registered:
+                        gone = KeyValue(key, b"", 0, 0, 0, 0)
+                        _node_changed(driver, gone, deleted=True, skip=len(nodes))
+                for kv in registered.values():
+                    _node_changed(driver, kv, deleted=False, skip=len(nodes))
+                sessions.sync()
+
+
+def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool, skip: int) -> None:
+    """A node's key was written or is gone; `skip` is the length of the keys' prefix.
+
+    Stepped one by one: a process may register and go within one batch.
+    """
+    state = driver.state
+    name = NodeName(kv.key[skip:].decode())
+    if not deleted:
+        driver.handle((e.NodeRegistered(records.node_row(kv.value, kv.lease, state)),))
+    elif name in state.nodes:
+        driver.handle((e.NodeLost(name, state.nodes[name].instance, "its lease ended"),))
 
 
 def _limits(settings: SchedulerSettings) -> Limits:
