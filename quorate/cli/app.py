@@ -86,6 +86,9 @@ def run(arguments: list[str]) -> int:
             raise
         err.print(f"quorate: {sentence_of(error)}", markup=False)
         return code_of(error)
+    if code == INTERRUPTED:
+        # Newer versions of typer make an exit code of Ctrl-C themselves.
+        err.print("Interrupted.", style="dim")
     return code if isinstance(code, int) else 0
 
 

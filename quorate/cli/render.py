@@ -38,6 +38,7 @@ _STATE_STYLE = {
     "running": "green",
     "starting": "cyan",
     "restarting": "red",
+    "stopping": "yellow",
     "stopped": "dim",
 }
 # Enum prefixes that the proto style guide asks for and nobody wants to read.

@@ -211,10 +211,14 @@ def map_(
 
 
 def _wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
-    if not as_json and timeout is None:
-        write_logs(handle, follow=True)
-    with err.status(f"task {handle.id}"):
-        task = handle.wait(timeout)
+    try:
+        if not as_json and timeout is None:
+            write_logs(handle, follow=True)
+        with err.status(f"task {handle.id}"):
+            task = handle.wait(timeout)
+    except KeyboardInterrupt:
+        hint(f"\nThe task goes on. End it with: quorate cancel {handle.id}")
+        raise
     if as_json:
         print_json(as_dict(task))
     return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else _report(task)

@@ -83,7 +83,7 @@ class AsyncTaskHandle:
             request.timeout.FromNanoseconds(int(left * 1e9))
             patience = self._calls.retry_for if end is None else min(self._calls.retry_for, left)
             answer = await self._calls.call(
-                WAIT_TASK, request, deadline=left + 3.0, retry_for=patience
+                WAIT_TASK, request, deadline=left + 2.0, retry_for=patience
             )
             if is_finished(answer.task):
                 self._finished = answer.task

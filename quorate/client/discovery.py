@@ -32,7 +32,7 @@ class LocalProcess:
     pid: int
     """0 while it is not running."""
     state: str
-    """`starting`, `running`, `restarting` or `stopped`."""
+    """`starting`, `running`, `restarting`, `stopping` or `stopped`."""
     restarts: int = 0
     log: str = ""
     """The file that has its output."""

@@ -59,7 +59,7 @@ class TaskHandle:
             request.timeout.FromNanoseconds(int(left * 1e9))
             patience = self._calls.retry_for if end is None else min(self._calls.retry_for, left)
             task = self._calls.call(
-                WAIT_TASK, request, deadline=left + 3.0, retry_for=patience
+                WAIT_TASK, request, deadline=left + 2.0, retry_for=patience
             ).task
             if is_finished(task):
                 self._finished = task

@@ -17,10 +17,10 @@ from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.v1 import scheduler_pb2 as pb
 
 # Seconds. An answer comes in milliseconds; this is when to believe that the process is frozen.
-DEADLINE = 10.0
+DEADLINE = 5.0
 BATCH_DEADLINE = 30.0
 # A long poll is renewed this often, so that a frozen scheduler is left within as much again.
-POLL = 10.0
+POLL = 5.0
 DEFAULT_RETRY_FOR = 60.0
 # Between tries while the cluster says that a bound is reached.
 HELD_BACK = 0.1
@@ -66,7 +66,7 @@ BATCH_CREATE_TASKS = Rpc(
 )
 GET_TASK = Rpc("GetTask", pb.GetTaskRequest, pb.GetTaskResponse)
 LIST_TASKS = Rpc("ListTasks", pb.ListTasksRequest, pb.ListTasksResponse)
-WAIT_TASK = Rpc("WaitTask", pb.WaitTaskRequest, pb.WaitTaskResponse, POLL + 3.0)
+WAIT_TASK = Rpc("WaitTask", pb.WaitTaskRequest, pb.WaitTaskResponse, POLL + 2.0)
 WATCH_TASKS = Rpc("WatchTasks", pb.WatchTasksRequest, pb.WatchTasksResponse)
 CANCEL_TASK = Rpc("CancelTask", pb.CancelTaskRequest, pb.CancelTaskResponse)
 RETRY_TASK = Rpc("RetryTask", pb.RetryTaskRequest, pb.RetryTaskResponse)

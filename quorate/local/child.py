@@ -1,7 +1,7 @@
 """One supervised process: started, watched, started again when it ends, stopped.
 
     starting --ready line--> running --ends--> restarting --pause--> starting ...
-                                     --stop--> stopped
+                                     --stop--> stopping --> stopped
 
 A child is asked to say `... ready ... address=<host:port>` on standard output once it serves.
 It leads a session of its own (Ctrl-C in the terminal is the supervisor's business) and is killed
@@ -107,6 +107,7 @@ class Child:
         process = self._process
         if process is None or process.returncode is not None:
             return
+        self._set("stopping")
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:

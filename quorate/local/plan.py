@@ -15,6 +15,9 @@ from quorate.runtime.errors import invalid, unavailable
 
 HOST = "127.0.0.1"
 MAX_TXN_OPS = 1024
+# Seconds that running attempts get when the cluster is stopped; then they are handed back, and
+# run again when it is started again.
+DRAIN_GRACE = 5.0
 # Below the range from which the kernel draws ports of outgoing connections, so that nobody takes
 # the port of a process that is being restarted.
 _PORTS = range(20_000, 32_000)
@@ -119,6 +122,7 @@ class LocalPlan:
             *("--etcd", etcd, "--cluster", self.cluster, "--name", name),
             *("--listen", f"{HOST}:{port}", "--slots", str(self.slots_each)),
             *("--data-dir", str(self.data_dir / name)),
+            *("--drain-grace", f"{DRAIN_GRACE:g}"),
         ]
 
 

@@ -26,7 +26,7 @@ from quorate.local.plan import HOST, MAX_TXN_OPS, LocalPlan
 from quorate.runtime.errors import QuorateError, unavailable
 from quorate.v1 import scheduler_pb2
 
-# Seconds. Nodes get the longest: what they run may finish or be handed back.
+# Seconds. Nodes get the longest: what they run may finish or be handed back (`DRAIN_GRACE`).
 _STOP_NODE = 15.0
 _STOP_SCHEDULER = 10.0
 _START_TIMEOUT = 60.0
