@@ -18,7 +18,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench protos format clean
+.PHONY: help setup check test demo bench drills protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' \
@@ -51,6 +51,9 @@ demo: setup ## Start a cluster, kill its leader and a node under work, compare t
 
 bench: setup ## Measure throughput, latency and failover on this machine
 	python -m benchmarks $(ARGS)
+
+drills: setup ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
+	python -m benchmarks.drills $(ARGS)
 
 protos: $(STAMP) ## Regenerate the stubs from protos/
 	python -m tools.generate_protos

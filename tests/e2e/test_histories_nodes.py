@@ -1,0 +1,100 @@
+"""Nodes that etcd takes for alive and that are not: out of reach, or another process by now."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+
+from quorate.etcd.launcher import free_port
+from tests.support.cluster import Cluster, until
+from tests.support.etcd import Proxy
+from tests.support.load import Load
+
+# Seconds without a session after which a node is lost; that long leases live here.
+UNREACHABLE, LONG_TTL = 1.5, 30
+
+
+async def known_to_run(cluster: Cluster, task: str) -> None:
+    """Until the leader has heard that the task's attempt began: only then its loss is a crash."""
+
+    async def look() -> bool:
+        return bool((await cluster.task(task)).attempts[-1].HasField("start_time"))
+
+    await until(look, f"the leader knows that {task} runs")
+
+
+async def test_a_node_that_keeps_its_lease_but_cannot_be_reached_is_lost(tmp_path):
+    flags = (f"--unreachable-after={UNREACHABLE}",)
+    async with Cluster(tmp_path, agents=1, agent_ttl=LONG_TTL, scheduler_flags=flags) as cluster:
+        port = free_port()
+        target: Any = SimpleNamespace(endpoint=f"127.0.0.1:{port}")
+        async with Proxy(target) as road:
+            far = cluster.add_agent("far", f"--advertise={road.endpoint}", port=port)
+            await far.start()
+            await cluster.in_session("far", "n1")
+            load = Load(cluster)
+            tasks = [await load.submit(load.hold()) for _ in range(2)]
+            starts = [await load.started(task, 1) for task in tasks]
+            (lost,) = (start for start in starts if start.node == "far")
+            await known_to_run(cluster, lost.task)
+            before = (await cluster.nodes())["far"]
+
+            # Connections are taken, and nothing ever comes back on them: no proof of a death.
+            road.hold_answers = True
+            road.cut()
+            again = await load.started(lost.task, 2)
+            assert again.node == "n1"
+
+            async def anew() -> bool:
+                record = (await cluster.nodes()).get("far")
+                return record is not None and record.instance != before.instance
+
+            # Its lease was taken from it: it ends what was given away and registers afresh.
+            await until(anew, "the agent registered as another instance")
+            await until(lambda: not psutil.pid_exists(lost.pid), "its attempt was ended")
+            assert far.running
+
+            road.hold_answers = False
+            road.cut()
+            await cluster.in_session("far")
+            load.open_gate()
+            await load.all_finished()
+            await load.check()
+            past = (await cluster.task(lost.task)).attempts
+            assert [attempt.node for attempt in past] == ["far", "n1"]
+            assert past[0].error.type == "NODE_LOST"
+
+
+async def test_an_agent_restarted_within_its_ttl_loses_what_it_ran(tmp_path):
+    async with Cluster(tmp_path, agents=1, lease_ttl=LONG_TTL, agent_ttl=LONG_TTL) as cluster:
+        await cluster.in_session()
+        load = Load(cluster)
+        task = await load.submit(load.hold())
+        first = await load.started(task, 1)
+        await known_to_run(cluster, task)
+        _, leader = await cluster.leader()
+        (agent,) = cluster.agents.values()
+        before = (await cluster.nodes())[agent.name]
+
+        # The leader looks away meanwhile: afterwards a process of that name is there, at that
+        # address, with a lease, as before.
+        leader.stop()
+        agent.kill()
+        await agent.gone()
+        await agent.start()
+        after = (await cluster.nodes())[agent.name]
+        assert after.instance != before.instance
+        assert after.address == before.address
+        await until(lambda: not psutil.pid_exists(first.pid), "the attempt died with its agent")
+        leader.cont()
+
+        await load.started(task, 2)
+        load.open_gate()
+        await load.all_finished()
+        await load.check()
+        done = await cluster.task(task)
+        assert [attempt.instance for attempt in done.attempts] == [before.instance, after.instance]
+        assert done.attempts[0].error.type == "NODE_LOST"
+        assert done.crashes == 1
