@@ -30,6 +30,7 @@ def check(state: State) -> None:
         queue = state.queues[name]
         assert counts == queue.counts, f"{name}: counted {counts}, kept {queue.counts}"
         assert queue.pending.size == counts[TaskState.PENDING]
+        assert (state.waiting.get(name) is queue) == bool(queue.pending.size)
         assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
     for instance, holding in state.holdings.items():
         for task, row in holding.rows.items():
@@ -37,8 +38,10 @@ def check(state: State) -> None:
             assert row.instance == instance
         assert holding.cpu >= -1e-6
         assert abs(holding.cpu - sum(r.needs.cpu for r in holding.rows.values())) < 1e-6
+        assert holding.memory == sum(r.needs.memory for r in holding.rows.values())
     for node in state.nodes.values():
         assert node.holding is state.holding(node.instance)
     live_spec = sum(len(r.spec) for r in state.tasks.values() if r.spec is not None)
     assert live_spec == state.spec_bytes
-    assert len(state.dedup) <= len(state.dedup_line)
+    assert len(state.waiting) == sum(1 for q in state.queues.values() if q.pending.size)
+    assert len(state.dedup) <= len(state.dedup_line) <= 2 * len(state.dedup) + 300

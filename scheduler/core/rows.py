@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.values import (
+    NO_NEEDS,
     Disconnect,
     Needs,
     PastAttempt,
@@ -99,11 +100,13 @@ class Holding:
 
     def add(self, row: TaskRow) -> None:
         self.rows[row.id] = row
-        self._count(row.needs, 1)
+        if row.needs is not NO_NEEDS:
+            self._count(row.needs, 1)
 
     def remove(self, row: TaskRow) -> None:
         del self.rows[row.id]
-        self._count(row.needs, -1)
+        if row.needs is not NO_NEEDS:
+            self._count(row.needs, -1)
 
     def _count(self, needs: Needs, sign: int) -> None:
         self.cpu += sign * needs.cpu

@@ -35,6 +35,9 @@ class State:
 
     def __init__(self, *, spec_cache_bytes: int = 128 << 20) -> None:
         self.queues: dict[QueueName, QueueRow] = {}
+        # The queues that have PENDING tasks, in the order of their turns: placement looks at no
+        # others.
+        self.waiting: dict[QueueName, QueueRow] = {}
         self.tasks: dict[TaskId, TaskRow] = {}
         self.finished: dict[TaskId, FinishedRow] = {}
         self.nodes: dict[NodeName, NodeRow] = {}
@@ -94,7 +97,10 @@ class State:
         state = row.state
         row.queue.counts[state] += 1
         if state is TaskState.PENDING:
-            row.queue.pending.push(row)
+            queue = row.queue
+            queue.pending.push(row)
+            if queue.pending.size == 1:
+                self.waiting[queue.name] = queue
         elif state is TaskState.RUNNING:
             self.holding(row.instance).add(row)
         elif state is TaskState.SCHEDULED:
@@ -106,7 +112,10 @@ class State:
         row.queue.counts[before] -= 1
         row.state = state
         if before is TaskState.PENDING:
-            row.queue.pending.discard(row)
+            queue = row.queue
+            queue.pending.discard(row)
+            if not queue.pending.size:
+                del self.waiting[queue.name]
         elif before is TaskState.RUNNING:
             self.holdings[row.instance].remove(row)
         elif before is TaskState.SCHEDULED:
@@ -141,9 +150,20 @@ class State:
         # Kept in `finished` until new_row has seen that its id is in the index already.
 
     def forget(self, done: FinishedRow) -> None:
-        """A finished task's records are deleted."""
-        del self.finished[done.id]
-        done.queue.counts[done.state] -= 1
+        """A finished task's records are deleted.
+
+        Its place among the retained goes too, sooner or later: a standby, whom nobody tells to
+        retain, would keep them all.
+        """
+        finished, queue = self.finished, done.queue
+        del finished[done.id]
+        queue.counts[done.state] -= 1
+        retained = queue.retained
+        while retained and finished.get(retained[0].id) is not retained[0]:
+            retained.popleft()
+        if len(retained) > 2 * len(finished) + _CLEAR_ABOVE:
+            # Behind an old one that is kept most were deleted or retried by hand.
+            queue.retained = deque(row for row in retained if finished.get(row.id) is row)
 
     def next_due(self) -> float | None:
         """When the next SCHEDULED task is due; None when there is none."""
@@ -169,6 +189,9 @@ class State:
         line = self.dedup_line
         while line and line[0] not in self.dedup:
             line.popleft()
+        if len(line) > 2 * len(self.dedup) + _CLEAR_ABOVE:
+            # Behind one that stays for long (its task is scheduled for next month) most are gone.
+            self.dedup_line = deque(key for key in dict.fromkeys(line) if key in self.dedup)
 
     def holding(self, instance: InstanceId) -> Holding:
         """What `instance` runs; made when first asked for."""

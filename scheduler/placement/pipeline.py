@@ -77,7 +77,7 @@ def usable(state: State, node: NodeRow) -> bool:
 
 def place(state: State, now: float, limit: int, out: Effects) -> None:
     """Assign up to `limit` tasks; the queues take turns."""
-    waiting = [q for q in state.queues.values() if q.pending.size and not q.paused]
+    waiting = [queue for queue in state.waiting.values() if not queue.paused]
     if not waiting or limit <= 0:
         return
     nodes = [node for node in state.nodes.values() if usable(state, node)]
@@ -102,9 +102,9 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
                 break
         if len(again) < len(waiting) or left <= 0:
             waiting = again
-    # The queue that was first this time is last next time. Not simply the first of all queues:
-    # while idle ones passed by, the same queue would have every turn.
-    state.queues[first] = state.queues.pop(first)
+    if first in state.waiting:
+        # The queue that was first this time is last next time.
+        state.waiting[first] = state.waiting.pop(first)
 
 
 def _place_some(

@@ -7,7 +7,6 @@ live or still to be kept.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 # A tuple: sets are never iterated here.
 FINISHED_STATES = tuple(sorted(FINISHED))
-_SPARE = 1_024
 
 
 def expired(state: State, queue: QueueRow, now: float, limit: int) -> list[FinishedRow]:
@@ -28,9 +26,6 @@ def expired(state: State, queue: QueueRow, now: float, limit: int) -> list[Finis
     rows: list[FinishedRow] = []
     retained = queue.retained
     kept = sum(queue.counts[final] for final in FINISHED_STATES)
-    if len(retained) > 2 * kept + _SPARE:
-        # Most were deleted or retried by hand while an older one is still kept.
-        retained = queue.retained = deque(r for r in retained if state.finished.get(r.id) is r)
     while retained and len(rows) < limit:
         row = retained[0]
         if state.finished.get(row.id) is not row:

@@ -149,10 +149,7 @@ def test_deleting_tasks_one_by_one_leaves_no_trail_in_memory():
         task = c.submit()
         c.cancel(task)
         c.delete(task)
-        if len(c.state.queues[DEFAULT].retained) % 500 == 0:
-            c.retain()
-    c.retain()
-    assert len(c.state.queues[DEFAULT].retained) < 1_100
+        assert len(c.state.queues[DEFAULT].retained) < 300
     c.advance(DAY)
     assert c.retain().purges == [fx.PurgeRun(DEFAULT, first, first)]
 
@@ -218,3 +215,30 @@ def test_both_keys_of_a_run_are_deleted_as_ranges():
     assert len(deletes) == 2
     assert all(isinstance(op, Delete) and op.range_end for op in deletes)
     assert not [key for key in log.kept if tasks[0].encode() in key]
+
+
+def test_standby_keeps_no_trail_of_answers_behind_one_that_stays():
+    log = Log()
+    c = Cluster(log=log, limits=Limits(request_age=1.0), checked=False)
+    c.submit(spec(not_before=START + 30 * DAY), request=e.Request("stays", b"d"))
+    for number in range(1_000):
+        task = c.submit(request=e.Request(f"goes-{number}", b"d"))
+        c.cancel(task)
+        c.delete(task)
+        if number % 50 == 49:
+            c.advance(2)
+            c.retain()
+    assert list(log.fold.state.dedup) == [("default", "stays")]
+    assert len(log.fold.state.dedup_line) < 300
+
+
+def test_standby_keeps_no_trail_of_finished_tasks():
+    log = Log()
+    c = Cluster(log=log, checked=False)
+    c.queue("q", count=3)
+    for _ in range(1_000):
+        c.cancel(c.submit(queue="q"))
+        c.retain()
+    standby = log.fold.state
+    assert len(standby.finished) == 3
+    assert len(standby.queues[QueueName("q")].retained) < 300
