@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15quorate/v1/task.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x01\n\x0b\x43ommandWork\x12\x0c\n\x04\x61rgv\x18\x01 \x03(\t\x12-\n\x03\x65nv\x18\x02 \x03(\x0b\x32 .quorate.v1.CommandWork.EnvEntry\x12\x0b\n\x03\x63wd\x18\x03 \x01(\t\x12\r\n\x05stdin\x18\x04 \x01(\x0c\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\nPythonWork\x12\x12\n\nentrypoint\x18\x01 \x01(\t\x12\x0e\n\x04json\x18\x02 \x01(\tH\x00\x12\x10\n\x06pickle\x18\x03 \x01(\x0cH\x00\x42\x0b\n\targuments\"\xe6\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmultiplier\x18\x04 \x01(\x01\x12\x13\n\x06jitter\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x66\x61tal_errors\x18\x06 \x03(\t\x12\x13\n\x0b\x63rash_limit\x18\x07 \x01(\x05\x42\t\n\x07_jitter\"\x90\x01\n\tResources\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x0e\n\x06memory\x18\x02 \x01(\x03\x12\x35\n\x08\x63ounters\x18\x03 \x03(\x0b\x32#.quorate.v1.Resources.CountersEntry\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xad\x03\n\x08TaskSpec\x12*\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.quorate.v1.CommandWorkH\x00\x12(\n\x06python\x18\x02 \x01(\x0b\x32\x16.quorate.v1.PythonWorkH\x00\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x30\n\x06labels\x18\x06 \x03(\x0b\x32 .quorate.v1.TaskSpec.LabelsEntry\x12\x10\n\x08priority\x18\x07 \x01(\x05\x12&\n\x05retry\x18\x08 \x01(\x0b\x32\x17.quorate.v1.RetryPolicy\x12*\n\x07timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nnot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\tresources\x18\x0b \x01(\x0b\x32\x15.quorate.v1.Resources\x12\x14\n\x0c\x61\x66\x66inity_key\x18\x0c \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04work\"L\n\nTaskResult\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\x10\n\x06pickle\x18\x02 \x01(\x0cH\x00\x12\x13\n\texit_code\x18\x03 \x01(\x05H\x00\x42\x07\n\x05value\"[\n\tTaskError\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0e\n\x06pickle\x18\x05 \x01(\x0c\"\xf1\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12/\n\x0b\x61ssign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x15.quorate.v1.TaskError\"\xc3\x03\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.quorate.v1.TaskSpec\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x06 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rschedule_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06result\x18\x0b \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x15.quorate.v1.TaskError\x12%\n\x08\x61ttempts\x18\r \x03(\x0b\x32\x13.quorate.v1.Attempt\x12\x18\n\x10\x63\x61ncel_requested\x18\x0e \x01(\x08*\x83\x02\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TASK_STATE_SCHEDULED\x10\x01\x12\x16\n\x12TASK_STATE_BLOCKED\x10\x02\x12\x16\n\x12TASK_STATE_PENDING\x10\x03\x12\x15\n\x11TASK_STATE_PAUSED\x10\x04\x12\x16\n\x12TASK_STATE_RUNNING\x10\x05\x12\x18\n\x14TASK_STATE_SUCCEEDED\x10\x06\x12\x15\n\x11TASK_STATE_FAILED\x10\x07\x12\x18\n\x14TASK_STATE_CANCELLED\x10\x08\x12\x16\n\x12TASK_STATE_EXPIRED\x10\t*N\n\x08TaskView\x12\x19\n\x15TASK_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_VIEW_BASIC\x10\x01\x12\x12\n\x0eTASK_VIEW_FULL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15quorate/v1/task.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x01\n\x0b\x43ommandWork\x12\x0c\n\x04\x61rgv\x18\x01 \x03(\t\x12-\n\x03\x65nv\x18\x02 \x03(\x0b\x32 .quorate.v1.CommandWork.EnvEntry\x12\x0b\n\x03\x63wd\x18\x03 \x01(\t\x12\r\n\x05stdin\x18\x04 \x01(\x0c\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"O\n\nPythonWork\x12\x12\n\nentrypoint\x18\x01 \x01(\t\x12\x0e\n\x04json\x18\x02 \x01(\tH\x00\x12\x10\n\x06pickle\x18\x03 \x01(\x0cH\x00\x42\x0b\n\targuments\"\x99\x02\n\x0bServiceWork\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12(\n\x07\x63ommand\x18\x03 \x01(\x0b\x32\x17.quorate.v1.CommandWork\x12\'\n\x06health\x18\x04 \x01(\x0b\x32\x17.quorate.v1.HealthCheck\x12.\n\x0b\x64rain_grace\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x06labels\x18\x06 \x03(\x0b\x32#.quorate.v1.ServiceWork.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8a\x02\n\x0bHealthCheck\x12\x13\n\thttp_path\x18\x01 \x01(\tH\x00\x12\r\n\x03tcp\x18\x02 \x01(\x08H\x00\x12\x16\n\x0cgrpc_service\x18\x03 \x01(\tH\x00\x12+\n\x08interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rhealthy_after\x18\x06 \x01(\x05\x12\x17\n\x0funhealthy_after\x18\x07 \x01(\x05\x12.\n\x0bstart_grace\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\n\x04kind\"\xe6\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmultiplier\x18\x04 \x01(\x01\x12\x13\n\x06jitter\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x66\x61tal_errors\x18\x06 \x03(\t\x12\x13\n\x0b\x63rash_limit\x18\x07 \x01(\x05\x42\t\n\x07_jitter\"\x90\x01\n\tResources\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x0e\n\x06memory\x18\x02 \x01(\x03\x12\x35\n\x08\x63ounters\x18\x03 \x03(\x0b\x32#.quorate.v1.Resources.CountersEntry\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xd9\x03\n\x08TaskSpec\x12*\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.quorate.v1.CommandWorkH\x00\x12(\n\x06python\x18\x02 \x01(\x0b\x32\x16.quorate.v1.PythonWorkH\x00\x12*\n\x07service\x18\x03 \x01(\x0b\x32\x17.quorate.v1.ServiceWorkH\x00\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x30\n\x06labels\x18\x06 \x03(\x0b\x32 .quorate.v1.TaskSpec.LabelsEntry\x12\x10\n\x08priority\x18\x07 \x01(\x05\x12&\n\x05retry\x18\x08 \x01(\x0b\x32\x17.quorate.v1.RetryPolicy\x12*\n\x07timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nnot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\tresources\x18\x0b \x01(\x0b\x32\x15.quorate.v1.Resources\x12\x14\n\x0c\x61\x66\x66inity_key\x18\x0c \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04work\"L\n\nTaskResult\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\x10\n\x06pickle\x18\x02 \x01(\x0cH\x00\x12\x13\n\texit_code\x18\x03 \x01(\x05H\x00\x42\x07\n\x05value\"[\n\tTaskError\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0e\n\x06pickle\x18\x05 \x01(\x0c\"\xf1\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12/\n\x0b\x61ssign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x15.quorate.v1.TaskError\"\xc3\x03\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.quorate.v1.TaskSpec\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x06 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rschedule_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06result\x18\x0b \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x15.quorate.v1.TaskError\x12%\n\x08\x61ttempts\x18\r \x03(\x0b\x32\x13.quorate.v1.Attempt\x12\x18\n\x10\x63\x61ncel_requested\x18\x0e \x01(\x08*\x83\x02\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TASK_STATE_SCHEDULED\x10\x01\x12\x16\n\x12TASK_STATE_BLOCKED\x10\x02\x12\x16\n\x12TASK_STATE_PENDING\x10\x03\x12\x15\n\x11TASK_STATE_PAUSED\x10\x04\x12\x16\n\x12TASK_STATE_RUNNING\x10\x05\x12\x18\n\x14TASK_STATE_SUCCEEDED\x10\x06\x12\x15\n\x11TASK_STATE_FAILED\x10\x07\x12\x18\n\x14TASK_STATE_CANCELLED\x10\x08\x12\x16\n\x12TASK_STATE_EXPIRED\x10\t*N\n\x08TaskView\x12\x19\n\x15TASK_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_VIEW_BASIC\x10\x01\x12\x12\n\x0eTASK_VIEW_FULL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,36 +35,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMMANDWORK_ENVENTRY']._loaded_options = None
   _globals['_COMMANDWORK_ENVENTRY']._serialized_options = b'8\001'
+  _globals['_SERVICEWORK_LABELSENTRY']._loaded_options = None
+  _globals['_SERVICEWORK_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_RESOURCES_COUNTERSENTRY']._loaded_options = None
   _globals['_RESOURCES_COUNTERSENTRY']._serialized_options = b'8\001'
   _globals['_TASKSPEC_LABELSENTRY']._loaded_options = None
   _globals['_TASKSPEC_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_TASKSTATE']._serialized_start=2014
-  _globals['_TASKSTATE']._serialized_end=2273
-  _globals['_TASKVIEW']._serialized_start=2275
-  _globals['_TASKVIEW']._serialized_end=2353
+  _globals['_TASKSTATE']._serialized_start=2611
+  _globals['_TASKSTATE']._serialized_end=2870
+  _globals['_TASKVIEW']._serialized_start=2872
+  _globals['_TASKVIEW']._serialized_end=2950
   _globals['_COMMANDWORK']._serialized_start=103
   _globals['_COMMANDWORK']._serialized_end=249
   _globals['_COMMANDWORK_ENVENTRY']._serialized_start=207
   _globals['_COMMANDWORK_ENVENTRY']._serialized_end=249
   _globals['_PYTHONWORK']._serialized_start=251
   _globals['_PYTHONWORK']._serialized_end=330
-  _globals['_RETRYPOLICY']._serialized_start=333
-  _globals['_RETRYPOLICY']._serialized_end=563
-  _globals['_RESOURCES']._serialized_start=566
-  _globals['_RESOURCES']._serialized_end=710
-  _globals['_RESOURCES_COUNTERSENTRY']._serialized_start=663
-  _globals['_RESOURCES_COUNTERSENTRY']._serialized_end=710
-  _globals['_TASKSPEC']._serialized_start=713
-  _globals['_TASKSPEC']._serialized_end=1142
-  _globals['_TASKSPEC_LABELSENTRY']._serialized_start=1089
-  _globals['_TASKSPEC_LABELSENTRY']._serialized_end=1134
-  _globals['_TASKRESULT']._serialized_start=1144
-  _globals['_TASKRESULT']._serialized_end=1220
-  _globals['_TASKERROR']._serialized_start=1222
-  _globals['_TASKERROR']._serialized_end=1313
-  _globals['_ATTEMPT']._serialized_start=1316
-  _globals['_ATTEMPT']._serialized_end=1557
-  _globals['_TASK']._serialized_start=1560
-  _globals['_TASK']._serialized_end=2011
+  _globals['_SERVICEWORK']._serialized_start=333
+  _globals['_SERVICEWORK']._serialized_end=614
+  _globals['_SERVICEWORK_LABELSENTRY']._serialized_start=569
+  _globals['_SERVICEWORK_LABELSENTRY']._serialized_end=614
+  _globals['_HEALTHCHECK']._serialized_start=617
+  _globals['_HEALTHCHECK']._serialized_end=883
+  _globals['_RETRYPOLICY']._serialized_start=886
+  _globals['_RETRYPOLICY']._serialized_end=1116
+  _globals['_RESOURCES']._serialized_start=1119
+  _globals['_RESOURCES']._serialized_end=1263
+  _globals['_RESOURCES_COUNTERSENTRY']._serialized_start=1216
+  _globals['_RESOURCES_COUNTERSENTRY']._serialized_end=1263
+  _globals['_TASKSPEC']._serialized_start=1266
+  _globals['_TASKSPEC']._serialized_end=1739
+  _globals['_TASKSPEC_LABELSENTRY']._serialized_start=569
+  _globals['_TASKSPEC_LABELSENTRY']._serialized_end=614
+  _globals['_TASKRESULT']._serialized_start=1741
+  _globals['_TASKRESULT']._serialized_end=1817
+  _globals['_TASKERROR']._serialized_start=1819
+  _globals['_TASKERROR']._serialized_end=1910
+  _globals['_ATTEMPT']._serialized_start=1913
+  _globals['_ATTEMPT']._serialized_end=2154
+  _globals['_TASK']._serialized_start=2157
+  _globals['_TASK']._serialized_end=2608
 # @@protoc_insertion_point(module_scope)

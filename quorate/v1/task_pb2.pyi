@@ -72,6 +72,49 @@ class PythonWork(_message.Message):
     pickle: bytes
     def __init__(self, entrypoint: _Optional[str] = ..., json: _Optional[str] = ..., pickle: _Optional[bytes] = ...) -> None: ...
 
+class ServiceWork(_message.Message):
+    __slots__ = ("service", "generation", "command", "health", "drain_grace", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_GRACE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    generation: int
+    command: CommandWork
+    health: HealthCheck
+    drain_grace: _duration_pb2.Duration
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, service: _Optional[str] = ..., generation: _Optional[int] = ..., command: _Optional[_Union[CommandWork, _Mapping]] = ..., health: _Optional[_Union[HealthCheck, _Mapping]] = ..., drain_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class HealthCheck(_message.Message):
+    __slots__ = ("http_path", "tcp", "grpc_service", "interval", "timeout", "healthy_after", "unhealthy_after", "start_grace")
+    HTTP_PATH_FIELD_NUMBER: _ClassVar[int]
+    TCP_FIELD_NUMBER: _ClassVar[int]
+    GRPC_SERVICE_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    UNHEALTHY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    START_GRACE_FIELD_NUMBER: _ClassVar[int]
+    http_path: str
+    tcp: bool
+    grpc_service: str
+    interval: _duration_pb2.Duration
+    timeout: _duration_pb2.Duration
+    healthy_after: int
+    unhealthy_after: int
+    start_grace: _duration_pb2.Duration
+    def __init__(self, http_path: _Optional[str] = ..., tcp: _Optional[bool] = ..., grpc_service: _Optional[str] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., healthy_after: _Optional[int] = ..., unhealthy_after: _Optional[int] = ..., start_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
 class RetryPolicy(_message.Message):
     __slots__ = ("max_attempts", "initial_backoff", "max_backoff", "multiplier", "jitter", "fatal_errors", "crash_limit")
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
@@ -108,7 +151,7 @@ class Resources(_message.Message):
     def __init__(self, cpu: _Optional[float] = ..., memory: _Optional[int] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("command", "python", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key")
+    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +161,7 @@ class TaskSpec(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     PYTHON_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +172,7 @@ class TaskSpec(_message.Message):
     AFFINITY_KEY_FIELD_NUMBER: _ClassVar[int]
     command: CommandWork
     python: PythonWork
+    service: ServiceWork
     name: str
     labels: _containers.ScalarMap[str, str]
     priority: int
@@ -136,7 +181,7 @@ class TaskSpec(_message.Message):
     not_before: _timestamp_pb2.Timestamp
     resources: Resources
     affinity_key: str
-    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ...) -> None: ...
 
 class TaskResult(_message.Message):
     __slots__ = ("json", "pickle", "exit_code")

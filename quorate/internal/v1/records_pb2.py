@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from quorate.v1 import queue_pb2 as quorate_dot_v1_dot_queue__pb2
+from quorate.v1 import service_pb2 as quorate_dot_v1_dot_service__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/queue.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"S\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\"\x89\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\"\xd4\x01\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\"/\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\"\xef\x02\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"t\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/queue.proto\x1a\x18quorate/v1/service.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"S\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\"\x89\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\"\xd4\x01\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\"/\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\"\xef\x02\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"t\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\"\x90\x01\n\rServiceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65leting\x18\x06 \x01(\x08\"_\n\x0eInstanceRecord\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,24 +36,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NODERECORD_LABELSENTRY']._loaded_options = None
   _globals['_NODERECORD_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_HEADRECORD']._serialized_start=105
-  _globals['_HEADRECORD']._serialized_end=150
-  _globals['_CANDIDATERECORD']._serialized_start=152
-  _globals['_CANDIDATERECORD']._serialized_end=235
-  _globals['_NODERECORD']._serialized_start=238
-  _globals['_NODERECORD']._serialized_end=503
-  _globals['_NODERECORD_LABELSENTRY']._serialized_start=458
-  _globals['_NODERECORD_LABELSENTRY']._serialized_end=503
-  _globals['_NODECONTROLRECORD']._serialized_start=505
-  _globals['_NODECONTROLRECORD']._serialized_end=581
-  _globals['_QUEUERECORD']._serialized_start=584
-  _globals['_QUEUERECORD']._serialized_end=796
-  _globals['_TASKRECORD']._serialized_start=798
-  _globals['_TASKRECORD']._serialized_end=845
-  _globals['_RUNRECORD']._serialized_start=848
-  _globals['_RUNRECORD']._serialized_end=1215
-  _globals['_PASTATTEMPT']._serialized_start=1218
-  _globals['_PASTATTEMPT']._serialized_end=1384
-  _globals['_DEDUPRECORD']._serialized_start=1386
-  _globals['_DEDUPRECORD']._serialized_end=1502
+  _globals['_HEADRECORD']._serialized_start=131
+  _globals['_HEADRECORD']._serialized_end=176
+  _globals['_CANDIDATERECORD']._serialized_start=178
+  _globals['_CANDIDATERECORD']._serialized_end=261
+  _globals['_NODERECORD']._serialized_start=264
+  _globals['_NODERECORD']._serialized_end=529
+  _globals['_NODERECORD_LABELSENTRY']._serialized_start=484
+  _globals['_NODERECORD_LABELSENTRY']._serialized_end=529
+  _globals['_NODECONTROLRECORD']._serialized_start=531
+  _globals['_NODECONTROLRECORD']._serialized_end=607
+  _globals['_QUEUERECORD']._serialized_start=610
+  _globals['_QUEUERECORD']._serialized_end=822
+  _globals['_TASKRECORD']._serialized_start=824
+  _globals['_TASKRECORD']._serialized_end=871
+  _globals['_RUNRECORD']._serialized_start=874
+  _globals['_RUNRECORD']._serialized_end=1241
+  _globals['_PASTATTEMPT']._serialized_start=1244
+  _globals['_PASTATTEMPT']._serialized_end=1410
+  _globals['_DEDUPRECORD']._serialized_start=1412
+  _globals['_DEDUPRECORD']._serialized_end=1528
+  _globals['_SERVICERECORD']._serialized_start=1531
+  _globals['_SERVICERECORD']._serialized_end=1675
+  _globals['_INSTANCERECORD']._serialized_start=1677
+  _globals['_INSTANCERECORD']._serialized_end=1772
 # @@protoc_insertion_point(module_scope)

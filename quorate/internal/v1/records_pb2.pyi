@@ -1,4 +1,5 @@
 from quorate.v1 import queue_pb2 as _queue_pb2
+from quorate.v1 import service_pb2 as _service_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -158,3 +159,29 @@ class DedupRecord(_message.Message):
     count: int
     progress: int
     def __init__(self, digest: _Optional[bytes] = ..., create_time: _Optional[float] = ..., queue: _Optional[str] = ..., first_id: _Optional[str] = ..., count: _Optional[int] = ..., progress: _Optional[int] = ...) -> None: ...
+
+class ServiceRecord(_message.Message):
+    __slots__ = ("name", "spec", "version", "generation", "create_time", "deleting")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DELETING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    spec: _service_pb2.ServiceSpec
+    version: int
+    generation: int
+    create_time: float
+    deleting: bool
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_service_pb2.ServiceSpec, _Mapping]] = ..., version: _Optional[int] = ..., generation: _Optional[int] = ..., create_time: _Optional[float] = ..., deleting: _Optional[bool] = ...) -> None: ...
+
+class InstanceRecord(_message.Message):
+    __slots__ = ("instance", "agent", "attempt")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    instance: _service_pb2.ServiceInstance
+    agent: str
+    attempt: int
+    def __init__(self, instance: _Optional[_Union[_service_pb2.ServiceInstance, _Mapping]] = ..., agent: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
