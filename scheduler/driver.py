@@ -27,7 +27,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal import Journal, JournalEnded
+from quorate.etcd.journal import Journal, JournalEnded, JournalFault
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
@@ -45,6 +45,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 PLACED_AT_ONCE = 1_024
+# Values joined into one group: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
+GROUP_BYTES = 512 << 10
 # Callers that wait for tasks to finish or start, in all.
 MAX_WAITERS = 100_000
 
@@ -95,6 +97,7 @@ class Driver:
         self._group_ops = max(8, max_txn_ops // 2)
         self._purge_ops = (max_txn_ops - 2) // 2 * 2
         self._ops: list[Put | Delete] = []
+        self._bytes = 0
         self._after: list[fx.After] = []
         self._parts: deque[e.BatchContinued] = deque()
         self._parts_wait = asyncio.Event()
@@ -106,6 +109,7 @@ class Driver:
         self._place_later = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._dispatch: dict[type, Callable[..., None]] = {
             fx.Reply: self._reply,
@@ -128,10 +132,15 @@ class Driver:
         """Step events in order, place what can be placed, and hand the writes to the journal."""
         now = self.clock.now()
         step = self.machine.step
-        for event in events:
-            self._absorb(step(event, now), now)
-        self._place(now)
-        self._flush()
+        try:
+            for event in events:
+                self._absorb(step(event, now), now)
+            self._place(now)
+            self._flush()
+        except Exception as error:
+            # Our bug, and memory is ahead of the log now: nobody may see it or build on it.
+            self.journal.abandon(JournalFault(f"an event could not be handled: {error!r}"))
+            raise
         self._arm_timer(now)
 
     async def call(self, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
@@ -154,7 +163,7 @@ class Driver:
         Raises:
             QuorateError: UNAVAILABLE: this process does not lead any longer.
         """
-        if not self._trusted():
+        if self._closed or not self._trusted():
             raise lost()
         if not self.journal.room:
             try:
@@ -210,6 +219,8 @@ class Driver:
             raise exhausted(
                 "TOO_MANY_WAITERS", f"{MAX_WAITERS} callers wait already", limit=MAX_WAITERS
             )
+        if self._closed:
+            raise lost()
         future: asyncio.Future[T] = self._loop.create_future()
         waiters.setdefault(task, []).append(future)
         self._waiting += 1
@@ -229,7 +240,7 @@ class Driver:
         if out.writes:
             if len(self._ops) + 2 * len(out.writes) > self._group_ops:
                 self._flush()
-            self._codec.encode(out.writes, self._ops)
+            self._encode(out.writes)
             if self._finish_waiters:
                 self._keep_outcomes(out.writes)
         if out.after:
@@ -241,12 +252,24 @@ class Driver:
             else:
                 self._absorb(self.machine.step(event, now), now)
 
+    def _encode(self, writes: list[fx.Write]) -> None:
+        """Join an event's writes to the group; the group goes first if it would grow too large."""
+        begin = len(self._ops)
+        self._codec.encode(writes, self._ops)
+        added = self._ops[begin:]
+        size = sum(len(op[1]) for op in added)
+        if begin and self._bytes + size > GROUP_BYTES:
+            del self._ops[begin:]
+            self._flush()
+            self._ops = added
+        self._bytes += size
+
     def _flush(self) -> None:
         """Append the gathered group."""
         ops, after = self._ops, self._after
         if not ops and not after:
             return
-        self._ops, self._after = [], []
+        self._ops, self._after, self._bytes = [], [], 0
         self.journal.append(ops, partial(self._committed, after), partial(self._failed, after))
 
     def _place(self, now: float) -> None:
@@ -264,7 +287,7 @@ class Driver:
             if space <= 0:
                 self._flush()
                 continue
-            self._codec.encode(out.writes[done : done + space], self._ops)
+            self._encode(out.writes[done : done + space])
             self._after += out.after[done : done + space]
             done += space
         if size >= PLACED_AT_ONCE:
@@ -275,14 +298,13 @@ class Driver:
 
     def _place_again(self) -> None:
         self._place_later = False
-        now = self.clock.now()
-        self._place(now)
-        self._flush()
+        self.handle(())
 
     def _arm_timer(self, now: float) -> None:
         """Wake when the next SCHEDULED task is due."""
         due = self.state.next_due()
-        if due is None or (self._timer is not None and self._timer_at <= due):
+        # A timer of a tenure that is over would keep its whole state in memory.
+        if due is None or self._closed or (self._timer is not None and self._timer_at <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -361,9 +383,16 @@ class Driver:
 
     def close(self) -> None:
         """The tenure is over: nobody waits any longer."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         self.journal.abandon(JournalEnded("the tenure is over"))
+        # Batches under way: the reply to their callers would have come with the last part.
+        for part in self._parts:
+            known = self.state.dedup.get((part.queue, part.request.id))
+            for token in (part.token, *((known.waiters if known else None) or ())):
+                self._failed([fx.Reply(token, None)], lost())
+        self._parts.clear()
         for waiters in (self._finish_waiters, self._start_waiters):
             for futures in waiters.values():
                 for future in futures:

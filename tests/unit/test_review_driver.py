@@ -1,0 +1,155 @@
+"""The driver joins events into Txns that etcd takes, and a tenure that is over leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from quorate.etcd.journal import Journal, JournalFault
+from quorate.etcd.memory import MemoryEtcd
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.clock import SystemClock, TenureClock
+from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
+from quorate.v1 import task_pb2
+from scheduler import records
+from scheduler.core import events as e
+from scheduler.core.machine import Machine
+from scheduler.core.rows import TaskRow
+from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.core.values import TaskState
+from scheduler.driver import Driver
+from tests.support.core import spec
+
+PREFIX = b"/quorate/test/"
+CLOCK = SystemClock()
+NODE, INSTANCE = NodeName("n1"), InstanceId("i1")
+
+
+class Agents:
+    """Notes what sessions are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, TaskId]] = []
+
+    def start(self, instance: InstanceId, row: TaskRow, attempt: int) -> None:
+        self.told.append(("start", row.id))
+
+    def end_attempt(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
+        self.told.append(("end", task))
+
+    def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
+        self.told.append(("acknowledge", task))
+
+    def drain(self, instance: InstanceId, draining: bool, grace: float) -> None: ...
+
+    def revoke(self, node: NodeName, instance: InstanceId) -> None: ...
+
+
+class Tenure:
+    """One leader on the in-memory store, with a node of eight slots."""
+
+    def __init__(self, etcd: MemoryEtcd, journal: Journal) -> None:
+        self.etcd = etcd
+        self.journal = journal
+        self.state = State()
+        self.agents = Agents()
+        self.ids = TaskIds()
+        self.driver = Driver(
+            Machine(self.state),
+            records.Codec(PREFIX, self.state),
+            journal,
+            TenureClock(CLOCK),
+            lambda: True,
+            128,
+        )
+        self.driver.agents = self.agents
+        self.run = asyncio.create_task(journal.run())
+
+    def token(self) -> asyncio.Future[object]:
+        return asyncio.get_running_loop().create_future()
+
+    def submit(self, **options: Any) -> TaskId:
+        task = self.ids.next(self.driver.clock.now())
+        request = e.Request()
+        self.driver.handle(
+            (e.TaskSubmitted(DEFAULT_QUEUE, task, spec(**options), request, self.token()),)
+        )
+        return task
+
+
+@pytest.fixture
+async def tenure() -> AsyncIterator[Tenure]:
+    etcd = MemoryEtcd()
+    key = PREFIX + b"election/scheduler/1"
+    epoch = await etcd.put(key, b"")
+    journal = Journal(
+        etcd, prefix=PREFIX, leader_key=key, epoch=epoch, clock=CLOCK, stall_after=5.0
+    )
+    await journal.claim()
+    tenure = Tenure(etcd, journal)
+    record = r.NodeRecord(name=NODE, instance=INSTANCE, slots=8)
+    tenure.driver.handle(
+        (
+            e.Elected(),
+            e.NodeRegistered(records.node_row(record.SerializeToString(), 1, tenure.state)),
+            e.SessionOpened(NODE, INSTANCE, [], []),
+            e.CreditGiven(NODE, INSTANCE, 8),
+        )
+    )
+    yield tenure
+    tenure.driver.close()
+    tenure.run.cancel()
+    await asyncio.wait({tenure.run})
+
+
+@pytest.mark.parametrize("size", [250_000, 700_000, 1 << 20])
+async def test_large_results_of_one_message_go_in_several_txns(tenure: Tenure, size: int) -> None:
+    tasks = [tenure.submit() for _ in range(8)]
+    await tenure.journal.flush()
+    result = task_pb2.TaskResult(pickle=b"x" * size)
+    tenure.driver.handle(e.AttemptSucceeded(INSTANCE, task, 1, 0.0, 0.0, result) for task in tasks)
+    await tenure.journal.flush()
+    assert [told for told in tenure.agents.told if told[0] == "acknowledge"] == [
+        ("acknowledge", task) for task in tasks
+    ]
+    assert all(tenure.state.finished[task].state is TaskState.SUCCEEDED for task in tasks)
+
+
+async def test_an_event_that_cannot_be_handled_ends_the_tenure(tenure: Tenure) -> None:
+    task = tenure.submit()
+    await tenure.journal.flush()
+    huge = task_pb2.TaskResult(pickle=b"x" * 2_000_000)
+    with pytest.raises(ValueError, match="a Txn holds"):
+        tenure.driver.handle((e.AttemptSucceeded(INSTANCE, task, 1, 0.0, 0.0, huge),))
+    async with asyncio.timeout(5):
+        await asyncio.wait({tenure.run})
+    assert isinstance(tenure.run.exception(), JournalFault)
+
+
+async def test_a_closed_tenure_sets_no_timer(tenure: Tenure) -> None:
+    tenure.driver.close()
+    tenure.submit(not_before=tenure.driver.clock.now() + 1_000.0)
+    assert tenure.driver._timer is None
+    for wait in (tenure.driver.room(), tenure.driver.finished(TaskId("0" * 32))):
+        with pytest.raises(QuorateError, match="does not lead"):
+            async with asyncio.timeout(5):
+                await wait
+
+
+async def test_callers_of_an_unfinished_batch_are_told_when_the_tenure_ends(
+    tenure: Tenure,
+) -> None:
+    first, request = tenure.ids.next(1.0), e.Request("batch", b"d")
+    tokens = [tenure.token(), tenure.token()]
+    specs = [spec()] * 1_000
+    for token in tokens:
+        tenure.driver.handle((e.BatchSubmitted(DEFAULT_QUEUE, first, specs, request, token),))
+    tenure.driver.close()
+    async with asyncio.timeout(5):
+        for token in tokens:
+            with pytest.raises(QuorateError, match="does not lead"):
+                await token
