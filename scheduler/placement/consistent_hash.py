@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
+from quorate.runtime.ids import NodeName
 from scheduler.core.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.values import Needs
 
@@ -28,26 +29,35 @@ def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
+@lru_cache(maxsize=128)
+def _ring(names: tuple[str, ...]) -> tuple[list[int], list[str]]:
+    """The points of all nodes in order, and whose they are. Making it costs more than a pass.
+
+    Which nodes have room differs from pass to pass, but the same sets come again.
+    """
+    ring = sorted((point, name) for name in names for point in _points(name))
+    return [point for point, _ in ring], [name for _, name in ring]
+
+
 class ConsistentHash:
     """The ring of one pass's nodes."""
 
     def __init__(self, queue: QueueRow, nodes: list[NodeRow]) -> None:
-        ring = sorted((point, node.name, node) for node in nodes for point in _points(node.name))
-        self._hashes = [point for point, _, _ in ring]
-        self._nodes = [node for _, _, node in ring]
-        self._count = len(nodes)
+        self._nodes = {node.name: node for node in nodes}
+        self._hashes, self._owners = _ring(tuple(sorted(self._nodes)))
 
     def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
         start = bisect_right(self._hashes, _hash(row.affinity or row.id))
-        nodes, untried = self._nodes, self._count
+        owners, untried = self._owners, len(self._nodes)
         tried = set()
-        for step in range(len(nodes)):
-            node = nodes[(start + step) % len(nodes)]
-            if node.name in tried:
+        for step in range(len(owners)):
+            name = owners[(start + step) % len(owners)]
+            if name in tried:
                 continue
+            node = self._nodes[NodeName(name)]
             if fits(node, row.needs):
                 return node
-            tried.add(node.name)
+            tried.add(name)
             untried -= 1
             if not untried:
                 break
