@@ -27,15 +27,14 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     with BenchCluster(nodes=nodes, slots=slots) as cluster, cluster.channel() as channel:
         stub = Stub(channel)
         stub.make_queue("warm-up")
-        submit(stub, "warm-up", TRUE, 100)
-        stub.await_finished("warm-up", 100, _TIMEOUT)
+        stub.await_finished("warm-up", 100, submit(stub, "warm-up", TRUE, 100), _TIMEOUT)
         for number in range(rounds):
             queue = f"round{number}"
             stub.make_queue(queue)
             meter = CpuMeter(cluster)
             began = time.monotonic()
-            submit(stub, queue, TRUE, count)
-            stub.await_finished(queue, count, _TIMEOUT)
+            last = submit(stub, queue, TRUE, count)
+            stub.await_finished(queue, count, last, _TIMEOUT)
             ours.append(count / (time.monotonic() - began))
             cost = meter.cost("/bin/true as command tasks", count)
             seconds, cpu = _xargs(count)

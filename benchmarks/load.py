@@ -16,19 +16,19 @@ NOOP = task_pb2.TaskSpec(
 TRUE = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["/bin/true"]), name="true")
 
 
-def submit(stub: Stub, queue: str, spec: task_pb2.TaskSpec, count: int) -> None:
-    """Create `count` tasks by BatchCreateTasks; all durable when it returns."""
+def submit(stub: Stub, queue: str, spec: task_pb2.TaskSpec, count: int) -> str:
+    """Create `count` tasks by BatchCreateTasks; all durable when it returns. The last one's id."""
     # One message for all batches: building it is not what is measured.
     whole = [spec] * BATCH
     sizes = [BATCH] * (count // BATCH) + ([count % BATCH] if count % BATCH else [])
 
-    def create(size: int) -> None:
+    def create(size: int) -> str:
         request = scheduler_pb2.BatchCreateTasksRequest(
             queue=queue, specs=whole[:size], request_id=secrets.token_hex(16)
         )
         answer = stub.rpc.BatchCreateTasks(request, timeout=DEADLINE)
         assert len(answer.ids) == size
+        return str(answer.ids[-1])
 
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        for _ in pool.map(create, sizes):
-            pass
+        return max(pool.map(create, sizes))

@@ -65,8 +65,8 @@ def _durably(cluster: BenchCluster, queue: str, count: int) -> float:
         stub = Stub(channel)
         stub.make_queue(queue)
         began = time.monotonic()
-        submit(stub, queue, NOOP, count)
-        stub.await_finished(queue, count, _TIMEOUT)
+        last = submit(stub, queue, NOOP, count)
+        stub.await_finished(queue, count, last, _TIMEOUT)
         return count / (time.monotonic() - began)
 
 

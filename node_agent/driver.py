@@ -32,6 +32,8 @@ from quorate.v1 import node_pb2
 
 # Running attempts' logs are held to their cap every so many ticks.
 _TRIM_TICKS = 25
+# Reports that wait for each other are sent every so many.
+_FLUSH_TICKS = 2
 
 
 class Driver:
@@ -215,9 +217,9 @@ class Driver:
         self.machine.on_tick(now)
         self._commands.on_tick(now)
         self._python.on_tick(now)
-        if self._outgoing is not None:
-            self._outgoing.flush()
         self._ticks += 1
+        if self._outgoing is not None and self._ticks % _FLUSH_TICKS == 0:
+            self._outgoing.flush()
         if self._ticks % _TRIM_TICKS == 0:
             heads = (lane.attempts[0] for lane in self.machine.slots if lane.attempts)
             self.logs.trim_running(

@@ -297,9 +297,7 @@ class Machine:
         """Attempts this node is willing to hold at once."""
         if self.draining or self.outbox.full:
             return 0
-        return credits.credit(
-            len(self.slots.lanes), self.slots.flowing(now), self.durations.overall
-        )
+        return credits.credit(len(self.slots.lanes), self.slots.flowing(now), self.durations.ahead)
 
     @property
     def ample(self) -> bool:
