@@ -29,10 +29,11 @@ from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.runtime.reachability import refused
 from quorate.v1 import node_agent_pb2 as pb
-from quorate.v1 import node_agent_pb2_grpc
+from quorate.v1 import node_agent_pb2_grpc, task_pb2
 from scheduler import keys
 from scheduler.core import events as e
 from scheduler.core.rows import NodeRow, NodeStats, TaskRow
+from scheduler.core.values import TaskState
 from scheduler.driver import Driver
 from scheduler.records import seconds
 
@@ -45,6 +46,10 @@ _MESSAGE_BYTES: Final = 2 << 20
 _CONNECT_TIMEOUT: Final = 2.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
+# What grpc.aio raises, beside AioRpcError, for a write to a call that has just ended.
+_BROKEN: Final = (asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
+# An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
+_OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
 # Specs read back in one Txn.
 _SPECS_AT_ONCE: Final = 100
 
@@ -190,7 +195,8 @@ class Link:
         self._address = node.address
         self.channel: grpc.aio.Channel | None = None
         self.wake = asyncio.Event()
-        self._assign: list[pb.Assignment] = []
+        # In order, with the row each is of: it may have moved on before it is sent.
+        self._assign: list[tuple[TaskRow, int, bytes]] = []
         self._without_spec: list[tuple[TaskRow, int]] = []
         self.cancel: list[pb.AttemptRef] = []
         self.acknowledged: list[pb.AttemptRef] = []
@@ -204,7 +210,7 @@ class Link:
         if row.spec is None:
             self._without_spec.append((row, attempt))
         else:
-            self._assign.append(_assignment(row, attempt, row.spec))
+            self._assign.append((row, attempt, row.spec))
         self.wake.set()
 
     async def run(self) -> None:
@@ -230,6 +236,9 @@ class Link:
                     return
             except TimeoutError:
                 pass
+            except _BROKEN as error:
+                # The writer may notice before the reader that the agent is gone.
+                why = str(error)
             finally:
                 self.channel = None
                 if self._open:
@@ -320,7 +329,9 @@ class Link:
         for item in message.finished:
             outcome = item.WhichOneof("outcome")
             task = TaskId(item.task_id)
-            if outcome == "result":
+            if item.ByteSize() > _OUTCOME_BYTES:
+                yield _too_large(item, instance)
+            elif outcome == "result":
                 yield e.AttemptSucceeded(
                     instance,
                     task,
@@ -373,19 +384,25 @@ class Link:
 
     def _next_message(self) -> pb.SessionRequest | None:
         """What has gathered, up to the bounds of one message; None when there is nothing."""
-        if not (self._assign or self.cancel or self.acknowledged or self.drain):
+        cancels = self.cancel and not self._without_spec
+        if not (self._assign or cancels or self.acknowledged or self.drain):
             return None
         message = pb.SessionRequest(epoch=self._sessions.epoch)
         size = count = 0
-        for item in self._assign[:_MESSAGE_ITEMS]:
-            if count and size + len(item.spec) > _MESSAGE_BYTES:
+        for row, attempt, spec in self._assign[:_MESSAGE_ITEMS]:
+            if size and size + len(spec) > _MESSAGE_BYTES:
                 break
-            size += len(item.spec)
             count += 1
-        message.assign.extend(self._assign[:count])
+            # Told twice, over two sessions, and ended since: the agent has forgotten it and
+            # would run it again.
+            if _is_current(row, attempt, self._instance):
+                size += len(spec)
+                message.assign.append(_assignment(row, attempt, spec))
         del self._assign[:count]
-        message.cancel.extend(self.cancel[:_MESSAGE_ITEMS])
-        del self.cancel[:_MESSAGE_ITEMS]
+        if not self._assign and not self._without_spec:
+            # Never ahead of the assignment it is for: the agent ignores what it does not know.
+            message.cancel.extend(self.cancel[:_MESSAGE_ITEMS])
+            del self.cancel[:_MESSAGE_ITEMS]
         message.acknowledge.extend(self.acknowledged[:_MESSAGE_ITEMS])
         del self.acknowledged[:_MESSAGE_ITEMS]
         if self.drain is not None:
@@ -410,7 +427,28 @@ class Link:
             for (row, attempt), result in zip(rows, found.ranges, strict=True):
                 for kv in result.kvs:
                     spec = r.TaskRecord.FromString(kv.value).spec
-                    self._assign.append(_assignment(row, attempt, spec))
+                    self._assign.append((row, attempt, spec))
+
+
+def _is_current(row: TaskRow, attempt: int, instance: InstanceId) -> bool:
+    return row.state is TaskState.RUNNING and row.attempt == attempt and row.instance == instance
+
+
+def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:
+    """What becomes of an outcome that no Txn can hold: no agent of ours sends one."""
+    error = task_pb2.TaskError(
+        type="RESULT_TOO_LARGE", message=f"the outcome is {item.ByteSize()} bytes long"
+    )
+    return e.AttemptFailed(
+        instance,
+        TaskId(item.task_id),
+        item.attempt,
+        seconds(item.start_time),
+        seconds(item.finish_time),
+        error.type,
+        error.message,
+        error,
+    )
 
 
 def _assignment(row: TaskRow, attempt: int, spec: bytes) -> pb.Assignment:

@@ -1,0 +1,134 @@
+"""What a link sends, and in which order; what ends a session must not end the tenure."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+
+from quorate.etcd.memory import MemoryEtcd
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import node_agent_pb2 as pb
+from scheduler.core import events as e
+from scheduler.core.rows import NodeRow, QueueRow, TaskRow
+from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.core.values import TaskState
+from scheduler.sessions import Link, Sessions
+from tests.support.core import spec
+
+NODE, INSTANCE = NodeName("n1"), InstanceId("i1")
+
+
+@dataclass
+class NotingDriver:
+    """Takes events, and only notes them."""
+
+    state: State = field(default_factory=State)
+    events: list[e.Event] = field(default_factory=list)
+
+    def handle(self, events: Any) -> None:
+        self.events.extend(events)
+
+
+class Fixture:
+    """A link with an open session whose messages the test takes by hand."""
+
+    def __init__(self) -> None:
+        self.driver = NotingDriver()
+        self.state = self.driver.state
+        self.queue = self.state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, 0.0)
+        holding = self.state.holding(INSTANCE)
+        node = NodeRow(NODE, INSTANCE, "127.0.0.1:1", 8, 0.0, 0, {}, {}, 0.0, "", 1, holding)
+        self.state.nodes[NODE] = node
+        self.sessions = Sessions(self.driver, MemoryEtcd(), b"/q/", 1, "s1", 10.0)  # type: ignore[arg-type]
+        self.link = Link(self.sessions, node)
+        self.link._open = True
+        self.sessions._links[INSTANCE] = (self.link, None)  # type: ignore[assignment]
+
+    def running(self, number: int, *, cached: bool = True) -> TaskRow:
+        """A task whose first attempt was given to the node."""
+        row = self.state.new_row(TaskId(f"{number:032x}"), self.queue, spec(), 1.0)
+        if not cached:
+            row.spec = None
+        row.state, row.attempt, row.instance = TaskState.RUNNING, 1, INSTANCE
+        return row
+
+    def messages(self) -> list[pb.SessionRequest]:
+        found = []
+        while message := self.link._next_message():
+            found.append(message)
+        return found
+
+
+def test_a_cancel_never_overtakes_its_assignment() -> None:
+    fixture = Fixture()
+    rows = [fixture.running(number) for number in range(1_500)]
+    for row in rows:
+        fixture.sessions.start(INSTANCE, row, 1)
+    fixture.sessions.end_attempt(INSTANCE, rows[-1].id, 1)
+    first, second = fixture.messages()
+    assert not first.cancel
+    assert [item.task_id for item in second.cancel] == [rows[-1].id]
+    assert second.assign[-1].task_id == rows[-1].id
+
+
+def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
+    fixture = Fixture()
+    row = fixture.running(1, cached=False)
+    fixture.sessions.start(INSTANCE, row, 1)
+    fixture.sessions.end_attempt(INSTANCE, row.id, 1)
+    fixture.sessions.acknowledge(INSTANCE, TaskId("other"), 1)
+    (message,) = fixture.messages()
+    assert not message.cancel
+    assert len(message.acknowledge) == 1
+    fixture.link._without_spec.clear()
+    fixture.link._assign.append((row, 1, spec().spec))
+    (message,) = fixture.messages()
+    assert len(message.assign) == len(message.cancel) == 1
+
+
+@pytest.mark.parametrize("ended", ["finished", "given to another", "retried"])
+def test_an_assignment_whose_attempt_ended_before_it_was_sent_is_left_out(ended: str) -> None:
+    """Told in two sessions, run in the second after the first telling, acknowledged, forgotten."""
+    fixture = Fixture()
+    row, other = fixture.running(1), fixture.running(2)
+    fixture.sessions.start(INSTANCE, row, 1)
+    fixture.sessions.start(INSTANCE, other, 1)
+    if ended == "finished":
+        row.state = TaskState.SUCCEEDED
+    elif ended == "retried":
+        row.attempt = 2
+    else:
+        row.instance = InstanceId("i2")
+    (message,) = fixture.messages()
+    assert [item.task_id for item in message.assign] == [other.id]
+
+
+@pytest.mark.parametrize("error", [asyncio.InvalidStateError, grpc.aio.UsageError])
+async def test_a_writer_that_finds_its_call_ended_ends_the_session_alone(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent killed under load: grpc.aio may tell the writer first."""
+    fixture = Fixture()
+
+    async def broken(self: Link, channel: grpc.aio.Channel) -> None:
+        raise error("RPC already finished.")
+
+    monkeypatch.setattr(Link, "_session", broken)
+    async with asyncio.timeout(5):
+        # Nothing listens on port 1: the process is gone, and so is the node.
+        await fixture.link.run()
+    assert [type(event) for event in fixture.driver.events] == [e.SessionClosed, e.NodeLost]
+
+
+def test_an_outcome_that_fits_into_no_txn_fails_its_attempt() -> None:
+    fixture = Fixture()
+    message = pb.SessionResponse(instance=INSTANCE)
+    item = message.finished.add(task_id="t", attempt=1)
+    item.error.type = "x" * 2_000_000
+    (event,) = fixture.link._events(message)
+    assert isinstance(event, e.AttemptFailed)
+    assert event.error_type == "RESULT_TOO_LARGE"
