@@ -5,6 +5,7 @@ Owned by one event loop, in which it must be closed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -72,16 +73,16 @@ class AsyncCalls:
             raise exhausted_error(again.error, self.addresses, patience) from again
 
     async def _try(self, rpc: Rpc[Req, Res], request: Req, seconds: float) -> Res:
-        address = self._endpoints.pick()
+        address = self._endpoints.pick(time.monotonic())
         method = self._method(address, rpc)
         try:
             answer: Res = await method(request, timeout=seconds)
         except grpc.RpcError as error:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
-                self.on_failure(address)
+                self.on_failure(address, verdict.error)
             raise verdict from error
-        if self._endpoints.on_answer():
+        if self._endpoints.on_answer(address):
             await self._discover(address)
         return answer
 
@@ -90,16 +91,17 @@ class AsyncCalls:
         self, rpc: Rpc[Req, Res], request: Req, *, deadline: float
     ) -> AsyncIterator[tuple[str, Any]]:
         """Open a server stream once: (address, call). Leaving cancels it. As `Calls.stream`."""
-        address = self._endpoints.pick()
+        address = self._endpoints.pick(time.monotonic())
         call = self._method(address, rpc, stream=True)(request, timeout=deadline)
         try:
             yield address, call
         finally:
             call.cancel()
 
-    def on_failure(self, address: str) -> None:
+    def on_failure(self, address: str, error: QuorateError) -> None:
         """Prefer another address from now on."""
-        self._endpoints.on_failure(address)
+        silent = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        self._endpoints.on_failure(address, silent=silent, now=time.monotonic())
 
     @property
     def addresses(self) -> list[str]:

@@ -144,7 +144,7 @@ class AsyncTaskHandle:
                 if not (position.may_begin(verdict) and not await self.done()):
                     if not isinstance(verdict, TryAgain):
                         raise verdict from error
-                    self._calls.on_failure(address)
+                    self._calls.on_failure(address, verdict.error)
                     if time.monotonic() >= end:
                         raise verdict.error from error
             await asyncio.sleep(LOG_LOOK)

@@ -109,7 +109,7 @@ class AsyncTracker:
                 silent_since = now
                 if broken.code is grpc.StatusCode.DEADLINE_EXCEEDED:
                     continue
-            self._calls.on_failure(address)
+            self._calls.on_failure(address, broken)
             if now - silent_since > self._calls.retry_for:
                 raise broken
             await asyncio.sleep(PAUSE)

@@ -8,6 +8,7 @@ until `retry_for` seconds have passed.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -86,10 +87,10 @@ class Calls:
         except grpc.RpcError as error:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
-                self.on_failure(address)
+                self.on_failure(address, verdict.error)
             raise verdict from error
         with self._lock:
-            discover = self._endpoints.on_answer()
+            discover = self._endpoints.on_answer(address)
         if discover:
             self._discover(address)
         return answer
@@ -110,10 +111,11 @@ class Calls:
         finally:
             call.cancel()
 
-    def on_failure(self, address: str) -> None:
+    def on_failure(self, address: str, error: QuorateError) -> None:
         """Prefer another address from now on."""
+        silent = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
         with self._lock:
-            self._endpoints.on_failure(address)
+            self._endpoints.on_failure(address, silent=silent, now=time.monotonic())
 
     @property
     def addresses(self) -> list[str]:
@@ -133,7 +135,7 @@ class Calls:
 
     def _pick(self) -> str:
         with self._lock:
-            return self._endpoints.pick()
+            return self._endpoints.pick(time.monotonic())
 
     def _method(self, address: str, rpc: Rpc[Req, Res], *, stream: bool = False) -> Any:
         method = self._methods.get((address, rpc.name))

@@ -1,7 +1,9 @@
 """Which scheduler to ask next: the rules of failover, without any I/O.
 
 Any scheduler serves; a standby forwards to the leader at the price of one more hop. So the leader
-is preferred once it is known, and after a failure the other addresses are tried in turn.
+is preferred once it is known, and after a failure the other addresses are tried in turn. One that
+refuses costs nothing; one that says nothing (frozen, or cut off) costs a deadline, so it is left
+alone for `SILENCE` seconds as long as there is any other.
 
 Not thread-safe: the caller holds a lock (`calls`) or lives in one event loop (`acalls`).
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SILENCE = 15.0
 # How many addresses the cluster may teach us beside those given.
 _MOST_LEARNED = 8
 
@@ -22,6 +25,8 @@ class Endpoints:
         self._given = list(dict.fromkeys(addresses))
         self._learned: list[str] = []
         self._leader: str | None = None
+        # Until when (monotonic seconds) an address is left alone.
+        self._silent: dict[str, float] = {}
         self._next = 0
         self._answers = 0
 
@@ -30,33 +35,41 @@ class Endpoints:
         """Every address that may be tried."""
         return self._given + self._learned
 
-    def pick(self) -> str:
-        """Whom to ask now."""
+    def pick(self, now: float) -> str:
+        """Whom to ask now (`now`: monotonic seconds)."""
         if self._leader is not None:
             return self._leader
         addresses = self.all
-        return addresses[self._next % len(addresses)]
+        start = self._next % len(addresses)
+        turn = addresses[start:] + addresses[:start]
+        return next((one for one in turn if self._silent.get(one, now) <= now), turn[0])
 
-    def on_failure(self, address: str) -> None:
-        """`address` did not answer: another one is next, and the leader is unknown again."""
+    def on_failure(self, address: str, *, silent: bool, now: float) -> None:
+        """`address` did not serve: another one is next, and the leader is unknown again.
+
+        `silent`: it did not even refuse.
+        """
         self._answers = 0
+        if silent:
+            self._silent[address] = now + SILENCE
         addresses = self.all
         if address == self._leader:
             self._leader = None
         if address == addresses[self._next % len(addresses)]:
             self._next = (self._next + 1) % len(addresses)
 
-    def on_answer(self) -> bool:
-        """Somebody answered. True when it is time to ask who leads.
+    def on_answer(self, address: str) -> bool:
+        """`address` answered. True when it is time to ask who leads.
 
         Not at the first answer: a program that makes a single call gains nothing from knowing.
         """
         self._answers += 1
+        self._silent.pop(address, None)
         return self._leader is None and (self._answers == 2 or self._answers % 1000 == 0)
 
     def on_leader(self, address: str, reachable: Sequence[str]) -> None:
         """The cluster named its leader, and `reachable` (its other addresses) answered."""
         known = set(self._given)
         self._learned = [a for a in dict.fromkeys(reachable) if a not in known][:_MOST_LEARNED]
-        if address in known or address in self._learned:
+        if (address in known or address in self._learned) and address not in self._silent:
             self._leader = address

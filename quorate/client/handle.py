@@ -129,7 +129,7 @@ class TaskHandle:
                 if not (position.may_begin(verdict) and not self.done()):
                     if not isinstance(verdict, TryAgain):
                         raise verdict from error
-                    self._calls.on_failure(address)
+                    self._calls.on_failure(address, verdict.error)
                     if time.monotonic() >= end:
                         raise verdict.error from error
             time.sleep(LOG_LOOK)

@@ -18,7 +18,7 @@ from quorate.v1 import scheduler_pb2 as pb
 
 # Seconds. An answer comes in milliseconds; this is when to believe that the process is frozen.
 DEADLINE = 5.0
-BATCH_DEADLINE = 30.0
+BATCH_DEADLINE = 10.0
 # A long poll is renewed this often, so that a frozen scheduler is left within as much again.
 POLL = 5.0
 DEFAULT_RETRY_FOR = 60.0

@@ -153,7 +153,7 @@ class Tracker:
                 silent_since = now
                 if broken.code is grpc.StatusCode.DEADLINE_EXCEEDED:
                     continue
-            self._calls.on_failure(address)
+            self._calls.on_failure(address, broken)
             if now - silent_since > self._calls.retry_for:
                 raise broken
             self._closing.wait(PAUSE)

@@ -12,7 +12,7 @@ from quorate.client.discovery import (
     find_addresses,
     parse_addresses,
 )
-from quorate.client.endpoints import Endpoints
+from quorate.client.endpoints import SILENCE, Endpoints
 from quorate.runtime.errors import QuorateError
 
 
@@ -20,48 +20,74 @@ def test_the_next_address_is_tried_after_a_failure_and_round_again():
     endpoints = Endpoints(["a:1", "b:1", "c:1"])
     seen = []
     for _ in range(4):
-        seen.append(endpoints.pick())
-        endpoints.on_failure(seen[-1])
+        seen.append(endpoints.pick(0.0))
+        endpoints.on_failure(seen[-1], silent=False, now=0.0)
     assert seen == ["a:1", "b:1", "c:1", "a:1"]
 
 
 def test_late_failures_of_an_address_already_left_change_nothing():
     endpoints = Endpoints(["a:1", "b:1"])
-    endpoints.on_failure("a:1")
-    endpoints.on_failure("a:1")
-    assert endpoints.pick() == "b:1"
+    endpoints.on_failure("a:1", silent=False, now=0.0)
+    endpoints.on_failure("a:1", silent=False, now=0.0)
+    assert endpoints.pick(0.0) == "b:1"
 
 
 def test_the_leader_is_preferred_until_it_fails():
     endpoints = Endpoints(["a:1", "b:1"])
     endpoints.on_leader("b:1", ["a:1", "b:1"])
-    assert endpoints.pick() == "b:1"
-    endpoints.on_failure("b:1")
-    assert endpoints.pick() == "a:1"
+    assert endpoints.pick(0.0) == "b:1"
+    endpoints.on_failure("b:1", silent=False, now=0.0)
+    assert endpoints.pick(0.0) == "a:1"
 
 
 def test_a_leader_that_could_not_be_reached_is_not_used():
     endpoints = Endpoints(["a:1"])
     endpoints.on_leader("pod:1", ["a:1"])
-    assert endpoints.pick() == "a:1"
+    assert endpoints.pick(0.0) == "a:1"
 
 
 def test_addresses_that_the_cluster_teaches_are_tried_too():
     endpoints = Endpoints(["a:1"])
     endpoints.on_leader("b:1", ["a:1", "b:1"])
-    assert endpoints.pick() == "b:1"
-    endpoints.on_failure("b:1")
-    endpoints.on_failure("a:1")
-    assert endpoints.pick() == "b:1"
+    assert endpoints.pick(0.0) == "b:1"
+    endpoints.on_failure("b:1", silent=False, now=0.0)
+    endpoints.on_failure("a:1", silent=False, now=0.0)
+    assert endpoints.pick(0.0) == "b:1"
 
 
 def test_who_leads_is_asked_at_the_second_answer_and_again_after_a_failure():
     endpoints = Endpoints(["a:1", "b:1"])
-    assert [endpoints.on_answer() for _ in range(3)] == [False, True, False]
+    assert [endpoints.on_answer("a:1") for _ in range(3)] == [False, True, False]
     endpoints.on_leader("a:1", [])
-    assert not endpoints.on_answer()
-    endpoints.on_failure("a:1")
-    assert [endpoints.on_answer() for _ in range(2)] == [False, True]
+    assert not endpoints.on_answer("a:1")
+    endpoints.on_failure("a:1", silent=False, now=0.0)
+    assert [endpoints.on_answer("a:1") for _ in range(2)] == [False, True]
+
+
+def test_a_silent_address_is_left_alone_for_a_while_even_when_others_refuse():
+    endpoints = Endpoints(["a:1", "b:1"])
+    endpoints.on_leader("a:1", [])
+    endpoints.on_failure("a:1", silent=True, now=0.0)
+    for _ in range(3):
+        assert endpoints.pick(1.0) == "b:1"
+        endpoints.on_failure("b:1", silent=False, now=1.0)
+    # Somebody still takes it for the leader.
+    endpoints.on_leader("a:1", [])
+    assert endpoints.pick(1.0) == "b:1"
+    endpoints.on_failure("b:1", silent=False, now=SILENCE + 1)
+    assert {endpoints.pick(SILENCE + 1), *_after_failure(endpoints)} == {"a:1", "b:1"}
+
+
+def _after_failure(endpoints):
+    endpoints.on_failure(endpoints.pick(SILENCE + 1), silent=False, now=SILENCE + 1)
+    return [endpoints.pick(SILENCE + 1)]
+
+
+def test_when_all_are_silent_they_are_tried_all_the_same():
+    endpoints = Endpoints(["a:1", "b:1"])
+    for address in ("a:1", "b:1"):
+        endpoints.on_failure(address, silent=True, now=0.0)
+    assert endpoints.pick(1.0) in ("a:1", "b:1")
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":80", "host:0", "host:70000", "h:1,x"])
