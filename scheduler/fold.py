@@ -15,7 +15,7 @@ from collections.abc import Callable
 import structlog
 
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.ids import NodeName, QueueName, TaskId
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2
 from scheduler import keys, records
 from scheduler.core.state import State
@@ -70,7 +70,7 @@ class Fold:
         elif kind == b"controls":
             self.state.controls.pop(NodeName(rest.decode()), None)
         elif kind == b"nodes":
-            self.state.nodes.pop(NodeName(rest.decode()), None)
+            self._drop_node(NodeName(rest.decode()))
         elif kind == b"dedup":
             self.state.forget_request(keys.split_dedup_key(key))
 
@@ -101,7 +101,12 @@ class Fold:
             log.warning("run_without_task", task=task)
             return
         record = r.RunRecord.FromString(value)
+        name, instance = row.node, row.instance
         records.apply_run(state, row, record)
+        if instance and instance != row.instance:
+            node = state.nodes.get(name)
+            if node is None or node.instance != instance:
+                self._drop_holding(instance)
         if row.state not in FINISHED:
             state.enter(row)
             return
@@ -143,7 +148,21 @@ class Fold:
 
     def _put_node(self, key: bytes, value: bytes, lease: int) -> None:
         node = records.node_row(value, lease, self.state)
+        old = self.state.nodes.get(node.name)
         self.state.nodes[node.name] = node
+        if old is not None and old.instance != node.instance:
+            self._drop_holding(old.instance)
+
+    def _drop_node(self, name: NodeName) -> None:
+        node = self.state.nodes.pop(name, None)
+        if node is not None:
+            self._drop_holding(node.instance)
+
+    def _drop_holding(self, instance: InstanceId) -> None:
+        """A process is gone. What it still runs is for the leader, this one or the next."""
+        holding = self.state.holdings.get(instance)
+        if holding is not None and not holding.rows:
+            del self.state.holdings[instance]
 
     def _put_head(self, key: bytes, value: bytes, lease: int) -> None:
         self.head = r.HeadRecord.FromString(value)

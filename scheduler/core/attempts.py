@@ -31,7 +31,7 @@ from scheduler.core.values import MAX_PAST, PastAttempt, TaskState
 CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
 CRASH_LIMIT = "CRASH_LIMIT"
-# Messages of past attempts are cut: they are written again with every later status.
+# Types and messages of past attempts are cut: they are written again with every later status.
 _PAST_MESSAGE = 256
 
 
@@ -184,7 +184,7 @@ def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> N
         row.assign_time,
         row.start_time,
         now,
-        error_type,
+        error_type[:_PAST_MESSAGE],
         message[:_PAST_MESSAGE],
     )
     row.past = (*row.past[-(MAX_PAST - 1) :], past)

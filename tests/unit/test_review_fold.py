@@ -1,0 +1,48 @@
+"""A standby forgets processes that are gone; what is written again and again stays small."""
+
+from __future__ import annotations
+
+from quorate.internal.v1 import records_pb2 as r
+from scheduler.core.values import TaskState
+from scheduler.fold import Fold
+from tests.support.core import Cluster, spec
+
+
+def test_a_standby_forgets_processes_that_are_gone() -> None:
+    """In either order: the key goes first and the tasks are given back later, or the reverse."""
+    fold = Fold()
+    fold.put(b"queues/q", r.QueueRecord(name="q").SerializeToString(), 1)
+    fold.put(b"tasks/q/1", r.TaskRecord(spec=spec().spec, create_time=1.0).SerializeToString(), 1)
+    fold.at(1)
+    for number in range(50):
+        instance = f"i{number}"
+        node = r.NodeRecord(name="n", instance=instance)
+        fold.put(b"nodes/n", node.SerializeToString(), 2)
+        run = r.RunRecord(state=TaskState.RUNNING, attempt=number, node="n", instance=instance)  # type: ignore[arg-type]
+        fold.put(b"runs/q/1", run.SerializeToString(), 3)
+        back = r.RunRecord(state=TaskState.PENDING, attempt=number)  # type: ignore[arg-type]
+        if number % 2:
+            fold.deleted(b"nodes/n")
+            fold.put(b"runs/q/1", back.SerializeToString(), 4)
+        else:
+            fold.put(b"runs/q/1", back.SerializeToString(), 4)
+            fold.deleted(b"nodes/n")
+    assert not fold.state.holdings
+
+
+def test_a_standby_keeps_the_holding_of_a_process_that_is_there() -> None:
+    fold = Fold()
+    for instance in ("i1", "i2"):
+        node = r.NodeRecord(name="n", instance=instance)
+        fold.put(b"nodes/n", node.SerializeToString(), 1)
+    assert list(fold.state.holdings) == ["i2"]
+    assert fold.state.nodes["n"].holding is fold.state.holdings["i2"]  # type: ignore[index]
+
+
+def test_past_attempts_stay_small_whatever_an_exception_is_called() -> None:
+    cluster = Cluster()
+    node = cluster.node("n1", credit=1)
+    task = cluster.submit(spec(attempts=2))
+    node.fail(task, "x" * 1_000_000)
+    (past,) = cluster.state.tasks[task].past
+    assert len(past.error_type) == 256
