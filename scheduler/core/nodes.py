@@ -161,14 +161,14 @@ def on_node_control_asked(
     if known is not None:
         out.after.append(Reply(event.token, NodeControlled(event.node) if node else Done()))
         return
-    if node is None:
+    if node is None and event.node not in state.controls:
         out.after.append(Reply(event.token, no_node(event.node)))
         return
     before = state.control(event.node)
     if before != event.control:
         state.controls[event.node] = event.control
         out.writes.append(PutControl(event.node))
-        if before.draining or event.control.draining:
+        if node is not None and (before.draining or event.control.draining):
             out.after.append(
                 OrderDrain(
                     node.name, node.instance, event.control.draining, event.control.drain_grace
