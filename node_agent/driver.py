@@ -75,7 +75,7 @@ class Driver:
             mark, Spill(str(spill), "spawn"), self._python.worker_ends, self.pump
         )
         self._commands = CommandExecutor(
-            self._link, logs, node, data / "scratch", self.on_exited, kill_grace
+            self._link, logs, node, data / "scratch", self.on_exited, self.on_recalled, kill_grace
         )
 
     async def __aenter__(self) -> Driver:
@@ -152,7 +152,7 @@ class Driver:
         self.machine.on_exited(attempt, outcome, self._clock.monotonic())
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
-        """A worker will not run these; `pump` follows."""
+        """These have not begun and will not; `pump` follows."""
         self.machine.on_recalled(lane, unstarted, self._clock.monotonic())
 
     def on_lane_ready(self, lane: int) -> None:
@@ -188,7 +188,7 @@ class Driver:
         machine.settle(now)
         while effects := machine.take():
             for lane in effects.recall:
-                machine.on_recalled(lane, self._python.recall(lane), now)
+                self._recall(lane, now)
             for attempt in effects.kill:
                 if not attempt.over:
                     self._executor(attempt).kill(attempt, now)
@@ -207,6 +207,13 @@ class Driver:
         else:
             assert isinstance(work, Unreadable)
             self.on_exited(attempt, Outcome(Failure("NOT_STARTED", work.why)))
+
+    def _recall(self, lane: int, now: float) -> None:
+        attempts = self.machine.slots.lanes[lane].attempts
+        if attempts and not attempts[0].warm:
+            self._commands.recall(lane)  # answers later
+        else:
+            self.machine.on_recalled(lane, self._python.recall(lane), now)
 
     def _executor(self, attempt: Attempt) -> CommandExecutor | PythonExecutor:
         return self._python if type(attempt.work) is Call else self._commands

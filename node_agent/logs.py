@@ -125,7 +125,6 @@ class LogStore:
     def adopt_spool(self, task_id: str, number: int, to_task_id: str, to_number: int) -> None:
         """As `close_spool`, but what was written belongs to another attempt."""
         spool = self._running.pop((task_id, number))
-        directory = self.directory(to_task_id, to_number)
         for stream in STREAMS:
             path = spool.path(stream)
             try:
@@ -133,6 +132,7 @@ class LogStore:
             except FileNotFoundError:
                 continue  # the program never started
             if size:
+                directory = self.directory(to_task_id, to_number)
                 directory.mkdir(parents=True, exist_ok=True)
                 target = directory / stream
                 if target.exists():

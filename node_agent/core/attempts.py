@@ -9,7 +9,7 @@
 ```
 
 A lane (see `slots`) may hold several attempts: the first is the one that runs, those behind it
-were handed to a warm worker ahead of time and can be taken back until the worker takes them.
+were handed to its executor ahead of time and can be taken back until they begin.
 """
 
 from __future__ import annotations
@@ -59,13 +59,15 @@ class Attempt:
     work: object
     # Attempts of one profile (entrypoint, program) are expected to take equally long.
     profile: str = ""
-    # Several may queue at one warm worker.
-    pipelined: bool = False
+    # Runs in the lane's warm worker; a program needs none.
+    warm: bool = False
     # Seconds an attempt may run; 0 for no limit.
     timeout: float = 0.0
     stop_on_disconnect: bool = False
     # The lane it was handed to, or WAITING.
     lane: int = WAITING
+    # Seconds it is expected to keep that lane busy.
+    load: float = 0.0
     accepted_at: float = 0.0
     # The leader was told that it began.
     announced: bool = False

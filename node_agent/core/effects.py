@@ -13,10 +13,10 @@ from node_agent.core.outbox import Report
 class Effects:
     """Imperatives gathered since the last `Machine.take`."""
 
-    # Lanes whose queued attempts are to be taken back from the worker; answered by
-    # `Machine.recalled`, also when nothing could be taken back.
+    # Lanes whose queued attempts are to be taken back from the executor; answered, at once or
+    # later, by `Machine.on_recalled`, also when nothing could be taken back.
     recall: list[int] = field(default_factory=list)
-    # Attempts to end: the first of their lane. Answered by `Machine.exited`.
+    # Attempts to end: the first of their lane. Answered by `Machine.on_exited`.
     kill: list[Attempt] = field(default_factory=list)
     # Attempts to run in `attempt.lane`.
     start: list[Attempt] = field(default_factory=list)

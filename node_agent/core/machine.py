@@ -228,7 +228,7 @@ class Machine:
         self.slots.lanes[lane].ready = False
 
     def on_recalled(self, lane_index: int, unstarted: Sequence[Attempt], now: float) -> None:
-        """The executor took back what the lane's worker had not begun."""
+        """The executor took back what had not begun in the lane."""
         for attempt in reversed(unstarted):
             self._leave_lane(attempt, now)
             if attempt.killed is not None:
@@ -370,5 +370,5 @@ class Machine:
             del self._live[attempt.task_id]
 
     def _leave_lane(self, attempt: Attempt, now: float) -> None:
-        self.slots.remove(attempt, self.durations.expected(attempt.profile), now)
+        self.slots.remove(attempt, now)
         attempt.lane = WAITING

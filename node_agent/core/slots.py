@@ -1,8 +1,9 @@
-"""Slots as lanes: what each slot runs, and what is queued at its warm worker.
+"""Slots as lanes: what each slot runs, and what is queued behind it at the executor.
 
-A lane runs one attempt at a time. Short `pipelined` attempts may be handed to its worker ahead of
-time, so that the worker never waits for the agent's loop between two of them. A lane whose first
-attempt turns out long is `blocked`: what is queued behind it is taken back.
+A lane runs one attempt at a time. Short attempts may be handed over ahead of time, so that the
+slot never waits for the agent's loop between two of them. All that is in a lane is of one kind
+(calls at its warm worker, or programs at the spawner). A lane whose first attempt turns out long
+is `blocked`: what is queued behind it is taken back.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt
 
-# An attempt expected to run no longer than this may queue behind another.
-SHORT_SECONDS = 0.001
-# Work (seconds, expected) and attempts that one worker may have in hand.
+# An attempt expected to run no longer than this may queue behind another: calls, programs.
+SHORT_CALL_SECONDS = 0.001
+SHORT_PROGRAM_SECONDS = 0.005
+# Work (seconds, expected) and attempts that one lane may have in hand.
 LANE_SECONDS = 0.010
 LANE_DEPTH = 128
 # A lane whose first attempt has run this long is blocked.
@@ -48,10 +50,11 @@ class Slots:
 
     def choose(self, attempt: Attempt, expected: float | None, now: float) -> Lane | None:
         """The lane that should take an attempt now, or None when it has to wait."""
-        short = attempt.pipelined and expected is not None and expected <= SHORT_SECONDS
+        limit = SHORT_CALL_SECONDS if attempt.warm else SHORT_PROGRAM_SECONDS
+        short = expected is not None and expected <= limit
         best: Lane | None = None
         for lane in self.lanes:
-            if attempt.pipelined and not lane.ready:
+            if attempt.warm and not lane.ready:
                 continue
             if not lane.attempts:
                 return lane
@@ -59,7 +62,7 @@ class Slots:
                 short
                 and lane.load < LANE_SECONDS
                 and len(lane.attempts) < LANE_DEPTH
-                and lane.attempts[0].pipelined
+                and lane.attempts[0].warm == attempt.warm
                 and lane.attempts[0].killed is None
                 and now - lane.head_since < BLOCKED_SECONDS
                 and (best is None or lane.load < best.load)
@@ -73,10 +76,12 @@ class Slots:
             lane.head_since = now
             lane.load = 0.0
         attempt.lane = lane.index
+        # Nothing is queued behind an attempt of which nothing is known.
+        attempt.load = LANE_SECONDS if expected is None else expected
         lane.attempts.append(attempt)
-        lane.load += expected or 0.0
+        lane.load += attempt.load
 
-    def remove(self, attempt: Attempt, expected: float | None, now: float) -> None:
+    def remove(self, attempt: Attempt, now: float) -> None:
         """Take an attempt out of its lane; the one behind it begins now."""
         lane = self.lanes[attempt.lane]
         if lane.attempts[0] is attempt:
@@ -84,7 +89,7 @@ class Slots:
             lane.head_since = now
         else:
             lane.attempts.remove(attempt)
-        lane.load = max(0.0, lane.load - (expected or 0.0)) if lane.attempts else 0.0
+        lane.load = lane.load - attempt.load if lane.attempts else 0.0
 
     def flowing(self, now: float) -> int:
         """Lanes that are not blocked by a long attempt."""

@@ -1,4 +1,4 @@
-"""Runs programs: each in a session and process group of its own.
+"""Runs programs: each in a session and process group of its own, one at a time in each lane.
 
 Standard input is the given bytes, then end of file; outputs go to the attempt's log files. Without
 a working directory the program gets a private scratch directory, removed after it. On cancel or
@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,18 +25,20 @@ from node_agent.work import Command
 GRACE_SECONDS = 5.0
 
 OnExited = Callable[[Attempt, Outcome], None]
+OnRecalled = Callable[[int, Sequence[Attempt]], None]
 
 _SUCCESS = Result("exit_code", 0)
 
 
 class CommandExecutor:
-    """Programs that run now, one to a lane.
+    """Programs that run now, and those sent ahead to the spawner.
 
     Args:
         node: the node's name, told to programs as QUORATE_NODE.
         scratch: directory of the private scratch directories; emptied here.
         grace: seconds between SIGTERM and SIGKILL.
-        on_exited: called once for each attempt started.
+        on_exited: called once for each attempt started and not recalled.
+        on_recalled: told what `recall` took back, also if nothing.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CommandExecutor:
         node: str,
         scratch: Path,
         on_exited: OnExited,
+        on_recalled: OnRecalled,
         grace: float = GRACE_SECONDS,
     ) -> None:
         self._link = link
@@ -53,25 +56,34 @@ class CommandExecutor:
         self._node = node
         self._scratch = str(scratch)
         self._on_exited = on_exited
+        self._on_recalled = on_recalled
+        link.on_unqueued = self._on_unqueued
         self._kills = Kills(link, grace)
-        self._keys: dict[Attempt, int] = {}
+        # Key at the spawner and scratch directory of each; the attempt of each key.
+        self._running: dict[Attempt, tuple[int, str]] = {}
+        self._attempts: dict[int, Attempt] = {}
+        # Scratch directories that were left empty: making one anew takes as long as starting a
+        # program. As many as ran at once.
+        self._free: list[str] = []
+        self._made = 0
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
 
     def start(self, attempt: Attempt) -> None:
-        """Run a program."""
+        """Run a program, once those before it in its lane have exited."""
         work = attempt.work
         assert isinstance(work, Command)
         task_id, number = attempt.task_id, attempt.number
         spool = self._logs.open_spool(task_id, number)
-        scratch = "" if work.cwd else os.path.join(self._scratch, f"{task_id}.{number}")
+        scratch = "" if work.cwd else self._free.pop() if self._free else self._new_scratch()
         env = {
             **work.env,
             "QUORATE_TASK_ID": task_id,
             "QUORATE_ATTEMPT": str(number),
             "QUORATE_NODE": self._node,
         }
-        self._keys[attempt] = self._link.run(
+        key = self._link.run(
+            attempt.lane,
             work.argv,
             env,
             work.cwd,
@@ -81,27 +93,56 @@ class CommandExecutor:
             scratch,
             partial(self._on_exit, attempt),
         )
+        self._running[attempt] = (key, scratch)
+        self._attempts[key] = attempt
+
+    def recall(self, lane: int) -> None:
+        """Take back what has not begun in a lane; `on_recalled` follows."""
+        self._link.unqueue(lane)
 
     def kill(self, attempt: Attempt, now: float) -> None:
         """End a program; `on_exited` follows."""
-        key = self._keys.get(attempt)
-        if key is not None:
-            self._kills.begin(key, now)
+        running = self._running.get(attempt)
+        if running is not None:
+            self._kills.begin(running[0], now)
 
     def on_tick(self, now: float) -> None:
         """Escalate kills."""
         self._kills.on_tick(now)
 
     def _on_exit(self, attempt: Attempt, exit_: Exit) -> None:
-        self._kills.forget(self._keys.pop(attempt))
+        key, scratch = self._running.pop(attempt)
+        del self._attempts[key]
+        self._kills.forget(key)
         self._logs.close_spool(attempt.task_id, attempt.number)
-        if exit_.dirty or exit_.lost:
-            path = os.path.join(self._scratch, f"{attempt.task_id}.{attempt.number}")
-            # Deleting a tree may take long; nobody waits for it, and the next start clears all.
-            threading.Thread(
-                target=shutil.rmtree, args=(path,), kwargs={"ignore_errors": True}, daemon=True
-            ).start()
+        if scratch and (exit_.dirty or exit_.lost):
+            self._discard(scratch)
+        elif scratch:
+            self._free.append(scratch)
         self._on_exited(attempt, outcome_of_exit(exit_))
+
+    def _on_unqueued(self, lane: int, keys: Sequence[int]) -> None:
+        attempts = [self._attempts.pop(key) for key in keys]
+        for attempt in attempts:
+            _, scratch = self._running.pop(attempt)
+            self._logs.close_spool(attempt.task_id, attempt.number)
+            if scratch:
+                self._free.append(scratch)
+        self._on_recalled(lane, attempts)
+
+    def _new_scratch(self) -> str:
+        """A directory that no program has had; the spawner makes it."""
+        self._made += 1
+        return os.path.join(self._scratch, str(self._made))
+
+    def _discard(self, scratch: str) -> None:
+        """Delete what a program left, in the background: a tree may be large.
+
+        Nobody waits for it, and the next start of the agent clears all.
+        """
+        threading.Thread(
+            target=shutil.rmtree, args=(scratch,), kwargs={"ignore_errors": True}, daemon=True
+        ).start()
 
 
 def outcome_of_exit(exit_: Exit) -> Outcome:

@@ -56,6 +56,9 @@ class SpawnerLink:
         spill: where messages go that are too big for a packet.
         lanes: the workers' ends of their sockets, inherited by the spawner.
         after: called after each batch of exits was delivered.
+
+    Attributes:
+        on_unqueued: told the keys of programs that `unqueue` took back, by lane.
     """
 
     def __init__(
@@ -65,13 +68,13 @@ class SpawnerLink:
         self._spill = spill
         self._lanes = lanes
         self._after = after
+        self.on_unqueued: Callable[[int, Sequence[int]], None] = lambda _lane, _keys: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._next_key = 1
         self._exits: dict[int, OnExit] = {}
-        # Packets that the kernel would not take yet; bounded by the slots, as each has one
-        # process at most, and a kill or two of it.
+        # Packets that the kernel would not take yet; bounded by the slots and a lane's depth.
         self._unsent: deque[bytes] = deque()
 
     def open(self) -> None:
@@ -83,6 +86,7 @@ class SpawnerLink:
 
     def run(
         self,
+        lane: int,
         argv: Sequence[str],
         env: dict[str, str],
         cwd: str,
@@ -92,9 +96,9 @@ class SpawnerLink:
         scratch: str,
         on_exit: OnExit,
     ) -> int:
-        """Start a program in its own session; the key to kill it by."""
+        """Start a program in its own session, once its lane is free; the key to kill it by."""
         key = self._key(on_exit)
-        self._send(("run", key, list(argv), env, cwd, stdin, stdout, stderr, scratch))
+        self._send(("run", key, lane, list(argv), env, cwd, stdin, stdout, stderr, scratch))
         return key
 
     def work(
@@ -111,6 +115,10 @@ class SpawnerLink:
         key = self._key(on_exit)
         self._send(("work", key, lane, list(argv), env, cwd, stdout, stderr))
         return key
+
+    def unqueue(self, lane: int) -> None:
+        """Take back programs that wait for their lane; `on_unqueued` is told, also of none."""
+        self._send(("unqueue", lane))
 
     def kill(self, key: int, number: signal.Signals) -> None:
         """Signal a whole process group; nothing happens when it has exited."""
@@ -218,6 +226,12 @@ class SpawnerLink:
         if message[0] == "failed":
             _, key, failure = message
             self._exits.pop(key)(Exit(failure=failure))
+            return
+        if message[0] == "unqueued":
+            _, lane, keys = message
+            for key in keys:
+                del self._exits[key]
+            self.on_unqueued(lane, keys)
             return
         for key, status, started, seconds, dirty in message[1]:
             self._exits.pop(key)(Exit(status, started, seconds, dirty))

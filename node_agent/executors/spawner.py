@@ -6,11 +6,16 @@ agent's event loop should not pay. And it outlives an agent that is killed: when
 breaks it kills everything that was started, and whatever those started. It is their subreaper, so
 also processes that left their group or session come back to it.
 
-Messages in:   ("run", key, argv, env, cwd, stdin, stdout, stderr, scratch)
+Messages in:   ("run", key, lane, argv, env, cwd, stdin, stdout, stderr, scratch)
+               ("unqueue", lane)
                ("work", key, lane, argv, env, cwd, stdout, stderr)
                ("kill", key, signal)
-Messages out:  ("done", [(key, wait status, started, seconds, scratch is dirty), ...])
+Messages out:  ("done", [(key, wait status, started, seconds, scratch was used), ...])
                ("failed", key, message)
+               ("unqueued", lane, [key, ...])
+
+A lane runs one program at a time; those sent ahead wait here, and begin without a word from the
+agent when the one before them has exited. "unqueue" takes them back.
 
 A process group is killed as a whole when its leader has exited; processes that left the group but
 carry the mark of a finished attempt in their environment are found by a sweep and killed too.
@@ -24,9 +29,12 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 MAX_PACKET = 1 << 20
 MARK = "QUORATE_SPAWN"
@@ -36,6 +44,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 # Descriptors of lanes are moved here, out of the way of the numbers that children get.
 _FIRST_LANE_FD = 100
 WORKER_FD = 3
+SCRATCH_MODE = 0o700
+# Exits in one message. More would cost less, but the agent has to send new programs before those
+# that wait here are used up.
+REPORT_EVERY = 4
 # Python ignores some signals and we ignore others; children start with the defaults.
 _DEFAULT_SIGNALS = [
     signal.SIGINT,
@@ -51,10 +63,12 @@ _OUTPUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 class Process:
     """One process group leader."""
 
-    __slots__ = ("begun", "key", "scratch", "started")
+    __slots__ = ("begun", "key", "lane", "scratch", "started")
 
-    def __init__(self, key: int, scratch: str, started: float, begun: float) -> None:
+    def __init__(self, key: int, lane: int, scratch: str, started: float, begun: float) -> None:
         self.key = key
+        # Of a program; -1 of a worker, which does not keep programs of its lane waiting.
+        self.lane = lane
         self.scratch = scratch
         self.started = started
         self.begun = begun
@@ -71,6 +85,9 @@ class Spawner:
         self.processes: dict[int, Process] = {}
         self.pids: dict[int, int] = {}
         self.programs: dict[tuple[str, str], str] = {}
+        # Programs that wait for the one that runs in their lane.
+        self.busy: set[int] = set()
+        self.queues: dict[int, deque[tuple]] = {}  # type: ignore[type-arg]
         self.null = os.open("/dev/null", os.O_RDONLY)
         self.sweep_at = 0.0
 
@@ -79,9 +96,27 @@ class Spawner:
 
     # -- starting ------------------------------------------------------------------------------
 
-    def on_run(
+    def on_run(self, key: int, lane: int, *program: Any) -> None:
+        if lane in self.busy:
+            self.queues.setdefault(lane, deque()).append((key, lane, *program))
+        else:
+            self.run(key, lane, *program)
+
+    def on_unqueue(self, lane: int) -> None:
+        queue = self.queues.pop(lane, ())
+        self.send(("unqueued", lane, [program[0] for program in queue]))
+
+    def run_next(self, lane: int) -> None:
+        """The lane's program has exited: begin the next one that can be started."""
+        self.busy.discard(lane)
+        queue = self.queues.get(lane)
+        while queue and lane not in self.busy:
+            self.run(*queue.popleft())
+
+    def run(
         self,
         key: int,
+        lane: int,
         argv: list[str],
         env: dict[str, str],
         cwd: str,
@@ -95,12 +130,13 @@ class Spawner:
         source = self.null
         try:
             if scratch:
-                os.mkdir(scratch, 0o700)
                 environment["QUORATE_SCRATCH"] = scratch
-            try:
-                os.chdir(cwd or scratch)
-            except OSError as error:
-                raise OSError(f"working directory {cwd!r}: {error.strerror}") from error
+                enter_scratch(scratch)
+            else:
+                try:
+                    os.chdir(cwd)
+                except OSError as error:
+                    raise OSError(f"working directory {cwd!r}: {error.strerror}") from error
             if stdin:
                 source = os.memfd_create("stdin")
                 rest = memoryview(stdin)
@@ -112,14 +148,10 @@ class Spawner:
                 (os.POSIX_SPAWN_OPEN, 1, stdout, _OUTPUT_FLAGS, 0o600),
                 (os.POSIX_SPAWN_OPEN, 2, stderr, _OUTPUT_FLAGS, 0o600),
             ]
-            self.start(key, argv, environment, actions, scratch)
+            self.start(key, lane, argv, environment, actions, scratch)
+            self.busy.add(lane)
         except (OSError, ValueError) as error:
-            # ValueError: a NUL in an argument. What was not started leaves nothing behind.
-            if scratch:
-                try:
-                    os.rmdir(scratch)
-                except OSError:
-                    pass  # reported below or never made
+            # ValueError: a NUL in an argument.
             self.send(("failed", key, describe(argv[0], error)))
         finally:
             if source != self.null:
@@ -145,13 +177,14 @@ class Spawner:
         ]
         try:
             os.chdir(cwd)
-            self.start(key, argv, environment, actions, "")
+            self.start(key, -1, argv, environment, actions, "")
         except OSError as error:
             self.send(("failed", key, describe(argv[0], error)))
 
     def start(
         self,
         key: int,
+        lane: int,
         argv: list[str],
         env: dict[str, str],
         actions: list,  # type: ignore[type-arg]
@@ -178,7 +211,7 @@ class Spawner:
         except OSError:
             self.programs.clear()
             raise
-        self.processes[pid] = Process(key, scratch, started, begun)
+        self.processes[pid] = Process(key, lane, scratch, started, begun)
         self.pids[key] = pid
 
     def on_kill(self, key: int, number: int) -> None:
@@ -208,14 +241,11 @@ class Spawner:
             kill_group(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             del self.pids[process.key]
-            dirty = False
-            if process.scratch:
-                try:
-                    os.rmdir(process.scratch)
-                except OSError:
-                    dirty = True
+            dirty = bool(process.scratch) and not is_clean(process.scratch)
             done.append((process.key, status, process.started, ended - process.begun, dirty))
-            if len(done) == 256:
+            if process.lane >= 0:
+                self.run_next(process.lane)
+            if len(done) == REPORT_EVERY:
                 self.send(("done", done))
                 done = []
         if done:
@@ -262,6 +292,7 @@ class Spawner:
             "run": self.on_run,
             "work": self.on_work,
             "kill": self.on_kill,
+            "unqueue": self.on_unqueue,
         }
         while True:
             timeout = None
@@ -290,6 +321,26 @@ def unpack(packet: bytes) -> tuple:  # type: ignore[type-arg]
         data = file.read()
     os.unlink(packet)
     return marshal.loads(data)  # type: ignore[no-any-return]
+
+
+def enter_scratch(path: str) -> None:
+    """Work in a scratch directory, which may be there already: an empty one is used again."""
+    try:
+        os.chdir(path)
+    except FileNotFoundError:
+        os.mkdir(path, SCRATCH_MODE)
+        os.chdir(path)
+
+
+def is_clean(path: str) -> bool:
+    """Whether the next program may have this scratch directory: it cannot tell that it is used."""
+    try:
+        with os.scandir(path) as entries:
+            if next(entries, None) is not None:
+                return False
+        return stat.S_IMODE(os.lstat(path).st_mode) == SCRATCH_MODE
+    except OSError:
+        return False
 
 
 def describe(program: str, error: Exception) -> str:

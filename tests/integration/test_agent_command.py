@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from quorate.v1 import node_agent_pb2 as pb
 from tests.support.agent import (
     Agent,
     Leader,
     Session,
+    assignment,
     command,
     eventually,
     running_agent,
@@ -251,3 +253,43 @@ async def test_output_of_one_attempt_never_shows_up_in_another(leader: Leader, s
     for number, task in enumerate(tasks):
         expected = f"{task}\n".encode() if number % 3 == 0 else b""
         assert (await leader.logs(task))["stdout"] == expected
+
+
+async def test_programs_sent_ahead_of_time_are_taken_back_from_behind_a_long_one(session: Session):
+    for _ in range(30):
+        await session.run(command("sh", "-c", "true"))
+    long_ones = [task_id(), task_id()]
+    short = [task_id() for _ in range(8)]
+    for task in long_ones:
+        await session.assign(task, command("sh", "-c", "sleep 1000"))
+    for task in short:
+        await session.assign(task, command("sh", "-c", "true"))
+    for task in short:
+        await session.settled(task)
+        assert session.returned(task)
+    for task in long_ones:
+        assert not session.reports(task)
+        await session.cancel(task)
+        assert (await session.finished(task)).error.type == "CANCELLED"
+    assert (await session.run(command("sh", "-c", "true"))).result.exit_code == 0
+
+
+async def test_a_program_sent_ahead_of_time_can_be_cancelled(session: Session, tmp_path: Path):
+    for _ in range(30):
+        await session.run(command("sh", "-c", "true"))
+    go, marks = tmp_path / "go", tmp_path / "marks"
+    script = f"until [ -e {go} ]; do sleep 0.005; done"
+    tasks = [task_id() for _ in range(6)]
+    specs = [command("sh", "-c", script) for _ in range(2)]
+    specs += [command("sh", "-c", f"echo x >> {marks}") for _ in range(4)]
+    await session.send(
+        assign=[assignment(task, spec) for task, spec in zip(tasks, specs, strict=True)],
+        cancel=[pb.AttemptRef(task_id=task, attempt=1) for task in tasks[2:]],
+    )
+    for task in tasks[2:]:
+        report = await session.finished(task)
+        assert report.error.type == "CANCELLED"
+    go.touch()
+    for task in tasks[:2]:
+        assert (await session.finished(task)).result.exit_code == 0
+    assert not marks.exists()

@@ -60,17 +60,13 @@ class AgentHistory(RuleBasedStateMachine):
     @rule(
         tasks=st.lists(st.sampled_from("abcdefgh"), max_size=5),
         number=st.integers(1, 3),
-        pipelined=st.booleans(),
+        warm=st.booleans(),
         timeout=st.sampled_from([0.0, 0.5]),
         stop=st.booleans(),
     )
     @precondition(lambda self: self.connected)
-    def assign(
-        self, tasks: list[str], number: int, pipelined: bool, timeout: float, stop: bool
-    ) -> None:
-        attempts = [
-            Attempt(task, number, None, f"p{pipelined}", pipelined, timeout, stop) for task in tasks
-        ]
+    def assign(self, tasks: list[str], number: int, warm: bool, timeout: float, stop: bool) -> None:
+        attempts = [Attempt(task, number, None, f"p{warm}", warm, timeout, stop) for task in tasks]
         self.machine.on_assigned(attempts, self.now)
         self.pump()
 
@@ -94,7 +90,7 @@ class AgentHistory(RuleBasedStateMachine):
     def crash(self, lane: int) -> None:
         queue = self.lanes[lane]
         self.machine.on_lane_lost(lane)
-        if queue and queue[0].pipelined:
+        if queue and queue[0].warm:
             head, *rest = queue
             queue.clear()
             self.machine.on_recalled(lane, rest, self.now)

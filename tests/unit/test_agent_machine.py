@@ -12,6 +12,8 @@ from node_agent.core.machine import Machine, StaleEpoch
 from node_agent.core.outbox import Outbox
 
 OK = Outcome(Result("json", "1"), start=1000.0, seconds=0.00002)
+# Too long for another to queue behind it.
+SLOW = Outcome(Result("exit_code", 0), start=1000.0, seconds=0.012)
 
 
 class Node:
@@ -64,7 +66,7 @@ def check(machine: Machine) -> None:
         for attempt in lane.attempts:
             assert attempt.lane == lane.index
             assert not attempt.over
-            assert attempt.pipelined or len(lane.attempts) == 1
+            assert attempt.warm == lane.attempts[0].warm
     assert all(attempt.lane == -1 for attempt in machine.waiting)
     places += machine.waiting
     assert len({id(attempt) for attempt in places}) == len(places) == machine.held
@@ -73,7 +75,7 @@ def check(machine: Machine) -> None:
 
 
 def call(task: str, number: int = 1, **more: object) -> Attempt:
-    return Attempt(task, number, None, "f", pipelined=True, **more)  # type: ignore[arg-type]
+    return Attempt(task, number, None, "f", warm=True, **more)  # type: ignore[arg-type]
 
 
 def command(task: str, number: int = 1, **more: object) -> Attempt:
@@ -93,7 +95,7 @@ def test_attempts_start_up_to_the_slots_and_the_rest_wait_in_order():
     assert names(effects.start) == ["a", "b"]
     assert {attempt.lane for attempt in effects.start} == {0, 1}
     assert names(list(node.machine.waiting)) == ["c", "d"]
-    assert names(node.exit(effects.start[1]).start) == ["c"]
+    assert names(node.exit(effects.start[1], SLOW).start) == ["c"]
 
 
 def test_an_unknown_call_is_not_queued_behind_another():
@@ -107,6 +109,20 @@ def test_short_calls_queue_at_their_worker():
     started = node.assign(*(call(str(n)) for n in range(20))).start
     assert len(started) == 20
     assert {attempt.lane for attempt in started} == {0, 1}
+
+
+def test_short_programs_queue_behind_each_other():
+    node = Node(slots=1)
+    node.learn("$ true", 0.001)
+    started = node.assign(*(command(str(n)) for n in range(20))).start
+    assert 5 <= len(started) < 20
+
+
+def test_nothing_is_queued_behind_an_attempt_of_unknown_length():
+    node = Node(slots=1)
+    node.learn("f", 0.00002)
+    unknown = Attempt("a", 1, None, "new", warm=True)
+    assert node.assign(unknown, call("b")).start == [unknown]
 
 
 def test_no_call_is_queued_behind_a_program():
@@ -211,13 +227,16 @@ def test_what_will_soon_be_reached_stays():
     running = command("0")
     node.assign(running, *(command(str(n)) for n in range(1, 9)))
     for number in range(1, 5):
-        node.exit(running)
+        node.exit(running, SLOW)
         running = node.machine.slots.lanes[0].attempts[0]
         assert running.task_id == str(number)
     # Four in the last ticks: of the four that still wait none is handed back.
-    node.now += 0.06
-    node.machine.on_tick(node.now)
-    assert node.settle().returned == []
+    assert len(node.machine.waiting) == 4
+    assert node.tick(0.06).returned == []
+    # When the pace is lost, all are.
+    for _ in range(5):
+        effects = node.tick()
+    assert len(effects.returned) == 4
 
 
 def test_what_waits_for_a_starting_worker_stays_for_a_while():
