@@ -41,14 +41,15 @@ class Outgoing:
     def add(self, effects: Effects, started_at: float, *, hold: bool) -> None:
         """Take over what is meant for the leader. `started_at`: wall time, for `started`.
 
-        `hold`: outcomes are in no hurry and wait for more of them, or for `flush`.
+        `hold`: nothing is in a hurry, and waits for more or for `flush`. What is handed back does
+        not wait, since it could run elsewhere.
         """
         self._started.extend((attempt, started_at) for attempt in effects.started)
         self._finished.extend(effects.finished)
         self._returned.extend(effects.returned)
         if effects.credit is not None:
             self._credit = effects.credit
-        if not hold or self._started or self._returned or self._credit is not None:
+        if not hold or self._returned:
             self.flush()
 
     def flush(self) -> None:
