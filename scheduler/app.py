@@ -2,12 +2,13 @@
 
 Every replica serves from its first moment: calls are answered here while this process leads, and
 forwarded to the leader while it does not. SIGTERM: health NOT_SERVING, the journal flushed, the
-lease revoked so that the next one leads at once, then the listener is closed.
+lease revoked so that the next one leads at once, then the process ends with its connections.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -89,12 +90,10 @@ async def serve(settings: SchedulerSettings) -> None:
         sys.stdout.flush()
         stop = _stop_signal()
         async with asyncio.TaskGroup() as tasks:
-            duties = [
-                tasks.create_task(follow_election(election, seen), name="election view"),
-                tasks.create_task(watch.run(), name="leader watch"),
-                tasks.create_task(tenure.stand_by(), name="stand by"),
-                tasks.create_task(keep_out_of_sight(tenure.rows), name="garbage"),
-            ]
+            tasks.create_task(follow_election(election, seen), name="election view")
+            tasks.create_task(watch.run(), name="leader watch")
+            tasks.create_task(tenure.stand_by(), name="stand by")
+            tasks.create_task(keep_out_of_sight(tenure.rows), name="garbage")
             leading = tasks.create_task(leadership.run(), name="leadership")
             await stop.wait()
             log.info("leaving", name=settings.name)
@@ -104,13 +103,11 @@ async def serve(settings: SchedulerSettings) -> None:
             await asyncio.wait((leading,))
             health_service.leaving()
             # The view of the election lives as long as the listener: late calls are forwarded.
-            stopping = tasks.create_task(server.stop(2 * _STOP_GRACE), name="stop")
-            await asyncio.wait((stopping,), timeout=_STOP_GRACE)
-            # Long ones are told LEADER_LOST, instead of being cancelled by gRPC.
-            await forwarding.close()
-            await stopping
-            for duty in duties:
-                duty.cancel()
+            await forwarding.leave(_STOP_GRACE)
+            # Not `server.stop`: gRPC ends calls that arrive just then with CANCELLED, as if their
+            # callers had done it. A connection that breaks is UNAVAILABLE: they ask another one.
+            sys.stdout.flush()
+            os._exit(0)
     finally:
         await server.stop(None)
         await forwarding.close()

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -99,6 +100,9 @@ class ForwardingHandlers:
         # At most the current leader's: others are retired when the role changes.
         self._links: dict[str, _Link] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._quiet = asyncio.Event()
+        self._left = False
         roles.subscribe(self._retire_others)
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
@@ -114,6 +118,24 @@ class ForwardingHandlers:
             handlers[method.name] = make(self._serve(method))
         return grpc.method_handlers_generic_handler(self._service.full_name, handlers)
 
+    async def leave(self, grace: float) -> None:
+        """Serve on for `grace` seconds, or until no call is under way; then refuse new ones.
+
+        Calls still under way to a leader get LEADER_LOST. When this returns the process may end:
+        whatever is left gets UNAVAILABLE from the connection that breaks.
+        """
+        await self._until_quiet(grace)
+        self._left = True
+        await self.close()
+        await self._until_quiet(_RETIRE_GRACE)
+
+    async def _until_quiet(self, within: float) -> None:
+        self._quiet.clear()
+        if self._under_way:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._quiet.wait()
+
     async def close(self) -> None:
         """Close the channels; calls still under way to a leader get LEADER_LOST."""
         self._retire_others(None)
@@ -123,7 +145,10 @@ class ForwardingHandlers:
     def _serve(self, method: Method) -> Callable[[bytes, Context], Awaitable[bytes | None]]:
         async def serve(body: bytes, context: Context) -> bytes | None:
             timeout = cast("float | None", context.time_remaining())
+            self._under_way += 1
             try:
+                if self._left:
+                    raise unavailable("LEAVING", "this scheduler is leaving; ask another one")
                 # gRPC itself cancels a call whose deadline has passed; a stream may go on for ever.
                 if timeout is not None or method.streams:
                     return await self._answer(method, body, context, timeout)
@@ -135,6 +160,10 @@ class ForwardingHandlers:
                 await context.abort(answer.code, answer.details, answer.trailing)
             except TimeoutError:
                 await abort(context, self._too_late(method))
+            finally:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._quiet.set()
             raise AssertionError("abort returned")
 
         return serve
