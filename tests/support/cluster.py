@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import itertools
 import json
 import os
 import signal
@@ -201,7 +200,8 @@ class Cluster:
         )
         self._agent_flags = (f"--lease-ttl={agent_ttl}", f"--slots={slots}", *agent_flags)
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._turn = itertools.count()
+        # Which scheduler is asked first: the last one that answered.
+        self._turn = 0
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -285,7 +285,8 @@ class Cluster:
         deadline = time.monotonic() + within
         servers = list(self.schedulers.values())
         while True:
-            server = servers[next(self._turn) % len(servers)]
+            turn = self._turn
+            server = servers[turn % len(servers)]
             left = deadline - time.monotonic()
             try:
                 return await getattr(self.stub(server), method)(
@@ -295,6 +296,8 @@ class Cluster:
                 if error.code() not in _UNKNOWN or time.monotonic() > deadline:
                     error.add_note(f"{method} at {server.name}")
                     raise
+            if self._turn == turn:
+                self._turn += 1
             await asyncio.sleep(0.01)
 
     async def task(self, task: str) -> Any:
