@@ -197,6 +197,9 @@ class PythonExecutor:
         if lane.process:
             assert self._kills is not None
             self._kills.begin(lane.process, now)
+            # The worker ends, also if this attempt's answer is on its way already: an attempt
+            # sent now would die with it.
+            self._events.on_lane_lost(lane.index)
 
     def on_tick(self, now: float) -> None:
         """Escalate kills."""

@@ -1,0 +1,104 @@
+"""An attempt is not sent to a worker that was told to end; a leaving agent waits for a leader."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from node_agent.app import leave
+from node_agent.core.attempts import Attempt, Outcome, Result
+from node_agent.core.machine import Machine
+from node_agent.executors.python import PythonExecutor
+from node_agent.logs import LogStore
+from node_agent.work import Call
+
+
+class Link:
+    """A spawner that starts nothing."""
+
+    def __init__(self) -> None:
+        self.killed: list[int] = []
+
+    def work(self, *_: Any) -> int:
+        return 7
+
+    def kill(self, key: int, number: signal.Signals) -> None:
+        self.killed.append(key)
+
+
+class Events:
+    """The machine, as the executor tells it."""
+
+    def __init__(self) -> None:
+        self.machine = Machine(1)
+
+    def on_exited(self, attempt: Attempt, outcome: Outcome) -> None:
+        self.machine.on_exited(attempt, outcome, 1.0)
+
+    def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
+        self.machine.on_recalled(lane, unstarted, 1.0)
+
+    def on_lane_ready(self, lane: int) -> None:
+        self.machine.on_lane_ready(lane)
+
+    def on_lane_lost(self, lane: int) -> None:
+        self.machine.on_lane_lost(lane)
+
+
+def call(task: str) -> Attempt:
+    return Attempt(task, 1, Call("m:f", "", ""), "m:f", warm=True)
+
+
+async def test_no_attempt_goes_to_a_worker_that_was_told_to_end(tmp_path: Path) -> None:
+    """The first attempt's answer was on its way when it was cancelled: the next must not die."""
+    link, events = Link(), Events()
+    machine = events.machine
+    (tmp_path / "spill").mkdir()
+    after: Callable[[], None] = lambda: None  # noqa: E731
+    executor = PythonExecutor(
+        1, LogStore(tmp_path / "logs", 1 << 20), tmp_path / "spill", ".", "n", events, after
+    )
+    executor.open(link)  # type: ignore[arg-type]
+    try:
+        machine.on_lane_ready(0)
+        first = call("first")
+        machine.on_assigned([first], 1.0)
+        machine.settle(1.0)
+        executor.start(first)
+        executor.kill(first, 1.0)
+        events.on_exited(first, Outcome(Result("json", "1"), 1.0, 0.1))
+        machine.take()
+        machine.on_assigned([call("second")], 1.0)
+        machine.settle(1.0)
+        effects = machine.take()
+        assert effects is None or not effects.start
+        machine.on_lane_ready(0)
+        machine.settle(1.0)
+        effects = machine.take()
+        assert effects is not None
+        assert [attempt.task_id for attempt in effects.start] == ["second"]
+    finally:
+        executor.close()
+
+
+async def test_a_leaving_agent_without_a_session_waits_for_the_next_leader() -> None:
+    machine = Machine(1)
+    machine.outbox.add("t", 1, Outcome(Result("exit_code", 0)))
+    assert not machine.connected
+
+    async def nothing(*_: Any) -> None: ...
+
+    driver: Any = SimpleNamespace(machine=machine, drain=lambda *_, **__: None, until_idle=nothing)
+    serving: Any = SimpleNamespace(health=SimpleNamespace(enter_graceful_shutdown=nothing))
+    settings: Any = SimpleNamespace(drain_grace=1.0, kill_grace=1.0)
+    leaving = asyncio.create_task(leave(driver, serving, settings))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not leaving.done()
+    machine.outbox.acknowledge(("t", 1))
+    async with asyncio.timeout(5):
+        await leaving
