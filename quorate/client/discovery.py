@@ -1,11 +1,13 @@
 """Where the cluster is, when the program does not say.
 
 Order: the argument, `QUORATE_ADDRESS`, then `cluster.json` of the local cluster that
-`quorate up` runs. This module also owns that file's format, since SDK and supervisor share it.
+`quorate up` runs. This module also owns that file's format, and the meaning of the lock beside it,
+since SDK and supervisor share them.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ import grpc
 from quorate.runtime.errors import QuorateError, invalid
 
 CLUSTER_FILE = "cluster.json"
+LOCK_FILE = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def find_addresses(
     directory = data_dir or default_data_dir(environ)
     local = read_local_cluster(directory)
     # A supervisor that was killed leaves its file behind, but no process.
-    if local is None or not local.addresses or not _is_alive(local.supervisor):
+    if local is None or not local.addresses or not owner_of(directory):
         raise QuorateError(
             grpc.StatusCode.UNAVAILABLE,
             "NO_CLUSTER",
@@ -124,14 +127,24 @@ def find_addresses(
     return local.addresses
 
 
-def _is_alive(pid: int) -> bool:
+def owner_of(data_dir: Path) -> int:
+    """Process id of the supervisor that runs a cluster there; 0 when nobody does.
+
+    It holds the lock for as long as it lives; its pid alone could be another process's by now.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(lock, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return 0
+    finally:
+        os.close(lock)
 
 
 def parse_addresses(text: str) -> tuple[str, ...]:

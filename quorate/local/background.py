@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import grpc
+import psutil
 
-from quorate.client.discovery import LocalCluster, read_local_cluster
-from quorate.local.data_dir import owner_of
+from quorate.client.discovery import LocalCluster, owner_of, read_local_cluster
 from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError, unavailable
 
@@ -78,12 +78,20 @@ def stop(data_dir: Path, *, timeout: float = STOP_TIMEOUT) -> bool:
         return False
     end = time.monotonic() + timeout
     _signal(pid, signal.SIGTERM)
-    while owner_of(data_dir) == pid:
+    while owner_of(data_dir) == pid or _is_running(pid):
         if time.monotonic() > end:
             _signal(pid, signal.SIGKILL)
             end = time.monotonic() + timeout
         time.sleep(_LOOK)
     return True
+
+
+def _is_running(pid: int) -> bool:
+    """Whether the process exists and is more than a dead child that nobody collected."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(pid: int, what: signal.Signals) -> None:

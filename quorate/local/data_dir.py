@@ -16,11 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from quorate.client.discovery import CLUSTER_FILE, LocalCluster
+from quorate.client.discovery import CLUSTER_FILE, LOCK_FILE, LocalCluster
 from quorate.runtime.errors import precondition
 
 _LAYOUT = "layout.json"
-_LOCK = "lock"
 
 
 class DataDir:
@@ -40,7 +39,9 @@ class DataDir:
         _refuse_foreign(self.path)
         try:
             (self.path / "logs").mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock = os.open(
+                self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+            )
         except OSError as error:
             raise precondition(
                 "DATA_DIR_UNUSABLE", f"the data dir {self.path} cannot be used: {error.strerror}"
@@ -100,7 +101,7 @@ class DataDir:
 
 
 def _locked(lock: int) -> bool:
-    """Take the lock. Tried for 100 ms, since `owner_of` holds it for a moment to look."""
+    """Take the lock. Tried for 100 ms, since `discovery.owner_of` holds it for a moment to look."""
     for _ in range(10):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,23 +110,6 @@ def _locked(lock: int) -> bool:
         else:
             return True
     return False
-
-
-def owner_of(path: Path) -> int:
-    """Process id of the supervisor that uses the directory; 0 when nobody does."""
-    try:
-        lock = os.open(path / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return 0
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.pread(lock, 32, 0).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else 0
-    else:
-        return 0
-    finally:
-        os.close(lock)
 
 
 def read_layout(path: Path) -> tuple[str, dict[str, int]] | None:
@@ -144,7 +128,7 @@ def read_layout(path: Path) -> tuple[str, dict[str, int]] | None:
 def _refuse_foreign(path: Path) -> None:
     """Not into a folder that has somebody else's files."""
     if path.is_dir() and not (path / _LAYOUT).exists():
-        others = [entry.name for entry in path.iterdir() if entry.name not in (_LOCK, "logs")]
+        others = [entry.name for entry in path.iterdir() if entry.name not in (LOCK_FILE, "logs")]
         if others:
             raise precondition(
                 "DATA_DIR_UNUSABLE",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from quorate.cli import render
-from quorate.local.data_dir import DataDir, owner_of, read_layout
+from quorate.client.discovery import owner_of
+from quorate.local.data_dir import DataDir, read_layout
 from quorate.local.plan import HOST, LocalPlan, default_slots
 from quorate.runtime.errors import QuorateError
 

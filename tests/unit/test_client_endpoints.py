@@ -1,5 +1,6 @@
 """Failover rules, and where addresses come from."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from quorate.client.discovery import (
     LocalProcess,
     default_data_dir,
     find_addresses,
+    owner_of,
     parse_addresses,
 )
 from quorate.client.endpoints import SILENCE, Endpoints
@@ -101,6 +103,17 @@ def test_several_addresses_are_split_and_kept_once():
     assert parse_addresses(" a:1, b:2 ,a:1") == ("a:1", "b:2")
 
 
+@pytest.fixture
+def running(tmp_path):
+    """A folder whose lock is held, as a supervisor holds it."""
+    with (tmp_path / "lock").open("w") as lock:
+        lock.write("77")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        cluster_in(tmp_path, 77)
+        yield tmp_path
+
+
 def cluster_in(folder: Path, pid: int) -> LocalCluster:
     process = LocalProcess(name="s1", role="scheduler", address="127.0.0.1:5", pid=1, state="x")
     cluster = LocalCluster("local", str(folder), pid, 1.0, True, (process,))
@@ -108,14 +121,14 @@ def cluster_in(folder: Path, pid: int) -> LocalCluster:
     return cluster
 
 
-def test_the_argument_goes_before_the_environment_and_that_before_the_local_cluster(tmp_path):
-    cluster_in(tmp_path, os.getpid())
-    environ = {"QUORATE_DATA_DIR": str(tmp_path)}
+def test_the_argument_goes_before_the_environment_and_that_before_the_local_cluster(running):
+    environ = {"QUORATE_DATA_DIR": str(running)}
     assert find_addresses(None, None, environ) == ("127.0.0.1:5",)
     environ["QUORATE_ADDRESS"] = "a:1"
     assert find_addresses(None, None, environ) == ("a:1",)
     assert find_addresses("b:1", None, environ) == ("b:1",)
-    assert find_addresses(None, tmp_path, environ) == ("127.0.0.1:5",)
+    assert find_addresses(None, running, environ) == ("127.0.0.1:5",)
+    assert owner_of(running) == 77
 
 
 def test_without_a_cluster_it_says_how_to_start_one(tmp_path):
@@ -125,8 +138,9 @@ def test_without_a_cluster_it_says_how_to_start_one(tmp_path):
 
 
 def test_a_file_left_behind_by_a_dead_supervisor_is_no_cluster(tmp_path):
-    # The greatest pid that Linux gives out is 2**22.
-    cluster_in(tmp_path, 2**22 + 1)
+    cluster_in(tmp_path, os.getpid())
+    (tmp_path / "lock").write_text(str(os.getpid()))
+    assert owner_of(tmp_path) == 0
     with pytest.raises(QuorateError) as caught:
         find_addresses(None, tmp_path, {})
     assert caught.value.reason == "NO_CLUSTER"
