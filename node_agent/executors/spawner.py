@@ -241,7 +241,9 @@ class Spawner:
             kill_group(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             del self.pids[process.key]
-            dirty = bool(process.scratch) and not is_clean(process.scratch)
+            dirty = bool(process.scratch) and not (
+                is_clean(process.scratch) and self.has_no_strays()
+            )
             done.append((process.key, status, process.started, ended - process.begun, dirty))
             if process.lane >= 0:
                 self.run_next(process.lane)
@@ -252,6 +254,10 @@ class Spawner:
             if not self.sweep_at:
                 self.sweep_at = time.monotonic() + SWEEP_SECONDS
             self.send(("done", done))
+
+    def has_no_strays(self) -> bool:
+        """Whether nobody is left who could still be in a scratch directory; rather no than yes."""
+        return all(pid in self.processes for pid in children())
 
     def sweep(self) -> None:
         """Kill strays: children that left the group of an attempt which is over."""
@@ -381,8 +387,15 @@ def kill_one(pid: int) -> None:
 
 
 def children() -> list[int]:
-    """The processes whose parent we are, zombies left out."""
+    """The processes whose parent we are, perhaps with zombies."""
     mine = os.getpid()
+    try:
+        # Where the kernel has it (PROC_CHILDREN), this does not depend on how many others there
+        # are. A child may be missing while its siblings exit: the next sweep finds it.
+        with open(f"/proc/self/task/{mine}/children", "rb", buffering=0) as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        pass
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():

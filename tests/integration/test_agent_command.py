@@ -107,6 +107,25 @@ async def test_the_scratch_directory_is_private_and_deleted(
     await eventually(lambda: not Path(where).exists())
 
 
+async def test_only_a_scratch_directory_left_as_it_was_serves_again(
+    leader: Leader, session: Session
+):
+    async def where(script: str) -> tuple[str, list[str]]:
+        task = task_id()
+        await session.assign(task, command("sh", "-c", f"pwd; ls -A; {script}"))
+        await session.finished(task)
+        path, *listing = (await leader.logs(task))["stdout"].decode().split()
+        return path, listing
+
+    first, _ = await where("true")
+    assert await where("true") == (first, [])
+    # Used, changed, gone, or a stray is in it.
+    for script in ("touch x", "chmod 755 .", "rmdir $PWD", "setsid sleep 60 >&2 &"):
+        used, listing = await where(script)
+        assert listing == []
+        assert (await where("true"))[0] != used, script
+
+
 async def test_an_exit_code_is_an_error_with_that_code(session: Session):
     report = await session.run(command("sh", "-c", "exit 7"))
     assert (report.error.type, report.error.code) == ("EXIT_CODE", 7)
