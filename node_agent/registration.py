@@ -124,6 +124,8 @@ class Registration:
                         break  # the key has to be written again
                     if isinstance(error, Compacted) or not isinstance(error, EtcdError):
                         raise error
+                    # Etcd is silent: the next watch is tried without haste.
+                    await asyncio.sleep(_TELL_SECONDS)
                     watch = asyncio.ensure_future(self._watch(lease, revision))
         finally:
             lost.cancel()

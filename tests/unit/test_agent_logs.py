@@ -1,0 +1,121 @@
+"""Logs on disk: what is deleted first, what is known, names that are not names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from node_agent.log_reader import read_logs
+from node_agent.log_retention import Retention, clean
+from node_agent.logs import LogStore
+
+NOW = 1_700_000_000.0
+
+
+def write(logs: LogStore, task: str, age: float, size: int, number: int = 1) -> Path:
+    directory = logs.directory(task, number)
+    directory.mkdir(parents=True)
+    file = directory / "stdout"
+    file.write_bytes(b"x" * size)
+    os.utime(file, (NOW - age, NOW - age))
+    return directory
+
+
+async def everything(logs: LogStore, task: str, **options: Any) -> bytes:
+    chunks = read_logs(logs, task, 1, runs=lambda: False, **options)
+    return b"".join([chunk.data async for chunk in chunks])
+
+
+def test_logs_past_their_age_are_deleted(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    old, young = write(logs, "old", 100, 10), write(logs, "young", 5, 10)
+    assert clean(logs.root, Retention(age=50, total=1 << 30), NOW) == 1
+    assert not old.parent.exists()
+    assert young.exists()
+
+
+def test_the_oldest_logs_go_first_when_there_are_too_many(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    kept = [write(logs, f"t{age}", age, 40_000) for age in (1, 2, 3, 4)]
+    assert clean(logs.root, Retention(age=1000, total=100_000), NOW) == 2
+    assert [directory.exists() for directory in kept] == [True, True, False, False]
+
+
+def test_other_attempts_of_a_task_stay(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    first = write(logs, "t", 100, 10, number=1)
+    second = write(logs, "t", 1, 10, number=2)
+    clean(logs.root, Retention(age=50, total=1 << 30), NOW)
+    assert not first.exists()
+    assert second.exists()
+
+
+def test_the_latest_attempt_is_found_in_memory_or_on_disk(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    write(logs, "a", 1, 10, number=2)
+    write(logs, "a", 1, 10, number=10)
+    logs.remember("b", 3)
+    assert logs.latest("a") == 10
+    assert logs.latest("b") == 3
+    assert logs.latest("c") is None
+    assert logs.knows("a", 2)
+    assert not logs.knows("a", 3)
+
+
+def test_a_path_is_not_a_task(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    (tmp_path / "1").mkdir()
+    for name in ("..", "../logs", "", "a/b", "x" * 1000):
+        assert logs.latest(name) is None
+        assert not logs.knows(name, 1)
+
+
+def test_an_empty_spool_is_used_again_and_a_full_one_moved(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    first = logs.open_spool("a", 1)
+    Path(first.out).touch()
+    logs.close_spool("a", 1)
+    second = logs.open_spool("b", 1)
+    assert second == first
+    Path(second.out).write_text("b's")
+    assert logs.path("b", 1, "stdout") == second.out
+    logs.close_spool("b", 1)
+    assert Path(logs.path("b", 1, "stdout")).read_text() == "b's"
+    assert not Path(second.out).exists()
+    assert not logs.directory("a", 1).exists()
+
+
+def test_what_an_earlier_agent_left_in_the_spool_is_gone(tmp_path: Path):
+    spool = LogStore(tmp_path).open_spool("a", 1)
+    Path(spool.out).write_text("old")
+    again = LogStore(tmp_path).open_spool("b", 1)
+    assert not Path(again.out).exists()
+
+
+async def test_the_tail_counts_a_last_line_without_an_end(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    directory = logs.directory("a", 1)
+    directory.mkdir(parents=True)
+    for text, lines, expected in (
+        (b"a\nb\nc\n", 1, b"c\n"),
+        (b"a\nb\nc", 1, b"c"),
+        (b"a\nb\nc\n", 2, b"b\nc\n"),
+        (b"a\nb\nc\n", 3, b"a\nb\nc\n"),
+        (b"a\nb\nc\n", 9, b"a\nb\nc\n"),
+        (b"\n\n\n", 2, b"\n\n"),
+        (b"", 2, b""),
+        (b"x" * 200_000 + b"\nend\n", 1, b"end\n"),
+    ):
+        (directory / "stdout").write_bytes(text)
+        assert await everything(logs, "a", tail_lines=lines) == expected
+
+
+async def test_an_offset_leaves_out_the_beginning_and_bounds_the_tail(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    directory = logs.directory("a", 1)
+    directory.mkdir(parents=True)
+    (directory / "stdout").write_bytes(b"a\nb\nc\n")
+    assert await everything(logs, "a", offset=3) == b"\nc\n"
+    assert await everything(logs, "a", offset=100) == b""
+    assert await everything(logs, "a", offset=4, tail_lines=3) == b"c\n"

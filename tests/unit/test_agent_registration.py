@@ -1,0 +1,111 @@
+"""Registration against the in-memory store: loss, replacement, a record deleted by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from node_agent import registration as module
+from node_agent.registration import CannotRegister, Registration, Replaced
+from quorate.etcd.api import EtcdUnavailable, LeaseGrant, Range
+from quorate.etcd.memory import MemoryEtcd
+from quorate.internal.v1.records_pb2 import NodeRecord
+from quorate.runtime.clock import SystemClock
+
+KEY = b"/quorate/c/nodes/n"
+
+
+class Node:
+    """A registration and what it told."""
+
+    def __init__(self, etcd: MemoryEtcd) -> None:
+        self.etcd = etcd
+        self.alive_until = 0.0
+        self.instances = ["i1"]
+        record = NodeRecord(name="n", instance="i1", address="a:1")
+        self.registration = Registration(
+            etcd, KEY, record, 2, SystemClock(), self.on_alive, self.on_lost
+        )
+
+    def on_alive(self, until: float) -> None:
+        self.alive_until = until
+
+    def on_lost(self) -> str:
+        self.instances.append(f"i{len(self.instances) + 1}")
+        return self.instances[-1]
+
+    async def record(self) -> NodeRecord | None:
+        found = await self.etcd.range(Range(KEY))
+        return NodeRecord.FromString(found.kvs[0].value) if found.kvs else None
+
+    async def until(self, condition: Callable[[NodeRecord | None], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition(await self.record()):
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def kept(node: Node) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(node.registration.keep())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await node.registration.close()
+
+
+async def test_the_record_is_there_while_kept_and_gone_when_left():
+    node = Node(MemoryEtcd())
+    async with kept(node):
+        await node.registration.registered.wait()
+        await node.until(lambda record: record is not None and record.instance == "i1")
+        assert node.alive_until > SystemClock().monotonic()
+    assert await node.record() is None
+
+
+async def test_a_lost_lease_is_told_and_another_instance_registers():
+    node = Node(MemoryEtcd())
+    async with kept(node):
+        await node.registration.registered.wait()
+        found = await node.etcd.range(Range(KEY))
+        await node.etcd.lease_revoke(found.kvs[0].lease)
+        await node.until(lambda record: record is not None and record.instance == "i2")
+    assert node.instances == ["i1", "i2"]
+
+
+async def test_a_record_deleted_by_hand_is_written_again_without_a_loss():
+    node = Node(MemoryEtcd())
+    async with kept(node):
+        await node.registration.registered.wait()
+        await node.etcd.delete(KEY)
+        await node.until(lambda record: record is not None and record.instance == "i1")
+    assert node.instances == ["i1"]
+
+
+async def test_being_replaced_ends_the_registration():
+    node = Node(MemoryEtcd())
+    async with kept(node) as task:
+        await node.registration.registered.wait()
+        other = NodeRecord(name="n", instance="other", address="b:1")
+        await node.etcd.put(KEY, other.SerializeToString())
+        with pytest.raises(Replaced, match="another agent registered as node 'n'"):
+            await asyncio.wait_for(task, 10)
+    record = await node.record()
+    assert record is not None
+    assert record.instance == "other"
+
+
+async def test_an_etcd_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    class Silent(MemoryEtcd):
+        async def lease_grant(self, ttl: int, *, timeout: float = 5.0) -> LeaseGrant:
+            raise EtcdUnavailable("nobody there")
+
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
+    node = Node(Silent())
+    async with kept(node) as task:
+        with pytest.raises(CannotRegister, match="etcd does not answer: nobody there"):
+            await asyncio.wait_for(task, 10)
