@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quorate.client import errors
+    from quorate import errors
     from quorate.client.aio import AsyncClient, AsyncTaskHandle
     from quorate.client.client import Client
     from quorate.client.decorator import task
@@ -48,7 +48,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "errors":
-        return importlib.import_module("quorate.client.errors")
+        return importlib.import_module("quorate.errors")
     if name not in _HOMES:
         raise AttributeError(f"module 'quorate' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,17 @@
+"""What a program that uses the SDK catches; see `quorate.client.errors`."""
+
+from quorate.client.errors import (
+    ArgumentNotSerialisable,
+    PayloadTooLarge,
+    QuorateError,
+    TaskCancelled,
+    TaskFailed,
+)
+
+__all__ = [
+    "ArgumentNotSerialisable",
+    "PayloadTooLarge",
+    "QuorateError",
+    "TaskCancelled",
+    "TaskFailed",
+]
