@@ -91,6 +91,7 @@ class AsyncTracker:
                         heard = True
                         if list_again:
                             # Only now: what finishes after this listing is in the stream.
+                            self._ledger.on_gap()
                             await self._list()
                             list_again = False
                         token = answer.resume_token or token

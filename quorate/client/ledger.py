@@ -75,6 +75,15 @@ class Ledger:
         self.end(ticket)
         return ready, doubtful
 
+    def on_gap(self) -> None:
+        """The watch began anew: what finished in between was not told.
+
+        Who waits already is looked for in a list; submissions under way, whose ids nobody knows
+        yet, have to ask for each.
+        """
+        self._events += 1
+        self._dropped = self._events
+
     def end(self, ticket: Ticket) -> None:
         """The submission is over; forget what was kept for it alone."""
         self._submissions.pop(ticket, None)

@@ -133,6 +133,8 @@ class Tracker:
                         heard = True
                         if list_again:
                             # Only now: what finishes after this listing is in the stream.
+                            with self._lock:
+                                self._ledger.on_gap()
                             self._list()
                             list_again = False
                         token = answer.resume_token or token
