@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import pickle
@@ -326,20 +325,19 @@ async def test_a_cancelled_call_ends_and_the_ones_around_it_do_not(
     assert not alive(int(pids.read_text()))
 
 
-async def test_calls_queued_behind_one_that_turns_out_long_run_elsewhere(
-    session: Session, tmp_path: Path
-):
+async def test_calls_queued_behind_one_that_turns_out_long_do_not_wait_for_it(session: Session):
     for _ in range(40):
         await session.run(python("usercode:sleep", 0))
-    await session.until(lambda: session.credit > 50)
     long_one = task_id()
     short = [task_id() for _ in range(40)]
-    await session.assign(long_one, python("usercode:sleep", 5))
+    await session.assign(long_one, python("usercode:sleep", 1000))
     for task in short:
         await session.assign(task, python("usercode:sleep", 0))
-    async with asyncio.timeout(3):
-        for task in short:
-            assert (await session.finished(task)).result.json == "null"
+    for task in short:
+        # On a busy machine some may be handed back instead.
+        await session.settled(task)
+        assert {report.result.json for report in session.reports(task)} <= {"null"}
+    assert any(session.reports(task) for task in short)
     assert not session.reports(long_one)
     await session.cancel(long_one)
     await session.finished(long_one)
@@ -369,7 +367,7 @@ async def test_programs_and_calls_share_the_slots(session: Session):
         spec = python("usercode:add", 1) if number % 2 else command("true")
         await session.assign(task, spec)
         if number % 5 == 4:
-            await session.finished(task)
+            await session.settled(task)
     for task in tasks:
         await session.settled(task)
         for report in session.reports(task):
