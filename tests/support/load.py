@@ -59,7 +59,8 @@ class Load:
         answer = await self._cluster.call(
             scheduler_pb2.CreateTaskRequest(
                 queue=queue, spec=spec, request_id=request_id or uuid.uuid4().hex
-            )
+            ),
+            patience=1.0,
         )
         self.acknowledged.append(answer.task.id)
         return str(answer.task.id)
