@@ -3,6 +3,9 @@
 Writes `*_pb2.py` and `*_pb2.pyi` for every file and `*_pb2_grpc.py` for the public contract (the
 internal records have no services). Stubs of proto files that are gone are removed. The output is
 committed, so that users need no protoc; `tools/check_protos.py` fails when it is stale.
+
+Beside the stubs lies `descriptors.binpb`: the public contract with its comments, which the stubs
+drop. The gateway makes the OpenAPI document's texts of it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 PUBLIC = "quorate/v1"
 INTERNAL = "quorate/internal/v1"
+DESCRIPTORS = Path(PUBLIC) / "descriptors.binpb"
 
 
 def include_dirs(protos: Path = PROTOS) -> list[str]:
@@ -50,7 +54,8 @@ def stubs_below(out: Path) -> list[Path]:
     return sorted(
         path.relative_to(out)
         for package in (PUBLIC, INTERNAL)
-        for path in (out / package).glob("*_pb2*.py*")
+        for pattern in ("*_pb2*.py*", "*.binpb")
+        for path in (out / package).glob(pattern)
     )
 
 
@@ -64,7 +69,13 @@ def generate(out: Path) -> None:
         run_protoc(
             *include_dirs(), *(f"--{plugin}_out={out}" for plugin in plugins), *proto_files(package)
         )
-    wanted = {
+    run_protoc(
+        *include_dirs(),
+        "--include_source_info",
+        f"--descriptor_set_out={out / DESCRIPTORS}",
+        *proto_files(PUBLIC),
+    )
+    wanted = {DESCRIPTORS} | {
         Path(name.removesuffix(".proto") + ending)
         for package in (PUBLIC, INTERNAL)
         for name in proto_files(package)
@@ -79,7 +90,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT, help="folder to write below")
     out = parser.parse_args().out.resolve()
     generate(out)
-    print(f"{len(stubs_below(out))} stubs written below {out}")
+    print(f"{len(stubs_below(out))} generated files written below {out}")
     return 0
 
 
