@@ -171,7 +171,8 @@ class Load:
             name = (start.task, start.attempt)
             assert name not in seen, f"{name} was started twice"
             seen.add(name)
-            assert history.epoch_of(*name), f"{name} ran without being on record"
+            runs = history.tasks[start.task].runs
+            assert history.epoch_of(*name), f"{name} ran without being on record: {runs}"
 
     def _spec(self, function: str, arguments: list[object], **more: object) -> task_pb2.TaskSpec:
         spec = task_pb2.TaskSpec(**more)  # type: ignore[arg-type]
