@@ -47,6 +47,14 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
         Figure("/bin/true, xargs -P2", median(theirs), "tasks/s", None, spread(theirs), load),
         Figure("ratio to xargs", median(ours) / median(theirs), "x", TARGET, "of medians", load),
         Figure("ratio to xargs, best rounds", max(ours) / max(theirs), "x", None, "", load),
+        Figure(
+            "ratio of CPU used, xargs to ours",
+            cpu / sum(cost.by_role.values()),
+            "x",
+            None,
+            "all processes; hardly depends on what else runs",
+            load,
+        ),
     ]
     return findings
 

@@ -50,7 +50,9 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
                 )
     rate = _pool(count)
     note = "same machine, 2 processes, nothing durable"
-    findings.figures.append(Figure("multiprocessing.Pool.imap", rate, "tasks/s", note=note))
+    findings.figures.append(
+        Figure("multiprocessing.Pool.imap", rate, "tasks/s", None, note, load_average())
+    )
     return findings
 
 

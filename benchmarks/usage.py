@@ -6,6 +6,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 
 import psutil
 
@@ -18,8 +19,8 @@ MIB = 1024 * 1024
 class CpuMeter:
     """CPU seconds used between its making and `cost`.
 
-    The roles are looked up once, so nobody may be killed meanwhile. `programs` are the processes
-    that the spawners have reaped: command tasks.
+    Services are looked up once, so none may be killed meanwhile. `programs` are the processes that
+    the spawners have reaped: command tasks, and workers that were replaced.
     """
 
     def __init__(self, cluster: BenchCluster) -> None:
@@ -33,7 +34,6 @@ class CpuMeter:
                 for spawner in one.children():
                     self._spawners.append(spawner)
                     self._roles.append(("spawner", spawner))
-                    self._roles.extend(("workers", worker) for worker in spawner.children())
             elif process.role == "scheduler":
                 self._roles.append(("leader" if process.pid == leader else "standby", one))
             else:
@@ -44,18 +44,24 @@ class CpuMeter:
     def cost(self, name: str, tasks: int) -> CpuCost:
         """What was used since."""
         seconds = time.monotonic() - self._began
-        used = {role: value - self._before.get(role, 0.0) for role, value in self._read().items()}
-        return CpuCost(name, tasks, seconds, {role: max(0.0, cpu) for role, cpu in used.items()})
+        used = {role: value - self._before[role] for role, value in self._read().items()}
+        if used["workers"] < 0:
+            # One was replaced: it is among the reaped now, with all that it ever used.
+            used["programs"] += used["workers"]
+            used["workers"] = 0.0
+        return CpuCost(name, tasks, seconds, used)
 
     def _read(self) -> Mapping[str, float]:
         used: dict[str, float] = defaultdict(float)
         for role, process in self._roles:
-            try:
-                times = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue  # a worker that was replaced; its successor is not counted
+            times = process.cpu_times()
             used[role] += times.user + times.system
+        used["workers"] = 0.0
         for spawner in self._spawners:
+            for worker in spawner.children():
+                with suppress(psutil.NoSuchProcess):
+                    times = worker.cpu_times()
+                    used["workers"] += times.user + times.system
             times = spawner.cpu_times()
             used["programs"] += times.children_user + times.children_system
         own = os.times()
