@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ from scheduler.validate import stale_page
 
 # Ids looked at for one page when a filter leaves most of them out.
 SCAN = 20_000
+# Tasks read in one Txn: a spec and a result take 1 MiB each at most, an answer of etcd 64 MiB.
+TASKS_AT_ONCE = 24
 
 
 class TaskRecords(NamedTuple):
@@ -50,7 +52,7 @@ class FencedReads:
         self._etcd = etcd
         self._prefix = prefix
         self._fence = (Compare(leader_key, "create", "=", epoch),)
-        self._tasks_at_once = max(1, min(max_txn_ops, 512) // 2)
+        self._tasks_at_once = max(1, min(max_txn_ops // 2, TASKS_AT_ONCE))
 
     async def ranges(self, reads: Sequence[Range]) -> tuple[list[Sequence[KeyValue]], int]:
         """The keys of each range at one revision, and that revision.
@@ -73,7 +75,10 @@ class FencedReads:
 
     async def tasks(self, wanted: Sequence[tuple[str, str]]) -> list[TaskRecords]:
         """The records of `(queue, id)`, in order; those that do not exist are left out."""
-        found: list[TaskRecords] = []
+        return [record async for record in self.each(wanted)]
+
+    async def each(self, wanted: Sequence[tuple[str, str]]) -> AsyncIterator[TaskRecords]:
+        """As `tasks`, one by one, read as they are asked for: together they may be large."""
         for start in range(0, len(wanted), self._tasks_at_once):
             part = wanted[start : start + self._tasks_at_once]
             reads = []
@@ -87,8 +92,7 @@ class FencedReads:
                     continue
                 run = r.RunRecord.FromString(runs[0].value) if runs else None
                 record = r.TaskRecord.FromString(specs[0].value)
-                found.append(TaskRecords(queue, task, record, run))
-        return found
+                yield TaskRecords(queue, task, record, run)
 
     async def task(self, queue: str, task: str) -> TaskRecords:
         """One task. Raises QuorateError NOT_FOUND."""

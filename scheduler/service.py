@@ -43,6 +43,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 DEFAULT_DRAIN_GRACE: Final = 30.0
 MAX_DRAIN_GRACE: Final = 86_400.0
+# Bytes after which a page of tasks ends before it is full; messages may have 20 MiB.
+_PAGE_BYTES: Final = 8 << 20
 # A batch's specs validated between two turns of the event loop.
 _SLICE: Final = 500
 
@@ -86,7 +88,7 @@ class Service:
             raise invalid("spec", "is required")
         now = self._driver.clock.now()
         spec = self._check.spec(request.spec, "spec", now)
-        self._refuse_when_full()
+        self._refuse_when_full(queue, asked)
         task = self._ids.next(now)
         answer = await self._ask(lambda token: e.TaskSubmitted(queue, task, spec, asked, token))
         if isinstance(answer, TaskCreated):
@@ -110,16 +112,17 @@ class Service:
             specs.append(self._check.spec(spec, f"specs[{place}]", now))
             if place % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
-        self._refuse_when_full()
+        self._refuse_when_full(queue, asked)
         first = self._ids.next(self._driver.clock.now())
         answer = await self._ask(lambda token: e.BatchSubmitted(queue, first, specs, asked, token))
         assert isinstance(answer, BatchCreated)
         made = (offset_id(answer.first, place) for place in range(answer.size))
         return pb.BatchCreateTasksResponse(ids=made)
 
-    def _refuse_when_full(self) -> None:
+    def _refuse_when_full(self, queue: QueueName, asked: Request) -> None:
         full = self._overview.full()
-        if full is not None:
+        # What was accepted before is not refused when it is asked for again.
+        if full is not None and (queue, asked.id) not in self._state.dedup:
             raise exhausted("ETCD_SPACE_LOW", full)
 
     # -- reading
@@ -148,12 +151,17 @@ class Service:
         full = request.view == task_pb2.TASK_VIEW_FULL
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()
-        for found in await self._stored.tasks(page.ids):
+        size_left, before = _PAGE_BYTES, page.before
+        async for found in self._stored.each(page.ids):
             view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
             self._add_start(view)
             answer.tasks.append(view)
-        if page.before is not None:
-            answer.next_page_token = reads.encode_token("tasks", filters, page.before)
+            size_left -= view.ByteSize()
+            if size_left <= 0:
+                before = found.id
+                break
+        if before is not None:
+            answer.next_page_token = reads.encode_token("tasks", filters, before)
         return answer
 
     async def WaitTask(self, request: pb.WaitTaskRequest, context: Context) -> Message:

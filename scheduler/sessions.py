@@ -50,8 +50,8 @@ _LONGEST_PAUSE: Final = 0.5
 _BROKEN: Final = (asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
 _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
-# Specs read back in one Txn.
-_SPECS_AT_ONCE: Final = 100
+# Specs read back in one Txn: 1 MiB each at most, and an answer of etcd may have 64.
+_SPECS_AT_ONCE: Final = 48
 
 
 def open_agent_channel(address: str) -> grpc.aio.Channel:
