@@ -181,6 +181,9 @@ class Driver:
                 self._ticking = loop.call_later(TICK_SECONDS, self._tick)
         else:
             self._idle.set()
+            if self._outgoing is not None:
+                # No tick will come: what was held goes now, however the last attempt went.
+                self._outgoing.flush()
 
     def _carry_out(self) -> None:
         machine = self.machine
