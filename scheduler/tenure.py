@@ -162,13 +162,14 @@ class Tenure:
                 epoch,
                 settings.etcd_quota_mib << 20,
             )
+            watches = Watches(self._etcd, settings.prefix)
             service = Service(
                 driver,
                 ids,
                 FencedReads(
                     self._etcd, settings.prefix, leader_key, epoch, settings.etcd_max_txn_ops
                 ),
-                Watches(self._etcd, settings.prefix),
+                watches,
                 sessions,
                 overview,
                 SpecCheck(settings.max_payload_kib << 10),
@@ -190,6 +191,7 @@ class Tenure:
                 raise
             finally:
                 self._close()
+                watches.close()
                 driver.close()
                 work.cancel()
                 # Gathered, so that an error which comes beside a cancellation is not lost unread.

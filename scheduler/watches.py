@@ -13,7 +13,7 @@ import base64
 import binascii
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -22,6 +22,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError, exhausted, invalid, unavailable
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler import views
+from scheduler.driver import lost
 
 # Of one scheduler.
 MAX_WATCHES: Final = 512
@@ -38,6 +39,15 @@ class Watches:
         self._etcd = etcd
         self._prefix = prefix
         self._open = 0
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        """The tenure is over: all watches end with LEADER_LOST, to be resumed at the next leader.
+
+        What they tell would still be true, but each would keep the whole dropped state in memory.
+        """
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     async def follow(
         self, request: pb.WatchTasksRequest, revision: int
@@ -65,7 +75,7 @@ class Watches:
             ) as batches:
                 yield pb.WatchTasksResponse(resume_token=encode_token(start, skip))
                 pick = _Pick(request, len(prefix), start, skip)
-                async with aclosing(_with_keepalives(batches, pick)) as answers:
+                async with aclosing(_with_keepalives(batches, pick, self._closed)) as answers:
                     async for answer in answers:
                         yield answer
         except Compacted as error:
@@ -77,7 +87,7 @@ class Watches:
 
 
 async def _with_keepalives(
-    batches: AsyncIterator[WatchBatch], pick: _Pick
+    batches: AsyncIterator[WatchBatch], pick: _Pick, closed: asyncio.Future[None]
 ) -> AsyncGenerator[pb.WatchTasksResponse, None]:
     """Answers as events come, and an empty one after 15 s of silence."""
     waiting: asyncio.Future[WatchBatch] | None = None
@@ -85,7 +95,12 @@ async def _with_keepalives(
         while True:
             if waiting is None:
                 waiting = asyncio.ensure_future(anext(batches))
-            done, _ = await asyncio.wait((waiting,), timeout=_KEEPALIVE)
+            both: tuple[asyncio.Future[Any], ...] = (waiting, closed)
+            done, _ = await asyncio.wait(
+                both, timeout=_KEEPALIVE, return_when=asyncio.FIRST_COMPLETED
+            )
+            if closed in done:
+                raise lost()
             if not done:
                 yield pick.keepalive()
                 continue
