@@ -104,8 +104,9 @@ class Driver:
         self._finish_waiters: dict[TaskId, list[asyncio.Future[r.RunRecord]]] = {}
         self._start_waiters: dict[TaskId, list[asyncio.Future[None]]] = {}
         self._waiting = 0
-        # Final records of tasks that somebody waits for, between step and commit.
-        self._outcomes: dict[TaskId, r.RunRecord] = {}
+        # Final records of tasks that somebody waits for, between step and commit. By finish time
+        # too: a task may fail, be retried and be cancelled before the first of it is committed.
+        self._outcomes: dict[tuple[TaskId, float], r.RunRecord] = {}
         self._place_later = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -321,7 +322,7 @@ class Driver:
             if type(write) is fx.PutRun and write.finish_time:
                 task = write.row.id
                 if task in self._finish_waiters:
-                    self._outcomes[task] = records.run_record(write)
+                    self._outcomes[task, write.finish_time] = records.run_record(write)
 
     # -- after the commit
 
@@ -369,7 +370,7 @@ class Driver:
     def _notify(self, effect: fx.NotifyFinished) -> None:
         retain(effect)
         if self._outcomes:
-            record = self._outcomes.pop(effect.done.id, None)
+            record = self._outcomes.pop((effect.done.id, effect.done.finish_time), None)
             if record is not None:
                 _wake(self._finish_waiters, effect.done.id, record)
 

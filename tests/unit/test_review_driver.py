@@ -153,3 +153,25 @@ async def test_callers_of_an_unfinished_batch_are_told_when_the_tenure_ends(
         for token in tokens:
             with pytest.raises(QuorateError, match="does not lead"):
                 await token
+
+
+async def test_who_waits_is_told_what_is_committed_and_nothing_later(tenure: Tenure) -> None:
+    """It fails; while that is under way to etcd it is retried and cancelled."""
+    task = tenure.submit()
+    await tenure.journal.flush()
+    waiting = asyncio.ensure_future(tenure.driver.finished(task))
+    await asyncio.sleep(0)
+    # Or it would be placed again at once.
+    tenure.driver.handle((e.CreditGiven(NODE, INSTANCE, 0),))
+    error = task_pb2.TaskError(type="E")
+    tenure.driver.handle((e.AttemptFailed(INSTANCE, task, 1, 0.0, 0.0, "E", "", error),))
+    async with asyncio.timeout(5):
+        while tenure.journal._flight is None:
+            await asyncio.sleep(0)
+        request = e.Request()
+        tenure.driver.handle((e.TaskRetryAsked(task, spec(), 1.0, request, tenure.token()),))
+        tenure.driver.handle((e.TaskCancelAsked(task, request, tenure.token()),))
+        assert (await waiting).state == TaskState.FAILED
+        await tenure.journal.flush()
+    assert tenure.state.finished[task].state is TaskState.CANCELLED
+    assert not tenure.driver._outcomes
