@@ -100,11 +100,12 @@ async def stop_leader(cluster: Cluster, *, ttl: float, rounds: int, figures: Fig
     """SIGSTOP the leader for three lifetimes of its lease while there is work, then SIGCONT it."""
     load = Load(cluster)
     await cluster.in_session()
-    await load.backlog(500, SHORT)
     async with load.stream(SHORT):
         for _ in range(rounds):
             await cluster.standby()
             epoch, victim = await cluster.leader()
+            # There is work for the next leader that no submitter has to bring to it.
+            await load.backlog(500, SHORT)
             await load.more_starts(20)
             # Calls that it has taken on and will find again when it wakes.
             held = [
