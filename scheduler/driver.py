@@ -31,7 +31,7 @@ from quorate.etcd.journal import Journal, JournalEnded, JournalFault
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
-from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from scheduler import records
 from scheduler.core import effects as fx
 from scheduler.core import events as e
@@ -39,6 +39,7 @@ from scheduler.core.machine import Machine
 from scheduler.core.rows import TaskRow
 from scheduler.core.state import State
 from scheduler.core.upkeep import retain
+from scheduler.core.values import ServiceName
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +77,7 @@ class Driver:
         clock: instants of this tenure.
         trusted: whether the lease still lets this process dispatch and answer.
         max_txn_ops: operations one Txn may hold.
+        ids: of the tasks that the machine makes by itself; the same as for those of callers.
     """
 
     def __init__(
@@ -86,11 +88,18 @@ class Driver:
         clock: TenureClock,
         trusted: Callable[[], bool],
         max_txn_ops: int,
+        ids: TaskIds | None = None,
     ) -> None:
         self.machine = machine
         self.journal = journal
         self.clock = clock
         self.agents: Agents | None = None
+        # Told of each service of which something changed, before that is committed.
+        self.service_changed: Callable[[ServiceName], None] = lambda service: None
+        self._ids = ids or TaskIds(machine.state.last_id or None)
+        # Services to be looked at, in order, each once.
+        self._due: dict[ServiceName, None] = {}
+        self._due_wait = asyncio.Event()
         self._codec = codec
         self._trusted = trusted
         # Whole events are joined into groups of this many writes: one callback for many events.
@@ -173,16 +182,20 @@ class Driver:
                 # Whatever ended the journal, for the caller it is a leader that is gone.
                 raise lost() from error
 
-    async def barrier(self) -> None:
-        """Wait until all that was stepped so far is committed, behind a fenced Txn."""
+    async def barrier(self) -> int:
+        """Wait until all that was stepped so far is committed, behind a fenced Txn; its revision.
+
+        Raises:
+            QuorateError: UNAVAILABLE: this process does not lead any longer.
+        """
         await self.room()
-        token: asyncio.Future[object] = self._loop.create_future()
-        self.journal.append(
-            (),
-            partial(self._committed, [fx.Reply(token, None)]),
-            partial(self._failed, [fx.Reply(token, None)]),
-        )
-        await token
+        token: asyncio.Future[int] = self._loop.create_future()
+
+        def passed(revision: int) -> None:
+            self._committed([fx.Reply(token, revision)], revision)
+
+        self.journal.append((), passed, partial(self._failed, [fx.Reply(token, None)]))
+        return await token
 
     async def continue_batches(self) -> None:
         """Write the further parts of batches, one at a time, as the journal has room."""
@@ -193,6 +206,18 @@ class Driver:
             await self.journal.wait_room()
             self.handle((self._parts.popleft(),))
             # Between parts the loop is free for keepalives and other callers.
+            await asyncio.sleep(0)
+
+    async def look_after_services(self) -> None:
+        """Look at services of which something changed, one at a time, as the journal has room."""
+        while True:
+            while not self._due:
+                self._due_wait.clear()
+                await self._due_wait.wait()
+            await self.journal.wait_room()
+            service = next(iter(self._due))
+            del self._due[service]
+            self.handle((e.ServiceDue(service, self._ids.next(self.clock.now())),))
             await asyncio.sleep(0)
 
     def purge(self, limit: int) -> int:
@@ -246,12 +271,20 @@ class Driver:
                 self._keep_outcomes(out.writes)
         if out.after:
             self._after += out.after
+        if out.due:
+            self._note_due(out.due)
         for event in out.then:
             if type(event) is e.BatchContinued:
                 self._parts.append(event)
                 self._parts_wait.set()
             else:
                 self._absorb(self.machine.step(event, now), now)
+
+    def _note_due(self, services: list[ServiceName]) -> None:
+        for service in services:
+            self._due[service] = None
+            self.service_changed(service)
+        self._due_wait.set()
 
     def _encode(self, writes: list[fx.Write]) -> None:
         """Join an event's writes to the group; the group goes first if it would grow too large."""
@@ -279,6 +312,8 @@ class Driver:
             self._place_later = True
             return
         out = self.machine.place(now, PLACED_AT_ONCE)
+        if out.due:
+            self._note_due(out.due)
         if not out.writes:
             return
         # Each assignment is one write and one effect: they are cut alike.

@@ -19,7 +19,7 @@ from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2
 from scheduler import keys, records
 from scheduler.core.state import State
-from scheduler.core.values import FINISHED, TaskState
+from scheduler.core.values import FINISHED, ServiceName, TaskState
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,8 @@ class Fold:
             b"dedup": self._put_dedup,
             b"controls": self._put_control,
             b"nodes": self._put_node,
+            b"service-specs": self._put_service,
+            b"services": self._put_instance,
             b"head": self._put_head,
         }
 
@@ -73,6 +75,11 @@ class Fold:
             self._drop_node(NodeName(rest.decode()))
         elif kind == b"dedup":
             self.state.forget_request(keys.split_dedup_key(key))
+        elif kind == b"service-specs":
+            self.state.drop_service(ServiceName(rest.decode()))
+        elif kind == b"services":
+            service, _, instance = rest.decode().partition("/")
+            self.state.drop_instance(ServiceName(service), instance)
 
     def _put_task(self, key: bytes, value: bytes, lease: int) -> None:
         state = self.state
@@ -163,6 +170,15 @@ class Fold:
         holding = self.state.holdings.get(instance)
         if holding is not None and not holding.rows:
             del self.state.holdings[instance]
+
+    def _put_service(self, key: bytes, value: bytes, lease: int) -> None:
+        self.state.put_service(records.service_row(value))
+
+    def _put_instance(self, key: bytes, value: bytes, lease: int) -> None:
+        _, service, name = key.decode().split("/", 2)
+        instance = records.instance_row(service, name, value, lease)
+        if instance is not None:
+            self.state.put_instance(instance)
 
     def _put_head(self, key: bytes, value: bytes, lease: int) -> None:
         self.head = r.HeadRecord.FromString(value)

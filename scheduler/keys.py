@@ -13,9 +13,21 @@ QUEUES = b"queues/"
 DEDUP = b"dedup/"
 TASKS = b"tasks/"
 RUNS = b"runs/"
+SERVICE_SPECS = b"service-specs/"
+INSTANCES = b"services/"
 
 # The order in which a snapshot is folded: a queue before its tasks, a task before its run.
-SNAPSHOT_ORDER = (HEAD, CONTROLS, QUEUES, TASKS, RUNS, DEDUP, NODES)
+SNAPSHOT_ORDER = (
+    HEAD,
+    CONTROLS,
+    QUEUES,
+    SERVICE_SPECS,
+    TASKS,
+    RUNS,
+    DEDUP,
+    NODES,
+    INSTANCES,
+)
 
 
 def task_key(queue: str, task: str) -> bytes:
@@ -36,6 +48,14 @@ def control_key(node: str) -> bytes:
 
 def node_key(node: str) -> bytes:
     return f"nodes/{node}".encode()
+
+
+def service_key(service: str) -> bytes:
+    return f"service-specs/{service}".encode()
+
+
+def instance_key(service: str, instance: str) -> bytes:
+    return f"services/{service}/{instance}".encode()
 
 
 def dedup_key(scope: str, request: str) -> bytes:

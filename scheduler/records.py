@@ -10,24 +10,37 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.etcd.api import Delete, Put, prefix_end
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from quorate.v1 import task_pb2
+from quorate.v1 import service_pb2, task_pb2
 from scheduler import keys
 from scheduler.core import effects as fx
-from scheduler.core.rows import Control, DedupRow, NodeRow, QueueRow, TaskRow
+from scheduler.core.rows import (
+    Control,
+    DedupRow,
+    InstanceRow,
+    NodeRow,
+    QueueRow,
+    ServiceRow,
+    TaskRow,
+)
 from scheduler.core.state import State
 from scheduler.core.values import (
     DEFAULT_RETRY,
     NO_NEEDS,
     Disconnect,
+    InstanceState,
     Needs,
     PastAttempt,
     Placement,
+    Replica,
     RetryPolicy,
+    ServiceName,
+    ServiceSpec,
     TaskSpec,
     TaskState,
 )
@@ -91,6 +104,16 @@ class Codec:
                     drain_grace=control.drain_grace,
                 )
                 ops.append(Put(prefix + keys.control_key(node), order.SerializeToString()))
+            case fx.PutService(row):
+                ops.append(
+                    Put(
+                        prefix + keys.service_key(row.name), service_record(row).SerializeToString()
+                    )
+                )
+            case fx.DropService(service):
+                ops.append(Delete(prefix + keys.service_key(service)))
+                # Of outside processes: nobody can renew them any more.
+                ops.append(Delete(*prefix_range(prefix, keys.instance_key(service, ""))))
             case _:
                 raise AssertionError(f"unknown write {write!r}")
 
@@ -161,6 +184,17 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
     )
 
 
+def service_record(row: ServiceRow) -> r.ServiceRecord:
+    return r.ServiceRecord(
+        name=row.name,
+        spec=service_pb2.ServiceSpec.FromString(row.spec.spec),
+        version=row.version,
+        generation=row.spec.generation,
+        create_time=row.create_time,
+        deleting=row.deleting,
+    )
+
+
 # -- records to rows
 
 
@@ -175,6 +209,9 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         else NO_NEEDS,
         spec.affinity_key,
         seconds(spec.not_before) if spec.HasField("not_before") else 0.0,
+        Replica(ServiceName(spec.service.service), spec.service.generation)
+        if spec.HasField("service")
+        else None,
     )
 
 
@@ -223,6 +260,86 @@ def queue_row(data: bytes) -> QueueRow:
         record.retention_age,
         record.retention_count,
         record.paused,
+    )
+
+
+# A replica never gives up, whatever becomes of its program: once a second, then ever more rarely,
+# once a minute in the end (give or take a fifth).
+_REPLICA_RETRY = task_pb2.RetryPolicy(
+    max_attempts=(1 << 31) - 1,
+    initial_backoff=Duration(seconds=1),
+    max_backoff=Duration(seconds=60),
+    multiplier=2.0,
+    crash_limit=(1 << 31) - 1,
+)
+DEFAULT_DRAIN_GRACE = Duration(seconds=10)
+
+
+def service_spec(
+    name: ServiceName, generation: int, message: service_pb2.ServiceSpec
+) -> ServiceSpec:
+    """What the core must know of a validated spec, with the task that its replicas are."""
+    replica = None
+    if message.HasField("command"):
+        work = task_pb2.ServiceWork(
+            service=name,
+            generation=generation,
+            command=message.command,
+            health=message.health,
+            drain_grace=message.drain_grace
+            if message.HasField("drain_grace")
+            else DEFAULT_DRAIN_GRACE,
+            labels=message.labels,
+        )
+        task = task_pb2.TaskSpec(service=work, name=name, retry=_REPLICA_RETRY)
+        if message.HasField("resources"):
+            task.resources.CopyFrom(message.resources)
+        replica = task_spec(task, task.SerializeToString(deterministic=True))
+    return ServiceSpec(
+        message.SerializeToString(deterministic=True),
+        generation,
+        replica,
+        message.replicas,
+        message.max_surge or 1,
+        message.max_unavailable,
+    )
+
+
+def replaces_replicas(old: service_pb2.ServiceSpec, new: service_pb2.ServiceSpec) -> bool:
+    """Whether replicas of the one are not what the other asks for: a new generation."""
+    return any(
+        getattr(old, field) != getattr(new, field) or old.HasField(field) != new.HasField(field)
+        for field in ("command", "resources", "health")
+    ) or dict(old.labels) != dict(new.labels)
+
+
+def service_row(data: bytes) -> ServiceRow:
+    record = r.ServiceRecord.FromString(data)
+    name = ServiceName(record.name)
+    return ServiceRow(
+        name,
+        record.create_time,
+        service_spec(name, record.generation, record.spec),
+        record.version,
+        record.deleting,
+    )
+
+
+def instance_row(service: str, instance: str, data: bytes, lease: int) -> InstanceRow | None:
+    """An instance; None when the value is none of ours: anybody may have put it there."""
+    try:
+        record = r.InstanceRecord.FromString(data)
+        state = InstanceState(record.instance.state)
+    except (DecodeError, ValueError):
+        return None
+    return InstanceRow(
+        ServiceName(service),
+        instance,
+        state,
+        InstanceId(record.agent),
+        record.attempt,
+        lease,
+        record.instance,
     )
 
 

@@ -7,8 +7,8 @@ import math
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.internal.v1 import records_pb2 as r
-from quorate.v1 import node_pb2, queue_pb2, task_pb2
-from scheduler.core.answers import QueueSeen
+from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2
+from scheduler.core.answers import QueueSeen, ServiceSeen
 from scheduler.core.rows import Control, NodeRow
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.records import task_spec
@@ -105,6 +105,8 @@ def spec(data: bytes, *, full: bool) -> task_pb2.TaskSpec:
     if not full:
         message.ClearField("command")
         message.ClearField("python")
+        if message.HasField("service"):
+            message.service.ClearField("command")
     return message
 
 
@@ -144,6 +146,32 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
     if seen.oldest_pending:
         view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
     return view
+
+
+def service(seen: ServiceSeen) -> service_pb2.Service:
+    """A service with its instances."""
+    view = service_pb2.Service(
+        name=seen.name,
+        spec=service_pb2.ServiceSpec.FromString(seen.spec),
+        generation=seen.generation,
+        etag=etag(seen),
+        create_time=instant(seen.create_time),
+        ready=seen.ready,
+        updated=seen.updated,
+    )
+    for instance in seen.instances:
+        shown = view.instances.add()
+        assert isinstance(instance.message, service_pb2.ServiceInstance)
+        shown.CopyFrom(instance.message)
+        # What the key says counts: anybody's program may have written the value.
+        shown.service, shown.id = seen.name, instance.id
+        shown.state = int(instance.state)  # type: ignore[assignment]
+    return view
+
+
+def etag(seen: ServiceSeen) -> str:
+    """Opaque; another one for another service that had the same name before."""
+    return f"{int(seen.create_time * 1000):x}-{seen.version:x}"
 
 
 def node(row: NodeRow, control: Control) -> node_pb2.Node:

@@ -29,6 +29,7 @@ PURE_PACKAGES = (
     "scheduler.queues",
     "scheduler.broker",
     "scheduler.placement",
+    "scheduler.services",
     "node_agent.core",
 )
 # What a pure package may import of ours, beside the pure packages.

@@ -6,8 +6,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
-from scheduler.core.rows import NodeRow, QueueRow
-from scheduler.core.values import TaskState
+from scheduler.core.rows import InstanceRow, NodeRow, QueueRow
+from scheduler.core.values import ServiceName, TaskState
 
 
 class Fault(Enum):
@@ -17,6 +17,8 @@ class Fault(Enum):
     EXISTS = "exists"
     PRECONDITION = "precondition"
     INVALID = "invalid"
+    # Somebody else was first.
+    CONFLICT = "conflict"
     EXHAUSTED = "exhausted"
 
 
@@ -96,6 +98,23 @@ class NodeControlled(NamedTuple):
     node: NodeName
 
 
+class ServiceSeen(NamedTuple):
+    """A service as it was at the step, with its instances by id.
+
+    `ready` counts the instances that take requests, `updated` the replicas of the current
+    generation.
+    """
+
+    name: ServiceName
+    create_time: float
+    spec: bytes
+    generation: int
+    version: int
+    instances: tuple[InstanceRow, ...]
+    ready: int
+    updated: int
+
+
 class Done(NamedTuple):
     """Nothing more to say."""
 
@@ -107,6 +126,16 @@ def no_task(task: str) -> Refusal:
 def no_queue(queue: str) -> Refusal:
     return Refusal(
         Fault.NOT_FOUND, "QUEUE_NOT_FOUND", f"queue {queue!r} does not exist", "queue", queue
+    )
+
+
+def no_service(service: str) -> Refusal:
+    return Refusal(
+        Fault.NOT_FOUND,
+        "SERVICE_NOT_FOUND",
+        f"service {service!r} does not exist",
+        "service",
+        service,
     )
 
 

@@ -31,6 +31,9 @@ from scheduler.core.values import MAX_PAST, PastAttempt, TaskState
 CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
 CRASH_LIMIT = "CRASH_LIMIT"
+EXIT_CODE = "EXIT_CODE"
+# Seconds after which a replica that ran is no longer one that keeps failing.
+_GOOD_RUN = 60.0
 # Types and messages of past attempts are cut: they are written again with every later status.
 _PAST_MESSAGE = 256
 
@@ -58,7 +61,15 @@ def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out:
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
         row.start_time = _began(row, event.start_time, event.finish_time, now)
-        _finish(state, row, TaskState.SUCCEEDED, now, out, PutRun(row, now, event.result))
+        if row.replica is None:
+            _finish(state, row, TaskState.SUCCEEDED, now, out, PutRun(row, now, event.result))
+        elif row.cancel_requested:
+            message = "ended when asked to, with exit code 0"
+            put = PutRun(row, now, error_type=CANCELLED, error_message=message)
+            _finish(state, row, TaskState.CANCELLED, now, out, put)
+        else:
+            message = "the program ended with exit code 0; it is started again"
+            _restart(state, row, EXIT_CODE, message, now, out, None)
     out.after.append(Acknowledge(event.instance, event.task, event.attempt))
 
 
@@ -67,8 +78,10 @@ def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effec
     if row is not None:
         row.start_time = _began(row, event.start_time, event.finish_time, now)
         put = PutRun(row, now, None, event.error)
-        if row.cancel_requested or event.error_type == CANCELLED:
+        if row.cancel_requested or (event.error_type == CANCELLED and row.replica is None):
             _finish(state, row, TaskState.CANCELLED, now, out, put)
+        elif row.replica is not None:
+            _restart(state, row, event.error_type, event.error_message, now, out, event.error)
         else:
             _failed(state, row, event, now, out, put)
     out.after.append(Acknowledge(event.instance, event.task, event.attempt))
@@ -111,9 +124,11 @@ def end_if_unknown(
     return row
 
 
-def cancel_now(state: State, row: TaskRow, now: float, out: Effects) -> None:
+def cancel_now(
+    state: State, row: TaskRow, now: float, out: Effects, why: str = "cancelled by a caller"
+) -> None:
     """End a task that waits."""
-    put = PutRun(row, now, error_type=CANCELLED, error_message="cancelled by a caller")
+    put = PutRun(row, now, error_type=CANCELLED, error_message=why)
     _finish(state, row, TaskState.CANCELLED, now, out, put)
 
 
@@ -149,8 +164,39 @@ def _failed(
     if row.failures >= row.retry.max_attempts or event.error_type in row.retry.fatal_errors:
         _finish(state, row, TaskState.FAILED, now, out, put)
         return
+    _back_off(state, row, event.error_type, event.error_message, now, out, put)
+
+
+def _restart(
+    state: State,
+    row: TaskRow,
+    error_type: str,
+    message: str,
+    now: float,
+    out: Effects,
+    error: object,
+) -> None:
+    """A replica's program ended: it is run again, for ever, whatever way it ended.
+
+    Only programs that keep ending soon are held back for longer and longer.
+    """
+    row.failures = 1 if now - row.start_time >= _GOOD_RUN else row.failures + 1
+    put = PutRun(row, now, None, error, error_type, message)
+    _back_off(state, row, error_type, message, now, out, put)
+
+
+def _back_off(
+    state: State,
+    row: TaskRow,
+    error_type: str,
+    message: str,
+    now: float,
+    out: Effects,
+    put: PutRun,
+) -> None:
+    """SCHEDULED until the backoff is over."""
     draw = crc32(f"{row.id}:{row.attempt}".encode()) / 2**32
-    _remember_past(row, now, event.error_type, event.error_message)
+    _remember_past(row, now, error_type, message)
     state.move(row, TaskState.SCHEDULED)
     row.not_before = now + row.retry.backoff(row.failures, draw)
     _off_node(row)

@@ -34,7 +34,7 @@ from scheduler.core.events import (
 )
 from scheduler.core.limits import Limits
 from scheduler.core.rows import QueueRow
-from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.core.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
 from scheduler.core.values import TaskState
 
 # The scope of request ids for calls about queues: a queue's own name cannot begin with "_".
@@ -65,6 +65,9 @@ def on_task_cancel_asked(
         if not row.cancel_requested:
             row.cancel_requested = True
             out.writes.append(PutRun(row))
+            if row.replica is not None:
+                # It is replaced at once, not when it has drained.
+                state.touch(row.replica.service)
         out.after.append(EndAttempt(row.instance, row.id, row.attempt))
     requests.remember(
         state, out, TASKS_SCOPE, event.request, now, queue=queue, first=event.task, progress=1
@@ -98,7 +101,7 @@ def on_task_retry_asked(
         out.after.append(Reply(event.token, TaskKnown(event.task, known.queue)))
         return
     done = state.finished.get(event.task)
-    if done is None or done.state not in _RETRIABLE:
+    if done is None or done.state not in _RETRIABLE or event.spec.replica is not None:
         out.after.append(Reply(event.token, _not_retriable(state, event)))
         return
     if len(state.tasks) >= limits.live_tasks:
@@ -140,6 +143,15 @@ def _not_retriable(state: State, event: TaskRetryAsked) -> Refusal:
     if not state.on_record(event.task):
         return no_task(event.task)
     done = state.finished.get(event.task)
+    if event.spec.replica is not None:
+        return Refusal(
+            Fault.PRECONDITION,
+            "TASK_IS_REPLICA",
+            f"task {event.task!r} is a replica of service {event.spec.replica.service!r}, "
+            "which replaces it by itself",
+            "task",
+            event.task,
+        )
     found = done.state.name if done else state.tasks[event.task].state.name
     return Refusal(
         Fault.PRECONDITION,
@@ -239,12 +251,11 @@ def on_queue_delete_asked(
     if row is None:
         out.after.append(Reply(event.token, no_queue(event.queue)))
         return
-    left = sum(row.counts)
-    if left or row.name == DEFAULT_QUEUE:
-        why = "is the default queue" if not left else f"has {left} tasks (finished ones count)"
+    reason, why = _queue_stays(state, row)
+    if reason:
         refusal = Refusal(
             Fault.PRECONDITION,
-            "QUEUE_NOT_EMPTY" if left else "QUEUE_IS_DEFAULT",
+            reason,
             f"queue {event.queue!r} {why}",
             "queue",
             event.queue,
@@ -255,6 +266,18 @@ def on_queue_delete_asked(
     out.writes.append(DropQueue(event.queue))
     requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=event.queue)
     out.after.append(Reply(event.token, Done()))
+
+
+def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
+    """The reason why a queue cannot be deleted, and its words; both "" when it can."""
+    left = sum(row.counts)
+    if left:
+        return "QUEUE_NOT_EMPTY", f"has {left} tasks (finished ones count)"
+    if row.name == DEFAULT_QUEUE:
+        return "QUEUE_IS_DEFAULT", "is the default queue"
+    if row.name == SERVICES_QUEUE and state.services:
+        return "QUEUE_IN_USE", f"is where the replicas of {len(state.services)} services go"
+    return "", ""
 
 
 def on_queue_pause_asked(

@@ -40,7 +40,7 @@ def on_task_submitted(
         out.after.append(Reply(event.token, refusal))
         return
     queue = state.queues[event.queue]
-    row = _create(state, queue, event.task, event.spec, now, out)
+    row = create(state, queue, event.task, event.spec, now, out)
     requests.remember(
         state,
         out,
@@ -124,7 +124,7 @@ def on_batch_continued(
         return
     end = _part_end(event, limits)
     for place in range(event.progress, end):
-        _create(state, queue, offset_id(event.first, place), event.specs[place], now, out)
+        create(state, queue, offset_id(event.first, place), event.specs[place], now, out)
     if known is not None:
         known.progress = end
         out.writes.append(PutDedup((event.queue, event.request.id), known))
@@ -139,9 +139,10 @@ def on_batch_continued(
     out.after.extend(Reply(token, answer) for token in waiters)
 
 
-def _create(
+def create(
     state: State, queue: QueueRow, task: TaskId, spec: TaskSpec, now: float, out: Effects
 ) -> TaskRow:
+    """Put a task on record, which nothing forbids."""
     row = state.new_row(task, queue, spec, now)
     state.enter(row)
     out.writes.append(PutTask(row, spec.spec))

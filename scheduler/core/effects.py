@@ -1,8 +1,8 @@
 """What the machine wants done, in the imperative.
 
 `writes` must be durable, in one Txn, before any of `after` is done; `then` are events that follow
-at once, each with a Txn of its own. The driver encodes the writes before the next step: they refer
-to rows that change later.
+at once, each with a Txn of its own; `due` are services that are to be looked at soon. The driver
+encodes the writes before the next step: they refer to rows that change later.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from scheduler.core.rows import DedupRow, FinishedRow, QueueRow, TaskRow
+from scheduler.core.rows import DedupRow, FinishedRow, QueueRow, ServiceRow, TaskRow
+from scheduler.core.values import ServiceName
 
 if TYPE_CHECKING:
     from scheduler.core.events import Event
@@ -66,7 +67,28 @@ class DropDedup(NamedTuple):
     key: tuple[str, str]
 
 
-Write = PutTask | PutRun | DropTask | PutQueue | DropQueue | PutControl | PutDedup | DropDedup
+class PutService(NamedTuple):
+    row: ServiceRow
+
+
+class DropService(NamedTuple):
+    """A service's record, and the instances that are left of it."""
+
+    service: ServiceName
+
+
+Write = (
+    PutTask
+    | PutRun
+    | DropTask
+    | PutQueue
+    | DropQueue
+    | PutControl
+    | PutDedup
+    | DropDedup
+    | PutService
+    | DropService
+)
 
 # -- effects after the commit
 
@@ -144,3 +166,5 @@ class Effects:
     # Deletions by retention, in Txns of their own that move no head.
     purges: list[PurgeRun] = field(default_factory=list)
     purged_requests: list[tuple[str, str]] = field(default_factory=list)
+    # Services of which something changed: `ServiceDue` for each, when there is room.
+    due: list[ServiceName] = field(default_factory=list)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from scheduler.core.rows import Control, NodeRow, NodeStats
-from scheduler.core.values import Disconnect, Placement, TaskSpec
+from scheduler.core.rows import Control, InstanceRow, NodeRow, NodeStats
+from scheduler.core.values import Disconnect, Placement, ServiceName, ServiceSpec, TaskSpec
 
 Token = object
 
@@ -213,6 +213,55 @@ class AttemptReturned(NamedTuple):
     attempt: int
 
 
+# -- services
+
+
+class ServiceSubmitted(NamedTuple):
+    """CreateService."""
+
+    service: ServiceName
+    spec: ServiceSpec
+    request: Request
+    token: Token
+
+
+class ServiceUpdateAsked(NamedTuple):
+    """UpdateService: `spec` was made from the one of `version`, which must still be the newest."""
+
+    service: ServiceName
+    spec: ServiceSpec
+    version: int
+    request: Request
+    token: Token
+
+
+class ServiceDeleteAsked(NamedTuple):
+    service: ServiceName
+    request: Request
+    token: Token
+
+
+class InstanceSeen(NamedTuple):
+    """An instance's key appeared or changed in etcd."""
+
+    instance: InstanceRow
+
+
+class InstanceGone(NamedTuple):
+    """An instance's key is gone."""
+
+    service: ServiceName
+    id: str
+
+
+class ServiceDue(NamedTuple):
+    """Something of a service changed. `first` is the id of the first replica to be made, the
+    others follow it."""
+
+    service: ServiceName
+    first: TaskId
+
+
 # -- time and leadership
 
 
@@ -253,6 +302,12 @@ Event = (
     | AttemptSucceeded
     | AttemptFailed
     | AttemptReturned
+    | ServiceSubmitted
+    | ServiceUpdateAsked
+    | ServiceDeleteAsked
+    | InstanceSeen
+    | InstanceGone
+    | ServiceDue
     | TimersDue
     | RetentionDue
     | Elected

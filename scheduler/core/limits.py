@@ -20,3 +20,8 @@ class Limits:
     # One part of a batch: a task may take two writes in its Txn (created and given to a node).
     part_tasks: int = 48
     part_bytes: int = 384 << 10
+    services: int = 10_000
+    # Replicas wanted by all services together, and outside processes registered.
+    instances: int = 10_000
+    # Outside processes of one service.
+    service_instances: int = 1_000

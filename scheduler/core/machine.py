@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from scheduler.core import attempts, control, creation, nodes, upkeep
+from scheduler.core import attempts, control, creation, nodes, services, upkeep
 from scheduler.core import events as e
 from scheduler.core.effects import Effects
 from scheduler.core.limits import Limits
@@ -31,6 +31,8 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.SessionClosed: nodes.on_session_closed,
     e.CreditGiven: nodes.on_credit_given,
     e.StatsReported: nodes.on_stats_reported,
+    e.InstanceSeen: services.on_instance_seen,
+    e.InstanceGone: services.on_instance_gone,
     e.TimersDue: upkeep.on_timers_due,
 }
 # Those that can reach a bound.
@@ -45,6 +47,10 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     e.QueueDeleteAsked: control.on_queue_delete_asked,
     e.QueuePauseAsked: control.on_queue_pause_asked,
     e.NodeControlAsked: nodes.on_node_control_asked,
+    e.ServiceSubmitted: services.on_service_submitted,
+    e.ServiceUpdateAsked: services.on_service_update_asked,
+    e.ServiceDeleteAsked: services.on_service_delete_asked,
+    e.ServiceDue: services.on_service_due,
     e.RetentionDue: upkeep.on_retention_due,
 }
 
@@ -65,12 +71,18 @@ class Machine:
             handler(self.state, event, now, out)
         else:
             _LIMITED[kind](self.state, self.limits, event, now, out)
-        self.state.saw(now)
-        return out
+        return self._stepped(out, now)
 
     def place(self, now: float, limit: int) -> Effects:
         """Give up to `limit` PENDING tasks to nodes that have credit."""
         out = Effects()
         place(self.state, now, limit, out)
-        self.state.saw(now)
+        return self._stepped(out, now)
+
+    def _stepped(self, out: Effects, now: float) -> Effects:
+        state = self.state
+        state.saw(now)
+        if state.touched:
+            out.due += state.touched
+            state.touched.clear()
         return out

@@ -47,6 +47,9 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
     if DEFAULT_QUEUE not in state.queues:
         row = state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, now)
         out.writes.append(PutQueue(row))
+    for service in state.services:
+        # Whatever the one before had begun: a look at each finds what is left to do.
+        state.touch(service)
     alive = {node.instance: node.name for node in state.nodes.values()}
     for instance, holding in list(state.holdings.items()):
         if instance in alive:
@@ -168,6 +171,10 @@ def on_node_control_asked(
     if before != event.control:
         state.controls[event.node] = event.control
         out.writes.append(PutControl(event.node))
+        if node is not None and before.draining != event.control.draining:
+            for row in node.holding.rows.values():
+                if row.replica is not None:
+                    state.touch(row.replica.service)
         if node is not None and (before.draining or event.control.draining):
             out.after.append(
                 OrderDrain(

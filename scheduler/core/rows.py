@@ -13,10 +13,14 @@ from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.values import (
     NO_NEEDS,
     Disconnect,
+    InstanceState,
     Needs,
     PastAttempt,
     Placement,
+    Replica,
     RetryPolicy,
+    ServiceName,
+    ServiceSpec,
     TaskState,
 )
 from scheduler.queues.index import TaskIndex
@@ -52,6 +56,7 @@ class TaskRow:
     start_time: float = 0.0
     cancel_requested: bool = False
     past: tuple[PastAttempt, ...] = ()
+    replica: Replica | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -157,6 +162,34 @@ class Control:
     cordoned: bool = False
     draining: bool = False
     drain_grace: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class ServiceRow:
+    """A service as its owner wants it. What there is of it: `State.replicas`, `State.instances`."""
+
+    name: ServiceName
+    create_time: float
+    spec: ServiceSpec
+    # Grows with every change of the spec; the spec's generation only with what replicas are.
+    version: int = 1
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """A process behind a service's name. Not journalled: its lease in etcd is the record."""
+
+    service: ServiceName
+    # The replica's task id, or what the outside process chose.
+    id: str
+    state: InstanceState
+    # The agent's process and the attempt; "" and 0 for an outside process.
+    agent: InstanceId
+    attempt: int
+    lease: int
+    # The whole instance, opaque here: the codec made it.
+    message: object
 
 
 @dataclass(slots=True, eq=False)

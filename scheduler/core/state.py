@@ -18,13 +18,17 @@ from scheduler.core.rows import (
     DedupRow,
     FinishedRow,
     Holding,
+    InstanceRow,
     NodeRow,
     QueueRow,
+    ServiceRow,
     TaskRow,
 )
-from scheduler.core.values import FINISHED, TaskSpec, TaskState
+from scheduler.core.values import FINISHED, ServiceName, TaskSpec, TaskState
 
 DEFAULT_QUEUE = QueueName("default")
+# Where replicas are; made with the first service.
+SERVICES_QUEUE = QueueName("services")
 
 # Dead entries that are not worth clearing away.
 _CLEAR_ABOVE = 256
@@ -46,6 +50,14 @@ class State:
         # The keys of `dedup`, those that were looked at longest ago first.
         self.dedup_line: deque[tuple[str, str]] = deque()
         self.holdings: dict[InstanceId, Holding] = {}
+        self.services: dict[ServiceName, ServiceRow] = {}
+        # The live tasks of each service, in the order in which they were made or folded.
+        self.replicas: dict[ServiceName, dict[TaskId, TaskRow]] = {}
+        # By service and id, as etcd has them; also of a service that is not known (yet).
+        self.instances: dict[ServiceName, dict[str, InstanceRow]] = {}
+        self.instance_count = 0
+        # Services of which something changed since the last step, in the order of the changes.
+        self.touched: dict[ServiceName, None] = {}
         # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
@@ -80,6 +92,10 @@ class State:
             0.0 if due else spec.not_before,
         )
         self.tasks[task] = row
+        if spec.replica is not None:
+            row.replica = spec.replica
+            self.replicas.setdefault(spec.replica.service, {})[task] = row
+            self.touch(spec.replica.service)
         if task not in self.finished:
             queue.index.add(task)
         if task > self.last_id:
@@ -111,6 +127,8 @@ class State:
         before = row.state
         row.queue.counts[before] -= 1
         row.state = state
+        if row.replica is not None:
+            self.touch(row.replica.service)
         if before is TaskState.PENDING:
             queue = row.queue
             queue.pending.discard(row)
@@ -137,6 +155,11 @@ class State:
         del self.tasks[row.id]
         if row.spec is not None:
             self.spec_bytes -= len(row.spec)
+        if row.replica is not None:
+            replicas = self.replicas[row.replica.service]
+            del replicas[row.id]
+            if not replicas:
+                del self.replicas[row.replica.service]
         done = FinishedRow(row.id, row.queue, row.state, finish_time, row.attempt)
         self.finished[row.id] = done
         row.queue.counts[row.state] += 1
@@ -174,6 +197,41 @@ class State:
             heappop(timers)
             self._dead_timers -= 1
         return None
+
+    # -- services
+
+    def touch(self, service: ServiceName) -> None:
+        """Something of a service changed: it is to be looked at, and told to who watches it."""
+        if service in self.services:
+            self.touched[service] = None
+
+    def put_service(self, row: ServiceRow) -> None:
+        """A service is there, or is another one now."""
+        self.services[row.name] = row
+        self.saw(row.create_time)
+        self.touch(row.name)
+
+    def drop_service(self, service: ServiceName) -> None:
+        """A service is gone."""
+        self.services.pop(service, None)
+        self.touched.pop(service, None)
+
+    def put_instance(self, row: InstanceRow) -> None:
+        """An instance is there, or changed."""
+        instances = self.instances.setdefault(row.service, {})
+        self.instance_count += row.id not in instances
+        instances[row.id] = row
+        self.touch(row.service)
+
+    def drop_instance(self, service: ServiceName, name: str) -> None:
+        """An instance is gone."""
+        instances = self.instances.get(service)
+        if instances is None or instances.pop(name, None) is None:
+            return
+        self.instance_count -= 1
+        if not instances:
+            del self.instances[service]
+        self.touch(service)
 
     # -- the others
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 from quorate.runtime.ids import InstanceId, NodeName
+
+ServiceName = NewType("ServiceName", str)
 
 
 class TaskState(IntEnum):
@@ -99,6 +101,13 @@ class PastAttempt(NamedTuple):
 MAX_PAST = 9
 
 
+class Replica(NamedTuple):
+    """What makes a task a replica: its service, and the generation of the service's spec."""
+
+    service: ServiceName
+    generation: int
+
+
 class TaskSpec(NamedTuple):
     """What the machine must know of a task; the rest of the user's spec is opaque bytes."""
 
@@ -108,3 +117,29 @@ class TaskSpec(NamedTuple):
     needs: Needs = NO_NEEDS
     affinity: str = ""
     not_before: float = 0.0
+    # Set for the replicas of services only.
+    replica: Replica | None = None
+
+
+class InstanceState(IntEnum):
+    """Where an instance is in its life (`quorate.v1.InstanceState`)."""
+
+    STARTING = 1
+    HEALTHY = 2
+    UNHEALTHY = 3
+    DRAINING = 4
+
+
+class ServiceSpec(NamedTuple):
+    """What the machine must know of a service; the rest of its spec is opaque bytes.
+
+    `replica` is the task that each replica is, of generation `generation`; None for a service of
+    outside processes.
+    """
+
+    spec: bytes
+    generation: int
+    replica: TaskSpec | None
+    replicas: int
+    max_surge: int
+    max_unavailable: int

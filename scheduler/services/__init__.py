@@ -1,0 +1,1 @@
+"""Services, pure: which replicas to start and which to end."""
