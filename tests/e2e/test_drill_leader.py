@@ -14,9 +14,10 @@ import pytest
 
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import scheduler_pb2
-from tests.support.cluster import Cluster, until
+from tests.support.cluster import Cluster
 from tests.support.drills import Figures, replace_leader, stop_leader
 from tests.support.load import Load
+from tests.support.server import until
 
 TTL = 2
 

@@ -8,9 +8,10 @@ from typing import Any
 import psutil
 
 from quorate.etcd.launcher import free_port
-from tests.support.cluster import Cluster, until
+from tests.support.cluster import Cluster
 from tests.support.etcd import Proxy
 from tests.support.load import Load
+from tests.support.server import until
 
 # Seconds without a session after which a node is lost; that long leases live here.
 UNREACHABLE, LONG_TTL = 1.5, 30

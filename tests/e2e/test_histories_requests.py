@@ -14,9 +14,10 @@ from google.protobuf.duration_pb2 import Duration
 
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import queue_pb2, scheduler_pb2
-from tests.support.cluster import Cluster, Server, until
+from tests.support.cluster import Cluster
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.load import Load
+from tests.support.server import Server, until
 
 # Parts of 3/8 of it: a batch of BATCH takes many Txns.
 MAX_TXN_OPS = 128

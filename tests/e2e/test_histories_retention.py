@@ -9,8 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.v1 import queue_pb2, scheduler_pb2
 from scheduler.core.values import TaskState
-from tests.support.cluster import Cluster, until
+from tests.support.cluster import Cluster
 from tests.support.load import Load
+from tests.support.server import until
 
 MONTH = 30 * 86_400
 

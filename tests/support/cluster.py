@@ -11,14 +11,9 @@ and look at what is on record through `history`, never at a process's memory.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import json
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,137 +25,13 @@ from quorate.etcd.api import EtcdError, KeyValue, Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess, free_port
 from quorate.internal.v1.records_pb2 import CandidateRecord, NodeRecord
-from quorate.local.child import die_with_parent
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support.history import History
+from tests.support.server import Server, until
 
-ROOT = Path(__file__).parents[2]
-PREFIX = b"/quorate/drill/"
-_LOOK_EVERY = 0.005
-_LOG_TAIL = 3_000
+NAME = "drill"
+PREFIX = f"/quorate/{NAME}/".encode()
 _UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-
-
-async def until(condition: Callable[[], Any], what: str, within: float = 20.0) -> Any:
-    """Look again until `condition` (or what it awaits) is true; its value.
-
-    Raises AssertionError naming `what` after `within` seconds.
-    """
-    deadline = time.monotonic() + within
-    while True:
-        found = condition()
-        if inspect.isawaitable(found):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        await asyncio.sleep(_LOOK_EVERY)
-
-
-class Server:
-    """One scheduler or agent: the same name, port and flags over all its processes."""
-
-    def __init__(self, module: str, name: str, folder: Path, port: int, *flags: str) -> None:
-        self.name = name
-        self.address = f"127.0.0.1:{port}"
-        self.log = folder / f"{name}.log"
-        self._argv = [
-            *(sys.executable, "-m", module, f"--name={name}", f"--listen={self.address}"),
-            *(f"--cluster={PREFIX.split(b'/')[2].decode()}", *flags),
-        ]
-        self._process: subprocess.Popen[bytes] | None = None
-        # Where the log of the present process begins.
-        self._begin = 0
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def launch(self) -> None:
-        """Start the process; `ready` waits for it."""
-        assert not self.running
-        with self.log.open("ab") as log:
-            self._begin = log.tell()
-            self._process = subprocess.Popen(
-                self._argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env={**os.environ, "QUORATE_LOG_FORMAT": "json"},
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-
-    async def ready(self) -> None:
-        """Until the process has said that it serves."""
-
-        def look() -> bool:
-            assert self.running, f"{self.name} ended: {self.tail()}"
-            return f"ready name={self.name} " in self._text()
-
-        await until(look, f"{self.name} is ready", 30.0)
-
-    async def start(self) -> None:
-        self.launch()
-        await self.ready()
-
-    def send(self, how: signal.Signals) -> float:
-        """Signal the process; when that was (seconds since the epoch)."""
-        assert self.running, f"{self.name} does not run: {self.tail()}"
-        at = time.time()
-        os.kill(self.pid, how)
-        return at
-
-    def stop(self) -> float:
-        """SIGSTOP"""
-        return self.send(signal.SIGSTOP)
-
-    def cont(self) -> float:
-        """SIGCONT"""
-        return self.send(signal.SIGCONT)
-
-    def kill(self) -> float:
-        """SIGKILL; does not wait for the end."""
-        return self.send(signal.SIGKILL)
-
-    def term(self) -> float:
-        """SIGTERM; does not wait for the end."""
-        return self.send(signal.SIGTERM)
-
-    async def gone(self) -> int:
-        """Until the process has ended; its exit code."""
-        process = self._process
-        assert process is not None
-        await until(lambda: process.poll() is not None, f"{self.name} has ended")
-        assert process.returncode is not None
-        return process.returncode
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        """What the present process logged."""
-        for line in self._text().splitlines():
-            if line.startswith("{") and line.endswith("}"):
-                yield json.loads(line)
-
-    def said(self, event: str, **fields: object) -> bool:
-        """Whether the present process logged an event with these fields."""
-        return any(
-            line.get("event") == event and fields.items() <= line.items() for line in self.events()
-        )
-
-    def tail(self) -> str:
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return f"\n--- {self.log}\n{text[-_LOG_TAIL:]}"
-
-    def _text(self) -> str:
-        with self.log.open("rb") as log:
-            log.seek(self._begin)
-            return log.read().decode(errors="replace")
 
 
 class Cluster:
@@ -245,7 +116,7 @@ class Cluster:
     def add_scheduler(self, name: str, *flags: str, etcd: str = "") -> Server:
         """A scheduler, not started; `etcd` is another way to etcd (a proxy)."""
         flags = (f"--etcd={etcd or self.etcd.endpoint}", *self._scheduler_flags, *flags)
-        server = Server("scheduler", name, self.folder, free_port(), *flags)
+        server = Server("scheduler", NAME, name, self.folder, free_port(), *flags)
         self.schedulers[name] = server
         return server
 
@@ -257,7 +128,7 @@ class Cluster:
             *self._agent_flags,
             *flags,
         )
-        server = Server("node_agent", name, self.folder, port or free_port(), *flags)
+        server = Server("node_agent", NAME, name, self.folder, port or free_port(), *flags)
         self.agents[name] = server
         return server
 

@@ -20,8 +20,9 @@ import psutil
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc, scheduler_pb2
 from scheduler.core.values import TaskState
-from tests.support.cluster import Cluster, Server, until
+from tests.support.cluster import Cluster
 from tests.support.load import Load, Start
+from tests.support.server import Server, until
 
 # Seconds of one short task: longer than what agents take beyond their slots, so that a slot's next
 # attempt comes from the leader of the day.

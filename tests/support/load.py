@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from quorate.v1 import scheduler_pb2, task_pb2
 from scheduler.core.values import TaskState
-from tests.support.cluster import Cluster, until
+from tests.support.cluster import Cluster
+from tests.support.server import until
 
 # Nothing here is about poison: whole clusters die under a task.
 _RETRY = task_pb2.RetryPolicy(crash_limit=100)
