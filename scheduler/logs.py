@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +12,9 @@ from quorate.runtime.errors import QuorateError, from_rpc_error, not_found, unav
 from quorate.runtime.ids import NodeName, TaskId
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
 from quorate.v1 import scheduler_pb2 as pb
+from scheduler.core.values import TaskState
 from scheduler.driver import Driver
-from scheduler.reads import FencedReads, TaskRecords
+from scheduler.reads import FencedReads
 from scheduler.sessions import Sessions
 
 
@@ -56,29 +58,55 @@ async def _place(
 ) -> tuple[str, int]:
     """The node and number of the attempt that is asked for."""
     while True:
+        place = await _recorded(driver, stored, task, request.attempt)
+        if place is not None:
+            return place
         row = driver.state.tasks.get(task)
-        if row is not None and row.attempt == 0 and request.attempt <= 1:
-            if not request.follow:
-                raise _no_attempt(task, request.attempt)
-            await driver.assigned(task)
-            continue
-        known = row or driver.state.finished.get(task)
-        if known is None:
+        if row is None or row.state is TaskState.RUNNING:
+            # It may have been given out, or have ended, in memory alone when it was read.
             await driver.barrier()
-            raise not_found("task", task)
-        found = await stored.task(known.queue.name, task)
-        return _of_attempt(found, request.attempt)
+            place = await _recorded(driver, stored, task, request.attempt)
+            if place is not None:
+                return place
+            raise _no_attempt(task, request.attempt)
+        if not request.follow or request.attempt not in (0, row.attempt + 1):
+            raise _no_attempt(task, request.attempt)
+        await _attempt_or_end(driver, task)
 
 
-def _of_attempt(found: TaskRecords, wanted: int) -> tuple[str, int]:
-    run = found.run
-    if run is not None:
-        if run.node and wanted in (0, run.attempt):
-            return run.node, run.attempt
-        for past in reversed(run.past):
-            if wanted in (0, past.number):
-                return past.node, past.number
-    raise _no_attempt(found.id, wanted)
+async def _recorded(
+    driver: Driver, stored: FencedReads, task: TaskId, wanted: int
+) -> tuple[str, int] | None:
+    """The node and number of an attempt that is on record."""
+    row = driver.state.tasks.get(task) or driver.state.finished.get(task)
+    if row is None:
+        await driver.barrier()
+        raise not_found("task", task)
+    run = (await stored.task(row.queue.name, task)).run
+    if run is None:
+        return None
+    if run.node and wanted in (0, run.attempt):
+        return run.node, run.attempt
+    for past in reversed(run.past):
+        if wanted in (0, past.number):
+            return past.node, past.number
+    return None
+
+
+async def _attempt_or_end(driver: Driver, task: TaskId) -> None:
+    """Wait until a live task is given to a node, or ends without: it may be cancelled."""
+    waits: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(driver.assigned(task)),
+        asyncio.ensure_future(driver.finished(task)),
+    ]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in done:
+            wait.result()
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 def _no_attempt(task: str, attempt: int) -> QuorateError:

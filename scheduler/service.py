@@ -18,8 +18,8 @@ from google.protobuf.message import Message
 
 from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found
 from quorate.runtime.ids import NodeName, QueueName, TaskId, TaskIds, is_task_id, offset_id
+from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from quorate.v1 import task_pb2
 from scheduler import reads, validate, views
 from scheduler.core import events as e
 from scheduler.core.answers import (
@@ -30,9 +30,10 @@ from scheduler.core.answers import (
     TaskCreated,
     see_queue,
 )
+from scheduler.core.control import TASKS_SCOPE
 from scheduler.core.events import Request
-from scheduler.core.rows import Control
-from scheduler.core.values import Disconnect, Placement, TaskState
+from scheduler.core.rows import Control, QueueRow
+from scheduler.core.values import Disconnect, Placement, TaskSpec, TaskState
 from scheduler.driver import Driver
 from scheduler.logs import relay_logs
 from scheduler.overview import Overview
@@ -128,11 +129,12 @@ class Service:
     # -- reading
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> Message:
-        full = request.view != task_pb2.TASK_VIEW_BASIC
+        full = validate.view(request.view) != task_pb2.TASK_VIEW_BASIC
         return pb.GetTaskResponse(task=await self._read(request.id, full=full))
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> Message:
         size = validate.page_size(request.page_size)
+        full = validate.view(request.view) == task_pb2.TASK_VIEW_FULL
         states = frozenset(
             validate.known_enum("states", state, range(1, len(TaskState) + 1))
             for state in request.states
@@ -143,17 +145,19 @@ class Service:
             raise validate.stale_page("is not one of ours")
         if request.queue:
             name = QueueName(validate.queue_name("queue", request.queue))
-            queues = [self._queue(name)]
+            queues = [await self._queue(name)]
         else:
             queues = list(self._state.queues.values())
         page = reads.page(self._state, queues, states, before, size)
         await self._driver.barrier()
-        full = request.view == task_pb2.TASK_VIEW_FULL
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()
         size_left, before = _PAGE_BYTES, page.before
         async for found in self._stored.each(page.ids):
             view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
+            # It may have moved on since its id was picked; then it belongs to another list.
+            if states and view.state not in states:
+                continue
             self._add_start(view)
             answer.tasks.append(view)
             size_left -= view.ByteSize()
@@ -166,10 +170,10 @@ class Service:
 
     async def WaitTask(self, request: pb.WaitTaskRequest, context: Context) -> Message:
         task = TaskId(validate.required("id", request.id))
+        full = validate.view(request.view) == task_pb2.TASK_VIEW_FULL
         timeout = validate.DEFAULT_WAIT
         if request.HasField("timeout"):
             timeout = validate.duration("timeout", request.timeout, validate.MAX_WAIT, zero=True)
-        full = request.view == task_pb2.TASK_VIEW_FULL
         row = self._state.tasks.get(task)
         if row is None:
             # Finished in memory; the barrier makes sure that the read finds it so.
@@ -189,9 +193,9 @@ class Service:
     async def WatchTasks(
         self, request: pb.WatchTasksRequest, context: Context
     ) -> AsyncIterator[Message]:
-        validate.watched(len(request.ids))
+        validate.watched(request.ids)
         if request.queue:
-            self._queue(QueueName(validate.queue_name("queue", request.queue)))
+            await self._queue(QueueName(validate.queue_name("queue", request.queue)))
         for state in request.states:
             validate.known_enum("states", state, range(1, len(TaskState) + 1))
         revision = await self._stored.revision()
@@ -202,6 +206,7 @@ class Service:
         self, request: pb.StreamTaskLogsRequest, context: Context
     ) -> AsyncIterator[Message]:
         task = TaskId(validate.required("id", request.id))
+        validate.attempt(request.attempt)
         validate.offset(request.offset)
         validate.tail_lines(request.tail_lines)
         async for answer in relay_logs(self._driver, self._stored, self._sessions, task, request):
@@ -218,10 +223,15 @@ class Service:
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = _request("RetryTask", request)
         task = TaskId(validate.required("id", request.id))
-        queue = await self._queue_of(task)
-        found = await self._stored.task(queue, task)
-        spec = views.core_spec(found.task.spec)
-        created = found.task.create_time
+        spec, created = TaskSpec(b""), 0.0
+        try:
+            found = await self._stored.task(await self._queue_of(task), task)
+            spec, created = views.core_spec(found.task.spec), found.task.create_time
+        except QuorateError as error:
+            # Retried by this very call before, and deleted since: it gets its first answer.
+            repeated = (TASKS_SCOPE, asked.id) in self._state.dedup
+            if error.code is not grpc.StatusCode.NOT_FOUND or not repeated:
+                raise
         answer = await self._ask(lambda token: e.TaskRetryAsked(task, spec, created, asked, token))
         return pb.RetryTaskResponse(task=await self._read_again(answer))
 
@@ -329,7 +339,8 @@ class Service:
         node = NodeName(validate.required("name", name))
         await self._ask(lambda token: e.NodeControlAsked(node, control, asked, token))
         if node not in self._state.nodes:
-            raise not_found("node", node)
+            # Away at the moment (or for good): the order is on record under its name.
+            return node_pb2.Node(name=node)
         return self._node_view(node)
 
     def _node_view(self, name: NodeName) -> Any:
@@ -356,9 +367,11 @@ class Service:
             )
         return answer
 
-    def _queue(self, name: QueueName) -> Any:
+    async def _queue(self, name: QueueName) -> QueueRow:
+        """Raises NOT_FOUND, behind a barrier."""
         row = self._state.queues.get(name)
         if row is None:
+            await self._driver.barrier()
             raise not_found("queue", name)
         return row
 

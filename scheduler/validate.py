@@ -6,8 +6,8 @@ Called at the service's edge, so that the core sees only values that are within 
 from __future__ import annotations
 
 import json
-import math
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -19,9 +19,12 @@ from scheduler.core.values import TaskSpec
 from scheduler.records import seconds, task_spec
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-ENTRYPOINT: Final = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+_DOTTED: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+ENTRYPOINT: Final = re.compile(f"{_DOTTED}:{_DOTTED}")
 DAY: Final = 86_400.0
 DEFAULT_QUEUE: Final = "default"
+
+_NANOS: Final = 1_000_000_000
 
 MAX_BATCH = 10_000
 MAX_BATCH_BYTES = 16 << 20
@@ -98,11 +101,11 @@ def _python(work: task_pb2.PythonWork, field: str) -> None:
 
 
 def _json(text: str, field: str) -> None:
-    # The common cases without a parse: nothing, and an empty list.
-    if text in ("", "[]"):
+    # The common case without a parse.
+    if text == "[]":
         return
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise invalid(field, f"is not JSON: {error}") from None
     if isinstance(value, list):
@@ -113,6 +116,11 @@ def _json(text: str, field: str) -> None:
         raise invalid(field, '"args" must be an array and "kwargs" an object')
 
 
+def _no_constant(name: str) -> None:
+    # Python's parser takes NaN and Infinity; other languages' refuse the whole document.
+    raise ValueError(f"{name} has no representation in JSON")
+
+
 def _command(work: task_pb2.CommandWork, field: str) -> None:
     argv = work.argv
     if not argv or not argv[0]:
@@ -120,8 +128,8 @@ def _command(work: task_pb2.CommandWork, field: str) -> None:
     _at_most(f"{field}.argv", len(argv), MAX_ARGV, "arguments")
     if any("\0" in word for word in argv):
         raise invalid(f"{field}.argv", "must not hold a NUL character")
-    if work.cwd and not work.cwd.startswith("/"):
-        raise invalid(f"{field}.cwd", f"{work.cwd[:80]!r} is not an absolute path")
+    if work.cwd and (not work.cwd.startswith("/") or "\0" in work.cwd):
+        raise invalid(f"{field}.cwd", f"{work.cwd[:80]!r} is not an absolute path, or holds NUL")
     for name, value in work.env.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise invalid(f"{field}.env", f"{name[:80]!r} is not a variable's name, or holds NUL")
@@ -147,6 +155,8 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         duration(f"{field}.timeout", spec.timeout, MAX_TIMEOUT)
     if spec.HasField("not_before"):
         at = seconds(spec.not_before)
+        if not 0 <= spec.not_before.nanos < _NANOS:
+            raise invalid(f"{field}.not_before", "nanos must be 0 to 999,999,999")
         if at < 0 or at > now + MAX_AHEAD:
             raise invalid(
                 f"{field}.not_before",
@@ -200,8 +210,11 @@ def _at_most(field: str, value: int, limit: int, what: str) -> None:
 
 def duration(field: str, value: Duration, most: float, *, zero: bool = False) -> float:
     """Seconds of a duration within (0, most], or [0, most]."""
+    whole, nanos = value.seconds, value.nanos
+    if abs(nanos) >= _NANOS or (whole > 0 > nanos) or (whole < 0 < nanos):
+        raise invalid(field, "nanos must be below a second and have the sign of the seconds")
     amount = seconds(value)
-    if math.isnan(amount) or amount < 0 or amount > most or (amount == 0 and not zero):
+    if amount < 0 or amount > most or (amount == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
         raise invalid(
             field, f"{amount:g} s; must be {least} and at most {most:g} s", limit=most, value=amount
@@ -274,8 +287,19 @@ def offset(value: int) -> None:
     _between("offset", value, 0, 1 << 62)
 
 
-def watched(ids: int) -> None:
-    _at_most("ids", ids, MAX_WATCHED, "ids")
+def attempt(value: int) -> None:
+    _between("attempt", value, 0, (1 << 31) - 1)
+
+
+def watched(ids: Sequence[str]) -> None:
+    _at_most("ids", len(ids), MAX_WATCHED, "ids")
+    for place, task in enumerate(ids):
+        required(f"ids[{place}]", task)
+
+
+def view(value: int) -> int:
+    """A task view that this version knows."""
+    return known_enum("view", value, range(3))
 
 
 def retention(queue: queue_pb2.Queue) -> tuple[float, int]:

@@ -217,7 +217,7 @@ def decode_token(token: str) -> tuple[int, int] | None:
         place = int(revision), int(index)
     except (ValueError, binascii.Error):
         raise invalid("resume_token", "is not one of ours") from None
-    if place[0] < 0 or not 0 <= place[1] <= _WHOLE:
+    if place[0] < 1 or not 0 <= place[1] <= _WHOLE:
         raise invalid("resume_token", "is not one of ours")
     return place
 
