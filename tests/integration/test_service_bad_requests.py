@@ -1,0 +1,565 @@
+"""Every field of every RPC, out of its bounds: the canonical code, who is to blame, no change."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from quorate.etcd.launcher import EtcdProcess
+from quorate.v1 import queue_pb2 as q
+from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2 as t
+from tests.support.served import Caller, Refused, Served, calling, serve
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
+NO_TASK = "0" * 12 + "7" + "0" * 3 + "8" + "0" * 15
+LONG = "x" * 129
+LONG_ID = "x" * 257
+KIB = 1024
+
+
+@pytest.fixture(scope="module")
+def served(etcd_server: EtcdProcess) -> Iterator[Served]:
+    with serve(etcd_server.endpoint) as served:
+        yield served
+
+
+@pytest_asyncio.fixture
+async def caller(served: Served) -> AsyncIterator[Caller]:
+    async with calling(served) as caller:
+        yield caller
+
+
+async def refused(caller: Caller, method: str, request: Message) -> Refused:
+    """The refusal of a bad call, which has changed nothing and shows no insides of ours."""
+    before = await caller.dump()
+    with pytest.raises(Refused) as answer:
+        await caller.call(method, request)
+    assert await caller.dump() == before
+    error = answer.value
+    assert error.info is not None, error
+    assert error.info.domain == "quorate"
+    assert re.fullmatch(r"[A-Z][A-Z0-9_]+", error.reason)
+    assert "Traceback" not in error.message
+    assert error.message
+    assert "\n" not in error.message
+    return error
+
+
+async def refused_field(caller: Caller, method: str, request: Message, name: str) -> Refused:
+    """The refusal of an argument, which is named to people and to programs."""
+    error = await refused(caller, method, request)
+    assert error.code is INVALID, error
+    assert error.metadata["field"] == name
+    assert error.fields == [name]
+    assert name in error.message
+    return error
+
+
+def command(*argv: str, **more: Any) -> t.TaskSpec:
+    return t.TaskSpec(command=t.CommandWork(argv=argv or ("true",)), **more)
+
+
+def python(entrypoint: str = "m:f", **more: Any) -> t.TaskSpec:
+    return t.TaskSpec(python=t.PythonWork(entrypoint=entrypoint, **more))
+
+
+def retry(**policy: Any) -> t.TaskSpec:
+    return command(retry=t.RetryPolicy(**policy))
+
+
+def needs(**resources: Any) -> t.TaskSpec:
+    return command(resources=t.Resources(**resources))
+
+
+def second(seconds: int, nanos: int = 0) -> Duration:
+    return Duration(seconds=seconds, nanos=nanos)
+
+
+HUGE = second(2**62)
+
+# (the field to blame, the limit told or None, spec)
+SPECS: list[tuple[str, str | None, t.TaskSpec]] = [
+    ("work", None, t.TaskSpec()),
+    ("command.argv", None, t.TaskSpec(command=t.CommandWork())),
+    ("command.argv", None, command("")),
+    ("command.argv", None, command("", "x")),
+    ("command.argv", None, command("echo", "nul\0")),
+    ("command.argv", "1024", command(*["x"] * 1025)),
+    ("command.cwd", None, t.TaskSpec(command=t.CommandWork(argv=["x"], cwd="relative"))),
+    ("command.cwd", None, t.TaskSpec(command=t.CommandWork(argv=["x"], cwd="/a\0b"))),
+    ("command.env", None, t.TaskSpec(command=t.CommandWork(argv=["x"], env={"": "1"}))),
+    ("command.env", None, t.TaskSpec(command=t.CommandWork(argv=["x"], env={"A=B": "1"}))),
+    ("command.env", None, t.TaskSpec(command=t.CommandWork(argv=["x"], env={"A": "\0"}))),
+    ("python.entrypoint", None, t.TaskSpec(python=t.PythonWork())),
+    ("python.entrypoint", None, python("", json="[]")),
+    ("python.entrypoint", None, python("no_colon")),
+    ("python.entrypoint", None, python("os:")),
+    ("python.entrypoint", None, python(":getcwd")),
+    ("python.entrypoint", None, python("a b:c")),
+    ("python.entrypoint", None, python("os.:getcwd")),
+    ("python.entrypoint", None, python("os..path:join")),
+    ("python.entrypoint", None, python("os:path..join")),
+    ("python.entrypoint", None, python("os:path\n")),
+    ("python.json", None, python(json="")),
+    ("python.json", None, python(json="[1,")),
+    ("python.json", None, python(json="1")),
+    ("python.json", None, python(json='"text"')),
+    ("python.json", None, python(json="[NaN]")),
+    ("python.json", None, python(json="[-Infinity]")),
+    ("python.json", None, python(json='{"other": 1}')),
+    ("python.json", None, python(json='{"args": {}}')),
+    ("python.json", None, python(json='{"kwargs": []}')),
+    ("python.json", None, python(json="[" * 100_000)),
+    ("python.json", None, python(json="[" + "1" * 5_000 + "]")),
+    ("name", "128", command(name=LONG)),
+    ("labels", "32", command(labels={str(n): "" for n in range(33)})),
+    ("labels", "128", command(labels={LONG: ""})),
+    ("labels", "128", command(labels={"a": LONG})),
+    ("labels", None, command(labels={"": "a"})),
+    ("priority", "1000", command(priority=1_001)),
+    ("priority", "1000", command(priority=-1_001)),
+    ("timeout", "2592000.0", command(timeout=second(0))),
+    ("timeout", "2592000.0", command(timeout=second(-1))),
+    ("timeout", "2592000.0", command(timeout=second(0, -1))),
+    ("timeout", "2592000.0", command(timeout=second(30 * 86_400, 1))),
+    ("timeout", "2592000.0", command(timeout=HUGE)),
+    ("timeout", None, command(timeout=second(5, -1))),
+    ("timeout", None, command(timeout=second(5, 2_000_000_000))),
+    ("not_before", "31622400.0", command(not_before=Timestamp(seconds=-1))),
+    ("not_before", "31622400.0", command(not_before=Timestamp(seconds=2**61))),
+    ("not_before", None, command(not_before=Timestamp(seconds=5, nanos=-1))),
+    ("not_before", None, command(not_before=Timestamp(seconds=5, nanos=2_000_000_000))),
+    ("retry.max_attempts", "1000", retry(max_attempts=-1)),
+    ("retry.max_attempts", "1000", retry(max_attempts=1_001)),
+    ("retry.crash_limit", "100", retry(crash_limit=-1)),
+    ("retry.crash_limit", "100", retry(crash_limit=101)),
+    ("retry.initial_backoff", "86400.0", retry(initial_backoff=second(-1))),
+    ("retry.initial_backoff", "86400.0", retry(initial_backoff=second(86_401))),
+    ("retry.max_backoff", "86400.0", retry(max_backoff=second(-1))),
+    ("retry.max_backoff", "86400.0", retry(max_backoff=HUGE)),
+    ("retry.multiplier", "100", retry(multiplier=0.5)),
+    ("retry.multiplier", "100", retry(multiplier=101)),
+    ("retry.multiplier", "100", retry(multiplier=-2)),
+    ("retry.multiplier", "100", retry(multiplier=math.nan)),
+    ("retry.multiplier", "100", retry(multiplier=math.inf)),
+    ("retry.jitter", "1", retry(jitter=-0.1)),
+    ("retry.jitter", "1", retry(jitter=1.1)),
+    ("retry.jitter", "1", retry(jitter=math.nan)),
+    ("retry.jitter", "1", retry(jitter=-math.inf)),
+    ("retry.fatal_errors", "64", retry(fatal_errors=["E"] * 65)),
+    ("resources.cpu", "1024.0", needs(cpu=-1)),
+    ("resources.cpu", "1024.0", needs(cpu=1_025)),
+    ("resources.cpu", "1024.0", needs(cpu=math.nan)),
+    ("resources.cpu", "1024.0", needs(cpu=math.inf)),
+    ("resources.memory", str(1 << 50), needs(memory=-1)),
+    ("resources.memory", str(1 << 50), needs(memory=2**62)),
+    ("resources.counters", "16", needs(counters={f"c{n}": 1 for n in range(17)})),
+    ("resources.counters", None, needs(counters={"": 1})),
+    ("resources.counters", None, needs(counters={"GPU": 1})),
+    ("resources.counters[gpu]", str(1 << 31), needs(counters={"gpu": -1})),
+    ("resources.counters[gpu]", str(1 << 31), needs(counters={"gpu": 2**40})),
+    ("affinity_key", "256", command(affinity_key=LONG_ID)),
+]
+
+
+def spec_ids() -> list[str]:
+    return [f"{number}-{name}" for number, (name, _, _) in enumerate(SPECS)]
+
+
+@pytest.mark.parametrize(("name", "limit", "spec"), SPECS, ids=spec_ids())
+async def test_a_bad_spec_is_refused_by_field(
+    caller: Caller, name: str, limit: str | None, spec: t.TaskSpec
+) -> None:
+    request = pb.CreateTaskRequest(spec=spec, request_id="never used")
+    error = await refused_field(caller, "CreateTask", request, f"spec.{name}")
+    assert error.reason == "INVALID_FIELD"
+    if limit is not None:
+        assert error.metadata["limit"] == limit
+        assert "value" in error.metadata
+
+
+@pytest.mark.parametrize(("name", "limit", "spec"), SPECS, ids=spec_ids())
+async def test_one_bad_spec_refuses_the_whole_batch(
+    caller: Caller, name: str, limit: str | None, spec: t.TaskSpec
+) -> None:
+    specs = [command(), command(), spec, command()]
+    request = pb.BatchCreateTasksRequest(specs=specs, request_id="never used")
+    await refused_field(caller, "BatchCreateTasks", request, f"specs[2].{name}")
+
+
+async def test_a_spec_is_required(caller: Caller) -> None:
+    await refused_field(caller, "CreateTask", pb.CreateTaskRequest(), "spec")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        t.TaskSpec(command=t.CommandWork(argv=["cat"], stdin=b"x" * 256 * KIB)),
+        python(pickle=b"x" * 256 * KIB),
+        python(json='["' + "x" * 256 * KIB + '"]'),
+    ],
+    ids=["stdin", "pickle", "json"],
+)
+async def test_a_payload_over_the_limit_names_the_limit(caller: Caller, work: t.TaskSpec) -> None:
+    error = await refused_field(caller, "CreateTask", pb.CreateTaskRequest(spec=work), "spec")
+    assert error.reason == "PAYLOAD_TOO_LARGE"
+    assert error.metadata["limit"] == str(256 * KIB)
+    assert int(error.metadata["value"]) == work.ByteSize()
+    batch = pb.BatchCreateTasksRequest(specs=[command(), work])
+    error = await refused_field(caller, "BatchCreateTasks", batch, "specs[1]")
+    assert error.reason == "PAYLOAD_TOO_LARGE"
+
+
+async def test_a_batch_must_hold_tasks(caller: Caller) -> None:
+    await refused_field(caller, "BatchCreateTasks", pb.BatchCreateTasksRequest(), "specs")
+
+
+async def test_a_batch_of_too_many_tasks(caller: Caller) -> None:
+    request = pb.BatchCreateTasksRequest(specs=[command()] * 10_001)
+    error = await refused_field(caller, "BatchCreateTasks", request, "specs")
+    assert (error.metadata["limit"], error.metadata["value"]) == ("10000", "10001")
+
+
+async def test_a_batch_of_too_many_bytes(caller: Caller) -> None:
+    spec = python(pickle=b"x" * 250 * KIB)
+    request = pb.BatchCreateTasksRequest(specs=[spec] * 66)
+    error = await refused_field(caller, "BatchCreateTasks", request, "specs")
+    assert error.reason == "PAYLOAD_TOO_LARGE"
+    assert error.metadata["limit"] == str(16 << 20)
+
+
+async def test_a_message_beyond_what_the_server_receives_changes_nothing(caller: Caller) -> None:
+    """gRPC itself refuses it, before a handler could say more."""
+    before = await caller.dump()
+    request = pb.BatchCreateTasksRequest(specs=[python(pickle=b"x" * (21 << 20))])
+    with pytest.raises(Refused) as answer:
+        await caller.call("BatchCreateTasks", request)
+    assert answer.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await caller.dump() == before
+
+
+BAD_NAMES = ["UPPER", "a/b", "../x", ".dot", "-dash", "sp ace", "a" * 65, "a\n", "a\0", "ä", "_x"]
+BY_QUEUE_NAME = [
+    ("CreateTask", "queue", pb.CreateTaskRequest(spec=command())),
+    ("BatchCreateTasks", "queue", pb.BatchCreateTasksRequest(specs=[command()])),
+    ("ListTasks", "queue", pb.ListTasksRequest()),
+    ("WatchTasks", "queue", pb.WatchTasksRequest()),
+    ("GetQueue", "name", pb.GetQueueRequest()),
+    ("DeleteQueue", "name", pb.DeleteQueueRequest()),
+    ("PauseQueue", "name", pb.PauseQueueRequest()),
+    ("ResumeQueue", "name", pb.ResumeQueueRequest()),
+]
+QUEUE_IDS = [method for method, _, _ in BY_QUEUE_NAME]
+
+
+@pytest.mark.parametrize(("method", "name", "request_"), BY_QUEUE_NAME, ids=QUEUE_IDS)
+@pytest.mark.parametrize("queue", BAD_NAMES, ids=ascii)
+async def test_a_queue_name_that_cannot_be(
+    caller: Caller, method: str, name: str, request_: Message, queue: str
+) -> None:
+    setattr(request_, name, queue)
+    await refused_field(caller, method, request_, name)
+
+
+@pytest.mark.parametrize("queue", ["", *BAD_NAMES], ids=ascii)
+async def test_a_queue_cannot_be_created_under_such_a_name(caller: Caller, queue: str) -> None:
+    request = pb.CreateQueueRequest(queue=q.Queue(name=queue))
+    await refused_field(caller, "CreateQueue", request, "queue.name")
+
+
+@pytest.mark.parametrize(("method", "name", "request_"), BY_QUEUE_NAME, ids=QUEUE_IDS)
+async def test_an_unknown_queue_is_not_found(
+    caller: Caller, method: str, name: str, request_: Message
+) -> None:
+    setattr(request_, name, "nowhere")
+    error = await refused(caller, method, request_)
+    assert (error.code, error.reason) == (NOT_FOUND, "QUEUE_NOT_FOUND")
+    assert error.metadata == {"queue": "nowhere"}
+
+
+BY_ID = [
+    ("GetTask", "id", "task", pb.GetTaskRequest()),
+    ("WaitTask", "id", "task", pb.WaitTaskRequest()),
+    ("CancelTask", "id", "task", pb.CancelTaskRequest(request_id="unused")),
+    ("RetryTask", "id", "task", pb.RetryTaskRequest(request_id="unused")),
+    ("DeleteTask", "id", "task", pb.DeleteTaskRequest(request_id="unused")),
+    ("StreamTaskLogs", "id", "task", pb.StreamTaskLogsRequest(follow=True)),
+    ("GetNode", "name", "node", pb.GetNodeRequest()),
+    ("CordonNode", "name", "node", pb.CordonNodeRequest(request_id="unused")),
+    ("UncordonNode", "name", "node", pb.UncordonNodeRequest(request_id="unused")),
+    ("DrainNode", "name", "node", pb.DrainNodeRequest(request_id="unused")),
+]
+METHOD_IDS = [method for method, _, _, _ in BY_ID]
+STRANGE = [NO_TASK, "x", "../head", "a/b", "\0", "\u00e4\U0001f600", "\U000e0001" * 256, "%s%n"]
+
+
+@pytest.mark.parametrize(("method", "name", "kind", "request_"), BY_ID, ids=METHOD_IDS)
+@pytest.mark.parametrize("wanted", STRANGE, ids=range(len(STRANGE)))
+async def test_what_does_not_exist_is_not_found(
+    caller: Caller, method: str, name: str, kind: str, request_: Message, wanted: str
+) -> None:
+    setattr(request_, name, wanted)
+    error = await refused(caller, method, request_)
+    assert (error.code, error.reason) == (NOT_FOUND, f"{kind.upper()}_NOT_FOUND")
+    assert error.metadata == {kind: wanted}
+
+
+@pytest.mark.parametrize(("method", "name", "kind", "request_"), BY_ID, ids=METHOD_IDS)
+@pytest.mark.parametrize("wanted", ["", LONG_ID], ids=["empty", "too long"])
+async def test_an_id_that_cannot_be(
+    caller: Caller, method: str, name: str, kind: str, request_: Message, wanted: str
+) -> None:
+    setattr(request_, name, wanted)
+    await refused_field(caller, method, request_, name)
+
+
+@pytest.mark.parametrize(("method", "name"), [(m, n) for m, n, _ in BY_QUEUE_NAME[4:]])
+async def test_a_queue_must_be_named(caller: Caller, method: str, name: str) -> None:
+    request = getattr(pb, f"{method}Request")()
+    await refused_field(caller, method, request, name)
+
+
+PAGED = ["ListTasks", "ListQueues", "ListNodes"]
+
+
+@pytest.mark.parametrize("method", PAGED)
+@pytest.mark.parametrize("size", [-1, 1_001, 10**9, -(2**31), 2**31 - 1])
+async def test_a_page_size_out_of_bounds(caller: Caller, method: str, size: int) -> None:
+    request = getattr(pb, f"{method}Request")(page_size=size)
+    error = await refused_field(caller, method, request, "page_size")
+    assert (error.metadata["limit"], error.metadata["value"]) == ("1000", str(size))
+
+
+GARBAGE = [
+    "x",
+    "====",
+    "bm8=",
+    "W10=",
+    "e30=",
+    "bnVsbA==",
+    "WzEsMiwzXQ==",
+    "\U0001f600",
+    "A" * 9_999,
+]
+
+
+@pytest.mark.parametrize("method", PAGED)
+@pytest.mark.parametrize("token", GARBAGE, ids=range(len(GARBAGE)))
+async def test_a_page_token_that_is_not_ours(caller: Caller, method: str, token: str) -> None:
+    request = getattr(pb, f"{method}Request")(page_token=token)
+    error = await refused_field(caller, method, request, "page_token")
+    assert error.reason == "STALE_PAGE_TOKEN"
+
+
+@pytest.mark.parametrize(
+    "token", [*GARBAGE, "MS4=", "LTEuMA==", "MS4tMQ==", "MC41", "MS45OTk5OTk5OTk5"]
+)
+async def test_a_resume_token_that_is_not_ours(caller: Caller, token: str) -> None:
+    request = pb.WatchTasksRequest(resume_token=token)
+    await refused_field(caller, "WatchTasks", request, "resume_token")
+
+
+@pytest.mark.parametrize("method", ["ListTasks", "WatchTasks"])
+@pytest.mark.parametrize("state", [0, -1, 10, 2**31 - 1])
+async def test_a_state_that_is_none(caller: Caller, method: str, state: Any) -> None:
+    request = getattr(pb, f"{method}Request")(states=[t.TASK_STATE_PENDING, state])
+    await refused_field(caller, method, request, "states")
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("GetTask", pb.GetTaskRequest(id=NO_TASK)),
+        ("ListTasks", pb.ListTasksRequest()),
+        ("WaitTask", pb.WaitTaskRequest(id=NO_TASK)),
+    ],
+)
+@pytest.mark.parametrize("view", [-1, 3, 2**31 - 1])
+async def test_a_view_that_is_none(caller: Caller, method: str, request_: Any, view: Any) -> None:
+    request_.view = view
+    await refused_field(caller, method, request_, "view")
+
+
+async def test_too_many_watched_ids(caller: Caller) -> None:
+    request = pb.WatchTasksRequest(ids=[NO_TASK] * 10_001)
+    error = await refused_field(caller, "WatchTasks", request, "ids")
+    assert error.metadata["limit"] == "10000"
+
+
+@pytest.mark.parametrize("bad", ["", LONG_ID], ids=["empty", "too long"])
+async def test_a_watched_id_that_cannot_be(caller: Caller, bad: str) -> None:
+    request = pb.WatchTasksRequest(ids=[NO_TASK, bad])
+    await refused_field(caller, "WatchTasks", request, "ids[1]")
+
+
+BAD_WAITS = [second(-1), second(3_601), second(0, -1), HUGE, second(-(2**62))]
+
+
+@pytest.mark.parametrize("timeout", BAD_WAITS, ids=range(len(BAD_WAITS)))
+async def test_a_wait_out_of_bounds(caller: Caller, timeout: Duration) -> None:
+    request = pb.WaitTaskRequest(id=NO_TASK, timeout=timeout)
+    error = await refused_field(caller, "WaitTask", request, "timeout")
+    assert error.metadata["limit"] == "3600.0"
+
+
+@pytest.mark.parametrize("grace", [second(-1), second(86_401), HUGE], ids=range(3))
+async def test_a_drain_grace_out_of_bounds(caller: Caller, grace: Duration) -> None:
+    request = pb.DrainNodeRequest(name="n", grace=grace)
+    error = await refused_field(caller, "DrainNode", request, "grace")
+    assert error.metadata["limit"] == "86400.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("attempt", -1),
+        ("offset", -1),
+        ("offset", 2**63 - 1),
+        ("tail_lines", -1),
+        ("tail_lines", 100_001),
+    ],
+)
+async def test_log_bounds(caller: Caller, name: str, value: int) -> None:
+    request = pb.StreamTaskLogsRequest(id=NO_TASK)
+    setattr(request, name, value)
+    await refused_field(caller, "StreamTaskLogs", request, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "queue"),
+    [
+        ("queue.placement", q.Queue(name="a", placement=4)),  # type: ignore[arg-type]
+        ("queue.placement", q.Queue(name="a", placement=-1)),  # type: ignore[arg-type]
+        ("queue.disconnect", q.Queue(name="a", disconnect=3)),  # type: ignore[arg-type]
+        ("queue.retention.age", q.Queue(name="a", retention=q.Retention(age=second(0)))),
+        ("queue.retention.age", q.Queue(name="a", retention=q.Retention(age=second(0, 9)))),
+        ("queue.retention.age", q.Queue(name="a", retention=q.Retention(age=second(-5)))),
+        ("queue.retention.age", q.Queue(name="a", retention=q.Retention(age=HUGE))),
+        ("queue.retention.count", q.Queue(name="a", retention=q.Retention(count=-1))),
+        ("queue.retention.count", q.Queue(name="a", retention=q.Retention(count=10**6 + 1))),
+    ],
+)
+async def test_bad_queue_settings(caller: Caller, name: str, queue: q.Queue) -> None:
+    await refused_field(caller, "CreateQueue", pb.CreateQueueRequest(queue=queue), name)
+
+
+MUTATING = [
+    ("CreateTask", pb.CreateTaskRequest(spec=command())),
+    ("BatchCreateTasks", pb.BatchCreateTasksRequest(specs=[command()])),
+    ("CancelTask", pb.CancelTaskRequest(id=NO_TASK)),
+    ("RetryTask", pb.RetryTaskRequest(id=NO_TASK)),
+    ("DeleteTask", pb.DeleteTaskRequest(id=NO_TASK)),
+    ("CreateQueue", pb.CreateQueueRequest(queue=q.Queue(name="new"))),
+    ("DeleteQueue", pb.DeleteQueueRequest(name="default")),
+    ("PauseQueue", pb.PauseQueueRequest(name="default")),
+    ("ResumeQueue", pb.ResumeQueueRequest(name="default")),
+    ("CordonNode", pb.CordonNodeRequest(name="n")),
+    ("UncordonNode", pb.UncordonNodeRequest(name="n")),
+    ("DrainNode", pb.DrainNodeRequest(name="n")),
+]
+
+
+@pytest.mark.parametrize(("method", "request_"), MUTATING, ids=[m for m, _ in MUTATING])
+async def test_a_request_id_that_is_too_long(caller: Caller, method: str, request_: Any) -> None:
+    request_.request_id = LONG
+    error = await refused_field(caller, method, request_, "request_id")
+    assert (error.metadata["limit"], error.metadata["value"]) == ("128", "129")
+
+
+@pytest.mark.parametrize("request_id", ["plain", "\U0001f600" * 128, "a/b\0\n"], ids=range(3))
+async def test_a_request_id_used_for_something_else_is_refused(
+    caller: Caller, request_id: str
+) -> None:
+    first = pb.CreateTaskRequest(spec=command(), request_id=request_id)
+    await caller.call("CreateTask", first)
+    other = pb.CreateTaskRequest(spec=command("false"), request_id=request_id)
+    error = await refused_field(caller, "CreateTask", other, "request_id")
+    assert error.reason == "REQUEST_ID_REUSED"
+    batch = pb.BatchCreateTasksRequest(specs=[command()], request_id=request_id)
+    error = await refused_field(caller, "BatchCreateTasks", batch, "request_id")
+    assert error.reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize(
+    ("first", "first_body", "other", "other_body"),
+    [
+        ("PauseQueue", {"name": "default"}, "ResumeQueue", {"name": "default"}),
+        ("CreateQueue", {"queue": {"name": "one"}}, "CreateQueue", {"queue": {"name": "two"}}),
+        ("PauseQueue", {"name": "default"}, "DeleteQueue", {"name": "default"}),
+    ],
+)
+async def test_a_request_id_of_another_queue_call_is_refused(
+    caller: Caller,
+    first: str,
+    first_body: dict[str, Any],
+    other: str,
+    other_body: dict[str, Any],
+) -> None:
+    request_id = f"{first}-{other}"
+    await caller.call(first, getattr(pb, f"{first}Request")(**first_body, request_id=request_id))
+    request = getattr(pb, f"{other}Request")(**other_body, request_id=request_id)
+    error = await refused_field(caller, other, request, "request_id")
+    assert error.reason == "REQUEST_ID_REUSED"
+
+
+async def test_duplicate_and_reserved_queue_names(caller: Caller) -> None:
+    await caller.call("CreateQueue", pb.CreateQueueRequest(queue=q.Queue(name="taken")))
+    request = pb.CreateQueueRequest(queue=q.Queue(name="taken"), request_id="another")
+    error = await refused(caller, "CreateQueue", request)
+    assert error.code is grpc.StatusCode.ALREADY_EXISTS
+    assert (error.reason, error.metadata) == ("QUEUE_ALREADY_EXISTS", {"queue": "taken"})
+    request = pb.CreateQueueRequest(queue=q.Queue(name="default"))
+    error = await refused(caller, "CreateQueue", request)
+    assert error.reason == "QUEUE_ALREADY_EXISTS"
+
+
+async def test_what_the_state_does_not_allow(caller: Caller) -> None:
+    await caller.call("CreateQueue", pb.CreateQueueRequest(queue=q.Queue(name="used")))
+    made = await caller.call("CreateTask", pb.CreateTaskRequest(queue="used", spec=command()))
+    task = made.task.id
+    for method, request, reason, metadata in (
+        ("DeleteTask", pb.DeleteTaskRequest(id=task), "TASK_NOT_FINISHED", {"task": task}),
+        ("RetryTask", pb.RetryTaskRequest(id=task), "TASK_NOT_RETRIABLE", {"task": task}),
+        ("DeleteQueue", pb.DeleteQueueRequest(name="used"), "QUEUE_NOT_EMPTY", {"queue": "used"}),
+    ):
+        error = await refused(caller, method, request)
+        assert error.code is grpc.StatusCode.FAILED_PRECONDITION
+        assert (error.reason, error.metadata) == (reason, metadata)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [m for m, _ in MUTATING]
+    + [m for m, _, _, _ in BY_ID[:2]]
+    + ["WatchTasks", "StreamTaskLogs", "GetQueue"],
+)
+@pytest.mark.parametrize("body", [b"\xff", b"\x0a\xff", b"\x0a\x02\xff\xfe", b"\x0a" * 7])
+async def test_malformed_bytes_on_the_wire(caller: Caller, method: str, body: bytes) -> None:
+    before = await caller.dump()
+    streams = method in ("WatchTasks", "StreamTaskLogs")
+    open_call = caller.channel.unary_stream if streams else caller.channel.unary_unary
+    call = open_call(f"/quorate.v1.Scheduler/{method}")(body, timeout=10)
+    with pytest.raises(grpc.aio.AioRpcError) as answer:
+        await (call.read() if streams else call)
+    error = Refused(answer.value)
+    assert (error.code, error.reason) == (INVALID, "MALFORMED_REQUEST")
+    assert error.metadata == {"method": method}
+    assert await caller.dump() == before
+
+
+async def test_a_method_that_is_none(caller: Caller) -> None:
+    for path in ("/quorate.v1.Scheduler/Nothing", "/quorate.v2.Scheduler/GetTask"):
+        with pytest.raises(grpc.aio.AioRpcError) as answer:
+            await caller.channel.unary_unary(path)(b"", timeout=10)
+        assert answer.value.code() is grpc.StatusCode.UNIMPLEMENTED
