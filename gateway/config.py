@@ -1,0 +1,129 @@
+"""The gateway's settings: flags, `QUORATE_GATEWAY_*` environment variables, defaults.
+
+The prefix is its own, so that a gateway can share an environment with a scheduler, whose
+`QUORATE_LISTEN` is another address.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SUB_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
+class GatewaySettings(BaseSettings):
+    """One gateway process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUORATE_GATEWAY_", cli_kebab_case=True, cli_implicit_flags=True, extra="forbid"
+    )
+
+    listen: str = Field("127.0.0.1:7470", description="host:port to serve on; port 0 picks one")
+    schedulers: str = Field(
+        "127.0.0.1:7480", description="schedulers of the cluster, host:port, comma-separated"
+    )
+    insecure: bool = Field(
+        False, description="serve on an address that is not loopback without authentication"
+    )
+    root_path: str = Field(
+        "", description="path under which a proxy in front shows the gateway, such as /quorate"
+    )
+    cors_origins: str = Field(
+        "",
+        description="origins whose pages may call, comma-separated; `*` for all; none when empty",
+    )
+    max_body_kib: int = Field(24_576, ge=1, le=262_144, description="KiB of one request's body")
+    max_buffered_mib: int = Field(
+        256, ge=1, le=65_536, description="MiB of request bodies held at the same time"
+    )
+    max_connections: int = Field(
+        2048, ge=2, le=1_000_000, description="connections, and requests, at the same time"
+    )
+    max_streams: int = Field(
+        1024, ge=1, le=1_000_000, description="streamed answers at the same time"
+    )
+    default_timeout: float = Field(
+        30.0, gt=0, le=3600, description="seconds for a request that names no deadline"
+    )
+    max_timeout: float = Field(
+        3700.0, gt=0, le=86_400, description="seconds that a request's deadline is cut down to"
+    )
+    read_timeout: float = Field(
+        30.0, gt=0, le=3600, description="seconds to wait for the rest of a request"
+    )
+    write_timeout: float = Field(
+        60.0, gt=0, le=3600, description="seconds until a client that does not read is dropped"
+    )
+    keepalive: float = Field(
+        15.0, gt=0, le=3600, description="seconds of silence after which a stream says it lives"
+    )
+    grace: int = Field(
+        10, ge=0, le=3600, description="seconds that requests may go on after SIGTERM"
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("schedulers")
+    @classmethod
+    def _check_schedulers(cls, value: str) -> str:
+        for address in value.split(","):
+            split_address("schedulers", address.strip(), least_port=1)
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if not _SUB_PATH.fullmatch(path) or any(s in (".", "..") for s in path.split("/")):
+            raise ValueError(f"root-path: {value!r} is not a path such as /quorate")
+        return path
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for origin in filter(None, (part.strip() for part in value.split(","))):
+            if origin == "*":
+                continue
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in ("http", "https")
+                or f"{parts.scheme}://{parts.netloc}" != origin
+            ):
+                raise ValueError(f"cors-origins: {origin!r} is not an origin such as https://host")
+        return value
+
+    @model_validator(mode="after")
+    def _check_listen(self) -> GatewaySettings:
+        host, _ = split_address("listen", self.listen, least_port=0)
+        if not is_loopback(host) and not self.insecure:
+            raise ValueError(
+                f"listen: {host} is not loopback; without TLS and authentication say --insecure"
+            )
+        return self
+
+    @property
+    def addresses(self) -> list[str]:
+        """The schedulers' addresses, one string each."""
+        return [address.strip() for address in self.schedulers.split(",")]
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that may call, one string each."""
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+
+
+def split_address(setting: str, address: str, *, least_port: int) -> tuple[str, int]:
+    """Host (without brackets) and port of `address`. Raises ValueError that names the setting."""
+    host, _, port = address.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1
+    if not host or not least_port <= number <= 65_535:
+        raise ValueError(f"{setting}: {address!r} is not host:port")
+    return host.removeprefix("[").removesuffix("]"), number
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,0 +1,197 @@
+"""One HTTP request to a REST operation: bind, call, answer.
+
+Failures are raised as QuorateError and become problem responses in `__call__`; anything else that
+escapes is our bug, which `gateway.app` answers with 500.
+
+**Conditions.** A GET has the entity tag of what it answers. `If-Match` on a change is passed on
+where the request has an `etag` field, and the service compares as it commits. Where it has none,
+the gateway reads the resource (its GET without parameters) and compares before it calls: that
+refuses what is stale when the request comes, but not what becomes so in the instant between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, cast
+
+import grpc
+from google.protobuf.message import Message
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from gateway.config import GatewaySettings
+from gateway.rest import headers as h
+from gateway.rest.binding import bind, deadline_of
+from gateway.rest.bodies import Body, BodyBudget, ClientGone
+from gateway.rest.jsonwrite import dump, to_json
+from gateway.rest.operations import Operation
+from gateway.rest.problems import HttpFault, problem_response, wrong_method
+from gateway.rest.query import read_path
+from gateway.rest.reply import send_empty, send_json, tag_of
+from gateway.rest.router import Match, Router
+from gateway.rest.streams import Streams, until_gone
+from gateway.upstream import Upstream
+from quorate.runtime.errors import QuorateError, invalid
+
+_REVALIDATE: Final = {"Cache-Control": "no-cache"}
+_CHANGED: Final = {"Cache-Control": "no-store"}
+
+
+class RestCalls:
+    """Serves the operations of a router."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        upstream: Upstream,
+        router: Router,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._router = router
+        self._budget = BodyBudget(settings.max_buffered_mib << 20)
+        self._streams = Streams(
+            upstream,
+            most=settings.max_streams,
+            keepalive=settings.keepalive,
+            stopping=stopping,
+        )
+
+    async def serve(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request whose path is `match`."""
+        try:
+            operation = _operation(match, scope["method"])
+            if operation is None:
+                await send_empty(send, 204, {"Allow": allowed(match)})
+            elif operation.method.streams:
+                await self._stream(operation, match, scope, receive, send)
+            else:
+                await self._unary(operation, match, scope, receive, send)
+        except ClientGone:
+            pass
+        except QuorateError as error:
+            await problem_response(error)(scope, receive, send)
+
+    async def _stream(
+        self, operation: Operation, match: Match, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        headers = Headers(scope=scope)
+        asked = h.timeout(headers)
+        message = await self._message(operation, match, scope, headers, receive)
+        timeout = None if asked is None else min(asked, self._settings.max_timeout)
+        await self._streams.serve(operation, message, timeout, scope, receive, send)
+
+    async def _unary(
+        self, operation: Operation, match: Match, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        headers = Headers(scope=scope)
+        asked = h.timeout(headers)
+        wanted, known = h.tags(headers, h.IF_MATCH), h.tags(headers, h.IF_NONE_MATCH)
+        message = await self._message(operation, match, scope, headers, receive)
+        timeout = deadline_of(
+            operation,
+            message,
+            asked,
+            default=self._settings.default_timeout,
+            most=self._settings.max_timeout,
+        )
+        if not operation.reads:
+            if known is not None:
+                raise invalid(h.IF_NONE_MATCH, "is for GET only", reason=h.MALFORMED)
+            if wanted is not None:
+                await self._check_current(operation, match, message, wanted, timeout)
+        call = self._upstream.unary(
+            operation.method, message, timeout=timeout, reads=operation.reads
+        )
+        answer = await (_unless_gone(call, receive) if operation.method.long_poll else call)
+        if not operation.reads:
+            await send_json(scope, send, _json(operation, answer), headers=_CHANGED)
+            return
+        tag = tag_of(answer)
+        if wanted is not None and not wanted.matches(tag, weakly=False):
+            raise _stale()
+        if known is not None and known.matches(tag, weakly=True):
+            await send_empty(send, 304, {"ETag": f'"{tag}"', **_REVALIDATE})
+            return
+        body = _json(operation, answer)
+        await send_json(scope, send, body, headers=_REVALIDATE, tag=tag)
+
+    async def _message(
+        self,
+        operation: Operation,
+        match: Match,
+        scope: Scope,
+        headers: Headers,
+        receive: Receive,
+    ) -> Message:
+        limit = self._settings.max_body_kib << 10
+        with Body(self._budget, limit=limit, timeout=self._settings.read_timeout) as body:
+            content = await body.read(headers, receive)
+            return bind(operation, match, scope["query_string"], headers, content)
+
+    async def _check_current(
+        self, operation: Operation, match: Match, message: Message, wanted: h.Tags, timeout: float
+    ) -> None:
+        if "etag" in operation.request.fields_by_name and len(wanted.strong) == 1:
+            cast("Any", message).etag = next(iter(wanted.strong))
+            return
+        getter = self._router.getter(operation)
+        if getter is None:
+            raise invalid(h.IF_MATCH, "nothing here has an entity tag", reason=h.MALFORMED)
+        request = getter.method.request()
+        for path, text in match.values(getter).items():
+            read_path(request, path, text)
+        current = await self._upstream.unary(getter.method, request, timeout=timeout, reads=True)
+        if not wanted.matches(tag_of(current), weakly=False):
+            raise _stale()
+
+
+def allowed(match: Match) -> str:
+    """The methods of a path, for `Allow`."""
+    methods = set(match.operations)
+    if "GET" in methods and not match.operations["GET"].method.streams:
+        methods.add("HEAD")
+    return ", ".join(sorted(methods | {"OPTIONS"}))
+
+
+def _operation(match: Match, method: str) -> Operation | None:
+    """The operation of a method; None for OPTIONS. Raises HttpFault 405."""
+    found = match.operations.get(method)
+    if found is None and method == "HEAD":
+        # The server leaves the body out.
+        found = match.operations.get("GET")
+        if found is not None and found.method.streams:
+            found = None
+    if found is None and method != "OPTIONS":
+        raise wrong_method(method, allowed(match))
+    return found
+
+
+def _json(operation: Operation, answer: Message) -> bytes:
+    value = getattr(answer, operation.response_field) if operation.response_field else answer
+    return dump(to_json(value))
+
+
+def _stale() -> HttpFault:
+    return HttpFault(
+        412,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "ETAG_MISMATCH",
+        f"{h.IF_MATCH}: the resource is not (or no longer) what the tag names",
+    )
+
+
+async def _unless_gone(call: Any, receive: Receive) -> Message:
+    """The answer of a long call, which is cancelled when the client goes. Raises ClientGone."""
+    answer = asyncio.ensure_future(call)
+    gone = asyncio.ensure_future(until_gone(receive))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientGone
+        return cast("Message", answer.result())
+    finally:
+        for task in (answer, gone):
+            task.cancel()
+        await asyncio.wait((answer, gone))
