@@ -34,7 +34,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import CHANNEL_OPTIONS, new_request_id
-from quorate.runtime.errors import DOMAIN, QuorateError, from_rpc_error
+from quorate.runtime.errors import DOMAIN, QuorateError, from_rpc_error, unavailable
 from quorate.v1 import scheduler_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -190,7 +190,7 @@ class Upstream:
                     or not (late or code is grpc.StatusCode.UNAVAILABLE)
                     or waited > min(timeout, self._patience)
                 ):
-                    raise _typed(error) from error
+                    raise self._typed(error, timeout) from error
                 await asyncio.sleep(pause)
             except asyncio.CancelledError:
                 # gRPC cancels the calls of a channel that is closed; the caller was not cancelled.
@@ -238,7 +238,7 @@ class Upstream:
                     or loop.time() + pause > heard + self._patience
                     or (left is not None and loop.time() + pause > start + cast("float", timeout))
                 ):
-                    raise _typed(error) from error
+                    raise self._typed(error, timeout) from error
                 await asyncio.sleep(pause)
             except asyncio.CancelledError:
                 raise_unless_ours()
@@ -282,6 +282,29 @@ class Upstream:
         if late or error.code() is grpc.StatusCode.UNAVAILABLE:
             now = asyncio.get_running_loop().time()
             self._endpoints.on_failure(address, silent=late, now=now)
+
+    def _typed(self, error: grpc.aio.AioRpcError, timeout: float | None) -> UpstreamError:
+        """What a scheduler answered, or what gRPC itself found, in words of ours."""
+        typed = _answered(error)
+        if typed is not None:
+            return typed
+        code = error.code()
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout is not None:
+            found = QuorateError(
+                code,
+                "DEADLINE_EXCEEDED",
+                f"the deadline of {timeout:g} s passed; the outcome is not known",
+                metadata={"limit": f"{timeout:g}"},
+            )
+        elif code is grpc.StatusCode.UNAVAILABLE:
+            found = unavailable(
+                "NO_SCHEDULER",
+                f"no scheduler at {', '.join(self.addresses)} answers; repeat with the same "
+                f"request_id (last: {error.details()})",
+            )
+        else:
+            found = from_rpc_error(error)
+        return UpstreamError(found)
 
     def _stub(self, address: Address, method: Method) -> Any:
         stub = self._stubs.get((address, method.path))
@@ -342,8 +365,9 @@ def raise_unless_ours() -> None:
     ) from None
 
 
-def _typed(error: grpc.aio.AioRpcError) -> UpstreamError:
-    domain, violations = DOMAIN, []
+def _answered(error: grpc.aio.AioRpcError) -> UpstreamError | None:
+    """The error with the details that a service of ours gives; None when gRPC made it."""
+    domain, violations = "", []
     trailing: Any = error.trailing_metadata()
     for key, value in trailing or ():
         if key != _DETAILS:
@@ -357,4 +381,6 @@ def _typed(error: grpc.aio.AioRpcError) -> UpstreamError:
                 bad = error_details_pb2.BadRequest()
                 detail.Unpack(bad)
                 violations += [(one.field, one.description) for one in bad.field_violations]
+    if not domain:
+        return None
     return UpstreamError(from_rpc_error(error), domain=domain, violations=violations)

@@ -1,0 +1,176 @@
+"""The gateway process: its parts composed into one app, served until SIGTERM.
+
+SIGTERM: `/readyz` says no, the listener is closed, streams end themselves, requests under way may
+finish within the grace, what is left then is cancelled; the process exits with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from gateway import edge
+from gateway.config import GatewaySettings, split_address
+from gateway.health import health_part
+from gateway.listener import bounded
+from gateway.part import Context, Part, PartFactory
+from gateway.rest import headers as h
+from gateway.rest.part import rest_part
+from gateway.sub_path import SubPath
+from gateway.upstream import Upstream
+from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import instance_id
+
+log = structlog.get_logger(__name__)
+
+# Asked in this order; what no part takes is 404.
+PARTS: Final[tuple[PartFactory, ...]] = (health_part, rest_part)
+
+_SENT: Final = (
+    *("Accept", "Content-Type", "Last-Event-ID"),
+    *(h.TIMEOUT, h.GRPC_TIMEOUT, h.IDEMPOTENCY_KEY, h.IF_MATCH, h.IF_NONE_MATCH),
+)
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class CannotStart(Exception):
+    """One sentence for the operator; the process exits with 1."""
+
+
+def build_app(settings: GatewaySettings, parts: Sequence[Part]) -> ASGIApp:
+    """The ASGI app of some parts, with what holds for all of them around it."""
+    app: ASGIApp = Starlette(
+        routes=[route for part in parts for route in part.routes],
+        exception_handlers={
+            HTTPException: edge.on_http_exception,
+            QuorateError: edge.on_refusal,
+            Exception: edge.on_bug,
+        },
+    )
+    app = edge.Edge(app, settings.origins)
+    if settings.origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.origins,
+            allow_methods=_METHODS,
+            allow_headers=_SENT,
+            expose_headers=("ETag", "Retry-After", "Allow"),
+            max_age=600,
+        )
+    return SubPath(app, settings.root_path)
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Run until SIGTERM or SIGINT. Raises CannotStart."""
+    instance = instance_id()
+    listening = _listen(settings)
+    stopping = asyncio.Event()
+    upstream = Upstream(settings.addresses)
+    context = Context(settings, upstream, stopping)
+    parts = [make(context) for make in PARTS]
+    server = _Server(
+        uvicorn.Config(
+            build_app(settings, parts),
+            http=bounded(
+                # JSON is at most a third larger than what it holds; chunks add framing.
+                wire_bytes=(settings.max_body_kib << 10) * 2 + (1 << 20),
+                write_timeout=settings.write_timeout,
+            ),
+            ws="websockets-sansio",
+            lifespan="off",
+            loop="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=settings.max_connections,
+            timeout_graceful_shutdown=settings.grace,
+        )
+    )
+    host = settings.listen.rpartition(":")[0]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            duties = [
+                tasks.create_task(duty(), name=part.name) for part in parts for duty in part.duties
+            ]
+            serving = tasks.create_task(server.serve(sockets=[listening]), name="serve")
+            leaving = tasks.create_task(_leave(server, stopping), name="leave")
+            await server.up.wait()
+            # Read by whoever started this process.
+            port = listening.getsockname()[1]
+            sys.stdout.write(f"gateway ready address={host}:{port} instance={instance}\n")
+            sys.stdout.flush()
+            await serving
+            for task in (*duties, leaving):
+                task.cancel()
+    finally:
+        await upstream.close()
+
+
+async def _leave(server: uvicorn.Server, stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await stopping.wait()
+    log.info("leaving")
+    server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, without its own way with signals."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # `_leave` owns them.
+        yield
+
+
+def _listen(settings: GatewaySettings) -> socket.socket:
+    host, port = split_address("listen", settings.listen, least_port=0)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {settings.listen}: {error.strerror}") from None
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by connections: a client that vanished is noticed.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        listening.bind(address)
+        listening.listen(2048)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        reason = (error.strerror or str(error)).lower()
+        raise CannotStart(f"cannot listen on {settings.listen}: {reason}") from None
+    return listening
+
+
+def fail(message: str) -> int:
+    """Tell the operator why the process does not start."""
+    sys.stderr.write(f"gateway: {message}\n")
+    return 1
