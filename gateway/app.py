@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 PARTS: Final[tuple[PartFactory, ...]] = (health_part, rest_part)
 
 _SENT: Final = (
-    *("Accept", "Content-Type", "Last-Event-ID"),
+    *("Accept", "Content-Type", h.LAST_EVENT_ID),
     *(h.TIMEOUT, h.GRPC_TIMEOUT, h.IDEMPOTENCY_KEY, h.IF_MATCH, h.IF_NONE_MATCH),
 )
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -51,7 +51,7 @@ class CannotStart(Exception):
 
 def build_app(settings: GatewaySettings, parts: Sequence[Part]) -> ASGIApp:
     """The ASGI app of some parts, with what holds for all of them around it."""
-    app: ASGIApp = Starlette(
+    inner = Starlette(
         routes=[route for part in parts for route in part.routes],
         exception_handlers={
             HTTPException: edge.on_http_exception,
@@ -59,7 +59,9 @@ def build_app(settings: GatewaySettings, parts: Sequence[Part]) -> ASGIApp:
             Exception: edge.on_bug,
         },
     )
-    app = edge.Edge(app, settings.origins)
+    # One path for each thing: a slash too many is 404, not a redirect.
+    inner.router.redirect_slashes = False
+    app: ASGIApp = edge.Edge(inner, settings.origins)
     if settings.origins:
         app = CORSMiddleware(
             app,

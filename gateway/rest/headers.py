@@ -3,6 +3,7 @@
     X-Request-Timeout   seconds until the caller gives up, passed on as the gRPC deadline
     Grpc-Timeout        the same in gRPC's form (`500m`, `10S`), as grpc-gateway has it
     Idempotency-Key     the request's `request_id`
+    Last-Event-ID       a stream's `resume_token`, sent by browsers that reconnect
     If-Match, If-None-Match   entity tags (RFC 9110 section 13)
 
 Every fault is a QuorateError that names the header.
@@ -25,10 +26,14 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IF_MATCH: Final = "If-Match"
 IF_NONE_MATCH: Final = "If-None-Match"
 
+LAST_EVENT_ID: Final = "Last-Event-ID"
+
+TOKEN: Final = r"[!-~]{0,1024}"
 KEY: Final = r"[!-~]{1,128}"
 TAG: Final = r'(W/)?"[!#-~]*"'
 TAGS: Final = rf"\*|{TAG}(\s*,\s*{TAG})*"
 _key, _tag, _tags = re.compile(KEY), re.compile(TAG), re.compile(TAGS)
+_token = re.compile(TOKEN)
 _seconds = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _grpc_timeout = re.compile(r"([0-9]{1,8})([HMSmun])")
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
@@ -76,6 +81,16 @@ def idempotency_key(headers: Headers) -> str:
             limit=128,
         )
     return key
+
+
+def last_event_id(headers: Headers) -> str:
+    """Where a reconnecting browser's stream goes on; empty when it does not say."""
+    token = _one(headers, LAST_EVENT_ID) or ""
+    if not _token.fullmatch(token):
+        raise invalid(
+            LAST_EVENT_ID, "must be at most 1,024 visible ASCII characters", reason=MALFORMED
+        )
+    return token
 
 
 @dataclass(frozen=True, slots=True)

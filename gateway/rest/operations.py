@@ -46,6 +46,11 @@ class Operation:
         return self.verb == "GET"
 
     @property
+    def resource_field(self) -> FieldDescriptor | None:
+        """What a unary method's answer is about, where it is about one thing (AIP-131)."""
+        return resource_of(self.method.descriptor.output_type)
+
+    @property
     def request(self) -> Descriptor:
         """The request message."""
         return self.method.descriptor.input_type
@@ -121,6 +126,14 @@ def _operation(method: Method, rule: Any, name: str) -> Operation:
     if verb in ("GET", "DELETE") and rule.body:
         raise ValueError(f"{name}: {verb} has no body")
     return operation
+
+
+def resource_of(answer: Descriptor) -> FieldDescriptor | None:
+    """The one message that an answer holds; None when it holds anything else."""
+    if len(answer.fields) != 1:
+        return None
+    field = answer.fields[0]
+    return field if field.message_type is not None and not field.is_repeated else None
 
 
 def field_at(message: Descriptor, path: str) -> FieldDescriptor | None:

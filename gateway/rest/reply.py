@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope, Send
 
 from gateway.rest.headers import GZIPPED, accepts
+from gateway.rest.operations import resource_of
 
 _COMPRESS_FROM: Final = 1024
 # From here on compressing takes more than about a millisecond, and the loop is kept free.
@@ -24,12 +25,10 @@ _PIECE: Final = 64 * 1024
 def tag_of(answer: Message) -> str:
     """The entity tag of an answer: its resource's `etag` where it has one, else of its content.
 
-    An answer with a single message field is about that resource.
+    Answers that are about more than one thing (lists) are tagged as a whole.
     """
-    resource = answer
-    fields = answer.DESCRIPTOR.fields
-    if len(fields) == 1 and fields[0].message_type is not None and not fields[0].is_repeated:
-        resource = getattr(answer, fields[0].name)
+    field = resource_of(answer.DESCRIPTOR)
+    resource = answer if field is None else getattr(answer, field.name)
     given = getattr(resource, "etag", "")
     if isinstance(given, str) and given:
         return given.strip('"')

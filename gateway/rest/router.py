@@ -70,7 +70,8 @@ class Router:
         if operation.verb in leaf:
             raise ValueError(f"{operation.id}: {operation.verb} {template.text} is served already")
         leaf[operation.verb] = operation
-        if operation.reads and not template.verb and not operation.method.streams:
+        single = not operation.method.streams and operation.resource_field is not None
+        if operation.reads and not template.verb and single:
             self._gets[_shape(operation)] = operation
 
     def match(self, raw_path: str) -> Match | None:
@@ -88,7 +89,7 @@ class Router:
 
     def getter(self, operation: Operation) -> Operation | None:
         """The GET of the resource that an operation changes, if the API has one."""
-        return self._gets.get(_shape(operation))
+        return None if operation.reads else self._gets.get(_shape(operation))
 
 
 def _shape(operation: Operation) -> tuple[object, ...]:

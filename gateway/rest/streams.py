@@ -104,8 +104,7 @@ class Streams:
             )
         headers = Headers(scope=scope)
         form = _form(headers)
-        last = headers.get("last-event-id", "")
-        if operation.method.resumes and last:
+        if operation.method.resumes and (last := h.last_event_id(headers)):
             # A browser that reconnects repeats the first URL with its old token.
             cast("Any", message).resume_token = last
         self._open += 1

@@ -37,11 +37,6 @@ class Template:
         """The field paths bound by the path, in its order."""
         return tuple(one.field for one in self.segments if isinstance(one, Variable))
 
-    @property
-    def resource(self) -> tuple[str | Variable, ...]:
-        """What the path names, without the verb."""
-        return self.segments
-
 
 def parse(text: str) -> Template:
     """Read a template. Raises ValueError for one outside the grammar above."""
