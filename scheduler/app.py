@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from operator import attrgetter
 
 import grpc
 import structlog
@@ -27,7 +28,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
-from quorate.v1 import scheduler_pb2
+from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler import keys
 from scheduler.config import SchedulerSettings
 from scheduler.forward import ForwardingHandlers
@@ -43,6 +44,7 @@ log = structlog.get_logger(__name__)
 
 _MESSAGE_BYTES = 20 << 20
 _STOP_GRACE = 0.5
+_REGISTRY = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
 
 
 class CannotStart(Exception):
@@ -57,12 +59,19 @@ async def serve(settings: SchedulerSettings) -> None:
     roles = Roles(instance)
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)
-    forwarding = ForwardingHandlers(scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"], roles)
+    forwarding = (
+        ForwardingHandlers(
+            scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
+            roles,
+            part=attrgetter("scheduler"),
+        ),
+        ForwardingHandlers(_REGISTRY, roles, part=attrgetter("registry")),
+    )
     server, port = _bind(settings)
-    server.add_generic_rpc_handlers((forwarding.handler(),))
+    server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
     reflection.enable_server_reflection(
-        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        (SERVICE, _REGISTRY.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
     host = settings.listen.rpartition(":")[0]
     address = settings.advertise or f"{host}:{port}"
@@ -103,14 +112,15 @@ async def serve(settings: SchedulerSettings) -> None:
             await asyncio.wait((leading,))
             health_service.leaving()
             # The view of the election lives as long as the listener: late calls are forwarded.
-            await forwarding.leave(_STOP_GRACE)
+            await asyncio.gather(*(each.leave(_STOP_GRACE) for each in forwarding))
             # Not `server.stop`: gRPC ends calls that arrive just then with CANCELLED, as if their
             # callers had done it. A connection that breaks is UNAVAILABLE: they ask another one.
             sys.stdout.flush()
             os._exit(0)
     finally:
         await server.stop(None)
-        await forwarding.close()
+        for each in forwarding:
+            await each.close()
         await etcd.close()
 
 

@@ -81,6 +81,7 @@ class ForwardingHandlers:
         open_channel: makes a channel to a leader's address.
         leader_wait: seconds that a call waits for a leader to be known.
         default_timeout: seconds for a unary call that came without a deadline.
+        part: what of the role's servicer serves this service; the whole when left out.
     """
 
     def __init__(
@@ -91,12 +92,14 @@ class ForwardingHandlers:
         open_channel: Callable[[str], grpc.aio.Channel] = open_plain_channel,
         leader_wait: float = 3.0,
         default_timeout: float = 60.0,
+        part: Callable[[Any], object] = lambda servicer: servicer,
     ) -> None:
         self._service = service
         self._roles = roles
         self._open_channel = open_channel
         self._leader_wait = leader_wait
         self._default_timeout = default_timeout
+        self._part = part
         # At most the current leader's: others are retired when the role changes.
         self._links: dict[str, _Link] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -173,14 +176,14 @@ class ForwardingHandlers:
     ) -> bytes | None:
         role = self._roles.role
         if isinstance(role, Local):
-            return await method.local(role.servicer, body, context)
+            return await method.local(self._part(role.servicer), body, context)
         loop = asyncio.get_running_loop()
         start = loop.time()
         wait = self._leader_wait if timeout is None else min(self._leader_wait, timeout)
         metadata, marked = _passed_on(context)
         while True:
             if isinstance(role, Local):
-                return await method.local(role.servicer, body, context)
+                return await method.local(self._part(role.servicer), body, context)
             if isinstance(role, Remote):
                 if marked:
                     raise unavailable(NOT_LEADER, "this scheduler does not lead")

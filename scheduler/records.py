@@ -326,7 +326,9 @@ def service_row(data: bytes) -> ServiceRow:
 
 
 def instance_row(service: str, instance: str, data: bytes, lease: int) -> InstanceRow | None:
-    """An instance; None when the value is none of ours: anybody may have put it there."""
+    """An instance; None when it is none of ours: anybody may put a key there, but not for ever."""
+    if not lease:
+        return None
     try:
         record = r.InstanceRecord.FromString(data)
         state = InstanceState(record.instance.state)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from hashlib import blake2b
 from typing import Any, Final
 
 import grpc
@@ -21,12 +20,11 @@ from quorate.runtime.ids import NodeName, QueueName, TaskId, TaskIds, is_task_id
 from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler import reads, validate, views
+from scheduler.asking import Context, ask, identified, page_of_names
 from scheduler.core import events as e
 from scheduler.core.answers import (
     BatchCreated,
-    Fault,
     QueueSeen,
-    Refusal,
     TaskCreated,
     see_queue,
 )
@@ -40,22 +38,12 @@ from scheduler.overview import Overview
 from scheduler.sessions import Sessions
 from scheduler.watches import Watches
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
 DEFAULT_DRAIN_GRACE: Final = 30.0
 MAX_DRAIN_GRACE: Final = 86_400.0
 # Bytes after which a page of tasks ends before it is full; messages may have 20 MiB.
 _PAGE_BYTES: Final = 8 << 20
 # A batch's specs validated between two turns of the event loop.
 _SLICE: Final = 500
-
-_CODES: Final = {
-    Fault.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    Fault.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
-    Fault.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
-    Fault.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
-    Fault.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
 
 
 class Service:
@@ -83,7 +71,7 @@ class Service:
     # -- creating
 
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> Message:
-        asked = _request("CreateTask", request)
+        asked = identified("CreateTask", request)
         queue = QueueName(validate.queue_name("queue", request.queue, default=True))
         if not request.HasField("spec"):
             raise invalid("spec", "is required")
@@ -104,7 +92,7 @@ class Service:
     async def BatchCreateTasks(
         self, request: pb.BatchCreateTasksRequest, context: Context
     ) -> Message:
-        asked = _request("BatchCreateTasks", request)
+        asked = identified("BatchCreateTasks", request)
         queue = QueueName(validate.queue_name("queue", request.queue, default=True))
         validate.batch(request)
         now = self._driver.clock.now()
@@ -215,13 +203,13 @@ class Service:
     # -- changing tasks
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> Message:
-        asked = _request("CancelTask", request)
+        asked = identified("CancelTask", request)
         task = TaskId(validate.required("id", request.id))
         answer = await self._ask(lambda token: e.TaskCancelAsked(task, asked, token))
         return pb.CancelTaskResponse(task=await self._read_again(answer))
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
-        asked = _request("RetryTask", request)
+        asked = identified("RetryTask", request)
         task = TaskId(validate.required("id", request.id))
         spec, created = TaskSpec(b""), 0.0
         try:
@@ -236,7 +224,7 @@ class Service:
         return pb.RetryTaskResponse(task=await self._read_again(answer))
 
     async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> Message:
-        asked = _request("DeleteTask", request)
+        asked = identified("DeleteTask", request)
         task = TaskId(validate.required("id", request.id))
         await self._ask(lambda token: e.TaskDeleteAsked(task, asked, token))
         return pb.DeleteTaskResponse()
@@ -244,7 +232,7 @@ class Service:
     # -- queues
 
     async def CreateQueue(self, request: pb.CreateQueueRequest, context: Context) -> Message:
-        asked = _request("CreateQueue", request)
+        asked = identified("CreateQueue", request)
         queue = request.queue
         name = QueueName(validate.queue_name("queue.name", queue.name))
         age, count = validate.retention(queue)
@@ -273,7 +261,7 @@ class Service:
         return pb.GetQueueResponse(queue=views.queue(seen))
 
     async def ListQueues(self, request: pb.ListQueuesRequest, context: Context) -> Message:
-        names, token = _page_of_names(
+        names, token = page_of_names(
             "queues", self._state.queues, request.page_size, request.page_token
         )
         seen = [see_queue(self._state.queues[QueueName(name)]) for name in names]
@@ -281,17 +269,17 @@ class Service:
         return pb.ListQueuesResponse(queues=map(views.queue, seen), next_page_token=token)
 
     async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:
-        asked = _request("DeleteQueue", request)
+        asked = identified("DeleteQueue", request)
         name = QueueName(validate.queue_name("name", request.name))
         await self._ask(lambda token: e.QueueDeleteAsked(name, asked, token))
         return pb.DeleteQueueResponse()
 
     async def PauseQueue(self, request: pb.PauseQueueRequest, context: Context) -> Message:
-        answer = await self._pause(request.name, True, _request("PauseQueue", request))
+        answer = await self._pause(request.name, True, identified("PauseQueue", request))
         return pb.PauseQueueResponse(queue=answer)
 
     async def ResumeQueue(self, request: pb.ResumeQueueRequest, context: Context) -> Message:
-        answer = await self._pause(request.name, False, _request("ResumeQueue", request))
+        answer = await self._pause(request.name, False, identified("ResumeQueue", request))
         return pb.ResumeQueueResponse(queue=answer)
 
     async def _pause(self, name: str, paused: bool, asked: Request) -> Any:
@@ -302,7 +290,7 @@ class Service:
     # -- nodes
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> Message:
-        names, token = _page_of_names(
+        names, token = page_of_names(
             "nodes", self._state.nodes, request.page_size, request.page_token
         )
         nodes = [self._node_view(NodeName(name)) for name in names]
@@ -318,17 +306,17 @@ class Service:
         return pb.GetNodeResponse(node=view)
 
     async def CordonNode(self, request: pb.CordonNodeRequest, context: Context) -> Message:
-        asked = _request("CordonNode", request)
+        asked = identified("CordonNode", request)
         before = self._state.control(NodeName(request.name))
         control = Control(True, before.draining, before.drain_grace)
         return pb.CordonNodeResponse(node=await self._control(request.name, control, asked))
 
     async def UncordonNode(self, request: pb.UncordonNodeRequest, context: Context) -> Message:
-        asked = _request("UncordonNode", request)
+        asked = identified("UncordonNode", request)
         return pb.UncordonNodeResponse(node=await self._control(request.name, Control(), asked))
 
     async def DrainNode(self, request: pb.DrainNodeRequest, context: Context) -> Message:
-        asked = _request("DrainNode", request)
+        asked = identified("DrainNode", request)
         grace = DEFAULT_DRAIN_GRACE
         if request.HasField("grace"):
             grace = validate.duration("grace", request.grace, MAX_DRAIN_GRACE, zero=True)
@@ -356,16 +344,7 @@ class Service:
 
     async def _ask(self, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
         """Step an event and return its answer; a Refusal is raised."""
-        answer = await self._driver.call(make)
-        if isinstance(answer, Refusal):
-            raise QuorateError(
-                _CODES[answer.fault],
-                answer.reason,
-                answer.message,
-                field=answer.subject if answer.fault is Fault.INVALID else "",
-                metadata={answer.subject: answer.name} if answer.subject else {},
-            )
-        return answer
+        return await ask(self._driver, make)
 
     async def _queue(self, name: QueueName) -> QueueRow:
         """Raises NOT_FOUND, behind a barrier."""
@@ -412,29 +391,6 @@ class Service:
             view.attempts[-1].start_time.CopyFrom(views.instant(row.start_time))
 
 
-def _request(method: str, request: Any) -> Request:
-    """The id and digest of a mutating call; the digest leaves out the id."""
-    request_id = request.request_id
-    if not request_id:
-        return Request()
-    request.ClearField("request_id")
-    body = request.SerializeToString(deterministic=True)
-    digest = blake2b(method.encode() + b"\0" + body, digest_size=16).digest()
-    return validate.request(request_id, digest)
-
-
 def _queue_view(answer: object) -> Any:
     assert isinstance(answer, QueueSeen)
     return views.queue(answer)
-
-
-def _page_of_names(
-    kind: str, known: dict[Any, Any], page_size: int, token: str
-) -> tuple[list[str], str]:
-    """A page of names in order, and the token of the next page."""
-    size = validate.page_size(page_size)
-    after = reads.decode_token(kind, (), token)
-    names = sorted(name for name in known if after is None or name > after)
-    page = names[:size]
-    more = len(names) > size
-    return page, reads.encode_token(kind, (), page[-1]) if more else ""

@@ -32,11 +32,15 @@ from scheduler.core.state import State
 from scheduler.driver import Driver
 from scheduler.fold import Fold
 from scheduler.health import SERVICE, InstanceHealth
+from scheduler.instances import InstanceKeys, follow_instances
 from scheduler.overview import Overview
 from scheduler.reads import FencedReads
+from scheduler.registry import Registry
 from scheduler.replica import Replica
 from scheduler.role import Roles
 from scheduler.service import Service
+from scheduler.service_feed import ServiceFeed
+from scheduler.servicers import Servicers
 from scheduler.sessions import Sessions
 from scheduler.trust import Trust
 from scheduler.validate import SpecCheck
@@ -136,7 +140,8 @@ class Tenure:
             await journal.claim(expected_head_mod=head_mod)
             state = fold.state
             ids = TaskIds(state.last_id or None)
-            machine = Machine(state, _limits(settings))
+            limits = _limits(settings)
+            machine = Machine(state, limits)
             driver = Driver(
                 machine,
                 records.Codec(settings.prefix, state),
@@ -144,6 +149,7 @@ class Tenure:
                 TenureClock(self._clock, state.last_instant),
                 lambda: trust.ok(self._clock.monotonic()),
                 settings.etcd_max_txn_ops,
+                ids,
             )
             sessions = Sessions(
                 driver,
@@ -163,6 +169,7 @@ class Tenure:
                 settings.etcd_quota_mib << 20,
             )
             watches = Watches(self._etcd, settings.prefix)
+            check = SpecCheck(settings.max_payload_kib << 10)
             service = Service(
                 driver,
                 ids,
@@ -172,13 +179,25 @@ class Tenure:
                 watches,
                 sessions,
                 overview,
-                SpecCheck(settings.max_payload_kib << 10),
+                check,
+            )
+            feed = ServiceFeed(driver)
+            registry = Registry(
+                driver,
+                feed,
+                InstanceKeys(self._etcd, settings.prefix, leader_key, epoch),
+                check,
+                limits,
+                overview.full,
             )
             driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
             log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
             work = asyncio.create_task(
-                self._work(driver, sessions, overview, service, revision), name="tenure"
+                self._work(
+                    driver, sessions, overview, feed, Servicers(service, registry), revision
+                ),
+                name="tenure",
             )
             try:
                 await asyncio.wait({work})
@@ -203,7 +222,8 @@ class Tenure:
         driver: Driver,
         sessions: Sessions,
         overview: Overview,
-        service: Service,
+        feed: ServiceFeed,
+        servicers: Servicers,
         revision: int,
     ) -> None:
         """All of a leader's duties; the first that fails ends the others."""
@@ -212,10 +232,16 @@ class Tenure:
             tasks.create_task(sessions.run(), name="sessions")
             tasks.create_task(driver.continue_batches(), name="batches")
             tasks.create_task(self._follow_nodes(driver, sessions, revision), name="nodes")
+            tasks.create_task(
+                follow_instances(driver, self._etcd, self._settings.prefix, revision),
+                name="instances",
+            )
+            tasks.create_task(driver.look_after_services(), name="services")
+            tasks.create_task(feed.run(), name="service feed")
             tasks.create_task(overview.run(), name="overview")
             tasks.create_task(_keep_house(driver), name="retention")
             tasks.create_task(_measure_lag(), name="lag")
-            self._roles.lead(service)
+            self._roles.lead(servicers)
             self._health.set(SERVICE, serving=True)
 
     def _close(self) -> None:

@@ -125,7 +125,7 @@ def _command(work: task_pb2.CommandWork, field: str) -> None:
     argv = work.argv
     if not argv or not argv[0]:
         raise invalid(f"{field}.argv", "at least the program's name is required")
-    _at_most(f"{field}.argv", len(argv), MAX_ARGV, "arguments")
+    at_most(f"{field}.argv", len(argv), MAX_ARGV, "arguments")
     if any("\0" in word for word in argv):
         raise invalid(f"{field}.argv", "must not hold a NUL character")
     if work.cwd and (not work.cwd.startswith("/") or "\0" in work.cwd):
@@ -137,11 +137,11 @@ def _command(work: task_pb2.CommandWork, field: str) -> None:
 
 def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
     if spec.name:
-        _at_most(f"{field}.name", len(spec.name), MAX_NAME, "characters")
+        at_most(f"{field}.name", len(spec.name), MAX_NAME, "characters")
     if spec.labels:
-        _at_most(f"{field}.labels", len(spec.labels), MAX_LABELS, "labels")
+        at_most(f"{field}.labels", len(spec.labels), MAX_LABELS, "labels")
         for key, value in spec.labels.items():
-            _at_most(f"{field}.labels", max(len(key), len(value)), MAX_LABEL, "characters each")
+            at_most(f"{field}.labels", max(len(key), len(value)), MAX_LABEL, "characters each")
             if not key:
                 raise invalid(f"{field}.labels", "a label needs a name")
     if not -MAX_PRIORITY <= spec.priority <= MAX_PRIORITY:
@@ -169,39 +169,41 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
     if spec.HasField("resources"):
         _resources(spec.resources, f"{field}.resources")
     if spec.affinity_key:
-        _at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
+        at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
 
 
 def _retry(retry: task_pb2.RetryPolicy, field: str) -> None:
-    _between(f"{field}.max_attempts", retry.max_attempts, 0, MAX_ATTEMPTS)
-    _between(f"{field}.crash_limit", retry.crash_limit, 0, MAX_CRASHES)
+    between(f"{field}.max_attempts", retry.max_attempts, 0, MAX_ATTEMPTS)
+    between(f"{field}.crash_limit", retry.crash_limit, 0, MAX_CRASHES)
     if retry.multiplier:
-        _between(f"{field}.multiplier", retry.multiplier, 1, 100)
+        between(f"{field}.multiplier", retry.multiplier, 1, 100)
     if retry.HasField("jitter"):
-        _between(f"{field}.jitter", retry.jitter, 0, 1)
+        between(f"{field}.jitter", retry.jitter, 0, 1)
     for name in ("initial_backoff", "max_backoff"):
         if retry.HasField(name):
             duration(f"{field}.{name}", getattr(retry, name), DAY, zero=True)
-    _at_most(f"{field}.fatal_errors", len(retry.fatal_errors), MAX_FATAL, "error types")
+    at_most(f"{field}.fatal_errors", len(retry.fatal_errors), MAX_FATAL, "error types")
 
 
 def _resources(needs: task_pb2.Resources, field: str) -> None:
-    _between(f"{field}.cpu", needs.cpu, 0, MAX_CPU)
-    _between(f"{field}.memory", needs.memory, 0, 1 << 50)
-    _at_most(f"{field}.counters", len(needs.counters), MAX_COUNTERS, "names")
+    between(f"{field}.cpu", needs.cpu, 0, MAX_CPU)
+    between(f"{field}.memory", needs.memory, 0, 1 << 50)
+    at_most(f"{field}.counters", len(needs.counters), MAX_COUNTERS, "names")
     for name, amount in needs.counters.items():
         if not NAME.fullmatch(name):
             raise invalid(f"{field}.counters", f"{name[:80]!r} is not a counter's name")
-        _between(f"{field}.counters[{name}]", amount, 0, 1 << 31)
+        between(f"{field}.counters[{name}]", amount, 0, 1 << 31)
 
 
-def _between(field: str, value: float, least: float, most: float) -> None:
+def between(field: str, value: float, least: float, most: float) -> None:
+    """Refuse a value outside `[least, most]`, both included."""
     # A NaN compares false with everything, so it is refused too.
     if not least <= value <= most:
         raise invalid(field, f"{value} is not within {least} and {most}", limit=most, value=value)
 
 
-def _at_most(field: str, value: int, limit: int, what: str) -> None:
+def at_most(field: str, value: int, limit: int, what: str) -> None:
+    """Refuse more than `limit` of `what`."""
     if value > limit:
         raise invalid(
             field, f"{value} {what}; at most {limit} are allowed", limit=limit, value=value
@@ -226,7 +228,7 @@ def batch(request: scheduler_pb2.BatchCreateTasksRequest) -> None:
     """The bounds of a batch as a whole."""
     if not request.specs:
         raise invalid("specs", "at least one is required")
-    _at_most("specs", len(request.specs), MAX_BATCH, "tasks")
+    at_most("specs", len(request.specs), MAX_BATCH, "tasks")
     size = request.ByteSize()
     if size > MAX_BATCH_BYTES:
         raise invalid(
@@ -240,7 +242,7 @@ def batch(request: scheduler_pb2.BatchCreateTasksRequest) -> None:
 
 def request(request_id: str, digest: bytes) -> Request:
     """A mutating call's id and digest."""
-    _at_most("request_id", len(request_id), MAX_REQUEST_ID, "characters")
+    at_most("request_id", len(request_id), MAX_REQUEST_ID, "characters")
     return Request(request_id, digest) if request_id else Request()
 
 
@@ -275,24 +277,24 @@ def required(field: str, value: str) -> str:
     """A value that must be there, of a sane length."""
     if not value:
         raise invalid(field, "is required")
-    _at_most(field, len(value), 256, "characters")
+    at_most(field, len(value), 256, "characters")
     return value
 
 
 def tail_lines(value: int) -> None:
-    _between("tail_lines", value, 0, MAX_TAIL_LINES)
+    between("tail_lines", value, 0, MAX_TAIL_LINES)
 
 
 def offset(value: int) -> None:
-    _between("offset", value, 0, 1 << 62)
+    between("offset", value, 0, 1 << 62)
 
 
 def attempt(value: int) -> None:
-    _between("attempt", value, 0, (1 << 31) - 1)
+    between("attempt", value, 0, (1 << 31) - 1)
 
 
 def watched(ids: Sequence[str]) -> None:
-    _at_most("ids", len(ids), MAX_WATCHED, "ids")
+    at_most("ids", len(ids), MAX_WATCHED, "ids")
     for place, task in enumerate(ids):
         required(f"ids[{place}]", task)
 
@@ -307,10 +309,10 @@ def retention(queue: queue_pb2.Queue) -> tuple[float, int]:
     age, count = DAY, 100_000
     if queue.retention.HasField("age"):
         age = duration("queue.retention.age", queue.retention.age, MAX_AHEAD)
-        _between("queue.retention.age", age, 1, MAX_AHEAD)
+        between("queue.retention.age", age, 1, MAX_AHEAD)
     if queue.retention.count:
         count = queue.retention.count
-        _between("queue.retention.count", count, 1, MAX_RETAINED)
+        between("queue.retention.count", count, 1, MAX_RETAINED)
     return age, count
 
 

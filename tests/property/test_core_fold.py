@@ -7,21 +7,24 @@ followed from the beginning and of one that loads now. Then one of them leads on
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.v1.task_pb2 import TaskSpec
+from scheduler import keys
 from scheduler.core import events as e
 from scheduler.core.invariants import check
 from scheduler.core.limits import Limits
 from scheduler.core.rows import Control, TaskRow
-from scheduler.core.state import State
-from scheduler.core.values import FINISHED, TaskState
+from scheduler.core.state import SERVICES_QUEUE, State
+from scheduler.core.values import FINISHED, InstanceState, ServiceName, TaskState
 from scheduler.records import task_spec
 from tests.support.core import Cluster, FakeNode, Log, spec
 
 QUEUES = ("default", "a", "b")
+SERVICES = (ServiceName("web"), ServiceName("api"))
 
 
 def task_view(row: TaskRow, now: float) -> tuple:
@@ -48,6 +51,7 @@ def task_view(row: TaskRow, now: float) -> tuple:
         row.assign_time,
         row.cancel_requested,
         row.past,
+        row.replica,
     )
 
 
@@ -75,6 +79,12 @@ def view(state: State, now: float) -> dict[str, object]:
             for instance, held in state.holdings.items()
             if held.rows
         },
+        "services": {
+            name: (s.create_time, s.spec, s.version, s.deleting)
+            for name, s in state.services.items()
+        },
+        "replicas": {name: sorted(replicas) for name, replicas in state.replicas.items()},
+        "instances": (state.instances, state.instance_count),
         "retained": {
             name: sorted(d.id for d in q.retained if state.finished.get(d.id) is d)
             for name, q in state.queues.items()
@@ -254,6 +264,38 @@ class History:
             node.open()
             node.credit(3)
 
+    def do_service(self) -> None:
+        c, name = self.cluster, self.rng.choice(SERVICES)
+        row = c.state.services.get(name)
+        wish: dict[str, Any] = {
+            "replicas": self.rng.randint(0, 3),
+            "argv": self.rng.choice("ab"),
+        }
+        if row is None:
+            c.service(name, **wish)
+        elif not row.deleting and self.rng.random() < 0.2:
+            c.delete_service(name)
+        elif not row.deleting:
+            c.update(name, **wish, unavailable=self.rng.randint(0, 1))
+
+    def do_health(self) -> None:
+        c = self.cluster
+        replicas = [
+            task
+            for rows in c.state.replicas.values()
+            for task, row in rows.items()
+            if row.state is TaskState.RUNNING
+        ]
+        if replicas:
+            c.health(self.rng.choice(replicas), self.rng.choice(list(InstanceState)))
+
+    do_health_again = do_health
+
+    def do_instance_gone(self) -> None:
+        known = [(s, i) for s, found in self.cluster.state.instances.items() for i in found]
+        if known:
+            self.cluster.instance(*self.rng.choice(known), None)
+
     def do_retain(self) -> None:
         self.cluster.retain(self.rng.choice([2, 1_000]))
 
@@ -262,6 +304,11 @@ class History:
     def compare(self) -> None:
         c = self.cluster
         self.log.flush()
+        # Of the instances that went with their service, the leader hears from its watch.
+        for service, found in list(c.state.instances.items()):
+            for name in list(found):
+                if keys.instance_key(service, name) not in self.log.kept:
+                    c.step(e.InstanceGone(service, name))
         leader = view(c.state, c.now)
         for how, fold in (("followed", self.log.fold), ("loaded", self.log.loaded())):
             check(fold.state)
@@ -270,8 +317,11 @@ class History:
                 assert standby[part] == value, f"{how}: {part}"
         held_back = [t for t, row in c.state.tasks.items() if row.state is TaskState.RUNNING]
         expected = expected_order(c.state, c.now)
+        # Whoever leads looks after services at once: which replicas wait may change.
+        expected.pop(SERVICES_QUEUE, None)
         # Attempts on processes that are gone wait again: they are not compared.
         went = order_of(self.log.loaded().state, c.now)
+        went.pop(SERVICES_QUEUE, None)
         assert {q: [t for t in went[q] if t not in held_back] for q in went} == expected
 
     def fail_over(self) -> None:
@@ -297,6 +347,8 @@ def test_standbys_know_what_the_leader_knows_and_lead_on(seed: int):
             history.fail_over()
     # The last leader finishes everything.
     c = history.cluster
+    for service in list(c.state.services):
+        c.delete_service(service)
     for queue in QUEUES:
         c.pause(queue, False)
     last = c.node("last", credit=100, cpu=64.0)
@@ -310,4 +362,5 @@ def test_standbys_know_what_the_leader_knows_and_lead_on(seed: int):
         else:
             c.advance(5.0)
     assert not c.state.tasks
+    assert not c.state.services
     history.compare()

@@ -22,7 +22,7 @@ from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal_batch import Batch
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
-from quorate.v1 import task_pb2
+from quorate.v1 import service_pb2, task_pb2
 from scheduler import keys, records
 from scheduler.core import effects as fx
 from scheduler.core import events as e
@@ -34,11 +34,19 @@ from scheduler.core.rows import Control, Holding, NodeRow, NodeStats, TaskRow
 from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.transitions import TRANSITIONS
 from scheduler.core.upkeep import retain
-from scheduler.core.values import Disconnect, Placement, TaskSpec, TaskState
+from scheduler.core.values import (
+    Disconnect,
+    InstanceState,
+    Placement,
+    ServiceName,
+    TaskSpec,
+    TaskState,
+)
 from scheduler.fold import Fold
 
 START = 1_700_000_000.0
 DAY = 86_400.0
+_LEASE = 9
 
 
 def spec(
@@ -75,6 +83,27 @@ def spec(
         affinity,
         not_before,
     )
+
+
+def service_spec(
+    *,
+    replicas: int = 0,
+    argv: str = "serve",
+    surge: int = 0,
+    unavailable: int = 0,
+    cpu: float = 0.0,
+    labels: dict[str, str] | None = None,
+    outside: bool = False,
+) -> service_pb2.ServiceSpec:
+    """A service's spec; `outside` for one without replicas."""
+    message = service_pb2.ServiceSpec(
+        replicas=replicas, max_surge=surge, max_unavailable=unavailable, labels=labels or {}
+    )
+    if not outside:
+        message.command.argv.append(argv)
+    if cpu:
+        message.resources.cpu = cpu
+    return message
 
 
 @lru_cache(maxsize=4096)
@@ -165,6 +194,17 @@ class Log:
         record.capacity.counters.update(node.counters)
         self.apply([Put(keys.node_key(node.name), record.SerializeToString())])
 
+    def instance(self, service: str, name: str, record: r.InstanceRecord | None) -> None:
+        """Somebody wrote an instance's key, or (None) it is gone."""
+        self.flush()
+        key = keys.instance_key(service, name)
+        if record is None:
+            self.apply([Delete(key)])
+            return
+        self.revision += 1
+        self.kept[key] = record.SerializeToString()
+        self.fold.put(key, self.kept[key], self.revision, _LEASE)
+
     def lease_ended(self, name: NodeName, instance: InstanceId) -> None:
         """The node's key is gone, unless another process has it."""
         key = keys.node_key(name)
@@ -185,7 +225,8 @@ class Log:
         fold = Fold()
         for prefix in keys.SNAPSHOT_ORDER:
             for key in sorted(k for k in self.kept if k.startswith(prefix)):
-                fold.put(key, self.kept[key], self.revision)
+                lease = _LEASE if prefix == keys.INSTANCES else 0
+                fold.put(key, self.kept[key], self.revision, lease)
         fold.at(self.revision)
         return fold
 
@@ -315,6 +356,8 @@ class Cluster:
         self.nodes: dict[InstanceId, FakeNode] = {}
         self.replies: dict[object, list[object]] = {}
         self.finished: list[TaskId] = []
+        # Services of which something changed, in order.
+        self.touched: list[ServiceName] = []
         self.revoked: list[tuple[NodeName, InstanceId]] = []
         # Parts of batches that are not written yet, when `hold_parts`.
         self.parts: deque[e.BatchContinued] = deque()
@@ -348,6 +391,7 @@ class Cluster:
     def place(self, limit: int = 1_000) -> fx.Effects:
         out = self.machine.place(self.now, limit)
         self._absorb(out)
+        self._look_after(out)
         return out
 
     def _step(self, event: e.Event) -> fx.Effects:
@@ -358,7 +402,14 @@ class Cluster:
                 self.parts.append(follow)
             else:
                 self._step(follow)
+        self._look_after(out)
         return out
+
+    def _look_after(self, out: fx.Effects) -> None:
+        """Look at the services that were touched, at once."""
+        for service in out.due:
+            self.touched.append(service)
+            self._step(e.ServiceDue(service, self.new_id()))
 
     def _absorb(self, out: fx.Effects) -> None:
         if self.checked:
@@ -534,6 +585,74 @@ class Cluster:
         return self.call(
             lambda token: e.NodeControlAsked(NodeName(node), control, e.Request(), token)
         )
+
+    # -- services
+
+    def service(
+        self,
+        name: str,
+        request: e.Request = e.Request(),  # noqa: B008 (a tuple)
+        **spec: object,
+    ) -> object:
+        """Create a service; its spec as `service_spec` takes it."""
+        what = records.service_spec(ServiceName(name), 1, service_spec(**spec))  # type: ignore[arg-type]
+        return self.call(lambda token: e.ServiceSubmitted(ServiceName(name), what, request, token))
+
+    def update(
+        self,
+        name: str,
+        request: e.Request = e.Request(),  # noqa: B008 (a tuple)
+        **spec: object,
+    ) -> object:
+        """Update a service as the registry does."""
+        row = self.state.services[ServiceName(name)]
+        new = service_spec(**spec)  # type: ignore[arg-type]
+        old = service_pb2.ServiceSpec.FromString(row.spec.spec)
+        generation = row.spec.generation + records.replaces_replicas(old, new)
+        what = records.service_spec(row.name, generation, new)
+        return self.call(
+            lambda token: e.ServiceUpdateAsked(row.name, what, row.version, request, token)
+        )
+
+    def delete_service(self, name: str) -> object:
+        return self.call(lambda token: e.ServiceDeleteAsked(ServiceName(name), e.Request(), token))
+
+    def replicas(self, name: str) -> list[TaskId]:
+        """The live replicas that are not being ended, oldest first."""
+        rows = self.state.replicas.get(ServiceName(name), {}).values()
+        return sorted(row.id for row in rows if not row.cancel_requested)
+
+    def ending(self, name: str) -> list[TaskId]:
+        """The replicas that are being ended, oldest first."""
+        rows = self.state.replicas.get(ServiceName(name), {}).values()
+        return sorted(row.id for row in rows if row.cancel_requested)
+
+    def health(self, task: TaskId, state: InstanceState = InstanceState.HEALTHY) -> None:
+        """The agent that runs a replica writes its instance."""
+        row = self.state.tasks[task]
+        assert row.replica is not None
+        record = r.InstanceRecord(agent=row.instance, attempt=row.attempt)
+        record.instance.state = int(state)  # type: ignore[assignment]
+        self.instance(row.replica.service, task, record)
+
+    def instance(self, service: str, name: str, record: r.InstanceRecord | None) -> None:
+        """An instance's key was written, or (None) is gone."""
+        if self.log is not None:
+            self.log.instance(service, name, record)
+        if record is None:
+            self.step(e.InstanceGone(ServiceName(service), name))
+            return
+        seen = records.instance_row(service, name, record.SerializeToString(), _LEASE)
+        assert seen is not None
+        self.step(e.InstanceSeen(seen))
+
+    def healthy(self, name: str) -> list[TaskId]:
+        """Make every running replica that is wanted HEALTHY; which those are."""
+        found = [t for t in self.replicas(name) if self.state.tasks[t].state is TaskState.RUNNING]
+        for task in found:
+            if task in self.state.tasks and not self.state.tasks[task].cancel_requested:
+                self.health(task)
+        return found
 
     def retain(self, limit: int = 1_000) -> fx.Effects:
         """Let retention look."""

@@ -72,7 +72,7 @@ class Replica:
                 while not isinstance(self.roles.role, Local):
                     assert not leading.done(), leading.result()
                     await asyncio.sleep(0)
-                state = self.roles.role.servicer._state  # type: ignore[attr-defined]
+                state = self.roles.role.servicer.scheduler._state  # type: ignore[attr-defined]
                 while until_node and until_node not in state.nodes:
                     assert not leading.done(), leading.result()
                     await asyncio.sleep(0)

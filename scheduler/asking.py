@@ -1,0 +1,74 @@
+"""What all servicers of a leader share: events for callers, request digests, pages of names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Any, Final
+
+import grpc
+
+from quorate.runtime.errors import QuorateError
+from scheduler import reads, validate
+from scheduler.core import events as e
+from scheduler.core.answers import Fault, Refusal
+from scheduler.core.events import Request
+from scheduler.driver import Driver
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_CODES: Final = {
+    Fault.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Fault.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Fault.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+    Fault.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Fault.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Fault.CONFLICT: grpc.StatusCode.ABORTED,
+}
+
+
+async def ask(driver: Driver, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
+    """Step an event and return its answer; a Refusal is raised."""
+    answer = await driver.call(make)
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    return answer
+
+
+def refused(refusal: Refusal) -> QuorateError:
+    """A refusal as its caller is told of it."""
+    return QuorateError(
+        _CODES[refusal.fault],
+        refusal.reason,
+        refusal.message,
+        field=refusal.subject if refusal.fault is Fault.INVALID else "",
+        metadata={refusal.subject: refusal.name} if refusal.subject else {},
+    )
+
+
+def identified(method: str, request: Any) -> Request:
+    """The id and digest of a mutating call; the digest leaves out the id."""
+    request_id = request.request_id
+    if not request_id:
+        return Request()
+    request.ClearField("request_id")
+    body = request.SerializeToString(deterministic=True)
+    digest = blake2b(method.encode() + b"\0" + body, digest_size=16).digest()
+    return validate.request(request_id, digest)
+
+
+def page_of_names(
+    kind: str, known: Iterable[str], page_size: int, token: str
+) -> tuple[list[str], str]:
+    """A page of names in order, and the token of the next page."""
+    size = validate.page_size(page_size)
+    after = reads.decode_token(kind, (), token)
+    names = sorted(name for name in known if after is None or name > after)
+    page = names[:size]
+    return page, after_name(kind, page[-1]) if len(names) > size else ""
+
+
+def after_name(kind: str, name: str) -> str:
+    """The token of the page that begins behind `name`."""
+    return reads.encode_token(kind, (), name)

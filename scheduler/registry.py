@@ -1,0 +1,292 @@
+"""The ServiceRegistry service of a leader: services, their outside processes, and watches.
+
+Called by `scheduler.forward` only while this process leads; a Registry lives for one tenure, like
+`scheduler.service.Service`, and answers in the same way: validate, one event, the answer at its
+commit. Instances of outside processes are no events: their keys are written under a lease of their
+own (`scheduler.instances`), found again in the key by whoever leads next, and a call is answered
+once the watch has brought them back, so that a caller reads what it wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+from weakref import WeakValueDictionary
+
+from google.protobuf.message import Message
+
+from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found, precondition
+from quorate.v1 import service_pb2 as pb
+from scheduler import records, validate, views
+from scheduler import validate_services as bounds
+from scheduler.asking import Context, after_name, ask, identified, page_of_names, refused
+from scheduler.core import events as e
+from scheduler.core.answers import Done, Fault, Refusal, ServiceSeen
+from scheduler.core.limits import Limits
+from scheduler.core.rows import InstanceRow, ServiceRow
+from scheduler.core.services import being_deleted, see_service
+from scheduler.core.values import InstanceState, ServiceName, ServiceSpec
+from scheduler.driver import Driver
+from scheduler.instances import InstanceKeys
+from scheduler.service_feed import ServiceFeed
+
+# Bytes of one page: the others go to the next one.
+_PAGE_BYTES: Final = 3 << 20
+# Seconds until the watch has brought back what was written.
+_ECHO: Final = 5.0
+# Updates without an etag that others were quicker than are tried again.
+_TRIES: Final = 8
+
+
+class Registry:
+    """One method for each RPC; each raises QuorateError.
+
+    Args:
+        full: why new services are refused at the moment; None when they are not.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        feed: ServiceFeed,
+        instances: InstanceKeys,
+        check: validate.SpecCheck,
+        limits: Limits,
+        full: Callable[[], str | None],
+    ) -> None:
+        self._driver = driver
+        self._state = driver.state
+        self._feed = feed
+        self._instances = instances
+        self._check = check
+        self._limits = limits
+        self._full = full
+        # One registration of an instance at a time; a lock is there while it is used.
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    # -- services
+
+    async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> Message:
+        asked = identified("CreateService", request)
+        name = _name("service.name", request.service.name)
+        if not request.service.HasField("spec"):
+            raise invalid("service.spec", "is required")
+        self._checked(request.service.spec)
+        full = self._full()
+        if full is not None:
+            raise exhausted("ETCD_SPACE_LOW", full)
+        spec = records.service_spec(name, 1, request.service.spec)
+        answer = await ask(self._driver, lambda token: e.ServiceSubmitted(name, spec, asked, token))
+        return pb.CreateServiceResponse(service=_view(answer))
+
+    async def GetService(self, request: pb.GetServiceRequest, context: Context) -> Message:
+        name = _name("name", request.name)
+        row = self._state.services.get(name)
+        seen = see_service(self._state, row) if row is not None else None
+        await self._driver.barrier()
+        if seen is None:
+            raise not_found("service", name)
+        return pb.GetServiceResponse(service=views.service(seen))
+
+    async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> Message:
+        names, token = page_of_names(
+            "services", self._state.services, request.page_size, request.page_token
+        )
+        answer = pb.ListServicesResponse()
+        size = 0
+        for place, name in enumerate(names):
+            row = self._state.services[ServiceName(name)]
+            view = views.service(see_service(self._state, row))
+            size += view.ByteSize()
+            if place and size > _PAGE_BYTES:
+                token = after_name("services", names[place - 1])
+                break
+            answer.services.append(view)
+        answer.next_page_token = token
+        await self._driver.barrier()
+        return answer
+
+    async def UpdateService(self, request: pb.UpdateServiceRequest, context: Context) -> Message:
+        asked = identified("UpdateService", request)
+        name = _name("service.name", request.service.name)
+        if not (request.service.HasField("spec") or request.update_mask.paths):
+            raise invalid("service.spec", "is required without an update_mask")
+        etag = request.service.etag
+        for left in reversed(range(_TRIES)):
+            spec, version = self._updated(name, request)
+
+            def make(
+                token: object, spec: ServiceSpec = spec, version: int = version
+            ) -> e.ServiceUpdateAsked:
+                return e.ServiceUpdateAsked(name, spec, version, asked, token)
+
+            answer = await self._driver.call(make)
+            if not isinstance(answer, Refusal):
+                return pb.UpdateServiceResponse(service=_view(answer))
+            if answer.fault is not Fault.CONFLICT or etag or not left:
+                raise refused(answer)
+        raise AssertionError("the last try is answered")
+
+    def _updated(
+        self, name: ServiceName, request: pb.UpdateServiceRequest
+    ) -> tuple[ServiceSpec, int]:
+        """The spec that an update makes of the one on record, and the version that this is.
+
+        Version 0, which is nobody's, when the etag is another one: whether this very call was done
+        before, and is to get its first answer, is for the machine to know.
+        """
+        row = self._state.services.get(name)
+        paths = request.update_mask.paths
+        old = pb.ServiceSpec.FromString(row.spec.spec if row is not None else b"")
+        new = bounds.masked(old, request.service.spec, paths)
+        if row is None:
+            return records.service_spec(name, 0, new), 0
+        self._checked(new)
+        generation = row.spec.generation + records.replaces_replicas(old, new)
+        spec = records.service_spec(name, generation, new)
+        etag = request.service.etag
+        if etag and etag != views.etag(see_service(self._state, row)):
+            return spec, 0
+        return spec, row.version
+
+    def _checked(self, spec: pb.ServiceSpec) -> None:
+        bounds.service_spec(self._check, spec, "service.spec", self._driver.clock.now())
+
+    async def DeleteService(self, request: pb.DeleteServiceRequest, context: Context) -> Message:
+        asked = identified("DeleteService", request)
+        name = _name("name", request.name)
+        answer = await ask(self._driver, lambda token: e.ServiceDeleteAsked(name, asked, token))
+        assert isinstance(answer, Done)
+        return pb.DeleteServiceResponse()
+
+    # -- outside processes
+
+    async def RegisterInstance(
+        self, request: pb.RegisterInstanceRequest, context: Context
+    ) -> Message:
+        given = request.instance
+        name = _name("instance.service", given.service)
+        bounds.instance(given)
+        ttl = bounds.ttl(request)
+        async with self._lock(name, given.id):
+            # Committed, and this process leads: a registration promises `ttl` seconds.
+            await self._driver.barrier()
+            self._refuse_instance(name, given.id)
+            known = self._known(name, given.id)
+            wanted = self._wanted(given, known)
+            lease = 0
+            if known is not None and await self._instances.renew(known.lease, ttl):
+                lease = known.lease
+                if known.message == wanted:
+                    return pb.RegisterInstanceResponse(instance=wanted)
+            under = await self._instances.put(wanted, lease, ttl)
+            if known is not None and known.lease != under:
+                # Its key has left it already.
+                await self._instances.revoke(known.lease)
+            await self._feed.until(lambda: self._is_known(name, wanted, under), _ECHO)
+        return pb.RegisterInstanceResponse(instance=wanted)
+
+    async def DeregisterInstance(
+        self, request: pb.DeregisterInstanceRequest, context: Context
+    ) -> Message:
+        name = _name("service", request.service)
+        bounds.instance_id("id", request.id)
+        async with self._lock(name, request.id):
+            await self._driver.barrier()
+            self._service(name)
+            known = self._known(name, request.id)
+            if known is None:
+                raise not_found("instance", request.id)
+            if known.agent:
+                raise _is_replica(request.id)
+            await self._instances.revoke(known.lease)
+            await self._feed.until(lambda: self._known(name, request.id) is None, _ECHO)
+        return pb.DeregisterInstanceResponse()
+
+    def _lock(self, service: str, instance: str) -> asyncio.Lock:
+        return self._locks.setdefault((service, instance), asyncio.Lock())
+
+    def _service(self, name: ServiceName) -> ServiceRow:
+        row = self._state.services.get(name)
+        if row is None:
+            raise not_found("service", name)
+        return row
+
+    def _known(self, service: ServiceName, instance: str) -> InstanceRow | None:
+        return self._state.instances.get(service, {}).get(instance)
+
+    def _is_known(self, service: ServiceName, wanted: pb.ServiceInstance, lease: int) -> bool:
+        row = self._known(service, wanted.id)
+        return row is not None and row.lease == lease and row.message == wanted
+
+    def _refuse_instance(self, name: ServiceName, instance: str) -> None:
+        row = self._service(name)
+        known = self._known(name, instance)
+        refusal = being_deleted(row)
+        if refusal is not None:
+            raise refused(refusal)
+        if row.spec.replica is not None:
+            raise precondition(
+                "SERVICE_HAS_REPLICAS",
+                f"service {name!r} has a command: its instances are its replicas",
+                service=name,
+            )
+        if known is not None:
+            if known.agent:
+                # Of a command that the service had until now: under its agent's lease.
+                raise _is_replica(instance)
+            return
+        limits = self._limits
+        here = len(self._state.instances.get(name, {}))
+        for count, limit in (
+            (self._state.instance_count, limits.instances),
+            (here, limits.service_instances),
+        ):
+            if count >= limit:
+                raise exhausted(
+                    "TOO_MANY_INSTANCES", f"the limit of {limit} instances is reached", limit=limit
+                )
+
+    def _wanted(self, given: pb.ServiceInstance, known: InstanceRow | None) -> pb.ServiceInstance:
+        """The instance to be kept: what the caller says, and since when it is there."""
+        wanted = pb.ServiceInstance(
+            service=given.service,
+            id=given.id,
+            address=given.address,
+            state=given.state or int(InstanceState.HEALTHY),  # type: ignore[arg-type]
+            weight=given.weight or 1,
+            labels=given.labels,
+        )
+        if known is not None and isinstance(known.message, pb.ServiceInstance):
+            wanted.start_time.CopyFrom(known.message.start_time)
+        else:
+            wanted.start_time.CopyFrom(views.instant(self._driver.clock.now()))
+        return wanted
+
+    # -- watching
+
+    async def WatchServices(
+        self, request: pb.WatchServicesRequest, context: Context
+    ) -> AsyncIterator[Message]:
+        bounds.watched(request.names)
+        await self._driver.room()
+        async for answer in self._feed.follow(request.names):
+            yield answer
+
+
+def _name(field: str, name: str) -> ServiceName:
+    return ServiceName(validate.queue_name(field, name))
+
+
+def _is_replica(instance: str) -> QuorateError:
+    return precondition(
+        "INSTANCE_IS_REPLICA",
+        f"instance {instance!r} is a replica; cancel its task to have it replaced",
+        instance=instance,
+    )
+
+
+def _view(answer: object) -> pb.Service:
+    assert isinstance(answer, ServiceSeen)
+    return views.service(answer)
