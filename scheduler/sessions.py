@@ -270,7 +270,7 @@ class Link:
     async def _session(self, channel: grpc.aio.Channel) -> None:
         sessions = self._sessions
         async with asyncio.timeout(_CONNECT_TIMEOUT):
-            await channel.channel_ready()
+            await _connected(channel)
         stub = node_agent_pb2_grpc.NodeAgentStub(channel)
         call: Any = stub.Session()
         try:
@@ -459,6 +459,20 @@ def _assignment(row: TaskRow, attempt: int, spec: bytes) -> pb.Assignment:
         spec=spec,
         disconnect=int(row.queue.disconnect),  # type: ignore[arg-type]
     )
+
+
+async def _connected(channel: grpc.aio.Channel) -> None:
+    """Wait until the channel is connected. Raises TimeoutError at its first failure.
+
+    `channel_ready` would go on trying for the whole timeout, while a refused connect says at once
+    that the process is gone.
+    """
+    state = channel.get_state(try_to_connect=True)
+    while state is not grpc.ChannelConnectivity.READY:
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            raise TimeoutError
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
 
 
 async def _raise_status(call: Any) -> None:

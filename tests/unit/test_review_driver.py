@@ -171,7 +171,7 @@ async def test_who_waits_is_told_what_is_committed_and_nothing_later(tenure: Ten
         request = e.Request()
         tenure.driver.handle((e.TaskRetryAsked(task, spec(), 1.0, request, tenure.token()),))
         tenure.driver.handle((e.TaskCancelAsked(task, request, tenure.token()),))
-        assert (await waiting).state == TaskState.FAILED
+        assert (await waiting).state == task_pb2.TASK_STATE_FAILED
         await tenure.journal.flush()
     assert tenure.state.finished[task].state is TaskState.CANCELLED
     assert not tenure.driver._outcomes
