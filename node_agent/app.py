@@ -32,6 +32,7 @@ from node_agent.log_retention import Retention
 from node_agent.logs import LogStore
 from node_agent.registration import CannotRegister, Registration, Replaced
 from node_agent.service import NodeAgent
+from node_agent.services.instance_records import InstanceRecords
 from node_agent.session import Sessions
 from quorate import __version__
 from quorate.etcd.client import EtcdClient
@@ -83,6 +84,7 @@ async def run(settings: AgentSettings) -> None:
         loop.add_signal_handler(number, stop.set)
     with locked(settings.data_dir) as data:
         logs = LogStore(data, int(settings.log_cap))
+        instances = InstanceRecords(settings.prefix)
         async with (
             client_of(settings) as etcd,
             Driver(
@@ -95,6 +97,9 @@ async def run(settings: AgentSettings) -> None:
                 directory=os.getcwd(),
                 kill_grace=settings.kill_grace,
                 limits=WorkerLimits(settings.worker_max_tasks, int(settings.worker_max_memory)),
+                host=(settings.advertise or settings.listen).rpartition(":")[0],
+                labels=settings.label_map,
+                records=instances,
             ) as driver,
         ):
             sessions = Sessions(driver, clock, instance_id())
@@ -103,6 +108,7 @@ async def run(settings: AgentSettings) -> None:
             def on_lost() -> str:
                 fresh = instance_id()
                 driver.lose_everything()
+                instances.on_lost()
                 sessions.become(fresh)
                 return fresh
 
@@ -123,10 +129,12 @@ async def run(settings: AgentSettings) -> None:
                 clock,
                 driver.lease_confirmed,
                 on_lost,
+                instances.on_registered,
             )
             retention = Retention(settings.log_age, int(settings.log_total))
             duties = [
                 asyncio.ensure_future(registration.keep()),
+                asyncio.ensure_future(instances.run(etcd)),
                 asyncio.ensure_future(stats.run(data, sessions.report_stats)),
                 asyncio.ensure_future(log_retention.run(logs.root, retention, clock)),
             ]

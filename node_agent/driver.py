@@ -14,7 +14,7 @@ in `pump`, which settles the machine and carries out all effects at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref
@@ -26,7 +26,9 @@ from node_agent.executors.packets import Spill
 from node_agent.executors.python import PythonExecutor, WorkerLimits
 from node_agent.logs import LogStore
 from node_agent.outgoing import Outgoing
-from node_agent.work import Call, Command, Unreadable
+from node_agent.services.instance_records import InstanceRecords
+from node_agent.services.replicas import Replicas
+from node_agent.work import Call, Command, Replica, Unreadable
 from quorate.runtime.clock import Clock
 from quorate.v1 import node_pb2
 
@@ -45,6 +47,9 @@ class Driver:
         mark: names this agent's processes on the machine.
         directory: where Python workers run and import from.
         kill_grace: seconds between SIGTERM and SIGKILL of a program.
+        host: where others reach the replicas of services.
+        labels: the node's.
+        records: told of the replicas; the caller writes them.
     """
 
     def __init__(
@@ -59,6 +64,9 @@ class Driver:
         directory: str,
         kill_grace: float = GRACE_SECONDS,
         limits: WorkerLimits | None = None,
+        host: str = "127.0.0.1",
+        labels: Mapping[str, str] | None = None,
+        records: InstanceRecords | None = None,
     ) -> None:
         self.machine = Machine(slots)
         self.logs = logs
@@ -77,6 +85,16 @@ class Driver:
         self._commands = CommandExecutor(
             self._link, logs, node, data / "scratch", self.on_exited, self.on_recalled, kill_grace
         )
+        self._replicas = Replicas(
+            node=node,
+            host=host,
+            labels=labels or {},
+            clock=clock,
+            records=records or InstanceRecords(b""),
+            run=self._commands.start,
+            on_exited=self.on_exited,
+            on_unhealthy=self._on_unhealthy,
+        )
 
     async def __aenter__(self) -> Driver:
         self._link.open()
@@ -87,6 +105,7 @@ class Driver:
         if self._ticking is not None:
             self._ticking.cancel()
         self._python.close()
+        await self._replicas.close()
         await self._link.close()
 
     # -- the session ---------------------------------------------------------------------------
@@ -149,6 +168,8 @@ class Driver:
 
     def on_exited(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt ended; `pump` follows."""
+        if attempt.replica:
+            self._replicas.exited(attempt)
         self.machine.on_exited(attempt, outcome, self._clock.monotonic())
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
@@ -162,6 +183,10 @@ class Driver:
     def on_lane_lost(self, lane: int) -> None:
         """A worker ended; `pump` follows."""
         self.machine.on_lane_lost(lane)
+
+    def _on_unhealthy(self, attempt: Attempt, why: str) -> None:
+        self.machine.on_unhealthy(attempt, why)
+        self.pump()
 
     # -- effects -------------------------------------------------------------------------------
 
@@ -192,9 +217,10 @@ class Driver:
         while effects := machine.take():
             for lane in effects.recall:
                 self._recall(lane, now)
+            for attempt in effects.drain:
+                self._replicas.retire(attempt)
             for attempt in effects.kill:
-                if not attempt.over:
-                    self._executor(attempt).kill(attempt, now)
+                self._kill(attempt, now)
             for attempt in effects.start:
                 self._start(attempt)
             if self._outgoing is not None:
@@ -206,7 +232,9 @@ class Driver:
         if type(work) is Call:
             self._python.start(attempt)
         elif type(work) is Command:
-            self._commands.start(attempt)
+            self._commands.start(attempt, work)
+        elif type(work) is Replica:
+            self._replicas.start(attempt)
         else:
             assert isinstance(work, Unreadable)
             self.on_exited(attempt, Outcome(Failure("NOT_STARTED", work.why)))
@@ -218,8 +246,15 @@ class Driver:
         else:
             self.machine.on_recalled(lane, self._python.recall(lane), now)
 
-    def _executor(self, attempt: Attempt) -> CommandExecutor | PythonExecutor:
-        return self._python if type(attempt.work) is Call else self._commands
+    def _kill(self, attempt: Attempt, now: float) -> None:
+        if attempt.over:
+            return
+        if type(attempt.work) is Call:
+            self._python.kill(attempt, now)
+            return
+        if attempt.replica:
+            self._replicas.retire(attempt)
+        self._commands.kill(attempt, now)
 
     def _tick(self) -> None:
         self._ticking = None

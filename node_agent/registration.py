@@ -50,6 +50,7 @@ class Registration:
         ttl: of the lease, in seconds.
         on_alive: told until when (monotonic) the lease is surely alive.
         on_lost: called when the lease is gone for certain; returns the new instance id.
+        on_registered: told the lease and the instance id each time the record was written.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Registration:
         clock: Clock,
         on_alive: Callable[[float], None],
         on_lost: Callable[[], str],
+        on_registered: Callable[[int, str], None] = lambda lease, instance: None,
     ) -> None:
         self.registered = asyncio.Event()
         self._etcd = etcd
@@ -70,6 +72,7 @@ class Registration:
         self._clock = clock
         self._on_alive = on_alive
         self._on_lost = on_lost
+        self._on_registered = on_registered
         self._lease: LeaseSession | None = None
 
     async def keep(self) -> None:
@@ -151,6 +154,7 @@ class Registration:
         except LeaseNotFound:
             lease.lost.set()
             return 0
+        self._on_registered(lease.id, self._record.instance)
         return revision + 1
 
     async def _watch(self, lease: LeaseSession, revision: int) -> None:

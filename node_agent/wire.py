@@ -6,14 +6,23 @@ attempt instead of the session.
 
 from __future__ import annotations
 
+import re
+
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
+from node_agent.core.health import HealthTerms
 from node_agent.core.outbox import Report
-from node_agent.work import Call, Command, Unreadable, Work
+from node_agent.work import Call, Check, Command, Replica, Unreadable
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import queue_pb2, task_pb2
+
+# Seconds a replica has to finish its requests when its spec does not say.
+DEFAULT_DRAIN_GRACE = 10.0
+# Of an HTTP request: nothing that could end the request line, or begin another request.
+_PATH = re.compile(r"/[!-~]{0,2047}")
 
 _STOP = queue_pb2.DISCONNECT_POLICY_STOP
 
@@ -36,15 +45,61 @@ def attempt_of(assignment: pb.Assignment) -> Attempt:
         profile = call.entrypoint or spec.name or "pickled"
         return Attempt(task_id, number, call, profile, True, timeout, stop)
     if kind == "command":
-        command = spec.command
-        work_: Work = Command(tuple(command.argv), dict(command.env), command.cwd, command.stdin)
-        if not command.argv or not command.argv[0]:
-            work_ = Unreadable("the command has no program")
+        command = _command(spec.command)
         # A program's name is no entrypoint: the prefix keeps the profiles apart.
-        profile = f"$ {command.argv[0]}" if command.argv else ""
-        return Attempt(task_id, number, work_, profile, False, timeout, stop)
+        profile = f"$ {command.argv[0]}" if isinstance(command, Command) else ""
+        return Attempt(task_id, number, command, profile, False, timeout, stop)
+    if kind == "service":
+        replica = _replica(spec.service)
+        if isinstance(replica, Unreadable):
+            return Attempt(task_id, number, replica, stop_on_disconnect=stop)
+        grace = DEFAULT_DRAIN_GRACE
+        if spec.service.HasField("drain_grace"):
+            grace = _within(spec.service.drain_grace, 0.0, 3600.0)
+        return Attempt(
+            task_id, number, replica, stop_on_disconnect=stop, replica=True, drain_grace=grace
+        )
     work = Unreadable("this agent knows no such kind of work")
     return Attempt(task_id, number, work, stop_on_disconnect=stop)
+
+
+def _command(message: task_pb2.CommandWork) -> Command | Unreadable:
+    if not message.argv or not message.argv[0]:
+        return Unreadable("the command has no program")
+    return Command(tuple(message.argv), dict(message.env), message.cwd, message.stdin)
+
+
+def _replica(message: task_pb2.ServiceWork) -> Replica | Unreadable:
+    if not message.service or "/" in message.service:
+        # It becomes a part of a key.
+        return Unreadable(f"{message.service!r} is no name of a service")
+    command = _command(message.command)
+    if isinstance(command, Unreadable):
+        return command
+    health = message.health
+    kind = health.WhichOneof("kind")
+    check = Check("tcp")
+    if kind == "http_path":
+        if not _PATH.fullmatch(health.http_path):
+            return Unreadable(f"health check: {health.http_path!r} is no path")
+        check = Check("http", health.http_path)
+    elif kind == "grpc_service":
+        check = Check("grpc", health.grpc_service)
+    terms = HealthTerms(
+        interval=_within(health.interval, 0.1, 3600.0) if health.HasField("interval") else 1.0,
+        timeout=_within(health.timeout, 0.1, 60.0) if health.HasField("timeout") else 1.0,
+        healthy_after=min(max(health.healthy_after or 1, 1), 10),
+        unhealthy_after=min(max(health.unhealthy_after or 3, 1), 10),
+        start_grace=_within(health.start_grace, 0.0, 3600.0)
+        if health.HasField("start_grace")
+        else 30.0,
+    )
+    return Replica(message.service, message.generation, command, check, terms, dict(message.labels))
+
+
+def _within(duration: Duration, least: float, most: float) -> float:
+    """Seconds, held to what the contract allows: the scheduler refuses the rest."""
+    return min(max(duration.seconds + duration.nanos / 1e9, least), most)
 
 
 def _call(python: task_pb2.PythonWork) -> Call:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from node_agent.core.health import HealthTerms
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -27,10 +29,33 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """How the health of a replica is found out.
+
+    `target` is the path of an HTTP check, the service name of a gRPC one.
+    """
+
+    kind: Literal["http", "tcp", "grpc"]
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A replica of a service; see `quorate.v1.ServiceWork`."""
+
+    service: str
+    generation: int
+    command: Command
+    check: Check
+    terms: HealthTerms
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A spec this agent does not understand (a newer leader's, or broken bytes)."""
 
     why: str
 
 
-Work = Command | Call | Unreadable
+Work = Command | Call | Replica | Unreadable

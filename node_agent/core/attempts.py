@@ -8,6 +8,8 @@
                       +--> returned (never began: no failure)
 ```
 
+A replica of a service never waits: it gets a lane of its own at once (see `services`).
+
 A lane (see `slots`) may hold several attempts: the first is the one that runs, those behind it
 were handed to its executor ahead of time and can be taken back until they begin.
 """
@@ -41,12 +43,16 @@ class Reason(Enum):
     SUPERSEDED = "a newer attempt took its place"
     # Everything this instance had was given away.
     LEASE_LOST = "the node's lease was lost"
+    # A replica of a service that is no good any more.
+    UNHEALTHY = "failed its health checks"
 
 
 # Ended without a report: the leader has already given these to someone else.
 SILENT = frozenset({Reason.SUPERSEDED, Reason.LEASE_LOST})
 # Ended by no fault of the attempt: reported as handed back.
 HANDED_BACK = frozenset({Reason.DRAINED, Reason.DISCONNECTED})
+# Ended in its own time: a replica finishes its requests first.
+GENTLE = frozenset({Reason.CANCELLED, Reason.DRAINED})
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +70,10 @@ class Attempt:
     # Seconds an attempt may run; 0 for no limit.
     timeout: float = 0.0
     stop_on_disconnect: bool = False
+    # A replica of a service: it runs beside the slots (see `services`), until it is ended.
+    replica: bool = False
+    # Seconds between being told to end and the signal; replicas only.
+    drain_grace: float = 0.0
     # The lane it was handed to, or WAITING.
     lane: int = WAITING
     # Seconds it is expected to keep that lane busy.
@@ -74,6 +84,8 @@ class Attempt:
     # Finished, returned or dropped: nothing about it is to be sent any more, save its report.
     over: bool = False
     killed: Reason | None = None
+    # More about that, for the report.
+    why: str = ""
 
     @property
     def ref(self) -> Ref:
@@ -125,16 +137,19 @@ def outcome_of_kill(attempt: Attempt, natural: Outcome) -> Outcome:
     """The outcome to report of an attempt that was ended for `attempt.killed`.
 
     What it did on its own while dying does not count, with one exception: a success that beat a
-    drain is kept, as running it again elsewhere would help nobody.
+    drain is kept, as running it again elsewhere would help nobody (a replica's exit is no success:
+    it is wanted elsewhere).
     """
     reason = attempt.killed
     assert reason is not None
     if reason in HANDED_BACK:
-        if isinstance(natural.value, Result):
+        if isinstance(natural.value, Result) and not attempt.replica:
             return natural
         return Outcome(None, natural.start, natural.seconds)
     message = reason.value
     if reason is Reason.TIMEOUT:
         message = f"{message} of {attempt.timeout:g} s"
+    if attempt.why:
+        message = f"{message}: {attempt.why}"
     failure = Failure(type=reason.name, message=message)
     return Outcome(failure, natural.start, natural.seconds)

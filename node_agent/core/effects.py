@@ -1,5 +1,5 @@
 """What the machine asks of the world. The driver carries the lists out in this order:
-recall, kill, start; the rest goes to the open session, if any."""
+recall, drain, kill, start; the rest goes to the open session, if any."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Effects:
     # Lanes whose queued attempts are to be taken back from the executor; answered, at once or
     # later, by `Machine.on_recalled`, also when nothing could be taken back.
     recall: list[int] = field(default_factory=list)
+    # Replicas that are to get no new request from now on; the kill follows in its time.
+    drain: list[Attempt] = field(default_factory=list)
     # Attempts to end: the first of their lane. Answered by `Machine.on_exited`.
     kill: list[Attempt] = field(default_factory=list)
     # Attempts to run in `attempt.lane`.
@@ -29,6 +31,7 @@ class Effects:
     def __bool__(self) -> bool:
         return bool(
             self.recall
+            or self.drain
             or self.kill
             or self.start
             or self.started

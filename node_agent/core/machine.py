@@ -5,7 +5,7 @@ events (`on_...`); what is to be done gathers in an `Effects` that the driver ta
 after `settle()`. All times are monotonic seconds.
 
 Guarantees
-* An attempt is in exactly one place: waiting, in a lane, or in the outbox.
+* An attempt is in exactly one place: waiting, in a lane, among the replicas, or in the outbox.
 * Leaders are fenced: an epoch lower than one seen before is refused, a higher one takes over.
 * Assigning an attempt twice runs it once. A newer attempt of a task ends an older one.
 * Losing the leader or etcd ends nothing, except attempts whose queue asked for STOP once the
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 
 from node_agent.core import credit as credits
 from node_agent.core.attempts import (
+    GENTLE,
     SILENT,
     WAITING,
     Attempt,
@@ -29,6 +30,7 @@ from node_agent.core.attempts import (
 )
 from node_agent.core.effects import Effects, Inventory
 from node_agent.core.outbox import Outbox
+from node_agent.core.services import Services
 from node_agent.core.slots import BLOCKED_SECONDS, Slots
 
 # An attempt that waits longer than this and will not be reached soon is handed back.
@@ -63,6 +65,7 @@ class Machine:
         self.draining = False
         self.outbox = outbox if outbox is not None else Outbox()
         self.slots = Slots(slots)
+        self.services = Services(slots)
         self.durations = credits.Durations()
         # Accepted, not handed to a lane; first come, first served.
         self._waiting: OrderedDict[str, Attempt] = OrderedDict()
@@ -84,8 +87,9 @@ class Machine:
 
     @property
     def held(self) -> int:
-        """Attempts waiting or in lanes, dying ones included."""
-        return len(self._waiting) + sum(len(lane.attempts) for lane in self.slots)
+        """Attempts waiting or in lanes, and replicas; dying ones included."""
+        in_lanes = sum(len(lane.attempts) for lane in self.slots)
+        return len(self._waiting) + in_lanes + len(self.services)
 
     @property
     def waiting(self) -> Sequence[Attempt]:
@@ -104,6 +108,7 @@ class Machine:
                     running.append((attempt, lane.head_since))
                 else:
                     waiting.append(attempt.ref)
+        running.extend(found for found in self.services if found[0].killed not in SILENT)
         waiting.extend(attempt.ref for attempt in self._waiting.values())
         finished = tuple(Ref(report.task_id, report.number) for report in self.outbox)
         return Inventory(tuple(running), tuple(waiting), finished)
@@ -164,6 +169,9 @@ class Machine:
             if self.draining or len(waiting) >= MAX_WAITING:
                 self._effects.returned.append(attempt.ref)
                 continue
+            if attempt.replica:
+                self._start_replica(attempt, now)
+                continue
             attempt.accepted_at = now
             live[attempt.task_id] = attempt
             waiting[attempt.task_id] = attempt
@@ -185,6 +193,8 @@ class Machine:
     ) -> None:
         """Empty the node: hand back what waits, let the rest go on for `grace` seconds.
 
+        Replicas finish their requests at the end of that time, so that others may take their
+        place meanwhile; at once when `leaving`, since then nobody is told to replace them.
         `leaving` (the process was told to stop) cannot be undone by the leader.
         """
         if self._leaving and not leaving:
@@ -211,7 +221,10 @@ class Machine:
                 self._end(attempt, Reason.LEASE_LOST)
         for attempt in tuple(self._waiting.values()):
             self._end(attempt, Reason.LEASE_LOST)
+        for attempt, _ in self.services:
+            self._end(attempt, Reason.LEASE_LOST)
         self.outbox.clear()
+        self._effects.drain.clear()
         self._effects.started.clear()
         self._effects.finished.clear()
         self._effects.returned.clear()
@@ -246,11 +259,21 @@ class Machine:
 
     def on_exited(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """An attempt ended by itself or was ended."""
+        if attempt.replica:
+            self.services.remove(attempt)
+            self._report(attempt, outcome)
+            return
         if attempt.killed is None and outcome.start:
             self.durations.observe(attempt.profile, outcome.seconds)
         self._leave_lane(attempt, now)
         self._pace[-1] += 1
         self._report(attempt, outcome)
+
+    def on_unhealthy(self, attempt: Attempt, why: str) -> None:
+        """A replica fails its checks: it is ended, and reported as failed."""
+        if attempt.killed is None and not attempt.over:
+            attempt.why = why
+            self._end(attempt, Reason.UNHEALTHY)
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -269,6 +292,7 @@ class Machine:
                 self._end(head, Reason.TIMEOUT)
             elif len(lane.attempts) > 1 and ran > BLOCKED_SECONDS:
                 effects.recall.append(lane.index)
+        self._tick_services(now)
         if self._lease_deadline is not None and now > self._lease_deadline:
             self._end_all(Reason.DISCONNECTED, stop_only=True)
         if self._drain_deadline is not None and now > self._drain_deadline:
@@ -297,14 +321,44 @@ class Machine:
         """Attempts this node is willing to hold at once."""
         if self.draining or self.outbox.full:
             return 0
-        return credits.credit(len(self.slots.lanes), self.slots.flowing(now), self.durations.ahead)
+        slots = self.slots
+        wanted = credits.credit(len(slots.lanes), slots.flowing(now), self.durations.ahead)
+        # The leader counts replicas like the others, but they are in nobody's way.
+        return wanted + self.services.counted
 
     @property
     def ample(self) -> bool:
         """Whether there is enough work here for reports to wait for each other."""
-        return credits.ample(len(self.slots.lanes), len(self._live), self.durations.overall)
+        held = len(self._live) - len(self.services)
+        return credits.ample(len(self.slots.lanes), held, self.durations.overall)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _start_replica(self, attempt: Attempt, now: float) -> None:
+        if self.services.full:
+            self._effects.returned.append(attempt.ref)
+            return
+        self._live[attempt.task_id] = attempt
+        self.services.add(attempt, now)
+        self._effects.start.append(attempt)
+
+    def _tick_services(self, now: float) -> None:
+        drained = self._drain_deadline
+        for attempt, since in self.services:
+            if (
+                not attempt.announced
+                and now - since >= ANNOUNCE_SECONDS
+                and attempt.killed not in SILENT
+            ):
+                attempt.announced = True
+                self._effects.started.append(attempt)
+            if drained is None or attempt.killed is not None:
+                continue
+            if self._leaving or now >= drained - attempt.drain_grace:
+                # What is left of the drain is all that it has.
+                attempt.drain_grace = min(attempt.drain_grace, max(0.0, drained - now))
+                self._end(attempt, Reason.DRAINED)
+        self._effects.kill.extend(self.services.overdue(now))
 
     def _hand_back(self, now: float) -> None:
         """Return what has waited and will not be reached at the present pace.
@@ -336,7 +390,9 @@ class Machine:
         if reason in SILENT and self._live.get(attempt.task_id) is attempt:
             # A newer attempt of the task takes the place at once, while this one is dying.
             del self._live[attempt.task_id]
-        if attempt.lane == WAITING:
+        if attempt.replica:
+            self._end_replica(attempt, reason, first)
+        elif attempt.lane == WAITING:
             self._waiting.pop(attempt.task_id, None)
             self._report(attempt, Outcome(None))
         elif first:
@@ -347,6 +403,19 @@ class Machine:
                     self._effects.recall.append(lane.index)
             else:
                 self._effects.kill.append(attempt)
+
+    def _end_replica(self, attempt: Attempt, reason: Reason, first: bool) -> None:
+        if attempt in self._effects.start:
+            # Nobody has seen it yet.
+            self._effects.start.remove(attempt)
+            self.services.remove(attempt)
+            self._report(attempt, Outcome(None))
+        elif reason in GENTLE:
+            if first:
+                self._effects.drain.append(attempt)
+                self.services.drain(attempt, attempt.drain_grace)
+        elif first or reason in SILENT:
+            self._effects.kill.append(attempt)
 
     def _return(self, attempt: Attempt) -> None:
         """Hand back an attempt that never began."""

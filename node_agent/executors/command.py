@@ -69,10 +69,8 @@ class CommandExecutor:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
 
-    def start(self, attempt: Attempt) -> None:
+    def start(self, attempt: Attempt, work: Command) -> None:
         """Run a program, once those before it in its lane have exited."""
-        work = attempt.work
-        assert isinstance(work, Command)
         task_id, number = attempt.task_id, attempt.number
         spool = self._logs.open_spool(task_id, number)
         scratch = "" if work.cwd else self._free.pop() if self._free else self._new_scratch()

@@ -1,0 +1,1 @@
+"""Replicas of services on this node: their ports, their health, and their records in etcd."""
