@@ -35,6 +35,9 @@ def main() -> int:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
     console = Console(highlight=False)
+    if not console.is_terminal:
+        # A log file wraps nothing.
+        console = Console(highlight=False, width=150)
     results: dict[str, Findings] = {}
     for name in arguments.names or BENCHMARKS:
         with console.status(f"measuring {name}"):
