@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -271,8 +272,9 @@ class Registry:
     ) -> AsyncIterator[Message]:
         bounds.watched(request.names)
         await self._driver.room()
-        async for answer in self._feed.follow(request.names):
-            yield answer
+        async with aclosing(self._feed.follow(request.names)) as answers:
+            async for answer in answers:
+                yield answer
 
 
 def _name(field: str, name: str) -> ServiceName:

@@ -15,7 +15,7 @@ when that ends, watchers get UNAVAILABLE and watch again at the next leader.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
@@ -58,16 +58,19 @@ class ServiceFeed:
         keepalive: seconds of silence after which an empty message is sent.
     """
 
-    def __init__(self, driver: Driver, keepalive: float = KEEPALIVE) -> None:
+    def __init__(self, driver: Driver, keepalive: float | None = None) -> None:
         self._driver = driver
-        self._keepalive = keepalive
+        self._keepalive = KEEPALIVE if keepalive is None else keepalive
         self._changed: dict[ServiceName, None] = dict.fromkeys(driver.state.services)
         self._wake = asyncio.Event()
         self._touched = asyncio.Event()
         # What is committed and may be told, by name.
         self._views: dict[str, pb.Service] = {}
         self._revision = 0
-        self._loaded = asyncio.Event()
+        # Publications begun, and the last one that was finished.
+        self._begun = 0
+        self._done = 0
+        self._published = asyncio.Event()
         self._closed = False
         # A dict for its order; at most MAX_WATCHES.
         self._watchers: dict[_Watcher, None] = {}
@@ -102,8 +105,12 @@ class ServiceFeed:
         while True:
             changed, self._changed = self._changed, {}
             self._wake.clear()
+            self._begun += 1
             try:
                 await self._publish(changed)
+                self._done = self._begun
+                self._published.set()
+                self._published = asyncio.Event()
             except QuorateError:
                 # Not trusted for a moment, or the end of the tenure, which cancels us.
                 self._changed = changed | self._changed
@@ -121,7 +128,7 @@ class ServiceFeed:
                 built[name] = view
             if place % _SLICE == 0:
                 await asyncio.sleep(0)
-        if built or not self._loaded.is_set():
+        if built or not self._done:
             self._revision = await self._driver.barrier()
             for changed_name, view in built.items():
                 if view is None:
@@ -130,9 +137,14 @@ class ServiceFeed:
                     self._views[changed_name] = view
             for watcher in self._watchers:
                 watcher.tell(list(built))
-        self._loaded.set()
 
-    async def follow(self, names: Sequence[str]) -> AsyncIterator[pb.WatchServicesResponse]:
+    async def _caught_up(self) -> None:
+        """Wait until all that had changed when this was called may be told."""
+        needed = self._begun + bool(self._changed or not self._begun)
+        while self._done < needed and not self._closed:
+            await self._published.wait()
+
+    async def follow(self, names: Sequence[str]) -> AsyncGenerator[pb.WatchServicesResponse, None]:
         """Answer one call: a snapshot, then what changes; only `names`, or all when empty.
 
         Raises:
@@ -143,7 +155,8 @@ class ServiceFeed:
         watcher = _Watcher(names)
         self._watchers[watcher] = None
         try:
-            await self._loaded.wait()
+            # Who watches sees in the snapshot what was answered to them before.
+            await self._caught_up()
             watcher.tell(sorted(self._views))
             # Told first in, first out: what changes meanwhile comes behind the snapshot.
             left = len(watcher.pending)
@@ -156,7 +169,7 @@ class ServiceFeed:
                 if left <= 0:
                     break
             while True:
-                if not watcher.pending:
+                if not watcher.pending and not self._closed:
                     await self._news(watcher)
                 if self._closed:
                     raise lost()
@@ -193,7 +206,7 @@ class ServiceFeed:
     def close(self) -> None:
         """The tenure is over: nobody is told anything any longer."""
         self._closed = True
-        self._loaded.set()
+        self._published.set()
         self._touched.set()
         for watcher in self._watchers:
             watcher.wake.set()

@@ -211,6 +211,7 @@ class Tenure:
             finally:
                 self._close()
                 watches.close()
+                feed.close()
                 driver.close()
                 work.cancel()
                 # Gathered, so that an error which comes beside a cancellation is not lost unread.

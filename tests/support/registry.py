@@ -1,0 +1,101 @@
+"""A scheduler's tenures in this process, over real etcd, asked without gRPC.
+
+    async with standing(etcd, "s1") as scheduler:
+        async with scheduler.leading() as registry:
+            await registry.CreateService(...)
+
+`standing` owns the replica, which folds from the first to the last moment; each `leading` is a
+tenure of its own, with a lease and an epoch of its own, which ends with its block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from quorate.etcd.client import EtcdClient
+from quorate.etcd.election import Election
+from quorate.etcd.lease import LeaseSession
+from quorate.runtime.clock import SystemClock
+from quorate.runtime.ids import InstanceId
+from scheduler import keys
+from scheduler.config import SchedulerSettings
+from scheduler.core.state import State
+from scheduler.health import InstanceHealth
+from scheduler.registry import Registry
+from scheduler.role import Local, Roles
+from scheduler.servicers import Servicers
+from scheduler.tenure import Tenure
+from scheduler.trust import Trust
+
+CLOCK = SystemClock()
+
+
+class Calls:
+    """A registry's methods without a context: `await calls.GetService(request)`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __getattr__(self, method: str) -> Any:
+        handler = getattr(self._registry, method)
+        return lambda request: handler(request, None)
+
+
+class Standing:
+    """One scheduler process, so to speak."""
+
+    def __init__(self, etcd: EtcdClient, name: str, cluster: str) -> None:
+        self.etcd = etcd
+        self.settings = SchedulerSettings(  # type: ignore[call-arg]
+            _cli_parse_args=[], name=name, cluster=cluster
+        )
+        self.roles = Roles(InstanceId(name))
+        self.tenure = Tenure(
+            self.settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId(name))
+        )
+
+    @property
+    def servicers(self) -> Servicers:
+        assert isinstance(self.roles.role, Local)
+        servicers = self.roles.role.servicer
+        assert isinstance(servicers, Servicers)
+        return servicers
+
+    @property
+    def state(self) -> State:
+        return self.servicers.registry._state
+
+    @asynccontextmanager
+    async def leading(self) -> AsyncIterator[Calls]:
+        """Lead within the block."""
+        lease = await LeaseSession.open(self.etcd, 2, clock=CLOCK)
+        election = Election(self.etcd, self.settings.prefix + keys.ELECTION)
+        candidate = await election.campaign(lease.id, b"")
+        tenure = asyncio.create_task(
+            self.tenure.lead(candidate.create_revision, candidate.key, Trust(lease, 0.0))
+        )
+        try:
+            async with asyncio.timeout(10):
+                while not isinstance(self.roles.role, Local):
+                    assert not tenure.done(), tenure.result()
+                    await asyncio.sleep(0)
+            yield Calls(self.servicers.registry)
+        finally:
+            tenure.cancel()
+            await asyncio.wait({tenure})
+            await lease.close()
+
+
+@asynccontextmanager
+async def standing(etcd: EtcdClient, name: str, cluster: str) -> AsyncIterator[Standing]:
+    """A scheduler that stands by within the block."""
+    scheduler = Standing(etcd, name, cluster)
+    folding = asyncio.create_task(scheduler.tenure.stand_by())
+    try:
+        yield scheduler
+    finally:
+        folding.cancel()
+        await asyncio.wait({folding})
