@@ -2,7 +2,7 @@
 
 | bound | beyond it |
 |---|---|
-| bytes of a request's head (line and headers) | 431, closed |
+| bytes of a request's head (line and headers), behind the read that it began in | 431, closed |
 | seconds for the head to arrive | 408, closed |
 | bytes on the wire for one request (framing included) | closed |
 | seconds that a client does not read what is written | closed |
@@ -44,7 +44,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._head: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        # Bytes of the head as parsed, and of the whole request as received.
+        # Bytes of the head as parsed, and of the request as received behind the read in which it
+        # began (what came before it in that read belongs to another request).
         self._parsed = 0
         self._received = 0
         self._in_head = True

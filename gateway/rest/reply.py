@@ -6,8 +6,9 @@ import asyncio
 import gzip
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Final
+from typing import Final, cast
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Scope, Send
@@ -27,7 +28,7 @@ def tag_of(answer: Message) -> str:
 
     Answers that are about more than one thing (lists) are tagged as a whole.
     """
-    field = resource_of(answer.DESCRIPTOR)
+    field = resource_of(cast("Descriptor", answer.DESCRIPTOR))
     resource = answer if field is None else getattr(answer, field.name)
     given = getattr(resource, "etag", "")
     if isinstance(given, str) and given:
