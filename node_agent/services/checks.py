@@ -59,7 +59,7 @@ class _Tcp:
                 return await self._ask()
         except TimeoutError:
             return f"{self._what} was not answered within {timeout:g} s"
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             return f"{self._what}: {_reason(error)}"
 
     async def close(self) -> None:
@@ -144,6 +144,8 @@ def _reason(error: Exception) -> str:
         return "the connection was closed before an answer"
     if isinstance(error, asyncio.LimitOverrunError):
         return "the answer is not HTTP"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
