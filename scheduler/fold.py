@@ -78,7 +78,7 @@ class Fold:
         elif kind == b"service-specs":
             self.state.drop_service(ServiceName(rest.decode()))
         elif kind == b"services":
-            service, _, instance = rest.decode().partition("/")
+            service, _, instance = rest.decode(errors="replace").partition("/")
             self.state.drop_instance(ServiceName(service), instance)
 
     def _put_task(self, key: bytes, value: bytes, lease: int) -> None:
@@ -175,7 +175,8 @@ class Fold:
         self.state.put_service(records.service_row(value))
 
     def _put_instance(self, key: bytes, value: bytes, lease: int) -> None:
-        _, service, name = key.decode().split("/", 2)
+        # Not journalled, so anybody's program may have written it: whatever it is, it is taken.
+        _, service, name = (*key.decode(errors="replace").split("/", 2), "")[:3]
         instance = records.instance_row(service, name, value, lease)
         if instance is not None:
             self.state.put_instance(instance)

@@ -14,6 +14,7 @@ from scheduler.core.rows import Control
 from scheduler.core.services import see_service
 from scheduler.core.state import SERVICES_QUEUE
 from scheduler.core.values import InstanceState, ServiceName, TaskState
+from scheduler.fold import Fold
 from tests.support.core import Cluster, Log, spec
 
 WEB = ServiceName("web")
@@ -202,6 +203,19 @@ def test_a_node_that_is_drained_keeps_its_replica_until_another_is_healthy() -> 
     assert c.ending("web") == [task]
 
 
+def test_a_drain_whose_grace_passes_moves_the_replica() -> None:
+    c = Cluster()
+    node = c.node("n1", credit=1)
+    c.service("web", replicas=1)
+    (task,) = c.healthy("web")
+    c.control("n1", Control(cordoned=True, draining=True, drain_grace=1.0))
+    assert len(c.replicas("web")) == 2, "the other one waits for a node"
+    node.give_back(task)
+    assert c.replicas("web") == [task], "the one that is there longest is kept"
+    c.node("n2")
+    assert c.place_of(task) == "n2"
+
+
 def test_a_cordoned_node_keeps_its_replicas() -> None:
     c = Cluster()
     c.node("n1")
@@ -290,6 +304,15 @@ def test_outside_processes_are_shown_as_they_say() -> None:
     assert seen(c, ServiceName("db")).ready == 1
     c.instance("db", "one", None)
     assert not seen(c, ServiceName("db")).instances
+
+
+def test_keys_of_strangers_among_the_instances_are_passed_over() -> None:
+    fold = Fold()
+    for key in (b"services/", b"services/a", b"services/a/b/c", b"services/\xff/\xff"):
+        fold.put(key, b"\xff\xff", 1, 9)
+        fold.put(key, b"", 1, 9)
+        fold.deleted(key)
+    assert fold.state.instance_count == 0
 
 
 @pytest.mark.parametrize("how", ["followed", "loaded"])
