@@ -22,49 +22,64 @@ class GatewaySettings(BaseSettings):
         env_prefix="QUORATE_GATEWAY_", cli_kebab_case=True, cli_implicit_flags=True, extra="forbid"
     )
 
-    listen: str = Field("127.0.0.1:7470", description="host:port to serve on; port 0 picks one")
+    listen: str = Field(
+        default="127.0.0.1:7470", description="host:port to serve on; port 0 picks one"
+    )
     schedulers: str = Field(
-        "127.0.0.1:7480", description="schedulers of the cluster, host:port, comma-separated"
+        default="127.0.0.1:7480",
+        description="schedulers of the cluster, host:port, comma-separated",
     )
     insecure: bool = Field(
-        False, description="serve on an address that is not loopback without authentication"
+        default=False, description="serve on an address that is not loopback without authentication"
     )
     root_path: str = Field(
-        "", description="path under which a proxy in front shows the gateway, such as /quorate"
+        default="",
+        description="path under which a proxy in front shows the gateway, such as /quorate",
     )
     cors_origins: str = Field(
-        "",
+        default="",
         description="origins whose pages may call, comma-separated; `*` for all; none when empty",
     )
-    max_body_kib: int = Field(24_576, ge=1, le=262_144, description="KiB of one request's body")
+    max_body_kib: int = Field(
+        default=24_576, ge=1, le=262_144, description="KiB of one request's body"
+    )
     max_buffered_mib: int = Field(
-        256, ge=1, le=65_536, description="MiB of request bodies held at the same time"
+        default=256, ge=1, le=65_536, description="MiB of request bodies held at the same time"
     )
     max_connections: int = Field(
-        2048, ge=2, le=1_000_000, description="connections, and requests, at the same time"
+        default=2048, ge=2, le=1_000_000, description="connections, and requests, at the same time"
     )
     max_streams: int = Field(
-        1024, ge=1, le=1_000_000, description="streamed answers at the same time"
+        default=1024, ge=1, le=1_000_000, description="streamed answers at the same time"
     )
     default_timeout: float = Field(
-        30.0, gt=0, le=3600, description="seconds for a request that names no deadline"
+        default=30.0, gt=0, le=3600, description="seconds for a request that names no deadline"
     )
     max_timeout: float = Field(
-        3700.0, gt=0, le=86_400, description="seconds that a request's deadline is cut down to"
+        default=3700.0,
+        gt=0,
+        le=86_400,
+        description="seconds that a request's deadline is cut down to",
     )
     read_timeout: float = Field(
-        30.0, gt=0, le=3600, description="seconds to wait for the rest of a request"
+        default=30.0, gt=0, le=3600, description="seconds to wait for the rest of a request"
     )
     write_timeout: float = Field(
-        60.0, gt=0, le=3600, description="seconds until a client that does not read is dropped"
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="seconds until a client that does not read is dropped",
     )
     keepalive: float = Field(
-        15.0, gt=0, le=3600, description="seconds of silence after which a stream says it lives"
+        default=15.0,
+        gt=0,
+        le=3600,
+        description="seconds of silence after which a stream says it lives",
     )
     grace: int = Field(
-        10, ge=0, le=3600, description="seconds that requests may go on after SIGTERM"
+        default=10, ge=0, le=3600, description="seconds that requests may go on after SIGTERM"
     )
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @field_validator("schedulers")
     @classmethod

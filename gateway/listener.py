@@ -69,6 +69,9 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(_too_large())
         elif self._received > self.wire_bytes:
             self.transport.abort()
+        elif self._head is None and (self.cycle is None or self.cycle.response_complete):
+            # Bytes that begin no request ended uvicorn's wait for one.
+            self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
         if self._parsed > HEAD_BYTES:

@@ -4,17 +4,17 @@ import asyncio
 import contextlib
 import json
 import os
-import re
-import signal
 import socket
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
 
 from quorate.v1 import task_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
+from tests.support.gateway import run_gateway
 
 COMMAND = task_pb2.TaskSpec(command={"argv": ["true"]})
 
@@ -29,33 +29,14 @@ def cluster():
 
 @pytest.fixture
 def start(cluster):
-    """Runs gateways: `start("--flag", ...)` gives the process; `.address` is where it listens."""
-    started = []
+    """Runs gateways: `start("--flag", ...)`."""
+    with contextlib.ExitStack() as stack:
 
-    def run(*arguments):
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "gateway"),
-                *("--schedulers", cluster.servers[0].address, "--listen", "127.0.0.1:0"),
-                *arguments,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        line = process.stdout.readline()
-        ready = re.fullmatch(r"gateway ready address=(127\.0\.0\.1:\d+) instance=\w+\n", line)
-        assert ready, line + process.stderr.read()
-        process.address = ready[1]
-        return process
+        def run(*arguments, schedulers=None):
+            addresses = schedulers or [cluster.servers[0].address]
+            return stack.enter_context(run_gateway(addresses, *arguments))
 
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -65,24 +46,19 @@ def task(cluster):
     return cluster.create("", [COMMAND], "held")[0]
 
 
-async def serves(process):
+async def serves(gateway):
     """Whether new connections are answered."""
     try:
         async with httpx.AsyncClient() as client:
-            await client.get(f"http://{process.address}/healthz")
+            await client.get(f"{gateway.url}/healthz")
     except httpx.TransportError:
         return False
     return True
 
 
-def connect(process):
-    host, port = process.address.split(":")
-    return socket.create_connection((host, int(port)), timeout=20)
-
-
-def answer(process, *parts):
+def answer(gateway, *parts):
     """What comes until the connection is closed."""
-    with connect(process) as connection:
+    with gateway.connect() as connection:
         with contextlib.suppress(ConnectionError):
             for part in parts:
                 connection.sendall(part)
@@ -107,12 +83,12 @@ def test_a_port_in_use_is_one_sentence(start):
 
 
 def test_healthy_and_ready(start):
-    base = f"http://{start().address}"
+    base = start().url
     assert httpx.get(f"{base}/healthz").json() == {"status": "ok"}
     assert httpx.get(f"{base}/readyz").json() == {"status": "ready"}
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    alone = f"http://{start('--schedulers', f'127.0.0.1:{port}').address}"
+    alone = start(schedulers=[f"127.0.0.1:{port}"]).url
     assert httpx.get(f"{alone}/healthz").status_code == 200
     response = httpx.get(f"{alone}/readyz")
     assert (response.status_code, response.json()["reason"]) == (503, "NO_SCHEDULER")
@@ -120,14 +96,14 @@ def test_healthy_and_ready(start):
 
 async def test_sigterm_finishes_what_is_under_way_and_ends_streams(start, cluster, task):
     gateway = start("--grace", "15")
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=30) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=30) as client:
         waiting = asyncio.create_task(client.get(f"/v1/tasks/{task}:wait?timeout=20s"))
         async with client.stream("GET", "/v1/tasks:watch") as response:
             lines = response.aiter_lines()
             assert "resumeToken" in json.loads(await anext(lines))
             while not any(name == "WaitTask" for name, _ in cluster.calls):
                 await asyncio.sleep(0.01)
-            gateway.send_signal(signal.SIGTERM)
+            gateway.terminate()
             last = json.loads(await anext(lines))
             assert last["error"]["reason"] == "GATEWAY_LEAVING"
         # No new ones.
@@ -145,12 +121,12 @@ def test_what_outlasts_the_grace_is_cut_off(start, cluster):
     cluster.hold.clear()
     held = cluster.create("", [COMMAND], "held for long")[0]
     gateway = start("--grace", "1")
-    with connect(gateway) as connection:
+    with gateway.connect() as connection:
         request = f"GET /v1/tasks/{held}:wait?timeout=600s HTTP/1.1\r\nHost: x\r\n\r\n"
         before = len(cluster.calls)
         connection.sendall(request.encode())
         wait_until(lambda: len(cluster.calls) > before)
-        gateway.send_signal(signal.SIGTERM)
+        gateway.terminate()
         assert gateway.wait(10) == 0
     cluster.hold.set()
 
@@ -161,11 +137,11 @@ def test_a_client_that_goes_ends_its_upstream_calls(start, cluster):
     gateway = start()
     for path in (f"/v1/tasks/{held}:wait", "/v1/tasks:watch"):
         before = len(cluster.calls)
-        with connect(gateway) as connection:
+        with gateway.connect() as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             wait_until(lambda before=before: len(cluster.calls) > before)
     # Nothing is left to wait for: leaving takes no grace.
-    gateway.send_signal(signal.SIGTERM)
+    gateway.terminate()
     assert gateway.wait(5) == 0
     cluster.hold.set()
 
@@ -203,26 +179,15 @@ def test_hostile_requests_get_a_problem_and_are_closed(shared, parts, status, re
     head, _, body = text.partition("\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ")
     assert json.loads(body)["reason"] == reason
-    assert httpx.get(f"http://{shared.address}/healthz").status_code == 200
+    assert httpx.get(f"{shared.url}/healthz").status_code == 200
 
 
 @pytest.fixture(scope="module")
 def shared(cluster):
     """One gateway for tests that leave no trace in it."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-P", "-m", "gateway", "--listen", "127.0.0.1:0"),
-            *("--schedulers", cluster.servers[0].address),
-            *("--read-timeout", "1", "--write-timeout", "1", "--keepalive", "0.2"),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    process.address = process.stdout.readline().split("address=")[1].split()[0]
-    yield process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    short = ("--read-timeout", "1", "--write-timeout", "1", "--keepalive", "0.2")
+    with run_gateway([cluster.servers[0].address], *short) as gateway:
+        yield gateway
 
 
 def test_a_body_that_stops_coming_is_given_up(shared):
@@ -231,7 +196,7 @@ def test_a_body_that_stops_coming_is_given_up(shared):
 
 
 def test_a_silent_stream_says_that_it_lives(shared):
-    with connect(shared) as connection:
+    with shared.connect() as connection:
         connection.sendall(
             b"GET /v1/tasks:watch HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
         )
@@ -242,8 +207,9 @@ def test_a_silent_stream_says_that_it_lives(shared):
 
 
 def test_a_client_that_does_not_read_is_dropped(shared, cluster):
+    # More than the kernel's buffers hold.
     big = cluster.create("", [COMMAND], "big")[0]
-    cluster.tasks[big].result.json = "x" * 3_000_000
+    cluster.tasks[big].result.json = "x" * 16_000_000
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(20)
@@ -264,8 +230,21 @@ def test_a_client_that_does_not_read_is_dropped(shared, cluster):
     del cluster.tasks[big]
 
 
+def test_a_connection_kept_open_with_empty_lines_is_closed(shared):
+    with shared.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        found = connection.recv(65536)
+        connection.settimeout(0.1)
+        end = time.monotonic() + 20
+        while b"HTTP/1.1 408 " not in found:
+            assert time.monotonic() < end
+            with contextlib.suppress(TimeoutError):
+                connection.sendall(b"\r\n")
+                found += connection.recv(65536)
+
+
 def test_requests_come_one_behind_another_on_one_connection(shared):
-    with connect(shared) as connection:
+    with shared.connect() as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
         found = b""
         while found.count(b'{"status":"ok"}') < 3:
@@ -277,9 +256,9 @@ def test_memory_is_bounded_under_a_flood_of_heads(shared):
         before = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     with contextlib.ExitStack() as stack:
         for _ in range(100):
-            connection = stack.enter_context(connect(shared))
+            connection = stack.enter_context(shared.connect())
             connection.sendall(b"GET / HTTP/1.1\r\nA: " + b"b" * 60_000)
-        assert httpx.get(f"http://{shared.address}/healthz").status_code == 200
+        assert httpx.get(f"{shared.url}/healthz").status_code == 200
         with open(f"/proc/{shared.pid}/statm") as file:
             after = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     assert after - before < 100 * 64 * 1024 * 5

@@ -116,7 +116,7 @@ async def test_reachable_when_any_scheduler_is(cluster, upstream):
 
 
 async def test_a_watch_goes_on_at_another_scheduler_without_gap_or_repeat(cluster, upstream):
-    seen = []
+    seen: list[int] = []
     watch = upstream.stream(METHODS["WatchTasks"], pb.WatchTasksRequest())
     async with asyncio.timeout(20), aclosing(watch) as answers:
         assert (await anext(answers)).resume_token == "0"

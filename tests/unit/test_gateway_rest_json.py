@@ -114,9 +114,11 @@ def test_a_wrong_type_is_refused_by_the_fields_path(body, field):
 
 
 def test_enums_are_names_or_known_numbers():
-    for value in ("PLACEMENT_STRATEGY_ROUND_ROBIN", 2, 2.0, "2"):
+    good: list = ["PLACEMENT_STRATEGY_ROUND_ROBIN", 2, 2.0, "2"]
+    for value in good:
         assert read(queue_pb2.Queue, {"placement": value}).placement == 2
-    for value in ("ROUND_ROBIN", 77, "77", -1, True, [], ""):
+    bad: list = ["ROUND_ROBIN", 77, "77", -1, True, [], ""]
+    for value in bad:
         assert refusal(queue_pb2.Queue, {"placement": value}).field == "placement"
 
 

@@ -134,8 +134,11 @@ def test_an_annotation_alone_makes_a_route_and_its_description():
         ("Do3", "REPORT"),
     ]
     router = Router(operations)
-    assert router.match("/v1/things/x:do").operations["POST"].id == "Do"
-    assert router.match("/v1/things").operations["REPORT"].body == "*"
+    do, report = router.match("/v1/things/x:do"), router.match("/v1/things")
+    assert do is not None
+    assert report is not None
+    assert do.operations["POST"].id == "Do"
+    assert report.operations["REPORT"].body == "*"
     paths = document(operations, title="", version="", server="")["paths"]
     first = paths["/v1/things/{id}:do"]["post"]
     schema = first["requestBody"]["content"]["application/json"]["schema"]

@@ -52,8 +52,8 @@ def upstream():
     return ScriptedUpstream()
 
 
-def client_of(upstream, **settings):
-    settings = GatewaySettings(**settings)
+def client_of(upstream, **chosen):
+    settings = GatewaySettings(**chosen)
     parts = [rest_part(Context(settings, upstream, asyncio.Event()))]
     transport = httpx.ASGITransport(build_app(settings, parts), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway")
@@ -90,7 +90,10 @@ async def test_query_parameters_are_bound_by_either_name(client, upstream):
     query = "states=TASK_STATE_RUNNING&states=3&pageSize=7&page_token=a%26b+c&queue=%C3%A9"
     assert (await client.get(f"/v1/tasks?{query}")).status_code == 200
     assert upstream.calls[0][1] == pb.ListTasksRequest(
-        states=[5, 3], page_size=7, page_token="a&b c", queue="é"
+        states=["TASK_STATE_RUNNING", "TASK_STATE_PENDING"],
+        page_size=7,
+        page_token="a&b c",
+        queue="é",
     )
 
 

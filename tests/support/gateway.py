@@ -1,0 +1,59 @@
+"""A gateway as a real process, for tests of it: started, asked, ended."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class GatewayProcess:
+    """A gateway that serves at `address` (host:port)."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def connect(self) -> socket.socket:
+        """A bare connection; reads wait 20 s at most."""
+        host, _, port = self.address.rpartition(":")
+        return socket.create_connection((host, int(port)), timeout=20)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        """The exit code, which comes within so many seconds."""
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def run_gateway(schedulers: Sequence[str], *arguments: str) -> Iterator[GatewayProcess]:
+    """Run one at a free port of 127.0.0.1 from entering to leaving."""
+    command = (sys.executable, "-P", "-m", "gateway", "--schedulers", ",".join(schedulers))
+    process = subprocess.Popen(
+        [*command, "--listen", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        with process.stdout:
+            line = process.stdout.readline()
+            ready = re.fullmatch(r"gateway ready address=(127\.0\.0\.1:\d+) instance=\w+\n", line)
+            assert ready, f"the gateway said {line!r}; its standard error has the reason"
+            yield GatewayProcess(process, ready[1])
+    finally:
+        process.kill()
+        process.wait()
