@@ -102,7 +102,8 @@ class ServiceRegistryServicer:
 
     def UpdateService(self, request, context):
         """Changes a service's spec. A changed `command`, `resources`, `health` or `labels` replaces the
-        replicas one after the other (rolling update); anything else takes effect at once.
+        replicas one after the other (rolling update); `drain_grace` holds for replicas made
+        afterwards; anything else takes effect at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
