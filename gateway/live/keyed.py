@@ -76,14 +76,11 @@ class KeyedFeed(Feed):
         """What changed since the last flush."""
         if not self._changed:
             return None
-        self.flushed = now
         names, self._changed = sorted(self._changed), set()
         items = self._entities.items
         changed = [items[name] for name in names if name in items]
         removed = [name for name in names if name not in items]
-        return frames.delta(
-            self.topic, self._entities.revision, self._resume(), changed, removed
-        )
+        return frames.delta(self.topic, self._entities.revision, self._resume(), changed, removed)
 
     def _resume(self) -> str:
         return str(self._entities.version)

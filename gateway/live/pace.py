@@ -33,4 +33,5 @@ class Pace:
 
     def _run(self, feed: Feed, publish: Callable[[], None]) -> None:
         feed.timer = None
+        feed.flushed = self._loop.time()
         publish()

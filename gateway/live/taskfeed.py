@@ -34,8 +34,11 @@ class TaskFeed(Feed):
         self._cut = False
         self._told: set[str] = set()
         self._recheck: set[str] = set()
+        self.begun = False
+        """Whether it has a place in the journal: the watch must have begun first."""
         self.position = journal.head
         self._token = journal.token
+        self._spoke = float("-inf")
         # Events of these could not be judged: their labels are not known.
         self.unresolved: set[str] = set()
 
@@ -46,6 +49,7 @@ class TaskFeed(Feed):
 
     def begin(self) -> None:
         """Start at the journal's head: what was before is not known."""
+        self.begun = True
         self.position = self._journal.head
         self._token = self._journal.token
         self._loaded = False
@@ -89,6 +93,8 @@ class TaskFeed(Feed):
 
     def flush(self, now: float) -> bytes | None:
         """The delta since the last flush."""
+        if not self.begun:
+            return None
         entries = self._journal.since(self.position)
         if entries is None or len(self._told) > limits.TOLD:
             self._told = set()
@@ -99,13 +105,13 @@ class TaskFeed(Feed):
         changed, removed = self._sort(entries)
         if not changed and not removed:
             return self._renewal(now)
-        self.flushed = now
+        self._spoke = now
         return self._delta(changed, removed)
 
     def _renewal(self, now: float) -> bytes | None:
-        if now - self.flushed < limits.RENEWAL:
+        if now - self._spoke < limits.RENEWAL:
             return None
-        self.flushed = now
+        self._spoke = now
         return self._delta([], [])
 
     def _delta(self, changed: Sequence[bytes], removed: Sequence[str]) -> bytes | None:

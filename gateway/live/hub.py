@@ -1,0 +1,106 @@
+"""What all clients share: one watch or poll of the cluster for all who are subscribed to the same.
+
+Owns the topics and their background tasks. `run` lasts as long as the gateway; the leader is asked
+for only while somebody is connected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.live import frames, limits
+from gateway.live.calls import Cluster
+from gateway.live.crew import Crew
+from gateway.live.filters import LogFilter, TaskFilter
+from gateway.live.leader import Leader
+from gateway.live.logs import LogTail
+from gateway.live.pace import Pace
+from gateway.live.polled import Polled
+from gateway.live.services import Services
+from gateway.live.session import Session, Subscription
+from gateway.live.tasks import Tasks
+from quorate.runtime.errors import exhausted
+
+
+class Hub:
+    """Everything that is subscribed to in one gateway. Lives in one event loop."""
+
+    def __init__(self, cluster: Cluster, instance: str) -> None:
+        self.instance = instance
+        self.sessions: dict[Session, None] = {}
+        self.leader = Leader(cluster, self._tell_leader)
+        self._cluster = cluster
+        self._crew = Crew()
+        pace = Pace()
+        self.tasks = Tasks(cluster, self._crew, pace)
+        self._polled = Polled(cluster, self._crew, pace, self.leader, self.tasks)
+        self._services = Services(cluster, self._crew, pace)
+        self._tails = 0
+        self._looking: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """End all background tasks."""
+        await self._crew.close()
+
+    def on_sessions(self) -> None:
+        """Somebody came, or left."""
+        if self.sessions and self._looking is None:
+            self._looking = self._crew.spawn(self.leader.watch(), "leader")
+        elif not self.sessions and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    def subscribe(self, subscription: Subscription, resume: str) -> None:
+        """Begin. Raises QuorateError."""
+        wanted = subscription.filter
+        if isinstance(wanted, TaskFilter):
+            self.tasks.subscribe(subscription, wanted, resume)
+        elif isinstance(wanted, LogFilter):
+            self._tail(subscription, wanted, resume)
+        elif subscription.topic == "services":
+            self._services.subscribe(subscription, wanted)
+        else:
+            self._polled.subscribe(subscription, subscription.topic, wanted)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End."""
+        wanted = subscription.filter
+        if isinstance(wanted, TaskFilter):
+            self.tasks.unsubscribe(subscription)
+        elif isinstance(wanted, LogFilter):
+            if subscription.task is not None:
+                subscription.task.cancel()
+        elif subscription.topic == "services":
+            self._services.unsubscribe(subscription)
+        else:
+            self._polled.unsubscribe(subscription, subscription.topic)
+
+    def drained(self, subscription: Subscription) -> None:
+        """Its client keeps up again."""
+        if isinstance(subscription.filter, LogFilter):
+            subscription.on_drained()
+        elif subscription.awaits_snapshot:
+            if isinstance(subscription.filter, TaskFilter):
+                self.tasks.drained(subscription)
+            elif subscription.topic == "services":
+                self._services.drained(subscription)
+            else:
+                self._polled.drained(subscription, subscription.topic)
+
+    def _tail(self, subscription: Subscription, wanted: LogFilter, resume: str) -> None:
+        if self._tails >= limits.LOG_TAILS:
+            raise exhausted(
+                "TOO_MANY_LOGS", f"{limits.LOG_TAILS} logs are followed", limit=limits.LOG_TAILS
+            )
+        tail = LogTail(wanted, resume)
+        subscription.task = self._crew.spawn(tail.run(self._cluster, subscription), "log")
+        subscription.task.add_done_callback(self._on_tail_done)
+        self._tails += 1
+
+    def _on_tail_done(self, task: asyncio.Task[None]) -> None:
+        self._tails -= 1
+
+    def _tell_leader(self, present: bool, message: str) -> None:
+        rest = frames.status(present, message)
+        for session in list(self.sessions):
+            session.tell_status(rest)

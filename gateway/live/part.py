@@ -1,0 +1,152 @@
+"""`/v1/live` as a part of the gateway: the WebSocket protocol for uvicorn, and its duty.
+
+    live = Live(context.upstream, instance, origins=..., root_path=...)
+    uvicorn.Config(..., ws=live.protocol)          # upgrades of any path come here
+    Part("live", live.routes, [live.run])          # what is no upgrade is told so (426)
+
+`run` is the clock of all connections; it must run as long as connections are accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import grpc
+import structlog
+from starlette.datastructures import Headers as StarletteHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from websockets.datastructures import Headers
+
+from gateway.edge import is_foreign
+from gateway.live import limits
+from gateway.live.calls import Cluster
+from gateway.live.hub import Hub
+from gateway.live.wire import TRY_AGAIN, LiveProtocol, not_here, path_of
+from gateway.rest.problems import HttpFault, problem_response
+
+log = structlog.get_logger(__name__)
+
+PATH: Final = "/v1/live"
+_LOOK: Final = 0.5
+
+
+class Live:
+    """The live updates of one gateway. Made in its event loop.
+
+    Args:
+        cluster: how the cluster is called.
+        instance: tells clients which gateway they have.
+        origins: that may connect beside the gateway's own.
+        root_path: prefix of a proxy in front.
+        connections: at the same time.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        instance: str,
+        *,
+        origins: Sequence[str] = (),
+        root_path: str = "",
+        connections: int = limits.CONNECTIONS,
+    ) -> None:
+        self.hub = Hub(cluster, instance)
+        self._origins = tuple(origins)
+        self._root_path = root_path
+        self._most = connections
+        self._open: dict[LiveProtocol, None] = {}
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Answers requests to the path that are no upgrade."""
+        return [Route(PATH, _upgrade_required, include_in_schema=False)]
+
+    @property
+    def connections(self) -> int:
+        """Open now."""
+        return len(self._open)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that wait for clients."""
+        return sum(connection.unread for connection in self._open)
+
+    def protocol(self, config: Any, server_state: Any, app_state: Any) -> LiveProtocol:
+        """Make the protocol of one connection, as uvicorn asks for it."""
+        return LiveProtocol(self, server_state)
+
+    async def run(self) -> None:
+        """The clock, until cancelled; then every connection and task is ended."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await asyncio.sleep(_LOOK)
+                now = loop.time()
+                for connection in list(self._open):
+                    connection.look(now)
+                self._shed()
+        finally:
+            for connection in list(self._open):
+                connection.shutdown()
+            await self.hub.close()
+
+    def _shed(self) -> None:
+        """Close the connections with the most unread bytes until all together are in bounds."""
+        unread = self.unread
+        if unread <= limits.PENDING:
+            return
+        log.warning("live.shedding", unread=unread, connections=len(self._open))
+        for connection in sorted(self._open, key=lambda one: one.unread, reverse=True):
+            if unread <= limits.PENDING:
+                return
+            unread -= connection.unread
+            connection.close(TRY_AGAIN, "the gateway holds too much that is not read")
+
+    # -- for LiveProtocol
+
+    def refusal(self, target: str, headers: Headers) -> HttpFault | None:
+        """Why a handshake is refused; None when it is not."""
+        if path_of(target, self._root_path) != PATH:
+            return not_here(target)
+        raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.raw_items()]
+        if is_foreign(StarletteHeaders(raw=raw), self._origins):
+            return HttpFault(
+                403,
+                grpc.StatusCode.PERMISSION_DENIED,
+                "FOREIGN_ORIGIN",
+                "pages of this origin may not connect; see --cors-origins",
+            )
+        if len(self._open) >= self._most:
+            return HttpFault(
+                503,
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "TOO_MANY_CONNECTIONS",
+                f"{self._most} clients are connected; at most {self._most} may be",
+                metadata={"limit": str(self._most)},
+                headers={"Retry-After": "1"},
+            )
+        return None
+
+    def join(self, connection: LiveProtocol) -> None:
+        """A client is connected."""
+        self._open[connection] = None
+
+    def leave(self, connection: LiveProtocol) -> None:
+        """It is not any more."""
+        self._open.pop(connection, None)
+
+
+async def _upgrade_required(request: Request) -> Response:
+    return problem_response(
+        HttpFault(
+            426,
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "UPGRADE_REQUIRED",
+            f"{PATH} is a WebSocket: connect with Upgrade: websocket",
+            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+        )
+    )

@@ -1,0 +1,171 @@
+"""One client's subscriptions: what it says is done, what concerns it is told.
+
+Owned by its connection (`wire.LiveProtocol`), which reads, writes and knows whether the client keeps
+up. Nothing is queued here: a message is acted on when it is read, and what cannot be sent is left
+out (see `feed`), or not read from where it is (see `logs`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from gateway.live import frames, limits
+from gateway.live.requests import Malformed, Ping, Subscribe, Unsubscribe, read_request
+from quorate.runtime.errors import QuorateError, exhausted
+
+if TYPE_CHECKING:
+    from gateway.live.hub import Hub
+
+log = structlog.get_logger(__name__)
+
+POLICY: int = 1008
+
+
+class Wire(Protocol):
+    """The connection."""
+
+    def keeps_up(self) -> bool:
+        """Whether the client reads what it is sent."""
+
+    def send(self, *parts: bytes) -> None:
+        """Send one text message, in parts."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection."""
+
+
+class Subscription:
+    """One subscription: its place in a feed, or its log."""
+
+    __slots__ = (
+        "_opening",
+        "_session",
+        "awaits_snapshot",
+        "draining",
+        "filter",
+        "id",
+        "joining",
+        "task",
+        "topic",
+    )
+
+    def __init__(self, session: Session, asked: Subscribe) -> None:
+        self._session = session
+        self._opening = frames.opening(asked.id)
+        self.id = asked.id
+        self.topic = asked.topic
+        self.filter = asked.filter
+        self.joining = False
+        self.awaits_snapshot = False
+        # A log's: what reads it, and what waits for the client meanwhile.
+        self.task: asyncio.Task[None] | None = None
+        self.draining: asyncio.Future[None] | None = None
+
+    def ready(self) -> bool:
+        """Whether its client keeps up."""
+        return self._session.wire.keeps_up()
+
+    def send(self, rest: bytes) -> None:
+        """Send a message, without its opening."""
+        self._session.wire.send(self._opening, rest)
+
+    def fail(self, error: QuorateError) -> None:
+        """Tell why it is over; its feed has let it go."""
+        self.finish(frames.error(error))
+
+    def finish(self, rest: bytes) -> None:
+        """Tell the last message."""
+        self._session.forget(self)
+        self.send(rest)
+
+    async def drained(self) -> None:
+        """Until its client keeps up."""
+        if not self.ready():
+            self.draining = asyncio.get_running_loop().create_future()
+            await self.draining
+
+    def on_drained(self) -> None:
+        """Its client keeps up again."""
+        if self.draining is not None and not self.draining.done():
+            self.draining.set_result(None)
+
+
+class Session:
+    """One client."""
+
+    def __init__(self, hub: Hub, wire: Wire) -> None:
+        self.wire = wire
+        self._hub = hub
+        self._subscriptions: dict[str, Subscription] = {}
+        self._malformed = 0
+
+    def begin(self) -> None:
+        """The client is connected."""
+        bounds = {"subscriptions": limits.SUBSCRIPTIONS, "message": limits.MESSAGE}
+        self.wire.send(frames.hello(self._hub.instance, self._hub.leader.present, bounds))
+        self._hub.sessions[self] = None
+        self._hub.on_sessions()
+
+    def on_message(self, data: bytes) -> None:
+        """The client said something."""
+        try:
+            request = read_request(data)
+        except Malformed as fault:
+            self.wire.send(frames.opening(fault.id), frames.error(fault.error))
+            self._malformed += 1
+            if self._malformed >= limits.MALFORMED:
+                self.wire.close(POLICY, "too many messages that are not understood")
+            return
+        if isinstance(request, Ping):
+            self.wire.send(frames.PONG)
+        elif isinstance(request, Unsubscribe):
+            self._end(request.id)
+        else:
+            self._subscribe(request)
+
+    def _subscribe(self, asked: Subscribe) -> None:
+        self._end(asked.id)
+        try:
+            if len(self._subscriptions) >= limits.SUBSCRIPTIONS:
+                raise exhausted(
+                    "TOO_MANY_SUBSCRIPTIONS",
+                    f"{limits.SUBSCRIPTIONS} subscriptions are open on this connection",
+                    limit=limits.SUBSCRIPTIONS,
+                )
+            subscription = Subscription(self, asked)
+            self._subscriptions[asked.id] = subscription
+            self._hub.subscribe(subscription, asked.resume)
+        except QuorateError as error:
+            self._subscriptions.pop(asked.id, None)
+            self.wire.send(frames.opening(asked.id), frames.error(error))
+
+    def _end(self, name: str) -> None:
+        subscription = self._subscriptions.pop(name, None)
+        if subscription is not None:
+            self._hub.unsubscribe(subscription)
+
+    def forget(self, subscription: Subscription) -> None:
+        """It is over, by its own end."""
+        if self._subscriptions.get(subscription.id) is subscription:
+            del self._subscriptions[subscription.id]
+
+    def on_drained(self) -> None:
+        """The client keeps up again."""
+        for subscription in list(self._subscriptions.values()):
+            # One snapshot may have filled the connection again.
+            if self.wire.keeps_up():
+                self._hub.drained(subscription)
+
+    def tell_status(self, rest: bytes) -> None:
+        """The leader was lost, or there is one again."""
+        self.wire.send(frames.NOBODY, rest)
+
+    def end(self) -> None:
+        """The connection is closed."""
+        self._hub.sessions.pop(self, None)
+        for name in list(self._subscriptions):
+            self._end(name)
+        self._hub.on_sessions()

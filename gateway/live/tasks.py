@@ -1,0 +1,334 @@
+"""Topic `tasks`: which watches and feeds there are, how feeds are loaded, how clients resume.
+
+    subscription --> feed (one a filter) --> watch (one a queue) --> WatchTasks
+                       |  load: ListTasks once             |
+                       '- deltas, snapshots <- journal ----'
+
+A client that resumes gets what its token lacks: from the watch's journal; else, when the token is
+another gateway's or older, from a WatchTasks of its own that ends where the journal is; else, when
+the cluster cannot tell any more, a snapshot. While there is no leader, loading waits for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import grpc
+
+from gateway.live import limits
+from gateway.live.calls import GET_TASK, LIST_TASKS, WATCH_TASKS, Cluster, pages, passes, read
+from gateway.live.crew import Crew
+from gateway.live.entries import Entry, Specs, remember
+from gateway.live.feed import Subscriber
+from gateway.live.filters import TaskFilter
+from gateway.live.pace import Pace
+from gateway.live.taskfeed import TaskFeed
+from gateway.live.tokens import Token, read_token
+from gateway.live.watch import Holder, TaskWatch
+from quorate.runtime.errors import QuorateError, exhausted
+from quorate.v1 import scheduler_pb2, task_pb2
+
+# Between tries to load a feed while the cluster does not answer.
+_AGAIN = 0.25
+# A watch that reached the journal's revision is given so long to tell the rest of it.
+_SILENCE = 0.2
+
+
+class _Live(Holder):
+    """A feed on its watch."""
+
+    def __init__(self, topic: Tasks, wanted: TaskFilter, watch: TaskWatch) -> None:
+        self.topic = topic
+        self.watch = watch
+        self.feed = TaskFeed(wanted, watch.journal, topic.specs)
+        self.loading: asyncio.Task[None] | None = None
+        self.resolving: asyncio.Task[None] | None = None
+
+    def on_events(self, watch: TaskWatch) -> None:
+        if self.feed.subscribers:
+            self.topic.pace.touch(self.feed, self.publish)
+
+    def on_restart(self, watch: TaskWatch) -> None:
+        self.feed.begin()
+        self.topic.serve(self)
+
+    def on_failure(self, watch: TaskWatch, error: QuorateError) -> None:
+        self.topic.fail(self, error)
+
+    def publish(self) -> None:
+        self.feed.publish(self.topic.now())
+        self.topic.after_flush(self)
+
+
+class Tasks:
+    """Every subscription to tasks."""
+
+    def __init__(self, cluster: Cluster, crew: Crew, pace: Pace) -> None:
+        self.specs = Specs()
+        self.pace = pace
+        self._cluster = cluster
+        self._crew = crew
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+        self._watches: dict[str, TaskWatch] = {}
+        self._feeds: dict[TaskFilter, _Live] = {}
+        self._homes: dict[Subscriber, _Live] = {}
+        # Loads and catch-ups at the same time.
+        self._turns = asyncio.Semaphore(limits.READS)
+
+    # -- subscriptions
+
+    def subscribe(self, subscriber: Subscriber, wanted: TaskFilter, resume: str) -> None:
+        """Begin. Raises QuorateError."""
+        token = read_token(resume) if resume else None
+        live = self._feeds.get(wanted)
+        if live is None:
+            if len(self._feeds) >= limits.FEEDS:
+                raise exhausted(
+                    "TOO_MANY_FILTERS",
+                    f"{limits.FEEDS} different filters are being watched",
+                    limit=limits.FEEDS,
+                )
+            live = _Live(self, wanted, self._watch_for(wanted.queue, token))
+            self._feeds[wanted] = live
+            self.hold(live.watch, live)
+        live.feed.subscribers[subscriber] = None
+        self._homes[subscriber] = live
+        if token is None:
+            subscriber.awaits_snapshot = True
+            self.serve(live)
+        else:
+            subscriber.joining = True
+            self._crew.spawn(self._resume(live, subscriber, token), "resume")
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End."""
+        live = self._homes.pop(subscriber)
+        live.feed.subscribers.pop(subscriber, None)
+        if not live.feed.subscribers:
+            self._drop(live)
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """Its client keeps up again."""
+        self.serve(self._homes[subscriber])
+
+    def fail(self, live: _Live, error: QuorateError) -> None:
+        """The feed cannot be: all its subscriptions are over."""
+        for subscriber in live.feed.subscribers:
+            self._homes.pop(subscriber, None)
+        self._drop(live)
+        live.feed.fail(error)
+
+    def _drop(self, live: _Live) -> None:
+        if self._feeds.get(live.feed.wanted) is live:
+            del self._feeds[live.feed.wanted]
+        for task in (live.loading, live.resolving):
+            # It may be this one that fails it.
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        self.pace.stop(live.feed)
+        self.release(live.watch, live)
+
+    # -- watches
+
+    def all_tasks(self) -> TaskWatch:
+        """The watch of all queues."""
+        return self._watch_for("", None)
+
+    def _watch_for(self, queue: str, start: Token | None) -> TaskWatch:
+        if queue not in self._watches and len(self._watches) >= limits.JOURNALS:
+            # Feeds filter by queue themselves.
+            queue = ""
+        watch = self._watches.get(queue)
+        if watch is None:
+            watch = self._watches[queue] = TaskWatch(self._cluster, queue, self.specs, start)
+            watch.task = self._crew.spawn(watch.run(), f"watch {queue or 'all'}")
+        return watch
+
+    def hold(self, watch: TaskWatch, holder: Holder) -> None:
+        """Keep a watch going."""
+        watch.holders[holder] = None
+        if watch.linger is not None:
+            watch.linger.cancel()
+            watch.linger = None
+
+    def release(self, watch: TaskWatch, holder: Holder) -> None:
+        """Not needed any more; it goes on for a while, since somebody may come back."""
+        watch.holders.pop(holder, None)
+        if not watch.holders and watch.linger is None:
+            over = watch.task is None or watch.task.done() or watch.failed
+            watch.linger = self._loop.call_later(0 if over else limits.LINGER, self._end, watch)
+
+    def _end(self, watch: TaskWatch) -> None:
+        if self._watches.get(watch.queue) is watch:
+            del self._watches[watch.queue]
+        if watch.task is not None:
+            watch.task.cancel()
+
+    # -- snapshots
+
+    def serve(self, live: _Live) -> None:
+        """Give a snapshot to whoever waits for one; load it first where needed."""
+        if live.feed.loaded:
+            live.feed.serve()
+        elif live.feed.waited_for and (live.loading is None or live.loading.done()):
+            live.loading = self._crew.spawn(self._load(live), "load")
+
+    def after_flush(self, live: _Live) -> None:
+        """Do what a flush left to do."""
+        if live.feed.waited_for:
+            self.serve(live)
+        if live.feed.unresolved and (live.resolving is None or live.resolving.done()):
+            live.resolving = self._crew.spawn(self._resolve(live), "resolve")
+
+    async def _load(self, live: _Live) -> None:
+        while True:
+            try:
+                await live.watch.begun()
+                if not live.feed.begun:
+                    live.feed.begin()
+                async with self._turns:
+                    tasks, more = await self._list(live.feed.wanted)
+                break
+            except QuorateError as error:
+                if not passes(error):
+                    self.fail(live, error)
+                    return
+            await asyncio.sleep(_AGAIN)
+        live.feed.load(tasks, more=more)
+        live.feed.serve()
+        # What was committed while it was loaded.
+        self.pace.touch(live.feed, live.publish)
+
+    async def _list(self, wanted: TaskFilter) -> tuple[Sequence[task_pb2.Task], bool]:
+        """The newest tasks that match, and whether there are more."""
+        if wanted.ids:
+            return await self._get(wanted.ids), False
+
+        def ask(size: int, token: str) -> Any:
+            return scheduler_pb2.ListTasksRequest(
+                queue=wanted.queue,
+                states=[cast("Any", state) for state in sorted(wanted.states)],
+                page_size=size,
+                page_token=token,
+                view=task_pb2.TASK_VIEW_BASIC,
+            )
+
+        found: list[task_pb2.Task] = []
+        # A label is not known to the cluster's index: pages are looked through for it.
+        most = limits.SCAN_PAGES * 1_000 if wanted.labels else wanted.limit
+        listing = pages(self._cluster, LIST_TASKS, ask, most)
+        async with aclosing(cast("Any", listing)):
+            async for page in listing:
+                found += (t for t in page.tasks if wanted.has_labels(t.spec.labels))
+                if len(found) >= wanted.limit:
+                    return found, True
+                more = bool(page.next_page_token)
+        return found, more
+
+    async def _get(self, ids: frozenset[str]) -> list[task_pb2.Task]:
+        async def one(task_id: str) -> task_pb2.Task | None:
+            request = scheduler_pb2.GetTaskRequest(id=task_id, view=task_pb2.TASK_VIEW_BASIC)
+            try:
+                task: task_pb2.Task = (await read(self._cluster, GET_TASK, request)).task
+            except QuorateError as error:
+                # What is no id at all does not exist either.
+                if error.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
+                    return None
+                raise
+            return task
+
+        ordered, found = sorted(ids), []
+        for start in range(0, len(ordered), limits.READS):
+            some = ordered[start : start + limits.READS]
+            found += [t for t in await asyncio.gather(*map(one, some)) if t is not None]
+        return found
+
+    async def _resolve(self, live: _Live) -> None:
+        """Read the labels of tasks that changed and whose specs are not known."""
+        feed = live.feed
+        while feed.unresolved:
+            ids = [feed.unresolved.pop() for _ in range(min(limits.READS, len(feed.unresolved)))]
+            try:
+                tasks = await self._get(frozenset(ids))
+            except QuorateError as error:
+                if not passes(error):
+                    self.fail(live, error)
+                    return
+                feed.unresolved.update(ids)
+                await asyncio.sleep(_AGAIN)
+                continue
+            for task in tasks:
+                self.specs.put(task)
+            feed.recheck(task.id for task in tasks)
+            self.pace.touch(feed, live.publish)
+
+    # -- resuming
+
+    async def _resume(self, live: _Live, subscriber: Subscriber, token: Token) -> None:
+        watch, feed = live.watch, live.feed
+        try:
+            await watch.begun()
+        except QuorateError:
+            # The feed was failed, and with it this subscription.
+            return
+        if not feed.begun:
+            feed.begin()
+        rest = None
+        position = watch.journal.position_of(token)
+        if position is not None:
+            rest = feed.missed(position, ())
+        else:
+            position = watch.journal.head
+            try:
+                async with self._turns, asyncio.timeout(limits.CATCH_UP):
+                    fetched = await self._catch_up(watch, token)
+            except (QuorateError, TimeoutError):
+                # Compacted, never given out, or no leader now: a snapshot says it all.
+                fetched = None
+            if fetched is not None:
+                seen = watch.journal.token.revision
+                rest = feed.missed(position, [one for one in fetched if one.revision <= seen])
+        if self._homes.get(subscriber) is not live:
+            return
+        subscriber.joining = False
+        if rest is None or not subscriber.ready():
+            subscriber.awaits_snapshot = True
+            self.serve(live)
+        else:
+            subscriber.awaits_snapshot = False
+            subscriber.send(rest)
+
+    async def _catch_up(self, watch: TaskWatch, token: Token) -> list[Entry] | None:
+        """What happened between a token and the journal's revision; None when that is too much."""
+        until = watch.journal.token.revision
+        if not token.revision or not until:
+            return None
+        request = scheduler_pb2.WatchTasksRequest(queue=watch.queue, resume_token=token.upstream)
+        reached = token.revision
+        newest: dict[str, Entry] = {}
+        answers = self._cluster.stream(WATCH_TASKS, request, timeout=limits.CATCH_UP)
+        async with aclosing(cast("Any", answers)):
+            while reached <= until:
+                answer = await _answer(answers, None if reached < until else _SILENCE)
+                if answer is None:
+                    break
+                for event in answer.events:
+                    remember(event, self.specs)
+                    newest[event.task.id] = Entry(event)
+                    reached = max(reached, event.revision)
+                if len(newest) > limits.EVENTS:
+                    return None
+        return list(newest.values())
+
+
+async def _answer(answers: AsyncIterator[Any], silence: float | None) -> Any:
+    """The next answer; None after so many seconds without."""
+    try:
+        async with asyncio.timeout(silence):
+            return await anext(answers, None)
+    except TimeoutError:
+        return None
