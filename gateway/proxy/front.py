@@ -1,0 +1,445 @@
+"""The client's side of a connection: finds each request's end, and decides whose it is.
+
+    head --> a service's --> Exchange          -- over --> next head
+         \\-> else --------> Application (uvicorn) -- over --> next head
+
+One request at a time: what a client sends ahead of its answer waits in a bounded buffer, and past
+the bound in the socket. The head is read once, strictly, before anything else sees it; what cannot
+be read is answered with problem+json and the connection is closed, since the next request's
+beginning is unknown.
+
+`deadline` is the one timer of a connection: the proxy's clock calls `on_deadline` when it passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.proxy.application import Application
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.framing import BadFraming, Framer, framer_of
+from gateway.proxy.options import ProxyOptions
+from gateway.proxy.problems import Refusal, answer, malformed
+from gateway.proxy.wire import MAX_HEAD, RequestHead, parse_request
+
+if TYPE_CHECKING:
+    from gateway.proxy.proxy import Proxy
+
+# Bytes of following requests that are read before the one under way is answered.
+MAX_AHEAD: Final = 65_536
+# A refused request's body is read and thrown away, so that the client gets to read the answer: so
+# many bytes at most, for so many seconds.
+MAX_DISCARDED: Final = 1 << 20
+LINGER: Final = 2.0
+
+_UPGRADE_LINES: Final = re.compile(rb"\r\n(?:upgrade|connection|http2-settings):[^\r]*", re.I)
+
+
+class Front(asyncio.Protocol):
+    """One client's connection. What uvicorn's `Server` sees in its list of connections.
+
+    Args:
+        proxy: decides which requests are services'.
+        base: uvicorn's protocol for the other requests.
+    """
+
+    __slots__ = (
+        "_application",
+        "_base",
+        "_body",
+        "_buffer",
+        "_discarded",
+        "_in_application",
+        "_paused",
+        "_pumping",
+        "_scanned",
+        "_state",
+        "_tunnel",
+        "_uvicorn",
+        "client_full",
+        "deadline",
+        "exchange",
+        "held",
+        "keep_alive",
+        "leaving",
+        "now",
+        "options",
+        "peer",
+        "proto",
+        "proxy",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+    peer: bytes
+    """The client's address."""
+    proto: bytes
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        base: type[HttpToolsProtocol],
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+    ) -> None:
+        self.proxy = proxy
+        self.options: ProxyOptions = proxy.options
+        self.now = proxy.now
+        self.deadline = math.inf
+        self.held = False
+        """What arrives is not passed on for now."""
+        self.client_full = False
+        """The client does not read: what was written waits."""
+        self.keep_alive = True
+        """The connection goes on after the request under way."""
+        self.leaving = False
+        """The process is: no further request on this connection."""
+        self.exchange: Exchange | None = None
+        self._base = base
+        self._uvicorn = (config, server_state, app_state)
+        self._state = server_state
+        self._application: Application | None = None
+        # Whose the request under way is, if it is not an exchange's.
+        self._in_application = False
+        self._tunnel = False
+        # The request's body that is being read; None when it is complete.
+        self._body: Framer | None = None
+        # Bytes thrown away; -1 when none are.
+        self._discarded = -1
+        self._buffer = b""
+        self._scanned = 0
+        self._paused = False
+        self._pumping = False
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        address = transport.get_extra_info("peername")
+        self.peer = address[0].encode() if isinstance(address, tuple) else b"unknown"
+        self.proto = b"https" if transport.get_extra_info("sslcontext") else b"http"
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        self.proxy.fronts.add(self)
+        self.deadline = self.now() + self.options.client_idle
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        self._buffer = b""
+        if self.exchange is not None:
+            exchange, self.exchange = self.exchange, None
+            exchange.on_client_lost()
+        if self._application is not None:
+            self._application.on_client_lost(exc)
+            self._application = None
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        self._pump()
+
+    def pause_writing(self) -> None:
+        self.client_full = True
+        if self.exchange is not None:
+            self.exchange.on_client_full(True)
+        elif self._application is not None:
+            self._application.on_client_full(True)
+
+    def resume_writing(self) -> None:
+        self.client_full = False
+        if self.exchange is not None:
+            self.exchange.on_client_full(False)
+        elif self._application is not None:
+            self._application.on_client_full(False)
+        self._pump()
+
+    # -- uvicorn's side
+
+    def shutdown(self) -> None:
+        """The process leaves: the request under way is the last one."""
+        self.leaving = True
+        if self._in_application:
+            assert self._application is not None
+            self._application.leave()
+        elif self.exchange is None or self._tunnel:
+            self.transport.close()
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> None:
+        """The connection becomes a WebSocket of the application's."""
+        self._forget()
+        self._application = None
+        self._in_application = False
+        self.transport.set_protocol(protocol)
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        rest, self._buffer = self._buffer, b""
+        if rest and isinstance(protocol, asyncio.Protocol):
+            protocol.data_received(rest)
+
+    def on_application_over(self) -> None:
+        """The application has answered."""
+        self._in_application = False
+        self._next()
+
+    def _forget(self) -> None:
+        self.deadline = math.inf
+        self._state.connections.discard(self)
+        self.proxy.fronts.discard(self)
+
+    # -- reading
+
+    def hold(self) -> None:
+        """Whoever has the request cannot take more of it for now."""
+        self.held = True
+        self._read_or_not()
+
+    def release(self) -> None:
+        """It can again."""
+        if self.held:
+            self.held = False
+            self._pump()
+
+    def _read_or_not(self) -> None:
+        pause = self.held or len(self._buffer) > MAX_AHEAD
+        if pause != self._paused and not self.transport.is_closing():
+            self._paused = pause
+            if pause:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def _pump(self) -> None:
+        """Pass on what has arrived, as far as it goes."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._buffer and not self.held and self._step():
+                pass
+        except Refusal as refusal:
+            self._refuse_connection(refusal)
+        finally:
+            self._pumping = False
+        if self._paused or len(self._buffer) > MAX_AHEAD:
+            self._read_or_not()
+
+    def _step(self) -> bool:
+        """One thing with the buffer; whether there may be another."""
+        if self._discarded >= 0:
+            return self._discard()
+        if self._body is not None:
+            return self._read_body(self._body)
+        if self._tunnel:
+            data, self._buffer = self._buffer, b""
+            assert self.exchange is not None
+            self.exchange.on_tunnel(data)
+            return False
+        if self.exchange is not None or self._in_application or self.client_full:
+            return False
+        return self._read_head()
+
+    def _read_head(self) -> bool:
+        buffer = self._buffer
+        # An empty line before a request is skipped (RFC 9112 section 2.2).
+        if buffer[:2] == b"\r\n":
+            self._buffer = buffer[2:]
+            return True
+        end = buffer.find(b"\r\n\r\n", self._scanned)
+        if end < 0 or end > MAX_HEAD:
+            if len(buffer) > MAX_HEAD:
+                raise _too_long(buffer)
+            if not self._scanned:
+                self.deadline = self.now() + self.options.read_timeout
+            self._scanned = max(1, len(buffer) - 3)
+            return False
+        self._scanned = 0
+        head = parse_request(buffer[:end])
+        self._buffer = buffer[end + 4 :]
+        self.keep_alive = head.keep_alive
+        self._body = framer_of(head.length) if head.length else None
+        self.deadline = math.inf
+        try:
+            exchange = self.proxy.exchange_for(self, head)
+        except Refusal as refusal:
+            self.refuse(refusal, head, head.request_id, complete=self._body is None)
+            return True
+        if exchange is not None:
+            self.exchange = exchange
+            exchange.begin()
+        else:
+            self._to_application(head, buffer[: end + 4])
+        return True
+
+    def _to_application(self, head: RequestHead, raw: bytes) -> None:
+        if self._application is None:
+            self._application = Application(self, self.transport, self._base, *self._uvicorn)
+        self._in_application = True
+        if not head.upgrade and b"pgrade" in raw.lower():
+            # No upgrade but to a WebSocket, or uvicorn's parser would take the rest of the
+            # connection for the other protocol.
+            raw = _UPGRADE_LINES.sub(b"", raw[:-4])
+            raw += b"\r\n\r\n" if head.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self._application.feed(raw)
+
+    def _read_body(self, body: Framer) -> bool:
+        try:
+            data, taken, done = body.feed(self._buffer)
+        except BadFraming as error:
+            raise malformed(str(error), "MALFORMED_BODY") from None
+        if not taken and not done:
+            return False
+        raw = self._buffer
+        self._buffer = raw[taken:]
+        if done:
+            self._body = None
+        if self.exchange is not None:
+            self.exchange.on_body(data, done)
+        elif self._application is not None and self._in_application:
+            self._application.feed(raw[:taken] if taken < len(raw) else raw)
+        elif self._application is not None:
+            # It has answered without reading all; its parser still must see the end.
+            self._application.feed(raw[:taken] if taken < len(raw) else raw)
+            if done:
+                self._next()
+        return True
+
+    def _discard(self) -> bool:
+        self._discarded += len(self._buffer)
+        self._buffer = b""
+        if self._discarded > MAX_DISCARDED:
+            self.transport.abort()
+        return False
+
+    # -- writing
+
+    def write(self, data: bytes) -> None:
+        """To the client."""
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """End the connection when all is written."""
+        self.exchange = None
+        self.transport.close()
+
+    def abort(self) -> None:
+        """End it at once; the client sees a reset."""
+        self.exchange = None
+        self.transport.abort()
+
+    def on_tunnel(self) -> None:
+        """The exchange's connection is upgraded: bytes from now on."""
+        self._tunnel = True
+        self._pump()
+
+    def refuse(
+        self, refusal: Refusal, head: RequestHead, request_id: bytes, *, complete: bool
+    ) -> None:
+        """Answer a request with a problem.
+
+        Args:
+            complete: its body was read, or there is none: the connection can go on.
+        """
+        self.exchange = None
+        self.keep_alive = head.keep_alive and complete and not self.leaving
+        self.transport.write(
+            answer(
+                refusal,
+                request_id=(request_id or self.proxy.new_request_id()).decode("ascii"),
+                close=not self.keep_alive,
+                head_only=head.method == b"HEAD",
+            )
+        )
+        if complete:
+            self._next()
+        else:
+            self._linger()
+
+    def _refuse_connection(self, refusal: Refusal) -> None:
+        """Where a request begins is unknown from here on."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None or self._in_application:
+            # In the middle of a body: its answer may have begun, so there is no place for ours.
+            if exchange is not None:
+                exchange.on_client_lost()
+            self.transport.abort()
+            return
+        self.proxy.malformed += 1
+        self.transport.write(
+            answer(
+                refusal,
+                request_id=self.proxy.new_request_id().decode("ascii"),
+                close=True,
+                head_only=False,
+            )
+        )
+        self._linger()
+
+    def on_over(self) -> None:
+        """The exchange has been answered."""
+        self.exchange = None
+        if self._body is not None:
+            # Answered before its body had come: there is nobody to pass the rest on to.
+            self._linger()
+        else:
+            self._next()
+
+    def _next(self) -> None:
+        """The request is over: the next one, or the end."""
+        if self.transport.is_closing():
+            return
+        if not self.keep_alive or self.leaving:
+            self.transport.close()
+            return
+        self.deadline = self.now() + self.options.client_idle
+        if self._body is not None:
+            # The application answered early: the rest of the body is still to come.
+            self.deadline = self.now() + self.options.read_timeout
+        if self._buffer:
+            self._pump()
+
+    def _linger(self) -> None:
+        """Read on for a moment before closing: a reset would take the answer from the client."""
+        self._body = None
+        self._discarded = 0
+        self._buffer = b""
+        self.held = False
+        self.deadline = self.now() + LINGER
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+
+    # -- time
+
+    def on_deadline(self) -> None:
+        """`deadline` has passed."""
+        self.deadline = math.inf
+        if self.exchange is not None:
+            self.exchange.on_deadline()
+        elif self._in_application:
+            pass  # it has its own
+        elif self._discarded >= 0:
+            self.transport.abort()
+        elif not self._buffer:
+            self.transport.close()
+        else:
+            self._refuse_connection(
+                Refusal(408, "REQUEST_TIMEOUT", "the request's head did not come")
+            )
+
+
+def _too_long(buffer: bytes) -> Refusal:
+    if b"\r\n" not in buffer[: MAX_HEAD // 2]:
+        return Refusal(414, "TARGET_TOO_LONG", "the request line is too long")
+    return Refusal(
+        431,
+        "HEAD_TOO_LARGE",
+        f"the request's headers are larger than {MAX_HEAD} bytes",
+        metadata={"limit": str(MAX_HEAD)},
+    )

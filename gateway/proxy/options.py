@@ -1,0 +1,43 @@
+"""The proxy's own settings: those of a gateway, not of a service. All times are seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOptions:
+    """How one gateway's proxy behaves towards clients and instances.
+
+    Attributes:
+        root_path: path under which the gateway is shown, such as `/quorate`; empty for none.
+        trust_forwarded: whether to believe clients' X-Forwarded-*: only with a proxy in front that
+            every client must come through.
+        labels: the gateway's own, for a policy's `prefer_label`.
+        connect_timeout: until an instance has accepted a connection.
+        read_timeout: for a request's head, and between two parts of its body.
+        write_timeout: until a client that does not read is dropped.
+        client_idle: a client's connection without a request.
+        answer_idle: between two parts of an answer.
+        tunnel_idle: an upgraded connection without a byte in either direction.
+        idle_links: idle connections kept to each instance.
+        link_idle: after which an idle connection to an instance is closed; less than what servers
+            usually keep (5 s), so that they do not close it while a request is on its way.
+        link_idle_unsafe: the same for requests that are never sent twice.
+        link_age: after which a connection is not used again.
+    """
+
+    root_path: str = ""
+    trust_forwarded: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    connect_timeout: float = 1.0
+    read_timeout: float = 30.0
+    write_timeout: float = 60.0
+    client_idle: float = 60.0
+    answer_idle: float = 300.0
+    tunnel_idle: float = 3_600.0
+    idle_links: int = 128
+    link_idle: float = 4.0
+    link_idle_unsafe: float = 1.0
+    link_age: float = 3_600.0
