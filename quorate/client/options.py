@@ -86,6 +86,14 @@ class TaskOptions:
             if not math.isfinite(value) or value < 0 or (name == "timeout" and value == 0):
                 least = "more than 0" if name == "timeout" else "0 or more"
                 raise invalid(name, f"{value!r} must be a finite number, {least}", value=value)
+        for name, bits in (("priority", 31), ("retries", 30), ("crash_limit", 31), ("memory", 63)):
+            value = getattr(self, name)
+            # What the messages cannot hold; the cluster has narrower bounds.
+            if abs(value) >= 2**bits:
+                raise invalid(name, f"{value} is out of range", value=value)
+        for name, value in self.resources.items():
+            if abs(value) >= 2**63:
+                raise invalid("resources", f"{name}={value} is out of range", value=value)
         if self.retries < 0:
             raise invalid("retries", f"{self.retries} must be 0 or more", value=self.retries)
         if isinstance(self.not_before, dt.datetime) and self.not_before.tzinfo is None:
@@ -111,10 +119,11 @@ class TaskOptions:
         ):
             self._apply_retry(spec.retry)
         if self.timeout is not None:
-            _set_seconds(spec.timeout, self.timeout)
+            _set_seconds("timeout", spec.timeout, self.timeout)
         start = self._start(now)
         if start is not None:
-            _set_seconds(spec.not_before, start)
+            name = "delay" if self.not_before is None else "not_before"
+            _set_seconds(name, spec.not_before, start)
         if self.cpu or self.memory or self.resources:
             spec.resources.cpu = self.cpu
             spec.resources.memory = self.memory
@@ -125,9 +134,9 @@ class TaskOptions:
     def _apply_retry(self, retry: task_pb2.RetryPolicy) -> None:
         retry.max_attempts = self.retries + 1
         if self.backoff:
-            _set_seconds(retry.initial_backoff, self.backoff)
+            _set_seconds("backoff", retry.initial_backoff, self.backoff)
         if self.max_backoff:
-            _set_seconds(retry.max_backoff, self.max_backoff)
+            _set_seconds("max_backoff", retry.max_backoff, self.max_backoff)
         retry.fatal_errors.extend(_error_name(error) for error in self.fatal_errors)
         retry.crash_limit = self.crash_limit
 
@@ -148,10 +157,10 @@ def _error_name(error: str | type[BaseException]) -> str:
     return f"{error.__module__}.{error.__qualname__}"
 
 
-def _set_seconds(message: Any, seconds: float) -> None:
+def _set_seconds(name: str, message: Any, seconds: float) -> None:
     """Fill a Duration or Timestamp; beyond what int64 seconds hold is the caller's mistake."""
-    if abs(seconds) > 10**11:
-        raise invalid("timeout", f"{seconds!r} seconds is out of range", value=seconds)
+    if not abs(seconds) <= 10**11:
+        raise invalid(name, f"{seconds!r} seconds is out of range", value=seconds)
     whole = math.floor(seconds)
     message.seconds = whole
     message.nanos = min(999_999_999, round((seconds - whole) * 1e9))
