@@ -1,0 +1,257 @@
+"""Bad input through the SDK and the command line: refused by name, or failed with a type."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+import quorate
+from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge, TaskFailed
+from quorate.etcd.launcher import EtcdProcess, free_port
+from quorate.runtime.errors import QuorateError
+from tests.support.served import Served, serve
+
+NO_TASK = "0" * 12 + "7" + "0" * 3 + "8" + "0" * 15
+
+
+@pytest.fixture(scope="module")
+def served(etcd_server: EtcdProcess) -> Iterator[Served]:
+    with serve(etcd_server.endpoint, nodes=1) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[quorate.Client]:
+    with quorate.Client(served.address) as client:
+        yield client
+
+
+def made(client: quorate.Client) -> int:
+    """Tasks on record."""
+    cluster = client.cluster()
+    return cluster.live_tasks + cluster.retained_tasks
+
+
+class Unpicklable:
+    def __reduce__(self) -> Any:
+        raise RuntimeError("not me")
+
+
+# -- the SDK
+
+
+@pytest.mark.parametrize(
+    "argument", [threading.Lock(), Unpicklable(), (n for n in "x")], ids=["lock", "class", "gen"]
+)
+def test_arguments_that_do_not_serialise_are_named(client: quorate.Client, argument: Any) -> None:
+    before = made(client)
+    for call, name in (
+        (lambda: client.submit(len, "fine", argument), "argument 2"),
+        (lambda: client.submit(len, key=argument), "argument 'key'"),
+        (lambda: list(client.map(len, ["fine", argument])), "argument 1"),
+    ):
+        with pytest.raises(ArgumentNotSerialisable) as refusal:
+            call()
+        assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert name in refusal.value.message
+        assert type(argument).__name__ in refusal.value.message
+    assert made(client) == before
+
+
+def test_arguments_over_the_limit_name_the_limit(client: quorate.Client) -> None:
+    before = made(client)
+    with pytest.raises(PayloadTooLarge) as refusal:
+        client.submit(len, b"x" * (256 << 10))
+    assert refusal.value.metadata["limit"] == str(256 << 10)
+    assert made(client) == before
+
+
+@pytest.mark.parametrize(
+    ("work", "field"), [("no_colon", "entrypoint"), ("a:", "entrypoint"), (7, "entrypoint")]
+)
+def test_what_is_not_callable_is_refused_at_once(
+    client: quorate.Client, work: Any, field: str
+) -> None:
+    before = made(client)
+    with pytest.raises(QuorateError) as refusal:
+        client.submit(work)
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.value.metadata["field"] == field
+    assert made(client) == before
+
+
+@pytest.mark.parametrize(
+    ("work", "kind"),
+    [
+        ("no_such_module:f", "ENTRYPOINT_NOT_FOUND"),
+        ("json:no_such", "ENTRYPOINT_NOT_FOUND"),
+        ("math:pi", "ENTRYPOINT_NOT_CALLABLE"),
+    ],
+)
+def test_what_the_node_cannot_call_fails_typed(
+    client: quorate.Client, work: str, kind: str
+) -> None:
+    with pytest.raises(TaskFailed) as failure:
+        client.submit(work).result(timeout=20)
+    assert failure.value.type == kind
+
+
+@pytest.mark.parametrize("argv", [[], [""], "true"], ids=["empty", "blank", "a string"])
+def test_an_argv_that_names_no_program(client: quorate.Client, argv: Any) -> None:
+    before = made(client)
+    with pytest.raises(QuorateError) as refusal:
+        client.command(argv)
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.value.metadata["field"] == "argv"
+    assert made(client) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"timeout": -1}, "timeout"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": 1e12}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"timeout": float("inf")}, "timeout"),
+        ({"priority": 5_000}, "priority"),
+        ({"cpu": -1.0}, "cpu"),
+        ({"cpu": float("nan")}, "cpu"),
+        ({"memory": -1}, "memory"),
+        ({"retries": -1}, "retries"),
+        ({"delay": 1e12}, "delay"),
+        ({"delay": float("nan")}, "delay"),
+        ({"not_before": float("nan")}, "not_before"),
+        ({"not_before": 1e300}, "not_before"),
+        ({"not_before": -1.0}, "not_before"),
+        ({"backoff": 1e12}, "backoff"),
+        ({"priority": 2**40}, "priority"),
+        ({"retries": 2**31 - 1}, "retries"),
+        ({"memory": 2**70}, "memory"),
+        ({"resources": {"gpu": 2**70}}, "resources"),
+        ({"resources": {"GPU": 1}}, "resources"),
+        ({"name": "x" * 129}, "name"),
+        ({"queue": "No Such"}, "queue"),
+    ],
+)
+def test_options_out_of_bounds_name_the_field(
+    client: quorate.Client, options: dict[str, Any], field: str
+) -> None:
+    before = made(client)
+    with pytest.raises(QuorateError) as refusal:
+        client.options(**options).submit(len, "x")
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    named = refusal.value.metadata["field"]
+    assert field in named or (field, named) in (
+        ("retries", "spec.retry.max_attempts"),
+        ("delay", "spec.not_before"),
+    )
+    assert made(client) == before
+
+
+def test_an_unknown_queue(client: quorate.Client) -> None:
+    with pytest.raises(QuorateError) as refusal:
+        client.options(queue="nowhere").submit(len, "x")
+    assert (refusal.value.code, refusal.value.reason) == (
+        grpc.StatusCode.NOT_FOUND,
+        "QUEUE_NOT_FOUND",
+    )
+
+
+def test_a_cluster_that_is_not_there() -> None:
+    with (
+        quorate.Client(f"127.0.0.1:{free_port()}", retry_for=0.2) as client,
+        pytest.raises(QuorateError) as refusal,
+    ):
+        client.submit(len, "x")
+    assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
+
+
+# -- the command line
+
+
+def cli(served: Served, *words: str, stdin: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("quorate")), *words],
+        env={**os.environ, "QUORATE_ADDRESS": served.address},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+USAGE, MISSING, NO_CLUSTER, REFUSED, TASK_FAILED = 2, 3, 4, 5, 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("submit", "--", ""), USAGE, "argv"),
+        (("submit",), USAGE, "COMMAND"),
+        (("submit", "-q", "nowhere", "--", "true"), MISSING, "'nowhere'"),
+        (("submit", "-q", "No Such", "--", "true"), USAGE, "queue"),
+        (("submit", "--timeout=-1", "--", "true"), USAGE, "timeout"),
+        (("submit", "--timeout=1e12", "--", "true"), USAGE, "timeout"),
+        (("submit", "--timeout=nan", "--", "true"), USAGE, "timeout"),
+        (("submit", "--priority=5000", "--", "true"), USAGE, "priority"),
+        (("submit", "--priority=5000000000", "--", "true"), USAGE, "priority"),
+        (("submit", "--retries=5000000000", "--", "true"), USAGE, "retries"),
+        (("submit", "--memory=99999999T", "--", "true"), USAGE, "memory"),
+        (("submit", "--delay=1e12", "--", "true"), USAGE, "delay"),
+        (("submit", "--cpu=-1", "--", "true"), USAGE, "cpu"),
+        (("submit", "--memory=much", "--", "true"), USAGE, "--memory"),
+        (("submit", "--resource=gpu", "--", "true"), USAGE, "KEY=VALUE"),
+        (("submit", "--env", "=x", "--", "true"), USAGE, "KEY=VALUE"),
+        (("submit", "--cwd", "relative", "--", "true"), USAGE, "cwd"),
+        (("submit", "--stdin", "/no/such/file", "--", "cat"), USAGE, "/no/such/file"),
+        (("submit", "--times", "10001", "--", "true"), USAGE, "10000"),
+        (("call", "no_colon"), USAGE, "module:function"),
+        (("call", "math:sqrt", "[1,"), USAGE, "JSON"),
+        (("call", "math:sqrt", "[NaN]"), USAGE, "JSON"),
+        (("call", "no_such_module:f"), TASK_FAILED, "ENTRYPOINT_NOT_FOUND"),
+        (("call", "math:pi"), TASK_FAILED, "ENTRYPOINT_NOT_CALLABLE"),
+        (("map", "math:sqrt", "--items", "/no/such/file"), USAGE, "/no/such/file"),
+        (("task", "no-such-task"), MISSING, "'no-such-task'"),
+        (("logs", NO_TASK), MISSING, NO_TASK),
+        (("cancel", NO_TASK), MISSING, NO_TASK),
+        (("drain", "nowhere"), MISSING, "'nowhere'"),
+        (("tasks", "--queue", "nowhere"), MISSING, "'nowhere'"),
+        (("nonsense",), USAGE, "nonsense"),
+        (("tasks", "--address", "nowhere"), USAGE, "nowhere"),
+        (("tasks", "--address", "127.0.0.1:1", "--retry-for", "0.1"), NO_CLUSTER, "127.0.0.1:1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_the_command_line_says_one_sentence_and_fails(
+    served: Served, client: quorate.Client, words: tuple[str, ...], code: int, said: str
+) -> None:
+    before = made(client)
+    status, out, err = cli(served, *words)
+    assert (status, out) == (code, ""), err
+    assert "Traceback" not in err
+    lines = err.splitlines()
+    assert said in lines[0], err
+    assert lines[0].startswith("quorate: ")
+    # One sentence; where to read on may follow.
+    assert all(line.startswith(("See ", "Its output: ")) for line in lines[1:]), err
+    if code != TASK_FAILED:
+        assert made(client) == before
+
+
+def test_an_item_that_is_not_json(served: Served) -> None:
+    words = ("map", "math:sqrt", "--items", "-", "--json-items")
+    status, _, err = cli(served, *words, stdin="1\n{\n")
+    assert status == USAGE
+    assert "line 2" in err
+    assert "Traceback" not in err
