@@ -1,0 +1,98 @@
+"""schemathesis against the served OpenAPI document, on a real cluster.
+
+Every operation, in all phases (examples, boundary values, random data, stateful sequences): no
+server error, no answer that the document does not describe, no request accepted that it forbids.
+"""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from quorate.etcd.launcher import EtcdProcess
+from tests.support.gateway import GatewayProcess, run_gateway
+from tests.support.served import serve
+
+# Bounds that proto comments state (and services enforce) are no part of the schemas, so a request
+# that fits its schema may still get 400; tags and ids are made up, so it may get 404 or 412.
+CONFIG = """
+[checks]
+positive_data_acceptance.expected-statuses = [
+  "2xx", "304", "400", "404", "409", "412", "429",
+]
+"""
+# Nothing about this one can be wrong but its headers, and HTTP lets anybody add one that nobody
+# knows: that it is accepted is no fault.
+NO_PARAMETERS = """
+[[operations]]
+include-name = "GET /v1/cluster"
+[operations.checks]
+negative_data_rejection.enabled = false
+"""
+HOOKS = '''
+import json
+import schemathesis
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def ndjson(context, response):
+    """The first line: what the document describes is one line."""
+    return json.loads(response.content.splitlines()[0])
+'''
+
+
+@pytest.fixture(scope="module")
+def gateway(etcd_server: EtcdProcess):
+    with (
+        serve(etcd_server.endpoint, nodes=1) as cluster,
+        run_gateway([cluster.address]) as process,
+    ):
+        yield process
+
+
+def schemathesis(gateway: GatewayProcess, folder: Path, config: str, *arguments: str) -> str:
+    """What a run printed, which found no fault."""
+    (folder / "schemathesis.toml").write_text(config)
+    (folder / "hooks.py").write_text(HOOKS)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml"),
+            *("run", f"{gateway.url}/openapi.json", "--no-color", "--seed", "20261121"),
+            # Watches would go on for ever.
+            *("--header", "X-Request-Timeout: 1", "--request-timeout", "20"),
+            *("--generation-database", "none", *arguments),
+        ],
+        cwd=folder,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_operation_is_as_the_document_says(gateway, tmp_path):
+    paths = httpx.get(f"{gateway.url}/openapi.json").json()["paths"]
+    count = sum(len(item) for item in paths.values())
+    phases = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "12")
+    printed = schemathesis(gateway, tmp_path, CONFIG + NO_PARAMETERS, *phases)
+    assert f"Tested: {count}" in printed
+
+
+def test_operations_on_a_task_that_exists_are_as_the_document_says(gateway, tmp_path):
+    # It waits, so that it stays what it is while it is asked about.
+    later = datetime.now(UTC) + timedelta(days=1)
+    spec = {"command": {"argv": ["true"]}, "notBefore": later.isoformat()}
+    created = httpx.post(f"{gateway.url}/v1/queues/default/tasks", json={"spec": spec})
+    task = created.json()["task"]["id"]
+    config = f'[parameters]\n"path.id" = "{task}"\n{CONFIG}'
+    only = ("--include-path-regex", "tasks/{id}", "--exclude-method", "DELETE")
+    few = ("--phases", "fuzzing", "--max-examples", "10")
+    schemathesis(gateway, tmp_path, config, *only, *few)
+    assert httpx.get(f"{gateway.url}/v1/tasks/{task}").json()["task"]["id"] == task
