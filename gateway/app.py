@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
@@ -25,6 +25,7 @@ from gateway import edge
 from gateway.config import GatewaySettings, split_address
 from gateway.health import health_part
 from gateway.listener import bounded
+from gateway.live.part import live_part
 from gateway.part import Context, Part, PartFactory
 from gateway.rest import headers as h
 from gateway.rest.part import rest_part
@@ -36,7 +37,7 @@ from quorate.runtime.ids import instance_id
 log = structlog.get_logger(__name__)
 
 # Asked in this order; what no part takes is 404.
-PARTS: Final[tuple[PartFactory, ...]] = (health_part, rest_part)
+PARTS: Final[tuple[PartFactory, ...]] = (health_part, live_part, rest_part)
 
 _SENT: Final = (
     *("Accept", "Content-Type", h.LAST_EVENT_ID),
@@ -80,7 +81,7 @@ async def serve(settings: GatewaySettings) -> None:
     listening = _listen(settings)
     stopping = asyncio.Event()
     upstream = Upstream(settings.addresses)
-    context = Context(settings, upstream, stopping)
+    context = Context(settings, upstream, stopping, instance)
     parts = [make(context) for make in PARTS]
     server = _Server(
         uvicorn.Config(
@@ -90,7 +91,7 @@ async def serve(settings: GatewaySettings) -> None:
                 wire_bytes=(settings.max_body_kib << 10) * 2 + (1 << 20),
                 write_timeout=settings.write_timeout,
             ),
-            ws="websockets-sansio",
+            ws=cast("Any", next(part.websockets for part in parts if part.websockets)),
             lifespan="off",
             loop="none",
             log_config=None,

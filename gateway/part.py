@@ -25,6 +25,8 @@ class Context:
     upstream: Upstream
     stopping: asyncio.Event
     """Set when the gateway begins to leave: what lasts (streams, sockets) ends itself then."""
+    instance: str = ""
+    """New at each start of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Part:
     name: str
     routes: Sequence[BaseRoute]
     duties: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    websockets: Callable[..., asyncio.Protocol] | None = None
+    """Makes the protocol of each connection that upgrades, as uvicorn's `ws`; one part has it."""
 
 
 PartFactory = Callable[[Context], Part]

@@ -81,6 +81,11 @@ class Feed(ABC):
             subscriber.awaits_snapshot = True
 
     @property
+    def followed(self) -> bool:
+        """Whether anybody is live."""
+        return any(not (s.joining or s.awaits_snapshot) for s in self.subscribers)
+
+    @property
     def waited_for(self) -> bool:
         """Whether a snapshot would be sent at once."""
         return any(s.awaits_snapshot and not s.joining and s.ready() for s in self.subscribers)

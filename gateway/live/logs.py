@@ -46,6 +46,10 @@ class Reader(Protocol):
         """Until its client keeps up."""
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def _decoder() -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -87,9 +91,7 @@ class LogTail:
         self._resumed = bool(resume)
         if resume:
             parts = resume.split(".")
-            if len(parts) != 2 or not all(
-                p.isascii() and p.isdigit() and len(p) < 19 for p in parts
-            ):
+            if len(parts) != 2 or not all(map(_is_number, parts)):
                 raise bad_token()
             for output, part in zip(self._outputs.values(), parts, strict=True):
                 output.told = int(part)

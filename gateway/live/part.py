@@ -1,8 +1,8 @@
 """`/v1/live` as a part of the gateway: the WebSocket protocol for uvicorn, and its duty.
 
-    live = Live(context.upstream, instance, origins=..., root_path=...)
-    uvicorn.Config(..., ws=live.protocol)          # upgrades of any path come here
-    Part("live", live.routes, [live.run])          # what is no upgrade is told so (426)
+    uvicorn's `ws`   `Live.protocol`: upgrades of any path come here
+    routes           a request to the path that is no upgrade is told so (426)
+    duty             `Live.run`
 
 `run` is the clock of all connections; it must run as long as connections are accepted.
 """
@@ -26,6 +26,7 @@ from gateway.live import limits
 from gateway.live.calls import Cluster
 from gateway.live.hub import Hub
 from gateway.live.wire import TRY_AGAIN, LiveProtocol, not_here, path_of
+from gateway.part import Context, Part
 from gateway.rest.problems import HttpFault, problem_response
 
 log = structlog.get_logger(__name__)
@@ -138,6 +139,19 @@ class Live:
     def leave(self, connection: LiveProtocol) -> None:
         """It is not any more."""
         self._open.pop(connection, None)
+
+
+def live_part(context: Context) -> Part:
+    """The part."""
+    settings = context.settings
+    live = Live(
+        context.upstream,
+        context.instance,
+        origins=settings.origins,
+        root_path=settings.root_path,
+        connections=min(limits.CONNECTIONS, settings.max_connections),
+    )
+    return Part("live", live.routes, [live.run], live.protocol)
 
 
 async def _upgrade_required(request: Request) -> Response:

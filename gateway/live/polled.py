@@ -98,7 +98,8 @@ class Keyed:
 
     def _spread(self, changed: set[str]) -> None:
         for feed in self._feeds.values():
-            if feed.note(changed):
+            # Who waits for a snapshot needs no delta beside it.
+            if feed.followed and feed.note(changed):
                 self._pace.touch(feed, lambda feed=feed: self._publish(feed))  # type: ignore[misc]
             self._serve(feed)
 
@@ -143,13 +144,17 @@ class Polled(Holder):
     def unsubscribe(self, subscriber: Subscriber, topic: str) -> None:
         """End."""
         self.topics[topic].unsubscribe(subscriber)
-        if not self.topics["cluster"] and self._watch is not None:
-            self._watch.observers.remove(self._observe)
-            self._tasks.release(self._watch, self)
-            self._watch = None
+        if not self.topics["cluster"]:
+            self._let_go()
         if not any(self.topics.values()) and self._asking is not None:
             self._asking.cancel()
             self._asking = None
+
+    def _let_go(self) -> None:
+        if self._watch is not None:
+            self._watch.observers.remove(self._observe)
+            self._tasks.release(self._watch, self)
+            self._watch = None
 
     def drained(self, subscriber: Subscriber, topic: str) -> None:
         """Its client keeps up again."""
@@ -181,6 +186,7 @@ class Polled(Holder):
                     log.error("live.poll_refused", error=str(error))
                     for topic in self.topics.values():
                         topic.fail(error)
+                    self._let_go()
                     return
             await asyncio.sleep(max(0.05, began + limits.POLL - self._loop.time()))
 

@@ -1,8 +1,8 @@
 """One client's subscriptions: what it says is done, what concerns it is told.
 
-Owned by its connection (`wire.LiveProtocol`), which reads, writes and knows whether the client keeps
-up. Nothing is queued here: a message is acted on when it is read, and what cannot be sent is left
-out (see `feed`), or not read from where it is (see `logs`).
+Owned by its connection (`wire.LiveProtocol`), which reads, writes and knows whether the client
+keeps up. Nothing is queued here: a message is acted on when it is read, and what cannot be sent is
+left out (see `feed`), or not read from where it is (see `logs`).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class TaskFeed(Feed):
         """Whether it has a place in the journal: the watch must have begun first."""
         self.position = journal.head
         self._token = journal.token
-        self._spoke = float("-inf")
+        self._spoke: float | None = None
         # Events of these could not be judged: their labels are not known.
         self.unresolved: set[str] = set()
 
@@ -109,6 +109,8 @@ class TaskFeed(Feed):
         return self._delta(changed, removed)
 
     def _renewal(self, now: float) -> bytes | None:
+        if self._spoke is None:
+            self._spoke = now
         if now - self._spoke < limits.RENEWAL:
             return None
         self._spoke = now

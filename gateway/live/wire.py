@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 import grpc
@@ -31,7 +31,7 @@ from websockets.server import ServerProtocol
 from gateway.live import frames, limits
 from gateway.live.session import POLICY, Session
 from gateway.rest.jsonwrite import dump
-from gateway.rest.problems import MEDIA_TYPE, HttpFault, no_route, problem
+from gateway.rest.problems import MEDIA_TYPE, HttpFault, no_route, printable, problem
 
 if TYPE_CHECKING:
     from gateway.live.part import Live
@@ -66,8 +66,8 @@ class LiveProtocol(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are not of this type, but have its methods.
+        self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,6 +89,8 @@ class LiveProtocol(asyncio.Protocol):
                 self._on_request(event)
             elif isinstance(event, Frame) and not self._closing:
                 self._on_frame(event)
+        if self._session is None and self._protocol.handshake_exc is not None and not self._closing:
+            self._transport.write(_refused(_unreadable(self._protocol.handshake_exc)).serialize())
         self._flush()
         if self._protocol.close_expected():
             self._end_soon()
@@ -259,6 +261,17 @@ def _not_upgraded(response: Response) -> HttpFault:
         "BAD_HANDSHAKE",
         f"this is no WebSocket handshake: {why[:200]}",
         headers=upgrade,
+    )
+
+
+def _unreadable(error: Exception) -> HttpFault:
+    """A handshake that `websockets` does not read."""
+    why = str(error.__cause__ or error)
+    return HttpFault(
+        400,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "BAD_HANDSHAKE",
+        f"this is no WebSocket handshake: {printable(why)}",
     )
 
 
