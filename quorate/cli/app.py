@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import quorate
-from quorate.cli import cluster, local, nodes, queues, submit, tasks
+from quorate.cli import cluster, local, nodes, queues, services, submit, tasks
 from quorate.cli.exits import INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
 from quorate.cli.render import err
 
@@ -50,7 +50,7 @@ def _root(
     del version
 
 
-for module in (local, submit, tasks, cluster, nodes, queues):
+for module in (local, submit, tasks, cluster, nodes, queues, services):
     module.register(app)
 
 
@@ -100,7 +100,7 @@ def _command_first(arguments: list[str]) -> list[str]:
         early.append(rest.pop(0))
         if "=" not in early[-1] and rest:
             early.append(rest.pop(0))
-    words = 2 if rest[:1] == ["queue"] else 1
+    words = 2 if rest[:1] in (["queue"], ["service"]) else 1
     return [*rest[:words], *early, *rest[words:]]
 
 

@@ -47,6 +47,8 @@ _PREFIXES = (
     "NODE_STATE_",
     "PLACEMENT_STRATEGY_",
     "DISCONNECT_POLICY_",
+    "INSTANCE_STATE_",
+    "BALANCING_",
 )
 
 

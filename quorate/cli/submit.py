@@ -16,6 +16,7 @@ from quorate.cli.exits import FAILED, TIMED_OUT
 from quorate.cli.progress import map_progress, wait_for_all
 from quorate.cli.render import as_dict, err, hint, print_json
 from quorate.cli.tasks import write_logs
+from quorate.cli.words import count, pairs, size_in_bytes
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
@@ -105,7 +106,7 @@ def submit(
         argv,
         bound.task_options,
         time.time(),
-        env=_pairs("--env", env),
+        env=pairs("--env", env),
         cwd=cwd,
         stdin=_read(stdin) if stdin else b"",
     )
@@ -281,41 +282,13 @@ def _options(
         retries=retries,
         timeout=timeout,
         delay=delay,
-        labels=_pairs("--label", labels),
+        labels=pairs("--label", labels),
         cpu=cpu,
-        memory=_bytes(memory),
+        memory=size_in_bytes("--memory", memory),
         resources={
-            key: _count("--resource", value)
-            for key, value in _pairs("--resource", resources).items()
+            key: count("--resource", value) for key, value in pairs("--resource", resources).items()
         },
     )
-
-
-def _pairs(option: str, words: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for word in words or ():
-        key, equals, value = word.partition("=")
-        if not key or not equals:
-            raise typer.BadParameter(f"{option} {word!r} is not KEY=VALUE")
-        pairs[key] = value
-    return pairs
-
-
-def _count(option: str, text: str) -> int:
-    if not text.isdigit():
-        raise typer.BadParameter(f"{option}: {text!r} is not a whole number")
-    return int(text)
-
-
-def _bytes(text: str) -> int:
-    """`512M`, `2G`, `1048576`; binary multiples."""
-    if not text:
-        return 0
-    units = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-    number = text.upper().removesuffix("B").removesuffix("I")
-    factor = units.get(number[-1:], 1)
-    digits = number[:-1] if factor > 1 else number
-    return _count("--memory", digits) * factor
 
 
 def _arguments(text: str) -> Any:
