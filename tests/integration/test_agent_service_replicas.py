@@ -135,7 +135,9 @@ def service(
 
 
 def hello(drain_grace: float = 0.0, **env: str) -> task_pb2.TaskSpec:
-    return service(sys.executable, str(HELLO), drain_grace=drain_grace, **env)
+    spec = service(sys.executable, str(HELLO), drain_grace=drain_grace)
+    spec.service.command.env.update(env)
+    return spec
 
 
 # A server that is healthy while a file is there.

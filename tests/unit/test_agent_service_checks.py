@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -131,7 +132,7 @@ def test_a_port_is_free():
 # -- specs -------------------------------------------------------------------------------------
 
 
-def decode(work: task_pb2.ServiceWork) -> object:
+def decode(work: task_pb2.ServiceWork) -> Any:
     spec = task_pb2.TaskSpec(service=work)
     assignment = node_agent_pb2.Assignment(
         task_id="t", attempt=1, spec=spec.SerializeToString(), queue="services"
