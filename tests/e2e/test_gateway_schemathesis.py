@@ -40,8 +40,8 @@ import schemathesis
 
 @schemathesis.deserializer("application/x-ndjson")
 def ndjson(context, response):
-    """The first line: what the document describes is one line."""
-    return json.loads(response.content.splitlines()[0])
+    """The last line: what the document describes is one line. A stream may have none."""
+    return json.loads((response.content.splitlines() or [b"{}"])[-1])
 '''
 
 
