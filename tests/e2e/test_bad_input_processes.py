@@ -91,7 +91,7 @@ def etcd_of_version(version: str) -> Iterator[tuple[str, list[str]]]:
         "/etcdserverpb.Cluster/MemberList": members.SerializeToString(),
     }
 
-    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
+    class Handler(grpc.GenericRpcHandler):
         def service(self, details: grpc.HandlerCallDetails) -> Any:
             answer = answers.get(details.method)
             if answer is None:
@@ -99,7 +99,7 @@ def etcd_of_version(version: str) -> Iterator[tuple[str, list[str]]]:
                 return None
             return grpc.unary_unary_rpc_method_handler(lambda request, context: answer)
 
-    server = grpc.server(ThreadPoolExecutor(2), handlers=(Handler(),))
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -547,8 +547,10 @@ async def test_what_the_state_does_not_allow(caller: Caller) -> None:
 @pytest.mark.parametrize("body", [b"\xff", b"\x0a\xff", b"\x0a\x02\xff\xfe", b"\x0a" * 7])
 async def test_malformed_bytes_on_the_wire(caller: Caller, method: str, body: bytes) -> None:
     before = await caller.dump()
+    # The stubs of grpc ask for serializers, without which it sends and answers bytes.
+    channel: Any = caller.channel
     streams = method in ("WatchTasks", "StreamTaskLogs")
-    open_call = caller.channel.unary_stream if streams else caller.channel.unary_unary
+    open_call = channel.unary_stream if streams else channel.unary_unary
     call = open_call(f"/quorate.v1.Scheduler/{method}")(body, timeout=10)
     with pytest.raises(grpc.aio.AioRpcError) as answer:
         await (call.read() if streams else call)
@@ -559,7 +561,8 @@ async def test_malformed_bytes_on_the_wire(caller: Caller, method: str, body: by
 
 
 async def test_a_method_that_is_none(caller: Caller) -> None:
+    channel: Any = caller.channel
     for path in ("/quorate.v1.Scheduler/Nothing", "/quorate.v2.Scheduler/GetTask"):
         with pytest.raises(grpc.aio.AioRpcError) as answer:
-            await caller.channel.unary_unary(path)(b"", timeout=10)
+            await channel.unary_unary(path)(b"", timeout=10)
         assert answer.value.code() is grpc.StatusCode.UNIMPLEMENTED

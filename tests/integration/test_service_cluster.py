@@ -183,7 +183,7 @@ async def test_every_server_tells_its_health(caller: Caller) -> None:
         (caller.served.nodes["n1"], "quorate.v1.NodeAgent"),
     ):
         async with grpc.aio.insecure_channel(address) as channel:
-            stub: Any = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             for name in ("", service):
                 request = health_pb2.HealthCheckRequest(service=name)
                 assert (await stub.Check(request, timeout=10)).status == serving

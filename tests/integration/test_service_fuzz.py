@@ -69,7 +69,7 @@ def whole(bounds: tuple[int, int], dice: Random) -> int:
     return max(found, bounds[0])
 
 
-def value(field: FieldDescriptor, dice: Random) -> Any:
+def value(field: Any, dice: Random) -> Any:
     """Of one field; of one item for a repeated one."""
     if field.type in _WHOLE:
         return whole(_WHOLE[field.type], dice)
@@ -89,7 +89,8 @@ def value(field: FieldDescriptor, dice: Random) -> Any:
 
 def fill(message: Message, dice: Random) -> Message:
     """Set some of a message's fields. A map is filled by what its keys and values may be."""
-    for field in message.DESCRIPTOR.fields:
+    fields: Any = message.DESCRIPTOR.fields
+    for field in fields:
         if dice.random() < 0.2:
             continue
         target = getattr(message, field.name)
@@ -123,7 +124,9 @@ def fuzzed(etcd_server: EtcdProcess) -> Iterator[tuple[grpc.Channel, Served]]:
 def test_any_request_is_answered_or_refused_in_kind(
     fuzzed: tuple[grpc.Channel, Served], method: Any
 ) -> None:
-    channel, served = fuzzed
+    served = fuzzed[1]
+    # The stubs of grpc ask for serializers, without which it sends and answers bytes.
+    channel: Any = fuzzed[0]
     call = channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}")
     kind = message_factory.GetMessageClass(method.input_type)
 

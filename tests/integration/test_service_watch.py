@@ -22,6 +22,7 @@ CREATED, UPDATED, DELETED = (
     pb.TaskEvent.KIND_UPDATED,
     pb.TaskEvent.KIND_DELETED,
 )
+EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 _queues = count(1)
 
 
@@ -61,7 +62,7 @@ class Watch:
 
     async def begin(self) -> Watch:
         first = await self._call.read()
-        assert first is not grpc.aio.EOF, self._call
+        assert first is not EOF, self._call
         assert not first.events
         assert first.resume_token
         self.answers.append(first)
@@ -75,7 +76,7 @@ class Watch:
         """Read until there are so many events; there must not be more."""
         while len(self.events) < size:
             answer = await self._call.read()
-            assert answer is not grpc.aio.EOF
+            assert answer is not EOF
             assert answer.events, "a keepalive within the time of a test"
             self.answers.append(answer)
         self._call.cancel()

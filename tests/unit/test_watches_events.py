@@ -140,7 +140,7 @@ async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
     async with aclosing(served.follow(pb.WatchTasksRequest(), begin)) as first:  # type: ignore[type-var]
         await anext(first)
         with pytest.raises(QuorateError) as refusal:
-            await anext(served.follow(pb.WatchTasksRequest(), begin))  # type: ignore[arg-type]
+            await anext(served.follow(pb.WatchTasksRequest(), begin))
         assert refusal.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refusal.value.metadata["limit"] == "1"
     async with aclosing(served.follow(pb.WatchTasksRequest(), begin)) as again:  # type: ignore[type-var]
