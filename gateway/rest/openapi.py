@@ -134,21 +134,22 @@ def _error_name(status: str) -> str:
 
 def _path(operation: Operation) -> str:
     parts = [
-        f"{{{_json_path(operation, one.field)}}}" if isinstance(one, Variable) else one
+        f"{{{_path_name(operation, one.field)}}}" if isinstance(one, Variable) else one
         for one in operation.template.segments
     ]
     verb = operation.template.verb
     return "/" + "/".join(parts) + (f":{verb}" if verb else "")
 
 
-def _json_path(operation: Operation, path: str) -> str:
-    names, done = [], ""
-    for part in path.split("."):
-        done = f"{done}.{part}" if done else part
-        field = field_at(operation.request, done)
-        assert field is not None
-        names.append(field.json_name)
-    return ".".join(names)
+def _path_name(operation: Operation, path: str) -> str:
+    """A path parameter's name: that of the field alone.
+
+    OpenAPI takes `/services/{name}` and `/services/{service.name}` for the same path, so both must
+    be written alike for their methods to share one item.
+    """
+    field = field_at(operation.request, path)
+    assert field is not None
+    return field.json_name
 
 
 def _operation(operation: Operation, router: Router, schemas: Schemas) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def _path_parameters(operation: Operation, schemas: Schemas) -> list[Schema]:
             schema["minLength"] = 1
         found.append(
             _described(
-                {"name": _json_path(operation, path), "in": "path", "required": True},
+                {"name": field.json_name, "in": "path", "required": True},
                 schema,
                 comment(field.full_name),
             )

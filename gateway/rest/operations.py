@@ -16,10 +16,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescr
 
 from gateway.rest.template import Template, parse
 from gateway.upstream import Method, method_from
-from quorate.v1 import scheduler_pb2
+from quorate.v1 import scheduler_pb2, service_pb2
 
 PUBLIC_SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
+    service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"],
 )
 
 _VERBS: Final = ("get", "put", "post", "delete", "patch")

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class NodeAgentStub:
-    """Missing associated documentation comment in .proto file."""
+    """A node's side of the leader's session.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -47,7 +48,8 @@ class NodeAgentStub:
 
 
 class NodeAgentServicer:
-    """Missing associated documentation comment in .proto file."""
+    """A node's side of the leader's session.
+    """
 
     def Session(self, request_iterator, context):
         """The leader's link to the node. The first request is a `hello`; the first response is the
@@ -86,7 +88,8 @@ def add_NodeAgentServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NodeAgent:
-    """Missing associated documentation comment in .proto file."""
+    """A node's side of the leader's session.
+    """
 
     @staticmethod
     def Session(request_iterator,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class SchedulerStub:
-    """Missing associated documentation comment in .proto file."""
+    """Tasks, queues, nodes and the cluster as a whole.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -147,7 +148,8 @@ class SchedulerStub:
 
 
 class SchedulerServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Tasks, queues, nodes and the cluster as a whole.
+    """
 
     def CreateTask(self, request, context):
         """Creates one task. It is durable when this answers.
@@ -430,7 +432,8 @@ def add_SchedulerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Scheduler:
-    """Missing associated documentation comment in .proto file."""
+    """Tasks, queues, nodes and the cluster as a whole.
+    """
 
     @staticmethod
     def CreateTask(request,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ServiceRegistryStub:
-    """Missing associated documentation comment in .proto file."""
+    """Services and their instances: programs kept running on nodes, and processes outside.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -77,7 +78,8 @@ class ServiceRegistryStub:
 
 
 class ServiceRegistryServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Services and their instances: programs kept running on nodes, and processes outside.
+    """
 
     def CreateService(self, request, context):
         """Creates a service and starts its replicas. ALREADY_EXISTS when the name is taken.
@@ -190,7 +192,8 @@ def add_ServiceRegistryServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServiceRegistry:
-    """Missing associated documentation comment in .proto file."""
+    """Services and their instances: programs kept running on nodes, and processes outside.
+    """
 
     @staticmethod
     def CreateService(request,

@@ -144,7 +144,7 @@ def test_an_annotation_alone_makes_a_route_and_its_description():
     schema = first["requestBody"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/Inner"}
     # A list of messages has no form in a query.
-    second = paths["/v1/things/{inner.deepName}"]["get"]["parameters"]
+    second = paths["/v1/things/{deepName}"]["get"]["parameters"]
     names = {one["name"] for one in second if one["in"] == "query"}
     assert names == {"id", "inner.deepName", "inner.many"}
 
