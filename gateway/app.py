@@ -26,6 +26,7 @@ from gateway.config import GatewaySettings, split_address
 from gateway.health import health_part
 from gateway.listener import bounded
 from gateway.live.part import live_part
+from gateway.pages import pages_part
 from gateway.part import Context, Part, PartFactory
 from gateway.rest import headers as h
 from gateway.rest.part import rest_part
@@ -37,7 +38,7 @@ from quorate.runtime.ids import instance_id
 log = structlog.get_logger(__name__)
 
 # Asked in this order; what no part takes is 404.
-PARTS: Final[tuple[PartFactory, ...]] = (health_part, live_part, rest_part)
+PARTS: Final[tuple[PartFactory, ...]] = (health_part, live_part, rest_part, pages_part)
 
 _SENT: Final = (
     *("Accept", "Content-Type", h.LAST_EVENT_ID),

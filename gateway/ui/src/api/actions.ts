@@ -1,0 +1,43 @@
+// What the views can do to the cluster: one function for each RPC they use.
+
+import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
+import type { Queue, Service, Task, TaskSpec } from "@ui/api/types";
+
+export interface TaskPage {
+  tasks?: Task[];
+  nextPageToken?: string;
+}
+
+export const listTasks = (
+  filter: { queue?: string; states?: readonly string[]; pageSize: number; pageToken?: string },
+  options?: Options,
+) => get<TaskPage>("v1/tasks", { ...options, query: filter });
+
+export const getTask = (id: string, options?: Options) =>
+  get<{ task: Task }>(`v1/tasks/${segment(id)}`, {
+    ...options,
+    query: { view: "TASK_VIEW_FULL" },
+  });
+export const createTask = (queue: string, spec: TaskSpec) =>
+  post<{ task: Task }>(`v1/queues/${segment(queue)}/tasks`, { spec });
+export const cancelTask = (id: string) => post(`v1/tasks/${segment(id)}:cancel`);
+export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
+export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);
+
+export const createQueue = (queue: Partial<Queue>) => post("v1/queues", { queue });
+export const pauseQueue = (name: string) => post(`v1/queues/${segment(name)}:pause`);
+export const resumeQueue = (name: string) => post(`v1/queues/${segment(name)}:resume`);
+export const deleteQueue = (name: string) => remove(`v1/queues/${segment(name)}`);
+
+export const cordonNode = (name: string) => post(`v1/nodes/${segment(name)}:cordon`);
+export const uncordonNode = (name: string) => post(`v1/nodes/${segment(name)}:uncordon`);
+export const drainNode = (name: string, grace: string | undefined) =>
+  post(`v1/nodes/${segment(name)}:drain`, grace ? { grace } : {});
+
+export const createService = (service: Partial<Service>) => post("v1/services", { service });
+export const scaleService = (name: string, replicas: number) =>
+  call("PATCH", `v1/services/${segment(name)}`, {
+    query: { updateMask: "spec.replicas" },
+    body: { spec: { replicas } },
+  });
+export const deleteService = (name: string) => remove(`v1/services/${segment(name)}`);

@@ -1,0 +1,177 @@
+// The /v1/live WebSocket: one connection for the page, many subscriptions.
+//
+// It connects again by itself, forever, with growing pauses; each subscription then goes on behind
+// its last resume token. Nothing is cleared meanwhile: views show the last state.
+
+import { signal } from "@preact/signals";
+import { BASE, Problem, type ProblemDetails } from "@ui/api/rest";
+
+export type Topic = "tasks" | "queues" | "nodes" | "cluster" | "services" | "logs";
+
+export interface Handlers {
+  snapshot?(items: unknown[]): void;
+  delta?(changed: unknown[], removed: string[]): void;
+  lines?(stream: string, text: string, offset: number): void;
+  end?(): void;
+  /** The subscription is over. Without it, it is asked for again after a while. */
+  error?(problem: Problem): void;
+}
+
+interface Subscription {
+  id: string;
+  topic: Topic;
+  filter: unknown;
+  handlers: Handlers;
+  resume: string;
+}
+
+interface Frame {
+  id?: string;
+  kind?: string;
+  items?: unknown[];
+  changed?: unknown[];
+  removed?: string[];
+  resume?: string;
+  stream?: string;
+  text?: string;
+  offset?: string;
+  leader?: boolean;
+  message?: string;
+  problem?: ProblemDetails;
+}
+
+export type SocketLike = Pick<
+  WebSocket,
+  "send" | "close" | "onopen" | "onclose" | "onmessage" | "readyState"
+>;
+
+const OPEN = 1;
+const PING_MS = 8_000;
+// Nothing received for so long, in spite of pings: the connection is half open.
+const SILENCE_MS = 20_000;
+const PAUSE_MS = [150, 5_000] as const;
+const ASK_AGAIN_MS = 1_000;
+
+export class Live {
+  /** The socket is up. Undefined before the first attempt has ended. */
+  readonly up = signal<boolean | undefined>(undefined);
+  /** The gateway sees a leader. */
+  readonly leader = signal(true);
+
+  private readonly subscriptions = new Map<string, Subscription>();
+  private socket: SocketLike | undefined;
+  private pause: number = PAUSE_MS[0];
+  private heard = 0;
+  private last = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly open: () => SocketLike) {}
+
+  start(): void {
+    this.connect();
+    setInterval(() => this.tick(), PING_MS);
+  }
+
+  /** Subscribes until the returned function is called. */
+  subscribe(topic: Topic, filter: unknown, handlers: Handlers): () => void {
+    this.last += 1;
+    const id = `${topic}-${this.last}`;
+    const subscription = { id, topic, filter, handlers, resume: "" };
+    this.subscriptions.set(id, subscription);
+    this.ask(subscription);
+    return () => {
+      if (this.subscriptions.delete(id)) this.send({ op: "unsubscribe", id });
+    };
+  }
+
+  /** Try now instead of after the pause: the page is shown again, or the network came back. */
+  wake(): void {
+    if (this.socket) return;
+    this.pause = PAUSE_MS[0];
+    this.connect();
+  }
+
+  private connect(): void {
+    clearTimeout(this.timer);
+    const socket = this.open();
+    this.socket = socket;
+    this.heard = Date.now();
+    socket.onopen = () => {
+      this.up.value = true;
+      this.heard = Date.now();
+      for (const subscription of this.subscriptions.values()) this.ask(subscription);
+    };
+    socket.onmessage = (message) => {
+      this.heard = Date.now();
+      this.pause = PAUSE_MS[0];
+      this.receive(JSON.parse(message.data as string) as Frame);
+    };
+    socket.onclose = () => {
+      if (this.socket === socket) this.lost();
+    };
+  }
+
+  private lost(): void {
+    this.socket = undefined;
+    this.up.value = false;
+    this.timer = setTimeout(() => this.connect(), this.pause * (0.75 + Math.random() / 2));
+    this.pause = Math.min(PAUSE_MS[1], this.pause * 2);
+  }
+
+  private tick(): void {
+    if (!this.socket) return;
+    if (Date.now() - this.heard > SILENCE_MS) {
+      const silent = this.socket;
+      this.lost();
+      silent.close();
+      return;
+    }
+    this.send({ op: "ping" });
+  }
+
+  private ask({ id, topic, filter, resume }: Subscription): void {
+    this.send({ op: "subscribe", id, topic, filter, ...(resume ? { resume } : {}) });
+  }
+
+  private send(frame: unknown): void {
+    if (this.socket?.readyState === OPEN) this.socket.send(JSON.stringify(frame));
+  }
+
+  private receive(frame: Frame): void {
+    if (frame.kind === "status" || frame.kind === "hello") {
+      if (frame.leader !== undefined) this.leader.value = frame.leader;
+      return;
+    }
+    const subscription = this.subscriptions.get(frame.id ?? "");
+    if (!subscription) return;
+    const { handlers } = subscription;
+    if (frame.resume) subscription.resume = frame.resume;
+    if (frame.kind === "snapshot") handlers.snapshot?.(frame.items ?? []);
+    else if (frame.kind === "delta") handlers.delta?.(frame.changed ?? [], frame.removed ?? []);
+    else if (frame.kind === "lines") {
+      handlers.lines?.(frame.stream ?? "stdout", frame.text ?? "", Number(frame.offset ?? 0));
+    } else if (frame.kind === "end") handlers.end?.();
+    else if (frame.kind === "error") this.refused(subscription, new Problem(frame.problem ?? {}));
+  }
+
+  private refused(subscription: Subscription, problem: Problem): void {
+    if (subscription.handlers.error) {
+      this.subscriptions.delete(subscription.id);
+      subscription.handlers.error(problem);
+      return;
+    }
+    // A token that was compacted away, or a moment without a leader: begin anew.
+    subscription.resume = "";
+    setTimeout(() => {
+      if (this.subscriptions.has(subscription.id)) this.ask(subscription);
+    }, ASK_AGAIN_MS);
+  }
+}
+
+function socketAddress(): string {
+  const url = new URL("v1/live", BASE);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
+export const live = new Live(() => new WebSocket(socketAddress()));

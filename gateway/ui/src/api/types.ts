@@ -1,0 +1,198 @@
+// The messages of protos/quorate/v1 that the views read, in protobuf's JSON: camelCase, int64 as
+// strings, unset fields left out.
+
+export type Int64 = string | number;
+
+export const TASK_STATES = [
+  "TASK_STATE_SCHEDULED",
+  "TASK_STATE_BLOCKED",
+  "TASK_STATE_PENDING",
+  "TASK_STATE_PAUSED",
+  "TASK_STATE_RUNNING",
+  "TASK_STATE_SUCCEEDED",
+  "TASK_STATE_FAILED",
+  "TASK_STATE_CANCELLED",
+  "TASK_STATE_EXPIRED",
+] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+export interface CommandWork {
+  argv?: string[];
+  env?: Record<string, string>;
+  cwd?: string;
+  stdin?: string;
+}
+
+export interface PythonWork {
+  entrypoint?: string;
+  json?: string;
+  pickle?: string;
+}
+
+export interface ServiceWork {
+  service?: string;
+  generation?: Int64;
+  command?: CommandWork;
+}
+
+export interface TaskSpec {
+  command?: CommandWork;
+  python?: PythonWork;
+  service?: ServiceWork;
+  name?: string;
+  labels?: Record<string, string>;
+  priority?: number;
+  retry?: {
+    maxAttempts?: number;
+    initialBackoff?: string;
+    maxBackoff?: string;
+    multiplier?: number;
+    jitter?: number;
+    fatalErrors?: string[];
+    crashLimit?: number;
+  };
+  timeout?: string;
+  notBefore?: string;
+  resources?: Resources;
+  affinityKey?: string;
+}
+
+export interface Resources {
+  cpu?: number;
+  memory?: Int64;
+  counters?: Record<string, Int64>;
+}
+
+export interface TaskError {
+  type?: string;
+  message?: string;
+  traceback?: string;
+  code?: number;
+}
+
+export interface Attempt {
+  number?: number;
+  node?: string;
+  instance?: string;
+  assignTime?: string;
+  startTime?: string;
+  finishTime?: string;
+  error?: TaskError;
+}
+
+export interface Task {
+  id: string;
+  queue: string;
+  spec?: TaskSpec;
+  state: TaskState;
+  attempt?: number;
+  failures?: number;
+  crashes?: number;
+  createTime?: string;
+  scheduleTime?: string;
+  finishTime?: string;
+  result?: { json?: string; pickle?: string; exitCode?: number };
+  error?: TaskError;
+  attempts?: Attempt[];
+  cancelRequested?: boolean;
+}
+
+export interface Queue {
+  name: string;
+  placement?: string;
+  retention?: { age?: string; count?: Int64 };
+  disconnect?: string;
+  paused?: boolean;
+  createTime?: string;
+  counts?: {
+    scheduled?: Int64;
+    pending?: Int64;
+    running?: Int64;
+    succeeded?: Int64;
+    failed?: Int64;
+    cancelled?: Int64;
+    finishedTotal?: Int64;
+  };
+  oldestPendingTime?: string;
+}
+
+export interface Node {
+  name: string;
+  instance?: string;
+  address?: string;
+  state?: string;
+  slots?: number;
+  capacity?: Resources;
+  labels?: Record<string, string>;
+  stats?: {
+    cpu?: number;
+    memoryUsed?: Int64;
+    memoryTotal?: Int64;
+    diskUsed?: Int64;
+    diskTotal?: Int64;
+    load1?: number;
+  };
+  assigned?: number;
+  running?: number;
+  registerTime?: string;
+  version?: string;
+}
+
+export interface Cluster {
+  name?: string;
+  epoch?: Int64;
+  sequence?: Int64;
+  leaderSince?: string;
+  schedulers?: { name?: string; instance?: string; address?: string; leader?: boolean }[];
+  etcd?: { version?: string; dbSize?: Int64; dbQuota?: Int64; members?: number };
+  nodes?: number;
+  queues?: number;
+  liveTasks?: Int64;
+  retainedTasks?: Int64;
+  version?: string;
+}
+
+export interface Percentiles {
+  p50?: number;
+  p90?: number;
+  p99?: number;
+}
+
+/** The `cluster` topic's one item, once a second. */
+export interface Pulse {
+  cluster?: Cluster;
+  rates?: { submitted?: number; started?: number; finished?: number; failed?: number };
+  latency?: { queueMs?: Percentiles; runMs?: Percentiles };
+  queues?: { name: string; pending?: Int64; running?: Int64 }[];
+  time?: string;
+}
+
+export interface Instance {
+  service?: string;
+  id: string;
+  address?: string;
+  state?: string;
+  node?: string;
+  weight?: number;
+  labels?: Record<string, string>;
+  generation?: Int64;
+  startTime?: string;
+}
+
+export interface Service {
+  name: string;
+  spec?: {
+    command?: CommandWork;
+    replicas?: number;
+    resources?: Resources;
+    health?: { httpPath?: string; tcp?: boolean; grpcService?: string };
+    proxy?: { balancing?: string; hosts?: string[] };
+    labels?: Record<string, string>;
+  };
+  generation?: Int64;
+  etag?: string;
+  createTime?: string;
+  instances?: Instance[];
+  ready?: number;
+  updated?: number;
+}

@@ -1,0 +1,33 @@
+// The dashboard's views. A new one is a folder below `views/` and one line here: it gets its link
+// in the navigation, its `g` + letter, and everything behind `#/<id>` in the address.
+
+import type { ComponentType } from "preact";
+import type { IconName } from "@ui/parts/icons";
+import { NodesView } from "@ui/views/nodes";
+import { OverviewView } from "@ui/views/overview";
+import { QueuesView } from "@ui/views/queues";
+import { ServicesView } from "@ui/views/services";
+import { TasksView } from "@ui/views/tasks";
+
+export interface View {
+  /** The first segment of its address. */
+  id: string;
+  title: string;
+  icon: IconName;
+  /** `g`, then this, goes there. */
+  key: string;
+  /** Gets what follows `#/<id>/` in the address. */
+  component: ComponentType<{ rest: string; query: URLSearchParams }>;
+}
+
+export const VIEWS: readonly View[] = [
+  { id: "overview", title: "Overview", icon: "overview", key: "o", component: OverviewView },
+  { id: "queues", title: "Queues", icon: "queues", key: "q", component: QueuesView },
+  { id: "tasks", title: "Tasks", icon: "tasks", key: "t", component: TasksView },
+  { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
+  { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },
+];
+
+export function viewOf(id: string): View | undefined {
+  return VIEWS.find((view) => view.id === (id || "overview"));
+}

@@ -1,0 +1,61 @@
+// What runs on a node now, and what it says of itself.
+
+import { now, useTasks } from "@ui/api/store";
+import type { Node } from "@ui/api/types";
+import { bytes, count, num, span } from "@ui/lib/format";
+import { href } from "@ui/lib/router";
+import { lastAttempt, ranFor, taskName } from "@ui/views/task/names";
+
+const RUNNING = { states: ["TASK_STATE_RUNNING"], limit: 1000 };
+const MOST = 50;
+
+export function NodeDetail({ node }: { node: Node }) {
+  const tasks = useTasks(RUNNING).value;
+  const here = [...(tasks?.values() ?? [])]
+    .filter((task) => lastAttempt(task)?.node === node.name)
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const { stats, capacity } = node;
+  return (
+    <div class="detail">
+      <div>
+        <h3>Runs now</h3>
+        {!here.length && <p class="muted">Nothing at the moment.</p>}
+        <ul class="runs">
+          {here.slice(0, MOST).map((task) => (
+            <li key={task.id}>
+              <i class="dot tone-running" />
+              <a href={href("tasks", task.id)}>{taskName(task)}</a>
+              <span class="muted">{task.queue}</span>
+              <span class="number">{span(Math.floor(ranFor(task, now.value) / 1000) * 1000)}</span>
+            </li>
+          ))}
+        </ul>
+        {here.length > MOST && <p class="muted">and {count(here.length - MOST)} more</p>}
+      </div>
+      <dl class="facts">
+        <dt>Address</dt>
+        <dd class="mono">{node.address}</dd>
+        <dt>Process</dt>
+        <dd class="mono">{node.instance}</dd>
+        <dt>Version</dt>
+        <dd>{node.version}</dd>
+        <dt>Assigned</dt>
+        <dd>
+          {count(node.assigned)}
+          <span class="muted"> · {count(node.running)} began</span>
+        </dd>
+        <dt>Load</dt>
+        <dd>{(stats?.load1 ?? 0).toFixed(2)}</dd>
+        <dt>Disk</dt>
+        <dd>
+          {bytes(stats?.diskUsed)} of {bytes(stats?.diskTotal)}
+        </dd>
+        <dt>Offers</dt>
+        <dd>
+          {capacity?.cpu ?? 0} cores, {bytes(capacity?.memory)}
+          {Object.entries(capacity?.counters ?? {}).map(([name, value]) => `, ${num(value)} ${name}`)}
+        </dd>
+      </dl>
+    </div>
+  );
+}

@@ -1,0 +1,187 @@
+// The nodes: how busy, what runs on each, and taking them out of service.
+
+import { useState } from "preact/hooks";
+import { cordonNode, drainNode, uncordonNode } from "@ui/api/actions";
+import { useNodes } from "@ui/api/store";
+import type { Node } from "@ui/api/types";
+import { bytes, count, num, percent, plain } from "@ui/lib/format";
+import { go, href } from "@ui/lib/router";
+import { duration } from "@ui/lib/words";
+import { Ago, Badge, Bar, Button, Empty, Labels, Loading, Panel } from "@ui/parts/basics";
+import { Spark } from "@ui/parts/chart";
+import { Field, FormDialog } from "@ui/parts/dialog";
+import { Table, type Column } from "@ui/parts/table";
+import { attempt, tell } from "@ui/parts/toasts";
+import { NodeDetail } from "@ui/views/nodes/detail";
+
+const TONES: Record<string, string> = {
+  ready: "succeeded",
+  connecting: "scheduled",
+  cordoned: "paused",
+  draining: "pending",
+  drained: "cancelled",
+};
+
+/** `#/nodes/<name>` shows what runs on that one. */
+export function NodesView({ rest }: { rest: string }) {
+  const nodes = useNodes().value;
+  const [draining, setDraining] = useState("");
+  const rows = [...(nodes?.values() ?? [])].sort((a, b) =>
+    a.name.localeCompare(b.name, "en", { numeric: true }),
+  );
+  const slots = rows.reduce((sum, node) => sum + (node.slots ?? 0), 0);
+  const busy = rows.reduce((sum, node) => sum + (node.running ?? 0), 0);
+  return (
+    <div class="view">
+      <div class="title">
+        <h1>Nodes</h1>
+        {nodes && (
+          <span class="muted">
+            {count(nodes.size)} · {count(busy)} of {count(slots)} slots busy
+          </span>
+        )}
+      </div>
+      <Panel title="All nodes" class="flush bare">
+        {!nodes && <Loading />}
+        {nodes && !rows.length && (
+          <Empty icon="nodes" title="No node is registered">
+            <p>
+              Nothing can run without one. Start an agent: <code>python -m node_agent</code>, or a
+              local cluster: <code>quorate up</code>
+            </p>
+          </Empty>
+        )}
+        {rows.length > 0 && (
+          <Table
+            label="Nodes"
+            columns={columns(rest, setDraining)}
+            items={rows}
+            keyOf={(node) => node.name}
+            below={(node) => node.name === rest && <NodeDetail node={node} />}
+          />
+        )}
+        {rest && nodes && !nodes.has(rest) && (
+          <Empty icon="nodes" title={`${rest} is not registered`}>
+            It stopped, or its lease ran out. Its tasks run elsewhere.
+          </Empty>
+        )}
+      </Panel>
+      {draining && <DrainDialog name={draining} onClose={() => setDraining("")} />}
+    </div>
+  );
+}
+
+function columns(open: string, drain: (name: string) => void): Column<Node>[] {
+  return [
+    {
+      name: "Node",
+      wide: true,
+      cell: (node) => (
+        <div class="row">
+          <button
+            type="button"
+            class="expand"
+            aria-expanded={node.name === open}
+            title={node.name === open ? "Hide what runs on it" : "Show what runs on it"}
+            onClick={() => go(href("nodes", node.name === open ? "" : node.name))}
+          >
+            <strong>{node.name}</strong>
+          </button>
+          <Labels labels={node.labels} />
+        </div>
+      ),
+    },
+    {
+      name: "State",
+      cell: (node) => {
+        const state = plain(node.state, "NODE_STATE_") || "connecting";
+        return <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>;
+      },
+    },
+    {
+      name: "Slots",
+      cell: (node) => (
+        <Bar
+          share={(node.running ?? 0) / Math.max(1, node.slots ?? 0)}
+          text={`${node.running ?? 0} of ${node.slots ?? 0}`}
+          label={`Slots of ${node.name}`}
+        />
+      ),
+    },
+    {
+      name: "CPU",
+      cell: (node) => (
+        <span class="row tight">
+          <Spark column={`node.${node.name}`} colour="--c-cpu" width={72} least={100} />
+          <span class="number fixed">{percent(node.stats?.cpu ?? 0)}</span>
+        </span>
+      ),
+    },
+    {
+      name: "Memory",
+      cell: ({ name, stats }) => (
+        <Bar
+          share={num(stats?.memoryUsed) / Math.max(1, num(stats?.memoryTotal))}
+          text={`${bytes(stats?.memoryUsed)} of ${bytes(stats?.memoryTotal)}`}
+          label={`Memory of ${name}`}
+        />
+      ),
+    },
+    {
+      name: "Registered",
+      right: true,
+      cell: (node) => <Ago time={node.registerTime} />,
+    },
+    {
+      name: "Actions",
+      right: true,
+      cell: (node) => <Actions node={node} onDrain={() => drain(node.name)} />,
+    },
+  ];
+}
+
+function Actions({ node, onDrain }: { node: Node; onDrain: () => void }) {
+  const { name } = node;
+  const state = plain(node.state, "NODE_STATE_");
+  const takesWork = state === "ready" || state === "connecting";
+  return (
+    <span class="actions">
+      {takesWork ? (
+        <Button
+          kind="quiet"
+          icon="lock"
+          title={`Cordon ${name}: no new work`}
+          onClick={() => void attempt(() => cordonNode(name), `${name} gets no new work.`)}
+        />
+      ) : (
+        <Button
+          kind="quiet"
+          icon="unlock"
+          title={`Uncordon ${name}: takes work again`}
+          onClick={() => void attempt(() => uncordonNode(name), `${name} takes work again.`)}
+        />
+      )}
+      {state !== "draining" && state !== "drained" && (
+        <Button kind="quiet" icon="drain" title={`Drain ${name}: empty it`} onClick={onDrain} />
+      )}
+    </span>
+  );
+}
+
+function DrainDialog({ name, onClose }: { name: string; onClose: () => void }) {
+  const submit = async (data: FormData) => {
+    await drainNode(name, duration(String(data.get("grace") ?? ""), "Grace"));
+    tell(`${name} is being drained.`);
+  };
+  return (
+    <FormDialog title={`Drain ${name}?`} submit="Drain" danger onClose={onClose} onSubmit={submit}>
+      <p>
+        It gets no new work. What did not start is handed back at once; what runs may finish within
+        the grace, then it is ended and runs elsewhere. Uncordon undoes it.
+      </p>
+      <Field label="Grace">
+        <input name="grace" placeholder="30s" autofocus />
+      </Field>
+    </FormDialog>
+  );
+}

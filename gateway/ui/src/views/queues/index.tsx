@@ -1,0 +1,147 @@
+// The queues: how deep, how fast, how old the oldest task, and what can be done with them.
+
+import { useState } from "preact/hooks";
+import { deleteQueue, pauseQueue, resumeQueue } from "@ui/api/actions";
+import { queueRates, useQueues } from "@ui/api/store";
+import type { Queue } from "@ui/api/types";
+import { count, num, plain, plural, rate } from "@ui/lib/format";
+import { href } from "@ui/lib/router";
+import { Ago, Badge, Button, Count, Empty, Loading, Panel } from "@ui/parts/basics";
+import { Spark } from "@ui/parts/chart";
+import { confirm } from "@ui/parts/dialog";
+import { Table, type Column } from "@ui/parts/table";
+import { attempt, tell } from "@ui/parts/toasts";
+import { CreateQueueDialog } from "@ui/views/queues/create";
+
+export function QueuesView() {
+  const queues = useQueues().value;
+  const [creating, setCreating] = useState(false);
+  const rows = [...(queues?.values() ?? [])].sort((a, b) => a.name.localeCompare(b.name));
+  return (
+    <div class="view">
+      <div class="title">
+        <h1>Queues</h1>
+        {queues && <span class="muted">{count(queues.size)}</span>}
+        <span class="push" data-create>
+          <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+            Create queue
+          </Button>
+        </span>
+      </div>
+      <Panel title="All queues" class="flush bare">
+        {!queues && <Loading />}
+        {queues && !rows.length && (
+          <Empty icon="queues" title="No queues">
+            <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+              Create queue
+            </Button>
+          </Empty>
+        )}
+        {rows.length > 0 && (
+          <Table label="Queues" columns={COLUMNS} items={rows} keyOf={(queue) => queue.name} />
+        )}
+      </Panel>
+      {creating && <CreateQueueDialog onClose={() => setCreating(false)} />}
+    </div>
+  );
+}
+
+type State = "pending" | "running" | "scheduled" | "succeeded" | "failed" | "cancelled";
+
+const counted = (state: State): Column<Queue> => ({
+  name: state[0]!.toUpperCase() + state.slice(1),
+  right: true,
+  cell: ({ name, counts }) => (
+    <a class="plain" href={href("tasks", "", { queue: name, state })}>
+      <Count value={counts?.[state]} tone={state === "failed" ? "failed" : ""} />
+    </a>
+  ),
+});
+
+const COLUMNS: readonly Column<Queue>[] = [
+  {
+    name: "Queue",
+    wide: true,
+    cell: (queue) => (
+      <div class="row">
+        <a href={href("tasks", "", { queue: queue.name })}>
+          <strong>{queue.name}</strong>
+        </a>
+        {queue.paused && <Badge tone="paused">paused</Badge>}
+        <small class="muted">{placement(queue)}</small>
+      </div>
+    ),
+  },
+  {
+    name: "Depth, 2 min",
+    cell: (queue) => <Spark column={`queue.${queue.name}`} least={4} colour="--c-pending" />,
+  },
+  counted("pending"),
+  counted("running"),
+  counted("scheduled"),
+  counted("succeeded"),
+  counted("failed"),
+  counted("cancelled"),
+  {
+    name: "Finished/s",
+    right: true,
+    cell: (queue) => {
+      const value = queueRates.value.get(queue.name) ?? 0;
+      return <span class={value ? "number" : "number zero"}>{rate(value)}</span>;
+    },
+  },
+  {
+    name: "Oldest waits since",
+    right: true,
+    cell: (queue) =>
+      queue.oldestPendingTime ? <Ago time={queue.oldestPendingTime} /> : <span class="zero">–</span>,
+  },
+  { name: "Actions", right: true, cell: (queue) => <Actions queue={queue} /> },
+];
+
+function placement(queue: Queue): string {
+  const name = plain(queue.placement, "PLACEMENT_STRATEGY_");
+  return name === "" || name === "unspecified" ? "least loaded" : name;
+}
+
+function Actions({ queue }: { queue: Queue }) {
+  const { name, paused, counts } = queue;
+  const states: State[] = ["pending", "running", "scheduled", "succeeded", "failed", "cancelled"];
+  const held = states.reduce((sum, state) => sum + num(counts?.[state]), 0);
+  const remove = () =>
+    confirm({
+      title: `Delete the queue ${name}?`,
+      text: held
+        ? `It has ${plural(held, "task")}, finished ones included. Only an empty queue can be deleted.`
+        : "It is empty. What refers to it by name will fail.",
+      submit: "Delete queue",
+      act: async () => {
+        await deleteQueue(name);
+        tell(`The queue ${name} was deleted.`);
+      },
+    });
+  return (
+    <span class="actions">
+      {paused ? (
+        <Button
+          kind="quiet"
+          icon="play"
+          title={`Resume ${name}`}
+          onClick={() => void attempt(() => resumeQueue(name), `${name} goes on.`)}
+        />
+      ) : (
+        <Button
+          kind="quiet"
+          icon="pause"
+          title={`Pause ${name}`}
+          onClick={() =>
+            void attempt(() => pauseQueue(name), `${name} is paused: nothing new starts.`)
+          }
+        />
+      )}
+      {name !== "default" && (
+        <Button kind="quiet" icon="trash" title={`Delete ${name}`} onClick={remove} />
+      )}
+    </span>
+  );
+}

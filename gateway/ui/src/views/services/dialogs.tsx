@@ -1,0 +1,98 @@
+import { createService, scaleService } from "@ui/api/actions";
+import type { Service } from "@ui/api/types";
+import { pairs, splitWords } from "@ui/lib/words";
+import { plural } from "@ui/lib/format";
+import { Field, FormDialog } from "@ui/parts/dialog";
+import { tell } from "@ui/parts/toasts";
+
+export function CreateServiceDialog({ onClose }: { onClose: () => void }) {
+  const submit = async (data: FormData) => {
+    const service = serviceOf((name) => String(data.get(name) ?? "").trim());
+    await createService(service);
+    tell(`The service ${service.name} was created.`);
+  };
+  return (
+    <FormDialog title="Create a service" submit="Create service" wide onClose={onClose} onSubmit={submit}>
+      <div class="fields">
+        <Field label="Name" hint="Its address: services/<name>/">
+          <input
+            name="name"
+            required
+            autofocus
+            maxLength={64}
+            pattern="[a-z0-9][a-z0-9._\-]*"
+            placeholder="web"
+            autocapitalize="none"
+          />
+        </Field>
+        <Field label="Replicas">
+          <input name="replicas" type="number" min={0} max={1000} defaultValue="2" />
+        </Field>
+      </div>
+      <Field
+        label="Command line"
+        hint="It listens on the port in its environment variable PORT. Empty: only processes that register themselves."
+      >
+        <input name="command" class="mono" placeholder="python server.py" />
+      </Field>
+      <div class="fields">
+        <Field label="Health check" hint="A path that answers 200 to 399; empty: a TCP connect.">
+          <input name="health" class="mono" placeholder="/healthz" />
+        </Field>
+        <Field label="Balancing">
+          <select name="balancing">
+            <option value="BALANCING_LEAST_REQUEST">Least requests</option>
+            <option value="BALANCING_ROUND_ROBIN">Round robin</option>
+            <option value="BALANCING_WEIGHTED">Weighted</option>
+          </select>
+        </Field>
+      </div>
+      <Field label="Environment" hint="One NAME=value on each line.">
+        <textarea name="env" class="mono" rows={2} />
+      </Field>
+    </FormDialog>
+  );
+}
+
+/** The form as a Service. Throws Unreadable with a sentence. */
+export function serviceOf(read: (name: string) => string): Partial<Service> & { name: string } {
+  const argv = splitWords(read("command"));
+  const env = pairs(read("env"), "Environment");
+  const path = read("health");
+  return {
+    name: read("name"),
+    spec: {
+      ...(argv.length
+        ? {
+            command: { argv, ...(Object.keys(env).length ? { env } : {}) },
+            replicas: Number(read("replicas") || 1),
+          }
+        : {}),
+      ...(path ? { health: { httpPath: path.startsWith("/") ? path : `/${path}` } } : {}),
+      proxy: { balancing: read("balancing") },
+    },
+  };
+}
+
+export function ScaleDialog({ service, onClose }: { service: Service; onClose: () => void }) {
+  const submit = async (data: FormData) => {
+    const replicas = Number(data.get("replicas"));
+    await scaleService(service.name, replicas);
+    tell(`${service.name} is being scaled to ${plural(replicas, "replica")}.`);
+  };
+  return (
+    <FormDialog title={`Scale ${service.name}`} submit="Scale" onClose={onClose} onSubmit={submit}>
+      <Field label="Replicas" hint="Those that are too many finish their requests first.">
+        <input
+          name="replicas"
+          type="number"
+          min={0}
+          max={1000}
+          required
+          autofocus
+          defaultValue={String(service.spec?.replicas ?? 0)}
+        />
+      </Field>
+    </FormDialog>
+  );
+}

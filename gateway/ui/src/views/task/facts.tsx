@@ -1,0 +1,94 @@
+// What was asked for, and when things happened.
+
+import { now } from "@ui/api/store";
+import type { Task, TaskSpec } from "@ui/api/types";
+import { bytes, clock, count, durationMs, instant, num, span } from "@ui/lib/format";
+import { href } from "@ui/lib/router";
+import { base64Size, joinWords } from "@ui/lib/words";
+import { Ago, Copy, Labels, Panel } from "@ui/parts/basics";
+import { lastAttempt, ranFor } from "@ui/views/task/names";
+import { pretty } from "@ui/views/task/result";
+
+export function Facts({ task }: { task: Task }) {
+  const attempt = lastAttempt(task);
+  const first = task.attempts?.[0];
+  const waited = instant(first?.startTime) - instant(task.createTime);
+  const running = task.state === "TASK_STATE_RUNNING";
+  const ran = ranFor(task, running ? now.value : 0);
+  const rows: [string, preact.ComponentChildren][] = [
+    ["Created", <Ago time={task.createTime} />],
+  ];
+  if (task.state === "TASK_STATE_SCHEDULED") rows.push(["Starts", <Ago time={task.scheduleTime} />]);
+  if (first?.number === 1 && waited >= 0) rows.push(["Waited", span(waited)]);
+  if (!Number.isNaN(ran)) rows.push([running ? "Running for" : "Ran", span(ran)]);
+  if (task.finishTime) rows.push(["Finished", <Ago time={task.finishTime} />]);
+  if (attempt?.node) rows.push(["Node", <a href={href("nodes", attempt.node)}>{attempt.node}</a>]);
+  rows.push(["Attempt", `${task.attempt ?? 0} of ${task.spec?.retry?.maxAttempts || 1}`]);
+  if (task.failures) rows.push(["Failures", count(task.failures)]);
+  if (task.crashes) rows.push(["Nodes lost", count(task.crashes)]);
+  return (
+    <Panel title="Facts">
+      <dl class="facts">
+        {rows.map(([name, value]) => (
+          <>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </>
+        ))}
+      </dl>
+    </Panel>
+  );
+}
+
+export function SpecPanel({ spec }: { spec: TaskSpec }) {
+  const { command, python, retry, resources } = spec;
+  const argv = command?.argv ?? spec.service?.command?.argv;
+  const rows: [string, preact.ComponentChildren][] = [];
+  if (python?.entrypoint) rows.push(["Function", <span class="mono">{python.entrypoint}</span>]);
+  if (python?.pickle) {
+    rows.push(["Arguments", `a pickle of ${bytes(base64Size(python.pickle))}`]);
+  }
+  if (spec.service) rows.push(["Service", <a href={href("services")}>{spec.service.service}</a>]);
+  if (command?.cwd) rows.push(["Directory", <span class="mono">{command.cwd}</span>]);
+  if (command?.stdin) rows.push(["Input", bytes(base64Size(command.stdin))]);
+  if (spec.priority) rows.push(["Priority", spec.priority]);
+  if (spec.labels) rows.push(["Labels", <Labels labels={spec.labels} />]);
+  if (spec.timeout) rows.push(["Timeout", span(durationMs(spec.timeout))]);
+  if (spec.notBefore) rows.push(["Not before", clock(spec.notBefore)]);
+  if (resources?.cpu) rows.push(["Cores", resources.cpu]);
+  if (num(resources?.memory)) rows.push(["Memory", bytes(resources?.memory)]);
+  if (resources?.counters) rows.push(["Resources", <Labels labels={strings(resources.counters)} />]);
+  if (spec.affinityKey) rows.push(["Affinity", <span class="mono">{spec.affinityKey}</span>]);
+  if (retry?.initialBackoff) rows.push(["First backoff", span(durationMs(retry.initialBackoff))]);
+  if (retry?.maxBackoff) rows.push(["Longest backoff", span(durationMs(retry.maxBackoff))]);
+  if (retry?.fatalErrors?.length) rows.push(["Final errors", retry.fatalErrors.join(", ")]);
+  const environment = Object.entries(command?.env ?? {});
+  return (
+    <Panel
+      title="Specification"
+      aside={<Copy text={JSON.stringify(spec, null, 2)} what="the specification as JSON" />}
+    >
+      {argv && <pre class="code wrap">{joinWords(argv)}</pre>}
+      {python?.json && python.json !== "[]" && <pre class="code">{pretty(python.json)}</pre>}
+      {rows.length > 0 && (
+        <dl class="facts">
+          {rows.map(([name, value]) => (
+            <>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </>
+          ))}
+        </dl>
+      )}
+      {environment.length > 0 && (
+        <details>
+          <summary>Environment ({environment.length})</summary>
+          <pre class="code">{environment.map(([key, value]) => `${key}=${value}`).join("\n")}</pre>
+        </details>
+      )}
+    </Panel>
+  );
+}
+
+const strings = (values: Record<string, string | number>) =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]));

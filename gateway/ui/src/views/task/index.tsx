@@ -1,0 +1,194 @@
+// One task: what it is, what became of it, attempt by attempt, with its log as it is written.
+
+import { useEffect, useState } from "preact/hooks";
+import { cancelTask, deleteTask, getTask, retryTask } from "@ui/api/actions";
+import { useTasks } from "@ui/api/store";
+import type { Task } from "@ui/api/types";
+import { plain } from "@ui/lib/format";
+import { go, href } from "@ui/lib/router";
+import { Button, Copy, Empty, Failure, Loading, Panel, TaskBadge } from "@ui/parts/basics";
+import { confirm } from "@ui/parts/dialog";
+import { Icon } from "@ui/parts/icons";
+import { attempt, tell } from "@ui/parts/toasts";
+import { ErrorPanel } from "@ui/views/task/error";
+import { Facts, SpecPanel } from "@ui/views/task/facts";
+import { LogPanel } from "@ui/views/task/log";
+import { canCancel, canRetry, isFinal, taskName } from "@ui/views/task/names";
+import { ResultPanel } from "@ui/views/task/result";
+import { Timeline } from "@ui/views/task/timeline";
+
+export function TaskPage({ id }: { id: string }) {
+  const { task, failure, gone } = useTask(id);
+  const [shown, setShown] = useState(0);
+  if (failure) {
+    return (
+      <div class="view">
+        <BackLink />
+        <Failure message={failure} />
+      </div>
+    );
+  }
+  if (gone) {
+    return (
+      <div class="view">
+        <BackLink />
+        <Empty icon="search" title="There is no such task">
+          <p>
+            It was deleted, or its retention has passed: <span class="mono">{id}</span>
+          </p>
+        </Empty>
+      </div>
+    );
+  }
+  if (!task) {
+    return (
+      <div class="view">
+        <BackLink />
+        <Loading rows={6} />
+      </div>
+    );
+  }
+  const number = shown || task.attempt || 0;
+  return (
+    <div class="view">
+      <BackLink />
+      <div class="title">
+        <h1>{taskName(task)}</h1>
+        <TaskBadge state={task.state} cancelling={task.cancelRequested} />
+        <span class="push row">
+          <Actions task={task} />
+        </span>
+      </div>
+      <p class="subtitle">
+        <span class="mono">{task.id}</span>
+        <Copy text={task.id} what="the id" />
+        <span>
+          in <a href={href("tasks", "", { queue: task.queue })}>{task.queue}</a>
+        </span>
+      </p>
+      <div class="columns">
+        <div>
+          {task.error && task.state !== "TASK_STATE_SUCCEEDED" && <ErrorPanel task={task} />}
+          {task.result && <ResultPanel result={task.result} />}
+          <Panel title="Attempts">
+            <Timeline task={task} shown={number} onShow={setShown} />
+          </Panel>
+          <LogPanel task={task} number={number} key={`${id} ${number}`} />
+        </div>
+        <div>
+          <Facts task={task} />
+          {task.spec && <SpecPanel spec={task.spec} />}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function BackLink() {
+  return (
+    <a
+      class="back"
+      href={href("tasks")}
+      onClick={(event) => {
+        // Back to the list as it was filtered.
+        if (history.length > 1 && document.referrer === "" && cameFromList()) {
+          event.preventDefault();
+          history.back();
+        }
+      }}
+    >
+      <Icon name="back" />
+      Tasks
+    </a>
+  );
+}
+
+let previous = "";
+let current = location.hash;
+addEventListener("hashchange", () => {
+  previous = current;
+  current = location.hash;
+});
+const cameFromList = () => /^#\/tasks(\?|$)/.test(previous);
+
+/** The whole task from GET, kept up to date by the live subscription. */
+function useTask(id: string) {
+  const [full, setFull] = useState<Task>();
+  const [failure, setFailure] = useState("");
+  const [gone, setGone] = useState(false);
+  const items = useTasks({ ids: [id] }).value;
+  const fresh = items?.get(id);
+  const finished = fresh !== undefined && isFinal(fresh);
+  useEffect(() => {
+    const control = new AbortController();
+    getTask(id, { signal: control.signal }).then(
+      ({ task }) => {
+        setFull(task);
+        setGone(false);
+      },
+      (error: Error & { details?: { code?: string } }) => {
+        if (control.signal.aborted) return;
+        if (["NOT_FOUND", "INVALID_ARGUMENT"].includes(error.details?.code ?? "")) setGone(true);
+        else setFailure(error.message);
+      },
+    );
+    return () => control.abort();
+    // Once more when it has finished: live items leave large results and tracebacks out.
+  }, [id, finished]);
+  const settled = full !== undefined && isFinal(full) && fresh?.state === full.state;
+  const task = full && fresh && !settled ? { ...fresh, spec: full.spec } : full;
+  return { task, failure, gone: gone || (full !== undefined && items !== undefined && !fresh && finishedOnce(full)) };
+}
+
+/** A task that was there and is not in the live state any more was deleted. */
+const finishedOnce = isFinal;
+
+function Actions({ task }: { task: Task }) {
+  const name = taskName(task);
+  return (
+    <>
+      {canCancel(task) && (
+        <Button
+          icon="cancel"
+          onClick={() =>
+            void attempt(
+              () => cancelTask(task.id),
+              task.state === "TASK_STATE_RUNNING" ? `${name} is being ended.` : `${name} was cancelled.`,
+            )
+          }
+        >
+          Cancel
+        </Button>
+      )}
+      {canRetry(task) && (
+        <Button
+          icon="retry"
+          kind="primary"
+          onClick={() => void attempt(() => retryTask(task.id), `${name} is tried again.`)}
+        >
+          Retry
+        </Button>
+      )}
+      {isFinal(task) && (
+        <Button
+          icon="trash"
+          kind="danger"
+          onClick={() =>
+            confirm({
+              title: `Delete ${name}?`,
+              text: `Its record, ${plain(task.state, "TASK_STATE_")}, is gone for good.`,
+              submit: "Delete",
+              act: async () => {
+                await deleteTask(task.id);
+                tell(`${name} was deleted.`);
+                go(href("tasks"));
+              },
+            })
+          }
+        >
+          Delete
+        </Button>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,118 @@
+// The log of an attempt while it is written. The newest lines only; following stops when the reader
+// scrolls up.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { live } from "@ui/api/live";
+import type { Task } from "@ui/api/types";
+import { ansi } from "@ui/lib/ansi";
+import { count } from "@ui/lib/format";
+import { Button, Panel } from "@ui/parts/basics";
+import { LogLines, type LogLine } from "@ui/views/task/log-lines";
+
+const TAIL = 1_000;
+
+export function LogPanel({ task, number }: { task: Task; number: number }) {
+  const [wrap, setWrap] = useState(true);
+  const [follow, setFollow] = useState(true);
+  const { lines, ended, failure } = useLog(task.id, number);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const element = box.current;
+    if (follow && element) element.scrollTop = element.scrollHeight;
+  }, [lines.version, follow, wrap]);
+  if (!number) return null;
+  const shown = lines.all;
+  return (
+    <Panel
+      title={
+        <>
+          Log <small class="muted">attempt {number}</small>
+          {!ended && task.state === "TASK_STATE_RUNNING" && <i class="live" title="live" />}
+        </>
+      }
+      class="flush log"
+      aside={
+        <span class="row">
+          <Button kind="quiet" icon="wrap" title="Wrap long lines" pressed={wrap} onClick={() => setWrap(!wrap)} />
+          <Button kind="quiet" icon="follow" title="Follow the end" pressed={follow} onClick={() => setFollow(!follow)} />
+        </span>
+      }
+    >
+      {lines.dropped > 0 && (
+        <p class="note">
+          {count(lines.dropped)} earlier lines are not shown. All of it:{" "}
+          <code>quorate logs {task.id}</code>
+        </p>
+      )}
+      <div
+        ref={box}
+        class={wrap ? "log-box wrap" : "log-box"}
+        tabIndex={0}
+        role="log"
+        aria-label={`Log of attempt ${number}`}
+        onScroll={(event) => {
+          const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
+          const atEnd = scrollHeight - scrollTop - clientHeight < 24;
+          if (atEnd !== follow) setFollow(atEnd);
+        }}
+      >
+        {shown.map((line) => (
+          <Line key={line.number} line={line} />
+        ))}
+        {!shown.length && (
+          <p class="note">
+            {failure || (ended ? "It wrote nothing." : "Nothing was written so far.")}
+          </p>
+        )}
+      </div>
+    </Panel>
+  );
+}
+
+function Line({ line }: { line: LogLine }) {
+  const runs = ansi(line.text);
+  return (
+    <div class={line.stream === "stderr" ? "line stderr" : "line"}>
+      {runs.length ? runs.map((run) => (run.style ? <span class={run.style}>{run.text}</span> : run.text)) : " "}
+    </div>
+  );
+}
+
+function useLog(id: string, number: number) {
+  const [lines] = useState(() => new LogLines());
+  const [, draw] = useState(0);
+  const [ended, setEnded] = useState(false);
+  const [failure, setFailure] = useState("");
+  useEffect(() => {
+    if (!number) return undefined;
+    let frame = 0;
+    const redraw = () => {
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => draw(lines.version));
+    };
+    const stop = live.subscribe(
+      "logs",
+      { id, attempt: number, tailLines: TAIL },
+      {
+        lines: (stream, text, offset) => {
+          lines.add(stream, text, offset);
+          redraw();
+        },
+        end: () => {
+          lines.flush();
+          setEnded(true);
+          redraw();
+        },
+        error: (problem) => {
+          setFailure(problem.message);
+          setEnded(true);
+        },
+      },
+    );
+    return () => {
+      cancelAnimationFrame(frame);
+      stop();
+    };
+  }, [id, number]);
+  return { lines, ended, failure };
+}

@@ -1,0 +1,41 @@
+// What it gave back.
+
+import type { Task } from "@ui/api/types";
+import { bytes } from "@ui/lib/format";
+import { base64Size } from "@ui/lib/words";
+import { Copy, Panel } from "@ui/parts/basics";
+
+export function ResultPanel({ result }: { result: NonNullable<Task["result"]> }) {
+  if (result.json !== undefined) {
+    return (
+      <Panel title="Result" aside={<Copy text={result.json} what="the result" />}>
+        <pre class="code">{pretty(result.json)}</pre>
+      </Panel>
+    );
+  }
+  if (result.pickle !== undefined) {
+    return (
+      <Panel title="Result">
+        <p class="muted">
+          A Python pickle of {bytes(base64Size(result.pickle))}. Read it with{" "}
+          <code>handle.result()</code>.
+        </p>
+      </Panel>
+    );
+  }
+  return (
+    <Panel title="Result">
+      <p>
+        Exit code <span class="mono">{result.exitCode ?? 0}</span>
+      </p>
+    </Panel>
+  );
+}
+
+export function pretty(json: string): string {
+  try {
+    return JSON.stringify(JSON.parse(json), null, 2);
+  } catch {
+    return json;
+  }
+}

@@ -1,0 +1,143 @@
+// What can be done with the selected tasks, or with all that the filter lets through.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { cancelTask, deleteTask, listTasks, retryTask } from "@ui/api/actions";
+import type { Task } from "@ui/api/types";
+import { count, plural } from "@ui/lib/format";
+import { Button } from "@ui/parts/basics";
+import { confirm } from "@ui/parts/dialog";
+import { tell } from "@ui/parts/toasts";
+import { canCancel, canRetry, isFinal, taskName } from "@ui/views/task/names";
+import { bulk, type Progress } from "@ui/views/tasks/bulk";
+import type { Filter } from "@ui/views/tasks/filter";
+import { matcher } from "@ui/views/tasks/pager";
+
+interface BulkBarProps {
+  selected: ReadonlySet<string>;
+  filter: Filter;
+  taskOf: (id: string) => Task | undefined;
+  onClear: () => void;
+}
+
+const VERBS = {
+  retry: { act: retryTask, applies: canRetry, done: "to be tried again" },
+  cancel: { act: cancelTask, applies: canCancel, done: "cancelled" },
+  delete: { act: deleteTask, applies: isFinal, done: "deleted" },
+} as const;
+type Verb = keyof typeof VERBS;
+
+export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
+  const [everything, setEverything] = useState(false);
+  const [progress, setProgress] = useState<Progress>();
+  const stop = useRef<AbortController | undefined>(undefined);
+  useEffect(() => setEverything(false), [selected]);
+  useEffect(() => () => stop.current?.abort(), []);
+  if (!selected.size && !progress) return null;
+
+  const run = async (verb: Verb) => {
+    const { act, applies, done } = VERBS[verb];
+    const control = new AbortController();
+    stop.current = control;
+    setProgress({ done: 0, skipped: 0, failed: 0, message: "" });
+    const ids = everything
+      ? matching(filter, applies, control.signal)
+      : chosen([...selected], (id) => {
+          const task = taskOf(id);
+          return !task || applies(task);
+        });
+    try {
+      const end = await bulk(ids, act, setProgress, control.signal);
+      tell(summary(end, done), { failed: end.failed > 0 });
+    } catch (error) {
+      tell((error as Error).message, { failed: true });
+    }
+    setProgress(undefined);
+    onClear();
+  };
+  const ask = (verb: Verb) => {
+    const what = everything ? "all matching tasks" : plural(selected.size, "task");
+    if (verb === "retry" && !everything) {
+      void run(verb);
+      return;
+    }
+    const title = `${verb[0]!.toUpperCase()}${verb.slice(1)} ${what}?`;
+    confirm({
+      title,
+      text: CONSEQUENCES[verb],
+      submit: title.slice(0, -1),
+      danger: verb !== "retry",
+      act: async () => {
+        void run(verb);
+      },
+    });
+  };
+  return (
+    <div class="bulk" role="region" aria-label="Selected tasks">
+      {progress ? (
+        <>
+          <span>
+            {count(progress.done)} done
+            {progress.skipped > 0 && `, ${count(progress.skipped)} not applicable`}
+            {progress.failed > 0 && `, ${count(progress.failed)} failed`}
+          </span>
+          <Button onClick={() => stop.current?.abort()}>Stop</Button>
+        </>
+      ) : (
+        <>
+          <strong>{everything ? "All matching" : count(selected.size)} selected</strong>
+          {!everything && (
+            <button type="button" class="link" onClick={() => setEverything(true)}>
+              Select all that match the filter
+            </button>
+          )}
+          <span class="push" />
+          <Button icon="retry" onClick={() => ask("retry")}>
+            Retry
+          </Button>
+          <Button icon="cancel" onClick={() => ask("cancel")}>
+            Cancel
+          </Button>
+          <Button icon="trash" kind="danger" onClick={() => ask("delete")}>
+            Delete
+          </Button>
+          <Button kind="quiet" icon="close" title="Clear the selection" onClick={onClear} />
+        </>
+      )}
+    </div>
+  );
+}
+
+const CONSEQUENCES: Record<Verb, string> = {
+  retry: "Failed and cancelled ones get fresh attempts; others are left alone.",
+  cancel: "Waiting ones end at once, running attempts are ended. Finished ones are left alone.",
+  delete: "Records, results and errors of finished ones are gone for good. Others are left alone.",
+};
+
+function summary({ done, skipped, failed, message }: Progress, what: string): string {
+  const parts = [`${plural(done, "task")} ${what}`];
+  if (skipped) parts.push(`${count(skipped)} not applicable`);
+  if (failed) parts.push(`${count(failed)} failed: ${message}`);
+  const text = parts.join(", ");
+  return text.endsWith(".") ? text : `${text}.`;
+}
+
+async function* chosen(ids: string[], applies: (id: string) => boolean): AsyncGenerator<string> {
+  for (const id of ids) if (applies(id)) yield id;
+}
+
+/** Ids of all tasks that the filter lets through and the action applies to. */
+async function* matching(
+  { queue, states, text }: Filter,
+  applies: (task: Task) => boolean,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const matches = matcher(text, taskName);
+  let pageToken = "";
+  do {
+    const page = await listTasks({ queue, states, pageSize: 1000, pageToken }, { signal });
+    for (const task of page.tasks ?? []) {
+      if (applies(task) && (!matches || matches(task))) yield task.id;
+    }
+    pageToken = page.nextPageToken ?? "";
+  } while (pageToken && !signal.aborted);
+}

@@ -1,0 +1,222 @@
+// The list of tasks behind a virtual scroll: any number of them, few in memory. No DOM here.
+//
+// The API lists newest first with opaque page tokens, so pages are read one behind the other; each
+// page's token is kept (some 100 bytes), its rows only while they were used lately, and are read
+// again when they are scrolled back to. A text filter drops rows page by page: a page may be empty.
+// New tasks come from the live subscription and go on top, or are only counted while the reader is
+// further down.
+
+import type { Task } from "@ui/api/types";
+
+export interface Page {
+  tasks?: Task[];
+  nextPageToken?: string;
+}
+export type Fetch = (token: string, size: number, signal: AbortSignal) => Promise<Page>;
+
+interface Loaded {
+  token: string;
+  size: number;
+  /** Undefined: dropped, to be read again. */
+  rows: Task[] | undefined;
+  length: number;
+  used: number;
+}
+
+const FIRST_PAGE = 100;
+const PAGE = 500;
+// Read in one go while a text filter finds nothing: 100 pages of 1,000.
+const SEARCH_PAGE = 1_000;
+const SEARCH_PAGES = 100;
+// Pages whose rows stay in memory: 20,000 tasks.
+const KEPT = 40;
+// New tasks on top of the first page; beyond it the list is read again.
+const FRESH = 2_000;
+
+export class Pager {
+  /** Rows known so far. */
+  length = 0;
+  /** Tasks looked at, matching or not. */
+  scanned = 0;
+  /** There are no more behind the last row. */
+  done = false;
+  loading = false;
+  failure = "";
+  /** New tasks that are not shown yet. */
+  waiting = 0;
+
+  private fresh: Task[] = [];
+  private pages: Loaded[] = [];
+  private next = "";
+  private clock = 0;
+  private ids = new Map<string, Task>();
+  private readonly abort = new AbortController();
+
+  constructor(
+    private readonly fetch: Fetch,
+    private readonly matches: ((task: Task) => boolean) | undefined,
+    private readonly changed: () => void,
+  ) {}
+
+  close(): void {
+    this.abort.abort();
+  }
+
+  /** The task at `row`; undefined while its page is read. */
+  at(row: number): Task | undefined {
+    if (row < this.fresh.length) return this.ids.get(this.fresh[row]!.id);
+    let left = row - this.fresh.length;
+    for (const page of this.pages) {
+      if (left < page.length) {
+        page.used = this.clock += 1;
+        const task = page.rows?.[left];
+        return task && (this.ids.get(task.id) ?? task);
+      }
+      left -= page.length;
+    }
+    return undefined;
+  }
+
+  /** Sees to it that rows up to `end` are read, if there are so many. */
+  async want(start: number, end: number): Promise<void> {
+    if (this.loading) return;
+    this.loading = true;
+    this.changed();
+    try {
+      await this.reread(start, end);
+      for (let read = 0; !this.done && this.length < end && read < SEARCH_PAGES; read += 1) {
+        await this.readNext();
+        this.changed();
+      }
+      this.failure = "";
+    } catch (error) {
+      if (this.abort.signal.aborted) return;
+      this.failure = (error as Error).message;
+    }
+    this.loading = false;
+    this.drop();
+    this.changed();
+  }
+
+  /** A task's newer version, or a new task. `atTop`: show new ones at once. */
+  upsert(task: Task, atTop: boolean): void {
+    const known = this.ids.get(task.id);
+    if (known) {
+      this.ids.set(task.id, task.spec ? task : { ...task, spec: known.spec });
+      return;
+    }
+    const first = this.fresh[0] ?? this.pages.find((page) => page.length)?.rows?.[0];
+    if (first ? task.id <= first.id : !this.done) return;
+    if (this.matches && !this.matches(task)) return;
+    if (!atTop || this.fresh.length >= FRESH) {
+      this.waiting += 1;
+      return;
+    }
+    const before = this.fresh.findIndex((one) => one.id < task.id);
+    this.fresh.splice(before < 0 ? this.fresh.length : before, 0, task);
+    this.ids.set(task.id, task);
+    this.length += 1;
+  }
+
+  /** A task that was deleted, or does not belong to the list any more. */
+  remove(id: string): void {
+    if (!this.ids.delete(id)) return;
+    const at = this.fresh.findIndex((one) => one.id === id);
+    if (at >= 0) {
+      this.fresh.splice(at, 1);
+      this.length -= 1;
+      return;
+    }
+    for (const page of this.pages) {
+      const row = page.rows?.findIndex((one) => one.id === id) ?? -1;
+      if (row < 0) continue;
+      page.rows!.splice(row, 1);
+      page.length -= 1;
+      this.length -= 1;
+      return;
+    }
+  }
+
+  /** The task of an id, if it is in memory. */
+  find(id: string): Task | undefined {
+    return this.ids.get(id);
+  }
+
+  /** The row of an id, looked for around the rows given; -1 when it is not there. */
+  rowOf(id: string, start: number, end: number): number {
+    const to = Math.min(this.length, end + 1);
+    for (let row = Math.max(0, start - 1); row < to; row += 1) {
+      if (this.at(row)?.id === id) return row;
+    }
+    return -1;
+  }
+
+  /** Ids of everything in memory. */
+  known(): string[] {
+    return [...this.ids.keys()];
+  }
+
+  private async readNext(): Promise<void> {
+    const first = this.pages.length === 0;
+    const size = this.matches ? SEARCH_PAGE : first ? FIRST_PAGE : PAGE;
+    const page = await this.fetch(this.next, size, this.abort.signal);
+    const rows = this.take(page.tasks ?? []);
+    this.scanned += page.tasks?.length ?? 0;
+    this.pages.push({ token: this.next, size, rows, length: rows.length, used: (this.clock += 1) });
+    this.length += rows.length;
+    this.next = page.nextPageToken ?? "";
+    this.done = !this.next;
+  }
+
+  /** Reads dropped pages that reach into the rows wanted. */
+  private async reread(start: number, end: number): Promise<void> {
+    let from = this.fresh.length;
+    for (const page of this.pages) {
+      const to = from + page.length;
+      if (!page.rows && from < end && to > start) {
+        const again = await this.fetch(page.token, page.size, this.abort.signal);
+        page.rows = this.take(again.tasks ?? []);
+        this.length += page.rows.length - page.length;
+        page.length = page.rows.length;
+        page.used = this.clock += 1;
+        this.changed();
+      }
+      from += page.length;
+    }
+  }
+
+  private take(tasks: readonly Task[]): Task[] {
+    const fresh = new Set(this.fresh.map((task) => task.id));
+    const rows = tasks.filter(
+      (task) => !fresh.has(task.id) && (!this.matches || this.matches(task)),
+    );
+    for (const task of rows) this.ids.set(task.id, task);
+    return rows;
+  }
+
+  private drop(): void {
+    const held = this.pages.filter((page) => page.rows?.length);
+    if (held.length <= KEPT) return;
+    held.sort((a, b) => a.used - b.used);
+    for (const page of held.slice(0, held.length - KEPT)) {
+      for (const task of page.rows!) this.ids.delete(task.id);
+      page.rows = undefined;
+    }
+  }
+}
+
+/** Whether a task has the text in its name, id, labels, node or error. */
+export function matcher(text: string, nameOf: (task: Task) => string) {
+  const wanted = text.trim().toLowerCase();
+  if (!wanted) return undefined;
+  const words = wanted.split(/\s+/);
+  return (task: Task): boolean => {
+    const labels = Object.entries(task.spec?.labels ?? {}).map(([key, value]) => `${key}=${value}`);
+    const attempt = task.attempts?.at(-1);
+    const hay = [nameOf(task), task.id, attempt?.node, task.error?.type, task.error?.message]
+      .concat(labels)
+      .join("\n")
+      .toLowerCase();
+    return words.every((word) => hay.includes(word));
+  };
+}
