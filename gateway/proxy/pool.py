@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.proxy.options import ProxyOptions
 
@@ -53,8 +53,8 @@ class Link(asyncio.Protocol):
         """It has carried a request before."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are not subclasses of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
         self._pool.links.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -99,6 +99,7 @@ class Pool:
         self._idle: deque[Link] = deque()
         self._opening: set[asyncio.Task[None]] = set()
         self._retired = False
+        self._closed = False
         self.links: set[Link] = set()
 
     @property
@@ -120,9 +121,18 @@ class Pool:
 
     def open(self, user: LinkUser) -> None:
         """Open a connection for `user`, who is told of it or of the failure."""
+        if self._closed:
+            self._loop.call_soon(user.on_connect_failed, "the gateway is leaving")
+            return
         task = self._loop.create_task(self._open(user))
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(lambda task: self._opened(task, user))
+
+    def _opened(self, task: asyncio.Task[None], user: LinkUser) -> None:
+        self._opening.discard(task)
+        # By `close`. Told here, since a task that was cancelled before it began runs no code.
+        if task.cancelled():
+            user.on_connect_failed("the gateway is leaving")
 
     async def _open(self, user: LinkUser) -> None:
         try:
@@ -183,9 +193,10 @@ class Pool:
     async def close(self) -> None:
         """End everything. Users are told that their connection is lost."""
         self.retire()
-        for task in self._opening:
+        self._closed = True
+        for task in list(self._opening):
             task.cancel()
         if self._opening:
-            await asyncio.wait(self._opening)
+            await asyncio.wait(list(self._opening))
         for link in list(self.links):
             link.transport.abort()

@@ -7,6 +7,7 @@ import base64
 import os
 
 import pytest
+import uvloop
 
 from tests.support.proxy import (
     FakeInstance,
@@ -16,6 +17,17 @@ from tests.support.proxy import (
     proxy_bench,
     until,
 )
+
+# The hook that replaces this fixture applies to every test of the session.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Overriding the .event_loop_policy. fixture:pytest.PytestDeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy():
+    # What a gateway runs on; its transports differ from asyncio's.
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture

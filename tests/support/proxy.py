@@ -105,6 +105,8 @@ class FakeInstance:
             await self._serve(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except asyncio.CancelledError:
+            pass  # by `stop`; asyncio's own callback does not expect it
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
