@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -362,7 +363,7 @@ def _details(service: pb.Service) -> Table:
     spec = service.spec
     table = render.table("", "")
     table.show_header = False
-    command = " ".join(spec.command.argv) if spec.HasField("command") else "(outside processes)"
+    command = shlex.join(spec.command.argv) if spec.HasField("command") else "(outside processes)"
     balancing = pb.Balancing.Name(spec.proxy.balancing).removeprefix("BALANCING_")
     for label, value in (
         ("Service", service.name),

@@ -222,6 +222,9 @@ def _attempts(found: task_pb2.Task) -> Table:
 def _work(spec: task_pb2.TaskSpec) -> str:
     if spec.WhichOneof("work") == "command":
         return shlex.join(spec.command.argv)
+    if spec.WhichOneof("work") == "service":
+        service = spec.service
+        return f"{shlex.join(service.command.argv)} (a replica of service {service.service})"
     python = spec.python
     function = python.entrypoint or "a pickled function"
     if python.WhichOneof("arguments") == "json":
