@@ -166,6 +166,7 @@ def test_a_program_that_ends_earlier_ends_the_wait():
     attempt = replica("a")
     node.assign(attempt)
     node.cancel("a")
+    node.tick()
     assert node.exit(attempt, DONE).finished
     assert not node.tick(60.0).kill
     assert node.machine.held == 0
@@ -248,11 +249,12 @@ def test_a_drain_that_is_undone_leaves_replicas_alone():
 
 def test_a_leaving_node_drains_replicas_at_once_within_its_grace():
     node = Node()
-    attempt = replica("a", grace=10.0)
-    node.assign(attempt)
-    node.drain(2.0, leaving=True)
-    assert node.tick().drain == [attempt]
-    assert node.tick(2.1).kill == [attempt]
+    short, long = replica("a", grace=1.0), replica("b", grace=10.0)
+    node.assign(short, long)
+    node.drain(3.0, leaving=True)
+    assert node.tick().drain == [short, long]
+    assert node.tick(1.1).kill == [short]
+    assert node.tick(2.0).kill == [long]
 
 
 def test_a_draining_node_takes_no_replica():
