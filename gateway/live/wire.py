@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidState
+from websockets.exceptions import InvalidMessage, InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
@@ -89,8 +89,9 @@ class LiveProtocol(asyncio.Protocol):
                 self._on_request(event)
             elif isinstance(event, Frame) and not self._closing:
                 self._on_frame(event)
-        if self._session is None and self._protocol.handshake_exc is not None and not self._closing:
-            self._transport.write(_refused(_unreadable(self._protocol.handshake_exc)).serialize())
+        unreadable = self._protocol.handshake_exc
+        if isinstance(unreadable, InvalidMessage) and self._session is None and not self._closing:
+            self._transport.write(_refused(_unreadable(unreadable)).serialize())
         self._flush()
         if self._protocol.close_expected():
             self._end_soon()
