@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+from typing import cast
 
 import pytest
 import uvloop
@@ -313,7 +314,7 @@ async def test_a_client_that_does_not_read_stops_the_instance_not_the_memory(ben
     one = await bench.instance("one", flood)
     bench.service("web", one)
     client = await bench.client()
-    client.writer.transport.pause_reading()
+    cast("asyncio.Transport", client.writer.transport).pause_reading()
     client.send(b"GET /services/web/ HTTP/1.1\r\nHost: g\r\n\r\n")
     await until(lambda: len(one.received) == 1)
     front = next(front for front in bench.proxy.fronts if front.exchange is not None)
