@@ -35,9 +35,12 @@ from node_agent.service import NodeAgent
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.session import Sessions
 from quorate import __version__
+from quorate.etcd.api import EtcdError
+from quorate.etcd.binary import check_server_version
 from quorate.etcd.client import EtcdClient
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import SystemClock
+from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
 
@@ -102,6 +105,7 @@ async def run(settings: AgentSettings) -> None:
                 records=instances,
             ) as driver,
         ):
+            await refuse_unsafe(etcd)
             sessions = Sessions(driver, clock, instance_id())
             serving = await serve(settings.listen, settings.advertise, driver, sessions)
 
@@ -214,6 +218,20 @@ def client_of(settings: AgentSettings) -> EtcdClient:
         return EtcdClient.from_settings(settings)
     except OSError as error:
         raise CannotStart(f"{error.filename}: {error.strerror}") from error
+
+
+async def refuse_unsafe(etcd: EtcdClient) -> None:
+    """Refuse an etcd that loses what it acknowledged; one that is away is waited for later.
+
+    Raises CannotStart.
+    """
+    try:
+        check_server_version(await etcd.status())
+    except QuorateError as error:
+        raise CannotStart(error.message) from error
+    except EtcdError:
+        # The first registration tries for a while, and says so when it is in vain.
+        return
 
 
 @contextmanager

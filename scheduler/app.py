@@ -55,7 +55,10 @@ async def serve(settings: SchedulerSettings) -> None:
     """Run until SIGTERM or SIGINT. Raises CannotStart."""
     clock = SystemClock()
     instance = instance_id()
-    etcd = EtcdClient.from_settings(settings)
+    try:
+        etcd = EtcdClient.from_settings(settings)
+    except OSError as error:
+        raise CannotStart(f"{error.filename}: {error.strerror}") from error
     roles = Roles(instance)
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)

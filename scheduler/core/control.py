@@ -56,7 +56,20 @@ def on_task_cancel_asked(
         return
     row = state.tasks.get(event.task)
     if row is None:
-        out.after.append(Reply(event.token, _cancel_finished(state, event)))
+        answer = _cancel_finished(state, event)
+        if isinstance(answer, TaskKnown):
+            # Remembered all the same: repeated after a retry by hand, it must not cancel that.
+            requests.remember(
+                state,
+                out,
+                TASKS_SCOPE,
+                event.request,
+                now,
+                queue=answer.queue,
+                first=event.task,
+                progress=1,
+            )
+        out.after.append(Reply(event.token, answer))
         return
     queue = row.queue.name
     if row.state is not TaskState.RUNNING:

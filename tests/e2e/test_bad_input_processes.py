@@ -162,6 +162,20 @@ def test_a_scheduler_refuses_an_etcd_that_loses_writes(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.5.0", "3.5.1", "3.5.2"])
+def test_an_agent_refuses_an_etcd_that_loses_writes(tmp_path: Path, version: str) -> None:
+    with etcd_of_version(version) as (endpoint, calls):
+        flags = ("--etcd", endpoint, "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path))
+        sentence(run(sys.executable, "-m", "node_agent", *flags), "node_agent: ", version)
+        assert calls == []
+
+
+def test_a_scheduler_whose_ca_file_is_missing(tmp_path: Path) -> None:
+    missing = str(tmp_path / "ca.pem")
+    result = scheduler("--etcd", "127.0.0.1:1", "--etcd-ca-file", missing)
+    sentence(result, "scheduler: ", missing)
+
+
+@pytest.mark.parametrize("version", ["3.5.0", "3.5.1", "3.5.2"])
 @pytest.mark.parametrize("detach", [True, False])
 def test_up_refuses_an_etcd_that_loses_writes(tmp_path: Path, version: str, detach: bool) -> None:
     data = tmp_path / "data"

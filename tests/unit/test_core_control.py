@@ -301,3 +301,14 @@ def test_repeated_queue_call_is_answered_from_its_record():
 
     assert make() == make()
     assert list(c.state.queues) == ["default", "q"]
+
+
+def test_a_repeated_cancel_of_a_cancelled_task_does_not_cancel_its_retry():
+    c = Cluster()
+    task = c.submit()
+    c.cancel(task)
+    again = e.Request("again", b"digest")
+    assert c.cancel(task, again) == TaskKnown(task, DEFAULT)
+    c.retry(task)
+    assert c.cancel(task, again) == TaskKnown(task, DEFAULT)
+    assert c.state_of(task) is TaskState.PENDING
