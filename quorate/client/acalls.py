@@ -59,7 +59,7 @@ class AsyncCalls:
             return await self._try(rpc, request, seconds)
         except TryAgain as again:
             if patience <= 0:
-                raise again.error from again
+                raise again.error from None
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
             stop=tenacity.stop_after_delay(patience),
@@ -70,7 +70,7 @@ class AsyncCalls:
             answer: Res = await retrying(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            raise exhausted_error(again.error, self.addresses, patience) from again
+            raise exhausted_error(again.error, self.addresses, patience) from None
 
     async def _try(self, rpc: Rpc[Req, Res], request: Req, seconds: float) -> Res:
         address = self._endpoints.pick(time.monotonic())
@@ -81,7 +81,8 @@ class AsyncCalls:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
                 self.on_failure(address, verdict.error)
-            raise verdict from error
+            # gRPC's own account of it is in the verdict, and twenty lines of traceback.
+            raise verdict from None
         if self._endpoints.on_answer(address):
             await self._discover(address)
         return answer

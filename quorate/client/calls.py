@@ -64,12 +64,12 @@ class Calls:
             return self._try(rpc, request, seconds)
         except TryAgain as again:
             if patience <= 0:
-                raise again.error from again
+                raise again.error from None
         try:
             answer: Res = self._retrying(patience)(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            raise exhausted_error(again.error, self.addresses, patience) from again
+            raise exhausted_error(again.error, self.addresses, patience) from None
 
     def _retrying(self, patience: float) -> tenacity.Retrying:
         return tenacity.Retrying(
@@ -88,7 +88,8 @@ class Calls:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
                 self.on_failure(address, verdict.error)
-            raise verdict from error
+            # gRPC's own account of it is in the verdict, and twenty lines of traceback.
+            raise verdict from None
         with self._lock:
             discover = self._endpoints.on_answer(address)
         if discover:

@@ -99,7 +99,9 @@ class Executor(BaseExecutor):
       `data_dir`, and closed by `shutdown`.
     * further keyword arguments are task options: `queue=`, `retries=`, `timeout=`, ...
 
-    Futures raise the function's own exception, with the traceback on the node as a note.
+    Not taken: `initializer`, `mp_context`, `max_tasks_per_child`; workers belong to the nodes and
+    outlive the pool. Futures raise the function's own exception, with the traceback on the node as
+    a note.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
 from quorate.runtime.errors import invalid
@@ -101,6 +101,10 @@ class TaskOptions:
 
     def but(self, changes: OptionArgs) -> TaskOptions:
         """These options with some changed. A misspelt name is a TypeError."""
+        known = [one.name for one in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise TypeError(f"no option is called {name!r}; there are {', '.join(known)}")
         return replace(self, **changes)
 
     def apply(self, spec: task_pb2.TaskSpec, *, now: float) -> None:

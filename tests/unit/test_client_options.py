@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -86,3 +86,9 @@ def test_a_huge_timeout_is_refused_rather_than_cut_off():
 def test_a_misspelt_option_is_a_type_error():
     with pytest.raises(TypeError, match="prioritty"):
         TaskOptions().but(cast(OptionArgs, {"prioritty": 3}))
+
+
+def test_a_misspelt_option_is_answered_with_those_that_exist():
+    misspelt: Any = {"retrys": 3}
+    with pytest.raises(TypeError, match=r"no option is called 'retrys'; there are .*retries"):
+        TaskOptions().but(misspelt)
