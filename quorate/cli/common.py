@@ -21,7 +21,7 @@ Address = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT[,...]",
-        help="Schedulers to talk to. [default: $QUORATE_ADDRESS, else the local cluster]",
+        help="Schedulers to talk to. \\[default: $QUORATE_ADDRESS, else the local cluster]",
         show_default=False,
         rich_help_panel="Which cluster",
     ),
@@ -31,7 +31,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Data dir of a local cluster. [default: $QUORATE_DATA_DIR, else "
+        help="Data dir of a local cluster. \\[default: $QUORATE_DATA_DIR, else "
         "~/.local/state/quorate/local]",
         show_default=False,
         rich_help_panel="Which cluster",

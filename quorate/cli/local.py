@@ -38,13 +38,13 @@ def up(
     slots: Annotated[
         int,
         typer.Option(
-            help="Tasks that a node runs at once. [default: cores / nodes]", show_default=False
+            help="Tasks that a node runs at once. \\[default: cores / nodes]", show_default=False
         ),
     ] = 0,
     port: Annotated[
         int,
         typer.Option(
-            help="Port of the first scheduler, the others follow. [default: free ones]",
+            help="Port of the first scheduler, the others follow. \\[default: free ones]",
             show_default=False,
         ),
     ] = 0,

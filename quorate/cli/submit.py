@@ -21,11 +21,20 @@ from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.options import OptionArgs
-from quorate.client.outcome import error_of
+from quorate.client.outcome import error_of, is_finished
 from quorate.client.specs import command_spec
 from quorate.v1 import task_pb2
 
 _PANEL = "How it is run"
+# Seconds between looks for another attempt of a task that is waited for.
+_LOOK = 0.2
+# What to do about failures that come before any output, by `TaskError.type`.
+_ADVICE = {
+    "ENTRYPOINT_NOT_FOUND": "Nodes that 'quorate up' starts import from the folder where it was "
+    "called; after a change of the code, start it again.",
+    "NOT_STARTED": "Program and arguments are words of their own; "
+    "for a line of shell: quorate submit --wait -- sh -c 'echo hello'",
+}
 
 Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue to wait in.")]
 Name = Annotated[str, typer.Option(help="A name for people.", rich_help_panel=_PANEL)]
@@ -180,7 +189,7 @@ def map_(
     ] = False,
     chunk: Annotated[
         int | None,
-        typer.Option(min=1, help="Items of one task. [default: learned]", show_default=False),
+        typer.Option(min=1, help="Items of one task. \\[default: learned]", show_default=False),
     ] = None,
     unordered: Annotated[
         bool, typer.Option("--unordered", help="Print results as they come.")
@@ -205,16 +214,23 @@ def map_(
     values = (_item(line, number) for number, line in enumerate(lines, 1)) if json_items else lines
     bound = client.options(**options)
     run = bound.map_unordered if unordered else bound.map
-    with map_progress(total, quiet=quiet) as progress:
-        for result in run(function, values, chunk=chunk):
-            progress.print(json.dumps(result, ensure_ascii=False, default=repr))
+    try:
+        with map_progress(total, quiet=quiet) as progress:
+            for result in run(function, values, chunk=chunk):
+                progress.print(json.dumps(result, ensure_ascii=False, default=repr))
+    except Exception as error:
+        # The function's own exception: its task and its traceback are in the cause.
+        failed = error if isinstance(error, TaskFailed) else error.__cause__
+        if not isinstance(failed, TaskFailed):
+            raise
+        return _report_failure(failed)
     return 0
 
 
 def _wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
     try:
         if not as_json and timeout is None:
-            write_logs(handle, follow=True)
+            _follow(handle)
         with err.status(f"task {handle.id}"):
             task = handle.wait(timeout)
     except KeyboardInterrupt:
@@ -223,6 +239,23 @@ def _wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
     if as_json:
         print_json(as_dict(task))
     return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else _report(task)
+
+
+def _follow(handle: TaskHandle) -> None:
+    """Show what it writes until it is finished, attempt after attempt."""
+    write_logs(handle, follow=True)
+    shown = handle.task().attempt
+    while True:
+        try:
+            task = handle.wait(_LOOK)
+        except TimeoutError:
+            task = handle.task()
+        if task.attempt > shown:
+            shown = task.attempt
+            hint(f"Attempt {shown}:")
+            write_logs(handle, follow=True)
+        elif is_finished(task):
+            return
 
 
 def _wait_many(
@@ -246,11 +279,18 @@ def _report(task: task_pb2.Task) -> int:
     error = error_of(task)
     if not isinstance(error, TaskFailed):
         error = error.__cause__ or error
+    if isinstance(error, TaskFailed):
+        return _report_failure(error)
     err.print(f"quorate: {error}", markup=False)
+    return FAILED
+
+
+def _report_failure(failed: TaskFailed) -> int:
+    err.print(f"quorate: {failed}", markup=False)
     # One line alone is the message again.
-    if "\n" in task.error.traceback.strip():
-        err.print(task.error.traceback.rstrip(), markup=False, style="dim")
-    hint(f"Its output: quorate logs {task.id}")
+    if "\n" in failed.remote_traceback.strip():
+        err.print(failed.remote_traceback.rstrip(), markup=False, style="dim")
+    hint(_ADVICE.get(failed.type, "") or f"Its output: quorate logs {failed.task_id}")
     return FAILED
 
 
@@ -318,7 +358,9 @@ def _lines(source: str) -> tuple[int | None, Iterator[str]]:
     try:
         with path.open() as counted:
             total = sum(1 for _ in counted)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise typer.BadParameter(f"--items {source}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise typer.BadParameter(f"--items {source}: {error}") from None
     return total, _lines_of(path)
 

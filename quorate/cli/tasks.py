@@ -15,11 +15,13 @@ from quorate.cli import render
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, OK, code_of, sentence_of
 from quorate.cli.render import err, hint
+from quorate.cli.waiting import needs, why_pending
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.outcome import is_finished, state_name
+from quorate.client.pages import list_nodes, list_queues
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import scheduler_pb2, task_pb2
+from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
 
@@ -33,7 +35,11 @@ def tasks(
     queue: Annotated[str, typer.Option("--queue", "-q", help="Only of this queue.")] = "",
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", "-s", help="Only in this state; may be repeated."),
+        typer.Option(
+            "--state",
+            "-s",
+            help="Only in this state, such as running or failed; may be repeated.",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
     as_json: Json = False,
@@ -58,7 +64,10 @@ def tasks(
         table.add_row(*render.task_row(task))
     render.show(table)
     if more:
-        hint(f"There are more. Show them with: quorate tasks --limit {limit * 10}")
+        chosen_by = [f"--queue {queue}"] if queue else []
+        chosen_by += [f"--state {one}" for one in state or ()]
+        words = " ".join(["quorate tasks", *chosen_by, f"--limit {limit * 10}"])
+        hint(f"There are more. Show them with: {words}")
 
 
 @with_client
@@ -68,7 +77,10 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
     if as_json:
         render.print_json(render.as_dict(found))
         return
-    render.show(_details(found))
+    details = _details(found)
+    if found.state == task_pb2.TASK_STATE_PENDING:
+        details.add_row("Waits for", _waits_for(client, found))
+    render.show(details)
     if found.attempts:
         render.show("")
         render.show(_attempts(found))
@@ -89,7 +101,7 @@ def logs(
     attempt: Annotated[int, typer.Option(min=0, help="Of this attempt; 0: the latest.")] = 0,
     tail: Annotated[int, typer.Option("--tail", min=0, help="Only the last so many lines.")] = 0,
 ) -> int:
-    """Print what a task wrote, standard output and standard error apart."""
+    """Print what a task wrote: its standard output to ours, its standard error to ours."""
     handle = client.get(id)
     wrote = write_logs(handle, follow=follow, attempt=attempt, tail=tail)
     if not wrote:
@@ -178,6 +190,8 @@ def _details(found: task_pb2.Task) -> Table:
     table.add_row("Name", found.spec.name or "-")
     table.add_row("Queue", found.queue)
     table.add_row("Work", _work(found.spec))
+    if wanted := needs(found.spec.resources):
+        table.add_row("Needs", ", ".join(wanted))
     if found.spec.labels:
         table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(found.spec.labels.items())))
     table.add_row("Created", render.moment(found.create_time))
@@ -192,6 +206,12 @@ def _details(found: task_pb2.Task) -> Table:
     if found.error.type:
         table.add_row("Error", f"{found.error.type}: {found.error.message}")
     return table
+
+
+def _waits_for(client: Client, found: task_pb2.Task) -> str:
+    queues = (queue for queue in list_queues(client.calls) if queue.name == found.queue)
+    queue = next(queues, queue_pb2.Queue(name=found.queue))
+    return why_pending(found.spec.resources, queue, list(list_nodes(client.calls)))
 
 
 def _state_line(found: task_pb2.Task) -> str:

@@ -1,0 +1,157 @@
+"""What the command line says beyond the result: defaults, advice, why a task waits."""
+
+from typing import Any
+
+import pytest
+
+from quorate.cli.app import run
+from quorate.cli.submit import _follow
+from quorate.cli.waiting import needs, why_pending
+from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
+from tests.support.fake_scheduler import FakeCluster, FakeServer
+
+READY = node_pb2.NODE_STATE_READY
+QUEUE = queue_pb2.Queue(name="default")
+
+
+@pytest.fixture
+def cluster():
+    cluster = FakeCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def quorate(cluster, monkeypatch, tmp_path, capfdbinary):
+    monkeypatch.setenv("QUORATE_ADDRESS", FakeServer(cluster).address)
+    monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments):
+        code = run(list(arguments))
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        ("up", "[default: cores / nodes]"),
+        ("up", "[default: free ones]"),
+        ("map", "[default: learned]"),
+        ("status", "$QUORATE_ADDRESS"),
+        ("status", "$QUORATE_DATA_DIR"),
+    ],
+)
+def test_help_names_defaults_in_words(quorate, command, default):
+    # Brackets are markup to the one who prints it, unless they are escaped.
+    _, out, _ = quorate(command, "--help")
+    assert default in " ".join(out.replace("│", " ").split())
+
+
+def test_a_map_that_fails_names_the_task_and_shows_the_traceback(quorate, cluster, tmp_path):
+    items = tmp_path / "items"
+    items.write_text("-1\n")
+    code, _, err = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
+    [task_id] = cluster.tasks
+    assert code == 1
+    assert f"task {task_id} failed: ValueError: math domain error" in err
+    assert "Traceback" in err
+    assert f"quorate logs {task_id}" in err
+
+
+def test_a_missing_file_of_items_is_said_once(quorate):
+    _, _, err = quorate("map", "math:sqrt", "--items", "/nowhere/items")
+    assert "--items /nowhere/items: No such file or directory" in err
+    assert "Errno" not in err
+
+
+def test_a_program_that_is_not_there_is_answered_with_the_shell(quorate):
+    code, _, err = quorate("submit", "--wait", "--", "echo hello")
+    assert code == 1
+    assert "sh -c 'echo hello'" in err
+    assert "Its output" not in err
+
+
+def test_a_pending_task_says_what_it_waits_for(quorate, cluster):
+    cluster.hold.clear()
+    _, task_id, _ = quorate("submit", "--resource", "gpu=2", "--memory", "1G", "--", "true")
+    code, out, _ = quorate("task", task_id.strip())
+    assert code == 0
+    assert "1.0 GiB of memory, 2 gpu" in out
+    assert "no ready node has 1.0 GiB of memory, 2 gpu" in out
+
+
+def test_the_way_to_see_more_keeps_what_was_asked_for(quorate):
+    for _ in range(2):
+        quorate("submit", "--wait", "--", "true")
+    _, _, err = quorate("tasks", "-q", "default", "-s", "succeeded", "-n", "1")
+    assert "quorate tasks --queue default --state succeeded --limit 10" in err
+
+
+class TestWhyPending:
+    wanted = task_pb2.Resources(cpu=2, memory=1024, counters={"gpu": 1})
+
+    def why(self, *nodes, wanted=wanted, queue=QUEUE):
+        return why_pending(wanted, queue, nodes)
+
+    def node(self, state=READY, **capacity):
+        return node_pb2.Node(name="n", state=state, capacity=task_pb2.Resources(**capacity))
+
+    def test_it_fits(self):
+        assert self.why(self.node(cpu=2, memory=1024, counters={"gpu": 1})) == "a free slot"
+
+    @pytest.mark.parametrize(
+        "capacity",
+        [
+            {"cpu": 1.9, "memory": 1024, "counters": {"gpu": 1}},
+            {"cpu": 2, "memory": 1023, "counters": {"gpu": 1}},
+            {"cpu": 2, "memory": 1024},
+        ],
+    )
+    def test_it_fits_nowhere(self, capacity):
+        assert self.why(self.node(**capacity)).startswith("no ready node has 2 cores, 1.0 KiB")
+
+    def test_no_node_is_ready(self):
+        cordoned = self.node(node_pb2.NODE_STATE_CORDONED, cpu=9)
+        assert self.why(cordoned, wanted=task_pb2.Resources()).startswith("no node is ready")
+
+    def test_the_queue_is_paused(self):
+        paused = queue_pb2.Queue(name="q", paused=True)
+        assert "quorate queue resume q" in self.why(queue=paused)
+
+    def test_nothing_but_a_slot_is_nothing(self):
+        assert needs(task_pb2.Resources()) == []
+
+
+class _Retried:
+    """A handle whose task fails in its first attempt and succeeds in its second."""
+
+    def __init__(self):
+        self.attempt, self.looks = 1, 0
+
+    def logs(self, follow, *, attempt, tail):
+        assert follow
+        data = b"try %d\n" % self.attempt
+        yield scheduler_pb2.LogChunk(stream=scheduler_pb2.LOG_STREAM_STDOUT, data=data)
+
+    def task(self):
+        state = task_pb2.TASK_STATE_RUNNING if self.attempt == 1 else task_pb2.TASK_STATE_SUCCEEDED
+        return task_pb2.Task(id="t", state=state, attempt=self.attempt)
+
+    def wait(self, timeout):
+        self.looks += 1
+        if self.looks == 1:
+            raise TimeoutError
+        self.attempt = 2
+        return self.task()
+
+
+def test_waiting_shows_the_output_of_every_attempt(capfdbinary):
+    handle: Any = _Retried()
+    _follow(handle)
+    out, err = capfdbinary.readouterr()
+    assert out == b"try 1\ntry 2\n"
+    assert b"Attempt 2:" in err
