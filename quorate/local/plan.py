@@ -7,7 +7,7 @@ import random
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,10 @@ MAX_TXN_OPS = 1024
 # Seconds that running attempts get when the cluster is stopped; then they are handed back, and
 # run again when it is started again.
 DRAIN_GRACE = 5.0
+# Where people look for the dashboard first.
+GATEWAY_PORT = 7470
+# Seconds that requests may go on when the cluster is stopped.
+GATEWAY_GRACE = 2
 # Below the range from which the kernel draws ports of outgoing connections, so that nobody takes
 # the port of a process that is being restarted.
 _PORTS = range(20_000, 32_000)
@@ -41,12 +45,17 @@ class LocalPlan:
     """Of each node; 0: by the number of cores."""
     port: int = 0
     """Of the first scheduler, the others follow; 0: free ones, kept over restarts."""
+    gateway: bool = False
+    """Also one gateway: dashboard and REST API."""
+    gateway_port: int = 0
+    """0: `GATEWAY_PORT` where it is free, else another one, kept over restarts."""
     lease_ttl: float = 2.0
     """Seconds after which a silent leader or node is given up."""
     scheduler_command: tuple[str, ...] = (sys.executable, "-P", "-m", "scheduler")
     node_command: tuple[str, ...] = (sys.executable, "-P", "-m", "node_agent")
+    gateway_command: tuple[str, ...] = (sys.executable, "-P", "-m", "gateway")
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to the environment of schedulers and nodes."""
+    """Added to the environment of schedulers, nodes and the gateway."""
 
     def __post_init__(self) -> None:
         if not _CLUSTER.fullmatch(self.cluster):
@@ -64,6 +73,8 @@ class LocalPlan:
                 raise invalid(name, f"{value} must be {least} to {most}", limit=most)
         if self.port and not 1024 <= self.port <= 65_535 - self.schedulers:
             raise invalid("port", f"{self.port} must be 1,024 to {65_535 - self.schedulers:,}")
+        if self.gateway_port and not 1024 <= self.gateway_port <= 65_535:
+            raise invalid("gateway-port", f"{self.gateway_port} must be 1,024 to 65,535")
 
     @property
     def slots_each(self) -> int:
@@ -83,20 +94,21 @@ class LocalPlan:
     def choose_ports(self, remembered: Mapping[str, int]) -> dict[str, int]:
         """A port for each process by name (and `etcd-peer`).
 
-        Those of last time where they are free. Raises QuorateError (PORT_IN_USE) when `port` was
-        asked for and it, or one of those that follow it, is taken.
+        Those of last time where they are free. Raises QuorateError (PORT_IN_USE) when `port` or
+        `gateway_port` was asked for and it, or one of those that follow it, is taken.
         """
         ports: dict[str, int] = {}
         if self.port:
             for offset, name in enumerate(self.scheduler_names):
-                ports[name] = self.port + offset
-                if not is_free(ports[name]):
-                    raise unavailable(
-                        "PORT_IN_USE",
-                        f"port {ports[name]} of {HOST} is in use; choose another with --port",
-                        port=ports[name],
-                    )
-        for name in ("etcd", "etcd-peer", *self.scheduler_names, *self.node_names):
+                ports[name] = _wanted(self.port + offset, "--port")
+        names = ["etcd", "etcd-peer", *self.scheduler_names, *self.node_names]
+        if self.gateway:
+            names.append("gateway")
+            if self.gateway_port:
+                ports["gateway"] = _wanted(self.gateway_port, "--gateway-port")
+            elif "gateway" not in remembered and is_free(GATEWAY_PORT):
+                ports["gateway"] = GATEWAY_PORT
+        for name in names:
             if name in ports:
                 continue
             port = remembered.get(name, 0)
@@ -124,6 +136,24 @@ class LocalPlan:
             *("--data-dir", str(self.data_dir / name)),
             *("--drain-grace", f"{DRAIN_GRACE:g}"),
         ]
+
+    def gateway_argv(self, port: int, schedulers: Sequence[str]) -> list[str]:
+        """Command line of the gateway."""
+        return [
+            *self.gateway_command,
+            *("--listen", f"{HOST}:{port}", "--schedulers", ",".join(schedulers)),
+            *("--grace", str(GATEWAY_GRACE)),
+        ]
+
+
+def _wanted(port: int, flag: str) -> int:
+    if not is_free(port):
+        raise unavailable(
+            "PORT_IN_USE",
+            f"port {port} of {HOST} is in use; choose another with {flag}",
+            port=port,
+        )
+    return port
 
 
 def is_free(port: int) -> bool:

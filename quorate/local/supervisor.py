@@ -1,9 +1,9 @@
 """Runs a local cluster: starts it in order, restarts what ends, stops it in reverse order.
 
-Owns every process. Start: etcd, then schedulers, then nodes; it is up when the cluster has a
-leader and every node is registered. Stop: nodes first (they drain while a leader can still take
-results), then schedulers (they resign), etcd last. Whatever ends by itself once the cluster was up
-is started again on the same port under the same name.
+Owns every process. Start: etcd, then schedulers, nodes and the gateway; it is up when the cluster
+has a leader, every node is registered and the gateway serves. Stop: nodes first (they drain while a
+leader can still take results) with the gateway, then schedulers (they resign), etcd last. Whatever
+ends by itself once the cluster was up is started again on the same port under the same name.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from quorate.v1 import scheduler_pb2
 
 # Seconds. Nodes get the longest: what they run may finish or be handed back (`DRAIN_GRACE`).
 _STOP_NODE = 15.0
+_STOP_GATEWAY = 5.0
 _STOP_SCHEDULER = 10.0
 _START_TIMEOUT = 60.0
 _LOOK = 0.05
@@ -44,6 +45,7 @@ class Supervisor:
         self._etcd_state, self._etcd_restarts = "starting", 0
         self._schedulers: list[Child] = []
         self._nodes: list[Child] = []
+        self._gateways: list[Child] = []
         self._stop = asyncio.Event()
         self._started = time.time()
         self._ready = False
@@ -52,7 +54,7 @@ class Supervisor:
     def stop(self) -> None:
         """Ask `run` to stop everything and return. Asked again, it kills instead of waiting."""
         if self._stop.is_set():
-            for child in [*self._nodes, *self._schedulers]:
+            for child in self._children:
                 child.kill()
         self._stop.set()
 
@@ -71,7 +73,7 @@ class Supervisor:
     @property
     def snapshot(self) -> LocalCluster:
         """The cluster as it is now; what cluster.json says."""
-        processes = [child.record for child in [*self._schedulers, *self._nodes]]
+        processes = [child.record for child in self._children]
         if self._etcd is not None:
             etcd = LocalProcess(
                 name="etcd",
@@ -105,15 +107,15 @@ class Supervisor:
         self._directory.remember(ports)
         self._schedulers = [self._scheduler(n, ports[n]) for n in self.plan.scheduler_names]
         self._nodes = [self._node(n, ports[n]) for n in self.plan.node_names]
+        if self.plan.gateway:
+            self._gateways = [self._gateway(ports["gateway"])]
         try:
             await self._start_etcd(etcd)
             if self._stop.is_set():
                 return
             async with asyncio.TaskGroup() as group:
                 watchers = [group.create_task(self._watch_etcd(etcd))]
-                children = [
-                    group.create_task(child.run()) for child in [*self._schedulers, *self._nodes]
-                ]
+                children = [group.create_task(child.run()) for child in self._children]
                 starting = group.create_task(self._come_up())
                 await self._stop.wait()
                 starting.cancel()
@@ -123,7 +125,7 @@ class Supervisor:
             # What could not start is the reason; the rest was cancelled because of it.
             raise _first(group_of_errors) from None
         finally:
-            for child in [*self._nodes, *self._schedulers]:
+            for child in self._children:
                 child.kill()
             await etcd.kill()
             self._etcd_state = "stopped"
@@ -165,7 +167,7 @@ class Supervisor:
 
     async def _come_up(self) -> None:
         """Wait for a leader and every node."""
-        for child in [*self._schedulers, *self._nodes]:
+        for child in self._children:
             await child.ready.wait()
         calls = AsyncCalls([child.address for child in self._schedulers], retry_for=1.0)
         end = time.monotonic() + _START_TIMEOUT
@@ -190,7 +192,10 @@ class Supervisor:
         self._changed()
 
     async def _stop_all(self, etcd: EtcdProcess, watchers: list[asyncio.Task[None]]) -> None:
-        await asyncio.gather(*(child.stop(_STOP_NODE) for child in self._nodes))
+        await asyncio.gather(
+            *(child.stop(_STOP_NODE) for child in self._nodes),
+            *(child.stop(_STOP_GATEWAY) for child in self._gateways),
+        )
         await asyncio.gather(*(child.stop(_STOP_SCHEDULER) for child in self._schedulers))
         for watcher in watchers:
             watcher.cancel()
@@ -207,6 +212,14 @@ class Supervisor:
         argv = self.plan.node_argv(name, port, self._etcd.endpoint)
         # Functions of the folder in which the cluster was started can be imported by its tasks.
         return self._child(name, "node", argv, port, self._environment(str(Path.cwd())))
+
+    def _gateway(self, port: int) -> Child:
+        argv = self.plan.gateway_argv(port, [child.address for child in self._schedulers])
+        return self._child("gateway", "gateway", argv, port, self._environment())
+
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._schedulers, *self._nodes, *self._gateways]
 
     def _child(
         self, name: str, role: str, argv: list[str], port: int, environment: dict[str, str]

@@ -1,10 +1,12 @@
 """`quorate up` with real processes: what runs, what is restarted, what is left behind."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -68,13 +70,16 @@ def start(folder, *arguments):
 
 def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
     cluster = start(folder, "--nodes", "2", "--slots", "2")
-    assert [p.name for p in cluster.processes] == ["etcd", "s1", "s2", "n1", "n2"]
+    assert [p.name for p in cluster.processes] == ["etcd", "s1", "s2", "n1", "n2", "gateway"]
     assert cluster.ready
     everything = [psutil.Process(cluster.supervisor), *children_of(cluster.supervisor)]
     at = ("--data-dir", str(folder))
     assert quorate("submit", *at, "--wait", "--", "echo", "hello").stdout == "hello\n"
     assert quorate("call", *at, "math:hypot", "[3, 4]").stdout == "5.0\n"
+    with urllib.request.urlopen(f"{cluster.dashboard}v1/cluster") as answer:
+        assert json.load(answer)["cluster"]["nodes"] == 2
     status = quorate("status", *at)
+    assert cluster.dashboard in status.stdout
     assert "2 of 2 ready, 0 of 4 slots busy" in status.stdout
     assert quorate("down", *at).returncode == 0
     assert gone(everything)
@@ -96,7 +101,7 @@ def test_tasks_survive_a_stop_of_the_whole_cluster(folder):
 
 def test_whatever_is_killed_comes_back_under_its_name_and_port(folder):
     cluster = start(folder, "--nodes", "2")
-    for victim in ("s1", "n1", "etcd"):
+    for victim in ("s1", "n1", "etcd", "gateway"):
         before = next(p for p in cluster.processes if p.name == victim)
         os.kill(before.pid, signal.SIGKILL)
 

@@ -1,5 +1,6 @@
 """The demo, shortened: it kills a leader and a node, and says so itself when anything is off."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Dashboard: http://127\.0\.0\.1:\d+/\n", done.stdout)
     assert "SIGKILL to the leader" in done.stdout
     assert "SIGKILL to the node n3" in done.stdout
     table = dict(

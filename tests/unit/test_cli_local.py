@@ -23,6 +23,24 @@ def test_ports_are_distinct_and_kept_over_restarts(tmp_path):
     assert plan.choose_ports(ports) == ports
 
 
+def test_a_gateway_has_a_port_of_its_own_when_there_is_one(tmp_path):
+    plan = LocalPlan(data_dir=tmp_path, gateway=True)
+    ports = plan.choose_ports({})
+    assert len(set(ports.values())) == len(ports)
+    assert plan.choose_ports(ports) == ports
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert plan.choose_ports({"gateway": port})["gateway"] != port
+        with pytest.raises(QuorateError, match=f"port {port}.*--gateway-port") as caught:
+            LocalPlan(data_dir=tmp_path, gateway=True, gateway_port=port).choose_ports({})
+    assert caught.value.reason == "PORT_IN_USE"
+    argv = plan.gateway_argv(7, ["a:1", "b:2"])
+    assert argv[argv.index("--listen") + 1] == "127.0.0.1:7"
+    assert argv[argv.index("--schedulers") + 1] == "a:1,b:2"
+
+
 def test_a_remembered_port_that_is_taken_is_replaced(tmp_path):
     plan = LocalPlan(data_dir=tmp_path)
     ports = plan.choose_ports({})
@@ -55,13 +73,14 @@ def test_an_asked_for_port_that_is_taken_is_refused(tmp_path):
         ("slots", 2000),
         ("port", 80),
         ("port", 65535),
+        ("gateway-port", 80),
         ("cluster", "A b"),
         ("cluster", ""),
     ],
 )
 def test_values_out_of_bounds_are_refused_and_named(tmp_path, field, value):
     with pytest.raises(QuorateError) as caught:
-        LocalPlan(data_dir=tmp_path, **{field: value})
+        LocalPlan(data_dir=tmp_path, **{field.replace("-", "_"): value})
     assert caught.value.field == field
 
 
