@@ -14,7 +14,7 @@ from quorate.runtime.ids import QueueName
 from scheduler.core.attempts import assign
 from scheduler.core.effects import Effects
 from scheduler.core.rows import NodeRow, QueueRow, TaskRow
-from scheduler.core.state import State
+from scheduler.core.state import SERVICES_QUEUE, State
 from scheduler.core.values import NO_NEEDS, Needs, Placement
 from scheduler.placement.consistent_hash import ConsistentHash
 from scheduler.placement.least_loaded import LeastLoaded
@@ -49,9 +49,15 @@ _STRATEGIES: Final[dict[Placement, Callable[[QueueRow, list[NodeRow]], Strategy]
 
 def fits(node: NodeRow, needs: Needs) -> bool:
     """Whether the node has credit, and free resources for `needs`."""
+    return len(node.holding.rows) < node.credit and fits_beside(node, needs)
+
+
+def fits_beside(node: NodeRow, needs: Needs) -> bool:
+    """Whether the node has free resources for a replica, which takes no slot.
+
+    The agent starts replicas beside whatever its slots hold, and then raises its credit by them.
+    """
     holding = node.holding
-    if len(holding.rows) >= node.credit:
-        return False
     if needs is NO_NEEDS:
         return True
     return (
@@ -65,14 +71,9 @@ def fits(node: NodeRow, needs: Needs) -> bool:
 
 
 def usable(state: State, node: NodeRow) -> bool:
-    """Whether the node takes new work at all."""
+    """Whether the node takes new work at all; an agent without credit takes none."""
     control = state.control(node.name)
-    return (
-        node.connected
-        and not control.cordoned
-        and not control.draining
-        and len(node.holding.rows) < node.credit
-    )
+    return node.connected and not control.cordoned and not control.draining and node.credit > 0
 
 
 def place(state: State, now: float, limit: int, out: Effects) -> None:
@@ -80,22 +81,28 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
     waiting = [queue for queue in state.waiting.values() if not queue.paused]
     if not waiting or limit <= 0:
         return
-    nodes = [node for node in state.nodes.values() if usable(state, node)]
-    if not nodes:
-        return
+    open_nodes = [node for node in state.nodes.values() if usable(state, node)]
+    nodes = [node for node in open_nodes if len(node.holding.rows) < node.credit]
     free = sum(node.credit - len(node.holding.rows) for node in nodes)
-    left = min(limit, free)
+    left = limit
     first = waiting[0].name
     strategies: dict[QueueName, Strategy] = {}
     while waiting and left > 0:
         again = []
         for queue in waiting:
+            # Replicas take no credit: their queue goes on when the others have to wait.
+            replicas = queue.name == SERVICES_QUEUE
+            among, room = (open_nodes, left) if replicas else (nodes, min(left, free))
+            wanted = min(room, _TURN)
+            if not among or wanted <= 0:
+                continue
             strategy = strategies.get(queue.name)
             if strategy is None:
-                strategy = strategies[queue.name] = _STRATEGIES[queue.placement](queue, nodes)
-            wanted = min(left, _TURN)
+                strategy = strategies[queue.name] = _STRATEGIES[queue.placement](queue, among)
             placed = _place_some(state, queue, strategy, wanted, now, out)
             left -= placed
+            if not replicas:
+                free -= placed
             if placed == wanted and queue.pending.size:
                 again.append(queue)
             if left <= 0:
@@ -119,7 +126,7 @@ def _place_some(
             if row is None:
                 level.remove(lane)
                 continue
-            node = strategy.choose(row, fits)
+            node = strategy.choose(row, fits if row.replica is None else fits_beside)
             if node is None:
                 level.remove(lane)
                 queue.pending.defer(row, _KINDS_TRIED)

@@ -521,7 +521,9 @@ class Cluster:
 
     def new_id(self) -> TaskId:
         """An id above all before; room for a batch below the next one."""
-        self._count += 1
+        # Above the log's greatest too, as a new leader's are: the state may be another's.
+        last = int(self.state.last_id or "0", 16) >> 64
+        self._count = max(self._count, last) + 1
         return TaskId(f"{(self._count << 64) + 1:032x}")
 
     def submit(

@@ -362,3 +362,20 @@ def test_ordinary_tasks_end_as_ever_beside_services() -> None:
     task = c.submit(spec())
     node.succeed(task)
     assert c.state_of(task) is TaskState.SUCCEEDED
+
+
+def test_replicas_start_beside_slots_that_are_all_taken() -> None:
+    c = Cluster()
+    c.node("n1", credit=1)
+    running, waiting = c.submit(), c.submit()
+    c.service("web", replicas=2)
+    assert [c.state_of(task) for task in c.replicas("web")] == [TaskState.RUNNING] * 2
+    assert c.state_of(running) is TaskState.RUNNING
+    assert c.state_of(waiting) is TaskState.PENDING
+
+
+def test_an_agent_without_credit_gets_no_replica() -> None:
+    c = Cluster()
+    c.node("n1", credit=0)
+    c.service("web", replicas=1)
+    assert [c.state_of(task) for task in c.replicas("web")] == [TaskState.PENDING]
