@@ -49,6 +49,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._parsed = 0
         self._received = 0
         self._in_head = True
+        self._taken_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -63,7 +64,7 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._taken_over:
             return
         if self._in_head and self._received > HEAD_BYTES:
             self._refuse(_too_large())
@@ -120,6 +121,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         # The WebSocket protocol takes the connection over, with bounds of its own.
+        self._taken_over = True
         if self._stalled is not None:
             self._stalled.cancel()
         super().handle_websocket_upgrade()
