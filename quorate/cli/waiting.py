@@ -22,7 +22,7 @@ def needs(wanted: task_pb2.Resources) -> list[str]:
 def why_pending(
     wanted: task_pb2.Resources, queue: queue_pb2.Queue, nodes: Sequence[node_pb2.Node]
 ) -> str:
-    """What a PENDING task waits for."""
+    """Why a PENDING task is not running yet."""
     if queue.paused:
         return f"queue {queue.name} is paused: quorate queue resume {queue.name}"
     ready = [node for node in nodes if node.state == node_pb2.NODE_STATE_READY]
@@ -30,7 +30,7 @@ def why_pending(
         return "no node is ready: quorate nodes"
     if not any(_fits(wanted, node.capacity) for node in ready):
         return f"no ready node has {', '.join(needs(wanted))}"
-    return "a free slot"
+    return "for a free slot"
 
 
 def _fits(wanted: task_pb2.Resources, capacity: task_pb2.Resources) -> bool:

@@ -101,7 +101,7 @@ class TestWhyPending:
         return node_pb2.Node(name="n", state=state, capacity=task_pb2.Resources(**capacity))
 
     def test_it_fits(self):
-        assert self.why(self.node(cpu=2, memory=1024, counters={"gpu": 1})) == "a free slot"
+        assert self.why(self.node(cpu=2, memory=1024, counters={"gpu": 1})) == "for a free slot"
 
     @pytest.mark.parametrize(
         "capacity",
