@@ -53,6 +53,7 @@ class Front(asyncio.Protocol):
     __slots__ = (
         "_application",
         "_base",
+        "_begun",
         "_body",
         "_buffer",
         "_discarded",
@@ -116,6 +117,8 @@ class Front(asyncio.Protocol):
         self._discarded = -1
         self._buffer = b""
         self._scanned = 0
+        # Something of the next head has arrived, if only an empty line.
+        self._begun = False
         self._paused = False
         self._pumping = False
 
@@ -129,7 +132,7 @@ class Front(asyncio.Protocol):
         self.proto = b"https" if transport.get_extra_info("sslcontext") else b"http"
         self._state.connections.add(self)  # type: ignore[arg-type]
         self.proxy.fronts.add(self)
-        self.deadline = self.now() + self.options.client_idle
+        self.deadline = self.now() + self.options.head_timeout
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
@@ -248,6 +251,9 @@ class Front(asyncio.Protocol):
 
     def _read_head(self) -> bool:
         buffer = self._buffer
+        if not self._begun:
+            self._begun = True
+            self.deadline = self.now() + self.options.head_timeout
         # An empty line before a request is skipped (RFC 9112 section 2.2).
         if buffer[:2] == b"\r\n":
             self._buffer = buffer[2:]
@@ -255,12 +261,16 @@ class Front(asyncio.Protocol):
         end = buffer.find(b"\r\n\r\n", self._scanned)
         if end < 0 or end > MAX_HEAD:
             if len(buffer) > MAX_HEAD:
-                raise _too_long(buffer)
-            if not self._scanned:
-                self.deadline = self.now() + self.options.read_timeout
+                raise Refusal(
+                    431,
+                    "HEAD_TOO_LARGE",
+                    f"the request's line and headers are larger than {MAX_HEAD} bytes",
+                    metadata={"limit": str(MAX_HEAD)},
+                )
             self._scanned = max(1, len(buffer) - 3)
             return False
         self._scanned = 0
+        self._begun = False
         head = parse_request(buffer[:end])
         self._buffer = buffer[end + 4 :]
         self.keep_alive = head.keep_alive
@@ -426,20 +436,9 @@ class Front(asyncio.Protocol):
             pass  # it has its own
         elif self._discarded >= 0:
             self.transport.abort()
-        elif not self._buffer:
+        elif not self._begun:
             self.transport.close()
         else:
             self._refuse_connection(
                 Refusal(408, "REQUEST_TIMEOUT", "the request's head did not come")
             )
-
-
-def _too_long(buffer: bytes) -> Refusal:
-    if b"\r\n" not in buffer[: MAX_HEAD // 2]:
-        return Refusal(414, "TARGET_TOO_LONG", "the request line is too long")
-    return Refusal(
-        431,
-        "HEAD_TOO_LARGE",
-        f"the request's headers are larger than {MAX_HEAD} bytes",
-        metadata={"limit": str(MAX_HEAD)},
-    )

@@ -16,7 +16,8 @@ class ProxyOptions:
             every client must come through.
         labels: the gateway's own, for a policy's `prefer_label`.
         connect_timeout: until an instance has accepted a connection.
-        read_timeout: for a request's head, and between two parts of its body.
+        head_timeout: for a request's head, from its first byte; a new connection's first byte.
+        read_timeout: between two parts of a request's body.
         write_timeout: until a client that does not read is dropped.
         client_idle: a client's connection without a request.
         answer_idle: between two parts of an answer.
@@ -32,6 +33,7 @@ class ProxyOptions:
     trust_forwarded: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     connect_timeout: float = 1.0
+    head_timeout: float = 10.0
     read_timeout: float = 30.0
     write_timeout: float = 60.0
     client_idle: float = 60.0

@@ -57,7 +57,7 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-def malformed(detail: str, reason: str = "MALFORMED_REQUEST") -> Refusal:
+def malformed(detail: str, reason: str = "MALFORMED_HTTP") -> Refusal:
     """400."""
     return Refusal(400, reason, detail)
 

@@ -32,7 +32,7 @@ from gateway.proxy.options import ProxyOptions
 from gateway.proxy.paths import decode, resolve, service_path, split_target
 from gateway.proxy.problems import Refusal
 from gateway.proxy.services import ProxiedService, Services
-from gateway.proxy.wire import RequestHead
+from gateway.proxy.wire import MAX_TARGET, RequestHead
 from quorate.v1 import service_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -167,6 +167,13 @@ class Proxy:
                 )
             prefix = self._root + b"/services/" + found.name
             path = found.path
+        if len(target) > MAX_TARGET:
+            raise Refusal(
+                414,
+                "TARGET_TOO_LONG",
+                f"the request target is longer than {MAX_TARGET} bytes",
+                metadata={"limit": str(MAX_TARGET)},
+            )
         self._admit(service)
         return Exchange(
             front,

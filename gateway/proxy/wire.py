@@ -20,8 +20,8 @@ from typing import Final
 
 from gateway.proxy.problems import Refusal, malformed
 
-# Bytes of a request's or an answer's head, its lines included; of the request target; lines.
-MAX_HEAD: Final = 32_768
+# Bytes of a request's or an answer's head, its lines included; of a target for a service; lines.
+MAX_HEAD: Final = 65_536
 MAX_TARGET: Final = 8_192
 MAX_LINES: Final = 128
 
@@ -164,7 +164,7 @@ def parse_request(head: bytes) -> RequestHead:
     """The head of a request, without the empty line that ends it.
 
     Raises:
-        Refusal: 400, 405, 414, 431, 501 or 505.
+        Refusal: 400, 405, 417, 431 or 505.
     """
     rows = head.split(b"\r\n")
     first = rows[0].split(b" ")
@@ -186,13 +186,6 @@ def parse_request(head: bytes) -> RequestHead:
         raise Refusal(405, "METHOD_NOT_ALLOWED", f"{method.decode()} is not served")
     if not target or target.translate(None, _VISIBLE):
         raise malformed("the request target has bytes that must be percent-encoded")
-    if len(target) > MAX_TARGET:
-        raise Refusal(
-            414,
-            "TARGET_TOO_LONG",
-            f"the request target is longer than {MAX_TARGET} bytes",
-            metadata={"limit": str(MAX_TARGET)},
-        )
     if len(rows) > MAX_LINES:
         raise Refusal(
             431,
@@ -212,11 +205,11 @@ def parse_request(head: bytes) -> RequestHead:
     connection = upgrade = b""
     # Bare CR or LF, NUL and other control characters: nothing but text between the line ends.
     if len(head.translate(None, _TEXT)) != 2 * (len(rows) - 1):
-        raise malformed("a header has control characters", "MALFORMED_HEADER")
+        raise malformed("a header has control characters")
     for row in rows[1:]:
         name, colon, value = row.partition(b":")
         if not colon or not name or name.translate(None, _TOKEN):
-            raise malformed("a header line is not: name, colon, value", "MALFORMED_HEADER")
+            raise malformed("a header line is not: name, colon, value")
         kind = _REQUEST.get(name.lower())
         if kind is None:
             lines.append(row)
@@ -224,17 +217,17 @@ def parse_request(head: bytes) -> RequestHead:
         value = value.strip(b" \t")
         if kind == b"host":
             if host is not None:
-                raise malformed("more than one Host", "MALFORMED_HOST")
+                raise malformed("more than one Host")
             host = value
         elif kind == b"connection":
             connection = connection + b"," + value if connection else value
         elif kind == b"content-length":
             if length is not None:
-                raise malformed("more than one Content-Length", "AMBIGUOUS_LENGTH")
+                raise malformed("more than one Content-Length")
             length = value
         elif kind == b"transfer-encoding":
             if coding is not None:
-                raise malformed("more than one Transfer-Encoding", "AMBIGUOUS_LENGTH")
+                raise malformed("more than one Transfer-Encoding")
             coding = value
         elif kind == b"upgrade":
             upgrade = upgrade + b"," + value if upgrade else value
@@ -261,28 +254,26 @@ def parse_request(head: bytes) -> RequestHead:
 def _take_host(found: RequestHead, host: bytes | None) -> None:
     if host is None:
         if found.minor == 1:
-            raise malformed("HTTP/1.1 needs a Host", "MALFORMED_HOST")
+            raise malformed("HTTP/1.1 needs a Host")
         return
     if len(host) > 255 or not _HOST.fullmatch(host):
-        raise malformed("the Host is not a host", "MALFORMED_HOST")
+        raise malformed("the Host is not a host")
     found.host = host
 
 
 def _request_length(minor: int, length: bytes | None, coding: bytes | None) -> int:
     if coding is not None:
         if length is not None:
-            raise malformed("Content-Length beside Transfer-Encoding", "AMBIGUOUS_LENGTH")
+            raise malformed("Content-Length beside Transfer-Encoding")
         if minor == 0:
-            raise malformed("Transfer-Encoding in HTTP/1.0", "AMBIGUOUS_LENGTH")
+            raise malformed("Transfer-Encoding in HTTP/1.0")
         if coding.lower() != b"chunked":
-            raise Refusal(
-                400, "UNKNOWN_TRANSFER_CODING", "the only transfer coding that is read is chunked"
-            )
+            raise Refusal(400, "MALFORMED_HTTP", "the only transfer coding that is read is chunked")
         return CHUNKED
     if length is None:
         return 0
     if not _DIGITS.fullmatch(length):
-        raise malformed("Content-Length is not a number", "AMBIGUOUS_LENGTH")
+        raise malformed("Content-Length is not a number")
     return int(length)
 
 
