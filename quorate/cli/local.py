@@ -54,7 +54,7 @@ def up(
     gateway_port: Annotated[
         int,
         typer.Option(
-            help=f"Port of dashboard and REST API. [default: {GATEWAY_PORT} or a free one]",
+            help=f"Port of dashboard and REST API. \\[default: {GATEWAY_PORT} or a free one]",
             show_default=False,
         ),
     ] = 0,

@@ -84,7 +84,7 @@ def create(
     ] = Placement.LEAST_LOADED,
     keep_age: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Keep finished tasks so long. [default: 24 h]"),
+        typer.Option(metavar="SECONDS", help="Keep finished tasks so long. \\[default: 24 h]"),
     ] = None,
     keep_count: Annotated[
         int, typer.Option(help="Keep so many finished tasks; 0: the default of 100,000.")

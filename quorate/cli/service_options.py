@@ -83,13 +83,13 @@ HealthGrpc = Annotated[
         rich_help_panel=_HEALTH,
     ),
 ]
-HealthInterval = Annotated[float | None, _seconds("Between checks. [default: 1]", _HEALTH)]
-HealthTimeout = Annotated[float | None, _seconds("For one check. [default: 1]", _HEALTH)]
+HealthInterval = Annotated[float | None, _seconds("Between checks. \\[default: 1]", _HEALTH)]
+HealthTimeout = Annotated[float | None, _seconds("For one check. \\[default: 1]", _HEALTH)]
 StartGrace = Annotated[
-    float | None, _seconds("Failures are forgiven while it starts. [default: 30]", _HEALTH)
+    float | None, _seconds("Failures are forgiven while it starts. \\[default: 30]", _HEALTH)
 ]
 DrainGrace = Annotated[
-    float | None, _seconds("To finish requests before it is ended. [default: 10]", _PANEL)
+    float | None, _seconds("To finish requests before it is ended. \\[default: 10]", _PANEL)
 ]
 MaxSurge = Annotated[
     int | None,

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+import typer
 
-from quorate.cli.app import run
+from quorate.cli.app import app, run
 from quorate.cli.submit import _follow
 from quorate.cli.waiting import needs, why_pending
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
@@ -49,6 +50,17 @@ def test_help_names_defaults_in_words(quorate, command, default):
     # Brackets are markup to the one who prints it, unless they are escaped.
     _, out, _ = quorate(command, "--help")
     assert default in " ".join(out.replace("│", " ").split())
+
+
+def test_no_help_has_brackets_that_would_vanish():
+    commands = [typer.main.get_command(app)]
+    helps = []
+    while commands:
+        command = commands.pop()
+        commands += getattr(command, "commands", {}).values()
+        helps += [getattr(option, "help", None) or "" for option in command.params]
+    assert any("\\[default: " in text for text in helps)
+    assert [text for text in helps if " [default: " in text] == []
 
 
 def test_a_map_that_fails_names_the_task_and_shows_the_traceback(quorate, cluster, tmp_path):
