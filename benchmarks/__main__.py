@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import commands, failover, latency, memory, proxy, report, throughput
+from benchmarks import commands, failover, latency, live, memory, proxy, report, throughput
 from benchmarks.figures import Findings
 
 BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "memory": memory.run,
     "failover": failover.run,
     "proxy": proxy.run,
+    "live": live.run,
 }
 
 
