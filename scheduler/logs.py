@@ -28,7 +28,7 @@ async def relay_logs(
     """Answer one call; with `follow`, wait for the first attempt if there is none yet.
 
     Raises:
-        QuorateError: NOT_FOUND (task, attempt, or LOGS_NOT_KEPT by the node), UNAVAILABLE when
+        QuorateError: NOT_FOUND (task, attempt, or its logs on the node), UNAVAILABLE when
             the node is away.
     """
     node, attempt = await _place(driver, stored, task, request)
@@ -46,6 +46,7 @@ async def relay_logs(
     call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).ReadLogs(ask)
     try:
         async for answer in call:
+            answer.chunk.attempt = attempt
             yield pb.StreamTaskLogsResponse(chunk=answer.chunk)
     except grpc.aio.AioRpcError as error:
         raise _translated(error, node) from error

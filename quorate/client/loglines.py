@@ -15,20 +15,28 @@ class LogPosition:
         self._asked = pb.StreamTaskLogsRequest(
             id=task_id, attempt=attempt, follow=follow, tail_lines=tail
         )
+        # Bytes passed on of each output of `_attempt`.
         self._read: dict[int, int] = {}
+        self._attempt = attempt
 
     def request(self) -> pb.StreamTaskLogsRequest:
         """The request that goes on from here."""
         request = pb.StreamTaskLogsRequest()
         request.CopyFrom(self._asked)
         if self._read:
-            # One offset for both outputs: from the lesser, the rest is skipped here.
             request.tail_lines = 0
-            request.offset = min(self._read.values()) if len(self._read) > 1 else 0
+            # One offset for both outputs: from the lesser, the rest is skipped here. The latest
+            # attempt may be another one by now, and is read from its beginning.
+            both = self._asked.attempt and len(self._read) > 1
+            request.offset = min(self._read.values()) if both else 0
         return request
 
     def unread(self, chunk: pb.LogChunk) -> pb.LogChunk | None:
         """The part of a chunk that was not passed on before."""
+        if chunk.attempt and chunk.attempt != self._attempt:
+            # Its node was lost: what follows is another attempt's, and all of it is new.
+            self._attempt = chunk.attempt
+            self._read.clear()
         known = self._read.get(chunk.stream, 0)
         skip = max(0, known - chunk.offset)
         if skip >= len(chunk.data):
@@ -36,7 +44,9 @@ class LogPosition:
         self._read[chunk.stream] = chunk.offset + len(chunk.data)
         if skip == 0:
             return chunk
-        return pb.LogChunk(stream=chunk.stream, offset=known, data=chunk.data[skip:])
+        return pb.LogChunk(
+            stream=chunk.stream, offset=known, data=chunk.data[skip:], attempt=chunk.attempt
+        )
 
     def may_begin(self, verdict: Exception) -> bool:
         """Whether the refusal may only mean that no attempt began yet, and is worth a wait."""
