@@ -58,6 +58,8 @@ class Proxy:
         self._root = options.root_path.encode()
         self._ids = secrets.token_hex(8)
         self._next_id = 0
+        # Whether there has been a view: until then no name is known to be wrong.
+        self._viewed = False
         # Connections at which a service's request gets 503; set by `protocol`.
         self._most: int | None = None
 
@@ -65,6 +67,7 @@ class Proxy:
 
     def replace(self, services: Iterable[pb.Service]) -> None:
         """The whole view, anew."""
+        self._viewed = True
         self.services.replace(services, self.now())
 
     def apply(self, changed: Iterable[pb.Service], removed: Iterable[str]) -> None:
@@ -151,6 +154,13 @@ class Proxy:
             if found is None:
                 return None
             service = services.get(found.name)
+            if service is None and not self._viewed:
+                raise Refusal(
+                    503,
+                    "NO_VIEW",
+                    "this gateway has not learned yet which services there are",
+                    headers={"retry-after": "1"},
+                )
             if service is None:
                 raise Refusal(
                     404,

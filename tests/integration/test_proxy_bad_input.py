@@ -240,3 +240,10 @@ async def test_requests_sent_ahead_wait_in_bounded_memory(bench: ProxyBench):
     go.set()
     for _ in range(1000):
         assert (await client.answer()).body == b"."
+
+
+async def test_before_the_first_view_no_name_is_called_wrong(bench: ProxyBench):
+    answer = await bench.get("/services/web/")
+    assert (answer.status, answer.reason) == (503, "NO_VIEW")
+    bench.service("other")
+    assert (await bench.get("/services/web/")).reason == "SERVICE_NOT_FOUND"
