@@ -122,15 +122,19 @@ def _events(stub: Stub) -> Iterator[_Counted]:
     """Tasks created at a steady pace, and their events counted."""
     counted = _Counted()
     over = threading.Event()
-    watch: Any = stub.rpc.WatchTasks(scheduler_pb2.WatchTasksRequest())
+    request = scheduler_pb2.WatchTasksRequest()
+    watches: list[Any] = []
 
     def count() -> None:
-        try:
-            for answer in watch:
-                counted.events += len(answer.events)
-        except grpc.RpcError:
-            # Cancelled below.
-            assert over.is_set()
+        while not over.is_set():
+            watches.append(stub.rpc.WatchTasks(request))
+            try:
+                for answer in watches[-1]:
+                    counted.events += len(answer.events)
+                    request.resume_token = answer.resume_token
+            except grpc.RpcError:
+                # Cancelled below; or the leader changed, and it goes on where it was.
+                over.wait(0.1)
 
     def create() -> None:
         began, created, tick = time.monotonic(), 0, 0
@@ -141,7 +145,14 @@ def _events(stub: Stub) -> Iterator[_Counted]:
             request = scheduler_pb2.BatchCreateTasksRequest(
                 queue="default", specs=[NOOP] * due, request_id=f"live-{began}-{tick}"
             )
-            stub.rpc.BatchCreateTasks(request, timeout=DEADLINE)
+            while not over.is_set():
+                try:
+                    stub.rpc.BatchCreateTasks(request, timeout=DEADLINE)
+                    break
+                except grpc.RpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        raise
+                    over.wait(0.1)
 
     threads = [threading.Thread(target=work, daemon=True) for work in (count, create)]
     for thread in threads:
@@ -151,7 +162,7 @@ def _events(stub: Stub) -> Iterator[_Counted]:
     finally:
         over.set()
         threads[1].join(DEADLINE)
-        watch.cancel()
+        watches[-1].cancel()
         threads[0].join(DEADLINE)
 
 
