@@ -20,6 +20,11 @@ class Crew:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether any of them runs."""
+        return bool(self._tasks)
+
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run until done, cancelled, or `close`."""
         task = asyncio.get_running_loop().create_task(work, name=f"live {name}")

@@ -38,6 +38,11 @@ class Hub:
         self._tails = 0
         self._looking: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs in the background."""
+        return self._crew.busy
+
     async def close(self) -> None:
         """End all background tasks."""
         await self._crew.close()

@@ -115,9 +115,7 @@ async def test_the_cluster_is_asked_only_while_somebody_listens(cluster):
             await one.subscribe("q", "queues")
             await one.until(id="q")
         await until(lambda: not live.connections, "the client is gone")
-        before = list(cluster.calls)
-        await asyncio.sleep(1.2)
-        assert cluster.calls == before
+        await until(lambda: not live.hub.busy, "nothing asks the cluster any more")
 
 
 async def test_resuming_tells_exactly_what_was_missed(cluster):
@@ -161,7 +159,7 @@ async def test_resuming_at_another_gateway_leaves_no_gap(cluster, running):
         await one.subscribe("t", "tasks", resume=token)
         told = await one.hear()
         assert told["kind"] == "delta"
-        assert sorted(ids(told["changed"])) == [1, 2, 3] if running else [1, 2]
+        assert sorted(ids(told["changed"])) == ([1, 2, 3] if running else [1, 2])
         await cluster.happen(created(4))
         assert ids((await one.hear())["changed"]) == [4]
 
