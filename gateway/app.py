@@ -28,6 +28,9 @@ from gateway.listener import bounded
 from gateway.live.part import live_part
 from gateway.pages import pages_part
 from gateway.part import Context, Part, PartFactory
+from gateway.proxy.options import ProxyOptions
+from gateway.proxy.part import proxy_part
+from gateway.proxy.proxy import Proxy
 from gateway.rest import headers as h
 from gateway.rest.part import rest_part
 from gateway.sub_path import SubPath
@@ -83,14 +86,24 @@ async def serve(settings: GatewaySettings) -> None:
     stopping = asyncio.Event()
     upstream = Upstream(settings.addresses)
     context = Context(settings, upstream, stopping, instance)
-    parts = [make(context) for make in PARTS]
+    proxy = Proxy(
+        ProxyOptions(
+            root_path=settings.root_path,
+            trust_forwarded=settings.trust_forwarded,
+            labels=settings.label_map,
+            write_timeout=settings.write_timeout,
+        )
+    )
+    parts = [proxy_part(proxy, upstream), *(make(context) for make in PARTS)]
     server = _Server(
         uvicorn.Config(
             build_app(settings, parts),
-            http=bounded(
-                # JSON is at most a third larger than what it holds; chunks add framing.
-                wire_bytes=(settings.max_body_kib << 10) * 2 + (1 << 20),
-                write_timeout=settings.write_timeout,
+            http=proxy.protocol(
+                bounded(
+                    # JSON is at most a third larger than what it holds; chunks add framing.
+                    wire_bytes=(settings.max_body_kib << 10) * 2 + (1 << 20),
+                    write_timeout=settings.write_timeout,
+                )
             ),
             ws=cast("Any", next(part.websockets for part in parts if part.websockets)),
             lifespan="off",

@@ -36,6 +36,14 @@ class GatewaySettings(BaseSettings):
         default="",
         description="path under which a proxy in front shows the gateway, such as /quorate",
     )
+    labels: str = Field(
+        default="",
+        description="this gateway's labels, such as zone=a: services may prefer instances alike",
+    )
+    trust_forwarded: bool = Field(
+        default=False,
+        description="believe X-Forwarded-*: only behind a proxy that every client comes through",
+    )
     cors_origins: str = Field(
         default="",
         description="origins whose pages may call, comma-separated; `*` for all; none when empty",
@@ -88,6 +96,15 @@ class GatewaySettings(BaseSettings):
             split_address("schedulers", address.strip(), least_port=1)
         return value
 
+    @field_validator("labels")
+    @classmethod
+    def _check_labels(cls, value: str) -> str:
+        for label in filter(None, value.split(",")):
+            name, equals, _ = label.partition("=")
+            if not equals or not name.strip():
+                raise ValueError(f"labels: {label!r} is not of the form name=value")
+        return value
+
     @field_validator("root_path")
     @classmethod
     def _check_root_path(cls, value: str) -> str:
@@ -118,6 +135,12 @@ class GatewaySettings(BaseSettings):
                 f"listen: {host} is not loopback; without TLS and authentication say --insecure"
             )
         return self
+
+    @property
+    def label_map(self) -> dict[str, str]:
+        """The labels by name."""
+        pairs = (label.partition("=") for label in self.labels.split(",") if label)
+        return {name.strip(): value.strip() for name, _, value in pairs}
 
     @property
     def addresses(self) -> list[str]:
