@@ -108,6 +108,8 @@ export const queueRates = signal<ReadonlyMap<string, number>>(new Map());
 export const now = signal(Date.now());
 
 const STORED = "quorate.history";
+/** The queue of the services' replicas, which no slot is taken by. */
+export const SERVICES = "services";
 
 export function startStore(): void {
   history = Series.from(sessionStorage.getItem(STORED), Date.now() / 1000);
@@ -135,7 +137,7 @@ function record(next: Pulse): void {
     finished: rates.finished ?? 0,
     failed: rates.failed ?? 0,
     pending: queues.reduce((sum, queue) => sum + num(queue.pending), 0),
-    running: queues.reduce((sum, queue) => sum + num(queue.running), 0),
+    running: queues.reduce((sum, { name, running }) => sum + (name === SERVICES ? 0 : num(running)), 0),
   };
   for (const [name, values] of Object.entries({ wait: latency.queueMs, run: latency.runMs })) {
     row[`${name}.p50`] = values?.p50 ?? null;
@@ -146,7 +148,7 @@ function record(next: Pulse): void {
   const nodes = shared.get("nodes {}")?.items.value as ReadonlyMap<string, Node> | undefined;
   if (nodes) {
     let slots = 0;
-    let busy = 0;
+    let busy = -num(queues.find((queue) => queue.name === SERVICES)?.running);
     let cpu = 0;
     for (const node of nodes.values()) {
       slots += node.slots ?? 0;
@@ -154,13 +156,13 @@ function record(next: Pulse): void {
       cpu += node.stats?.cpu ?? 0;
       row[`node.${node.name}`] = (node.stats?.cpu ?? 0) * 100;
     }
-    row["slots"] = slots ? (busy / slots) * 100 : null;
+    row["slots"] = slots ? Math.min(100, Math.max(0, (busy / slots) * 100)) : null;
     row["cpu"] = nodes.size ? (cpu / nodes.size) * 100 : null;
   }
   history.add(time, row);
 }
 
-/** Rates from the queues' counters, for as long as some view shows queues. */
+/** Rates from the queues' counters, for as long as the page is open. */
 function meterQueues(): void {
   const meters = new Map<string, Meter>();
   const entry = acquire("queues", {});

@@ -96,7 +96,7 @@ export function Chart({ title, lines, format, least = 1, height = 168 }: ChartPr
           {lines.map((line) => (
             <li key={line.column}>
               <i style={{ background: `var(${line.colour})` }} />
-              {line.label}
+              <span>{line.label}</span>
               <b>–</b>
             </li>
           ))}

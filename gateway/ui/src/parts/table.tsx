@@ -6,8 +6,10 @@ export interface Column<T> {
   name: string;
   /** To the right, as numbers are. */
   right?: boolean;
-  /** Takes what width is left. */
+  /** Its name: takes what width is left. */
   wide?: boolean;
+  /** A sentence: may have several lines. */
+  message?: boolean;
   cell: (item: T) => ComponentChildren;
 }
 
@@ -57,6 +59,6 @@ export function Table<T>({ label, columns, items, keyOf, below }: TableProps<T>)
   );
 }
 
-function classes<T>({ right, wide }: Column<T>): string {
-  return [right && "right", wide && "wide"].filter(Boolean).join(" ");
+function classes<T>({ right, wide, message }: Column<T>): string {
+  return [right && "right", wide && "wide", message && "message"].filter(Boolean).join(" ");
 }

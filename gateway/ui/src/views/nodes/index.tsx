@@ -2,8 +2,8 @@
 
 import { useState } from "preact/hooks";
 import { cordonNode, drainNode, uncordonNode } from "@ui/api/actions";
-import { useNodes } from "@ui/api/store";
-import type { Node } from "@ui/api/types";
+import { useNodes, useServices } from "@ui/api/store";
+import type { Node, Service } from "@ui/api/types";
 import { bytes, count, num, percent, plain } from "@ui/lib/format";
 import { go, href } from "@ui/lib/router";
 import { duration } from "@ui/lib/words";
@@ -30,7 +30,9 @@ export function NodesView({ rest }: { rest: string }) {
     a.name.localeCompare(b.name, "en", { numeric: true }),
   );
   const slots = rows.reduce((sum, node) => sum + (node.slots ?? 0), 0);
-  const busy = rows.reduce((sum, node) => sum + (node.running ?? 0), 0);
+  const replicas = replicasByNode(useServices().value);
+  const busyOf = (node: Node) => Math.max(0, (node.running ?? 0) - (replicas.get(node.name) ?? 0));
+  const busy = rows.reduce((sum, node) => sum + busyOf(node), 0);
   return (
     <div class="view">
       <div class="title">
@@ -54,7 +56,7 @@ export function NodesView({ rest }: { rest: string }) {
         {rows.length > 0 && (
           <Table
             label="Nodes"
-            columns={columns(rest, setDraining)}
+            columns={columns(rest, setDraining, busyOf)}
             items={rows}
             keyOf={(node) => node.name}
             below={(node) => node.name === rest && <NodeDetail node={node} />}
@@ -71,7 +73,20 @@ export function NodesView({ rest }: { rest: string }) {
   );
 }
 
-function columns(open: string, drain: (name: string) => void): Column<Node>[] {
+/** Replicas of services run beside a node's slots, and are counted as running there. */
+function replicasByNode(services: ReadonlyMap<string, Service> | undefined): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { instances = [] } of services?.values() ?? []) {
+    for (const { node } of instances) if (node) counts.set(node, (counts.get(node) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function columns(
+  open: string,
+  drain: (name: string) => void,
+  busyOf: (node: Node) => number,
+): Column<Node>[] {
   return [
     {
       name: "Node",
@@ -102,8 +117,8 @@ function columns(open: string, drain: (name: string) => void): Column<Node>[] {
       name: "Slots",
       cell: (node) => (
         <Bar
-          share={(node.running ?? 0) / Math.max(1, node.slots ?? 0)}
-          text={`${node.running ?? 0} of ${node.slots ?? 0}`}
+          share={busyOf(node) / Math.max(1, node.slots ?? 0)}
+          text={`${busyOf(node)} of ${node.slots ?? 0}`}
           label={`Slots of ${node.name}`}
         />
       ),

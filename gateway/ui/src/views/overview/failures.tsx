@@ -3,6 +3,7 @@
 import type { Task } from "@ui/api/types";
 import { href } from "@ui/lib/router";
 import { Ago, Empty, Loading, Panel } from "@ui/parts/basics";
+import { Table, type Column } from "@ui/parts/table";
 import { taskName } from "@ui/views/task/names";
 
 export function FailuresPanel({ tasks }: { tasks: ReadonlyMap<string, Task> | undefined }) {
@@ -24,35 +25,31 @@ export function FailuresPanel({ tasks }: { tasks: ReadonlyMap<string, Task> | un
         </Empty>
       )}
       {rows.length > 0 && (
-        <div class="scroll-x">
-          <table class="table">
-            <thead>
-              <tr>
-                <th>Task</th>
-                <th>Queue</th>
-                <th>Error</th>
-                <th class="right">Failed</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((task) => (
-                <tr key={task.id}>
-                  <td>
-                    <a href={href("tasks", task.id)}>{taskName(task)}</a>
-                  </td>
-                  <td>{task.queue}</td>
-                  <td class="wide" title={task.error?.message}>
-                    <span class="error-type">{task.error?.type}</span> {task.error?.message}
-                  </td>
-                  <td class="right muted">
-                    <Ago time={task.finishTime ?? task.createTime} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Recent failures" columns={COLUMNS} items={rows} keyOf={(task) => task.id} />
       )}
     </Panel>
   );
 }
+
+const COLUMNS: readonly Column<Task>[] = [
+  {
+    name: "Task",
+    wide: true,
+    cell: (task) => (
+      <a href={href("tasks", task.id)}>
+        <strong>{taskName(task)}</strong>
+      </a>
+    ),
+  },
+  { name: "Queue", cell: (task) => task.queue },
+  {
+    name: "Error",
+    message: true,
+    cell: (task) => (
+      <>
+        <span class="error-type">{task.error?.type}</span> {task.error?.message}
+      </>
+    ),
+  },
+  { name: "Failed", right: true, cell: (task) => <Ago time={task.finishTime ?? task.createTime} /> },
+];

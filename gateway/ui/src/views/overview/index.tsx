@@ -1,6 +1,6 @@
 // The cluster at one glance: now as tiles, the last minutes as charts, who leads, what failed.
 
-import { useTasks, useNodes, beats, history, pulse } from "@ui/api/store";
+import { beats, history, pulse, SERVICES, useNodes, useTasks } from "@ui/api/store";
 import { num, percent, rate, short, span } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
 import { Chart, chartSpan, Spark, type Line } from "@ui/parts/chart";
@@ -72,7 +72,7 @@ function queueLines(): Line[] {
   const depths = history
     .names("queue.")
     .map((column) => ({ column, most: Math.max(...history.column(column).map((one) => one ?? 0)) }))
-    .filter(({ most, column }) => most > 0 || column === "queue.default")
+    .filter(({ most, column }) => column !== `queue.${SERVICES}` && (most > 0 || column === "queue.default"))
     .sort((a, b) => b.most - a.most)
     .slice(0, QUEUE_COLOURS.length)
     .sort((a, b) => a.column.localeCompare(b.column));
@@ -89,7 +89,8 @@ function Tiles() {
   const { rates = {}, latency = {}, queues = [] } = pulse.value ?? {};
   const known = pulse.value !== undefined;
   const pending = queues.reduce((sum, queue) => sum + num(queue.pending), 0);
-  const running = queues.reduce((sum, queue) => sum + num(queue.running), 0);
+  // Replicas of services run beside the slots.
+  const running = queues.reduce((sum, { name, running: busy }) => sum + (name === SERVICES ? 0 : num(busy)), 0);
   const all = [...(nodes?.values() ?? [])];
   const ready = all.filter((node) => node.state === "NODE_STATE_READY").length;
   const slots = all.reduce((sum, node) => sum + (node.slots ?? 0), 0);
@@ -111,7 +112,7 @@ function Tiles() {
         value={known && short(running)} link={href("tasks", "", { state: "running" })}>
         <Spark column="running" colour="--c-submitted" />
       </Tile>
-      <Tile name="Wait" unit="99th percentile"
+      <Tile name="Wait" unit="p99"
         value={known && (wait === undefined ? "–" : span(wait))}>
         <Spark column="wait.p99" colour="--c-p99" />
       </Tile>

@@ -120,7 +120,7 @@ function ServicePanel({ service, traffic, onScale }: PanelProps) {
       </div>
       {spec?.command?.argv && (
         <div class="command">
-          <code>{joinWords(spec.command.argv)}</code>
+          <code title={joinWords(spec.command.argv)}>{joinWords(spec.command.argv)}</code>
           <Labels labels={spec.labels} />
         </div>
       )}

@@ -44,7 +44,6 @@ export function SpecPanel({ spec }: { spec: TaskSpec }) {
   const { command, python, retry, resources } = spec;
   const argv = command?.argv ?? spec.service?.command?.argv;
   const rows: [string, preact.ComponentChildren][] = [];
-  if (python?.entrypoint) rows.push(["Function", <span class="mono">{python.entrypoint}</span>]);
   if (python?.pickle) {
     rows.push(["Arguments", `a pickle of ${bytes(base64Size(python.pickle))}`]);
   }
@@ -69,7 +68,8 @@ export function SpecPanel({ spec }: { spec: TaskSpec }) {
       aside={<Copy text={JSON.stringify(spec, null, 2)} what="the specification as JSON" />}
     >
       {argv && <pre class="code wrap">{joinWords(argv)}</pre>}
-      {python?.json && python.json !== "[]" && <pre class="code">{pretty(python.json)}</pre>}
+      {python?.entrypoint && <pre class="code wrap">{python.entrypoint}</pre>}
+      {python?.json && python.json !== "[]" && <pre class="code wrap">{pretty(python.json)}</pre>}
       {rows.length > 0 && (
         <dl class="facts">
           {rows.map(([name, value]) => (

@@ -5,6 +5,8 @@ import { bytes } from "@ui/lib/format";
 import { base64Size } from "@ui/lib/words";
 import { Copy, Panel } from "@ui/parts/basics";
 
+const SHORT = 60;
+
 export function ResultPanel({ result }: { result: NonNullable<Task["result"]> }) {
   if (result.json !== undefined) {
     return (
@@ -32,9 +34,12 @@ export function ResultPanel({ result }: { result: NonNullable<Task["result"]> })
   );
 }
 
+/** Indented, or on one line where that is short. */
 export function pretty(json: string): string {
   try {
-    return JSON.stringify(JSON.parse(json), null, 2);
+    const value: unknown = JSON.parse(json);
+    const line = JSON.stringify(value);
+    return line.length <= SHORT ? line : JSON.stringify(value, null, 2);
   } catch {
     return json;
   }

@@ -116,20 +116,22 @@ export function Rows({ pager, selected, onSelect, atTop, onRestart }: RowsProps)
   }
   return (
     <div class="task-list" role="grid" aria-label="Tasks" aria-rowcount={pager.done ? rows + 1 : -1}>
-      <div class="task-row head" role="row" aria-rowindex={1}>
-        <span role="columnheader">
-          <input
-            type="checkbox"
-            aria-label={`Select ${count(known.length)} tasks`}
-            checked={all}
-            onChange={() => onSelect(new Set(all ? [] : known))}
-          />
-        </span>
-        {COLUMNS.map((name) => (
-          <span role="columnheader" key={name} class={`c-${name.toLowerCase()}`}>
-            {name}
+      <div class="task-head" role="rowgroup">
+        <div class="task-row head" role="row" aria-rowindex={1}>
+          <span role="columnheader">
+            <input
+              type="checkbox"
+              aria-label={`Select ${count(known.length)} tasks`}
+              checked={all}
+              onChange={() => onSelect(new Set(all ? [] : known))}
+            />
           </span>
-        ))}
+          {COLUMNS.map((name) => (
+            <span role="columnheader" key={name} class={`c-${name.toLowerCase()}`}>
+              {name}
+            </span>
+          ))}
+        </div>
       </div>
       {pager.waiting > 0 && (
         <div class="waiting">

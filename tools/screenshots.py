@@ -1,0 +1,216 @@
+"""Takes pictures of every view of the dashboard: `make screenshots`.
+
+Starts a cluster of its own, gives it work of several kinds, opens the dashboard in headless
+Chromium, and writes `docs/screenshots/<view>[-dark][-phone].png`. They are for looking at; git
+ignores all but the one that the README shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+from quorate.client.discovery import LocalCluster
+from quorate.local import background
+from quorate.local.plan import LocalPlan
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+FOLDER = CHECKOUT / "docs" / "screenshots"
+CHROMIUM_ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+_DESK = ViewportSize(width=1440, height=900)
+_PHONE = ViewportSize(width=390, height=844)
+
+
+def main() -> int:
+    """Take them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=75.0, help="of work before the pictures")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with running_cluster() as cluster, work(cluster), opened(cluster.dashboard) as page:
+        page.wait_for_timeout(options.seconds * 1000)
+        take_all(page, cluster, options.folder)
+    print(f"{len(list(options.folder.glob('*.png')))} pictures in {options.folder}")
+    return 0
+
+
+def chromium() -> str:
+    """The browser's program. Raises SystemExit when there is none."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        raise SystemExit("no Chromium: install the Debian package chromium, or set CHROMIUM")
+    return found
+
+
+@contextlib.contextmanager
+def running_cluster() -> Iterator[LocalCluster]:
+    """A cluster with a gateway, in a folder that is deleted afterwards."""
+    with tempfile.TemporaryDirectory(prefix="quorate-screenshots-") as folder:
+        data = Path(folder) / "data"
+        plan = LocalPlan(data_dir=data, cluster="production", nodes=4, slots=4, gateway=True)
+        try:
+            yield background.start(plan)
+        finally:
+            background.stop(data)
+
+
+@contextlib.contextmanager
+def opened(address: str) -> Iterator[Page]:
+    """The dashboard in a browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=CHROMIUM_ARGUMENTS, headless=True
+        )
+        page = browser.new_page(viewport=_DESK)
+        page.goto(address)
+        yield page
+        browser.close()
+
+
+@contextlib.contextmanager
+def work(cluster: LocalCluster) -> Iterator[None]:
+    """Tasks of several kinds and a service with requests, until the block ends."""
+    over = threading.Event()
+    api(cluster, "v1/queues", {"queue": {"name": "mail", "placement": 2}})
+    api(cluster, "v1/queues", {"queue": {"name": "reports"}})
+    api(cluster, "v1/queues", {"queue": {"name": "thumbnails", "placement": 3}})
+    api(cluster, "v1/queues", {"queue": {"name": "video"}})
+    api(cluster, "v1/queues/video:pause", {})
+    argv = [sys.executable, "-m", "tools.showcase"]
+    spec = {
+        "command": {"argv": argv, "cwd": str(CHECKOUT)},
+        "replicas": 3,
+        "health": {"httpPath": "/"},
+    }
+    api(cluster, "v1/services", {"service": {"name": "shop", "spec": spec}})
+    threads = [
+        threading.Thread(target=_submit, args=(cluster, over), name="submit"),
+        threading.Thread(target=_visit, args=(cluster, over), name="visit"),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def api(cluster: LocalCluster, path: str, body: dict[str, object]) -> None:
+    """One POST."""
+    request = urllib.request.Request(
+        f"{cluster.dashboard}{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request):
+        pass
+
+
+def _submit(cluster: LocalCluster, over: threading.Event) -> None:
+    def submit(queue: str, *specs: dict[str, object]) -> None:
+        api(cluster, f"v1/queues/{queue}/tasks:batchCreate", {"specs": specs})
+
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    backup = call("send_mail", 1, name="nightly-backup", notBefore=later)
+    submit("default", backup, backup)
+    for number in itertools.count():
+        mails = range(number * 100, number * 100 + burst(number))
+        labels = {"campaign": "spring"}
+        submit("mail", *(call("send_mail", n, name="send-mail", labels=labels) for n in mails))
+        pictures = range(number * 10, number * 10 + 3)
+        submit("thumbnails", *(call("render_thumbnail", n, name="thumbnail") for n in pictures))
+        if number % 14 == 0:
+            report = call(
+                "quarterly_report",
+                24 + number // 14 % 2,
+                name="quarterly-report",
+                labels={"team": "finance", "quarter": "Q3"},
+                retry={"maxAttempts": 2, "initialBackoff": "2s"},
+                timeout="120s",
+            )
+            submit("reports", report)
+            submit("video", call("render_thumbnail", number, name="transcode"))
+        if over.wait(0.5):
+            return
+
+
+def call(function: str, argument: int, **options: object) -> dict[str, object]:
+    """The TaskSpec of a call of one of `tools.showcase`'s functions."""
+    python = {"entrypoint": f"tools.showcase:{function}", "json": json.dumps([argument])}
+    return {"python": python, **options}
+
+
+def burst(number: int) -> int:
+    """Mails of one half second: a slow wave, and many at once now and then."""
+    return 6 + number % 20 // 4 + (60 if number % 48 == 30 else 0)
+
+
+def _visit(cluster: LocalCluster, over: threading.Event) -> None:
+    while not over.wait(0.02):
+        # Before its replicas are up there is nobody to answer.
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{cluster.dashboard}services/shop/", timeout=5) as answer,
+        ):
+            answer.read()
+
+
+def newest(cluster: LocalCluster, state: str) -> str:
+    """The newest report in a state; empty when there is none."""
+    query = f"v1/tasks?queue=reports&states=TASK_STATE_{state}&pageSize=1"
+    with urllib.request.urlopen(f"{cluster.dashboard}{query}") as answer:
+        tasks = json.load(answer).get("tasks", [])
+    return str(tasks[0]["id"]) if tasks else ""
+
+
+def take_all(page: Page, cluster: LocalCluster, folder: Path) -> None:
+    """Every view, light and dark, on a desk and a phone."""
+    failed = newest(cluster, "FAILED") or newest(cluster, "SUCCEEDED")
+    running = newest(cluster, "RUNNING") or failed
+    views = {
+        "overview": "overview",
+        "queues": "queues",
+        "tasks": "tasks",
+        "tasks-failed": "tasks?state=failed",
+        "task": f"tasks/{running}",
+        "task-failed": f"tasks/{failed}",
+        "nodes": "nodes/n1",
+        "services": "services",
+    }
+    for size, suffix in ((_DESK, ""), (_PHONE, "-phone")):
+        page.set_viewport_size(size)
+        for name, address in views.items():
+            page.evaluate("hash => { location.hash = hash }", f"#/{address}")
+            for dark in ("", "-dark"):
+                page.emulate_media(color_scheme="dark" if dark else "light")
+                page.wait_for_timeout(1200)
+                page.screenshot(path=folder / f"{name}{dark}{suffix}.png", full_page=bool(suffix))
+    page.set_viewport_size(_DESK)
+    page.emulate_media(color_scheme="light")
+    page.evaluate("() => { location.hash = '#/tasks' }")
+    page.get_by_role("button", name="Submit task").click()
+    page.wait_for_timeout(300)
+    page.screenshot(path=folder / "submit.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
