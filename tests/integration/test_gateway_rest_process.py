@@ -207,8 +207,11 @@ def test_a_silent_stream_says_that_it_lives(shared):
 
 
 def test_a_client_that_does_not_read_is_dropped(shared, cluster):
-    # More than the kernel's buffers hold.
+    cluster.hold.set()
     big = cluster.create("", [COMMAND], "big")[0]
+    # Finished first, or its own small result replaces the one given here.
+    wait_until(lambda: cluster.tasks[big].state == task_pb2.TASK_STATE_SUCCEEDED)
+    # More than the kernel's buffers hold.
     cluster.tasks[big].result.json = "x" * 16_000_000
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
