@@ -66,7 +66,7 @@ def build_app(settings: GatewaySettings, parts: Sequence[Part]) -> ASGIApp:
     )
     # One path for each thing: a slash too many is 404, not a redirect.
     inner.router.redirect_slashes = False
-    app: ASGIApp = edge.Edge(inner, settings.origins)
+    app: ASGIApp = edge.Edge(inner, settings.origins, settings.host_names)
     if settings.origins:
         app = CORSMiddleware(
             app,
@@ -91,6 +91,7 @@ async def serve(settings: GatewaySettings) -> None:
             root_path=settings.root_path,
             trust_forwarded=settings.trust_forwarded,
             labels=settings.label_map,
+            hosts=settings.host_names,
             write_timeout=settings.write_timeout,
         )
     )

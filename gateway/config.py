@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.hosts import Names, names_of
+
 _SUB_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -47,6 +49,11 @@ class GatewaySettings(BaseSettings):
     cors_origins: str = Field(
         default="",
         description="origins whose pages may call, comma-separated; `*` for all; none when empty",
+    )
+    hosts: str = Field(
+        default="",
+        description="names by which callers know the gateway, comma-separated, beside addresses "
+        "and names without a dot; `*` for any, which is the default beyond loopback",
     )
     max_body_kib: int = Field(
         default=24_576, ge=1, le=262_144, description="KiB of one request's body"
@@ -143,6 +150,11 @@ class GatewaySettings(BaseSettings):
         return {name.strip(): value.strip() for name, _, value in pairs}
 
     @property
+    def host_names(self) -> Names:
+        """Whose Host headers are answered."""
+        return names_of(self.hosts, loopback=is_loopback(split_address("", self.listen)[0]))
+
+    @property
     def addresses(self) -> list[str]:
         """The schedulers' addresses, one string each."""
         return [address.strip() for address in self.schedulers.split(",")]
@@ -153,7 +165,7 @@ class GatewaySettings(BaseSettings):
         return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
 
-def split_address(setting: str, address: str, *, least_port: int) -> tuple[str, int]:
+def split_address(setting: str, address: str, *, least_port: int = 0) -> tuple[str, int]:
     """Host (without brackets) and port of `address`. Raises ValueError that names the setting."""
     host, _, port = address.rpartition(":")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1

@@ -1,5 +1,7 @@
 """What holds for every answer: pages of other origins may not act, failures are problems.
 
+A request whose Host is not the gateway's is refused whatever it wants: see `gateway.hosts`.
+
 A browser sends a user's requests from any page. A change that a page of another origin asks for is
 refused unless that origin is configured; the rules are those of Go's http.CrossOriginProtection:
 `Sec-Fetch-Site` where the browser sends it, else `Origin` against `Host`. Programs send neither.
@@ -20,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.hosts import Names, refusal
 from gateway.rest.problems import (
     HttpFault,
     internal,
@@ -49,9 +52,10 @@ def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
 class Edge:
     """Refuses foreign pages' changes, and adds the headers that every answer has."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str], names: Names = None) -> None:
         self._app = app
         self._origins = tuple(origins)
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,18 +64,21 @@ class Edge:
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Referrer-Policy", "same-origin")
+                answered = MutableHeaders(scope=message)
+                answered["X-Content-Type-Options"] = "nosniff"
+                answered.setdefault("Referrer-Policy", "same-origin")
             await send(message)
 
-        if scope["method"] not in _SAFE and is_foreign(Headers(scope=scope), self._origins):
+        headers = Headers(scope=scope)
+        refused = refusal(headers.get("host", ""), self._names)
+        if refused is None and scope["method"] not in _SAFE and is_foreign(headers, self._origins):
             refused = HttpFault(
                 403,
                 grpc.StatusCode.PERMISSION_DENIED,
                 "FOREIGN_ORIGIN",
                 "pages of this origin may not make changes; see --cors-origins",
             )
+        if refused is not None:
             await problem_response(refused)(scope, receive, send_on)
             return
         await self._app(scope, receive, send_on)

@@ -22,6 +22,8 @@ from starlette.routing import BaseRoute, Route
 from websockets.datastructures import Headers
 
 from gateway.edge import is_foreign
+from gateway.hosts import Names
+from gateway.hosts import refusal as foreign_host
 from gateway.live import limits
 from gateway.live.calls import Cluster
 from gateway.live.hub import Hub
@@ -44,6 +46,7 @@ class Live:
         origins: that may connect beside the gateway's own.
         root_path: prefix of a proxy in front.
         connections: at the same time.
+        names: whose Host headers are answered.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class Live:
         origins: Sequence[str] = (),
         root_path: str = "",
         connections: int = limits.CONNECTIONS,
+        names: Names = None,
     ) -> None:
         self.hub = Hub(cluster, instance)
         self._origins = tuple(origins)
         self._root_path = root_path
         self._most = connections
+        self._names = names
         self._open: dict[LiveProtocol, None] = {}
 
     @property
@@ -113,6 +118,10 @@ class Live:
         """Why a handshake is refused; None when it is not."""
         if path_of(target, self._root_path) != PATH:
             return not_here(target)
+        hosts = headers.get_all("Host")
+        misdirected = foreign_host(hosts[0] if hosts else "", self._names)
+        if misdirected is not None:
+            return misdirected
         raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.raw_items()]
         if is_foreign(StarletteHeaders(raw=raw), self._origins):
             return HttpFault(
@@ -150,6 +159,7 @@ def live_part(context: Context) -> Part:
         origins=settings.origins,
         root_path=settings.root_path,
         connections=min(limits.CONNECTIONS, settings.max_connections),
+        names=settings.host_names,
     )
     return Part("live", live.routes, [live.run], live.protocol)
 

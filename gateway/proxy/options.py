@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.hosts import Names
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
@@ -15,6 +17,7 @@ class ProxyOptions:
         trust_forwarded: whether to believe clients' X-Forwarded-*: only with a proxy in front that
             every client must come through.
         labels: the gateway's own, for a policy's `prefer_label`.
+        hosts: whose Host headers are answered at `/services/`; see gateway.hosts.
         connect_timeout: until an instance has accepted a connection.
         head_timeout: for a request's head, from its first byte; a new connection's first byte.
         read_timeout: between two parts of a request's body.
@@ -32,6 +35,7 @@ class ProxyOptions:
     root_path: str = ""
     trust_forwarded: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    hosts: Names = None
     connect_timeout: float = 1.0
     head_timeout: float = 10.0
     read_timeout: float = 30.0

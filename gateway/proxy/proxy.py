@@ -23,6 +23,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from gateway.hosts import refusal as foreign_host
 from gateway.proxy.balance import Random
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.forward import forwarded
@@ -153,6 +154,9 @@ class Proxy:
             found = service_path(path, self._root)
             if found is None:
                 return None
+            foreign = foreign_host(head.host.decode("latin-1"), self.options.hosts)
+            if foreign is not None:
+                raise Refusal(foreign.status, foreign.reason, foreign.message)
             service = services.get(found.name)
             if service is None and not self._viewed:
                 raise Refusal(
