@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -71,6 +73,14 @@ class Load:
         with self._lock:
             return sum(self.seen.values())
 
+    def answers_of(self, instance: str) -> int:
+        with self._lock:
+            return sum(
+                count
+                for (_, body), count in self.seen.items()
+                if body.startswith(instance.encode())
+            )
+
     def more(self, count: int) -> None:
         """Wait for so many more answers."""
         enough = self.total + count
@@ -85,10 +95,17 @@ class Load:
         connection.close()
 
 
-def ask(connection: http.client.HTTPConnection, path: str) -> tuple[int, bytes]:
-    connection.request("GET", path)
+def ask(
+    connection: http.client.HTTPConnection, path: str, method: str = "GET"
+) -> tuple[int, bytes]:
+    connection.request(method, path)
     answer = connection.getresponse()
     return answer.status, answer.read()
+
+
+def ask_at(address: str, path: str, method: str = "GET") -> tuple[int, bytes]:
+    with closing(http.client.HTTPConnection(address, timeout=20)) as connection:
+        return ask(connection, path, method)
 
 
 def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
@@ -108,10 +125,6 @@ def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
 
         until(lambda: ready(3))
 
-        def once() -> int:
-            with closing(http.client.HTTPConnection(gateway.address, timeout=20)) as one:
-                return ask(one, "/services/web/slow")[0]
-
         connection = http.client.HTTPConnection(gateway.address, timeout=20)
         found: set[bytes] = set()
 
@@ -122,27 +135,65 @@ def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
             return len(found) == 3
 
         until(all_three)
+
+        def healthy() -> dict[str, Any]:
+            """What this gateway sends requests to, by id."""
+            with closing(http.client.HTTPConnection(gateway.address, timeout=20)) as one:
+                one.request("GET", "/v1/gateway/services")
+                view = json.load(one.getresponse())
+            return {
+                one["id"]: one
+                for one in view["services"][0]["instances"]
+                if one["state"] == "HEALTHY" and not one["ejected"]
+            }
+
         with Load(gateway, 4) as load:
             load.more(300)
-            os.kill(int(min(found).split()[1]), signal.SIGKILL)
+            victim, process = min(found).decode().split()
+            os.kill(int(process), signal.SIGKILL)
+            start = time.monotonic()
+            until(lambda: victim not in healthy())
+            assert time.monotonic() - start < 1.0
             load.more(500)
             # The replica is started again elsewhere or in place.
-            until(lambda: ready(3))
-            # One fewer: a replica is drained, with a slow request in flight on each.
-            slow: list[int] = []
-            threads = [threading.Thread(target=lambda: slow.append(once())) for _ in range(6)]
+            until(lambda: len(healthy()) == 3)
+            addresses = {id: one["address"] for id, one in healthy().items()}
+
+            def held() -> dict[str, int]:
+                return {id: int(ask_at(address, "/held")[1]) for id, address in addresses.items()}
+
+            # One fewer: a replica is drained, with slow requests in flight on each. They are POSTs,
+            # which the proxy never sends twice: one that was lost could not hide.
+            slow: list[tuple[int, bytes]] = []
+            threads = [
+                threading.Thread(
+                    target=lambda: slow.append(
+                        ask_at(gateway.address, "/services/web/slow", "POST")
+                    )
+                )
+                for _ in range(6)
+            ]
             for thread in threads:
                 thread.start()
-            load.more(50)
+            until(lambda: sum(held().values()) == 6)
+            at_drain = held()
             update = pb.UpdateServiceRequest(
                 service=pb.Service(name="web", spec=pb.ServiceSpec(replicas=2))
             )
             update.update_mask.paths.append("spec.replicas")
             registry.UpdateService(update, timeout=DEADLINE)
-            until(lambda: ready(2))
+            until(lambda: len(healthy()) == 2)
+            # The gateway knows before the first of them is answered.
+            assert not slow
+            (drained,) = addresses.keys() - healthy().keys()
+            assert at_drain[drained] > 0
+            before = load.answers_of(drained)
             load.more(300)
             for thread in threads:
                 thread.join()
         assert {status for status, _ in load.seen} == {200}
-        assert slow == [200] * 6
+        # Each was answered by the replica that held it; the drained one got nothing new.
+        assert Counter(status for status, _ in slow) == {200: 6}
+        assert Counter(body.split()[0].decode() for _, body in slow) == Counter(at_drain)
+        assert load.answers_of(drained) - before <= 4  # those on their way when it was drained
         connection.close()

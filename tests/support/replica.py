@@ -1,12 +1,24 @@
-"""A service's replica: answers on `PORT` with its instance's name; `/slow` after a second."""
+"""A service's replica: answers on `PORT` with its instance's name and process.
+
+`POST /slow` is answered after three seconds; `/held` says how many of those it has.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NAME = os.environ["QUORATE_INSTANCE"].encode()
+held = 0
+lock = threading.Lock()
+
+
+def hold(change: int) -> None:
+    global held
+    with lock:
+        held += change
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -14,9 +26,15 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        if self.path == "/slow":
-            time.sleep(1.0)
-        body = b"%b %d" % (NAME, os.getpid())
+        self.answer(b"%d" % held if self.path == "/held" else b"%b %d" % (NAME, os.getpid()))
+
+    def do_POST(self) -> None:
+        hold(1)
+        time.sleep(3.0)
+        hold(-1)
+        self.answer(b"%b %d" % (NAME, os.getpid()))
+
+    def answer(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
