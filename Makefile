@@ -18,14 +18,15 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench drills protos format clean
+.PHONY: help setup check test demo bench drills ui screenshots protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' \
-	  | while IFS='|' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+	  | while IFS='|' read -r target text; do printf '  make %-11s %s\n' "$$target" "$$text"; done
 
-setup: $(STAMP) ## Make .venv, install the package, make sure of an etcd
+setup: $(STAMP) ## Make .venv, install the package, make sure of an etcd and the dashboard
 	@$(BIN)/python -m quorate.etcd.binary
+	@$(BIN)/python -m tools.build_ui --if-needed
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +43,7 @@ check: setup ## Lint, types, architecture contracts, protos
 	python -m tools.check_purity
 	python -m tools.check_protos
 	python -m tools.draw_transitions --check
+	python -m tools.build_ui --if-needed --check-size
 
 test: setup ## Run all tests (ARGS="-k failover" narrows them)
 	python -m pytest -q $(ARGS)
@@ -55,6 +57,12 @@ bench: setup ## Measure throughput, latency and failover on this machine
 drills: setup ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
 	python -m benchmarks.drills $(ARGS)
 
+ui: $(STAMP) ## Build the dashboard
+	python -m tools.build_ui --check-size
+
+screenshots: setup ## Take pictures of every view of the dashboard into docs/screenshots
+	python -m tools.screenshots $(ARGS)
+
 protos: $(STAMP) ## Regenerate the stubs from protos/
 	python -m tools.generate_protos
 
@@ -63,4 +71,4 @@ format: $(STAMP) ## Format and fix what ruff can
 	ruff format $(CODE)
 
 clean: ## Remove caches and build output (not .venv, not .etcd)
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build dist gateway/_ui .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -67,9 +67,9 @@ def main() -> int:
 def build() -> None:
     """Install the tool chain and build. Raises BuildFailed."""
     with _alone():
-        npm, environment = _npm()
-        _run([*npm, "ci", "--loglevel=error"], environment)
-        _run([*npm, "run", "--silent", "build"], environment)
+        program, environment = npm()
+        _run([*program, "ci", "--loglevel=error"], environment)
+        _run([*program, "run", "--silent", "build"], environment)
         (OUTPUT / _STAMP).write_text(_digest())
 
 
@@ -104,7 +104,7 @@ def _digest() -> str:
     return digest.hexdigest()
 
 
-def _npm() -> tuple[list[str], dict[str, str]]:
+def npm() -> tuple[list[str], dict[str, str]]:
     """How npm is called: its command line, and an environment with its Node.js on the path."""
     environment = {**os.environ, "CI": "1"}
     if has_node():

@@ -11,8 +11,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -21,18 +19,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Page, ViewportSize
 
 from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from tools.browser import browser
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDER = CHECKOUT / "docs" / "screenshots"
-CHROMIUM_ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
 _DESK = ViewportSize(width=1440, height=900)
 _PHONE = ViewportSize(width=390, height=844)
 
@@ -44,19 +39,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    with running_cluster() as cluster, work(cluster), opened(cluster.dashboard) as page:
+    with running_cluster() as cluster, work(cluster), browser() as chromium:
+        page = chromium.new_page(viewport=_DESK)
+        page.goto(cluster.dashboard)
         page.wait_for_timeout(options.seconds * 1000)
         take_all(page, cluster, options.folder)
     print(f"{len(list(options.folder.glob('*.png')))} pictures in {options.folder}")
     return 0
-
-
-def chromium() -> str:
-    """The browser's program. Raises SystemExit when there is none."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        raise SystemExit("no Chromium: install the Debian package chromium, or set CHROMIUM")
-    return found
 
 
 @contextlib.contextmanager
@@ -69,19 +58,6 @@ def running_cluster() -> Iterator[LocalCluster]:
             yield background.start(plan)
         finally:
             background.stop(data)
-
-
-@contextlib.contextmanager
-def opened(address: str) -> Iterator[Page]:
-    """The dashboard in a browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=CHROMIUM_ARGUMENTS, headless=True
-        )
-        page = browser.new_page(viewport=_DESK)
-        page.goto(address)
-        yield page
-        browser.close()
 
 
 @contextlib.contextmanager
