@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import sys
 
 import structlog
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     # uvicorn's own: of its warnings, "Invalid HTTP request" is the caller's fault, not news.
     logging.basicConfig(level=max(level, logging.ERROR), stream=sys.stderr)
+    # A connection is a file: the usual soft limit of 1,024 is below --max-connections.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         uvloop.run(serve(settings))
     except CannotStart as error:

@@ -49,6 +49,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._parsed = 0
         self._received = 0
         self._in_head = True
+        self._in_body = False
         self._taken_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -62,6 +63,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        within = self._in_body
         self._received += len(data)
         super().data_received(data)
         if self.transport.is_closing() or self._taken_over:
@@ -70,6 +72,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(_too_large())
         elif self._received > self.wire_bytes:
             self.transport.abort()
+        elif within or self._in_body:
+            pass  # of a request that was answered early
         elif self._head is None and (self.cycle is None or self.cycle.response_complete):
             # Bytes that begin no request ended uvicorn's wait for one.
             self._expect_head()
@@ -96,16 +100,22 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Trailers come here too.
         self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        # Trailers come here too: they are not headers (RFC 9110 section 6.5.1).
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._in_body = True
         if self._head is not None:
             self._head.cancel()
             self._head = None
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
 
     # -- flow
 

@@ -62,7 +62,10 @@ class Lent(asyncio.Transport):
         self._transport.writelines(list_of_data)
 
     def close(self) -> None:
-        self._transport.close()
+        if self._taken:
+            self._transport.close()
+        else:
+            self.front.close()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -105,6 +108,8 @@ class Application:
     ) -> None:
         self._protocol = _telling(base)(config, state, app_state)
         self._state = state
+        # The front has counted the connections, and answers as a problem where there are too many.
+        self._protocol.limit_concurrency = None
         self._protocol.connection_made(Lent(front, transport))
         # The front stands for the connection, whoever has it at the time.
         state.connections.discard(self._protocol)

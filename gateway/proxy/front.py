@@ -38,6 +38,8 @@ MAX_AHEAD: Final = 65_536
 # many bytes at most, for so many seconds.
 MAX_DISCARDED: Final = 1 << 20
 LINGER: Final = 2.0
+# Connections beyond those that are served which are at least told so.
+MOST_REFUSED: Final = 64
 
 _UPGRADE_LINES: Final = re.compile(rb"\r\n(?:upgrade|connection|http2-settings):[^\r]*", re.I)
 
@@ -63,6 +65,7 @@ class Front(asyncio.Protocol):
         "_scanned",
         "_state",
         "_tunnel",
+        "_unread",
         "_uvicorn",
         "client_full",
         "deadline",
@@ -117,6 +120,8 @@ class Front(asyncio.Protocol):
         self._discarded = -1
         self._buffer = b""
         self._scanned = 0
+        # Bytes that waited for the client when the connection was being closed.
+        self._unread = 0
         # Something of the next head has arrived, if only an empty line.
         self._begun = False
         self._paused = False
@@ -133,6 +138,9 @@ class Front(asyncio.Protocol):
         self._state.connections.add(self)  # type: ignore[arg-type]
         self.proxy.fronts.add(self)
         self.deadline = self.now() + self.options.head_timeout
+        if self.proxy.is_crowded(len(self._state.connections), MOST_REFUSED):
+            # Not even told: a file descriptor is worth more than an answer by now.
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
@@ -172,7 +180,7 @@ class Front(asyncio.Protocol):
             assert self._application is not None
             self._application.leave()
         elif self.exchange is None or self._tunnel:
-            self.transport.close()
+            self._close()
 
     def hand_over(self, protocol: asyncio.BaseProtocol) -> None:
         """The connection becomes a WebSocket of the application's."""
@@ -276,6 +284,11 @@ class Front(asyncio.Protocol):
         self.keep_alive = head.keep_alive
         self._body = framer_of(head.length) if head.length else None
         self.deadline = math.inf
+        if self.proxy.is_crowded(len(self._state.connections)):
+            self.keep_alive = head.keep_alive = False
+            refusal = self.proxy.crowded()
+            self.refuse(refusal, head, head.request_id, complete=self._body is None)
+            return True
         try:
             exchange = self.proxy.exchange_for(self, head)
         except Refusal as refusal:
@@ -337,7 +350,13 @@ class Front(asyncio.Protocol):
     def close(self) -> None:
         """End the connection when all is written."""
         self.exchange = None
+        self._close()
+
+    def _close(self) -> None:
         self.transport.close()
+        # What is written may wait for a client that never reads it.
+        self._unread = self.transport.get_write_buffer_size()
+        self.deadline = self.now() + self.options.write_timeout
 
     def abort(self) -> None:
         """End it at once; the client sees a reset."""
@@ -403,10 +422,8 @@ class Front(asyncio.Protocol):
 
     def _next(self) -> None:
         """The request is over: the next one, or the end."""
-        if self.transport.is_closing():
-            return
-        if not self.keep_alive or self.leaving:
-            self.transport.close()
+        if self.transport.is_closing() or not self.keep_alive or self.leaving:
+            self._close()
             return
         self.deadline = self.now() + self.options.client_idle
         if self._body is not None:
@@ -430,14 +447,20 @@ class Front(asyncio.Protocol):
     def on_deadline(self) -> None:
         """`deadline` has passed."""
         self.deadline = math.inf
-        if self.exchange is not None:
+        if self.transport.is_closing():
+            unread = self.transport.get_write_buffer_size()
+            if unread < self._unread:
+                self._close()
+            else:
+                self.transport.abort()
+        elif self.exchange is not None:
             self.exchange.on_deadline()
         elif self._in_application:
             pass  # it has its own
         elif self._discarded >= 0:
             self.transport.abort()
         elif not self._begun:
-            self.transport.close()
+            self._close()
         else:
             self._refuse_connection(
                 Refusal(408, "REQUEST_TIMEOUT", "the request's head did not come")

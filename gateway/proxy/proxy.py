@@ -61,7 +61,7 @@ class Proxy:
         self._next_id = 0
         # Whether there has been a view: until then no name is known to be wrong.
         self._viewed = False
-        # Connections at which a service's request gets 503; set by `protocol`.
+        # Connections beyond which any request gets 503; set by `protocol`.
         self._most: int | None = None
 
     # -- the view
@@ -204,6 +204,20 @@ class Proxy:
             request_id=head.request_id or self.new_request_id(),
         )
 
+    def is_crowded(self, connections: int, beyond: int = 0) -> bool:
+        """Whether there are more connections than are served, and so many beyond them."""
+        return self._most is not None and connections > self._most + beyond
+
+    def crowded(self) -> Refusal:
+        """For a request on a connection too many."""
+        return Refusal(
+            503,
+            "TOO_MANY_CONNECTIONS",
+            f"the gateway has more than {self._most} connections",
+            metadata={"limit": str(self._most)},
+            headers={"retry-after": "1"},
+        )
+
     def _admit(self, service: ProxiedService) -> None:
         stats, policy = service.stats, service.policy
         stats.requests += 1
@@ -220,16 +234,6 @@ class Proxy:
                 headers={"retry-after": retry_after(wait)},
             )
         limit = policy.concurrency_limit
-        if self._most is not None and len(self.fronts) > self._most:
-            stats.over_concurrency += 1
-            stats.statuses[5] += 1
-            raise Refusal(
-                503,
-                "TOO_MANY_CONNECTIONS",
-                f"the gateway has more than {self._most} connections",
-                metadata={"limit": str(self._most)},
-                headers={"retry-after": "1"},
-            )
         if service.in_flight >= limit:
             stats.over_concurrency += 1
             stats.statuses[5] += 1
