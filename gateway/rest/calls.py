@@ -35,6 +35,9 @@ from quorate.runtime.errors import QuorateError, invalid
 
 _REVALIDATE: Final = {"Cache-Control": "no-cache"}
 _CHANGED: Final = {"Cache-Control": "no-store"}
+# Bytes of a body from which reading it takes more than a few milliseconds, and the loop is kept
+# free. Executor threads bound how many are read at the same time.
+_IN_A_THREAD: Final = 256 * 1024
 
 
 class RestCalls:
@@ -128,7 +131,10 @@ class RestCalls:
         limit = self._settings.max_body_kib << 10
         with Body(self._budget, limit=limit, timeout=self._settings.read_timeout) as body:
             content = await body.read(headers, receive)
-            return bind(operation, match, scope["query_string"], headers, content)
+            about = (operation, match, scope["query_string"], headers, content)
+            if len(content) < _IN_A_THREAD:
+                return bind(*about)
+            return await asyncio.to_thread(bind, *about)
 
     async def _check_current(
         self, operation: Operation, match: Match, message: Message, wanted: h.Tags, timeout: float
