@@ -49,7 +49,7 @@ SERVICE: Final = "drill"
 REPLICAS: Final = 3
 CONNECTIONS: Final = 32
 # Requests that are held while a replica is drained, and seconds that each takes.
-SLOW: Final = 12
+SLOW: Final = 24
 SLOW_SECONDS: Final = 1.5
 # Seconds of load before, between and after the faults.
 CALM: Final = 1.0

@@ -92,8 +92,8 @@ class Pool:
     """
 
     def __init__(self, host: str, port: int, options: ProxyOptions) -> None:
-        self._host = host
-        self._port = port
+        self.host = host
+        self.port = port
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._idle: deque[Link] = deque()
@@ -138,7 +138,7 @@ class Pool:
         try:
             async with asyncio.timeout(self._options.connect_timeout):
                 _, link = await self._loop.create_connection(
-                    lambda: Link(self, self._loop.time()), self._host, self._port
+                    lambda: Link(self, self._loop.time()), self.host, self.port
                 )
         except TimeoutError:
             user.on_connect_failed(f"no connection within {self._options.connect_timeout:g} s")

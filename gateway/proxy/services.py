@@ -1,8 +1,9 @@
 """Services and their instances as this gateway treats them, kept up with the scheduler's view.
 
 `Services` owns them. The view decides first: only instances that it calls HEALTHY are candidates;
-among those the gateway leaves out what it has ejected itself. What is taken out of the view, or is
-draining, gets no new request, and its connections end as their requests do.
+among those the gateway leaves out what it has ejected itself, and outside ones that fail its checks
+(`checks`). What is taken out of the view, or is draining, gets no new request, and its connections
+end as their requests do.
 
 A change of policy takes effect with the next request.
 """
@@ -22,6 +23,7 @@ from gateway.proxy.options import ProxyOptions
 from gateway.proxy.policy import Policy, policy_of
 from gateway.proxy.pool import Pool
 from gateway.proxy.stats import InstanceStats, ServiceStats
+from gateway.proxy.vitality import CheckTerms, Vitality, terms_of
 from quorate.v1 import service_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -45,6 +47,7 @@ class Instance:
         "pool",
         "state",
         "stats",
+        "vitality",
         "weight",
     )
 
@@ -56,6 +59,8 @@ class Instance:
         self.in_flight = 0
         self.ejection = Ejection()
         self.stats = InstanceStats()
+        self.vitality: Vitality | None = None
+        """What this gateway's checks say; None when it does not check this one."""
         self.update(message)
 
     def update(self, message: pb.ServiceInstance) -> None:
@@ -64,6 +69,10 @@ class Instance:
         self.labels = dict(message.labels)
         self.node = message.node
         self.state = message.state
+        self.take_verdict()
+
+    def take_verdict(self) -> None:
+        """Connections are kept only where requests may go."""
         if self.healthy:
             self.pool.revive()
         else:
@@ -71,8 +80,10 @@ class Instance:
 
     @property
     def healthy(self) -> bool:
-        """Whether the scheduler's view lets it have requests."""
-        return self.state == pb.INSTANCE_STATE_HEALTHY
+        """Whether the scheduler's view, and this gateway's own checks, let it have requests."""
+        return self.state == pb.INSTANCE_STATE_HEALTHY and (
+            self.vitality is None or self.vitality.passing
+        )
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """As JSON."""
@@ -88,6 +99,7 @@ class Instance:
             "failures": self.stats.failures,
             "ejected": self.ejection.active(now),
             "ejections": self.ejection.count,
+            "passing": None if self.vitality is None else self.vitality.passing,
             "latency": self.stats.latencies.snapshot(),
         }
 
@@ -98,6 +110,8 @@ class ProxiedService:
     def __init__(self, name: str, options: ProxyOptions, random: Random, now: float) -> None:
         self.name = name
         self.policy = Policy()
+        self.check: CheckTerms | None = None
+        """Of instances without a node; None when they are not checked."""
         self.stats = ServiceStats()
         self.instances: dict[str, Instance] = {}
         self.in_flight = 0
@@ -117,6 +131,7 @@ class ProxiedService:
             self.rate = RateLimit(policy.rate_limit, now) if policy.rate_limit else None
         self.budget.share = policy.retry_budget
         self.policy = policy
+        self.check = terms_of(message.spec)
         before, self.instances = self.instances, {}
         for one in message.instances:
             known = before.get(one.id)
@@ -129,11 +144,22 @@ class ProxiedService:
                     continue
                 known = made
             self.instances[one.id] = known
+            self._look_after(known, now)
         self._stale_at = 0.0
         gone = list(before.values())
         for instance in gone:
             instance.pool.retire()
         return gone
+
+    def _look_after(self, instance: Instance, now: float) -> None:
+        """Replicas on nodes are looked after by their agents."""
+        if self.check is None or instance.node:
+            instance.vitality = None
+        elif instance.vitality is None:
+            instance.vitality = Vitality(self.check, now, self._random)
+        else:
+            instance.vitality.retarget(self.check, now, self._random)
+        instance.take_verdict()
 
     def _make(self, message: pb.ServiceInstance) -> Instance | None:
         host, _, port = message.address.rpartition(":")
@@ -145,7 +171,7 @@ class ProxiedService:
 
     @property
     def healthy(self) -> list[Instance]:
-        """Instances that the scheduler's view lets have requests."""
+        """Instances that the scheduler's view, and this gateway's checks, let have requests."""
         return [one for one in self.instances.values() if one.healthy]
 
     def pick(self, key: bytes | None, avoid: Collection[Instance], now: float) -> Instance | None:
@@ -176,6 +202,21 @@ class ProxiedService:
         )
         self._stale_at = min(
             (one.ejection.until for one in healthy if one.ejection.active(now)), default=math.inf
+        )
+
+    def on_checked(self, instance: Instance, fault: str, now: float) -> None:
+        """An active check has ended: why it failed, or "" when it passed."""
+        vitality = instance.vitality
+        if vitality is None or not vitality.on_checked(not fault, now, self._random):
+            return
+        instance.take_verdict()
+        self._stale_at = 0.0
+        log.warning(
+            "an instance passes its checks again" if vitality.passing else "an instance fails",
+            service=self.name,
+            instance=instance.id,
+            address=instance.address,
+            fault=fault,
         )
 
     def on_failure(self, instance: Instance, now: float) -> None:

@@ -1,7 +1,11 @@
-"""The proxy before real replicas on real nodes: one is killed and one drained under load."""
+"""The proxy before real replicas on real nodes: one is killed and one drained under load.
+
+And before processes outside, which the gateway checks itself.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -12,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,8 @@ from tests.support.gateway import GatewayProcess, run_gateway
 
 REPLICA = Path(__file__).parent.parent / "support" / "replica.py"
 DEADLINE = 60.0
+# Enough that each of three replicas gets some, whatever is drawn.
+SLOW = 24
 
 
 def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
@@ -36,9 +43,9 @@ def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
         threading.Event().wait(0.02)
 
 
-@pytest.fixture
-def schedulers(tmp_path: Path) -> Iterator[list[str]]:
-    folder = tmp_path / "cluster"
+@pytest.fixture(scope="module")
+def schedulers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    folder = tmp_path_factory.mktemp("proxy") / "cluster"
     background.start(LocalPlan(data_dir=folder, schedulers=1, nodes=2, slots=4))
     try:
         local = read_local_cluster(folder)
@@ -143,7 +150,9 @@ def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
                 view = json.load(one.getresponse())
             return {
                 one["id"]: one
-                for one in view["services"][0]["instances"]
+                for service in view["services"]
+                if service["name"] == "web"
+                for one in service["instances"]
                 if one["state"] == "HEALTHY" and not one["ejected"]
             }
 
@@ -171,11 +180,11 @@ def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
                         ask_at(gateway.address, "/services/web/slow", "POST")
                     )
                 )
-                for _ in range(6)
+                for _ in range(SLOW)
             ]
             for thread in threads:
                 thread.start()
-            until(lambda: sum(held().values()) == 6)
+            until(lambda: sum(held().values()) == SLOW)
             at_drain = held()
             update = pb.UpdateServiceRequest(
                 service=pb.Service(name="web", spec=pb.ServiceSpec(replicas=2))
@@ -193,7 +202,55 @@ def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
                 thread.join()
         assert {status for status, _ in load.seen} == {200}
         # Each was answered by the replica that held it; the drained one got nothing new.
-        assert Counter(status for status, _ in slow) == {200: 6}
+        assert Counter(status for status, _ in slow) == {200: SLOW}
         assert Counter(body.split()[0].decode() for _, body in slow) == Counter(at_drain)
         assert load.answers_of(drained) - before <= 4  # those on their way when it was drained
         connection.close()
+
+
+def test_an_outside_process_that_died_is_found_by_the_gateways_checks(schedulers: list[str]):
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with contextlib.ExitStack() as stack:
+        channel = stack.enter_context(grpc.insecure_channel(schedulers[0]))
+        gateway = stack.enter_context(run_gateway(schedulers))
+        server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Answering))
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        registry = service_pb2_grpc.ServiceRegistryStub(channel)
+        spec = pb.ServiceSpec()
+        spec.health.http_path = "/"
+        spec.health.interval.FromMilliseconds(100)
+        registry.CreateService(
+            pb.CreateServiceRequest(service=pb.Service(name="outside", spec=spec)), timeout=DEADLINE
+        )
+        register = pb.RegisterInstanceRequest()
+        register.instance.service, register.instance.id = "outside", "one"
+        register.instance.address = f"127.0.0.1:{server.server_port}"
+        register.ttl.FromSeconds(600)
+        registry.RegisterInstance(register, timeout=DEADLINE)
+
+        def answer() -> int:
+            return ask_at(gateway.address, "/services/outside/")[0]
+
+        until(lambda: answer() == 200)
+        server.shutdown()
+        server.server_close()
+        serving.join()
+
+        def passing() -> bool:
+            view = json.loads(ask_at(gateway.address, "/v1/gateway/services")[1])
+            (service,) = [one for one in view["services"] if one["name"] == "outside"]
+            (one,) = service["instances"]
+            assert one["state"] == "HEALTHY"  # it is registered for long yet
+            return bool(one["passing"])
+
+        until(lambda: not passing())
+        assert answer() == 503
