@@ -251,7 +251,7 @@ class _TooLarge(Exception):
 class FakeServer:
     """One scheduler process: a gRPC server on a port of its own."""
 
-    def __init__(self, cluster: FakeCluster) -> None:
+    def __init__(self, cluster: FakeCluster, port: int = 0) -> None:
         self.cluster = cluster
         self.index = len(cluster.servers)
         self.generation = 0
@@ -260,7 +260,7 @@ class FakeServer:
         self._pool = ThreadPoolExecutor(32)
         self._server = grpc.server(self._pool, options=[("grpc.so_reuseport", 0)])
         scheduler_pb2_grpc.add_SchedulerServicer_to_server(_Servicer(self), self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.address = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{port}')}"
         self._server.start()
 
     def stop(self) -> None:
