@@ -10,6 +10,7 @@ import grpc
 import psutil
 
 from quorate.etcd.launcher import free_port
+from quorate.v1 import service_pb2 as pb
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 from tests.support.gateway import run_gateway
 from tests.support.proxy import proxy_bench, until
@@ -25,6 +26,7 @@ class Silent(grpc.GenericRpcHandler):
 
     def __init__(self):
         self.calls = 0
+        self.services = []
 
     def service(self, details):
         kind = details.method.rpartition("/")[2]
@@ -32,7 +34,14 @@ class Silent(grpc.GenericRpcHandler):
             return grpc.unary_unary_rpc_method_handler(self._wait)
         if kind == "WatchTasks":
             return grpc.unary_stream_rpc_method_handler(self._watch)
+        if kind == "WatchServices":
+            return grpc.unary_stream_rpc_method_handler(self._view)
         return None
+
+    async def _view(self, request, context):
+        view = pb.WatchServicesResponse(services=self.services, snapshot_complete=True)
+        yield view.SerializeToString()
+        await asyncio.get_running_loop().create_future()
 
     async def _wait(self, request, context):
         self.calls += 1
@@ -167,6 +176,67 @@ async def test_sigterm_ends_whatever_is_open_within_the_grace():
             gateway.terminate()
             assert await asyncio.to_thread(gateway.wait, 10) == 0
             assert time.monotonic() - start < 5.0
+
+
+async def test_sigterm_finishes_a_services_answer_and_ends_what_never_would():
+    asked = 0
+
+    async def endless(reader, writer):
+        nonlocal asked
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        if b"/tunnel" in head:
+            writer.write(b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        elif b"/slow" in head:
+            await leaving.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+        elif b"/stream" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    leaving = asyncio.Event()
+    instances = await asyncio.start_server(endless, "127.0.0.1", 0)
+    host, port = instances.sockets[0].getsockname()
+    heads = (
+        "GET /services/web/slow HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET /services/web/tunnel HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
+        "GET /services/web/stream HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /services/web/silent HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /services/web/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx",
+    )
+    async with silent() as (scheduler, address):
+        instance = pb.ServiceInstance(
+            service="web",
+            id="a",
+            address=f"{host}:{port}",
+            state=pb.INSTANCE_STATE_HEALTHY,
+            weight=1,
+        )
+        scheduler.services = [pb.Service(name="web", instances=[instance])]
+        async with _gateway(address, "--grace", "2") as gateway:
+            with contextlib.ExitStack() as stack:
+                callers = [stack.enter_context(gateway.connect()) for _ in heads]
+                while not await asyncio.to_thread(_has_view, gateway):
+                    pass
+                for caller, head in zip(callers, heads, strict=True):
+                    caller.sendall(head.encode())
+                await until(lambda: asked == len(heads) + 1)
+                gateway.terminate()
+                leaving.set()
+                found = await asyncio.to_thread(callers[0].recv, 65536)
+                assert found.startswith(b"HTTP/1.1 200 ")
+                assert found.endswith(b"done")
+                assert await asyncio.to_thread(gateway.wait, 5) == 0
+    instances.close()
+
+
+def _has_view(gateway):
+    """Asks for an answer of the instance: 503 until the gateway knows of it."""
+    with gateway.connect() as caller:
+        caller.sendall(b"GET /services/web/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        return caller.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_gateway_is_up_before_any_scheduler_and_finds_it():
