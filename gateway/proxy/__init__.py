@@ -17,7 +17,7 @@ Pure (values in, values out; time and randomness are arguments):
     policy     a service's policy with its defaults     balance    which instance
     ejection   instances that fail                      limits     rates and budgets
     stats      counters and latency buckets             problems   failures as problem+json
-    vitality   what checks of outside instances say
+    vitality   what checks of outside instances say     faults     when no instance answers
 
 `proxy.Proxy` owns the rest: services as the view shows them, their pools, the clock that ends what
 takes too long; `checks.Checks` asks outside instances how they are. One event loop; nothing is

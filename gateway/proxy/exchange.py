@@ -29,6 +29,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
+from gateway.proxy import faults
 from gateway.proxy.forward import request_bytes, response_bytes
 from gateway.proxy.framing import LAST_CHUNK, BadFraming, Framer, chunk, framer_of
 from gateway.proxy.pool import Link
@@ -174,22 +175,8 @@ class Exchange:
     def _none_left(self) -> Refusal:
         service = self._service
         service.stats.no_instance += 1
-        about = {"service": service.name}
-        if service.healthy:
-            return Refusal(
-                503,
-                "INSTANCES_BUSY",
-                "every instance has as many requests as its circuit breaker allows",
-                metadata=about,
-                headers={"retry-after": "1"},
-            )
-        return Refusal(
-            503,
-            "NO_INSTANCE",
-            "the service has no healthy instance",
-            metadata=about,
-            headers={"retry-after": "1"},
-        )
+        busy = bool(service.healthy)
+        return faults.instances_busy(service.name) if busy else faults.no_instance(service.name)
 
     def on_connected(self, link: Link) -> None:
         """See LinkUser."""
@@ -204,12 +191,7 @@ class Exchange:
         if self._state is State.OVER:
             return
         assert self._instance is not None
-        refusal = Refusal(
-            502,
-            "UPSTREAM_UNREACHABLE",
-            f"the instance could not be reached: {reason}",
-            metadata={"service": self._service.name, "instance": self._instance.id},
-        )
+        refusal = faults.unreachable(self._service.name, self._instance.id, reason)
         self._tried.append(self._instance)
         self._leave_instance(failed=True)
         self._again(refusal)
@@ -440,12 +422,7 @@ class Exchange:
         if self._answer or self._interim:
             self._garbage("it closed the connection within an answer's head")
             return
-        refusal = Refusal(
-            502,
-            "UPSTREAM_RESET",
-            "the instance closed the connection without an answer",
-            metadata={"service": self._service.name, "instance": self._instance.id},
-        )
+        refusal = faults.reset(self._service.name, self._instance.id)
         instance = self._instance
         self._tried.append(instance)
         self._leave_instance(failed=not link.used)
@@ -477,12 +454,7 @@ class Exchange:
 
     def _garbage(self, detail: str) -> None:
         assert self._instance is not None
-        refusal = Refusal(
-            502,
-            "UPSTREAM_GARBAGE",
-            f"the instance's answer is not well-formed HTTP: {detail}",
-            metadata={"service": self._service.name, "instance": self._instance.id},
-        )
+        refusal = faults.garbage(self._service.name, self._instance.id, detail)
         self._leave_instance(failed=True)
         self._refuse(refusal)
 
@@ -498,12 +470,7 @@ class Exchange:
                 )
                 return
             seconds = self._service.policy.timeout
-            refusal = Refusal(
-                504,
-                "UPSTREAM_TIMEOUT",
-                f"the instance did not begin to answer within {seconds:g} s",
-                metadata={"service": self._service.name, "instance": self._instance.id},
-            )
+            refusal = faults.too_slow(self._service.name, self._instance.id, seconds)
             self._leave_instance(failed=True)
             self._refuse(refusal)
         elif self._state is State.TUNNEL:
