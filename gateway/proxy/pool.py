@@ -144,6 +144,9 @@ class Pool:
             user.on_connect_failed(f"no connection within {self._options.connect_timeout:g} s")
         except OSError as error:
             user.on_connect_failed(error.strerror or type(error).__name__)
+        except UnicodeError:
+            # By IDNA: an empty label, or one that is too long.
+            user.on_connect_failed("its host is not a name")
         else:
             if link.transport.is_closing():
                 user.on_connect_failed("it closed the connection, or spoke first")
