@@ -51,6 +51,13 @@ def refusal(host: str, names: Names) -> HttpFault | None:
     )
 
 
+def is_own(host: bytes, names: Names) -> bool:
+    """Whether the gateway itself is known by this (lower-case) name, whatever services want it."""
+    name = host.decode("latin-1")
+    address = name.removeprefix("[").removesuffix("]")
+    return name == "localhost" or name in (names or ()) or _is_address(address)
+
+
 def _name(host: str) -> str:
     """Without a port, and without brackets."""
     if host.startswith("["):

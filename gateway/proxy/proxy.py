@@ -23,6 +23,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from gateway.hosts import is_own
 from gateway.hosts import refusal as foreign_host
 from gateway.proxy.balance import Random
 from gateway.proxy.exchange import Exchange
@@ -133,8 +134,9 @@ class Proxy:
         if authority is not None:
             # RFC 9112 section 3.2.2: whatever Host says.
             head.host = authority
-        service = services.by_host.get(_hostname(head.host)) if services.by_host else None
-        if service is not None:
+        host = _hostname(head.host)
+        service = services.by_host.get(host) if services.by_host else None
+        if service is not None and not is_own(host, self.options.hosts):
             if path == b"*":
                 return None
             path, prefix = resolve(decode(path)), self._root

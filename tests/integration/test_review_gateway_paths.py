@@ -85,3 +85,13 @@ async def test_the_application_and_the_front_agree_on_where_a_request_ends(head,
         assert answers[0].body == b"app POST /v1/a GET "
         if answers[0].all("connection") != ["close"]:
             assert (await client.answer()).body in (b"app GET /v1/b ", b"a")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "q.example"])
+async def test_no_service_takes_the_gateways_own_name(host):
+    """Whoever could would have the dashboard's visitors, and their changes."""
+    async with proxy_bench(hosts=frozenset(["q.example"])) as bench:
+        bench.service("web", await bench.instance("a"), hosts=[host, "web.example"])
+        for name, body in ((host, b"app GET /v1/tasks "), ("web.example", b"a")):
+            request = f"GET /v1/tasks HTTP/1.1\r\nHost: {name}:7470\r\n\r\n"
+            assert (await bench.raw(request.encode())).body == body
