@@ -2,6 +2,7 @@ import type { Task } from "@ui/api/types";
 import { merged } from "@ui/api/store";
 import { problemOf } from "@ui/app/banner";
 import { ansi } from "@ui/lib/ansi";
+import { pretty } from "@ui/lib/json";
 import { href, parseRoute } from "@ui/lib/router";
 import { Meter, Series } from "@ui/lib/series";
 import { between, type Figures } from "@ui/views/services/traffic";
@@ -130,4 +131,12 @@ test("an action on many goes on after failures and counts what does not apply", 
   };
   const end = await bulk(ids(), act, () => {}, new AbortController().signal);
   expect(end).toEqual({ done: 89, skipped: 10, failed: 1, message: "No leader." });
+});
+
+test("JSON is indented without changing a digit of it", () => {
+  expect(pretty("5.0")).toBe("5.0");
+  expect(pretty('{"a":9223372036854775807,"b":[]}')).toBe('{"a": 9223372036854775807, "b": []}');
+  const long = { text: 'a "quoted" {brace}, [x]: y', list: [1, [], {}, [2, { deep: true }]], more: "z".repeat(40) };
+  expect(pretty(JSON.stringify(long))).toBe(JSON.stringify(long, null, 2));
+  expect(pretty("not json")).toBe("not json");
 });

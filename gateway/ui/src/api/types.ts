@@ -188,6 +188,7 @@ export interface Service {
     health?: { httpPath?: string; tcp?: boolean; grpcService?: string };
     proxy?: { balancing?: string; hosts?: string[] };
     labels?: Record<string, string>;
+    drainGrace?: string;
   };
   generation?: Int64;
   etag?: string;

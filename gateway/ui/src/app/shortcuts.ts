@@ -6,7 +6,7 @@ import { go, href } from "@ui/lib/router";
 
 export const helpShown = signal(false);
 const CHORD_MS = 1_200;
-let chord = 0;
+let chord = Number.NEGATIVE_INFINITY;
 
 export function startShortcuts(): void {
   addEventListener("keydown", (event) => {
@@ -25,7 +25,7 @@ export function startShortcuts(): void {
 
 function act(key: string): boolean {
   if (performance.now() - chord < CHORD_MS) {
-    chord = 0;
+    chord = Number.NEGATIVE_INFINITY;
     const view = VIEWS.find((one) => one.key === key);
     if (view) go(href(view.id));
     return view !== undefined;

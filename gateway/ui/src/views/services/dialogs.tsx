@@ -1,6 +1,6 @@
 import { createService, scaleService } from "@ui/api/actions";
 import type { Service } from "@ui/api/types";
-import { pairs, splitWords } from "@ui/lib/words";
+import { duration, pairs, splitWords } from "@ui/lib/words";
 import { plural } from "@ui/lib/format";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
@@ -47,6 +47,9 @@ export function CreateServiceDialog({ onClose }: { onClose: () => void }) {
           </select>
         </Field>
       </div>
+      <Field label="Grace for requests" hint="That a replica has when it ends.">
+        <input name="drain" placeholder="10s" />
+      </Field>
       <Field label="Environment" hint="One NAME=value on each line.">
         <textarea name="env" class="mono" rows={2} />
       </Field>
@@ -59,6 +62,7 @@ export function serviceOf(read: (name: string) => string): Partial<Service> & { 
   const argv = splitWords(read("command"));
   const env = pairs(read("env"), "Environment");
   const path = read("health");
+  const drainGrace = duration(read("drain"), "Grace for requests");
   return {
     name: read("name"),
     spec: {
@@ -69,6 +73,7 @@ export function serviceOf(read: (name: string) => string): Partial<Service> & { 
           }
         : {}),
       ...(path ? { health: { httpPath: path.startsWith("/") ? path : `/${path}` } } : {}),
+      ...(drainGrace ? { drainGrace } : {}),
       proxy: { balancing: read("balancing") },
     },
   };

@@ -3,11 +3,11 @@
 import { now } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
 import { bytes, clock, count, durationMs, instant, num, span } from "@ui/lib/format";
+import { pretty } from "@ui/lib/json";
 import { href } from "@ui/lib/router";
 import { base64Size, joinWords } from "@ui/lib/words";
 import { Ago, Copy, Labels, Panel } from "@ui/parts/basics";
 import { lastAttempt, ranFor } from "@ui/views/task/names";
-import { pretty } from "@ui/views/task/result";
 
 export function Facts({ task }: { task: Task }) {
   const attempt = lastAttempt(task);

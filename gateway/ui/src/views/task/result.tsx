@@ -2,10 +2,9 @@
 
 import type { Task } from "@ui/api/types";
 import { bytes } from "@ui/lib/format";
+import { pretty } from "@ui/lib/json";
 import { base64Size } from "@ui/lib/words";
 import { Copy, Panel } from "@ui/parts/basics";
-
-const SHORT = 60;
 
 export function ResultPanel({ result }: { result: NonNullable<Task["result"]> }) {
   if (result.json !== undefined) {
@@ -32,15 +31,4 @@ export function ResultPanel({ result }: { result: NonNullable<Task["result"]> })
       </p>
     </Panel>
   );
-}
-
-/** Indented, or on one line where that is short. */
-export function pretty(json: string): string {
-  try {
-    const value: unknown = JSON.parse(json);
-    const line = JSON.stringify(value);
-    return line.length <= SHORT ? line : JSON.stringify(value, null, 2);
-  } catch {
-    return json;
-  }
 }

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { useQueues } from "@ui/api/store";
 import type { Queue, TaskState } from "@ui/api/types";
 import { count, num, plain } from "@ui/lib/format";
-import { go, href, replace } from "@ui/lib/router";
+import { go, href, replace, route } from "@ui/lib/router";
 import { Button, Empty, Failure } from "@ui/parts/basics";
 import { Icon } from "@ui/parts/icons";
 import { BulkBar } from "@ui/views/tasks/bulk-bar";
@@ -13,7 +13,7 @@ import { Rows } from "@ui/views/tasks/rows";
 import { SubmitDialog } from "@ui/views/tasks/submit";
 import { usePager } from "@ui/views/tasks/use-pager";
 
-const TYPING_MS = 150;
+const TYPING_MS = 50;
 const NONE: ReadonlySet<string> = new Set();
 
 export function TaskList({ query }: { query: URLSearchParams }) {
@@ -26,7 +26,9 @@ export function TaskList({ query }: { query: URLSearchParams }) {
   const queues = useQueues().value;
   useEffect(() => setSelected(NONE), [pager]);
   const total = knownTotal(queues, filter);
-  const change = (next: Partial<Filter>) => replace(filterHref({ ...filter, ...next }));
+  // The filter as it is when this is called: a typed text comes late.
+  const change = (next: Partial<Filter>) =>
+    replace(filterHref({ ...readFilter(route.peek().query), ...next }));
   const restart = () => {
     atTop.current = true;
     setVersion(version + 1);

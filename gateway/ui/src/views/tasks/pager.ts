@@ -25,7 +25,7 @@ interface Loaded {
 
 const FIRST_PAGE = 100;
 const PAGE = 500;
-// Read in one go while a text filter finds nothing: 100 pages of 1,000.
+// While a text filter finds little, pages grow to this; so many are read in one go.
 const SEARCH_PAGE = 1_000;
 const SEARCH_PAGES = 100;
 // Pages whose rows stay in memory: 20,000 tasks.
@@ -158,7 +158,8 @@ export class Pager {
 
   private async readNext(): Promise<void> {
     const first = this.pages.length === 0;
-    const size = this.matches ? SEARCH_PAGE : first ? FIRST_PAGE : PAGE;
+    const searched = Math.min(SEARCH_PAGE, FIRST_PAGE << this.pages.length);
+    const size = first ? FIRST_PAGE : this.matches ? searched : PAGE;
     const page = await this.fetch(this.next, size, this.abort.signal);
     const rows = this.take(page.tasks ?? []);
     this.scanned += page.tasks?.length ?? 0;

@@ -1,0 +1,70 @@
+"""A real cluster with its gateway, and real headless Chromium looking at it.
+
+Every page fails its test when it logs an error, throws, is refused something by the browser
+(Content-Security-Policy), or asks anybody but the gateway for anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from quorate.client.discovery import LocalCluster
+from quorate.local import background
+from quorate.local.plan import LocalPlan
+from tests.support.dashboard import Look
+from tools import build_ui
+from tools.browser import browser as started_browser
+
+DESK = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Two schedulers, two nodes, a gateway."""
+    if not build_ui.is_current():
+        build_ui.build()
+    data = tmp_path_factory.mktemp("dashboard") / "data"
+    plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True)
+    try:
+        yield background.start(plan)
+    finally:
+        background.stop(data)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a module's tests."""
+    with started_browser() as started:
+        yield started
+
+
+@pytest.fixture
+def open_page(browser: Browser, cluster: LocalCluster) -> Iterator[Callable[..., Look]]:
+    """Opens pages, each in a profile of its own: `open_page("tasks", color_scheme="dark")`."""
+    contexts: list[BrowserContext] = []
+    looks: list[Look] = []
+
+    def open_one(view: str = "overview", *, address: str = "", **options: object) -> Look:
+        context = browser.new_context(**{"viewport": DESK, **options})  # type: ignore[arg-type]
+        contexts.append(context)
+        page: Page = context.new_page()
+        page.set_default_timeout(10_000)
+        look = Look(page, cluster, address or cluster.dashboard)
+        looks.append(look)
+        page.goto(f"{look.address}#/{view}")
+        return look
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    for look in looks:
+        assert not look.faults
+
+
+@pytest.fixture
+def look(open_page: Callable[..., Look]) -> Look:
+    """A page on a desk, at the overview."""
+    return open_page()

@@ -1,0 +1,127 @@
+"""What happens elsewhere is on the page without a reload; outages are said, and pass."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from quorate.client.discovery import read_local_cluster
+from tests.support.dashboard import call, quorate, submit
+from tests.support.fake_scheduler import wait_until
+
+# Milliseconds.
+SOON = 1_000
+OUTAGE = 20_000
+
+
+def process(look, name):
+    """As cluster.json has it now."""
+    found = read_local_cluster(Path(look.cluster.data_dir))
+    assert found is not None
+    return next(one for one in found.processes if one.name == name)
+
+
+def leader(look):
+    cluster = call(look.cluster, "v1/cluster")["cluster"]
+    return next(one["name"] for one in cluster["schedulers"] if one.get("leader")), cluster
+
+
+def gated(look, name, gate):
+    """A command by the command line that runs until the file `gate` is there."""
+    script = f"echo began; until [ -e {gate} ]; do sleep 0.02; done; echo ended"
+    return quorate(look.cluster, "submit", "--name", name, "--", "sh", "-c", script)
+
+
+def test_a_task_of_the_command_line_appears_progresses_and_finishes(open_page, tmp_path):
+    look = open_page("tasks")
+    look.settled()
+    look.page.evaluate("window.loadedOnce = true")
+    gated(look, "from-afar", tmp_path / "gate")
+    row = look.row("from-afar")
+    expect(row).to_be_visible(timeout=SOON)
+    expect(row).to_contain_text("running", timeout=SOON)
+    look.page.get_by_role("link", name="from-afar", exact=True).click()
+    log = look.page.get_by_role("log")
+    expect(log).to_have_text("began")
+    look.page.go_back()
+    expect(row).to_contain_text("running")
+    (tmp_path / "gate").touch()
+    expect(row).to_contain_text("succeeded", timeout=SOON)
+    assert look.page.evaluate("window.loadedOnce")
+
+
+def test_a_killed_leader_is_told_and_the_page_goes_on(open_page, tmp_path):
+    look = open_page("tasks")
+    look.outages_expected = True
+    look.settled()
+    gated(look, "outlives-a-leader", tmp_path / "gate")
+    row = look.row("outlives-a-leader")
+    expect(row).to_contain_text("running", timeout=SOON)
+    name, cluster = leader(look)
+    os.kill(process(look, name).pid, signal.SIGKILL)
+    said = look.page.locator(".toast, .banner").filter(has_text="lead")
+    expect(said.first).to_be_visible(timeout=OUTAGE)
+    look.told("leads now (epoch")
+    wait_until(lambda: leader(look)[1]["epoch"] != cluster["epoch"], 20)
+    (tmp_path / "gate").touch()
+    expect(row).to_contain_text("succeeded", timeout=OUTAGE)
+    submit(look.cluster, "true", name="after-the-leader")
+    expect(look.row("after-the-leader")).to_contain_text("succeeded", timeout=OUTAGE)
+    expect(look.page.locator(".banner")).to_have_count(0, timeout=OUTAGE)
+
+
+def test_without_any_leader_the_last_state_stays_under_a_banner(open_page):
+    look = open_page("tasks")
+    look.outages_expected = True
+    look.settled()
+    submit(look.cluster, "true", name="seen-before")
+    expect(look.row("seen-before")).to_contain_text("succeeded")
+    stopped = [process(look, name).pid for name in ("s1", "s2")]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        expect(look.page.locator(".banner")).to_contain_text("Leader lost", timeout=OUTAGE)
+        expect(look.page.get_by_test_id("status")).to_contain_text("no leader")
+        expect(look.row("seen-before")).to_be_visible()
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    expect(look.page.locator(".banner")).to_have_count(0, timeout=OUTAGE)
+    quorate(look.cluster, "submit", "--name", "seen-after", "--", "true")
+    expect(look.row("seen-after")).to_be_visible(timeout=OUTAGE)
+
+
+def test_a_killed_gateway_is_told_and_nothing_is_missed(open_page, tmp_path):
+    look = open_page("tasks")
+    look.outages_expected = True
+    look.settled()
+    gated(look, "outlives-a-gateway", tmp_path / "gate")
+    row = look.row("outlives-a-gateway")
+    expect(row).to_contain_text("running")
+    before = process(look, "gateway").pid
+    os.kill(before, signal.SIGKILL)
+    expect(look.page.locator(".banner")).to_contain_text("Connection lost", timeout=3_000)
+    expect(row).to_be_visible()
+    (tmp_path / "gate").touch()
+    quorate(look.cluster, "submit", "--name", "meanwhile", "--wait", "--", "true")
+    expect(row).to_contain_text("succeeded", timeout=OUTAGE)
+    expect(look.row("meanwhile")).to_contain_text("succeeded", timeout=OUTAGE)
+    expect(look.page.locator(".banner")).to_have_count(0, timeout=OUTAGE)
+    assert process(look, "gateway").pid != before
+
+
+@pytest.mark.parametrize("view", ["tasks", "overview", "queues", "nodes", "services"])
+def test_every_view_paints_within_a_second(open_page, view):
+    look = open_page(view)
+    painted = look.page.evaluate(
+        "() => new Promise(resolve => new PerformanceObserver(list => "
+        "list.getEntriesByName('first-contentful-paint').forEach(one => resolve(one.startTime)))"
+        ".observe({type: 'paint', buffered: true}))"
+    )
+    assert 0 < painted < 1_000
+    began = time.monotonic()
+    look.settled()
+    assert time.monotonic() - began < 5

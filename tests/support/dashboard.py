@@ -1,0 +1,120 @@
+"""What the dashboard's browser tests say often."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
+
+from quorate.client.discovery import LocalCluster
+
+
+class Look:
+    """A page that shows the dashboard of a cluster, and what went wrong with it."""
+
+    def __init__(self, page: Page, cluster: LocalCluster, address: str) -> None:
+        self.page = page
+        self.cluster = cluster
+        self.address = address
+        self.faults: list[str] = []
+        self.outages_expected = False
+        """The gateway or the leader is killed: failed requests are no fault."""
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("request", self._on_request)
+
+    def go(self, view: str) -> None:
+        """To a view, as a link does."""
+        self.page.evaluate("hash => { location.hash = hash }", f"#/{view}")
+
+    def button(self, name: str) -> Locator:
+        """By its exact name."""
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def dialog(self) -> Locator:
+        """The open one."""
+        return self.page.get_by_role("dialog")
+
+    def row(self, name: str) -> Locator:
+        """Of the list of tasks, by the task's name."""
+        link = self.page.get_by_role("link", name=name, exact=True)
+        return self.page.locator(".task-row").filter(has=link)
+
+    def card(self, name: str) -> Locator:
+        """Of a table, by what it is about."""
+        return self.page.locator(f'tbody[data-name="{name}"]')
+
+    def told(self, text: str) -> None:
+        """A message in the corner says so."""
+        expect(self.page.locator(".toast").filter(has_text=text)).to_be_visible()
+
+    def settled(self) -> None:
+        """Connected, with a leader."""
+        expect(self.page.get_by_test_id("status")).to_contain_text("leads")
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type != "error":
+            return
+        # The browser reports each answer of failure, also those that the page makes a sentence of.
+        answered = message.text.startswith("Failed to load resource")
+        if not answered and not self.outages_expected:
+            self.faults.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((self.address, "blob:")):
+            self.faults.append(f"asked {request.url}")
+
+
+def call(cluster: LocalCluster, path: str, body: Any = None, *, method: str = "") -> Any:
+    """The gateway's answer."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(
+        cluster.dashboard + path, data, headers, method=method or ("POST" if data else "GET")
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def status_of(cluster: LocalCluster, path: str) -> int:
+    """The HTTP status of a GET."""
+    try:
+        with urllib.request.urlopen(cluster.dashboard + path, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def submit(cluster: LocalCluster, *argv: str, queue: str = "default", **spec: Any) -> str:
+    """A command's task; its id."""
+    body = {"spec": {"command": {"argv": argv}, **spec}}
+    return str(call(cluster, f"v1/queues/{queue}/tasks", body)["task"]["id"])
+
+
+def python(
+    cluster: LocalCluster, entrypoint: str, arguments: Any, *, queue: str = "default", **spec: Any
+) -> str:
+    """A function's task; its id."""
+    work = {"entrypoint": entrypoint, "json": json.dumps(arguments)}
+    body = {"spec": {"python": work, **spec}}
+    return str(call(cluster, f"v1/queues/{queue}/tasks", body)["task"]["id"])
+
+
+def quorate(cluster: LocalCluster, *arguments: str) -> str:
+    """A command line on the cluster; what it printed."""
+    command, *rest = arguments
+    done = subprocess.run(
+        [sys.executable, "-m", "quorate.cli.app", command, "--data-dir", cluster.data_dir, *rest],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    return done.stdout.strip()
