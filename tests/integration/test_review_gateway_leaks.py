@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import struct
 import time
@@ -82,6 +83,47 @@ def requests():
         "handshake": f"GET /v1/live HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
         "bad handshake": f"GET /v1/other HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
     }
+
+
+def subscription(number):
+    """A frame of a client, masked with zeros: each caller's filter is another one."""
+    text = json.dumps(
+        {"op": "subscribe", "id": "a", "topic": "tasks", "filter": {"labels": {"a": f"{number}"}}}
+    ).encode()
+    return struct.pack("!BBH", 0x81, 0xFE, len(text)) + bytes(4) + text
+
+
+async def test_subscribers_that_go_abruptly_leave_no_feeds():
+    cluster = FakeCluster()
+    server = FakeServer(cluster)
+    try:
+        async with _gateway(server.address) as gateway:
+            process = psutil.Process(gateway.pid)
+
+            async def go(count):
+                callers = [gateway.connect() for _ in range(count)]
+                for number, caller in enumerate(callers):
+                    head = f"GET /v1/live HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n".encode()
+                    caller.sendall(head + subscription(number))
+                    found = b""
+                    while b'"a"' not in found:
+                        part = await asyncio.to_thread(caller.recv, 65536)
+                        assert part, found
+                        found += part
+                    assert b'"snapshot"' in found, found
+                for caller in callers:
+                    reset(caller)
+
+            await go(5)
+            files = await asyncio.to_thread(_settled, process.num_fds)
+            memory = process.memory_info().rss
+            # Twice as many in a row as there may be feeds at a time.
+            for _ in range(3):
+                await go(350)
+            assert await asyncio.to_thread(_settled, process.num_fds) <= files + 2
+            assert process.memory_info().rss < memory + (64 << 20)
+    finally:
+        cluster.close()
 
 
 def reset(connection):
