@@ -58,6 +58,12 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
+def method_refused(method: str) -> Refusal:
+    """405, with what is allowed instead (RFC 9110 section 15.5.6)."""
+    allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    return Refusal(405, "METHOD_NOT_ALLOWED", f"{method} is not served", headers={"allow": allowed})
+
+
 def malformed(detail: str, reason: str = "MALFORMED_HTTP") -> Refusal:
     """400."""
     return Refusal(400, reason, detail)

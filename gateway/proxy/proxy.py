@@ -32,7 +32,7 @@ from gateway.proxy.front import Front
 from gateway.proxy.limits import RateLimit, retry_after
 from gateway.proxy.options import ProxyOptions
 from gateway.proxy.paths import decode, resolve, service_path, split_target
-from gateway.proxy.problems import Refusal
+from gateway.proxy.problems import Refusal, method_refused
 from gateway.proxy.services import ProxiedService, Services
 from gateway.proxy.wire import MAX_TARGET, RequestHead
 from quorate.v1 import service_pb2 as pb
@@ -183,6 +183,9 @@ class Proxy:
                 )
             prefix = self._root + b"/services/" + found.name
             path = found.path
+        if head.method == b"TRACE":
+            # It would show an instance's request headers; other paths have an answer of their own.
+            raise method_refused("TRACE")
         if len(target) > MAX_TARGET:
             raise Refusal(
                 414,

@@ -4,7 +4,7 @@ One reader decides what a request is, before anything else sees it: where two re
 bytes could disagree (request smuggling), the request is refused instead of repaired. Refused are:
 Content-Length beside Transfer-Encoding, more than one of either, any transfer coding but
 `chunked`, folded lines, bare CR or LF, whitespace before a colon, control characters, empty or
-odd names, more than one Host, HTTP/0.9 and HTTP/2 prefaces, CONNECT and TRACE.
+odd names, more than one Host, HTTP/0.9 and HTTP/2 prefaces, CONNECT.
 
 Lines that mean nothing to a proxy are kept as the bytes they came in: passing a request on is
 joining them. Hop-by-hop ones (RFC 9110 section 7.6.1) are taken out here, as are those that
@@ -18,7 +18,7 @@ import re
 from itertools import product
 from typing import Final
 
-from gateway.proxy.problems import Refusal, malformed
+from gateway.proxy.problems import Refusal, malformed, method_refused
 
 # Bytes of a request's or an answer's head, its lines included; of a target for a service; lines.
 MAX_HEAD: Final = 65_536
@@ -182,8 +182,8 @@ def parse_request(head: bytes) -> RequestHead:
         raise malformed("the request line is not: method, target, version")
     if not _METHOD.fullmatch(method):
         raise malformed("the method is not upper-case letters")
-    if method in (b"CONNECT", b"TRACE"):
-        raise Refusal(405, "METHOD_NOT_ALLOWED", f"{method.decode()} is not served")
+    if method == b"CONNECT":
+        raise method_refused("CONNECT")
     if not target or target.translate(None, _VISIBLE):
         raise malformed("the request target has bytes that must be percent-encoded")
     if len(rows) > MAX_LINES:

@@ -243,8 +243,9 @@ def test_the_command_line_says_one_sentence_and_fails(
     lines = err.splitlines()
     assert said in lines[0], err
     assert lines[0].startswith("quorate: ")
-    # One sentence; where to read on may follow.
-    assert all(line.startswith(("See ", "Its output: ")) for line in lines[1:]), err
+    # One sentence; where to read on, and what to try, may follow.
+    hints = ("See ", "Its output: ", "Nodes that 'quorate up' starts import from ")
+    assert all(line.startswith(hints) for line in lines[1:]), err
     if code != TASK_FAILED:
         assert made(client) == before
 

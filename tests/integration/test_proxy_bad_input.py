@@ -62,7 +62,7 @@ MALFORMED = {
     "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "lower-case method": (b"get /services/web/ HTTP/1.1\r\nHost: g\r\n\r\n", 400),
     "CONNECT": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 405),
-    "TRACE": (b"TRACE /services/web/ HTTP/1.1\r\nHost: g\r\n\r\n", 405),
+    "TRACE": (b"TRACE /services/web/ HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n", 405),
     "two spaces": (b"GET  /services/web/ HTTP/1.1\r\nHost: g\r\n\r\n", 400),
     "bytes in the target": (b"GET /services/web/\xff HTTP/1.1\r\nHost: g\r\n\r\n", 400),
     "fragment": (b"GET /services/web/#a HTTP/1.1\r\nHost: g\r\n\r\n", 400),

@@ -27,7 +27,8 @@ class AgentHistory(RuleBasedStateMachine):
         self.accepted: dict[Ref, Attempt] = {}
         # What each lane's executor holds; the first `taken` of them cannot be recalled.
         self.lanes: list[deque[Attempt]] = [deque() for _ in range(SLOTS)]
-        self.doomed: set[int] = set()
+        # By id, and kept: an id is given again once its object is gone.
+        self.doomed: dict[int, Attempt] = {}
         self.reported: Counter[Ref] = Counter()
         self.returned: Counter[Ref] = Counter()
         for lane in range(SLOTS):
@@ -47,7 +48,7 @@ class AgentHistory(RuleBasedStateMachine):
                 if attempt.over:
                     continue  # it died meanwhile
                 assert attempt in self.lanes[attempt.lane], "only what runs is killed"
-                self.doomed.add(id(attempt))
+                self.doomed[id(attempt)] = attempt
             for attempt in effects.start:
                 self.lanes[attempt.lane].append(attempt)
             assert self.connected or not effects.finished, "the outbox keeps it"

@@ -24,7 +24,8 @@ class History(RuleBasedStateMachine):
         self.credit = 0
         # Programs that run, and those that were told to end.
         self.programs: list[Attempt] = []
-        self.killed: set[int] = set()
+        # The attempts themselves: an id alone is given again once its object is gone.
+        self.killed: list[Attempt] = []
         self.pump()
 
     def pump(self) -> None:
@@ -32,7 +33,7 @@ class History(RuleBasedStateMachine):
         while effects := self.machine.take():
             for attempt in (*effects.drain, *effects.kill):
                 assert attempt in self.programs
-            self.killed |= {id(attempt) for attempt in effects.kill}
+            self.killed += effects.kill
             for attempt in effects.start:
                 assert attempt not in self.programs
                 self.programs.append(attempt)
@@ -42,6 +43,9 @@ class History(RuleBasedStateMachine):
                 [Ref(report.task_id, report.number) for report in effects.finished]
             )
             self.machine.settle(self.now)
+
+    def was_killed(self, attempt: Attempt) -> bool:
+        return any(known is attempt for known in self.killed)
 
     @rule(task=TASKS, number=NUMBERS, grace=st.sampled_from([0.0, 5.0]))
     def assign(self, task: str, number: int, grace: float) -> None:
@@ -91,7 +95,7 @@ class History(RuleBasedStateMachine):
     def lose_the_lease(self) -> None:
         self.machine.on_lease_lost()
         self.pump()
-        assert all(id(attempt) in self.killed for attempt in self.programs)
+        assert all(self.was_killed(attempt) for attempt in self.programs)
 
     @rule()
     def long_after(self) -> None:
@@ -101,7 +105,7 @@ class History(RuleBasedStateMachine):
         self.machine.on_tick(self.now)
         self.pump()
         for attempt in self.programs:
-            assert (attempt.killed is not None) == (id(attempt) in self.killed)
+            assert (attempt.killed is not None) == self.was_killed(attempt)
 
     @invariant()
     def the_machine_knows_every_program(self) -> None:
