@@ -158,14 +158,15 @@ class Machine:
         live, waiting = self._live, self._waiting
         for attempt in attempts:
             known = live.get(attempt.task_id)
-            if known is not None:
-                if known.number >= attempt.number:
-                    continue
-                self._end(known, Reason.SUPERSEDED)
-            elif (report := self.outbox.get((attempt.task_id, attempt.number))) is not None:
+            if known is not None and known.number >= attempt.number:
+                continue
+            report = self.outbox.get((attempt.task_id, attempt.number))
+            if report is not None:
                 # The leader missed the outcome: it is sent, not made, again.
                 self._effects.finished.append(report)
                 continue
+            if known is not None:
+                self._end(known, Reason.SUPERSEDED)
             if self.draining or len(waiting) >= MAX_WAITING:
                 self._effects.returned.append(attempt.ref)
                 continue
