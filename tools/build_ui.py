@@ -73,6 +73,12 @@ def build() -> None:
         (OUTPUT / _STAMP).write_text(_digest())
 
 
+def ensure() -> None:
+    """Build when the sources changed, or when the tool chain is gone. Raises BuildFailed."""
+    if not (is_current() and (SOURCE / "node_modules").is_dir()):
+        build()
+
+
 def is_current() -> bool:
     """Whether the output was built from these sources."""
     stamp = OUTPUT / _STAMP

@@ -31,6 +31,8 @@ export default defineConfig({
   test: {
     globals: true,
     environment: "node",
+    // The colours are tested too.
+    css: true,
     dir: here("../../tests/ui"),
     include: ["**/*.test.ts"],
   },

@@ -10,8 +10,7 @@ from tools import build_ui
 @pytest.fixture(scope="module", autouse=True)
 def built():
     """The tool chain is installed by the build."""
-    if not (build_ui.is_current() and (build_ui.SOURCE / "node_modules").is_dir()):
-        build_ui.build()
+    build_ui.ensure()
 
 
 def test_the_dashboards_unit_tests_pass():

@@ -21,11 +21,10 @@ from tools.browser import browser as started_browser
 DESK = {"width": 1280, "height": 800}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Two schedulers, two nodes, a gateway."""
-    if not build_ui.is_current():
-        build_ui.build()
+    """Two schedulers, two nodes, a gateway: for all of these tests, which keep apart by names."""
+    build_ui.ensure()
     data = tmp_path_factory.mktemp("dashboard") / "data"
     plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True)
     try:
@@ -34,9 +33,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         background.stop(data)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One browser for a module's tests."""
+    """One browser for all of these tests. No asyncio beside it: see `tools.browser`."""
     with started_browser() as started:
         yield started
 

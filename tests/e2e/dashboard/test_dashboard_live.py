@@ -113,8 +113,8 @@ def test_a_killed_gateway_is_told_and_nothing_is_missed(open_page, tmp_path):
     assert process(look, "gateway").pid != before
 
 
-@pytest.mark.parametrize("view", ["tasks", "overview", "queues", "nodes", "services"])
-def test_every_view_paints_within_a_second(open_page, view):
+@pytest.mark.parametrize("view", ["overview", "tasks"])
+def test_a_view_paints_within_a_second(open_page, view):
     look = open_page(view)
     painted = look.page.evaluate(
         "() => new Promise(resolve => new PerformanceObserver(list => "

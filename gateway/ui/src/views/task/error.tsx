@@ -15,7 +15,7 @@ export function ErrorPanel({ task }: { task: Task }) {
       <p class="error-line">
         <span class="error-type">{type}</span> {message}
       </p>
-      {traceback && <pre class="code">{traceback.trimEnd()}</pre>}
+      {traceback && <pre tabIndex={0} class="code">{traceback.trimEnd()}</pre>}
     </Panel>
   );
 }

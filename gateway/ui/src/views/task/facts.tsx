@@ -67,9 +67,9 @@ export function SpecPanel({ spec }: { spec: TaskSpec }) {
       title="Specification"
       aside={<Copy text={JSON.stringify(spec, null, 2)} what="the specification as JSON" />}
     >
-      {argv && <pre class="code wrap">{joinWords(argv)}</pre>}
-      {python?.entrypoint && <pre class="code wrap">{python.entrypoint}</pre>}
-      {python?.json && python.json !== "[]" && <pre class="code wrap">{pretty(python.json)}</pre>}
+      {argv && <pre tabIndex={0} class="code wrap">{joinWords(argv)}</pre>}
+      {python?.entrypoint && <pre tabIndex={0} class="code wrap">{python.entrypoint}</pre>}
+      {python?.json && python.json !== "[]" && <pre tabIndex={0} class="code wrap">{pretty(python.json)}</pre>}
       {rows.length > 0 && (
         <dl class="facts">
           {rows.map(([name, value]) => (
@@ -83,7 +83,7 @@ export function SpecPanel({ spec }: { spec: TaskSpec }) {
       {environment.length > 0 && (
         <details>
           <summary>Environment ({environment.length})</summary>
-          <pre class="code">{environment.map(([key, value]) => `${key}=${value}`).join("\n")}</pre>
+          <pre tabIndex={0} class="code">{environment.map(([key, value]) => `${key}=${value}`).join("\n")}</pre>
         </details>
       )}
     </Panel>

@@ -10,7 +10,7 @@ export function ResultPanel({ result }: { result: NonNullable<Task["result"]> })
   if (result.json !== undefined) {
     return (
       <Panel title="Result" aside={<Copy text={result.json} what="the result" />}>
-        <pre class="code">{pretty(result.json)}</pre>
+        <pre tabIndex={0} class="code">{pretty(result.json)}</pre>
       </Panel>
     );
   }

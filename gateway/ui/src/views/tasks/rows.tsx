@@ -108,7 +108,7 @@ export function Rows({ pager, selected, onSelect, atTop, onRestart }: RowsProps)
           onToggle={toggle}
         />
       ) : (
-        <div key={`row ${row}`} class="task-row blank" role="row">
+        <div key={`row ${row}`} class="task-row blank" aria-hidden="true">
           {row >= pager.length && pager.length > 0 && "Reading on…"}
         </div>
       ),

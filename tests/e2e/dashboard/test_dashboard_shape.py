@@ -1,0 +1,96 @@
+"""The page itself: for everybody (axe), on a phone, below a path, in the theme that was chosen."""
+
+import subprocess
+import sys
+
+import pytest
+from playwright.sync_api import expect
+
+from quorate.local.child import die_with_parent
+from tests.support.dashboard import Look, python, submit
+from tools.build_ui import SOURCE
+
+VIEWS = ("overview", "queues", "tasks", "nodes/n1", "services")
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
+RUN_AXE = """
+async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa"]})).violations
+  .flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.html} ${node.failureSummary}`))
+"""
+
+
+@pytest.fixture(scope="module")
+def failed(cluster):
+    """A task that failed with a log and a traceback, and one that succeeded."""
+    submit(cluster, "sh", "-c", "printf '\\033[33myellow\\033[0m\\n'; exit 3", name="exits")
+    return python(cluster, "json:loads", ["{bad"], name="raises")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_is_accessible(open_page, failed, scheme):
+    look = open_page(color_scheme=scheme)
+    look.settled()
+    look.page.evaluate(AXE.read_text())
+    for view in (*VIEWS, f"tasks/{failed}"):
+        look.go(view)
+        expect(look.page.locator("h1")).to_be_visible()
+        expect(look.page.locator(".loading")).to_have_count(0)
+        assert look.page.evaluate(RUN_AXE) == [], view
+    look.go("tasks")
+    look.button("Submit task").click()
+    look.dialog().get_by_text("More options").click()
+    assert look.page.evaluate(RUN_AXE) == []
+
+
+def test_on_a_phone_nothing_is_cut_off_and_the_menu_opens(open_page, failed):
+    look = open_page(**PHONE)
+    page = look.page
+    for view in (*VIEWS, f"tasks/{failed}"):
+        look.go(view)
+        expect(page.locator("h1")).to_be_visible()
+        expect(page.locator(".loading")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+    links = page.get_by_role("navigation").get_by_role("link", name="Nodes")
+    expect(links).to_be_hidden()
+    page.get_by_role("button", name="Open the menu").click()
+    links.click()
+    expect(page.get_by_role("heading", name="Nodes", level=1)).to_be_visible()
+    expect(links).to_be_hidden()
+
+
+def test_the_theme_follows_the_system_until_one_is_chosen(open_page):
+    look = open_page(color_scheme="dark")
+    page = look.page
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    look.button("Theme: system").click()
+    light = page.evaluate(background)
+    assert light != dark
+    page.reload()
+    expect(look.button("Theme: light")).to_be_visible()
+    assert page.evaluate(background) == light
+    look.button("Theme: light").click()
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate(background) == dark
+    look.button("Theme: dark").click()
+    assert page.evaluate(background) == light
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_it_works_below_a_path(open_page, cluster, slash):
+    argv = [sys.executable, "-m", "gateway", "--listen", "127.0.0.1:0", "--root-path", "/a/b"]
+    argv += ["--schedulers", ",".join(cluster.addresses)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, preexec_fn=die_with_parent) as gateway:
+        try:
+            assert gateway.stdout is not None
+            ready = gateway.stdout.readline().decode().split()
+            address = next(word for word in ready if word.startswith("address=")).split("=")[1]
+            look: Look = open_page("tasks", address=f"http://{address}/a/b{slash}")
+            look.settled()
+            name = f"below-a-path{len(slash)}"
+            submit(cluster, "true", name=name)
+            expect(look.row(name)).to_be_visible()
+            look.page.get_by_role("link", name=name, exact=True).click()
+            expect(look.page.get_by_role("heading", name=name)).to_be_visible()
+        finally:
+            gateway.kill()
