@@ -122,10 +122,18 @@ export function Failure({ message, children }: { message: string; children?: Com
   );
 }
 
+interface BarProps {
+  share: number;
+  text: string;
+  label: string;
+  /** Being full is nothing to worry about. */
+  calm?: boolean;
+}
+
 /** A share from 0 to 1 as a bar with its text beside it. */
-export function Bar({ share, text, label }: { share: number; text: string; label: string }) {
+export function Bar({ share, text, label, calm }: BarProps) {
   const part = Math.min(1, Math.max(0, share || 0));
-  const tone = part > 0.9 ? "high" : part > 0.75 ? "warm" : "";
+  const tone = calm ? "" : part > 0.9 ? "high" : part > 0.75 ? "warm" : "";
   return (
     <div class="bar">
       <div

@@ -51,7 +51,7 @@ export function timeRange(times: readonly number[], chosen: number): [number, nu
   return [last - Math.min(chosen, Math.max(LEAST_SPAN, last - first)), last];
 }
 
-export function Chart({ title, lines, format, least = 1, height = 168 }: ChartProps) {
+export function Chart({ title, lines, format, least = 1, height = 152 }: ChartProps) {
   const holder = useRef<HTMLDivElement>(null);
   const legend = useRef<HTMLUListElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
@@ -193,10 +193,10 @@ export function Spark(props: SparkProps) {
   const { column, colour = "--accent", width = 96, height = 24, seconds = 120, least = 1 } = props;
   const beat = beats.value;
   const path = useMemo(() => {
-    const last = history.times.at(-1) ?? 0;
-    const from = Math.max(0, history.times.findIndex((at) => at >= last - seconds));
+    const [first, last] = timeRange(history.times, seconds);
+    const from = Math.max(0, history.times.findIndex((at) => at >= first));
     return sparkPath(
-      history.times.slice(from).map((at) => 1 - (last - at) / seconds),
+      history.times.slice(from).map((at) => (at - first) / (last - first)),
       history.column(column).slice(from),
       [width, height],
       least,

@@ -120,6 +120,7 @@ function columns(
           share={busyOf(node) / Math.max(1, node.slots ?? 0)}
           text={`${busyOf(node)} of ${node.slots ?? 0}`}
           label={`Slots of ${node.name}`}
+          calm
         />
       ),
     },

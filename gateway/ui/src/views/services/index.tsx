@@ -105,9 +105,9 @@ function ServicePanel({ service, traffic, onScale }: PanelProps) {
       }
     >
       <div class="strip">
-        <Figure name="Requests" value={`${rate(traffic?.rate ?? 0)}/s`} />
-        <Figure name="In flight" value={count(traffic?.inFlight)} />
-        <Figure name="Errors" value={`${rate(traffic?.errors ?? 0)}/s`} tone={traffic?.errors ? "failed" : ""} />
+        <Figure name="Requests" value={traffic ? `${rate(traffic.rate)}/s` : "–"} />
+        <Figure name="In flight" value={traffic ? count(traffic.inFlight) : "–"} />
+        <Figure name="Errors" value={traffic ? `${rate(traffic.errors)}/s` : "–"} tone={traffic?.errors ? "failed" : ""} />
         <Figure name="Median" value={ms(traffic?.p50)} />
         <Figure name="p99" value={ms(traffic?.p99)} />
         <Figure name="Balancing" value={balancing(service)} />

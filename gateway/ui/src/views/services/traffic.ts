@@ -43,9 +43,9 @@ export interface Figures {
   }[];
 }
 
-const POLL_MS = 2_000;
+const POLL_MS = 1_000;
 // Rates and percentiles are those of so many polls.
-const WINDOW = 5;
+const WINDOW = 10;
 
 interface Sample {
   /** Seconds. */
@@ -63,7 +63,7 @@ export function useTraffic(): ReadonlyMap<string, Traffic> {
         const figures = await get<Figures>("v1/gateway/services", { signal: control.signal });
         samples.push({ at: performance.now() / 1000, figures });
         if (samples.length > WINDOW + 1) samples.shift();
-        setTraffic(between(samples[0]!, samples.at(-1)!));
+        if (samples.length > 1) setTraffic(between(samples[0]!, samples.at(-1)!));
       } catch {
         // The banner tells when the gateway is gone; the last figures stay.
       }

@@ -9,7 +9,7 @@ import { Copy, Panel } from "@ui/parts/basics";
 export function ResultPanel({ result }: { result: NonNullable<Task["result"]> }) {
   if (result.json !== undefined) {
     return (
-      <Panel title="Result" aside={<Copy text={result.json} what="the result" />}>
+      <Panel title="Result" class="result" aside={<Copy text={result.json} what="the result" />}>
         <pre tabIndex={0} class="code">{pretty(result.json)}</pre>
       </Panel>
     );
