@@ -193,6 +193,11 @@ function Row({ task, row, active, selected, onToggle }: RowProps) {
         <a href={href("tasks", task.id)} tabIndex={-1}>
           {taskName(task)}
         </a>
+        {task.error && task.state === "TASK_STATE_FAILED" && (
+          <small title={task.error.message}>
+            {task.error.type}: {task.error.message}
+          </small>
+        )}
       </span>
       <span role="gridcell" class="c-queue">
         {task.queue}
