@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -279,6 +280,8 @@ def register_instance(
     sys.stdout.flush()
     if not hold:
         return
+    # A shell starts background jobs with SIGINT ignored; here it is the way to end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(ttl * _RENEW)
