@@ -113,6 +113,7 @@ class Proxy:
             try:
                 front.on_deadline()
             except Exception:
+                # A bug met on one connection: the clock serves all of them and must go on.
                 log.exception("a connection's deadline failed")
                 front.abort()
         self.services.sweep(now)
