@@ -45,8 +45,12 @@ check: setup ## Lint, types, architecture contracts, protos
 	python -m tools.draw_transitions --check
 	python -m tools.build_ui --if-needed --check-size
 
+# Tests wait for processes more than they compute: more workers than cores. Each file stays whole,
+# so that its tests share what they started.
+WORKERS ?= 3
+
 test: setup ## Run all tests (ARGS="-k failover" narrows them)
-	python -m pytest -q $(ARGS)
+	python -m pytest -q --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 demo: setup ## Start a cluster, kill its leader and a node under work, compare the result
 	python examples/demo.py $(ARGS)

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import commands, failover, latency, live, memory, proxy, report, throughput
+from benchmarks import (
+    commands,
+    dashboard,
+    failover,
+    latency,
+    live,
+    memory,
+    proxy,
+    report,
+    throughput,
+)
 from benchmarks.figures import Findings
 
 BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
@@ -21,10 +31,11 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "failover": failover.run,
     "proxy": proxy.run,
     "live": live.run,
+    "dashboard": dashboard.run,
 }
 
-# Those that need programs of the system (nginx, wrk) are measured when they are named.
-ON_REQUEST = ("proxy",)
+# Those that need programs of the system (nginx, wrk, Chromium) are measured when they are named.
+ON_REQUEST = ("proxy", "dashboard")
 
 
 def main() -> int:

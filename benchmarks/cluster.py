@@ -33,14 +33,21 @@ class BenchCluster:
     Args:
         schedulers: 2 for a leader and a standby.
         nodes, slots: agents, and attempts at once on each.
+        gateway: with one.
     """
 
-    def __init__(self, *, schedulers: int = 2, nodes: int = 1, slots: int = 2) -> None:
+    def __init__(
+        self, *, schedulers: int = 2, nodes: int = 1, slots: int = 2, gateway: bool = False
+    ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="quorate-bench-")
         self.folder = Path(self._temporary.name) / "cluster"
         self.schedulers = schedulers
         self._plan = LocalPlan(
-            data_dir=self.folder, schedulers=schedulers, nodes=nodes, slots=slots
+            data_dir=self.folder,
+            schedulers=schedulers,
+            nodes=nodes,
+            slots=slots,
+            gateway=gateway,
         )
 
     def __enter__(self) -> BenchCluster:

@@ -101,7 +101,9 @@ def _enum_writer(enum: EnumDescriptor) -> Writer:
 
 def _number(value: float) -> float | int | str:
     if math.isfinite(value):
-        return int(value) if value.is_integer() and abs(value) < 1e15 else value
+        # An integer zero would lose the sign of -0.0.
+        whole = value.is_integer() and abs(value) < 1e15 and str(value) != "-0.0"
+        return int(value) if whole else value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 

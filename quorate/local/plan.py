@@ -106,7 +106,7 @@ class LocalPlan:
             names.append("gateway")
             if self.gateway_port:
                 ports["gateway"] = _wanted(self.gateway_port, "--gateway-port")
-            elif "gateway" not in remembered and is_free(GATEWAY_PORT):
+            elif "gateway" not in remembered and is_free(GATEWAY_PORT) and _claim(GATEWAY_PORT):
                 ports["gateway"] = GATEWAY_PORT
         for name in names:
             if name in ports:
@@ -154,6 +154,27 @@ def _wanted(port: int, flag: str) -> int:
             port=port,
         )
     return port
+
+
+# Port: the socket that holds its claim until this process ends. At most one, GATEWAY_PORT's.
+_claims: dict[int, socket.socket] = {}
+
+
+def _claim(port: int) -> bool:
+    """Whether no other `up` has chosen the port, which its gateway may not have bound yet.
+
+    A claim is a name in Linux's abstract socket namespace: atomic, and gone with the process.
+    """
+    if port in _claims or not sys.platform.startswith("linux"):
+        return True
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0quorate-up-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim
+    return True
 
 
 def is_free(port: int) -> bool:

@@ -94,6 +94,53 @@ test("a task that was told before its page is not listed twice", async () => {
   expect([pager.length, pager.done]).toEqual([51, true]);
 });
 
+test("what is told while a page is read is newer than the page", async () => {
+  const { fetch } = server(50);
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  let asked = () => {};
+  const begun = new Promise<void>((resolve) => (asked = resolve));
+  const slow = async (token: string, size: number) => {
+    const page = await fetch(token, size);
+    asked();
+    await held;
+    return page;
+  };
+  const pager = new Pager(slow, undefined, () => {});
+  const wanted = pager.want(0, 10);
+  await begun;
+  // The page was already read by the server: it has no 51, an old 50, and still the 49.
+  pager.upsert(task(51), true);
+  pager.upsert(task(50, { state: "TASK_STATE_RUNNING" }), true);
+  pager.remove(id(49));
+  answer();
+  await wanted;
+  expect([0, 1, 2].map((row) => pager.at(row)?.id)).toEqual([id(51), id(50), id(48)]);
+  expect([pager.at(1)?.state, pager.length]).toEqual(["TASK_STATE_RUNNING", 50]);
+});
+
+test("an older task that comes to match goes to its place, once", async () => {
+  const even = async () => ({ tasks: [task(10), task(8), task(4)], nextPageToken: "next" });
+  const pager = new Pager(even, undefined, () => {});
+  await pager.want(0, 3);
+  pager.upsert(task(6), true);
+  pager.upsert(task(6, { state: "TASK_STATE_RUNNING" }), true);
+  // On a page that is not read yet.
+  pager.upsert(task(2), true);
+  expect([0, 1, 2, 3].map((row) => pager.at(row)?.id)).toEqual([10, 8, 6, 4].map(id));
+  expect([pager.length, pager.at(2)?.state]).toEqual([4, "TASK_STATE_RUNNING"]);
+});
+
+test("a new task is counted once however often it changes", async () => {
+  const { pager } = pagerOf(1_000);
+  await pager.want(0, 10);
+  pager.upsert(task(1_001), false);
+  pager.upsert(task(1_001, { state: "TASK_STATE_RUNNING" }), false);
+  expect(pager.waiting).toBe(1);
+  pager.remove(id(1_001));
+  expect(pager.waiting).toBe(0);
+});
+
 test("a failure is kept as a sentence, and trying again goes on", async () => {
   const { fetch } = server(500);
   let broken = true;

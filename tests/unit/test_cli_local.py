@@ -41,6 +41,19 @@ def test_a_gateway_has_a_port_of_its_own_when_there_is_one(tmp_path):
     assert argv[argv.index("--schedulers") + 1] == "a:1,b:2"
 
 
+def test_two_clusters_started_together_do_not_choose_the_same_gateway_port(tmp_path, monkeypatch):
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setattr("quorate.local.plan.GATEWAY_PORT", port)
+    gateway = LocalPlan(data_dir=tmp_path, gateway=True)
+    # The other's gateway has not bound it yet.
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"\0quorate-up-{port}")
+        assert gateway.choose_ports({})["gateway"] != port
+    assert gateway.choose_ports({})["gateway"] == port
+
+
 def test_a_remembered_port_that_is_taken_is_replaced(tmp_path):
     plan = LocalPlan(data_dir=tmp_path)
     ports = plan.choose_ports({})

@@ -133,6 +133,14 @@ def test_doubles_that_are_no_numbers_have_names():
 
 
 @pytest.mark.parametrize(
+    ("value", "written"), [(2.0, b"2"), (0.5, b"0.5"), (-0.0, b"-0.0"), (1e300, b"1e+300")]
+)
+def test_a_double_is_written_as_briefly_as_it_can_be(value, written):
+    retry = task_pb2.RetryPolicy(multiplier=value)
+    assert dump(to_json(retry)["multiplier"]) == written
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"{",

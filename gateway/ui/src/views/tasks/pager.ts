@@ -4,7 +4,8 @@
 // page's token is kept (some 100 bytes), its rows only while they were used lately, and are read
 // again when they are scrolled back to. A text filter drops rows page by page: a page may be empty.
 // New tasks come from the live subscription and go on top, or are only counted while the reader is
-// further down.
+// further down. What it tells while a page is being read may be newer than the page: it is kept
+// until the page is there, and then told again.
 
 import type { Task } from "@ui/api/types";
 
@@ -32,6 +33,12 @@ const SEARCH_PAGES = 100;
 const KEPT = 40;
 // New tasks on top of the first page; beyond it the list is read again.
 const FRESH = 2_000;
+// New tasks that are only counted; the count ends here.
+const UNSEEN = 10_000;
+// The API's bound of a page.
+const LARGEST_PAGE = 1_000;
+// Changes kept while a page is read: the newest ones.
+const MEANWHILE = 5_000;
 
 export class Pager {
   /** Rows known so far. */
@@ -42,14 +49,15 @@ export class Pager {
   done = false;
   loading = false;
   failure = "";
-  /** New tasks that are not shown yet. */
-  waiting = 0;
-
   private fresh: Task[] = [];
+  private unseen = new Set<string>();
   private pages: Loaded[] = [];
   private next = "";
   private clock = 0;
   private ids = new Map<string, Task>();
+  /** Told while a page is being read; undefined: removed. */
+  private meanwhile = new Map<string, { task: Task | undefined; atTop: boolean }>();
+  private reading = false;
   private readonly abort = new AbortController();
 
   constructor(
@@ -57,6 +65,11 @@ export class Pager {
     private readonly matches: ((task: Task) => boolean) | undefined,
     private readonly changed: () => void,
   ) {}
+
+  /** New tasks that are not shown yet. */
+  get waiting(): number {
+    return this.unseen.size;
+  }
 
   close(): void {
     this.abort.abort();
@@ -100,26 +113,31 @@ export class Pager {
 
   /** A task's newer version, or a new task. `atTop`: show new ones at once. */
   upsert(task: Task, atTop: boolean): void {
+    this.note(task.id, task, atTop);
     const known = this.ids.get(task.id);
     if (known) {
       this.ids.set(task.id, task.spec ? task : { ...task, spec: known.spec });
       return;
     }
-    const first = this.fresh[0] ?? this.pages.find((page) => page.length)?.rows?.[0];
-    if (first ? task.id <= first.id : !this.done) return;
     if (this.matches && !this.matches(task)) return;
-    if (!atTop || this.fresh.length >= FRESH) {
-      this.waiting += 1;
+    const top = this.fresh[0] ?? this.pages.find((page) => page.length)?.rows?.[0];
+    if (top ? task.id <= top.id : !this.done) {
+      this.insert(task);
       return;
     }
-    const before = this.fresh.findIndex((one) => one.id < task.id);
-    this.fresh.splice(before < 0 ? this.fresh.length : before, 0, task);
+    if (!atTop || this.fresh.length >= FRESH) {
+      if (this.unseen.size < UNSEEN) this.unseen.add(task.id);
+      return;
+    }
+    this.fresh.unshift(task);
     this.ids.set(task.id, task);
     this.length += 1;
   }
 
   /** A task that was deleted, or does not belong to the list any more. */
   remove(id: string): void {
+    this.note(id, undefined, false);
+    this.unseen.delete(id);
     if (!this.ids.delete(id)) return;
     const at = this.fresh.findIndex((one) => one.id === id);
     if (at >= 0) {
@@ -156,17 +174,70 @@ export class Pager {
     return [...this.ids.keys()];
   }
 
+  /** Puts a task that came to match the list among the rows that are read, if it belongs there. */
+  private insert(task: Task): void {
+    const last = this.fresh.at(-1);
+    if (last && task.id > last.id) {
+      this.fresh.splice(this.fresh.findIndex((one) => one.id < task.id), 0, task);
+    } else {
+      const page =
+        this.pages.find((one) => one.rows?.length && one.rows.at(-1)!.id < task.id) ??
+        (this.done ? this.pages.at(-1) : undefined);
+      // It may belong to the dropped page before, whose rows are read again when they are wanted.
+      const before = page && this.pages[this.pages.indexOf(page) - 1];
+      if (!page?.rows || (before && !before.rows)) return;
+      const row = page.rows.findIndex((one) => one.id < task.id);
+      page.rows.splice(row < 0 ? page.rows.length : row, 0, task);
+      page.length += 1;
+      // Read again, it holds this one more.
+      page.size = Math.min(LARGEST_PAGE, page.size + 1);
+    }
+    this.ids.set(task.id, task);
+    this.length += 1;
+  }
+
+  private note(id: string, task: Task | undefined, atTop: boolean): void {
+    if (!this.reading) return;
+    this.meanwhile.delete(id);
+    this.meanwhile.set(id, { task, atTop });
+    if (this.meanwhile.size <= MEANWHILE) return;
+    const [oldest] = this.meanwhile.keys();
+    this.meanwhile.delete(oldest!);
+  }
+
+  /** Reads a page and hands it to `take`; then tells again what was told meanwhile. */
+  private async read(
+    token: string,
+    size: number,
+    take: (page: Page) => void,
+  ): Promise<void> {
+    this.reading = true;
+    try {
+      take(await this.fetch(token, size, this.abort.signal));
+    } finally {
+      this.reading = false;
+      const told = [...this.meanwhile];
+      this.meanwhile.clear();
+      for (const [id, { task, atTop }] of told) {
+        if (task) this.upsert(task, atTop);
+        else this.remove(id);
+      }
+    }
+  }
+
   private async readNext(): Promise<void> {
     const first = this.pages.length === 0;
     const searched = Math.min(SEARCH_PAGE, FIRST_PAGE << this.pages.length);
     const size = first ? FIRST_PAGE : this.matches ? searched : PAGE;
-    const page = await this.fetch(this.next, size, this.abort.signal);
-    const rows = this.take(page.tasks ?? []);
-    this.scanned += page.tasks?.length ?? 0;
-    this.pages.push({ token: this.next, size, rows, length: rows.length, used: (this.clock += 1) });
-    this.length += rows.length;
-    this.next = page.nextPageToken ?? "";
-    this.done = !this.next;
+    const token = this.next;
+    await this.read(token, size, (page) => {
+      const rows = this.take(page.tasks ?? []);
+      this.scanned += page.tasks?.length ?? 0;
+      this.pages.push({ token, size, rows, length: rows.length, used: (this.clock += 1) });
+      this.length += rows.length;
+      this.next = page.nextPageToken ?? "";
+      this.done = !this.next;
+    });
   }
 
   /** Reads dropped pages that reach into the rows wanted. */
@@ -175,11 +246,12 @@ export class Pager {
     for (const page of this.pages) {
       const to = from + page.length;
       if (!page.rows && from < end && to > start) {
-        const again = await this.fetch(page.token, page.size, this.abort.signal);
-        page.rows = this.take(again.tasks ?? []);
-        this.length += page.rows.length - page.length;
-        page.length = page.rows.length;
-        page.used = this.clock += 1;
+        await this.read(page.token, page.size, (again) => {
+          page.rows = this.take(again.tasks ?? []);
+          this.length += page.rows.length - page.length;
+          page.length = page.rows.length;
+          page.used = this.clock += 1;
+        });
         this.changed();
       }
       from += page.length;
