@@ -26,8 +26,10 @@ interface Loaded {
 
 const FIRST_PAGE = 100;
 const PAGE = 500;
-// While a text filter finds little, pages grow to this; so many are read in one go.
+// A text filter drops most rows: its first page is larger, the others are as large as can be.
+const FIRST_SEARCH_PAGE = 500;
 const SEARCH_PAGE = 1_000;
+// So many are read in one go.
 const SEARCH_PAGES = 100;
 // Pages whose rows stay in memory: 20,000 tasks.
 const KEPT = 40;
@@ -227,8 +229,8 @@ export class Pager {
 
   private async readNext(): Promise<void> {
     const first = this.pages.length === 0;
-    const searched = Math.min(SEARCH_PAGE, FIRST_PAGE << this.pages.length);
-    const size = first ? FIRST_PAGE : this.matches ? searched : PAGE;
+    const searched = first ? FIRST_SEARCH_PAGE : SEARCH_PAGE;
+    const size = this.matches ? searched : first ? FIRST_PAGE : PAGE;
     const token = this.next;
     await this.read(token, size, (page) => {
       const rows = this.take(page.tasks ?? []);
