@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from operator import attrgetter
 
 import grpc
@@ -28,6 +29,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.telemetry.server import HealthServer
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler import keys
 from scheduler.config import SchedulerSettings
@@ -37,13 +39,16 @@ from scheduler.health import SERVICE, InstanceHealth
 from scheduler.leader_view import follow_election
 from scheduler.leader_watch import LeaderWatch
 from scheduler.leadership import Leadership
-from scheduler.role import Leader, Roles
+from scheduler.metrics import SchedulerMetrics
+from scheduler.role import Leader, Roles, Unknown
 from scheduler.tenure import Tenure
 
 log = structlog.get_logger(__name__)
 
 _MESSAGE_BYTES = 20 << 20
 _STOP_GRACE = 0.5
+# Seconds; probes commonly wait one.
+_PROBE_TIMEOUT = 0.8
 _REGISTRY = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
 
 
@@ -62,13 +67,18 @@ async def serve(settings: SchedulerSettings) -> None:
     roles = Roles(instance)
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)
+    metrics = SchedulerMetrics(roles, clock)
+    probes = HealthServer(
+        settings.health_listen, "scheduler", metrics, ready=partial(_not_ready, roles, etcd)
+    )
     forwarding = (
         ForwardingHandlers(
             scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
             roles,
             part=attrgetter("scheduler"),
+            observer=metrics,
         ),
-        ForwardingHandlers(_REGISTRY, roles, part=attrgetter("registry")),
+        ForwardingHandlers(_REGISTRY, roles, part=attrgetter("registry"), observer=metrics),
     )
     server, port = _bind(settings)
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
@@ -81,7 +91,7 @@ async def serve(settings: SchedulerSettings) -> None:
     try:
         await _check_etcd(etcd, settings)
         await server.start()
-        tenure = Tenure(settings, etcd, clock, roles, health_service)
+        tenure = Tenure(settings, etcd, clock, roles, health_service, metrics)
         election = Election(etcd, settings.prefix + keys.ELECTION)
         candidate = CandidateRecord(
             name=settings.name, instance=instance, address=address, version=__version__
@@ -89,11 +99,16 @@ async def serve(settings: SchedulerSettings) -> None:
         leadership = Leadership(
             etcd, election, candidate, tenure.lead, clock=clock, ttl=settings.lease_ttl
         )
+        metrics.rows = tenure.rows
+        metrics.lease = lambda: leadership.lease
         watch = LeaderWatch(etcd, clock, instance, revoked=leadership.look_again)
 
         def seen(leader: Leader | None) -> None:
             roles.seen(leader)
+            metrics.seen(leader)
             watch.follow(leader)
+
+        await _start_probes(probes, settings)
 
         # Read by whoever started this process.
         sys.stdout.write(
@@ -121,6 +136,7 @@ async def serve(settings: SchedulerSettings) -> None:
             sys.stdout.flush()
             os._exit(0)
     finally:
+        await probes.close()
         await server.stop(None)
         for each in forwarding:
             await each.close()
@@ -162,6 +178,26 @@ async def _check_etcd(etcd: EtcdClient, settings: SchedulerSettings) -> None:
                     f"no etcd answers at {settings.etcd} within {settings.etcd_wait:g} s ({error})"
                 ) from error
             await asyncio.sleep(0.2)
+
+
+async def _start_probes(probes: HealthServer, settings: SchedulerSettings) -> None:
+    try:
+        await probes.start()
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {settings.health_listen} (--health-listen): {error.strerror}"
+        ) from error
+
+
+async def _not_ready(roles: Roles, etcd: EtcdClient) -> str:
+    """Why this scheduler should get no calls; empty when it should."""
+    if isinstance(roles.role, Unknown):
+        return "no scheduler leads at the moment"
+    try:
+        await etcd.status(timeout=_PROBE_TIMEOUT)
+    except EtcdError as error:
+        return f"etcd does not answer: {error}"
+    return ""
 
 
 def _stop_signal() -> asyncio.Event:

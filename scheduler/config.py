@@ -7,9 +7,10 @@ import socket
 from pydantic import Field, model_validator
 
 from quorate.runtime.config import EtcdSettings
+from quorate.telemetry.settings import HealthSettings
 
 
-class SchedulerSettings(EtcdSettings):
+class SchedulerSettings(EtcdSettings, HealthSettings):
     """One scheduler process."""
 
     name: str = Field(

@@ -40,6 +40,7 @@ from scheduler.core.rows import TaskRow
 from scheduler.core.state import State
 from scheduler.core.upkeep import retain
 from scheduler.core.values import ServiceName
+from scheduler.task_metrics import TaskMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +95,7 @@ class Driver:
         self.journal = journal
         self.clock = clock
         self.agents: Agents | None = None
+        self.metrics = TaskMetrics()
         # Told of each service of which something changed, before that is committed.
         self.service_changed: Callable[[ServiceName], None] = lambda service: None
         self._ids = ids or TaskIds(machine.state.last_id or None)
@@ -267,6 +269,7 @@ class Driver:
             if len(self._ops) + 2 * len(out.writes) > self._group_ops:
                 self._flush()
             self._encode(out.writes)
+            self.metrics.wrote(out.writes, now)
             if self._finish_waiters:
                 self._keep_outcomes(out.writes)
         if out.after:
@@ -316,6 +319,7 @@ class Driver:
             self._note_due(out.due)
         if not out.writes:
             return
+        self.metrics.placed(out.after, now)
         # Each assignment is one write and one effect: they are cut alike.
         done, size = 0, len(out.writes)
         while done < size:

@@ -22,10 +22,11 @@ Deadlines, metadata, cancellation, status, details and trailing metadata pass th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -70,6 +71,16 @@ class _Link:
         return stub
 
 
+class CallObserver(Protocol):
+    """Who counts calls: `scheduler.metrics`."""
+
+    def call_began(self, method: str) -> str:
+        """A call came; the name that `call_ended` is to be told."""
+
+    def call_ended(self, method: str, code: str, seconds: float, *, streams: bool) -> None:
+        """It is over, with a status code by name."""
+
+
 class ForwardingHandlers:
     """Serves all methods of one service by role.
 
@@ -82,6 +93,7 @@ class ForwardingHandlers:
         leader_wait: seconds that a call waits for a leader to be known.
         default_timeout: seconds for a unary call that came without a deadline.
         part: what of the role's servicer serves this service; the whole when left out.
+        observer: told of each call and of its end.
     """
 
     def __init__(
@@ -93,6 +105,7 @@ class ForwardingHandlers:
         leader_wait: float = 3.0,
         default_timeout: float = 60.0,
         part: Callable[[Any], object] = lambda servicer: servicer,
+        observer: CallObserver | None = None,
     ) -> None:
         self._service = service
         self._roles = roles
@@ -100,6 +113,7 @@ class ForwardingHandlers:
         self._leader_wait = leader_wait
         self._default_timeout = default_timeout
         self._part = part
+        self._observer = observer
         # At most the current leader's: others are retired when the role changes.
         self._links: dict[str, _Link] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -149,21 +163,33 @@ class ForwardingHandlers:
         async def serve(body: bytes, context: Context) -> bytes | None:
             timeout = cast("float | None", context.time_remaining())
             self._under_way += 1
+            start, code = time.perf_counter(), "CANCELLED"
+            observer = self._observer
+            name = observer.call_began(method.name) if observer is not None else ""
             try:
                 if self._left:
                     raise unavailable("LEAVING", "this scheduler is leaving; ask another one")
                 # gRPC itself cancels a call whose deadline has passed; a stream may go on for ever.
                 if timeout is not None or method.streams:
-                    return await self._answer(method, body, context, timeout)
-                async with asyncio.timeout(self._default_timeout):
-                    return await self._answer(method, body, context, self._default_timeout)
+                    answer = await self._answer(method, body, context, timeout)
+                else:
+                    async with asyncio.timeout(self._default_timeout):
+                        answer = await self._answer(method, body, context, self._default_timeout)
+                code = "OK"
+                return answer
             except QuorateError as error:
+                code = error.code.name
                 await abort(context, error)
-            except Answered as answer:
-                await context.abort(answer.code, answer.details, answer.trailing)
+            except Answered as answered:
+                code = answered.code.name
+                await context.abort(answered.code, answered.details, answered.trailing)
             except TimeoutError:
+                code = "DEADLINE_EXCEEDED"
                 await abort(context, self._too_late(method))
             finally:
+                if observer is not None:
+                    seconds = time.perf_counter() - start
+                    observer.call_ended(name, code, seconds, streams=method.streams)
                 self._under_way -= 1
                 if not self._under_way:
                     self._quiet.set()

@@ -109,6 +109,8 @@ class Leadership:
         self._short_tenures = 0
         self._leftovers: list[int] = []
         self._look = asyncio.Event()
+        self.lease: LeaseSession | None = None
+        """The lease of the present candidacy; read it, do not end it."""
 
     @property
     def career(self) -> Career:
@@ -141,6 +143,7 @@ class Leadership:
     async def _once(self) -> None:
         """One lease, from its grant to its end. Raises EtcdError when it came to no tenure."""
         session = await LeaseSession.open(self._etcd, self._ttl, clock=self._clock)
+        self.lease = session
         stood_only = True
         try:
             await self._revoke_leftovers()
@@ -154,6 +157,7 @@ class Leadership:
         finally:
             if stood_only:
                 await self._revoke(session.id)
+            self.lease = None
             await session.close(revoke=False)
         await self._pause_after(led)
 

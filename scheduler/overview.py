@@ -58,6 +58,16 @@ class Overview:
         # (instant, revision), one every `_EVERY` seconds for `kept` seconds.
         self._marks: deque[tuple[float, int]] = deque()
 
+    @property
+    def quota(self) -> int:
+        """etcd's quota in bytes, as configured."""
+        return self._quota
+
+    @property
+    def status(self) -> StoreStatus | None:
+        """What etcd said of itself last; None when it was not asked yet."""
+        return self._status
+
     def full(self) -> str | None:
         """Why new work is refused; None when it is not."""
         status = self._status

@@ -33,6 +33,7 @@ from scheduler.driver import Driver
 from scheduler.fold import Fold
 from scheduler.health import SERVICE, InstanceHealth
 from scheduler.instances import InstanceKeys, follow_instances
+from scheduler.metrics import SchedulerMetrics
 from scheduler.overview import Overview
 from scheduler.reads import FencedReads
 from scheduler.registry import Registry
@@ -67,7 +68,9 @@ class Tenure:
         clock: Clock,
         roles: Roles,
         health: InstanceHealth,
+        metrics: SchedulerMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or SchedulerMetrics(roles, clock)
         self._settings = settings
         self._etcd = etcd
         self._clock = clock
@@ -136,6 +139,7 @@ class Tenure:
                 clock=self._clock,
                 max_txn_ops=settings.etcd_max_txn_ops,
                 stall_after=2.0 * settings.lease_ttl,
+                on_commit=self._metrics.committed,
             )
             await journal.claim(expected_head_mod=head_mod)
             state = fold.state
@@ -190,6 +194,7 @@ class Tenure:
                 limits,
                 overview.full,
             )
+            self._metrics.tenure_began(driver, overview)
             driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
             log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
@@ -210,6 +215,7 @@ class Tenure:
                 raise
             finally:
                 self._close()
+                self._metrics.tenure_ended()
                 watches.close()
                 feed.close()
                 driver.close()

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from quorate.etcd.api import Delete, Etcd, Put
@@ -68,6 +68,8 @@ class Journal:
         max_pending_events, max_pending_bytes: bound of what is appended and not committed.
         stall_after: seconds without a commit, although there is work, until JournalStalled.
         txn_timeout: deadline of one call, seconds; past it the outcome is unknown.
+        on_commit: told the seconds and the writes (0: a barrier) of each Txn, once known; for
+            metrics. Must not raise.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Journal:
         max_pending_bytes: int = 64 << 20,
         stall_after: float,
         txn_timeout: float = 2.0,
+        on_commit: Callable[[float, int], None] = lambda seconds, writes: None,
     ) -> None:
         assert epoch > 0
         assert max_txn_ops >= 2
@@ -97,6 +100,7 @@ class Journal:
             txn_timeout=txn_timeout,
         )
         self._clock = clock
+        self._on_commit = on_commit
         # The head takes one of the operations; a purge has no head.
         self._max_ops = max_txn_ops - 1
         self._max_bytes = max_txn_bytes
@@ -370,6 +374,7 @@ class Journal:
         counters.commit_seconds += self._last_commit - started
         counters.events += batch.events
         counters.puts += batch.size
+        self._on_commit(self._last_commit - started, batch.size)
         if batch.purge:
             counters.purges += 1
         elif batch.size:

@@ -1,0 +1,263 @@
+"""What a scheduler tells Prometheus.
+
+    driver  --steps, placements-->  TaskMetrics      counted on the leader's hot path
+    journal --commits------------>  SchedulerMetrics counted for the life of the process
+    state, journal, lease, etcd     read at a scrape
+
+Depths of queues come from the leader alone, so that a sum over all schedulers is right. Queues
+beyond `labels.MOST` are added up under `other`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from quorate.etcd.journal import JournalCounters
+from quorate.etcd.lease import LeaseSession
+from quorate.runtime.clock import Clock
+from quorate.telemetry.buckets import FAST_SECONDS, RECORDS, Buckets
+from quorate.telemetry.calls import CallMetrics
+from quorate.telemetry.families import counter, gauge, histogram
+from quorate.telemetry.labels import Bounded
+from scheduler.core.state import State
+from scheduler.core.values import TaskState
+from scheduler.driver import Driver
+from scheduler.overview import Overview
+from scheduler.role import Leader, Local, Roles
+from scheduler.task_metrics import TaskMetrics
+
+# RPCs that create tasks.
+_SUBMITS: Final = frozenset(("CreateTask", "BatchCreateTasks", "CreateJob"))
+
+
+class SchedulerMetrics:
+    """One scheduler process's metrics; a collector for prometheus_client.
+
+    Args:
+        roles: who leads.
+        clock: of leases.
+        rows: how many tasks are in memory, leading or standing by.
+        lease: this process's candidacy; None while it has none.
+    """
+
+    def __init__(
+        self,
+        roles: Roles,
+        clock: Clock,
+        rows: Callable[[], int] = lambda: 0,
+        lease: Callable[[], LeaseSession | None] = lambda: None,
+    ) -> None:
+        self.tasks = TaskMetrics()
+        self.rows = rows
+        self.lease = lease
+        self._roles = roles
+        self._clock = clock
+        self._epoch = 0
+        self._failovers = 0
+        self._calls = CallMetrics("quorate_rpc", "method", "RPCs")
+        self._submit = Buckets(FAST_SECONDS)
+        self._commit = Buckets(FAST_SECONDS)
+        self._batch = Buckets(RECORDS)
+        # Of tenures that are over.
+        self._unknown = self._repeats = 0
+        self._driver: Driver | None = None
+        self._overview: Overview | None = None
+
+    # -- told by others
+
+    def seen(self, leader: Leader | None) -> None:
+        """The election says that `leader` leads; None: nobody."""
+        if leader is None or leader.epoch <= self._epoch:
+            return
+        if self._epoch:
+            self._failovers += 1
+        self._epoch = leader.epoch
+
+    def tenure_began(self, driver: Driver, overview: Overview) -> None:
+        """This process leads: its state is worth telling."""
+        driver.metrics = self.tasks
+        self._driver, self._overview = driver, overview
+
+    def tenure_ended(self) -> None:
+        """It does not any more."""
+        if self._driver is not None:
+            counters = self._driver.journal.counters
+            self._unknown += counters.unknown
+            self._repeats += counters.repeats
+        self._driver = self._overview = None
+
+    def committed(self, seconds: float, records: int) -> None:
+        """The journal committed a transaction of so many writes; a barrier has none."""
+        if records:
+            self._commit.add(seconds)
+            self._batch.add(records)
+
+    def call_began(self, method: str) -> str:
+        """A call came; what `call_ended` is to be told."""
+        return self._calls.began(method)
+
+    def call_ended(self, method: str, code: str, seconds: float, *, streams: bool) -> None:
+        """It was answered."""
+        self._calls.ended(method, code, None if streams else seconds)
+        if method in _SUBMITS and code == "OK" and isinstance(self._roles.role, Local):
+            # Forwarded ones are the leader's, or they would count twice.
+            self._submit.add(seconds)
+
+    # -- at a scrape
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        leads = isinstance(self._roles.role, Local)
+        leader = self._roles.leader
+        yield gauge("quorate_leader", "1 on the scheduler that leads, else 0.", leads)
+        epoch = leader.epoch if leader is not None else 0
+        yield gauge("quorate_epoch", "The epoch that this scheduler knows of; 0: nobody's.", epoch)
+        yield counter(
+            "quorate_failovers", "Changes of leader that this scheduler saw.", self._failovers
+        )
+        yield gauge(
+            "quorate_tasks_in_memory",
+            "Tasks that this scheduler holds, led or followed.",
+            self.rows(),
+        )
+        yield from self._collect_lease()
+        yield from self.tasks.collect()
+        yield histogram(
+            "quorate_submit_seconds", "From a call that creates tasks to its answer.", self._submit
+        )
+        yield histogram(
+            "quorate_commit_seconds", "Transactions of the journal until known.", self._commit
+        )
+        yield histogram(
+            "quorate_journal_batch_records", "Writes in a transaction of the journal.", self._batch
+        )
+        yield from self._collect_journal()
+        yield from self._calls.collect()
+        if self._driver is not None and self._overview is not None and leads:
+            now = self._driver.clock.now()
+            yield from _queues(self._driver.state, now)
+            yield from _nodes(self._driver.state)
+            yield from _store(self._overview)
+
+    def _collect_lease(self) -> Iterator[Metric]:
+        lease = self.lease()
+        if lease is None:
+            return
+        age = self._clock.monotonic() - (lease.trusted_until - lease.ttl)
+        yield gauge(
+            "quorate_lease_keepalive_age_seconds",
+            "Since the lease was last renewed.",
+            max(0.0, age),
+        )
+        yield gauge("quorate_lease_ttl_seconds", "How long the lease lives unrenewed.", lease.ttl)
+
+    def _collect_journal(self) -> Iterator[Metric]:
+        counters = self._driver.journal.counters if self._driver else JournalCounters()
+        yield counter(
+            "quorate_journal_unknown_outcomes",
+            "Transactions whose outcome was unknown at first.",
+            self._unknown + counters.unknown,
+        )
+        yield counter(
+            "quorate_journal_repeats",
+            "Transactions that were sent again.",
+            self._repeats + counters.repeats,
+        )
+        if self._driver is not None:
+            journal = self._driver.journal
+            yield gauge(
+                "quorate_journal_pending_events",
+                "Events that wait for their commit.",
+                journal.pending_events,
+            )
+            yield gauge(
+                "quorate_journal_pending_bytes",
+                "Bytes that wait for their commit.",
+                journal.pending_bytes,
+            )
+            yield gauge(
+                "quorate_journal_no_space",
+                "1 while etcd refuses writes for space.",
+                journal.no_space,
+            )
+
+
+def _queues(state: State, now: float) -> Iterator[Metric]:
+    shown = Bounded(state.queues)
+    counts: dict[tuple[str, str], int] = {}
+    ages: dict[str, float] = {}
+    done: dict[str, int] = {}
+    paused = 0
+    for name, queue in state.queues.items():
+        label = shown(name)
+        for kind in TaskState:
+            key = (label, kind.name)
+            counts[key] = counts.get(key, 0) + queue.counts[kind]
+        oldest = queue.pending.oldest()
+        age = max(0.0, now - oldest.create_time) if oldest is not None else 0.0
+        ages[label] = max(ages.get(label, 0.0), age)
+        done[label] = done.get(label, 0) + queue.finished_total
+        paused += queue.paused
+    depth = GaugeMetricFamily(
+        "quorate_queue_tasks", "Tasks on record, by queue and state.", labels=("queue", "state")
+    )
+    for labels, count in counts.items():
+        depth.add_metric(labels, count)
+    yield depth
+    age_family = GaugeMetricFamily(
+        "quorate_queue_oldest_task_age_seconds",
+        "Age of the oldest task that could run; 0 when there is none.",
+        labels=("queue",),
+    )
+    for label, seconds in ages.items():
+        age_family.add_metric((label,), seconds)
+    yield age_family
+    finished = CounterMetricFamily(
+        "quorate_queue_finished_tasks", "Tasks finished, by queue.", labels=("queue",)
+    )
+    for label, count in done.items():
+        finished.add_metric((label,), count)
+    yield finished
+    yield gauge("quorate_queues", "Queues.", len(state.queues))
+    yield gauge("quorate_queues_paused", "Queues that are paused.", paused)
+
+
+def _nodes(state: State) -> Iterator[Metric]:
+    tally = {"ready": 0, "disconnected": 0, "cordoned": 0, "draining": 0}
+    slots = running = credit = 0
+    for name, node in state.nodes.items():
+        control = state.control(name)
+        if not node.connected:
+            tally["disconnected"] += 1
+        elif control.draining:
+            tally["draining"] += 1
+        elif control.cordoned:
+            tally["cordoned"] += 1
+        else:
+            tally["ready"] += 1
+        slots += node.slots
+        running += len(node.holding.rows)
+        credit += node.credit
+    nodes = GaugeMetricFamily(
+        "quorate_nodes", "Registered nodes, by what they are good for.", labels=("state",)
+    )
+    for kind, count in tally.items():
+        nodes.add_metric((kind,), count)
+    yield nodes
+    yield gauge("quorate_nodes_slots", "Slots of all registered nodes.", slots)
+    yield gauge("quorate_nodes_credit", "Attempts that all nodes would hold.", credit)
+    yield gauge("quorate_nodes_assigned", "Attempts that nodes have now.", running)
+
+
+def _store(overview: Overview) -> Iterator[Metric]:
+    yield gauge("quorate_etcd_quota_bytes", "etcd's quota, as configured here.", overview.quota)
+    status = overview.status
+    if status is not None:
+        yield gauge("quorate_etcd_database_bytes", "etcd's database, with holes.", status.db_size)
+        yield gauge(
+            "quorate_etcd_database_in_use_bytes", "etcd's database, used.", status.db_size_in_use
+        )
+        yield gauge("quorate_etcd_members", "Members of the etcd cluster.", status.members)
