@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from node_agent.driver import Driver
 from node_agent.executors.python import WorkerLimits
 from node_agent.log_retention import Retention
 from node_agent.logs import LogStore
+from node_agent.metrics import AgentMetrics
 from node_agent.registration import CannotRegister, Registration, Replaced
 from node_agent.service import NodeAgent
 from node_agent.services.instance_records import InstanceRecords
@@ -42,6 +44,7 @@ from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.telemetry.server import HealthServer
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
 
 _log = structlog.get_logger("node_agent")
@@ -135,6 +138,13 @@ async def run(settings: AgentSettings) -> None:
                 on_lost,
                 instances.on_registered,
             )
+            probes = HealthServer(
+                settings.health_listen,
+                "node_agent",
+                AgentMetrics(driver, sessions, clock, lambda: registration.lease),
+                ready=partial(_not_ready, registration, driver),
+            )
+            await _start_probes(probes, settings)
             retention = Retention(settings.log_age, int(settings.log_total))
             duties = [
                 asyncio.ensure_future(registration.keep()),
@@ -157,6 +167,7 @@ async def run(settings: AgentSettings) -> None:
                 await asyncio.gather(stopping, ready, *duties, return_exceptions=True)
                 await registration.close()
                 await serving.server.stop(0.2)
+                await probes.close()
     _log.info("left")
 
 
@@ -179,6 +190,25 @@ async def serve(listen: str, advertise: str, driver: Driver, sessions: Sessions)
     await server.start()
     host = listen.rpartition(":")[0]
     return _Serving(advertise or f"{host}:{port}", server, checks)
+
+
+async def _start_probes(probes: HealthServer, settings: AgentSettings) -> None:
+    try:
+        await probes.start()
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {settings.health_listen} (--health-listen): {error.strerror}"
+        ) from error
+
+
+async def _not_ready(registration: Registration, driver: Driver) -> str:
+    """Why this node should not count as one that takes work; empty when it should.
+
+    An etcd that is silent for a while does not make it unready: its work goes on.
+    """
+    if registration.lease is None:
+        return "not registered in etcd"
+    return "draining" if driver.machine.draining else ""
 
 
 async def leave(driver: Driver, serving: _Serving, settings: AgentSettings) -> None:

@@ -10,12 +10,13 @@ import psutil
 from pydantic import ByteSize, Field, field_validator
 
 from quorate.runtime.config import EtcdSettings
+from quorate.telemetry.settings import HealthSettings
 from quorate.v1.task_pb2 import Resources
 
 _LOOPBACK = ("127.", "localhost", "[::1]")
 
 
-class AgentSettings(EtcdSettings):
+class AgentSettings(EtcdSettings, HealthSettings):
     """Settings of one node agent."""
 
     name: str = Field(

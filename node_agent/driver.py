@@ -25,6 +25,7 @@ from node_agent.executors.link import SpawnerLink
 from node_agent.executors.packets import Spill
 from node_agent.executors.python import PythonExecutor, WorkerLimits
 from node_agent.logs import LogStore
+from node_agent.metrics import AttemptMetrics
 from node_agent.outgoing import Outgoing
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.replicas import Replicas
@@ -69,6 +70,7 @@ class Driver:
         records: InstanceRecords | None = None,
     ) -> None:
         self.machine = Machine(slots)
+        self.metrics = AttemptMetrics()
         self.logs = logs
         self._clock = clock
         self._outgoing: Outgoing | None = None
@@ -170,6 +172,7 @@ class Driver:
         """An attempt ended; `pump` follows."""
         if attempt.replica:
             self._replicas.exited(attempt)
+        self.metrics.exited(outcome)
         self.machine.on_exited(attempt, outcome, self._clock.monotonic())
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:

@@ -75,6 +75,11 @@ class Registration:
         self._on_registered = on_registered
         self._lease: LeaseSession | None = None
 
+    @property
+    def lease(self) -> LeaseSession | None:
+        """The lease under which the node is registered; None while it is not."""
+        return self._lease
+
     async def keep(self) -> None:
         """Register, and again after each loss. Raises Replaced or CannotRegister."""
         give_up = self._clock.monotonic() + PATIENCE_SECONDS

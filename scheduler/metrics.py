@@ -22,6 +22,7 @@ from quorate.telemetry.buckets import FAST_SECONDS, RECORDS, Buckets
 from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, gauge, histogram
 from quorate.telemetry.labels import Bounded
+from quorate.telemetry.lease import lease_metrics
 from scheduler.core.state import State
 from scheduler.core.values import TaskState
 from scheduler.driver import Driver
@@ -123,7 +124,7 @@ class SchedulerMetrics:
             "Tasks that this scheduler holds, led or followed.",
             self.rows(),
         )
-        yield from self._collect_lease()
+        yield from lease_metrics(self.lease(), self._clock.monotonic())
         yield from self.tasks.collect()
         yield histogram(
             "quorate_submit_seconds", "From a call that creates tasks to its answer.", self._submit
@@ -141,18 +142,6 @@ class SchedulerMetrics:
             yield from _queues(self._driver.state, now)
             yield from _nodes(self._driver.state)
             yield from _store(self._overview)
-
-    def _collect_lease(self) -> Iterator[Metric]:
-        lease = self.lease()
-        if lease is None:
-            return
-        age = self._clock.monotonic() - (lease.trusted_until - lease.ttl)
-        yield gauge(
-            "quorate_lease_keepalive_age_seconds",
-            "Since the lease was last renewed.",
-            max(0.0, age),
-        )
-        yield gauge("quorate_lease_ttl_seconds", "How long the lease lives unrenewed.", lease.ttl)
 
     def _collect_journal(self) -> Iterator[Metric]:
         counters = self._driver.journal.counters if self._driver else JournalCounters()
