@@ -51,7 +51,10 @@ def test_two_clusters_started_together_do_not_choose_the_same_gateway_port(tmp_p
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(f"\0quorate-up-{port}")
         assert gateway.choose_ports({})["gateway"] != port
+    claims: dict[int, socket.socket] = {}
+    monkeypatch.setattr("quorate.local.plan._claims", claims)
     assert gateway.choose_ports({})["gateway"] == port
+    claims.pop(port).close()
 
 
 def test_a_remembered_port_that_is_taken_is_replaced(tmp_path):
