@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 import structlog
@@ -23,9 +24,10 @@ from starlette.types import ASGIApp
 
 from gateway import edge
 from gateway.config import GatewaySettings, split_address
-from gateway.health import health_part
+from gateway.health import health_part, why_not_ready
 from gateway.listener import bounded
 from gateway.live.part import live_part
+from gateway.metrics import GatewayMetrics, Measured
 from gateway.pages import pages_part
 from gateway.part import Context, Part, PartFactory
 from gateway.proxy.options import ProxyOptions
@@ -37,6 +39,8 @@ from gateway.sub_path import SubPath
 from gateway.upstream import Upstream
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.telemetry.calls import CallMetrics
+from quorate.telemetry.server import HealthServer
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +58,10 @@ class CannotStart(Exception):
     """One sentence for the operator; the process exits with 1."""
 
 
-def build_app(settings: GatewaySettings, parts: Sequence[Part]) -> ASGIApp:
-    """The ASGI app of some parts, with what holds for all of them around it."""
+def build_app(
+    settings: GatewaySettings, parts: Sequence[Part], calls: CallMetrics | None = None
+) -> ASGIApp:
+    """The ASGI app of some parts, with what holds for all of them around it; `calls` counts."""
     inner = Starlette(
         routes=[route for part in parts for route in part.routes],
         exception_handlers={
@@ -67,6 +73,8 @@ def build_app(settings: GatewaySettings, parts: Sequence[Part]) -> ASGIApp:
     # One path for each thing: a slash too many is 404, not a redirect.
     inner.router.redirect_slashes = False
     app: ASGIApp = edge.Edge(inner, settings.origins, settings.host_names)
+    if calls is not None:
+        app = Measured(app, calls, parts)
     if settings.origins:
         app = CORSMiddleware(
             app,
@@ -96,9 +104,14 @@ async def serve(settings: GatewaySettings) -> None:
         )
     )
     parts = [proxy_part(proxy, upstream), *(make(context) for make in PARTS)]
+    metrics = GatewayMetrics(proxy, parts)
+    probes = HealthServer(
+        settings.health_listen, "gateway", metrics, ready=partial(_not_ready, context)
+    )
+    await _start_probes(probes, settings)
     server = _Server(
         uvicorn.Config(
-            build_app(settings, parts),
+            build_app(settings, parts, metrics.calls),
             http=proxy.protocol(
                 bounded(
                     # JSON is at most a third larger than what it holds; chunks add framing.
@@ -134,7 +147,22 @@ async def serve(settings: GatewaySettings) -> None:
             for task in (*duties, leaving):
                 task.cancel()
     finally:
+        await probes.close()
         await upstream.close()
+
+
+async def _start_probes(probes: HealthServer, settings: GatewaySettings) -> None:
+    try:
+        await probes.start()
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {settings.health_listen} (--health-listen): {error.strerror}"
+        ) from error
+
+
+async def _not_ready(context: Context) -> str:
+    why = await why_not_ready(context)
+    return "" if why is None else why.message
 
 
 async def _leave(server: uvicorn.Server, stopping: asyncio.Event) -> None:

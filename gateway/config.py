@@ -13,11 +13,12 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.hosts import Names, names_of
+from quorate.telemetry.settings import HealthSettings
 
 _SUB_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(BaseSettings, HealthSettings):
     """One gateway process."""
 
     model_config = SettingsConfigDict(

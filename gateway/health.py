@@ -12,11 +12,21 @@ from starlette.routing import Route
 
 from gateway.part import Context, Part
 from gateway.rest.problems import problem_response
-from quorate.runtime.errors import unavailable
+from quorate.runtime.errors import QuorateError, unavailable
 
 # Seconds; probes commonly wait one.
 _CONNECT = 0.8
 _FRESH = {"Cache-Control": "no-store"}
+
+
+async def why_not_ready(context: Context) -> QuorateError | None:
+    """Why this gateway should get no requests just now; None when it should."""
+    if context.stopping.is_set():
+        return unavailable("GATEWAY_LEAVING", "this gateway is being stopped")
+    if not await context.upstream.reachable(_CONNECT):
+        addresses = ", ".join(context.upstream.addresses)
+        return unavailable("NO_SCHEDULER", f"no scheduler can be reached at {addresses}")
+    return None
 
 
 def health_part(context: Context) -> Part:
@@ -26,13 +36,9 @@ def health_part(context: Context) -> Part:
         return JSONResponse({"status": "ok"}, headers=_FRESH)
 
     async def readyz(request: Request) -> Response:
-        if context.stopping.is_set():
-            return problem_response(unavailable("GATEWAY_LEAVING", "this gateway is being stopped"))
-        if not await context.upstream.reachable(_CONNECT):
-            addresses = ", ".join(context.upstream.addresses)
-            return problem_response(
-                unavailable("NO_SCHEDULER", f"no scheduler can be reached at {addresses}")
-            )
+        why = await why_not_ready(context)
+        if why is not None:
+            return problem_response(why)
         return JSONResponse({"status": "ready"}, headers=_FRESH)
 
     return Part("health", (Route("/healthz", healthz), Route("/readyz", readyz)))

@@ -7,10 +7,11 @@ HTTP and WebSocket) and duties: coroutines that run beside the server until they
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client.core import Metric
 from starlette.routing import BaseRoute
 
 from gateway.config import GatewaySettings
@@ -38,6 +39,8 @@ class Part:
     duties: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     websockets: Callable[..., asyncio.Protocol] | None = None
     """Makes the protocol of each connection that upgrades, as uvicorn's `ws`; one part has it."""
+    metrics: Callable[[], Iterable[Metric]] = tuple
+    """Its own metrics, at a scrape."""
 
 
 PartFactory = Callable[[Context], Part]

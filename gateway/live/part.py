@@ -10,11 +10,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import grpc
 import structlog
+from prometheus_client.core import Metric
 from starlette.datastructures import Headers as StarletteHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,6 +31,7 @@ from gateway.live.hub import Hub
 from gateway.live.wire import TRY_AGAIN, LiveProtocol, not_here, path_of
 from gateway.part import Context, Part
 from gateway.rest.problems import HttpFault, problem_response
+from quorate.telemetry.families import gauge
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +82,17 @@ class Live:
     def unread(self) -> int:
         """Bytes that wait for clients."""
         return sum(connection.unread for connection in self._open)
+
+    def metrics(self) -> Iterable[Metric]:
+        """For Prometheus."""
+        subscribed = sum(session.subscriptions for session in self.hub.sessions)
+        return (
+            gauge(
+                "quorate_gateway_live_connections", "Clients with live updates.", len(self._open)
+            ),
+            gauge("quorate_gateway_live_subscriptions", "What they subscribed to.", subscribed),
+            gauge("quorate_gateway_live_unread_bytes", "Bytes that wait for them.", self.unread),
+        )
 
     def protocol(self, config: Any, server_state: Any, app_state: Any) -> LiveProtocol:
         """Make the protocol of one connection, as uvicorn asks for it."""
@@ -161,7 +174,7 @@ def live_part(context: Context) -> Part:
         connections=min(limits.CONNECTIONS, settings.max_connections),
         names=settings.host_names,
     )
-    return Part("live", live.routes, [live.run], live.protocol)
+    return Part("live", live.routes, [live.run], live.protocol, live.metrics)
 
 
 async def _upgrade_required(request: Request) -> Response:

@@ -102,6 +102,11 @@ class Session:
         self._subscriptions: dict[str, Subscription] = {}
         self._malformed = 0
 
+    @property
+    def subscriptions(self) -> int:
+        """Open now."""
+        return len(self._subscriptions)
+
     def begin(self) -> None:
         """The client is connected."""
         bounds = {"subscriptions": limits.SUBSCRIPTIONS, "message": limits.MESSAGE}

@@ -364,7 +364,9 @@ class Exchange:
         assert self._instance is not None
         service, instance = self._service, self._instance
         service.stats.statuses[min(5, status // 100)] += 1
-        instance.stats.latencies.add(time.perf_counter() - self._start)
+        seconds = time.perf_counter() - self._start
+        instance.stats.latencies.add(seconds)
+        service.stats.latencies.add(seconds)
         if status in _BLAMED:
             service.on_failure(instance, self._front.now())
         elif instance.ejection.failures or instance.ejection.length:

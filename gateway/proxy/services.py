@@ -230,6 +230,7 @@ class ProxiedService:
         ejected = sum(one.ejection.active(now) for one in healthy)
         if may_eject(ejected, len(healthy)):
             instance.ejection.eject(now, eject_for=self.policy.eject_for)
+            self.stats.ejections += 1
             self._stale_at = 0.0
             log.warning(
                 "an instance is ejected",

@@ -76,6 +76,8 @@ class ServiceStats:
 
     __slots__ = (
         "aborted",
+        "ejections",
+        "latencies",
         "no_instance",
         "over_concurrency",
         "over_rate",
@@ -94,6 +96,9 @@ class ServiceStats:
         self.no_instance = 0
         self.aborted = 0
         """Answers cut short, by the instance or by the client."""
+        self.ejections = 0
+        self.latencies = Latencies()
+        """Of all instances, also those that are gone."""
         # Answers by class, 1xx to 5xx, the proxy's own included.
         self.statuses = [0] * 6
 

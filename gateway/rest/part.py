@@ -16,7 +16,8 @@ from gateway.rest.router import Router
 from gateway.sub_path import inner_raw_path
 from quorate import __version__
 
-_STATE = "quorate.rest.match"
+# Where a request's scope has its match.
+STATE = "quorate.rest.match"
 
 
 class RestRoute(BaseRoute):
@@ -31,11 +32,11 @@ class RestRoute(BaseRoute):
         if scope["type"] != "http":
             return Matched.NONE, {}
         match = self._router.match(inner_raw_path(scope))
-        return (Matched.NONE, {}) if match is None else (Matched.FULL, {_STATE: match})
+        return (Matched.NONE, {}) if match is None else (Matched.FULL, {STATE: match})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See BaseRoute."""
-        await self._calls.serve(scope[_STATE], scope, receive, send)
+        await self._calls.serve(scope[STATE], scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: object) -> NoMatchFound:  # type: ignore[override]
         """REST paths have no names."""
