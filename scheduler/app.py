@@ -25,10 +25,12 @@ from quorate.etcd.api import EtcdError
 from quorate.etcd.binary import check_server_version
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import Election
+from quorate.externalscaler import externalscaler_pb2
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.security.tls import Dialer, server_credentials
 from quorate.telemetry.server import HealthServer
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler import keys
@@ -49,6 +51,8 @@ _MESSAGE_BYTES = 20 << 20
 _STOP_GRACE = 0.5
 # Seconds; probes commonly wait one.
 _PROBE_TIMEOUT = 0.8
+# A service of others' contract: KEDA asks it how many agents to run.
+_SCALER = externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"]
 _REGISTRY = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
 
 
@@ -64,6 +68,7 @@ async def serve(settings: SchedulerSettings) -> None:
         etcd = EtcdClient.from_settings(settings)
     except OSError as error:
         raise CannotStart(f"{error.filename}: {error.strerror}") from error
+    dialer = Dialer(settings.client_tls)
     roles = Roles(instance)
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)
@@ -75,23 +80,29 @@ async def serve(settings: SchedulerSettings) -> None:
         ForwardingHandlers(
             scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
             roles,
+            dialer=dialer,
             part=attrgetter("scheduler"),
             observer=metrics,
         ),
-        ForwardingHandlers(_REGISTRY, roles, part=attrgetter("registry"), observer=metrics),
+        ForwardingHandlers(
+            _REGISTRY, roles, dialer=dialer, part=attrgetter("registry"), observer=metrics
+        ),
+        ForwardingHandlers(
+            _SCALER, roles, dialer=dialer, part=attrgetter("scaler"), observer=metrics
+        ),
     )
     server, port = _bind(settings)
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
     reflection.enable_server_reflection(
-        (SERVICE, _REGISTRY.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        (SERVICE, _REGISTRY.full_name, _SCALER.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
     host = settings.listen.rpartition(":")[0]
     address = settings.advertise or f"{host}:{port}"
     try:
         await _check_etcd(etcd, settings)
         await server.start()
-        tenure = Tenure(settings, etcd, clock, roles, health_service, metrics)
+        tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer)
         election = Election(etcd, settings.prefix + keys.ELECTION)
         candidate = CandidateRecord(
             name=settings.name, instance=instance, address=address, version=__version__
@@ -101,7 +112,7 @@ async def serve(settings: SchedulerSettings) -> None:
         )
         metrics.rows = tenure.rows
         metrics.lease = lambda: leadership.lease
-        watch = LeaderWatch(etcd, clock, instance, revoked=leadership.look_again)
+        watch = LeaderWatch(etcd, clock, instance, dialer=dialer, revoked=leadership.look_again)
 
         def seen(leader: Leader | None) -> None:
             roles.seen(leader)
@@ -155,7 +166,10 @@ def _bind(settings: SchedulerSettings) -> tuple[grpc.aio.Server, int]:
         ),
     )
     try:
-        port = server.add_insecure_port(settings.listen)
+        if settings.tls:
+            port = server.add_secure_port(settings.listen, server_credentials(settings))
+        else:
+            port = server.add_insecure_port(settings.listen)
     except RuntimeError:
         port = 0
     if port == 0:

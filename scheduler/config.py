@@ -7,10 +7,12 @@ import socket
 from pydantic import Field, model_validator
 
 from quorate.runtime.config import EtcdSettings
+from quorate.security.exposure import refuse_exposed
+from quorate.security.tls import TlsSettings
 from quorate.telemetry.settings import HealthSettings
 
 
-class SchedulerSettings(EtcdSettings, HealthSettings):
+class SchedulerSettings(TlsSettings, EtcdSettings, HealthSettings):
     """One scheduler process."""
 
     name: str = Field(
@@ -23,7 +25,8 @@ class SchedulerSettings(EtcdSettings, HealthSettings):
         "", description="host:port under which others reach this process; as bound when empty"
     )
     insecure: bool = Field(
-        False, description="serve on an address that is not loopback without TLS"
+        False,
+        description="serve on an address that is not loopback without TLS and authentication",
     )
     lease_ttl: int = Field(2, ge=2, le=60, description="seconds until a silent leader is replaced")
     unreachable_after: float = Field(
@@ -47,13 +50,5 @@ class SchedulerSettings(EtcdSettings, HealthSettings):
         host, _, port = self.listen.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"listen: {self.listen!r} is not host:port")
-        if not is_loopback(host) and not self.insecure:
-            raise ValueError(
-                f"listen: {host} is not loopback; without TLS and authentication say --insecure"
-            )
+        refuse_exposed(host, tls=self.tls, auth=self.mutual_tls, insecure=self.insecure)
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")

@@ -32,6 +32,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
+from quorate.security.tls import Dialer
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
 from scheduler.role import Local, Remote, Role, Roles
 
@@ -43,18 +44,14 @@ _HOP_BY_HOP: Final = frozenset({"user-agent", "content-type", "te", "accept-enco
 _RETIRE_GRACE: Final = 0.25
 
 
-def open_plain_channel(address: str) -> grpc.aio.Channel:
-    """A plaintext channel to a scheduler, quick to reconnect."""
-    return grpc.aio.insecure_channel(
-        address,
-        options=(
-            ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 1_000),
-            ("grpc.max_reconnect_backoff_ms", 500),
-            ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-            ("grpc.enable_http_proxy", 0),
-        ),
-    )
+# Quick to reconnect.
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.enable_http_proxy", 0),
+)
 
 
 @dataclass(slots=True)
@@ -89,7 +86,7 @@ class ForwardingHandlers:
         roles: the role of this process. A local servicer has one coroutine (or, for a streamed
             answer, async generator) `(request, context)` for each method, by the method's name.
             It tells failures by raising QuorateError.
-        open_channel: makes a channel to a leader's address.
+        dialer: opens the channel to a leader; a plaintext one when left out.
         leader_wait: seconds that a call waits for a leader to be known.
         default_timeout: seconds for a unary call that came without a deadline.
         part: what of the role's servicer serves this service; the whole when left out.
@@ -101,7 +98,7 @@ class ForwardingHandlers:
         service: ServiceDescriptor,
         roles: Roles,
         *,
-        open_channel: Callable[[str], grpc.aio.Channel] = open_plain_channel,
+        dialer: Dialer | None = None,
         leader_wait: float = 3.0,
         default_timeout: float = 60.0,
         part: Callable[[Any], object] = lambda servicer: servicer,
@@ -109,7 +106,7 @@ class ForwardingHandlers:
     ) -> None:
         self._service = service
         self._roles = roles
-        self._open_channel = open_channel
+        self._dialer = dialer or Dialer(None)
         self._leader_wait = leader_wait
         self._default_timeout = default_timeout
         self._part = part
@@ -219,6 +216,9 @@ class ForwardingHandlers:
                     return await method.remote(stub, body, context, metadata, left)
                 except NotLeader:
                     pass
+                except QuorateError:
+                    self._drop_stale(role.address)
+                    raise
             try:
                 async with asyncio.timeout_at(start + wait):
                     role = await self._roles.other_than(role)
@@ -228,18 +228,27 @@ class ForwardingHandlers:
     def _link(self, address: str) -> _Link:
         link = self._links.get(address)
         if link is None:
-            link = self._links[address] = _Link(self._open_channel(address))
+            channel = self._dialer.open(address, _CHANNEL_OPTIONS)
+            link = self._links[address] = _Link(channel)
         return link
+
+    def _drop_stale(self, address: str) -> None:
+        """After a failure: a channel whose certificates were replaced would only fail again."""
+        link = self._links.get(address)
+        if link is not None and self._dialer.is_stale(link.channel):
+            self._retire(address)
 
     def _retire_others(self, role: Role | None) -> None:
         """Close all channels but the one to the leader of `role`."""
         keep = role.address if isinstance(role, Remote) else None
         for address in [known for known in self._links if known != keep]:
             # A leader that is partitioned or stopped would keep its callers waiting for ever.
-            channel = self._links.pop(address).channel
-            closing = asyncio.ensure_future(channel.close(_RETIRE_GRACE))
-            self._retiring.add(closing)
-            closing.add_done_callback(self._retiring.discard)
+            self._retire(address)
+
+    def _retire(self, address: str) -> None:
+        closing = asyncio.ensure_future(self._links.pop(address).channel.close(_RETIRE_GRACE))
+        self._retiring.add(closing)
+        closing.add_done_callback(self._retiring.discard)
 
     def _too_late(self, method: Method) -> QuorateError:
         return QuorateError(

@@ -37,6 +37,7 @@ from quorate.etcd.api import Etcd, EtcdError
 from quorate.runtime.clock import Clock
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.reachability import refused
+from quorate.security.tls import Dialer
 from scheduler.health import INSTANCE_METADATA, SERVICE
 from scheduler.racing import first_of
 from scheduler.role import Leader
@@ -50,12 +51,8 @@ _REACH_PAUSE = 0.2
 _REVOKE_TIMEOUT = 2.0
 
 
-def open_watch_channel(address: str) -> grpc.aio.Channel:
-    """A plaintext channel for one attempt at watching: it shares no connection and no backoff."""
-    return grpc.aio.insecure_channel(
-        address,
-        options=(("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)),
-    )
+# A channel is for one attempt at watching: it shares no connection and no backoff.
+_CHANNEL_OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 
 
 class LeaderWatch:
@@ -65,7 +62,7 @@ class LeaderWatch:
         etcd: where the lease is.
         clock: for the allowance.
         instance: this process's instance id: it does not watch itself.
-        open_channel: makes the channel to a leader's address; one for each attempt.
+        dialer: opens the channel to a leader; a plaintext one when left out.
         revoked: called after each revocation, e.g. `Leadership.look_again`.
     """
 
@@ -75,13 +72,13 @@ class LeaderWatch:
         clock: Clock,
         instance: InstanceId,
         *,
-        open_channel: Callable[[str], grpc.aio.Channel] = open_watch_channel,
+        dialer: Dialer | None = None,
         revoked: Callable[[], None] = lambda: None,
     ) -> None:
         self._etcd = etcd
         self._clock = clock
         self._instance = instance
-        self._open_channel = open_channel
+        self._dialer = dialer or Dialer(None)
         self._revoked = revoked
         self._leader: Leader | None = None
         self._changed = asyncio.Event()
@@ -122,7 +119,7 @@ class LeaderWatch:
     async def _until_broken(self, leader: Leader) -> str:
         """Watch until the stream breaks; the instance id that answered, empty when none did."""
         answered = ""
-        channel = self._open_channel(leader.address)
+        channel = self._dialer.open(leader.address, _CHANNEL_OPTIONS)
         try:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             stream = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))

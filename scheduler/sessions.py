@@ -28,6 +28,8 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.runtime.reachability import refused
+from quorate.security.diagnosis import why_not
+from quorate.security.tls import Dialer
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc, task_pb2
 from scheduler import keys
@@ -54,21 +56,16 @@ _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
 _SPECS_AT_ONCE: Final = 48
 
 
-def open_agent_channel(address: str) -> grpc.aio.Channel:
-    """A plaintext channel to an agent."""
-    return grpc.aio.insecure_channel(
-        address,
-        options=(
-            ("grpc.max_receive_message_length", 16 << 20),
-            ("grpc.max_send_message_length", 16 << 20),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.enable_http_proxy", 0),
-            ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.max_reconnect_backoff_ms", 500),
-            ("grpc.keepalive_time_ms", 10_000),
-            ("grpc.keepalive_timeout_ms", 5_000),
-        ),
-    )
+CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+)
 
 
 class Sessions:
@@ -81,6 +78,7 @@ class Sessions:
         epoch: goes with every message.
         leader: this process's name, for people.
         unreachable_after: seconds.
+        dialer: opens the channels to agents; plaintext ones when left out.
     """
 
     def __init__(
@@ -91,6 +89,7 @@ class Sessions:
         epoch: int,
         leader: str,
         unreachable_after: float,
+        dialer: Dialer | None = None,
     ) -> None:
         self.driver = driver
         self.etcd = etcd
@@ -98,6 +97,7 @@ class Sessions:
         self.epoch = epoch
         self.leader = leader
         self.unreachable_after = unreachable_after
+        self.dialer = dialer or Dialer(None)
         self._links: dict[InstanceId, tuple[Link, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._ended = asyncio.Event()
@@ -221,7 +221,8 @@ class Link:
         while True:
             why = "no answer"
             try:
-                async with open_agent_channel(self._address) as channel:
+                # One for each attempt: with the certificates of the day.
+                async with self._sessions.dialer.open(self._address, CHANNEL_OPTIONS) as channel:
                     self.channel = channel
                     await self._session(channel)
                 why = "the session ended"
@@ -248,6 +249,8 @@ class Link:
                 self._lose("its process is gone")
                 return
             if clock() - last_heard > self._sessions.unreachable_after:
+                tls = self._sessions.dialer.tls
+                why = await asyncio.to_thread(why_not, self._address, tls) or why
                 self._lose(f"unreachable for {self._sessions.unreachable_after:g} s ({why})")
                 return
             await asyncio.sleep(pause)

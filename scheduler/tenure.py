@@ -23,6 +23,7 @@ from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
 from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
+from quorate.security.tls import Dialer
 from scheduler import keys, records
 from scheduler.config import SchedulerSettings
 from scheduler.core import events as e
@@ -39,6 +40,7 @@ from scheduler.reads import FencedReads
 from scheduler.registry import Registry
 from scheduler.replica import Replica
 from scheduler.role import Roles
+from scheduler.scaler.servicer import ExternalScaler
 from scheduler.service import Service
 from scheduler.service_feed import ServiceFeed
 from scheduler.servicers import Servicers
@@ -69,7 +71,9 @@ class Tenure:
         roles: Roles,
         health: InstanceHealth,
         metrics: SchedulerMetrics | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
+        self._dialer = dialer or Dialer(None)
         self._metrics = metrics or SchedulerMetrics(roles, clock)
         self._settings = settings
         self._etcd = etcd
@@ -162,6 +166,7 @@ class Tenure:
                 epoch,
                 settings.name,
                 settings.unreachable_after,
+                self._dialer,
             )
             driver.agents = sessions
             overview = Overview(
@@ -194,13 +199,19 @@ class Tenure:
                 limits,
                 overview.full,
             )
+            scaler = ExternalScaler(driver)
             self._metrics.tenure_began(driver, overview)
             driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
             log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
             work = asyncio.create_task(
                 self._work(
-                    driver, sessions, overview, feed, Servicers(service, registry), revision
+                    driver,
+                    sessions,
+                    overview,
+                    feed,
+                    Servicers(service, registry, scaler),
+                    revision,
                 ),
                 name="tenure",
             )
@@ -218,6 +229,7 @@ class Tenure:
                 self._metrics.tenure_ended()
                 watches.close()
                 feed.close()
+                scaler.close()
                 driver.close()
                 work.cancel()
                 # Gathered, so that an error which comes beside a cancellation is not lost unread.

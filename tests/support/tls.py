@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc.aio
+
 from quorate.security.certs import CA_CERT, LOOPBACK, Authority, file_names
-from quorate.security.tls import ClientTls, TlsSettings
+from quorate.security.tls import ClientTls, Dialer, Options, TlsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,18 @@ class TestAuthority:
         issued = self.authority.issue(subject, hosts=hosts, now=_now(), days=days)
         issued.write(cert, key)
         return Leaf(cert, key, self.ca_file)
+
+
+class NoticingDialer(Dialer):
+    """Plaintext; tells of each channel that is opened."""
+
+    def __init__(self, opened: Callable[[str], object]) -> None:
+        super().__init__(None)
+        self._told = opened
+
+    def open(self, address: str, options: Options = ()) -> grpc.aio.Channel:
+        self._told(address)
+        return super().open(address, options)
 
 
 def _now() -> dt.datetime:

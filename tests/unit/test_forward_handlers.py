@@ -14,8 +14,9 @@ import pytest
 from quorate.runtime.errors import from_rpc_error, not_found
 from quorate.runtime.ids import InstanceId
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
-from scheduler.forward import FORWARDED, ForwardingHandlers, open_plain_channel
+from scheduler.forward import FORWARDED, ForwardingHandlers
 from scheduler.role import Leader, Role, Roles
+from tests.support.tls import NoticingDialer
 
 SERVICE = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -292,12 +293,8 @@ async def test_a_forwarded_call_is_not_forwarded_again(cluster: Cluster) -> None
 async def test_call_refused_by_a_former_leader_goes_to_the_next_one(cluster: Cluster) -> None:
     opened = asyncio.Event()
 
-    def open_channel(address: str) -> grpc.aio.Channel:
-        opened.set()
-        return open_plain_channel(address)
-
     former, leader = await cluster.process(), await cluster.leader()
-    standby = await cluster.process(open_channel=open_channel)
+    standby = await cluster.process(dialer=NoticingDialer(lambda _: opened.set()))
     former.follow(leader)
     standby.follow(former)
     call = (await cluster.stub(standby)).GetTask(get("t"), timeout=5)

@@ -16,8 +16,9 @@ from quorate.runtime.clock import SimulatedClock
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.reachability import refused
 from scheduler.health import InstanceHealth
-from scheduler.leader_watch import BURST, REFILL, LeaderWatch, open_watch_channel
+from scheduler.leader_watch import BURST, REFILL, LeaderWatch
 from scheduler.role import Leader
+from tests.support.tls import NoticingDialer
 
 ME = InstanceId("me")
 
@@ -135,11 +136,7 @@ async def test_an_address_that_never_answered_proves_nothing(stack: AsyncExitSta
     await process.stop()
     tried = asyncio.Semaphore(0)
 
-    def open_channel(address: str) -> grpc.aio.Channel:
-        tried.release()
-        return open_watch_channel(address)
-
-    watch = await watching(stack, etcd, open_channel=open_channel)
+    watch = await watching(stack, etcd, dialer=NoticingDialer(lambda _: tried.release()))
     watch.follow(process.leads())
     async with asyncio.timeout(5):
         for _ in range(3):
@@ -153,11 +150,7 @@ async def test_a_leader_is_revoked_once(stack: AsyncExitStack) -> None:
     etcd.broken = True
     opened: list[str] = []
 
-    def open_channel(address: str) -> grpc.aio.Channel:
-        opened.append(address)
-        return open_watch_channel(address)
-
-    watch = await watching(stack, etcd, open_channel=open_channel)
+    watch = await watching(stack, etcd, dialer=NoticingDialer(opened.append))
     await follow(watch, process.leads())
     await process.stop()
     await etcd.next()
@@ -191,11 +184,7 @@ async def test_this_process_does_not_watch_itself(stack: AsyncExitStack) -> None
     etcd, process = Leases(), await leading(stack)
     opened: list[str] = []
 
-    def open_channel(address: str) -> grpc.aio.Channel:
-        opened.append(address)
-        return open_watch_channel(address)
-
-    watch = await watching(stack, etcd, open_channel=open_channel)
+    watch = await watching(stack, etcd, dialer=NoticingDialer(opened.append))
     watch.follow(Leader(b"k", 1, 1, "n", ME, process.address))
     await asyncio.sleep(0)
     other = await leading(stack)

@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from scheduler.sessions import _connected, open_agent_channel
+from quorate.security.tls import open_channel
+from scheduler.sessions import CHANNEL_OPTIONS, _connected
 
 
 async def test_a_refused_connect_is_not_tried_until_the_timeout():
@@ -16,7 +17,8 @@ async def test_a_refused_connect_is_not_tried_until_the_timeout():
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         began = asyncio.get_running_loop().time()
-        async with open_agent_channel(address) as channel, asyncio.timeout(20):
+        channel = open_channel(address, None, CHANNEL_OPTIONS)
+        async with channel, asyncio.timeout(20):
             with pytest.raises(TimeoutError):
                 await _connected(channel)
     # Our own timeouts (2 s to connect) and gRPC's (20 s) lie far above a refusal.
