@@ -39,6 +39,8 @@ class LocalProcess:
     restarts: int = 0
     log: str = ""
     """The file that has its output."""
+    health: str = ""
+    """host:port of its `/livez`, `/readyz` and `/metrics`; empty when it has none."""
 
 
 @dataclass(frozen=True, slots=True)

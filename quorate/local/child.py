@@ -51,10 +51,12 @@ class Child:
         log: Path,
         environment: Mapping[str, str],
         on_change: Callable[[], None],
+        health: str = "",
     ) -> None:
         self.name = name
         self.role = role
         self.address = address
+        self.health = health
         self.restarts = 0
         self.state = "starting"
         self.ready = asyncio.Event()
@@ -79,6 +81,7 @@ class Child:
             state=self.state,
             restarts=self.restarts,
             log=str(self._log),
+            health=self.health,
         )
 
     async def run(self) -> None:

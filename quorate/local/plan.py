@@ -92,7 +92,8 @@ class LocalPlan:
         return [f"n{number + 1}" for number in range(self.nodes)]
 
     def choose_ports(self, remembered: Mapping[str, int]) -> dict[str, int]:
-        """A port for each process by name (and `etcd-peer`).
+        """A port for each process by name (and `etcd-peer`), and one for the health of each of
+        ours: `health_of(name)`.
 
         Those of last time where they are free. Raises QuorateError (PORT_IN_USE) when `port` or
         `gateway_port` was asked for and it, or one of those that follow it, is taken.
@@ -108,7 +109,7 @@ class LocalPlan:
                 ports["gateway"] = _wanted(self.gateway_port, "--gateway-port")
             elif "gateway" not in remembered and is_free(GATEWAY_PORT) and _claim(GATEWAY_PORT):
                 ports["gateway"] = GATEWAY_PORT
-        for name in names:
+        for name in [*names, *map(health_of, names[2:])]:
             if name in ports:
                 continue
             port = remembered.get(name, 0)
@@ -144,6 +145,11 @@ class LocalPlan:
             *("--listen", f"{HOST}:{port}", "--schedulers", ",".join(schedulers)),
             *("--grace", str(GATEWAY_GRACE)),
         ]
+
+
+def health_of(name: str) -> str:
+    """Under what a process's health port is kept."""
+    return f"{name}-health"
 
 
 def _wanted(port: int, flag: str) -> int:

@@ -22,7 +22,7 @@ from quorate.client.rpcs import GET_CLUSTER
 from quorate.etcd.launcher import EtcdProcess
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
-from quorate.local.plan import HOST, MAX_TXN_OPS, LocalPlan
+from quorate.local.plan import HOST, MAX_TXN_OPS, LocalPlan, health_of
 from quorate.runtime.errors import QuorateError, unavailable
 from quorate.v1 import scheduler_pb2
 
@@ -46,6 +46,7 @@ class Supervisor:
         self._schedulers: list[Child] = []
         self._nodes: list[Child] = []
         self._gateways: list[Child] = []
+        self._ports: dict[str, int] = {}
         self._stop = asyncio.Event()
         self._started = time.time()
         self._ready = False
@@ -105,6 +106,7 @@ class Supervisor:
             die_with_parent=True,
         )
         self._directory.remember(ports)
+        self._ports = ports
         self._schedulers = [self._scheduler(n, ports[n]) for n in self.plan.scheduler_names]
         self._nodes = [self._node(n, ports[n]) for n in self.plan.node_names]
         if self.plan.gateway:
@@ -224,14 +226,16 @@ class Supervisor:
     def _child(
         self, name: str, role: str, argv: list[str], port: int, environment: dict[str, str]
     ) -> Child:
+        health = f"{HOST}:{self._ports[health_of(name)]}"
         return Child(
             name,
             role,
-            argv,
+            [*argv, "--health-listen", health],
             f"{HOST}:{port}",
             self._directory.log_path(name),
             environment,
             self._changed,
+            health,
         )
 
     def _environment(self, *paths: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
@@ -32,7 +33,8 @@ class LoopLag:
 
     async def run(self) -> None:
         """Measure until cancelled."""
-        clock = asyncio.get_running_loop().time
+        # Not the loop's own clock: uvloop's counts milliseconds.
+        clock = time.monotonic
         while True:
             before = clock()
             await asyncio.sleep(LOOK)

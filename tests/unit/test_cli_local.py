@@ -18,7 +18,8 @@ from quorate.runtime.errors import QuorateError
 def test_ports_are_distinct_and_kept_over_restarts(tmp_path):
     plan = LocalPlan(data_dir=tmp_path)
     ports = plan.choose_ports({})
-    assert set(ports) == {"etcd", "etcd-peer", "s1", "s2", "n1", "n2", "n3"}
+    ours = {"s1", "s2", "n1", "n2", "n3"}
+    assert set(ports) == {"etcd", "etcd-peer", *ours, *(f"{name}-health" for name in ours)}
     assert len(set(ports.values())) == len(ports)
     assert plan.choose_ports(ports) == ports
 
