@@ -95,7 +95,14 @@ async def serve(settings: SchedulerSettings) -> None:
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
     reflection.enable_server_reflection(
-        (SERVICE, _REGISTRY.full_name, _SCALER.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        (
+            SERVICE,
+            _REGISTRY.full_name,
+            _SCALER.full_name,
+            health.SERVICE_NAME,
+            reflection.SERVICE_NAME,
+        ),
+        server,
     )
     host = settings.listen.rpartition(":")[0]
     address = settings.advertise or f"{host}:{port}"

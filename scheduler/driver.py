@@ -98,6 +98,8 @@ class Driver:
         self.metrics = TaskMetrics()
         # Told of each service of which something changed, before that is committed.
         self.service_changed: Callable[[ServiceName], None] = lambda service: None
+        # Told after each step: something may have changed.
+        self.stepped: Callable[[], None] = lambda: None
         self._ids = ids or TaskIds(machine.state.last_id or None)
         # Services to be looked at, in order, each once.
         self._due: dict[ServiceName, None] = {}
@@ -154,6 +156,7 @@ class Driver:
             self.journal.abandon(JournalFault(f"an event could not be handled: {error!r}"))
             raise
         self._arm_timer(now)
+        self.stepped()
 
     async def call(self, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
         """Step an event for a caller and wait for its answer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scheduler.external_scaler import ExternalScaler
 from scheduler.registry import Registry
 from scheduler.service import Service
 
@@ -14,3 +15,4 @@ class Servicers:
 
     scheduler: Service
     registry: Registry
+    scaler: ExternalScaler

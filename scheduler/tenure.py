@@ -31,6 +31,7 @@ from scheduler.core.limits import Limits
 from scheduler.core.machine import Machine
 from scheduler.core.state import State
 from scheduler.driver import Driver
+from scheduler.external_scaler import ExternalScaler
 from scheduler.fold import Fold
 from scheduler.health import SERVICE, InstanceHealth
 from scheduler.instances import InstanceKeys, follow_instances
@@ -40,7 +41,6 @@ from scheduler.reads import FencedReads
 from scheduler.registry import Registry
 from scheduler.replica import Replica
 from scheduler.role import Roles
-from scheduler.scaler.servicer import ExternalScaler
 from scheduler.service import Service
 from scheduler.service_feed import ServiceFeed
 from scheduler.servicers import Servicers

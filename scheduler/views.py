@@ -186,6 +186,7 @@ def node(row: NodeRow, control: Control) -> node_pb2.Node:
     else:
         state = node_pb2.NODE_STATE_CONNECTING
     stats = row.stats
+    idle_since = row.holding.idle_since if not rows else 0.0
     return node_pb2.Node(
         name=row.name,
         instance=row.instance,
@@ -206,4 +207,5 @@ def node(row: NodeRow, control: Control) -> node_pb2.Node:
         running=sum(1 for task in rows.values() if task.start_time > 0.0),
         register_time=instant(row.register_time),
         version=row.version,
+        idle_since=instant(idle_since) if idle_since else None,
     )

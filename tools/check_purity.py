@@ -30,6 +30,7 @@ PURE_PACKAGES = (
     "scheduler.broker",
     "scheduler.placement",
     "scheduler.services",
+    "scheduler.scaler",
     "node_agent.core",
 )
 # What a pure package may import of ours, beside the pure packages.

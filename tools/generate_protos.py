@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 PUBLIC = "quorate/v1"
 INTERNAL = "quorate/internal/v1"
+# A contract of others that the scheduler serves.
+KEDA = "quorate/externalscaler"
 DESCRIPTORS = Path(PUBLIC) / "descriptors.binpb"
 
 
@@ -53,7 +55,7 @@ def stubs_below(out: Path) -> list[Path]:
     """The generated files, relative to `out`, sorted."""
     return sorted(
         path.relative_to(out)
-        for package in (PUBLIC, INTERNAL)
+        for package in (PUBLIC, INTERNAL, KEDA)
         for pattern in ("*_pb2*.py*", "*.binpb")
         for path in (out / package).glob(pattern)
     )
@@ -64,6 +66,7 @@ def generate(out: Path) -> None:
     for package, plugins in (
         (PUBLIC, ["python", "pyi", "grpc_python"]),
         (INTERNAL, ["python", "pyi"]),
+        (KEDA, ["python", "pyi"]),
     ):
         (out / package).mkdir(parents=True, exist_ok=True)
         run_protoc(
@@ -77,7 +80,7 @@ def generate(out: Path) -> None:
     )
     wanted = {DESCRIPTORS} | {
         Path(name.removesuffix(".proto") + ending)
-        for package in (PUBLIC, INTERNAL)
+        for package in (PUBLIC, INTERNAL, KEDA)
         for name in proto_files(package)
         for ending in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
     }

@@ -65,6 +65,8 @@ class Machine:
     def step(self, event: e.Event, now: float) -> Effects:
         """What `event` at `now` (seconds since the epoch, never going back) makes necessary."""
         out = Effects()
+        # First: handlers that have no use for `now` leave its marks by `State.last_instant`.
+        self.state.saw(now)
         kind = type(event)
         handler = _HANDLERS.get(kind)
         if handler is not None:

@@ -44,6 +44,8 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
     for node in state.nodes.values():
         node.connected = False
         node.credit = 0
+        # A standby knows from the log when work ended, not when a node that had none came.
+        node.holding.idle_since = now
     if DEFAULT_QUEUE not in state.queues:
         row = state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, now)
         out.writes.append(PutQueue(row))
@@ -71,6 +73,7 @@ def on_node_registered(state: State, event: NodeRegistered, now: float, out: Eff
     elif old is not None:
         _lose(state, old.name, old.instance, "another process took its name", old.lease, out)
     new.holding = state.holding(new.instance)
+    new.holding.idle_since = new.holding.idle_since or now
     state.nodes[new.name] = new
 
 

@@ -90,6 +90,8 @@ class QueueRow:
     # Rows deleted or retried since are skipped when they are met.
     retained: deque[FinishedRow] = field(default_factory=deque)
     finished_total: int = 0
+    # When a task of it finished last, also one that is no longer on record.
+    last_finish: float = 0.0
     # Where round robin goes on.
     turn: NodeName = NOBODY
 
@@ -102,6 +104,8 @@ class Holding:
     cpu: float = 0.0
     memory: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+    # Since when it runs nothing; of no meaning while it does.
+    idle_since: float = 0.0
 
     def add(self, row: TaskRow) -> None:
         self.rows[row.id] = row

@@ -135,7 +135,10 @@ class State:
             if not queue.pending.size:
                 del self.waiting[queue.name]
         elif before is TaskState.RUNNING:
-            self.holdings[row.instance].remove(row)
+            holding = self.holdings[row.instance]
+            holding.remove(row)
+            if not holding.rows:
+                holding.idle_since = self.last_instant
         elif before is TaskState.SCHEDULED:
             self._dead_timers += 1
             if self._dead_timers > _CLEAR_ABOVE and self._dead_timers * 2 > len(self.timers):
@@ -164,6 +167,8 @@ class State:
         self.finished[row.id] = done
         row.queue.counts[row.state] += 1
         row.queue.finished_total += 1
+        if finish_time > row.queue.last_finish:
+            row.queue.last_finish = finish_time
         self.saw(finish_time)
         return done
 

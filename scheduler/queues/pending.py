@@ -135,6 +135,12 @@ class PendingOrder:
         if len(level) > most:
             level[row.needs] = level.pop(row.needs)
 
+    def kinds(self) -> Iterator[tuple[Needs, int]]:
+        """What is needed, and by how many; the same needs once for each priority."""
+        for level in self._levels.values():
+            for needs, lane in level.items():
+                yield needs, lane.size
+
     def oldest(self) -> TaskRow | None:
         """The PENDING task that was created first."""
         heads = [

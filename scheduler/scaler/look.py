@@ -1,0 +1,68 @@
+"""What of the leader's state a trigger asks about.
+
+Reads the state and keeps nothing. What it looks at is bounded: each node that is scaled, each queue
+by name, and of the waiting tasks the kinds of needs, not the tasks.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from scheduler.core.rows import NodeRow
+from scheduler.core.state import SERVICES_QUEUE, State
+from scheduler.core.values import NO_NEEDS, Needs
+from scheduler.scaler.ask import Ask
+from scheduler.scaler.plan import Demand, NodeSeen, Seen
+
+# Kinds of needs that are told apart; tasks of further kinds count as if they needed a slot alone.
+MAX_KINDS: Final = 128
+
+
+def look(state: State, ask: Ask, now: float) -> Seen:
+    """What there is at `now`, seconds since the epoch."""
+    kinds: dict[tuple[bool, Needs], int] = {}
+    oldest = now
+    ended = 0.0
+    for queue in state.queues.values():
+        if not ask.takes(queue.name):
+            continue
+        ended = max(ended, queue.last_finish)
+        # What waits in a paused queue waits for its operator, not for nodes.
+        if queue.paused or not queue.pending.size:
+            continue
+        slotless = queue.name == SERVICES_QUEUE
+        for needs, count in queue.pending.kinds():
+            kind = (slotless, needs)
+            if kind not in kinds and len(kinds) >= MAX_KINDS:
+                kind = (slotless, NO_NEEDS)
+            kinds[kind] = kinds.get(kind, 0) + count
+        first = queue.pending.oldest()
+        if first is not None:
+            # A task that was to wait until some time waits since then.
+            oldest = min(oldest, max(first.create_time, first.not_before))
+    return Seen(
+        nodes=[_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)],
+        demands=[Demand(needs, count, slotless) for (slotless, needs), count in kinds.items()],
+        oldest=now - oldest,
+        ended=max(0.0, now - ended) if ended else inf,
+    )
+
+
+def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
+    holding, control = node.holding, state.control(node.name)
+    replicas = sum(1 for row in holding.rows.values() if row.replica is not None)
+    return NodeSeen(
+        name=node.name,
+        slots=node.slots,
+        cpu=node.cpu,
+        memory=node.memory,
+        counters=node.counters,
+        held=len(holding.rows),
+        slots_held=len(holding.rows) - replicas,
+        cpu_held=holding.cpu,
+        memory_held=holding.memory,
+        counters_held=holding.counters,
+        idle=0.0 if holding.rows else max(0.0, now - holding.idle_since),
+        open=not control.cordoned and not control.draining,
+    )
