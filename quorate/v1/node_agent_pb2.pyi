@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import node_pb2 as _node_pb2
+from quorate.v1 import permission_pb2 as _permission_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2
 from quorate.v1 import scheduler_pb2 as _scheduler_pb2
 from quorate.v1 import task_pb2 as _task_pb2
