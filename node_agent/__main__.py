@@ -36,8 +36,11 @@ def main() -> int:
         settings = CliApp.run(AgentSettings, cli_args=sys.argv[1:])
     except ValidationError as error:
         for problem in error.errors():
-            flag = "--" + str(problem["loc"][0]).replace("_", "-")
-            sys.stderr.write(f"node_agent: {flag}: {problem['msg']}\n")
+            # What concerns several settings has no place, and names them itself.
+            where = "".join(f"--{str(part).replace('_', '-')}: " for part in problem["loc"])
+            said = str(problem["msg"])
+            message = said if where else "--" + said.removeprefix("Value error, ")
+            sys.stderr.write(f"node_agent: {where}{message}\n")
         return 2
     configure_logging(settings.log_format)
     try:

@@ -44,6 +44,7 @@ from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.security.tls import server_credentials
 from quorate.telemetry.server import HealthServer
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
 
@@ -78,11 +79,10 @@ class _Serving(NamedTuple):
 
 async def run(settings: AgentSettings) -> None:
     """One agent from start to end. Raises CannotStart, CannotRegister or Replaced."""
-    if settings.reachable and not settings.insecure:
-        raise CannotStart(
-            f"--listen {settings.listen} can be reached by others and has no TLS: "
-            "add --insecure if the network is trusted"
-        )
+    try:
+        settings.refuse_exposed()
+    except ValueError as error:
+        raise CannotStart(f"--{error}") from None
     clock = SystemClock()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -110,7 +110,10 @@ async def run(settings: AgentSettings) -> None:
         ):
             await refuse_unsafe(etcd)
             sessions = Sessions(driver, clock, instance_id())
-            serving = await serve(settings.listen, settings.advertise, driver, sessions)
+            credentials = server_credentials(settings) if settings.tls else None
+            serving = await serve(
+                settings.listen, settings.advertise, driver, sessions, credentials
+            )
 
             def on_lost() -> str:
                 fresh = instance_id()
@@ -171,8 +174,14 @@ async def run(settings: AgentSettings) -> None:
     _log.info("left")
 
 
-async def serve(listen: str, advertise: str, driver: Driver, sessions: Sessions) -> _Serving:
-    """Start the gRPC server. Raises CannotStart when the port is taken."""
+async def serve(
+    listen: str,
+    advertise: str,
+    driver: Driver,
+    sessions: Sessions,
+    credentials: grpc.ServerCredentials | None = None,
+) -> _Serving:
+    """Start the gRPC server, plaintext without credentials. CannotStart when the port is taken."""
     server = grpc.aio.server(options=_SERVER_OPTIONS)
     node_agent_pb2_grpc.add_NodeAgentServicer_to_server(NodeAgent(driver, sessions), server)
     checks = health.HealthServicer()
@@ -180,7 +189,10 @@ async def serve(listen: str, advertise: str, driver: Driver, sessions: Sessions)
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     try:
-        port = server.add_insecure_port(listen)
+        if credentials is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, credentials)
     except RuntimeError:
         port = 0
     if not port:

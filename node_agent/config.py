@@ -10,13 +10,13 @@ import psutil
 from pydantic import ByteSize, Field, field_validator
 
 from quorate.runtime.config import EtcdSettings
+from quorate.security.exposure import refuse_exposed
+from quorate.security.tls import TlsSettings
 from quorate.telemetry.settings import HealthSettings
 from quorate.v1.task_pb2 import Resources
 
-_LOOPBACK = ("127.", "localhost", "[::1]")
 
-
-class AgentSettings(EtcdSettings, HealthSettings):
+class AgentSettings(TlsSettings, EtcdSettings, HealthSettings):
     """Settings of one node agent."""
 
     name: str = Field(
@@ -43,7 +43,10 @@ class AgentSettings(EtcdSettings, HealthSettings):
     kill_grace: float = Field(
         5.0, ge=0, le=3600, description="seconds between SIGTERM and SIGKILL of a program"
     )
-    insecure: bool = Field(False, description="serve without TLS on an address others can reach")
+    insecure: bool = Field(
+        False,
+        description="serve on an address others can reach without TLS and client certificates",
+    )
     log_cap: ByteSize = Field(ByteSize(16 << 20), ge=64 << 10, description="kept of each output")
     log_total: ByteSize = Field(ByteSize(2 << 30), ge=1 << 20, description="kept of all outputs")
     log_age: float = Field(7 * 86_400.0, ge=60, description="seconds that outputs are kept")
@@ -101,10 +104,10 @@ class AgentSettings(EtcdSettings, HealthSettings):
             counters={name: int(text) for name, text in _pairs(self.counters).items()},
         )
 
-    @property
-    def reachable(self) -> bool:
-        """Whether other machines could connect to where it listens."""
-        return not self.listen.startswith(_LOOPBACK)
+    def refuse_exposed(self) -> None:
+        """Raise ValueError when strangers could give it orders: see `quorate.security.exposure`."""
+        host = self.listen.rpartition(":")[0]
+        refuse_exposed(host, tls=self.tls, auth=self.mutual_tls, insecure=self.insecure)
 
 
 def _pairs(text: str) -> dict[str, str]:
