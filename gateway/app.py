@@ -39,6 +39,7 @@ from gateway.sub_path import SubPath
 from gateway.upstream import Upstream
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.security.tls import dialer_of, server_ssl_context
 from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.server import HealthServer
 
@@ -92,7 +93,7 @@ async def serve(settings: GatewaySettings) -> None:
     instance = instance_id()
     listening = _listen(settings)
     stopping = asyncio.Event()
-    upstream = Upstream(settings.addresses)
+    upstream = Upstream(settings.addresses, dialer=dialer_of(settings.scheduler_tls))
     context = Context(settings, upstream, stopping, instance)
     proxy = Proxy(
         ProxyOptions(
@@ -126,6 +127,7 @@ async def serve(settings: GatewaySettings) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            ssl_context_factory=(lambda *_: server_ssl_context(settings)) if settings.tls else None,
             limit_concurrency=settings.max_connections,
             timeout_graceful_shutdown=settings.grace,
         )

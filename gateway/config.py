@@ -6,6 +6,7 @@ The prefix is its own, so that a gateway can share an environment with a schedul
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from urllib.parse import urlsplit
 
@@ -13,12 +14,14 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.hosts import Names, names_of
+from quorate.security.exposure import is_loopback, refuse_exposed
+from quorate.security.tls import REQUEST, ClientTls, TlsFault, TlsSettings
 from quorate.telemetry.settings import HealthSettings
 
 _SUB_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
-class GatewaySettings(BaseSettings, HealthSettings):
+class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
     """One gateway process."""
 
     model_config = SettingsConfigDict(
@@ -32,8 +35,25 @@ class GatewaySettings(BaseSettings, HealthSettings):
         default="127.0.0.1:7480",
         description="schedulers of the cluster, host:port, comma-separated",
     )
+    scheduler_tls_ca_file: str = Field(
+        default="",
+        description="CA certificates (PEM) for the schedulers; TLS to them is used when set",
+    )
+    scheduler_tls_cert_file: str = Field(
+        default="", description="certificate (PEM) to show to the schedulers (mutual TLS)"
+    )
+    scheduler_tls_key_file: str = Field(
+        default="", description="private key of --scheduler-tls-cert-file (PEM)"
+    )
+    tls_client_auth: str = Field(
+        default=REQUEST,
+        pattern="^(require|request|none)$",
+        description="certificates of HTTP clients, by --tls-ca-file: require them, verify those "
+        "that are shown (request), or none",
+    )
     insecure: bool = Field(
-        default=False, description="serve on an address that is not loopback without authentication"
+        default=False,
+        description="serve on an address that is not loopback without TLS and authentication",
     )
     root_path: str = Field(
         default="",
@@ -138,11 +158,28 @@ class GatewaySettings(BaseSettings, HealthSettings):
     @model_validator(mode="after")
     def _check_listen(self) -> GatewaySettings:
         host, _ = split_address("listen", self.listen, least_port=0)
-        if not is_loopback(host) and not self.insecure:
-            raise ValueError(
-                f"listen: {host} is not loopback; without TLS and authentication say --insecure"
-            )
+        refuse_exposed(host, tls=self.tls, auth=self.mutual_tls, insecure=self.insecure)
         return self
+
+    @model_validator(mode="after")
+    def _check_scheduler_tls(self) -> GatewaySettings:
+        if self.scheduler_tls is not None:
+            self.scheduler_tls.files.check(dt.datetime.now(dt.UTC))
+        elif self.scheduler_tls_cert_file or self.scheduler_tls_key_file:
+            raise TlsFault("scheduler-tls-ca-file", "missing: TLS to the schedulers is used by it")
+        return self
+
+    @property
+    def scheduler_tls(self) -> ClientTls | None:
+        """TLS to the schedulers; None: plaintext."""
+        if not self.scheduler_tls_ca_file:
+            return None
+        return ClientTls(
+            self.scheduler_tls_ca_file,
+            self.scheduler_tls_cert_file,
+            self.scheduler_tls_key_file,
+            flags="scheduler-tls",
+        )
 
     @property
     def label_map(self) -> dict[str, str]:
@@ -173,8 +210,3 @@ def split_address(setting: str, address: str, *, least_port: int = 0) -> tuple[s
     if not host or not least_port <= number <= 65_535:
         raise ValueError(f"{setting}: {address!r} is not host:port")
     return host.removeprefix("[").removesuffix("]"), number
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    return host in ("localhost", "::1") or host.startswith("127.")

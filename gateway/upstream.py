@@ -35,6 +35,7 @@ from google.rpc import error_details_pb2, status_pb2
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import CHANNEL_OPTIONS, new_request_id
 from quorate.runtime.errors import DOMAIN, QuorateError, from_rpc_error, unavailable
+from quorate.security.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,8 @@ PATIENCE: Final = 10.0
 # Seconds of one try while there are others to ask: a frozen process neither answers nor refuses.
 TRY: Final = 5.0
 _DETAILS: Final = "grpc-status-details-bin"
+# Seconds that calls on a channel with former certificates have to end by themselves.
+_RETIRE_GRACE: Final = 30.0
 _OPTIONS: Final = (
     *CHANNEL_OPTIONS,
     # A stream, or a long wait, to a process that froze fails within 13 s. Schedulers allow a ping
@@ -128,14 +131,24 @@ class Upstream:
     Args:
         addresses: schedulers, host:port; their leader is learned and then preferred.
         patience: seconds to go on trying while none answers.
+        dialer: opens the channels; plaintext ones when left out.
     """
 
-    def __init__(self, addresses: Sequence[Address], *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        patience: float = PATIENCE,
+        dialer: Dialer | None = None,
+    ) -> None:
         self._patience = patience
+        self._dialer = dialer or Dialer(None)
         self._endpoints = Endpoints(addresses)
         self._channels: dict[Address, grpc.aio.Channel] = {}
         self._stubs: dict[tuple[Address, str], Any] = {}
         self._discovery: asyncio.Task[None] | None = None
+        # Channels on their way out: at most one for each address and change of certificates.
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def addresses(self) -> list[Address]:
@@ -151,6 +164,9 @@ class Upstream:
         self._stubs.clear()
         for channel in channels.values():
             await channel.close(None)
+        for closing in tuple(self._retiring):
+            closing.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
 
     async def unary(
         self, method: Method, request: Message, *, timeout: float, reads: bool = False
@@ -282,6 +298,17 @@ class Upstream:
         if late or error.code() is grpc.StatusCode.UNAVAILABLE:
             now = asyncio.get_running_loop().time()
             self._endpoints.on_failure(address, silent=late, now=now)
+            self._drop_stale(address)
+
+    def _drop_stale(self, address: Address) -> None:
+        """After a failure: a channel whose certificates were replaced would only fail again."""
+        channel = self._channels.get(address)
+        if channel is not None and self._dialer.is_stale(channel):
+            del self._channels[address]
+            self._stubs = {key: stub for key, stub in self._stubs.items() if key[0] != address}
+            closing = asyncio.create_task(channel.close(_RETIRE_GRACE), name="retire channel")
+            self._retiring.add(closing)
+            closing.add_done_callback(self._retiring.discard)
 
     def _typed(self, error: grpc.aio.AioRpcError, timeout: float | None) -> UpstreamError:
         """What a scheduler answered, or what gRPC itself found, in words of ours."""
@@ -319,8 +346,7 @@ class Upstream:
     def _channel(self, address: Address) -> grpc.aio.Channel:
         channel = self._channels.get(address)
         if channel is None:
-            channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-            self._channels[address] = channel
+            channel = self._channels[address] = self._dialer.open(address, _OPTIONS)
         return channel
 
     def _discover(self) -> None:

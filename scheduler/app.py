@@ -30,7 +30,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
-from quorate.security.tls import Dialer, server_credentials
+from quorate.security.tls import dialer_of, server_credentials
 from quorate.telemetry.server import HealthServer
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler import keys
@@ -68,7 +68,7 @@ async def serve(settings: SchedulerSettings) -> None:
         etcd = EtcdClient.from_settings(settings)
     except OSError as error:
         raise CannotStart(f"{error.filename}: {error.strerror}") from error
-    dialer = Dialer(settings.client_tls)
+    dialer = dialer_of(settings.client_tls)
     roles = Roles(instance)
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)

@@ -32,7 +32,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
-from quorate.security.tls import Dialer
+from quorate.security.dialer import Dialer
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
 from scheduler.role import Local, Remote, Role, Roles
 

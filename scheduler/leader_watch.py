@@ -37,7 +37,7 @@ from quorate.etcd.api import Etcd, EtcdError
 from quorate.runtime.clock import Clock
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.reachability import refused
-from quorate.security.tls import Dialer
+from quorate.security.dialer import Dialer
 from scheduler.health import INSTANCE_METADATA, SERVICE
 from scheduler.racing import first_of
 from scheduler.role import Leader

@@ -29,7 +29,7 @@ from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.runtime.reachability import refused
 from quorate.security.diagnosis import why_not
-from quorate.security.tls import Dialer
+from quorate.security.dialer import Dialer
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc, task_pb2
 from scheduler import keys

@@ -23,7 +23,7 @@ from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
 from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
-from quorate.security.tls import Dialer
+from quorate.security.dialer import Dialer
 from scheduler import keys, records
 from scheduler.config import SchedulerSettings
 from scheduler.core import events as e

@@ -13,8 +13,8 @@ import socket
 import ssl
 from typing import Final
 
+from quorate.security.dialer import ClientTls
 from quorate.security.pem import TlsFault
-from quorate.security.tls import ClientTls
 
 # What a server's alert means for the caller (RFC 8446, section 6.2), by words of OpenSSL's reason.
 _ALERTS: Final = (

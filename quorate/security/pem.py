@@ -12,13 +12,15 @@ import datetime as dt
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
 from quorate.runtime.errors import QuorateError
+
+# `cryptography` is imported where it is used: the SDK without TLS does not wait for it.
+if TYPE_CHECKING:
+    from cryptography import x509
 
 # A chain or a bundle of CAs is some KiB; whoever names a disk image by mistake is told.
 _MOST_BYTES = 4 << 20
@@ -109,6 +111,9 @@ class PemFiles:
         return tuple(found)
 
     def _check_pair(self, pem: Pem) -> None:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives import serialization
+
         leaf = _certificates(pem.cert, self._flag("cert"), self.cert_file)[0]
         try:
             key = serialization.load_pem_private_key(pem.key, password=None)
@@ -149,6 +154,8 @@ class PemFiles:
 
 
 def _certificates(data: bytes, flag: str, path: str) -> list[x509.Certificate]:
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificates(data)
     except ValueError:
@@ -156,6 +163,8 @@ def _certificates(data: bytes, flag: str, path: str) -> list[x509.Certificate]:
 
 
 def _public(key: object) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
     return key.public_bytes(  # type: ignore[attr-defined,no-any-return]
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 import grpc.aio
 
 from quorate.security.certs import CA_CERT, LOOPBACK, Authority, file_names
-from quorate.security.tls import ClientTls, Dialer, Options, TlsSettings
+from quorate.security.dialer import ClientTls, Dialer, Options
+from quorate.security.tls import TlsSettings
 
 
 @dataclass(frozen=True, slots=True)
