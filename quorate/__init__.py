@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from quorate.client.decorator import task
     from quorate.client.executor import Executor
     from quorate.client.handle import TaskHandle
+    from quorate.security.dialer import ClientTls
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "AsyncClient",
     "AsyncTaskHandle",
     "Client",
+    "ClientTls",
     "Executor",
     "TaskHandle",
     "__version__",
@@ -40,6 +42,7 @@ _HOMES = {
     "AsyncClient": "quorate.client.aio",
     "AsyncTaskHandle": "quorate.client.aio",
     "Client": "quorate.client.client",
+    "ClientTls": "quorate.security.dialer",
     "Executor": "quorate.client.executor",
     "TaskHandle": "quorate.client.handle",
     "task": "quorate.client.decorator",

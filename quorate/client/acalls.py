@@ -5,7 +5,9 @@ Owned by one event loop, in which it must be closed.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import grpc
 import tenacity
 
+from quorate.client.bearer import Bearer, Metadata
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import (
     CHANNEL_OPTIONS,
@@ -24,19 +27,33 @@ from quorate.client.rpcs import (
     TryAgain,
     exhausted_error,
     judge,
+    stops,
     waits,
 )
 from quorate.runtime.errors import QuorateError
+from quorate.security.diagnosis import why_none
+from quorate.security.dialer import ClientTls, Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 
 class AsyncCalls:
     """RPCs to whichever scheduler answers."""
 
-    def __init__(self, addresses: Sequence[str], *, retry_for: float = DEFAULT_RETRY_FOR) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        retry_for: float = DEFAULT_RETRY_FOR,
+        tls: ClientTls | None = None,
+        bearer: Bearer | None = None,
+    ) -> None:
         self.retry_for = retry_for
+        self._dialer = Dialer(tls)
+        self._bearer = bearer
         self._endpoints = Endpoints(addresses)
         self._channels: dict[str, grpc.aio.Channel] = {}
+        # Channels with former certificates; closed with the rest, or when the next one retires.
+        self._retired: deque[grpc.aio.Channel] = deque()
         self._methods: dict[tuple[str, str], Any] = {}
         self._discovering = False
         self._closed = False
@@ -62,7 +79,7 @@ class AsyncCalls:
                 raise again.error from None
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
-            stop=tenacity.stop_after_delay(patience),
+            stop=stops(len(self.addresses), patience),
             wait=waits(len(self.addresses)),
             reraise=True,
         )
@@ -70,13 +87,14 @@ class AsyncCalls:
             answer: Res = await retrying(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            raise exhausted_error(again.error, self.addresses, patience) from None
+            why = await asyncio.to_thread(why_none, self.addresses, self._dialer.tls)
+            raise exhausted_error(again.error, self.addresses, patience, why) from None
 
     async def _try(self, rpc: Rpc[Req, Res], request: Req, seconds: float) -> Res:
         address = self._endpoints.pick(time.monotonic())
         method = self._method(address, rpc)
         try:
-            answer: Res = await method(request, timeout=seconds)
+            answer: Res = await method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
@@ -93,7 +111,8 @@ class AsyncCalls:
     ) -> AsyncIterator[tuple[str, Any]]:
         """Open a server stream once: (address, call). Leaving cancels it. As `Calls.stream`."""
         address = self._endpoints.pick(time.monotonic())
-        call = self._method(address, rpc, stream=True)(request, timeout=deadline)
+        method = self._method(address, rpc, stream=True)
+        call = method(request, timeout=deadline, metadata=self._metadata)
         try:
             yield address, call
         finally:
@@ -103,6 +122,16 @@ class AsyncCalls:
         """Prefer another address from now on."""
         silent = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
         self._endpoints.on_failure(address, silent=silent, now=time.monotonic())
+        channel = self._channels.get(address)
+        if channel is not None and self._dialer.is_stale(channel):
+            # Its certificates were replaced: it would only fail again.
+            del self._channels[address]
+            self._methods = {key: m for key, m in self._methods.items() if key[0] != address}
+            self._retired.append(channel)
+
+    @property
+    def _metadata(self) -> Metadata | None:
+        return None if self._bearer is None else self._bearer.metadata()
 
     @property
     def addresses(self) -> list[str]:
@@ -112,8 +141,9 @@ class AsyncCalls:
     async def close(self) -> None:
         """Close all channels; calls under way fail. Idempotent."""
         self._closed = True
-        channels = list(self._channels.values())
+        channels = [*self._channels.values(), *self._retired]
         self._channels.clear()
+        self._retired.clear()
         self._methods.clear()
         for channel in channels:
             await channel.close(None)
@@ -126,8 +156,7 @@ class AsyncCalls:
             raise QuorateError(grpc.StatusCode.CANCELLED, "CLIENT_CLOSED", "this client is closed")
         channel = self._channels.get(address)
         if channel is None:
-            channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-            self._channels[address] = channel
+            channel = self._channels[address] = self._dialer.open(address, CHANNEL_OPTIONS)
         make: Any = channel.unary_stream if stream else channel.unary_unary
         method = make(rpc.path, rpc.request.SerializeToString, rpc.parse)
         self._methods[address, rpc.name] = method
@@ -156,6 +185,7 @@ class AsyncCalls:
     async def _probe(self, address: str, seconds: float) -> Any:
         try:
             method = self._method(address, GET_CLUSTER)
-            return (await method(pb.GetClusterRequest(), timeout=seconds)).cluster
+            request = pb.GetClusterRequest()
+            return (await method(request, timeout=seconds, metadata=self._metadata)).cluster
         except grpc.RpcError:
             return None

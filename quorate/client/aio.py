@@ -20,7 +20,7 @@ import grpc
 
 from quorate.client.acalls import AsyncCalls
 from quorate.client.atracker import AsyncTracker
-from quorate.client.discovery import find_addresses
+from quorate.client.discovery import find_access
 from quorate.client.ledger import Outcome
 from quorate.client.loglines import LogPosition
 from quorate.client.mapping import Chunk, MapPlan
@@ -53,6 +53,7 @@ from quorate.client.specs import (
     python_spec,
 )
 from quorate.runtime.errors import QuorateError
+from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 
 
@@ -158,11 +159,23 @@ class AsyncClient:
         address: str | None = None,
         *,
         data_dir: str | Path | None = None,
+        tls: ClientTls | None = None,
+        token: str | None = None,
+        token_file: str | Path | None = None,
         retry_for: float = DEFAULT_RETRY_FOR,
         payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
     ) -> None:
         directory = Path(data_dir) if data_dir is not None else None
-        self._calls = AsyncCalls(find_addresses(address, directory), retry_for=retry_for)
+        access = find_access(
+            address,
+            directory,
+            tls=tls,
+            token=token,
+            token_file=None if token_file is None else str(token_file),
+        )
+        self._calls = AsyncCalls(
+            access.addresses, retry_for=retry_for, tls=access.tls, bearer=access.bearer
+        )
         self._trackers: dict[str, AsyncTracker] = {}
         self._limit = payload_limit
         self._options = TaskOptions()

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import tenacity
 
+from quorate.client.bearer import Bearer, Metadata
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import (
     CHANNEL_OPTIONS,
@@ -27,17 +28,29 @@ from quorate.client.rpcs import (
     TryAgain,
     exhausted_error,
     judge,
+    stops,
     waits,
 )
 from quorate.runtime.errors import QuorateError
+from quorate.security.diagnosis import why_none
+from quorate.security.dialer import ClientTls, Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 
 class Calls:
     """RPCs to whichever scheduler answers."""
 
-    def __init__(self, addresses: Sequence[str], *, retry_for: float = DEFAULT_RETRY_FOR) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        retry_for: float = DEFAULT_RETRY_FOR,
+        tls: ClientTls | None = None,
+        bearer: Bearer | None = None,
+    ) -> None:
         self.retry_for = retry_for
+        self._dialer = Dialer(tls)
+        self._bearer = bearer
         self._lock = threading.Lock()
         self._endpoints = Endpoints(addresses)
         self._channels: dict[str, grpc.Channel] = {}
@@ -69,12 +82,13 @@ class Calls:
             answer: Res = self._retrying(patience)(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            raise exhausted_error(again.error, self.addresses, patience) from None
+            why = why_none(self.addresses, self._dialer.tls)
+            raise exhausted_error(again.error, self.addresses, patience, why) from None
 
     def _retrying(self, patience: float) -> tenacity.Retrying:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
-            stop=tenacity.stop_after_delay(patience),
+            stop=stops(len(self.addresses), patience),
             wait=waits(len(self.addresses)),
             reraise=True,
         )
@@ -83,7 +97,7 @@ class Calls:
         address = self._pick()
         method = self._method(address, rpc)
         try:
-            answer: Res = method(request, timeout=seconds)
+            answer: Res = method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
@@ -106,7 +120,8 @@ class Calls:
         `on_failure`, since only it knows how far it got.
         """
         address = self._pick()
-        call = self._method(address, rpc, stream=True)(request, timeout=deadline)
+        method = self._method(address, rpc, stream=True)
+        call = method(request, timeout=deadline, metadata=self._metadata)
         try:
             yield address, call
         finally:
@@ -117,6 +132,17 @@ class Calls:
         silent = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
         with self._lock:
             self._endpoints.on_failure(address, silent=silent, now=time.monotonic())
+            channel = self._channels.get(address)
+            if channel is None or not self._dialer.is_stale(channel):
+                return
+            # Its certificates were replaced: it would only fail again.
+            del self._channels[address]
+            self._methods = {key: m for key, m in self._methods.items() if key[0] != address}
+        channel.close()
+
+    @property
+    def _metadata(self) -> Metadata | None:
+        return None if self._bearer is None else self._bearer.metadata()
 
     @property
     def addresses(self) -> list[str]:
@@ -149,7 +175,7 @@ class Calls:
                 )
             channel = self._channels.get(address)
             if channel is None:
-                channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+                channel = self._dialer.open_sync(address, CHANNEL_OPTIONS)
                 self._channels[address] = channel
             make = channel.unary_stream if stream else channel.unary_unary
             method = make(rpc.path, rpc.request.SerializeToString, rpc.parse)
@@ -181,7 +207,8 @@ class Calls:
 
     def _probe(self, address: str, seconds: float) -> Any:
         try:
-            answer = self._method(address, GET_CLUSTER)(pb.GetClusterRequest(), timeout=seconds)
-            return answer.cluster
+            method = self._method(address, GET_CLUSTER)
+            request = pb.GetClusterRequest()
+            return method(request, timeout=seconds, metadata=self._metadata).cluster
         except grpc.RpcError:
             return None

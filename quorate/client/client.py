@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from quorate.client.calls import Calls
-from quorate.client.discovery import find_addresses
+from quorate.client.discovery import find_access
 from quorate.client.handle import TaskHandle
 from quorate.client.mapper import create_batch, run_map
 from quorate.client.mapping import MapPlan
@@ -43,6 +43,7 @@ from quorate.client.specs import (
 )
 from quorate.client.tracker import Tracker
 from quorate.runtime.errors import invalid
+from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 
 
@@ -79,6 +80,10 @@ class Client:
 
     * `address`: `host:port`, several separated by commas; default `QUORATE_ADDRESS`, else the
       local cluster of `data_dir` (default `QUORATE_DATA_DIR`, else `~/.local/state/quorate/local`).
+    * `tls`: files for TLS; default `QUORATE_TLS_CA_FILE`, `QUORATE_TLS_CERT_FILE` and
+      `QUORATE_TLS_KEY_FILE`, else what the local cluster needs.
+    * `token`, or `token_file` that holds it: says who calls, where a certificate does not; default
+      `QUORATE_TOKEN` or `QUORATE_TOKEN_FILE`. Without TLS it is sent to this machine only.
     * `retry_for`: seconds to keep trying; 0 for never.
     * `payload_limit`: bytes of one task's work, at most 1 MiB; the cluster has its own limit.
     """
@@ -88,6 +93,9 @@ class Client:
         address: str | None = None,
         *,
         data_dir: str | Path | None = None,
+        tls: ClientTls | None = None,
+        token: str | None = None,
+        token_file: str | Path | None = None,
         retry_for: float = DEFAULT_RETRY_FOR,
         payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
     ) -> None:
@@ -98,7 +106,14 @@ class Client:
                 f"must be 1 to {GREATEST_PAYLOAD_LIMIT:,} bytes",
                 limit=GREATEST_PAYLOAD_LIMIT,
             )
-        calls = Calls(find_addresses(address, directory), retry_for=retry_for)
+        access = find_access(
+            address,
+            directory,
+            tls=tls,
+            token=token,
+            token_file=None if token_file is None else str(token_file),
+        )
+        calls = Calls(access.addresses, retry_for=retry_for, tls=access.tls, bearer=access.bearer)
         self._shared = _Shared(calls)
         self.data_dir = directory
         """The data dir it was told to look in, if any."""

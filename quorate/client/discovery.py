@@ -1,8 +1,10 @@
-"""Where the cluster is, when the program does not say.
+"""Where the cluster is and how to speak to it, when the program does not say.
 
 Order: the argument, `QUORATE_ADDRESS`, then `cluster.json` of the local cluster that
-`quorate up` runs. This module also owns that file's format, and the meaning of the lock beside it,
-since SDK and supervisor share them.
+`quorate up` runs; likewise for TLS (`QUORATE_TLS_CA_FILE`, `QUORATE_TLS_CERT_FILE`,
+`QUORATE_TLS_KEY_FILE`) and the caller's token (`QUORATE_TOKEN`, `QUORATE_TOKEN_FILE`). This
+module also owns that file's format, and the meaning of the lock beside it, since SDK and
+supervisor share them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from typing import Any
 
 import grpc
 
+from quorate.client.bearer import Bearer
 from quorate.runtime.errors import QuorateError, invalid
+from quorate.security.dialer import ClientTls
+from quorate.security.exposure import is_loopback
 
 CLUSTER_FILE = "cluster.json"
 LOCK_FILE = "lock"
@@ -56,6 +61,8 @@ class LocalCluster:
     ready: bool
     """Every process has been up at least once."""
     processes: tuple[LocalProcess, ...]
+    tls: ClientTls | None = None
+    """What clients on this machine need; None: plaintext."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -66,7 +73,8 @@ class LocalCluster:
     def dashboard(self) -> str:
         """The address of the dashboard, for a browser; empty when there is none."""
         found = next((p.address for p in self.processes if p.role == "gateway"), "")
-        return f"http://{found}/" if found else ""
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{found}/" if found else ""
 
     def to_json(self) -> str:
         """The file's text."""
@@ -81,7 +89,8 @@ class LocalCluster:
             processes = tuple(LocalProcess(**process) for process in document.pop("processes"))
             document.pop("addresses", None)
             document.pop("dashboard", None)
-            return cls(**document, processes=processes)
+            tls = document.pop("tls", None)
+            return cls(**document, processes=processes, tls=ClientTls(**tls) if tls else None)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a {CLUSTER_FILE}: {error}") from error
 
@@ -108,22 +117,71 @@ def read_local_cluster(data_dir: Path) -> LocalCluster | None:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a cluster is, and how to speak to it."""
+
+    addresses: tuple[str, ...]
+    """Of schedulers, at least one."""
+    tls: ClientTls | None = None
+    bearer: Bearer | None = None
+
+
+def find_access(
+    address: str | None = None,
+    data_dir: Path | None = None,
+    *,
+    tls: ClientTls | None = None,
+    token: str | None = None,
+    token_file: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Access:
+    """The cluster that is meant; arguments win over the environment.
+
+    Raises QuorateError: INVALID_ARGUMENT for something that is not host:port or a file that cannot
+    be used, UNAVAILABLE (reason NO_CLUSTER) when nothing says where a cluster is.
+    """
+    bearer = _find_bearer(token, token_file, environ)
+    if address is None and data_dir is None:
+        address = environ.get("QUORATE_ADDRESS") or None
+    if address is None:
+        local = _running_cluster(data_dir or default_data_dir(environ))
+        # Its own file knows: what the environment says is about another cluster.
+        access = Access(local.addresses, tls or local.tls, bearer)
+    else:
+        access = Access(parse_addresses(address), tls or _tls_of(environ), bearer)
+    if bearer is not None and access.tls is None:
+        for one in access.addresses:
+            if not is_loopback(one.rpartition(":")[0]):
+                raise invalid(
+                    "token", f"it is not sent to {one} without TLS, where others could read it"
+                )
+    return access
+
+
+def _find_bearer(
+    token: str | None, token_file: str | None, environ: Mapping[str, str]
+) -> Bearer | None:
+    if token is None and token_file is None:
+        token, token_file = environ.get("QUORATE_TOKEN"), environ.get("QUORATE_TOKEN_FILE")
+    return Bearer(token or "", token_file or "") if token or token_file else None
+
+
+def _tls_of(environ: Mapping[str, str]) -> ClientTls | None:
+    files = [environ.get(f"QUORATE_TLS_{name}_FILE", "") for name in ("CA", "CERT", "KEY")]
+    return ClientTls(*files) if any(files) else None
+
+
 def find_addresses(
     address: str | None = None,
     data_dir: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> tuple[str, ...]:
-    """The schedulers' addresses, at least one.
+    """The addresses alone; as `find_access`."""
+    return find_access(address, data_dir, environ=environ).addresses
 
-    Raises QuorateError: INVALID_ARGUMENT for something that is not host:port, UNAVAILABLE (reason
-    NO_CLUSTER) when nothing says where a cluster is.
-    """
-    given = address
-    if given is None and data_dir is None:
-        given = environ.get("QUORATE_ADDRESS") or None
-    if given is not None:
-        return parse_addresses(given)
-    directory = data_dir or default_data_dir(environ)
+
+def _running_cluster(directory: Path) -> LocalCluster:
     local = read_local_cluster(directory)
     # A supervisor that was killed leaves its file behind, but no process.
     if local is None or not local.addresses or not owner_of(directory):
@@ -133,7 +191,7 @@ def find_addresses(
             f"no cluster is running in {directory}; start one with 'quorate up', "
             "or set QUORATE_ADDRESS to host:port",
         )
-    return local.addresses
+    return local
 
 
 def owner_of(data_dir: Path) -> int:

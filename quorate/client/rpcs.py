@@ -103,6 +103,10 @@ def new_request_id() -> str:
     return secrets.token_hex(16)
 
 
+# What gRPC says of a server that cannot prove itself, and of one that speaks no TLS.
+_HOPELESS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
+
+
 class TryAgain(Exception):
     """The outcome of a try is unknown; `error` is what was seen."""
 
@@ -132,8 +136,27 @@ def waits(addresses: int) -> tenacity.wait.WaitBaseT:
     return wait
 
 
-def exhausted_error(last: QuorateError, addresses: Sequence[str], seconds: float) -> QuorateError:
-    """The sentence for a caller whose patience ended."""
+def stops(addresses: int, seconds: float) -> tenacity.stop.StopBaseT:
+    """When to give up: after `seconds`, or once all were asked and a certificate is not accepted.
+
+    That is a matter of settings: it does not pass by itself, as a failover does.
+    """
+    late = tenacity.stop_after_delay(seconds)
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        failed = state.outcome.exception() if state.outcome is not None else None
+        hopeless = any(words in str(failed) for words in _HOPELESS)
+        return late(state) or (hopeless and state.attempt_number >= addresses)
+
+    return stop
+
+
+def exhausted_error(
+    last: QuorateError, addresses: Sequence[str], seconds: float, why: str = ""
+) -> QuorateError:
+    """The sentence for a caller whose patience ended; `why`: what is known about TLS."""
+    if why:
+        return QuorateError(last.code, "TLS_FAILED", why, metadata=last.metadata)
     return QuorateError(
         last.code,
         last.reason,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Final
 
 from quorate.security.dialer import ClientTls
@@ -43,6 +44,14 @@ def why_not(address: str, tls: ClientTls | None, *, timeout: float = 2.0) -> str
         return fault.message
     except (OSError, ValueError):
         return ""
+
+
+def why_none(addresses: Sequence[str], tls: ClientTls | None) -> str:
+    """As `why_not`, of the first address for which TLS is the reason; looks at three at most."""
+    for address in addresses[:3]:
+        if why := why_not(address, tls, timeout=1.0):
+            return why
+    return ""
 
 
 def _refusal(host: str, port: int, address: str, tls: ClientTls, timeout: float) -> str:
