@@ -38,6 +38,8 @@ class QuorateError(Exception):
         self.message = message
         self.field = field
         self.metadata = dict(metadata or {})
+        # Seconds after which repeating the call may help; None: nobody knows.
+        self.retry_delay: float | None = None
         if field:
             self.metadata.setdefault("field", field)
 
@@ -131,6 +133,12 @@ def to_status(error: QuorateError) -> status_pb2.Status:
             )
         )
         details.append(bad)
+    if error.retry_delay is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(error.retry_delay * 1e9))
+        again = Any()
+        again.Pack(retry)
+        details.append(again)
     number = int(error.code.value[0])
     return status_pb2.Status(code=number, message=error.message, details=details)
 

@@ -1,0 +1,271 @@
+"""Lets calls in: who calls is found out, and may call this RPC, before anything else happens.
+
+`Guard.admit` decides about one call by its metadata and its connection:
+
+| the call brings | the caller is |
+|---|---|
+| `quorate-caller` from a `scheduler:` certificate | whom that scheduler authenticated |
+| `authorization: Bearer ...` | the token's, whatever certificate was shown; a bad one is refused |
+| `quorate-on-behalf`, but no token | nobody: who passes calls on is not taken for their caller |
+| nothing of it | the certificate's (`<role>:<name>`) |
+
+`GuardInterceptor` asks it for every call of a `grpc.aio` server that is not public. It goes into
+the server only where authentication is on: without it nothing is in the way of a call. The queue a
+request names is `permissions.check_request`'s, behind the parser.
+
+A stream ends with UNAUTHENTICATED `TOKEN_EXPIRED` when its caller's token expires. One that was
+taken from the file meanwhile lasts until it ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import structlog
+
+from quorate.runtime.errors import QuorateError, abort
+from quorate.security import identity
+from quorate.security.identity import PASSED_ON, Caller, Role, from_common_name, set_caller
+from quorate.security.jwks import KeyFault, KeySource
+from quorate.security.jwt import Refused, Verifier
+from quorate.security.limits import Bucket, CallerLimits
+from quorate.security.permissions import Rule, check_role
+from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
+from quorate.security.tokens import PREFIX, TokenFault, TokenFile
+
+log = structlog.get_logger(__name__)
+
+# Says that a call is somebody else's: the certificate of the connection does not count.
+ON_BEHALF: Final = "quorate-on-behalf"
+# As `scheduler.forward` marks calls that it passes on.
+_FORWARDED: Final = "quorate-forwarded"
+_AUTHORIZATION: Final = "authorization"
+_COMMON_NAME: Final = "x509_common_name"
+# Lines a second about refused calls.
+_LOGGED: Final = 10.0
+
+
+class Guard:
+    """Decides who may call what.
+
+    Args:
+        settings: with at least one way on.
+        rules: of every RPC, by path.
+
+    Raises:
+        ValueError: a file that cannot be used, in one sentence that names the flag.
+    """
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        rules: Mapping[str, Rule],
+        *,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        ways = settings.auth_ways
+        assert ways, "no guard without authentication"
+        self._rules = rules
+        self._now = now
+        self._monotonic = monotonic
+        self._certificates = MTLS in ways
+        self._tokens: TokenFile | None = None
+        self._jwt: Verifier | None = None
+        self._accepted = ", ".join(
+            word
+            for way, word in (
+                (MTLS, "a client certificate <role>:<name>"),
+                (TOKENS, "an API token"),
+                (JWT, "a JWT"),
+            )
+            if way in ways
+        )
+        if TOKENS in ways:
+            try:
+                self._tokens = TokenFile(Path(settings.auth_tokens_file), monotonic=monotonic)
+            except TokenFault as fault:
+                raise ValueError(f"auth-tokens-file: {fault}") from None
+        if JWT in ways:
+            try:
+                keys = KeySource(settings.auth_jwks, monotonic=monotonic)
+            except KeyFault as fault:
+                raise ValueError(f"auth-jwks: {fault}") from None
+            self._jwt = Verifier(
+                keys,
+                issuer=settings.auth_jwt_issuer,
+                audience=settings.auth_jwt_audience,
+                algorithms=settings.jwt_algorithms,
+                leeway=settings.auth_jwt_leeway,
+                role_claim=settings.auth_jwt_role_claim,
+                queues_claim=settings.auth_jwt_queues_claim,
+                now=now,
+            )
+        self.limits = CallerLimits(settings.auth_rate, settings.auth_streams, monotonic=monotonic)
+        self._lines = Bucket(_LOGGED, _LOGGED, monotonic())
+
+    def public(self, path: str) -> bool:
+        """Whether anybody may call."""
+        rule = self._rules.get(path)
+        return rule is not None and rule.public
+
+    async def admit(self, path: str, context: Any) -> Caller:
+        """Who calls, if it may call this RPC. Raises UNAUTHENTICATED, PERMISSION_DENIED."""
+        try:
+            caller = await self._authenticate(context)
+            check_role(self._rules.get(path), caller, path)
+        except QuorateError as error:
+            if not self._lines.take(self._monotonic()):
+                log.warning(
+                    "auth.refused",
+                    method=path,
+                    reason=error.reason,
+                    caller=error.metadata.get("caller", ""),
+                    peer=context.peer(),
+                )
+            raise
+        return caller
+
+    def left(self, caller: Caller) -> float | None:
+        """Seconds until the caller's credential expires; None: it does not."""
+        return max(0.0, caller.expires - self._now()) if isfinite(caller.expires) else None
+
+    async def _authenticate(self, context: Any) -> Caller:
+        said: dict[str, str] = {}
+        for key, value in context.invocation_metadata() or ():
+            if key in (_AUTHORIZATION, PASSED_ON, ON_BEHALF, _FORWARDED):
+                if key in said:
+                    raise _unauthenticated("CREDENTIALS_TWICE", f"{key} is there twice")
+                said[key] = value
+        certified = self._certified(context)
+        if PASSED_ON in said and certified is not None and certified.role is Role.SCHEDULER:
+            try:
+                return self._current(identity.decode(said[PASSED_ON]))
+            except ValueError as error:
+                raise _unauthenticated("MALFORMED_CALLER", str(error)) from None
+        if _AUTHORIZATION in said:
+            return self._current(await self._bearer(said[_AUTHORIZATION]))
+        if certified is None or ON_BEHALF in said or _FORWARDED in said:
+            raise _unauthenticated("CREDENTIALS_MISSING", f"show {self._accepted}")
+        return certified
+
+    def _certified(self, context: Any) -> Caller | None:
+        """The caller that the connection's certificate names."""
+        if not self._certificates:
+            return None
+        shown = context.auth_context().get(_COMMON_NAME)
+        return from_common_name(shown[0].decode(errors="replace")) if shown else None
+
+    async def _bearer(self, value: str) -> Caller:
+        scheme, _, token = value.strip().partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise _unauthenticated("TOKEN_INVALID", "authorization: must be `Bearer <token>`")
+        if token.startswith(PREFIX):
+            if self._tokens is not None:
+                caller = self._tokens.find(token)
+                if caller is not None:
+                    return caller
+        elif self._jwt is not None:
+            try:
+                return await self._jwt.verify(token)
+            except Refused as refused:
+                raise _unauthenticated(refused.reason, str(refused)) from None
+        raise _unauthenticated("TOKEN_INVALID", "the token is not known here")
+
+    def _current(self, caller: Caller) -> Caller:
+        if caller.expires <= self._now():
+            raise _unauthenticated("TOKEN_EXPIRED", "the token has expired")
+        return caller
+
+
+class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Has every call that is not public admitted, and its caller set and counted."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        # By path: as many as the server has methods.
+        self._wrapped: dict[str, tuple[Any, Any]] = {}
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """See grpc.aio.ServerInterceptor."""
+        path = handler_call_details.method
+        handler = await continuation(handler_call_details)
+        # A method that is not served is UNIMPLEMENTED to everybody.
+        if handler is None or self._guard.public(path):
+            return handler
+        known = self._wrapped.get(path)
+        if known is None or known[0] is not handler:
+            known = self._wrapped[path] = (handler, self._wrap(path, handler))
+        return known[1]
+
+    def _wrap(self, path: str, handler: Any) -> Any:
+        if handler.response_streaming:
+            inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            behavior = self._streamed(path, inner)
+        else:
+            inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
+            make = (
+                grpc.stream_unary_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_unary_rpc_method_handler
+            )
+            behavior = self._unary(path, inner)
+        return make(behavior, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, path: str, inner: Any) -> Any:
+        guard = self._guard
+
+        async def serve(request: Any, context: Any) -> Any:
+            try:
+                caller = await guard.admit(path, context)
+                guard.limits.begin(caller, stream=False)
+            except QuorateError as error:
+                await abort(context, error)
+            set_caller(caller)
+            return await inner(request, context)
+
+        return serve
+
+    def _streamed(self, path: str, inner: Any) -> Any:
+        guard = self._guard
+
+        async def serve(request: Any, context: Any) -> None:
+            try:
+                caller = await guard.admit(path, context)
+                end = guard.limits.begin(caller, stream=True)
+            except QuorateError as error:
+                await abort(context, error)
+            set_caller(caller)
+            try:
+                async with asyncio.timeout(guard.left(caller)) as until:
+                    answers = inner(request, context)
+                    if hasattr(answers, "__aiter__"):
+                        async for answer in answers:
+                            await context.write(answer)
+                    else:
+                        await answers
+            except TimeoutError:
+                if not until.expired():
+                    raise
+                await abort(context, _unauthenticated("TOKEN_EXPIRED", "the token has expired"))
+            finally:
+                if end is not None:
+                    end()
+
+        return serve
+
+
+def _unauthenticated(reason: str, message: str) -> QuorateError:
+    return QuorateError(grpc.StatusCode.UNAUTHENTICATED, reason, message)

@@ -1,0 +1,165 @@
+"""Bearer JWTs (RFC 7519) from an identity provider: whose they are, if they hold.
+
+What is demanded follows RFC 8725: the algorithm is one of those configured (never `none`) and fits
+the kind of the key that the token names; issuer, audience and expiry are there and right. The role
+and the queues come from two claims, whose names are configured, since providers demand prefixes:
+
+    {"iss": "https://id.example.com", "aud": "quorate", "exp": 1767225600, "sub": "alice",
+     "role": "submitter", "queues": ["mail*"]}
+
+Without the claim for queues a caller is bound to none. Roles of the cluster's own processes
+(`node`, `scheduler`) are not given to tokens.
+
+`Verifier` remembers what it verified until it expires, at most `MOST_CACHED` tokens, and forgets
+all of it when the keys change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import jwt
+
+from quorate.security.identity import (
+    CERTIFICATE_ONLY,
+    EVERYTHING,
+    Caller,
+    How,
+    Role,
+    check_name,
+    check_patterns,
+)
+from quorate.security.jwks import KeySource
+
+MOST_CACHED: Final = 10_000
+MOST_BYTES: Final = 8192
+# Which kind of key each algorithm needs: an HMAC must not be checked with a public key as secret.
+KINDS: Final = {
+    **dict.fromkeys(("HS256", "HS384", "HS512"), "oct"),
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
+    "EdDSA": "OKP",
+}
+DEFAULT_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+
+
+class Refused(Exception):
+    """A token that does not hold: an UPPER_SNAKE reason, and a sentence for its caller."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Verifier:
+    """Verifies the JWTs of one issuer for one audience.
+
+    Args:
+        keys: of the issuer.
+        issuer, audience: what `iss` must be, and `aud` must contain.
+        algorithms: that are allowed; each must be in `KINDS`.
+        leeway: seconds that clocks may differ.
+        role_claim, queues_claim: names of the claims.
+        now: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        keys: KeySource,
+        *,
+        issuer: str,
+        audience: str,
+        algorithms: Sequence[str] = DEFAULT_ALGORITHMS,
+        leeway: float = 30.0,
+        role_claim: str = "role",
+        queues_claim: str = "queues",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        # Empty ones would let PyJWT leave the check out.
+        assert issuer
+        assert audience
+        assert algorithms
+        assert set(algorithms) <= KINDS.keys()
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._algorithms = frozenset(algorithms)
+        self._leeway = leeway
+        self._role_claim = role_claim
+        self._queues_claim = queues_claim
+        self._now = now
+        self._known: OrderedDict[bytes, Caller] = OrderedDict()
+        self._generation = keys.generation
+
+    async def verify(self, token: str) -> Caller:
+        """Whose token this is. Raises Refused, and QuorateError when keys cannot be fetched."""
+        self._keys.look()
+        if self._generation != self._keys.generation:
+            self._generation = self._keys.generation
+            self._known.clear()
+        if len(token) > MOST_BYTES:
+            raise Refused("TOKEN_INVALID", f"the token is longer than {MOST_BYTES} bytes")
+        digest = blake2b(token.encode(errors="replace"), digest_size=16).digest()
+        caller = self._known.get(digest)
+        if caller is None:
+            caller = await self._check(token)
+            if len(self._known) >= MOST_CACHED:
+                self._known.popitem(last=False)
+            self._known[digest] = caller
+        elif caller.expires <= self._now():
+            del self._known[digest]
+            raise _expired()
+        return caller
+
+    async def _check(self, token: str) -> Caller:
+        try:
+            header = jwt.get_unverified_header(token)
+            algorithm, kid = header.get("alg"), header.get("kid")
+            if algorithm not in self._algorithms:
+                raise Refused("TOKEN_INVALID", "the token's algorithm is not allowed")
+            key = await self._keys.key(kid)
+            if key is None or key.kind != KINDS[algorithm] or key.algorithm not in ("", algorithm):
+                raise Refused("TOKEN_INVALID", "the token was signed by a key that is not known")
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=self._leeway,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise _expired() from None
+        except jwt.InvalidAudienceError:
+            raise Refused("TOKEN_INVALID", "the token is for another audience") from None
+        except jwt.InvalidIssuerError:
+            raise Refused("TOKEN_INVALID", "the token is from another issuer") from None
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            # What was wrong with a signature is nobody's business; a missing claim is.
+            missing = isinstance(error, jwt.MissingRequiredClaimError)
+            why = str(error) if missing else "it cannot be verified"
+            raise Refused("TOKEN_INVALID", f"the token does not hold: {why}") from None
+        return self._caller(claims)
+
+    def _caller(self, claims: dict[str, Any]) -> Caller:
+        role = claims.get(self._role_claim)
+        if role not in list(Role) or role in CERTIFICATE_ONLY:
+            raise Refused(
+                "TOKEN_WITHOUT_ROLE",
+                f"the token's claim {self._role_claim!r} names no role of ours",
+            )
+        try:
+            name = check_name(claims["sub"])
+            patterns = check_patterns(claims.get(self._queues_claim, EVERYTHING))
+        except ValueError as error:
+            raise Refused("TOKEN_INVALID", f"the token's claims: {error}") from None
+        return Caller(name, Role(role), How.JWT, patterns, float(claims["exp"]) + self._leeway)
+
+
+def _expired() -> Refused:
+    return Refused("TOKEN_EXPIRED", "the token has expired")

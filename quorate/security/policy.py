@@ -1,0 +1,67 @@
+"""What each role may do: the whole policy, as data.
+
+A permission is a word that RPCs demand in their proto options (`quorate.security.permissions`).
+Submitting a task and writing a service bring a program that nodes then run: only `submitter` and
+`admin` hold the first, only `admin` the second. `agent.*` is what the leader does at a node: no
+person holds it, so that nobody goes around the leader and its epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from quorate.security.identity import Role
+
+PERMISSIONS: Final[Mapping[str, str]] = {
+    "tasks.submit": "create tasks",
+    "tasks.read": "read, watch and wait for tasks, with results and logs",
+    "tasks.control": "cancel, retry and delete tasks",
+    "queues.read": "read queues and their counts",
+    "queues.control": "pause and resume queues",
+    "queues.write": "create, change and delete queues",
+    "nodes.read": "read nodes",
+    "nodes.control": "cordon and drain nodes",
+    "services.read": "read and watch services and instances",
+    "services.register": "register and deregister instances of services",
+    "services.write": "create, change and delete services",
+    "cluster.read": "read the cluster's leader, members and sizes",
+    "audit.read": "read who changed what",
+    "scaling.read": "ask how many nodes are needed (KEDA)",
+    "reflection.read": "list services and messages by gRPC reflection",
+    "agent.session": "give a node work",
+    "agent.logs": "read logs from a node",
+}
+
+_VIEWER: Final = frozenset(
+    (
+        *("tasks.read", "queues.read", "nodes.read", "services.read"),
+        *("cluster.read", "scaling.read", "reflection.read"),
+    )
+)
+_OPERATOR: Final = _VIEWER | {
+    *("tasks.control", "queues.control", "queues.write", "nodes.control"),
+    *("services.register", "audit.read"),
+}
+
+ROLES: Final[Mapping[Role, frozenset[str]]] = {
+    Role.ADMIN: frozenset(name for name in PERMISSIONS if not name.startswith("agent.")),
+    Role.OPERATOR: _OPERATOR,
+    Role.SUBMITTER: frozenset(
+        (
+            *("tasks.submit", "tasks.read", "tasks.control", "queues.read"),
+            *("cluster.read", "reflection.read"),
+        )
+    ),
+    Role.VIEWER: _VIEWER,
+    Role.SERVICE: frozenset(("services.read", "services.register", "cluster.read")),
+    # What a gateway needs for itself; what its users ask goes by their credentials.
+    Role.GATEWAY: frozenset(("services.read", "cluster.read")),
+    Role.NODE: frozenset(("nodes.read", "cluster.read")),
+    Role.SCHEDULER: frozenset(("agent.session", "agent.logs", "cluster.read")),
+}
+
+
+def holds(role: Role, permission: str) -> bool:
+    """Whether a role holds a permission."""
+    return permission in ROLES[role]

@@ -1,0 +1,112 @@
+"""The settings of authentication, mixed into the settings of a server.
+
+`--auth` names the ways in which a caller may prove who it is, `none` lets everybody in. Each way's
+settings are refused without it and demanded with it: a flag that has no effect is a mistake.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from quorate.security.jwt import DEFAULT_ALGORITHMS, KINDS
+
+NONE: Final = "none"
+MTLS: Final = "mtls"
+TOKENS: Final = "tokens"
+JWT: Final = "jwt"
+
+
+class AuthSettings(BaseModel):
+    """List it before the base that has the `model_config`, as `TlsSettings`."""
+
+    auth: str = Field(
+        default=NONE,
+        pattern=rf"^({NONE}|({MTLS}|{TOKENS}|{JWT})(,({MTLS}|{TOKENS}|{JWT})){{0,2}})$",
+        description="how callers prove who they are: mtls, tokens, jwt, comma-separated; or none",
+    )
+    auth_tokens_file: str = Field(
+        default="", description="hashed API tokens, as `quorate tokens create` writes them"
+    )
+    auth_jwks: str = Field(
+        default="", description="keys that sign JWTs: a JWKS file, or its https URL"
+    )
+    auth_jwt_issuer: str = Field(default="", description="what a JWT's `iss` must be")
+    auth_jwt_audience: str = Field(default="", description="what a JWT's `aud` must contain")
+    auth_jwt_algorithms: str = Field(
+        default=",".join(DEFAULT_ALGORITHMS),
+        description=f"algorithms that may sign, comma-separated, of {', '.join(KINDS)}",
+    )
+    auth_jwt_leeway: float = Field(
+        default=30.0, ge=0, le=300, description="seconds that a JWT issuer's clock may differ"
+    )
+    auth_jwt_role_claim: str = Field(
+        default="role", min_length=1, max_length=256, description="claim that names the role"
+    )
+    auth_jwt_queues_claim: str = Field(
+        default="queues",
+        min_length=1,
+        max_length=256,
+        description="claim that lists patterns of queues",
+    )
+    auth_rate: float = Field(
+        default=5_000,
+        ge=0,
+        le=1_000_000,
+        description="calls a second of one caller; 0 for no limit; not without --auth",
+    )
+    auth_streams: int = Field(
+        default=512,
+        ge=0,
+        le=100_000,
+        description="streams of one caller at the same time; 0 for no limit; not without --auth",
+    )
+
+    @field_validator("auth_jwt_algorithms")
+    @classmethod
+    def _check_algorithms(cls, value: str) -> str:
+        for algorithm in value.split(","):
+            if algorithm not in KINDS:
+                raise ValueError(
+                    f"auth-jwt-algorithms: {algorithm!r} is not one of {', '.join(KINDS)}"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _check_auth(self) -> AuthSettings:
+        ways = self.auth_ways
+        needs = (
+            (TOKENS, "auth-tokens-file", self.auth_tokens_file),
+            (JWT, "auth-jwks", self.auth_jwks),
+            (JWT, "auth-jwt-issuer", self.auth_jwt_issuer),
+            (JWT, "auth-jwt-audience", self.auth_jwt_audience),
+        )
+        for way, flag, value in needs:
+            if way in ways and not value:
+                raise ValueError(f"{flag}: missing: --auth {way} needs it")
+            if value and way not in ways:
+                raise ValueError(f"{flag}: has no effect without --auth {way}")
+        if MTLS in ways and not getattr(self, "mutual_tls", False):
+            raise ValueError(
+                "auth: mtls needs --tls-cert-file and --tls-ca-file, and --tls-client-auth require"
+            )
+        from_url = "://" in self.auth_jwks
+        if from_url and any(a.startswith("HS") for a in self.jwt_algorithms):
+            raise ValueError(
+                "auth-jwt-algorithms: HS256 and its like need a JWKS file: their keys are secret"
+            )
+        return self
+
+    @property
+    def auth_ways(self) -> frozenset[str]:
+        """The ways that are on; empty when authentication is off."""
+        return frozenset(self.auth.split(",")) - {NONE}
+
+    @property
+    def jwt_algorithms(self) -> tuple[str, ...]:
+        """The algorithms, one string each."""
+        return tuple(self.auth_jwt_algorithms.split(","))
+
+
+__all__ = ["JWT", "MTLS", "NONE", "TOKENS", "AuthSettings"]
