@@ -1,0 +1,1 @@
+"""Builds every client and runs it against a cluster whose leaders are killed: `make clients`."""
