@@ -79,6 +79,8 @@ class LocalCluster:
     def to_json(self) -> str:
         """The file's text."""
         document = {**asdict(self), "addresses": self.addresses, "dashboard": self.dashboard}
+        if self.tls is not None:
+            del document["tls"]["flags"]
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
