@@ -40,7 +40,6 @@ from gateway.upstream import Upstream
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.security.tls import dialer_of, server_ssl_context
-from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.server import HealthServer
 
 log = structlog.get_logger(__name__)
@@ -60,9 +59,9 @@ class CannotStart(Exception):
 
 
 def build_app(
-    settings: GatewaySettings, parts: Sequence[Part], calls: CallMetrics | None = None
+    settings: GatewaySettings, parts: Sequence[Part], metrics: GatewayMetrics | None = None
 ) -> ASGIApp:
-    """The ASGI app of some parts, with what holds for all of them around it; `calls` counts."""
+    """The ASGI app of some parts, with what holds for all of them around it; `metrics` counts."""
     inner = Starlette(
         routes=[route for part in parts for route in part.routes],
         exception_handlers={
@@ -74,8 +73,8 @@ def build_app(
     # One path for each thing: a slash too many is 404, not a redirect.
     inner.router.redirect_slashes = False
     app: ASGIApp = edge.Edge(inner, settings.origins, settings.host_names)
-    if calls is not None:
-        app = Measured(app, calls, parts)
+    if metrics is not None:
+        app = Measured(app, metrics, parts)
     if settings.origins:
         app = CORSMiddleware(
             app,
@@ -112,7 +111,7 @@ async def serve(settings: GatewaySettings) -> None:
     await _start_probes(probes, settings)
     server = _Server(
         uvicorn.Config(
-            build_app(settings, parts, metrics.calls),
+            build_app(settings, parts, metrics),
             http=proxy.protocol(
                 bounded(
                     # JSON is at most a third larger than what it holds; chunks add framing.

@@ -40,9 +40,22 @@ class GatewayMetrics:
     """
 
     def __init__(self, proxy: Proxy, parts: Sequence[Part]) -> None:
-        self.calls = CallMetrics("quorate_gateway", "route", "requests to the gateway itself")
+        self._calls = CallMetrics(
+            "quorate_gateway", "route", "requests to the gateway itself", follows=False
+        )
+        self._under_way = 0
         self._proxy = proxy
         self._parts = parts
+
+    def began(self) -> None:
+        """A request came."""
+        self._under_way += 1
+
+    def ended(self, route: str, status: int, seconds: float | None) -> None:
+        """It is over: `status` 0 when it got no answer, `seconds` until the answer's head."""
+        self._under_way -= 1
+        # Without an answer: its client went away first. 499 is what nginx calls that.
+        self._calls.count(route, str(status or 499), seconds)
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
@@ -52,7 +65,12 @@ class GatewayMetrics:
         yield counter(
             "quorate_gateway_malformed", "Requests that could not be read.", self._proxy.malformed
         )
-        yield from self.calls.collect()
+        yield gauge(
+            "quorate_gateway_requests_under_way",
+            "Requests to the gateway itself that are open, streams included.",
+            self._under_way,
+        )
+        yield from self._calls.collect()
         for part in self._parts:
             yield from part.metrics()
         yield from _proxied(self._proxy)
@@ -61,9 +79,9 @@ class GatewayMetrics:
 class Measured:
     """Counts each request by its route, with the time until the head of its answer."""
 
-    def __init__(self, app: ASGIApp, calls: CallMetrics, parts: Sequence[Part]) -> None:
+    def __init__(self, app: ASGIApp, metrics: GatewayMetrics, parts: Sequence[Part]) -> None:
         self._app = app
-        self._calls = calls
+        self._metrics = metrics
         self._paths = {
             route.endpoint: route.path
             for part in parts
@@ -75,6 +93,7 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._metrics.began()
         start = time.perf_counter()
         status, seconds = 0, None
 
@@ -87,8 +106,7 @@ class Measured:
         try:
             await self._app(scope, receive, send_on)
         finally:
-            # Without an answer: its client went away first, as nginx logs it.
-            self._calls.count(_route(scope, self._paths), str(status or 499), seconds)
+            self._metrics.ended(_route(scope, self._paths), status, seconds)
 
 
 def _route(scope: Scope, paths: Mapping[Callable[..., Any], str]) -> str:

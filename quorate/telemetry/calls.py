@@ -29,9 +29,11 @@ class CallMetrics:
         prefix: of the metrics' names, such as `quorate_rpc`.
         label: what a name is, such as `method`.
         what: for the texts, such as "RPCs".
+        follows: whether those under way are told too; then `began` is called for each.
     """
 
-    def __init__(self, prefix: str, label: str, what: str) -> None:
+    def __init__(self, prefix: str, label: str, what: str, *, follows: bool = True) -> None:
+        self._follows = follows
         self._prefix = prefix
         self._label = label
         self._what = what
@@ -85,6 +87,8 @@ class CallMetrics:
         for name, buckets in self._seconds.items():
             add_histogram(took, (name,), buckets.bounds, buckets.counts, buckets.total)
         yield took
+        if not self._follows:
+            return
         under_way = GaugeMetricFamily(
             f"{self._prefix}_requests_under_way",
             f"{self._what} under way now, streams included.",

@@ -1,0 +1,270 @@
+"""What a cluster at work tells Prometheus: every documented series, and promtool's opinion.
+
+One real cluster for the file: it runs tasks that succeed, fail and are tried again, answers REST,
+live updates and a service, and loses its leader.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from websockets.sync.client import connect
+
+import quorate
+from quorate.client.discovery import LocalCluster, LocalProcess, read_local_cluster
+from quorate.client.errors import TaskFailed
+from quorate.local import background
+from quorate.local.plan import LocalPlan
+from tools.promtool import find_promtool
+
+ROOT = Path(__file__).resolve().parents[2]
+OBSERVABILITY = ROOT / "k8s" / "observability"
+DOCS = ROOT / "docs" / "observability.md"
+HELLO = ROOT / "examples" / "hello_service.py"
+NAME = re.compile(r"\b(?:quorate|process|python_gc)_[a-z0-9_]+\b")
+ROLES = {"Scheduler": "scheduler", "Node agent": "node", "Gateway": "gateway"}
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        threading.Event().wait(0.05)
+
+
+def get(address: str, path: str, *, accept: str = "") -> tuple[int, str]:
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Accept": accept})
+    try:
+        with closing(urllib.request.urlopen(request, timeout=10)) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+class Scrape:
+    """One process's metrics, parsed."""
+
+    def __init__(self, process: LocalProcess) -> None:
+        status, self.text = get(process.health, "/metrics")
+        assert status == 200
+        self.samples = [
+            sample
+            for family in text_string_to_metric_families(self.text)
+            for sample in family.samples
+        ]
+        self.names = {sample.name for sample in self.samples}
+
+    def value(self, name: str, **labels: str) -> float:
+        """The sum of a metric's series with these labels."""
+        return sum(
+            sample.value
+            for sample in self.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def has(self, metric: str) -> bool:
+        """Whether a documented metric shows up; a histogram does by its parts."""
+        return metric in self.names or {f"{metric}_bucket", f"{metric}_count"} <= self.names
+
+
+class AtWork:
+    """The cluster, and what it was asked to do."""
+
+    def __init__(self, local: LocalCluster) -> None:
+        self.local = local
+
+    def processes(self, role: str) -> list[LocalProcess]:
+        return [one for one in self.local.processes if one.role == role]
+
+    def scrapes(self, role: str) -> list[Scrape]:
+        return [Scrape(one) for one in self.processes(role)]
+
+    @property
+    def gateway(self) -> str:
+        return self.processes("gateway")[0].address
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
+    folder = tmp_path_factory.mktemp("metrics") / "cluster"
+    background.start(LocalPlan(data_dir=folder, nodes=2, slots=2, gateway=True))
+    try:
+        local = read_local_cluster(folder)
+        assert local is not None
+        at_work = AtWork(local)
+        _work(at_work, folder)
+        yield at_work
+    finally:
+        background.stop(folder)
+
+
+def _work(at_work: AtWork, folder: Path) -> None:
+    """Something for every part of the cluster to count."""
+    with quorate.Client(data_dir=folder) as client:
+        assert client.command(["true"]).result(timeout=60) is not None
+        broken = client.options(retries=1).command(["false"])
+        with pytest.raises(TaskFailed):
+            broken.result(timeout=60)
+    assert get(at_work.gateway, "/v1/queues/default")[0] == 200
+    assert get(at_work.gateway, "/v1/tasks/none-such")[0] >= 400
+    flags = ("--data-dir", str(folder), "--health-http", "/healthz")
+    created = subprocess.run(
+        [sys.executable, "-m", "quorate.cli.app", "service", "create", "hello", *flags, "--",
+         sys.executable, str(HELLO)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert created.returncode == 0, created.stderr
+    until(lambda: get(at_work.gateway, "/services/hello/")[0] == 200, "the service answers")
+
+
+def test_every_documented_series_is_there_and_every_series_is_documented(cluster: AtWork) -> None:
+    tables = documented()
+    everywhere = tables.pop("Every process")
+    with connect(f"ws://{cluster.gateway}/v1/live"):
+        for section, metrics in tables.items():
+            scrapes = cluster.scrapes(ROLES[section])
+            missing = {
+                metric
+                for metric in metrics
+                # What only the leader tells is told by one of them.
+                if not any(scrape.has(metric) for scrape in scrapes)
+            }
+            assert not missing, f"{section}: documented, but never seen"
+            for scrape in scrapes:
+                assert all(scrape.has(metric) for metric in everywhere)
+                families = {_family(name) for name in scrape.names if name.startswith("quorate_")}
+                known = {_family(metric) for metric in (*metrics, *everywhere)}
+                assert families <= known, f"{section}: not documented"
+
+
+def test_the_leader_counts_what_was_done(cluster: AtWork) -> None:
+    scrapes = cluster.scrapes("scheduler")
+    (leader,) = [one for one in scrapes if one.value("quorate_leader") == 1]
+    (standby,) = [one for one in scrapes if one.value("quorate_leader") == 0]
+    assert leader.value("quorate_tasks_finished_total", state="SUCCEEDED") == 1
+    assert leader.value("quorate_tasks_finished_total", state="FAILED") == 1
+    assert leader.value("quorate_tasks_retried_total") == 1
+    # Two of the commands and one of the service.
+    assert leader.value("quorate_tasks_created_total") == 3
+    assert leader.value("quorate_attempts_assigned_total") == 4
+    assert leader.value("quorate_dispatch_seconds_count") == 3
+    assert leader.value("quorate_task_run_seconds_count") == 3
+    assert leader.value("quorate_submit_seconds_count") == 2
+    assert 0 < leader.value("quorate_submit_seconds_sum") < 60
+    assert leader.value("quorate_queue_tasks", queue="default", state="SUCCEEDED") == 1
+    assert leader.value("quorate_nodes", state="ready") == 2
+    assert leader.value("quorate_nodes_slots") == 4
+    assert leader.value("quorate_journal_batch_records_count") > 3
+    assert leader.value("quorate_etcd_database_bytes") > 0
+    # Depths come from one process, so that sums are right.
+    assert not standby.has("quorate_queue_tasks")
+    assert standby.value("quorate_epoch") == leader.value("quorate_epoch") > 0
+    assert standby.value("quorate_tasks_in_memory") == leader.value("quorate_tasks_in_memory")
+
+
+def test_agents_and_gateway_count_what_was_done(cluster: AtWork) -> None:
+    agents = cluster.scrapes("node")
+    outcomes = Counter(
+        {
+            outcome: sum(
+                agent.value("quorate_agent_attempts_ended_total", outcome=outcome)
+                for agent in agents
+            )
+            for outcome in ("succeeded", "failed", "returned")
+        }
+    )
+    # A program that ends with another code than 0 has failed.
+    assert outcomes == {"succeeded": 1, "failed": 2, "returned": 0}
+    assert sum(agent.value("quorate_agent_attempts", state="replica") for agent in agents) == 1
+    assert all(agent.value("quorate_agent_slots") == 2 for agent in agents)
+    assert all(agent.value("quorate_agent_session") == 1 for agent in agents)
+    assert all(0 <= agent.value("quorate_lease_keepalive_age_seconds") < 3 for agent in agents)
+    with connect(f"ws://{cluster.gateway}/v1/live"):
+        (gateway,) = cluster.scrapes("gateway")
+    assert gateway.value("quorate_gateway_live_connections") == 1
+    assert (
+        gateway.value("quorate_gateway_requests_total", route="/v1/queues/{name}", code="200") == 1
+    )
+    assert gateway.value("quorate_gateway_request_seconds_count", route="/v1/queues/{name}") == 1
+    assert gateway.value("quorate_proxy_requests_total", service="hello", code="2xx") == 1
+    assert gateway.value("quorate_proxy_instances", service="hello", state="healthy") == 1
+
+
+def test_promtool_has_nothing_to_say_about_any_process(cluster: AtWork) -> None:
+    promtool = find_promtool()
+    for role in ROLES.values():
+        for scrape in cluster.scrapes(role):
+            done = subprocess.run(
+                [promtool, "check", "metrics"],
+                input=scrape.text, capture_output=True, text=True, check=False, timeout=30,
+            )  # fmt: skip
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_openmetrics_is_served_to_who_asks_for_it(cluster: AtWork) -> None:
+    address = cluster.processes("scheduler")[0].health
+    accept = "application/openmetrics-text; version=1.0.0"
+    assert get(address, "/metrics", accept=accept)[1].endswith("# EOF\n")
+
+
+def test_dashboard_and_alerts_name_only_metrics_that_exist(cluster: AtWork) -> None:
+    scraped = {name for role in ROLES.values() for s in cluster.scrapes(role) for name in s.names}
+    dashboard = json.loads((OBSERVABILITY / "dashboard.json").read_text())
+    expressions = [
+        target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())
+    ]
+    expressions += [one["query"]["query"] for one in dashboard["templating"]["list"][1:]]
+    expressions += [one["expr"] for one in dashboard["annotations"]["list"]]
+    assert len(expressions) > 40
+    groups = yaml.safe_load((OBSERVABILITY / "alerts.yaml").read_text())["groups"]
+    expressions += [rule["expr"] for group in groups for rule in group["rules"]]
+    used = {name for expression in expressions for name in NAME.findall(expression)}
+    assert used - scraped == set()
+
+
+def test_a_failover_is_seen_and_counted(cluster: AtWork) -> None:
+    """The last of the file: the killed leader's counters begin anew."""
+    schedulers = cluster.processes("scheduler")
+    leader = next(one for one in schedulers if Scrape(one).value("quorate_leader") == 1)
+    (standby,) = [one for one in schedulers if one is not leader]
+    epoch = Scrape(standby).value("quorate_epoch")
+    assert Scrape(standby).value("quorate_failovers_total") == 0
+    os.kill(leader.pid, signal.SIGKILL)
+    until(lambda: Scrape(standby).value("quorate_leader") == 1, "the standby leads")
+    after = Scrape(standby)
+    assert after.value("quorate_failovers_total") == 1
+    assert after.value("quorate_epoch") > epoch
+    until(lambda: get(standby.health, "/readyz")[0] == 200, "the new leader is ready")
+
+
+def documented() -> dict[str, set[str]]:
+    """The metrics of each table of the docs, by heading."""
+    found: dict[str, set[str]] = {}
+    heading = ""
+    for line in DOCS.read_text().splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        elif match := re.match(r"\| `(quorate_[a-z0-9_]+)` \|", line):
+            found.setdefault(heading, set()).add(match[1])
+    assert set(found) == {*ROLES, "Every process"}
+    return found
+
+
+def _family(name: str) -> str:
+    return re.sub(r"_(bucket|count|sum)$", "", name)

@@ -1,0 +1,40 @@
+"""The alert rules by themselves: promtool's opinion, their own tests, and their documentation."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools.promtool import find_promtool
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "k8s" / "observability"
+DOCS = ROOT / "docs" / "observability.md"
+
+
+@pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yaml"),
+                                       ("test", "rules", "alerts-test.yaml")])  # fmt: skip
+def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [find_promtool(), *arguments],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_says_what_to_do_and_no_other_is_documented() -> None:
+    groups = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    documented = re.findall(r"^\| `(Quorate\w+)` \|", DOCS.read_text(), re.MULTILINE)
+    assert sorted(rule["alert"] for rule in rules) == sorted(documented)
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(rule["annotations"]) == {"summary", "description"}
