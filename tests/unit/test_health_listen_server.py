@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -140,18 +139,14 @@ async def test_without_an_address_it_does_nothing() -> None:
     await server.close()
 
 
-def _agent(health_listen: str = "") -> AgentSettings:
-    return AgentSettings(data_dir=Path("unused"), health_listen=health_listen)
-
-
-@pytest.mark.parametrize("make", [SchedulerSettings, _agent, GatewaySettings])
+@pytest.mark.parametrize("make", [SchedulerSettings, AgentSettings, GatewaySettings])
 @pytest.mark.parametrize("value", ["7490", ":7490", "host:", "host:65536", "host:-1", "host:x"])
 def test_what_is_no_address_is_refused(make: Callable[..., object], value: str) -> None:
     with pytest.raises(ValidationError, match="is not host:port"):
         make(health_listen=value)
 
 
-@pytest.mark.parametrize("make", [SchedulerSettings, _agent, GatewaySettings])
+@pytest.mark.parametrize("make", [SchedulerSettings, AgentSettings, GatewaySettings])
 def test_it_is_off_by_default_and_may_be_anywhere(make: Callable[..., object]) -> None:
     assert make().health_listen == ""  # type: ignore[attr-defined]
     assert make(health_listen="0.0.0.0:7490").health_listen  # type: ignore[attr-defined]
