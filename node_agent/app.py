@@ -44,6 +44,9 @@ from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.security.guard import Guard, GuardInterceptor
+from quorate.security.permissions import rules_of
+from quorate.security.settings import CertificatesOnly
 from quorate.security.tls import server_credentials
 from quorate.telemetry.server import HealthServer
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
@@ -112,7 +115,12 @@ async def run(settings: AgentSettings) -> None:
             sessions = Sessions(driver, clock, instance_id())
             credentials = server_credentials(settings) if settings.tls else None
             serving = await serve(
-                settings.listen, settings.advertise, driver, sessions, credentials
+                settings.listen,
+                settings.advertise,
+                driver,
+                sessions,
+                credentials,
+                guarded=settings.mutual_tls,
             )
 
             def on_lost() -> str:
@@ -180,9 +188,18 @@ async def serve(
     driver: Driver,
     sessions: Sessions,
     credentials: grpc.ServerCredentials | None = None,
+    *,
+    guarded: bool = False,
 ) -> _Serving:
-    """Start the gRPC server, plaintext without credentials. CannotStart when the port is taken."""
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    """Start the gRPC server, plaintext without credentials. CannotStart when the port is taken.
+
+    A guarded one takes orders from `scheduler:` certificates alone.
+    """
+    interceptors = []
+    if guarded:
+        rules = rules_of(node_agent_pb2.DESCRIPTOR.services_by_name.values())
+        interceptors.append(GuardInterceptor(Guard(CertificatesOnly(), rules)))
+    server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
     node_agent_pb2_grpc.add_NodeAgentServicer_to_server(NodeAgent(driver, sessions), server)
     checks = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

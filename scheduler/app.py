@@ -12,8 +12,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
 import grpc
 import structlog
@@ -30,6 +32,8 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.security.guard import Guard, GuardInterceptor
+from quorate.security.permissions import rules_of
 from quorate.security.tls import dialer_of, server_credentials
 from quorate.telemetry.server import HealthServer
 from quorate.v1 import scheduler_pb2, service_pb2
@@ -91,7 +95,7 @@ async def serve(settings: SchedulerSettings) -> None:
             _SCALER, roles, dialer=dialer, part=attrgetter("scaler"), observer=metrics
         ),
     )
-    server, port = _bind(settings)
+    server, port = _bind(settings, _guarded(settings))
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
     reflection.enable_server_reflection(
@@ -161,8 +165,20 @@ async def serve(settings: SchedulerSettings) -> None:
         await etcd.close()
 
 
-def _bind(settings: SchedulerSettings) -> tuple[grpc.aio.Server, int]:
+def _guarded(settings: SchedulerSettings) -> Sequence[Any]:
+    """What authenticates callers; nothing where that is off."""
+    if not settings.auth_ways:
+        return ()
+    scheduler = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
+    try:
+        return (GuardInterceptor(Guard(settings, rules_of((scheduler, _REGISTRY, _SCALER)))),)
+    except ValueError as error:
+        raise CannotStart(str(error)) from error
+
+
+def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(
+        interceptors=interceptors,
         options=(
             # Two processes on one port would share its calls by chance.
             ("grpc.so_reuseport", 0),

@@ -19,6 +19,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from quorate.runtime.errors import QuorateError, from_rpc_error, unavailable
+from scheduler.admission import request_check
 
 log = structlog.get_logger(__name__)
 
@@ -84,12 +85,14 @@ class UnaryMethod:
 
     def __init__(self, descriptor: MethodDescriptor) -> None:
         self.name = descriptor.name
+        self._check = request_check(descriptor)
         self._path = _path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)
 
     async def local(self, servicer: object, body: bytes, context: Context) -> bytes:
         """See Method."""
         request = _parse(self._request, body, self.name)
+        self._check(servicer, request)
         try:
             reply = await getattr(servicer, self.name)(request, context)
             return reply.SerializeToString()  # type: ignore[no-any-return]
@@ -130,12 +133,14 @@ class StreamedMethod:
 
     def __init__(self, descriptor: MethodDescriptor) -> None:
         self.name = descriptor.name
+        self._check = request_check(descriptor)
         self._path = _path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)
 
     async def local(self, servicer: object, body: bytes, context: Context) -> None:
         """See Method."""
         request = _parse(self._request, body, self.name)
+        self._check(servicer, request)
         try:
             # Closed here, not by the garbage collector: the servicer's own clean-up must have run
             # when the call has ended.

@@ -8,11 +8,12 @@ from pydantic import Field, model_validator
 
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
+from quorate.security.settings import AuthSettings
 from quorate.security.tls import TlsSettings
 from quorate.telemetry.settings import HealthSettings
 
 
-class SchedulerSettings(TlsSettings, EtcdSettings, HealthSettings):
+class SchedulerSettings(TlsSettings, AuthSettings, EtcdSettings, HealthSettings):
     """One scheduler process."""
 
     name: str = Field(
@@ -50,5 +51,5 @@ class SchedulerSettings(TlsSettings, EtcdSettings, HealthSettings):
         host, _, port = self.listen.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"listen: {self.listen!r} is not host:port")
-        refuse_exposed(host, tls=self.tls, auth=self.mutual_tls, insecure=self.insecure)
+        refuse_exposed(host, tls=self.tls, auth=bool(self.auth_ways), insecure=self.insecure)
         return self

@@ -33,6 +33,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
 from quorate.security.dialer import Dialer
+from quorate.security.identity import PASSED_ON
+from scheduler.admission import passed_on
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
 from scheduler.role import Local, Remote, Role, Roles
 
@@ -267,6 +269,8 @@ def _passed_on(context: Context) -> tuple[Metadata, bool]:
     for key, value in context.invocation_metadata() or ():
         if key == FORWARDED:
             marked = True
-        elif key not in _HOP_BY_HOP and not key.startswith(("grpc-", ":")):
+        # Who calls is ours to say, below; what a caller says of itself counts for nothing.
+        elif key not in _HOP_BY_HOP and key != PASSED_ON and not key.startswith(("grpc-", ":")):
             metadata.append((key, value))
+    metadata.extend(passed_on())
     return tuple(metadata), marked

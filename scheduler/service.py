@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found
 from quorate.runtime.ids import NodeName, QueueName, TaskId, TaskIds, is_task_id, offset_id
+from quorate.security.identity import current_caller
 from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler import reads, validate, views
@@ -261,9 +262,9 @@ class Service:
         return pb.GetQueueResponse(queue=views.queue(seen))
 
     async def ListQueues(self, request: pb.ListQueuesRequest, context: Context) -> Message:
-        names, token = page_of_names(
-            "queues", self._state.queues, request.page_size, request.page_token
-        )
+        caller = current_caller()
+        shown = [name for name in self._state.queues if caller is None or caller.may_name(name)]
+        names, token = page_of_names("queues", shown, request.page_size, request.page_token)
         seen = [see_queue(self._state.queues[QueueName(name)]) for name in names]
         await self._driver.barrier()
         return pb.ListQueuesResponse(queues=map(views.queue, seen), next_page_token=token)
@@ -354,14 +355,19 @@ class Service:
             raise not_found("queue", name)
         return row
 
+    def queue_of_task(self, task: str) -> str | None:
+        """The queue a task is in, for the check of who asks; None when there is no such task."""
+        row = self._state.tasks.get(TaskId(task)) or self._state.finished.get(TaskId(task))
+        return None if row is None else row.queue.name
+
     async def _queue_of(self, task: str) -> str:
         """The queue a task is in. Raises NOT_FOUND, behind a barrier."""
         validate.required("id", task)
-        row = self._state.tasks.get(TaskId(task)) or self._state.finished.get(TaskId(task))
-        if row is None:
+        queue = self.queue_of_task(task)
+        if queue is None:
             await self._driver.barrier()
             raise not_found("task", task)
-        return row.queue.name
+        return queue
 
     async def _read(self, task: str, *, full: bool) -> task_pb2.Task:
         found = await self._stored.task(await self._queue_of(task), task)

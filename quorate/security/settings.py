@@ -2,6 +2,7 @@
 
 `--auth` names the ways in which a caller may prove who it is, `none` lets everybody in. Each way's
 settings are refused without it and demanded with it: a flag that has no effect is a mistake.
+A server that demands client certificates takes them for identities unless told otherwise.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from quorate.security.jwt import DEFAULT_ALGORITHMS, KINDS
 
+AUTO: Final = "auto"
 NONE: Final = "none"
 MTLS: Final = "mtls"
 TOKENS: Final = "tokens"
@@ -22,9 +24,10 @@ class AuthSettings(BaseModel):
     """List it before the base that has the `model_config`, as `TlsSettings`."""
 
     auth: str = Field(
-        default=NONE,
-        pattern=rf"^({NONE}|({MTLS}|{TOKENS}|{JWT})(,({MTLS}|{TOKENS}|{JWT})){{0,2}})$",
-        description="how callers prove who they are: mtls, tokens, jwt, comma-separated; or none",
+        default=AUTO,
+        pattern=rf"^({AUTO}|{NONE}|({MTLS}|{TOKENS}|{JWT})(,({MTLS}|{TOKENS}|{JWT})){{0,2}})$",
+        description="how callers prove who they are: mtls, tokens, jwt, comma-separated; none; "
+        "or auto: mtls where client certificates are demanded, else none",
     )
     auth_tokens_file: str = Field(
         default="", description="hashed API tokens, as `quorate tokens create` writes them"
@@ -101,6 +104,8 @@ class AuthSettings(BaseModel):
     @property
     def auth_ways(self) -> frozenset[str]:
         """The ways that are on; empty when authentication is off."""
+        if self.auth == AUTO:
+            return frozenset((MTLS,)) if getattr(self, "mutual_tls", False) else frozenset()
         return frozenset(self.auth.split(",")) - {NONE}
 
     @property
@@ -109,4 +114,10 @@ class AuthSettings(BaseModel):
         return tuple(self.auth_jwt_algorithms.split(","))
 
 
-__all__ = ["JWT", "MTLS", "NONE", "TOKENS", "AuthSettings"]
+class CertificatesOnly(AuthSettings):
+    """Of a server that only the cluster's own processes call, by mutual TLS: a node agent."""
+
+    mutual_tls: bool = True
+
+
+__all__ = ["AUTO", "JWT", "MTLS", "NONE", "TOKENS", "AuthSettings", "CertificatesOnly"]
