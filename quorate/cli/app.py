@@ -92,11 +92,17 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+_WHICH_CLUSTER = (
+    *("--address", "--data-dir", "--retry-for", "--token-file"),
+    *("--tls-ca-file", "--tls-cert-file", "--tls-key-file"),
+)
+
+
 def _command_first(arguments: list[str]) -> list[str]:
     """Also take `quorate --address H:P tasks`: options of commands typed before the command."""
     early: list[str] = []
     rest = list(arguments)
-    while rest and rest[0].partition("=")[0] in ("--address", "--data-dir", "--retry-for"):
+    while rest and rest[0].partition("=")[0] in _WHICH_CLUSTER:
         early.append(rest.pop(0))
         if "=" not in early[-1] and rest:
             early.append(rest.pop(0))

@@ -12,6 +12,7 @@ import typer
 
 from quorate.client.client import Client
 from quorate.client.discovery import default_data_dir
+from quorate.security.dialer import ClientTls
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +48,48 @@ RetryFor = Annotated[
         rich_help_panel="Which cluster",
     ),
 ]
+TlsCaFile = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-ca-file",
+        metavar="FILE",
+        help="CA certificates of the schedulers; TLS is used when set. "
+        "\\[default: $QUORATE_TLS_CA_FILE, else what the local cluster needs]",
+        show_default=False,
+        rich_help_panel="Which cluster",
+    ),
+]
+TlsCertFile = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-cert-file",
+        metavar="FILE",
+        help="Your certificate. \\[default: $QUORATE_TLS_CERT_FILE]",
+        show_default=False,
+        rich_help_panel="Which cluster",
+    ),
+]
+TlsKeyFile = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-key-file",
+        metavar="FILE",
+        help="Its private key. \\[default: $QUORATE_TLS_KEY_FILE]",
+        show_default=False,
+        rich_help_panel="Which cluster",
+    ),
+]
+TokenFile = Annotated[
+    str | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="File with a token that says who you are. "
+        "\\[default: $QUORATE_TOKEN, else $QUORATE_TOKEN_FILE]",
+        show_default=False,
+        rich_help_panel="Which cluster",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 # A person waits in front of it: less patient than a program.
@@ -59,7 +102,7 @@ def data_dir_of(given: Path | None) -> Path:
 
 
 def with_client(command: Callable[Concatenate[Client, P], R]) -> Callable[..., R]:
-    """Turn a function of a client into a command with `--address`, `--data-dir`, `--retry-for`.
+    """Turn a function of a client into a command with the options that say which cluster.
 
     The client is closed when the command returns.
     """
@@ -71,14 +114,33 @@ def with_client(command: Callable[Concatenate[Client, P], R]) -> Callable[..., R
             ("address", Address, None),
             ("data_dir", DataDir, None),
             ("retry_for", RetryFor, _PATIENCE),
+            ("tls_ca_file", TlsCaFile, None),
+            ("tls_cert_file", TlsCertFile, None),
+            ("tls_key_file", TlsKeyFile, None),
+            ("token_file", TokenFile, None),
         )
     ]
 
     @functools.wraps(command)
     def wrapper(
-        *args: Any, address: str | None, data_dir: Path | None, retry_for: float, **kwargs: Any
+        *args: Any,
+        address: str | None,
+        data_dir: Path | None,
+        retry_for: float,
+        tls_ca_file: str | None,
+        tls_cert_file: str | None,
+        tls_key_file: str | None,
+        token_file: str | None,
+        **kwargs: Any,
     ) -> R:
-        with Client(address, data_dir=data_dir, retry_for=retry_for) as client:
+        files = (tls_ca_file or "", tls_cert_file or "", tls_key_file or "")
+        with Client(
+            address,
+            data_dir=data_dir,
+            tls=ClientTls(*files) if any(files) else None,
+            token_file=token_file,
+            retry_for=retry_for,
+        ) as client:
             return command(client, *args, **kwargs)
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + common

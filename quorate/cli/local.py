@@ -58,6 +58,14 @@ def up(
             show_default=False,
         ),
     ] = 0,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            help="Mutual TLS between all processes, HTTPS for the dashboard; the "
+            "certificates are made below the data dir, and commands find them there.",
+        ),
+    ] = False,
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "local",
     data_dir: DataDir = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
@@ -73,6 +81,7 @@ def up(
             port=port,
             gateway=gateway,
             gateway_port=gateway_port,
+            tls=tls,
         )
         if detach:
             with err.status("Starting a cluster"):
@@ -188,7 +197,7 @@ class _Foreground:
             while True:
                 snapshot = self._supervisor.snapshot
                 if snapshot.ready and not self._stopping:
-                    calls = calls or AsyncCalls(snapshot.addresses)
+                    calls = calls or AsyncCalls(snapshot.addresses, tls=snapshot.tls)
                     try:
                         request = scheduler_pb2.GetClusterRequest()
                         answer = await calls.call(GET_CLUSTER, request, deadline=1, retry_for=1)

@@ -33,6 +33,7 @@ def plan_argv(plan: LocalPlan) -> list[str]:
         *("--schedulers", str(plan.schedulers), "--nodes", str(plan.nodes)),
         *("--slots", str(plan.slots), "--port", str(plan.port)),
         *("--lease-ttl", str(plan.lease_ttl)),
+        *(("--tls",) if plan.tls else ()),
         *(("--gateway", "--gateway-port", str(plan.gateway_port)) if plan.gateway else ()),
     ]
 

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from quorate.local.certificates import Certificates
 from quorate.runtime.errors import invalid, unavailable
 
 HOST = "127.0.0.1"
+GATEWAY = "gateway:gateway"
 MAX_TXN_OPS = 1024
 # Seconds that running attempts get when the cluster is stopped; then they are handed back, and
 # run again when it is started again.
@@ -49,6 +51,8 @@ class LocalPlan:
     """Also one gateway: dashboard and REST API."""
     gateway_port: int = 0
     """0: `GATEWAY_PORT` where it is free, else another one, kept over restarts."""
+    tls: bool = False
+    """Mutual TLS between all processes but etcd, and HTTPS at the gateway."""
     lease_ttl: float = 2.0
     """Seconds after which a silent leader or node is given up."""
     scheduler_command: tuple[str, ...] = (sys.executable, "-P", "-m", "scheduler")
@@ -126,6 +130,7 @@ class LocalPlan:
             *("--etcd", etcd, "--cluster", self.cluster, "--name", name),
             *("--listen", f"{HOST}:{port}", "--etcd-max-txn-ops", str(MAX_TXN_OPS)),
             *("--lease-ttl", f"{self.lease_ttl:g}"),
+            *self._tls_flags(f"scheduler:{name}"),
         ]
 
     def node_argv(self, name: str, port: int, etcd: str) -> list[str]:
@@ -136,6 +141,7 @@ class LocalPlan:
             *("--listen", f"{HOST}:{port}", "--slots", str(self.slots_each)),
             *("--data-dir", str(self.data_dir / name)),
             *("--drain-grace", f"{DRAIN_GRACE:g}"),
+            *self._tls_flags(f"node:{name}"),
         ]
 
     def gateway_argv(self, port: int, schedulers: Sequence[str]) -> list[str]:
@@ -144,7 +150,24 @@ class LocalPlan:
             *self.gateway_command,
             *("--listen", f"{HOST}:{port}", "--schedulers", ",".join(schedulers)),
             *("--grace", str(GATEWAY_GRACE)),
+            *self._tls_flags(GATEWAY),
+            *self._tls_flags(GATEWAY, "scheduler-tls"),
         ]
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """Where they are, with `tls`."""
+        return Certificates(self.data_dir.absolute() / "certs") if self.tls else None
+
+    @property
+    def subjects(self) -> list[str]:
+        """Who needs a certificate, with `tls`."""
+        subjects = [f"scheduler:{name}" for name in self.scheduler_names]
+        subjects += [f"node:{name}" for name in self.node_names]
+        return [*subjects, GATEWAY] if self.gateway else subjects
+
+    def _tls_flags(self, subject: str, prefix: str = "tls") -> list[str]:
+        return [] if self.certificates is None else self.certificates.flags(subject, prefix)
 
 
 def health_of(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import time
 from collections.abc import Callable
@@ -20,10 +21,12 @@ from quorate.client.acalls import AsyncCalls
 from quorate.client.discovery import LocalCluster, LocalProcess
 from quorate.client.rpcs import GET_CLUSTER
 from quorate.etcd.launcher import EtcdProcess
+from quorate.local.certificates import ADMIN
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
 from quorate.local.plan import HOST, MAX_TXN_OPS, LocalPlan, health_of
 from quorate.runtime.errors import QuorateError, unavailable
+from quorate.security.dialer import ClientTls
 from quorate.v1 import scheduler_pb2
 
 # Seconds. Nodes get the longest: what they run may finish or be handed back (`DRAIN_GRACE`).
@@ -32,6 +35,8 @@ _STOP_GATEWAY = 5.0
 _STOP_SCHEDULER = 10.0
 _START_TIMEOUT = 60.0
 _LOOK = 0.05
+# What says how clients find a cluster: the processes of this one are told by flags.
+_NOT_PASSED_ON = ("QUORATE_ADDRESS", "QUORATE_TLS_", "QUORATE_TOKEN")
 
 
 class Supervisor:
@@ -93,6 +98,7 @@ class Supervisor:
             started=self._started,
             ready=self._ready,
             processes=tuple(processes),
+            tls=self._tls,
         )
 
     async def _run(self) -> None:
@@ -106,6 +112,9 @@ class Supervisor:
             die_with_parent=True,
         )
         self._directory.remember(ports)
+        # Behind the layout: with that the folder is known as a cluster's.
+        if self.plan.certificates is not None:
+            self.plan.certificates.prepare(self.plan.subjects, dt.datetime.now(dt.UTC))
         self._ports = ports
         self._schedulers = [self._scheduler(n, ports[n]) for n in self.plan.scheduler_names]
         self._nodes = [self._node(n, ports[n]) for n in self.plan.node_names]
@@ -171,7 +180,9 @@ class Supervisor:
         """Wait for a leader and every node."""
         for child in self._children:
             await child.ready.wait()
-        calls = AsyncCalls([child.address for child in self._schedulers], retry_for=1.0)
+        calls = AsyncCalls(
+            [child.address for child in self._schedulers], retry_for=1.0, tls=self._tls
+        )
         end = time.monotonic() + _START_TIMEOUT
         nodes = 0
         try:
@@ -220,6 +231,12 @@ class Supervisor:
         return self._child("gateway", "gateway", argv, port, self._environment())
 
     @property
+    def _tls(self) -> ClientTls | None:
+        """What clients need."""
+        certificates = self.plan.certificates
+        return None if certificates is None else certificates.of(ADMIN)
+
+    @property
     def _children(self) -> list[Child]:
         return [*self._schedulers, *self._nodes, *self._gateways]
 
@@ -240,7 +257,7 @@ class Supervisor:
 
     def _environment(self, *paths: str) -> dict[str, str]:
         """Ours without what would override flags, with the package's own folder to import from."""
-        kept = {k: v for k, v in os.environ.items() if k not in ("QUORATE_ADDRESS",)}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_PASSED_ON)}
         package = Path(quorate.__file__).resolve().parents[1]
         search = [str(package), *paths, os.environ.get("PYTHONPATH", "")]
         kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in search if path))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -93,6 +94,14 @@ class Authority:
     def issued(self) -> Issued:
         """Its own certificate and key."""
         return Issued(_cert_pem(self.cert), _key_pem(self.key))
+
+    def has_issued(self, leaf: x509.Certificate) -> bool:
+        """Whether it signed this certificate; one of the same name may be another."""
+        try:
+            leaf.verify_directly_issued_by(self.cert)
+        except (ValueError, InvalidSignature):
+            return False
+        return True
 
     def write(self, folder: Path) -> None:
         """Leave certificate and key in a folder."""
