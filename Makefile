@@ -18,7 +18,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench drills ui screenshots protos format clean
+.PHONY: help setup check test demo bench drills docs ui screenshots protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' \
@@ -60,6 +60,11 @@ bench: setup ## Measure throughput, latency and failover on this machine
 
 drills: setup ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
 	python -m benchmarks.drills $(ARGS)
+
+docs: setup ## Build the documentation site into build/site
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[docs]'
+	python -m tools.build_docs
 
 ui: $(STAMP) ## Build the dashboard
 	python -m tools.build_ui --check-size
