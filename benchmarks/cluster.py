@@ -20,6 +20,7 @@ from quorate.client.discovery import LocalCluster, LocalProcess, read_local_clus
 from quorate.client.rpcs import CHANNEL_OPTIONS
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from quorate.security.dialer import Dialer
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 DEADLINE = 60.0
@@ -34,10 +35,17 @@ class BenchCluster:
         schedulers: 2 for a leader and a standby.
         nodes, slots: agents, and attempts at once on each.
         gateway: with one.
+        tls: mutual TLS between all of them, and to their clients.
     """
 
     def __init__(
-        self, *, schedulers: int = 2, nodes: int = 1, slots: int = 2, gateway: bool = False
+        self,
+        *,
+        schedulers: int = 2,
+        nodes: int = 1,
+        slots: int = 2,
+        gateway: bool = False,
+        tls: bool = False,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="quorate-bench-")
         self.folder = Path(self._temporary.name) / "cluster"
@@ -48,6 +56,7 @@ class BenchCluster:
             nodes=nodes,
             slots=slots,
             gateway=gateway,
+            tls=tls,
         )
 
     def __enter__(self) -> BenchCluster:
@@ -90,12 +99,13 @@ class BenchCluster:
 
     def channel(self, address: str = "") -> grpc.Channel:
         """A channel to one scheduler, the leader by default."""
-        return grpc.insecure_channel(address or self.leader().address, options=CHANNEL_OPTIONS)
+        dialer = Dialer(self.local.tls)
+        return dialer.open_sync(address or self.leader().address, CHANNEL_OPTIONS)
 
     def client(self) -> Client:
         """The SDK, the leader's address first."""
         addresses = [self.leader().address, *(standby.address for standby in self.standbys())]
-        return Client(",".join(addresses))
+        return Client(",".join(addresses), tls=self.local.tls)
 
     def _schedulers(self) -> list[tuple[LocalProcess, bool]]:
         leads = {replica.address: replica.leader for replica in self.state().schedulers}

@@ -18,7 +18,43 @@ from benchmarks.usage import CpuMeter, load_average
 from quorate.client.mapper import create_batch
 
 TARGET = at_least(10_000)
+TLS_TARGET = at_least(0.85)
 _TIMEOUT = 300.0
+
+
+def run_tls(*, quick: bool, nodes: int, slots: int) -> Findings:
+    """What mutual TLS costs: two clusters, one with it, in turns, so that both see the same load.
+
+    Each round gives a ratio; the first of a pair changes from round to round.
+    """
+    count, rounds = (5_000, 2) if quick else (50_000, 6)
+    findings = Findings()
+    names = ("no-op tasks, plaintext", "no-op tasks, mutual TLS")
+    rates: tuple[list[float], list[float]] = ([], [])
+    with (
+        BenchCluster(nodes=nodes, slots=slots) as plain,
+        BenchCluster(nodes=nodes, slots=slots, tls=True) as locked,
+    ):
+        clusters = (plain, locked)
+        for cluster in clusters:
+            _warm_up(cluster)
+        for number in range(rounds):
+            for which in (0, 1) if number % 2 else (1, 0):
+                meter = CpuMeter(clusters[which])
+                rates[which].append(_durably(clusters[which], f"round{number}", count))
+                if number == rounds - 1:
+                    findings.costs.append(meter.cost(names[which], count))
+    for name, measured in zip(names, rates, strict=True):
+        note = f"{count:,} tasks, leader + standby; {spread(measured)}"
+        findings.figures.append(
+            Figure(name, median(measured), "tasks/s", None, note, load_average())
+        )
+    ratios = [tls / plain for plain, tls in zip(*rates, strict=True)]
+    note = f"of {rounds} pairs of rounds, {min(ratios):.2f} to {max(ratios):.2f}"
+    findings.figures.append(
+        Figure("throughput with TLS / without", median(ratios), "", TLS_TARGET, note)
+    )
+    return findings
 
 
 def run(*, quick: bool, nodes: int, slots: int) -> Findings:
