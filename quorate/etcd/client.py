@@ -47,6 +47,7 @@ _REVOKE = attrgetter("lease_revoke")
 _COMPACT = attrgetter("compact")
 _STATUS = attrgetter("status")
 _MEMBERS = attrgetter("member_list")
+_ALARM = attrgetter("alarm")
 
 
 class EtcdClient:
@@ -178,6 +179,13 @@ class EtcdClient:
             leader=response.leader,
             members=len(members.members),
         )
+
+    async def alarms(self, *, timeout: float = 2.0) -> list[tuple[int, str]]:
+        """The alarms that are raised: (member, `NOSPACE` or `CORRUPT`). For diagnosis."""
+        response = await self._calls.unary(
+            _ALARM, wire.alarm_list_request(), timeout=timeout, repeat=True, require_leader=False
+        )
+        return [(one.memberID, wire.alarm_name(one.alarm)) for one in response.alarms]
 
     async def close(self) -> None:
         await self._channels.close()

@@ -57,7 +57,10 @@ class Stubs:
         self.lease_revoke: Any = lease.LeaseRevoke
         self.lease_keepalive: Any = lease.LeaseKeepAlive
         self.watch: Any = _grpc.WatchStub(channel).Watch
-        self.status: Any = _grpc.MaintenanceStub(channel).Status
+        maintenance = _grpc.MaintenanceStub(channel)
+        self.status: Any = maintenance.Status
+        self.alarm: Any = maintenance.Alarm
+        self.defragment: Any = maintenance.Defragment
         self.member_list: Any = _grpc.ClusterStub(channel).MemberList
         self.authenticate: Any = _grpc.AuthStub(channel).Authenticate
 
@@ -187,6 +190,24 @@ def authenticate_request(user: str, password: str) -> Message:
 
 def status_request() -> Message:
     return _pb.StatusRequest()
+
+
+def alarm_list_request() -> Message:
+    return _pb.AlarmRequest(action=_pb.AlarmRequest.GET)
+
+
+def alarm_name(kind: int) -> str:
+    """`NOSPACE`, `CORRUPT`."""
+    return str(_pb.AlarmType.Name(kind))
+
+
+def disarm_request(member: int) -> Message:
+    """End the NOSPACE alarm of one member."""
+    return _pb.AlarmRequest(action=_pb.AlarmRequest.DEACTIVATE, memberID=member, alarm=_pb.NOSPACE)
+
+
+def defragment_request() -> Message:
+    return _pb.DefragmentRequest()
 
 
 def member_list_request() -> Message:

@@ -1,0 +1,189 @@
+"""Do schedulers and nodes answer, and do they fit together: leader, standby, sessions, versions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import quorate
+from quorate.client.acalls import AsyncCalls
+from quorate.client.discovery import Access
+from quorate.client.rpcs import GET_CLUSTER, LIST_NODES
+from quorate.doctor.finding import Finding, fault, note, ok, warning
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2
+
+_TIMEOUT: Final = 3.0
+# Names in one sentence.
+_NAMED: Final = 8
+
+
+async def check_cluster(
+    access: Access, *, local: bool
+) -> tuple[list[Finding], cluster_pb2.Cluster | None]:
+    """Look at the schedulers named and at those that they know of, and at the nodes.
+
+    Returns the findings, and the cluster as its leader sees it (None: nobody leads).
+    """
+    findings: list[Finding] = []
+    cluster, known = await _ask(access, access.addresses, findings)
+    if cluster is not None:
+        others = [one.address for one in cluster.schedulers if one.address not in known]
+        # Advertised for other schedulers: from here they may lie behind a network of their own.
+        await _ask(access, [one for one in others if one], findings, advertised=True)
+        findings.extend(check_replicas(cluster, local=local))
+        findings.extend(await _check_nodes(access))
+    return findings, cluster
+
+
+async def _ask(
+    access: Access,
+    addresses: Sequence[str],
+    findings: list[Finding],
+    *,
+    advertised: bool = False,
+) -> tuple[cluster_pb2.Cluster | None, set[str]]:
+    answers = await asyncio.gather(*(_cluster_of(access, address) for address in addresses))
+    found: cluster_pb2.Cluster | None = None
+    for address, answer in zip(addresses, answers, strict=True):
+        subject = f"scheduler {address}"
+        if isinstance(answer, QuorateError):
+            if advertised:
+                findings.append(
+                    warning(
+                        subject,
+                        f"stands for election, but cannot be reached from here: {answer.message}",
+                        "clients from here cannot fail over to it: check --advertise and firewalls",
+                    )
+                )
+            elif answer.reason == "NO_LEADER":
+                findings.append(
+                    fault(
+                        subject,
+                        "answers, but nobody leads: nothing is accepted and nothing is started",
+                        "look at etcd, and at the schedulers' logs",
+                    )
+                )
+            else:
+                findings.append(
+                    fault(
+                        subject,
+                        f"does not answer: {answer.message}",
+                        "is it running, is the address right, do TLS and token fit?",
+                    )
+                )
+        else:
+            found = answer
+            findings.append(ok(subject, "answers"))
+    return found, set(addresses)
+
+
+async def _cluster_of(access: Access, address: str) -> cluster_pb2.Cluster | QuorateError:
+    calls = AsyncCalls([address], retry_for=0.0, tls=access.tls, bearer=access.bearer)
+    try:
+        answer = await calls.call(
+            GET_CLUSTER, scheduler_pb2.GetClusterRequest(), deadline=_TIMEOUT, retry_for=0.0
+        )
+    except QuorateError as error:
+        return error
+    finally:
+        await calls.close()
+    return answer.cluster
+
+
+def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding]:
+    """Is there a leader, somebody to take over, and one version of all."""
+    findings = []
+    leader = next((one for one in cluster.schedulers if one.leader), None)
+    if leader is not None:
+        findings.append(ok("schedulers", f"{leader.name} leads, epoch {cluster.epoch}"))
+    if len(cluster.schedulers) < 2:
+        text = "no standby: when the leader fails nobody takes over"
+        advice = "run a second scheduler"
+        findings.append(
+            note("schedulers", text, advice) if local else warning("schedulers", text, advice)
+        )
+    if cluster.version != quorate.__version__:
+        findings.append(
+            note(
+                "schedulers",
+                f"the leader runs {cluster.version}, this command {quorate.__version__}",
+            )
+        )
+    return findings
+
+
+async def _check_nodes(access: Access) -> list[Finding]:
+    calls = AsyncCalls(access.addresses, retry_for=_TIMEOUT, tls=access.tls, bearer=access.bearer)
+    nodes: list[node_pb2.Node] = []
+    request = scheduler_pb2.ListNodesRequest(page_size=1000)
+    try:
+        while True:
+            answer = await calls.call(LIST_NODES, request, deadline=_TIMEOUT)
+            nodes += answer.nodes
+            if not answer.next_page_token:
+                break
+            request.page_token = answer.next_page_token
+    except QuorateError as error:
+        return [
+            warning(
+                "nodes",
+                f"they cannot be listed: {error.message}",
+                "a credential of at least the role viewer is needed",
+            )
+        ]
+    finally:
+        await calls.close()
+    return check_nodes(nodes)
+
+
+def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
+    """Does anybody take work, and do all that are registered."""
+    by_state: dict[int, list[str]] = {}
+    for node in nodes:
+        by_state.setdefault(node.state, []).append(node.name)
+    ready = len(by_state.get(node_pb2.NODE_STATE_READY, ()))
+    findings = []
+    if ready:
+        slots = sum(node.slots for node in nodes if node.state == node_pb2.NODE_STATE_READY)
+        findings.append(ok("nodes", f"{ready} of {len(nodes)} take work, with {slots} slots"))
+    else:
+        findings.append(
+            fault(
+                "nodes",
+                f"none of {len(nodes)} takes work" if nodes else "there are none",
+                "start node agents, or `quorate uncordon` those that are cordoned",
+            )
+        )
+    if lost := by_state.get(node_pb2.NODE_STATE_CONNECTING):
+        findings.append(
+            warning(
+                "nodes",
+                f"the leader has no session with {_named(lost)}",
+                "can schedulers connect to the address the node advertises, and do the "
+                "certificates fit?",
+            )
+        )
+    for state, what in (
+        (node_pb2.NODE_STATE_CORDONED, "cordoned"),
+        (node_pb2.NODE_STATE_DRAINING, "draining"),
+        (node_pb2.NODE_STATE_DRAINED, "drained"),
+    ):
+        if names := by_state.get(state):
+            findings.append(note("nodes", f"{what}: {_named(names)}"))
+    versions = {node.version for node in nodes}
+    if len(versions) > 1:
+        findings.append(
+            note(
+                "nodes",
+                f"several versions run: {', '.join(sorted(versions))}",
+                "finish the upgrade, unless it is under way",
+            )
+        )
+    return findings
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(sorted(names)[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

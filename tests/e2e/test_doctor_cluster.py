@@ -1,0 +1,159 @@
+"""`quorate doctor` on a cluster that is well, and on one that is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quorate.cli.app import run
+from quorate.client.discovery import LocalCluster, read_local_cluster
+from quorate.etcd.api import EtcdNoSpace, Range, prefix_end
+from quorate.etcd.client import EtcdClient
+from quorate.etcd.launcher import free_port
+from quorate.local import background
+from quorate.local.plan import LocalPlan
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    folder = tmp_path_factory.mktemp("doctor") / "cluster"
+    background.start(LocalPlan(data_dir=folder, nodes=1, gateway=True))
+    try:
+        found = read_local_cluster(folder)
+        assert found is not None
+        yield found
+    finally:
+        background.stop(folder)
+
+
+Doctor = Callable[..., tuple[int, list[dict[str, Any]]]]
+
+
+@pytest.fixture
+def doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """Exit code and findings. How fast this machine's disk is today is no test's business."""
+    monkeypatch.setattr("quorate.doctor.etcd_checks.SLOW_PUT", 10.0)
+    monkeypatch.setattr("quorate.doctor.etcd_checks.TOO_SLOW_PUT", 10.0)
+    for name in ("QUORATE_ADDRESS", "QUORATE_ETCD"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        capsys.readouterr()
+        code = run(["doctor", "--json", *arguments])
+        return code, json.loads(capsys.readouterr().out)["findings"]
+
+    return call
+
+
+def bad(findings: list[dict[str, Any]]) -> list[str]:
+    return [f"{one['subject']}: {one['text']}" for one in findings if one["level"] != "ok"]
+
+
+def test_a_cluster_that_is_well(local: LocalCluster, doctor: Doctor) -> None:
+    code, findings = doctor("--data-dir", local.data_dir)
+    assert code == 0, bad(findings)
+    subjects = {one["subject"] for one in findings}
+    addresses = {f"scheduler {address}" for address in local.addresses}
+    assert subjects >= {"etcd", "schedulers", "nodes", "s1", "s2", "n1", "gateway", *addresses}
+    assert any("(p99)" in one["text"] for one in findings)
+
+
+def test_for_people_it_prints_lines(
+    local: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["doctor", "--data-dir", local.data_dir])
+    assert "leads, epoch" in capsys.readouterr().out
+
+
+async def test_it_leaves_nothing_behind_in_etcd(local: LocalCluster) -> None:
+    etcd = next(one.address for one in local.processes if one.role == "etcd")
+    async with EtcdClient([etcd]) as client:
+        start = b"/quorate-doctor/"
+        found = await client.range(Range(start, prefix_end(start)))
+    assert not found.kvs
+
+
+def test_a_cordoned_node_leaves_nobody_to_work(local: LocalCluster, doctor: Doctor) -> None:
+    assert run(["cordon", "n1", "--data-dir", local.data_dir]) == 0
+    try:
+        code, findings = doctor("--data-dir", local.data_dir)
+    finally:
+        assert run(["uncordon", "n1", "--data-dir", local.data_dir]) == 0
+    assert code == 2
+    (error,) = [one for one in findings if one["level"] == "error"]
+    assert (error["subject"], error["text"]) == ("nodes", "none of 1 takes work")
+    assert "uncordon" in error["advice"]
+
+
+def test_processes_that_do_not_answer_are_errors_with_advice(
+    local: LocalCluster, doctor: Doctor
+) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    code, findings = doctor(
+        *("--schedulers", f"{local.addresses[0]},{nowhere}"),
+        *("--etcd", nowhere, "--health", nowhere),
+    )
+    errors = [one for one in findings if one["level"] == "error"]
+    assert code == 2
+    assert {one["subject"] for one in errors} == {
+        f"scheduler {nowhere}",
+        f"etcd {nowhere}",
+        nowhere,
+    }
+    assert all(one["advice"] for one in errors)
+    # The other scheduler is found by the one that was named.
+    assert f"scheduler {local.addresses[1]}" in {one["subject"] for one in findings}
+
+
+def test_a_process_that_is_stopped_is_found_by_its_health(
+    local: LocalCluster, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quorate.doctor.process_checks._TIMEOUT", 0.3)
+    node = next(one for one in local.processes if one.name == "n1")
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        code, findings = doctor("--health", node.health)
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+    assert code == 2
+    assert "does not answer" in findings[0]["text"]
+
+
+def test_without_a_cluster_it_says_so(tmp_path: Path, doctor: Doctor) -> None:
+    code, findings = doctor("--data-dir", str(tmp_path))
+    assert code == 2
+    assert "no cluster is running" in findings[0]["text"]
+
+
+async def fill(client: EtcdClient) -> None:
+    for number in range(50):
+        await client.put(b"full/%d" % number, bytes(500_000))
+
+
+async def test_etcd_out_of_space_is_an_error(own_etcd, doctor: Doctor) -> None:
+    server = await own_etcd(quota_bytes=2 << 20)
+    async with EtcdClient([server.endpoint]) as client:
+        with pytest.raises(EtcdNoSpace):
+            await fill(client)
+    results: list[tuple[int, list[dict[str, Any]]]] = []
+    # The command runs an event loop of its own.
+    thread = threading.Thread(target=lambda: results.append(doctor("--etcd", server.endpoint)))
+    thread.start()
+    end = time.monotonic() + 60
+    while thread.is_alive() and time.monotonic() < end:
+        thread.join(0.1)
+    ((code, findings),) = results
+    assert code == 2
+    alarm = next(one for one in findings if "NOSPACE" in one["text"])
+    assert "defragment" in alarm["advice"]
+    assert any("a write failed" in one["text"] for one in findings)
+    # One member, and not a local cluster's.
+    assert any(one["level"] == "warning" and "one member" in one["text"] for one in findings)

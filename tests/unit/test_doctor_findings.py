@@ -1,0 +1,167 @@
+"""What the doctor makes of what it measures: each judgement, and its level."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+import quorate
+from quorate.cli.app import run
+from quorate.doctor.cert_checks import check_file
+from quorate.doctor.cluster_checks import check_nodes, check_replicas
+from quorate.doctor.etcd_checks import check_release, check_space, judge_latency
+from quorate.doctor.finding import Finding, Level, worst
+from quorate.doctor.process_checks import judge_clock
+from quorate.etcd.api import StoreStatus
+from quorate.v1 import cluster_pb2, node_pb2
+from tests.support.tls import TestAuthority
+
+OK, NOTE, WARNING, ERROR = Level.OK, Level.NOTE, Level.WARNING, Level.ERROR
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [
+        ("3.3.27", ERROR),
+        ("3.4.23", WARNING),
+        ("3.5.1", ERROR),
+        ("3.5.27", WARNING),
+        ("3.5.28", OK),
+        ("3.6.8", WARNING),
+        ("3.6.9", OK),
+        ("3.7.0", OK),
+        ("4.0.0", OK),
+        ("nonsense", ERROR),
+    ],
+)
+def test_versions_of_etcd(version: str, level: Level) -> None:
+    assert check_release("e", version, local=False).level is level
+    assert check_release("e", version, local=True).level is (NOTE if level is WARNING else level)
+
+
+def status(size: int, used: int) -> StoreStatus:
+    return StoreStatus("3.6.9", size << 20, used << 20, 1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "used", "quota", "levels"),
+    [
+        (10, 10, 100, [OK]),
+        (70, 70, 100, [WARNING]),
+        (90, 90, 100, [ERROR]),
+        (90, 90, 0, [OK]),
+        (1000, 100, 2048, [OK, WARNING]),
+        (100, 10, 2048, [OK]),
+    ],
+    ids=["empty", "filling", "refusing", "no quota known", "holes", "small holes"],
+)
+def test_space_of_etcd(size: int, used: int, quota: int, levels: list[Level]) -> None:
+    assert [one.level for one in check_space("e", status(size, used), quota << 20)] == levels
+
+
+@pytest.mark.parametrize(
+    ("slowest", "level"), [(0.002, OK), (0.1, WARNING), (0.5, ERROR)], ids=["ssd", "disk", "worse"]
+)
+def test_latency_is_judged_by_the_slowest_of_a_hundred(slowest: float, level: Level) -> None:
+    finding = judge_latency([0.001] * 99 + [slowest])
+    assert finding.level is level
+    assert "1.0 ms (p50)" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("theirs", "level"),
+    [(100.0, OK), (100.9, OK), (101.4, OK), (102.0, WARNING), (98.0, WARNING), (200.0, ERROR)],
+)
+def test_only_what_the_time_of_the_request_cannot_explain_is_skew(
+    theirs: float, level: Level
+) -> None:
+    assert judge_clock("s1", theirs, 100.0, 101.0).level is level
+
+
+def test_a_clock_ahead_and_one_behind_are_told_apart() -> None:
+    assert "2.0 s ahead of" in judge_clock("s1", 103.0, 100.0, 101.0).text
+    assert "2.0 s behind" in judge_clock("s1", 98.0, 100.0, 101.0).text
+
+
+def node(name: str, state: int, version: str = "1") -> node_pb2.Node:
+    return node_pb2.Node(name=name, state=state, slots=2, version=version)  # type: ignore[arg-type]
+
+
+def test_nodes_that_take_no_work_are_named() -> None:
+    findings = check_nodes(
+        [
+            node("a", node_pb2.NODE_STATE_READY),
+            node("b", node_pb2.NODE_STATE_CONNECTING),
+            node("c", node_pb2.NODE_STATE_CORDONED, version="2"),
+        ]
+    )
+    assert [one.level for one in findings] == [OK, WARNING, NOTE, NOTE]
+    assert findings[0].text == "1 of 3 take work, with 2 slots"
+    assert findings[1].text.endswith("session with b")
+    assert findings[2].text == "cordoned: c"
+    assert findings[3].text.endswith("1, 2")
+
+
+def test_a_long_list_of_names_is_cut() -> None:
+    (_, finding) = check_nodes([node(f"n{i:02}", node_pb2.NODE_STATE_DRAINED) for i in range(20)])
+    assert finding.text.endswith("n07 and 12 more")
+
+
+@pytest.mark.parametrize("nodes", [[], [node("a", node_pb2.NODE_STATE_CORDONED)]])
+def test_nobody_to_do_the_work_is_an_error(nodes: list[node_pb2.Node]) -> None:
+    assert check_nodes(nodes)[0].level is ERROR
+
+
+@pytest.mark.parametrize(("local", "level"), [(True, NOTE), (False, WARNING)])
+def test_a_leader_without_a_standby(local: bool, level: Level) -> None:
+    alone = cluster_pb2.SchedulerReplica(name="s1", leader=True)
+    cluster = cluster_pb2.Cluster(epoch=7, schedulers=[alone], version=quorate.__version__)
+    found = check_replicas(cluster, local=local)
+    assert [one.level for one in found] == [OK, level]
+    cluster.schedulers.add(name="s2")
+    assert [one.level for one in check_replicas(cluster, local=local)] == [OK]
+
+
+@pytest.mark.parametrize(
+    ("days", "level"), [(0, OK), (20, WARNING), (31, ERROR), (-1, ERROR)],
+    ids=["fresh", "soon over", "over", "not yet valid"],
+)  # fmt: skip
+def test_certificates_by_their_dates(tmp_path: Path, days: int, level: Level) -> None:
+    leaf = TestAuthority(tmp_path / "ca").leaf("admin:a", days=30)
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    levels = {one.level for one in check_file(str(leaf.cert_file), now)}
+    assert level in levels
+    assert max(levels) is level
+
+
+def test_a_file_that_is_no_certificate(tmp_path: Path) -> None:
+    file = tmp_path / "x.pem"
+    now = dt.datetime.now(dt.UTC)
+    (missing,) = check_file(str(file), now)
+    file.write_text("nothing of the kind")
+    (wrong,) = check_file(str(file), now)
+    assert (missing.level, wrong.level) == (ERROR, ERROR)
+    assert "No such file" in missing.text
+
+
+def test_the_worst_decides_and_nothing_is_well() -> None:
+    assert worst([]) is OK
+    assert worst([Finding(NOTE, "a", "b"), Finding(WARNING, "a", "b", "c")]) is WARNING
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--etcd", "nowhere"], "etcd: 'nowhere' is not host:port"),
+        (["--etcd", "h:1", "--etcd-password-file", "/none"], "etcd-password-file"),
+        (["--schedulers", "nowhere"], "is not host:port"),
+        (["--etcd-quota-mib", "-1"], "--etcd-quota-mib"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", *arguments]) == 2
+    assert said in capsys.readouterr().err
