@@ -6,6 +6,9 @@ log. Owns the state until this process is elected; then the machine takes it ove
 It accepts whatever the log holds, in any order a snapshot or a Txn can bring it: a run before its
 task cannot happen (`keys.SNAPSHOT_ORDER`, and `PutTask` precedes `PutRun` in a Txn), a run without
 a task is left by nothing we write and is skipped with a warning.
+
+A restore from a backup writes in the order of keys. What comes behind its first record is left out,
+`restoring` says so, and whoever wants to lead has to fold anew when the restore is done.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Callable
 
 import structlog
 
+from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2
@@ -25,13 +29,20 @@ log = structlog.get_logger(__name__)
 
 
 class Fold:
-    """Folds keys (without the cluster's prefix) into `state`."""
+    """Folds keys (without the cluster's prefix) into `state`.
+
+    Attributes:
+        generation: of the cluster, as the log says.
+        restoring: a restore was seen: the state is not what the log says.
+    """
 
     def __init__(self, new_state: Callable[[], State] = State) -> None:
         self._new_state = new_state
         self.state = new_state()
         self.head = r.HeadRecord()
         self.revision = 0
+        self.generation = FIRST_GENERATION
+        self.restoring = False
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
             b"runs": self._put_run,
@@ -42,6 +53,8 @@ class Fold:
             b"service-specs": self._put_service,
             b"services": self._put_instance,
             b"head": self._put_head,
+            b"generation": self._put_generation,
+            b"restoring": self._put_restoring,
         }
 
     def reset(self) -> None:
@@ -49,6 +62,8 @@ class Fold:
         self.state = self._new_state()
         self.head = r.HeadRecord()
         self.revision = 0
+        self.generation = FIRST_GENERATION
+        self.restoring = False
 
     def at(self, revision: int) -> None:
         """Everything up to `revision` is folded."""
@@ -58,12 +73,16 @@ class Fold:
 
     def put(self, key: bytes, value: bytes, mod_revision: int, lease: int = 0) -> None:
         """A key was written."""
+        if self.restoring:
+            return
         handler = self._puts.get(key.partition(b"/")[0])
         if handler is not None:
             handler(key, value, lease)
 
     def deleted(self, key: bytes) -> None:
         """A key was deleted."""
+        if self.restoring:
+            return
         kind, _, rest = key.partition(b"/")
         if kind == b"runs" or kind == b"tasks":
             self._drop_task(TaskId(rest.rpartition(b"/")[2].decode()))
@@ -183,6 +202,12 @@ class Fold:
 
     def _put_head(self, key: bytes, value: bytes, lease: int) -> None:
         self.head = r.HeadRecord.FromString(value)
+
+    def _put_generation(self, key: bytes, value: bytes, lease: int) -> None:
+        self.generation = generation_in(value)
+
+    def _put_restoring(self, key: bytes, value: bytes, lease: int) -> None:
+        self.restoring = True
 
     def _settle(self) -> None:
         """Put what the snapshot brought in the order of keys into the order of time."""

@@ -81,16 +81,16 @@ class InstanceKeys:
     """Writes the keys of outside processes, for one epoch.
 
     Args:
-        leader_key, epoch: what every write compares.
+        leader_key, elected: the key and its create_revision: what every write compares.
 
     All methods raise QuorateError UNAVAILABLE when etcd does not answer: the outcome is unknown,
     and the caller is to repeat.
     """
 
-    def __init__(self, etcd: Etcd, prefix: bytes, leader_key: bytes, epoch: int) -> None:
+    def __init__(self, etcd: Etcd, prefix: bytes, leader_key: bytes, elected: int) -> None:
         self._etcd = etcd
         self._prefix = prefix
-        self._fence = Compare(leader_key, "create", "=", epoch)
+        self._fence = Compare(leader_key, "create", "=", elected)
 
     async def renew(self, lease: int, ttl: int) -> bool:
         """Renew a lease for `ttl` seconds; False when it is gone, or of another length."""

@@ -6,6 +6,9 @@ Names hold no slash, so a key splits into its parts.
 from __future__ import annotations
 
 HEAD = b"head"
+# Of `quorate.etcd.generation`, written by a restore from a backup.
+GENERATION = b"generation"
+RESTORING = b"restoring"
 ELECTION = b"election/scheduler"
 NODES = b"nodes/"
 CONTROLS = b"controls/"
@@ -16,8 +19,11 @@ RUNS = b"runs/"
 SERVICE_SPECS = b"service-specs/"
 INSTANCES = b"services/"
 
-# The order in which a snapshot is folded: a queue before its tasks, a task before its run.
+# The order in which a snapshot is folded: a queue before its tasks, a task before its run. What a
+# restore has not finished writing is in no such order, and is not folded.
 SNAPSHOT_ORDER = (
+    RESTORING,
+    GENERATION,
     HEAD,
     CONTROLS,
     QUEUES,

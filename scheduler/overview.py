@@ -15,6 +15,7 @@ import structlog
 
 from quorate import __version__
 from quorate.etcd.api import Etcd, EtcdError, Range, StoreStatus, prefix_end
+from quorate.etcd.generation import split
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import unavailable
 from quorate.v1 import cluster_pb2
@@ -118,13 +119,14 @@ class Overview:
             found = await self._etcd.range(Range(election, prefix_end(election)))
         except EtcdError as error:
             raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
+        _, elected = split(self._epoch)
         for kv in sorted(found.kvs, key=lambda kv: kv.create_revision):
             record = r.CandidateRecord.FromString(kv.value)
             view.schedulers.add(
                 name=record.name,
                 instance=record.instance,
                 address=record.address,
-                leader=kv.create_revision == self._epoch,
+                leader=kv.create_revision == elected,
             )
         if self._status is not None:
             view.etcd.version = self._status.version

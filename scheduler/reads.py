@@ -42,16 +42,16 @@ class FencedReads:
     """Reads for one epoch.
 
     Args:
-        leader_key, epoch: what every read compares.
+        leader_key, elected: the key and its create_revision: what every read compares.
         max_txn_ops: ranges that one Txn may hold.
     """
 
     def __init__(
-        self, etcd: Etcd, prefix: bytes, leader_key: bytes, epoch: int, max_txn_ops: int
+        self, etcd: Etcd, prefix: bytes, leader_key: bytes, elected: int, max_txn_ops: int
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
-        self._fence = (Compare(leader_key, "create", "=", epoch),)
+        self._fence = (Compare(leader_key, "create", "=", elected),)
         self._tasks_at_once = max(1, min(max_txn_ops // 2, TASKS_AT_ONCE))
 
     async def ranges(self, reads: Sequence[Range]) -> tuple[list[Sequence[KeyValue]], int]:

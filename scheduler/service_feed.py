@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
+from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
 from quorate.v1 import service_pb2 as pb
 from scheduler import views
@@ -56,10 +57,14 @@ class ServiceFeed:
     Args:
         driver: its `service_changed` is taken.
         keepalive: seconds of silence after which an empty message is sent.
+        generation: of the cluster: what is told as a revision grows over restores too.
     """
 
-    def __init__(self, driver: Driver, keepalive: float | None = None) -> None:
+    def __init__(
+        self, driver: Driver, keepalive: float | None = None, *, generation: int = FIRST_GENERATION
+    ) -> None:
         self._driver = driver
+        self._generation = generation
         self._keepalive = KEEPALIVE if keepalive is None else keepalive
         self._changed: dict[ServiceName, None] = dict.fromkeys(driver.state.services)
         self._wake = asyncio.Event()
@@ -188,7 +193,7 @@ class ServiceFeed:
 
     def _message(self, watcher: _Watcher) -> pb.WatchServicesResponse:
         """What is pending, up to the bounds of one message; empty when nothing is."""
-        message = pb.WatchServicesResponse(revision=self._revision)
+        message = pb.WatchServicesResponse(revision=scoped(self._generation, self._revision))
         size = 0
         while watcher.pending and len(message.services) < _SERVICES_AT_ONCE:
             name = next(iter(watcher.pending))

@@ -4,6 +4,9 @@
  elected -> caught up with head -> hold the fold -> claim head -> Elected -> sessions, service
 ```
 
+Nobody leads while a restore from a backup is under way, nor with what was folded from the etcd of
+before it: the `generation` tells.
+
 `Tenure.lead` is what `scheduler.leadership` runs for each epoch. It raises whatever ended it
 (`JournalEnded` and its kinds, an agent's STALE_EPOCH, etcd's errors); either way the state is
 dropped and the caller folds anew.
@@ -20,6 +23,7 @@ from typing import Final
 import structlog
 
 from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
+from quorate.etcd.generation import read_standing, scoped
 from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
@@ -110,11 +114,11 @@ class Tenure:
                 task.result()
 
     @asynccontextmanager
-    async def _taken_over(self, epoch: int) -> AsyncIterator[tuple[Fold, int, int]]:
+    async def _taken_over(self, elected: int) -> AsyncIterator[tuple[Fold, int, int]]:
         """The fold, at rest, with all of the log; (fold, its revision, head's mod_revision)."""
-        _, head_mod, _ = await Journal.read_head(self._etcd, self._settings.prefix)
+        standing = await read_standing(self._etcd, self._settings.prefix)
         # The candidate's own key counts too: a replica that never loaded is not caught up.
-        behind = max(head_mod, epoch)
+        behind = max(standing.head_mod, elected)
         await self._replica.caught_up(behind, timeout=CATCH_UP)
         async with self._replica.held() as revision:
             if revision < behind:
@@ -125,21 +129,38 @@ class Tenure:
             self._replica_task.cancel()
         fold = self._fold
         try:
-            yield fold, revision, head_mod
+            if fold.restoring or standing.restoring is not None:
+                raise JournalEnded("a restore from a backup is under way, or has just ended")
+            if fold.generation != standing.generation:
+                raise JournalEnded(
+                    f"folded from generation {fold.generation}; this is {standing.generation}"
+                )
+            if revision > standing.revision:
+                # As a rule somebody has written meanwhile; but an etcd that was emptied is behind.
+                now = (await read_standing(self._etcd, self._settings.prefix)).revision
+                if revision > now:
+                    raise JournalEnded(f"folded up to revision {revision}; etcd is at {now}")
+            yield fold, revision, standing.head_mod
         finally:
             # Whatever this process did to the state is void: the next one is folded anew.
             self._new_fold()
 
-    async def lead(self, epoch: int, leader_key: bytes, trust: Trust) -> None:
-        """Lead until something ends it; see the module's text."""
+    async def lead(self, elected: int, leader_key: bytes, trust: Trust) -> None:
+        """Lead until something ends it; see the module's text.
+
+        Args:
+            elected: the leader key's create_revision; with the generation it is the epoch.
+        """
         began = self._clock.monotonic()
         settings = self._settings
-        async with self._taken_over(epoch) as (fold, revision, head_mod):
+        async with self._taken_over(elected) as (fold, revision, head_mod):
+            epoch = scoped(fold.generation, elected)
             journal = Journal(
                 self._etcd,
                 prefix=settings.prefix,
                 leader_key=leader_key,
-                epoch=epoch,
+                epoch=elected,
+                generation=fold.generation,
                 clock=self._clock,
                 max_txn_ops=settings.etcd_max_txn_ops,
                 stall_after=2.0 * settings.lease_ttl,
@@ -177,24 +198,24 @@ class Tenure:
                 epoch,
                 settings.etcd_quota_mib << 20,
             )
-            watches = Watches(self._etcd, settings.prefix)
+            watches = Watches(self._etcd, settings.prefix, fold.generation)
             check = SpecCheck(settings.max_payload_kib << 10)
             service = Service(
                 driver,
                 ids,
                 FencedReads(
-                    self._etcd, settings.prefix, leader_key, epoch, settings.etcd_max_txn_ops
+                    self._etcd, settings.prefix, leader_key, elected, settings.etcd_max_txn_ops
                 ),
                 watches,
                 sessions,
                 overview,
                 check,
             )
-            feed = ServiceFeed(driver)
+            feed = ServiceFeed(driver, generation=fold.generation)
             registry = Registry(
                 driver,
                 feed,
-                InstanceKeys(self._etcd, settings.prefix, leader_key, epoch),
+                InstanceKeys(self._etcd, settings.prefix, leader_key, elected),
                 check,
                 limits,
                 overview.full,

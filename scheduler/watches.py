@@ -1,9 +1,11 @@
 """WatchTasks: the versions of tasks as etcd committed them.
 
 Each watch follows etcd itself, so it sees what is durable and nothing else, in the order of the
-log, and can begin at any revision that is not compacted. A token is (revision, index): the place
-of an event among all events of its revision under the cluster's prefix, which is the order of the
-Txn's writes and never changes.
+log, and can begin at any revision that is not compacted. A token is (generation, revision, index):
+the place of an event among all events of its revision under the cluster's prefix, which is the
+order of the Txn's writes and never changes. A restore from a backup begins another generation, in
+which revisions mean other things: tokens of an earlier one are gone. What is told as an event's
+revision is scoped by the generation, so that it grows for ever.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import base64
 import binascii
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 
 from quorate.etcd.api import Compacted, Etcd, EtcdError, WatchBatch, WatchEvent, prefix_end
+from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError, exhausted, invalid, unavailable
 from quorate.v1 import scheduler_pb2 as pb
@@ -32,12 +35,26 @@ _KEEPALIVE: Final = 15.0
 _WHOLE: Final = 2**31 - 1
 
 
-class Watches:
-    """Serves WatchTasks from etcd's watch."""
+class Place(NamedTuple):
+    """Where a watch is: all is told up to this event of this revision."""
 
-    def __init__(self, etcd: Etcd, prefix: bytes) -> None:
+    revision: int
+    # Of an event among those of its revision.
+    offset: int
+    generation: int = FIRST_GENERATION
+
+
+class Watches:
+    """Serves WatchTasks from etcd's watch.
+
+    Args:
+        generation: of the cluster.
+    """
+
+    def __init__(self, etcd: Etcd, prefix: bytes, generation: int = FIRST_GENERATION) -> None:
         self._etcd = etcd
         self._prefix = prefix
+        self._generation = generation
         self._open = 0
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -61,7 +78,10 @@ class Watches:
             QuorateError: INVALID_ARGUMENT for a bad token, OUT_OF_RANGE for one that etcd cannot
                 resume from any more, RESOURCE_EXHAUSTED past the bound.
         """
-        start, skip = decode_token(request.resume_token) or (revision, _WHOLE)
+        place = decode_token(request.resume_token) or Place(revision, _WHOLE, self._generation)
+        start, skip, generation = place
+        if generation != self._generation:
+            raise _gone("the cluster was restored from a backup since the token was given out")
         if start > revision:
             raise _gone("the token is of a later revision than the log: it was restored")
         if self._open >= MAX_WATCHES:
@@ -73,8 +93,8 @@ class Watches:
             async with self._etcd.watch(
                 prefix, prefix_end(prefix), start_revision=first
             ) as batches:
-                yield pb.WatchTasksResponse(resume_token=encode_token(start, skip))
-                pick = _Pick(request, len(prefix), start, skip)
+                yield pb.WatchTasksResponse(resume_token=encode_token(place))
+                pick = _Pick(request, len(prefix), place)
                 async with aclosing(_with_keepalives(batches, pick, self._closed)) as answers:
                     async for answer in answers:
                         yield answer
@@ -117,16 +137,18 @@ async def _with_keepalives(
 class _Pick:
     """Turns batches of etcd's events into answers to one request."""
 
-    def __init__(self, request: pb.WatchTasksRequest, prefix: int, start: int, skip: int) -> None:
+    def __init__(self, request: pb.WatchTasksRequest, prefix: int, start: Place) -> None:
         self._queue = request.queue.encode()
         self._ids = frozenset(request.ids)
         self._states = frozenset(request.states)
         self._prefix = prefix
-        self._revision = start
-        self._index = skip
+        self._revision, self._index, self._generation = start
 
     def keepalive(self) -> pb.WatchTasksResponse:
-        return pb.WatchTasksResponse(resume_token=encode_token(self._revision, self._index))
+        return pb.WatchTasksResponse(resume_token=self._token(self._revision, self._index))
+
+    def _token(self, revision: int, index: int) -> str:
+        return encode_token(Place(revision, index, self._generation))
 
     def answers(self, batch: WatchBatch) -> Iterator[pb.WatchTasksResponse]:
         """The answers a batch makes; none when nothing in it was asked for."""
@@ -147,12 +169,12 @@ class _Pick:
             answer.events.append(picked)
             size += picked.ByteSize()
             if len(answer.events) >= _EVENTS_AT_ONCE or size >= _BYTES_AT_ONCE:
-                answer.resume_token = encode_token(revision, index)
+                answer.resume_token = self._token(revision, index)
                 yield answer
                 answer, size = pb.WatchTasksResponse(), 0
         self._revision, self._index = batch.revision, _WHOLE
         if answer.events:
-            answer.resume_token = encode_token(batch.revision, _WHOLE)
+            answer.resume_token = self._token(batch.revision, _WHOLE)
             yield answer
 
     def _picked(self, event: WatchEvent) -> pb.TaskEvent | None:
@@ -166,18 +188,20 @@ class _Pick:
         if self._ids and task not in self._ids:
             return None
         if event.deleted:
-            return self._deleted(kind, queue.decode(), task, event)
-        if kind == b"runs":
-            return self._updated(queue.decode(), task, event)
-        return self._created(queue.decode(), task, event)
+            told = self._deleted(kind, queue.decode(), task)
+        elif kind == b"runs":
+            told = self._updated(queue.decode(), task, event)
+        else:
+            told = self._created(queue.decode(), task, event)
+        if told is not None:
+            told.revision = scoped(self._generation, event.kv.mod_revision)
+        return told
 
-    def _deleted(
-        self, kind: bytes, queue: str, task: str, event: WatchEvent
-    ) -> pb.TaskEvent | None:
+    def _deleted(self, kind: bytes, queue: str, task: str) -> pb.TaskEvent | None:
         # Both records go in one Txn: one of them tells.
         if kind == b"runs" or self._states:
             return None
-        gone = pb.TaskEvent(kind=pb.TaskEvent.KIND_DELETED, revision=event.kv.mod_revision)
+        gone = pb.TaskEvent(kind=pb.TaskEvent.KIND_DELETED)
         gone.task.id, gone.task.queue = task, queue
         return gone
 
@@ -186,9 +210,7 @@ class _Pick:
         if self._states and run.state not in self._states:
             return None
         view = views.task(queue, task, None, run, now=0.0, full=False)
-        return pb.TaskEvent(
-            kind=pb.TaskEvent.KIND_UPDATED, task=view, revision=event.kv.mod_revision
-        )
+        return pb.TaskEvent(kind=pb.TaskEvent.KIND_UPDATED, task=view)
 
     def _created(self, queue: str, task: str, event: WatchEvent) -> pb.TaskEvent | None:
         if event.kv.version != 1:
@@ -198,26 +220,29 @@ class _Pick:
         view = views.task(queue, task, record, None, now=record.create_time, full=False)
         if self._states and view.state not in self._states:
             return None
-        return pb.TaskEvent(
-            kind=pb.TaskEvent.KIND_CREATED, task=view, revision=event.kv.mod_revision
-        )
+        return pb.TaskEvent(kind=pb.TaskEvent.KIND_CREATED, task=view)
 
 
-def encode_token(revision: int, index: int) -> str:
-    """An opaque resume token."""
-    return base64.urlsafe_b64encode(f"{revision}.{index}".encode()).decode()
+def encode_token(place: Place) -> str:
+    """An opaque resume token. Without the generation when it is the first one, as it always was:
+    a scheduler of an earlier version reads it too."""
+    revision, index, generation = place
+    text = f"{revision}.{index}"
+    if generation != FIRST_GENERATION:
+        text += f".{generation}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def decode_token(token: str) -> tuple[int, int] | None:
-    """(revision, index) of a token; None when it is empty."""
+def decode_token(token: str) -> Place | None:
+    """The place that a token names; None when it is empty."""
     if not token:
         return None
     try:
-        revision, _, index = base64.urlsafe_b64decode(token.encode()).decode().partition(".")
-        place = int(revision), int(index)
-    except (ValueError, binascii.Error):
+        numbers = map(int, base64.urlsafe_b64decode(token.encode()).decode().split("."))
+        place = Place(*numbers)
+    except (ValueError, TypeError, binascii.Error):
         raise invalid("resume_token", "is not one of ours") from None
-    if place[0] < 1 or not 0 <= place[1] <= _WHOLE:
+    if place.revision < 1 or not 0 <= place.offset <= _WHOLE or place.generation < 1:
         raise invalid("resume_token", "is not one of ours")
     return place
 

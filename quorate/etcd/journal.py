@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from quorate.etcd.api import Delete, Etcd, Put
+from quorate.etcd.generation import FIRST_GENERATION
 from quorate.etcd.journal_batch import WRITE_OVERHEAD, After, Batch, Failed, conflicting, weigh
 from quorate.etcd.journal_fence import (
     Deposed,
@@ -61,7 +62,8 @@ class Journal:
         etcd: the store.
         prefix: the cluster's key prefix, ending in a slash.
         leader_key: this leader's election key.
-        epoch: that key's create_revision.
+        epoch: that key's create_revision: the epoch within the generation.
+        generation: of the cluster.
         clock: for durations.
         max_txn_ops: etcd's `--max-txn-ops`; one of them is the head.
         max_txn_bytes: a batch is sealed before it grows past this; a single event may.
@@ -79,6 +81,7 @@ class Journal:
         prefix: bytes,
         leader_key: bytes,
         epoch: int,
+        generation: int = FIRST_GENERATION,
         clock: Clock,
         max_txn_ops: int = 128,
         max_txn_bytes: int = 1 << 20,
@@ -95,6 +98,7 @@ class Journal:
             prefix=prefix,
             leader_key=leader_key,
             epoch=epoch,
+            generation=generation,
             clock=clock,
             stall_after=stall_after,
             txn_timeout=txn_timeout,

@@ -2,7 +2,8 @@
 
 Every Txn compares two things and nothing else:
 
-* `create_revision(leader key)` is the epoch: this leader still leads;
+* `create_revision(leader key)`, which with the cluster's generation is the epoch: this leader still
+  leads;
 * `mod_revision(head)` is that of this leader's previous Txn: nothing came in between.
 
 A Txn that puts anything also puts `head` = (epoch, sequence). Hence, of all the copies of a Txn
@@ -40,6 +41,7 @@ from quorate.etcd.api import (
     Range,
     TxnResult,
 )
+from quorate.etcd.generation import scoped
 from quorate.internal.v1.records_pb2 import HeadRecord
 from quorate.runtime.clock import Clock
 
@@ -150,6 +152,7 @@ class Fence:
         prefix: bytes,
         leader_key: bytes,
         epoch: int,
+        generation: int,
         clock: Clock,
         stall_after: float,
         txn_timeout: float,
@@ -158,7 +161,7 @@ class Fence:
         self._prefix = prefix
         self._head_key = prefix + b"head"
         self._head_range = Range(self._head_key)
-        self._epoch = epoch
+        self._epoch = scoped(generation, epoch)
         self._leads = Compare(leader_key, "create", "=", epoch)
         self._clock = clock
         self._stall_after = stall_after

@@ -17,7 +17,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
 from scheduler import watches
-from scheduler.watches import Watches, decode_token, encode_token
+from scheduler.watches import Place, Watches, decode_token, encode_token
 
 PREFIX = b"/quorate/test/"
 IDS = [f"{number:012x}7000800000000000000{number}" for number in range(1, 5)]
@@ -128,7 +128,7 @@ async def test_silence_is_broken_by_keepalives_that_can_be_resumed_from(
         later = (await etcd.txn((), [created(IDS[1])])).revision
         while (answer := await anext(answers)).resume_token == first.resume_token:
             assert not answer.events
-    assert decode_token(answer.resume_token) == (later, 2**31 - 1)
+    assert decode_token(answer.resume_token) == Place(later, 2**31 - 1)
 
 
 async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
@@ -147,9 +147,10 @@ async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
         assert (await anext(again)).resume_token
 
 
-@given(st.integers(1, 2**63 - 1), st.integers(0, 2**31 - 1))
-def test_a_token_holds_its_place(revision: int, index: int) -> None:
-    assert decode_token(encode_token(revision, index)) == (revision, index)
+@given(st.integers(1, 2**63 - 1), st.integers(0, 2**31 - 1), st.integers(1, 1 << 15))
+def test_a_token_holds_its_place(revision: int, index: int, generation: int) -> None:
+    place = Place(revision, index, generation)
+    assert decode_token(encode_token(place)) == place
 
 
 @given(st.text(min_size=1))

@@ -1,0 +1,248 @@
+"""The cluster's generation: epochs, tokens and folded state across a restore from a backup."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node_agent.core.machine import Machine, StaleEpoch
+from quorate.etcd.api import Put, WatchBatch
+from quorate.etcd.election import Election
+from quorate.etcd.generation import (
+    LAST_GENERATION,
+    MAX_REVISION,
+    read_standing,
+    scoped,
+    split,
+)
+from quorate.etcd.journal import Journal, JournalEnded
+from quorate.etcd.lease import LeaseSession
+from quorate.etcd.memory import MemoryEtcd
+from quorate.internal.v1.backup_pb2 import GenerationRecord, RestoreRecord
+from quorate.internal.v1.records_pb2 import HeadRecord, QueueRecord
+from quorate.runtime.clock import SystemClock
+from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import InstanceId
+from quorate.v1 import scheduler_pb2 as pb
+from scheduler import keys
+from scheduler.config import SchedulerSettings
+from scheduler.health import InstanceHealth
+from scheduler.role import Local, Roles
+from scheduler.tenure import Tenure
+from scheduler.trust import Trust
+from scheduler.watches import Place, Watches, encode_token
+
+CLOCK = SystemClock()
+PREFIX = b"/quorate/default/"
+GENERATIONS = st.integers(1, LAST_GENERATION)
+REVISIONS = st.integers(0, MAX_REVISION)
+
+
+@given(st.tuples(GENERATIONS, REVISIONS), st.tuples(GENERATIONS, REVISIONS))
+def test_epochs_are_in_the_order_of_generation_then_revision(
+    one: tuple[int, int], other: tuple[int, int]
+) -> None:
+    assert (scoped(*one) < scoped(*other)) == (one < other)
+    assert split(scoped(*one)) == one
+    assert 0 <= scoped(*one) < 1 << 63
+
+
+def test_an_epoch_of_a_cluster_that_was_never_restored_is_its_revision() -> None:
+    assert scoped(1, 4711) == 4711
+
+
+@pytest.mark.parametrize(
+    ("generation", "revision"), [(0, 1), (LAST_GENERATION + 1, 1), (1, -1), (1, MAX_REVISION + 1)]
+)
+def test_what_does_not_fit_is_refused(generation: int, revision: int) -> None:
+    with pytest.raises(ValueError, match="is not between"):
+        scoped(generation, revision)
+
+
+def test_an_agent_that_lived_through_a_restore_takes_the_lower_revision() -> None:
+    machine = Machine(slots=1)
+    machine.on_session_opened(scoped(1, 90_000))
+    machine.on_session_opened(scoped(2, 12))
+    with pytest.raises(StaleEpoch):
+        machine.on_session_opened(scoped(1, 90_001))
+
+
+# -- watches
+
+
+async def first_answer(watches: Watches, token: str, revision: int) -> pb.WatchTasksResponse:
+    answers = watches.follow(pb.WatchTasksRequest(resume_token=token), revision)
+    try:
+        return await anext(answers)
+    finally:
+        await answers.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("generation", [1, 3])
+async def test_a_token_of_another_generation_is_gone(generation: int) -> None:
+    etcd = MemoryEtcd()
+    revision = await etcd.put(PREFIX + b"head", b"")
+    watches = Watches(etcd, PREFIX, 2)
+    with pytest.raises(QuorateError, match="list the tasks again") as refusal:
+        await first_answer(watches, encode_token(Place(revision, 0, generation)), revision)
+    assert refusal.value.code is grpc.StatusCode.OUT_OF_RANGE
+    assert refusal.value.reason == "RESUME_TOKEN_GONE"
+    assert await first_answer(watches, encode_token(Place(revision, 0, 2)), revision)
+
+
+async def test_what_a_watch_tells_grows_over_a_restore() -> None:
+    etcd = MemoryEtcd()
+    begin = await etcd.put(PREFIX + b"head", b"")
+    answers = Watches(etcd, PREFIX, 2).follow(pb.WatchTasksRequest(), begin)
+    try:
+        async with asyncio.timeout(5):
+            await anext(answers)
+            await etcd.put(PREFIX + keys.task_key("default", "0" * 32), b"")
+            answer = await anext(answers)
+    finally:
+        await answers.aclose()  # type: ignore[attr-defined]
+    assert split(answer.events[0].revision) == (2, begin + 1)
+
+
+# -- leading
+
+
+class Candidate:
+    """A Tenure over an in-memory store that can be exchanged, as etcd is by a restore."""
+
+    def __init__(self, etcd: MemoryEtcd) -> None:
+        self.etcd = etcd
+        settings = SchedulerSettings(_cli_parse_args=[], name="s1")  # type: ignore[call-arg]
+        self.roles = Roles(InstanceId("s1"))
+        self.tenure = Tenure(settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId("s1")))
+
+    @asynccontextmanager
+    async def elected(self) -> AsyncIterator[asyncio.Task[None]]:
+        """The task that leads, under a lease of its own."""
+        lease = await LeaseSession.open(self.etcd, 2, clock=CLOCK)
+        key = await Election(self.etcd, PREFIX + keys.ELECTION).campaign(lease.id, b"")
+        leading = asyncio.create_task(
+            self.tenure.lead(key.create_revision, key.key, Trust(lease, 0.0))
+        )
+        try:
+            yield leading
+        finally:
+            leading.cancel()
+            await asyncio.wait({leading})
+            await lease.close()
+
+    async def leads(self, leading: asyncio.Task[None]) -> None:
+        async with asyncio.timeout(5):
+            while not isinstance(self.roles.role, Local):
+                assert not leading.done(), leading.result()
+                await asyncio.sleep(0)
+
+    async def head_epoch(self) -> tuple[int, int]:
+        head = (await read_head(self.etcd)).epoch
+        return split(head)
+
+    async def refusal(self) -> str:
+        """Why it does not lead."""
+        async with self.elected() as leading:
+            async with asyncio.timeout(5):
+                await asyncio.wait({leading})
+            with pytest.raises(JournalEnded) as why:
+                leading.result()
+        return str(why.value)
+
+    @property
+    def queues(self) -> set[str]:
+        assert isinstance(self.roles.role, Local)
+        return set(self.roles.role.servicer.scheduler._state.queues)  # type: ignore[attr-defined]
+
+
+async def read_head(etcd: MemoryEtcd) -> HeadRecord:
+    head, _, _ = await Journal.read_head(etcd, PREFIX)
+    assert head is not None
+    return head
+
+
+@pytest.fixture
+async def candidate() -> AsyncIterator[Candidate]:
+    candidate = Candidate(MemoryEtcd())
+    standing = asyncio.create_task(candidate.tenure.stand_by())
+    yield candidate
+    standing.cancel()
+    await asyncio.wait({standing})
+
+
+def generation(number: int) -> Put:
+    return Put(PREFIX + b"generation", GenerationRecord(generation=number).SerializeToString())
+
+
+async def test_the_log_and_the_cluster_tell_the_scoped_epoch(candidate: Candidate) -> None:
+    await candidate.etcd.txn((), [generation(3)])
+    async with candidate.elected() as leading:
+        await candidate.leads(leading)
+        epoch, revision = await candidate.head_epoch()
+        assert epoch == 3
+        assert revision > 0
+        servicer = candidate.roles.role.servicer.scheduler  # type: ignore[union-attr]
+        cluster = await servicer._overview.cluster()
+    assert split(cluster.epoch) == (3, revision)
+    assert [replica.leader for replica in cluster.schedulers] == [True]
+
+
+async def test_nobody_leads_while_a_restore_is_under_way(candidate: Candidate) -> None:
+    marker = PREFIX + b"restoring"
+    await candidate.etcd.put(marker, RestoreRecord(records=2).SerializeToString())
+    assert "restore" in await candidate.refusal()
+    assert (await read_standing(candidate.etcd, PREFIX)).head_mod == 0
+
+
+async def test_what_was_seen_of_a_restore_is_folded_anew(candidate: Candidate) -> None:
+    """A restore writes in the order of keys; a standby that looked on must not lead with that."""
+    etcd, marker = candidate.etcd, PREFIX + b"restoring"
+    await etcd.put(marker, RestoreRecord(records=1).SerializeToString())
+    await candidate.refusal()
+    queue = QueueRecord(name="mine").SerializeToString()
+    await etcd.put(PREFIX + keys.queue_key("mine"), queue)
+    await etcd.txn((), [generation(2)])
+    await etcd.delete(marker)
+    assert "restore" in await candidate.refusal()
+    async with candidate.elected() as leading:
+        await candidate.leads(leading)
+        assert "mine" in candidate.queues
+
+
+async def test_what_was_folded_from_another_generation_is_dropped(candidate: Candidate) -> None:
+    """As when etcd was exchanged below a standby that knows higher revisions of the one before."""
+    async with candidate.elected() as leading:
+        await candidate.leads(leading)
+    fold = candidate.tenure._fold
+    async with asyncio.timeout(5):
+        while not fold.revision:
+            await asyncio.sleep(0)
+    fold.generation = 7
+    assert await candidate.refusal() == "folded from generation 7; this is 1"
+    async with candidate.elected() as leading:
+        await candidate.leads(leading)
+
+
+async def test_what_was_folded_beyond_the_end_of_etcd_is_dropped(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(5):
+        while not candidate.tenure._replica.revision:
+            await asyncio.sleep(0)
+    replica = candidate.tenure._replica
+    replica._revision = 1 << 40
+
+    async def silent(batch: WatchBatch) -> None:
+        """A watch of what lies ahead tells nothing until it is reached."""
+
+    monkeypatch.setattr(replica, "_fold_batch", silent)
+    assert "etcd is at" in await candidate.refusal()
+    async with candidate.elected() as leading:
+        await candidate.leads(leading)
