@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, cast
 
 import structlog
@@ -23,6 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from gateway import edge
+from gateway.auth.own_token import OwnToken
 from gateway.config import GatewaySettings, split_address
 from gateway.health import health_part, why_not_ready
 from gateway.listener import bounded
@@ -48,7 +50,7 @@ log = structlog.get_logger(__name__)
 PARTS: Final[tuple[PartFactory, ...]] = (health_part, live_part, rest_part, pages_part)
 
 _SENT: Final = (
-    *("Accept", "Content-Type", h.LAST_EVENT_ID),
+    *("Accept", "Authorization", "Content-Type", h.LAST_EVENT_ID),
     *(h.TIMEOUT, h.GRPC_TIMEOUT, h.IDEMPOTENCY_KEY, h.IF_MATCH, h.IF_NONE_MATCH),
 )
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -92,7 +94,13 @@ async def serve(settings: GatewaySettings) -> None:
     instance = instance_id()
     listening = _listen(settings)
     stopping = asyncio.Event()
-    upstream = Upstream(settings.addresses, dialer=dialer_of(settings.scheduler_tls))
+    try:
+        own_token = OwnToken(Path(settings.token_file)) if settings.token_file else None
+    except ValueError as error:
+        raise CannotStart(str(error)) from error
+    upstream = Upstream(
+        settings.addresses, dialer=dialer_of(settings.scheduler_tls), own_token=own_token
+    )
     context = Context(settings, upstream, stopping, instance)
     proxy = Proxy(
         ProxyOptions(

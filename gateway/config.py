@@ -45,6 +45,17 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
     scheduler_tls_key_file: str = Field(
         default="", description="private key of --scheduler-tls-cert-file (PEM)"
     )
+    auth: str = Field(
+        default="none",
+        pattern="^(none|bearer)$",
+        description="bearer: requests to the API must bring a token, which schedulers judge; none: "
+        "those without go on as nobody's",
+    )
+    token_file: str = Field(
+        default="",
+        description="file with a token of the role `gateway`, for the gateway's own calls where "
+        "it shows schedulers no certificate",
+    )
     tls_client_auth: str = Field(
         default=REQUEST,
         pattern="^(require|request|none)$",
@@ -158,7 +169,12 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
     @model_validator(mode="after")
     def _check_listen(self) -> GatewaySettings:
         host, _ = split_address("listen", self.listen, least_port=0)
-        refuse_exposed(host, tls=self.tls, auth=self.mutual_tls, insecure=self.insecure)
+        refuse_exposed(
+            host,
+            tls=self.tls,
+            auth=self.mutual_tls or self.auth == "bearer",
+            insecure=self.insecure,
+        )
         return self
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -36,6 +36,7 @@ from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import CHANNEL_OPTIONS, new_request_id
 from quorate.runtime.errors import DOMAIN, QuorateError, from_rpc_error, unavailable
 from quorate.security.dialer import Dialer
+from quorate.security.metadata import AUTHORIZATION
 from quorate.v1 import scheduler_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ _OPTIONS: Final = (
 )
 
 Address = str
+Metadata = tuple[tuple[str, str], ...]
 
 
 class UpstreamError(QuorateError):
@@ -132,6 +134,7 @@ class Upstream:
         addresses: schedulers, host:port; their leader is learned and then preferred.
         patience: seconds to go on trying while none answers.
         dialer: opens the channels; plaintext ones when left out.
+        own_token: a bearer token for calls that are the gateway's own; none when left out.
     """
 
     def __init__(
@@ -140,8 +143,10 @@ class Upstream:
         *,
         patience: float = PATIENCE,
         dialer: Dialer | None = None,
+        own_token: Callable[[], str] | None = None,
     ) -> None:
         self._patience = patience
+        self._own_token = own_token
         self._dialer = dialer or Dialer(None)
         self._endpoints = Endpoints(addresses)
         self._channels: dict[Address, grpc.aio.Channel] = {}
@@ -169,7 +174,13 @@ class Upstream:
         await asyncio.gather(*self._retiring, return_exceptions=True)
 
     async def unary(
-        self, method: Method, request: Message, *, timeout: float, reads: bool = False
+        self,
+        method: Method,
+        request: Message,
+        *,
+        timeout: float,
+        reads: bool = False,
+        metadata: Metadata | None = None,
     ) -> Message:
         """The answer of a unary method.
 
@@ -178,6 +189,7 @@ class Upstream:
         Args:
             timeout: seconds for all tries together.
             reads: the method changes nothing.
+            metadata: whose call it is; the gateway's own when left out.
 
         Raises:
             UpstreamError: what the cluster answered, or UNAVAILABLE, or DEADLINE_EXCEEDED.
@@ -195,7 +207,9 @@ class Upstream:
             address = self._endpoints.pick(loop.time())
             seconds = max(0.0, left if alone else min(left, TRY))
             try:
-                answer = await self._stub(address, method)(request, timeout=seconds)
+                answer = await self._stub(address, method)(
+                    request, timeout=seconds, metadata=self._own() if metadata is None else metadata
+                )
             except grpc.aio.AioRpcError as error:
                 self._on_failure(address, error, silent=not alone and seconds >= TRY)
                 code, pause = error.code(), next(pauses)
@@ -217,7 +231,12 @@ class Upstream:
                 return cast("Message", answer)
 
     async def stream(
-        self, method: Method, request: Message, *, timeout: float | None = None
+        self,
+        method: Method,
+        request: Message,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
     ) -> AsyncIterator[Message]:
         """The answers of a streaming method, for `timeout` seconds (None: without end).
 
@@ -233,7 +252,9 @@ class Upstream:
         while True:
             left = None if timeout is None else max(0.0, start + timeout - loop.time())
             address = self._endpoints.pick(loop.time())
-            call = self._stub(address, method)(request, timeout=left)
+            call = self._stub(address, method)(
+                request, timeout=left, metadata=self._own() if metadata is None else metadata
+            )
             try:
                 async for answer in call:
                     if not received:
@@ -260,6 +281,11 @@ class Upstream:
                 raise_unless_ours()
             finally:
                 call.cancel()
+
+    def _own(self) -> Metadata:
+        if self._own_token is None:
+            return ()
+        return ((AUTHORIZATION, f"Bearer {self._own_token()}"),)
 
     async def reachable(self, timeout: float) -> bool:
         """Whether a connection to any scheduler stands or is made within `timeout` seconds."""
@@ -371,7 +397,8 @@ class Upstream:
     async def _probe(self, address: Address, seconds: float) -> Any:
         try:
             stub = self._stub(address, _GET_CLUSTER)
-            return (await stub(pb.GetClusterRequest(), timeout=seconds)).cluster
+            request = pb.GetClusterRequest()
+            return (await stub(request, timeout=seconds, metadata=self._own())).cluster
         except grpc.aio.AioRpcError:
             return None
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
 
-from quorate.security.identity import PASSED_ON, current_caller, encode
+from quorate.security.identity import current_caller, encode
+from quorate.security.metadata import PASSED_ON
 from quorate.security.permissions import check_request, rule_of
 
 Check = Callable[[Any, Any], None]

@@ -33,12 +33,11 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
 from quorate.security.dialer import Dialer
-from quorate.security.identity import PASSED_ON
+from quorate.security.metadata import FORWARDED, PASSED_ON
 from scheduler.admission import passed_on
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
 from scheduler.role import Local, Remote, Role, Roles
 
-FORWARDED: Final = "quorate-forwarded"
 _MARK: Final = (FORWARDED, "1")
 # What gRPC sets anew on every hop.
 _HOP_BY_HOP: Final = frozenset({"user-agent", "content-type", "te", "accept-encoding"})

@@ -17,9 +17,9 @@ from gateway.live.logs import LogTail
 from gateway.live.pace import Pace
 from gateway.live.polled import Polled
 from gateway.live.services import Services
-from gateway.live.session import Session, Subscription
+from gateway.live.session import UNAUTHENTICATED, Session, Subscription
 from gateway.live.tasks import Tasks
-from quorate.runtime.errors import exhausted
+from quorate.runtime.errors import QuorateError, exhausted
 
 
 class Hub:
@@ -28,7 +28,9 @@ class Hub:
     def __init__(self, cluster: Cluster, instance: str) -> None:
         self.instance = instance
         self.sessions: dict[Session, None] = {}
-        self.leader = Leader(cluster, self._tell_leader)
+        self.refused = False
+        """The cluster does not know the token."""
+        self.leader = Leader(cluster, self._tell_leader, self._refuse)
         self._cluster = cluster
         self._crew = Crew()
         pace = Pace()
@@ -104,6 +106,12 @@ class Hub:
 
     def _on_tail_done(self, task: asyncio.Task[None]) -> None:
         self._tails -= 1
+
+    def _refuse(self, error: QuorateError) -> None:
+        """The token of all who are connected here is not, or no longer, good."""
+        self.refused = True
+        for session in list(self.sessions):
+            session.wire.close(UNAUTHENTICATED, error.message[:100])
 
     def _tell_leader(self, present: bool, message: str) -> None:
         rest = frames.status(present, message)

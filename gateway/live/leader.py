@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
+import grpc
 import structlog
 
 from gateway.live import limits
@@ -18,17 +20,26 @@ from quorate.v1 import cluster_pb2, scheduler_pb2
 
 log = structlog.get_logger(__name__)
 
+_REFUSED: Final = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
 
 class Leader:
     """What is known of the leader.
 
     Args:
         tell: called with (leader, sentence) when that changes.
+        refused: called when the cluster does not let the caller ask.
     """
 
-    def __init__(self, cluster: Cluster, tell: Callable[[bool, str], None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        tell: Callable[[bool, str], None],
+        refused: Callable[[QuorateError], None],
+    ) -> None:
         self._cluster = cluster
         self._tell = tell
+        self._refused = refused
         self.present = True
         self.seen: cluster_pb2.Cluster | None = None
         """What the leader last said; None before it said anything."""
@@ -48,6 +59,9 @@ class Leader:
                 reads=True,
             )
         except QuorateError as error:
+            if error.code in _REFUSED:
+                self._refused(error)
+                return
             if self.present:
                 log.warning("live.leader_lost", error=str(error))
                 self.present = False

@@ -1,7 +1,8 @@
 """Every bound of the live updates, in one place. Bytes, seconds and counts.
 
 The memory of one gateway is at most about the sum of: `JOURNALS` x `JOURNAL_BYTES` (recent events),
-`FEEDS` x `FRAME` (windows of snapshots), `SPEC_BYTES`, and `PENDING` (what clients have not read).
+`FEEDS` x `FRAME` (windows of snapshots), `SPEC_BYTES`, and `PENDING` (what clients have not read);
+all but the last for each caller (token) that is connected.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Final
 
 # -- clients
 CONNECTIONS: Final = 2_000
+# Different tokens of them: each has recent events and snapshots of its own.
+CALLERS: Final = 64
 SUBSCRIPTIONS: Final = 64
 MESSAGE: Final = 65_536
 # Frames of any kind that a client may send a second, and at once.

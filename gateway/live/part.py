@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -22,10 +22,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from websockets.datastructures import Headers
 
+from gateway.auth.credentials import Access, CallerCluster, token_of_socket
 from gateway.edge import is_foreign
 from gateway.hosts import Names
 from gateway.hosts import refusal as foreign_host
 from gateway.live import limits
+from gateway.live.callers import Hubs
 from gateway.live.calls import Cluster
 from gateway.live.hub import Hub
 from gateway.live.wire import TRY_AGAIN, LiveProtocol, not_here, path_of
@@ -49,6 +51,8 @@ class Live:
         root_path: prefix of a proxy in front.
         connections: at the same time.
         names: whose Host headers are answered.
+        access: how credentials are treated.
+        as_caller: the cluster as the owner of a token sees it; as `cluster` when left out.
     """
 
     def __init__(
@@ -60,8 +64,11 @@ class Live:
         root_path: str = "",
         connections: int = limits.CONNECTIONS,
         names: Names = None,
+        access: Access | None = None,
+        as_caller: Callable[[str], Cluster] | None = None,
     ) -> None:
-        self.hub = Hub(cluster, instance)
+        self._access = access or Access()
+        self.hubs = Hubs(lambda token: Hub(as_caller(token) if as_caller else cluster, instance))
         self._origins = tuple(origins)
         self._root_path = root_path
         self._most = connections
@@ -85,7 +92,7 @@ class Live:
 
     def metrics(self) -> Iterable[Metric]:
         """For Prometheus."""
-        subscribed = sum(session.subscriptions for session in self.hub.sessions)
+        subscribed = sum(session.subscriptions for hub in self.hubs for session in hub.sessions)
         return (
             gauge(
                 "quorate_gateway_live_connections", "Clients with live updates.", len(self._open)
@@ -108,10 +115,11 @@ class Live:
                 for connection in list(self._open):
                     connection.look(now)
                 self._shed()
+                await self.hubs.look(now)
         finally:
             for connection in list(self._open):
                 connection.shutdown()
-            await self.hub.close()
+            await self.hubs.close()
 
     def _shed(self) -> None:
         """Close the connections with the most unread bytes until all together are in bounds."""
@@ -127,8 +135,18 @@ class Live:
 
     # -- for LiveProtocol
 
-    def refusal(self, target: str, headers: Headers) -> HttpFault | None:
-        """Why a handshake is refused; None when it is not."""
+    def admit(self, target: str, headers: Headers) -> Hub:
+        """The hub for a handshake. Raises HttpFault."""
+        refused = self._refusal(target, headers)
+        if refused is not None:
+            raise refused
+        token = token_of_socket(
+            headers.get_all("Authorization"), headers.get_all("Sec-WebSocket-Protocol")
+        )
+        self._access.check(token)
+        return self.hubs.of(token)
+
+    def _refusal(self, target: str, headers: Headers) -> HttpFault | None:
         if path_of(target, self._root_path) != PATH:
             return not_here(target)
         hosts = headers.get_all("Host")
@@ -166,6 +184,7 @@ class Live:
 def live_part(context: Context) -> Part:
     """The part."""
     settings = context.settings
+    access = Access.of(settings)
     live = Live(
         context.upstream,
         context.instance,
@@ -173,6 +192,8 @@ def live_part(context: Context) -> Part:
         root_path=settings.root_path,
         connections=min(limits.CONNECTIONS, settings.max_connections),
         names=settings.host_names,
+        access=access,
+        as_caller=lambda token: CallerCluster(context.upstream, access.metadata(token)),
     )
     return Part("live", live.routes, [live.run], live.protocol, live.metrics)
 

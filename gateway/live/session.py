@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 POLICY: int = 1008
+# Of the range for applications: the cluster does not know the token.
+UNAUTHENTICATED: int = 4401
 
 
 class Wire(Protocol):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
@@ -27,7 +28,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
+from gateway.auth.credentials import SUBPROTOCOL
 from gateway.live import frames, limits
 from gateway.live.session import POLICY, Session
 from gateway.rest.jsonwrite import dump
@@ -48,7 +51,7 @@ class LiveProtocol(asyncio.Protocol):
     def __init__(self, live: Live, server_state: Any) -> None:
         self._live = live
         self._connections: set[Any] = server_state.connections
-        self._protocol = ServerProtocol(max_size=limits.MESSAGE)
+        self._protocol = ServerProtocol(max_size=limits.MESSAGE, select_subprotocol=_subprotocol)
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._parts: list[bytes] = []
@@ -120,12 +123,12 @@ class LiveProtocol(asyncio.Protocol):
     # -- handshake
 
     def _on_request(self, request: Request) -> None:
-        fault = self._live.refusal(request.path, request.headers)
-        if fault is None:
+        try:
+            hub = self._live.admit(request.path, request.headers)
             response = self._protocol.accept(request)
             if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-                fault = _not_upgraded(response)
-        if fault is not None:
+                raise _not_upgraded(response)
+        except HttpFault as fault:
             self._protocol.send_response(_refused(fault))
             self._closing = True
             return
@@ -137,7 +140,7 @@ class LiveProtocol(asyncio.Protocol):
             # What the kernel holds of it is bounded too.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SOCKET_BUFFER)
         self._live.join(self)
-        self._session = Session(self._live.hub, self)
+        self._session = Session(hub, self)
         self._session.begin()
 
     # -- the client's messages
@@ -242,6 +245,11 @@ class LiveProtocol(asyncio.Protocol):
             self._pinged = now
             self._protocol.send_ping(b"")
             self._flush()
+
+
+def _subprotocol(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Never the one that carries a token: the answer must not repeat it."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
 def _is_text(data: bytes) -> bool:

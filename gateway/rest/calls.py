@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from gateway.auth.credentials import Access, CallerCluster, token_of
 from gateway.config import GatewaySettings
 from gateway.rest import headers as h
 from gateway.rest.binding import bind, deadline_of
@@ -51,11 +52,11 @@ class RestCalls:
         stopping: asyncio.Event,
     ) -> None:
         self._settings = settings
+        self._access = Access.of(settings)
         self._upstream = upstream
         self._router = router
         self._budget = BodyBudget(settings.max_buffered_mib << 20)
         self._streams = Streams(
-            upstream,
             most=settings.max_streams,
             keepalive=settings.keepalive,
             stopping=stopping,
@@ -80,15 +81,17 @@ class RestCalls:
         self, operation: Operation, match: Match, scope: Scope, receive: Receive, send: Send
     ) -> None:
         headers = Headers(scope=scope)
+        cluster = self._cluster(headers)
         asked = h.timeout(headers)
         message = await self._message(operation, match, scope, headers, receive)
         timeout = None if asked is None else min(asked, self._settings.max_timeout)
-        await self._streams.serve(operation, message, timeout, scope, receive, send)
+        await self._streams.serve(cluster, operation, message, timeout, scope, receive, send)
 
     async def _unary(
         self, operation: Operation, match: Match, scope: Scope, receive: Receive, send: Send
     ) -> None:
         headers = Headers(scope=scope)
+        cluster = self._cluster(headers)
         asked = h.timeout(headers)
         wanted, known = h.tags(headers, h.IF_MATCH), h.tags(headers, h.IF_NONE_MATCH)
         message = await self._message(operation, match, scope, headers, receive)
@@ -103,10 +106,8 @@ class RestCalls:
             if known is not None:
                 raise invalid(h.IF_NONE_MATCH, "is for GET only", reason=h.MALFORMED)
             if wanted is not None:
-                await self._check_current(operation, match, message, wanted, timeout)
-        call = self._upstream.unary(
-            operation.method, message, timeout=timeout, reads=operation.reads
-        )
+                await self._check_current(cluster, operation, match, message, wanted, timeout)
+        call = cluster.unary(operation.method, message, timeout=timeout, reads=operation.reads)
         answer = await (_unless_gone(call, receive) if operation.method.long_poll else call)
         if not operation.reads:
             await send_json(scope, send, _json(operation, answer), headers=_CHANGED)
@@ -136,8 +137,20 @@ class RestCalls:
                 return bind(*about)
             return await asyncio.to_thread(bind, *about)
 
+    def _cluster(self, headers: Headers) -> CallerCluster:
+        """The cluster as the request's caller sees it. Raises HttpFault 401."""
+        token = token_of(headers.getlist("authorization"))
+        self._access.check(token)
+        return CallerCluster(self._upstream, self._access.metadata(token))
+
     async def _check_current(
-        self, operation: Operation, match: Match, message: Message, wanted: h.Tags, timeout: float
+        self,
+        cluster: CallerCluster,
+        operation: Operation,
+        match: Match,
+        message: Message,
+        wanted: h.Tags,
+        timeout: float,
     ) -> None:
         if "etag" in operation.request.fields_by_name and len(wanted.strong) == 1:
             cast("Any", message).etag = next(iter(wanted.strong))
@@ -148,7 +161,7 @@ class RestCalls:
         request = getter.method.request()
         for path, text in match.values(getter).items():
             read_path(request, path, text)
-        current = await self._upstream.unary(getter.method, request, timeout=timeout, reads=True)
+        current = await cluster.unary(getter.method, request, timeout=timeout, reads=True)
         if not wanted.matches(tag_of(current), weakly=False):
             raise _stale()
 

@@ -116,6 +116,11 @@ def problem_response(error: QuorateError) -> Response:
     headers = {"Cache-Control": "no-store"}
     if status in _RETRY_AFTER:
         headers["Retry-After"] = _RETRY_AFTER[status]
+    if status == 401:
+        # RFC 6750 section 3.
+        missing = error.reason == "CREDENTIALS_MISSING"
+        fault = "" if missing else ', error="invalid_token"'
+        headers["WWW-Authenticate"] = f'Bearer realm="quorate"{fault}'
     if isinstance(error, HttpFault):
         headers.update(error.headers)
     return Response(dump(body), status, headers, MEDIA_TYPE)

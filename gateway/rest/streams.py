@@ -23,12 +23,12 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from gateway.auth.credentials import CallerCluster
 from gateway.rest import headers as h
 from gateway.rest.jsonwrite import dump, to_json
 from gateway.rest.operations import Operation
 from gateway.rest.problems import HttpFault, problem
 from gateway.rest.reply import start
-from gateway.upstream import Upstream
 from quorate.runtime.errors import QuorateError, unavailable
 
 NDJSON: Final = "application/x-ndjson"
@@ -75,10 +75,7 @@ class Streams:
         stopping: set when the gateway leaves.
     """
 
-    def __init__(
-        self, upstream: Upstream, *, most: int, keepalive: float, stopping: asyncio.Event
-    ) -> None:
-        self._upstream = upstream
+    def __init__(self, *, most: int, keepalive: float, stopping: asyncio.Event) -> None:
         self._most = most
         self._keepalive = keepalive
         self._stopping = stopping
@@ -86,6 +83,7 @@ class Streams:
 
     async def serve(
         self,
+        cluster: CallerCluster,
         operation: Operation,
         message: Message,
         timeout: float | None,
@@ -109,7 +107,7 @@ class Streams:
             cast("Any", message).resume_token = last
         self._open += 1
         try:
-            answers = self._upstream.stream(operation.method, message, timeout=timeout)
+            answers = cluster.stream(operation.method, message, timeout=timeout)
             async with aclosing(cast("Any", answers)):
                 await self._relay(answers, form, receive, send)
         finally:

@@ -31,21 +31,17 @@ import structlog
 
 from quorate.runtime.errors import QuorateError, abort
 from quorate.security import identity
-from quorate.security.identity import PASSED_ON, Caller, Role, from_common_name, set_caller
+from quorate.security.identity import Caller, Role, from_common_name, set_caller
 from quorate.security.jwks import KeyFault, KeySource
 from quorate.security.jwt import Refused, Verifier
 from quorate.security.limits import Bucket, CallerLimits
+from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
 from quorate.security.permissions import Rule, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
 from quorate.security.tokens import PREFIX, TokenFault, TokenFile
 
 log = structlog.get_logger(__name__)
 
-# Says that a call is somebody else's: the certificate of the connection does not count.
-ON_BEHALF: Final = "quorate-on-behalf"
-# As `scheduler.forward` marks calls that it passes on.
-_FORWARDED: Final = "quorate-forwarded"
-_AUTHORIZATION: Final = "authorization"
 _COMMON_NAME: Final = "x509_common_name"
 # Lines a second about refused calls.
 _LOGGED: Final = 10.0
@@ -139,7 +135,7 @@ class Guard:
     async def _authenticate(self, context: Any) -> Caller:
         said: dict[str, str] = {}
         for key, value in context.invocation_metadata() or ():
-            if key in (_AUTHORIZATION, PASSED_ON, ON_BEHALF, _FORWARDED):
+            if key in (AUTHORIZATION, PASSED_ON, ON_BEHALF, FORWARDED):
                 if key in said:
                     raise _unauthenticated("CREDENTIALS_TWICE", f"{key} is there twice")
                 said[key] = value
@@ -149,9 +145,9 @@ class Guard:
                 return self._current(identity.decode(said[PASSED_ON]))
             except ValueError as error:
                 raise _unauthenticated("MALFORMED_CALLER", str(error)) from None
-        if _AUTHORIZATION in said:
-            return self._current(await self._bearer(said[_AUTHORIZATION]))
-        if certified is None or ON_BEHALF in said or _FORWARDED in said:
+        if AUTHORIZATION in said:
+            return self._current(await self._bearer(said[AUTHORIZATION]))
+        if certified is None or ON_BEHALF in said or FORWARDED in said:
             raise _unauthenticated("CREDENTIALS_MISSING", f"show {self._accepted}")
         return certified
 

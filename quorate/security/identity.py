@@ -23,7 +23,8 @@ from functools import lru_cache
 from math import inf, isfinite
 from typing import Final
 
-PASSED_ON: Final = "quorate-caller"
+from quorate.security.metadata import PASSED_ON
+
 EVERYTHING: Final = ("*",)
 # Patterns of one caller, and characters of one.
 MOST_PATTERNS: Final = 16

@@ -115,7 +115,7 @@ async def test_the_cluster_is_asked_only_while_somebody_listens(cluster):
             await one.subscribe("q", "queues")
             await one.until(id="q")
         await until(lambda: not live.connections, "the client is gone")
-        await until(lambda: not live.hub.busy, "nothing asks the cluster any more")
+        await until(lambda: not live.hubs.nobodys.busy, "nothing asks the cluster any more")
 
 
 async def test_resuming_tells_exactly_what_was_missed(cluster):
@@ -259,7 +259,7 @@ async def test_the_leaders_loss_and_return_are_told_within_a_second(cluster):
 
 async def test_another_leader_is_told_even_when_nobody_was_missed(cluster):
     told = []
-    looking = leader.Leader(cluster, lambda present, _: told.append(present))
+    looking = leader.Leader(cluster, lambda present, _: told.append(present), print)
     await looking._ask()
     assert told == []
     cluster.epoch = 9

@@ -34,13 +34,13 @@ class ScriptedUpstream:
         self.calls.append((method.name, request, timeout))
         return self.answers.get(method.name, method.response() if not method.streams else [])
 
-    async def unary(self, method, request, *, timeout, reads=False):
+    async def unary(self, method, request, *, timeout, reads=False, metadata=()):
         answer = self._answer(method, request, timeout)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    async def stream(self, method, request, *, timeout=None):
+    async def stream(self, method, request, *, timeout=None, metadata=()):
         for one in self._answer(method, request, timeout):
             if isinstance(one, Exception):
                 raise one

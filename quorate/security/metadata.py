@@ -1,0 +1,14 @@
+"""Names in a call's metadata that say whose call it is; `quorate.security.guard` reads them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# `Bearer <token>`.
+AUTHORIZATION: Final = "authorization"
+# Says that a call is somebody else's: the certificate of the connection does not count.
+ON_BEHALF: Final = "quorate-on-behalf"
+# As schedulers mark calls that they pass on.
+FORWARDED: Final = "quorate-forwarded"
+# Who calls, as a scheduler authenticated it; counts only from a `scheduler:` certificate.
+PASSED_ON: Final = "quorate-caller"
