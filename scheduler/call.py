@@ -99,7 +99,7 @@ class UnaryMethod:
         except (QuorateError, grpc.aio.AbortError):
             raise
         except Exception as error:
-            raise _bug(self.name) from error
+            raise _bug(self.name, request) from error
 
     def stub(self, channel: Any) -> Any:
         """See Method."""
@@ -150,7 +150,7 @@ class StreamedMethod:
         except (QuorateError, grpc.aio.AbortError):
             raise
         except Exception as error:
-            raise _bug(self.name) from error
+            raise _bug(self.name, request) from error
 
     def stub(self, channel: Any) -> Any:
         """See Method."""
@@ -197,9 +197,12 @@ def _parse(kind: type[Message], body: bytes, name: str) -> Message:
         ) from None
 
 
-def _bug(name: str) -> QuorateError:
-    """INTERNAL for the exception under way, which is logged."""
-    log.exception("call.handler_failed", method=name)
+def _bug(name: str, request: Message) -> QuorateError:
+    """INTERNAL for the exception under way, which is logged with what the call was about."""
+    about = {
+        field: value for field in ("request_id", "id") if (value := getattr(request, field, ""))
+    }
+    log.exception("call.handler_failed", method=name, **about)
     return QuorateError(
         grpc.StatusCode.INTERNAL,
         "INTERNAL",

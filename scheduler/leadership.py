@@ -34,6 +34,7 @@ from enum import Enum
 from typing import Any, Final
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from quorate.etcd.api import Etcd, EtcdError
 from quorate.etcd.election import Candidate, CandidateGone, Election
@@ -188,7 +189,9 @@ class Leadership:
         begin = self._clock.monotonic()
         self._career = Career.LEADING
         log.info("leadership.leading", epoch=epoch)
-        leading = asyncio.create_task(self._lead(epoch, candidate.key, trust), name="lead")
+        # Bound here, once: the tenure's tasks inherit it, and say it in every line they log.
+        with bound_contextvars(epoch=epoch):
+            leading = asyncio.create_task(self._lead(epoch, candidate.key, trust), name="lead")
         watching = asyncio.create_task(self._trust_passed(session), name="trust")
         try:
             await asyncio.wait({leading, watching}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,68 @@
+"""What log lines carry without being told: the epoch of a tenure, what a failed call was about."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.contextvars import get_contextvars
+from structlog.testing import capture_logs
+
+from quorate.etcd.election import Election
+from quorate.etcd.memory import MemoryEtcd
+from quorate.internal.v1.records_pb2 import CandidateRecord
+from quorate.runtime.clock import SystemClock
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2
+from scheduler.call import method_of
+from scheduler.leadership import Leadership
+from scheduler.trust import Trust
+
+
+class Broken:
+    async def CancelTask(self, request: Any, context: Any) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_call_that_fails_is_logged_with_its_request_and_its_task() -> None:
+    service = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
+    method = method_of(service.methods_by_name["CancelTask"])
+    request = scheduler_pb2.CancelTaskRequest(id="some-task", request_id="some-request")
+    with capture_logs() as lines, pytest.raises(QuorateError, match="its log says why"):
+        await method.local(Broken(), request.SerializeToString(), None)  # type: ignore[arg-type]
+    (line,) = lines
+    assert (line["method"], line["id"], line["request_id"]) == (
+        "CancelTask",
+        "some-task",
+        "some-request",
+    )
+
+
+async def test_whatever_a_tenure_logs_says_its_epoch() -> None:
+    etcd, clock = MemoryEtcd(), SystemClock()
+    seen: dict[str, Any] = {}
+    led = asyncio.Event()
+
+    async def lead(epoch: int, key: bytes, trust: Trust) -> None:
+        seen.update(get_contextvars(), led=epoch)
+        led.set()
+        await asyncio.Event().wait()
+
+    leadership = Leadership(
+        etcd,
+        Election(etcd, b"/quorate/t/election/scheduler"),
+        CandidateRecord(name="s1"),
+        lead,
+        clock=clock,
+    )
+    running = asyncio.create_task(leadership.run())
+    async with asyncio.timeout(10):
+        await led.wait()
+    assert leadership.lease is not None
+    assert leadership.lease.trusted()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert seen["epoch"] == seen["led"] > 0
+    assert "epoch" not in get_contextvars()
+    assert leadership.lease is None
