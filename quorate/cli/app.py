@@ -14,7 +14,18 @@ from typing import Annotated, Any
 import typer
 
 import quorate
-from quorate.cli import certs, cluster, doctor, local, nodes, queues, services, submit, tasks
+from quorate.cli import (
+    certs,
+    cluster,
+    doctor,
+    local,
+    nodes,
+    queues,
+    services,
+    submit,
+    tasks,
+    tokens,
+)
 from quorate.cli.exits import INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
 from quorate.cli.render import err
 
@@ -50,7 +61,7 @@ def _root(
     del version
 
 
-for module in (local, submit, tasks, cluster, nodes, queues, services, certs, doctor):
+for module in (local, submit, tasks, cluster, nodes, queues, services, certs, tokens, doctor):
     module.register(app)
 
 
