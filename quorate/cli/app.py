@@ -15,6 +15,7 @@ import typer
 
 import quorate
 from quorate.cli import (
+    backup,
     certs,
     cluster,
     doctor,
@@ -61,7 +62,19 @@ def _root(
     del version
 
 
-for module in (local, submit, tasks, cluster, nodes, queues, services, certs, tokens, doctor):
+for module in (
+    local,
+    submit,
+    tasks,
+    cluster,
+    nodes,
+    queues,
+    services,
+    certs,
+    tokens,
+    doctor,
+    backup,
+):
     module.register(app)
 
 
@@ -117,7 +130,7 @@ def _command_first(arguments: list[str]) -> list[str]:
         early.append(rest.pop(0))
         if "=" not in early[-1] and rest:
             early.append(rest.pop(0))
-    words = 2 if rest[:1] in (["queue"], ["service"]) else 1
+    words = 2 if rest[:1] in (["queue"], ["service"], ["etcd"]) else 1
     return [*rest[:words], *early, *rest[words:]]
 
 

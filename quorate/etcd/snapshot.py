@@ -1,0 +1,153 @@
+"""A backup of one cluster: every lasting key below its prefix, as it was at one revision.
+
+It is read page by page at the revision of the first page, beside a cluster that works on: no lock,
+no pause, and the cost of reading (a page takes milliseconds). etcd has to keep that revision for as
+long as it takes, which the leader sees to for ten minutes.
+
+Left out: keys under a lease (nodes, candidates, service instances), which whoever lives writes
+anew; the head, since a restored cluster begins a log of its own; and the generation, which is in
+the header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from quorate import __version__
+from quorate.etcd.api import Compacted, Etcd, EtcdError, KeyValue, Range, prefix_end
+from quorate.etcd.generation import GENERATION, HEAD, RESTORING, read_standing
+from quorate.etcd.snapshot_file import FORMAT, SnapshotWriter
+from quorate.internal.v1.backup_pb2 import BackupHeader
+from quorate.runtime.errors import precondition, unavailable
+
+# Keys that are the store's own: they are no part of a backup, whatever they hold.
+NOT_KEPT: Final = frozenset((HEAD, GENERATION, RESTORING))
+# So many records of etcd's largest request (1.5 MiB) always fit an answer of 64 MiB.
+_SAFE_PAGE: Final = 32
+_LARGEST_PAGE: Final = 2_000
+_PAGE_BYTES: Final = 4 << 20
+_PAGE_TIMEOUT: Final = 10.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was made.
+
+    Attributes:
+        digest: names the file's content, hex.
+        size: bytes.
+    """
+
+    cluster: str
+    generation: int
+    revision: int
+    create_time: float
+    records: int
+    size: int
+    digest: str
+
+
+async def back_up(
+    etcd: Etcd,
+    prefix: bytes,
+    cluster: str,
+    target: Path,
+    *,
+    now: float,
+    progress: Progress = lambda done, total: None,
+) -> Backup:
+    """Write a backup to `target`, which must not exist.
+
+    Args:
+        now: seconds since the epoch, for the header.
+        progress: told how many of about how many keys were read.
+
+    Raises:
+        QuorateError: NOTHING_TO_BACK_UP, RESTORE_UNFINISHED, HISTORY_COMPACTED,
+            FILE_ALREADY_EXISTS; UNAVAILABLE when etcd does not answer. No file is left then.
+        OSError: the file cannot be written.
+    """
+    try:
+        return await _back_up(etcd, prefix, cluster, target, now, progress)
+    except Compacted as gone:
+        raise precondition(
+            "HISTORY_COMPACTED",
+            f"etcd dropped the revision that was being read (it keeps those from {gone.revision} "
+            "on): begin again, and compact nothing by hand meanwhile",
+        ) from gone
+    except EtcdError as error:
+        raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
+
+
+async def _back_up(
+    etcd: Etcd, prefix: bytes, cluster: str, target: Path, now: float, progress: Progress
+) -> Backup:
+    standing = await read_standing(etcd, prefix)
+    if standing.restoring is not None:
+        raise precondition(
+            "RESTORE_UNFINISHED", f"cluster {cluster!r} is being restored: finish that first"
+        )
+    if not standing.head_mod:
+        raise precondition(
+            "NOTHING_TO_BACK_UP",
+            f"there is no cluster {cluster!r} in this etcd: check --etcd and --cluster",
+        )
+    revision = standing.revision
+    end = prefix_end(prefix)
+    counted = await etcd.range(Range(prefix, end, revision=revision, count_only=True))
+    header = BackupHeader(
+        format=FORMAT,
+        cluster=cluster,
+        generation=standing.generation,
+        revision=revision,
+        create_time=now,
+        version=__version__,
+    )
+    with SnapshotWriter(target, header) as writer:
+        done = 0
+        async for page in pages(etcd, prefix, revision):
+            for kv in page:
+                key = kv.key[len(prefix) :]
+                if not kv.lease and key not in NOT_KEPT:
+                    writer.add(key, kv.value)
+            done += len(page)
+            progress(done, counted.count)
+        digest = writer.finish()
+        return Backup(
+            cluster, standing.generation, revision, now, writer.records, writer.size, digest.hex()
+        )
+
+
+async def pages(
+    etcd: Etcd, prefix: bytes, revision: int, *, keys_only: bool = False
+) -> AsyncIterator[list[KeyValue]]:
+    """Everything below a prefix at one revision, in pages of about 4 MiB, in the order of keys.
+
+    Raises EtcdError.
+    """
+    start, end, limit, ceiling = prefix, prefix_end(prefix), _SAFE_PAGE, _LARGEST_PAGE
+    while True:
+        read = Range(start, end, limit=limit, revision=revision, keys_only=keys_only)
+        try:
+            page = await etcd.range(read, timeout=_PAGE_TIMEOUT)
+        except Compacted:
+            raise
+        except EtcdError:
+            # Records may grow from one page to the next, past what an answer may hold.
+            if limit == _SAFE_PAGE:
+                raise
+            limit, ceiling = _SAFE_PAGE, max(_SAFE_PAGE, limit // 4)
+            continue
+        kvs = list(page.kvs)
+        if kvs:
+            yield kvs
+        if not page.more:
+            return
+        start = kvs[-1].key + b"\0"
+        size = sum(len(kv.key) + len(kv.value) for kv in kvs)
+        limit = max(_SAFE_PAGE, min(ceiling, limit * 4, len(kvs) * _PAGE_BYTES // size))
