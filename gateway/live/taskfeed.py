@@ -57,20 +57,33 @@ class TaskFeed(Feed):
         self._recheck.clear()
         self.restart()
 
-    def load(self, tasks: Iterable[task_pb2.Task], *, more: bool) -> None:
-        """Take the tasks that a listing found. `more`: there are older ones.
+    def load(self, tasks: Iterable[task_pb2.Task], mark: int, *, more: bool) -> bool:
+        """Take the tasks that a listing found.
 
-        What the journal has since the last flush is folded over it by the next one: a version may
-        thereby be told twice, none is left out.
+        What was flushed while they were listed is folded over them here, and what is not flushed
+        yet by the next flush: a version may thereby be told twice, none is left out.
+
+        Args:
+            mark: the journal's head before the listing began.
+            more: there are older ones.
+
+        Returns:
+            False when the journal forgot what happened since: they must be listed again.
         """
+        entries = self._journal.since(mark)
+        if entries is None:
+            return False
         self._window = {}
         for task in tasks:
             if self._fits(task):
                 self._window[task.id] = task_text(task, self._specs)
         self._cut = more
         self._loaded = True
-        self._trim(0)
         self._told.update(self._window)
+        # Those who are live were told of these when they were flushed.
+        self._sort([entry for entry in entries if entry.position <= self.position])
+        self._trim(0)
+        return True
 
     def _fits(self, task: task_pb2.Task) -> bool:
         wanted = self.wanted

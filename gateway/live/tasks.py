@@ -191,14 +191,15 @@ class Tasks:
                 if not live.feed.begun:
                     live.feed.begin()
                 async with self._turns:
+                    mark = live.watch.journal.head
                     tasks, more = await self._list(live.feed.wanted)
-                break
+                if live.feed.load(tasks, mark, more=more):
+                    break
             except QuorateError as error:
                 if not passes(error):
                     self.fail(live, error)
                     return
             await asyncio.sleep(_AGAIN)
-        live.feed.load(tasks, more=more)
         live.feed.serve()
         # What was committed while it was loaded.
         self.pace.touch(live.feed, live.publish)

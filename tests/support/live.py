@@ -270,3 +270,22 @@ async def client(address: str, **options: Any) -> AsyncIterator[Client]:
 def ids(items: Iterable[dict[str, Any]]) -> list[int]:
     """The numbers of tasks."""
     return [int(item["id"], 16) for item in items]
+
+
+class Seat:
+    """A subscriber that remembers what it was told, and may be slow."""
+
+    def __init__(self) -> None:
+        self.joining = False
+        self.awaits_snapshot = True
+        self.slow = False
+        self.told: list[Any] = []
+
+    def ready(self) -> bool:
+        return not self.slow
+
+    def send(self, rest: bytes) -> None:
+        self.told.append(json.loads(b'{"id":"x",' + rest))
+
+    def fail(self, error: QuorateError) -> None:
+        self.told.append(error)

@@ -12,28 +12,9 @@ from gateway.live.keyed import Entities, KeyedFeed
 from gateway.live.taskfeed import TaskFeed
 from gateway.live.tokens import Token
 from quorate.v1 import task_pb2
-from tests.support.live import created, deleted, ids, task_id, updated
+from tests.support.live import Seat, created, deleted, ids, task_id, updated
 
 RUNNING = task_pb2.TASK_STATE_RUNNING
-
-
-class Seat:
-    """A subscriber that remembers what it was told, and may be slow."""
-
-    def __init__(self):
-        self.joining = False
-        self.awaits_snapshot = True
-        self.slow = False
-        self.told = []
-
-    def ready(self):
-        return not self.slow
-
-    def send(self, rest):
-        self.told.append(json.loads(b'{"id":"x",' + rest))
-
-    def fail(self, error):
-        self.told.append(error)
 
 
 class World:
@@ -59,7 +40,7 @@ class World:
     def feed(self, *, tasks=(), more=False, **wanted):
         feed = TaskFeed(TaskFilter(**wanted), self.journal, self.specs)
         feed.begin()
-        feed.load([event.task for event in tasks], more=more)
+        assert feed.load([event.task for event in tasks], self.journal.head, more=more)
         return feed
 
 
@@ -170,6 +151,32 @@ def test_labels_of_unknown_tasks_are_asked_for_and_then_judged():
     feed.publish(0.0)
     assert ids(seat.told[2]["changed"]) == [3]
     assert feed.unresolved == set()
+
+
+def test_what_was_flushed_during_a_listing_is_folded_over_it():
+    world = World()
+    feed = world.feed(states=frozenset([RUNNING]))
+    mark = world.journal.head
+    world.happen(updated(1, "SUCCEEDED"), updated(3, "RUNNING"))
+    feed.publish(0.0)
+    # Not flushed yet: what the listing has of it stands until then.
+    world.happen(updated(4, "SUCCEEDED"))
+    listed = [updated(n, "RUNNING").task for n in (1, 2, 4)]
+    assert feed.load(listed, mark, more=False)
+    seat = sit(feed)
+    assert ids(seat.told[0]["items"]) == [4, 3, 2]
+    feed.publish(0.0)
+    assert seat.told[1]["removed"] == [task_id(4)]
+
+
+def test_a_listing_is_refused_when_what_happened_since_is_forgotten():
+    world = World()
+    feed = world.feed()
+    mark = world.journal.head
+    world.journal.begin(Token(0, "u0"))
+    feed.begin()
+    assert not feed.load([created(1).task], mark, more=False)
+    assert not feed.loaded
 
 
 def test_the_window_keeps_the_newest_and_is_loaded_again_when_it_wore_thin():

@@ -1,0 +1,105 @@
+"""Topic `tasks`, a cluster in memory behind it: loading while things happen, and who resumes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.live.crew import Crew
+from gateway.live.filters import TaskFilter
+from gateway.live.pace import Pace
+from gateway.live.tasks import Tasks
+from quorate.v1 import task_pb2
+from tests.support.live import FakeCluster, Seat, deleted, ids, updated
+from tests.support.server import until
+
+RUNNING = frozenset([task_pb2.TASK_STATE_RUNNING])
+ALL = TaskFilter()
+
+
+class SlowCluster(FakeCluster):
+    """Listings and catch-ups take as long as a test wants them to."""
+
+    def __init__(self):
+        super().__init__()
+        self.lists = asyncio.Event()
+        self.lists.set()
+        self.tells = asyncio.Event()
+        self.tells.set()
+        self.telling = 0
+
+    async def unary(self, method, request, *, timeout, reads=False):
+        answer = await super().unary(method, request, timeout=timeout, reads=reads)
+        if method.name == "ListTasks":
+            answer = type(answer).FromString(answer.SerializeToString())
+            await self.lists.wait()
+        return answer
+
+    async def stream(self, method, request, *, timeout=None):
+        self.telling += 1
+        try:
+            if timeout is not None:
+                # A catch-up.
+                await self.tells.wait()
+            async for answer in super().stream(method, request, timeout=timeout):
+                yield answer
+        finally:
+            self.telling -= 1
+
+
+@pytest.fixture
+async def cluster():
+    return SlowCluster()
+
+
+@pytest.fixture
+async def crew():
+    crew = Crew()
+    yield crew
+    await crew.close()
+
+
+@pytest.fixture
+async def tasks(cluster, crew):
+    return Tasks(cluster, crew, Pace(interval=0.0))
+
+
+async def told(seat, number):
+    await until(lambda: len(seat.told) >= number, f"{number} messages")
+    return seat.told[number - 1]
+
+
+async def sit(tasks, wanted=ALL, resume=""):
+    seat = Seat()
+    tasks.subscribe(seat, wanted, resume)
+    return seat
+
+
+async def live(tasks, wanted=ALL):
+    """Somebody who has the snapshot."""
+    seat = await sit(tasks, wanted)
+    assert (await told(seat, 1))["kind"] == "snapshot"
+    return seat
+
+
+# -- loading
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_happens_during_a_load_is_in_its_snapshot(cluster, tasks, restarts):
+    await cluster.happen(updated(1, "RUNNING"), updated(2, "RUNNING"))
+    cluster.lists.clear()
+    seat = await sit(tasks)
+    await until(lambda: "ListTasks" in cluster.calls, "the tasks are listed")
+    feed = tasks._feeds[ALL].feed
+    before = feed.position
+    # The watch is told of it, or has to begin anew behind it.
+    cluster.oldest = 4 if restarts else 0
+    await cluster.happen(updated(1, "SUCCEEDED"), deleted(2))
+    await until(lambda: feed.position > before, "it was flushed, or the feed began anew")
+    cluster.lists.set()
+    snapshot = await told(seat, 1)
+    assert snapshot["kind"] == "snapshot"
+    assert ids(snapshot["items"]) == [1]
+    assert snapshot["items"][0]["state"] == "TASK_STATE_SUCCEEDED"
