@@ -18,7 +18,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench drills docs ui screenshots protos format clean
+.PHONY: help setup check test clients demo bench drills docs ui screenshots protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' \
@@ -51,6 +51,10 @@ WORKERS ?= 3
 
 test: setup ## Run all tests (ARGS="-k failover" narrows them)
 	python -m pytest -q --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+# Apart from `test`: it needs the tool chains of other languages.
+clients: setup ## Build the clients in other languages, run them while leaders are killed
+	python -m pytest -q examples/clients/tests $(ARGS)
 
 demo: setup ## Start a cluster, kill its leader and a node under work, compare the result
 	python examples/demo.py $(ARGS)

@@ -40,7 +40,7 @@ namespace {
 
 const std::string kQueue = "default";
 constexpr auto kCallTimeout = 5s;  // One try of one call.
-constexpr auto kPatience = 60s;    // All tries together.
+constexpr auto kPatience = 60s;    // All tries together; also when a watch is renewed.
 constexpr std::chrono::milliseconds kLongestPause = 1000ms, kWatchPause = 100ms;
 constexpr int kMostBytes = 64 << 20;  // Of one answer.
 
@@ -81,12 +81,19 @@ void pause(std::chrono::milliseconds most) {
   std::this_thread::sleep_for(std::chrono::milliseconds{draw(random_bits())});
 }
 
+/// A call waits for a connection until its deadline. If it failed at once instead, nobody would
+/// drive the connections that are being made: a synchronous client has no thread of its own.
+void set_patience(grpc::ClientContext& context, std::chrono::seconds timeout) {
+  context.set_deadline(std::chrono::system_clock::now() + timeout);
+  context.set_wait_for_ready(true);
+}
+
 /// Runs `attempt`, each time with a deadline of its own, until its outcome is known.
 void repeat(const std::function<grpc::Status(grpc::ClientContext*)>& attempt) {
   const auto begin = Clock::now();
   for (auto most = 20ms;; most = std::min(2 * most, kLongestPause)) {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
+    set_patience(context, kCallTimeout);
     const grpc::Status status = attempt(&context);
     if (status.ok()) return;
     if (!is_unknown(status) || Clock::now() - begin > kPatience) fail(status);
@@ -151,6 +158,7 @@ void follow(Stub& stub, std::string token, std::set<std::string> waiting, const 
   auto heard = Clock::now();
   while (true) {
     grpc::ClientContext context;
+    set_patience(context, kPatience);
     auto reader = stub.WatchTasks(&context, watch_request(token));
     for (pb::WatchTasksResponse answer; reader->Read(&answer);) {
       heard = Clock::now();

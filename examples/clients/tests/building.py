@@ -100,6 +100,8 @@ def _built(folder: Path, out: Path) -> list[str]:
     return [str(out / "client"), "--service-config", str(config)]
 
 
+_JARS = ("grpc-netty", "netty-codec-http2", "perfmark-api", "gson", "geronimo-annotation-1.3-spec")
+
 RECIPES = (
     Recipe(
         "javascript",
@@ -131,4 +133,18 @@ RECIPES = (
         build=_make,
         run=_built,
     ),
+    Recipe(
+        "java",
+        needs=(
+            *("make", "java", "javac", "protoc", "grpc_java_plugin"),
+            *(f"/usr/share/java/{name}.jar" for name in _JARS),
+        ),
+        packages="make default-jdk-headless libgrpc-java libprotobuf-java libnetty-java "
+        "libperfmark-java libgoogle-gson-java libguava-java libjsr305-java "
+        "libgeronimo-annotation-1.3-spec-java protobuf-compiler protobuf-compiler-grpc-java-plugin",
+        build=_make,
+        run=_built,
+    ),
 )
+# CI has no Java: a JDK would take longer to install than the other tool chains together.
+IN_CI = ("javascript", "go", "cpp")
