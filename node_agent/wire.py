@@ -29,11 +29,20 @@ _STOP = queue_pb2.DISCONNECT_POLICY_STOP
 
 def attempt_of(assignment: pb.Assignment) -> Attempt:
     """The attempt that an assignment asks for."""
-    task_id, number = assignment.task_id, assignment.attempt
-    stop = assignment.disconnect == _STOP
     try:
         spec = task_pb2.TaskSpec.FromString(assignment.spec)
     except DecodeError:
+        spec = None
+    attempt = _attempt_of(assignment, spec)
+    if spec is not None and spec.trace_context:
+        attempt.trace = spec.trace_context
+    return attempt
+
+
+def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> Attempt:
+    task_id, number = assignment.task_id, assignment.attempt
+    stop = assignment.disconnect == _STOP
+    if spec is None:
         work = Unreadable("the task's spec is not readable")
         return Attempt(task_id, number, work, stop_on_disconnect=stop)
     timeout = 0.0

@@ -21,6 +21,8 @@ from scheduler.records import seconds, task_spec
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DOTTED: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 ENTRYPOINT: Final = re.compile(f"{_DOTTED}:{_DOTTED}")
+# W3C Trace Context, version 00: trace id, span id, flags.
+TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 DAY: Final = 86_400.0
 DEFAULT_QUEUE: Final = "default"
 
@@ -144,6 +146,12 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
             at_most(f"{field}.labels", max(len(key), len(value)), MAX_LABEL, "characters each")
             if not key:
                 raise invalid(f"{field}.labels", "a label needs a name")
+    if spec.trace_context and not TRACEPARENT.fullmatch(spec.trace_context):
+        raise invalid(
+            f"{field}.trace_context",
+            f"{spec.trace_context[:80]!r} is no W3C traceparent of version 00 (55 characters)",
+            limit=55,
+        )
     if not -MAX_PRIORITY <= spec.priority <= MAX_PRIORITY:
         raise invalid(
             f"{field}.priority",

@@ -86,6 +86,8 @@ class Attempt:
     killed: Reason | None = None
     # More about that, for the report.
     why: str = ""
+    # W3C traceparent of what it belongs to; "" for none.
+    trace: str = ""
 
     @property
     def ref(self) -> Ref:

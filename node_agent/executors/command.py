@@ -21,6 +21,7 @@ from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.logs import LogStore
 from node_agent.work import Command
+from quorate.telemetry.tracing import TRACEPARENT
 
 GRACE_SECONDS = 5.0
 
@@ -80,6 +81,8 @@ class CommandExecutor:
             "QUORATE_ATTEMPT": str(number),
             "QUORATE_NODE": self._node,
         }
+        if attempt.trace:
+            env[TRACEPARENT] = attempt.trace
         key = self._link.run(
             attempt.lane,
             work.argv,

@@ -164,7 +164,15 @@ class PythonExecutor:
         work = attempt.work
         assert isinstance(work, Call)
         packet = self._spill.pack(
-            (key, attempt.task_id, attempt.number, work.entrypoint, work.kind, work.arguments)
+            (
+                key,
+                attempt.task_id,
+                attempt.number,
+                attempt.trace,
+                work.entrypoint,
+                work.kind,
+                work.arguments,
+            )
         )
         if not lane.pending:
             lane.since = time.time()

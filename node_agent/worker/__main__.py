@@ -14,6 +14,7 @@ from node_agent.executors.packets import MAX_PACKET, Spill, unpack
 from node_agent.executors.spawner import WORKER_FD
 from node_agent.worker.calls import call
 from node_agent.worker.output import Output
+from quorate.telemetry.tracing import TRACEPARENT
 
 _PR_SET_PDEATHSIG = 1
 # Attempts between two looks at the process's size.
@@ -44,12 +45,17 @@ def serve(agent: socket.socket, logs: str, spill: Spill, max_tasks: int, max_byt
     wall, monotonic = time.time, time.perf_counter
     agent.send(spill.pack((0, "ready", os.getpid())))
     while packet := agent.recv(MAX_PACKET):
-        key, task_id, number, entrypoint, kind, arguments = unpack(packet)
+        key, task_id, number, trace, entrypoint, kind, arguments = unpack(packet)
         output.begin(f"{logs}/{task_id}/{number}")
         os.environ["QUORATE_TASK_ID"] = task_id
         os.environ["QUORATE_ATTEMPT"] = str(number)
+        if trace:
+            os.environ[TRACEPARENT] = trace
+        elif TRACEPARENT in os.environ:
+            # The attempt's before this one.
+            del os.environ[TRACEPARENT]
         started, begun = wall(), monotonic()
-        answer = call(entrypoint, kind, arguments)
+        answer = call(entrypoint, kind, arguments, trace)
         seconds = monotonic() - begun
         output.end()
         agent.send(spill.pack((key, started, seconds, answer)))

@@ -11,6 +11,7 @@ from typing import Any
 
 from node_agent.worker import answers
 from node_agent.worker.answers import Answer
+from quorate.telemetry.tracing import attach, detach
 
 _from_json = json.JSONDecoder().decode
 # Looked up once; a worker that is to see changed code is started again.
@@ -27,8 +28,8 @@ class Problem(Exception):
         self.traceback_text = traceback_text
 
 
-def call(entrypoint: str, kind: str, arguments: str | bytes) -> Answer:
-    """Run one attempt; never raises."""
+def call(entrypoint: str, kind: str, arguments: str | bytes, trace: str = "") -> Answer:
+    """Run one attempt, below the span that `trace` names; never raises."""
     try:
         function = _callables.get(entrypoint)
         if function is None and entrypoint:
@@ -36,6 +37,7 @@ def call(entrypoint: str, kind: str, arguments: str | bytes) -> Answer:
         function, args, kwargs = read_arguments(function, kind, arguments)
     except Problem as problem:
         return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
+    token = attach(trace) if trace else None
     try:
         result = function(*args, **kwargs)
         if type(result) is CoroutineType:
@@ -44,6 +46,9 @@ def call(entrypoint: str, kind: str, arguments: str | bytes) -> Answer:
             result = asyncio.run(result)
     except BaseException as error:  # noqa: BLE001 (user code may raise anything, SystemExit too)
         return answers.of_exception(error, ours=1)
+    finally:
+        if token is not None:
+            detach(token)
     return answers.of_result(kind, result)
 
 

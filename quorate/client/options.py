@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
 from quorate.runtime.errors import invalid
+from quorate.telemetry.tracing import current_traceparent
 from quorate.v1 import task_pb2
 
 Instant = dt.datetime | float
@@ -134,6 +135,9 @@ class TaskOptions:
             spec.resources.counters.update(self.resources)
         if self.affinity_key:
             spec.affinity_key = self.affinity_key
+        # The task belongs to the span in which it is made, where there is one.
+        if trace := current_traceparent():
+            spec.trace_context = trace
 
     def _apply_retry(self, retry: task_pb2.RetryPolicy) -> None:
         retry.max_attempts = self.retries + 1
