@@ -192,12 +192,15 @@ class TaskFeed(Feed):
     def missed(self, position: int, fetched: Sequence[Entry]) -> bytes | None:
         """What a client with the state of `position` lacks of the last flush's.
 
+        Not for a partial filter: it is not known which tasks, that match no more, the client has.
+
         Args:
             fetched: versions of before `position` that it lacks too.
 
         Returns:
             A delta, perhaps an empty one; None when a part is forgotten or it is too large.
         """
+        assert not self.wanted.partial
         entries = self._journal.since(position)
         if entries is None or len(entries) + len(fetched) > limits.EVENTS:
             return None
@@ -210,12 +213,10 @@ class TaskFeed(Feed):
         for entry in newest.values():
             if not self.wanted.names(entry.id, entry.queue):
                 continue
-            if self._matches(entry):
-                changed.append(entry.text(self._specs))
-                self._told.add(entry.id)
-            else:
-                # What another gateway told of it is not known: perhaps the client has it.
+            if entry.deleted:
                 removed.append(entry.id)
+            else:
+                changed.append(entry.text(self._specs))
         if sum(map(len, changed)) > limits.FRAME:
             return None
         return frames.delta("tasks", self._token.revision, str(self._token), changed, removed)

@@ -6,7 +6,10 @@
 
 A client that resumes gets what its token lacks: from the watch's journal; else, when the token is
 another gateway's or older, from a WatchTasks of its own that ends where the journal is; else, when
-the cluster cannot tell any more, a snapshot. While there is no leader, loading waits for one.
+the cluster cannot tell any more, a snapshot. So does everybody who filters by state or label: which
+tasks stopped matching can only be told to those of whom it is known what they have.
+
+While there is no leader, loading waits for one.
 """
 
 from __future__ import annotations
@@ -97,7 +100,8 @@ class Tasks:
             self.hold(live.watch, live)
         live.feed.subscribers[subscriber] = None
         self._homes[subscriber] = live
-        if token is None:
+        if token is None or wanted.partial:
+            # Of a filter that tasks stop matching it is not known what the client has.
             subscriber.awaits_snapshot = True
             self.serve(live)
         else:

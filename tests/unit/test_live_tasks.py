@@ -11,10 +11,11 @@ from gateway.live.filters import TaskFilter
 from gateway.live.pace import Pace
 from gateway.live.tasks import Tasks
 from quorate.v1 import task_pb2
-from tests.support.live import FakeCluster, Seat, deleted, ids, updated
+from tests.support.live import FakeCluster, Seat, created, deleted, ids, updated
 from tests.support.server import until
 
 RUNNING = frozenset([task_pb2.TASK_STATE_RUNNING])
+LABELS = frozenset([("team", "a")])
 ALL = TaskFilter()
 
 
@@ -103,3 +104,56 @@ async def test_what_happens_during_a_load_is_in_its_snapshot(cluster, tasks, res
     assert snapshot["kind"] == "snapshot"
     assert ids(snapshot["items"]) == [1]
     assert snapshot["items"][0]["state"] == "TASK_STATE_SUCCEEDED"
+
+
+# -- resuming
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("by", ["state", "label"])
+async def test_a_resumed_client_of_a_partial_filter_has_exactly_what_matches(
+    cluster, tasks, crew, same, by
+):
+    wanted = TaskFilter(states=RUNNING) if by == "state" else TaskFilter(labels=LABELS)
+    await cluster.happen(*(created(n, team="a") for n in (1, 2, 3)))
+    await cluster.happen(*(updated(n, "RUNNING") for n in (1, 2, 3)))
+    first = await live(tasks, wanted)
+    await cluster.happen(updated(3, "RUNNING"))
+    token = (await told(first, 2))["resume"]
+    has = Held(first)
+    assert has.ids == {1, 2, 3}
+    tasks.unsubscribe(first)
+    # While it is away; specs are not told again.
+    await cluster.happen(updated(1, "SUCCEEDED"))
+    second = tasks if same else Tasks(cluster, crew, Pace(interval=0.0))
+    if not same:
+        # It has a watch already, which began behind the token.
+        other = await live(second)
+        await cluster.happen(created(9))
+        await told(other, 2)
+    seat = await sit(second, wanted, token)
+    await told(seat, 1)
+    matching = {1, 2, 3} if by == "label" else {2, 3}
+    await until(lambda: has.told(seat).ids == matching, "it has what matches", 3)
+    await cluster.happen(updated(2, "SUCCEEDED"), deleted(3))
+    matching = {1, 2} if by == "label" else set()
+    await until(
+        lambda: has.told(seat).ids == matching, "what does not match any more is removed", 3
+    )
+
+
+class Held:
+    """What a client has after all it was told."""
+
+    def __init__(self, seat):
+        self.ids = set()
+        self.told(seat)
+
+    def told(self, seat):
+        for message in seat.told:
+            if message["kind"] == "snapshot":
+                self.ids = set(ids(message["items"]))
+            else:
+                self.ids |= set(ids(message["changed"]))
+                self.ids -= {int(name, 16) for name in message["removed"]}
+        return self
