@@ -62,6 +62,7 @@ def up(
         bool,
         typer.Option(
             "--tls",
+            envvar="QUORATE_UP_TLS",
             help="Mutual TLS between all processes, HTTPS for the dashboard; the "
             "certificates are made below the data dir, and commands find them there.",
         ),

@@ -143,7 +143,7 @@ def find_access(
     Raises QuorateError: INVALID_ARGUMENT for something that is not host:port or a file that cannot
     be used, UNAVAILABLE (reason NO_CLUSTER) when nothing says where a cluster is.
     """
-    bearer = _find_bearer(token, token_file, environ)
+    bearer = Bearer(token or "", token_file or "") if token or token_file else None
     if address is None and data_dir is None:
         address = environ.get("QUORATE_ADDRESS") or None
     if address is None:
@@ -151,6 +151,7 @@ def find_access(
         # Its own file knows: what the environment says is about another cluster.
         access = Access(local.addresses, tls or local.tls, bearer)
     else:
+        bearer = bearer or _bearer_of(environ)
         access = Access(parse_addresses(address), tls or _tls_of(environ), bearer)
     if bearer is not None and access.tls is None:
         for one in access.addresses:
@@ -161,12 +162,9 @@ def find_access(
     return access
 
 
-def _find_bearer(
-    token: str | None, token_file: str | None, environ: Mapping[str, str]
-) -> Bearer | None:
-    if token is None and token_file is None:
-        token, token_file = environ.get("QUORATE_TOKEN"), environ.get("QUORATE_TOKEN_FILE")
-    return Bearer(token or "", token_file or "") if token or token_file else None
+def _bearer_of(environ: Mapping[str, str]) -> Bearer | None:
+    token, file = environ.get("QUORATE_TOKEN", ""), environ.get("QUORATE_TOKEN_FILE", "")
+    return Bearer(token, file) if token or file else None
 
 
 def _tls_of(environ: Mapping[str, str]) -> ClientTls | None:

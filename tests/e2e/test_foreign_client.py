@@ -7,6 +7,7 @@ where they are missing the test fails and says so, since a contract nobody else 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import google.api
-import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from quorate.client.discovery import read_local_cluster
+from quorate.security.dialer import ClientTls, Dialer
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,11 +50,12 @@ class Replicas:
 
     leader: str
     standby: str
+    tls: ClientTls | None = None
 
 
-def replicas_of(address: str) -> Replicas:
+def replicas_of(address: str, tls: ClientTls | None) -> Replicas:
     """Ask one scheduler, whichever it is, who leads."""
-    with grpc.insecure_channel(address) as channel:
+    with Dialer(tls).open_sync(address) as channel:
         stub = scheduler_pb2_grpc.SchedulerStub(channel)
         request = scheduler_pb2.GetClusterRequest()
         cluster: cluster_pb2.Cluster = stub.GetCluster(
@@ -60,7 +63,7 @@ def replicas_of(address: str) -> Replicas:
         ).cluster
     (leader,) = (replica.address for replica in cluster.schedulers if replica.leader)
     (standby,) = (replica.address for replica in cluster.schedulers if not replica.leader)
-    return Replicas(leader, standby)
+    return Replicas(leader, standby, tls)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +73,9 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     size = ("--schedulers", "2", "--nodes", "1", "--slots", "1")
     quorate("up", "--detach", "--data-dir", str(data), *size)
     try:
-        described = json.loads((data / "cluster.json").read_text())
-        yield replicas_of(described["addresses"][0])
+        described = read_local_cluster(data)
+        assert described is not None
+        yield replicas_of(described.addresses[0], described.tls)
     finally:
         quorate("down", "--data-dir", str(data))
 
@@ -101,9 +105,16 @@ def test_node_js_works_through_the_standby_with_nothing_but_the_proto_files(
     replicas: Replicas,
 ) -> None:
     (google_api,) = google.api.__path__
+    tls = replicas.tls or ClientTls()
+    environment = {
+        "QUORATE_TLS_CA_FILE": tls.ca_file,
+        "QUORATE_TLS_CERT_FILE": tls.cert_file,
+        "QUORATE_TLS_KEY_FILE": tls.key_file,
+    }
     includes = [str(ROOT / "protos"), str(Path(google_api).parents[1])]
     done = subprocess.run(
         [node_command(), str(GRPC_JS / "client.mjs"), replicas.standby, *includes],
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -122,7 +133,7 @@ def test_node_js_works_through_the_standby_with_nothing_but_the_proto_files(
 
 @pytest.mark.parametrize("role", ["leader", "standby"])
 def test_reflection_lists_the_services_and_their_messages(replicas: Replicas, role: str) -> None:
-    with grpc.insecure_channel(getattr(replicas, role)) as channel:
+    with Dialer(replicas.tls).open_sync(getattr(replicas, role)) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         assert set(database.get_services()) >= {
             "quorate.v1.Scheduler",

@@ -23,11 +23,13 @@ from typing import Any
 import grpc
 import pytest
 
-from quorate.client.discovery import read_local_cluster
+from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from quorate.security.dialer import Dialer
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import service_pb2_grpc
+from tests.support import tls
 from tests.support.gateway import GatewayProcess, run_gateway
 
 REPLICA = Path(__file__).parent.parent / "support" / "replica.py"
@@ -44,15 +46,18 @@ def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
 
 
 @pytest.fixture(scope="module")
-def schedulers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     folder = tmp_path_factory.mktemp("proxy") / "cluster"
-    background.start(LocalPlan(data_dir=folder, schedulers=1, nodes=2, slots=4))
+    plan = LocalPlan(data_dir=folder, schedulers=1, nodes=2, slots=4, tls=tls.ON)
     try:
-        local = read_local_cluster(folder)
-        assert local is not None
-        yield [one.address for one in local.processes if one.role == "scheduler"]
+        yield background.start(plan)
     finally:
         background.stop(folder)
+
+
+def open_sync(local: LocalCluster) -> grpc.Channel:
+    """A channel to the scheduler."""
+    return Dialer(local.tls).open_sync(local.addresses[0])
 
 
 class Load:
@@ -115,8 +120,8 @@ def ask_at(address: str, path: str, method: str = "GET") -> tuple[int, bytes]:
         return ask(connection, path, method)
 
 
-def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
-    with grpc.insecure_channel(schedulers[0]) as channel, run_gateway(schedulers) as gateway:
+def test_a_killed_and_a_drained_replica_cost_no_request(local: LocalCluster):
+    with open_sync(local) as channel, run_gateway(local.addresses, tls=local.tls) as gateway:
         registry = service_pb2_grpc.ServiceRegistryStub(channel)
         spec = pb.ServiceSpec(replicas=3)
         spec.command.argv.extend([sys.executable, str(REPLICA)])
@@ -208,7 +213,7 @@ def test_a_killed_and_a_drained_replica_cost_no_request(schedulers: list[str]):
         connection.close()
 
 
-def test_an_outside_process_that_died_is_found_by_the_gateways_checks(schedulers: list[str]):
+def test_an_outside_process_that_died_is_found_by_the_gateways_checks(local: LocalCluster):
     class Answering(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -219,8 +224,8 @@ def test_an_outside_process_that_died_is_found_by_the_gateways_checks(schedulers
             pass
 
     with contextlib.ExitStack() as stack:
-        channel = stack.enter_context(grpc.insecure_channel(schedulers[0]))
-        gateway = stack.enter_context(run_gateway(schedulers))
+        channel = stack.enter_context(open_sync(local))
+        gateway = stack.enter_context(run_gateway(local.addresses, tls=local.tls))
         server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Answering))
         serving = threading.Thread(target=server.serve_forever)
         serving.start()

@@ -28,6 +28,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord, NodeRecord
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support.history import History
 from tests.support.server import Server, until
+from tests.support.tls import open_aio, server_flags
 
 NAME = "drill"
 PREFIX = f"/quorate/{NAME}/".encode()
@@ -77,7 +78,7 @@ class Cluster:
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         await self.etcd.start()
-        self.store = EtcdClient([self.etcd.endpoint])
+        self.store = EtcdClient(self.etcd.endpoint.split(","))
         self.history = History(self.store, PREFIX)
         try:
             schedulers, agents = self._counts
@@ -115,7 +116,12 @@ class Cluster:
 
     def add_scheduler(self, name: str, *flags: str, etcd: str = "") -> Server:
         """A scheduler, not started; `etcd` is another way to etcd (a proxy)."""
-        flags = (f"--etcd={etcd or self.etcd.endpoint}", *self._scheduler_flags, *flags)
+        flags = (
+            f"--etcd={etcd or self.etcd.endpoint}",
+            *self._scheduler_flags,
+            *server_flags("scheduler", name),
+            *flags,
+        )
         server = Server("scheduler", NAME, name, self.folder, free_port(), *flags)
         self.schedulers[name] = server
         return server
@@ -126,6 +132,7 @@ class Cluster:
             f"--etcd={self.etcd.endpoint}",
             f"--data-dir={self.folder / name}",
             *self._agent_flags,
+            *server_flags("node", name),
             *flags,
         )
         server = Server("node_agent", NAME, name, self.folder, port or free_port(), *flags)
@@ -146,7 +153,7 @@ class Cluster:
                        ("grpc.min_reconnect_backoff_ms", 500),
                        ("grpc.max_reconnect_backoff_ms", 100),
                        ("grpc.use_local_subchannel_pool", 1))  # fmt: skip
-            channel = grpc.aio.insecure_channel(server.address, options=options)
+            channel = open_aio(server.address, options)
             self._channels[server.name] = channel
         return scheduler_pb2_grpc.SchedulerStub(channel)
 

@@ -23,6 +23,7 @@ from scheduler.core.values import TaskState
 from tests.support.cluster import Cluster
 from tests.support.load import Load, Start
 from tests.support.server import Server, until
+from tests.support.tls import open_as_scheduler
 
 # Seconds of one short task: longer than what agents take beyond their slots, so that a slot's next
 # attempt comes from the leader of the day.
@@ -162,7 +163,7 @@ async def _served_by(cluster: Cluster, server: Server) -> None:
 async def refuses(cluster: Cluster, agent: Server, epoch: int) -> None:
     """An agent refuses what a leader of a former epoch asks of it."""
     instance = (await cluster.nodes())[agent.name].instance
-    async with grpc.aio.insecure_channel(agent.address) as channel:
+    async with open_as_scheduler(agent.address) as channel:
         call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).Session(timeout=10)
         hello = node_agent_pb2.Hello(instance=instance, leader="a ghost")
         order = node_agent_pb2.Assignment(task_id="ghost", attempt=1, queue="default")

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from quorate.security.dialer import ClientTls
+from tests.support.tls import gateway_flags
+
 
 @dataclass
 class GatewayProcess:
@@ -41,11 +44,18 @@ class GatewayProcess:
 
 
 @contextmanager
-def run_gateway(schedulers: Sequence[str], *arguments: str) -> Iterator[GatewayProcess]:
-    """Run one at a free port of 127.0.0.1 from entering to leaving."""
+def run_gateway(
+    schedulers: Sequence[str], *arguments: str, tls: ClientTls | None = None
+) -> Iterator[GatewayProcess]:
+    """Run one at a free port of 127.0.0.1 from entering to leaving.
+
+    `tls`: to schedulers that `tests.support.tls` has not locked.
+    """
     command = (sys.executable, "-P", "-m", "gateway", "--schedulers", ",".join(schedulers))
     process = subprocess.Popen(
-        [*command, "--listen", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True
+        [*command, "--listen", "127.0.0.1:0", *gateway_flags(tls), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None

@@ -26,6 +26,7 @@ from google.rpc import error_details_pb2, status_pb2
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.v1 import node_pb2, scheduler_pb2, scheduler_pb2_grpc
+from tests.support.tls import open_aio, open_sync, server_flags
 
 ROOT = Path(__file__).parents[2]
 _DETAILS = "grpc-status-details-bin"
@@ -57,11 +58,13 @@ def serve(etcd: str, *, nodes: int = 0, slots: int = 2) -> Iterator[Served]:
         served = Served(cluster, etcd, Path(name))
         common = ("--etcd", etcd, "--cluster", cluster, "--listen", "127.0.0.1:0")
         try:
-            started.append(_start(served, "scheduler", *common, "--name", "s1"))
+            locked = server_flags("scheduler", "s1")
+            started.append(_start(served, "scheduler", *common, "--name", "s1", *locked))
             for number in range(1, nodes + 1):
                 folder = served.folder / f"n{number}"
                 more = ("--name", f"n{number}", "--slots", str(slots), "--data-dir", str(folder))
-                started.append(_start(served, "node_agent", *common, *more))
+                lock = server_flags("node", f"n{number}")
+                started.append(_start(served, "node_agent", *common, *more, *lock))
             served.address = _address(started[0], served)
             for number, agent in enumerate(started[1:], 1):
                 served.nodes[f"n{number}"] = _address(agent, served)
@@ -96,7 +99,7 @@ def _address(process: subprocess.Popen[str], served: Served) -> str:
 
 def _await_nodes(served: Served) -> None:
     """Until there is a leader, and every node is in session with it."""
-    with grpc.insecure_channel(served.address) as channel:
+    with open_sync(served.address) as channel:
         stub = scheduler_pb2_grpc.SchedulerStub(channel)
         for _ in range(2_000):
             nodes = stub.ListNodes(scheduler_pb2.ListNodesRequest(), timeout=20).nodes
@@ -179,7 +182,7 @@ async def calling(served: Served) -> AsyncIterator[Caller]:
     """A Caller for the running event loop."""
     options = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
     async with (
-        grpc.aio.insecure_channel(served.address, options=options) as channel,
+        open_aio(served.address, options) as channel,
         EtcdClient([served.etcd]) as etcd,
     ):
         yield Caller(served, channel, etcd)

@@ -59,7 +59,11 @@ def test_a_local_cluster_knows_its_own(local: LocalCluster):
     environ = {**ENVIRON, "QUORATE_DATA_DIR": local.data_dir}
     assert find_access(data_dir=Path(local.data_dir), environ=environ).tls == local.tls
     del environ["QUORATE_ADDRESS"]
-    assert find_access(environ=environ).tls == local.tls
+    # A token of the environment is for another cluster, too.
+    environ["QUORATE_TOKEN"] = "secret"
+    access = find_access(environ=environ)
+    assert (access.tls, access.bearer) == (local.tls, None)
+    assert find_access(token="said", environ=environ).bearer is not None
 
 
 def test_a_token_comes_from_argument_or_environment(tmp_path: Path):

@@ -5,6 +5,8 @@
 // Prints one JSON object: the task's id, the states that WatchTasks delivered in their order, the
 // final state and both outputs. Exits 1 with the gRPC status on standard error when a call fails.
 
+import { readFileSync } from "node:fs";
+
 import grpc from "@grpc/grpc-js";
 import protoLoader from "@grpc/proto-loader";
 
@@ -17,7 +19,14 @@ const definition = protoLoader.loadSync("quorate/v1/scheduler.proto", {
   longs: String,
 });
 const { Scheduler } = grpc.loadPackageDefinition(definition).quorate.v1;
-const client = new Scheduler(address, grpc.credentials.createInsecure());
+const [ca, cert, key] = ["CA", "CERT", "KEY"].map((name) => {
+  const file = process.env[`QUORATE_TLS_${name}_FILE`];
+  return file ? readFileSync(file) : null;
+});
+const credentials = ca
+  ? grpc.credentials.createSsl(ca, key, cert)
+  : grpc.credentials.createInsecure();
+const client = new Scheduler(address, credentials);
 const options = () => ({ deadline: Date.now() + DEADLINE_MS });
 
 function unary(method, request) {
