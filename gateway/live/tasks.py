@@ -87,6 +87,9 @@ class Tasks:
     def subscribe(self, subscriber: Subscriber, wanted: TaskFilter, resume: str) -> None:
         """Begin. Raises QuorateError."""
         token = read_token(resume) if resume else None
+        if wanted.partial:
+            # Which of the tasks that stopped matching the client has is not known.
+            token = None
         live = self._feeds.get(wanted)
         if live is None:
             if len(self._feeds) >= limits.FEEDS:
@@ -100,8 +103,7 @@ class Tasks:
             self.hold(live.watch, live)
         live.feed.subscribers[subscriber] = None
         self._homes[subscriber] = live
-        if token is None or wanted.partial:
-            # Of a filter that tasks stop matching it is not known what the client has.
+        if token is None:
             subscriber.awaits_snapshot = True
             self.serve(live)
         else:
@@ -310,7 +312,8 @@ class Tasks:
     async def _catch_up(self, watch: TaskWatch, token: Token) -> list[Entry] | None:
         """What happened between a token and the journal's revision; None when that is too much."""
         until = watch.journal.token.revision
-        if not token.revision or not until:
+        if not token.revision or token.revision > until:
+            # From before the first event; or of a log that was restored, or forged.
             return None
         request = scheduler_pb2.WatchTasksRequest(queue=watch.queue, resume_token=token.upstream)
         reached = token.revision

@@ -121,7 +121,8 @@ class TaskWatch:
 
     def _begin(self, upstream: str) -> None:
         again = self.journal.head > 0
-        self.journal.begin(self._start or Token(0, upstream))
+        # The place is the cluster's to judge, and it did; the revision is a client's word.
+        self.journal.begin(Token(0, self._start.upstream if self._start else upstream))
         self._begun.set()
         if again:
             for holder in list(self.holders):

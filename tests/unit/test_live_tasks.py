@@ -157,3 +157,27 @@ class Held:
                 self.ids |= set(ids(message["changed"]))
                 self.ids -= {int(name, 16) for name in message["removed"]}
         return self
+
+
+FORGED = "9" * 19 + "~"
+
+
+async def test_a_token_ahead_of_the_journal_is_not_told_that_nothing_was_missed(cluster, tasks):
+    other = await live(tasks)
+    await cluster.happen(created(1))
+    await told(other, 2)
+    seat = await sit(tasks, ALL, FORGED + "t0")
+    assert (await told(seat, 1))["kind"] == "delta"
+    seat = await sit(tasks, TaskFilter(limit=5), FORGED + "nobody's")
+    message = await told(seat, 1)
+    assert (message["kind"], ids(message["items"])) == ("snapshot", [1])
+
+
+async def test_a_forged_revision_does_not_become_the_journals(cluster, tasks):
+    await cluster.happen(created(1), created(2))
+    first = await sit(tasks, ALL, FORGED + "t1")
+    await cluster.happen(created(3))
+    while 3 not in Held(first).ids:
+        message = await told(first, len(first.told) + 1)
+    assert message["revision"] == "102"
+    assert Held(first).ids == {2, 3}
