@@ -118,10 +118,10 @@ class KeySource:
         if self._url:
             age = self._monotonic() - self._fetched
             if age > _FRESH or self._keys.find(kid) is None:
-                await self._fetch(age)
+                await self._fetch()
         return self._keys.find(kid)
 
-    async def _fetch(self, age: float) -> None:
+    async def _fetch(self) -> None:
         async with self._fetching:
             now = self._monotonic()
             if now - self._tried >= _PAUSE:
@@ -132,7 +132,7 @@ class KeySource:
                     self._fetched = now
                     return
                 except KeyFault as fault:
-                    log.error("jwks.kept", why=str(fault), age=round(age))
+                    log.error("jwks.kept", why=str(fault))
         if now - self._fetched > _STALE:
             raise unavailable("JWKS_UNAVAILABLE", "the keys that sign tokens cannot be fetched")
 
