@@ -1,0 +1,190 @@
+"""Overlays and components render, fit the schemas of Kubernetes, and refer to what exists."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from tests.support.manifests import (
+    CUSTOM,
+    VARIANTS,
+    container_of,
+    environment,
+    labels_of,
+    named,
+    objects,
+    of_kind,
+    pod_of,
+    selects,
+    workloads,
+)
+
+# The oldest version that the manifests are for, and the newest whose schemas there are.
+VERSIONS = ("1.34", kubernetes_validate.latest_version())
+# Made by hand, as docs/kubernetes.md says.
+BY_HAND = {"quorate-tokens"}
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+
+def test_newest_schemas_are_of_kubernetes_1_34_or_later() -> None:
+    assert tuple(map(int, VERSIONS[1].split(".")[:2])) >= (1, 34)
+
+
+@every_variant
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_fits_the_schema(variant: str, version: str) -> None:
+    checked = 0
+    for each in objects(variant):
+        if (each["apiVersion"], each["kind"]) not in CUSTOM:
+            kubernetes_validate.validate(each, version, strict=True)
+            checked += 1
+    assert checked >= 25
+
+
+def test_schemas_are_strict() -> None:
+    broken = json.loads(json.dumps(named("dev", "Deployment", "scheduler")))
+    broken["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="readinesProbe"):
+        kubernetes_validate.validate(broken, VERSIONS[0], strict=True)
+
+
+@every_variant
+def test_no_object_is_there_twice_and_all_are_in_the_namespace(variant: str) -> None:
+    keys = [(e["kind"], e["metadata"]["name"]) for e in objects(variant)]
+    assert len(keys) == len(set(keys))
+    for each in objects(variant):
+        outside = each["kind"] in ("Namespace", "PriorityClass")
+        assert each["metadata"].get("namespace") == (None if outside else "quorate"), each
+
+
+@every_variant
+def test_what_pods_refer_to_is_there(variant: str) -> None:
+    there = {(e["kind"], e["metadata"]["name"]) for e in objects(variant)}
+    secrets = BY_HAND | {e["spec"]["secretName"] for e in of_kind(variant, "Certificate")}
+    for name, workload in workloads(variant):
+        pod, container = pod_of(workload), container_of(workload)
+        assert ("ServiceAccount", pod["serviceAccountName"]) in there
+        assert ("PriorityClass", pod["priorityClassName"]) in there
+        for source in container.get("envFrom", ()):
+            assert ("ConfigMap", source["configMapRef"]["name"]) in there
+        claims = workload["spec"].get("volumeClaimTemplates", ())
+        volumes = {e["name"] for e in (*pod.get("volumes", ()), *(c["metadata"] for c in claims))}
+        assert {mount["name"] for mount in container["volumeMounts"]} == volumes, name
+        for volume in pod.get("volumes", ()):
+            if "secret" in volume:
+                assert volume["secret"]["secretName"] in secrets
+        # Every file that a variable names is below a mount.
+        paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+        for key, value in environment(variant, workload).items():
+            if value.startswith("/"):
+                assert any(value.startswith(path + "/") for path in paths), key
+
+
+@every_variant
+def test_services_budgets_and_scalers_find_their_pods(variant: str) -> None:
+    pods = {name: (labels_of(w), container_of(w)) for name, w in workloads(variant)}
+    for name, workload in workloads(variant):
+        assert selects(workload["spec"]["selector"], pods[name][0])
+    for service in of_kind(variant, "Service"):
+        taken = [c for labels, c in pods.values()
+                 if selects({"matchLabels": service["spec"]["selector"]}, labels)]  # fmt: skip
+        assert len(taken) == 1, service
+        offered = {port["name"]: port["containerPort"] for port in taken[0]["ports"]}
+        for port in service["spec"]["ports"]:
+            assert port["targetPort"] in offered
+            if service["spec"].get("clusterIP") == "None":
+                # A headless service is a name only: nobody translates ports.
+                assert port["port"] == offered[port["targetPort"]]
+    for budget in of_kind(variant, "PodDisruptionBudget"):
+        assert sum(selects(budget["spec"]["selector"], labels) for labels, _ in pods.values()) == 1
+    for scaler in of_kind(variant, "HorizontalPodAutoscaler", "ScaledObject"):
+        target = scaler["spec"]["scaleTargetRef"]
+        scaled = named(variant, target["kind"], target["name"])
+        # Else every `kubectl apply` would undo what was scaled.
+        assert "replicas" not in scaled["spec"]
+    for ingress in of_kind(variant, "Ingress"):
+        for rule in ingress["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                backend = path["backend"]["service"]
+                ports = named(variant, "Service", backend["name"])["spec"]["ports"]
+                assert backend["port"]["name"] in {port["name"] for port in ports}
+
+
+def test_daemonset_has_the_pods_of_the_deployment() -> None:
+    template = named("dev, an agent a machine", "DaemonSet", "agent")["spec"]["template"]
+    wanted = json.loads(json.dumps(named("dev", "Deployment", "agent")["spec"]["template"]))
+    # There is one on each machine already.
+    del wanted["spec"]["topologySpreadConstraints"]
+    assert template == wanted
+    assert not [e for e in of_kind("dev, an agent a machine", "Deployment")
+                if e["metadata"]["name"] == "agent"]  # fmt: skip
+
+
+def test_external_etcd_leaves_no_etcd_of_ours() -> None:
+    component = "app.kubernetes.io/component"
+    assert not [e for e in objects("external etcd") if e["metadata"]["name"] == "etcd"
+                and e["kind"] not in ("ConfigMap", "Certificate")]  # fmt: skip
+    (policy,) = (e for e in of_kind("external etcd", "NetworkPolicy")
+                 if e["metadata"]["name"] == "external-etcd")  # fmt: skip
+    for name in ("scheduler", "agent"):
+        assert selects(policy["spec"]["podSelector"], {component: name})
+
+
+def _keys(value: dict[str, Any], allowed: set[str], needed: set[str]) -> None:
+    assert needed <= set(value) <= allowed, value
+
+
+def test_shapes_of_cert_managers_kinds() -> None:
+    """By hand, after cert-manager.io/docs/reference/api-docs (v1)."""
+    issuers = {e["metadata"]["name"]: e["spec"] for e in of_kind("prod", "Issuer")}
+    secrets = {e["spec"]["secretName"] for e in of_kind("prod", "Certificate")}
+    for spec in issuers.values():
+        assert spec in ({"selfSigned": {}}, {"ca": {"secretName": "quorate-ca"}})
+    assert "quorate-ca" in secrets
+    known = {"secretName", "commonName", "dnsNames", "duration", "renewBefore", "privateKey",
+             "usages", "issuerRef", "isCA"}  # fmt: skip
+    for each in of_kind("prod", "Certificate"):
+        spec = each["spec"]
+        _keys(spec, known, known - {"dnsNames", "isCA", "usages"})
+        assert spec["issuerRef"]["kind"] == "Issuer"
+        assert spec["issuerRef"]["name"] in issuers
+        assert spec["privateKey"] == {
+            "algorithm": "ECDSA", "size": 256, "encoding": "PKCS8",
+            "rotationPolicy": "Never" if spec.get("isCA") else "Always",
+        } or (spec.get("isCA") and spec["privateKey"]["rotationPolicy"] == "Never")  # fmt: skip
+        assert int(spec["renewBefore"].removesuffix("h")) < int(spec["duration"].removesuffix("h"))
+        # RFC 5280: the upper bound of a common name.
+        assert len(spec["commonName"]) <= 64
+
+
+def test_shapes_of_kedas_kinds() -> None:
+    """By hand, after keda.sh/docs/latest/reference/scaledobject-spec and scalers/external-push."""
+    (scaled,) = of_kind("prod", "ScaledObject")
+    (authentication,) = of_kind("prod", "TriggerAuthentication")
+    spec = scaled["spec"]
+    _keys(
+        spec,
+        {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "pollingInterval",
+         "cooldownPeriod", "advanced", "triggers"},
+        {"scaleTargetRef", "triggers"},
+    )  # fmt: skip
+    assert 0 <= spec["minReplicaCount"] < spec["maxReplicaCount"]
+    assert set(spec["advanced"]) == {"horizontalPodAutoscalerConfig"}
+    (trigger,) = spec["triggers"]
+    _keys(trigger, {"type", "metricType", "metadata", "authenticationRef"}, {"type", "metadata"})
+    assert trigger["type"] == "external-push"
+    assert trigger["metricType"] == "AverageValue"
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+    assert trigger["authenticationRef"] == {"name": authentication["metadata"]["name"]}
+    certificates = {e["spec"]["secretName"] for e in of_kind("prod", "Certificate")}
+    parameters = set()
+    for reference in authentication["spec"]["secretTargetRef"]:
+        _keys(reference, {"parameter", "name", "key"}, {"parameter", "name", "key"})
+        assert reference["name"] in certificates
+        assert reference["key"] in ("ca.crt", "tls.crt", "tls.key")
+        parameters.add(reference["parameter"])
+    assert parameters == {"caCert", "tlsClientCert", "tlsClientKey"}
