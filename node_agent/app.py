@@ -36,12 +36,13 @@ from node_agent.registration import CannotRegister, Registration, Replaced
 from node_agent.service import NodeAgent
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.session import Sessions
+from node_agent.spans import AttemptSpans
 from quorate import __version__
 from quorate.etcd.api import EtcdError
 from quorate.etcd.binary import check_server_version
 from quorate.etcd.client import EtcdClient
 from quorate.internal.v1.records_pb2 import NodeRecord
-from quorate.runtime.clock import SystemClock
+from quorate.runtime.clock import Clock, SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.security.guard import Guard, GuardInterceptor
@@ -49,6 +50,7 @@ from quorate.security.permissions import rules_of
 from quorate.security.settings import CertificatesOnly
 from quorate.security.tls import server_credentials
 from quorate.telemetry.server import HealthServer
+from quorate.telemetry.spans import Spans
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
 
 _log = structlog.get_logger("node_agent")
@@ -112,6 +114,7 @@ async def run(settings: AgentSettings) -> None:
             ) as driver,
         ):
             await refuse_unsafe(etcd)
+            driver.spans = _spans(settings, clock)
             sessions = Sessions(driver, clock, instance_id())
             credentials = server_credentials(settings) if settings.tls else None
             serving = await serve(
@@ -179,6 +182,8 @@ async def run(settings: AgentSettings) -> None:
                 await registration.close()
                 await serving.server.stop(0.2)
                 await probes.close()
+                if driver.spans is not None:
+                    await asyncio.to_thread(driver.spans.close)
     _log.info("left")
 
 
@@ -219,6 +224,16 @@ async def serve(
     await server.start()
     host = listen.rpartition(":")[0]
     return _Serving(advertise or f"{host}:{port}", server, checks)
+
+
+def _spans(settings: AgentSettings, clock: Clock) -> AttemptSpans | None:
+    if not settings.otlp_endpoint:
+        return None
+    try:
+        spans = Spans(settings.otlp_endpoint, "node_agent", settings.name)
+    except QuorateError as error:
+        raise CannotStart(error.message) from error
+    return AttemptSpans(spans, settings.name, clock)
 
 
 async def _start_probes(probes: HealthServer, settings: AgentSettings) -> None:

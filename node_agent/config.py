@@ -12,11 +12,11 @@ from pydantic import ByteSize, Field, field_validator
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
 from quorate.security.tls import TlsSettings
-from quorate.telemetry.settings import HealthSettings
+from quorate.telemetry.settings import HealthSettings, TraceSettings
 from quorate.v1.task_pb2 import Resources
 
 
-class AgentSettings(TlsSettings, EtcdSettings, HealthSettings):
+class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
     """Settings of one node agent."""
 
     name: str = Field(

@@ -29,6 +29,7 @@ from node_agent.metrics import AttemptMetrics
 from node_agent.outgoing import Outgoing
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.replicas import Replicas
+from node_agent.spans import AttemptSpans
 from node_agent.work import Call, Command, Replica, Unreadable
 from quorate.runtime.clock import Clock
 from quorate.v1 import node_pb2
@@ -71,6 +72,7 @@ class Driver:
     ) -> None:
         self.machine = Machine(slots)
         self.metrics = AttemptMetrics()
+        self.spans: AttemptSpans | None = None
         self.logs = logs
         self._clock = clock
         self._outgoing: Outgoing | None = None
@@ -173,6 +175,8 @@ class Driver:
         if attempt.replica:
             self._replicas.exited(attempt)
         self.metrics.exited(outcome)
+        if self.spans is not None:
+            self.spans.exited(attempt, outcome)
         self.machine.on_exited(attempt, outcome, self._clock.monotonic())
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
@@ -231,6 +235,8 @@ class Driver:
             machine.settle(now)
 
     def _start(self, attempt: Attempt) -> None:
+        if self.spans is not None:
+            self.spans.started(attempt)
         work = attempt.work
         if type(work) is Call:
             self._python.start(attempt)

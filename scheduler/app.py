@@ -36,6 +36,7 @@ from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.tls import dialer_of, server_credentials
 from quorate.telemetry.server import HealthServer
+from quorate.telemetry.spans import Spans
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler import keys
 from scheduler.config import SchedulerSettings
@@ -47,6 +48,7 @@ from scheduler.leader_watch import LeaderWatch
 from scheduler.leadership import Leadership
 from scheduler.metrics import SchedulerMetrics
 from scheduler.role import Leader, Roles, Unknown
+from scheduler.spans import TaskSpans
 from scheduler.tenure import Tenure
 
 log = structlog.get_logger(__name__)
@@ -95,6 +97,7 @@ async def serve(settings: SchedulerSettings) -> None:
             _SCALER, roles, dialer=dialer, part=attrgetter("scaler"), observer=metrics
         ),
     )
+    spans = _spans(settings)
     server, port = _bind(settings, _guarded(settings))
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
@@ -114,6 +117,7 @@ async def serve(settings: SchedulerSettings) -> None:
         await _check_etcd(etcd, settings)
         await server.start()
         tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer)
+        tenure.spans = spans
         election = Election(etcd, settings.prefix + keys.ELECTION)
         candidate = CandidateRecord(
             name=settings.name, instance=instance, address=address, version=__version__
@@ -153,6 +157,8 @@ async def serve(settings: SchedulerSettings) -> None:
             health_service.leaving()
             # The view of the election lives as long as the listener: late calls are forwarded.
             await asyncio.gather(*(each.leave(_STOP_GRACE) for each in forwarding))
+            if spans is not None:
+                await asyncio.to_thread(spans.close)
             # Not `server.stop`: gRPC ends calls that arrive just then with CANCELLED, as if their
             # callers had done it. A connection that breaks is UNAVAILABLE: they ask another one.
             sys.stdout.flush()
@@ -215,6 +221,15 @@ async def _check_etcd(etcd: EtcdClient, settings: SchedulerSettings) -> None:
                     f"no etcd answers at {settings.etcd} within {settings.etcd_wait:g} s ({error})"
                 ) from error
             await asyncio.sleep(0.2)
+
+
+def _spans(settings: SchedulerSettings) -> TaskSpans | None:
+    if not settings.otlp_endpoint:
+        return None
+    try:
+        return TaskSpans(Spans(settings.otlp_endpoint, "scheduler", settings.name))
+    except QuorateError as error:
+        raise CannotStart(error.message) from error
 
 
 async def _start_probes(probes: HealthServer, settings: SchedulerSettings) -> None:

@@ -10,10 +10,10 @@ from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
 from quorate.security.settings import AuthSettings
 from quorate.security.tls import TlsSettings
-from quorate.telemetry.settings import HealthSettings
+from quorate.telemetry.settings import HealthSettings, TraceSettings
 
 
-class SchedulerSettings(TlsSettings, AuthSettings, EtcdSettings, HealthSettings):
+class SchedulerSettings(TlsSettings, AuthSettings, EtcdSettings, HealthSettings, TraceSettings):
     """One scheduler process."""
 
     name: str = Field(

@@ -38,6 +38,7 @@ from scheduler.core.rows import NodeRow, NodeStats, TaskRow
 from scheduler.core.values import TaskState
 from scheduler.driver import Driver
 from scheduler.records import seconds
+from scheduler.spans import TaskSpans
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ class Sessions:
         self.leader = leader
         self.unreachable_after = unreachable_after
         self.dialer = dialer or Dialer(None)
+        self.spans: TaskSpans | None = None
         self._links: dict[InstanceId, tuple[Link, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._ended = asyncio.Event()
@@ -400,6 +402,8 @@ class Link:
             # would run it again.
             if _is_current(row, attempt, self._instance):
                 size += len(spec)
+                if self._sessions.spans is not None:
+                    self._sessions.spans.assigned(row, attempt, spec)
                 message.assign.append(_assignment(row, attempt, spec))
         del self._assign[:count]
         if not self._assign and not self._without_spec:

@@ -21,6 +21,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
 from quorate.etcd.generation import read_standing, scoped
@@ -49,6 +50,7 @@ from scheduler.service import Service
 from scheduler.service_feed import ServiceFeed
 from scheduler.servicers import Servicers
 from scheduler.sessions import Sessions
+from scheduler.spans import TaskSpans
 from scheduler.trust import Trust
 from scheduler.validate import SpecCheck
 from scheduler.watches import Watches
@@ -79,6 +81,8 @@ class Tenure:
     ) -> None:
         self._dialer = dialer or Dialer(None)
         self._metrics = metrics or SchedulerMetrics(roles, clock)
+        self.spans: TaskSpans | None = None
+        """Who is told of assignments; for the next tenure."""
         self._settings = settings
         self._etcd = etcd
         self._clock = clock
@@ -155,6 +159,8 @@ class Tenure:
         settings = self._settings
         async with self._taken_over(elected) as (fold, revision, head_mod):
             epoch = scoped(fold.generation, elected)
+            # On every line of this tenure; `Leadership` knew the plain revision only.
+            bind_contextvars(epoch=epoch)
             journal = Journal(
                 self._etcd,
                 prefix=settings.prefix,
@@ -189,6 +195,7 @@ class Tenure:
                 settings.unreachable_after,
                 self._dialer,
             )
+            sessions.spans = self.spans
             driver.agents = sessions
             overview = Overview(
                 self._etcd,

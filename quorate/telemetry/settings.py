@@ -1,6 +1,8 @@
-"""The setting that all processes share: where health and metrics are served."""
+"""What processes share in settings: where health and metrics are served, where spans are sent."""
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -29,3 +31,21 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not host or not 0 <= number <= 65_535:
         raise ValueError(f"{text!r} is not host:port")
     return host.removeprefix("[").removesuffix("]"), number
+
+
+class TraceSettings(BaseModel):
+    """Mixed into the settings of processes that make spans."""
+
+    otlp_endpoint: str = Field(
+        "",
+        description="collector to send spans to by OTLP over HTTP, such as http://collector:4318; "
+        "none are made when empty",
+    )
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_otlp_endpoint(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError(f"{value!r} is not a URL such as http://collector:4318")
+        return value
