@@ -11,7 +11,7 @@ class HealthSettings(BaseModel):
     """Mixed into each process's settings."""
 
     health_listen: str = Field(
-        "",
+        default="",
         description="host:port to serve /livez, /readyz and /metrics on, in plain HTTP; "
         "nothing is served when empty",
     )
@@ -37,7 +37,7 @@ class TraceSettings(BaseModel):
     """Mixed into the settings of processes that make spans."""
 
     otlp_endpoint: str = Field(
-        "",
+        default="",
         description="collector to send spans to by OTLP over HTTP, such as http://collector:4318; "
         "none are made when empty",
     )
