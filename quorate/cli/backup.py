@@ -24,12 +24,13 @@ from quorate.cli.etcd_store import Store, with_store
 from quorate.cli.exits import FAILED, OK
 from quorate.cli.progress import bar
 from quorate.cli.render import err, hint, out
-from quorate.etcd.generation import LAST_GENERATION
+from quorate.etcd.api import EtcdError
+from quorate.etcd.generation import LAST_GENERATION, begin_generation
 from quorate.etcd.maintenance import ClusterHealth, Defragmented, Maintenance, MemberHealth
 from quorate.etcd.snapshot import Backup, Progress, back_up
 from quorate.etcd.snapshot_restore import Restore
 from quorate.etcd.snapshot_restore import restore as restore_backup
-from quorate.runtime.errors import QuorateError, invalid, precondition
+from quorate.runtime.errors import QuorateError, invalid, precondition, unavailable
 
 group = typer.Typer(
     help="Look after etcd: its members, its space. See docs/runbooks.", no_args_is_help=True
@@ -180,6 +181,28 @@ def defrag(store: Store, yes: Yes = False) -> int:
     if not yes:
         return _unconfirmed("This stops each member of etcd in turn, about a second for each GiB")
     _on_members(store, lambda members: members.defragment(_told))
+    return OK
+
+
+@group.command("new-generation")
+@with_store
+def new_generation(store: Store, yes: Yes = False) -> int:
+    """Begin a new generation of the cluster: after 'etcdctl snapshot restore' only.
+
+    Agents and watchers then know that revisions went back. Refuses while schedulers run.
+    """
+    if not yes:
+        return _unconfirmed("This is for a cluster whose etcd was restored by 'etcdctl snapshot'")
+
+    async def work() -> int:
+        async with store.client() as etcd:
+            return await begin_generation(etcd, store.settings.prefix, now=time.time())
+
+    try:
+        begun = asyncio.run(work())
+    except EtcdError as error:
+        raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
+    out.print(f"Cluster {store.settings.cluster} is of generation {begun} now", markup=False)
     return OK
 
 

@@ -8,7 +8,7 @@ order and kept in one 64-bit number, which every comparison, record and message 
     sign 0   generation - 1      revision
 
 A cluster that never was restored is of generation 1, its epochs are plain revisions, and it has no
-`generation` key. A restore writes the key; nothing else does. See docs/adr/0007-generation.md.
+`generation` key. A restore writes it, or `begin_generation`. See docs/adr/0007-generation.md.
 
 Below the cluster's prefix: `generation` (GenerationRecord), and `restoring` (RestoreRecord) from
 the first to the last Txn of a restore: while it is there nobody may lead. Both are read in one Txn
@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from quorate.etcd.api import Etcd, KeyValue, Range
+from quorate.etcd.api import Compare, Etcd, KeyValue, Put, Range, prefix_end
 from quorate.internal.v1.backup_pb2 import GenerationRecord, RestoreRecord
+from quorate.runtime.errors import not_found, precondition
 
 GENERATION: Final = b"generation"
 RESTORING: Final = b"restoring"
@@ -91,3 +92,31 @@ async def read_standing(etcd: Etcd, prefix: bytes, *, timeout: float = 5.0) -> S
 
 def _one(kvs: Sequence[KeyValue]) -> KeyValue | None:
     return kvs[0] if kvs else None
+
+
+async def begin_generation(etcd: Etcd, prefix: bytes, *, now: float) -> int:
+    """Begin the next generation of a cluster that nobody stands to lead; its number.
+
+    For an etcd whose revisions went back by other means than our restore. Raises EtcdError, and
+    QuorateError: CLUSTER_NOT_FOUND, RESTORE_UNFINISHED, SCHEDULERS_RUNNING, OVERTAKEN.
+    """
+    standing = await read_standing(etcd, prefix)
+    if not standing.head_mod:
+        raise not_found("cluster", prefix.decode().strip("/").rpartition("/")[2])
+    if standing.restoring is not None:
+        raise precondition("RESTORE_UNFINISHED", "a restore is under way: it does this itself")
+    election = prefix + b"election/"
+    candidates = (await etcd.range(Range(election, prefix_end(election), count_only=True))).count
+    if candidates:
+        raise precondition(
+            "SCHEDULERS_RUNNING",
+            f"{candidates} schedulers stand to lead: stop them, and wait until their leases end "
+            "(--lease-ttl, 2 s by default)",
+        )
+    following = standing.generation + 1
+    record = GenerationRecord(generation=following, revision=standing.revision, restore_time=now)
+    unchanged = Compare(prefix + HEAD, "mod", "=", standing.head_mod)
+    put = Put(prefix + GENERATION, record.SerializeToString())
+    if not (await etcd.txn([unchanged], [put])).succeeded:
+        raise precondition("OVERTAKEN", "a scheduler leads again: stop it first")
+    return following

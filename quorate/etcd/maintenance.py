@@ -37,7 +37,7 @@ _COMPACT = attrgetter("compact")
 _RANGE = attrgetter("range")
 
 # Seconds.
-_LOOK_TIMEOUT: Final = 3.0
+_LOOK_TIMEOUT: Final = 2.0
 _COMPACT_TIMEOUT: Final = 60.0
 # 8 GiB, the largest database that etcd's makers advise, on a slow disk.
 _DEFRAGMENT_TIMEOUT: Final = 600.0
@@ -299,6 +299,9 @@ class Maintenance:
         if calls is None:
             calls = Calls(Channels([endpoint], self._tls), *self._options)
             self._calls[endpoint] = calls
+        # A member that is down says so at once by a refused connection; waiting is for our callers.
+        if not await calls.channels.current.connected(min(timeout, _LOOK_TIMEOUT)):
+            raise EtcdUnavailable(f"etcd {endpoint} cannot be reached")
         return await calls.unary(
             method, request, timeout=timeout, repeat=False, require_leader=False
         )
