@@ -82,3 +82,5 @@ PROBE_TIMEOUT: Final = 0.7
 CALL: Final = 10.0
 # Of what a resuming client missed, fetched from the cluster.
 CATCH_UP: Final = 5.0
+# At the same time.
+CATCH_UPS: Final = 16

@@ -79,8 +79,11 @@ class Tasks:
         self._watches: dict[str, TaskWatch] = {}
         self._feeds: dict[TaskFilter, _Live] = {}
         self._homes: dict[Subscriber, _Live] = {}
-        # Loads and catch-ups at the same time.
+        # What those who resume are fetched; at most one for each of them.
+        self._catching: dict[Subscriber, asyncio.Task[None]] = {}
+        # Loads at the same time, and catch-ups: clients that come back do not hold up loads.
         self._turns = asyncio.Semaphore(limits.READS)
+        self._catch_ups = asyncio.Semaphore(limits.CATCH_UPS)
 
     # -- subscriptions
 
@@ -108,11 +111,14 @@ class Tasks:
             self.serve(live)
         else:
             subscriber.joining = True
-            self._crew.spawn(self._resume(live, subscriber, token), "resume")
+            task = self._crew.spawn(self._resume(live, subscriber, token), "resume")
+            self._catching[subscriber] = task
+            task.add_done_callback(lambda _: self._catching.pop(subscriber, None))
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """End."""
         live = self._homes.pop(subscriber)
+        self._stop_catching(subscriber)
         live.feed.subscribers.pop(subscriber, None)
         if not live.feed.subscribers:
             self._drop(live)
@@ -125,16 +131,21 @@ class Tasks:
         """The feed cannot be: all its subscriptions are over."""
         for subscriber in live.feed.subscribers:
             self._homes.pop(subscriber, None)
+            self._stop_catching(subscriber)
         self._drop(live)
         live.feed.fail(error)
+
+    def _stop_catching(self, subscriber: Subscriber) -> None:
+        task = self._catching.get(subscriber)
+        if task is not None:
+            _cancel(task)
 
     def _drop(self, live: _Live) -> None:
         if self._feeds.get(live.feed.wanted) is live:
             del self._feeds[live.feed.wanted]
         for task in (live.loading, live.resolving):
-            # It may be this one that fails it.
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
+            if task is not None:
+                _cancel(task)
         self.pace.stop(live.feed)
         self.release(live.watch, live)
 
@@ -149,7 +160,8 @@ class Tasks:
             # Feeds filter by queue themselves.
             queue = ""
         watch = self._watches.get(queue)
-        if watch is None:
+        # One that was refused may still be held by others; the cluster is asked again.
+        if watch is None or watch.failed:
             watch = self._watches[queue] = TaskWatch(self._cluster, queue, self.specs, start)
             watch.task = self._crew.spawn(watch.run(), f"watch {queue or 'all'}")
         return watch
@@ -279,8 +291,10 @@ class Tasks:
         watch, feed = live.watch, live.feed
         try:
             await watch.begun()
-        except QuorateError:
-            # The feed was failed, and with it this subscription.
+        except QuorateError as error:
+            # It failed before this feed was on it: the feed was not told.
+            if self._homes.get(subscriber) is live:
+                self.fail(live, error)
             return
         if not feed.begun:
             feed.begin()
@@ -291,7 +305,7 @@ class Tasks:
         else:
             position = watch.journal.head
             try:
-                async with self._turns, asyncio.timeout(limits.CATCH_UP):
+                async with asyncio.timeout(limits.CATCH_UP), self._catch_ups:
                     fetched = await self._catch_up(watch, token)
             except (QuorateError, TimeoutError):
                 # Compacted, never given out, or no leader now: a snapshot says it all.
@@ -331,6 +345,12 @@ class Tasks:
                 if len(newest) > limits.EVENTS:
                     return None
         return list(newest.values())
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """End it, unless it is the one that demands this."""
+    if task is not asyncio.current_task():
+        task.cancel()
 
 
 async def _answer(answers: AsyncIterator[Any], silence: float | None) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.live import limits
 from gateway.live.crew import Crew
 from gateway.live.filters import TaskFilter
 from gateway.live.pace import Pace
@@ -28,7 +29,10 @@ class SlowCluster(FakeCluster):
         self.lists.set()
         self.tells = asyncio.Event()
         self.tells.set()
-        self.telling = 0
+        # Whether watches from now on begin.
+        self.opens = asyncio.Event()
+        self.opens.set()
+        self.telling = self.told = 0
 
     async def unary(self, method, request, *, timeout, reads=False):
         answer = await super().unary(method, request, timeout=timeout, reads=reads)
@@ -39,7 +43,9 @@ class SlowCluster(FakeCluster):
 
     async def stream(self, method, request, *, timeout=None):
         self.telling += 1
+        self.told += 1
         try:
+            await self.opens.wait()
             if timeout is not None:
                 # A catch-up.
                 await self.tells.wait()
@@ -181,3 +187,80 @@ async def test_a_forged_revision_does_not_become_the_journals(cluster, tasks):
         message = await told(first, len(first.told) + 1)
     assert message["revision"] == "102"
     assert Held(first).ids == {2, 3}
+
+
+async def test_who_comes_back_again_and_again_does_not_hold_up_others(cluster, tasks, crew):
+    other = await live(tasks)
+    await cluster.happen(created(1))
+    await told(other, 2)
+    cluster.tells.clear()
+    calls = cluster.telling
+    # Tokens that the journal does not have: each is a catch-up, which the cluster does not answer.
+    seats = [await sit(tasks, ALL, "50~x") for _ in range(3)]
+    for _ in range(50):
+        tasks.unsubscribe(seats.pop(0))
+        seats.append(await sit(tasks, ALL, "50~x"))
+    await until(lambda: cluster.telling == calls + 3, "only those who are there are caught up")
+    seats += [await sit(tasks, ALL, "50~x") for _ in range(2 * limits.CATCH_UPS)]
+    await until(lambda: cluster.telling == calls + limits.CATCH_UPS, "catch-ups are bounded")
+    # Loads do not wait for them.
+    assert (await told(await sit(tasks, TaskFilter(limit=5)), 1))["kind"] == "snapshot"
+    for seat in seats:
+        tasks.unsubscribe(seat)
+    await until(lambda: cluster.telling == calls, "nobody is caught up any more")
+
+
+async def test_who_left_while_the_cluster_is_away_leaves_nothing_behind(cluster, tasks, crew):
+    cluster.leads.clear()
+    cluster.opens.clear()
+    for _ in range(100):
+        tasks.unsubscribe(await sit(tasks, ALL, "50~t0"))
+    await until(lambda: len(crew._tasks) <= 1, "but for the watch, which lingers, nothing runs")
+
+
+async def test_a_catch_up_that_waits_for_others_ends_in_time_with_a_snapshot(
+    cluster, tasks, monkeypatch
+):
+    monkeypatch.setattr(limits, "CATCH_UP", 0.3)
+    other = await live(tasks)
+    await cluster.happen(created(1))
+    await told(other, 2)
+    cluster.tells.clear()
+    seats = [await sit(tasks, ALL, "50~x") for _ in range(2 * limits.CATCH_UPS)]
+    for seat in seats:
+        assert (await told(seat, 1))["kind"] == "snapshot"
+    # Those who waited for a turn did not begin when their time was over.
+    assert cluster.told == 1 + limits.CATCH_UPS
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_resuming_on_a_watch_that_was_refused_is_an_error_and_then_tried_anew(
+    cluster, tasks, again
+):
+    watched = TaskFilter(queue="nobody")
+    seat = await sit(tasks, watched)
+    watch = tasks._feeds[watched].watch
+    # It goes on being held, as by topic `cluster`.
+    tasks.hold(watch, Idle())
+    assert (await told(seat, 1)).reason == "QUEUE_NOT_FOUND"
+    assert watch.failed
+    if again:
+        cluster.queues["nobody"] = cluster.queues["default"]
+    seat = await sit(tasks, watched, "50~t0")
+    message = await told(seat, 1)
+    if again:
+        assert message["kind"] == "delta"
+    else:
+        assert message.reason == "QUEUE_NOT_FOUND"
+
+
+class Idle:
+    """Holds a watch."""
+
+    def on_events(self, watch):
+        pass
+
+    on_restart = on_events
+
+    def on_failure(self, watch, error):
+        pass
