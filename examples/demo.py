@@ -38,6 +38,7 @@ from quorate import Client  # noqa: E402
 from quorate.client.discovery import LocalCluster, LocalProcess, read_local_cluster  # noqa: E402
 from quorate.local.child import die_with_parent  # noqa: E402
 from quorate.runtime.errors import QuorateError  # noqa: E402
+from quorate.security.dialer import Dialer  # noqa: E402
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc  # noqa: E402
 
 # Seconds.
@@ -162,14 +163,15 @@ def _describe(process: psutil.Process) -> str:
 class OutageClock(threading.Thread):
     """Kills the leader and asks the other schedulers until one answers under a new epoch."""
 
-    def __init__(self, pid: int, others: Sequence[str], epoch: int) -> None:
+    def __init__(self, pid: int, others: Sequence[str], epoch: int, dialer: Dialer) -> None:
         super().__init__(name="outage-clock", daemon=True)
+        self._dialer = dialer
         self.outage = Outage(epoch_before=epoch)
         self._pid = pid
         self._others = others
 
     def run(self) -> None:
-        channels = [grpc.insecure_channel(address) for address in self._others]
+        channels = [self._dialer.open_sync(address) for address in self._others]
         stubs = [scheduler_pb2_grpc.SchedulerStub(channel) for channel in channels]
         request = scheduler_pb2.GetClusterRequest()
         for stub in stubs:
@@ -206,7 +208,9 @@ def kill_leader(client: Client, cluster: DemoCluster) -> OutageClock:
     others = [replica.address for replica in info.schedulers if not replica.leader]
     process = cluster.find(leader.name)
     console.print(f"[red]SIGKILL[/red] to the leader {leader.name} (process {process.pid})")
-    clock = OutageClock(process.pid, others, info.epoch)
+    local = read_local_cluster(cluster.folder)
+    assert local is not None
+    clock = OutageClock(process.pid, others, info.epoch, Dialer(local.tls))
     clock.start()
     return clock
 

@@ -47,12 +47,16 @@ def quorate(*words: str, **environment: str) -> tuple[int, str, str]:
     return run(str(Path(sys.executable).with_name("quorate")), *words, **environment)
 
 
+# What the tests' clients are told about TLS is not for the processes that are started here.
+NO_TLS = {f"QUORATE_TLS_{name}_FILE": "" for name in ("CA", "CERT", "KEY")}
+
+
 def agent(*flags: str) -> tuple[int, str, str]:
-    return run(sys.executable, "-m", "node_agent", *flags)
+    return run(sys.executable, "-m", "node_agent", *flags, **NO_TLS)
 
 
 def scheduler(*flags: str) -> tuple[int, str, str]:
-    return run(sys.executable, "-m", "scheduler", *flags)
+    return run(sys.executable, "-m", "scheduler", *flags, **NO_TLS)
 
 
 def sentence(result: tuple[int, str, str], *words: str, code: int = 1) -> str:

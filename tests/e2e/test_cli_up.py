@@ -15,6 +15,7 @@ import pytest
 from quorate.client.client import Client
 from quorate.client.discovery import read_local_cluster
 from tests.support.fake_scheduler import wait_until
+from tests.support.tls import https_context
 
 QUORATE = [sys.executable, "-m", "quorate.cli.app"]
 
@@ -76,7 +77,8 @@ def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
     at = ("--data-dir", str(folder))
     assert quorate("submit", *at, "--wait", "--", "echo", "hello").stdout == "hello\n"
     assert quorate("call", *at, "math:hypot", "[3, 4]").stdout == "5.0\n"
-    with urllib.request.urlopen(f"{cluster.dashboard}v1/cluster") as answer:
+    context = https_context(cluster.tls)
+    with urllib.request.urlopen(f"{cluster.dashboard}v1/cluster", context=context) as answer:
         assert json.load(answer)["cluster"]["nodes"] == 2
     status = quorate("status", *at)
     assert cluster.dashboard in status.stdout

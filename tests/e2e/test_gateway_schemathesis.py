@@ -16,6 +16,7 @@ import pytest
 from quorate.etcd.launcher import EtcdProcess
 from tests.support.gateway import GatewayProcess, run_gateway
 from tests.support.served import serve
+from tests.support.tls import client_headers
 
 # Bounds that proto comments state (and services enforce) are no part of the schemas, so a request
 # that fits its schema may still get 400; tags and ids are made up, so it may get 404 or 412.
@@ -64,6 +65,7 @@ def schemathesis(gateway: GatewayProcess, folder: Path, config: str, *arguments:
             *("run", f"{gateway.url}/openapi.json", "--no-color", "--seed", "20261121"),
             # Watches would go on for ever.
             *("--header", "X-Request-Timeout: 1", "--request-timeout", "20"),
+            *(f"--header={name}: {value}" for name, value in client_headers().items()),
             *("--generation-database", "none", *arguments),
         ],
         cwd=folder,
@@ -89,10 +91,15 @@ def test_operations_on_a_task_that_exists_are_as_the_document_says(gateway, tmp_
     # It waits, so that it stays what it is while it is asked about.
     later = datetime.now(UTC) + timedelta(days=1)
     spec = {"command": {"argv": ["true"]}, "notBefore": later.isoformat()}
-    created = httpx.post(f"{gateway.url}/v1/queues/default/tasks", json={"spec": spec})
+    created = httpx.post(
+        f"{gateway.url}/v1/queues/default/tasks", json={"spec": spec}, headers=client_headers()
+    )
     task = created.json()["task"]["id"]
     config = f'[parameters]\n"path.id" = "{task}"\n{CONFIG}'
     only = ("--include-path-regex", "tasks/{id}", "--exclude-method", "DELETE")
     few = ("--phases", "fuzzing", "--max-examples", "10")
     schemathesis(gateway, tmp_path, config, *only, *few)
-    assert httpx.get(f"{gateway.url}/v1/tasks/{task}").json()["task"]["id"] == task
+    assert (
+        httpx.get(f"{gateway.url}/v1/tasks/{task}", headers=client_headers()).json()["task"]["id"]
+        == task
+    )

@@ -23,6 +23,7 @@ from gateway.upstream import Method, UpstreamError
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
+from tests.support.tls import client_headers
 
 Event = pb.TaskEvent
 
@@ -261,6 +262,7 @@ class Client:
 @asynccontextmanager
 async def client(address: str, **options: Any) -> AsyncIterator[Client]:
     """A client that was greeted."""
+    options.setdefault("additional_headers", client_headers())
     async with connect(f"ws://{address}/v1/live", max_size=None, **options) as connection:
         one = Client(connection)
         assert (await one.hear())["kind"] == "hello"

@@ -15,6 +15,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.tls import client_headers
+
 # Seconds: of one answer, and until a client gives up, which fails the test.
 _TRY = 10.0
 _PATIENCE = 30.0
@@ -127,7 +129,7 @@ class _Client:
         return answer["ids"] if "ids" in answer else [answer["task"]["id"]], retries
 
     def _post(self, path: str, body: dict[str, Any], key: str) -> tuple[Any, int]:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, **client_headers()}
         content = json.dumps(body)
         deadline = time.monotonic() + _PATIENCE
         retries = 0
@@ -164,7 +166,8 @@ def list_tasks(address: str) -> list[dict[str, Any]]:
     token = ""
     try:
         while True:
-            connection.request("GET", f"/v1/tasks?pageSize=1000&pageToken={token}")
+            path = f"/v1/tasks?pageSize=1000&pageToken={token}"
+            connection.request("GET", path, headers=client_headers())
             response = connection.getresponse()
             answer = json.loads(response.read())
             assert response.status == 200, answer

@@ -13,6 +13,7 @@ import datetime as dt
 import functools
 import os
 import shutil
+import ssl
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -181,6 +182,16 @@ def client_headers() -> dict[str, str]:
     """For an HTTP request to a gateway."""
     token = client_token()
     return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def https_context(tls: ClientTls | None) -> ssl.SSLContext | None:
+    """For `urlopen` of a local cluster's dashboard and REST API."""
+    if tls is None:
+        return None
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    if tls.cert_file:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return context
 
 
 def _credentials(subject: str, *, token: bool) -> grpc.ChannelCredentials | None:
