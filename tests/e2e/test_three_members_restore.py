@@ -46,15 +46,16 @@ async def test_a_backup_restored_into_a_fresh_etcd_beside_agents_that_lived_on(t
         held = [await load.submit(load.hold()) for _ in range(4)]
         for task in held:
             await load.started(task, 1)
-        # A leader whose epoch is beyond what the restored etcd begins with: who stands late.
-        before, leader = await cluster.leader()
-        async with load.stream(0.0, pause=0.005):
-            while before < 50:
-                await load.more_starts(10)
-                leader.kill()
-                await leader.gone()
-                await leader.start()
-                before, leader = await cluster.leader(after=before)
+        # A leader whose epoch is beyond what the restored etcd begins with: one that stood late.
+        async with load.stream(0.0, pause=0.0):
+            await load.more_starts(60)
+        before = 0
+        for _ in range(2):
+            before, leader = await cluster.leader(after=before)
+            leader.kill()
+            await leader.gone()
+            await leader.start()
+        before, _ = await cluster.leader(after=before)
         await cluster.in_session()
         token = await watch_token(cluster)
         # At the time of the backup some have finished, some run, and some wait.
