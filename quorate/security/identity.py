@@ -126,6 +126,7 @@ def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, patterns)))
 
 
+@lru_cache(maxsize=1024)
 def from_common_name(common_name: str) -> Caller | None:
     """The caller behind a verified certificate; None when its subject is not `<role>:<name>`."""
     role, colon, name = common_name.partition(":")
