@@ -13,8 +13,9 @@ import pytest
 
 from quorate.runtime.errors import from_rpc_error, not_found
 from quorate.runtime.ids import InstanceId
+from quorate.security.metadata import FORWARDED
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
-from scheduler.forward import FORWARDED, ForwardingHandlers
+from scheduler.forward import ForwardingHandlers
 from scheduler.role import Leader, Role, Roles
 from tests.support.tls import NoticingDialer
 

@@ -13,6 +13,8 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2
 
+from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
+
 FOLDER = Path(__file__).resolve().parents[2] / "protos" / "quorate" / "v1"
 DESCRIPTORS = FOLDER.parents[2] / "quorate" / "v1" / "descriptors.binpb"
 PLAIN, HEDGING = "service_config.json", "service_config_hedging.json"
@@ -102,7 +104,7 @@ def test_grpc_takes_it(name):
     """gRPC refuses a call on a channel whose service config it cannot read, with the reason."""
     options = [("grpc.service_config", (FOLDER / name).read_text())]
     with grpc.insecure_channel("127.0.0.1:1", options=options) as channel:
-        call = channel.unary_unary("/quorate.v1.Scheduler/GetTask")
+        stub = scheduler_pb2_grpc.SchedulerStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
-            call(b"", timeout=10)
-    assert "failed to connect" in caught.value.details().lower()
+            stub.GetTask(scheduler_pb2.GetTaskRequest(), timeout=10)
+    assert "failed to connect" in str(caught.value).lower()
