@@ -15,6 +15,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.telemetry.tracing import current_traceparent
 from quorate.v1 import scheduler_pb2, task_pb2
 from tests.support.served import Served, serve
+from tests.support.tls import client_tls, client_token
 
 # As a client in any language would send it.
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -44,7 +45,7 @@ def served(etcd_server: EtcdProcess) -> Iterator[Served]:
 
 @pytest.fixture
 def client(served: Served) -> Iterator[Client]:
-    with Client(served.address) as client:
+    with Client(served.address, tls=client_tls(), token=client_token()) as client:
         yield client
 
 
