@@ -176,6 +176,8 @@ class Maintenance:
             QuorateError: ETCD_UNHEALTHY, before the first or between two; those told are done.
         """
         health = await self.health()
+        if any(member.trouble for member in health.members):
+            raise _unwell(health)
         done: list[Defragmented] = []
         for member in sorted(health.members, key=attrgetter("leader", "name")):
             # All of them, not only the next: with one ill member, stopping a second costs the

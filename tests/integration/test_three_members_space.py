@@ -6,7 +6,8 @@ import pytest
 
 from quorate.etcd.api import EtcdNoSpace
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.maintenance import ClusterHealth
+from quorate.etcd.maintenance import ClusterHealth, Defragmented, Maintenance
+from quorate.runtime.errors import QuorateError
 from tests.support.runbook import Runbook
 from tests.support.server import until
 from tests.support.three_members import Members
@@ -46,6 +47,19 @@ async def test_files_shrink_one_member_at_a_time_the_leader_last(tmp_path):
         assert len(shrunk) == 3
         after = await members.all_well()
         assert all(member.db_size < 3 * _MIB for member in after.members)
+
+
+async def test_no_member_is_stopped_while_another_is_away(tmp_path):
+    """It would cost the quorum."""
+    async with Members(tmp_path / "etcd") as members:
+        await members.all_well()
+        await members.members["etcd-1"].kill()
+        async with Maintenance(members.endpoint.split(",")) as maintenance:
+            told: list[Defragmented] = []
+            with pytest.raises(QuorateError, match=r"etcd-1: .*cannot be reached") as refusal:
+                await maintenance.defragment(told.append)
+        assert refusal.value.reason == "ETCD_UNHEALTHY"
+        assert not told
 
 
 async def test_no_space_is_recovered_from(tmp_path):
