@@ -17,7 +17,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -29,6 +28,7 @@
 #include <thread>
 #include <vector>
 
+#include "credentials.h"
 #include "quorate/v1/scheduler.grpc.pb.h"
 
 namespace pb = quorate::v1;
@@ -54,6 +54,8 @@ std::unique_ptr<Stub> connect(const std::vector<std::string>& addresses,
   std::string target = addresses.size() == 1 ? addresses[0] : "ipv4:" + addresses[0];
   for (size_t i = 1; i < addresses.size(); i++) target += "," + addresses[i];
   grpc::ChannelArguments arguments;
+  // With TLS: what every certificate has to name. It would be the whole list.
+  if (addresses.size() > 1) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, addresses[0]);
   arguments.SetServiceConfigJSON(service_config);
   arguments.SetMaxReceiveMessageSize(kMostBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
@@ -61,7 +63,7 @@ std::unique_ptr<Stub> connect(const std::vector<std::string>& addresses,
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);  // Finds out that a scheduler is frozen.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   return pb::Scheduler::NewStub(
-      grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments));
+      grpc::CreateCustomChannel(target, credentials(), arguments));
 }
 
 /// Whether another try may do better: the outcome of this one is not known.
@@ -202,12 +204,6 @@ std::string read_log(Stub& stub, const std::string& id) {
     return reader->Finish();
   });
   return text;
-}
-
-std::string read_file(const std::string& path) {
-  std::ifstream file{path};
-  if (!file) throw std::runtime_error("cannot read " + path);
-  return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 }  // namespace

@@ -2,8 +2,7 @@
 //
 //	client [-tasks N] ADDRESS...
 //
-// ADDRESS is host:port of any scheduler; give all of them. Prints one line for each task created,
-// finished and read. Who repeats what when a scheduler dies:
+// ADDRESS is host:port of any scheduler; give all of them. Who repeats what when one dies:
 //
 //	a single call   gRPC itself, on another address, as the service config says (grpc-go before
 //	                1.40 wants GRPC_GO_RETRY=on for that); then repeat, always with the same
@@ -23,12 +22,7 @@ import (
 	"os"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/resolver"
-	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
 	pb "quorate/v1"
@@ -42,24 +36,6 @@ const (
 	watchPause   = longestPause / 10
 	mostBytes    = 64 << 20 // Of one answer.
 )
-
-func connect(addresses []string, serviceConfig string) (*grpc.ClientConn, error) {
-	schedulers := manual.NewBuilderWithScheme("quorate")
-	var state resolver.State
-	for _, address := range addresses {
-		state.Addresses = append(state.Addresses, resolver.Address{Addr: address})
-	}
-	schedulers.InitialState(state)
-	reconnect := backoff.Config{BaseDelay: watchPause, Multiplier: 2, Jitter: 0.2, MaxDelay: time.Second}
-	// Pings find out that a scheduler is frozen or cut off.
-	pings := keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}
-	return grpc.Dial("quorate:///schedulers", grpc.WithInsecure(),
-		grpc.WithResolvers(schedulers),
-		grpc.WithDefaultServiceConfig(serviceConfig),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostBytes)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: callTimeout}),
-		grpc.WithKeepaliveParams(pings))
-}
 
 // isUnknown says whether another try may do better: the outcome of this one is not known.
 func isUnknown(err error) bool {

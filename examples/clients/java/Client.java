@@ -6,11 +6,16 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 
 import com.google.gson.Gson;
 import com.google.protobuf.ByteString;
+import io.grpc.ChannelCredentials;
 import io.grpc.Context;
 import io.grpc.Context.CancellableContext;
-import io.grpc.ManagedChannelBuilder;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.TlsChannelCredentials;
+import java.io.File;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -69,18 +74,29 @@ public final class Client {
   private final List<SchedulerBlockingStub> schedulers = new ArrayList<>();
   private int turn = 0; // Whose it is to be asked.
 
-  private Client(List<String> addresses, Map<String, ?> serviceConfig) {
+  private Client(List<String> addresses, Map<String, ?> serviceConfig) throws IOException {
     for (String address : addresses) {
       schedulers.add(
           SchedulerGrpc.newBlockingStub(
-              ManagedChannelBuilder.forTarget(address)
-                  .usePlaintext()
+              Grpc.newChannelBuilder(address, credentials())
                   .defaultServiceConfig(serviceConfig)
                   .enableRetry() // Off by default before grpc-java 1.47.
                   .maxInboundMessageSize(MOST_BYTES)
                   .keepAliveTime(20, SECONDS) // Finds out that a scheduler is frozen or cut off.
                   .build()));
     }
+  }
+
+  /** TLS where QUORATE_TLS_CA_FILE, _CERT_FILE and _KEY_FILE say so, as the command has it. */
+  private static ChannelCredentials credentials() throws IOException {
+    String authority = System.getenv("QUORATE_TLS_CA_FILE");
+    String certificate = System.getenv("QUORATE_TLS_CERT_FILE");
+    if (authority == null) return InsecureChannelCredentials.create();
+    TlsChannelCredentials.Builder tls =
+        TlsChannelCredentials.newBuilder().trustManager(new File(authority));
+    if (certificate == null) return tls.build();
+    File key = new File(System.getenv("QUORATE_TLS_KEY_FILE"));
+    return tls.keyManager(new File(certificate), key).build();
   }
 
   /** The next scheduler's turn, if another try may do better: the outcome is not known. */

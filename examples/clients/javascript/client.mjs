@@ -33,6 +33,16 @@ const WATCH_PAUSE_MS = 100;
 const { UNAVAILABLE, DEADLINE_EXCEEDED, OUT_OF_RANGE } = grpc.status;
 const FINISHED = ["TASK_STATE_SUCCEEDED", "TASK_STATE_FAILED", "TASK_STATE_CANCELLED"];
 
+/** TLS where QUORATE_TLS_CA_FILE, _CERT_FILE and _KEY_FILE say so, as the command `quorate` has it. */
+function credentials() {
+  const [ca, certificate, key] = ["CA", "CERT", "KEY"].map((name) => {
+    const path = process.env[`QUORATE_TLS_${name}_FILE`];
+    return path ? readFileSync(path) : null;
+  });
+  if (ca === null) return grpc.credentials.createInsecure();
+  return grpc.credentials.createSsl(ca, key, certificate);
+}
+
 function connect(addresses) {
   const definition = protoLoader.loadSync("quorate/v1/scheduler.proto", {
     includeDirs: [PROTOS, GOOGLE_API],
@@ -41,7 +51,7 @@ function connect(addresses) {
   });
   const { Scheduler } = grpc.loadPackageDefinition(definition).quorate.v1;
   const target = addresses.length === 1 ? addresses[0] : `ipv4:${addresses.join(",")}`;
-  return new Scheduler(target, grpc.credentials.createInsecure(), {
+  return new Scheduler(target, credentials(), {
     // grpc-js can hedge: a read that takes long is sent to a second scheduler as well.
     "grpc.service_config": readFileSync(`${PROTOS}/quorate/v1/service_config_hedging.json`, "utf8"),
     "grpc.max_receive_message_length": 64 << 20,

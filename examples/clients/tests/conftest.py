@@ -1,4 +1,4 @@
-"""One cluster for all clients: they are told apart by a label."""
+"""One cluster for all clients, and one with TLS: they are told apart by a label."""
 
 from __future__ import annotations
 
@@ -31,11 +31,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = [recipe for recipe in RECIPES if recipe.language in wanted]
     if unknown := wanted - {recipe.language for recipe in chosen}:
         raise pytest.UsageError(f"--languages: there is no client in {', '.join(sorted(unknown))}")
-    metafunc.parametrize("recipe", chosen, ids=[recipe.language for recipe in chosen])
+    pairs = [
+        pytest.param(security, recipe, id=f"{security}-{recipe.language}")
+        for security in ("plaintext", "tls")
+        for recipe in chosen
+        if security == "plaintext" or recipe.tls
+    ]
+    metafunc.parametrize(("cluster", "recipe"), pairs, indirect=["cluster"], scope="session")
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A running cluster of three schedulers."""
-    with running_cluster(tmp_path_factory.mktemp("clients") / "cluster") as running:
+def cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A running cluster of three schedulers; with mutual TLS for the parameter `tls`."""
+    data = tmp_path_factory.mktemp("clients") / "cluster"
+    with running_cluster(data, tls=request.param == "tls") as running:
         yield running

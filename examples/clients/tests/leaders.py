@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 
 from quorate.client.discovery import read_local_cluster
+from quorate.security.dialer import ClientTls, Dialer
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
 
 # Seconds.
@@ -34,7 +35,10 @@ class Cluster:
         local = read_local_cluster(data)
         assert local is not None
         self.addresses = local.addresses
-        self._channels = [grpc.insecure_channel(address) for address in self.addresses]
+        self.environment = _environment(local.tls)
+        """What a client has to have in its environment."""
+        dialer = Dialer(local.tls)
+        self._channels = [dialer.open_sync(address) for address in self.addresses]
         self._stubs = [scheduler_pb2_grpc.SchedulerStub(channel) for channel in self._channels]
         self._killed_epoch = 0
 
@@ -87,11 +91,21 @@ class Cluster:
             time.sleep(_LOOK)
 
 
+def _environment(tls: ClientTls | None) -> dict[str, str]:
+    if tls is None:
+        return {}
+    return {
+        "QUORATE_TLS_CA_FILE": tls.ca_file,
+        "QUORATE_TLS_CERT_FILE": tls.cert_file,
+        "QUORATE_TLS_KEY_FILE": tls.key_file,
+    }
+
+
 @contextmanager
-def running_cluster(data: Path) -> Iterator[Cluster]:
+def running_cluster(data: Path, *, tls: bool) -> Iterator[Cluster]:
     """`quorate up` in `data`, three schedulers and four slots; stopped on leaving."""
     size = ("--schedulers", "3", "--nodes", "2", "--slots", "2", "--no-gateway")
-    _quorate("up", "--detach", "--data-dir", str(data), *size)
+    _quorate("up", "--detach", "--data-dir", str(data), *size, *(["--tls"] if tls else []))
     try:
         cluster = Cluster(data)
         try:

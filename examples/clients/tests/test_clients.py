@@ -63,7 +63,7 @@ def run(recipe: Recipe, cluster: Cluster, errors: Path) -> Told:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={**os.environ, **recipe.environment},
+            env={**os.environ, **recipe.environment, **cluster.environment},
         ) as process,
     ):
         # A client that waits for what never comes would otherwise be read from for ever.
@@ -86,7 +86,7 @@ def run(recipe: Recipe, cluster: Cluster, errors: Path) -> Told:
 
 @pytest.mark.timeout(BUILD_SECONDS + RUN_SECONDS + 20)
 def test_every_task_succeeds_once_and_is_read_while_leaders_die(
-    recipe: Recipe, cluster: Cluster, tmp_path: Path
+    cluster: Cluster, recipe: Recipe, tmp_path: Path
 ) -> None:
     errors = tmp_path / "stderr"
     told = run(recipe, cluster, errors)
