@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+import quorate
 from quorate.cli import render
 from quorate.cli.common import Json
 from quorate.cli.etcd_store import Store, with_store
@@ -61,7 +62,13 @@ def backup(store: Store, file: File, as_json: Json = False) -> None:
         settings = store.settings
         async with store.client() as etcd:
             return await back_up(
-                etcd, settings.prefix, settings.cluster, file, now=time.time(), progress=progress
+                etcd,
+                settings.prefix,
+                settings.cluster,
+                file,
+                now=time.time(),
+                version=quorate.__version__,
+                progress=progress,
             )
 
     with _progress("Reading") as progress, _file_errors("FILE"):

@@ -67,7 +67,8 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     leader = _leader(cluster) or "none"
     table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
     table.add_row(
-        "Leader", f"{leader}, epoch {cluster.epoch}, since {render.ago(cluster.leader_since)}"
+        "Leader",
+        f"{leader}, epoch {render.epoch(cluster.epoch)}, since {render.ago(cluster.leader_since)}",
     )
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
     slots, running = sum(node.slots for node in nodes), sum(node.running for node in nodes)

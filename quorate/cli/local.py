@@ -237,7 +237,8 @@ class _Foreground:
         if info is None:
             return Text("No leader at the moment.", style="yellow")
         return Text.assemble(
-            f"Epoch {info.epoch}, {info.nodes} nodes, {info.live_tasks:,} tasks unfinished.\n",
+            f"Epoch {render.epoch(info.epoch)}, {info.nodes} nodes, "
+            f"{info.live_tasks:,} tasks unfinished.\n",
             ("In another terminal, try: quorate submit --wait -- echo hello\n", "dim"),
             ("Ctrl-C stops the cluster.", "dim"),
         )

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from quorate.client.discovery import LocalCluster
 from quorate.client.outcome import state_name
+from quorate.etcd.generation import split
 from quorate.v1 import node_pb2, task_pb2
 
 out = Console(highlight=False, soft_wrap=True)
@@ -158,6 +159,12 @@ def size(value: float) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def epoch(value: int) -> str:
+    """An epoch for people: the generation only where the cluster was restored from a backup."""
+    generation, revision = split(value)
+    return str(revision) if generation == 1 else f"{revision} of generation {generation}"
 
 
 def stamp(value: Timestamp) -> float:

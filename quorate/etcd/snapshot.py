@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from quorate import __version__
 from quorate.etcd.api import Compacted, Etcd, EtcdError, KeyValue, Range, prefix_end
 from quorate.etcd.generation import GENERATION, HEAD, RESTORING, read_standing
 from quorate.etcd.snapshot_file import FORMAT, SnapshotWriter
@@ -59,12 +58,13 @@ async def back_up(
     target: Path,
     *,
     now: float,
+    version: str = "",
     progress: Progress = lambda done, total: None,
 ) -> Backup:
     """Write a backup to `target`, which must not exist.
 
     Args:
-        now: seconds since the epoch, for the header.
+        now: seconds since the epoch, for the header; `version`: of this program, likewise.
         progress: told how many of about how many keys were read.
 
     Raises:
@@ -73,7 +73,7 @@ async def back_up(
         OSError: the file cannot be written.
     """
     try:
-        return await _back_up(etcd, prefix, cluster, target, now, progress)
+        return await _back_up(etcd, prefix, cluster, target, now, version, progress)
     except Compacted as gone:
         raise precondition(
             "HISTORY_COMPACTED",
@@ -85,7 +85,13 @@ async def back_up(
 
 
 async def _back_up(
-    etcd: Etcd, prefix: bytes, cluster: str, target: Path, now: float, progress: Progress
+    etcd: Etcd,
+    prefix: bytes,
+    cluster: str,
+    target: Path,
+    now: float,
+    version: str,
+    progress: Progress,
 ) -> Backup:
     standing = await read_standing(etcd, prefix)
     if standing.restoring is not None:
@@ -106,7 +112,7 @@ async def _back_up(
         generation=standing.generation,
         revision=revision,
         create_time=now,
-        version=__version__,
+        version=version,
     )
     with SnapshotWriter(target, header) as writer:
         done = 0

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node_agent.core.machine import Machine, StaleEpoch
+from quorate.cli import render
 from quorate.etcd.api import Put, WatchBatch
 from quorate.etcd.election import Election
 from quorate.etcd.generation import (
@@ -55,6 +56,11 @@ def test_epochs_are_in_the_order_of_generation_then_revision(
 
 def test_an_epoch_of_a_cluster_that_was_never_restored_is_its_revision() -> None:
     assert scoped(1, 4711) == 4711
+
+
+def test_people_see_the_generation_only_of_a_restored_cluster() -> None:
+    assert render.epoch(scoped(1, 4711)) == "4711"
+    assert render.epoch(scoped(2, 12)) == "12 of generation 2"
 
 
 @pytest.mark.parametrize(
