@@ -5,6 +5,7 @@
 
 import { signal } from "@preact/signals";
 import { BASE, Problem, type ProblemDetails } from "@ui/api/rest";
+import { refused, token } from "@ui/api/token";
 
 export type Topic = "tasks" | "queues" | "nodes" | "cluster" | "services" | "logs";
 
@@ -46,6 +47,8 @@ export type SocketLike = Pick<
 >;
 
 const OPEN = 1;
+// How the gateway closes when the cluster does not take the token.
+const UNAUTHENTICATED = 4401;
 const PING_MS = 8_000;
 // Nothing received for so long, in spite of pings: the connection is half open.
 const SILENCE_MS = 20_000;
@@ -93,6 +96,7 @@ export class Live {
 
   private connect(): void {
     clearTimeout(this.timer);
+    const used = token.value;
     const socket = this.open();
     this.socket = socket;
     this.heard = Date.now();
@@ -106,7 +110,8 @@ export class Live {
       this.pause = PAUSE_MS[0];
       this.receive(JSON.parse(message.data as string) as Frame);
     };
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
+      if (code === UNAUTHENTICATED) refused(used);
       if (this.socket === socket) this.lost();
     };
   }
@@ -174,4 +179,9 @@ function socketAddress(): string {
   return url.href;
 }
 
-export const live = new Live(() => new WebSocket(socketAddress()));
+/** A page cannot set headers of a WebSocket: the token goes among the subprotocols. */
+function subprotocols(): string[] {
+  return token.value ? ["quorate.v1", `quorate.bearer.${token.value}`] : [];
+}
+
+export const live = new Live(() => new WebSocket(socketAddress(), subprotocols()));

@@ -1,6 +1,8 @@
 // REST calls below the page's own address. A change carries an Idempotency-Key, so that it can be
 // repeated when the answer was lost; failures are `Problem`s whose message is a sentence.
 
+import { refused, token } from "@ui/api/token";
+
 /** The gateway's address: the page's own folder. */
 export const BASE = typeof document === "undefined" ? "http://x/" : new URL(".", document.baseURI);
 
@@ -61,6 +63,8 @@ export async function call<T>(method: string, path: string, options: Options = {
     }
   }
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
+  const used = token.value;
+  if (used) headers.Authorization = `Bearer ${used}`;
   if (method !== "GET") headers["Idempotency-Key"] = options.key ?? newKey();
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   for (let attempt = 1; ; attempt += 1) {
@@ -73,6 +77,7 @@ export async function call<T>(method: string, path: string, options: Options = {
         signal: options.signal,
       });
       if (answer.ok) return (await answer.json()) as T;
+      if (answer.status === 401) refused(used);
       if (answer.status !== 503 || last) throw new Problem(await details(answer));
     } catch (error) {
       if (error instanceof Problem || options.signal?.aborted) throw error;

@@ -7,6 +7,7 @@ import { pulse } from "@ui/api/store";
 import { Banner } from "@ui/app/banner";
 import { VIEWS, viewOf } from "@ui/app/registry";
 import { helpShown } from "@ui/app/shortcuts";
+import { SignIn } from "@ui/app/sign-in";
 import { nextTheme, theme } from "@ui/app/theme";
 import { count } from "@ui/lib/format";
 import { href, route } from "@ui/lib/router";
@@ -89,6 +90,7 @@ export function Shell() {
         </nav>
         <main id="main" tabIndex={-1}>
           <Banner />
+          <SignIn />
           {view ? (
             <view.component rest={rest} query={query} key={view.id} />
           ) : (

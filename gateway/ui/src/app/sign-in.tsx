@@ -1,0 +1,43 @@
+// Asks for a token, where the cluster asks for one.
+
+import { effect } from "@preact/signals";
+import { live } from "@ui/api/live";
+import { get } from "@ui/api/rest";
+import { signIn, wanted } from "@ui/api/token";
+import { Button } from "@ui/parts/basics";
+import { Icon } from "@ui/parts/icons";
+
+/** A browser does not say why a WebSocket failed: a plain call does. */
+export function startSignIn(): void {
+  effect(() => {
+    if (live.up.value === false) get("v1/cluster").catch(() => undefined);
+  });
+}
+
+export function SignIn() {
+  if (!wanted.value) return null;
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    signIn(String(new FormData(form).get("token") ?? ""));
+    live.wake();
+  };
+  return (
+    <form class="banner sign-in" aria-label="Sign in" onSubmit={submit}>
+      <Icon name="warning" />
+      <label for="token">{wanted.value} Token:</label>
+      <input
+        id="token"
+        name="token"
+        type="password"
+        class="mono"
+        autocomplete="off"
+        required
+        autofocus
+      />
+      <Button type="submit" kind="primary">
+        Sign in
+      </Button>
+    </form>
+  );
+}

@@ -1,0 +1,62 @@
+"""The dashboard of a cluster that asks its callers who they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from playwright.sync_api import expect
+
+from quorate.etcd.launcher import EtcdProcess
+from tests.support.auth import FOREIGN, Locked, locked
+from tests.support.dashboard import Look
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    folder = tmp_path_factory.mktemp("guarded")
+    etcd = EtcdProcess(folder / "etcd")
+    # The browser has this thread's event loop.
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(lambda: asyncio.run(etcd.start())).result()
+        try:
+            with locked(etcd.endpoint, folder) as cluster:
+                yield cluster
+        finally:
+            elsewhere.submit(lambda: asyncio.run(etcd.kill())).result()
+
+
+@pytest.fixture
+def look(open_page: Callable[..., Look], guarded: Locked) -> Look:
+    opened = open_page("queues", address=f"https://{guarded.gateway}/", ignore_https_errors=True)
+    # A handshake that is refused is an error in the browser's eyes.
+    opened.outages_expected = True
+    return opened
+
+
+def sign_in(look: Look, token: str) -> None:
+    look.page.get_by_label("Token:").fill(token)
+    look.button("Sign in").click()
+
+
+def test_a_token_is_asked_for_taken_and_kept_for_the_tab(look: Look, guarded: Locked):
+    form = look.page.get_by_role("form", name="Sign in")
+    expect(form).to_contain_text("This cluster asks who you are.")
+    sign_in(look, guarded.expired)
+    expect(form).to_contain_text("The cluster does not take this token")
+    sign_in(look, guarded.admin)
+    look.settled()
+    expect(form).to_have_count(0)
+    expect(look.card(FOREIGN)).to_be_visible()
+    look.page.reload()
+    look.settled()
+    expect(form).to_have_count(0)
+
+
+def test_a_bound_caller_sees_its_own_queues(look: Look, guarded: Locked):
+    sign_in(look, guarded.bound)
+    look.settled()
+    expect(look.card("mail")).to_be_visible()
+    expect(look.card(FOREIGN)).to_have_count(0)
