@@ -48,7 +48,7 @@ from quorate.runtime.ids import instance_id
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.settings import CertificatesOnly
-from quorate.security.tls import server_credentials
+from quorate.security.tls import TlsFault, server_credentials
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
@@ -292,6 +292,8 @@ def client_of(settings: AgentSettings) -> EtcdClient:
         return EtcdClient.from_settings(settings)
     except OSError as error:
         raise CannotStart(f"{error.filename}: {error.strerror}") from error
+    except TlsFault as fault:
+        raise CannotStart(f"--{fault}") from fault
 
 
 async def refuse_unsafe(etcd: EtcdClient) -> None:

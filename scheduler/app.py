@@ -34,7 +34,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
-from quorate.security.tls import dialer_of, server_credentials
+from quorate.security.tls import TlsFault, dialer_of, server_credentials
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
 from quorate.v1 import scheduler_pb2, service_pb2
@@ -74,6 +74,8 @@ async def serve(settings: SchedulerSettings) -> None:
         etcd = EtcdClient.from_settings(settings)
     except OSError as error:
         raise CannotStart(f"{error.filename}: {error.strerror}") from error
+    except TlsFault as fault:
+        raise CannotStart(f"--{fault}") from fault
     dialer = dialer_of(settings.client_tls)
     roles = Roles(instance)
     health_service = InstanceHealth(instance)

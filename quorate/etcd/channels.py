@@ -12,14 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import grpc.aio
 
 from quorate.etcd.wire import Stubs
+from quorate.security.dialer import ClientTls, Dialer
 
 _MEBIBYTE = 1024 * 1024
+# Seconds that calls on a channel with former certificates have to end by themselves.
+_RETIRE_GRACE = 5.0
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     # A range or a watch response may be larger than gRPC's 4 MiB; this bounds it all the same.
@@ -51,25 +53,20 @@ class EtcdTls:
     cert_file: str = ""
     key_file: str = ""
 
-    def credentials(self) -> grpc.ChannelCredentials:
-        """Read the files; OSError when one cannot be read."""
-        return grpc.ssl_channel_credentials(
-            root_certificates=Path(self.ca_file).read_bytes(),
-            private_key=Path(self.key_file).read_bytes() if self.key_file else None,
-            certificate_chain=Path(self.cert_file).read_bytes() if self.cert_file else None,
-        )
+    def dialer(self) -> Dialer:
+        """Reads the files; OSError when one cannot be read, TlsFault when they do not fit."""
+        for path in filter(None, (self.ca_file, self.cert_file, self.key_file)):
+            with open(path, "rb"):
+                pass
+        return Dialer(ClientTls(self.ca_file, self.cert_file, self.key_file, flags="etcd"))
 
 
 class Endpoint:
     """One member: its address, channel and stubs."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
+    def __init__(self, address: str, dialer: Dialer) -> None:
         self.address = address
-        self.channel: grpc.aio.Channel = (
-            grpc.aio.insecure_channel(address, options=_OPTIONS)
-            if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
-        )
+        self.channel = dialer.open(address, _OPTIONS)
         self.stubs = Stubs(self.channel)
 
     async def connected(self, patience: float) -> bool:
@@ -102,8 +99,10 @@ class Channels:
         if not addresses:
             raise ValueError("at least one etcd endpoint is needed")
         self._addresses = list(addresses)
-        self._credentials = tls.credentials() if tls else None
+        self._dialer = tls.dialer() if tls else Dialer(None)
         self._endpoints: list[Endpoint] = []
+        # Being closed: at most one for each endpoint and change of certificates.
+        self._retiring: set[asyncio.Task[None]] = set()
         self._current = 0
         self.closed = False
 
@@ -119,12 +118,22 @@ class Channels:
     def current(self) -> Endpoint:
         """The endpoint that calls go to."""
         if not self._endpoints:
-            self._endpoints = [Endpoint(a, self._credentials) for a in self._addresses]
+            self._endpoints = [Endpoint(a, self._dialer) for a in self._addresses]
         return self._endpoints[self._current]
 
     def failed(self, endpoint: Endpoint) -> None:
-        """Move on from `endpoint`, unless another call has done so already."""
-        if self.current is endpoint:
+        """Move on from `endpoint`, unless another call has done so already.
+
+        One whose certificates were replaced gets a new channel with the new ones, and is tried
+        again.
+        """
+        if self._dialer.is_stale(endpoint.channel) and endpoint in self._endpoints:
+            fresh = Endpoint(endpoint.address, self._dialer)
+            self._endpoints[self._endpoints.index(endpoint)] = fresh
+            closing = asyncio.ensure_future(endpoint.channel.close(_RETIRE_GRACE))
+            self._retiring.add(closing)
+            closing.add_done_callback(self._retiring.discard)
+        elif self.current is endpoint:
             self._current = (self._current + 1) % len(self._addresses)
 
     async def close(self) -> None:
@@ -132,3 +141,6 @@ class Channels:
         self.closed = True
         for endpoint in self._endpoints:
             await endpoint.channel.close(None)
+        for closing in self._retiring:
+            closing.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
