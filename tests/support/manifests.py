@@ -38,6 +38,8 @@ CUSTOM: Final = frozenset(
         ("keda.sh/v1alpha1", "ScaledObject"),
     }
 )
+# Secrets that are made by hand, as docs/kubernetes.md says.
+BY_HAND: Final = frozenset({"quorate-tokens"})
 WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 PROGRAMS: Final = ("scheduler", "agent", "gateway")
 

@@ -330,7 +330,7 @@ def test_certificates_name_roles_that_may_do_what_is_needed() -> None:
     }
     assert holds(roles["scheduler"], "agent.session")
     assert holds(roles["keda"], "scaling.read")
-    # etcd compares the names in a client's certificate with its address: it must have none.
+    # A member is verified by its name and address: no wildcard there, and no name for a client.
     assert not _names("etcd-client")
     assert not [name for name in _names("etcd") if "*" in name]
 

@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 
 from tests.support.manifests import (
+    BY_HAND,
     CUSTOM,
     VARIANTS,
     container_of,
@@ -24,8 +25,6 @@ from tests.support.manifests import (
 
 # The oldest version that the manifests are for, and the newest whose schemas there are.
 VERSIONS = ("1.34", kubernetes_validate.latest_version())
-# Made by hand, as docs/kubernetes.md says.
-BY_HAND = {"quorate-tokens"}
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 

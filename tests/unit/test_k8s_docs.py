@@ -1,0 +1,102 @@
+"""docs/kubernetes.md: commands name what exists, kustomizations render, figures hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from quorate.cli.app import app
+from tests.support.manifests import BY_HAND, K8S, ROOT, objects, pod_of, workloads
+from tools.render_k8s import render
+
+TEXT = (ROOT / "docs" / "kubernetes.md").read_text()
+_BLOCKS = re.findall(r"^ *```(\w+)\n(.*?)^ *```$", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    shlex.split(line.strip()[2:])
+    for language, body in _BLOCKS
+    if language == "console"
+    for line in body.splitlines()
+]
+KUSTOMIZATIONS = [yaml.safe_load(body) for language, body in _BLOCKS if language == "yaml"]
+
+
+def test_every_command_is_one_that_is_checked_here() -> None:
+    assert {words[0] for words in COMMANDS} == {"kubectl", "quorate", "podman"}
+    assert len(COMMANDS) >= 8
+
+
+def test_folders_exist_and_objects_are_rendered() -> None:
+    rendered = {
+        (each["kind"].lower(), each["metadata"]["name"])
+        for variant in ("dev", "prod")
+        for each in objects(variant)
+    }
+    verbs = set()
+    for words in (words for words in COMMANDS if words[0] == "kubectl"):
+        if "-n" in words:
+            assert words[words.index("-n") + 1] == "quorate"
+            words = [w for i, w in enumerate(words) if w != "-n" and words[i - 1] != "-n"]
+        verbs.add(words[1])
+        if "-k" in words:
+            assert (ROOT / words[-1] / "kustomization.yaml").is_file()
+        for word in words:
+            kind, slash, name = word.partition("/")
+            if slash and kind in ("deployment", "service"):
+                assert (kind, name) in rendered, word
+    assert verbs == {"apply", "rollout", "port-forward", "create", "get"}
+
+
+def test_the_secret_of_tokens_is_the_one_that_is_mounted() -> None:
+    (words,) = (words for words in COMMANDS if "secret" in words)
+    name = words[words.index("generic") + 1]
+    assert {name} == BY_HAND
+    (_, _, source) = words[-1].removeprefix("--from-file=").partition("=")
+    (created,) = (words for words in COMMANDS if "tokens" in words[:2])
+    assert created[created.index("--file") + 1] == source
+
+
+def test_tokens_are_made_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (words,) = (words for words in COMMANDS if words[:2] == ["quorate", "tokens"])
+    done = CliRunner().invoke(app, words[1:])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "tokens").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
+def test_kustomizations_render(kustomization: dict[str, list[str]], tmp_path: Path) -> None:
+    here = Path(os.path.realpath(tmp_path))
+    up = os.path.relpath(K8S, here)
+    text = yaml.safe_dump(kustomization).replace("../../", f"{up}/")
+    (here / "kustomization.yaml").write_text(text)
+    rendered = list(yaml.safe_load_all(render(here)))
+    maps = [each["data"] for each in rendered if each["kind"] == "ConfigMap"]
+    for generator in kustomization.get("configMapGenerator", ()):
+        for literal in generator["literals"]:  # type: ignore[index]
+            key, _, value = literal.partition("=")
+            assert any(data.get(key) == value for data in maps)
+    assert [each for each in rendered if each["kind"] == "Deployment"]
+
+
+def test_every_folder_is_in_the_table() -> None:
+    folders = {
+        str(path.parent.relative_to(ROOT))
+        for path in K8S.rglob("kustomization.yaml")
+        # Half of the component beside it.
+        if path.parent.name != "copy"
+    } | {"k8s/observability"}
+    assert set(re.findall(r"^\| `(k8s/[\w/-]+)` \|", TEXT, re.MULTILINE)) == folders
+
+
+def test_figures_of_the_text_are_those_of_the_manifests() -> None:
+    for _, workload in workloads("prod"):
+        assert pod_of(workload)["securityContext"]["runAsUser"] == 65532
+    assert "user 65532" in TEXT
+    version = re.findall(r'^version = "([\d.]+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert set(re.findall(r"quorate:(\d+\.\d+\.\d+)", TEXT)) == set(version)
