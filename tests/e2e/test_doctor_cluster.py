@@ -20,12 +20,13 @@ from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import free_port
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from tests.support import tls
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     folder = tmp_path_factory.mktemp("doctor") / "cluster"
-    background.start(LocalPlan(data_dir=folder, nodes=1, gateway=True))
+    background.start(LocalPlan(data_dir=folder, nodes=1, gateway=True, tls=tls.ON))
     try:
         found = read_local_cluster(folder)
         assert found is not None
@@ -38,12 +39,18 @@ Doctor = Callable[..., tuple[int, list[dict[str, Any]]]]
 
 
 @pytest.fixture
-def doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Doctor:
+def doctor(
+    local: LocalCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Doctor:
     """Exit code and findings. How fast this machine's disk is today is no test's business."""
     monkeypatch.setattr("quorate.doctor.etcd_checks.SLOW_PUT", 10.0)
     monkeypatch.setattr("quorate.doctor.etcd_checks.TOO_SLOW_PUT", 10.0)
     for name in ("QUORATE_ADDRESS", "QUORATE_ETCD"):
         monkeypatch.delenv(name, raising=False)
+    if local.tls is not None:
+        monkeypatch.setenv("QUORATE_TLS_CA_FILE", local.tls.ca_file)
+        monkeypatch.setenv("QUORATE_TLS_CERT_FILE", local.tls.cert_file)
+        monkeypatch.setenv("QUORATE_TLS_KEY_FILE", local.tls.key_file)
 
     def call(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
         capsys.readouterr()

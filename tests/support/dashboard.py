@@ -13,6 +13,7 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from quorate.client.discovery import LocalCluster
+from tests.support.tls import https_context
 
 
 class Look:
@@ -78,14 +79,16 @@ def call(cluster: LocalCluster, path: str, body: Any = None, *, method: str = ""
     request = urllib.request.Request(
         cluster.dashboard + path, data, headers, method=method or ("POST" if data else "GET")
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=60, context=https_context(cluster.tls)) as answer:
         return json.load(answer)
 
 
 def status_of(cluster: LocalCluster, path: str) -> int:
     """The HTTP status of a GET."""
     try:
-        with urllib.request.urlopen(cluster.dashboard + path, timeout=10) as answer:
+        with urllib.request.urlopen(
+            cluster.dashboard + path, timeout=10, context=https_context(cluster.tls)
+        ) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

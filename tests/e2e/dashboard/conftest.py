@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from tests.support import tls
 from tests.support.dashboard import Look
 from tools import build_ui
 from tools.browser import browser as started_browser
@@ -26,7 +27,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Two schedulers, two nodes, a gateway: for all of these tests, which keep apart by names."""
     build_ui.ensure()
     data = tmp_path_factory.mktemp("dashboard") / "data"
-    plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True)
+    plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True, tls=tls.ON)
     try:
         yield background.start(plan)
     finally:
@@ -47,7 +48,9 @@ def open_page(browser: Browser, cluster: LocalCluster) -> Iterator[Callable[...,
     looks: list[Look] = []
 
     def open_one(view: str = "overview", *, address: str = "", **options: object) -> Look:
-        context = browser.new_context(**{"viewport": DESK, **options})  # type: ignore[arg-type]
+        # The browser does not know the CA of a cluster with TLS; other tests are about that.
+        given = {"viewport": DESK, "ignore_https_errors": tls.ON, **options}
+        context = browser.new_context(**given)  # type: ignore[arg-type]
         contexts.append(context)
         page: Page = context.new_page()
         page.set_default_timeout(10_000)
