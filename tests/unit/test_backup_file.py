@@ -109,15 +109,24 @@ def test_no_byte_can_be_missing_or_too_many(
     assert reason(path) == "BACKUP_DAMAGED"
 
 
-def test_chunks_cannot_change_places(tmp_path: Path) -> None:
-    path = tmp_path / "b"
-    written(path)
-    text = path.read_bytes()
+def frames_of(text: bytes) -> list[bytes]:
     places = [len(MAGIC)]
     while places[-1] < len(text):
         length = int.from_bytes(text[places[-1] : places[-1] + 4], "big")
         places.append(places[-1] + 36 + length)
-    frames = [text[a:b] for a, b in itertools.pairwise(places)]
+    return [text[a:b] for a, b in itertools.pairwise(places)]
+
+
+def test_a_file_without_its_end_is_no_backup(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "b"
+    path.write_bytes(MAGIC + b"".join(frames_of(whole)[:-1]))
+    assert reason(path) == "BACKUP_DAMAGED"
+
+
+def test_chunks_cannot_change_places(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    written(path)
+    frames = frames_of(path.read_bytes())
     assert len(frames) >= 4
     frames[1], frames[2] = frames[2], frames[1]
     path.write_bytes(MAGIC + b"".join(frames))

@@ -237,8 +237,9 @@ async def test_a_restore_of_another_file_does_not_go_on_with_it(tmp_path: Path) 
     assert (await refusal(fresh, tmp_path / "b", generation=5)).reason == "OTHER_RESTORE"
 
 
-async def test_a_leader_that_claims_the_log_ends_the_restore(tmp_path: Path) -> None:
-    """One of an earlier version: it does not know that it must not."""
+@pytest.mark.parametrize("key", [b"head", b"restoring"])
+async def test_whoever_else_writes_ends_the_restore(tmp_path: Path, key: bytes) -> None:
+    """A leader of an earlier version, which does not know that it must not, or a second restore."""
     await made(await filled(120), tmp_path / "b")
     fresh = MemoryEtcd()
     real = fresh.txn
@@ -248,7 +249,7 @@ async def test_a_leader_that_claims_the_log_ends_the_restore(tmp_path: Path) -> 
         nonlocal calls
         calls += 1
         if calls == 4:
-            await fresh.put(PREFIX + b"head", b"mine")
+            await fresh.put(PREFIX + key, b"")
         return await real(*arguments, **more)
 
     fresh.txn = intruded  # type: ignore[method-assign]

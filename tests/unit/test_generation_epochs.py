@@ -33,6 +33,7 @@ from quorate.runtime.ids import InstanceId
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler import keys
 from scheduler.config import SchedulerSettings
+from scheduler.fold import Fold
 from scheduler.health import InstanceHealth
 from scheduler.role import Local, Roles
 from scheduler.tenure import Tenure
@@ -207,6 +208,43 @@ async def test_nobody_leads_while_a_restore_is_under_way(candidate: Candidate) -
     assert (await read_standing(candidate.etcd, PREFIX)).head_mod == 0
 
 
+async def test_nobody_leads_amid_a_restore_with_what_was_folded_before_it(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new etcd may have come past the revision that a standby knows of the old one."""
+    async with asyncio.timeout(5):
+        while not candidate.tenure._replica.revision:
+            await asyncio.sleep(0)
+    keep_silent(candidate, 3, monkeypatch)
+    await candidate.etcd.put(PREFIX + b"restoring", RestoreRecord().SerializeToString())
+    for _ in range(5):
+        await candidate.etcd.put(b"/elsewhere", b"")
+    candidate.tenure._replica._revision = 1 + (await read_standing(candidate.etcd, PREFIX)).revision
+    assert "restore" in await candidate.refusal()
+
+
+def keep_silent(candidate: Candidate, revision: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch of what lies ahead tells nothing until it is reached."""
+    replica = candidate.tenure._replica
+    replica._revision = revision
+
+    async def silent(batch: WatchBatch) -> None:
+        pass
+
+    monkeypatch.setattr(replica, "_fold_batch", silent)
+
+
+def test_what_a_restore_writes_is_not_folded() -> None:
+    fold = Fold()
+    fold.put(b"restoring", RestoreRecord().SerializeToString(), 1)
+    fold.put(keys.queue_key("mine"), QueueRecord(name="mine").SerializeToString(), 2)
+    fold.deleted(keys.queue_key("default"))
+    assert fold.restoring
+    assert not fold.state.queues
+    fold.reset()
+    assert not fold.restoring
+
+
 async def test_what_was_seen_of_a_restore_is_folded_anew(candidate: Candidate) -> None:
     """A restore writes in the order of keys; a standby that looked on must not lead with that."""
     etcd, marker = candidate.etcd, PREFIX + b"restoring"
@@ -242,13 +280,7 @@ async def test_what_was_folded_beyond_the_end_of_etcd_is_dropped(
     async with asyncio.timeout(5):
         while not candidate.tenure._replica.revision:
             await asyncio.sleep(0)
-    replica = candidate.tenure._replica
-    replica._revision = 1 << 40
-
-    async def silent(batch: WatchBatch) -> None:
-        """A watch of what lies ahead tells nothing until it is reached."""
-
-    monkeypatch.setattr(replica, "_fold_batch", silent)
+    keep_silent(candidate, 1 << 40, monkeypatch)
     assert "etcd is at" in await candidate.refusal()
     async with candidate.elected() as leading:
         await candidate.leads(leading)
