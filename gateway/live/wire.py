@@ -19,7 +19,6 @@ import socket
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
 
 import grpc
 from websockets.datastructures import Headers
@@ -89,7 +88,13 @@ class LiveProtocol(asyncio.Protocol):
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
-                self._on_request(event)
+                try:
+                    self._on_request(event)
+                except Exception as error:
+                    # Uvicorn hands the connection over after this: nobody else would let it go.
+                    self.connection_lost(error)
+                    self._transport.abort()
+                    raise
             elif isinstance(event, Frame) and not self._closing:
                 self._on_frame(event)
         unreadable = self._protocol.handshake_exc
@@ -102,6 +107,9 @@ class LiveProtocol(asyncio.Protocol):
     def eof_received(self) -> None:
         self._protocol.receive_eof()
         self._flush()
+        if self._session is not None:
+            # What it does not read must not keep the connection.
+            self._end_soon()
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -193,8 +201,8 @@ class LiveProtocol(asyncio.Protocol):
         if self._closing:
             return
         if self._protocol.state is not OPEN:
-            self._closing = True
             self._transport.close()
+            self._end_soon()
             return
         try:
             self._protocol.send_close(code, reason)
@@ -299,8 +307,14 @@ def _refused(fault: HttpFault) -> Response:
 
 
 def path_of(target: str, root_path: str) -> str:
-    """The path of a request's target, without the prefix of a proxy in front."""
-    path = urlsplit(target).path
+    """The path of a request's target, without the prefix of a proxy in front.
+
+    Targets are what anybody sends; this raises for none of them.
+    """
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        # RFC 9112 section 3.2.2: the absolute form.
+        path = "/" + path.partition("://")[2].partition("/")[2]
     if root_path and path.startswith(f"{root_path}/"):
         return path[len(root_path) :]
     return path

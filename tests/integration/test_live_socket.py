@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from gateway.live import leader, limits, wire
 from gateway.live.part import Live
@@ -379,6 +379,10 @@ async def test_pages_of_other_origins_may_not_connect(cluster, origin, allowed):
             400,
         ),
         ("GET /v1/live HTTP/1.1", 426),
+        # Such a target is no URL.
+        ("GET //[x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket", 404),
+        ("GET //x/v1/live HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket", 404),
+        ("GET http://x/v1/live?a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket", 400),
     ],
 )
 async def test_what_is_no_handshake_is_told_so(cluster, head, status):
@@ -392,6 +396,31 @@ async def test_what_is_no_handshake_is_told_so(cluster, head, status):
             rest += await reader.read(4096)
         assert b"application/problem+json" in rest
         writer.close()
+
+
+async def test_a_bug_in_the_handshake_costs_that_connection_alone(cluster, monkeypatch):
+    states = set()
+
+    class Broken(Live):
+        def protocol(self, config, server_state, app_state):
+            states.add(server_state)
+            return super().protocol(config, server_state, app_state)
+
+        def admit(self, target, headers):
+            raise ZeroDivisionError
+
+    live = Broken(cluster, "g1")
+    heard = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    async with serving(live) as address:
+        with pytest.raises((ConnectionError, InvalidMessage)):
+            async with connect(f"ws://{address}/v1/live"):
+                pass
+        (state,) = states
+        # Uvicorn counts these, and refuses requests when there are too many.
+        await until(lambda: not state.connections, "it is not counted any more")
+    # Not swallowed either.
+    assert isinstance(heard[0]["exception"], ZeroDivisionError)
 
 
 async def test_sub_paths_are_understood(cluster):
@@ -494,6 +523,19 @@ async def test_a_slow_client_gets_the_newest_state_when_it_reads_again(cluster):
         last = json.loads(heard[heard.rfind(b'{"id":"t","kind":"snapshot"') :])
         assert len(last["items"]) == 100
         assert last["revision"] == "2099"
+        deaf.socket.close()
+
+
+async def test_a_stalled_client_that_ended_its_side_is_dropped(cluster, monkeypatch):
+    monkeypatch.setattr(limits, "FAREWELL", 0.2)
+    async with gateway(cluster) as (live, address):
+        deaf = await Deaf.connected(address)
+        await until(lambda: cluster.watches == 1, "it is subscribed")
+        while live.unread <= limits.HIGH:
+            await cluster.happen(*(bulk(number) for number in range(100)))
+            await asyncio.sleep(0.11)
+        deaf.socket.shutdown(socket.SHUT_WR)
+        await until(lambda: not live.connections, "it is dropped, and what it did not read")
         deaf.socket.close()
 
 
