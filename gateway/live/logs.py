@@ -89,6 +89,8 @@ class LogTail:
         self._wanted = wanted
         self._outputs = {name: Output() for name in _NAMES.values()}
         self._resumed = bool(resume)
+        # Once it is known, the latest attempt stays the one that is told.
+        self._attempt = wanted.attempt
         if resume:
             parts = resume.split(".")
             if len(parts) != 2 or not all(map(_is_number, parts)):
@@ -99,19 +101,25 @@ class LogTail:
     async def run(self, cluster: Cluster, reader: Reader) -> None:
         """Tell everything until the attempt's end."""
         loop = asyncio.get_running_loop()
-        heard = loop.time()
+        # Since when nothing came of trying.
+        failing: float | None = None
         while True:
+            began = loop.time()
             try:
                 answers = cluster.stream(STREAM_LOGS, self._request(), timeout=None)
                 async with aclosing(cast("Any", answers)):
                     async for answer in answers:
-                        heard = loop.time()
+                        failing = None
                         self._tell(answer.chunk, reader)
                         await reader.drained()
                 reader.finish(frames.end())
                 return
             except QuorateError as error:
-                if not passes(error) or loop.time() > heard + PATIENCE:
+                now = loop.time()
+                if failing is None or now - began > PATIENCE:
+                    # A stream that held so long was a good one of a quiet log.
+                    failing = now
+                if not passes(error) or now > failing + PATIENCE:
                     reader.fail(error)
                     return
             await asyncio.sleep(_AGAIN)
@@ -123,13 +131,14 @@ class LogTail:
         # One offset is for both outputs: the lesser, and what is told twice is skipped.
         return scheduler_pb2.StreamTaskLogsRequest(
             id=wanted.id,
-            attempt=wanted.attempt,
+            attempt=self._attempt,
             follow=True,
             offset=min(told) if again else 0,
             tail_lines=0 if again else wanted.tail_lines,
         )
 
     def _tell(self, chunk: scheduler_pb2.LogChunk, reader: Reader) -> None:
+        self._attempt = self._attempt or chunk.attempt
         name = _NAMES.get(chunk.stream)
         if name is None:
             return

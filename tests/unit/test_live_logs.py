@@ -1,0 +1,84 @@
+"""Topic `logs` over broken streams: which attempt is gone on with, and when it is given up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+
+from gateway.live import logs
+from gateway.live.filters import LogFilter
+from gateway.live.logs import LogTail
+from quorate.v1 import scheduler_pb2 as pb
+from tests.support.live import Seat, fault, task_id
+
+AWAY = fault(grpc.StatusCode.UNAVAILABLE, "NODE_UNAVAILABLE")
+
+
+class Reader(Seat):
+    """Reads one log."""
+
+    def finish(self, rest):
+        self.send(rest)
+
+    async def drained(self):
+        pass
+
+
+class Streams:
+    """Answers StreamTaskLogs call by call: chunks, and seconds between."""
+
+    def __init__(self, *calls):
+        self.calls = list(calls)
+        self.asked = []
+
+    async def stream(self, method, request, *, timeout=None):
+        self.asked.append(request)
+        for step in self.calls.pop(0):
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+            else:
+                yield step
+
+
+def chunk(offset, data, attempt):
+    part = pb.LogChunk(stream=pb.LOG_STREAM_STDOUT, offset=offset, data=data, attempt=attempt)
+    return pb.StreamTaskLogsResponse(chunk=part)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(logs, "_AGAIN", 0.01)
+    monkeypatch.setattr(logs, "PATIENCE", 0.1)
+
+
+async def run(streams, **wanted):
+    reader = Reader()
+    await LogTail(LogFilter(task_id(1), **wanted), "").run(streams, reader)
+    return reader.told
+
+
+async def test_the_latest_attempt_is_the_same_one_after_a_break():
+    streams = Streams([chunk(0, b"one", 1), AWAY], [chunk(3, b" two", 1)])
+    told = await run(streams)
+    assert [message.get("text") for message in told] == ["one", " two", None]
+    # By then another attempt may be the latest.
+    assert [request.attempt for request in streams.asked] == [0, 1]
+
+
+async def test_a_log_that_was_quiet_for_long_goes_on_after_a_break():
+    quiet = [0.2, AWAY]
+    streams = Streams([chunk(0, b"one", 1), *quiet], quiet, [AWAY], [chunk(3, b" two", 1)])
+    told = await run(streams)
+    assert [message.get("text") for message in told] == ["one", " two", None]
+
+
+async def test_a_node_that_stays_away_is_given_up():
+    streams = Streams([chunk(0, b"one", 1), AWAY], *[[AWAY]] * 100)
+    told = await run(streams)
+    assert told[0]["text"] == "one"
+    assert told[1].code is grpc.StatusCode.UNAVAILABLE
+    assert 2 < len(streams.asked) < 20
