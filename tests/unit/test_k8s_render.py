@@ -33,8 +33,11 @@ def test_newest_schemas_are_of_kubernetes_1_34_or_later() -> None:
     assert tuple(map(int, VERSIONS[1].split(".")[:2])) >= (1, 34)
 
 
-@every_variant
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("variant", "version"),
+    # The variants consist of the same objects: the newest schemas see the overlays alone.
+    [*((each, VERSIONS[0]) for each in VARIANTS), ("dev", VERSIONS[1]), ("prod", VERSIONS[1])],
+)
 def test_every_object_fits_the_schema(variant: str, version: str) -> None:
     checked = 0
     for each in objects(variant):
