@@ -296,6 +296,11 @@ def test_pods_are_dialled_by_a_name_that_their_certificate_has(
     host = settings.advertise.rpartition(":")[0]
     assert host == "10-1-2-3.quorate.pod.cluster.local"
     assert _covered(host, name)
+    # Else each dial asks the DNS for names that are not there first.
+    for dials in ("scheduler", "gateway"):
+        (option,) = pod_of(workload_of("prod", dials))["dnsConfig"]["options"]
+        assert option["name"] == "ndots"
+        assert int(option["value"]) <= host.count(".")
 
 
 def test_servers_are_dialled_by_names_that_their_certificates_have(
