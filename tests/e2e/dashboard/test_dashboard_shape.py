@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from quorate.local.child import die_with_parent
 from tests.support.dashboard import Look, python, submit
+from tests.support.tls import gateway_flags
 from tools.build_ui import SOURCE
 
 VIEWS = ("overview", "queues", "tasks", "nodes/n1", "services")
@@ -79,6 +80,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(open_page):
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_it_works_below_a_path(open_page, cluster, slash):
     argv = [sys.executable, "-m", "gateway", "--listen", "127.0.0.1:0", "--root-path", "/a/b"]
+    argv += gateway_flags(cluster.tls)
     argv += ["--schedulers", ",".join(cluster.addresses)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, preexec_fn=die_with_parent) as gateway:
         try:
