@@ -52,6 +52,10 @@ WORKERS ?= 3
 test: setup ## Run all tests (ARGS="-k failover" narrows them)
 	python -m pytest -q --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
+# Apart from `test`: the same tests once more.
+test-tls: setup ## Run the end-to-end tests with mutual TLS and tokens
+	QUORATE_TEST_TLS=1 python -m pytest -q --numprocesses $(WORKERS) --dist loadfile tests/e2e $(ARGS)
+
 # Apart from `test`: it needs the tool chains of other languages.
 clients: setup ## Build the clients in other languages, run them while leaders are killed
 	python -m pytest -q examples/clients/tests $(ARGS)
