@@ -43,7 +43,7 @@ def create(
             "--queue",
             metavar="PATTERN",
             help="Queues (for the role service: services) it is bound to, such as 'mail*'; "
-            "may be repeated. [default: all]",
+            "may be repeated. \\[default: all]",
         ),
     ] = None,
     days: Annotated[
