@@ -21,6 +21,8 @@ from quorate.client.discovery import read_local_cluster
 from quorate.security.dialer import ClientTls, Dialer
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
 
+# The clients'.
+_QUEUE = "default"
 # Seconds.
 _UP, _CALL, _LEADER = 90, 5, 30
 _LOOK = 0.005
@@ -66,6 +68,14 @@ class Cluster:
         leaders = {replica.address for replica in cluster.schedulers if replica.leader}
         processes = local.processes if local is not None else ()
         return next((process.pid for process in processes if process.address in leaders), 0)
+
+    def hold(self) -> None:
+        """Start no task until `release`."""
+        self._ask("PauseQueue", scheduler_pb2.PauseQueueRequest(name=_QUEUE))
+
+    def release(self) -> None:
+        """Undo `hold`; without one it does nothing."""
+        self._ask("ResumeQueue", scheduler_pb2.ResumeQueueRequest(name=_QUEUE))
 
     def tasks_of(self, client: str) -> list[task_pb2.Task]:
         """Everything on record that carries the client's label."""

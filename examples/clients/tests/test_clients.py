@@ -20,7 +20,8 @@ from examples.clients.tests.building import BUILD_SECONDS, Recipe
 from examples.clients.tests.leaders import Cluster
 from quorate.v1 import task_pb2
 
-# A task takes 50 ms and four run at once: most are unfinished when the last is submitted.
+# None starts before the last is submitted; then a task takes 50 ms and four run at once, so that
+# the watch is open for at least 1.5 s.
 TASKS = 120
 # Kill the leader when the client has printed so many lines of a kind.
 KILLS = {"created": TASKS // 3, "TASK_STATE_SUCCEEDED": 1, "log": TASKS // 3}
@@ -55,6 +56,7 @@ class Told:
 def run(recipe: Recipe, cluster: Cluster, errors: Path) -> Told:
     """Run a client to its end, killing leaders meanwhile."""
     told = Told()
+    cluster.hold()
     with (
         errors.open("wb") as stderr,
         subprocess.Popen(
@@ -76,10 +78,13 @@ def run(recipe: Recipe, cluster: Cluster, errors: Path) -> Told:
                 if KILLS.get(kind) == number:
                     cluster.kill_leader()
                     told.at_kill.append((kind, number))
+                if (kind, number) == ("created", TASKS):
+                    cluster.release()
             code = process.wait()
         finally:
             limit.cancel()
             process.kill()
+            cluster.release()
     assert code == 0, errors.read_text()
     return told
 
