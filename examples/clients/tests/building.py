@@ -41,6 +41,8 @@ class Recipe:
     run: Callable[[Path, Path], list[str]]
     """The client's command line without arguments, likewise."""
     environment: dict[str, str] = field(default_factory=dict)
+    installs: Path | None = None
+    """What the build makes outside of its own folder."""
     tls: bool = True
     """Whether what Debian has of it can speak TLS here."""
 
@@ -60,7 +62,8 @@ class Recipe:
             )
         out = BUILDS / f"{self.language}-{self._digest()}"
         stamp = out / ".built"
-        if not stamp.exists():
+        # npm installs beside the sources, whatever becomes of `build`.
+        if not stamp.exists() or not (self.installs or out).exists():
             out.mkdir(parents=True, exist_ok=True)
             self._build(out)
             stamp.touch()
@@ -111,6 +114,7 @@ RECIPES = (
         packages="nodejs npm",
         build=lambda folder, out: ["npm", "ci"],
         run=lambda folder, out: ["node", str(folder / "client.mjs")],
+        installs=CLIENTS / "javascript" / "node_modules",
     ),
     Recipe(
         "go",
