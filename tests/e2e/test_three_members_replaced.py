@@ -10,7 +10,8 @@ from tests.support.three_members import NAMES, Members, cluster_of_three
 
 async def test_each_member_killed_in_turn_and_replaced_by_the_runbook(tmp_path):
     async with cluster_of_three(tmp_path) as cluster:
-        members: Members = cluster.etcd
+        members = cluster.etcd
+        assert isinstance(members, Members)
         load = Load(cluster)
         await cluster.in_session()
         async with load.stream(SHORT):

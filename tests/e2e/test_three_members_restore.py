@@ -26,14 +26,15 @@ async def watch_token(cluster, token: str = "") -> str:
     # Its process has been another one meanwhile.
     call = cluster.stub(server).WatchTasks(request, wait_for_ready=True, timeout=10)
     try:
-        return (await call.read()).resume_token
+        return str((await call.read()).resume_token)
     finally:
         call.cancel()
 
 
 async def test_a_backup_restored_into_a_fresh_etcd_beside_agents_that_lived_on(tmp_path):
     async with cluster_of_three(tmp_path, slots=3) as cluster:
-        members: Members = cluster.etcd
+        members = cluster.etcd
+        assert isinstance(members, Members)
         runbook = Runbook(
             "backup-restore.md",
             __file__,
