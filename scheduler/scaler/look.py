@@ -39,8 +39,8 @@ def look(state: State, ask: Ask, now: float) -> Seen:
             kinds[kind] = kinds.get(kind, 0) + count
         first = queue.pending.oldest()
         if first is not None:
-            # A task that was to wait until some time waits since then.
-            oldest = min(oldest, max(first.create_time, first.not_before))
+            # Since it was created: rows do not tell when a delay or a backoff ended.
+            oldest = min(oldest, first.create_time)
     return Seen(
         nodes=[_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)],
         demands=[Demand(needs, count, slotless) for (slotless, needs), count in kinds.items()],

@@ -68,7 +68,7 @@ class Seen:
 
     nodes: Sequence[NodeSeen] = ()
     demands: Sequence[Demand] = ()
-    # Seconds for which the oldest task has waited; 0.0 when none waits.
+    # Seconds since the oldest waiting task was created; 0.0 when none waits.
     oldest: float = 0.0
     # Seconds since a task of these queues ended.
     ended: float = inf

@@ -1,0 +1,186 @@
+"""KEDA's published contract against real schedulers, and its loop around real node agents."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from quorate.runtime.errors import from_rpc_error
+from tests.support.cluster import Cluster
+from tests.support.keda import SERVICE, Keda, Trigger
+from tests.support.load import Load
+from tests.support.server import Server, until
+from tests.support.tls import open_aio
+
+METADATA = {"queues": "*", "maxNodes": "3", "idleSeconds": "1"}
+
+
+@asynccontextmanager
+async def trigger(server: Server, **metadata: str) -> AsyncIterator[Trigger]:
+    """A trigger that asks one scheduler, on a connection of its own."""
+    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 100))
+    async with open_aio(server.address, options) as channel:
+        yield Trigger(channel, METADATA | metadata)
+
+
+class Deployment:
+    """Agents by number: more are started, and those over are told to leave, newest first."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._made = 0
+        self.pods: list[Server] = []
+
+    async def scale(self, replicas: int) -> None:
+        while len(self.pods) < replicas:
+            self._made += 1
+            # A pod's name is new each time.
+            pod = self._cluster.add_agent(f"agent-{self._made}")
+            self.pods.append(pod)
+            pod.launch()
+        for pod in self.pods[replicas:]:
+            await pod.ready()
+            pod.term()
+            assert await pod.gone() == 0
+        del self.pods[replicas:]
+
+
+@asynccontextmanager
+async def scaled(cluster: Cluster, asked: Trigger) -> AsyncIterator[tuple[Keda, Deployment]]:
+    deployment = Deployment(cluster)
+    keda = Keda(asked, deployment.scale)
+    loop = asyncio.create_task(keda.run())
+    try:
+        yield keda, deployment
+        assert not loop.done()
+    finally:
+        loop.cancel()
+        await asyncio.wait((loop,))
+        if not loop.cancelled() and (error := loop.exception()) is not None:
+            raise error
+
+
+async def next_of(stream: Any, within: float = 20.0) -> bool:
+    async with asyncio.timeout(within):
+        return bool((await stream.read()).result)
+
+
+async def test_the_first_task_is_told_in_under_a_second_and_the_end_after_the_idle_time(tmp_path):
+    async with Cluster(tmp_path, agents=0) as cluster:
+        load = Load(cluster)
+        _, leader = await cluster.leader()
+        standby = await cluster.standby()
+        async with trigger(leader) as at_leader, trigger(standby) as at_standby:
+            streams = (at_leader.stream(), at_standby.stream())
+            assert [await next_of(stream) for stream in streams] == [False, False]
+            assert not await at_standby.active()
+            assert await at_standby.replicas() == 0
+            begin = time.monotonic()
+            await load.submit(load.stamp(0.0))
+            assert [await next_of(stream) for stream in streams] == [True, True]
+            took = time.monotonic() - begin
+            assert took < 1.0
+            assert await at_standby.active()
+            assert await at_standby.replicas() == 1
+            await cluster.add_agent("n1").start()
+            await load.all_finished()
+            finished = time.monotonic()
+            assert [await next_of(stream) for stream in streams] == [False, False]
+            assert 0.5 < time.monotonic() - finished < 5.0
+            assert await at_leader.replicas() == 0
+
+
+async def test_agents_come_with_the_work_and_go_after_it(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, schedulers=1, agents=0, slots=1) as cluster:
+        load = Load(cluster)
+        _, leader = await cluster.leader()
+        async with trigger(leader) as asked, scaled(cluster, asked) as (keda, deployment):
+            await until(lambda: keda.active is False, "nothing is active")
+            held = [await load.submit(load.hold()) for _ in range(2)]
+            for task in held:
+                await load.started(task, 1)
+            assert keda.history[-1] == 2
+            await load.backlog(40, 0.05)
+            await until(lambda: keda.replicas == 3, "as many as may be")
+            load.open_gate()
+            await load.all_finished()
+            await until(lambda: keda.replicas == 0 and not deployment.pods, "none again")
+            # Nobody was ended under its work, and nothing went down before the work did.
+            assert all(len(starts) == 1 for starts in load.starts_of(held).values())
+            assert keda.history.index(0) == len(keda.history) - 1
+            assert max(keda.history) == 3
+
+
+async def test_a_change_of_leader_ends_the_stream_and_keda_goes_on(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, agents=0) as cluster:
+        load = Load(cluster)
+        epoch, leader = await cluster.leader()
+        standby = await cluster.standby()
+        async with trigger(standby) as asked, scaled(cluster, asked) as (keda, deployment):
+            await until(lambda: keda.active is False, "nothing is active")
+            task = await load.submit(load.hold())
+            await load.started(task, 1)
+            leader.send(signal.SIGKILL)
+            await cluster.leader(after=epoch)
+            await until(lambda: keda.opened > 1, "the stream was opened again")
+            assert keda.active
+            assert keda.history == [1]
+            load.open_gate()
+            await load.all_finished()
+            await until(lambda: keda.replicas == 0 and not deployment.pods, "none again")
+            assert len(load.starts_of([task])[task]) == 1
+
+
+async def test_agents_are_started_for_what_they_can_hold(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, schedulers=1, agents=0) as cluster:
+        load = Load(cluster)
+        _, leader = await cluster.leader()
+        spec = load.stamp(0.0)
+        spec.resources.counters["gpu"] = 2
+        for _ in range(2):
+            await load.submit(spec)
+        async with (
+            trigger(leader) as without,
+            trigger(leader, countersPerNode="gpu=2", slotsPerNode="8") as with_gpus,
+            trigger(leader, countersPerNode="gpu=4", queues="mail-*") as of_others,
+        ):
+            assert (await without.active(), await without.replicas()) == (False, 0)
+            assert (await with_gpus.active(), await with_gpus.replicas()) == (True, 2)
+            assert (await of_others.active(), await of_others.replicas()) == (False, 0)
+
+
+async def test_faults_are_told_and_reflection_knows_the_service(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, agents=0) as cluster:
+        await cluster.leader()
+        standby = await cluster.standby()
+        async with trigger(standby, maxNodes="many") as bad, trigger(standby) as good:
+            calls = (bad.active(), bad.spec(), bad.metrics("quorate-nodes"), bad.stream().read())
+            for call in calls:
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call
+                error = from_rpc_error(caught.value)
+                assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+                assert error.field == "scalerMetadata.maxNodes"
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await good.metrics("cpu")
+            assert from_rpc_error(caught.value).field == "metricName"
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await good.stream("StreamMetricSpec").read()
+            # KEDA takes this, and nothing else, for "ask for the specs as before".
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        async with open_aio(standby.address) as channel:
+            ask = reflection_pb2.ServerReflectionRequest(list_services="")
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+            answers = [answer async for answer in stub.ServerReflectionInfo(iter([ask]))]
+        listed = [service.name for service in answers[0].list_services_response.service]
+        assert SERVICE in listed

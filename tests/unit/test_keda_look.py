@@ -1,0 +1,132 @@
+"""What a trigger sees of the leader's state."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from scheduler.core import events as e
+from scheduler.core.rows import Control
+from scheduler.core.values import NO_NEEDS, Needs
+from scheduler.scaler import look as looking
+from scheduler.scaler.ask import Ask
+from scheduler.scaler.look import look
+from scheduler.scaler.plan import Demand, NodeSeen, Seen
+from tests.support.core import START, Cluster, FakeNode, Log, spec
+
+
+def seen(c: Cluster, ask: Ask | None = None) -> Seen:
+    return look(c.state, ask or Ask(), c.now)
+
+
+def one(c: Cluster, ask: Ask | None = None) -> NodeSeen:
+    (found,) = seen(c, ask).nodes
+    return found
+
+
+def pause(c: Cluster, paused: bool = True) -> None:
+    c.call(lambda token: e.QueuePauseAsked("default", paused, e.Request(), token))  # type: ignore[arg-type]
+
+
+def control(c: Cluster, node: FakeNode, what: Control) -> None:
+    c.call(lambda token: e.NodeControlAsked(node.name, what, e.Request(), token))
+
+
+def test_an_empty_cluster_has_nothing_to_tell() -> None:
+    assert seen(Cluster()) == Seen([], [], 0.0, inf)
+
+
+def test_tasks_that_wait_are_counted_by_what_they_need() -> None:
+    c = Cluster()
+    for priority in (0, 1, 1):
+        c.submit(spec(priority=priority, cpu=2.0))
+    c.submit()
+    c.queue("mail")
+    c.submit(spec(cpu=2.0), queue="mail")
+    demands = {d.needs: d for d in seen(c).demands}
+    assert demands == {
+        Needs(cpu=2.0): Demand(Needs(cpu=2.0), 4),
+        NO_NEEDS: Demand(NO_NEEDS, 1),
+    }
+    assert seen(c, Ask(queues=("ma*",))).demands == [Demand(Needs(cpu=2.0), 1)]
+
+
+def test_kinds_beyond_the_bound_count_as_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "MAX_KINDS", 2)
+    c = Cluster()
+    for cpu in (1.0, 2.0, 3.0, 4.0):
+        c.submit(spec(cpu=cpu))
+    assert sum(demand.count for demand in seen(c).demands) == 4
+    assert Demand(NO_NEEDS, 2) in seen(c).demands
+
+
+def test_what_waits_in_a_paused_queue_waits_for_no_node() -> None:
+    c = Cluster()
+    c.submit()
+    pause(c)
+    assert seen(c).demands == []
+    assert seen(c).oldest == 0.0
+
+
+def test_the_oldest_waits_since_it_was_created() -> None:
+    c = Cluster()
+    c.submit(spec(not_before=START + 100.0))
+    assert (seen(c).demands, seen(c).oldest) == ([], 0.0)
+    c.advance(130.0)
+    c.submit()
+    assert seen(c).oldest == 130.0
+
+
+def test_a_node_is_idle_since_its_last_attempt_ended() -> None:
+    c = Cluster()
+    n = c.node("n1")
+    c.advance(5.0)
+    assert one(c).idle == 5.0
+    task = c.submit(spec(cpu=1.5, counters={}))
+    c.advance(600.0)
+    assert (one(c).held, one(c).slots_held, one(c).cpu_held, one(c).idle) == (1, 1, 1.5, 0.0)
+    n.succeed(task)
+    c.advance(7.0)
+    assert (one(c).held, one(c).cpu_held, one(c).idle) == (0, 0.0, 7.0)
+    assert seen(c).ended == 7.0
+
+
+def test_a_new_leader_counts_the_idle_time_of_nodes_anew_and_that_of_queues_on() -> None:
+    log = Log()
+    c = Cluster(log=log)
+    n = c.node("n1")
+    n.succeed(c.submit())
+    c.advance(50.0)
+    c.lead(log.followed())
+    assert one(c).idle == 0.0
+    assert seen(c).ended == 50.0
+
+
+def test_a_queue_remembers_its_last_task_beyond_its_retention() -> None:
+    c = Cluster()
+    n = c.node("n1")
+    task = c.submit()
+    n.succeed(task)
+    c.advance(5.0)
+    c.call(lambda token: e.TaskDeleteAsked(task, e.Request(), token))
+    assert not c.state.finished
+    assert seen(c).ended == 5.0
+
+
+def test_only_nodes_with_the_labels_are_scaled() -> None:
+    c = Cluster()
+    n = c.node("n1")
+    c.state.nodes[n.name].labels["pool"] = "gpu"
+    c.node("n2")
+    assert [node.name for node in seen(c, Ask(labels=(("pool", "gpu"),))).nodes] == ["n1"]
+    assert seen(c, Ask(labels=(("pool", "cpu"),))).nodes == []
+
+
+@pytest.mark.parametrize("what", [Control(cordoned=True), Control(True, True, 5.0)])
+def test_a_node_that_an_operator_closed_takes_nothing(what: Control) -> None:
+    c = Cluster()
+    n = c.node("n1")
+    assert one(c).open
+    control(c, n, what)
+    assert not one(c).open
