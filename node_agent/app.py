@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
 import signal
 import sys
@@ -28,6 +27,7 @@ from grpc_reflection.v1alpha import reflection
 from node_agent import log_retention, stats
 from node_agent.config import AgentSettings
 from node_agent.driver import Driver
+from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
 from node_agent.log_retention import Retention
 from node_agent.logs import LogStore
@@ -102,7 +102,7 @@ async def run(settings: AgentSettings) -> None:
                 slots=settings.slot_count,
                 node=settings.name,
                 data=data,
-                mark=hashlib.blake2b(str(data).encode(), digest_size=8).hexdigest(),
+                mark=directory_mark(data),
                 clock=clock,
                 logs=logs,
                 directory=os.getcwd(),

@@ -8,6 +8,7 @@ lost their reaper: they are found by their mark and killed, and everyone waiting
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import socket
@@ -246,6 +247,17 @@ class SpawnerLink:
         exits, self._exits = self._exits, {}
         for on_exit in exits.values():
             on_exit(Exit(lost=True))
+
+
+def directory_mark(data: Path) -> str:
+    """The mark of the agents of a data directory: one after the other, since they lock it.
+
+    It names the directory itself beside its path. Two containers may have different ones at the
+    same path and yet see each other's processes (`--pid=host`): neither may end the other's.
+    """
+    here = data.stat()
+    name = f"{data.resolve()}:{here.st_dev}:{here.st_ino}"
+    return hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()
 
 
 def kill_marked(mark: str) -> int:

@@ -14,6 +14,7 @@ import grpc
 
 from node_agent.app import serve
 from node_agent.driver import Driver
+from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
 from node_agent.logs import LogStore
 from node_agent.session import Sessions
@@ -76,7 +77,7 @@ async def running_agent(
         slots=slots,
         node="n",
         data=data,
-        mark=f"test-{data.name}-{next(_ids)}",
+        mark=directory_mark(data),
         clock=clock,
         logs=LogStore(data, log_cap),
         directory=str(directory or data),
