@@ -16,6 +16,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from quorate.runtime.errors import from_rpc_error
+from scheduler.external_scaler import PACE
 from tests.support.cluster import Cluster
 from tests.support.keda import SERVICE, Keda, Trigger
 from tests.support.load import Load
@@ -85,6 +86,9 @@ async def test_the_first_task_is_told_in_under_a_second_and_the_end_after_the_id
             assert [await next_of(stream) for stream in streams] == [False, False]
             assert not await at_standby.active()
             assert await at_standby.replicas() == 0
+            # The streams have looked and sleep: only the event wakes them.
+            told = time.monotonic()
+            await until(lambda: time.monotonic() > told + 4 * PACE, "the streams sleep")
             begin = time.monotonic()
             await load.submit(load.stamp(0.0))
             assert [await next_of(stream) for stream in streams] == [True, True]

@@ -78,6 +78,10 @@ def test_an_idle_node_that_is_needed_stays() -> None:
     assert wanted(ask, waiting(2), nodes=nodes) == 2
 
 
+def test_an_idle_node_of_which_a_part_is_needed_stays() -> None:
+    assert wanted(Ask(), waiting(1), nodes=(node("n1", slots=4, idle=999.0),)) == 1
+
+
 def test_a_backlog_is_worked_off_until_it_is_too_old() -> None:
     ask = parse({"slotsPerNode": "2", "tasksPerNode": "50", "oldestAge": "30"})
     assert wanted(ask, waiting(100), oldest=30.0) == 2
