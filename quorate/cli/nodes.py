@@ -30,11 +30,27 @@ Name = Annotated[str, typer.Argument(metavar="NODE", help="The node's name.")]
 
 
 @with_client
-def nodes(client: Client, as_json: Json = False) -> None:
+def nodes(
+    client: Client,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Only those that have held nothing for so long, the longest first.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """List the nodes and what they are doing."""
     found = list(list_nodes(client.calls))
+    if idle is not None:
+        found = idle_for(found, idle, time.time())
     if as_json:
         render.print_messages(found)
+        return
+    if not found and idle is not None:
+        hint(f"No node has been idle for {idle:g} s.")
         return
     if not found:
         hint("No nodes. Start one: python -m node_agent --etcd HOST:PORT --name n1")
@@ -45,6 +61,19 @@ def nodes(client: Client, as_json: Json = False) -> None:
     for node in found:
         table.add_row(*_row(node))
     render.show(table)
+
+
+def idle_for(found: list[node_pb2.Node], seconds: float, now: float) -> list[node_pb2.Node]:
+    """Those that hold nothing and have not for `seconds`, the longest first: what may go first.
+
+    `now` is this machine's clock, in seconds since the epoch; since when is by the leader's.
+    """
+    resting = [
+        node
+        for node in found
+        if node.HasField("idle_since") and now - node.idle_since.ToNanoseconds() / 1e9 >= seconds
+    ]
+    return sorted(resting, key=lambda node: (node.idle_since.ToNanoseconds(), node.name))
 
 
 _FIGURES = ("RUNNING", "SLOTS", "CPU", "MEMORY")

@@ -1,0 +1,46 @@
+"""docs/autoscaling.md and the manifests say what the scaler takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+from typer.testing import CliRunner
+
+from quorate.cli.app import app
+from scheduler.scaler.ask import KEYS, Ask, parse
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "autoscaling.md").read_text()
+
+
+def test_the_page_lists_every_key_and_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", TEXT, re.MULTILINE))
+    assert set(rows) == KEYS
+    given = {key: text.strip(" `") for key, text in rows.items()}
+    defaults = Ask()
+    assert given["queues"] == ",".join(defaults.queues)
+    assert int(given["slotsPerNode"]) == defaults.shape.slots
+    assert int(given["minNodes"]) == defaults.min_nodes
+    assert int(given["maxNodes"]) == defaults.max_nodes
+    assert float(given["idleSeconds"]) == defaults.idle_seconds
+
+
+def test_the_example_and_the_manifest_are_taken() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    manifest = (ROOT / "k8s/components/autoscaling/agent.yaml").read_text()
+    found = [yaml.safe_load(example), *yaml.safe_load_all(manifest)]
+    triggers = [t for each in found for t in each["spec"].get("triggers", ())]
+    assert len(triggers) == 2
+    for trigger in triggers:
+        assert trigger["type"] == "external-push"
+        assert trigger.get("metricType", "AverageValue") == "AverageValue"
+        assert parse(trigger["metadata"]).max_nodes == 20
+
+
+def test_commands_for_an_operator_exist() -> None:
+    commands = re.findall(r"^ *\$ quorate (\w+)", TEXT, re.MULTILINE)
+    assert set(commands) == {"nodes", "drain"}
+    for command in commands:
+        assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
