@@ -3,9 +3,10 @@
     python examples/demo.py [--schedulers 2] [--nodes 3] [--slots 1] [--limit FILES] [--keep]
 
 Starts etcd, schedulers and node agents as separate processes, has every file of the Python
-standard library tokenised by them, kills the leading scheduler (SIGKILL) when a third of the
-files is done and a node agent when two thirds are, waits for the end, computes the same in this
-process and compares. Exit code 0 only when both agree and nothing is left running.
+standard library tokenised by them, scrapes all metrics when a sixth of the files is done, kills the
+leading scheduler (SIGKILL) when a third is and a node agent when two thirds are, waits for the end,
+computes the same in this process and compares. Exit code 0 only when both agree, every documented
+metric was there and nothing is left running.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 if str(CHECKOUT) not in sys.path:
     sys.path.insert(0, str(CHECKOUT))
 
+from examples import demo_metrics  # noqa: E402
 from examples.stdlib_stats import FileStats, Summary, combine, measure, standard_library  # noqa: E402
 from quorate import Client  # noqa: E402
 from quorate.client.discovery import LocalCluster, LocalProcess, read_local_cluster  # noqa: E402
@@ -72,6 +74,8 @@ class Findings:
     summary: Summary | None = None
     outage: Outage = field(default_factory=Outage)
     differences: int = 0
+    metrics: int = 0
+    metrics_missing: list[str] = field(default_factory=list)
     left_running: list[str] = field(default_factory=list)
 
 
@@ -111,9 +115,13 @@ class DemoCluster:
 
     def find(self, name: str) -> LocalProcess:
         """A process by name, as cluster.json has it now."""
+        return next(process for process in self.read().processes if process.name == name)
+
+    def read(self) -> LocalCluster:
+        """cluster.json as it is now."""
         found = read_local_cluster(self.folder)
         assert found is not None
-        return next(process for process in found.processes if process.name == name)
+        return found
 
     def note_processes(self) -> None:
         """Remember everything that descends from the supervisor."""
@@ -208,9 +216,7 @@ def kill_leader(client: Client, cluster: DemoCluster) -> OutageClock:
     others = [replica.address for replica in info.schedulers if not replica.leader]
     process = cluster.find(leader.name)
     console.print(f"[red]SIGKILL[/red] to the leader {leader.name} (process {process.pid})")
-    local = read_local_cluster(cluster.folder)
-    assert local is not None
-    clock = OutageClock(process.pid, others, info.epoch, Dialer(local.tls))
+    clock = OutageClock(process.pid, others, info.epoch, Dialer(cluster.read().tls))
     clock.start()
     return clock
 
@@ -221,6 +227,15 @@ def kill_node(cluster: DemoCluster, nodes: int) -> str:
     console.print(f"[red]SIGKILL[/red] to the node {process.name} (process {process.pid})")
     os.kill(process.pid, signal.SIGKILL)
     return process.name
+
+
+def look_at_metrics(client: Client, cluster: DemoCluster, findings: Findings) -> None:
+    """Scrape every process while all of them are there and at work."""
+    findings.metrics, findings.metrics_missing = demo_metrics.check(cluster.read())
+    lacking = len(findings.metrics_missing)
+    seen = f"{lacking} missing" if lacking else "all there"
+    console.print(f"metrics: {findings.metrics} documented series, {seen}")
+    demo_metrics.stop_service(client)
 
 
 def run_map(
@@ -235,6 +250,8 @@ def run_map(
         for stats in bounded.map(measure, files, timeout=MAP_TIMEOUT):
             done.append(stats)
             progress.advance(line)
+            if not findings.metrics and len(done) >= len(files) // 6:
+                look_at_metrics(client, cluster, findings)
             if clock is None and len(done) >= len(files) // 3:
                 cluster.note_processes()
                 clock = kill_leader(client, cluster)
@@ -261,6 +278,7 @@ def _progress() -> Progress:
 def work(client: Client, cluster: DemoCluster, files: list[str], nodes: int) -> Findings:
     """Everything between start and stop."""
     findings = Findings(files=len(files))
+    demo_metrics.use_gateway(cluster.read())
     start = time.perf_counter()
     on_cluster = run_map(client, cluster, files, nodes, findings)
     findings.summary = client.options(name="combine").submit(combine, on_cluster).result(60)
@@ -315,6 +333,8 @@ def verdict(findings: Findings) -> int:
         failures.append(f"{findings.differences} results differ from those of one process")
     if findings.outage.epoch_after <= findings.outage.epoch_before:
         failures.append("no other leader followed")
+    if findings.metrics_missing:
+        failures.append("metrics not there: " + ", ".join(findings.metrics_missing))
     if findings.left_running:
         failures.append("still running: " + "; ".join(findings.left_running))
     for failure in failures:
@@ -347,7 +367,7 @@ def main() -> int:
         console.print(f"Up at {', '.join(up.addresses)}; {len(files):,} files to tokenise")
         with Client(data_dir=folder / "data") as client:
             findings = work(client, cluster, files, options.nodes)
-    except (QuorateError, TimeoutError) as error:
+    except (QuorateError, OSError, subprocess.SubprocessError) as error:
         failed = str(error)
     finally:
         console.print("Stopping the cluster")

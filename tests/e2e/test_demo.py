@@ -19,6 +19,7 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Dashboard: https?://127\.0\.0\.1:\d+/\n", done.stdout)
+    assert re.search(r"^metrics: \d\d+ documented series, all there$", done.stdout, re.MULTILINE)
     assert "SIGKILL to the leader" in done.stdout
     assert "SIGKILL to the node n3" in done.stdout
     table = dict(

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 import quorate
@@ -30,14 +29,14 @@ from quorate.client.discovery import LocalCluster, LocalProcess, read_local_clus
 from quorate.client.errors import TaskFailed
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from tools.documented_metrics import EVERYWHERE, Scrape, documented, missing
 from tools.promtool import find_promtool
 
 ROOT = Path(__file__).resolve().parents[2]
 OBSERVABILITY = ROOT / "k8s" / "observability"
-DOCS = ROOT / "docs" / "observability.md"
 HELLO = ROOT / "examples" / "hello_service.py"
 NAME = re.compile(r"\b(?:quorate|process|python_gc)_[a-z0-9_]+\b")
-ROLES = {"Scheduler": "scheduler", "Node agent": "node", "Gateway": "gateway"}
+ROLES = ("scheduler", "node", "gateway")
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
@@ -57,32 +56,6 @@ def get(address: str, path: str, *, accept: str = "") -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-class Scrape:
-    """One process's metrics, parsed."""
-
-    def __init__(self, process: LocalProcess) -> None:
-        status, self.text = get(process.health, "/metrics")
-        assert status == 200
-        self.samples = [
-            sample
-            for family in text_string_to_metric_families(self.text)
-            for sample in family.samples
-        ]
-        self.names = {sample.name for sample in self.samples}
-
-    def value(self, name: str, **labels: str) -> float:
-        """The sum of a metric's series with these labels."""
-        return sum(
-            sample.value
-            for sample in self.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-    def has(self, metric: str) -> bool:
-        """Whether a documented metric shows up; a histogram does by its parts."""
-        return metric in self.names or {f"{metric}_bucket", f"{metric}_count"} <= self.names
-
-
 class AtWork:
     """The cluster, and what it was asked to do."""
 
@@ -93,7 +66,7 @@ class AtWork:
         return [one for one in self.local.processes if one.role == role]
 
     def scrapes(self, role: str) -> list[Scrape]:
-        return [Scrape(one) for one in self.processes(role)]
+        return [Scrape.of(one.health) for one in self.processes(role)]
 
     @property
     def gateway(self) -> str:
@@ -134,23 +107,16 @@ def _work(at_work: AtWork, folder: Path) -> None:
 
 
 def test_every_documented_series_is_there_and_every_series_is_documented(cluster: AtWork) -> None:
-    tables = documented()
-    everywhere = tables.pop("Every process")
+    promised = documented()
+    everywhere = promised[EVERYWHERE]
     with connect(f"ws://{cluster.gateway}/v1/live"):
-        for section, metrics in tables.items():
-            scrapes = cluster.scrapes(ROLES[section])
-            missing = {
-                metric
-                for metric in metrics
-                # What only the leader tells is told by one of them.
-                if not any(scrape.has(metric) for scrape in scrapes)
-            }
-            assert not missing, f"{section}: documented, but never seen"
-            for scrape in scrapes:
-                assert all(scrape.has(metric) for metric in everywhere)
-                families = {_family(name) for name in scrape.names if name.startswith("quorate_")}
-                known = {_family(metric) for metric in (*metrics, *everywhere)}
-                assert families <= known, f"{section}: not documented"
+        scrapes = {role: cluster.scrapes(role) for role in ROLES}
+    assert missing(promised, scrapes) == []
+    for role, found in scrapes.items():
+        known = {_family(metric) for metric in promised[role] | everywhere}
+        for scrape in found:
+            families = {_family(name) for name in scrape.names if name.startswith("quorate_")}
+            assert families <= known, f"{role}: not documented"
 
 
 def test_the_leader_counts_what_was_done(cluster: AtWork) -> None:
@@ -208,7 +174,7 @@ def test_agents_and_gateway_count_what_was_done(cluster: AtWork) -> None:
 
 def test_promtool_has_nothing_to_say_about_any_process(cluster: AtWork) -> None:
     promtool = find_promtool()
-    for role in ROLES.values():
+    for role in ROLES:
         for scrape in cluster.scrapes(role):
             done = subprocess.run(
                 [promtool, "check", "metrics"],
@@ -224,7 +190,7 @@ def test_openmetrics_is_served_to_who_asks_for_it(cluster: AtWork) -> None:
 
 
 def test_dashboard_and_alerts_name_only_metrics_that_exist(cluster: AtWork) -> None:
-    scraped = {name for role in ROLES.values() for s in cluster.scrapes(role) for name in s.names}
+    scraped = {name for role in ROLES for s in cluster.scrapes(role) for name in s.names}
     dashboard = json.loads((OBSERVABILITY / "dashboard.json").read_text())
     expressions = [
         target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())
@@ -241,29 +207,16 @@ def test_dashboard_and_alerts_name_only_metrics_that_exist(cluster: AtWork) -> N
 def test_a_failover_is_seen_and_counted(cluster: AtWork) -> None:
     """The last of the file: the killed leader's counters begin anew."""
     schedulers = cluster.processes("scheduler")
-    leader = next(one for one in schedulers if Scrape(one).value("quorate_leader") == 1)
+    leader = next(one for one in schedulers if Scrape.of(one.health).value("quorate_leader") == 1)
     (standby,) = [one for one in schedulers if one is not leader]
-    epoch = Scrape(standby).value("quorate_epoch")
-    assert Scrape(standby).value("quorate_failovers_total") == 0
+    epoch = Scrape.of(standby.health).value("quorate_epoch")
+    assert Scrape.of(standby.health).value("quorate_failovers_total") == 0
     os.kill(leader.pid, signal.SIGKILL)
-    until(lambda: Scrape(standby).value("quorate_leader") == 1, "the standby leads")
-    after = Scrape(standby)
+    until(lambda: Scrape.of(standby.health).value("quorate_leader") == 1, "the standby leads")
+    after = Scrape.of(standby.health)
     assert after.value("quorate_failovers_total") == 1
     assert after.value("quorate_epoch") > epoch
     until(lambda: get(standby.health, "/readyz")[0] == 200, "the new leader is ready")
-
-
-def documented() -> dict[str, set[str]]:
-    """The metrics of each table of the docs, by heading."""
-    found: dict[str, set[str]] = {}
-    heading = ""
-    for line in DOCS.read_text().splitlines():
-        if line.startswith("#"):
-            heading = line.lstrip("# ")
-        elif match := re.match(r"\| `(quorate_[a-z0-9_]+)` \|", line):
-            found.setdefault(heading, set()).add(match[1])
-    assert set(found) == {*ROLES, "Every process"}
-    return found
 
 
 def _family(name: str) -> str:
