@@ -70,7 +70,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     build_ui.ensure()
     tasks, rounds = (TASKS // 10, 2) if quick else (TASKS, _ROUNDS)
     with BenchCluster(nodes=nodes, slots=slots, gateway=True) as cluster, browser() as chromium:
-        _fill(cluster.local, tasks)
+        fill(cluster.local, tasks)
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"{cluster.local.dashboard}#/tasks")
         page.wait_for_selector(".task-row[data-id]")
@@ -99,7 +99,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     return findings
 
 
-def _fill(cluster: LocalCluster, tasks: int) -> None:
+def fill(cluster: LocalCluster, tasks: int) -> None:
     """Two paused queues: `many` has waiting tasks, `few` has 200, some of them cancelled."""
     for queue in ("many", "few"):
         _post(cluster, "v1/queues", {"queue": {"name": queue}})

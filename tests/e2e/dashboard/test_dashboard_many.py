@@ -5,29 +5,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from benchmarks.dashboard import CHIP, MEASURE, QUEUE, SCROLL, TEXT
-from tests.support.dashboard import call
-
-TASKS = 100_000
-BATCH = 10_000
+from benchmarks.dashboard import CHIP, MEASURE, QUEUE, SCROLL, TASKS, TEXT, fill
 
 
 @pytest.fixture(scope="module")
 def many(cluster):
     """Waiting tasks, the newest few of which were cancelled."""
-    for queue in ("many", "few"):
-        call(cluster, "v1/queues", {"queue": {"name": queue}})
-        call(cluster, f"v1/queues/{queue}:pause", {})
-    for batch in range(TASKS // BATCH):
-        specs = [
-            {"command": {"argv": ["true"]}, "name": f"task-{batch * BATCH + number}"}
-            for number in range(BATCH)
-        ]
-        call(cluster, "v1/queues/many/tasks:batchCreate", {"specs": specs})
-    specs = [{"command": {"argv": ["true"]}, "name": f"other-{number}"} for number in range(200)]
-    ids = call(cluster, "v1/queues/few/tasks:batchCreate", {"specs": specs})["ids"]
-    for one in ids[:40]:
-        call(cluster, f"v1/tasks/{one}:cancel", {})
+    fill(cluster, TASKS)
     return cluster
 
 
