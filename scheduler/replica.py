@@ -44,20 +44,10 @@ from quorate.etcd.api import (
     WatchBatch,
     prefix_end,
 )
+from scheduler import keys
 
 log = structlog.get_logger(__name__)
 
-# Queues before tasks before runs: each needs the one before it.
-SNAPSHOT_ORDER: Final = (
-    b"head",
-    b"election/",
-    b"controls/",
-    b"nodes/",
-    b"queues/",
-    b"tasks/",
-    b"runs/",
-    b"dedup/",
-)
 SLICE: Final = 500
 MAX_PAGE: Final = 2_000
 # etcd takes requests of 1.5 MiB at most, so that many records always fit a 64 MiB answer.
@@ -103,7 +93,7 @@ class Replica:
         prefix: bytes,
         fold: Folder,
         *,
-        order: tuple[bytes, ...] = SNAPSHOT_ORDER,
+        order: tuple[bytes, ...] = keys.SNAPSHOT_ORDER,
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
