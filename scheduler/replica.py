@@ -40,23 +40,15 @@ from quorate.etcd.api import (
     Etcd,
     EtcdError,
     KeyValue,
-    Range,
     WatchBatch,
     prefix_end,
 )
+from quorate.etcd.paging import pages
 from scheduler import keys
 
 log = structlog.get_logger(__name__)
 
 SLICE: Final = 500
-MAX_PAGE: Final = 2_000
-# etcd takes requests of 1.5 MiB at most, so that many records always fit a 64 MiB answer.
-SAFE_PAGE: Final = 32
-# Bytes; a page is parsed in one go, so this also bounds how long the loop is held.
-PAGE_BYTES: Final = 4 * 1024 * 1024
-_PAGE_TIMEOUT = 10.0
-# A page that is too large for an answer fails, and is not worth repeating at that size.
-_LARGE_PAGE_TIMEOUT = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
@@ -174,30 +166,12 @@ class Replica:
 
     async def _load_prefix(self, part: bytes, revision: int) -> tuple[int, int]:
         """Fold what is under `part` at `revision` (0: the newest); that revision and how much."""
-        start, end, count = part, prefix_end(part), 0
-        limit, ceiling = SAFE_PAGE, MAX_PAGE
-        while True:
-            read = Range(start, end, limit=limit, revision=revision)
-            patience = _PAGE_TIMEOUT if limit == SAFE_PAGE else _LARGE_PAGE_TIMEOUT
-            try:
-                page = await self._etcd.range(read, timeout=patience)
-            except Compacted:
-                raise
-            except EtcdError:
-                # Records can grow from one page to the next, past what an answer may hold.
-                if limit == SAFE_PAGE:
-                    raise
-                limit, ceiling = SAFE_PAGE, max(SAFE_PAGE, limit // 4)
-                continue
+        count = 0
+        async for page in pages(self._etcd, part, revision):
             revision = revision or page.revision
             await self._fold_page(page.kvs)
             count += len(page.kvs)
-            if not page.more:
-                return revision, count
-            start = page.kvs[-1].key + b"\0"
-            size = sum(len(kv.key) + len(kv.value) for kv in page.kvs)
-            fitting = len(page.kvs) * PAGE_BYTES // size
-            limit = max(SAFE_PAGE, min(ceiling, limit * 4, fitting))
+        return revision, count
 
     async def _fold_page(self, kvs: Iterable[KeyValue]) -> None:
         skip, put = len(self._prefix), self._fold.put

@@ -11,24 +11,20 @@ the header.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from quorate.etcd.api import Compacted, Etcd, EtcdError, KeyValue, Range, prefix_end
+from quorate.etcd.api import Compacted, Etcd, EtcdError, Range, prefix_end
 from quorate.etcd.generation import GENERATION, HEAD, RESTORING, read_standing
+from quorate.etcd.paging import pages
 from quorate.etcd.snapshot_file import FORMAT, SnapshotWriter
 from quorate.internal.v1.backup_pb2 import BackupHeader
 from quorate.runtime.errors import precondition, unavailable
 
 # Keys that are the store's own: they are no part of a backup, whatever they hold.
 NOT_KEPT: Final = frozenset((HEAD, GENERATION, RESTORING))
-# So many records of etcd's largest request (1.5 MiB) always fit an answer of 64 MiB.
-_SAFE_PAGE: Final = 32
-_LARGEST_PAGE: Final = 2_000
-_PAGE_BYTES: Final = 4 << 20
-_PAGE_TIMEOUT: Final = 10.0
 
 Progress = Callable[[int, int], None]
 
@@ -117,43 +113,13 @@ async def _back_up(
     with SnapshotWriter(target, header) as writer:
         done = 0
         async for page in pages(etcd, prefix, revision):
-            for kv in page:
+            for kv in page.kvs:
                 key = kv.key[len(prefix) :]
                 if not kv.lease and key not in NOT_KEPT:
                     writer.add(key, kv.value)
-            done += len(page)
+            done += len(page.kvs)
             progress(done, counted.count)
         digest = writer.finish()
         return Backup(
             cluster, standing.generation, revision, now, writer.records, writer.size, digest.hex()
         )
-
-
-async def pages(
-    etcd: Etcd, prefix: bytes, revision: int, *, keys_only: bool = False
-) -> AsyncIterator[list[KeyValue]]:
-    """Everything below a prefix at one revision, in pages of about 4 MiB, in the order of keys.
-
-    Raises EtcdError.
-    """
-    start, end, limit, ceiling = prefix, prefix_end(prefix), _SAFE_PAGE, _LARGEST_PAGE
-    while True:
-        read = Range(start, end, limit=limit, revision=revision, keys_only=keys_only)
-        try:
-            page = await etcd.range(read, timeout=_PAGE_TIMEOUT)
-        except Compacted:
-            raise
-        except EtcdError:
-            # Records may grow from one page to the next, past what an answer may hold.
-            if limit == _SAFE_PAGE:
-                raise
-            limit, ceiling = _SAFE_PAGE, max(_SAFE_PAGE, limit // 4)
-            continue
-        kvs = list(page.kvs)
-        if kvs:
-            yield kvs
-        if not page.more:
-            return
-        start = kvs[-1].key + b"\0"
-        size = sum(len(kv.key) + len(kv.value) for kv in kvs)
-        limit = max(_SAFE_PAGE, min(ceiling, limit * 4, len(kvs) * _PAGE_BYTES // size))

@@ -49,7 +49,8 @@ from quorate.etcd.generation import (
     read_standing,
     scoped,
 )
-from quorate.etcd.snapshot import Progress, pages
+from quorate.etcd.paging import pages
+from quorate.etcd.snapshot import Progress
 from quorate.etcd.snapshot_file import SnapshotReader
 from quorate.internal.v1.backup_pb2 import BackupRecord, GenerationRecord, RestoreRecord
 from quorate.internal.v1.records_pb2 import HeadRecord
@@ -184,7 +185,7 @@ class _Run:
         """Keys under a lease may be there: agents that lived on register by themselves."""
         found = 0
         async for page in pages(self._etcd, self._prefix, standing.revision, keys_only=True):
-            found += sum(not kv.lease for kv in page)
+            found += sum(not kv.lease for kv in page.kvs)
         if found:
             cluster = self._reader.header.cluster
             raise precondition(

@@ -118,7 +118,7 @@ class LocalPlan:
                 continue
             port = remembered.get(name, 0)
             taken = set(ports.values())
-            while not port or port in taken or not is_free(port):
+            while not port or port in taken or not is_free(port) or not _claim(port):
                 port = random.choice(_PORTS)
             ports[name] = port
         return ports
@@ -188,12 +188,12 @@ def _wanted(port: int, flag: str) -> int:
     return port
 
 
-# Port: the socket that holds its claim until this process ends. At most one, GATEWAY_PORT's.
+# Port: the socket that holds its claim until this process ends. As many as an `up` has ports.
 _claims: dict[int, socket.socket] = {}
 
 
 def _claim(port: int) -> bool:
-    """Whether no other `up` has chosen the port, which its gateway may not have bound yet.
+    """Whether no other `up` has chosen the port, which nothing may have bound yet.
 
     A claim is a name in Linux's abstract socket namespace: atomic, and gone with the process.
     """

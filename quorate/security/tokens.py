@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 PREFIX: Final = "qrt_"
 MOST_TOKENS: Final = 10_000
 _MOST_BYTES: Final = 8 << 20
-# Seconds between two looks at the file: a token that is taken out is refused that soon.
+# Most seconds between two looks at the file: a token that is taken out is refused that soon.
 LOOK: Final = 1.0
 _SECRET_BYTES: Final = 32
 
@@ -88,10 +88,12 @@ class TokenFile:
 
     def find(self, token: str) -> Caller | None:
         """Whose token this is, expired or not; None when it is nobody's."""
-        self._look()
         found = _token.fullmatch(token)
         if found is None:
             return None
+        # A token just made is good at once; one that was taken out is refused within LOOK.
+        if found[1] not in self._entries or self._monotonic() - self._looked >= LOOK:
+            self._look()
         entry = self._entries.get(found[1])
         digest = _hash(found[2])
         # An unknown id costs a comparison too.
@@ -99,10 +101,7 @@ class TokenFile:
         return entry.caller if entry is not None and same else None
 
     def _look(self) -> None:
-        now = self._monotonic()
-        if now - self._looked < LOOK:
-            return
-        self._looked = now
+        self._looked = self._monotonic()
         stamp = _stamp(self._path)
         if stamp == self._stamp:
             return

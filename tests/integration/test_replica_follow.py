@@ -13,8 +13,9 @@ import pytest
 from quorate.etcd.api import Delete, Etcd, EtcdError, EtcdUnavailable, Put, Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.paging import SAFE_PAGE
 from scheduler import replica as replica_module
-from scheduler.replica import SAFE_PAGE, Replica
+from scheduler.replica import Replica
 
 PREFIX = b"/quorate/replica/"
 ANSWER_BYTES = 512 * 1024

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,20 @@ from quorate.client.discovery import owner_of
 from quorate.local.data_dir import DataDir, read_layout
 from quorate.local.plan import HOST, LocalPlan, default_slots
 from quorate.runtime.errors import QuorateError
+
+
+@pytest.fixture(autouse=True)
+def claims(monkeypatch) -> Iterator[dict[int, socket.socket]]:
+    """What this process has claimed, as an `up` that has just started: nothing."""
+    mine: dict[int, socket.socket] = {}
+    monkeypatch.setattr("quorate.local.plan._claims", mine)
+    yield mine
+    _end(mine)
+
+
+def _end(claims: dict[int, socket.socket]) -> None:
+    while claims:
+        claims.popitem()[1].close()
 
 
 def test_ports_are_distinct_and_kept_over_restarts(tmp_path):
@@ -42,7 +57,9 @@ def test_a_gateway_has_a_port_of_its_own_when_there_is_one(tmp_path):
     assert argv[argv.index("--schedulers") + 1] == "a:1,b:2"
 
 
-def test_two_clusters_started_together_do_not_choose_the_same_gateway_port(tmp_path, monkeypatch):
+def test_two_clusters_started_together_do_not_choose_the_same_gateway_port(
+    tmp_path, monkeypatch, claims
+):
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
@@ -52,10 +69,19 @@ def test_two_clusters_started_together_do_not_choose_the_same_gateway_port(tmp_p
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(f"\0quorate-up-{port}")
         assert gateway.choose_ports({})["gateway"] != port
-    claims: dict[int, socket.socket] = {}
-    monkeypatch.setattr("quorate.local.plan._claims", claims)
     assert gateway.choose_ports({})["gateway"] == port
-    claims.pop(port).close()
+
+
+def test_a_port_that_another_has_chosen_but_not_bound_is_not_chosen(tmp_path, claims):
+    plan = LocalPlan(data_dir=tmp_path)
+    ports = plan.choose_ports({})
+    # Ours end, and another `up` is first to choose the port of n1.
+    _end(claims)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"\0quorate-up-{ports['n1']}")
+        again = plan.choose_ports(ports)
+    assert again.pop("n1") != ports.pop("n1")
+    assert again == ports
 
 
 def test_a_remembered_port_that_is_taken_is_replaced(tmp_path):
