@@ -12,8 +12,9 @@ from google.protobuf.internal import api_implementation
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from gateway.app import CannotStart, fail, serve
+from gateway.app import fail, serve
 from gateway.config import GatewaySettings
+from quorate.runtime.startup import CannotStart
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -41,6 +41,7 @@ from gateway.sub_path import SubPath
 from gateway.upstream import Upstream
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.runtime.startup import CannotStart
 from quorate.security.tls import dialer_of, server_ssl_context
 from quorate.telemetry.server import HealthServer
 
@@ -54,10 +55,6 @@ _SENT: Final = (
     *(h.TIMEOUT, h.GRPC_TIMEOUT, h.IDEMPOTENCY_KEY, h.IF_MATCH, h.IF_NONE_MATCH),
 )
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-class CannotStart(Exception):
-    """One sentence for the operator; the process exits with 1."""
 
 
 def build_app(
@@ -116,7 +113,7 @@ async def serve(settings: GatewaySettings) -> None:
     probes = HealthServer(
         settings.health_listen, "gateway", metrics, ready=partial(_not_ready, context)
     )
-    await _start_probes(probes, settings)
+    await probes.start()
     server = _Server(
         uvicorn.Config(
             build_app(settings, parts, metrics),
@@ -158,15 +155,6 @@ async def serve(settings: GatewaySettings) -> None:
     finally:
         await probes.close()
         await upstream.close()
-
-
-async def _start_probes(probes: HealthServer, settings: GatewaySettings) -> None:
-    try:
-        await probes.start()
-    except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {settings.health_listen} (--health-listen): {error.strerror}"
-        ) from error
 
 
 async def _not_ready(context: Context) -> str:

@@ -10,8 +10,9 @@ import uvloop
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from node_agent.app import CannotRegister, CannotStart, Replaced, run
+from node_agent.app import CannotRegister, Replaced, run
 from node_agent.config import AgentSettings
+from quorate.runtime.startup import CannotStart
 
 
 def configure_logging(style: str) -> None:

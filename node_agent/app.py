@@ -45,6 +45,7 @@ from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import Clock, SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.runtime.startup import CannotStart
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.settings import CertificatesOnly
@@ -70,10 +71,6 @@ _SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
 )
-
-
-class CannotStart(Exception):
-    """One sentence for the operator."""
 
 
 class _Serving(NamedTuple):
@@ -158,7 +155,7 @@ async def run(settings: AgentSettings) -> None:
                 AgentMetrics(driver, sessions, clock, lambda: registration.lease),
                 ready=partial(_not_ready, registration, driver),
             )
-            await _start_probes(probes, settings)
+            await probes.start()
             retention = Retention(settings.log_age, int(settings.log_total))
             duties = [
                 asyncio.ensure_future(registration.keep()),
@@ -234,15 +231,6 @@ def _spans(settings: AgentSettings, clock: Clock) -> AttemptSpans | None:
     except QuorateError as error:
         raise CannotStart(error.message) from error
     return AttemptSpans(spans, settings.name, clock)
-
-
-async def _start_probes(probes: HealthServer, settings: AgentSettings) -> None:
-    try:
-        await probes.start()
-    except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {settings.health_listen} (--health-listen): {error.strerror}"
-        ) from error
 
 
 async def _not_ready(registration: Registration, driver: Driver) -> str:
@@ -327,4 +315,4 @@ def locked(directory: Path) -> Iterator[Path]:
         yield data
 
 
-__all__ = ["CannotRegister", "CannotStart", "Replaced", "run"]
+__all__ = ["CannotRegister", "Replaced", "run"]

@@ -11,7 +11,8 @@ from google.protobuf.internal import api_implementation
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from scheduler.app import CannotStart, fail, serve
+from quorate.runtime.startup import CannotStart
+from scheduler.app import fail, serve
 from scheduler.config import SchedulerSettings
 
 

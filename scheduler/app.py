@@ -32,6 +32,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.runtime.startup import CannotStart
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.tls import TlsFault, dialer_of, server_credentials
@@ -60,10 +61,6 @@ _PROBE_TIMEOUT = 0.8
 # A service of others' contract: KEDA asks it how many agents to run.
 _SCALER = externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"]
 _REGISTRY = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
-
-
-class CannotStart(Exception):
-    """One sentence for the operator; the process exits with 1."""
 
 
 async def serve(settings: SchedulerSettings) -> None:
@@ -136,7 +133,7 @@ async def serve(settings: SchedulerSettings) -> None:
             metrics.seen(leader)
             watch.follow(leader)
 
-        await _start_probes(probes, settings)
+        await probes.start()
 
         # Read by whoever started this process.
         sys.stdout.write(
@@ -232,15 +229,6 @@ def _spans(settings: SchedulerSettings) -> TaskSpans | None:
         return TaskSpans(Spans(settings.otlp_endpoint, "scheduler", settings.name))
     except QuorateError as error:
         raise CannotStart(error.message) from error
-
-
-async def _start_probes(probes: HealthServer, settings: SchedulerSettings) -> None:
-    try:
-        await probes.start()
-    except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {settings.health_listen} (--health-listen): {error.strerror}"
-        ) from error
 
 
 async def _not_ready(roles: Roles, etcd: EtcdClient) -> str:

@@ -28,6 +28,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from quorate.runtime.startup import CannotStart
 from quorate.telemetry.process import Collector, LoopLag, registry_of
 from quorate.telemetry.settings import parse_listen
 
@@ -70,11 +71,18 @@ class HealthServer:
         self._serving: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
-        """Serve from now on. Raises OSError when the address cannot be had."""
+        """Serve from now on. Raises CannotStart when the address cannot be had."""
         if not self._listen:
             return
         host, port = parse_listen(self._listen)
-        self._server = await asyncio.start_server(self._on_connection, host, port, limit=HEAD_BYTES)
+        try:
+            self._server = await asyncio.start_server(
+                self._on_connection, host, port, limit=HEAD_BYTES
+            )
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {self._listen} (--health-listen): {error.strerror}"
+            ) from error
         self._measuring = asyncio.create_task(self._lag.run(), name="loop lag")
         log.info("health.serving", address=self.address)
 

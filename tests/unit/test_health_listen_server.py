@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
+from quorate.runtime.startup import CannotStart
 from quorate.telemetry import server as module
 from quorate.telemetry.server import HealthServer
 from scheduler.config import SchedulerSettings
@@ -137,6 +138,19 @@ async def test_without_an_address_it_does_nothing() -> None:
     await server.start()
     assert server.address == ""
     await server.close()
+
+
+async def test_an_address_in_use_is_one_sentence_that_names_the_flag(probed: Probed) -> None:
+    async def ready() -> str:
+        return ""
+
+    second = HealthServer(probed.address, "gateway", ready=ready)
+    with pytest.raises(CannotStart) as refused:
+        await second.start()
+    assert str(refused.value).startswith(f"cannot listen on {probed.address} (--health-listen): ")
+    assert "in use" in str(refused.value)
+    assert second.address == ""
+    await second.close()
 
 
 @pytest.mark.parametrize("make", [SchedulerSettings, AgentSettings, GatewaySettings])
