@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 
 from gateway import edge
 from gateway.auth.own_token import OwnToken
-from gateway.config import GatewaySettings, split_address
+from gateway.config import GatewaySettings
 from gateway.health import health_part, why_not_ready
 from gateway.listener import bounded
 from gateway.live.part import live_part
@@ -39,6 +39,7 @@ from gateway.rest import headers as h
 from gateway.rest.part import rest_part
 from gateway.sub_path import SubPath
 from gateway.upstream import Upstream
+from quorate.runtime.addresses import split_address
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.runtime.startup import CannotStart
@@ -189,7 +190,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:
-    host, port = split_address("listen", settings.listen, least_port=0)
+    host, port = split_address(settings.listen, least_port=0)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.hosts import Names, names_of
+from quorate.runtime.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
 from quorate.security.tls import REQUEST, ClientTls, TlsFault, TlsSettings
 from quorate.telemetry.settings import HealthSettings
@@ -132,7 +133,13 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
     @classmethod
     def _check_schedulers(cls, value: str) -> str:
         for address in value.split(","):
-            split_address("schedulers", address.strip(), least_port=1)
+            split_address(address.strip())
+        return value
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        split_address(value, least_port=0)
         return value
 
     @field_validator("labels")
@@ -167,10 +174,9 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
         return value
 
     @model_validator(mode="after")
-    def _check_listen(self) -> GatewaySettings:
-        host, _ = split_address("listen", self.listen, least_port=0)
+    def _refuse_exposed(self) -> GatewaySettings:
         refuse_exposed(
-            host,
+            self.host,
             tls=self.tls,
             auth=self.mutual_tls or self.auth == "bearer",
             insecure=self.insecure,
@@ -204,9 +210,14 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
         return {name.strip(): value.strip() for name, _, value in pairs}
 
     @property
+    def host(self) -> str:
+        """Where it listens, without the port."""
+        return split_address(self.listen, least_port=0)[0]
+
+    @property
     def host_names(self) -> Names:
         """Whose Host headers are answered."""
-        return names_of(self.hosts, loopback=is_loopback(split_address("", self.listen)[0]))
+        return names_of(self.hosts, loopback=is_loopback(self.host))
 
     @property
     def addresses(self) -> list[str]:
@@ -217,12 +228,3 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
     def origins(self) -> list[str]:
         """The origins that may call, one string each."""
         return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
-
-
-def split_address(setting: str, address: str, *, least_port: int = 0) -> tuple[str, int]:
-    """Host (without brackets) and port of `address`. Raises ValueError that names the setting."""
-    host, _, port = address.rpartition(":")
-    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1
-    if not host or not least_port <= number <= 65_535:
-        raise ValueError(f"{setting}: {address!r} is not host:port")
-    return host.removeprefix("[").removesuffix("]"), number

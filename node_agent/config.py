@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 from pydantic import ByteSize, Field, field_validator
 
+from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
 from quorate.security.tls import TlsSettings
@@ -63,9 +64,8 @@ class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
     @field_validator("listen", "advertise")
     @classmethod
     def _address(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if value and (not host or not port.isdigit() or int(port) > 65535):
-            raise ValueError(f"{value!r} is not host:port")
+        if value:
+            split_address(value, least_port=0)
         return value
 
     @field_validator("counters")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
 from quorate.security.settings import AuthSettings
@@ -46,10 +47,14 @@ class SchedulerSettings(TlsSettings, AuthSettings, EtcdSettings, HealthSettings,
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        split_address(value, least_port=0)
+        return value
+
     @model_validator(mode="after")
-    def _check_listen(self) -> SchedulerSettings:
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"listen: {self.listen!r} is not host:port")
+    def _refuse_exposed(self) -> SchedulerSettings:
+        host, _ = split_address(self.listen, least_port=0)
         refuse_exposed(host, tls=self.tls, auth=bool(self.auth_ways), insecure=self.insecure)
         return self

@@ -24,6 +24,7 @@ from gateway.proxy.policy import Policy, policy_of
 from gateway.proxy.pool import Pool
 from gateway.proxy.stats import InstanceStats, ServiceStats
 from gateway.proxy.vitality import CheckTerms, Vitality, terms_of
+from quorate.runtime.addresses import split_address
 from quorate.v1 import service_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -162,12 +163,12 @@ class ProxiedService:
         instance.take_verdict()
 
     def _make(self, message: pb.ServiceInstance) -> Instance | None:
-        host, _, port = message.address.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        try:
+            host, port = split_address(message.address)
+        except ValueError:
             log.warning("an instance has no address", service=self.name, instance=message.id)
             return None
-        return Instance(message, Pool(host, int(port), self._options))
+        return Instance(message, Pool(host, port, self._options))
 
     @property
     def healthy(self) -> list[Instance]:

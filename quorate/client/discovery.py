@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 
 from quorate.client.bearer import Bearer
+from quorate.runtime.addresses import split_address
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.security.dialer import ClientTls
 from quorate.security.exposure import is_loopback
@@ -218,7 +219,8 @@ def parse_addresses(text: str) -> tuple[str, ...]:
     """Split `host:port,host:port`; raises QuorateError (INVALID_ARGUMENT)."""
     addresses = tuple(part.strip() for part in text.split(",") if part.strip())
     for one in addresses or ("",):
-        host, _, port = one.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise invalid("address", f"{one!r} is not host:port", value=one)
+        try:
+            split_address(one)
+        except ValueError as error:
+            raise invalid("address", str(error), value=one) from None
     return tuple(dict.fromkeys(addresses))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from quorate.runtime.addresses import split_address
+
 
 class EtcdSettings(BaseSettings):
     """How to reach etcd, and which cluster is meant."""
@@ -34,9 +36,7 @@ class EtcdSettings(BaseSettings):
     @classmethod
     def _endpoints(cls, value: str) -> str:
         for endpoint in value.split(","):
-            host, _, port = endpoint.strip().rpartition(":")
-            if not host or not port.isdigit() or not 0 < int(port) < 65536:
-                raise ValueError(f"{endpoint!r} is not host:port")
+            split_address(endpoint.strip())
         return value
 
     @property

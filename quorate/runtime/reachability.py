@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from quorate.runtime.addresses import split_address
+
 _RETRY_PAUSE = 0.002
 
 
@@ -43,11 +45,9 @@ async def refused(address: str, *, timeout: float = 0.25, persist: float = 0.05)
 
 
 async def _refused_once(address: str) -> bool:
-    host, _, port = address.rpartition(":")
+    host, port = split_address(address)
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        host.removeprefix("[").removesuffix("]"), int(port), type=socket.SOCK_STREAM
-    )
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for family, kind, protocol, _, target in found:
         with socket.socket(family, kind, protocol) as probe:
             probe.setblocking(False)

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
+from quorate.runtime.addresses import split_address
 from quorate.security.dialer import ClientTls
 from quorate.security.pem import TlsFault
 
@@ -34,12 +35,11 @@ def why_not(address: str, tls: ClientTls | None, *, timeout: float = 2.0) -> str
 
     Blocks for up to about twice `timeout` seconds.
     """
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
     try:
+        host, port = split_address(address)
         if tls is None:
-            return _speaks_tls(host, int(port), address, timeout)
-        return _refusal(host, int(port), address, tls, timeout)
+            return _speaks_tls(host, port, address, timeout)
+        return _refusal(host, port, address, tls, timeout)
     except TlsFault as fault:
         return fault.message
     except (OSError, ValueError):

@@ -28,9 +28,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from quorate.runtime.addresses import split_address
 from quorate.runtime.startup import CannotStart
 from quorate.telemetry.process import Collector, LoopLag, registry_of
-from quorate.telemetry.settings import parse_listen
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class HealthServer:
         """Serve from now on. Raises CannotStart when the address cannot be had."""
         if not self._listen:
             return
-        host, port = parse_listen(self._listen)
+        host, port = split_address(self._listen, least_port=0)
         try:
             self._server = await asyncio.start_server(
                 self._on_connection, host, port, limit=HEAD_BYTES

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
+from quorate.runtime.addresses import split_address
+
 
 class HealthSettings(BaseModel):
     """Mixed into each process's settings."""
@@ -20,17 +22,8 @@ class HealthSettings(BaseModel):
     @classmethod
     def _check_health_listen(cls, value: str) -> str:
         if value:
-            parse_listen(value)
+            split_address(value, least_port=0)
         return value
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host (without brackets) and port (0 picks one) of `host:port`. Raises ValueError."""
-    host, _, port = text.rpartition(":")
-    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1
-    if not host or not 0 <= number <= 65_535:
-        raise ValueError(f"{text!r} is not host:port")
-    return host.removeprefix("[").removesuffix("]"), number
 
 
 class TraceSettings(BaseModel):
