@@ -66,6 +66,14 @@ class NodeControlRecord(_message.Message):
     drain_grace: float
     def __init__(self, cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., drain_grace: _Optional[float] = ...) -> None: ...
 
+class LeavingRecord(_message.Message):
+    __slots__ = ("instance", "mark_time")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    MARK_TIME_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    mark_time: float
+    def __init__(self, instance: _Optional[str] = ..., mark_time: _Optional[float] = ...) -> None: ...
+
 class QueueRecord(_message.Message):
     __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -85,12 +93,14 @@ class QueueRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ...) -> None: ...
 
 class TaskRecord(_message.Message):
-    __slots__ = ("spec", "create_time")
+    __slots__ = ("spec", "create_time", "created_by")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
     create_time: float
-    def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ...) -> None: ...
+    created_by: str
+    def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ..., created_by: _Optional[str] = ...) -> None: ...
 
 class RunRecord(_message.Message):
     __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past")
