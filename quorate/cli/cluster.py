@@ -35,6 +35,8 @@ def status(client: Client, as_json: Json = False) -> None:
     summary = _summary(cluster, nodes)
     if local is not None and local.dashboard:
         summary.add_row("Dashboard", local.dashboard)
+        if local.token_file:
+            summary.add_row("", f"asks for a token: {local.token_file}")
     render.show(summary)
     render.show("")
     if local is not None:

@@ -125,7 +125,9 @@ def doctor(
         processes = processes or [Process(p.name, p.health) for p in local.processes if p.health]
         store = next((p.address for p in local.processes if p.role == "etcd"), "")
         if target is None and store:
-            target = EtcdTarget([store], local=True)
+            files = local.etcd_tls
+            tls = EtcdTls(files.ca_file, files.cert_file, files.key_file) if files else None
+            target = EtcdTarget([store], tls=tls, local=True)
     if access is not None and access.tls is not None:
         certificates += [f for f in (access.tls.cert_file, access.tls.ca_file) if f]
     certificates += [f for f in (settings.etcd_cert_file, settings.etcd_ca_file) if f]

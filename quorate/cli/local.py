@@ -67,6 +67,15 @@ def up(
             "certificates are made below the data dir, and commands find them there.",
         ),
     ] = False,
+    secure: Annotated[
+        bool,
+        typer.Option(
+            "--secure",
+            envvar="QUORATE_UP_SECURE",
+            help="As --tls, to etcd too, and callers have to show a token; an admin's is made "
+            "below the data dir, and commands find it there.",
+        ),
+    ] = False,
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "local",
     data_dir: DataDir = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
@@ -83,12 +92,14 @@ def up(
             gateway=gateway,
             gateway_port=gateway_port,
             tls=tls,
+            secure=secure,
         )
         if detach:
             with err.status("Starting a cluster"):
                 started = background.start(plan)
             if started.dashboard:
-                out.print(f"Dashboard: {started.dashboard}\n", markup=False, highlight=False)
+                out.print(*dashboard_lines(started), sep="\n")
+                out.print()
             render.show(process_table(started))
             hint("\nRunning in the background. Try: quorate submit --wait -- echo hello")
             hint("Stop it with: quorate down")
@@ -110,6 +121,17 @@ def down(data_dir: DataDir = None) -> int:
     else:
         hint(f"No cluster is running in {directory}. Start one with: quorate up")
     return OK
+
+
+def dashboard_lines(cluster: LocalCluster) -> list[Text]:
+    """Where the dashboard is, and what a browser needs for it."""
+    lines = [Text.assemble("Dashboard: ", (cluster.dashboard, "bold cyan"))]
+    if cluster.token_file:
+        # Not the token: what is on a terminal is soon in a log.
+        lines.append(Text(f"  it asks for a token: the one in {cluster.token_file}"))
+    if cluster.tls is not None:
+        lines.append(Text(f"  its certificate is of {cluster.tls.ca_file}", style="dim"))
+    return lines
 
 
 def process_table(cluster: LocalCluster, *, leader: str = "") -> Table:
@@ -182,6 +204,8 @@ class _Foreground:
             return
         if cluster.dashboard and not self._seen:
             sys.stdout.write(f"dashboard {cluster.dashboard}\n")
+            if cluster.token_file:
+                sys.stdout.write(f"token-file {cluster.token_file}\n")
         for process in cluster.processes:
             if self._seen.get(process.name) != process.state:
                 self._seen[process.name] = process.state
@@ -198,7 +222,9 @@ class _Foreground:
             while True:
                 snapshot = self._supervisor.snapshot
                 if snapshot.ready and not self._stopping:
-                    calls = calls or AsyncCalls(snapshot.addresses, tls=snapshot.tls)
+                    calls = calls or AsyncCalls(
+                        snapshot.addresses, tls=snapshot.tls, bearer=snapshot.bearer
+                    )
                     try:
                         request = scheduler_pb2.GetClusterRequest()
                         answer = await calls.call(GET_CLUSTER, request, deadline=1, retry_for=1)
@@ -220,7 +246,7 @@ class _Foreground:
             leader = next((r.name for r in info.schedulers if r.leader), "")
         lines: list[Text | Table] = []
         if snapshot.dashboard:
-            lines += [Text.assemble("Dashboard: ", (snapshot.dashboard, "bold cyan")), Text()]
+            lines += [*dashboard_lines(snapshot), Text()]
         lines += [process_table(snapshot, leader=leader), Text(), self._footer(snapshot, info)]
         self._live.update(Group(*lines), refresh=True)
 

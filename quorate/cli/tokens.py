@@ -11,18 +11,22 @@ from typing import Annotated
 
 import typer
 
+from quorate.cli.common import DataDir, data_dir_of
 from quorate.cli.render import hint, out
+from quorate.client.discovery import TOKENS_FILE
 from quorate.runtime.errors import QuorateError, invalid, not_found, precondition
 
 _MOST_DAYS = 3650
 
 File = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--file",
         metavar="FILE",
         envvar="QUORATE_AUTH_TOKENS_FILE",
-        help="The tokens' hashes: what schedulers have as --auth-tokens-file.",
+        help="The tokens' hashes: what schedulers have as --auth-tokens-file. "
+        "\\[default: those of the local cluster, when 'quorate up --secure' made some]",
+        show_default=False,
     ),
 ]
 
@@ -31,7 +35,6 @@ app = typer.Typer(help="Make tokens for callers.", no_args_is_help=True)
 
 @app.command()
 def create(
-    file: File,
     name: Annotated[str, typer.Option("--name", help="Whose it is, for logs and the audit.")],
     role: Annotated[
         str,
@@ -49,6 +52,8 @@ def create(
     days: Annotated[
         int, typer.Option("--days", help=f"Days it is good for, 1 to {_MOST_DAYS}; 0: for ever.")
     ] = 90,
+    file: File = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Print a new token, once, and append its hash to FILE, which is made when it is not there.
 
@@ -64,7 +69,7 @@ def create(
         raise invalid("role", f"{role!r} is not one of {', '.join(allowed)}")
     try:
         token = tokens.create(
-            file,
+            _file_of(file, data_dir),
             name,
             Role(role),
             queue or ["*"],
@@ -83,14 +88,15 @@ def create(
 
 @app.command("list")
 def list_(
-    file: File,
+    file: File = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Show whose tokens there are; the tokens themselves are not known."""
     from quorate.security import tokens
 
     try:
-        entries = tokens.read(file)
+        entries = tokens.read(_file_of(file, data_dir))
     except tokens.TokenFault as fault:
         raise _unusable(fault) from fault
     for entry in entries.values():
@@ -120,19 +126,34 @@ def list_(
 
 @app.command()
 def revoke(
-    file: File,
     which: Annotated[str, typer.Argument(metavar="ID|NAME", help="As 'tokens list' shows it.")],
+    file: File = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Take out a token by its id, or all tokens of a name. Schedulers refuse it within a second."""
     from quorate.security import tokens
 
     try:
-        gone = tokens.revoke(file, which)
+        gone = tokens.revoke(_file_of(file, data_dir), which)
     except tokens.TokenFault as fault:
         raise _unusable(fault) from fault
     if not gone:
         raise not_found("token", which)
     out.print(f"{gone} token{'' if gone == 1 else 's'} revoked.")
+
+
+def _file_of(file: Path | None, data_dir: Path | None) -> Path:
+    """The file that is meant. Raises QuorateError (INVALID_ARGUMENT) when nothing says which."""
+    if file is not None:
+        return file
+    local = data_dir_of(data_dir) / TOKENS_FILE
+    if not local.is_file():
+        raise invalid(
+            "file",
+            f"name one with --file or QUORATE_AUTH_TOKENS_FILE; {local.parent} has none of a local "
+            "cluster ('quorate up --secure')",
+        )
+    return local
 
 
 def _unusable(fault: Exception) -> QuorateError:

@@ -2,9 +2,9 @@
 
 Order: the argument, `QUORATE_ADDRESS`, then `cluster.json` of the local cluster that
 `quorate up` runs; likewise for TLS (`QUORATE_TLS_CA_FILE`, `QUORATE_TLS_CERT_FILE`,
-`QUORATE_TLS_KEY_FILE`) and the caller's token (`QUORATE_TOKEN`, `QUORATE_TOKEN_FILE`). This
-module also owns that file's format, and the meaning of the lock beside it, since SDK and
-supervisor share them.
+`QUORATE_TLS_KEY_FILE`) and the caller's token (`QUORATE_TOKEN`, `QUORATE_TOKEN_FILE`, or the one
+that the local cluster has). This module also owns that file's format, and the meaning of the lock
+beside it, since SDK and supervisor share them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from quorate.security.exposure import is_loopback
 
 CLUSTER_FILE = "cluster.json"
 LOCK_FILE = "lock"
+# Of a local cluster that asks who calls: hashes, and the token of whoever runs it.
+TOKENS_FILE = "tokens"
+ADMIN_TOKEN_FILE = "admin-token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,23 @@ class LocalCluster:
     processes: tuple[LocalProcess, ...]
     tls: ClientTls | None = None
     """What clients on this machine need; None: plaintext."""
+    token_file: str = ""
+    """The token that they show beside it; empty: nobody is asked."""
+    etcd_tls: ClientTls | None = None
+    """What etcd's clients on this machine need; None: plaintext."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where the schedulers serve."""
         return tuple(p.address for p in self.processes if p.role == "scheduler")
+
+    @property
+    def bearer(self) -> Bearer | None:
+        """The token in `token_file`, as calls bring it; None: nobody is asked.
+
+        Raises QuorateError (INVALID_ARGUMENT) when the file cannot be read.
+        """
+        return Bearer(file=self.token_file) if self.token_file else None
 
     @property
     def dashboard(self) -> str:
@@ -80,8 +95,9 @@ class LocalCluster:
     def to_json(self) -> str:
         """The file's text."""
         document = {**asdict(self), "addresses": self.addresses, "dashboard": self.dashboard}
-        if self.tls is not None:
-            del document["tls"]["flags"]
+        for name in ("tls", "etcd_tls"):
+            if document[name] is not None:
+                del document[name]["flags"]
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
@@ -92,8 +108,10 @@ class LocalCluster:
             processes = tuple(LocalProcess(**process) for process in document.pop("processes"))
             document.pop("addresses", None)
             document.pop("dashboard", None)
-            tls = document.pop("tls", None)
-            return cls(**document, processes=processes, tls=ClientTls(**tls) if tls else None)
+            for name in ("tls", "etcd_tls"):
+                files = document.pop(name, None)
+                document[name] = ClientTls(**files) if files else None
+            return cls(**document, processes=processes)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a {CLUSTER_FILE}: {error}") from error
 
@@ -150,7 +168,7 @@ def find_access(
     if address is None:
         local = _running_cluster(data_dir or default_data_dir(environ))
         # Its own file knows: what the environment says is about another cluster.
-        access = Access(local.addresses, tls or local.tls, bearer)
+        access = Access(local.addresses, tls or local.tls, bearer or local.bearer)
     else:
         bearer = bearer or _bearer_of(environ)
         access = Access(parse_addresses(address), tls or _tls_of(environ), bearer)

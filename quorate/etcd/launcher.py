@@ -74,6 +74,7 @@ class EtcdProcess:
         client_port, peer_port: 0 for free ones; they stay the same over restarts.
         max_txn_ops, max_request_bytes, quota_bytes: etcd's limits (bytes).
         tls: how to reach it when `extra` makes it serve TLS.
+        peer_tls: whether `extra` makes it serve its peers by TLS.
         extra: more flags for etcd, as they are.
         die_with_parent: SIGKILL it when the thread that started it ends (Linux only).
     """
@@ -89,6 +90,7 @@ class EtcdProcess:
         quota_bytes: int = 8 * 1024**3,
         binary: EtcdBinary | None = None,
         tls: EtcdTls | None = None,
+        peer_tls: bool = False,
         extra: tuple[str, ...] = (),
         die_with_parent: bool = False,
     ) -> None:
@@ -99,7 +101,8 @@ class EtcdProcess:
         self._peer_port = peer_port
         self._max_request_bytes = max_request_bytes
         self._quota_bytes = quota_bytes
-        self._tls = tls
+        self.tls = tls
+        self._peer_scheme = "https" if peer_tls else "http"
         self._extra = extra
         self._die_with_parent = die_with_parent
         self._process: subprocess.Popen[bytes] | None = None
@@ -184,7 +187,7 @@ class EtcdProcess:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_TIMEOUT
         try:
-            async with EtcdClient([self.endpoint], tls=self._tls) as client:
+            async with EtcdClient([self.endpoint], tls=self.tls) as client:
                 while self.running and loop.time() < deadline:
                     if await _serves(client):
                         return None
@@ -195,8 +198,8 @@ class EtcdProcess:
         return self._log_since(begin) or "it wrote nothing"
 
     def _command(self) -> list[str]:
-        scheme = "https" if self._tls else "http"
-        client, peer = f"{scheme}://{self.endpoint}", f"http://127.0.0.1:{self._peer_port}"
+        client = f"{'https' if self.tls else 'http'}://{self.endpoint}"
+        peer = f"{self._peer_scheme}://127.0.0.1:{self._peer_port}"
         return [
             str(self.binary.path),
             f"--data-dir={self.data_dir}",

@@ -24,6 +24,7 @@ def main() -> int:
     for name, default in (("schedulers", 2), ("nodes", 3), ("slots", 0), ("port", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--secure", action="store_true")
     parser.add_argument("--gateway", action="store_true")
     parser.add_argument("--gateway-port", type=int, default=0)
     parser.add_argument("--lease-ttl", type=float, default=2.0)

@@ -34,6 +34,7 @@ def plan_argv(plan: LocalPlan) -> list[str]:
         *("--slots", str(plan.slots), "--port", str(plan.port)),
         *("--lease-ttl", str(plan.lease_ttl)),
         *(("--tls",) if plan.tls else ()),
+        *(("--secure",) if plan.secure else ()),
         *(("--gateway", "--gateway-port", str(plan.gateway_port)) if plan.gateway else ()),
     ]
 

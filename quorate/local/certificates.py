@@ -1,7 +1,8 @@
 """Certificates of a local cluster with TLS: `certs/` below the data dir.
 
 Made at the first start, kept for the next ones, and made anew when they are about to expire. Each
-process has its own; `admin-local` is for whoever uses the cluster from this machine.
+process has its own. For whoever uses the cluster from this machine there is `admin-local`, or,
+where tokens say who calls, `client-local`, which names no role: it opens the connection alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from quorate.security.dialer import ClientTls
 from quorate.security.pem import TlsFault
 
 ADMIN = "admin:local"
+CLIENT = "client:local"
+ETCD = "etcd:etcd"
 _CA_DAYS = 3650
 _DAYS = 825
 _RENEW_DAYS = 30
@@ -30,7 +33,7 @@ class Certificates:
     folder: Path
 
     def prepare(self, subjects: list[str], now: dt.datetime) -> None:
-        """Have a usable certificate for each `<role>:<name>` and for `ADMIN`.
+        """Have a usable certificate for each `<role>:<name>`.
 
         Raises QuorateError when the folder or the CA in it cannot be used.
         """
@@ -41,7 +44,7 @@ class Certificates:
             else:
                 authority = Authority.create("quorate local CA", now=now, days=_CA_DAYS)
                 authority.write(self.folder)
-            for subject in (ADMIN, *subjects):
+            for subject in subjects:
                 self._renew(authority, subject, now)
         except TlsFault as fault:
             raise precondition("CERTIFICATES_UNUSABLE", fault.message) from fault
@@ -59,6 +62,21 @@ class Certificates:
             *(f"--{prefix}-key-file", tls.key_file),
         ]
 
+    @property
+    def etcd_flags(self) -> tuple[str, ...]:
+        """etcd's flags for serving clients, and members, that have a certificate of this CA."""
+        tls = self.of(ETCD)
+        return tuple(
+            flag
+            for prefix in ("", "peer-")
+            for flag in (
+                f"--{prefix}cert-file={tls.cert_file}",
+                f"--{prefix}key-file={tls.key_file}",
+                f"--{prefix}trusted-ca-file={tls.ca_file}",
+                f"--{prefix}client-cert-auth",
+            )
+        )
+
     def of(self, subject: str) -> ClientTls:
         """The files of one of them."""
         cert, key = file_names(subject)
@@ -73,5 +91,5 @@ class Certificates:
             left = leaf.not_valid_after_utc - now
             if authority.has_issued(leaf) and left > dt.timedelta(days=_RENEW_DAYS):
                 return
-        hosts = () if subject == ADMIN else LOOPBACK
+        hosts = () if subject in (ADMIN, CLIENT) else LOOPBACK
         authority.issue(subject, hosts=hosts, now=now, days=_DAYS).write(cert_file, key_file)

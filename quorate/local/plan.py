@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quorate.local.certificates import Certificates
+from quorate.local.certificates import ADMIN, CLIENT, ETCD, Certificates
+from quorate.local.credentials import Credentials
 from quorate.runtime.errors import invalid, unavailable
+from quorate.security.dialer import ClientTls
 
 HOST = "127.0.0.1"
 GATEWAY = "gateway:gateway"
@@ -53,6 +55,8 @@ class LocalPlan:
     """0: `GATEWAY_PORT` where it is free, else another one, kept over restarts."""
     tls: bool = False
     """Mutual TLS between all processes but etcd, and HTTPS at the gateway."""
+    secure: bool = False
+    """As `tls`, with etcd too, and whoever calls has to show a token."""
     lease_ttl: float = 2.0
     """Seconds after which a silent leader or node is given up."""
     scheduler_command: tuple[str, ...] = (sys.executable, "-P", "-m", "scheduler")
@@ -131,9 +135,8 @@ class LocalPlan:
             *("--listen", f"{HOST}:{port}", "--etcd-max-txn-ops", str(MAX_TXN_OPS)),
             *("--lease-ttl", f"{self.lease_ttl:g}"),
             *self._tls_flags(f"scheduler:{name}"),
-            # Everything is on loopback, and whoever uses the dashboard has no token: callers need
-            # a certificate for gRPC, but no role.
-            *("--auth", "none"),
+            *self._auth_flags(),
+            *self._etcd_flags(f"scheduler:{name}"),
         ]
 
     def node_argv(self, name: str, port: int, etcd: str) -> list[str]:
@@ -145,6 +148,7 @@ class LocalPlan:
             *("--data-dir", str(self.data_dir / name)),
             *("--drain-grace", f"{DRAIN_GRACE:g}"),
             *self._tls_flags(f"node:{name}"),
+            *self._etcd_flags(f"node:{name}"),
         ]
 
     def gateway_argv(self, port: int, schedulers: Sequence[str]) -> list[str]:
@@ -155,22 +159,58 @@ class LocalPlan:
             *("--grace", str(GATEWAY_GRACE)),
             *self._tls_flags(GATEWAY),
             *self._tls_flags(GATEWAY, "scheduler-tls"),
+            *(("--auth", "bearer") if self.secure else ()),
         ]
 
     @property
     def certificates(self) -> Certificates | None:
-        """Where they are, with `tls`."""
-        return Certificates(self.data_dir.absolute() / "certs") if self.tls else None
+        """Where they are, with `tls` or `secure`."""
+        locked = self.tls or self.secure
+        return Certificates(self.data_dir.absolute() / "certs") if locked else None
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Where the tokens are, with `secure`."""
+        return Credentials(self.data_dir.absolute()) if self.secure else None
+
+    @property
+    def client(self) -> ClientTls | None:
+        """What clients on this machine show: with `secure` a certificate that is nobody's, so that
+        the token alone says who calls."""
+        certificates = self.certificates
+        return None if certificates is None else certificates.of(CLIENT if self.secure else ADMIN)
+
+    @property
+    def etcd_client(self) -> ClientTls | None:
+        """What etcd's clients on this machine show, with `secure`."""
+        return self.client if self.secure else None
+
+    @property
+    def etcd_flags(self) -> tuple[str, ...]:
+        """More flags for etcd."""
+        return self.certificates.etcd_flags if self.secure and self.certificates else ()
 
     @property
     def subjects(self) -> list[str]:
-        """Who needs a certificate, with `tls`."""
-        subjects = [f"scheduler:{name}" for name in self.scheduler_names]
+        """Who needs a certificate, with `tls` or `secure`."""
+        subjects = [CLIENT, ETCD] if self.secure else [ADMIN]
+        subjects += [f"scheduler:{name}" for name in self.scheduler_names]
         subjects += [f"node:{name}" for name in self.node_names]
         return [*subjects, GATEWAY] if self.gateway else subjects
 
     def _tls_flags(self, subject: str, prefix: str = "tls") -> list[str]:
         return [] if self.certificates is None else self.certificates.flags(subject, prefix)
+
+    def _etcd_flags(self, subject: str) -> list[str]:
+        return self._tls_flags(subject, "etcd") if self.secure else []
+
+    def _auth_flags(self) -> list[str]:
+        if self.credentials is None:
+            # Everything is on loopback, and whoever uses the dashboard has no token: callers need
+            # a certificate for gRPC, if that, but no role.
+            return ["--auth", "none"]
+        tokens = str(self.credentials.tokens_file)
+        return ["--auth", "mtls,tokens", "--auth-tokens-file", tokens]
 
 
 def health_of(name: str) -> str:

@@ -20,13 +20,12 @@ import quorate
 from quorate.client.acalls import AsyncCalls
 from quorate.client.discovery import LocalCluster, LocalProcess
 from quorate.client.rpcs import GET_CLUSTER
+from quorate.etcd.channels import EtcdTls
 from quorate.etcd.launcher import EtcdProcess
-from quorate.local.certificates import ADMIN
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
 from quorate.local.plan import HOST, MAX_TXN_OPS, LocalPlan, health_of
 from quorate.runtime.errors import QuorateError, unavailable
-from quorate.security.dialer import ClientTls
 from quorate.v1 import scheduler_pb2
 
 # Seconds. Nodes get the longest: what they run may finish or be handed back (`DRAIN_GRACE`).
@@ -98,11 +97,14 @@ class Supervisor:
             started=self._started,
             ready=self._ready,
             processes=tuple(processes),
-            tls=self._tls,
+            tls=self.plan.client,
+            token_file=str(self.plan.credentials.admin_token_file) if self.plan.credentials else "",
+            etcd_tls=self.plan.etcd_client,
         )
 
     async def _run(self) -> None:
         ports = self.plan.choose_ports(self._directory.ports)
+        tls = self.plan.etcd_client
         # Before anything starts: also finds out that there is no etcd to be had.
         self._etcd = etcd = EtcdProcess(
             self._directory.path / "etcd",
@@ -110,11 +112,16 @@ class Supervisor:
             peer_port=ports["etcd-peer"],
             max_txn_ops=MAX_TXN_OPS,
             die_with_parent=True,
+            tls=EtcdTls(tls.ca_file, tls.cert_file, tls.key_file) if tls else None,
+            peer_tls=tls is not None,
+            extra=self.plan.etcd_flags,
         )
         self._directory.remember(ports)
         # Behind the layout: with that the folder is known as a cluster's.
         if self.plan.certificates is not None:
             self.plan.certificates.prepare(self.plan.subjects, dt.datetime.now(dt.UTC))
+        if self.plan.credentials is not None:
+            self.plan.credentials.prepare(dt.datetime.now(dt.UTC))
         self._ports = ports
         self._schedulers = [self._scheduler(n, ports[n]) for n in self.plan.scheduler_names]
         self._nodes = [self._node(n, ports[n]) for n in self.plan.node_names]
@@ -180,8 +187,9 @@ class Supervisor:
         """Wait for a leader and every node."""
         for child in self._children:
             await child.ready.wait()
+        snapshot = self.snapshot
         calls = AsyncCalls(
-            [child.address for child in self._schedulers], retry_for=1.0, tls=self._tls
+            snapshot.addresses, retry_for=1.0, tls=snapshot.tls, bearer=snapshot.bearer
         )
         end = time.monotonic() + _START_TIMEOUT
         nodes = 0
@@ -229,12 +237,6 @@ class Supervisor:
     def _gateway(self, port: int) -> Child:
         argv = self.plan.gateway_argv(port, [child.address for child in self._schedulers])
         return self._child("gateway", "gateway", argv, port, self._environment())
-
-    @property
-    def _tls(self) -> ClientTls | None:
-        """What clients need."""
-        certificates = self.plan.certificates
-        return None if certificates is None else certificates.of(ADMIN)
 
     @property
     def _children(self) -> list[Child]:

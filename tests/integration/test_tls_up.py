@@ -120,7 +120,7 @@ def test_a_failover_takes_no_longer_with_tls(local: LocalCluster):
 def test_certificates_are_kept_and_renewed_when_they_are_about_to_expire(tmp_path: Path):
     now = dt.datetime.now(dt.UTC)
     certificates = Certificates(tmp_path / "certs")
-    certificates.prepare(["node:n1"], now)
+    certificates.prepare([ADMIN, "node:n1"], now)
     kept = {path.name: path.read_bytes() for path in certificates.folder.iterdir()}
     cert, key = file_names("node:n1")
     assert {cert, key, *file_names(ADMIN), "ca.crt", CA_KEY} == kept.keys()

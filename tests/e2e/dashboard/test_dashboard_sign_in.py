@@ -44,6 +44,8 @@ def sign_in(look: Look, token: str) -> None:
 def test_a_token_is_asked_for_taken_and_kept_for_the_tab(look: Look, guarded: Locked):
     form = look.page.get_by_role("form", name="Sign in")
     expect(form).to_contain_text("This cluster asks who you are.")
+    # Nothing was lost, and nothing is said of it.
+    expect(look.page.locator(".banner")).to_have_count(1)
     sign_in(look, guarded.expired)
     expect(form).to_contain_text("The cluster does not take this token")
     sign_in(look, guarded.admin)

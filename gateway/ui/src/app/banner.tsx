@@ -3,6 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import { live } from "@ui/api/live";
 import { pulse } from "@ui/api/store";
+import { wanted } from "@ui/api/token";
 import { Icon } from "@ui/parts/icons";
 import { tell } from "@ui/parts/toasts";
 import { num } from "@ui/lib/format";
@@ -19,7 +20,8 @@ export function startBanner(): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const began = Date.now();
   effect(() => {
-    const problem = problemOf(live.up.value, live.leader.value);
+    // Who is asked for a token has lost nothing.
+    const problem = wanted.value ? "" : problemOf(live.up.value, live.leader.value);
     clearTimeout(timer);
     if (problem) {
       const show = () => {
