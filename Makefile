@@ -18,11 +18,11 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-tls clients demo bench drills docs ui screenshots protos format clean
+.PHONY: help setup check test test-tls clients demo bench drills docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
-	  | while IFS='|' read -r target text; do printf '  make %-11s %s\n' "$$target" "$$text"; done
+	  | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 setup: $(STAMP) ## Make .venv, install the package, make sure of an etcd and the dashboard
 	@$(BIN)/python -m quorate.etcd.binary
@@ -82,6 +82,9 @@ screenshots: setup ## Take pictures of every view of the dashboard into docs/scr
 
 protos: $(STAMP) ## Regenerate the stubs from protos/
 	python -m tools.generate_protos
+
+release-protos: $(STAMP) ## Write down the protos of the version in pyproject.toml: later ones keep to them
+	python -m tools.release_protos
 
 format: $(STAMP) ## Format and fix what ruff can
 	ruff check --fix $(CODE)
