@@ -39,7 +39,7 @@ class Credentials:
         return self.folder / ADMIN_TOKEN_FILE
 
     def prepare(self, now: dt.datetime) -> None:
-        """Have an admin's token that the tokens file knows, in a data dir that is the owner's alone.
+        """Have an admin's token that the tokens file knows; the data dir becomes its owner's alone.
 
         Raises QuorateError when one of the files cannot be used.
         """
