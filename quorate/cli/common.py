@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import typer
 
+from quorate.cli.provided import provided
 from quorate.client.client import Client
 from quorate.client.discovery import default_data_dir
 from quorate.security.dialer import ClientTls
@@ -106,45 +105,27 @@ def with_client(command: Callable[Concatenate[Client, P], R]) -> Callable[..., R
 
     The client is closed when the command returns.
     """
-    signature = inspect.signature(command, eval_str=True)
-    own = list(signature.parameters.values())[1:]
-    common = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, kind, default in (
-            ("address", Address, None),
-            ("data_dir", DataDir, None),
-            ("retry_for", RetryFor, _PATIENCE),
-            ("tls_ca_file", TlsCaFile, None),
-            ("tls_cert_file", TlsCertFile, None),
-            ("tls_key_file", TlsKeyFile, None),
-            ("token_file", TokenFile, None),
-        )
-    ]
+    return provided(command, _WHICH_CLUSTER, _client)
 
-    @functools.wraps(command)
-    def wrapper(
-        *args: Any,
-        address: str | None,
-        data_dir: Path | None,
-        retry_for: float,
-        tls_ca_file: str | None,
-        tls_cert_file: str | None,
-        tls_key_file: str | None,
-        token_file: str | None,
-        **kwargs: Any,
-    ) -> R:
-        files = (tls_ca_file or "", tls_cert_file or "", tls_key_file or "")
-        with Client(
-            address,
-            data_dir=data_dir,
-            tls=ClientTls(*files) if any(files) else None,
-            token_file=token_file,
-            retry_for=retry_for,
-        ) as client:
-            return command(client, *args, **kwargs)
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + common
-    wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    del wrapper.__wrapped__
-    return wrapper
+_WHICH_CLUSTER: Final = (
+    ("address", Address, None),
+    ("data_dir", DataDir, None),
+    ("retry_for", RetryFor, _PATIENCE),
+    ("tls_ca_file", TlsCaFile, None),
+    ("tls_cert_file", TlsCertFile, None),
+    ("tls_key_file", TlsKeyFile, None),
+    ("token_file", TokenFile, None),
+)
+
+
+def _client(
+    address: str | None,
+    *,
+    tls_ca_file: str | None,
+    tls_cert_file: str | None,
+    tls_key_file: str | None,
+    **others: Any,
+) -> Client:
+    files = (tls_ca_file or "", tls_cert_file or "", tls_key_file or "")
+    return Client(address, tls=ClientTls(*files) if any(files) else None, **others)

@@ -5,10 +5,9 @@ They are for operators, who hold etcd's credentials, and work while no scheduler
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
@@ -17,6 +16,7 @@ import typer
 from pydantic import ValidationError
 
 from quorate.cli.common import DataDir, data_dir_of
+from quorate.cli.provided import provided
 from quorate.client.discovery import LocalCluster, read_local_cluster
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient
@@ -100,34 +100,16 @@ def _tls_of(local: LocalCluster) -> dict[str, str]:
 
 def with_store(command: Callable[Concatenate[Store, P], R]) -> Callable[..., R]:
     """Turn a function of a store into a command with `--etcd`, `--cluster` and credentials."""
-    signature = inspect.signature(command, eval_str=True)
-    own = list(signature.parameters.values())[1:]
-    common = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[str | None, _option(name, metavar)],
-        )
+    options = [
+        (name, Annotated[str | None, _option(name, metavar)], None)
         for name, metavar in _FLAGS.items()
     ]
-    common.append(
-        inspect.Parameter(
-            "data_dir", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=DataDir
-        )
-    )
+    return provided(command, [*options, ("data_dir", DataDir, None)], _opened)
 
-    @functools.wraps(command)
-    def wrapper(*args: Any, data_dir: Path | None, **kwargs: Any) -> R:
-        given = {name: kwargs.pop(name) for name in _FLAGS}
-        store = find_store({k: v for k, v in given.items() if v is not None}, data_dir)
-        return command(store, *args, **kwargs)
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + common
-    wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    del wrapper.__wrapped__
-    return wrapper
+def _opened(*, data_dir: Path | None, **flags: str | None) -> AbstractContextManager[Store]:
+    given = {name: value for name, value in flags.items() if value is not None}
+    return nullcontext(find_store(given, data_dir))
 
 
 def _option(name: str, metavar: str) -> Any:
