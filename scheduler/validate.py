@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -23,6 +23,9 @@ _DOTTED: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 ENTRYPOINT: Final = re.compile(f"{_DOTTED}:{_DOTTED}")
 # W3C Trace Context, version 00: trace id, span id, flags.
 TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+# A variable of a secret; the file of one, which no part of leaves its directory.
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SECRET_FILE: Final = re.compile(r"(?!\.)[A-Za-z0-9._-]+(?:/(?!\.)[A-Za-z0-9._-]+)*")
 DAY: Final = 86_400.0
 DEFAULT_QUEUE: Final = "default"
 
@@ -39,6 +42,9 @@ DEFAULT_WAIT = 60.0
 MAX_REQUEST_ID = 128
 MAX_PRIORITY = 1_000
 MAX_ARGV = 1_024
+MAX_SECRETS = 16
+MAX_SECRET_NAME = 128
+MAX_SECRET_REF = 255
 MAX_LABELS = 32
 MAX_LABEL = 128
 MAX_NAME = 128
@@ -100,6 +106,36 @@ def _python(work: task_pb2.PythonWork, field: str) -> None:
         )
     if arguments == "json":
         _json(work.json, f"{field}.json")
+    if work.secrets:
+        _secrets(work.secrets, f"{field}.secrets")
+
+
+def _secrets(secrets: Mapping[str, task_pb2.SecretRef], field: str) -> None:
+    """References only: which of them a node has is not known here."""
+    at_most(field, len(secrets), MAX_SECRETS, "secrets")
+    for name, reference in secrets.items():
+        if not VARIABLE.fullmatch(name) or len(name) > MAX_SECRET_NAME:
+            raise invalid(
+                field,
+                f"{name[:80]!r} is not a variable's name of at most {MAX_SECRET_NAME} characters",
+                limit=MAX_SECRET_NAME,
+            )
+        if name.startswith("QUORATE_"):
+            raise invalid(field, f"{name!r}: names with QUORATE_ are the agent's own")
+        source = reference.WhichOneof("source")
+        if source is None:
+            raise invalid(f"{field}.{name}", "one of env, file is required")
+        text: str = getattr(reference, source)
+        pattern = VARIABLE if source == "env" else SECRET_FILE
+        at_most(f"{field}.{name}.{source}", len(text), MAX_SECRET_REF, "characters")
+        if not pattern.fullmatch(text):
+            what = (
+                "a variable's name"
+                if source == "env"
+                else "the name of a file below the secrets directory: letters, digits, '.', '_', "
+                "'-' and '/', no part of it beginning with a dot"
+            )
+            raise invalid(f"{field}.{name}.{source}", f"{text[:80]!r} is not {what}")
 
 
 def _json(text: str, field: str) -> None:
@@ -135,6 +171,10 @@ def _command(work: task_pb2.CommandWork, field: str) -> None:
     for name, value in work.env.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise invalid(f"{field}.env", f"{name[:80]!r} is not a variable's name, or holds NUL")
+    if work.secrets:
+        _secrets(work.secrets, f"{field}.secrets")
+        if twice := sorted(work.env.keys() & work.secrets.keys()):
+            raise invalid(f"{field}.secrets", f"{twice[0]!r} is in env too")
 
 
 def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:

@@ -68,6 +68,14 @@ Resource = Annotated[
         metavar="NAME=COUNT", help="Named resource it needs, e.g. gpu=1.", rich_help_panel=_PANEL
     ),
 ]
+Secret = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=REF",
+        help="Environment variable whose value the node has: NAME=file:PATH below its secrets "
+        "directory, NAME=env:VARIABLE of its agent. May be repeated.",
+    ),
+]
 WaitTimeout = Annotated[
     float | None,
     typer.Option("--wait-timeout", metavar="SECONDS", help="Wait no longer (exit code 6)."),
@@ -96,6 +104,7 @@ def submit(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Environment variable; may be repeated."),
     ] = None,
+    secret: Secret = None,
     cwd: Annotated[
         str, typer.Option(metavar="DIR", help="Working directory on the node (absolute).")
     ] = "",
@@ -118,6 +127,7 @@ def submit(
         env=pairs("--env", env),
         cwd=cwd,
         stdin=_read(stdin) if stdin else b"",
+        secrets=_secrets(secret),
     )
     handles = bound.submit_batch([spec] * times) if times > 1 else [bound.submit_spec(spec)]
     if not wait:
@@ -154,6 +164,7 @@ def call(
     cpu: Cpu = 0.0,
     memory: Memory = "",
     resource: Resource = None,
+    secret: Secret = None,
     wait_timeout: WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
@@ -162,6 +173,7 @@ def call(
     [dim]quorate call math:hypot '[3, 4]'[/dim]
     """
     options = _options(queue, name, priority, retries, timeout, delay, label, cpu, memory, resource)
+    options["secrets"] = _secrets(secret)
     handle = client.options(**options).submit_json(function, _arguments(arguments))
     if no_wait:
         _print_ids([handle], as_json)
@@ -225,6 +237,14 @@ def map_(
             raise
         return _report_failure(failed)
     return 0
+
+
+def _secrets(words: list[str] | None) -> dict[str, str]:
+    for word in words or ():
+        if "=" not in word:
+            # Not what was given, which may be the secret itself by mistake.
+            raise typer.BadParameter("--secret: must be NAME=file:PATH or NAME=env:VARIABLE")
+    return pairs("--secret", words)
 
 
 def _wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:

@@ -209,9 +209,18 @@ class AsyncClient:
         env: Mapping[str, str] | None = None,
         cwd: str = "",
         stdin: bytes | str = b"",
+        secrets: Mapping[str, str] | None = None,
     ) -> AsyncTaskHandle:
         """As `Client.command`."""
-        spec = command_spec(argv, self._options, time.time(), env=env, cwd=cwd, stdin=stdin)
+        spec = command_spec(
+            argv,
+            self._options,
+            time.time(),
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            secrets=secrets,
+        )
         return await self._create(spec)
 
     def map(

@@ -160,12 +160,22 @@ class Client:
         env: Mapping[str, str] | None = None,
         cwd: str = "",
         stdin: bytes | str = b"",
+        secrets: Mapping[str, str] | None = None,
     ) -> TaskHandle:
         """Have a program run on a node, in a process group and a scratch directory of its own.
 
         `argv` goes to no shell. `result()` is 0, or raises TaskFailed with the exit `code`.
+        `secrets` names values that the node has, as in `options`: they are never sent.
         """
-        spec = command_spec(argv, self._options, time.time(), env=env, cwd=cwd, stdin=stdin)
+        spec = command_spec(
+            argv,
+            self._options,
+            time.time(),
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            secrets=secrets,
+        )
         return self._create(spec)
 
     def map(

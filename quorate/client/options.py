@@ -40,6 +40,7 @@ class OptionArgs(TypedDict, total=False):
     memory: int
     resources: Mapping[str, int]
     affinity_key: str
+    secrets: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,9 @@ class TaskOptions:
     """Named counters that one attempt needs, such as {"gpu": 1}."""
     affinity_key: str = ""
     """Tasks with the same key prefer the same node in a consistent-hash queue."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
+    file of its secrets directory, "env:NAME" for a variable that its agent allows."""
 
     def __post_init__(self) -> None:
         for name in ("timeout", "delay", "backoff", "max_backoff", "cpu"):
@@ -99,6 +103,8 @@ class TaskOptions:
             raise invalid("retries", f"{self.retries} must be 0 or more", value=self.retries)
         if isinstance(self.not_before, dt.datetime) and self.not_before.tzinfo is None:
             raise invalid("not_before", "a datetime must have a time zone")
+        for name, reference in self.secrets.items():
+            _secret(name, reference)
 
     def but(self, changes: OptionArgs) -> TaskOptions:
         """These options with some changed. A misspelt name is a TypeError."""
@@ -135,6 +141,10 @@ class TaskOptions:
             spec.resources.counters.update(self.resources)
         if self.affinity_key:
             spec.affinity_key = self.affinity_key
+        if self.secrets:
+            work = spec.command if spec.WhichOneof("work") == "command" else spec.python
+            for name, reference in self.secrets.items():
+                work.secrets[name].CopyFrom(_secret(name, reference))
         # The task belongs to the span in which it is made, where there is one.
         if trace := current_traceparent():
             spec.trace_context = trace
@@ -154,6 +164,14 @@ class TaskOptions:
         if self.not_before is not None:
             return float(self.not_before)
         return now + self.delay if self.delay else None
+
+
+def _secret(name: str, reference: str) -> task_pb2.SecretRef:
+    source, _, text = reference.partition(":")
+    if source not in ("env", "file") or not text:
+        # Not what was given: it may be the value itself, by mistake.
+        raise invalid("secrets", f"{name}: must be file:NAME or env:NAME, not the secret itself")
+    return task_pb2.SecretRef(**{source: text})
 
 
 def _error_name(error: str | type[BaseException]) -> str:

@@ -13,6 +13,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cloudpickle
@@ -119,8 +120,9 @@ def command_spec(
     env: Mapping[str, str] | None = None,
     cwd: str = "",
     stdin: bytes | str = b"",
+    secrets: Mapping[str, str] | None = None,
 ) -> task_pb2.TaskSpec:
-    """The spec of a program run. `argv` goes to no shell."""
+    """The spec of a program run. `argv` goes to no shell; `secrets` are beside the options'."""
     if isinstance(argv, str):
         raise invalid("argv", "must be a list of strings, not one string")
     if not argv or not argv[0]:
@@ -131,6 +133,8 @@ def command_spec(
         spec.command.env.update(env)
     spec.command.cwd = str(cwd)
     spec.command.stdin = stdin.encode() if isinstance(stdin, str) else stdin
+    if secrets:
+        options = replace(options, secrets={**options.secrets, **secrets})
     options.apply(spec, now=now)
     return spec
 

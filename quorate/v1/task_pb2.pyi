@@ -44,7 +44,7 @@ TASK_VIEW_BASIC: TaskView
 TASK_VIEW_FULL: TaskView
 
 class CommandWork(_message.Message):
-    __slots__ = ("argv", "env", "cwd", "stdin")
+    __slots__ = ("argv", "env", "cwd", "stdin", "secrets")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -52,25 +52,51 @@ class CommandWork(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: SecretRef
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[SecretRef, _Mapping]] = ...) -> None: ...
     ARGV_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     CWD_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     argv: _containers.RepeatedScalarFieldContainer[str]
     env: _containers.ScalarMap[str, str]
     cwd: str
     stdin: bytes
-    def __init__(self, argv: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., cwd: _Optional[str] = ..., stdin: _Optional[bytes] = ...) -> None: ...
+    secrets: _containers.MessageMap[str, SecretRef]
+    def __init__(self, argv: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., cwd: _Optional[str] = ..., stdin: _Optional[bytes] = ..., secrets: _Optional[_Mapping[str, SecretRef]] = ...) -> None: ...
+
+class SecretRef(_message.Message):
+    __slots__ = ("env", "file")
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    env: str
+    file: str
+    def __init__(self, env: _Optional[str] = ..., file: _Optional[str] = ...) -> None: ...
 
 class PythonWork(_message.Message):
-    __slots__ = ("entrypoint", "json", "pickle")
+    __slots__ = ("entrypoint", "json", "pickle", "secrets")
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: SecretRef
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[SecretRef, _Mapping]] = ...) -> None: ...
     ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
     JSON_FIELD_NUMBER: _ClassVar[int]
     PICKLE_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     entrypoint: str
     json: str
     pickle: bytes
-    def __init__(self, entrypoint: _Optional[str] = ..., json: _Optional[str] = ..., pickle: _Optional[bytes] = ...) -> None: ...
+    secrets: _containers.MessageMap[str, SecretRef]
+    def __init__(self, entrypoint: _Optional[str] = ..., json: _Optional[str] = ..., pickle: _Optional[bytes] = ..., secrets: _Optional[_Mapping[str, SecretRef]] = ...) -> None: ...
 
 class ServiceWork(_message.Message):
     __slots__ = ("service", "generation", "command", "health", "drain_grace", "labels")
@@ -228,7 +254,7 @@ class Attempt(_message.Message):
     def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "queue", "spec", "state", "attempt", "failures", "crashes", "create_time", "schedule_time", "finish_time", "result", "error", "attempts", "cancel_requested")
+    __slots__ = ("id", "queue", "spec", "state", "attempt", "failures", "crashes", "create_time", "schedule_time", "finish_time", "result", "error", "attempts", "cancel_requested", "created_by")
     ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -243,6 +269,7 @@ class Task(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     id: str
     queue: str
     spec: TaskSpec
@@ -257,4 +284,5 @@ class Task(_message.Message):
     error: TaskError
     attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
     cancel_requested: bool
-    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedule_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[TaskResult, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., cancel_requested: _Optional[bool] = ...) -> None: ...
+    created_by: str
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedule_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[TaskResult, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., cancel_requested: _Optional[bool] = ..., created_by: _Optional[str] = ...) -> None: ...

@@ -55,6 +55,18 @@ def test_submit_takes_a_command_without_dashes(quorate, cluster):
     assert task.spec.priority == 3
 
 
+def test_submit_and_call_name_secrets_and_do_not_repeat_a_mistaken_one(quorate, cluster):
+    assert quorate("submit", "--secret", "PW=file:db/pw", "--", "ls")[0] == 0
+    assert quorate("call", "--no-wait", "--secret", "PW=env:TOKEN", "math:sqrt", "4")[0] == 0
+    program, called = sorted(cluster.tasks.values(), key=lambda task: task.spec.HasField("python"))
+    assert program.spec.command.secrets["PW"].file == "db/pw"
+    assert called.spec.python.secrets["PW"].env == "TOKEN"
+    code, _, err = quorate("submit", "--secret", "PW=hunter2", "--", "ls")
+    assert code == 2
+    assert "PW: must be file:NAME" in err
+    assert "hunter2" not in err
+
+
 def test_submit_wait_shows_the_output_and_the_exit_code_of_failure(quorate):
     assert quorate("submit", "--wait", "--", "echo", "hello")[:2] == (0, "hello\n")
     code, _, err = quorate("submit", "--wait", "--", "sh", "-c", "echo oops >&2; exit 3")
