@@ -153,7 +153,7 @@ async def run(settings: AgentSettings) -> None:
                 settings.health_listen,
                 "node_agent",
                 AgentMetrics(driver, sessions, clock, lambda: registration.lease),
-                ready=partial(_not_ready, registration, driver),
+                ready=partial(_not_ready, registration, driver, sessions),
             )
             await probes.start()
             retention = Retention(settings.log_age, int(settings.log_total))
@@ -233,14 +233,17 @@ def _spans(settings: AgentSettings, clock: Clock) -> AttemptSpans | None:
     return AttemptSpans(spans, settings.name, clock)
 
 
-async def _not_ready(registration: Registration, driver: Driver) -> str:
+async def _not_ready(registration: Registration, driver: Driver, sessions: Sessions) -> str:
     """Why this node should not count as one that takes work; empty when it should.
 
     An etcd that is silent for a while does not make it unready: its work goes on.
     """
     if registration.lease is None:
         return "not registered in etcd"
-    return "draining" if driver.machine.draining else ""
+    if driver.machine.draining:
+        return "draining"
+    # Whoever scales down ends first what is not ready: docs/autoscaling.md.
+    return "leaving: idle, and fewer nodes are wanted" if sessions.leaving else ""
 
 
 async def leave(driver: Driver, serving: _Serving, settings: AgentSettings) -> None:

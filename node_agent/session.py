@@ -8,6 +8,7 @@ session ends no attempt: reports gather in the outbox for the next one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -37,11 +38,14 @@ class Sessions:
     Attributes:
         instance: this process's current id; another one is refused.
         stats: the newest measurements; the first thing a new session is told.
+        leaving: whether a scale-down may end this node, as the latest leader said. For the probes;
+            whatever is assigned is run.
     """
 
     def __init__(self, driver: Driver, clock: Clock, instance: str) -> None:
         self.instance = instance
         self.stats: node_pb2.NodeStats | None = None
+        self.leaving = False
         self._driver = driver
         self._clock = clock
         self._current: _Session | None = None
@@ -74,8 +78,9 @@ class Sessions:
                 if first.epoch > self._current.epoch
                 else precondition("SESSION_REPLACED", "the leader opened another session")
             )
-        session = _Session(self._driver, self._clock, self.instance, first.epoch)
+        session = _Session(self._driver, self._clock, self.instance, first.epoch, self._on_leaving)
         self._current = session
+        self._on_leaving(first.hello.leaving)
         _log.info("session opened", leader=first.hello.leader, epoch=first.epoch)
         try:
             await session.serve(context, first, self.stats)
@@ -84,6 +89,11 @@ class Sessions:
                 self._current = None
             session.close()
             _log.info("session closed", leader=first.hello.leader, epoch=first.epoch)
+
+    def _on_leaving(self, leaving: bool) -> None:
+        if leaving != self.leaving:
+            self.leaving = leaving
+            _log.info("scale-down may end this node" if leaving else "this node stays")
 
     def _check_epoch(self, epoch: int) -> None:
         try:
@@ -95,8 +105,16 @@ class Sessions:
 class _Session:
     """The reader, the writer, and what ends both."""
 
-    def __init__(self, driver: Driver, clock: Clock, instance: str, epoch: int) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        clock: Clock,
+        instance: str,
+        epoch: int,
+        on_leaving: Callable[[bool], None],
+    ) -> None:
         self.epoch = epoch
+        self._on_leaving = on_leaving
         self._driver = driver
         self._clock = clock
         self._outgoing = Outgoing(instance)
@@ -154,6 +172,8 @@ class _Session:
         if request.HasField("drain"):
             grace = request.drain.grace
             driver.drain(request.drain.draining, grace.seconds + grace.nanos / 1e9)
+        if request.HasField("leaving"):
+            self._on_leaving(request.leaving)
         if request.assign:
             driver.assign([wire.attempt_of(assignment) for assignment in request.assign])
         if request.cancel:

@@ -65,6 +65,8 @@ class Agents(Protocol):
 
     def drain(self, instance: InstanceId, draining: bool, grace: float) -> None: ...
 
+    def leave(self, instance: InstanceId, leaving: bool) -> None: ...
+
     def revoke(self, node: NodeName, instance: InstanceId) -> None: ...
 
 
@@ -133,6 +135,7 @@ class Driver:
             fx.NotifyFinished: self._notify,
             fx.RevokeNode: self._revoke,
             fx.OrderDrain: self._drain,
+            fx.OrderLeaving: self._leave,
         }
 
     @property
@@ -423,6 +426,10 @@ class Driver:
     def _drain(self, effect: fx.OrderDrain) -> None:
         assert self.agents is not None
         self.agents.drain(effect.instance, effect.draining, effect.grace)
+
+    def _leave(self, effect: fx.OrderLeaving) -> None:
+        assert self.agents is not None
+        self.agents.leave(effect.instance, effect.leaving)
 
     def close(self) -> None:
         """The tenure is over: nobody waits any longer."""

@@ -7,6 +7,8 @@ uncommitted and nothing of a deposed leader scales anybody.
 StreamIsActive is driven by events: the driver tells of each step, the streams that sleep look
 again, at most every `PACE` seconds, and tell when their answer has changed. When the tenure ends
 they get UNAVAILABLE; KEDA opens them again, at any scheduler.
+
+Whoever asks for the number has idle nodes marked for him: see `scheduler.scale_down`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from quorate.externalscaler import externalscaler_pb2 as pb
 from quorate.runtime.errors import exhausted, invalid
 from scheduler.asking import Context
 from scheduler.driver import Driver, lost
+from scheduler.scale_down import ScaleDown
 from scheduler.scaler.ask import Ask, parse
 from scheduler.scaler.look import look
 from scheduler.scaler.plan import Plan, plan
@@ -39,6 +42,8 @@ class ExternalScaler:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self.scale_down = ScaleDown(driver)
+        """Its `run` is awaited by the caller."""
         self._streams = 0
         # Steps of the driver; a stream looks again when there were any since its last look.
         self._steps = 0
@@ -89,10 +94,10 @@ class ExternalScaler:
     ) -> pb.GetMetricsResponse:
         if request.metricName != METRIC:
             raise invalid("metricName", f"{request.metricName[:64]!r} is not {METRIC!r}")
-        found = self._plan(parse(request.scaledObjectRef.scalerMetadata))
+        wanted = await self.scale_down.wanted(parse(request.scaledObjectRef.scalerMetadata))
         await self._driver.barrier()
         value = pb.MetricValue(
-            metricName=METRIC, metricValue=found.nodes, metricValueFloat=float(found.nodes)
+            metricName=METRIC, metricValue=wanted, metricValueFloat=float(wanted)
         )
         return pb.GetMetricsResponse(metricValues=[value])
 

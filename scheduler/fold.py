@@ -49,6 +49,7 @@ class Fold:
             b"queues": self._put_queue,
             b"dedup": self._put_dedup,
             b"controls": self._put_control,
+            b"leaving": self._put_leaving,
             b"nodes": self._put_node,
             b"service-specs": self._put_service,
             b"services": self._put_instance,
@@ -90,6 +91,8 @@ class Fold:
             self.state.queues.pop(QueueName(rest.decode()), None)
         elif kind == b"controls":
             self.state.controls.pop(NodeName(rest.decode()), None)
+        elif kind == b"leaving":
+            self.state.leaving.pop(NodeName(rest.decode()), None)
         elif kind == b"nodes":
             self._drop_node(NodeName(rest.decode()))
         elif kind == b"dedup":
@@ -171,6 +174,12 @@ class Fold:
     def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode())
         self.state.controls[name] = records.control(value)
+
+    def _put_leaving(self, key: bytes, value: bytes, lease: int) -> None:
+        name = NodeName(key.partition(b"/")[2].decode())
+        mark = records.leaving(value)
+        self.state.saw(mark.since)
+        self.state.leaving[name] = mark
 
     def _put_node(self, key: bytes, value: bytes, lease: int) -> None:
         node = records.node_row(value, lease, self.state)

@@ -12,6 +12,7 @@ RESTORING = b"restoring"
 ELECTION = b"election/scheduler"
 NODES = b"nodes/"
 CONTROLS = b"controls/"
+LEAVING = b"leaving/"
 QUEUES = b"queues/"
 DEDUP = b"dedup/"
 TASKS = b"tasks/"
@@ -26,6 +27,7 @@ SNAPSHOT_ORDER = (
     GENERATION,
     HEAD,
     CONTROLS,
+    LEAVING,
     QUEUES,
     SERVICE_SPECS,
     TASKS,
@@ -50,6 +52,10 @@ def queue_key(queue: str) -> bytes:
 
 def control_key(node: str) -> bytes:
     return f"controls/{node}".encode()
+
+
+def leaving_key(node: str) -> bytes:
+    return f"leaving/{node}".encode()
 
 
 def node_key(node: str) -> bytes:

@@ -215,7 +215,7 @@ def _queues(state: State, now: float) -> Iterator[Metric]:
 
 
 def _nodes(state: State) -> Iterator[Metric]:
-    tally = {"ready": 0, "disconnected": 0, "cordoned": 0, "draining": 0}
+    tally = {"ready": 0, "disconnected": 0, "cordoned": 0, "draining": 0, "leaving": 0}
     slots = running = credit = 0
     for name, node in state.nodes.items():
         control = state.control(name)
@@ -225,6 +225,8 @@ def _nodes(state: State) -> Iterator[Metric]:
             tally["draining"] += 1
         elif control.cordoned:
             tally["cordoned"] += 1
+        elif name in state.leaving:
+            tally["leaving"] += 1
         else:
             tally["ready"] += 1
         slots += node.slots

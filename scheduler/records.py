@@ -23,6 +23,7 @@ from scheduler.core.rows import (
     Control,
     DedupRow,
     InstanceRow,
+    Leaving,
     NodeRow,
     QueueRow,
     ServiceRow,
@@ -104,6 +105,11 @@ class Codec:
                     drain_grace=control.drain_grace,
                 )
                 ops.append(Put(prefix + keys.control_key(node), order.SerializeToString()))
+            case fx.PutLeaving(node, row):
+                mark = r.LeavingRecord(instance=row.instance, mark_time=row.since)
+                ops.append(Put(prefix + keys.leaving_key(node), mark.SerializeToString()))
+            case fx.DropLeaving(node):
+                ops.append(Delete(prefix + keys.leaving_key(node)))
             case fx.PutService(row):
                 ops.append(
                     Put(
@@ -348,6 +354,11 @@ def instance_row(service: str, instance: str, data: bytes, lease: int) -> Instan
 def control(data: bytes) -> Control:
     record = r.NodeControlRecord.FromString(data)
     return Control(record.cordoned, record.draining, record.drain_grace)
+
+
+def leaving(data: bytes) -> Leaving:
+    record = r.LeavingRecord.FromString(data)
+    return Leaving(InstanceId(record.instance), record.mark_time)
 
 
 def dedup_row(data: bytes) -> DedupRow:

@@ -333,7 +333,8 @@ class Service:
         return self._node_view(node)
 
     def _node_view(self, name: NodeName) -> Any:
-        return views.node(self._state.nodes[name], self._state.control(name))
+        state = self._state
+        return views.node(state.nodes[name], state.control(name), state.leaving.get(name))
 
     # -- the cluster
 

@@ -100,6 +100,8 @@ class Sessions:
         self.unreachable_after = unreachable_after
         self.dialer = dialer or Dialer(None)
         self.spans: TaskSpans | None = None
+        # Who is marked, of what is committed: as folded, then as told. Kept for those registered.
+        self._leaving = {mark.instance for mark in driver.state.leaving.values()}
         self._links: dict[InstanceId, tuple[Link, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._ended = asyncio.Event()
@@ -125,6 +127,7 @@ class Sessions:
         wanted = {node.instance: node for node in self.driver.state.nodes.values()}
         for instance in [known for known in self._links if known not in wanted]:
             self._links.pop(instance)[1].cancel()
+        self._leaving.intersection_update(wanted)
         for instance, node in wanted.items():
             if instance not in self._links:
                 link = Link(self, node)
@@ -161,6 +164,20 @@ class Sessions:
                 draining=draining, grace=Duration(seconds=int(grace), nanos=int(grace % 1 * 1e9))
             )
             known[0].wake.set()
+
+    def leave(self, instance: InstanceId, leaving: bool) -> None:
+        if leaving:
+            self._leaving.add(instance)
+        else:
+            self._leaving.discard(instance)
+        known = self._links.get(instance)
+        if known is not None:
+            known[0].leaving = leaving
+            known[0].wake.set()
+
+    def is_leaving(self, instance: InstanceId) -> bool:
+        """Whether a process is to know that a scale-down may end it."""
+        return instance in self._leaving
 
     def revoke(self, node: NodeName, instance: InstanceId) -> None:
         if self._tasks is not None:
@@ -203,6 +220,8 @@ class Link:
         self.cancel: list[pb.AttemptRef] = []
         self.acknowledged: list[pb.AttemptRef] = []
         self.drain: pb.DrainOrder | None = None
+        # To be told; None when the process knows.
+        self.leaving: bool | None = None
         self._open = False
 
     def start(self, row: TaskRow, attempt: int) -> None:
@@ -265,6 +284,7 @@ class Link:
         self.cancel.clear()
         self.acknowledged.clear()
         self.drain = None
+        self.leaving = None
         self._driver.handle((e.SessionClosed(self._name, self._instance),))
 
     def _lose(self, why: str) -> None:
@@ -279,7 +299,8 @@ class Link:
         stub = node_agent_pb2_grpc.NodeAgentStub(channel)
         call: Any = stub.Session()
         try:
-            hello = pb.Hello(instance=self._instance, leader=sessions.leader)
+            told = sessions.is_leaving(self._instance)
+            hello = pb.Hello(instance=self._instance, leader=sessions.leader, leaving=told)
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await call.write(pb.SessionRequest(epoch=sessions.epoch, hello=hello))
                 first = await call.read()
@@ -390,7 +411,8 @@ class Link:
     def _next_message(self) -> pb.SessionRequest | None:
         """What has gathered, up to the bounds of one message; None when there is nothing."""
         cancels = self.cancel and not self._without_spec
-        if not (self._assign or cancels or self.acknowledged or self.drain):
+        orders = self.drain is not None or self.leaving is not None
+        if not (self._assign or cancels or self.acknowledged or orders):
             return None
         message = pb.SessionRequest(epoch=self._sessions.epoch)
         size = count = 0
@@ -415,6 +437,9 @@ class Link:
         if self.drain is not None:
             message.drain.CopyFrom(self.drain)
             self.drain = None
+        if self.leaving is not None:
+            message.leaving = self.leaving
+            self.leaving = None
         return message
 
     async def _fetch_specs(self) -> None:

@@ -286,6 +286,7 @@ class Tenure:
             tasks.create_task(driver.look_after_services(), name="services")
             tasks.create_task(feed.run(), name="service feed")
             tasks.create_task(overview.run(), name="overview")
+            tasks.create_task(servicers.scaler.scale_down.run(), name="scale down")
             tasks.create_task(_keep_house(driver), name="retention")
             tasks.create_task(_measure_lag(), name="lag")
             self._roles.lead(servicers)

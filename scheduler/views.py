@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2
 from scheduler.core.answers import QueueSeen, ServiceSeen
-from scheduler.core.rows import Control, NodeRow
+from scheduler.core.rows import Control, Leaving, NodeRow
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.records import task_spec
 
@@ -174,13 +174,15 @@ def etag(seen: ServiceSeen) -> str:
     return f"{int(seen.create_time * 1000):x}-{seen.version:x}"
 
 
-def node(row: NodeRow, control: Control) -> node_pb2.Node:
+def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb2.Node:
     """A node as the leader knows it."""
     rows = row.holding.rows
     if control.draining:
         state = node_pb2.NODE_STATE_DRAINING if rows else node_pb2.NODE_STATE_DRAINED
     elif control.cordoned:
         state = node_pb2.NODE_STATE_CORDONED
+    elif mark is not None:
+        state = node_pb2.NODE_STATE_LEAVING
     elif row.connected:
         state = node_pb2.NODE_STATE_READY
     else:
@@ -208,4 +210,5 @@ def node(row: NodeRow, control: Control) -> node_pb2.Node:
         register_time=instant(row.register_time),
         version=row.version,
         idle_since=instant(idle_since) if idle_since else None,
+        leaving_since=instant(mark.since) if mark is not None else None,
     )

@@ -34,6 +34,7 @@ _STATE_STYLE = {
     "RUNNING": "cyan",
     "READY": "green",
     "CORDONED": "yellow",
+    "LEAVING": "yellow",
     "DRAINING": "yellow",
     "DRAINED": "yellow",
     "running": "green",

@@ -143,10 +143,12 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
     by_state: dict[int, list[str]] = {}
     for node in nodes:
         by_state.setdefault(node.state, []).append(node.name)
-    ready = len(by_state.get(node_pb2.NODE_STATE_READY, ()))
+    # Those that leave take work as soon as nobody else does.
+    open_states = (node_pb2.NODE_STATE_READY, node_pb2.NODE_STATE_LEAVING)
+    ready = sum(len(by_state.get(state, ())) for state in open_states)
     findings = []
     if ready:
-        slots = sum(node.slots for node in nodes if node.state == node_pb2.NODE_STATE_READY)
+        slots = sum(node.slots for node in nodes if node.state in open_states)
         findings.append(ok("nodes", f"{ready} of {len(nodes)} take work, with {slots} slots"))
     else:
         findings.append(
@@ -169,6 +171,7 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
         (node_pb2.NODE_STATE_CORDONED, "cordoned"),
         (node_pb2.NODE_STATE_DRAINING, "draining"),
         (node_pb2.NODE_STATE_DRAINED, "drained"),
+        (node_pb2.NODE_STATE_LEAVING, "idle, and a scale-down may end"),
     ):
         if names := by_state.get(state):
             findings.append(note("nodes", f"{what}: {_named(names)}"))

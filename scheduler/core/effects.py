@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from scheduler.core.rows import DedupRow, FinishedRow, QueueRow, ServiceRow, TaskRow
+from scheduler.core.rows import DedupRow, FinishedRow, Leaving, QueueRow, ServiceRow, TaskRow
 from scheduler.core.values import ServiceName
 
 if TYPE_CHECKING:
@@ -58,6 +58,15 @@ class PutControl(NamedTuple):
     node: NodeName
 
 
+class PutLeaving(NamedTuple):
+    node: NodeName
+    row: Leaving
+
+
+class DropLeaving(NamedTuple):
+    node: NodeName
+
+
 class PutDedup(NamedTuple):
     key: tuple[str, str]
     row: DedupRow
@@ -84,6 +93,8 @@ Write = (
     | PutQueue
     | DropQueue
     | PutControl
+    | PutLeaving
+    | DropLeaving
     | PutDedup
     | DropDedup
     | PutService
@@ -145,7 +156,24 @@ class OrderDrain(NamedTuple):
     grace: float
 
 
-After = Reply | StartAttempt | EndAttempt | Acknowledge | NotifyFinished | RevokeNode | OrderDrain
+class OrderLeaving(NamedTuple):
+    """Tell a node whether a scale-down may end it."""
+
+    node: NodeName
+    instance: InstanceId
+    leaving: bool
+
+
+After = (
+    Reply
+    | StartAttempt
+    | EndAttempt
+    | Acknowledge
+    | NotifyFinished
+    | RevokeNode
+    | OrderDrain
+    | OrderLeaving
+)
 
 
 class PurgeRun(NamedTuple):

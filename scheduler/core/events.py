@@ -139,6 +139,16 @@ class NodeWrittenOff(NamedTuple):
     lease: int
 
 
+class LeavingDecided(NamedTuple):
+    """Which agent processes a scale-down may end, and which it may not any longer.
+
+    At most `leaving.CHANGES_AT_ONCE` in all.
+    """
+
+    mark: Sequence[tuple[NodeName, InstanceId]]
+    back: Sequence[tuple[NodeName, InstanceId]]
+
+
 class NodeControlAsked(NamedTuple):
     """CordonNode, UncordonNode, DrainNode."""
 
@@ -293,6 +303,7 @@ Event = (
     | NodeLost
     | AttemptLost
     | NodeWrittenOff
+    | LeavingDecided
     | NodeControlAsked
     | SessionOpened
     | SessionClosed

@@ -41,6 +41,11 @@ def check(state: State) -> None:
         assert holding.memory == sum(r.needs.memory for r in holding.rows.values())
     for node in state.nodes.values():
         assert node.holding is state.holding(node.instance)
+    for leaver, mark in state.leaving.items():
+        there = state.nodes.get(leaver)
+        assert there is not None, f"{leaver} is leaving and not there"
+        assert there.instance == mark.instance, f"{leaver}: another process is leaving"
+        assert not there.holding.rows, f"{leaver} is leaving and holds work"
     live_spec = sum(len(r.spec) for r in state.tasks.values() if r.spec is not None)
     assert live_spec == state.spec_bytes
     assert len(state.waiting) == sum(1 for q in state.queues.values() if q.pending.size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from scheduler.core import attempts, control, creation, nodes, services, upkeep
+from scheduler.core import attempts, control, creation, leaving, nodes, services, upkeep
 from scheduler.core import events as e
 from scheduler.core.effects import Effects
 from scheduler.core.limits import Limits
@@ -27,6 +27,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.NodeRegistered: nodes.on_node_registered,
     e.NodeLost: nodes.on_node_lost,
     e.NodeWrittenOff: nodes.on_node_written_off,
+    e.LeavingDecided: leaving.on_leaving_decided,
     e.SessionOpened: nodes.on_session_opened,
     e.SessionClosed: nodes.on_session_closed,
     e.CreditGiven: nodes.on_credit_given,

@@ -7,7 +7,7 @@ another process registers under the name, what the old one ran is lost, even wit
 from __future__ import annotations
 
 from quorate.runtime.ids import InstanceId, NodeName
-from scheduler.core import requests
+from scheduler.core import leaving, requests
 from scheduler.core.answers import Done, NodeControlled, Refusal, no_node
 from scheduler.core.attempts import end_if_unknown
 from scheduler.core.effects import (
@@ -52,6 +52,7 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
     for service in state.services:
         # Whatever the one before had begun: a look at each finds what is left to do.
         state.touch(service)
+    leaving.on_elected(state, out)
     alive = {node.instance: node.name for node in state.nodes.values()}
     for instance, holding in list(state.holdings.items()):
         if instance in alive:
@@ -71,6 +72,7 @@ def on_node_registered(state: State, event: NodeRegistered, now: float, out: Eff
         # Written again by the same process: what the session knows stays.
         new.connected, new.credit, new.stats = old.connected, old.credit, old.stats
     elif old is not None:
+        leaving.process_gone(state, old, out)
         _lose(state, old.name, old.instance, "another process took its name", old.lease, out)
     new.holding = state.holding(new.instance)
     new.holding.idle_since = new.holding.idle_since or now
@@ -82,6 +84,7 @@ def on_node_lost(state: State, event: NodeLost, now: float, out: Effects) -> Non
     lease = 0
     if node is not None and node.instance == event.instance:
         lease = node.lease
+        leaving.process_gone(state, node, out)
         # Forgotten before its attempts are given back: placement must not pick it again.
         del state.nodes[event.node]
     _lose(state, event.node, event.instance, event.why, lease, out)

@@ -168,6 +168,14 @@ class Control:
     drain_grace: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The mark of an idle agent process that a scale-down may end: `scheduler.core.leaving`."""
+
+    instance: InstanceId
+    since: float
+
+
 @dataclass(slots=True, eq=False)
 class ServiceRow:
     """A service as its owner wants it. What there is of it: `State.replicas`, `State.instances`."""

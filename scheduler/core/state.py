@@ -19,6 +19,7 @@ from scheduler.core.rows import (
     FinishedRow,
     Holding,
     InstanceRow,
+    Leaving,
     NodeRow,
     QueueRow,
     ServiceRow,
@@ -46,6 +47,8 @@ class State:
         self.finished: dict[TaskId, FinishedRow] = {}
         self.nodes: dict[NodeName, NodeRow] = {}
         self.controls: dict[NodeName, Control] = {}
+        # Nodes that a scale-down may end.
+        self.leaving: dict[NodeName, Leaving] = {}
         self.dedup: dict[tuple[str, str], DedupRow] = {}
         # The keys of `dedup`, those that were looked at longest ago first.
         self.dedup_line: deque[tuple[str, str]] = deque()

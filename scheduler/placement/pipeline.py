@@ -3,6 +3,10 @@
 One pass serves many tasks: a strategy ranks the nodes once and keeps its ranking up to date as it
 assigns, so a task costs O(log nodes). "Cannot be placed" is no error: the task stays where it is,
 and the next credit, node or freed resource makes another pass.
+
+Nodes that a scale-down may end are passed over while others take the work. When none does, their
+marks are taken back, the newest first: no task waits for a node that idles, whatever the scaler
+counts.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Final, Protocol
 from quorate.runtime.ids import QueueName
 from scheduler.core.attempts import assign
 from scheduler.core.effects import Effects
+from scheduler.core.leaving import take_back
 from scheduler.core.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.state import SERVICES_QUEUE, State
 from scheduler.core.values import NO_NEEDS, Needs, Placement
@@ -72,15 +77,46 @@ def fits_beside(node: NodeRow, needs: Needs) -> bool:
 
 def usable(state: State, node: NodeRow) -> bool:
     """Whether the node takes new work at all; an agent without credit takes none."""
+    return _open(state, node) and node.name not in state.leaving
+
+
+def _open(state: State, node: NodeRow) -> bool:
     control = state.control(node.name)
     return node.connected and not control.cordoned and not control.draining and node.credit > 0
 
 
 def place(state: State, now: float, limit: int, out: Effects) -> None:
     """Assign up to `limit` tasks; the queues take turns."""
+    left = _pass(state, now, limit, out)
+    # Each turn takes a mark back: as often as there are marks, at most.
+    while left > 0 and state.leaving and (node := _needed(state)) is not None:
+        take_back(state, node.name, out)
+        left = _pass(state, now, left, out)
+
+
+def _needed(state: State) -> NodeRow | None:
+    """A node to be taken back for a task that waits; None when none of them would take one."""
+    marked = sorted(state.leaving.items(), key=lambda item: (-item[1].since, item[0]))
+    nodes = [node for name, _ in marked if _open(state, node := state.nodes[name])]
+    if not nodes:
+        return None
+    for queue in state.waiting.values():
+        if queue.paused:
+            continue
+        for level in queue.pending.lanes(_KINDS_TRIED):
+            for row in filter(None, map(Lane.head, level)):
+                room = fits if row.replica is None else fits_beside
+                for node in nodes:
+                    if room(node, row.needs):
+                        return node
+    return None
+
+
+def _pass(state: State, now: float, limit: int, out: Effects) -> int:
+    """One pass over what waits; how many more may be assigned."""
     waiting = [queue for queue in state.waiting.values() if not queue.paused]
     if not waiting or limit <= 0:
-        return
+        return limit
     open_nodes = [node for node in state.nodes.values() if usable(state, node)]
     nodes = [node for node in open_nodes if len(node.holding.rows) < node.credit]
     free = sum(node.credit - len(node.holding.rows) for node in nodes)
@@ -112,6 +148,7 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
     if first in state.waiting:
         # The queue that was first this time is last next time.
         state.waiting[first] = state.waiting.pop(first)
+    return left
 
 
 def _place_some(

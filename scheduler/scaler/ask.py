@@ -30,10 +30,13 @@ MAX_VALUE: Final = 4_096
 
 DEFAULT_MAX_NODES: Final = 100
 DEFAULT_IDLE: Final = 60.0
+MAX_LEAVING: Final = 600.0
+# The readiness probe of k8s/base fails for the second time after 10 s at most, and is then told.
+DEFAULT_LEAVING: Final = 15.0
 
 KEYS: Final = frozenset(
     "queues slotsPerNode tasksPerNode cpuPerNode memoryPerNode countersPerNode "
-    "minNodes maxNodes oldestAge idleSeconds labels".split()
+    "minNodes maxNodes oldestAge idleSeconds leavingSeconds labels".split()
 )
 # What KEDA's own external scaler takes from the same metadata.
 KEDA_KEYS: Final = frozenset(
@@ -75,6 +78,8 @@ class Ask:
     # Past this wait of the oldest task every task is to have a slot. None: never.
     oldest_age: float | None = None
     idle_seconds: float = DEFAULT_IDLE
+    # How long a node is marked before it is counted out. 0.0: none is marked.
+    leaving_seconds: float = DEFAULT_LEAVING
     # Which nodes are the ones that are scaled; all without.
     labels: tuple[tuple[str, str], ...] = ()
 
@@ -122,6 +127,7 @@ def parse(metadata: Mapping[str, str]) -> Ask:
     if most < least:
         raise _fault("maxNodes", f"{most} is less than minNodes, {least}", limit=least)
     idle = _number(given, "idleSeconds", 0.0, MAX_SECONDS)
+    leaving = _number(given, "leavingSeconds", 0.0, MAX_LEAVING)
     return Ask(
         queues=_queues(given),
         shape=Shape(
@@ -135,6 +141,7 @@ def parse(metadata: Mapping[str, str]) -> Ask:
         max_nodes=most,
         oldest_age=_number(given, "oldestAge", 0.0, MAX_SECONDS),
         idle_seconds=DEFAULT_IDLE if idle is None else idle,
+        leaving_seconds=DEFAULT_LEAVING if leaving is None else leaving,
         labels=_labels(given),
     )
 

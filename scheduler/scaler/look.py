@@ -51,6 +51,7 @@ def look(state: State, ask: Ask, now: float) -> Seen:
 
 def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
     holding, control = node.holding, state.control(node.name)
+    mark = state.leaving.get(node.name)
     replicas = sum(1 for row in holding.rows.values() if row.replica is not None)
     return NodeSeen(
         name=node.name,
@@ -65,4 +66,7 @@ def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
         counters_held=holding.counters,
         idle=0.0 if holding.rows else max(0.0, now - holding.idle_since),
         open=not control.cordoned and not control.draining,
+        instance=node.instance,
+        marked=None if mark is None else max(0.0, now - mark.since),
+        draining=control.draining,
     )

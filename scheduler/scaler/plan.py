@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import Final
 
-from quorate.runtime.ids import NodeName
+from quorate.runtime.ids import InstanceId, NodeName
+from scheduler.core.rows import NO_INSTANCE
 from scheduler.core.values import Needs
 from scheduler.scaler.ask import Ask, Shape
 
@@ -51,6 +52,11 @@ class NodeSeen:
     idle: float = 0.0
     # Whether it takes new work: not cordoned, not draining.
     open: bool = True
+    instance: InstanceId = NO_INSTANCE
+    # Seconds since it was marked as leaving; None while it is not.
+    marked: float | None = None
+    # Whether an operator drains it: its agent says by itself that it is not ready.
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +89,17 @@ class Plan:
     active: bool
     # Seconds after which `active` may turn false though nothing happens; None: it will not.
     expires: float | None = None
+    # The nodes that may go, whatever `min_nodes` says.
+    spare: tuple[NodeName, ...] = ()
 
 
 def plan(ask: Ask, seen: Seen) -> Plan:
     """How many nodes are wanted now."""
     overdue = ask.oldest_age is not None and seen.oldest > ask.oldest_age
     rounds = 1.0 if overdue else ask.tasks_per_node / ask.shape.slots
-    # Those that hold work first, then those that were idle for the shortest time: the others stay
-    # untouched and may go.
-    nodes = sorted(seen.nodes, key=lambda node: (node.held == 0, node.idle, node.name))
+    # Those that hold work first, then those that were idle for the shortest time, then those that
+    # are marked, the newest first: the others stay untouched and may go.
+    nodes = sorted(seen.nodes, key=_turn)
     left = [1.0] * len(nodes)
     missing = 0.0
     waiting = False
@@ -112,21 +120,34 @@ def plan(ask: Ask, seen: Seen) -> Plan:
         if a_new_one and rest > _ROUNDING:
             missing += rest / a_new_one
     busy = sum(1 for node in nodes if node.held)
+    spare: tuple[NodeName, ...] = ()
     if missing > 0.0:
         wanted = len(nodes) + max(1, ceil(missing - _ROUNDING))
     else:
-        wanted = len(nodes) - sum(
-            1
+        spare = tuple(
+            node.name
             for node, share in zip(nodes, left, strict=True)
-            if not node.held and node.idle >= ask.idle_seconds and share >= 1.0
+            if not node.held and share >= 1.0 and _rested(ask, node)
         )
+        wanted = len(nodes) - len(spare)
     working = bool(busy or waiting or ask.min_nodes)
     remaining = ask.idle_seconds - seen.ended
     return Plan(
         nodes=min(max(wanted, ask.min_nodes), ask.max_nodes),
         active=working or remaining > 0.0,
         expires=remaining if not working and remaining > 0.0 else None,
+        spare=spare,
     )
+
+
+def _rested(ask: Ask, node: NodeSeen) -> bool:
+    # It was when it was marked; a new leader does not know since when.
+    return node.idle >= ask.idle_seconds or node.marked is not None
+
+
+def _turn(node: NodeSeen) -> tuple[object, ...]:
+    marked = node.marked is not None
+    return node.held == 0, marked, node.marked or 0.0, node.idle, node.name
 
 
 def _order(demand: Demand) -> tuple[object, ...]:

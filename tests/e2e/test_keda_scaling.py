@@ -23,7 +23,7 @@ from tests.support.load import Load
 from tests.support.server import Server, until
 from tests.support.tls import open_aio
 
-METADATA = {"queues": "*", "maxNodes": "3", "idleSeconds": "1"}
+METADATA = {"queues": "*", "maxNodes": "3", "idleSeconds": "1", "leavingSeconds": "0"}
 
 
 @asynccontextmanager

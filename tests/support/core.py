@@ -245,6 +245,7 @@ class FakeNode:
     ended: list[tuple[TaskId, int]] = field(default_factory=list)
     acknowledged: list[tuple[TaskId, int]] = field(default_factory=list)
     drains: list[bool] = field(default_factory=list)
+    leaving: list[bool] = field(default_factory=list)
 
     def register(self, **capacity: object) -> None:
         row = node_row(self.name, self.instance, **capacity)  # type: ignore[arg-type]
@@ -461,6 +462,10 @@ class Cluster:
                 node = self.nodes.get(instance)
                 if node is not None:
                     node.drains.append(draining)
+            case fx.OrderLeaving(_, instance, leaving):
+                node = self.nodes.get(instance)
+                if node is not None:
+                    node.leaving.append(leaving)
 
     def _all_states(self) -> dict[TaskId, TaskState]:
         states = {task: row.state for task, row in self.state.tasks.items()}

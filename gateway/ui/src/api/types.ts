@@ -136,6 +136,7 @@ export interface Node {
   running?: number;
   registerTime?: string;
   version?: string;
+  leavingSince?: string;
 }
 
 export interface Cluster {

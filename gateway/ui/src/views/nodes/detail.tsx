@@ -4,6 +4,7 @@ import { now, useTasks } from "@ui/api/store";
 import type { Node } from "@ui/api/types";
 import { bytes, count, num, span } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
+import { Ago } from "@ui/parts/basics";
 import { lastAttempt, ranFor, taskName } from "@ui/views/task/names";
 
 const RUNNING = { states: ["TASK_STATE_RUNNING"], limit: 1000 };
@@ -44,6 +45,15 @@ export function NodeDetail({ node }: { node: Node }) {
           {count(node.assigned)}
           <span class="muted"> · {count(node.running)} began</span>
         </dd>
+        {node.leavingSince && (
+          <>
+            <dt>Leaving</dt>
+            <dd>
+              <Ago time={node.leavingSince} />
+              <span class="muted"> · idle, a scale-down may end it</span>
+            </dd>
+          </>
+        )}
         <dt>Load</dt>
         <dd>{(stats?.load1 ?? 0).toFixed(2)}</dd>
         <dt>Disk</dt>

@@ -20,7 +20,10 @@ const TONES: Record<string, string> = {
   cordoned: "paused",
   draining: "pending",
   drained: "cancelled",
+  leaving: "paused",
 };
+
+const LEAVING = "Idle, and fewer nodes are wanted: whoever scales down may end it";
 
 /** `#/nodes/<name>` shows what runs on that one. */
 export function NodesView({ rest }: { rest: string }) {
@@ -110,7 +113,11 @@ function columns(
       name: "State",
       cell: (node) => {
         const state = plain(node.state, "NODE_STATE_") || "connecting";
-        return <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>;
+        return (
+          <span title={state === "leaving" ? LEAVING : undefined}>
+            <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>
+          </span>
+        );
       },
     },
     {
@@ -159,7 +166,7 @@ function columns(
 function Actions({ node, onDrain }: { node: Node; onDrain: () => void }) {
   const { name } = node;
   const state = plain(node.state, "NODE_STATE_");
-  const takesWork = state === "ready" || state === "connecting";
+  const takesWork = state === "ready" || state === "connecting" || state === "leaving";
   return (
     <span class="actions">
       {takesWork ? (
