@@ -222,9 +222,7 @@ class _Foreground:
             while True:
                 snapshot = self._supervisor.snapshot
                 if snapshot.ready and not self._stopping:
-                    calls = calls or AsyncCalls(
-                        snapshot.addresses, tls=snapshot.tls, bearer=snapshot.bearer
-                    )
+                    calls = calls or AsyncCalls(snapshot.access)
                     try:
                         request = scheduler_pb2.GetClusterRequest()
                         answer = await calls.call(GET_CLUSTER, request, deadline=1, retry_for=1)

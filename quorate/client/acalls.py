@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import tenacity
 
-from quorate.client.bearer import Bearer, Metadata
+from quorate.client.access import Access
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import (
     CHANNEL_OPTIONS,
@@ -32,25 +32,18 @@ from quorate.client.rpcs import (
 )
 from quorate.runtime.errors import QuorateError
 from quorate.security.diagnosis import why_none
-from quorate.security.dialer import ClientTls, Dialer
+from quorate.security.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 
 class AsyncCalls:
     """RPCs to whichever scheduler answers."""
 
-    def __init__(
-        self,
-        addresses: Sequence[str],
-        *,
-        retry_for: float = DEFAULT_RETRY_FOR,
-        tls: ClientTls | None = None,
-        bearer: Bearer | None = None,
-    ) -> None:
+    def __init__(self, access: Access, *, retry_for: float = DEFAULT_RETRY_FOR) -> None:
         self.retry_for = retry_for
-        self._dialer = Dialer(tls)
-        self._bearer = bearer
-        self._endpoints = Endpoints(addresses)
+        self._access = access
+        self._dialer = Dialer(access.tls)
+        self._endpoints = Endpoints(access.addresses)
         self._channels: dict[str, grpc.aio.Channel] = {}
         # Channels with former certificates; closed with the rest, or when the next one retires.
         self._retired: deque[grpc.aio.Channel] = deque()
@@ -87,14 +80,14 @@ class AsyncCalls:
             answer: Res = await retrying(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            why = await asyncio.to_thread(why_none, self.addresses, self._dialer.tls)
+            why = await asyncio.to_thread(why_none, self.addresses, self._access.tls)
             raise exhausted_error(again.error, self.addresses, patience, why) from None
 
     async def _try(self, rpc: Rpc[Req, Res], request: Req, seconds: float) -> Res:
         address = self._endpoints.pick(time.monotonic())
         method = self._method(address, rpc)
         try:
-            answer: Res = await method(request, timeout=seconds, metadata=self._metadata)
+            answer: Res = await method(request, timeout=seconds, metadata=self._access.metadata)
         except grpc.RpcError as error:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
@@ -112,7 +105,7 @@ class AsyncCalls:
         """Open a server stream once: (address, call). Leaving cancels it. As `Calls.stream`."""
         address = self._endpoints.pick(time.monotonic())
         method = self._method(address, rpc, stream=True)
-        call = method(request, timeout=deadline, metadata=self._metadata)
+        call = method(request, timeout=deadline, metadata=self._access.metadata)
         try:
             yield address, call
         finally:
@@ -128,10 +121,6 @@ class AsyncCalls:
             del self._channels[address]
             self._methods = {key: m for key, m in self._methods.items() if key[0] != address}
             self._retired.append(channel)
-
-    @property
-    def _metadata(self) -> Metadata | None:
-        return None if self._bearer is None else self._bearer.metadata()
 
     @property
     def addresses(self) -> list[str]:
@@ -186,6 +175,6 @@ class AsyncCalls:
         try:
             method = self._method(address, GET_CLUSTER)
             request = pb.GetClusterRequest()
-            return (await method(request, timeout=seconds, metadata=self._metadata)).cluster
+            return (await method(request, timeout=seconds, metadata=self._access.metadata)).cluster
         except grpc.RpcError:
             return None

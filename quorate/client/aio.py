@@ -47,6 +47,7 @@ from quorate.client.rpcs import (
 from quorate.client.specs import (
     DEFAULT_PAYLOAD_LIMIT,
     Work,
+    check_payload_limit,
     check_size,
     command_spec,
     json_spec,
@@ -165,17 +166,9 @@ class AsyncClient:
         retry_for: float = DEFAULT_RETRY_FOR,
         payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
     ) -> None:
-        directory = Path(data_dir) if data_dir is not None else None
-        access = find_access(
-            address,
-            directory,
-            tls=tls,
-            token=token,
-            token_file=None if token_file is None else str(token_file),
-        )
-        self._calls = AsyncCalls(
-            access.addresses, retry_for=retry_for, tls=access.tls, bearer=access.bearer
-        )
+        check_payload_limit(payload_limit)
+        access = find_access(address, data_dir, tls=tls, token=token, token_file=token_file)
+        self._calls = AsyncCalls(access, retry_for=retry_for)
         self._trackers: dict[str, AsyncTracker] = {}
         self._limit = payload_limit
         self._options = TaskOptions()

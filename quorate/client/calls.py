@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 import tenacity
 
-from quorate.client.bearer import Bearer, Metadata
+from quorate.client.access import Access
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import (
     CHANNEL_OPTIONS,
@@ -33,26 +33,19 @@ from quorate.client.rpcs import (
 )
 from quorate.runtime.errors import QuorateError
 from quorate.security.diagnosis import why_none
-from quorate.security.dialer import ClientTls, Dialer
+from quorate.security.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 
 class Calls:
     """RPCs to whichever scheduler answers."""
 
-    def __init__(
-        self,
-        addresses: Sequence[str],
-        *,
-        retry_for: float = DEFAULT_RETRY_FOR,
-        tls: ClientTls | None = None,
-        bearer: Bearer | None = None,
-    ) -> None:
+    def __init__(self, access: Access, *, retry_for: float = DEFAULT_RETRY_FOR) -> None:
         self.retry_for = retry_for
-        self._dialer = Dialer(tls)
-        self._bearer = bearer
+        self._access = access
+        self._dialer = Dialer(access.tls)
         self._lock = threading.Lock()
-        self._endpoints = Endpoints(addresses)
+        self._endpoints = Endpoints(access.addresses)
         self._channels: dict[str, grpc.Channel] = {}
         self._methods: dict[tuple[str, str], Any] = {}
         self._discovering = threading.Lock()
@@ -82,7 +75,7 @@ class Calls:
             answer: Res = self._retrying(patience)(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            why = why_none(self.addresses, self._dialer.tls)
+            why = why_none(self.addresses, self._access.tls)
             raise exhausted_error(again.error, self.addresses, patience, why) from None
 
     def _retrying(self, patience: float) -> tenacity.Retrying:
@@ -97,7 +90,7 @@ class Calls:
         address = self._pick()
         method = self._method(address, rpc)
         try:
-            answer: Res = method(request, timeout=seconds, metadata=self._metadata)
+            answer: Res = method(request, timeout=seconds, metadata=self._access.metadata)
         except grpc.RpcError as error:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
@@ -121,7 +114,7 @@ class Calls:
         """
         address = self._pick()
         method = self._method(address, rpc, stream=True)
-        call = method(request, timeout=deadline, metadata=self._metadata)
+        call = method(request, timeout=deadline, metadata=self._access.metadata)
         try:
             yield address, call
         finally:
@@ -139,10 +132,6 @@ class Calls:
             del self._channels[address]
             self._methods = {key: m for key, m in self._methods.items() if key[0] != address}
         channel.close()
-
-    @property
-    def _metadata(self) -> Metadata | None:
-        return None if self._bearer is None else self._bearer.metadata()
 
     @property
     def addresses(self) -> list[str]:
@@ -209,6 +198,6 @@ class Calls:
         try:
             method = self._method(address, GET_CLUSTER)
             request = pb.GetClusterRequest()
-            return method(request, timeout=seconds, metadata=self._metadata).cluster
+            return method(request, timeout=seconds, metadata=self._access.metadata).cluster
         except grpc.RpcError:
             return None

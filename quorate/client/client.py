@@ -34,15 +34,14 @@ from quorate.client.rpcs import (
 )
 from quorate.client.specs import (
     DEFAULT_PAYLOAD_LIMIT,
-    GREATEST_PAYLOAD_LIMIT,
     Work,
+    check_payload_limit,
     check_size,
     command_spec,
     json_spec,
     python_spec,
 )
 from quorate.client.tracker import Tracker
-from quorate.runtime.errors import invalid
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 
@@ -100,21 +99,9 @@ class Client:
         payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
     ) -> None:
         directory = Path(data_dir) if data_dir is not None else None
-        if not 0 < payload_limit <= GREATEST_PAYLOAD_LIMIT:
-            raise invalid(
-                "payload_limit",
-                f"must be 1 to {GREATEST_PAYLOAD_LIMIT:,} bytes",
-                limit=GREATEST_PAYLOAD_LIMIT,
-            )
-        access = find_access(
-            address,
-            directory,
-            tls=tls,
-            token=token,
-            token_file=None if token_file is None else str(token_file),
-        )
-        calls = Calls(access.addresses, retry_for=retry_for, tls=access.tls, bearer=access.bearer)
-        self._shared = _Shared(calls)
+        check_payload_limit(payload_limit)
+        access = find_access(address, directory, tls=tls, token=token, token_file=token_file)
+        self._shared = _Shared(Calls(access, retry_for=retry_for))
         self.data_dir = directory
         """The data dir it was told to look in, if any."""
         self._payload_limit = payload_limit

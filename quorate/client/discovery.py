@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 
+from quorate.client.access import Access
 from quorate.client.bearer import Bearer
 from quorate.runtime.addresses import split_address
 from quorate.runtime.errors import QuorateError, invalid
@@ -86,6 +87,11 @@ class LocalCluster:
         return Bearer(file=self.token_file) if self.token_file else None
 
     @property
+    def access(self) -> Access:
+        """For calls to it. Raises as `bearer`."""
+        return Access(self.addresses, self.tls, self.bearer)
+
+    @property
     def dashboard(self) -> str:
         """The address of the dashboard, for a browser; empty when there is none."""
         found = next((p.address for p in self.processes if p.role == "gateway"), "")
@@ -138,23 +144,13 @@ def read_local_cluster(data_dir: Path) -> LocalCluster | None:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where a cluster is, and how to speak to it."""
-
-    addresses: tuple[str, ...]
-    """Of schedulers, at least one."""
-    tls: ClientTls | None = None
-    bearer: Bearer | None = None
-
-
 def find_access(
     address: str | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     *,
     tls: ClientTls | None = None,
     token: str | None = None,
-    token_file: str | None = None,
+    token_file: str | Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Access:
     """The cluster that is meant; arguments win over the environment.
@@ -162,11 +158,11 @@ def find_access(
     Raises QuorateError: INVALID_ARGUMENT for something that is not host:port or a file that cannot
     be used, UNAVAILABLE (reason NO_CLUSTER) when nothing says where a cluster is.
     """
-    bearer = Bearer(token or "", token_file or "") if token or token_file else None
+    bearer = Bearer(token or "", str(token_file or "")) if token or token_file else None
     if address is None and data_dir is None:
         address = environ.get("QUORATE_ADDRESS") or None
     if address is None:
-        local = _running_cluster(data_dir or default_data_dir(environ))
+        local = _running_cluster(Path(data_dir or default_data_dir(environ)))
         # Its own file knows: what the environment says is about another cluster.
         access = Access(local.addresses, tls or local.tls, bearer or local.bearer)
     else:

@@ -139,6 +139,16 @@ def command_spec(
     return spec
 
 
+def check_payload_limit(limit: int) -> None:
+    """Raise QuorateError (INVALID_ARGUMENT) for a bound that no cluster could hold to."""
+    if not 0 < limit <= GREATEST_PAYLOAD_LIMIT:
+        raise invalid(
+            "payload_limit",
+            f"must be 1 to {GREATEST_PAYLOAD_LIMIT:,} bytes",
+            limit=GREATEST_PAYLOAD_LIMIT,
+        )
+
+
 def check_size(spec: task_pb2.TaskSpec, limit: int) -> int:
     """The spec's size in bytes. Raises PayloadTooLarge above `limit`."""
     size = spec.ByteSize()

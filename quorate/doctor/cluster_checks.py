@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import quorate
 from quorate.client.acalls import AsyncCalls
-from quorate.client.discovery import Access
+from quorate.client.access import Access
 from quorate.client.rpcs import GET_CLUSTER, LIST_NODES
 from quorate.doctor.finding import Finding, fault, note, ok, warning
 from quorate.runtime.errors import QuorateError
@@ -80,7 +81,7 @@ async def _ask(
 
 
 async def _cluster_of(access: Access, address: str) -> cluster_pb2.Cluster | QuorateError:
-    calls = AsyncCalls([address], retry_for=0.0, tls=access.tls, bearer=access.bearer)
+    calls = AsyncCalls(replace(access, addresses=(address,)), retry_for=0.0)
     try:
         answer = await calls.call(
             GET_CLUSTER, scheduler_pb2.GetClusterRequest(), deadline=_TIMEOUT, retry_for=0.0
@@ -115,7 +116,7 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
 
 
 async def _check_nodes(access: Access) -> list[Finding]:
-    calls = AsyncCalls(access.addresses, retry_for=_TIMEOUT, tls=access.tls, bearer=access.bearer)
+    calls = AsyncCalls(access, retry_for=_TIMEOUT)
     nodes: list[node_pb2.Node] = []
     request = scheduler_pb2.ListNodesRequest(page_size=1000)
     try:

@@ -187,10 +187,7 @@ class Supervisor:
         """Wait for a leader and every node."""
         for child in self._children:
             await child.ready.wait()
-        snapshot = self.snapshot
-        calls = AsyncCalls(
-            snapshot.addresses, retry_for=1.0, tls=snapshot.tls, bearer=snapshot.bearer
-        )
+        calls = AsyncCalls(self.snapshot.access, retry_for=1.0)
         end = time.monotonic() + _START_TIMEOUT
         nodes = 0
         try:
