@@ -8,15 +8,10 @@ beyond `labels.MOST` are added up under `other`. Those of a service that was del
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import HistogramMetricFamily, Metric
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +21,7 @@ from gateway.proxy.stats import BOUNDS
 from gateway.rest.part import STATE
 from quorate.telemetry.buckets import add_histogram
 from quorate.telemetry.calls import CallMetrics
-from quorate.telemetry.families import counter, gauge
+from quorate.telemetry.families import counter, counters, gauge, gauges
 from quorate.telemetry.labels import Bounded
 
 NO_ROUTE: Final = "none"
@@ -143,30 +138,31 @@ def _proxied(proxy: Proxy) -> Iterator[Metric]:
         known = buckets.setdefault(name, [0] * (len(BOUNDS) + 1))
         buckets[name] = [a + b for a, b in zip(known, stats.latencies.buckets, strict=True)]
         totals[name] = totals.get(name, 0.0) + stats.latencies.total
-    yield _counters(
-        "quorate_proxy_requests", "Requests to services, by class of answer.",
-        ("service", "code"), answers.items(),
-    )  # fmt: skip
-    yield _counters(
-        "quorate_proxy_retries", "Tries beside the first.",
-        ("service",), (((name,), count) for name, count in retries.items()),
-    )  # fmt: skip
-    yield _counters(
-        "quorate_proxy_ejections", "Instances left out for a while, since they failed.",
-        ("service",), (((name,), count) for name, count in ejections.items()),
-    )  # fmt: skip
-    yield _counters(
-        "quorate_proxy_refused", "Requests that got to no instance, by reason.",
-        ("service", "reason"), refused.items(),
-    )  # fmt: skip
-    family = GaugeMetricFamily(
+    yield counters(
+        "quorate_proxy_requests",
+        "Requests to services, by class of answer.",
+        ("service", "code"),
+        answers,
+    )
+    yield counters("quorate_proxy_retries", "Tries beside the first.", ("service",), retries)
+    yield counters(
+        "quorate_proxy_ejections",
+        "Instances left out for a while, since they failed.",
+        ("service",),
+        ejections,
+    )
+    yield counters(
+        "quorate_proxy_refused",
+        "Requests that got to no instance, by reason.",
+        ("service", "reason"),
+        refused,
+    )
+    yield gauges(
         "quorate_proxy_instances",
         "Instances as this gateway sees them.",
-        labels=("service", "state"),
+        ("service", "state"),
+        states,
     )
-    for labels, count in states.items():
-        family.add_metric(labels, count)
-    yield family
     took = HistogramMetricFamily(
         "quorate_proxy_request_seconds",
         "From a request's head to the head of its answer.",
@@ -179,12 +175,3 @@ def _proxied(proxy: Proxy) -> Iterator[Metric]:
 
 def _add(sums: dict[Any, int], key: object, count: int) -> None:
     sums[key] = sums.get(key, 0) + count
-
-
-def _counters(
-    name: str, text: str, labels: Sequence[str], counts: Iterable[tuple[tuple[str, ...], int]]
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for values, count in counts:
-        family.add_metric(values, count)
-    return family

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from node_agent.core.attempts import Outcome, Result
 from quorate.runtime.clock import Clock
 from quorate.telemetry.buckets import LONG_SECONDS, Buckets
-from quorate.telemetry.families import gauge, histogram
+from quorate.telemetry.families import counters, gauge, gauges, histogram
 from quorate.telemetry.lease import lease_metrics
 
 if TYPE_CHECKING:
@@ -44,13 +44,12 @@ class AttemptMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        ended = CounterMetricFamily(
-            "quorate_agent_attempts_ended", "Attempts that ended here.", labels=("outcome",)
+        yield counters(
+            "quorate_agent_attempts_ended",
+            "Attempts that ended here.",
+            ("outcome",),
+            {"succeeded": self.succeeded, "failed": self.failed, "returned": self.returned},
         )
-        ended.add_metric(("succeeded",), self.succeeded)
-        ended.add_metric(("failed",), self.failed)
-        ended.add_metric(("returned",), self.returned)
-        yield ended
         yield histogram(
             "quorate_agent_attempt_seconds", "How long attempts ran here.", self.seconds
         )
@@ -90,14 +89,13 @@ class AgentMetrics:
         queued = sum(len(lane.attempts) for lane in lanes) - used
         yield gauge("quorate_agent_slots", "Attempts that may run at once.", len(lanes))
         yield gauge("quorate_agent_slots_used", "Slots that run something.", used)
-        held = GaugeMetricFamily(
-            "quorate_agent_attempts", "Attempts that are here.", labels=("state",)
-        )
-        held.add_metric(("running",), used)
-        held.add_metric(("queued",), queued)
-        held.add_metric(("waiting",), len(machine.waiting))
-        held.add_metric(("replica",), len(machine.services))
-        yield held
+        held = {
+            "running": used,
+            "queued": queued,
+            "waiting": len(machine.waiting),
+            "replica": len(machine.services),
+        }
+        yield gauges("quorate_agent_attempts", "Attempts that are here.", ("state",), held)
         yield gauge(
             "quorate_agent_credit", "Attempts that this node would hold.", machine.credit(now)
         )

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from quorate.etcd.journal import JournalCounters
 from quorate.etcd.lease import LeaseSession
 from quorate.runtime.clock import Clock
 from quorate.telemetry.buckets import FAST_SECONDS, RECORDS, Buckets
 from quorate.telemetry.calls import CallMetrics
-from quorate.telemetry.families import counter, gauge, histogram
+from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
 from quorate.telemetry.labels import Bounded
 from quorate.telemetry.lease import lease_metrics
 from scheduler.core.state import State
@@ -190,26 +190,16 @@ def _queues(state: State, now: float) -> Iterator[Metric]:
         ages[label] = max(ages.get(label, 0.0), age)
         done[label] = done.get(label, 0) + queue.finished_total
         paused += queue.paused
-    depth = GaugeMetricFamily(
-        "quorate_queue_tasks", "Tasks on record, by queue and state.", labels=("queue", "state")
+    yield gauges(
+        "quorate_queue_tasks", "Tasks on record, by queue and state.", ("queue", "state"), counts
     )
-    for labels, count in counts.items():
-        depth.add_metric(labels, count)
-    yield depth
-    age_family = GaugeMetricFamily(
+    yield gauges(
         "quorate_queue_oldest_task_age_seconds",
         "Age of the oldest task that could run; 0 when there is none.",
-        labels=("queue",),
+        ("queue",),
+        ages,
     )
-    for label, seconds in ages.items():
-        age_family.add_metric((label,), seconds)
-    yield age_family
-    finished = CounterMetricFamily(
-        "quorate_queue_finished_tasks", "Tasks finished, by queue.", labels=("queue",)
-    )
-    for label, count in done.items():
-        finished.add_metric((label,), count)
-    yield finished
+    yield counters("quorate_queue_finished_tasks", "Tasks finished, by queue.", ("queue",), done)
     yield gauge("quorate_queues", "Queues.", len(state.queues))
     yield gauge("quorate_queues_paused", "Queues that are paused.", paused)
 
@@ -232,12 +222,7 @@ def _nodes(state: State) -> Iterator[Metric]:
         slots += node.slots
         running += len(node.holding.rows)
         credit += node.credit
-    nodes = GaugeMetricFamily(
-        "quorate_nodes", "Registered nodes, by what they are good for.", labels=("state",)
-    )
-    for kind, count in tally.items():
-        nodes.add_metric((kind,), count)
-    yield nodes
+    yield gauges("quorate_nodes", "Registered nodes, by what they are good for.", ("state",), tally)
     yield gauge("quorate_nodes_slots", "Slots of all registered nodes.", slots)
     yield gauge("quorate_nodes_credit", "Attempts that all nodes would hold.", credit)
     yield gauge("quorate_nodes_assigned", "Attempts that nodes have now.", running)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from quorate.telemetry.buckets import LONG_SECONDS, Buckets
-from quorate.telemetry.families import counter, histogram
+from quorate.telemetry.families import counter, counters, histogram
 from scheduler.core.effects import After, PutRun, PutTask, StartAttempt, Write
 from scheduler.core.values import TaskState
 
@@ -62,12 +62,12 @@ class TaskMetrics:
         """See Collector."""
         yield counter("quorate_tasks_created", "Tasks created, or retried by hand.", self.created)
         yield counter("quorate_attempts_assigned", "Attempts given to nodes.", self.assigned)
-        finished = CounterMetricFamily(
-            "quorate_tasks_finished", "Tasks finished, by final state.", labels=("state",)
+        yield counters(
+            "quorate_tasks_finished",
+            "Tasks finished, by final state.",
+            ("state",),
+            {state.name: self.ended[state] for state in _FINAL},
         )
-        for state in _FINAL:
-            finished.add_metric((state.name,), self.ended[state])
-        yield finished
         yield counter(
             "quorate_tasks_retried",
             "Failed attempts after which another follows.",

@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import HistogramMetricFamily, Metric
 
 from quorate.telemetry.buckets import FAST_SECONDS, Buckets, add_histogram
+from quorate.telemetry.families import counters, gauges
 from quorate.telemetry.labels import OTHER
 
 MOST_NAMES: Final = 300
@@ -71,14 +67,12 @@ class CallMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """For prometheus_client."""
-        counted = CounterMetricFamily(
+        yield counters(
             f"{self._prefix}_requests",
             f"{self._what} answered, by outcome.",
-            labels=(self._label, "code"),
+            (self._label, "code"),
+            self._counts,
         )
-        for (name, code), count in self._counts.items():
-            counted.add_metric((name, code), count)
-        yield counted
         took = HistogramMetricFamily(
             f"{self._prefix}_request_seconds",
             f"Time to answer {self._what}.",
@@ -89,11 +83,9 @@ class CallMetrics:
         yield took
         if not self._follows:
             return
-        under_way = GaugeMetricFamily(
+        yield gauges(
             f"{self._prefix}_requests_under_way",
             f"{self._what} under way now, streams included.",
-            labels=(self._label,),
+            (self._label,),
+            self._under_way,
         )
-        for name, count in self._under_way.items():
-            under_way.add_metric((name,), count)
-        yield under_way
