@@ -63,7 +63,7 @@ clients: setup ## Build the clients in other languages, run them while leaders a
 demo: setup ## Start a cluster, kill its leader and a node under work, compare the result
 	python examples/demo.py $(ARGS)
 
-bench: setup ## Measure throughput, latency and failover on this machine
+bench: setup ## Measure throughput, what TLS costs, latency and failover on this machine
 	python -m benchmarks $(ARGS)
 
 drills: setup ## Kill and stop leaders, nodes and etcd under load, many times; print the figures

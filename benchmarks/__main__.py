@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME...]`: measure, print one table, exit 1 when a target is missed."""
+"""`python -m benchmarks [NAME...]`: measure, print one table, exit 1 when a target is missed.
+
+Without names everything is measured that needs no programs beside ours, what TLS costs included.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,13 @@ from benchmarks import (
     proxy,
     report,
     throughput,
+    tls,
 )
 from benchmarks.figures import Findings
 
 BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "throughput": throughput.run,
-    "tls": throughput.run_tls,
+    "tls": tls.run,
     "latency": latency.run,
     "commands": commands.run,
     "memory": memory.run,
@@ -43,16 +47,11 @@ def main() -> int:
     """Run the benchmarks that were named, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--tls", action="store_true", help="throughput: with TLS beside without")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one round")
     parser.add_argument("--nodes", type=int, default=1, help="node agents")
     parser.add_argument("--slots", type=int, default=2, help="slots of each")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
-    if arguments.tls:
-        if arguments.names != ["throughput"]:
-            parser.error("--tls goes with throughput alone")
-        arguments.names = ["tls"]
     for name in arguments.names:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")

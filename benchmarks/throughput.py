@@ -12,49 +12,12 @@ from collections import deque
 
 from benchmarks.cluster import BenchCluster, Stub
 from benchmarks.figures import Figure, Findings, at_least, median, spread
-from benchmarks.load import BATCH, NOOP, submit
+from benchmarks.load import BATCH, NOOP, PATIENCE, durably, warm_up
 from benchmarks.noop import noop
 from benchmarks.usage import CpuMeter, load_average
 from quorate.client.mapper import create_batch
 
 TARGET = at_least(10_000)
-TLS_TARGET = at_least(0.85)
-_TIMEOUT = 300.0
-
-
-def run_tls(*, quick: bool, nodes: int, slots: int) -> Findings:
-    """What mutual TLS costs: two clusters, one with it, in turns, so that both see the same load.
-
-    Each round gives a ratio; the first of a pair changes from round to round.
-    """
-    count, rounds = (5_000, 2) if quick else (50_000, 6)
-    findings = Findings()
-    names = ("no-op tasks, plaintext", "no-op tasks, mutual TLS")
-    rates: tuple[list[float], list[float]] = ([], [])
-    with (
-        BenchCluster(nodes=nodes, slots=slots) as plain,
-        BenchCluster(nodes=nodes, slots=slots, tls=True) as locked,
-    ):
-        clusters = (plain, locked)
-        for cluster in clusters:
-            _warm_up(cluster)
-        for number in range(rounds):
-            for which in (0, 1) if number % 2 else (1, 0):
-                meter = CpuMeter(clusters[which])
-                rates[which].append(_durably(clusters[which], f"round{number}", count))
-                if number == rounds - 1:
-                    findings.costs.append(meter.cost(names[which], count))
-    for name, measured in zip(names, rates, strict=True):
-        note = f"{count:,} tasks, leader + standby; {spread(measured)}"
-        findings.figures.append(
-            Figure(name, median(measured), "tasks/s", None, note, load_average())
-        )
-    ratios = [tls / plain for plain, tls in zip(*rates, strict=True)]
-    note = f"of {rounds} pairs of rounds, {min(ratios):.2f} to {max(ratios):.2f}"
-    findings.figures.append(
-        Figure("throughput with TLS / without", median(ratios), "", TLS_TARGET, note)
-    )
-    return findings
 
 
 def run(*, quick: bool, nodes: int, slots: int) -> Findings:
@@ -67,11 +30,11 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
         (1, "no-op tasks, no standby", None),
     ):
         with BenchCluster(schedulers=schedulers, nodes=nodes, slots=slots) as cluster:
-            _warm_up(cluster)
+            warm_up(cluster)
             rates = []
             for number in range(rounds):
                 meter = CpuMeter(cluster)
-                rates.append(_durably(cluster, f"round{number}", count))
+                rates.append(durably(cluster, f"round{number}", count))
             findings.costs.append(meter.cost(name, count))
             note = f"{count:,} tasks, {shape}; {spread(rates)}"
             findings.figures.append(
@@ -92,22 +55,6 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     return findings
 
 
-def _warm_up(cluster: BenchCluster) -> None:
-    with cluster.client() as client:
-        for handle in [client.submit_json("benchmarks.noop:noop") for _ in range(200)]:
-            handle.result(_TIMEOUT)
-
-
-def _durably(cluster: BenchCluster, queue: str, count: int) -> float:
-    with cluster.channel() as channel:
-        stub = Stub(channel)
-        stub.make_queue(queue)
-        began = time.monotonic()
-        last = submit(stub, queue, NOOP, count)
-        stub.await_finished(queue, count, last, _TIMEOUT)
-        return count / (time.monotonic() - began)
-
-
 def _collected(cluster: BenchCluster, count: int) -> float:
     """One task for each call, each one's outcome delivered to this process by WatchTasks."""
     outcomes: deque[object] = deque()
@@ -120,7 +67,7 @@ def _collected(cluster: BenchCluster, count: int) -> float:
             tracker.submit(
                 lambda: create_batch(client.calls, "collected", specs), [outcomes.append] * BATCH
             )
-        end = began + _TIMEOUT
+        end = began + PATIENCE
         while len(outcomes) < count:
             if time.monotonic() > end:
                 raise TimeoutError(f"{len(outcomes):,} of {count:,} outcomes")

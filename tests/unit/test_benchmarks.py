@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -62,6 +63,20 @@ def test_a_missed_target_is_a_failure(value, status, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["benchmarks", "one", "--json", str(file)])
     assert command_line.main() == status
     assert json.loads(file.read_text())["results"]["one"]["figures"][0]["value"] == value
+
+
+def test_all_that_need_no_other_programs_run_once_when_none_is_named(monkeypatch):
+    ran = []
+
+    def note(name, **_):
+        ran.append(name)
+        return Findings()
+
+    for name in command_line.BENCHMARKS:
+        monkeypatch.setitem(command_line.BENCHMARKS, name, partial(note, name))
+    monkeypatch.setattr("sys.argv", ["benchmarks"])
+    assert command_line.main() == 0
+    assert ran == ["throughput", "tls", "latency", "commands", "memory", "failover", "live"]
 
 
 def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsys):
