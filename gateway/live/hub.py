@@ -35,7 +35,7 @@ class Hub:
         self._crew = Crew()
         pace = Pace()
         self.tasks = Tasks(cluster, self._crew, pace)
-        self._polled = Polled(cluster, self._crew, pace, self.leader, self.tasks)
+        self._polled = Polled(cluster, self._crew, pace, self.leader, self.tasks.watches)
         self._services = Services(cluster, self._crew, pace)
         self._tails = 0
         self._looking: asyncio.Task[None] | None = None

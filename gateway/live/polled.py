@@ -23,8 +23,8 @@ from gateway.live.keyed import Entities, KeyedFeed
 from gateway.live.leader import Leader
 from gateway.live.pace import Pace
 from gateway.live.rates import Rates
-from gateway.live.tasks import Tasks
 from gateway.live.watch import Holder, TaskWatch
+from gateway.live.watches import Watches
 from gateway.rest.jsonwrite import dump, to_json
 from quorate.runtime.errors import QuorateError, exhausted
 from quorate.v1 import queue_pb2, scheduler_pb2
@@ -117,13 +117,13 @@ class Polled(Holder):
     """The three topics and the one task that asks for them."""
 
     def __init__(
-        self, cluster: Cluster, crew: Crew, pace: Pace, leader: Leader, tasks: Tasks
+        self, cluster: Cluster, crew: Crew, pace: Pace, leader: Leader, watches: Watches
     ) -> None:
         self.topics = {name: Keyed(name, pace) for name in ("queues", "nodes", "cluster")}
         self._cluster = cluster
         self._crew = crew
         self._leader = leader
-        self._tasks = tasks
+        self._watches = watches
         self._asking: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         # While somebody is subscribed to `cluster`.
@@ -135,9 +135,9 @@ class Polled(Holder):
         self.topics[topic].subscribe(subscriber, wanted)
         if topic == "cluster" and self._watch is None:
             self._rates = Rates(self._loop.time())
-            self._watch = self._tasks.all_tasks()
+            self._watch = self._watches.of("")
             self._watch.observers.append(self._observe)
-            self._tasks.hold(self._watch, self)
+            self._watches.hold(self._watch, self)
         if self._asking is None or self._asking.done():
             self._asking = self._crew.spawn(self._ask(), "poll")
 
@@ -153,7 +153,7 @@ class Polled(Holder):
     def _let_go(self) -> None:
         if self._watch is not None:
             self._watch.observers.remove(self._observe)
-            self._tasks.release(self._watch, self)
+            self._watches.release(self._watch, self)
             self._watch = None
 
     def drained(self, subscriber: Subscriber, topic: str) -> None:

@@ -1,4 +1,4 @@
-"""Topic `tasks`: which watches and feeds there are, how feeds are loaded, how clients resume.
+"""Topic `tasks`: which feeds there are, on which watches; how they are loaded, how clients resume.
 
     subscription --> feed (one a filter) --> watch (one a queue) --> WatchTasks
                        |  load: ListTasks once             |
@@ -15,29 +15,23 @@ While there is no leader, loading waits for one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Any, cast
-
-import grpc
 
 from gateway.live import limits
-from gateway.live.calls import GET_TASK, LIST_TASKS, WATCH_TASKS, Cluster, pages, passes, read
+from gateway.live.calls import Cluster, passes
 from gateway.live.crew import Crew
-from gateway.live.entries import Entry, Specs, remember
+from gateway.live.entries import Specs
 from gateway.live.feed import Subscriber
 from gateway.live.filters import TaskFilter
 from gateway.live.pace import Pace
 from gateway.live.taskfeed import TaskFeed
+from gateway.live.taskreads import TaskReads
 from gateway.live.tokens import Token, read_token
 from gateway.live.watch import Holder, TaskWatch
+from gateway.live.watches import Watches
 from quorate.runtime.errors import QuorateError, exhausted
-from quorate.v1 import scheduler_pb2, task_pb2
 
 # Between tries to load a feed while the cluster does not answer.
 _AGAIN = 0.25
-# A watch that reached the journal's revision is given so long to tell the rest of it.
-_SILENCE = 0.2
 
 
 class _Live(Holder):
@@ -72,11 +66,10 @@ class Tasks:
     def __init__(self, cluster: Cluster, crew: Crew, pace: Pace) -> None:
         self.specs = Specs()
         self.pace = pace
-        self._cluster = cluster
+        self.now = asyncio.get_running_loop().time
+        self.watches = Watches(cluster, crew, self.specs)
+        self._reads = TaskReads(cluster, self.specs)
         self._crew = crew
-        self._loop = asyncio.get_running_loop()
-        self.now = self._loop.time
-        self._watches: dict[str, TaskWatch] = {}
         self._feeds: dict[TaskFilter, _Live] = {}
         self._homes: dict[Subscriber, _Live] = {}
         # What those who resume are fetched; at most one for each of them.
@@ -101,9 +94,9 @@ class Tasks:
                     f"{limits.FEEDS} different filters are being watched",
                     limit=limits.FEEDS,
                 )
-            live = _Live(self, wanted, self._watch_for(wanted.queue, token))
+            live = _Live(self, wanted, self.watches.of(wanted.queue, token))
             self._feeds[wanted] = live
-            self.hold(live.watch, live)
+            self.watches.hold(live.watch, live)
         live.feed.subscribers[subscriber] = None
         self._homes[subscriber] = live
         if token is None:
@@ -147,44 +140,7 @@ class Tasks:
             if task is not None:
                 _cancel(task)
         self.pace.stop(live.feed)
-        self.release(live.watch, live)
-
-    # -- watches
-
-    def all_tasks(self) -> TaskWatch:
-        """The watch of all queues."""
-        return self._watch_for("", None)
-
-    def _watch_for(self, queue: str, start: Token | None) -> TaskWatch:
-        if queue not in self._watches and len(self._watches) >= limits.JOURNALS:
-            # Feeds filter by queue themselves.
-            queue = ""
-        watch = self._watches.get(queue)
-        # One that was refused may still be held by others; the cluster is asked again.
-        if watch is None or watch.failed:
-            watch = self._watches[queue] = TaskWatch(self._cluster, queue, self.specs, start)
-            watch.task = self._crew.spawn(watch.run(), f"watch {queue or 'all'}")
-        return watch
-
-    def hold(self, watch: TaskWatch, holder: Holder) -> None:
-        """Keep a watch going."""
-        watch.holders[holder] = None
-        if watch.linger is not None:
-            watch.linger.cancel()
-            watch.linger = None
-
-    def release(self, watch: TaskWatch, holder: Holder) -> None:
-        """Not needed any more; it goes on for a while, since somebody may come back."""
-        watch.holders.pop(holder, None)
-        if not watch.holders and watch.linger is None:
-            over = watch.task is None or watch.task.done() or watch.failed
-            watch.linger = self._loop.call_later(0 if over else limits.LINGER, self._end, watch)
-
-    def _end(self, watch: TaskWatch) -> None:
-        if self._watches.get(watch.queue) is watch:
-            del self._watches[watch.queue]
-        if watch.task is not None:
-            watch.task.cancel()
+        self.watches.release(live.watch, live)
 
     # -- snapshots
 
@@ -210,7 +166,7 @@ class Tasks:
                     live.feed.begin()
                 async with self._turns:
                     mark = live.watch.journal.head
-                    tasks, more = await self._list(live.feed.wanted)
+                    tasks, more = await self._reads.newest(live.feed.wanted)
                 if live.feed.load(tasks, mark, more=more):
                     break
             except QuorateError as error:
@@ -222,57 +178,13 @@ class Tasks:
         # What was committed while it was loaded.
         self.pace.touch(live.feed, live.publish)
 
-    async def _list(self, wanted: TaskFilter) -> tuple[Sequence[task_pb2.Task], bool]:
-        """The newest tasks that match, and whether there are more."""
-        if wanted.ids:
-            return await self._get(wanted.ids), False
-
-        def ask(size: int, token: str) -> Any:
-            return scheduler_pb2.ListTasksRequest(
-                queue=wanted.queue,
-                states=[cast("Any", state) for state in sorted(wanted.states)],
-                page_size=size,
-                page_token=token,
-                view=task_pb2.TASK_VIEW_BASIC,
-            )
-
-        found: list[task_pb2.Task] = []
-        # A label is not known to the cluster's index: pages are looked through for it.
-        most = limits.SCAN_PAGES * 1_000 if wanted.labels else wanted.limit
-        listing = pages(self._cluster, LIST_TASKS, ask, most)
-        async with aclosing(cast("Any", listing)):
-            async for page in listing:
-                found += (t for t in page.tasks if wanted.has_labels(t.spec.labels))
-                if len(found) >= wanted.limit:
-                    return found, True
-                more = bool(page.next_page_token)
-        return found, more
-
-    async def _get(self, ids: frozenset[str]) -> list[task_pb2.Task]:
-        async def one(task_id: str) -> task_pb2.Task | None:
-            request = scheduler_pb2.GetTaskRequest(id=task_id, view=task_pb2.TASK_VIEW_BASIC)
-            try:
-                task: task_pb2.Task = (await read(self._cluster, GET_TASK, request)).task
-            except QuorateError as error:
-                # What is no id at all does not exist either.
-                if error.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
-                    return None
-                raise
-            return task
-
-        ordered, found = sorted(ids), []
-        for start in range(0, len(ordered), limits.READS):
-            some = ordered[start : start + limits.READS]
-            found += [t for t in await asyncio.gather(*map(one, some)) if t is not None]
-        return found
-
     async def _resolve(self, live: _Live) -> None:
         """Read the labels of tasks that changed and whose specs are not known."""
         feed = live.feed
         while feed.unresolved:
             ids = [feed.unresolved.pop() for _ in range(min(limits.READS, len(feed.unresolved)))]
             try:
-                tasks = await self._get(frozenset(ids))
+                tasks = await self._reads.by_id(frozenset(ids))
             except QuorateError as error:
                 if not passes(error):
                     self.fail(live, error)
@@ -306,7 +218,7 @@ class Tasks:
             position = watch.journal.head
             try:
                 async with asyncio.timeout(limits.CATCH_UP), self._catch_ups:
-                    fetched = await self._catch_up(watch, token)
+                    fetched = await self._reads.between(watch, token)
             except (QuorateError, TimeoutError):
                 # Compacted, never given out, or no leader now: a snapshot says it all.
                 fetched = None
@@ -323,40 +235,8 @@ class Tasks:
             subscriber.awaits_snapshot = False
             subscriber.send(rest)
 
-    async def _catch_up(self, watch: TaskWatch, token: Token) -> list[Entry] | None:
-        """What happened between a token and the journal's revision; None when that is too much."""
-        until = watch.journal.token.revision
-        if not token.revision or token.revision > until:
-            # From before the first event; or of a log that was restored, or forged.
-            return None
-        request = scheduler_pb2.WatchTasksRequest(queue=watch.queue, resume_token=token.upstream)
-        reached = token.revision
-        newest: dict[str, Entry] = {}
-        answers = self._cluster.stream(WATCH_TASKS, request, timeout=limits.CATCH_UP)
-        async with aclosing(cast("Any", answers)):
-            while reached <= until:
-                answer = await _answer(answers, None if reached < until else _SILENCE)
-                if answer is None:
-                    break
-                for event in answer.events:
-                    remember(event, self.specs)
-                    newest[event.task.id] = Entry(event)
-                    reached = max(reached, event.revision)
-                if len(newest) > limits.EVENTS:
-                    return None
-        return list(newest.values())
-
 
 def _cancel(task: asyncio.Task[None]) -> None:
     """End it, unless it is the one that demands this."""
     if task is not asyncio.current_task():
         task.cancel()
-
-
-async def _answer(answers: AsyncIterator[Any], silence: float | None) -> Any:
-    """The next answer; None after so many seconds without."""
-    try:
-        async with asyncio.timeout(silence):
-            return await anext(answers, None)
-    except TimeoutError:
-        return None

@@ -243,7 +243,7 @@ async def test_resuming_on_a_watch_that_was_refused_is_an_error_and_then_tried_a
     seat = await sit(tasks, watched)
     watch = tasks._feeds[watched].watch
     # It goes on being held, as by topic `cluster`.
-    tasks.hold(watch, Idle())
+    tasks.watches.hold(watch, Idle())
     assert (await told(seat, 1)).reason == "QUEUE_NOT_FOUND"
     assert watch.failed
     if again:
