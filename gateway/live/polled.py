@@ -169,7 +169,8 @@ class Polled(Holder):
         """Nothing: rates forget by themselves."""
 
     def on_failure(self, watch: TaskWatch, error: QuorateError) -> None:
-        """The cluster refuses to tell of tasks: rates stay zero."""
+        """The cluster refuses to tell of tasks: rates stay zero until the next one subscribes."""
+        self._let_go()
 
     def _observe(self, event: scheduler_pb2.TaskEvent) -> None:
         self._rates.observe(event, self._loop.time(), time.time())
