@@ -14,7 +14,9 @@ from scheduler import reads, validate
 from scheduler.core import events as e
 from scheduler.core.answers import Fault, Refusal
 from scheduler.core.events import Request
+from scheduler.core.values import Origin
 from scheduler.driver import Driver
+from scheduler.origin import origin_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -47,15 +49,24 @@ def refused(refusal: Refusal) -> QuorateError:
     )
 
 
-def identified(method: str, request: Any) -> Request:
-    """The id and digest of a mutating call; the digest leaves out the id."""
+def identified(method: str, request: Any, origin: Origin | None = None) -> Request:
+    """The id and digest of a mutating call; the digest leaves out the id.
+
+    Args:
+        origin: who calls, where the audit log is to tell of it.
+    """
     request_id = request.request_id
     if not request_id:
-        return Request()
+        return Request(origin=origin)
     request.ClearField("request_id")
     body = request.SerializeToString(deterministic=True)
     digest = blake2b(method.encode() + b"\0" + body, digest_size=16).digest()
-    return validate.request(request_id, digest)
+    return validate.request(request_id, digest)._replace(origin=origin)
+
+
+def audited(method: str, request: Any, context: Context) -> Request:
+    """As `identified`, of a call that the audit log tells of."""
+    return identified(method, request, origin_of(request, context))
 
 
 def page_of_names(

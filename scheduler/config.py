@@ -42,6 +42,15 @@ class SchedulerSettings(TlsSettings, AuthSettings, EtcdSettings, HealthSettings,
     etcd_quota_mib: int = Field(
         2048, ge=16, le=65_536, description="etcd's --quota-backend-bytes, in MiB"
     )
+    audit_keep: int = Field(
+        10_000, ge=0, le=1_000_000, description="entries of the audit log that are kept; 0: no log"
+    )
+    audit_keep_for: float = Field(
+        90 * 86_400.0,
+        ge=60,
+        le=3650 * 86_400.0,
+        description="seconds that an entry of the audit log is kept",
+    )
     etcd_wait: float = Field(
         10.0, ge=0, le=3600, description="seconds to wait for etcd when starting"
     )

@@ -33,6 +33,7 @@ from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from scheduler import records
+from scheduler.core import audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.machine import Machine
@@ -135,6 +136,7 @@ class Driver:
             fx.NotifyFinished: self._notify,
             fx.RevokeNode: self._revoke,
             fx.OrderDrain: self._drain,
+            fx.IndexAudit: self._index_audit,
             fx.OrderLeaving: self._leave,
         }
 
@@ -430,6 +432,9 @@ class Driver:
     def _leave(self, effect: fx.OrderLeaving) -> None:
         assert self.agents is not None
         self.agents.leave(effect.instance, effect.leaving)
+
+    def _index_audit(self, effect: fx.IndexAudit) -> None:
+        audit.index(self.state, effect)
 
     def close(self) -> None:
         """The tenure is over: nobody waits any longer."""

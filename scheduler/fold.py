@@ -21,7 +21,7 @@ from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2
-from scheduler import keys, records
+from scheduler import audit_records, keys, records
 from scheduler.core.state import State
 from scheduler.core.values import FINISHED, ServiceName, TaskState
 
@@ -49,6 +49,7 @@ class Fold:
             b"queues": self._put_queue,
             b"dedup": self._put_dedup,
             b"controls": self._put_control,
+            b"audit": self._put_audit,
             b"leaving": self._put_leaving,
             b"nodes": self._put_node,
             b"service-specs": self._put_service,
@@ -97,6 +98,8 @@ class Fold:
             self._drop_node(NodeName(rest.decode()))
         elif kind == b"dedup":
             self.state.forget_request(keys.split_dedup_key(key))
+        elif kind == b"audit":
+            self.state.audit.discard(audit_records.id_of(key))
         elif kind == b"service-specs":
             self.state.drop_service(ServiceName(rest.decode()))
         elif kind == b"services":
@@ -170,6 +173,11 @@ class Fold:
         row = records.dedup_row(value)
         self.state.saw(row.create_time)
         self.state.remember(keys.split_dedup_key(key), row)
+
+    def _put_audit(self, key: bytes, value: bytes, lease: int) -> None:
+        entry = audit_records.id_of(key)
+        self.state.saw(audit_records.instant(entry))
+        self.state.audit.add(entry)
 
     def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode())

@@ -33,12 +33,15 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
 from quorate.security.dialer import Dialer
-from quorate.security.metadata import FORWARDED, PASSED_ON
+from quorate.security.metadata import FORWARDED, PASSED_ON, PASSED_ON_PEER
 from scheduler.admission import passed_on
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
+from scheduler.origin import passed_on_peer
 from scheduler.role import Local, Remote, Role, Roles
 
 _MARK: Final = (FORWARDED, "1")
+# What only a scheduler may say of a call.
+_OURS: Final = frozenset({PASSED_ON, PASSED_ON_PEER})
 # What gRPC sets anew on every hop.
 _HOP_BY_HOP: Final = frozenset({"user-agent", "content-type", "te", "accept-encoding"})
 # Seconds that calls under way to a former leader have to come home.
@@ -269,7 +272,8 @@ def _passed_on(context: Context) -> tuple[Metadata, bool]:
         if key == FORWARDED:
             marked = True
         # Who calls is ours to say, below; what a caller says of itself counts for nothing.
-        elif key not in _HOP_BY_HOP and key != PASSED_ON and not key.startswith(("grpc-", ":")):
+        elif key not in _HOP_BY_HOP and key not in _OURS and not key.startswith(("grpc-", ":")):
             metadata.append((key, value))
     metadata.extend(passed_on())
+    metadata.extend(passed_on_peer(context))
     return tuple(metadata), marked

@@ -15,6 +15,7 @@ CONTROLS = b"controls/"
 LEAVING = b"leaving/"
 QUEUES = b"queues/"
 DEDUP = b"dedup/"
+AUDIT = b"audit/"
 TASKS = b"tasks/"
 RUNS = b"runs/"
 SERVICE_SPECS = b"service-specs/"
@@ -33,6 +34,7 @@ SNAPSHOT_ORDER = (
     TASKS,
     RUNS,
     DEDUP,
+    AUDIT,
     NODES,
     INSTANCES,
 )

@@ -68,6 +68,11 @@ class FencedReads:
             raise lost()
         return [result.kvs for result in found.ranges], found.revision
 
+    async def span(self, first: bytes, last: bytes) -> Sequence[KeyValue]:
+        """The keys from `first` to `last`, both below the cluster's prefix and both included."""
+        found, _ = await self.ranges((Range(self._prefix + first, self._prefix + last + b"\0"),))
+        return found[0]
+
     async def revision(self) -> int:
         """The store's revision now."""
         _, revision = await self.ranges((Range(self._prefix + keys.HEAD, keys_only=True),))

@@ -17,7 +17,7 @@ from quorate.etcd.api import Delete, Put, prefix_end
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import service_pb2, task_pb2
-from scheduler import keys
+from scheduler import audit_records, keys
 from scheduler.core import effects as fx
 from scheduler.core.rows import (
     Control,
@@ -68,7 +68,9 @@ class Codec:
             elif isinstance(write, fx.PutTask):
                 row = write.row
                 key = f"{self._tasks}{row.queue.name}/{row.id}".encode()
-                record = r.TaskRecord(spec=write.spec, create_time=row.create_time)
+                record = r.TaskRecord(
+                    spec=write.spec, create_time=row.create_time, created_by=write.created_by
+                )
                 ops.append(Put(key, record.SerializeToString()))
             else:
                 self._encode_other(write, ops)
@@ -116,6 +118,9 @@ class Codec:
                         prefix + keys.service_key(row.name), service_record(row).SerializeToString()
                     )
                 )
+            case fx.PutAudit(entry):
+                value = audit_records.record(write).SerializeToString()
+                ops.append(Put(prefix + audit_records.key_of(entry), value))
             case fx.DropService(service):
                 ops.append(Delete(prefix + keys.service_key(service)))
                 # Of outside processes: nobody can renew them any more.
@@ -134,6 +139,9 @@ class Codec:
                 else:
                     ops.append(Delete(first, self._prefix + key(run.queue, run.last) + b"\0"))
         ops.extend(Delete(self._prefix + keys.dedup_key(*key)) for key in out.purged_requests)
+        if out.purged_audit is not None:
+            first, last = map(audit_records.key_of, out.purged_audit)
+            ops.append(Delete(self._prefix + first, self._prefix + last + b"\0"))
         return ops
 
 

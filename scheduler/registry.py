@@ -21,15 +21,16 @@ from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found, 
 from quorate.v1 import service_pb2 as pb
 from scheduler import records, validate, views
 from scheduler import validate_services as bounds
-from scheduler.asking import Context, after_name, ask, identified, page_of_names, refused
+from scheduler.asking import Context, after_name, ask, audited, page_of_names, refused
 from scheduler.core import events as e
 from scheduler.core.answers import Done, Fault, Refusal, ServiceSeen
 from scheduler.core.limits import Limits
 from scheduler.core.rows import InstanceRow, ServiceRow
 from scheduler.core.services import being_deleted, see_service
-from scheduler.core.values import InstanceState, ServiceName, ServiceSpec
+from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpec
 from scheduler.driver import Driver
 from scheduler.instances import InstanceKeys
+from scheduler.service_changes import changes
 from scheduler.service_feed import ServiceFeed
 
 # Bytes of one page: the others go to the next one.
@@ -69,7 +70,7 @@ class Registry:
     # -- services
 
     async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> Message:
-        asked = identified("CreateService", request)
+        asked = audited("CreateService", request, context)
         name = _name("service.name", request.service.name)
         if not request.service.HasField("spec"):
             raise invalid("service.spec", "is required")
@@ -78,7 +79,10 @@ class Registry:
         if full is not None:
             raise exhausted("ETCD_SPACE_LOW", full)
         spec = records.service_spec(name, 1, request.service.spec)
-        answer = await ask(self._driver, lambda token: e.ServiceSubmitted(name, spec, asked, token))
+        made = changes(pb.ServiceSpec(), request.service.spec)
+        answer = await ask(
+            self._driver, lambda token: e.ServiceSubmitted(name, spec, asked, token, made)
+        )
         return pb.CreateServiceResponse(service=_view(answer))
 
     async def GetService(self, request: pb.GetServiceRequest, context: Context) -> Message:
@@ -109,18 +113,17 @@ class Registry:
         return answer
 
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Context) -> Message:
-        asked = identified("UpdateService", request)
+        asked = audited("UpdateService", request, context)
         name = _name("service.name", request.service.name)
         if not (request.service.HasField("spec") or request.update_mask.paths):
             raise invalid("service.spec", "is required without an update_mask")
         etag = request.service.etag
         for left in reversed(range(_TRIES)):
-            spec, version = self._updated(name, request)
+            spec, version, made = self._updated(name, request)
+            update = e.ServiceUpdateAsked(name, spec, version, asked, None, made)
 
-            def make(
-                token: object, spec: ServiceSpec = spec, version: int = version
-            ) -> e.ServiceUpdateAsked:
-                return e.ServiceUpdateAsked(name, spec, version, asked, token)
+            def make(token: object, update: e.ServiceUpdateAsked = update) -> e.ServiceUpdateAsked:
+                return update._replace(token=token)
 
             answer = await self._driver.call(make)
             if not isinstance(answer, Refusal):
@@ -131,8 +134,9 @@ class Registry:
 
     def _updated(
         self, name: ServiceName, request: pb.UpdateServiceRequest
-    ) -> tuple[ServiceSpec, int]:
-        """The spec that an update makes of the one on record, and the version that this is.
+    ) -> tuple[ServiceSpec, int, tuple[Change, ...]]:
+        """The spec that an update makes of the one on record, the version that this is, and what
+        is changed of it.
 
         Version 0, which is nobody's, when the etag is another one: whether this very call was done
         before, and is to get its first answer, is for the machine to know.
@@ -142,20 +146,20 @@ class Registry:
         old = pb.ServiceSpec.FromString(row.spec.spec if row is not None else b"")
         new = bounds.masked(old, request.service.spec, paths)
         if row is None:
-            return records.service_spec(name, 0, new), 0
+            return records.service_spec(name, 0, new), 0, ()
         self._checked(new)
         generation = row.spec.generation + records.replaces_replicas(old, new)
         spec = records.service_spec(name, generation, new)
         etag = request.service.etag
         if etag and etag != views.etag(see_service(self._state, row)):
-            return spec, 0
-        return spec, row.version
+            return spec, 0, ()
+        return spec, row.version, changes(old, new)
 
     def _checked(self, spec: pb.ServiceSpec) -> None:
         bounds.service_spec(self._check, spec, "service.spec", self._driver.clock.now())
 
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Context) -> Message:
-        asked = identified("DeleteService", request)
+        asked = audited("DeleteService", request, context)
         name = _name("name", request.name)
         answer = await ask(self._driver, lambda token: e.ServiceDeleteAsked(name, asked, token))
         assert isinstance(answer, Done)

@@ -21,7 +21,8 @@ from quorate.security.identity import current_caller
 from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler import reads, validate, views
-from scheduler.asking import Context, ask, identified, page_of_names
+from scheduler.asking import Context, ask, audited, identified, page_of_names
+from scheduler.audit_log import AuditLog
 from scheduler.core import events as e
 from scheduler.core.answers import (
     BatchCreated,
@@ -35,6 +36,7 @@ from scheduler.core.rows import Control, QueueRow
 from scheduler.core.values import Disconnect, Placement, TaskSpec, TaskState
 from scheduler.driver import Driver
 from scheduler.logs import relay_logs
+from scheduler.origin import created_by
 from scheduler.overview import Overview
 from scheduler.sessions import Sessions
 from scheduler.watches import Watches
@@ -68,6 +70,7 @@ class Service:
         self._sessions = sessions
         self._overview = overview
         self._check = check
+        self._audit = AuditLog(driver, stored)
 
     # -- creating
 
@@ -79,10 +82,12 @@ class Service:
         now = self._driver.clock.now()
         spec = self._check.spec(request.spec, "spec", now)
         self._refuse_when_full(queue, asked)
-        task = self._ids.next(now)
-        answer = await self._ask(lambda token: e.TaskSubmitted(queue, task, spec, asked, token))
+        task, creator = self._ids.next(now), created_by()
+        answer = await self._ask(
+            lambda token: e.TaskSubmitted(queue, task, spec, asked, token, creator)
+        )
         if isinstance(answer, TaskCreated):
-            view = task_pb2.Task(id=answer.task, queue=answer.queue)
+            view = task_pb2.Task(id=answer.task, queue=answer.queue, created_by=creator)
             view.state = int(answer.state)  # type: ignore[assignment]
             view.create_time.CopyFrom(views.instant(answer.create_time))
             if answer.not_before:
@@ -103,8 +108,10 @@ class Service:
             if place % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         self._refuse_when_full(queue, asked)
-        first = self._ids.next(self._driver.clock.now())
-        answer = await self._ask(lambda token: e.BatchSubmitted(queue, first, specs, asked, token))
+        first, creator = self._ids.next(self._driver.clock.now()), created_by()
+        answer = await self._ask(
+            lambda token: e.BatchSubmitted(queue, first, specs, asked, token, creator)
+        )
         assert isinstance(answer, BatchCreated)
         made = (offset_id(answer.first, place) for place in range(answer.size))
         return pb.BatchCreateTasksResponse(ids=made)
@@ -204,28 +211,31 @@ class Service:
     # -- changing tasks
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> Message:
-        asked = identified("CancelTask", request)
+        asked = audited("CancelTask", request, context)
         task = TaskId(validate.required("id", request.id))
         answer = await self._ask(lambda token: e.TaskCancelAsked(task, asked, token))
         return pb.CancelTaskResponse(task=await self._read_again(answer))
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
-        asked = identified("RetryTask", request)
+        asked = audited("RetryTask", request, context)
         task = TaskId(validate.required("id", request.id))
-        spec, created = TaskSpec(b""), 0.0
+        spec, created, creator = TaskSpec(b""), 0.0, ""
         try:
             found = await self._stored.task(await self._queue_of(task), task)
             spec, created = views.core_spec(found.task.spec), found.task.create_time
+            creator = found.task.created_by
         except QuorateError as error:
             # Retried by this very call before, and deleted since: it gets its first answer.
             repeated = (TASKS_SCOPE, asked.id) in self._state.dedup
             if error.code is not grpc.StatusCode.NOT_FOUND or not repeated:
                 raise
-        answer = await self._ask(lambda token: e.TaskRetryAsked(task, spec, created, asked, token))
+        answer = await self._ask(
+            lambda token: e.TaskRetryAsked(task, spec, created, asked, token, creator)
+        )
         return pb.RetryTaskResponse(task=await self._read_again(answer))
 
     async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> Message:
-        asked = identified("DeleteTask", request)
+        asked = audited("DeleteTask", request, context)
         task = TaskId(validate.required("id", request.id))
         await self._ask(lambda token: e.TaskDeleteAsked(task, asked, token))
         return pb.DeleteTaskResponse()
@@ -233,7 +243,7 @@ class Service:
     # -- queues
 
     async def CreateQueue(self, request: pb.CreateQueueRequest, context: Context) -> Message:
-        asked = identified("CreateQueue", request)
+        asked = audited("CreateQueue", request, context)
         queue = request.queue
         name = QueueName(validate.queue_name("queue.name", queue.name))
         age, count = validate.retention(queue)
@@ -270,17 +280,17 @@ class Service:
         return pb.ListQueuesResponse(queues=map(views.queue, seen), next_page_token=token)
 
     async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:
-        asked = identified("DeleteQueue", request)
+        asked = audited("DeleteQueue", request, context)
         name = QueueName(validate.queue_name("name", request.name))
         await self._ask(lambda token: e.QueueDeleteAsked(name, asked, token))
         return pb.DeleteQueueResponse()
 
     async def PauseQueue(self, request: pb.PauseQueueRequest, context: Context) -> Message:
-        answer = await self._pause(request.name, True, identified("PauseQueue", request))
+        answer = await self._pause(request.name, True, audited("PauseQueue", request, context))
         return pb.PauseQueueResponse(queue=answer)
 
     async def ResumeQueue(self, request: pb.ResumeQueueRequest, context: Context) -> Message:
-        answer = await self._pause(request.name, False, identified("ResumeQueue", request))
+        answer = await self._pause(request.name, False, audited("ResumeQueue", request, context))
         return pb.ResumeQueueResponse(queue=answer)
 
     async def _pause(self, name: str, paused: bool, asked: Request) -> Any:
@@ -307,17 +317,17 @@ class Service:
         return pb.GetNodeResponse(node=view)
 
     async def CordonNode(self, request: pb.CordonNodeRequest, context: Context) -> Message:
-        asked = identified("CordonNode", request)
+        asked = audited("CordonNode", request, context)
         before = self._state.control(NodeName(request.name))
         control = Control(True, before.draining, before.drain_grace)
         return pb.CordonNodeResponse(node=await self._control(request.name, control, asked))
 
     async def UncordonNode(self, request: pb.UncordonNodeRequest, context: Context) -> Message:
-        asked = identified("UncordonNode", request)
+        asked = audited("UncordonNode", request, context)
         return pb.UncordonNodeResponse(node=await self._control(request.name, Control(), asked))
 
     async def DrainNode(self, request: pb.DrainNodeRequest, context: Context) -> Message:
-        asked = identified("DrainNode", request)
+        asked = audited("DrainNode", request, context)
         grace = DEFAULT_DRAIN_GRACE
         if request.HasField("grace"):
             grace = validate.duration("grace", request.grace, MAX_DRAIN_GRACE, zero=True)
@@ -341,6 +351,11 @@ class Service:
     async def GetCluster(self, request: pb.GetClusterRequest, context: Context) -> Message:
         await self._driver.barrier()
         return pb.GetClusterResponse(cluster=await self._overview.cluster())
+
+    async def ListAuditEntries(
+        self, request: pb.ListAuditEntriesRequest, context: Context
+    ) -> Message:
+        return await self._audit.page(request)
 
     # -- shared
 

@@ -340,7 +340,12 @@ def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool, skip: int) -> 
 def _limits(settings: SchedulerSettings) -> Limits:
     # A part's tasks may be given to nodes in the same Txn, beside its dedup record and the head.
     part = max(1, settings.etcd_max_txn_ops * 3 // 8)
-    return Limits(live_tasks=settings.max_live_tasks, part_tasks=part)
+    return Limits(
+        live_tasks=settings.max_live_tasks,
+        part_tasks=part,
+        audit_entries=settings.audit_keep,
+        audit_age=settings.audit_keep_for,
+    )
 
 
 async def _keep_house(driver: Driver) -> None:

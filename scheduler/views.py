@@ -45,6 +45,7 @@ def task(
     not_before = 0.0
     if task_record is not None:
         view.create_time.CopyFrom(instant(task_record.create_time))
+        view.created_by = task_record.created_by
         view.spec.CopyFrom(spec(task_record.spec, full=full))
         if view.spec.HasField("not_before"):
             not_before = view.spec.not_before.seconds + view.spec.not_before.nanos / 1e9

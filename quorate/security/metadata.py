@@ -12,3 +12,5 @@ ON_BEHALF: Final = "quorate-on-behalf"
 FORWARDED: Final = "quorate-forwarded"
 # Who calls, as a scheduler authenticated it; counts only from a `scheduler:` certificate.
 PASSED_ON: Final = "quorate-caller"
+# Where a call came from, as the scheduler saw it that passes it on; for the audit log.
+PASSED_ON_PEER: Final = "quorate-peer"

@@ -145,6 +145,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.GetClusterRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetClusterResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListAuditEntries',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class SchedulerServicer:
@@ -310,6 +315,13 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEntries(self, request, context):
+        """Lists who changed what, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -422,6 +434,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.GetCluster,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetClusterRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.GetClusterResponse.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1019,6 +1036,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/GetCluster',
             quorate_dot_v1_dot_scheduler__pb2.GetClusterRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.GetClusterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListAuditEntries',
+            quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import QueueName
-from scheduler.core import requests
+from scheduler.core import audit, requests
 from scheduler.core.answers import (
     Done,
     Fault,
@@ -35,13 +35,14 @@ from scheduler.core.events import (
 from scheduler.core.limits import Limits
 from scheduler.core.rows import QueueRow
 from scheduler.core.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
-from scheduler.core.values import TaskState
+from scheduler.core.values import Change, TaskState
 
 # The scope of request ids for calls about queues: a queue's own name cannot begin with "_".
 QUEUES_SCOPE = "_queues"
 TASKS_SCOPE = "_tasks"
 
 _RETRIABLE = (TaskState.FAILED, TaskState.CANCELLED)
+_BOOL = ("false", "true")
 
 
 def on_task_cancel_asked(
@@ -71,13 +72,17 @@ def on_task_cancel_asked(
             )
         out.after.append(Reply(event.token, answer))
         return
-    queue = row.queue.name
-    if row.state is not TaskState.RUNNING:
+    queue, before = row.queue.name, row.state
+    if before is not TaskState.RUNNING:
         cancel_now(state, row, now, out)
+        change = Change("state", before.name, row.state.name)
+        audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
     else:
         if not row.cancel_requested:
             row.cancel_requested = True
             out.writes.append(PutRun(row))
+            change = Change("cancel_requested", "false", "true")
+            audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
             if row.replica is not None:
                 # It is replaced at once, not when it has drained.
                 state.touch(row.replica.service)
@@ -127,7 +132,7 @@ def on_task_retry_asked(
         )
         out.after.append(Reply(event.token, refusal))
         return
-    queue = done.queue
+    queue, before = done.queue, done.state
     state.revive(done)
     # Fresh attempts, but their numbers go on: the fence of the old ones must hold.
     spec = event.spec._replace(not_before=0.0)
@@ -136,8 +141,10 @@ def on_task_retry_asked(
     del state.finished[event.task]
     state.enter(row)
     # The spec goes first: a standby makes the row live again from it.
-    out.writes.append(PutTask(row, event.spec.spec))
+    out.writes.append(PutTask(row, event.spec.spec, event.created_by))
     out.writes.append(PutRun(row))
+    change = Change("state", before.name, row.state.name)
+    audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue.name)
     requests.remember(
         state,
         out,
@@ -202,6 +209,10 @@ def on_task_delete_asked(
     state.forget(done)
     done.queue.index.removed(1, state.on_record)
     out.writes.append(DropTask(done.queue.name, done.id))
+    change = Change("state", done.state.name)
+    audit.note(
+        state, limits, out, event.request, now, "task", done.id, change, queue=done.queue.name
+    )
     requests.remember(state, out, TASKS_SCOPE, event.request, now, queue=done.queue.name)
     out.after.append(Reply(event.token, Done()))
 
@@ -232,6 +243,19 @@ def on_queue_submitted(
     )
     state.queues[row.name] = row
     out.writes.append(PutQueue(row))
+    audit.note(
+        state,
+        limits,
+        out,
+        event.request,
+        now,
+        "queue",
+        row.name,
+        Change("placement", "", row.placement.name),
+        Change("disconnect", "", row.disconnect.name),
+        Change("retention.age", "", f"{row.retention_age:g}s"),
+        Change("retention.count", "", str(row.retention_count)),
+    )
     requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=row.name)
     out.after.append(Reply(event.token, see_queue(row)))
 
@@ -277,6 +301,7 @@ def on_queue_delete_asked(
         return
     del state.queues[event.queue]
     out.writes.append(DropQueue(event.queue))
+    audit.note(state, limits, out, event.request, now, "queue", event.queue)
     requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=event.queue)
     out.after.append(Reply(event.token, Done()))
 
@@ -306,7 +331,9 @@ def on_queue_pause_asked(
         return
     if known is None:
         if row.paused != event.paused:
+            change = Change("paused", _BOOL[row.paused], _BOOL[event.paused])
             row.paused = event.paused
             out.writes.append(PutQueue(row))
+            audit.note(state, limits, out, event.request, now, "queue", row.name, change)
         requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=row.name)
     out.after.append(Reply(event.token, see_queue(row)))

@@ -40,7 +40,7 @@ def on_task_submitted(
         out.after.append(Reply(event.token, refusal))
         return
     queue = state.queues[event.queue]
-    row = create(state, queue, event.task, event.spec, now, out)
+    row = create(state, queue, event.task, event.spec, now, out, event.created_by)
     requests.remember(
         state,
         out,
@@ -104,7 +104,15 @@ def on_batch_submitted(
     on_batch_continued(
         state,
         limits,
-        BatchContinued(event.queue, first, event.specs, event.request, event.token, progress),
+        BatchContinued(
+            event.queue,
+            first,
+            event.specs,
+            event.request,
+            event.token,
+            progress,
+            event.created_by,
+        ),
         now,
         out,
     )
@@ -124,7 +132,8 @@ def on_batch_continued(
         return
     end = _part_end(event, limits)
     for place in range(event.progress, end):
-        create(state, queue, offset_id(event.first, place), event.specs[place], now, out)
+        task = offset_id(event.first, place)
+        create(state, queue, task, event.specs[place], now, out, event.created_by)
     if known is not None:
         known.progress = end
         out.writes.append(PutDedup((event.queue, event.request.id), known))
@@ -140,12 +149,18 @@ def on_batch_continued(
 
 
 def create(
-    state: State, queue: QueueRow, task: TaskId, spec: TaskSpec, now: float, out: Effects
+    state: State,
+    queue: QueueRow,
+    task: TaskId,
+    spec: TaskSpec,
+    now: float,
+    out: Effects,
+    created_by: str = "",
 ) -> TaskRow:
     """Put a task on record, which nothing forbids."""
     row = state.new_row(task, queue, spec, now)
     state.enter(row)
-    out.writes.append(PutTask(row, spec.spec))
+    out.writes.append(PutTask(row, spec.spec, created_by))
     return row
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.rows import DedupRow, FinishedRow, Leaving, QueueRow, ServiceRow, TaskRow
-from scheduler.core.values import ServiceName
+from scheduler.core.values import Change, Origin, ServiceName
 
 if TYPE_CHECKING:
     from scheduler.core.events import Event
@@ -25,6 +25,7 @@ class PutTask(NamedTuple):
 
     row: TaskRow
     spec: bytes
+    created_by: str = ""
 
 
 class PutRun(NamedTuple):
@@ -86,6 +87,18 @@ class DropService(NamedTuple):
     service: ServiceName
 
 
+class PutAudit(NamedTuple):
+    """Who changed what: `kind` and `name` say what, `queue` of which queue where it is a task."""
+
+    entry: int
+    origin: Origin
+    request_id: str
+    kind: str
+    name: str
+    queue: str
+    changes: tuple[Change, ...]
+
+
 Write = (
     PutTask
     | PutRun
@@ -99,6 +112,7 @@ Write = (
     | DropDedup
     | PutService
     | DropService
+    | PutAudit
 )
 
 # -- effects after the commit
@@ -164,6 +178,12 @@ class OrderLeaving(NamedTuple):
     leaving: bool
 
 
+class IndexAudit(NamedTuple):
+    """Let the audit log's readers, and its retention, see an entry."""
+
+    entry: int
+
+
 After = (
     Reply
     | StartAttempt
@@ -173,6 +193,7 @@ After = (
     | RevokeNode
     | OrderDrain
     | OrderLeaving
+    | IndexAudit
 )
 
 
@@ -182,6 +203,13 @@ class PurgeRun(NamedTuple):
     queue: QueueName
     first: TaskId
     last: TaskId
+
+
+class PurgeAudit(NamedTuple):
+    """The audit entries of the ids `[first, last]`."""
+
+    first: int
+    last: int
 
 
 @dataclass(slots=True)
@@ -194,5 +222,6 @@ class Effects:
     # Deletions by retention, in Txns of their own that move no head.
     purges: list[PurgeRun] = field(default_factory=list)
     purged_requests: list[tuple[str, str]] = field(default_factory=list)
+    purged_audit: PurgeAudit | None = None
     # Services of which something changed: `ServiceDue` for each, when there is room.
     due: list[ServiceName] = field(default_factory=list)

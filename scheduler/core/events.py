@@ -11,16 +11,26 @@ from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.rows import Control, InstanceRow, NodeRow, NodeStats
-from scheduler.core.values import Disconnect, Placement, ServiceName, ServiceSpec, TaskSpec
+from scheduler.core.values import (
+    Change,
+    Disconnect,
+    Origin,
+    Placement,
+    ServiceName,
+    ServiceSpec,
+    TaskSpec,
+)
 
 Token = object
 
 
 class Request(NamedTuple):
-    """What makes a mutating call repeatable: its id ("" for none) and its digest."""
+    """A mutating call: what makes it repeatable, its id ("" for none) and its digest; and who asks,
+    where that is to be written down (None for what no caller asks for)."""
 
     id: str = ""
     digest: bytes = b""
+    origin: Origin | None = None
 
 
 # -- tasks
@@ -34,6 +44,7 @@ class TaskSubmitted(NamedTuple):
     spec: TaskSpec
     request: Request
     token: Token
+    created_by: str = ""
 
 
 class BatchSubmitted(NamedTuple):
@@ -44,6 +55,7 @@ class BatchSubmitted(NamedTuple):
     specs: Sequence[TaskSpec]
     request: Request
     token: Token
+    created_by: str = ""
 
 
 class BatchContinued(NamedTuple):
@@ -55,6 +67,7 @@ class BatchContinued(NamedTuple):
     request: Request
     token: Token
     progress: int
+    created_by: str = ""
 
 
 class TaskCancelAsked(NamedTuple):
@@ -64,13 +77,14 @@ class TaskCancelAsked(NamedTuple):
 
 
 class TaskRetryAsked(NamedTuple):
-    """RetryTask, with the spec read back from etcd."""
+    """RetryTask, with the spec read back from etcd, and who created it."""
 
     task: TaskId
     spec: TaskSpec
     create_time: float
     request: Request
     token: Token
+    created_by: str = ""
 
 
 class TaskDeleteAsked(NamedTuple):
@@ -227,12 +241,13 @@ class AttemptReturned(NamedTuple):
 
 
 class ServiceSubmitted(NamedTuple):
-    """CreateService."""
+    """CreateService. `changes` are for the audit log: the spec is opaque here."""
 
     service: ServiceName
     spec: ServiceSpec
     request: Request
     token: Token
+    changes: tuple[Change, ...] = ()
 
 
 class ServiceUpdateAsked(NamedTuple):
@@ -243,6 +258,7 @@ class ServiceUpdateAsked(NamedTuple):
     version: int
     request: Request
     token: Token
+    changes: tuple[Change, ...] = ()
 
 
 class ServiceDeleteAsked(NamedTuple):

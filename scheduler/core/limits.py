@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All of them refuse with RESOURCE_EXHAUSTED when reached; nothing is dropped."""
+    """Those refuse with RESOURCE_EXHAUSTED when reached; nothing is dropped but the oldest audit
+    entries."""
 
     live_tasks: int = 2_000_000
     queues: int = 10_000
@@ -25,3 +26,6 @@ class Limits:
     instances: int = 10_000
     # Outside processes of one service.
     service_instances: int = 1_000
+    # Audit entries kept, and for how many seconds; 0 entries: none are written.
+    audit_entries: int = 10_000
+    audit_age: float = 90 * 86_400.0

@@ -7,7 +7,7 @@ another process registers under the name, what the old one ran is lost, even wit
 from __future__ import annotations
 
 from quorate.runtime.ids import InstanceId, NodeName
-from scheduler.core import leaving, requests
+from scheduler.core import audit, leaving, requests
 from scheduler.core.answers import Done, NodeControlled, Refusal, no_node
 from scheduler.core.attempts import end_if_unknown
 from scheduler.core.effects import (
@@ -33,8 +33,9 @@ from scheduler.core.events import (
     StatsReported,
 )
 from scheduler.core.limits import Limits
-from scheduler.core.rows import NodeRow, QueueRow
+from scheduler.core.rows import Control, NodeRow, QueueRow
 from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.core.values import Change
 
 NODES_SCOPE = "_nodes"
 
@@ -177,6 +178,8 @@ def on_node_control_asked(
     if before != event.control:
         state.controls[event.node] = event.control
         out.writes.append(PutControl(event.node))
+        changes = _changes(before, event.control)
+        audit.note(state, limits, out, event.request, now, "node", event.node, *changes)
         if node is not None and before.draining != event.control.draining:
             for row in node.holding.rows.values():
                 if row.replica is not None:
@@ -189,6 +192,16 @@ def on_node_control_asked(
             )
     requests.remember(state, out, NODES_SCOPE, event.request, now)
     out.after.append(Reply(event.token, NodeControlled(event.node)))
+
+
+def _changes(before: Control, after: Control) -> list[Change]:
+    """What an operator changed of a node, for the audit log."""
+    fields = (
+        ("cordoned", str(before.cordoned).lower(), str(after.cordoned).lower()),
+        ("draining", str(before.draining).lower(), str(after.draining).lower()),
+        ("drain_grace", f"{before.drain_grace:g}s", f"{after.drain_grace:g}s"),
+    )
+    return [Change(*field) for field in fields if field[1] != field[2]]
 
 
 def _node(state: State, name: NodeName, instance: InstanceId) -> NodeRow | None:

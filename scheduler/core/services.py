@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quorate.runtime.ids import QueueName, offset_id
-from scheduler.core import requests
+from scheduler.core import audit, requests
 from scheduler.core.answers import Done, Fault, Refusal, ServiceSeen, no_service
 from scheduler.core.attempts import cancel_now
 from scheduler.core.creation import create
@@ -74,6 +74,7 @@ def on_service_submitted(
     state.put_service(row)
     out.writes.append(PutService(row))
     _queue(state, now, out)
+    audit.note(state, limits, out, event.request, now, "service", row.name, *event.changes)
     requests.remember(state, out, SERVICES_SCOPE, event.request, now)
     out.after.append(Reply(event.token, see_service(state, row)))
 
@@ -103,6 +104,7 @@ def on_service_update_asked(
         row.spec = event.spec
         row.version += 1
         out.writes.append(PutService(row))
+        audit.note(state, limits, out, event.request, now, "service", row.name, *event.changes)
         state.touch(row.name)
     requests.remember(state, out, SERVICES_SCOPE, event.request, now)
     out.after.append(Reply(event.token, see_service(state, row)))
@@ -123,6 +125,7 @@ def on_service_delete_asked(
     if not row.deleting:
         row.deleting = True
         out.writes.append(PutService(row))
+        audit.note(state, limits, out, event.request, now, "service", row.name)
         state.touch(row.name)
     requests.remember(state, out, SERVICES_SCOPE, event.request, now)
     out.after.append(Reply(event.token, Done()))

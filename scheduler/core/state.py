@@ -13,6 +13,7 @@ from collections import deque
 from heapq import heapify, heappop, heappush
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.audit_index import AuditIndex
 from scheduler.core.rows import (
     Control,
     DedupRow,
@@ -61,6 +62,7 @@ class State:
         self.instance_count = 0
         # Services of which something changed since the last step, in the order of the changes.
         self.touched: dict[ServiceName, None] = {}
+        self.audit = AuditIndex()
         # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core import requests
+from scheduler.core import audit, requests
 from scheduler.core.effects import Effects, NotifyFinished, PurgeRun
 from scheduler.core.events import RetentionDue, TimersDue
 from scheduler.core.limits import Limits
@@ -34,7 +34,8 @@ def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> N
 def on_retention_due(
     state: State, limits: Limits, event: RetentionDue, now: float, out: Effects
 ) -> None:
-    """Delete up to `event.limit` finished tasks that are too old or too many."""
+    """Delete up to `event.limit` finished tasks that are too old or too many, and as many answers
+    and audit entries."""
     left = event.limit
     for queue in list(state.queues.values()):
         rows = retention.expired(state, queue, now, left)
@@ -48,6 +49,7 @@ def on_retention_due(
             state.forget(row)
         queue.index.removed(len(rows), state.on_record)
     requests.forget_old(state, limits, now, event.limit, out)
+    audit.expire(state, limits, now, event.limit, out)
 
 
 def retain(effect: NotifyFinished) -> None:

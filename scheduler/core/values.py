@@ -101,6 +101,24 @@ class PastAttempt(NamedTuple):
 MAX_PAST = 9
 
 
+class Origin(NamedTuple):
+    """Who asks for a change, for the audit log: see `quorate.v1.AuditEntry`."""
+
+    caller: str
+    role: str
+    credential: str
+    peer: str
+    method: str
+
+
+class Change(NamedTuple):
+    """One field that a call changed; both values "" where they are not for everybody."""
+
+    field: str
+    before: str = ""
+    after: str = ""
+
+
 class Replica(NamedTuple):
     """What makes a task a replica: its service, and the generation of the service's spec."""
 

@@ -16,15 +16,18 @@ from quorate.v1.task_pb2 import TaskSpec
 from scheduler import keys
 from scheduler.core import events as e
 from scheduler.core.invariants import check
+from scheduler.core.leaving import decided
 from scheduler.core.limits import Limits
 from scheduler.core.rows import Control, TaskRow
 from scheduler.core.state import SERVICES_QUEUE, State
-from scheduler.core.values import FINISHED, InstanceState, ServiceName, TaskState
+from scheduler.core.values import FINISHED, InstanceState, Origin, ServiceName, TaskState
 from scheduler.records import task_spec
 from tests.support.core import Cluster, FakeNode, Log, spec
 
 QUEUES = ("default", "a", "b")
 SERVICES = (ServiceName("web"), ServiceName("api"))
+# Of a caller that the audit log tells of.
+ASKED = e.Request(origin=Origin("alice", "operator", "token", "10.0.0.1:5", "Test"))
 
 
 def task_view(row: TaskRow, now: float) -> tuple:
@@ -68,11 +71,13 @@ def view(state: State, now: float) -> dict[str, object]:
             for name, q in state.queues.items()
         },
         "sizes": {name: q.index.size for name, q in state.queues.items()},
+        "leaving": state.leaving,
         "controls": {name: c for name, c in state.controls.items() if c != Control()},
         "dedup": {
             key: (d.digest, d.create_time, d.queue, d.first_id, d.count, d.progress)
             for key, d in state.dedup.items()
         },
+        "audit": (state.audit.below(1 << 62, 0, 1_000), state.audit.last),
         "nodes": {name: node.instance for name, node in state.nodes.items()},
         "held": {
             instance: (sorted(held.rows), round(held.cpu, 6), held.memory)
@@ -126,7 +131,8 @@ class History:
         self.rng = random.Random(seed)
         self.log = Log(join=self.rng.choice([1, 2, 10]))
         self.cluster = Cluster(
-            log=self.log, limits=Limits(part_tasks=3, request_age=40.0, live_tasks=60)
+            log=self.log,
+            limits=Limits(part_tasks=3, request_age=40.0, live_tasks=60, audit_entries=5),
         )
         self.cluster.hold_parts = True
         for name in QUEUES[1:]:
@@ -231,7 +237,7 @@ class History:
     def do_cancel(self) -> None:
         task = self.some(TaskState.PENDING, TaskState.RUNNING, TaskState.SCHEDULED)
         if task is not None:
-            self.cluster.cancel(task)
+            self.cluster.cancel(task, ASKED)
 
     def do_retry(self) -> None:
         task = self.some(TaskState.FAILED, TaskState.CANCELLED)
@@ -256,6 +262,14 @@ class History:
             name = self.rng.choice(sorted(self.nodes))
             draining = self.rng.random() < 0.3
             self.cluster.control(name, Control(self.rng.random() < 0.3, draining, 5.0))
+
+    def do_leave(self) -> None:
+        """Decided a while ago: it may hold work meanwhile, and may be another process."""
+        state = self.cluster.state
+        mark = [(n.name, n.instance) for n in self.nodes.values() if self.rng.random() < 0.5]
+        back = [(name, m.instance) for name, m in state.leaving.items() if self.rng.random() < 0.2]
+        for event in decided(mark, back):
+            self.cluster.step(event)
 
     def do_session(self) -> None:
         if self.nodes:

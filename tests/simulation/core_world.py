@@ -19,6 +19,8 @@ from typing import NamedTuple
 from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, offset_id
+from scheduler import audit_records
+from scheduler.core import audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.answers import BatchCreated, Refusal, TaskCreated, TaskKnown
@@ -27,11 +29,12 @@ from scheduler.core.limits import Limits
 from scheduler.core.machine import Machine
 from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.upkeep import retain
-from scheduler.core.values import FINISHED, TaskSpec, TaskState
+from scheduler.core.values import FINISHED, Origin, TaskSpec, TaskState
 from scheduler.records import Codec
 from tests.support.core import START, Log, node_row, spec
 
 NODE_TTL = 3.0
+_CALLER = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CancelTask")
 _OUTCOMES = (e.AttemptSucceeded, e.AttemptFailed, e.AttemptReturned)
 
 
@@ -160,7 +163,9 @@ class World:
         self.rng = random.Random(seed)
         self.now = START
         self.log = Log(join=self.rng.choice([1, 5, 40]))
-        self.limits = Limits(part_tasks=4, request_age=120.0, live_tasks=5_000)
+        self.limits = Limits(
+            part_tasks=4, request_age=120.0, live_tasks=5_000, audit_entries=20, audit_age=86_400.0
+        )
         self.mischief = 0.05
         self.epoch = 0
         self.leading = False
@@ -224,7 +229,7 @@ class World:
             accepts = (event.task, event.attempt)
         if ops or out.after:
             self.journal.append(Written(ops, out.after, accepts=accepts))
-        if out.purges or out.purged_requests:
+        if out.purges or out.purged_requests or out.purged_audit:
             self.journal.append(Written(list(self.codec.encode_purges(out)), [], purge=True))
         for follow in out.then:
             if isinstance(follow, e.BatchContinued):
@@ -281,6 +286,8 @@ class World:
                 self._reply(str(token), answer)
             case fx.NotifyFinished():
                 retain(effect)
+            case fx.IndexAudit():
+                audit.index(self.machine.state, effect)
             case fx.StartAttempt() | fx.EndAttempt() | fx.Acknowledge():
                 for agent in self.agents.values():
                     if agent.instance == effect.instance and agent.connected:
@@ -393,7 +400,8 @@ class World:
         """Cancel a task that was promised to somebody."""
         if self.answered:
             promised = self.answered[self.rng.choice(list(self.answered)[-20:])]
-            self.step(e.TaskCancelAsked(self.rng.choice(promised), e.Request(), "cancel"))
+            request = e.Request(origin=_CALLER)
+            self.step(e.TaskCancelAsked(self.rng.choice(promised), request, "cancel"))
 
     def _reply(self, token: str, answer: object) -> None:
         if token == "cancel":
@@ -453,6 +461,8 @@ class World:
                 assert task in self.finals, f"{task} of {request} never ended"
         for task, finals in self.finals.items():
             assert len(finals) == 1, f"{task} ended {finals}"
+        audited = [audit_records.id_of(key) for key in self.log.kept if key.startswith(b"audit/")]
+        assert sorted(audited) == state.audit.below(1 << 62, 0, 1_000_000)
         given: dict[tuple[TaskId, int], InstanceId] = {}
         for task, number, instance in self.ran:
             assert given.setdefault((task, number), instance) == instance
@@ -464,7 +474,7 @@ class World:
             self.step(e.RetentionDue(500))
             self.commit(1_000)
             state = self.machine.state
-            if not state.finished and not state.dedup:
+            if not state.finished and not state.dedup and not len(state.audit):
                 break
         queue = state.queues[DEFAULT_QUEUE]
         assert not state.finished

@@ -24,6 +24,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2, task_pb2
 from scheduler import keys, records
+from scheduler.core import audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.answers import Refusal
@@ -421,7 +422,7 @@ class Cluster:
                 ops: list[Put | Delete] = []
                 self.codec.encode(out.writes, ops)
                 self.log.append(ops)
-            if out.purges or out.purged_requests:
+            if out.purges or out.purged_requests or out.purged_audit:
                 # A Txn of its own, in its place among the others.
                 self.log.flush()
                 self.log.apply(self.codec.encode_purges(out))
@@ -456,6 +457,8 @@ class Cluster:
             case fx.NotifyFinished(done):
                 self.finished.append(done.id)
                 retain(effect)
+            case fx.IndexAudit():
+                audit.index(self.state, effect)
             case fx.RevokeNode(name, instance, _):
                 self.revoked.append((name, instance))
             case fx.OrderDrain(_, instance, draining, _):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from quorate.etcd.client import EtcdClient
@@ -31,17 +32,19 @@ from scheduler.tenure import Tenure
 from scheduler.trust import Trust
 
 CLOCK = SystemClock()
+# The context of a call that came over no connection.
+NOWHERE: Any = SimpleNamespace(peer=lambda: "", invocation_metadata=lambda: ())
 
 
 class Calls:
-    """A registry's methods without a context: `await calls.GetService(request)`."""
+    """A registry's methods without gRPC: `await calls.GetService(request)`."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def __getattr__(self, method: str) -> Any:
         handler = getattr(self._registry, method)
-        return lambda request: handler(request, None)
+        return lambda request: handler(request, NOWHERE)
 
 
 class Standing:

@@ -25,6 +25,7 @@ from scheduler.reads import FencedReads
 from scheduler.service import Service
 from scheduler.validate import SpecCheck
 from scheduler.watches import Watches
+from tests.support.registry import NOWHERE
 
 PREFIX = b"/quorate/test/"
 CLOCK = SystemClock()
@@ -55,9 +56,8 @@ class Leader:
 
     async def call(self, method: str, request: Any) -> Any:
         """Ask as gRPC does: with a message of its own."""
-        context: Any = None
         return await getattr(self.service, method)(
-            type(request).FromString(request.SerializeToString()), context
+            type(request).FromString(request.SerializeToString()), NOWHERE
         )
 
 

@@ -61,8 +61,7 @@ def test_every_permission_is_demanded_by_an_rpc_and_held_by_a_role():
     demanded = {rule.name for rule in rules_of(SERVICES).values()} - {""}
     held = set().union(*ROLES.values())
     assert held == set(PERMISSIONS)
-    # The audit's is for an RPC that reads it.
-    assert demanded | {"audit.read"} == set(PERMISSIONS)
+    assert demanded == set(PERMISSIONS)
 
 
 def test_only_admin_and_submitter_bring_code_and_only_schedulers_command_agents():
