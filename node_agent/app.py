@@ -153,7 +153,7 @@ async def run(settings: AgentSettings) -> None:
                 settings.health_listen,
                 "node_agent",
                 AgentMetrics(driver, sessions, clock, lambda: registration.lease),
-                ready=partial(_not_ready, registration, driver, sessions),
+                ready=partial(not_ready, registration, driver, sessions),
             )
             await probes.start()
             retention = Retention(settings.log_age, int(settings.log_total))
@@ -233,7 +233,7 @@ def _spans(settings: AgentSettings, clock: Clock) -> AttemptSpans | None:
     return AttemptSpans(spans, settings.name, clock)
 
 
-async def _not_ready(registration: Registration, driver: Driver, sessions: Sessions) -> str:
+async def not_ready(registration: Registration, driver: Driver, sessions: Sessions) -> str:
     """Why this node should not count as one that takes work; empty when it should.
 
     An etcd that is silent for a while does not make it unready: its work goes on.

@@ -12,10 +12,14 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import httpx
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from quorate.cli.render import node_state
+from quorate.etcd.launcher import free_port
 from quorate.runtime.errors import from_rpc_error
+from quorate.v1 import scheduler_pb2
 from scheduler.external_scaler import PACE
 from tests.support.cluster import Cluster
 from tests.support.keda import SERVICE, Keda, Trigger
@@ -143,6 +147,84 @@ async def test_a_change_of_leader_ends_the_stream_and_keda_goes_on(tmp_path: Pat
             await load.all_finished()
             await until(lambda: keda.replicas == 0 and not deployment.pods, "none again")
             assert len(load.starts_of([task])[task]) == 1
+
+
+class Pod:
+    """An agent with the port that a readiness probe asks."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.name = name
+        self._health = f"127.0.0.1:{free_port()}"
+        self.server = cluster.add_agent(name, f"--health-listen={self._health}")
+
+    async def readiness(self) -> tuple[int, str]:
+        """The probe's answer: its status, and why not."""
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://{self._health}/readyz")
+        return answer.status_code, answer.json().get("why", "")
+
+    async def ready(self) -> bool:
+        return (await self.readiness())[0] == 200
+
+
+async def states(cluster: Cluster) -> dict[str, str]:
+    """The nodes' states, as `quorate nodes` shows them."""
+    answer = await cluster.call(scheduler_pb2.ListNodesRequest())
+    return {node.name: node_state(node) for node in answer.nodes}
+
+
+async def test_a_scale_down_ends_idle_agents_and_takes_them_back_when_work_comes(tmp_path: Path):
+    async with Cluster(tmp_path, agents=0, slots=1) as cluster:
+        load = Load(cluster)
+        epoch, leader = await cluster.leader()
+        pods = {name: Pod(cluster, name) for name in ("n1", "n2", "n3")}
+        for pod in pods.values():
+            pod.server.launch()
+        for pod in pods.values():
+            await pod.server.ready()
+        held = await load.submit(load.hold())
+        busy = (await load.started(held, 1)).node
+        idle = sorted(pods.keys() - {busy})
+        standby = await cluster.standby()
+        async with trigger(standby, idleSeconds="0.5", leavingSeconds="0.5") as asked:
+
+            async def wanted(number: int) -> bool:
+                return await asked.replicas() == number
+
+            assert await wanted(3)
+            assert all([await pod.ready() for pod in pods.values()])
+            await until(lambda: wanted(1), "the idle ones are counted out")
+            assert await states(cluster) == {busy: "READY"} | dict.fromkeys(idle, "LEAVING")
+            # Told before they were counted out: nobody who asks both can pick the busy one.
+            for name, pod in pods.items():
+                code, why = await pod.readiness()
+                assert code == (200 if name == busy else 503), name
+                assert (why == "") == (name == busy)
+            # The next leader keeps the marks.
+            leader.kill()
+            await cluster.leader(after=epoch)
+            assert await states(cluster) == {busy: "READY"} | dict.fromkeys(idle, "LEAVING")
+            assert not await pods[idle[0]].ready()
+            # As Kubernetes picks, and worse than it ends them.
+            first, second = (pods[name] for name in idle)
+            first.server.kill()
+            await until(lambda: states_are(cluster, {busy, second.name}), "one is gone")
+            assert await wanted(1)
+            # Work comes: the one that is left is taken back before another is wanted.
+            more = await load.submit(load.hold())
+            assert (await load.started(more, 1)).node == second.name
+            assert await states(cluster) == {busy: "READY", second.name: "READY"}
+            await until(second.ready, "its probe knows")
+            assert await wanted(2)
+            load.open_gate()
+            await load.all_finished()
+            starts = load.starts_of([held, more])
+            assert all(len(attempts) == 1 for attempts in starts.values())
+            await load.check()
+
+
+async def states_are(cluster: Cluster, names: set[str]) -> bool:
+    return (await states(cluster)).keys() == names
 
 
 async def test_agents_are_started_for_what_they_can_hold(tmp_path: Path) -> None:

@@ -213,10 +213,12 @@ class Leader:
             await self.hang_up(session)
         await self.channel.close(None)
 
-    async def open(self, epoch: int = 1, instance: str = INSTANCE) -> Session:
+    async def open(
+        self, epoch: int = 1, instance: str = INSTANCE, *, leaving: bool = False
+    ) -> Session:
         session = Session(self.stub.Session(), epoch)
         self._sessions.append(session)
-        await session.send(hello=pb.Hello(instance=instance, leader="test"))
+        await session.send(hello=pb.Hello(instance=instance, leader="test", leaving=leaving))
         return session
 
     async def hang_up(self, session: Session) -> None:

@@ -9,7 +9,9 @@ import yaml
 from typer.testing import CliRunner
 
 from quorate.cli.app import app
-from scheduler.scaler.ask import KEYS, Ask, parse
+from scheduler.scale_down import ASKED_WITHIN
+from scheduler.scaler.ask import KEYS, MAX_LEAVING, Ask, parse
+from scheduler.scaler.leaving import LONGEST
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "autoscaling.md").read_text()
@@ -25,6 +27,28 @@ def test_the_page_lists_every_key_and_its_default() -> None:
     assert int(given["minNodes"]) == defaults.min_nodes
     assert int(given["maxNodes"]) == defaults.max_nodes
     assert float(given["idleSeconds"]) == defaults.idle_seconds
+    assert float(given["leavingSeconds"]) == defaults.leaving_seconds
+
+
+def test_the_page_says_how_long_marks_last() -> None:
+    assert f"for {ASKED_WITHIN:g} s" in TEXT
+    assert f"after {LONGEST:g} s" in TEXT
+    assert f"0 to {MAX_LEAVING:g} s" in TEXT
+
+
+def test_a_mark_outlasts_the_probe_that_is_to_see_it() -> None:
+    """In `k8s/base`, and before the first pod may be ended."""
+    documents = yaml.safe_load_all((ROOT / "k8s/base/agent.yaml").read_text())
+    (deployment,) = (each for each in documents if each["kind"] == "Deployment")
+    (agent,) = deployment["spec"]["template"]["spec"]["containers"]
+    probe = agent["readinessProbe"]
+    noticed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+    scaled = yaml.safe_load_all((ROOT / "k8s/components/autoscaling/agent.yaml").read_text())
+    (scaled_object,) = (each for each in scaled if each["kind"] == "ScaledObject")
+    asked = parse(scaled_object["spec"]["triggers"][0]["metadata"])
+    assert noticed < asked.leaving_seconds
+    behavior = scaled_object["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] < LONGEST
 
 
 def test_the_example_and_the_manifest_are_taken() -> None:

@@ -123,6 +123,17 @@ def test_only_nodes_with_the_labels_are_scaled() -> None:
     assert seen(c, Ask(labels=(("pool", "cpu"),))).nodes == []
 
 
+def test_a_marked_node_is_seen_with_its_mark() -> None:
+    c = Cluster()
+    n = c.node("n1")
+    assert (one(c).marked, one(c).instance) == (None, n.instance)
+    c.step(e.LeavingDecided([(n.name, n.instance)], ()))
+    c.advance(4.0)
+    assert (one(c).marked, one(c).idle, one(c).draining) == (4.0, 4.0, False)
+    control(c, n, Control(True, True, 5.0))
+    assert one(c).draining
+
+
 @pytest.mark.parametrize("what", [Control(cordoned=True), Control(True, True, 5.0)])
 def test_a_node_that_an_operator_closed_takes_nothing(what: Control) -> None:
     c = Cluster()

@@ -31,6 +31,7 @@ def test_every_key_is_taken() -> None:
             "maxNodes": "20",
             "oldestAge": "30",
             "idleSeconds": "0.5",
+            "leavingSeconds": "20",
             "labels": "zone=a,pool=gpu",
         }
     )
@@ -42,6 +43,7 @@ def test_every_key_is_taken() -> None:
         max_nodes=20,
         oldest_age=30.0,
         idle_seconds=0.5,
+        leaving_seconds=20.0,
         labels=(("pool", "gpu"), ("zone", "a")),
     )
 
@@ -71,6 +73,8 @@ def test_tasks_of_a_node_are_as_many_as_its_slots_when_left_out() -> None:
         ({"tasksPerNode": "0"}, "tasksPerNode"),
         ({"tasksPerNode": "1000001"}, "tasksPerNode"),
         ({"tasksPerNode": "2", "slotsPerNode": "4"}, "tasksPerNode"),
+        ({"leavingSeconds": "600.1"}, "leavingSeconds"),
+        ({"leavingSeconds": "-1"}, "leavingSeconds"),
         ({"cpuPerNode": "0"}, "cpuPerNode"),
         ({"cpuPerNode": "1025"}, "cpuPerNode"),
         ({"cpuPerNode": "500m"}, "cpuPerNode"),
