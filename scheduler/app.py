@@ -48,6 +48,7 @@ from scheduler.leader_view import follow_election
 from scheduler.leader_watch import LeaderWatch
 from scheduler.leadership import Leadership
 from scheduler.metrics import SchedulerMetrics
+from scheduler.records import NewerRecord
 from scheduler.role import Leader, Roles, Unknown
 from scheduler.spans import TaskSpans
 from scheduler.tenure import Tenure
@@ -162,6 +163,11 @@ async def serve(settings: SchedulerSettings) -> None:
             # callers had done it. A connection that breaks is UNAVAILABLE: they ask another one.
             sys.stdout.flush()
             os._exit(0)
+    except BaseExceptionGroup as group:
+        newer = group.subgroup(NewerRecord)
+        if newer is None:
+            raise
+        raise CannotStart(f"{newer.exceptions[0]}: a newer version of it is to run") from group
     finally:
         await probes.close()
         await server.stop(None)

@@ -168,6 +168,7 @@ class Fold:
         old.retention_age = new.retention_age
         old.retention_count = new.retention_count
         old.paused = new.paused
+        old.kept = new.kept
 
     def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:
         row = records.dedup_row(value)

@@ -6,7 +6,7 @@ move on afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from google.protobuf.duration_pb2 import Duration
@@ -45,6 +45,12 @@ from scheduler.core.values import (
     TaskSpec,
     TaskState,
 )
+from scheduler.unknown import kept, kept_with_enums
+
+
+class NewerRecord(Exception):
+    """A record cannot be understood by this version: its process must not lead, and ends."""
+
 
 # -- rows to records
 
@@ -71,6 +77,8 @@ class Codec:
                 record = r.TaskRecord(
                     spec=write.spec, create_time=row.create_time, created_by=write.created_by
                 )
+                if write.kept:
+                    record.MergeFromString(write.kept)
                 ops.append(Put(key, record.SerializeToString()))
             else:
                 self._encode_other(write, ops)
@@ -87,6 +95,7 @@ class Codec:
                     count=row.count,
                     progress=row.progress,
                 )
+                record.MergeFromString(row.kept)
                 ops.append(Put(prefix + keys.dedup_key(*key), record.SerializeToString()))
             case fx.DropDedup(key):
                 ops.append(Delete(prefix + keys.dedup_key(*key)))
@@ -106,6 +115,7 @@ class Codec:
                     draining=control.draining,
                     drain_grace=control.drain_grace,
                 )
+                order.MergeFromString(control.kept)
                 ops.append(Put(prefix + keys.control_key(node), order.SerializeToString()))
             case fx.PutLeaving(node, row):
                 mark = r.LeavingRecord(instance=row.instance, mark_time=row.since)
@@ -170,24 +180,29 @@ def run_record(write: fx.PutRun) -> r.RunRecord:
         record.crashes = row.crashes
         record.not_before = row.not_before
         record.cancel_requested = row.cancel_requested
-        record.past.extend(
-            r.PastAttempt(
-                number=past.number,
-                node=past.node,
-                instance=past.instance,
-                assign_time=past.assign_time,
-                start_time=past.start_time,
-                finish_time=past.finish_time,
-                error_type=past.error_type,
-                error_message=past.error_message,
-            )
-            for past in row.past
-        )
+        record.past.extend(map(_past_record, row.past))
+    if row.kept:
+        record.MergeFromString(row.kept)
+    return record
+
+
+def _past_record(past: PastAttempt) -> r.PastAttempt:
+    record = r.PastAttempt(
+        number=past.number,
+        node=past.node,
+        instance=past.instance,
+        assign_time=past.assign_time,
+        start_time=past.start_time,
+        finish_time=past.finish_time,
+        error_type=past.error_type,
+        error_message=past.error_message,
+    )
+    record.MergeFromString(past.kept)
     return record
 
 
 def queue_record(row: QueueRow) -> r.QueueRecord:
-    return r.QueueRecord(
+    record = r.QueueRecord(
         name=row.name,
         placement=int(row.placement),  # type: ignore[arg-type]
         retention_age=row.retention_age,
@@ -196,10 +211,12 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
         paused=row.paused,
         create_time=row.create_time,
     )
+    record.MergeFromString(row.kept)
+    return record
 
 
 def service_record(row: ServiceRow) -> r.ServiceRecord:
-    return r.ServiceRecord(
+    record = r.ServiceRecord(
         name=row.name,
         spec=service_pb2.ServiceSpec.FromString(row.spec.spec),
         version=row.version,
@@ -207,6 +224,8 @@ def service_record(row: ServiceRow) -> r.ServiceRecord:
         create_time=row.create_time,
         deleting=row.deleting,
     )
+    record.MergeFromString(row.kept)
+    return record
 
 
 # -- records to rows
@@ -266,15 +285,21 @@ def seconds(value: Duration | Timestamp) -> float:
 
 def queue_row(data: bytes) -> QueueRow:
     record = r.QueueRecord.FromString(data)
+    # What a newer version can do and this one cannot is done by default until it leads again.
     return QueueRow(
         QueueName(record.name),
         record.create_time,
-        Placement(record.placement or Placement.LEAST_LOADED),
-        Disconnect(record.disconnect or Disconnect.KEEP),
+        _PLACEMENTS.get(record.placement, Placement.LEAST_LOADED),
+        _DISCONNECTS.get(record.disconnect, Disconnect.KEEP),
         record.retention_age,
         record.retention_count,
         record.paused,
+        kept=kept_with_enums(record),
     )
+
+
+_PLACEMENTS: Mapping[int, Placement] = {int(value): value for value in Placement}
+_DISCONNECTS: Mapping[int, Disconnect] = {int(value): value for value in Disconnect}
 
 
 # A replica never gives up, whatever becomes of its program: once a second, then ever more rarely,
@@ -336,6 +361,7 @@ def service_row(data: bytes) -> ServiceRow:
         service_spec(name, record.generation, record.spec),
         record.version,
         record.deleting,
+        kept(record),
     )
 
 
@@ -361,7 +387,7 @@ def instance_row(service: str, instance: str, data: bytes, lease: int) -> Instan
 
 def control(data: bytes) -> Control:
     record = r.NodeControlRecord.FromString(data)
-    return Control(record.cordoned, record.draining, record.drain_grace)
+    return Control(record.cordoned, record.draining, record.drain_grace, kept(record))
 
 
 def leaving(data: bytes) -> Leaving:
@@ -378,6 +404,7 @@ def dedup_row(data: bytes) -> DedupRow:
         TaskId(record.first_id),
         record.count,
         record.progress,
+        kept=kept(record),
     )
 
 
@@ -401,8 +428,18 @@ def node_row(data: bytes, lease: int, state: State) -> NodeRow:
 
 
 def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
-    """Bring a live row to what its record says, as the leader's handler did."""
-    final = TaskState(record.state)
+    """Bring a live row to what its record says, as the leader's handler did.
+
+    Raises:
+        NewerRecord: the task is in a state that this version does not know.
+    """
+    try:
+        final = TaskState(record.state)
+    except ValueError:
+        raise NewerRecord(
+            f"task {row.id} is in state {record.state}, which this scheduler does not know"
+        ) from None
+    row.kept = kept(record)
     state.move(row, final)
     row.attempt = record.attempt
     row.failures = record.failures
@@ -423,6 +460,7 @@ def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
                 past.finish_time,
                 past.error_type,
                 past.error_message,
+                kept(past),
             )
             for past in record.past
         )

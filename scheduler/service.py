@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
@@ -20,7 +21,7 @@ from quorate.runtime.ids import NodeName, QueueName, TaskId, TaskIds, is_task_id
 from quorate.security.identity import current_caller
 from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler import reads, validate, views
+from scheduler import reads, unknown, validate, views
 from scheduler.asking import Context, ask, audited, identified, page_of_names
 from scheduler.audit_log import AuditLog
 from scheduler.core import events as e
@@ -219,18 +220,19 @@ class Service:
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = audited("RetryTask", request, context)
         task = TaskId(validate.required("id", request.id))
-        spec, created, creator = TaskSpec(b""), 0.0, ""
+        spec, created, creator, kept = TaskSpec(b""), 0.0, "", b""
         try:
             found = await self._stored.task(await self._queue_of(task), task)
             spec, created = views.core_spec(found.task.spec), found.task.create_time
             creator = found.task.created_by
+            kept = unknown.kept(found.task)
         except QuorateError as error:
             # Retried by this very call before, and deleted since: it gets its first answer.
             repeated = (TASKS_SCOPE, asked.id) in self._state.dedup
             if error.code is not grpc.StatusCode.NOT_FOUND or not repeated:
                 raise
         answer = await self._ask(
-            lambda token: e.TaskRetryAsked(task, spec, created, asked, token, creator)
+            lambda token: e.TaskRetryAsked(task, spec, created, asked, token, creator, kept)
         )
         return pb.RetryTaskResponse(task=await self._read_again(answer))
 
@@ -319,19 +321,22 @@ class Service:
     async def CordonNode(self, request: pb.CordonNodeRequest, context: Context) -> Message:
         asked = audited("CordonNode", request, context)
         before = self._state.control(NodeName(request.name))
-        control = Control(True, before.draining, before.drain_grace)
+        control = replace(before, cordoned=True)
         return pb.CordonNodeResponse(node=await self._control(request.name, control, asked))
 
     async def UncordonNode(self, request: pb.UncordonNodeRequest, context: Context) -> Message:
         asked = audited("UncordonNode", request, context)
-        return pb.UncordonNodeResponse(node=await self._control(request.name, Control(), asked))
+        before = self._state.control(NodeName(request.name))
+        control = replace(before, cordoned=False, draining=False, drain_grace=0.0)
+        return pb.UncordonNodeResponse(node=await self._control(request.name, control, asked))
 
     async def DrainNode(self, request: pb.DrainNodeRequest, context: Context) -> Message:
         asked = audited("DrainNode", request, context)
         grace = DEFAULT_DRAIN_GRACE
         if request.HasField("grace"):
             grace = validate.duration("grace", request.grace, MAX_DRAIN_GRACE, zero=True)
-        control = Control(True, True, grace)
+        before = self._state.control(NodeName(request.name))
+        control = replace(before, cordoned=True, draining=True, drain_grace=grace)
         return pb.DrainNodeResponse(node=await self._control(request.name, control, asked))
 
     async def _control(self, name: str, control: Control, asked: Request) -> Any:

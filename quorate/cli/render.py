@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quorate.client.discovery import LocalCluster
-from quorate.client.outcome import state_name
+from quorate.client.outcome import state_name, value_name
 from quorate.etcd.generation import split
 from quorate.v1 import node_pb2, task_pb2
 
@@ -61,7 +61,7 @@ def state_text(state: str) -> Text:
 
 def node_state(node: node_pb2.Node) -> str:
     """A node's state as the documentation writes it."""
-    return node_pb2.NodeState.Name(node.state).removeprefix("NODE_STATE_")
+    return value_name(node_pb2.NodeState.DESCRIPTOR, node.state, "NODE_STATE_")
 
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:

@@ -25,6 +25,7 @@ from quorate.cli.render import err, hint
 from quorate.cli.words import pairs
 from quorate.client.calls import Calls
 from quorate.client.client import Client
+from quorate.client.outcome import value_name
 from quorate.client.rpcs import Req, Res, Rpc, new_request_id
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2 as pb
@@ -358,7 +359,7 @@ _STYLES = {
 
 
 def _state_text(instance: pb.ServiceInstance) -> Text:
-    name = pb.InstanceState.Name(instance.state).removeprefix("INSTANCE_STATE_")
+    name = value_name(pb.InstanceState.DESCRIPTOR, instance.state, "INSTANCE_STATE_")
     return Text(name, style=_STYLES.get(instance.state, ""))
 
 
@@ -367,7 +368,7 @@ def _details(service: pb.Service) -> Table:
     table = render.table("", "")
     table.show_header = False
     command = shlex.join(spec.command.argv) if spec.HasField("command") else "(outside processes)"
-    balancing = pb.Balancing.Name(spec.proxy.balancing).removeprefix("BALANCING_")
+    balancing = value_name(pb.Balancing.DESCRIPTOR, spec.proxy.balancing, "BALANCING_")
     for label, value in (
         ("Service", service.name),
         ("Command", command),

@@ -6,6 +6,8 @@ import json
 import pickle
 from typing import Any, cast
 
+from google.protobuf.descriptor import EnumDescriptor
+
 from quorate.client.errors import TaskCancelled, TaskFailed
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
@@ -21,13 +23,19 @@ TERMINAL = frozenset(
 
 
 def is_finished(task: task_pb2.Task) -> bool:
-    """Whether its state is final."""
-    return task.state in TERMINAL
+    """Whether its state is final; also one that only a newer cluster knows."""
+    return task.state in TERMINAL or task.HasField("finish_time")
 
 
 def state_name(task: task_pb2.Task) -> str:
     """Its state as the documentation writes it, e.g. `RUNNING`."""
-    return task_pb2.TaskState.Name(task.state).removeprefix("TASK_STATE_")
+    return value_name(task_pb2.TaskState.DESCRIPTOR, task.state, "TASK_STATE_")
+
+
+def value_name(enum: EnumDescriptor, number: int, prefix: str) -> str:
+    """An enum's value without its prefix; its number when a newer cluster knows more than we do."""
+    value = enum.values_by_number.get(number)
+    return str(number) if value is None else str(value.name).removeprefix(prefix)
 
 
 def state_of(name: str) -> task_pb2.TaskState:

@@ -141,7 +141,7 @@ def on_task_retry_asked(
     del state.finished[event.task]
     state.enter(row)
     # The spec goes first: a standby makes the row live again from it.
-    out.writes.append(PutTask(row, event.spec.spec, event.created_by))
+    out.writes.append(PutTask(row, event.spec.spec, event.created_by, event.kept))
     out.writes.append(PutRun(row))
     change = Change("state", before.name, row.state.name)
     audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue.name)

@@ -26,6 +26,8 @@ class PutTask(NamedTuple):
     row: TaskRow
     spec: bytes
     created_by: str = ""
+    # What its record held that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""
 
 
 class PutRun(NamedTuple):

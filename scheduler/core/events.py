@@ -85,6 +85,8 @@ class TaskRetryAsked(NamedTuple):
     request: Request
     token: Token
     created_by: str = ""
+    # What the spec's record holds that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""
 
 
 class TaskDeleteAsked(NamedTuple):

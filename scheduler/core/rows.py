@@ -57,6 +57,8 @@ class TaskRow:
     cancel_requested: bool = False
     past: tuple[PastAttempt, ...] = ()
     replica: Replica | None = None
+    # What its run record holds that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +96,8 @@ class QueueRow:
     last_finish: float = 0.0
     # Where round robin goes on.
     turn: NodeName = NOBODY
+    # What its record holds that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -166,6 +170,8 @@ class Control:
     cordoned: bool = False
     draining: bool = False
     drain_grace: float = 0.0
+    # What its record holds that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,8 @@ class ServiceRow:
     # Grows with every change of the spec; the spec's generation only with what replicas are.
     version: int = 1
     deleting: bool = False
+    # What its record holds that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +225,5 @@ class DedupRow:
     # Callers that wait for a batch that this leader is creating right now, the first one
     # included, at most `Limits.batch_waiters`; None when it is not. Memory only.
     waiters: list[object] | None = None
+    # What its record holds that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""

@@ -95,6 +95,8 @@ class PastAttempt(NamedTuple):
     finish_time: float
     error_type: str
     error_message: str
+    # What its record holds that this version does not know: `scheduler.unknown`.
+    kept: bytes = b""
 
 
 # Past attempts kept of one task, beside the current one.

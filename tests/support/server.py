@@ -46,10 +46,12 @@ class Server:
         self.name = name
         self.address = f"127.0.0.1:{port}"
         self.log = folder / f"{name}.log"
-        self._argv = [
-            *(sys.executable, "-m", module, f"--name={name}", f"--listen={self.address}"),
+        self._program = [
+            *(module, f"--name={name}", f"--listen={self.address}"),
             *(f"--cluster={cluster}", *flags),
         ]
+        self.launcher: tuple[str, ...] = ()
+        """A module that runs the program instead, with its first arguments."""
         self._process: subprocess.Popen[bytes] | None = None
         # Where the log of the present process begins.
         self._begin = 0
@@ -69,7 +71,7 @@ class Server:
         with self.log.open("ab") as log:
             self._begin = log.tell()
             self._process = subprocess.Popen(
-                self._argv,
+                [sys.executable, "-m", *self.launcher, *self._program],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
