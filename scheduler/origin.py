@@ -55,8 +55,8 @@ def origin_of(request: Any, context: Any) -> Origin:
     return Origin(caller.name, caller.role, caller.how, peer, method)
 
 
-def created_by() -> str:
-    """Who creates tasks by this call; empty where authentication is off."""
+def caller_name() -> str:
+    """Who makes this call, `<role>:<name>`; empty where authentication is off."""
     caller = current_caller()
     return "" if caller is None else str(caller)
 

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import Final
 from weakref import WeakValueDictionary
 
+import structlog
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found, precondition
@@ -30,8 +31,11 @@ from scheduler.core.services import being_deleted, see_service
 from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpec
 from scheduler.driver import Driver
 from scheduler.instances import InstanceKeys
+from scheduler.origin import caller_name
 from scheduler.service_changes import changes
 from scheduler.service_feed import ServiceFeed
+
+log = structlog.get_logger(__name__)
 
 # Bytes of one page: the others go to the next one.
 _PAGE_BYTES: Final = 3 << 20
@@ -190,6 +194,14 @@ class Registry:
                 # Its key has left it already.
                 await self._instances.revoke(known.lease)
             await self._feed.until(lambda: self._is_known(name, wanted, under), _ECHO)
+        # In the process's log, not in the audit log: programs do this all the time.
+        log.info(
+            "instance.registered",
+            service=name,
+            instance=given.id,
+            address=given.address,
+            caller=caller_name(),
+        )
         return pb.RegisterInstanceResponse(instance=wanted)
 
     async def DeregisterInstance(
@@ -207,6 +219,7 @@ class Registry:
                 raise _is_replica(request.id)
             await self._instances.revoke(known.lease)
             await self._feed.until(lambda: self._known(name, request.id) is None, _ECHO)
+        log.info("instance.deregistered", service=name, instance=request.id, caller=caller_name())
         return pb.DeregisterInstanceResponse()
 
     def _lock(self, service: str, instance: str) -> asyncio.Lock:

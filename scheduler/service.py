@@ -37,7 +37,7 @@ from scheduler.core.rows import Control, QueueRow
 from scheduler.core.values import Disconnect, Placement, TaskSpec, TaskState
 from scheduler.driver import Driver
 from scheduler.logs import relay_logs
-from scheduler.origin import created_by
+from scheduler.origin import caller_name
 from scheduler.overview import Overview
 from scheduler.sessions import Sessions
 from scheduler.watches import Watches
@@ -83,7 +83,7 @@ class Service:
         now = self._driver.clock.now()
         spec = self._check.spec(request.spec, "spec", now)
         self._refuse_when_full(queue, asked)
-        task, creator = self._ids.next(now), created_by()
+        task, creator = self._ids.next(now), caller_name()
         answer = await self._ask(
             lambda token: e.TaskSubmitted(queue, task, spec, asked, token, creator)
         )
@@ -109,7 +109,7 @@ class Service:
             if place % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         self._refuse_when_full(queue, asked)
-        first, creator = self._ids.next(self._driver.clock.now()), created_by()
+        first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await self._ask(
             lambda token: e.BatchSubmitted(queue, first, specs, asked, token, creator)
         )

@@ -15,6 +15,7 @@ import typer
 
 import quorate
 from quorate.cli import (
+    audit,
     backup,
     certs,
     cluster,
@@ -70,6 +71,7 @@ for module in (
     nodes,
     queues,
     services,
+    audit,
     certs,
     tokens,
     doctor,

@@ -194,7 +194,8 @@ def _details(found: task_pb2.Task) -> Table:
         table.add_row("Needs", ", ".join(wanted))
     if found.spec.labels:
         table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(found.spec.labels.items())))
-    table.add_row("Created", render.moment(found.create_time))
+    creator = f" by {found.created_by}" if found.created_by else ""
+    table.add_row("Created", render.moment(found.create_time) + creator)
     if found.state == task_pb2.TASK_STATE_SCHEDULED:
         table.add_row("Waits until", render.moment(found.schedule_time))
     if is_finished(found):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Iterable
 
 import typer
 
+_AGO = re.compile(r"(\d{1,9})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -25,6 +29,26 @@ def count(option: str, text: str) -> int:
     if not text.isdigit():
         raise typer.BadParameter(f"{option}: {text!r} is not a whole number")
     return int(text)
+
+
+def instant(option: str, text: str, now: float) -> float:
+    """Seconds since 1970 of `30m` before `now`, or of an ISO 8601 date, local unless it says so.
+
+    Raises BadParameter naming the option.
+    """
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return max(0.0, now - int(ago[1]) * _SECONDS[ago[2]])
+    try:
+        found = dt.datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError):
+        found = -1.0
+    if found < 0:
+        raise typer.BadParameter(
+            f"{option}: {text!r} is neither like 90s, 30m, 2h or 7d "
+            "nor a date like 2026-01-31T12:00"
+        )
+    return found
 
 
 def size_in_bytes(option: str, text: str) -> int:

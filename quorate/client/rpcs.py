@@ -84,6 +84,9 @@ CORDON_NODE = Rpc("CordonNode", pb.CordonNodeRequest, pb.CordonNodeResponse)
 UNCORDON_NODE = Rpc("UncordonNode", pb.UncordonNodeRequest, pb.UncordonNodeResponse)
 DRAIN_NODE = Rpc("DrainNode", pb.DrainNodeRequest, pb.DrainNodeResponse)
 GET_CLUSTER = Rpc("GetCluster", pb.GetClusterRequest, pb.GetClusterResponse)
+LIST_AUDIT_ENTRIES = Rpc(
+    "ListAuditEntries", pb.ListAuditEntriesRequest, pb.ListAuditEntriesResponse
+)
 
 # A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
 # Reconnecting is fast because a failover is: the standby serves within milliseconds.

@@ -30,7 +30,7 @@ from quorate.runtime.errors import (
     to_status,
 )
 from quorate.runtime.ids import TaskIds, offset_id
-from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
+from quorate.v1 import audit_pb2, node_pb2, queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
 
 FINAL = {
     task_pb2.TASK_STATE_SUCCEEDED,
@@ -58,6 +58,8 @@ class FakeCluster:
                 name="n1", address="127.0.0.1:1", state=node_pb2.NODE_STATE_READY, slots=4
             )
         }
+        self.audit: list[audit_pb2.AuditEntry] = []
+        self.audit_requests: list[scheduler_pb2.ListAuditEntriesRequest] = []
         self.requests: dict[str, list[str]] = {}
         self.calls: list[tuple[str, str]] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
@@ -457,6 +459,16 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
         with self._serving("DrainNode", context):
             node = self._node(request.name, node_pb2.NODE_STATE_DRAINED)
             return scheduler_pb2.DrainNodeResponse(node=node)
+
+    def ListAuditEntries(self, request, context):
+        with self._serving("ListAuditEntries", context):
+            self._cluster.audit_requests.append(request)
+            begin = int(request.page_token or 0)
+            end = begin + (request.page_size or 100)
+            return scheduler_pb2.ListAuditEntriesResponse(
+                entries=self._cluster.audit[begin:end],
+                next_page_token=str(end) if end < len(self._cluster.audit) else "",
+            )
 
     def GetCluster(self, request, context):
         with self._serving("GetCluster", context):
