@@ -212,9 +212,3 @@ def _listen(settings: GatewaySettings) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         raise CannotStart(f"cannot listen on {settings.listen}: {reason}") from None
     return listening
-
-
-def fail(message: str) -> int:
-    """Tell the operator why the process does not start."""
-    sys.stderr.write(f"gateway: {message}\n")
-    return 1

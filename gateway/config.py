@@ -148,7 +148,7 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
         for label in filter(None, value.split(",")):
             name, equals, _ = label.partition("=")
             if not equals or not name.strip():
-                raise ValueError(f"labels: {label!r} is not of the form name=value")
+                raise ValueError(f"{label!r} is not of the form name=value")
         return value
 
     @field_validator("root_path")
@@ -156,7 +156,7 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
     def _check_root_path(cls, value: str) -> str:
         path = value.rstrip("/")
         if not _SUB_PATH.fullmatch(path) or any(s in (".", "..") for s in path.split("/")):
-            raise ValueError(f"root-path: {value!r} is not a path such as /quorate")
+            raise ValueError(f"{value!r} is not a path such as /quorate")
         return path
 
     @field_validator("cors_origins")
@@ -170,7 +170,7 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
                 parts.scheme not in ("http", "https")
                 or f"{parts.scheme}://{parts.netloc}" != origin
             ):
-                raise ValueError(f"cors-origins: {origin!r} is not an origin such as https://host")
+                raise ValueError(f"{origin!r} is not an origin such as https://host")
         return value
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""`python -m node_agent`: exit code 0 after a drain, 1 with one sentence, 2 for wrong settings."""
+"""`python -m node_agent`: exit code 0 after a drain, else see `quorate.runtime.startup`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import sys
 
 import structlog
 import uvloop
-from pydantic import ValidationError
-from pydantic_settings import CliApp
 
 from node_agent.app import CannotRegister, Replaced, run
 from node_agent.config import AgentSettings
-from quorate.runtime.startup import CannotStart
+from quorate.runtime.startup import CannotStart, fail, read_settings
 
 
 def configure_logging(style: str) -> None:
@@ -32,23 +30,13 @@ def configure_logging(style: str) -> None:
 
 
 def main() -> int:
-    """Run one agent; the exit code."""
-    try:
-        settings = CliApp.run(AgentSettings, cli_args=sys.argv[1:])
-    except ValidationError as error:
-        for problem in error.errors():
-            # What concerns several settings has no place, and names them itself.
-            where = "".join(f"--{str(part).replace('_', '-')}: " for part in problem["loc"])
-            said = str(problem["msg"])
-            message = said if where else "--" + said.removeprefix("Value error, ")
-            sys.stderr.write(f"node_agent: {where}{message}\n")
-        return 2
+    """Run one agent; the exit code. Raises SystemExit for wrong settings."""
+    settings = read_settings("node_agent", AgentSettings)
     configure_logging(settings.log_format)
     try:
         uvloop.run(run(settings))
     except (CannotStart, CannotRegister, Replaced) as error:
-        sys.stderr.write(f"node_agent: {error}\n")
-        return 1
+        return fail("node_agent", str(error))
     return 0
 
 

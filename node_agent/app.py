@@ -81,10 +81,6 @@ class _Serving(NamedTuple):
 
 async def run(settings: AgentSettings) -> None:
     """One agent from start to end. Raises CannotStart, CannotRegister or Replaced."""
-    try:
-        settings.refuse_exposed()
-    except ValueError as error:
-        raise CannotStart(f"--{error}") from None
     clock = SystemClock()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

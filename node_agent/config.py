@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import psutil
-from pydantic import ByteSize, Field, field_validator
+from pydantic import ByteSize, Field, ValidationInfo, field_validator, model_validator
 
 from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
@@ -63,8 +63,8 @@ class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
 
     @field_validator("listen", "advertise")
     @classmethod
-    def _address(cls, value: str) -> str:
-        if value:
+    def _address(cls, value: str, info: ValidationInfo) -> str:
+        if value or info.field_name == "listen":
             split_address(value, least_port=0)
         return value
 
@@ -104,10 +104,11 @@ class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
             counters={name: int(text) for name, text in _pairs(self.counters).items()},
         )
 
-    def refuse_exposed(self) -> None:
-        """Raise ValueError when strangers could give it orders: see `quorate.security.exposure`."""
-        host = self.listen.rpartition(":")[0]
+    @model_validator(mode="after")
+    def _refuse_exposed(self) -> AgentSettings:
+        host, _ = split_address(self.listen, least_port=0)
         refuse_exposed(host, tls=self.tls, auth=self.mutual_tls, insecure=self.insecure)
+        return self
 
 
 def _pairs(text: str) -> dict[str, str]:

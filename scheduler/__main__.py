@@ -1,4 +1,4 @@
-"""`python -m scheduler`: one scheduler process."""
+"""`python -m scheduler`: one scheduler process. Its exit codes: see `quorate.runtime.startup`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ import sys
 import structlog
 import uvloop
 from google.protobuf.internal import api_implementation
-from pydantic import ValidationError
-from pydantic_settings import CliApp
 
-from quorate.runtime.startup import CannotStart
-from scheduler.app import fail, serve
+from quorate.runtime.startup import CannotStart, fail, read_settings
+from scheduler.app import serve
 from scheduler.config import SchedulerSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a scheduler; the process's exit code."""
+    """Run a scheduler; the process's exit code. Raises SystemExit for wrong settings."""
     # The pure-Python protobuf would make every message ten times as dear.
     if api_implementation.Type() != "upb":
-        return fail(f"protobuf runs on {api_implementation.Type()!r}, not on upb: reinstall it")
-    try:
-        settings = CliApp.run(SchedulerSettings, sys.argv[1:] if arguments is None else arguments)
-    except ValidationError as error:
-        return fail("; ".join(_sentence(fault) for fault in error.errors()))
+        wrong = api_implementation.Type()
+        return fail("scheduler", f"protobuf runs on {wrong!r}, not on upb: reinstall it")
+    settings = read_settings("scheduler", SchedulerSettings, arguments)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -42,15 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         uvloop.run(serve(settings))
     except CannotStart as error:
-        return fail(str(error))
+        return fail("scheduler", str(error))
     return 0
-
-
-def _sentence(fault: object) -> str:
-    assert isinstance(fault, dict)
-    where = ".".join(str(part).replace("_", "-") for part in fault["loc"])
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"--{where}: {message}" if where else message
 
 
 if __name__ == "__main__":

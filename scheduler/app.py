@@ -254,9 +254,3 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def fail(message: str) -> int:
-    """Tell the operator why the process does not start."""
-    sys.stderr.write(f"scheduler: {message}\n")
-    return 1

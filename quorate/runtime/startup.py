@@ -1,7 +1,57 @@
-"""How a process that cannot start says so."""
+"""How a process that cannot start says so: one line on standard error, and its exit code.
+
+| code | means |
+|---|---|
+| 1 | it cannot start here and now: a port in use, a file that cannot be read, no etcd |
+| 2 | the flags or environment variables are wrong; trying again changes nothing |
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import CliApp
+
+CANNOT_START: Final = 1
+# As argparse has it, which refuses flags that do not exist.
+USAGE: Final = 2
+
+S = TypeVar("S", bound=BaseModel)
+
 
 class CannotStart(Exception):
-    """One sentence for the operator; the process exits with 1."""
+    """One sentence for the operator; the process exits with `CANNOT_START`."""
+
+
+def read_settings(program: str, settings: type[S], arguments: Sequence[str] | None = None) -> S:
+    """A process's settings, from its flags, its environment and its defaults.
+
+    Raises SystemExit (`USAGE`) after a line that names each setting that is wrong.
+
+    Args:
+        program: begins that line.
+        arguments: the flags; the process's own when None.
+    """
+    flags = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return CliApp.run(settings, cli_args=flags)
+    except ValidationError as error:
+        faults = "; ".join(_sentence(fault) for fault in error.errors())
+        sys.stderr.write(f"{program}: {faults}\n")
+        raise SystemExit(USAGE) from None
+
+
+def fail(program: str, message: str) -> int:
+    """Tell the operator why the process does not start; its exit code."""
+    sys.stderr.write(f"{program}: {message}\n")
+    return CANNOT_START
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    where = ".".join(str(part).replace("_", "-") for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    # What concerns several settings has no place, and begins with the name of one.
+    return f"--{where}: {message}" if where else f"--{message}"

@@ -313,12 +313,12 @@ def test_up_beside_another_up(tmp_path: Path) -> None:
         (("--etcd", "nowhere"), ("--etcd", "host:port")),
         (("--etcd", "a:70000"), ("--etcd", "host:port")),
         (("--cluster", "A/B"), ("--cluster", "pattern")),
-        (("--listen", "x"), ("listen", "host:port")),
-        (("--listen", "0.0.0.0:0"), ("listen", "--insecure")),
+        (("--listen", "x"), ("--listen", "host:port")),
+        (("--listen", "0.0.0.0:0"), ("--listen", "--insecure")),
     ],
 )
 def test_a_scheduler_with_a_bad_flag(flags: tuple[str, str], words: tuple[str, ...]) -> None:
-    sentence(scheduler(*flags), "scheduler: ", *words)
+    sentence(scheduler(*flags), "scheduler: --", *words, code=2)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_scheduler_with_a_bad_flag(flags: tuple[str, str], words: tuple[str, .
         (("--name", "a/b"), ("--name", "pattern"), 2),
         (("--counters", "gpu"), ("--counters", "name=value"), 2),
         (("--listen", "x"), ("--listen", "host:port"), 2),
-        (("--listen", "0.0.0.0:0"), ("--listen", "--insecure"), 1),
+        (("--listen", "0.0.0.0:0"), ("--listen", "--insecure"), 2),
         (("--data-dir", "/proc/nothing"), ("/proc/nothing",), 1),
         (("--etcd-ca-file", "/no/such"), ("/no/such",), 1),
     ],

@@ -297,7 +297,7 @@ async def test_a_port_in_use_is_refused_with_one_sentence(cluster: Cluster):
 
 async def test_an_address_others_can_reach_needs_insecure(cluster: Cluster):
     code, said = await (await cluster.start("--listen", "0.0.0.0:0")).end()
-    assert code == 1
+    assert code == 2
     assert "--insecure" in said
 
 

@@ -41,7 +41,7 @@ def refused(module: str, *flags: str) -> str:
         check=False,
         env=CLEAN,
     )
-    assert done.returncode in (1, 2), done.stderr
+    assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.splitlines()
     return line
@@ -56,7 +56,7 @@ def test_half_a_set_of_files_is_refused_in_one_sentence(ca: TestAuthority, modul
         ((cert, authority), "--tls-key-file: missing"),
         ((cert, f"--tls-key-file={other.key_file}", authority), "--tls-key-file: the key in"),
     ):
-        assert words in refused(module, *flags).replace(": tls-", ": --tls-")
+        assert words in refused(module, *flags)
 
 
 def test_a_gateway_refuses_half_a_set_for_the_schedulers(ca: TestAuthority):

@@ -27,9 +27,11 @@ from gateway.config import GatewaySettings
     ],
 )
 def test_bad_settings_are_one_sentence(capfd, arguments, words):
-    assert main(arguments) == 1
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
     error = capfd.readouterr().err
-    assert error.startswith("gateway: ")
+    assert error.startswith("gateway: --")
     assert words in error
     assert error.count("\n") == 1
 

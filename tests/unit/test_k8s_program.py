@@ -130,8 +130,6 @@ def test_the_program_accepts_what_the_pod_says(
     variant: str, name: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(variant, name, secrets, monkeypatch)
-    if isinstance(settings, AgentSettings):
-        settings.refuse_exposed()
     container = container_of(workload_of(variant, name))
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
     assert settings.health_listen == f"0.0.0.0:{ports['metrics']}"

@@ -65,6 +65,13 @@ def test_every_setting_refuses_in_the_same_words(
     assert refused.value.errors()[0]["loc"] == (setting,)
 
 
+@pytest.mark.parametrize("make", [SchedulerSettings, AgentSettings, GatewaySettings])
+def test_every_process_listens_somewhere(make: Callable[..., object]) -> None:
+    with pytest.raises(ValidationError, match="'' is not host:port") as refused:
+        make(listen="")
+    assert refused.value.errors()[0]["loc"] == ("listen",)
+
+
 @pytest.mark.parametrize("text", ["a:²", "a:65536", "a"])
 def test_so_does_the_sdk(text: str) -> None:
     with pytest.raises(QuorateError, match=f"'{text}' is not host:port"):

@@ -1,0 +1,61 @@
+"""Wrong settings: the same sentence and the same exit code whichever process has them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.config import GatewaySettings
+from node_agent.config import AgentSettings
+from quorate.runtime.startup import CANNOT_START, USAGE, fail, read_settings
+from scheduler.config import SchedulerSettings
+
+every_process = pytest.mark.parametrize(
+    ("program", "settings"),
+    [
+        ("scheduler", SchedulerSettings),
+        ("node_agent", AgentSettings),
+        ("gateway", GatewaySettings),
+    ],
+)
+
+
+@every_process
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--listen", "x"], ["--listen: 'x' is not host:port"]),
+        (["--listen", "0.0.0.0:1"], ["--listen: 0.0.0.0 is not loopback"]),
+        (["--tls-key-file", "k"], ["--tls-cert-file: missing"]),
+        (["--listen", "x", "--health-listen", "y"], ["--listen: 'x'", "; --", "-listen: 'y'"]),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(program, settings, flags, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        read_settings(program, settings, flags)
+    assert ended.value.code == USAGE == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"{program}: --")
+    for part in said:
+        assert part in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+@every_process
+def test_an_unknown_flag_ends_with_the_same_code(program, settings, capsys):
+    with pytest.raises(SystemExit) as ended:
+        read_settings(program, settings, ["--no-such-flag", "1"])
+    assert ended.value.code == USAGE
+    assert "no-such-flag" in capsys.readouterr().err
+
+
+@every_process
+def test_the_environment_is_read_and_flags_win(program, settings, monkeypatch):
+    prefix = settings.model_config["env_prefix"]
+    monkeypatch.setenv(f"{prefix}LISTEN", "127.0.0.1:1")
+    assert read_settings(program, settings, []).listen == "127.0.0.1:1"
+    assert read_settings(program, settings, ["--listen", "127.0.0.1:2"]).listen == "127.0.0.1:2"
+
+
+def test_what_fails_here_and_now_has_another_code(capsys):
+    assert fail("scheduler", "etcd does not answer") == CANNOT_START == 1
+    assert capsys.readouterr().err == "scheduler: etcd does not answer\n"
