@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import socket
+from math import ceil
 from pathlib import Path
+from typing import Annotated
 
-import psutil
-from pydantic import ByteSize, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from node_agent.machine import share, size_in_bytes
 from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
@@ -29,12 +37,23 @@ class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
     advertise: str = Field(
         "", description="host:port that schedulers dial; where it listens when empty"
     )
-    slots: int = Field(0, ge=0, le=1024, description="attempts at once; 0: one for each core")
+    slots: int = Field(
+        0, ge=0, le=1024, description="attempts at once; 0: one for each core offered"
+    )
+    cpu: float = Field(
+        default_factory=lambda: share().cpu,
+        ge=0.001,
+        le=1024,
+        description="cores offered to tasks, such as 2.5; all that this process may use by default",
+    )
     counters: str = Field("", description="named resources, such as gpu=2,licence=1")
     labels: str = Field("", description="labels, such as zone=a,disk=ssd")
-    memory: ByteSize = Field(
-        default_factory=lambda: ByteSize(psutil.virtual_memory().total),
-        description="memory offered to tasks, such as 4GiB; all of the machine's by default",
+    memory: Annotated[int, BeforeValidator(size_in_bytes)] = Field(
+        default_factory=lambda: share().memory,
+        ge=1 << 20,
+        le=1 << 50,
+        description="memory offered to tasks, such as 4G or 4GiB (the same); "
+        "all that this process may use by default",
     )
     data_dir: Path = Field(Path(".quorate/node"), description="logs and scratch directories")
     lease_ttl: int = Field(3, ge=2, le=600, description="seconds until a silent node is lost")
@@ -88,7 +107,7 @@ class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
     @property
     def slot_count(self) -> int:
         """Attempts at once."""
-        return self.slots or os.cpu_count() or 1
+        return self.slots or ceil(self.cpu)
 
     @property
     def label_map(self) -> dict[str, str]:
@@ -99,8 +118,8 @@ class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
     def capacity(self) -> Resources:
         """What the node offers to resource requests."""
         return Resources(
-            cpu=os.cpu_count() or 1,
-            memory=int(self.memory),
+            cpu=self.cpu,
+            memory=self.memory,
             counters={name: int(text) for name, text in _pairs(self.counters).items()},
         )
 

@@ -25,7 +25,9 @@ def why_pending(
     """Why a PENDING task is not running yet."""
     if queue.paused:
         return f"queue {queue.name} is paused: quorate queue resume {queue.name}"
-    ready = [node for node in nodes if node.state == node_pb2.NODE_STATE_READY]
+    # A node that leaves takes what nobody else takes.
+    takes = (node_pb2.NODE_STATE_READY, node_pb2.NODE_STATE_LEAVING)
+    ready = [node for node in nodes if node.state in takes]
     if not ready:
         return "no node is ready: quorate nodes"
     if not any(_fits(wanted, node.capacity) for node in ready):

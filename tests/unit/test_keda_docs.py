@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 from typer.testing import CliRunner
 
+from node_agent.machine import size_in_bytes
 from quorate.cli.app import app
 from scheduler.scale_down import ASKED_WITHIN
 from scheduler.scaler.ask import KEYS, MAX_LEAVING, Ask, parse
@@ -36,19 +38,37 @@ def test_the_page_says_how_long_marks_last() -> None:
     assert f"0 to {MAX_LEAVING:g} s" in TEXT
 
 
-def test_a_mark_outlasts_the_probe_that_is_to_see_it() -> None:
-    """In `k8s/base`, and before the first pod may be ended."""
+def manifests() -> tuple[Any, Any]:
+    """The agent's container and the ScaledObject."""
     documents = yaml.safe_load_all((ROOT / "k8s/base/agent.yaml").read_text())
     (deployment,) = (each for each in documents if each["kind"] == "Deployment")
     (agent,) = deployment["spec"]["template"]["spec"]["containers"]
+    documents = yaml.safe_load_all((ROOT / "k8s/components/autoscaling/agent.yaml").read_text())
+    (scaled,) = (each for each in documents if each["kind"] == "ScaledObject")
+    return agent, scaled["spec"]
+
+
+def test_a_mark_outlasts_the_probe_that_is_to_see_it() -> None:
+    """In `k8s/base`, and before the first pod may be ended."""
+    agent, scaled = manifests()
     probe = agent["readinessProbe"]
     noticed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
-    scaled = yaml.safe_load_all((ROOT / "k8s/components/autoscaling/agent.yaml").read_text())
-    (scaled_object,) = (each for each in scaled if each["kind"] == "ScaledObject")
-    asked = parse(scaled_object["spec"]["triggers"][0]["metadata"])
-    assert noticed < asked.leaving_seconds
-    behavior = scaled_object["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert noticed < parse(scaled["triggers"][0]["metadata"]).leaving_seconds
+    behavior = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     assert behavior["scaleDown"]["stabilizationWindowSeconds"] < LONGEST
+
+
+def test_the_manifest_asks_for_what_an_agent_offers() -> None:
+    """Slots and cores by its limit, which its cgroup tells it; memory by its request."""
+    agent, scaled = manifests()
+    asked = parse(scaled["triggers"][0]["metadata"]).shape
+    resources = agent["resources"]
+    assert asked.slots == asked.cpu == float(resources["limits"]["cpu"])
+    assert asked.memory == size_in_bytes(resources["requests"]["memory"])
+    told = {each["name"]: each.get("valueFrom", {}) for each in agent["env"]}
+    assert told["QUORATE_SLOTS"]["resourceFieldRef"]["resource"] == "limits.cpu"
+    assert told["QUORATE_MEMORY"]["resourceFieldRef"]["resource"] == "requests.memory"
+    assert "QUORATE_CPU" not in told
 
 
 def test_the_example_and_the_manifest_are_taken() -> None:
