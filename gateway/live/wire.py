@@ -25,7 +25,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidMessage, InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -83,7 +83,8 @@ class LiveProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
-        if self._closing and self._session is None:
+        if self._closing and self._protocol.state is CONNECTING:
+            # The handshake was refused.
             return
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
