@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
 from rich.console import Console
 from rich.progress import (
@@ -91,31 +91,51 @@ def map_progress(total: int | None, *, quiet: bool) -> Iterator[MapProgress]:
     sys.stdout.flush()
 
 
+@contextmanager
+def paused(progress: Progress | None) -> Iterator[None]:
+    """Take a bar away while something else is written to its terminal."""
+    if progress is None:
+        yield
+        return
+    progress.stop()
+    try:
+        yield
+    finally:
+        progress.start()
+
+
 def wait_for_all(
-    client: Client, ids: Sequence[str], queue: str, timeout: float | None
+    client: Client,
+    ids: Sequence[str],
+    queue: str,
+    timeout: float | None,
+    show: Callable[[task_pb2.Task, Progress], None],
 ) -> dict[str, task_pb2.Task]:
     """Wait for many tasks of one queue with a bar; what finished within `timeout` seconds.
 
-    Raises the error when an outcome cannot be had.
+    `show` is called with each of them and the bar, one after the other in this thread, as they
+    finish. Raises the error when an outcome cannot be had, after the others.
     """
-    arrived = threading.Semaphore(0)
-    outcomes: dict[str, Outcome] = {}
-
-    def sink(task_id: str, outcome: Outcome) -> None:
-        outcomes[task_id] = outcome
-        arrived.release()
-
-    sinks = [(lambda outcome, task_id=task_id: sink(task_id, outcome)) for task_id in ids]
-    client.tracker(queue).attend(ids, sinks)
+    # At most as many as there are tasks.
+    arrived: SimpleQueue[Outcome] = SimpleQueue()
+    finished: dict[str, task_pb2.Task] = {}
+    failure: BaseException | None = None
+    client.tracker(queue).attend(ids, [arrived.put] * len(ids))
     end = None if timeout is None else time.monotonic() + timeout
     with bar(Console(stderr=True, highlight=False)) as progress:
         line = progress.add_task("tasks", total=len(ids))
         for _ in ids:
             left = None if end is None else max(0.0, end - time.monotonic())
-            if not arrived.acquire(timeout=left):
+            try:
+                outcome = arrived.get(timeout=left)
+            except Empty:
                 break
             progress.advance(line)
-    for outcome in list(outcomes.values()):
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return {key: found for key, found in outcomes.items() if isinstance(found, task_pb2.Task)}
+            if isinstance(outcome, BaseException):
+                failure = outcome
+            else:
+                finished[outcome.id] = outcome
+                show(outcome, progress)
+    if failure is not None:
+        raise failure
+    return finished

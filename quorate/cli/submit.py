@@ -12,30 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from quorate.cli.common import Json, with_client
-from quorate.cli.exits import FAILED, TIMED_OUT
-from quorate.cli.progress import map_progress, wait_for_all
+from quorate.cli.ending import report, report_failure, wait_many, wait_one
+from quorate.cli.progress import map_progress
 from quorate.cli.render import as_dict, err, hint, print_json
-from quorate.cli.tasks import write_logs
 from quorate.cli.words import count, pairs, size_in_bytes
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.options import OptionArgs
-from quorate.client.outcome import error_of, is_finished
 from quorate.client.specs import command_spec
 from quorate.v1 import task_pb2
 
 _PANEL = "How it is run"
-# Seconds between looks for another attempt of a task that is waited for.
-_LOOK = 0.2
-# What to do about failures that come before any output, by `TaskError.type`.
-_ADVICE = {
-    "ENTRYPOINT_NOT_FOUND": "Nodes that 'quorate up' starts import from the folder where it was "
-    "called; after a change of the code, start it again.",
-    "NOT_STARTED": "Program and arguments are words of their own; "
-    "for a line of shell: quorate submit --wait -- sh -c 'echo hello'",
-}
-
 Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue to wait in.")]
 Name = Annotated[str, typer.Option(help="A name for people.", rich_help_panel=_PANEL)]
 Priority = Annotated[
@@ -134,8 +122,8 @@ def submit(
         _print_ids(handles, as_json)
         return 0
     if times > 1:
-        return _wait_many(client, handles, queue, wait_timeout, as_json)
-    return _wait_one(handles[0], wait_timeout, as_json)
+        return wait_many(client, handles, queue, wait_timeout, as_json)
+    return wait_one(handles[0], wait_timeout, as_json)
 
 
 @with_client
@@ -183,7 +171,7 @@ def call(
     if as_json:
         print_json(as_dict(task))
     if task.state != task_pb2.TASK_STATE_SUCCEEDED:
-        return _report(task)
+        return report(task)
     if not as_json:
         sys.stdout.write(task.result.json + "\n")
     return 0
@@ -235,7 +223,7 @@ def map_(
         failed = error if isinstance(error, TaskFailed) else error.__cause__
         if not isinstance(failed, TaskFailed):
             raise
-        return _report_failure(failed)
+        return report_failure(failed)
     return 0
 
 
@@ -245,73 +233,6 @@ def _secrets(words: list[str] | None) -> dict[str, str]:
             # Not what was given, which may be the secret itself by mistake.
             raise typer.BadParameter("--secret: must be NAME=file:PATH or NAME=env:VARIABLE")
     return pairs("--secret", words)
-
-
-def _wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
-    try:
-        if not as_json and timeout is None:
-            _follow(handle)
-        with err.status(f"task {handle.id}"):
-            task = handle.wait(timeout)
-    except KeyboardInterrupt:
-        hint(f"\nThe task goes on. End it with: quorate cancel {handle.id}")
-        raise
-    if as_json:
-        print_json(as_dict(task))
-    return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else _report(task)
-
-
-def _follow(handle: TaskHandle) -> None:
-    """Show what it writes until it is finished, attempt after attempt."""
-    write_logs(handle, follow=True)
-    shown = handle.task().attempt
-    while True:
-        try:
-            task = handle.wait(_LOOK)
-        except TimeoutError:
-            task = handle.task()
-        if task.attempt > shown:
-            shown = task.attempt
-            hint(f"Attempt {shown}:")
-            write_logs(handle, follow=True)
-        elif is_finished(task):
-            return
-
-
-def _wait_many(
-    client: Client, handles: list[TaskHandle], queue: str, timeout: float | None, as_json: bool
-) -> int:
-    finished = wait_for_all(client, [handle.id for handle in handles], queue, timeout)
-    if as_json:
-        print_json([as_dict(task) for task in finished.values()])
-    if len(finished) < len(handles):
-        err.print(f"{len(handles) - len(finished)} tasks are not finished yet.")
-        return TIMED_OUT
-    bad = [t for t in finished.values() if t.state != task_pb2.TASK_STATE_SUCCEEDED]
-    if bad:
-        err.print(f"{len(bad)} of {len(handles)} tasks did not succeed; the first:", end=" ")
-        return _report(bad[0])
-    return 0
-
-
-def _report(task: task_pb2.Task) -> int:
-    """One sentence about a task that did not succeed, and the traceback of its own code."""
-    error = error_of(task)
-    if not isinstance(error, TaskFailed):
-        error = error.__cause__ or error
-    if isinstance(error, TaskFailed):
-        return _report_failure(error)
-    err.print(f"quorate: {error}", markup=False)
-    return FAILED
-
-
-def _report_failure(failed: TaskFailed) -> int:
-    err.print(f"quorate: {failed}", markup=False)
-    # One line alone is the message again.
-    if "\n" in failed.remote_traceback.strip():
-        err.print(failed.remote_traceback.rstrip(), markup=False, style="dim")
-    hint(_ADVICE.get(failed.type, "") or f"Its output: quorate logs {failed.task_id}")
-    return FAILED
 
 
 def _print_ids(handles: list[TaskHandle], as_json: bool) -> None:

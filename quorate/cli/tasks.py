@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
+from collections.abc import Iterable
 from typing import Annotated
 
 import grpc
@@ -148,8 +149,13 @@ def wait(
 
 def write_logs(handle: TaskHandle, *, follow: bool, attempt: int = 0, tail: int = 0) -> bool:
     """Copy a task's output to ours; False when there was none."""
+    return write_chunks(handle.logs(follow, attempt=attempt, tail=tail))
+
+
+def write_chunks(chunks: Iterable[scheduler_pb2.LogChunk]) -> bool:
+    """Copy output to ours; False when there was none."""
     wrote = False
-    for chunk in handle.logs(follow, attempt=attempt, tail=tail):
+    for chunk in chunks:
         is_error = chunk.stream == scheduler_pb2.LOG_STREAM_STDERR
         target = sys.stderr.buffer if is_error else sys.stdout.buffer
         target.write(chunk.data)

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from quorate.cli.app import app, run
-from quorate.cli.submit import _follow
+from quorate.cli.ending import _follow
 from quorate.cli.waiting import needs, why_pending
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer

@@ -93,6 +93,30 @@ def test_submit_passes_every_option_on(quorate, cluster, tmp_path):
     assert (spec.command.cwd, spec.command.stdin) == ("/tmp", b"data")
 
 
+def test_submit_wait_with_a_time_shows_the_output_too(quorate):
+    arguments = ("submit", "--wait", "--wait-timeout", "20", "--", "echo", "hello")
+    assert quorate(*arguments) == (0, "hello\n", "")
+
+
+def test_submit_many_shows_what_each_wrote_in_one_piece(quorate, cluster):
+    words = ("submit", "--times", "5", "--wait")
+    assert quorate(*words, "--", "printf", "a\nb\n") == (0, "a\nb\n" * 5, "")
+    code, out, err = quorate(*words, "--", "sh", "-c", "echo out; echo oops >&2; exit 3")
+    assert (code, out) == (1, "out\n" * 5)
+    assert err.startswith("oops\n" * 5)
+    assert "5 of 5 tasks did not succeed" in err
+    code, out, _ = quorate(*words, "--json", "--", "echo", "hello")
+    assert (code, len(json.loads(out))) == (0, 5)
+
+
+def test_submit_many_goes_on_when_an_output_cannot_be_read(quorate, cluster):
+    cluster.faults["LogChunk"] = [grpc.StatusCode.NOT_FOUND]
+    code, out, err = quorate("submit", "--times", "3", "--wait", "--", "echo", "hello")
+    assert (code, out) == (0, "hello\n" * 2)
+    assert err.startswith("The output of ")
+    assert "cannot be read" in err
+
+
 def test_submit_many_and_wait_for_all(quorate, cluster):
     assert quorate("submit", "--times", "30", "--wait", "--", "true")[0] == 0
     assert len(cluster.tasks) == 30
