@@ -142,6 +142,11 @@ class SchedulerMetrics:
             yield from _queues(self._driver.state, now)
             yield from _nodes(self._driver.state)
             yield from _store(self._overview)
+            yield gauge(
+                "quorate_audit_entries",
+                "Entries of the audit log.",
+                len(self._driver.state.audit),
+            )
 
     def _collect_journal(self) -> Iterator[Metric]:
         counters = self._driver.journal.counters if self._driver else JournalCounters()
