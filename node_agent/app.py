@@ -50,6 +50,7 @@ from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.settings import CertificatesOnly
 from quorate.security.tls import TlsFault, server_credentials
+from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
 from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
@@ -117,6 +118,7 @@ async def run(settings: AgentSettings) -> None:
                 sessions,
                 credentials,
                 guarded=settings.mutual_tls,
+                channelz=settings.channelz,
             )
 
             def on_lost() -> str:
@@ -188,6 +190,7 @@ async def serve(
     credentials: grpc.ServerCredentials | None = None,
     *,
     guarded: bool = False,
+    channelz: bool = False,
 ) -> _Serving:
     """Start the gRPC server, plaintext without credentials. CannotStart when the port is taken.
 
@@ -201,7 +204,8 @@ async def serve(
     node_agent_pb2_grpc.add_NodeAgentServicer_to_server(NodeAgent(driver, sessions), server)
     checks = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    names: tuple[str, ...] = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    names += serve_channelz(server, wanted=channelz)
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     try:
         if credentials is None:

@@ -21,11 +21,12 @@ from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
 from quorate.security.tls import TlsSettings
+from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
 from quorate.v1.task_pb2 import Resources
 
 
-class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings):
+class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings, ChannelzSettings):
     """Settings of one node agent."""
 
     name: str = Field(

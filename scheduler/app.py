@@ -36,6 +36,7 @@ from quorate.runtime.startup import CannotStart
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.tls import TlsFault, dialer_of, server_credentials
+from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
 from quorate.v1 import scheduler_pb2, service_pb2
@@ -108,6 +109,7 @@ async def serve(settings: SchedulerSettings) -> None:
             _SCALER.full_name,
             health.SERVICE_NAME,
             reflection.SERVICE_NAME,
+            *serve_channelz(server, wanted=settings.channelz),
         ),
         server,
     )

@@ -11,10 +11,13 @@ from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
 from quorate.security.settings import AuthSettings
 from quorate.security.tls import TlsSettings
+from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
 
 
-class SchedulerSettings(TlsSettings, AuthSettings, EtcdSettings, HealthSettings, TraceSettings):
+class SchedulerSettings(
+    TlsSettings, AuthSettings, EtcdSettings, HealthSettings, TraceSettings, ChannelzSettings
+):
     """One scheduler process."""
 
     name: str = Field(

@@ -160,6 +160,8 @@ def from_rpc_error(error: grpc.RpcError) -> QuorateError:
         if key == _DETAILS_KEY:
             status = status_pb2.Status.FromString(value)
             return _from_status(code, status)
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        message = f"the cluster does not have this call: it is of an earlier version ({message})"
     return QuorateError(code, code.name, message)
 
 

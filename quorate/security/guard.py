@@ -36,7 +36,7 @@ from quorate.security.jwks import KeyFault, KeySource
 from quorate.security.jwt import Refused, Verifier
 from quorate.security.limits import Bucket, CallerLimits
 from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
-from quorate.security.permissions import Rule, check_role
+from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
 from quorate.security.tokens import PREFIX, TokenFault, TokenFile
 
@@ -115,7 +115,11 @@ class Guard:
         """Who calls, if it may call this RPC. Raises UNAUTHENTICATED, PERMISSION_DENIED."""
         try:
             caller = await self._authenticate(context)
-            check_role(self._rules.get(path), caller, path)
+            rule = self._rules.get(path)
+            check_role(rule, caller, path)
+            if rule is not None and rule.names_nothing:
+                # No need to read the request; and services of gRPC's own do not.
+                check_request(rule, caller, None, _no_task)
         except QuorateError as error:
             if not self._lines.take(self._monotonic()):
                 log.warning(
@@ -261,6 +265,10 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                     end()
 
         return serve
+
+
+def _no_task(task: str) -> None:
+    raise AssertionError(task)
 
 
 def _unauthenticated(reason: str, message: str) -> QuorateError:

@@ -39,10 +39,16 @@ class Rule:
     node: str = ""
     unbound: bool = False
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether no request of the RPC can name what a caller may be bound to."""
+        return not (self.task or self.queue or self.service or self.node)
+
 
 _PUBLIC: Final = Rule(public=True)
 _REFLECTION: Final = Rule("reflection.read", unbound=True)
 _SCALING: Final = Rule("scaling.read")
+_CHANNELZ: Final = Rule("channelz.read")
 # Contracts of others, whose protos are not ours to annotate.
 _OTHERS: Final[Mapping[str, Rule]] = {
     # Probes and standbys ask without credentials; the answer says nothing but "serving".
@@ -51,6 +57,13 @@ _OTHERS: Final[Mapping[str, Rule]] = {
     "/grpc.health.v1.Health/Watch": _PUBLIC,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _REFLECTION,
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": _REFLECTION,
+    **{
+        f"/grpc.channelz.v1.Channelz/{name}": _CHANNELZ
+        for name in (
+            *("GetTopChannels", "GetServers", "GetServer", "GetServerSockets"),
+            *("GetChannel", "GetSubchannel", "GetSocket"),
+        )
+    },
     "/externalscaler.ExternalScaler/IsActive": _SCALING,
     "/externalscaler.ExternalScaler/StreamIsActive": _SCALING,
     "/externalscaler.ExternalScaler/GetMetricSpec": _SCALING,

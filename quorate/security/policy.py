@@ -29,6 +29,7 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "audit.read": "read who changed what",
     "scaling.read": "ask how many nodes are needed (KEDA)",
     "reflection.read": "list services and messages by gRPC reflection",
+    "channelz.read": "see connections and calls by gRPC channelz",
     "agent.session": "give a node work",
     "agent.logs": "read logs from a node",
 }

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
+from grpc_channelz.v1 import channelz_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -31,7 +32,7 @@ from tests.support.tls import TestAuthority
 
 C = grpc.StatusCode
 OURS = (scheduler_pb2, service_pb2, node_agent_pb2, externalscaler_pb2)
-OTHERS = (health_pb2, reflection_pb2)
+OTHERS = (health_pb2, reflection_pb2, channelz_pb2)
 NOBODY = "nobody:x"
 
 

@@ -175,6 +175,7 @@ def locked(etcd: str, folder: Path) -> Iterator[Locked]:
                     "scheduler",
                     *common,
                     f"--name=s{number}",
+                    "--channelz",
                     *authority.leaf(f"scheduler:s{number}").flags,
                     "--auth=mtls,tokens,jwt",
                     f"--auth-tokens-file={cluster.tokens_file}",
@@ -187,6 +188,7 @@ def locked(etcd: str, folder: Path) -> Iterator[Locked]:
             "node_agent",
             *common,
             "--name=n1",
+            "--channelz",
             f"--data-dir={folder / 'n1'}",
             *authority.leaf("node:n1").flags,
         )

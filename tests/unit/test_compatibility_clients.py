@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -9,6 +10,7 @@ from quorate.cli import render
 from quorate.cli.services import _state_text
 from quorate.client.errors import TaskFailed
 from quorate.client.outcome import is_finished, state_name, value_of
+from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import node_pb2, service_pb2, task_pb2
 
 UNKNOWN = 99
@@ -36,3 +38,22 @@ def test_an_unknown_state_is_final_when_the_task_has_finished() -> None:
     assert is_finished(done)
     with pytest.raises(TaskFailed, match="99"):
         value_of(done)
+
+
+class NotThere(grpc.RpcError):
+    """What gRPC itself answers for a method that is not served."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNIMPLEMENTED
+
+    def details(self) -> str:
+        return "Method not found!"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+def test_a_call_that_an_older_cluster_does_not_have_is_said_to_be_one() -> None:
+    error = from_rpc_error(NotThere())
+    assert (error.code, error.reason) == (grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED")
+    assert "earlier version" in error.message
