@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import sys
 
@@ -11,6 +12,8 @@ import uvloop
 from node_agent.app import CannotRegister, Replaced, run
 from node_agent.config import AgentSettings
 from quorate.runtime.startup import CannotStart, fail, read_settings
+
+_PR_SET_DUMPABLE = 4
 
 
 def configure_logging(style: str) -> None:
@@ -29,8 +32,19 @@ def configure_logging(style: str) -> None:
     )
 
 
+def keep_private() -> None:
+    """Refuse other processes of our user a look into our memory and environment.
+
+    Tasks may run as our own user; the cluster's credentials are not theirs. Root is not held back.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
+
+
 def main() -> int:
     """Run one agent; the exit code. Raises SystemExit for wrong settings."""
+    keep_private()
     settings = read_settings("node_agent", AgentSettings)
     configure_logging(settings.log_format)
     try:

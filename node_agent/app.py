@@ -88,7 +88,13 @@ async def run(settings: AgentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     with locked(settings.data_dir) as data:
-        logs = LogStore(data, int(settings.log_cap))
+        mark = directory_mark(data)
+        try:
+            confinement = settings.confinement(data, mark)
+        except ValueError as error:
+            raise CannotStart(f"--{error}") from None
+        user = confinement.user
+        logs = LogStore(data, int(settings.log_cap), (user.uid, user.gid) if user else None)
         instances = InstanceRecords(settings.prefix)
         async with (
             client_of(settings) as etcd,
@@ -96,7 +102,7 @@ async def run(settings: AgentSettings) -> None:
                 slots=settings.slot_count,
                 node=settings.name,
                 data=data,
-                mark=directory_mark(data),
+                mark=mark,
                 clock=clock,
                 logs=logs,
                 directory=os.getcwd(),
@@ -105,6 +111,8 @@ async def run(settings: AgentSettings) -> None:
                 host=(settings.advertise or settings.listen).rpartition(":")[0],
                 labels=settings.label_map,
                 records=instances,
+                confinement=confinement,
+                secrets=settings.secrets(),
             ) as driver,
         ):
             await refuse_unsafe(etcd)

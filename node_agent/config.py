@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from node_agent.machine import share, size_in_bytes
+from node_agent.task_settings import TaskSettings
 from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
@@ -26,7 +27,9 @@ from quorate.telemetry.settings import HealthSettings, TraceSettings
 from quorate.v1.task_pb2 import Resources
 
 
-class AgentSettings(TlsSettings, EtcdSettings, HealthSettings, TraceSettings, ChannelzSettings):
+class AgentSettings(
+    TlsSettings, EtcdSettings, HealthSettings, TraceSettings, ChannelzSettings, TaskSettings
+):
     """Settings of one node agent."""
 
     name: str = Field(

@@ -21,12 +21,14 @@ from node_agent.core.attempts import Attempt, Failure, Outcome, Ref
 from node_agent.core.effects import Inventory
 from node_agent.core.machine import TICK_SECONDS, Machine
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
+from node_agent.executors.confinement import Confinement
 from node_agent.executors.link import SpawnerLink
 from node_agent.executors.packets import Spill
 from node_agent.executors.python import PythonExecutor, WorkerLimits
 from node_agent.logs import LogStore
 from node_agent.metrics import AttemptMetrics
 from node_agent.outgoing import Outgoing
+from node_agent.secrets import Secrets
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.replicas import Replicas
 from node_agent.spans import AttemptSpans
@@ -52,6 +54,8 @@ class Driver:
         host: where others reach the replicas of services.
         labels: the node's.
         records: told of the replicas; the caller writes them.
+        confinement: what holds for every process; `logs` has to be of the same user.
+        secrets: what tasks may ask for.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class Driver:
         host: str = "127.0.0.1",
         labels: Mapping[str, str] | None = None,
         records: InstanceRecords | None = None,
+        confinement: Confinement | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.machine = Machine(slots)
         self.metrics = AttemptMetrics()
@@ -82,12 +88,30 @@ class Driver:
         self._idle = asyncio.Event()
         self._idle.set()
         spill = data / "spool"
-        self._python = PythonExecutor(slots, logs, spill, directory, node, self, self.pump, limits)
+        self._python = PythonExecutor(
+            slots,
+            logs,
+            spill,
+            directory,
+            node,
+            self,
+            self.pump,
+            limits,
+            confinement=confinement,
+            secrets=secrets,
+        )
         self._link = SpawnerLink(
-            mark, Spill(str(spill), "spawn"), self._python.worker_ends, self.pump
+            mark, Spill(str(spill), "spawn"), self._python.worker_ends, self.pump, confinement
         )
         self._commands = CommandExecutor(
-            self._link, logs, node, data / "scratch", self.on_exited, self.on_recalled, kill_grace
+            self._link,
+            logs,
+            node,
+            data / "scratch",
+            self.on_exited,
+            self.on_recalled,
+            kill_grace,
+            secrets,
         )
         self._replicas = Replicas(
             node=node,

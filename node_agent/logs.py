@@ -33,6 +33,8 @@ DEFAULT_CAP = 16 * 1024 * 1024
 # Attempts remembered although they wrote nothing: "no output" is told from "unknown".
 MAX_REMEMBERED = 50_000
 _BLOCK = 4096
+# Directories on the way to what an attempt of another user may open: passed through, not listed.
+PASSABLE = 0o711
 _KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
 
 
@@ -54,9 +56,15 @@ class LogStore:
     Args:
         data: the agent's data directory.
         cap: bytes kept of each stream of an attempt.
+        user: whom attempts run as (user and group id), where that is not ourselves. It may write
+            the files that we make for it, and nothing but those: all directories are ours, so that
+            no link of its making is ever followed.
     """
 
-    def __init__(self, data: Path, cap: int = DEFAULT_CAP) -> None:
+    def __init__(
+        self, data: Path, cap: int = DEFAULT_CAP, user: tuple[int, int] | None = None
+    ) -> None:
+        self._user = user
         self.root = data / "logs"
         self._spool_root = data / "spool"
         self._cap = cap
@@ -70,6 +78,9 @@ class LogStore:
         shutil.rmtree(self._spool_root, ignore_errors=True)
         self._spool_root.mkdir(parents=True)
         self.root.mkdir(exist_ok=True)
+        if user is not None:
+            for directory in (data, self._spool_root, self.root):
+                directory.chmod(PASSABLE)
 
     def directory(self, task_id: str, number: int) -> Path:
         """Where an attempt's files are, or would be."""
@@ -106,6 +117,39 @@ class LogStore:
         if spool is not None:
             return spool.path(stream)
         return str(self.directory(task_id, number) / stream)
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def prepare(self, task_id: str, number: int) -> None:
+        """Make the files of an attempt in a worker that may not make them itself."""
+        if self._user is None:
+            return
+        directory = self.directory(task_id, number)
+        directory.mkdir(parents=True, exist_ok=True)
+        for folder in (directory.parent, directory):
+            folder.chmod(PASSABLE)
+        for stream in STREAMS:
+            file = os.open(directory / stream, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.fchown(file, *self._user)
+            os.close(file)
+
+    def settle(self, task_id: str, number: int) -> None:
+        """An attempt that was prepared is over: delete the files it did not write to."""
+        if self._user is None:
+            return
+        directory = self.directory(task_id, number)
+        for stream in STREAMS:
+            path = directory / stream
+            try:
+                if not path.stat().st_size:
+                    path.unlink()
+            except FileNotFoundError:
+                pass  # deleted by retention
+        for folder in (directory, directory.parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # something was written, here or by another attempt
 
     # -- programs ------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ attempt instead of the session.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
@@ -15,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
 from node_agent.core.health import HealthTerms
 from node_agent.core.outbox import Report
+from node_agent.secrets import Reference
 from node_agent.work import Call, Check, Command, Replica, Unreadable
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import queue_pb2, task_pb2
@@ -23,6 +25,8 @@ from quorate.v1 import queue_pb2, task_pb2
 DEFAULT_DRAIN_GRACE = 10.0
 # Of an HTTP request: nothing that could end the request line, or begin another request.
 _PATH = re.compile(r"/[!-~]{0,2047}")
+
+_NO_SECRETS: Mapping[str, Reference] = {}
 
 _STOP = queue_pb2.DISCONNECT_POLICY_STOP
 
@@ -50,16 +54,16 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
         timeout = spec.timeout.seconds + spec.timeout.nanos / 1e9
     kind = spec.WhichOneof("work")
     if kind == "python":
-        call = _call(spec.python)
+        call = _call(spec)
         profile = call.entrypoint or spec.name or "pickled"
         return Attempt(task_id, number, call, profile, True, timeout, stop)
     if kind == "command":
-        command = _command(spec.command)
+        command = _command(spec.command, spec)
         # A program's name is no entrypoint: the prefix keeps the profiles apart.
         profile = f"$ {command.argv[0]}" if isinstance(command, Command) else ""
         return Attempt(task_id, number, command, profile, False, timeout, stop)
     if kind == "service":
-        replica = _replica(spec.service)
+        replica = _replica(spec.service, spec)
         if isinstance(replica, Unreadable):
             return Attempt(task_id, number, replica, stop_on_disconnect=stop)
         grace = DEFAULT_DRAIN_GRACE
@@ -72,17 +76,39 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
     return Attempt(task_id, number, work, stop_on_disconnect=stop)
 
 
-def _command(message: task_pb2.CommandWork) -> Command | Unreadable:
+def _command(message: task_pb2.CommandWork, spec: task_pb2.TaskSpec) -> Command | Unreadable:
     if not message.argv or not message.argv[0]:
         return Unreadable("the command has no program")
-    return Command(tuple(message.argv), dict(message.env), message.cwd, message.stdin)
+    memory, cpu = 0, 0.0
+    if spec.HasField("resources"):
+        memory, cpu = spec.resources.memory, spec.resources.cpu
+    return Command(
+        tuple(message.argv),
+        dict(message.env),
+        message.cwd,
+        message.stdin,
+        _secrets(message.secrets),
+        memory,
+        cpu,
+    )
 
 
-def _replica(message: task_pb2.ServiceWork) -> Replica | Unreadable:
+def _secrets(message: Mapping[str, task_pb2.SecretRef]) -> Mapping[str, Reference]:
+    if not message:
+        return _NO_SECRETS
+    return {
+        name: Reference("env", one.env)
+        if one.WhichOneof("source") == "env"
+        else Reference("file", one.file)
+        for name, one in message.items()
+    }
+
+
+def _replica(message: task_pb2.ServiceWork, spec: task_pb2.TaskSpec) -> Replica | Unreadable:
     if not message.service or "/" in message.service:
         # It becomes a part of a key.
         return Unreadable(f"{message.service!r} is no name of a service")
-    command = _command(message.command)
+    command = _command(message.command, spec)
     if isinstance(command, Unreadable):
         return command
     health = message.health
@@ -111,14 +137,17 @@ def _within(duration: Duration, least: float, most: float) -> float:
     return min(max(duration.seconds + duration.nanos / 1e9, least), most)
 
 
-def _call(python: task_pb2.PythonWork) -> Call:
+def _call(spec: task_pb2.TaskSpec) -> Call:
+    python = spec.python
+    secrets = _secrets(python.secrets)
+    memory = spec.resources.memory if spec.HasField("resources") else 0
     match python.WhichOneof("arguments"):
         case "json":
-            return Call(python.entrypoint, "json", python.json)
+            return Call(python.entrypoint, "json", python.json, secrets, memory)
         case "pickle":
-            return Call(python.entrypoint, "pickle", python.pickle)
+            return Call(python.entrypoint, "pickle", python.pickle, secrets, memory)
         case _:
-            return Call(python.entrypoint, "", "")
+            return Call(python.entrypoint, "", "", secrets, memory)
 
 
 def ref_of(message: pb.AttemptRef) -> Ref:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from node_agent.core.health import HealthTerms
+from node_agent.secrets import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,10 @@ class Command:
     env: Mapping[str, str]
     cwd: str
     stdin: bytes
+    secrets: Mapping[str, Reference] = field(default_factory=dict)
+    # Bytes and cores that it asks for; 0 for nothing.
+    memory: int = 0
+    cpu: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,9 @@ class Call:
     entrypoint: str
     kind: Literal["", "json", "pickle"]
     arguments: str | bytes
+    secrets: Mapping[str, Reference] = field(default_factory=dict)
+    # Bytes that it asks for; 0 for nothing.
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)

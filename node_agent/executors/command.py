@@ -16,10 +16,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from pydantic import ByteSize
+
 from node_agent.core.attempts import Attempt, Failure, Outcome, Result
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
-from node_agent.logs import LogStore
+from node_agent.logs import PASSABLE, LogStore
+from node_agent.secrets import SecretFault, Secrets
 from node_agent.work import Command
 from quorate.telemetry.tracing import TRACEPARENT
 
@@ -40,6 +43,7 @@ class CommandExecutor:
         grace: seconds between SIGTERM and SIGKILL.
         on_exited: called once for each attempt started and not recalled.
         on_recalled: told what `recall` took back, also if nothing.
+        secrets: where programs' secrets are.
     """
 
     def __init__(
@@ -51,7 +55,9 @@ class CommandExecutor:
         on_exited: OnExited,
         on_recalled: OnRecalled,
         grace: float = GRACE_SECONDS,
+        secrets: Secrets | None = None,
     ) -> None:
+        self._secrets = secrets or Secrets()
         self._link = link
         self._logs = logs
         self._node = node
@@ -69,9 +75,21 @@ class CommandExecutor:
         self._made = 0
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
+        if link.confinement.user is not None:
+            scratch.chmod(PASSABLE)
 
     def start(self, attempt: Attempt, work: Command) -> None:
-        """Run a program, once those before it in its lane have exited."""
+        """Run a program, once those before it in its lane have exited.
+
+        One whose secrets are not here ends at once.
+        """
+        secrets: dict[str, str] | None = None
+        if work.secrets:
+            try:
+                secrets = self._secrets.resolve(work.secrets)
+            except SecretFault as fault:
+                self._on_exited(attempt, Outcome(Failure(fault.type, str(fault))))
+                return
         task_id, number = attempt.task_id, attempt.number
         spool = self._logs.open_spool(task_id, number)
         scratch = "" if work.cwd else self._free.pop() if self._free else self._new_scratch()
@@ -92,7 +110,10 @@ class CommandExecutor:
             spool.out,
             spool.err,
             scratch,
-            partial(self._on_exit, attempt),
+            partial(self._on_exit, attempt, work.memory),
+            work.memory,
+            work.cpu,
+            secrets,
         )
         self._running[attempt] = (key, scratch)
         self._attempts[key] = attempt
@@ -111,7 +132,7 @@ class CommandExecutor:
         """Escalate kills."""
         self._kills.on_tick(now)
 
-    def _on_exit(self, attempt: Attempt, exit_: Exit) -> None:
+    def _on_exit(self, attempt: Attempt, memory: int, exit_: Exit) -> None:
         key, scratch = self._running.pop(attempt)
         del self._attempts[key]
         self._kills.forget(key)
@@ -120,7 +141,7 @@ class CommandExecutor:
             self._discard(scratch)
         elif scratch:
             self._free.append(scratch)
-        self._on_exited(attempt, outcome_of_exit(exit_))
+        self._on_exited(attempt, outcome_of_exit(exit_, memory))
 
     def _on_unqueued(self, lane: int, keys: Sequence[int]) -> None:
         attempts = [self._attempts.pop(key) for key in keys]
@@ -146,8 +167,8 @@ class CommandExecutor:
         ).start()
 
 
-def outcome_of_exit(exit_: Exit) -> Outcome:
-    """What a program's end means."""
+def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
+    """What a program's end means; `memory` is what it had asked for (bytes, 0 for nothing)."""
     if exit_.failure:
         return Outcome(Failure("NOT_STARTED", exit_.failure))
     if exit_.lost:
@@ -156,11 +177,21 @@ def outcome_of_exit(exit_: Exit) -> Outcome:
     if exit_.status == 0:
         return Outcome(_SUCCESS, exit_.started, exit_.seconds)
     code = os.waitstatus_to_exitcode(exit_.status)
-    if code > 0:
+    if exit_.starved:
+        failure = out_of_memory(memory)
+    elif code > 0:
         failure = Failure("EXIT_CODE", f"exited with code {code}", code=code)
     else:
         failure = Failure("SIGNAL", f"ended by {signal_name(-code)}", code=-code)
     return Outcome(failure, exit_.started, exit_.seconds)
+
+
+def out_of_memory(memory: int) -> Failure:
+    """The failure of an attempt that the kernel killed for want of memory."""
+    if memory:
+        what = f"it used more than the {ByteSize(memory).human_readable()} ({memory} bytes) that "
+        return Failure("OUT_OF_MEMORY", f"killed by the kernel: {what}it asked for")
+    return Failure("OUT_OF_MEMORY", "killed by the kernel: the node's memory ran out")
 
 
 def signal_name(number: int) -> str:

@@ -22,12 +22,20 @@ from pathlib import Path
 import structlog
 
 from node_agent.executors import spawner as spawner_process
+from node_agent.executors import strays
+from node_agent.executors.confinement import Confinement
 from node_agent.executors.packets import Message, Spill, unpack
 
 _log = structlog.get_logger("node_agent.spawner")
 
 STOP_SECONDS = 6.0
 _RECEIVE = 1 << 20
+# Without site-packages (-S) and Python's variables (-E) it starts in a third of the time; it has to
+# be told where we are.
+_BOOT = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from node_agent.executors.spawner import main; main()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,8 @@ class Exit:
     failure: str = ""
     # The spawner died: what became of the process is unknown, it was killed.
     lost: bool = False
+    # The kernel killed something of it, as its cgroup's memory had run out.
+    starved: bool = False
 
 
 OnExit = Callable[[Exit], None]
@@ -57,14 +67,22 @@ class SpawnerLink:
         spill: where messages go that are too big for a packet.
         lanes: the workers' ends of their sockets, inherited by the spawner.
         after: called after each batch of exits was delivered.
+        confinement: what holds for every process.
 
     Attributes:
         on_unqueued: told the keys of programs that `unqueue` took back, by lane.
     """
 
     def __init__(
-        self, mark: str, spill: Spill, lanes: Sequence[socket.socket], after: Callable[[], None]
+        self,
+        mark: str,
+        spill: Spill,
+        lanes: Sequence[socket.socket],
+        after: Callable[[], None],
+        confinement: Confinement | None = None,
     ) -> None:
+        self.confinement = confinement or Confinement()
+        self._groups = self.confinement.groups
         self._mark = mark
         self._spill = spill
         self._lanes = lanes
@@ -96,10 +114,22 @@ class SpawnerLink:
         stderr: str,
         scratch: str,
         on_exit: OnExit,
+        memory: int = 0,
+        cpu: float = 0.0,
+        secrets: dict[str, str] | None = None,
     ) -> int:
-        """Start a program in its own session, once its lane is free; the key to kill it by."""
+        """Start a program in its own session, once its lane is free; the key to kill it by.
+
+        Args:
+            memory, cpu: what it asked for (bytes, cores; 0 for nothing): the limits of its cgroup.
+            secrets: more of its environment, which must not reach the disk.
+        """
         key = self._key(on_exit)
-        self._send(("run", key, lane, list(argv), env, cwd, stdin, stdout, stderr, scratch))
+        limits = self._groups.limits(memory, cpu) if self._groups is not None else ()
+        self._send(
+            ("run", key, lane, list(argv), env, cwd, stdin, stdout, stderr, scratch, limits),
+            secrets,
+        )
         return key
 
     def work(
@@ -114,7 +144,8 @@ class SpawnerLink:
     ) -> int:
         """Start a worker on a lane's socket; the key to kill it by."""
         key = self._key(on_exit)
-        self._send(("work", key, lane, list(argv), env, cwd, stdout, stderr))
+        limits = self._groups.limits() if self._groups is not None else ()
+        self._send(("work", key, lane, list(argv), env, cwd, stdout, stderr, limits))
         return key
 
     def unqueue(self, lane: int) -> None:
@@ -137,6 +168,8 @@ class SpawnerLink:
                 _log.error("the spawner does not end: killed", pid=process.pid)
                 process.kill()
                 await asyncio.to_thread(process.wait)
+        if self._groups is not None:
+            self._groups.close()
         self._exits.clear()
 
     # -- inside --------------------------------------------------------------------------------
@@ -155,8 +188,8 @@ class SpawnerLink:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
-                    *("-S", "-E"),
-                    str(Path(spawner_process.__file__)),
+                    *("-S", "-E", "-P", "-c", _BOOT),
+                    str(Path(spawner_process.__file__).parents[2]),
                     str(theirs.fileno()),
                     self._mark,
                     *map(str, lanes),
@@ -164,12 +197,15 @@ class SpawnerLink:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), *lanes],
+                env=self.confinement.base_environment,
                 # Out of reach of a Ctrl-C meant for the agent.
                 start_new_session=True,
             )
         ours.setblocking(False)
         self._channel = ours
         self._loop.add_reader(ours.fileno(), self._on_readable)
+        cgroups = self._groups.parent if self._groups is not None else ""
+        self._send(("confine", self.confinement.ids, self.confinement.new_privileges, cgroups))
 
     def _disconnect(self) -> None:
         channel, self._channel = self._channel, None
@@ -180,10 +216,10 @@ class SpawnerLink:
             channel.close()
         self._unsent.clear()
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message, private: dict[str, str] | None = None) -> None:
         if self._channel is None:
             return  # closing: nobody waits for an answer
-        packet = self._spill.pack(message)
+        packet = self._spill.pack(message, private)
         if not self._unsent:
             try:
                 self._channel.send(packet)
@@ -234,14 +270,16 @@ class SpawnerLink:
                 del self._exits[key]
             self.on_unqueued(lane, keys)
             return
-        for key, status, started, seconds, dirty in message[1]:
-            self._exits.pop(key)(Exit(status, started, seconds, dirty))
+        for key, status, started, seconds, dirty, starved in message[1]:
+            self._exits.pop(key)(Exit(status, started, seconds, dirty, starved=starved))
 
     def _on_lost(self) -> None:
         """The spawner died: kill what it started, start another, tell everyone."""
         assert self._process is not None
         _log.error("the spawner died", status=self._process.wait(), processes=len(self._exits))
         self._disconnect()
+        if self._groups is not None:
+            self._groups.kill_all()
         kill_marked(self._mark)
         self._launch()
         exits, self._exits = self._exits, {}
@@ -265,7 +303,7 @@ def kill_marked(mark: str) -> int:
     prefix = f"{spawner_process.MARK}={mark}.".encode()
     killed = 0
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and spawner_process.mark_of(int(entry), prefix) is not None:
-            spawner_process.kill_one(int(entry))
+        if entry.isdigit() and strays.mark_of(int(entry), prefix) is not None:
+            strays.kill_one(int(entry))
             killed += 1
     return killed

@@ -4,9 +4,10 @@ They travel over `SOCK_SEQPACKET` pairs: one packet is one message, received by 
 reader. That is what lets the agent, which keeps a handle on the worker's end, take back what a
 worker has not received yet, without asking it.
 
-A message is a tuple of plain values, marshalled (all processes run the same interpreter). One too
-big for a packet is spilled to a file, which its receiver deletes. Imported by the spawner and the
-workers: standard library only, and little of it.
+A message of the agent or the spawner is a tuple of plain values, marshalled (all processes run the
+same interpreter). One too big for a packet is spilled to a file, all but its private part, which
+never is. What workers answer is user code's to forge, and is read with `replies` instead. Imported
+by the spawner and the workers: standard library only, and little of it.
 """
 
 from __future__ import annotations
@@ -17,36 +18,58 @@ from typing import Any
 
 # Longest packet; larger messages are spilled. The kernel's default send buffer takes several.
 MAX_PACKET = 32 * 1024
+# A spilled message's packet: this, the file's path, NUL, the private part.
 _SPILLED = b"/"
 
 Message = tuple[Any, ...]
 
 
 class Spill:
-    """Where messages go that are too big for a packet."""
+    """Where messages go that are too big for a packet.
 
-    def __init__(self, directory: str, prefix: str) -> None:
+    Args:
+        group: that may read them beside ourselves; -1 for none.
+    """
+
+    def __init__(self, directory: str, prefix: str, group: int = -1) -> None:
         self._stem = os.path.join(directory, f"{prefix}-{os.getpid()}")
+        self._group = group
         self._count = 0
 
-    def pack(self, message: Message) -> bytes:
-        """The packet of a message."""
-        data = marshal.dumps(message)
+    def pack(self, message: Message, private: Any = None) -> bytes:
+        """The packet of a message and its private part; the latter is far smaller than a packet."""
+        data = marshal.dumps((message, private))
         if len(data) <= MAX_PACKET:
             return data
         self._count += 1
         path = f"{self._stem}-{self._count}"
-        with open(path, "wb") as file:
-            file.write(data)
-        return path.encode()
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(file, "wb") as stream:
+            if self._group >= 0:
+                os.fchown(file, -1, self._group)
+                os.fchmod(file, 0o640)
+            stream.write(marshal.dumps(message))
+        return path.encode() + b"\0" + marshal.dumps(private)
 
 
-def unpack(packet: bytes) -> Message:
-    """The message of a packet; a spilled one is deleted."""
+def read(packet: bytes) -> tuple[Message, Any]:
+    """The message of a packet and its private part."""
     if packet[:1] != _SPILLED:
-        message: Message = marshal.loads(packet)
-        return message
-    with open(packet, "rb") as file:
-        message = marshal.loads(file.read())
-    os.unlink(packet)
-    return message
+        both: tuple[Message, Any] = marshal.loads(packet)
+        return both
+    path, _, private = packet.partition(b"\0")
+    with open(path, "rb") as file:
+        return marshal.loads(file.read()), marshal.loads(private)
+
+
+def spilled(packet: bytes) -> str:
+    """The path of a packet's file, or ""."""
+    return os.fsdecode(packet.partition(b"\0")[0]) if packet[:1] == _SPILLED else ""
+
+
+def unpack(packet: bytes) -> tuple[Message, Any]:
+    """As `read`; a spilled message's file is deleted, which whoever receives it last has to do."""
+    both = read(packet)
+    if path := spilled(packet):
+        os.unlink(path)
+    return both

@@ -2,7 +2,8 @@
 
 Each lane keeps one socket pair for the agent's lifetime; workers come and go on its far end.
 Attempts are sent ahead one packet each, and a worker receives one at a time: what it has not
-received is still in the kernel's queue, from where `recall` takes it back exactly.
+received is still in the kernel's queue, from where `recall` takes it back exactly. Worker and user
+code are one process, so nothing that comes back is trusted (see `replies`).
 
 When a worker ends, whatever it answered is read first; what it never received is taken back; the
 one attempt in between, if any, died with it: WORKER_CRASHED.
@@ -12,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,11 +28,14 @@ from typing import Any, Protocol
 import structlog
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Result
-from node_agent.executors.command import signal_name
+from node_agent.executors.command import out_of_memory, signal_name
+from node_agent.executors.confinement import Confinement
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
-from node_agent.executors.packets import MAX_PACKET, Spill, unpack
+from node_agent.executors.packets import MAX_PACKET, Spill, read, spilled
+from node_agent.executors.replies import Malformed, Reader
 from node_agent.logs import LogStore
+from node_agent.secrets import SecretFault, Secrets
 from node_agent.work import Call
 
 _log = structlog.get_logger("node_agent.python")
@@ -44,6 +50,8 @@ POLL_DEPTH = 4
 POLL_SECONDS = 0.001
 # What user code that writes much to its socket end may have under way.
 SEND_BUFFER = 1 << 20
+# Packets taken from a lane at a time; twice as many as that buffer has room for.
+_MOST_PACKETS = 8192
 
 
 class Events(Protocol):
@@ -83,6 +91,14 @@ class _Lane:
     polled: bool = False
     # Wall time when its worker began what it does now, as far as we can tell.
     since: float = 0.0
+    replies: Reader = field(default_factory=Reader)
+    # Its worker sent what none of ours would, and is being ended.
+    forged: bool = False
+    # Files of messages too big for a packet, by key; ours to delete, as the worker may not.
+    spilled: dict[int, str] = field(default_factory=dict)
+    # What its cgroup is held to beyond what the worker had when it was idle (bytes); 0: nothing.
+    memory: int = 0
+    idle_memory: int = 0
 
 
 class PythonExecutor:
@@ -92,6 +108,8 @@ class PythonExecutor:
         slots: how many lanes.
         directory: where workers run, and import from, beside PYTHONPATH.
         after: called after each batch of answers.
+        confinement: as the spawner's.
+        secrets: where calls' secrets are.
     """
 
     def __init__(
@@ -105,10 +123,15 @@ class PythonExecutor:
         after: Callable[[], None],
         limits: WorkerLimits | None = None,
         grace: float = GRACE_SECONDS,
+        confinement: Confinement | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self._logs = logs
-        self._spill_directory = spill_directory
-        self._spill = Spill(str(spill_directory), "call")
+        user = confinement.user if confinement is not None else None
+        self._groups = confinement.groups if confinement is not None else None
+        self._separate = user is not None
+        self._secrets = secrets or Secrets()
+        self._spill = Spill(str(spill_directory), "call", user.gid if user is not None else -1)
         self._directory = directory
         self._node = node
         self._events = events
@@ -159,10 +182,17 @@ class PythonExecutor:
     def start(self, attempt: Attempt) -> None:
         """Send an attempt to its lane's worker, behind what the worker already has."""
         lane = self._lanes[attempt.lane]
-        key = self._next_key
-        self._next_key = key + 1
         work = attempt.work
         assert isinstance(work, Call)
+        secrets = None
+        if work.secrets:
+            try:
+                secrets = self._secrets.resolve(work.secrets)
+            except SecretFault as fault:
+                self._events.on_exited(attempt, Outcome(Failure(fault.type, str(fault))))
+                return
+        key = self._next_key
+        self._next_key = key + 1
         packet = self._spill.pack(
             (
                 key,
@@ -172,11 +202,18 @@ class PythonExecutor:
                 work.entrypoint,
                 work.kind,
                 work.arguments,
-            )
+            ),
+            secrets,
         )
+        if path := spilled(packet):
+            lane.spilled[key] = path
+        if self._separate:
+            self._logs.prepare(attempt.task_id, attempt.number)
         if not lane.pending:
             lane.since = time.time()
         lane.pending[key] = attempt
+        if self._groups is not None and (work.memory or lane.memory):
+            self._limit_memory(lane)
         if not lane.unsent:
             try:
                 lane.ours.send(packet)
@@ -197,7 +234,8 @@ class PythonExecutor:
             pass
         packets.extend(lane.unsent)
         lane.unsent.clear()
-        return [lane.pending.pop(unpack(packet)[0]) for packet in packets]
+        # What we wrote ourselves: workers can send to our end only.
+        return [self._take(lane, read(packet)[0][0]) for packet in packets]
 
     def kill(self, attempt: Attempt, now: float) -> None:
         """End the worker that runs an attempt; `on_exited` follows."""
@@ -244,18 +282,34 @@ class PythonExecutor:
 
     def _receive(self, lane: _Lane) -> None:
         """Take every answer that is there. At most a lane's depth of them can be."""
-        receive, pending = lane.ours.recv, lane.pending
+        receive, pending, replies = lane.ours.recv, lane.pending, lane.replies
+        # Nothing to tidy up after an attempt: the common case.
+        plain = not (self._separate or lane.spilled)
+        if lane.forged:
+            drain(lane.ours)
+            return
         on_exited = self._events.on_exited
         try:
-            while True:
-                message = unpack(receive(MAX_PACKET))
-                if message[0] == 0:
+            # More than the socket can hold: user code that floods it is interrupted.
+            for _ in range(_MOST_PACKETS):
+                reply = replies.read(receive(MAX_PACKET))
+                if reply is None:
+                    continue
+                key, started, seconds, answer = reply
+                if key == 0:
+                    if lane.ready:
+                        raise Malformed("ready for a second time")
                     self._on_ready(lane)
                     continue
-                key, started, seconds, answer = message
-                on_exited(pending.pop(key), outcome_of_answer(answer, started, seconds))
+                if plain:
+                    attempt = pending.pop(key)
+                else:
+                    attempt = self._take(lane, key)
+                on_exited(attempt, outcome_of_answer(answer, started, seconds))
         except BlockingIOError:
             pass
+        except (Malformed, KeyError) as error:
+            self._on_forged(lane, error)
         lane.since = time.time()
         while lane.unsent:
             try:
@@ -263,6 +317,52 @@ class PythonExecutor:
             except BlockingIOError:
                 break
             lane.unsent.popleft()
+
+    def _take(self, lane: _Lane, key: int) -> Attempt:
+        """An attempt is not the worker's any more. KeyError when it never was."""
+        attempt = lane.pending.pop(key)
+        if path := lane.spilled.pop(key, ""):
+            os.unlink(path)
+        if self._separate:
+            self._logs.settle(attempt.task_id, attempt.number)
+        return attempt
+
+    def _on_forged(self, lane: _Lane, error: Exception) -> None:
+        """User code wrote to the worker's socket: nothing from there can be believed any more."""
+        _log.error("a worker's reply makes no sense: it is ended", lane=lane.index, why=repr(error))
+        lane.forged = True
+        if lane.process:
+            assert self._link is not None
+            self._link.kill(lane.process, signal.SIGKILL)
+            self._events.on_lane_lost(lane.index)
+
+    def _limit_memory(self, lane: _Lane) -> None:
+        """Hold the worker to the greatest request among what it has in hand.
+
+        The limit is set on top of what the warm worker itself held while it was idle, which no
+        attempt can help.
+        """
+        assert self._groups is not None
+        wanted = 0
+        for attempt in lane.pending.values():
+            work = attempt.work
+            assert isinstance(work, Call)
+            if not work.memory:
+                wanted = 0  # this one may use what there is
+                break
+            wanted = max(wanted, work.memory)
+        if wanted == lane.memory and len(lane.pending) > 1:
+            return
+        try:
+            if len(lane.pending) == 1:
+                lane.idle_memory = self._groups.held_memory(lane.process)
+            limit = lane.idle_memory + wanted if wanted else 0
+            self._groups.limit_memory(lane.process, limit)
+        except OSError as error:
+            # It is just ending: the next worker begins without a limit.
+            _log.warning("a worker's memory is not limited", lane=lane.index, why=str(error))
+            wanted = 0
+        lane.memory = wanted
 
     # -- workers -------------------------------------------------------------------------------
 
@@ -276,7 +376,6 @@ class PythonExecutor:
                 sys.executable,
                 *("-P", "-m", "node_agent.worker"),
                 str(self._logs.root),
-                str(self._spill_directory),
                 str(self._limits.max_tasks),
                 str(self._limits.max_bytes),
             ],
@@ -306,8 +405,11 @@ class PythonExecutor:
         if len(lane.pending) < answered:
             since = lane.since  # the one that crashed began only now
         unstarted = self.recall(lane.index)
-        crashed = list(lane.pending.values())
-        lane.pending.clear()
+        crashed = [self._take(lane, key) for key in tuple(lane.pending)]
+        drain(lane.ours)
+        lane.replies.forget()
+        lane.forged = False
+        memory, lane.memory = lane.memory, 0
         if crashed:
             self._logs.adopt_spool("worker", lane.index, crashed[0].task_id, crashed[0].number)
         else:
@@ -317,13 +419,20 @@ class PythonExecutor:
         if unstarted:
             self._events.on_recalled(lane.index, unstarted)
         for attempt in crashed:
-            self._events.on_exited(attempt, outcome_of_crash(exit_, since))
+            self._events.on_exited(attempt, outcome_of_crash(exit_, since, memory))
         delay = 0.0
         if not was_ready:
             delay = min(FIRST_BACKOFF * 2**lane.failures, LAST_BACKOFF)
             lane.failures += 1
             _log.error("a worker ended before it was ready", why=why(exit_), retry_in=delay)
         self._restarts[lane.index] = self._loop.call_later(delay, self._launch, lane)
+
+
+def drain(end: socket.socket) -> None:
+    """Throw away what waits in a socket."""
+    with suppress(BlockingIOError):
+        for _ in range(_MOST_PACKETS):
+            end.recv(1)
 
 
 def import_path(directory: str) -> Iterable[str]:
@@ -342,12 +451,18 @@ def outcome_of_answer(answer: tuple[Any, ...], started: float, seconds: float) -
     return Outcome(Result(answer[0], answer[1]), started, seconds)
 
 
-def outcome_of_crash(exit_: Exit, since: float) -> Outcome:
-    """The outcome of an attempt whose worker died under it; it ran from `since` (wall time)."""
+def outcome_of_crash(exit_: Exit, since: float, memory: int = 0) -> Outcome:
+    """The outcome of an attempt whose worker died under it; it ran from `since` (wall time).
+
+    `memory`: what it was held to (bytes; 0 for nothing).
+    """
     if exit_.lost:
         # The spawner died, which is not the attempt's fault.
         return Outcome(None, since)
-    failure = Failure("WORKER_CRASHED", f"the worker process {why(exit_)}")
+    if exit_.starved:
+        failure = out_of_memory(memory)
+    else:
+        failure = Failure("WORKER_CRASHED", f"the worker process {why(exit_)}")
     return Outcome(failure, since, max(0.0, time.time() - since))
 
 

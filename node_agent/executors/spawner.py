@@ -1,26 +1,31 @@
 """The spawner: a small process that starts, reaps and ends all other processes of a node.
 
-Run as a script by the agent (`spawner.py <channel fd> <mark> <lane fd>...`). It exists for two
-reasons. Starting a program blocks the caller for a tenth of a millisecond or more, which the
-agent's event loop should not pay. And it outlives an agent that is killed: when the channel
-breaks it kills everything that was started, and whatever those started. It is their subreaper, so
-also processes that left their group or session come back to it.
+Run by the agent (`main` below, with <channel fd> <mark> <lane fd>...). It exists for two reasons.
+Starting a program blocks the caller for a tenth of a millisecond or more, which the agent's event
+loop should not pay. And it outlives an agent that is killed: when the channel breaks it kills
+everything that was started, and whatever those started. It is their subreaper, so also processes
+that left their group or session come back to it.
 
-Messages in:   ("run", key, lane, argv, env, cwd, stdin, stdout, stderr, scratch)
+Messages in:   ("confine", (uid, gid, groups) or None, new privileges, cgroups' directory or "")
+               ("run", key, lane, argv, env, cwd, stdin, stdout, stderr, scratch, limits)
                ("unqueue", lane)
-               ("work", key, lane, argv, env, cwd, stdout, stderr)
+               ("work", key, lane, argv, env, cwd, stdout, stderr, limits)
                ("kill", key, signal)
-Messages out:  ("done", [(key, wait status, started, seconds, scratch was used), ...])
+Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out of memory), ...])
                ("failed", key, message)
                ("unqueued", lane, [key, ...])
+
+"confine" comes first, and once. Limits are the control files of the attempt's cgroup, see `group`.
 
 A lane runs one program at a time; those sent ahead wait here, and begin without a word from the
 agent when the one before them has exited. "unqueue" takes them back.
 
-A process group is killed as a whole when its leader has exited; processes that left the group but
-carry the mark of a finished attempt in their environment are found by a sweep and killed too.
-Standard library only: it must start fast and stay small.
+A process group is killed as a whole when its leader has exited, and its cgroup where it has one;
+processes that left the group but carry the mark of a finished attempt in their environment are
+found by a sweep and killed too. Standard library only: it must start fast and stay small.
 """
+
+from __future__ import annotations
 
 import ctypes
 import fcntl
@@ -36,40 +41,40 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from node_agent.executors import group
+from node_agent.executors.launching import FIRST_FREE_FD, Ids, Start, fork, spawn
+from node_agent.executors.packets import unpack
+from node_agent.executors.strays import children, kill_group, kill_one, mark_of
+
 MAX_PACKET = 1 << 20
 MARK = "QUORATE_SPAWN"
 SWEEP_SECONDS = 1.0
 LAST_KILL_SECONDS = 5.0
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
-# Descriptors of lanes are moved here, out of the way of the numbers that children get.
-_FIRST_LANE_FD = 100
-WORKER_FD = 3
+_PR_SET_NO_NEW_PRIVS = 38
 SCRATCH_MODE = 0o700
 # Exits in one message. More would cost less, but the agent has to send new programs before those
 # that wait here are used up.
 REPORT_EVERY = 4
-# Python ignores some signals and we ignore others; children start with the defaults.
-_DEFAULT_SIGNALS = [
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGPIPE,
-    signal.SIGXFSZ,
-    signal.SIGCHLD,
-]
-_OUTPUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+# Where the environment is in "run", for what is too private to be in a spilled message.
+_ENVIRONMENT = 4
 
 
 class Process:
     """One process group leader."""
 
-    __slots__ = ("begun", "key", "lane", "scratch", "started")
+    __slots__ = ("begun", "cgroup", "key", "lane", "scratch", "started")
 
-    def __init__(self, key: int, lane: int, scratch: str, started: float, begun: float) -> None:
+    def __init__(
+        self, key: int, lane: int, scratch: str, cgroup: str, started: float, begun: float
+    ) -> None:
         self.key = key
         # Of a program; -1 of a worker, which does not keep programs of its lane waiting.
         self.lane = lane
         self.scratch = scratch
+        # Its directory, or "".
+        self.cgroup = cgroup
         self.started = started
         self.begun = begun
 
@@ -82,6 +87,10 @@ class Spawner:
         self.mark = mark
         self.lanes = lanes
         self.base_env = dict(os.environ)
+        self.ids: Ids | None = None
+        self.cgroups = ""
+        # Cgroups of processes that have ended, in which something still dies.
+        self.emptying: list[str] = []
         self.processes: dict[int, Process] = {}
         self.pids: dict[int, int] = {}
         self.programs: dict[tuple[str, str], str] = {}
@@ -95,6 +104,14 @@ class Spawner:
         self.channel.send(marshal.dumps(message))
 
     # -- starting ------------------------------------------------------------------------------
+
+    def on_confine(self, ids: Ids | None, new_privileges: bool, cgroups: str) -> None:
+        """What holds for every process from now on."""
+        self.ids = ids
+        self.cgroups = cgroups
+        if not new_privileges:
+            # Inherited, and for ever: it costs the start of a process nothing.
+            prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
     def on_run(self, key: int, lane: int, *program: Any) -> None:
         if lane in self.busy:
@@ -124,6 +141,7 @@ class Spawner:
         stdout: str,
         stderr: str,
         scratch: str,
+        limits: group.Limits,
     ) -> None:
         environment = self.base_env | env
         environment[MARK] = f"{self.mark}.{key}"
@@ -131,24 +149,15 @@ class Spawner:
         try:
             if scratch:
                 environment["QUORATE_SCRATCH"] = scratch
-                enter_scratch(scratch)
-            else:
-                try:
-                    os.chdir(cwd)
-                except OSError as error:
-                    raise OSError(f"working directory {cwd!r}: {error.strerror}") from error
+                enter_scratch(scratch, self.ids)
             if stdin:
                 source = os.memfd_create("stdin")
                 rest = memoryview(stdin)
                 while rest:
                     rest = rest[os.write(source, rest) :]
                 os.lseek(source, 0, os.SEEK_SET)
-            actions = [
-                (os.POSIX_SPAWN_DUP2, source, 0),
-                (os.POSIX_SPAWN_OPEN, 1, stdout, _OUTPUT_FLAGS, 0o600),
-                (os.POSIX_SPAWN_OPEN, 2, stderr, _OUTPUT_FLAGS, 0o600),
-            ]
-            self.start(key, lane, argv, environment, actions, scratch)
+            start = Start(argv, environment, "" if scratch else cwd, source, stdout, stderr)
+            self.start(key, lane, start, scratch, limits)
             self.busy.add(lane)
         except (OSError, ValueError) as error:
             # ValueError: a NUL in an argument.
@@ -166,58 +175,51 @@ class Spawner:
         cwd: str,
         stdout: str,
         stderr: str,
+        limits: group.Limits,
     ) -> None:
         environment = self.base_env | env
         environment[MARK] = f"{self.mark}.{key}"
-        actions = [
-            (os.POSIX_SPAWN_DUP2, self.null, 0),
-            (os.POSIX_SPAWN_OPEN, 1, stdout, _OUTPUT_FLAGS, 0o600),
-            (os.POSIX_SPAWN_OPEN, 2, stderr, _OUTPUT_FLAGS, 0o600),
-            (os.POSIX_SPAWN_DUP2, self.lanes[lane], WORKER_FD),
-        ]
+        start = Start(argv, environment, cwd, self.null, stdout, stderr, self.lanes[lane])
         try:
-            os.chdir(cwd)
-            self.start(key, -1, argv, environment, actions, "")
+            self.start(key, -1, start, "", limits)
         except OSError as error:
             self.send(("failed", key, describe(argv[0], error)))
 
-    def start(
-        self,
-        key: int,
-        lane: int,
-        argv: list[str],
-        env: dict[str, str],
-        actions: list,  # type: ignore[type-arg]
-        scratch: str,
-    ) -> None:
-        program = argv[0]
+    def start(self, key: int, lane: int, start: Start, scratch: str, limits: group.Limits) -> None:
+        program = start.argv[0]
         if "/" not in program:
-            search = env.get("PATH", os.defpath)
+            search = start.env.get("PATH", os.defpath)
             known = self.programs.get((program, search))
             if known is None:
                 known = self.programs[program, search] = find_program(program, search)
             program = known
+        cgroup = ""
+        if self.cgroups:
+            cgroup = os.path.join(self.cgroups, str(key))
+            try:
+                group.create(cgroup, limits)
+            except OSError as error:
+                raise OSError(f"cgroup {cgroup}: {error.strerror}") from error
         started, begun = time.time(), time.monotonic()
         try:
-            pid = os.posix_spawn(
-                program,
-                argv,
-                env,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=_DEFAULT_SIGNALS,
-            )
-        except OSError:
+            if self.ids is None and not cgroup:
+                pid = spawn(program, start)
+            else:
+                pid = fork(program, start, self.ids, cgroup)
+        except (OSError, ValueError):
             self.programs.clear()
+            if cgroup:
+                group.remove(cgroup)
             raise
-        self.processes[pid] = Process(key, lane, scratch, started, begun)
+        self.processes[pid] = Process(key, lane, scratch, cgroup, started, begun)
         self.pids[key] = pid
 
     def on_kill(self, key: int, number: int) -> None:
         pid = self.pids.get(key)
         if pid is not None:
             kill_group(pid, number)
+            if number == signal.SIGKILL and (cgroup := self.processes[pid].cgroup):
+                group.kill(cgroup)
 
     # -- reaping -------------------------------------------------------------------------------
 
@@ -241,10 +243,12 @@ class Spawner:
             kill_group(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             del self.pids[process.key]
+            starved = bool(process.cgroup) and self.leave_cgroup(process.cgroup)
             dirty = bool(process.scratch) and not (
                 is_clean(process.scratch) and self.has_no_strays()
             )
-            done.append((process.key, status, process.started, ended - process.begun, dirty))
+            seconds = ended - process.begun
+            done.append((process.key, status, process.started, seconds, dirty, starved))
             if process.lane >= 0:
                 self.run_next(process.lane)
             if len(done) == REPORT_EVERY:
@@ -254,6 +258,15 @@ class Spawner:
             if not self.sweep_at:
                 self.sweep_at = time.monotonic() + SWEEP_SECONDS
             self.send(("done", done))
+
+    def leave_cgroup(self, cgroup: str) -> bool:
+        """Empty and remove the cgroup of a process that exited; whether memory ran out in it."""
+        starved = group.out_of_memory(cgroup)
+        group.kill(cgroup)
+        if not group.remove(cgroup):
+            # Bounded by what dies: each goes with the first sweep that finds it empty.
+            self.emptying.append(cgroup)
+        return starved
 
     def has_no_strays(self) -> bool:
         """Whether nobody is left who could still be in a scratch directory; rather no than yes."""
@@ -269,10 +282,16 @@ class Spawner:
             key = mark_of(pid, prefix)
             if key is not None and key not in self.pids:
                 kill_one(pid)
+        self.emptying = [cgroup for cgroup in self.emptying if not group.remove(cgroup)]
+        if self.emptying:
+            self.sweep_at = time.monotonic() + SWEEP_SECONDS
 
     def end(self) -> None:
         """The agent is gone: leave nothing running."""
         deadline = time.monotonic() + LAST_KILL_SECONDS
+        ended: list[Process] = []
+        if self.cgroups:
+            group.kill(self.cgroups)
         while time.monotonic() < deadline:
             for pid in self.processes:
                 kill_group(pid, signal.SIGKILL)
@@ -283,10 +302,13 @@ class Spawner:
                     pid, _ = os.waitpid(-1, os.WNOHANG)
                     if pid == 0:
                         break
-                    self.processes.pop(pid, None)
+                    if process := self.processes.pop(pid, None):
+                        ended.append(process)
             except ChildProcessError:
-                return
+                break
             time.sleep(0.002)
+        for cgroup in (*self.emptying, *(one.cgroup for one in ended if one.cgroup)):
+            group.remove(cgroup)
 
     def serve(self, wakeup: int) -> None:
         """Work until the agent closes the channel or dies."""
@@ -295,6 +317,7 @@ class Spawner:
         poll.register(wakeup, select.POLLIN)
         channel = self.channel.fileno()
         handlers: dict[str, Callable[..., None]] = {
+            "confine": self.on_confine,
             "run": self.on_run,
             "work": self.on_work,
             "kill": self.on_kill,
@@ -315,26 +338,20 @@ class Spawner:
                     packet = self.channel.recv(MAX_PACKET)
                     if not packet:
                         return
-                    message = unpack(packet)
+                    message, private = unpack(packet)
+                    if private:
+                        message[_ENVIRONMENT].update(private)
                     handlers[message[0]](*message[1:])
 
 
-def unpack(packet: bytes) -> tuple:  # type: ignore[type-arg]
-    # Twin of `packets.unpack`: this script imports nothing of ours, to start fast.
-    if packet[:1] != b"/":
-        return marshal.loads(packet)  # type: ignore[no-any-return]
-    with open(packet, "rb") as file:
-        data = file.read()
-    os.unlink(packet)
-    return marshal.loads(data)  # type: ignore[no-any-return]
-
-
-def enter_scratch(path: str) -> None:
+def enter_scratch(path: str, ids: Ids | None) -> None:
     """Work in a scratch directory, which may be there already: an empty one is used again."""
     try:
         os.chdir(path)
     except FileNotFoundError:
         os.mkdir(path, SCRATCH_MODE)
+        if ids is not None:
+            os.chown(path, ids[0], ids[1])
         os.chdir(path)
 
 
@@ -372,63 +389,20 @@ def find_program(name: str, search: str) -> str:
     raise FileNotFoundError(2, "no such program")
 
 
-def kill_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass  # gone, or changed its user: nothing we may do
-
-
-def kill_one(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-
-
-def children() -> list[int]:
-    """The processes whose parent we are, perhaps with zombies."""
-    mine = os.getpid()
-    try:
-        # Where the kernel has it (PROC_CHILDREN), this does not depend on how many others there
-        # are. A child may be missing while its siblings exit: the next sweep finds it.
-        with open(f"/proc/self/task/{mine}/children", "rb", buffering=0) as file:
-            return [int(pid) for pid in file.read().split()]
-    except OSError:
-        pass
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue  # gone meanwhile
-        if int(fields[1]) == mine and fields[0] != b"Z":
-            found.append(int(entry))
-    return found
-
-
-def mark_of(pid: int, prefix: bytes) -> "int | None":
-    """The key in a process's environment, if it carries our mark."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            for variable in file.read().split(b"\0"):
-                if variable.startswith(prefix):
-                    return int(variable[len(prefix) :])
-    except (OSError, ValueError):
-        return None
-    return None
+def prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option})")
 
 
 def main() -> None:
+    """Serve the agent that started this process."""
     channel_fd, mark, *lane_fds = sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    # Attempts that run as our own user may not look into our memory.
+    prctl(_PR_SET_DUMPABLE, 0)
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     os.set_blocking(write_end, False)
@@ -439,7 +413,7 @@ def main() -> None:
     os.set_inheritable(channel.fileno(), False)
     lanes = []
     for text in lane_fds:
-        lanes.append(fcntl.fcntl(int(text), fcntl.F_DUPFD_CLOEXEC, _FIRST_LANE_FD))
+        lanes.append(fcntl.fcntl(int(text), fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD))
         os.close(int(text))
     spawner = Spawner(channel, mark, lanes)
     try:
@@ -448,7 +422,3 @@ def main() -> None:
         pass  # the agent died while we were telling it something
     finally:
         spawner.end()
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -113,8 +113,9 @@ class Replicas:
             "QUORATE_INSTANCE": attempt.task_id,
             "QUORATE_SERVICE": work.service,
         }
-        command = work.command
-        self._run(attempt, Command(command.argv, env, command.cwd, command.stdin))
+        self._run(attempt, replace(work.command, env=env))
+        if attempt not in self._running:
+            return  # it could not be started, and `exited` was told so
         self._tell(running, service_pb2.INSTANCE_STATE_STARTING)
         checker = checker_for(work.check, self._host, port)
         running.checking = asyncio.create_task(

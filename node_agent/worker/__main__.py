@@ -1,4 +1,4 @@
-"""`python -m node_agent.worker <logs> <spill> <max tasks> <max bytes>`, its socket at WORKER_FD."""
+"""`python -m node_agent.worker <logs> <max tasks> <max bytes>`, its socket at WORKER_FD."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import socket
 import sys
 import time
 
-from node_agent.executors.packets import MAX_PACKET, Spill, unpack
-from node_agent.executors.spawner import WORKER_FD
+from node_agent.executors.launching import WORKER_FD
+from node_agent.executors.packets import MAX_PACKET, read
+from node_agent.executors.replies import packets_of
 from node_agent.worker.calls import call
 from node_agent.worker.output import Output
 from quorate.telemetry.tracing import TRACEPARENT
@@ -38,14 +39,32 @@ def resident() -> int:
         return int(file.read().split()[1]) * _PAGE
 
 
-def serve(agent: socket.socket, logs: str, spill: Spill, max_tasks: int, max_bytes: int) -> None:
+def lend(secrets: dict[str, str]) -> dict[str, str | None]:
+    """Put secrets into the environment; what they hide there."""
+    hidden = {name: os.environ.get(name) for name in secrets}
+    os.environ.update(secrets)
+    return hidden
+
+
+def take_back(hidden: dict[str, str | None]) -> None:
+    """Undo `lend`, whatever the function did to the environment meanwhile."""
+    for name, value in hidden.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def serve(agent: socket.socket, logs: str, max_tasks: int, max_bytes: int) -> None:
     """Answer attempts until told to end; a limit of 0 is none."""
     output = Output()
     served = 0
     wall, monotonic = time.time, time.perf_counter
-    agent.send(spill.pack((0, "ready", os.getpid())))
+    for part in packets_of(0, 0.0, 0.0, ("ready",)):
+        agent.send(part)
     while packet := agent.recv(MAX_PACKET):
-        key, task_id, number, trace, entrypoint, kind, arguments = unpack(packet)
+        message, secrets = read(packet)
+        key, task_id, number, trace, entrypoint, kind, arguments = message
         output.begin(f"{logs}/{task_id}/{number}")
         os.environ["QUORATE_TASK_ID"] = task_id
         os.environ["QUORATE_ATTEMPT"] = str(number)
@@ -54,11 +73,15 @@ def serve(agent: socket.socket, logs: str, spill: Spill, max_tasks: int, max_byt
         elif TRACEPARENT in os.environ:
             # The attempt's before this one.
             del os.environ[TRACEPARENT]
+        hidden = lend(secrets) if secrets else None
         started, begun = wall(), monotonic()
         answer = call(entrypoint, kind, arguments, trace)
         seconds = monotonic() - begun
+        if hidden is not None:
+            take_back(hidden)
         output.end()
-        agent.send(spill.pack((key, started, seconds, answer)))
+        for part in packets_of(key, started, seconds, answer):
+            agent.send(part)
         served += 1
         if served == max_tasks:
             return
@@ -67,7 +90,7 @@ def serve(agent: socket.socket, logs: str, spill: Spill, max_tasks: int, max_byt
 
 
 def main() -> None:
-    logs, spill, max_tasks, max_bytes = sys.argv[1:]
+    logs, max_tasks, max_bytes = sys.argv[1:]
     die_with_spawner()
     # Not for child processes of user code.
     os.set_inheritable(WORKER_FD, False)
@@ -75,7 +98,7 @@ def main() -> None:
     agent = socket.socket(fileno=WORKER_FD)
     sys.argv = ["quorate-worker"]
     try:
-        serve(agent, logs, Spill(spill, "answer"), int(max_tasks), int(max_bytes))
+        serve(agent, logs, int(max_tasks), int(max_bytes))
     except BrokenPipeError:
         pass  # the agent is gone, and nobody is interested in the answer
 

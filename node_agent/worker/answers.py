@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 MAX_RESULT = 1024 * 1024
+MAX_NAME = 1024
 MAX_MESSAGE = 4 * 1024
 MAX_TRACEBACK = 16 * 1024
 MAX_PICKLE = 64 * 1024
@@ -56,7 +57,7 @@ def of_exception(error: BaseException, ours: int) -> Answer:
         data = b""
     return (
         "error",
-        type_name(type(error)),
+        clip(type_name(type(error)), MAX_NAME),
         clip(text_of(error), MAX_MESSAGE),
         traceback_of(error, ours),
         data if len(data) <= MAX_PICKLE else b"",

@@ -39,7 +39,12 @@ class _Descriptor:
             os.dup2(self._spool, self.number)
             self._opened = False
         if os.fstat(self._spool).st_size:
-            self._move()
+            try:
+                self._move()
+            except OSError:
+                # The disk is full: the attempt has its answer, and what could not be kept is gone.
+                # It must not be taken for the next attempt's.
+                os.ftruncate(self._spool, 0)
 
     def write(self, data: Buffer) -> int:
         if not self._opened and self._directory:
@@ -59,7 +64,9 @@ class _Descriptor:
         source = os.open(f"/proc/self/fd/{self._spool}", os.O_RDONLY)
         try:
             while data := os.read(source, _COPY):
-                os.write(file, data)
+                rest = memoryview(data)
+                while rest:  # the last blocks of a disk take a part
+                    rest = rest[os.write(file, rest) :]
             os.ftruncate(self._spool, 0)
         finally:
             os.close(source)
@@ -72,6 +79,8 @@ class _Raw(io.RawIOBase):
     def __init__(self, descriptor: _Descriptor) -> None:
         super().__init__()
         self._descriptor = descriptor
+        # What is still buffered above, for an attempt that is over, goes nowhere.
+        self.muted = False
 
     def writable(self) -> bool:
         return True
@@ -80,7 +89,7 @@ class _Raw(io.RawIOBase):
         return self._descriptor.number
 
     def write(self, data: Buffer) -> int:
-        return self._descriptor.write(data)
+        return memoryview(data).nbytes if self.muted else self._descriptor.write(data)
 
 
 class Output:
@@ -88,7 +97,8 @@ class Output:
 
     def __init__(self) -> None:
         self._descriptors = (_Descriptor(1, "stdout"), _Descriptor(2, "stderr"))
-        self._texts = [_text(descriptor) for descriptor in self._descriptors]
+        self._raws = [_Raw(descriptor) for descriptor in self._descriptors]
+        self._texts = [_text(raw) for raw in self._raws]
         self._install()
 
     def begin(self, directory: str) -> None:
@@ -102,8 +112,11 @@ class Output:
             try:
                 self._texts[index].flush()
             except (ValueError, OSError):
-                # Closed by user code, or the disk is full: the next attempt gets a new stream.
-                self._texts[index] = _text(descriptor)
+                # Closed by user code, or the disk is full: the next attempt gets a new stream, and
+                # the old one must not write into that attempt's file when it is collected.
+                self._raws[index].muted = True
+                self._raws[index] = _Raw(descriptor)
+                self._texts[index] = _text(self._raws[index])
             descriptor.end()
         if sys.stdout is not self._texts[0] or sys.stderr is not self._texts[1]:
             self._install()
@@ -112,9 +125,9 @@ class Output:
         sys.stdout, sys.stderr = self._texts
 
 
-def _text(descriptor: _Descriptor) -> TextIO:
+def _text(raw: _Raw) -> TextIO:
     return io.TextIOWrapper(
-        io.BufferedWriter(_Raw(descriptor), 64 * 1024),
+        io.BufferedWriter(raw, 64 * 1024),
         encoding="utf-8",
         errors="backslashreplace",
         line_buffering=True,

@@ -147,6 +147,8 @@ class LocalPlan:
             *("--listen", f"{HOST}:{port}", "--slots", str(self.slots_each)),
             *("--data-dir", str(self.data_dir / name)),
             *("--drain-grace", f"{DRAIN_GRACE:g}"),
+            # The user's own machine: tasks see what a program in the same terminal would.
+            *("--task-env", "*"),
             *self._tls_flags(f"node:{name}"),
             *self._etcd_flags(f"node:{name}"),
         ]

@@ -14,9 +14,11 @@ import grpc
 
 from node_agent.app import serve
 from node_agent.driver import Driver
+from node_agent.executors.confinement import Confinement
 from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
 from node_agent.logs import LogStore
+from node_agent.secrets import Secrets
 from node_agent.session import Sessions
 from quorate.runtime.clock import SystemClock
 from quorate.v1 import node_agent_pb2 as pb
@@ -69,8 +71,11 @@ async def running_agent(
     limits: WorkerLimits | None = None,
     log_cap: int = 16 << 20,
     directory: Path | None = None,
+    confinement: Confinement | None = None,
+    secrets: Secrets | None = None,
 ) -> AsyncIterator[Agent]:
     """An agent without registration, on a free port."""
+    user = confinement.user if confinement is not None else None
     data.mkdir(exist_ok=True)
     clock = SystemClock()
     async with Driver(
@@ -79,10 +84,12 @@ async def running_agent(
         data=data,
         mark=directory_mark(data),
         clock=clock,
-        logs=LogStore(data, log_cap),
+        logs=LogStore(data, log_cap, (user.uid, user.gid) if user is not None else None),
         directory=str(directory or data),
         kill_grace=kill_grace,
         limits=limits,
+        confinement=confinement,
+        secrets=secrets,
     ) as driver:
         sessions = Sessions(driver, clock, INSTANCE)
         serving = await serve("127.0.0.1:0", "", driver, sessions)
