@@ -27,7 +27,13 @@ from quorate.cli.progress import bar
 from quorate.cli.render import err, hint, out
 from quorate.etcd.api import EtcdError
 from quorate.etcd.generation import LAST_GENERATION, begin_generation
-from quorate.etcd.maintenance import ClusterHealth, Defragmented, Maintenance, MemberHealth
+from quorate.etcd.maintenance import (
+    ClusterHealth,
+    Defragmented,
+    Maintenance,
+    MemberHealth,
+    with_room,
+)
 from quorate.etcd.snapshot import Backup, Progress, back_up
 from quorate.etcd.snapshot_restore import Restore
 from quorate.etcd.snapshot_restore import restore as restore_backup
@@ -218,7 +224,8 @@ def new_generation(store: Store, yes: Yes = False) -> int:
 def recover(store: Store, quota_mib: QuotaMib = 2048, yes: Yes = False) -> int:
     """Bring etcd back from NOSPACE: compact, defragment, end the alarm.
 
-    Refuses to end the alarm when there still is no space: then raise the quota first.
+    Refuses to end the alarm while less than a tenth of the quota, or 4 MiB, is free: then raise the
+    quota first.
     """
     health = _on_members(store, Maintenance.health)
     _show(health, quota_mib << 20)
@@ -233,12 +240,15 @@ def recover(store: Store, quota_mib: QuotaMib = 2048, yes: Yes = False) -> int:
         await members.defragment(_told)
         now = await members.health()
         fullest = max(now.members, key=lambda member: member.db_size)
-        if fullest.db_size >= quota_mib << 20:
+        most = with_room(quota_mib << 20)
+        if fullest.db_size > most:
             raise precondition(
                 "STILL_NO_SPACE",
-                f"{fullest.name} still holds {render.size(fullest.db_size)} of {quota_mib} MiB: "
-                "the alarm stays. Restart etcd with a larger --quota-backend-bytes and say it with "
-                "--quota-mib, or let finished tasks go sooner (the queues' retention)",
+                f"{fullest.name} still holds {render.size(fullest.db_size)} of {quota_mib} MiB; "
+                f"up to {render.size(most)} leaves room to work. The alarm stays. Restart etcd "
+                "with a larger --quota-backend-bytes and say it with --quota-mib, or let finished "
+                "tasks go sooner (the queues' retention)",
+                limit=most,
             )
         await members.disarm()
         return await members.health()

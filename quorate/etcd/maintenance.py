@@ -29,6 +29,11 @@ from quorate.etcd.channels import Channels, EtcdTls
 from quorate.runtime.errors import QuorateError, precondition, unavailable
 
 NOSPACE: Final = "NOSPACE"
+# What is to be free of the quota before the NOSPACE alarm is ended: this share of it, and these
+# bytes. etcd writes whole pages anew for what changes in them, and takes requests of 1.5 MiB: right
+# at the quota the alarm would be back with the next few writes.
+MARGIN_SHARE: Final = 0.1
+MARGIN_BYTES: Final = 4 << 20
 _STATUS = attrgetter("status")
 _MEMBERS = attrgetter("member_list")
 _ALARM = attrgetter("alarm")
@@ -86,6 +91,11 @@ class ClusterHealth:
     def no_space(self) -> bool:
         """etcd refuses all writes but deletions until somebody makes space and says so."""
         return any(kind == NOSPACE for _, kind in self.alarms)
+
+
+def with_room(quota: int) -> int:
+    """How large a database may be, bytes, for etcd to go on for a while with this quota."""
+    return quota - max(round(MARGIN_SHARE * quota), MARGIN_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
