@@ -16,7 +16,7 @@ reply  = kind, key, started, seconds, 4 lengths, 4 texts
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from node_agent.executors.packets import MAX_PACKET
@@ -54,20 +54,26 @@ class Reply(NamedTuple):
 
 def packets_of(
     key: int, started: float, seconds: float, answer: tuple[Any, ...]
-) -> Iterator[bytes]:
+) -> Sequence[bytes]:
     """The packets of a reply, in order."""
-    kind, *texts = answer
-    parts = [text.encode(errors="replace") if type(text) is str else text for text in texts]
-    parts += [b""] * (4 - len(parts))
-    lengths = map(len, parts)
-    head = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, *lengths)
-    data = b"".join((head, *parts))
+    if len(answer) == 2:  # a result: the common case
+        kind, text = answer
+        first = text.encode(errors="replace") if type(text) is str else text
+        data = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, len(first), 0, 0, 0) + first
+    else:
+        kind, *texts = answer
+        parts = [text.encode(errors="replace") if type(text) is str else text for text in texts]
+        parts += [b""] * (4 - len(parts))
+        lengths = map(len, parts)
+        head = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, *lengths)
+        data = b"".join((head, *parts))
     if len(data) <= MAX_PACKET:
-        yield data
-        return
-    for begin in range(1, len(data), _PIECE_BYTES):
-        mark = _PIECE if begin + _PIECE_BYTES < len(data) else _LAST
-        yield bytes((mark,)) + data[begin : begin + _PIECE_BYTES]
+        return (data,)
+    return [
+        bytes((_PIECE if begin + _PIECE_BYTES < len(data) else _LAST,))
+        + data[begin : begin + _PIECE_BYTES]
+        for begin in range(1, len(data), _PIECE_BYTES)
+    ]
 
 
 class Reader:
