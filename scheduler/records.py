@@ -95,7 +95,8 @@ class Codec:
                     count=row.count,
                     progress=row.progress,
                 )
-                record.MergeFromString(row.kept)
+                if row.kept:
+                    record.MergeFromString(row.kept)
                 ops.append(Put(prefix + keys.dedup_key(*key), record.SerializeToString()))
             case fx.DropDedup(key):
                 ops.append(Delete(prefix + keys.dedup_key(*key)))
