@@ -13,8 +13,8 @@
 the server only where authentication is on: without it nothing is in the way of a call. The queue a
 request names is `permissions.check_request`'s, behind the parser.
 
-A stream ends with UNAUTHENTICATED `TOKEN_EXPIRED` when its caller's token expires. One that was
-taken from the file meanwhile lasts until it ends by itself.
+A stream ends with UNAUTHENTICATED `TOKEN_EXPIRED` when its caller's token expires, and with
+`TOKEN_REVOKED` when its API token is taken out of the file, or is another caller's by then.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ import structlog
 
 from quorate.runtime.errors import QuorateError, abort
 from quorate.security import identity
-from quorate.security.identity import Caller, Role, from_common_name, set_caller
+from quorate.security.identity import Caller, How, Role, from_common_name, set_caller
 from quorate.security.jwks import KeyFault, KeySource
 from quorate.security.jwt import Refused, Verifier
 from quorate.security.limits import Bucket, CallerLimits
 from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
 from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
-from quorate.security.tokens import PREFIX, TokenFault, TokenFile
+from quorate.security.streams import TokenStreams
+from quorate.security.tokens import PREFIX, TokenFault, TokenFile, id_of
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +104,7 @@ class Guard:
                 queues_claim=settings.auth_jwt_queues_claim,
                 now=now,
             )
+        self.streams = TokenStreams(self._tokens) if self._tokens is not None else None
         self.limits = CallerLimits(settings.auth_rate, settings.auth_streams, monotonic=monotonic)
         self._lines = Bucket(_LOGGED, _LOGGED, monotonic())
 
@@ -135,6 +137,29 @@ class Guard:
     def left(self, caller: Caller) -> float | None:
         """Seconds until the caller's credential expires; None: it does not."""
         return max(0.0, caller.expires - self._now()) if isfinite(caller.expires) else None
+
+    def watch(self, until: asyncio.Timeout, caller: Caller, context: Any) -> None:
+        """Have the timeout of a stream expire when its API token is taken out.
+
+        One that a scheduler passed on is that scheduler's to watch: its file says whose it is.
+        """
+        if self.streams is None or caller.how is not How.TOKEN:
+            return
+        said = dict(context.invocation_metadata() or ())
+        if PASSED_ON not in said:
+            token = said[AUTHORIZATION].strip().partition(" ")[2].strip()
+            self.streams.add(until, id_of(token), caller)
+
+    def unwatch(self, until: asyncio.Timeout) -> None:
+        """The stream has ended."""
+        if self.streams is not None:
+            self.streams.remove(until)
+
+    def ended(self, caller: Caller) -> QuorateError:
+        """Why a stream is ended before its time."""
+        if caller.expires <= self._now():
+            return _unauthenticated("TOKEN_EXPIRED", "the token has expired")
+        return _unauthenticated("TOKEN_REVOKED", "the token was taken out, or changed")
 
     async def _authenticate(self, context: Any) -> Caller:
         said: dict[str, str] = {}
@@ -250,6 +275,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             set_caller(caller)
             try:
                 async with asyncio.timeout(guard.left(caller)) as until:
+                    guard.watch(until, caller, context)
                     answers = inner(request, context)
                     if hasattr(answers, "__aiter__"):
                         async for answer in answers:
@@ -259,8 +285,9 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             except TimeoutError:
                 if not until.expired():
                     raise
-                await abort(context, _unauthenticated("TOKEN_EXPIRED", "the token has expired"))
+                await abort(context, guard.ended(caller))
             finally:
+                guard.unwatch(until)
                 if end is not None:
                     end()
 

@@ -85,6 +85,8 @@ class TokenFile:
         self._stamp = _stamp(path)
         self._entries = read(path)
         self._looked = monotonic()
+        self.generation = 0
+        """Grows whenever other tokens are in force."""
 
     def find(self, token: str) -> Caller | None:
         """Whose token this is, expired or not; None when it is nobody's."""
@@ -93,14 +95,20 @@ class TokenFile:
             return None
         # A token just made is good at once; one that was taken out is refused within LOOK.
         if found[1] not in self._entries or self._monotonic() - self._looked >= LOOK:
-            self._look()
+            self.look()
         entry = self._entries.get(found[1])
         digest = _hash(found[2])
         # An unknown id costs a comparison too.
         same = hmac.compare_digest(entry.digest if entry else bytes(32), digest)
         return entry.caller if entry is not None and same else None
 
-    def _look(self) -> None:
+    def caller(self, identifier: str) -> Caller | None:
+        """Whose the token with this id is, as of the last look; None when there is none."""
+        entry = self._entries.get(identifier)
+        return None if entry is None else entry.caller
+
+    def look(self) -> None:
+        """Read the file again if it changed."""
         self._looked = self._monotonic()
         stamp = _stamp(self._path)
         if stamp == self._stamp:
@@ -111,7 +119,14 @@ class TokenFile:
         except TokenFault as fault:
             log.error("tokens.kept", why=str(fault))
         else:
+            self.generation += 1
             log.info("tokens.reloaded", path=str(self._path), tokens=len(self._entries))
+
+
+def id_of(token: str) -> str:
+    """The id in a token, whether it is known or not; empty when it is no API token."""
+    found = _token.fullmatch(token)
+    return found[1] if found else ""
 
 
 def read(path: Path) -> dict[str, Entry]:

@@ -171,6 +171,35 @@ async def test_a_stream_ends_when_its_token_expires(tmp_path: Path):
         await asyncio.wait_for(served.handlers.ended.wait(), 5)
 
 
+@pytest.mark.parametrize("how", ["taken out", "another role"])
+async def test_streams_end_soon_after_their_token_was_taken_out_and_others_go_on(
+    tmp_path: Path, how: str
+):
+    async with serving(tmp_path) as (served, channel):
+        stub = channel.unary_stream("/t.T/Many")
+        revoked = [stub(b"", metadata=served.bearer(), timeout=30) for _ in range(3)]
+        other = stub(b"", metadata=served.bearer(served.make()), timeout=30)
+        for call in (*revoked, other):
+            assert await call.read() == b"viewer:bob"
+        began = time.monotonic()
+        identifier = tokens.id_of(served.token)
+        if how == "taken out":
+            assert tokens.revoke(served.file, identifier) == 1
+        else:
+            text = served.file.read_text().splitlines()
+            (line,) = (one for one in text if identifier in one)
+            changed = line.replace('"viewer"', '"service"')
+            served.file.write_text("\n".join(changed if one is line else one for one in text))
+        for call in revoked:
+            assert await code_of(call.read()) == (C.UNAUTHENTICATED, "TOKEN_REVOKED")
+        assert time.monotonic() - began < 3
+        # A token of the same name, role and queues is another token.
+        reading = asyncio.ensure_future(other.read())
+        assert not (await asyncio.wait([reading], timeout=1.5))[0]
+        other.cancel()
+        await asyncio.wait([reading])
+
+
 async def test_a_caller_has_so_many_streams_and_gets_them_back(tmp_path: Path):
     async with serving(tmp_path, auth_streams=2) as (served, channel):
         stub = channel.unary_stream("/t.T/Many")
