@@ -44,7 +44,7 @@ def refused(refusal: Refusal) -> QuorateError:
         _CODES[refusal.fault],
         refusal.reason,
         refusal.message,
-        field=refusal.subject if refusal.fault is Fault.INVALID else "",
+        field=refusal.field or (refusal.subject if refusal.fault is Fault.INVALID else ""),
         metadata={refusal.subject: refusal.name} if refusal.subject else {},
     )
 

@@ -342,6 +342,7 @@ def service_spec(
         message.replicas,
         message.max_surge or 1,
         message.max_unavailable,
+        tuple(host.lower() for host in message.proxy.hosts),
     )
 
 

@@ -297,7 +297,8 @@ class Services:
                 )
             self._leaving += service.update(message, now)
             self._hosts_of[key] = list(message.spec.proxy.hosts)
-        # When two services claim a host, the first by name has it, in every gateway.
+        # Schedulers refuse a host that is another service's. Of claims from before they did, the
+        # first by name has it, in every gateway.
         self.by_host = {
             host.lower().encode(): self._by_name[key]
             for key in sorted(self._hosts_of, reverse=True)

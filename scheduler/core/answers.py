@@ -23,13 +23,18 @@ class Fault(Enum):
 
 
 class Refusal(NamedTuple):
-    """No: nothing was changed. `subject` is what was named ("task"), `name` its name."""
+    """No: nothing was changed.
+
+    `subject` is what was named ("task"), `name` its name; `field` is the path of a field of the
+    request that is at fault.
+    """
 
     fault: Fault
     reason: str
     message: str
     subject: str = ""
     name: str = ""
+    field: str = ""
 
 
 class TaskCreated(NamedTuple):

@@ -65,6 +65,7 @@ def on_service_submitted(
     refusal = (
         _refuse_new(state, limits, event.service)
         or _refuse_replicas(state, limits, 0, event.spec)
+        or _refuse_hosts(state, (), event.spec.hosts)
         or requests.refuse_beyond(state, limits, event.request)
     )
     if refusal is not None:
@@ -95,6 +96,7 @@ def on_service_update_asked(
         being_deleted(row)
         or _refuse_version(row, event.version)
         or _refuse_replicas(state, limits, row.spec.replicas, event.spec)
+        or _refuse_hosts(state, row.spec.hosts, event.spec.hosts)
         or requests.refuse_beyond(state, limits, event.request)
     )
     if refusal is not None:
@@ -165,6 +167,26 @@ def _refuse_replicas(
     wanted = sum(row.spec.replicas for row in state.services.values()) - before + spec.replicas
     if wanted > limits.instances:
         return _exhausted("TOO_MANY_REPLICAS", limits.instances, "replicas of all services")
+    return None
+
+
+def _refuse_hosts(state: State, before: tuple[str, ...], hosts: tuple[str, ...]) -> Refusal | None:
+    """A host's requests go to one service: none may claim what is another's.
+
+    A service that is being deleted keeps its hosts until it is gone: until then gateways know it by
+    them. What the service itself has already is let be, as records may be older than this rule.
+    """
+    fresh = [host for host in hosts if host not in before]
+    if not fresh:
+        return None
+    for row in state.services.values():
+        for host in fresh:
+            if host in row.spec.hosts:
+                field = f"service.spec.proxy.hosts[{hosts.index(host)}]"
+                message = f"{field}: {host!r} is a host of service {row.name!r}" + (
+                    ", which is being deleted" if row.deleting else ""
+                )
+                return Refusal(Fault.EXISTS, "HOST_TAKEN", message, "service", row.name, field)
     return None
 
 

@@ -154,7 +154,7 @@ class ServiceSpec(NamedTuple):
     """What the machine must know of a service; the rest of its spec is opaque bytes.
 
     `replica` is the task that each replica is, of generation `generation`; None for a service of
-    outside processes.
+    outside processes. `hosts`, in lower case, are no other service's.
     """
 
     spec: bytes
@@ -163,3 +163,4 @@ class ServiceSpec(NamedTuple):
     replicas: int
     max_surge: int
     max_unavailable: int
+    hosts: tuple[str, ...] = ()

@@ -135,6 +135,23 @@ async def test_updates_without_an_etag_are_merged_one_after_the_other(calls: Cal
     assert (spec.max_surge, spec.max_unavailable, spec.proxy.retries) == (7, 3, 4)
 
 
+async def test_of_those_who_claim_a_host_at_once_one_gets_it(calls: Calls) -> None:
+    claims = [create(name, proxy={"hosts": ["shop.example"]}) for name in ("a", "b", "c")]
+    answers = await asyncio.gather(
+        *(calls.CreateService(claim) for claim in claims), return_exceptions=True
+    )
+    (owner,) = [one.service.name for one in answers if isinstance(one, pb.CreateServiceResponse)]
+    errors = [one for one in answers if isinstance(one, QuorateError)]
+    assert len(errors) == 2
+    for error in errors:
+        assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "HOST_TAKEN")
+        assert error.field == "service.spec.proxy.hosts[0]"
+        assert error.metadata["service"] == owner
+    await calls.CreateService(create("d"))
+    late = update("d", "spec.proxy.hosts", proxy={"hosts": ["Shop.Example"]})
+    assert (await refused(calls.UpdateService(late))).reason == "HOST_TAKEN"
+
+
 async def test_a_mask_clears_what_the_request_leaves_unset(calls: Calls) -> None:
     health = {"http_path": "/ok", "healthy_after": 2}
     await calls.CreateService(create("web", replicas=1, health=health, labels={"a": "b"}))

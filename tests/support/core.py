@@ -95,6 +95,7 @@ def service_spec(
     cpu: float = 0.0,
     labels: dict[str, str] | None = None,
     outside: bool = False,
+    hosts: Sequence[str] = (),
 ) -> service_pb2.ServiceSpec:
     """A service's spec; `outside` for one without replicas."""
     message = service_pb2.ServiceSpec(
@@ -104,6 +105,7 @@ def service_spec(
         message.command.argv.append(argv)
     if cpu:
         message.resources.cpu = cpu
+    message.proxy.hosts.extend(hosts)
     return message
 
 
