@@ -29,7 +29,7 @@ PAGES = [
     *sorted((CHECKOUT / "examples").glob("clients/*/README.md")),
 ]
 RUN = {"console", "sh", "bash", "python"}
-TEXT = {"", "text", "mermaid", "json", "yaml", "toml", "promql"}
+TEXT = {"", "text", "mermaid", "ini", "json", "yaml", "toml", "promql"}
 _BLOCK = re.compile(
     r"(?:<!-- tested by (?P<by>\S+) -->\n+)?^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -76,8 +76,14 @@ def _name(block: Block) -> str:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """With two nodes and a gateway; its functions are imported from `folder`."""
     data = tmp_path_factory.mktemp("docs") / "data"
+    secrets = tmp_path_factory.mktemp("secrets")
+    (secrets / "db").mkdir()
+    (secrets / "db" / "password").write_text("hunter2\n")
     try:
-        yield background.start(LocalPlan(data_dir=data, nodes=2, slots=2, gateway=True))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("QUORATE_SECRETS_DIR", str(secrets))
+            started = background.start(LocalPlan(data_dir=data, nodes=2, slots=2, gateway=True))
+        yield started
     finally:
         background.stop(data)
 
