@@ -166,6 +166,10 @@ class Pod:
     async def ready(self) -> bool:
         return (await self.readiness())[0] == 200
 
+    async def refuses(self) -> bool:
+        code, why = await self.readiness()
+        return code == 503 and why.startswith("leaving: ")
+
 
 async def states(cluster: Cluster) -> dict[str, str]:
     """The nodes' states, as `quorate nodes` shows them."""
@@ -191,24 +195,25 @@ async def test_a_scale_down_ends_idle_agents_and_takes_them_back_when_work_comes
             async def wanted(number: int) -> bool:
                 return await asked.replicas() == number
 
-            assert await wanted(3)
+            # Nobody is marked before somebody asks, and nobody counted out who was not marked.
             assert all([await pod.ready() for pod in pods.values()])
+            assert await wanted(3)
             await until(lambda: wanted(1), "the idle ones are counted out")
-            assert await states(cluster) == {busy: "READY"} | dict.fromkeys(idle, "LEAVING")
-            # Told before they were counted out: nobody who asks both can pick the busy one.
-            for name, pod in pods.items():
-                code, why = await pod.readiness()
-                assert code == (200 if name == busy else 503), name
-                assert (why == "") == (name == busy)
+            marked = {busy: "READY"} | dict.fromkeys(idle, "LEAVING")
+            assert await states(cluster) == marked
+            for name in idle:
+                await until(pods[name].refuses, f"the probe of {name} knows")
+            assert await pods[busy].readiness() == (200, "")
             # The next leader keeps the marks.
             leader.kill()
             await cluster.leader(after=epoch)
-            assert await states(cluster) == {busy: "READY"} | dict.fromkeys(idle, "LEAVING")
-            assert not await pods[idle[0]].ready()
+            await until(lambda: states_are(cluster, marked), "the next leader has its sessions")
+            assert not any([await pods[name].ready() for name in idle])
             # As Kubernetes picks, and worse than it ends them.
             first, second = (pods[name] for name in idle)
             first.server.kill()
-            await until(lambda: states_are(cluster, {busy, second.name}), "one is gone")
+            del marked[first.name]
+            await until(lambda: states_are(cluster, marked), "one is gone")
             assert await wanted(1)
             # Work comes: the one that is left is taken back before another is wanted.
             more = await load.submit(load.hold())
@@ -223,8 +228,8 @@ async def test_a_scale_down_ends_idle_agents_and_takes_them_back_when_work_comes
             await load.check()
 
 
-async def states_are(cluster: Cluster, names: set[str]) -> bool:
-    return (await states(cluster)).keys() == names
+async def states_are(cluster: Cluster, expected: dict[str, str]) -> bool:
+    return await states(cluster) == expected
 
 
 async def test_agents_are_started_for_what_they_can_hold(tmp_path: Path) -> None:
