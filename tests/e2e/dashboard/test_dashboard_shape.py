@@ -11,7 +11,7 @@ from tests.support.dashboard import Look, python, submit
 from tests.support.tls import gateway_flags
 from tools.build_ui import SOURCE
 
-VIEWS = ("overview", "queues", "tasks", "nodes/n1", "services")
+VIEWS = ("overview", "queues", "tasks", "nodes/n1", "services", "audit")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 RUN_AXE = """

@@ -1,7 +1,7 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
-import type { Queue, Service, Task, TaskSpec } from "@ui/api/types";
+import type { AuditEntry, Queue, Service, Task, TaskSpec } from "@ui/api/types";
 
 export interface TaskPage {
   tasks?: Task[];
@@ -41,3 +41,12 @@ export const scaleService = (name: string, replicas: number) =>
     body: { spec: { replicas } },
   });
 export const deleteService = (name: string) => remove(`v1/services/${segment(name)}`);
+
+export const listAuditEntries = (
+  filter: { resourceType: string; pageSize: number; pageToken?: string },
+  options?: Options,
+) =>
+  get<{ entries?: AuditEntry[]; nextPageToken?: string }>("v1/audit", {
+    ...options,
+    query: filter,
+  });

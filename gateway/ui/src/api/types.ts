@@ -95,6 +95,7 @@ export interface Task {
   error?: TaskError;
   attempts?: Attempt[];
   cancelRequested?: boolean;
+  createdBy?: string;
 }
 
 export interface Queue {
@@ -197,4 +198,23 @@ export interface Service {
   instances?: Instance[];
   ready?: number;
   updated?: number;
+}
+
+export interface AuditChange {
+  field: string;
+  before?: string;
+  after?: string;
+}
+
+export interface AuditEntry {
+  id: string;
+  time?: string;
+  caller?: string;
+  role?: string;
+  credential?: string;
+  peer?: string;
+  method?: string;
+  resourceType?: string;
+  resourceName?: string;
+  changes?: AuditChange[];
 }

@@ -3,6 +3,7 @@
 
 import type { ComponentType } from "preact";
 import type { IconName } from "@ui/parts/icons";
+import { AuditView } from "@ui/views/audit";
 import { NodesView } from "@ui/views/nodes";
 import { OverviewView } from "@ui/views/overview";
 import { QueuesView } from "@ui/views/queues";
@@ -26,6 +27,7 @@ export const VIEWS: readonly View[] = [
   { id: "tasks", title: "Tasks", icon: "tasks", key: "t", component: TasksView },
   { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
   { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },
+  { id: "audit", title: "Audit log", icon: "audit", key: "a", component: AuditView },
 ];
 
 export function viewOf(id: string): View | undefined {

@@ -18,6 +18,7 @@ export function Facts({ task }: { task: Task }) {
   const rows: [string, preact.ComponentChildren][] = [
     ["Created", <Ago time={task.createTime} />],
   ];
+  if (task.createdBy) rows.push(["By", task.createdBy]);
   if (task.state === "TASK_STATE_SCHEDULED") rows.push(["Starts", <Ago time={task.scheduleTime} />]);
   if (first?.number === 1 && waited >= 0) rows.push(["Waited", span(waited)]);
   if (!Number.isNaN(ran)) rows.push([running ? "Running for" : "Ran", span(ran)]);

@@ -1,0 +1,137 @@
+// The audit log: who changed what, newest first. Read when it is opened and when asked to, not live;
+// older pages on top of each other as they are wanted.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { listAuditEntries } from "@ui/api/actions";
+import type { AuditChange, AuditEntry } from "@ui/api/types";
+import { count, shortId } from "@ui/lib/format";
+import { href, replace } from "@ui/lib/router";
+import { Ago, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
+import { Segments } from "@ui/parts/segments";
+import { Table, type Column } from "@ui/parts/table";
+
+const PAGE = 100;
+const TYPES = [
+  { value: "", label: "All" },
+  { value: "queue", label: "Queues" },
+  { value: "node", label: "Nodes" },
+  { value: "service", label: "Services" },
+  { value: "task", label: "Tasks" },
+] as const;
+
+interface Shown {
+  entries: AuditEntry[];
+  /** Of the next page; empty when there is none. */
+  token: string;
+}
+
+export function AuditView({ query }: { query: URLSearchParams }) {
+  const type = query.get("type") ?? "";
+  const [shown, setShown] = useState<Shown>();
+  const [failure, setFailure] = useState("");
+  const [busy, setBusy] = useState(false);
+  const reading = useRef<AbortController | undefined>(undefined);
+
+  const read = async (before?: Shown) => {
+    // Another list is wanted: what was under way is of no use any more.
+    reading.current?.abort();
+    const abort = new AbortController();
+    reading.current = abort;
+    setBusy(true);
+    try {
+      const filter = { resourceType: type, pageSize: PAGE, pageToken: before?.token };
+      const page = await listAuditEntries(filter, { signal: abort.signal });
+      const entries = [...(before?.entries ?? []), ...(page.entries ?? [])];
+      setShown({ entries, token: page.nextPageToken ?? "" });
+      setFailure("");
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      setFailure((error as Error).message);
+    }
+    setBusy(false);
+  };
+
+  useEffect(() => {
+    setShown(undefined);
+    void read();
+    return () => reading.current?.abort();
+  }, [type]);
+
+  const rows = shown?.entries ?? [];
+  return (
+    <div class="view">
+      <div class="title">
+        <h1>Audit log</h1>
+        {shown && <span class="muted">{`${count(rows.length)}${shown.token ? "+" : ""}`}</span>}
+        <span class="push">
+          <Button icon="retry" busy={busy} onClick={() => void read()}>
+            Refresh
+          </Button>
+        </span>
+      </div>
+      <Segments
+        label="What was changed"
+        options={TYPES}
+        value={type}
+        onChange={(chosen) => replace(href("audit", "", { type: chosen }))}
+      />
+      <Panel title="Who changed what" class="flush bare">
+        {failure && <Failure message={failure} />}
+        {!shown && !failure && <Loading />}
+        {shown && !rows.length && !shown.token && (
+          <Empty icon="audit" title="No changes on record">
+            <p>
+              Queues, nodes, services and tasks that somebody changes are listed here, unless the
+              schedulers run with <code>--audit-keep 0</code>.
+            </p>
+          </Empty>
+        )}
+        {rows.length > 0 && (
+          <Table label="Audit log" columns={COLUMNS} items={rows} keyOf={(entry) => entry.id} />
+        )}
+      </Panel>
+      {shown?.token && (
+        <Button busy={busy} onClick={() => void read(shown)}>
+          Show older
+        </Button>
+      )}
+    </div>
+  );
+}
+
+const COLUMNS: readonly Column<AuditEntry>[] = [
+  { name: "When", cell: ({ time }) => <Ago time={time} /> },
+  {
+    name: "Who",
+    cell: ({ caller, role, credential, peer }) => (
+      <span title={[credential && `by ${credential}`, peer && `from ${peer}`].filter(Boolean).join(" ")}>
+        <strong>{caller}</strong> <small class="muted">{role}</small>
+      </span>
+    ),
+  },
+  { name: "Did", cell: ({ method = "" }) => method.slice(method.lastIndexOf("/") + 1) },
+  { name: "To", cell: (entry) => <Resource entry={entry} /> },
+  { name: "Changed", wide: true, cell: ({ changes = [] }) => changes.map(words).join(", ") || "–" },
+];
+
+function Resource({ entry }: { entry: AuditEntry }) {
+  const { resourceType: type = "", resourceName: name = "" } = entry;
+  const links: Record<string, string> = {
+    queue: href("tasks", "", { queue: name }),
+    node: href("nodes", name),
+    service: href("services"),
+    task: href("tasks", name),
+  };
+  return (
+    <span>
+      {type} <a href={links[type] ?? href("audit")}>{type === "task" ? shortId(name) : name}</a>
+    </span>
+  );
+}
+
+/** As `quorate audit` says it. */
+function words({ field, before, after }: AuditChange): string {
+  if (before && after) return `${field} ${before} → ${after}`;
+  if (before) return `${field} was ${before}`;
+  return after ? `${field} ${after}` : field;
+}
