@@ -90,6 +90,7 @@ async def run(settings: AgentSettings) -> None:
     with locked(settings.data_dir) as data:
         mark = directory_mark(data)
         try:
+            secrets = settings.secrets()
             confinement = settings.confinement(data, mark)
         except ValueError as error:
             raise CannotStart(f"--{error}") from None
@@ -112,7 +113,7 @@ async def run(settings: AgentSettings) -> None:
                 labels=settings.label_map,
                 records=instances,
                 confinement=confinement,
-                secrets=settings.secrets(),
+                secrets=secrets,
             ) as driver,
         ):
             await refuse_unsafe(etcd)

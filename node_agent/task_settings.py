@@ -81,16 +81,11 @@ class TaskSettings(BaseModel):
         # An empty variable would mean the directory that the agent was started in.
         return value or None
 
-    @field_validator("secrets_dir")
-    @classmethod
-    def _secrets_dir(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_dir():
-            raise ValueError(f"{value} is not a directory")
-        return value
-
     def secrets(self) -> Secrets:
-        """What tasks may ask for."""
+        """What tasks may ask for. Raises ValueError with a sentence that begins with the flag."""
         directory = self.secrets_dir.absolute() if self.secrets_dir is not None else None
+        if directory is not None and not directory.is_dir():
+            raise ValueError(f"secrets-dir: {directory} is not a directory")
         return Secrets(directory, patterns(self.secret_env))
 
     def confinement(self, data: Path, mark: str) -> Confinement:

@@ -226,3 +226,8 @@ def test_sizes_for_people():
         "3.0 MiB",
         "1024.0 TiB",
     ]
+
+
+def test_tasks_of_a_local_cluster_see_the_users_own_environment(tmp_path):
+    argv = LocalPlan(data_dir=tmp_path).node_argv("n1", 7000, "127.0.0.1:2379")
+    assert argv[argv.index("--task-env") + 1] == "*"

@@ -226,8 +226,8 @@ def test_only_allowed_variables_are_secrets() -> None:
 
 
 def test_a_directory_of_secrets_has_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="is not a directory"):
-        TaskSettings(secrets_dir=tmp_path / "none")
+    with pytest.raises(ValueError, match=r"^secrets-dir: .*none is not a directory"):
+        TaskSettings(secrets_dir=tmp_path / "none").secrets()
     # An empty variable is no directory, least of all the current one.
     assert TaskSettings.model_validate({"secrets_dir": ""}).secrets().directory is None
     settings = AgentSettings.model_validate({"secrets_dir": str(tmp_path)})
