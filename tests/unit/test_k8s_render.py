@@ -79,11 +79,11 @@ def test_what_pods_refer_to_is_there(variant: str) -> None:
         for volume in pod.get("volumes", ()):
             if "secret" in volume and not volume["secret"].get("optional"):
                 assert volume["secret"]["secretName"] in secrets
-        # Every file that a variable names is below a mount.
+        # Every file that a variable names is below a mount, or one itself.
         paths = [mount["mountPath"] for mount in container["volumeMounts"]]
         for key, value in environment(variant, workload).items():
             if value.startswith("/"):
-                assert any(value.startswith(path + "/") for path in paths), key
+                assert any(f"{value}/".startswith(path + "/") for path in paths), key
 
 
 @every_variant
