@@ -1,6 +1,6 @@
 """What lies on a bound is accepted, what lies beyond is refused with the bound.
 
-Every refusal over the wire is in tests/integration/test_service_bad_requests.py.
+Every refusal over the wire is in test_service_bad_specs.py and test_service_bad_requests.py.
 """
 
 from __future__ import annotations
