@@ -100,6 +100,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(desk: Desk):
         pages = await desk.pages(page_size=size)
         assert [one for page in pages for one in page] == list(range(60, 0, -1))
         assert len(pages) == -(-60 // size)
+    assert await desk.pages(caller="bob", page_size=2) == [[60, 50], [40, 30], [20, 10], []]
 
 
 async def test_a_page_ends_after_a_bounded_number_of_looks(
