@@ -22,7 +22,9 @@ from scheduler.core.rows import Control, TaskRow
 from scheduler.core.state import SERVICES_QUEUE, State
 from scheduler.core.values import FINISHED, InstanceState, Origin, ServiceName, TaskState
 from scheduler.records import task_spec
-from tests.support.core import Cluster, FakeNode, Log, spec
+from tests.support.core import Cluster, FakeNode
+from tests.support.core_log import Log
+from tests.support.core_specs import spec
 
 QUEUES = ("default", "a", "b")
 SERVICES = (ServiceName("web"), ServiceName("api"))

@@ -26,7 +26,8 @@ from scheduler.core.answers import BatchCreated, Done, Refusal
 from scheduler.core.limits import Limits
 from scheduler.core.rows import Control
 from scheduler.core.values import FINISHED, Placement, TaskState
-from tests.support.core import Cluster, FakeNode, ids, spec
+from tests.support.core import Cluster, FakeNode, ids
+from tests.support.core_specs import spec
 
 QUEUES = ("default", "round", "hash")
 NODES = ("n1", "n2", "n3")

@@ -31,7 +31,8 @@ from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.upkeep import retain
 from scheduler.core.values import FINISHED, Origin, TaskSpec, TaskState
 from scheduler.records import Codec
-from tests.support.core import START, Log, node_row, spec
+from tests.support.core_log import Log
+from tests.support.core_specs import START, node_row, spec
 
 NODE_TTL = 3.0
 _CALLER = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CancelTask")

@@ -14,16 +14,14 @@ does it. Owned by one test; nothing here outlives it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal_batch import Batch
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2, task_pb2
-from scheduler import keys, records
+from scheduler import records
 from scheduler.core import audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
@@ -31,7 +29,7 @@ from scheduler.core.answers import Refusal
 from scheduler.core.invariants import check
 from scheduler.core.limits import Limits
 from scheduler.core.machine import Machine
-from scheduler.core.rows import Control, Holding, NodeRow, NodeStats, TaskRow
+from scheduler.core.rows import Control, NodeStats, TaskRow
 from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.transitions import TRANSITIONS
 from scheduler.core.upkeep import retain
@@ -43,195 +41,10 @@ from scheduler.core.values import (
     TaskSpec,
     TaskState,
 )
-from scheduler.fold import Fold
+from tests.support.core_log import LEASE, Log
+from tests.support.core_specs import START, node_row, service_spec, spec
 
-START = 1_700_000_000.0
 DAY = 86_400.0
-_LEASE = 9
-
-
-def spec(
-    *,
-    payload: bytes = b"",
-    priority: int = 0,
-    attempts: int = 1,
-    backoff: float = 1.0,
-    max_backoff: float = 300.0,
-    multiplier: float = 2.0,
-    jitter: float = 0.0,
-    fatal: Iterable[str] = (),
-    crash_limit: int = 3,
-    cpu: float = 0.0,
-    memory: int = 0,
-    counters: dict[str, int] | None = None,
-    affinity: str = "",
-    not_before: float = 0.0,
-) -> TaskSpec:
-    """A spec as the service makes it: from a message, through the codec."""
-    return _spec(
-        payload,
-        priority,
-        attempts,
-        backoff,
-        max_backoff,
-        multiplier,
-        jitter,
-        tuple(fatal),
-        crash_limit,
-        cpu,
-        memory,
-        tuple(sorted((counters or {}).items())),
-        affinity,
-        not_before,
-    )
-
-
-def service_spec(
-    *,
-    replicas: int = 0,
-    argv: str = "serve",
-    surge: int = 0,
-    unavailable: int = 0,
-    cpu: float = 0.0,
-    labels: dict[str, str] | None = None,
-    outside: bool = False,
-    hosts: Sequence[str] = (),
-) -> service_pb2.ServiceSpec:
-    """A service's spec; `outside` for one without replicas."""
-    message = service_pb2.ServiceSpec(
-        replicas=replicas, max_surge=surge, max_unavailable=unavailable, labels=labels or {}
-    )
-    if not outside:
-        message.command.argv.append(argv)
-    if cpu:
-        message.resources.cpu = cpu
-    message.proxy.hosts.extend(hosts)
-    return message
-
-
-@lru_cache(maxsize=4096)
-def _spec(
-    payload: bytes,
-    priority: int,
-    attempts: int,
-    backoff: float,
-    max_backoff: float,
-    multiplier: float,
-    jitter: float,
-    fatal: tuple[str, ...],
-    crash_limit: int,
-    cpu: float,
-    memory: int,
-    counters: tuple[tuple[str, int], ...],
-    affinity: str,
-    not_before: float,
-) -> TaskSpec:
-    message = task_pb2.TaskSpec(priority=priority, affinity_key=affinity)
-    message.command.argv.append("true")
-    message.command.stdin = payload
-    message.retry.max_attempts = attempts
-    message.retry.initial_backoff.FromNanoseconds(round(backoff * 1e9))
-    message.retry.max_backoff.FromNanoseconds(round(max_backoff * 1e9))
-    message.retry.multiplier = multiplier
-    message.retry.jitter = jitter
-    message.retry.fatal_errors.extend(fatal)
-    message.retry.crash_limit = crash_limit
-    if cpu or memory or counters:
-        message.resources.cpu = cpu
-        message.resources.memory = memory
-        message.resources.counters.update(dict(counters))
-    if not_before:
-        message.not_before.FromNanoseconds(round(not_before * 1e9))
-    return records.task_spec(message, message.SerializeToString())
-
-
-class Log:
-    """What etcd would hold, and a standby that follows it.
-
-    Args:
-        join: how many events the journal joins into one Txn, where the last write of a key
-            replaces those before it.
-    """
-
-    def __init__(self, join: int = 1) -> None:
-        self._join = join
-        self._batch = Batch()
-        self.kept: dict[bytes, bytes] = {}
-        self.fold = Fold()
-        self.revision = 0
-
-    def append(self, ops: Sequence[Put | Delete]) -> None:
-        """One event."""
-        self._batch.add(ops, None, None)
-        if self._batch.events >= self._join:
-            self.flush()
-
-    def flush(self) -> None:
-        """The open Txn commits."""
-        batch, self._batch = self._batch, Batch()
-        if batch.size:
-            self.apply(batch.ops())
-
-    def apply(self, ops: Iterable[Put | Delete]) -> None:
-        """One Txn."""
-        self.revision += 1
-        for op in ops:
-            if isinstance(op, Put):
-                self.kept[op.key] = op.value
-                self.fold.put(op.key, op.value, self.revision)
-            elif not op.range_end:
-                self._delete(op.key)
-            else:
-                for key in sorted(k for k in self.kept if op.key <= k < op.range_end):
-                    self._delete(key)
-
-    def _delete(self, key: bytes) -> None:
-        if self.kept.pop(key, None) is not None:
-            self.fold.deleted(key)
-
-    def registered(self, node: NodeRow) -> None:
-        """An agent wrote its key, under its lease."""
-        record = r.NodeRecord(name=node.name, instance=node.instance, slots=node.slots)
-        record.capacity.cpu = node.cpu
-        record.capacity.memory = node.memory
-        record.capacity.counters.update(node.counters)
-        self.apply([Put(keys.node_key(node.name), record.SerializeToString())])
-
-    def instance(self, service: str, name: str, record: r.InstanceRecord | None) -> None:
-        """Somebody wrote an instance's key, or (None) it is gone."""
-        self.flush()
-        key = keys.instance_key(service, name)
-        if record is None:
-            self.apply([Delete(key)])
-            return
-        self.revision += 1
-        self.kept[key] = record.SerializeToString()
-        self.fold.put(key, self.kept[key], self.revision, _LEASE)
-
-    def lease_ended(self, name: NodeName, instance: InstanceId) -> None:
-        """The node's key is gone, unless another process has it."""
-        key = keys.node_key(name)
-        if r.NodeRecord.FromString(self.kept.get(key, b"")).instance == instance:
-            self.apply([Delete(key)])
-
-    def followed(self) -> State:
-        """The state of a standby that followed from the beginning: it leads from now on."""
-        self.flush()
-        state = self.fold.state
-        # Another one follows from here.
-        self.fold = self.loaded()
-        return state
-
-    def loaded(self) -> Fold:
-        """A standby that loads a snapshot now instead of having followed from the beginning."""
-        self.flush()
-        fold = Fold()
-        for prefix in keys.SNAPSHOT_ORDER:
-            for key in sorted(k for k in self.kept if k.startswith(prefix)):
-                lease = _LEASE if prefix == keys.INSTANCES else 0
-                fold.put(key, self.kept[key], self.revision, lease)
-        fold.at(self.revision)
-        return fold
 
 
 @dataclass
@@ -313,32 +126,6 @@ class FakeNode:
         if number is None or number == known:
             self.has.pop(task, None)
         return known if number is None else number, start or self.cluster.now
-
-
-def node_row(
-    name: str,
-    instance: str,
-    *,
-    slots: int = 4,
-    cpu: float = 4.0,
-    memory: int = 8 << 30,
-    counters: dict[str, int] | None = None,
-) -> NodeRow:
-    """A registered agent, as the watch brings it."""
-    return NodeRow(
-        NodeName(name),
-        InstanceId(instance),
-        "127.0.0.1:1",
-        slots,
-        cpu,
-        memory,
-        counters or {},
-        {},
-        START,
-        "test",
-        7,
-        Holding(),
-    )
 
 
 class Cluster:
@@ -654,7 +441,7 @@ class Cluster:
         if record is None:
             self.step(e.InstanceGone(ServiceName(service), name))
             return
-        seen = records.instance_row(service, name, record.SerializeToString(), _LEASE)
+        seen = records.instance_row(service, name, record.SerializeToString(), LEASE)
         assert seen is not None
         self.step(e.InstanceSeen(seen))
 

@@ -19,7 +19,9 @@ from scheduler.core.answers import Refusal
 from scheduler.core.limits import Limits
 from scheduler.core.rows import Control
 from scheduler.core.values import Change, Disconnect, Origin, Placement, ServiceName
-from tests.support.core import START, Cluster, Log, service_spec, spec
+from tests.support.core import Cluster
+from tests.support.core_log import Log
+from tests.support.core_specs import START, service_spec, spec
 
 ALICE = Origin("alice", "operator", "token", "10.0.0.1:5", "quorate.v1.Scheduler/PauseQueue")
 

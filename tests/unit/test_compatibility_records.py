@@ -24,7 +24,7 @@ from scheduler.core.rows import Control
 from scheduler.core.values import Disconnect, Placement, ServiceName, TaskState
 from scheduler.fold import Fold
 from scheduler.records import NewerRecord
-from tests.support.core import spec
+from tests.support.core_specs import spec
 from tests.support.next_release import FIELD, NOTE, classes, fill, following, present
 
 NEXT = classes(following(present()))

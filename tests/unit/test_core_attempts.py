@@ -7,7 +7,8 @@ import pytest
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.values import MAX_PAST, RetryPolicy, TaskState
-from tests.support.core import START, Cluster, spec
+from tests.support.core import Cluster
+from tests.support.core_specs import START, spec
 
 
 def runs(out: fx.Effects) -> list[fx.PutRun]:

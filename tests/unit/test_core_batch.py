@@ -8,7 +8,9 @@ from scheduler.core import events as e
 from scheduler.core.answers import BatchCreated, Refusal
 from scheduler.core.limits import Limits
 from scheduler.core.values import TaskState
-from tests.support.core import Cluster, Log, ids, spec
+from tests.support.core import Cluster, ids
+from tests.support.core_log import Log
+from tests.support.core_specs import spec
 
 REQUEST = e.Request("batch", b"digest")
 PARTS_OF_TWO = Limits(part_tasks=2)

@@ -10,7 +10,8 @@ from scheduler.core import events as e
 from scheduler.core.answers import Done, Fault, Refusal, TaskKnown
 from scheduler.core.limits import Limits
 from scheduler.core.values import Disconnect, Placement, TaskState
-from tests.support.core import START, Cluster, spec
+from tests.support.core import Cluster
+from tests.support.core_specs import START, spec
 
 DEFAULT = QueueName("default")
 

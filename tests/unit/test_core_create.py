@@ -11,7 +11,8 @@ from scheduler.core.answers import Fault, Refusal, TaskCreated, TaskKnown
 from scheduler.core.limits import Limits
 from scheduler.core.state import State
 from scheduler.core.values import TaskState
-from tests.support.core import DAY, START, Cluster, spec
+from tests.support.core import DAY, Cluster
+from tests.support.core_specs import START, spec
 
 
 def test_created_task_is_pending_and_its_record_precedes_the_reply():

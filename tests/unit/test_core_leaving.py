@@ -11,7 +11,9 @@ from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.leaving import CHANGES_AT_ONCE, decided
 from scheduler.core.rows import Control, Leaving
-from tests.support.core import START, Cluster, FakeNode, Log, spec
+from tests.support.core import Cluster, FakeNode
+from tests.support.core_log import Log
+from tests.support.core_specs import START, spec
 
 
 def mark(c: Cluster, *nodes: FakeNode) -> fx.Effects:

@@ -8,7 +8,9 @@ from scheduler.core import events as e
 from scheduler.core.answers import NodeControlled, Refusal
 from scheduler.core.rows import Control
 from scheduler.core.values import TaskState
-from tests.support.core import Cluster, Log, node_row, spec
+from tests.support.core import Cluster
+from tests.support.core_log import Log
+from tests.support.core_specs import node_row, spec
 
 
 def test_tasks_of_a_lost_node_run_elsewhere():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from quorate.cli.nodes import idle_for
 from quorate.v1 import node_pb2
 from scheduler import views
-from tests.support.core import START, Cluster
+from tests.support.core import Cluster
+from tests.support.core_specs import START
 
 
 def node(name: str, since: float | None) -> node_pb2.Node:

@@ -13,7 +13,9 @@ from scheduler.scaler import look as looking
 from scheduler.scaler.ask import Ask
 from scheduler.scaler.look import look
 from scheduler.scaler.plan import Demand, NodeSeen, Seen
-from tests.support.core import START, Cluster, FakeNode, Log, spec
+from tests.support.core import Cluster, FakeNode
+from tests.support.core_log import Log
+from tests.support.core_specs import START, spec
 
 
 def seen(c: Cluster, ask: Ask | None = None) -> Seen:

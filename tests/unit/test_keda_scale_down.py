@@ -13,7 +13,8 @@ from scheduler.driver import Driver
 from scheduler.scale_down import ASKED_WITHIN, MAX_ASKS, ScaleDown
 from scheduler.scaler.ask import Ask, parse
 from scheduler.scaler.leaving import LONGEST
-from tests.support.core import Cluster, Log
+from tests.support.core import Cluster
+from tests.support.core_log import Log
 
 ASK = parse({"idleSeconds": "60", "leavingSeconds": "15"})
 

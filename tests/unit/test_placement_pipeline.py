@@ -8,7 +8,8 @@ from collections import Counter
 from quorate.runtime.ids import TaskId
 from scheduler.core.rows import NodeRow
 from scheduler.core.values import Placement, TaskState
-from tests.support.core import Cluster, spec
+from tests.support.core import Cluster
+from tests.support.core_specs import spec
 
 GIB = 1 << 30
 

@@ -8,7 +8,9 @@ from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.limits import Limits
 from scheduler.core.values import TaskState
-from tests.support.core import DAY, START, Cluster, Log, ids, spec
+from tests.support.core import DAY, Cluster, ids
+from tests.support.core_log import Log
+from tests.support.core_specs import START, spec
 
 DEFAULT = QueueName("default")
 

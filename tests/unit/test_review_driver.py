@@ -22,7 +22,7 @@ from scheduler.core.rows import TaskRow
 from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.values import TaskState
 from scheduler.driver import Driver
-from tests.support.core import spec
+from tests.support.core_specs import spec
 
 PREFIX = b"/quorate/test/"
 CLOCK = SystemClock()

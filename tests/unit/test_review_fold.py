@@ -5,7 +5,8 @@ from __future__ import annotations
 from quorate.internal.v1 import records_pb2 as r
 from scheduler.core.values import TaskState
 from scheduler.fold import Fold
-from tests.support.core import Cluster, spec
+from tests.support.core import Cluster
+from tests.support.core_specs import spec
 
 
 def test_a_standby_forgets_processes_that_are_gone() -> None:

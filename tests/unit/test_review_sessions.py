@@ -17,7 +17,7 @@ from scheduler.core.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.values import TaskState
 from scheduler.sessions import Link, Sessions
-from tests.support.core import spec
+from tests.support.core_specs import spec
 
 NODE, INSTANCE = NodeName("n1"), InstanceId("i1")
 

@@ -15,7 +15,9 @@ from scheduler.core.services import see_service
 from scheduler.core.state import SERVICES_QUEUE
 from scheduler.core.values import InstanceState, ServiceName, TaskState
 from scheduler.fold import Fold
-from tests.support.core import Cluster, Log, spec
+from tests.support.core import Cluster
+from tests.support.core_log import Log
+from tests.support.core_specs import spec
 
 WEB = ServiceName("web")
 

@@ -9,7 +9,8 @@ from scheduler.asking import refused
 from scheduler.core import events as e
 from scheduler.core.answers import Refusal, ServiceSeen
 from scheduler.core.values import ServiceName
-from tests.support.core import Cluster, Log
+from tests.support.core import Cluster
+from tests.support.core_log import Log
 
 SHOP = "shop.example"
 

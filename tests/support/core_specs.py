@@ -1,0 +1,138 @@
+"""Specs of tasks and services, and agents, as the pure core is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from quorate.runtime.ids import InstanceId, NodeName
+from quorate.v1 import service_pb2, task_pb2
+from scheduler import records
+from scheduler.core.rows import Holding, NodeRow
+from scheduler.core.values import (
+    TaskSpec,
+)
+
+# When the clocks of tests begin.
+START = 1_700_000_000.0
+
+
+def spec(
+    *,
+    payload: bytes = b"",
+    priority: int = 0,
+    attempts: int = 1,
+    backoff: float = 1.0,
+    max_backoff: float = 300.0,
+    multiplier: float = 2.0,
+    jitter: float = 0.0,
+    fatal: Iterable[str] = (),
+    crash_limit: int = 3,
+    cpu: float = 0.0,
+    memory: int = 0,
+    counters: dict[str, int] | None = None,
+    affinity: str = "",
+    not_before: float = 0.0,
+) -> TaskSpec:
+    """A spec as the service makes it: from a message, through the codec."""
+    return _spec(
+        payload,
+        priority,
+        attempts,
+        backoff,
+        max_backoff,
+        multiplier,
+        jitter,
+        tuple(fatal),
+        crash_limit,
+        cpu,
+        memory,
+        tuple(sorted((counters or {}).items())),
+        affinity,
+        not_before,
+    )
+
+
+def service_spec(
+    *,
+    replicas: int = 0,
+    argv: str = "serve",
+    surge: int = 0,
+    unavailable: int = 0,
+    cpu: float = 0.0,
+    labels: dict[str, str] | None = None,
+    outside: bool = False,
+    hosts: Sequence[str] = (),
+) -> service_pb2.ServiceSpec:
+    """A service's spec; `outside` for one without replicas."""
+    message = service_pb2.ServiceSpec(
+        replicas=replicas, max_surge=surge, max_unavailable=unavailable, labels=labels or {}
+    )
+    if not outside:
+        message.command.argv.append(argv)
+    if cpu:
+        message.resources.cpu = cpu
+    message.proxy.hosts.extend(hosts)
+    return message
+
+
+@lru_cache(maxsize=4096)
+def _spec(
+    payload: bytes,
+    priority: int,
+    attempts: int,
+    backoff: float,
+    max_backoff: float,
+    multiplier: float,
+    jitter: float,
+    fatal: tuple[str, ...],
+    crash_limit: int,
+    cpu: float,
+    memory: int,
+    counters: tuple[tuple[str, int], ...],
+    affinity: str,
+    not_before: float,
+) -> TaskSpec:
+    message = task_pb2.TaskSpec(priority=priority, affinity_key=affinity)
+    message.command.argv.append("true")
+    message.command.stdin = payload
+    message.retry.max_attempts = attempts
+    message.retry.initial_backoff.FromNanoseconds(round(backoff * 1e9))
+    message.retry.max_backoff.FromNanoseconds(round(max_backoff * 1e9))
+    message.retry.multiplier = multiplier
+    message.retry.jitter = jitter
+    message.retry.fatal_errors.extend(fatal)
+    message.retry.crash_limit = crash_limit
+    if cpu or memory or counters:
+        message.resources.cpu = cpu
+        message.resources.memory = memory
+        message.resources.counters.update(dict(counters))
+    if not_before:
+        message.not_before.FromNanoseconds(round(not_before * 1e9))
+    return records.task_spec(message, message.SerializeToString())
+
+
+def node_row(
+    name: str,
+    instance: str,
+    *,
+    slots: int = 4,
+    cpu: float = 4.0,
+    memory: int = 8 << 30,
+    counters: dict[str, int] | None = None,
+) -> NodeRow:
+    """A registered agent, as the watch brings it."""
+    return NodeRow(
+        NodeName(name),
+        InstanceId(instance),
+        "127.0.0.1:1",
+        slots,
+        cpu,
+        memory,
+        counters or {},
+        {},
+        START,
+        "test",
+        7,
+        Holding(),
+    )
