@@ -208,7 +208,7 @@ async def test_user_code_that_writes_to_the_agents_socket_ends_its_worker_and_no
 def user() -> TaskUser:
     """Someone else; for whoever is not root it has to be themselves."""
     if os.geteuid() != 0:
-        return find_user(f"{os.geteuid()}:{os.getegid()}")
+        return find_user(str(os.geteuid()))
     return find_user("nobody")
 
 
@@ -233,9 +233,10 @@ async def other(folder: Path, user: TaskUser, interpreter: str) -> AsyncIterator
             folder / "code" / source.name,
             ignore=shutil.ignore_patterns("__pycache__", "client", "cli", "v1", "internal"),
         )
-    async with running(
-        folder / "node", replace(PLAIN, user=user), slots=1, directory=folder / "code"
-    ) as run:
+    terms = replace(PLAIN, user=user)
+    if os.geteuid() != 0:
+        terms = replace(PLAIN, environment={**PLAIN.environment, **user.environment})
+    async with running(folder / "node", terms, slots=1, directory=folder / "code") as run:
         yield run
 
 

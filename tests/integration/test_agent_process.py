@@ -6,19 +6,25 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from node_agent.task_user import find_user
 from quorate.etcd.api import KeyValue, Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import NodeRecord
+from quorate.v1 import task_pb2
 from tests.support.agent import Leader, command, eventually, python, task_id
 
 PATIENCE = 30.0
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Cluster:
@@ -30,12 +36,14 @@ class Cluster:
         self._name = name
         self._folder = folder
         self._agents: list[AgentProcess] = []
+        # The interpreter of agents started from now on.
+        self.python = sys.executable
 
     async def start(self, *flags: str, name: str = "n1", data: str = "") -> AgentProcess:
         said = self._folder / f"said-{len(self._agents)}"
         with said.open("wb") as error:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "node_agent", "--name", name, "--cluster", self._name),
+                *(self.python, "-m", "node_agent", "--name", name, "--cluster", self._name),
                 *(
                     "--etcd",
                     self._server.endpoint,
@@ -73,7 +81,7 @@ class AgentProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, said: Path) -> None:
         self.process = process
-        self._said = said
+        self.said = said
         self.address = ""
         self.instance = ""
 
@@ -89,7 +97,7 @@ class AgentProcess:
         """Exit code and the last line it said."""
         async with asyncio.timeout(PATIENCE):
             code = await self.process.wait()
-        return code, self._said.read_text().strip().splitlines()[-1]
+        return code, self.said.read_text().strip().splitlines()[-1]
 
 
 @pytest_asyncio.fixture
@@ -100,6 +108,15 @@ async def cluster(
     cluster = Cluster(etcd_server, etcd_client, name, tmp_path)
     yield cluster
     await cluster.close()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users reach, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o711)
+        yield folder
 
 
 def alive(pid: int) -> bool:
@@ -312,3 +329,87 @@ async def test_wrong_settings_are_refused_with_the_name_of_the_flag(cluster: Clu
         code, said = await (await cluster.start(*flags)).end()
         assert code == 2
         assert said.startswith(f"node_agent: {name}: ")
+
+
+async def test_flags_say_what_tasks_get_of_the_agents_environment(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("SHOWN_A", "HIDDEN", "LENT"):
+        monkeypatch.setenv(name, f"value of {name}")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "pw").write_text("hunter2\n")
+    agent = await cluster.ready(
+        *("--task-env", "PATH,SHOWN_*,PYTHON*", "--secret-env", "LEN?"),
+        *("--secrets-dir", str(tmp_path / "secrets"), "--task-cgroups", "off"),
+        "--task-new-privileges",
+    )
+    script = 'echo "$SHOWN_A,$HIDDEN,$LENT,$PW,$KEY"; grep NoNewPrivs /proc/self/status'
+    refs = {"PW": task_pb2.SecretRef(file="pw"), "KEY": task_pb2.SecretRef(env="LENT")}
+    async with Leader(agent.address) as leader:
+        session = await leader.open(instance=agent.instance)
+        task = task_id()
+        await session.assign(task, command("sh", "-c", script, secrets=refs))
+        assert (await session.finished(task)).WhichOneof("outcome") == "result"
+        said = (await leader.logs(task))["stdout"].decode()
+    assert said == "value of SHOWN_A,,,hunter2,value of LENT\nNoNewPrivs:\t0\n"
+    # Neither on disk nor in what the agent said.
+    kept = [path.read_bytes() for path in (tmp_path / "n1").rglob("*") if path.is_file()]
+    kept.append(agent.said.read_bytes())
+    assert [b"hunter2" in data for data in kept].count(True) == 1  # the task's own output
+
+
+async def test_tasks_are_the_users_who_is_named(
+    cluster: Cluster, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    user = find_user("nobody") if os.geteuid() == 0 else find_user(str(os.geteuid()))
+    if user.can_enter(Path(sys.executable).resolve().parent) is not None:
+        # Root's own interpreter may be in root's home: Debian's, with our packages.
+        cluster.python = "/usr/bin/python3"
+        ours = [str(CHECKOUT), *(path for path in sys.path if path.endswith("site-packages"))]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(ours))
+    flags, data = ("--task-user", user.name), str(open_folder / "node")
+    if user.can_enter(CHECKOUT) is not None:
+        code, said = await (await cluster.start(*flags, data=data)).end()
+        assert (code, "cannot enter" in said) == (1, True)
+        return
+    agent = await cluster.ready(*flags, data=data)
+    async with Leader(agent.address) as leader:
+        session = await leader.open(instance=agent.instance)
+        report = await session.run(python("os:getuid"))
+        assert report.result.json == str(user.uid)
+        task = task_id()
+        await session.assign(task, command("sh", "-c", "id -u; pwd; touch here"))
+        assert (await session.finished(task)).WhichOneof("outcome") == "result"
+        assert (await leader.logs(task))["stdout"].decode().split()[0] == str(user.uid)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (("--task-user", "no-such-user"), 2, "--task-user: "),
+        (("--task-pids", "-1"), 2, "--task-pids: "),
+        (("--task-env", "A=B"), 2, "--task-env: "),
+        (("--secret-env", "A B"), 2, "--secret-env: "),
+        (("--task-cgroups", "yes"), 2, "--task-cgroups: "),
+        (("--secrets-dir", "/no/such/directory"), 1, "--secrets-dir: /no/such/directory is not"),
+        # Of root: it cannot enter pytest's folder. Of another: that one cannot become it.
+        (("--task-user", "3999999999"), 1, "--task-user: "),
+    ],
+)
+async def test_terms_that_the_agent_cannot_keep_are_refused(
+    cluster: Cluster, flags: tuple[str, ...], code: int, said: str
+):
+    agent = await cluster.start(*flags)
+    found, sentence = await agent.end()
+    assert found == code
+    assert f"node_agent: {said}" in sentence
+
+
+def test_an_agents_memory_and_environment_are_its_own() -> None:
+    """PR_GET_DUMPABLE is 0: /proc/<pid>/environ and mem are root's, and ptrace(2) is refused."""
+    script = (
+        "import ctypes; from node_agent.__main__ import keep_private; keep_private(); "
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout == b"0\n"
