@@ -38,7 +38,9 @@ def create(
     name: Annotated[str, typer.Option("--name", help="Whose it is, for logs and the audit.")],
     role: Annotated[
         str,
-        typer.Option("--role", help="admin, operator, submitter, viewer, service or gateway."),
+        typer.Option(
+            "--role", help="admin, operator, submitter, viewer, scaler, service or gateway."
+        ),
     ],
     queue: Annotated[
         list[str] | None,

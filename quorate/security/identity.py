@@ -42,6 +42,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     SUBMITTER = "submitter"
     VIEWER = "viewer"
+    SCALER = "scaler"
     SERVICE = "service"
     GATEWAY = "gateway"
     NODE = "node"

@@ -67,7 +67,8 @@ _OTHERS: Final[Mapping[str, Rule]] = {
     "/externalscaler.ExternalScaler/IsActive": _SCALING,
     "/externalscaler.ExternalScaler/StreamIsActive": _SCALING,
     "/externalscaler.ExternalScaler/GetMetricSpec": _SCALING,
-    "/externalscaler.ExternalScaler/GetMetrics": _SCALING,
+    # Not a read alone: whoever asks for the number has idle nodes marked, and keeps marks up.
+    "/externalscaler.ExternalScaler/GetMetrics": Rule("scaling.mark"),
 }
 
 

@@ -27,7 +27,8 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "services.write": "create, change and delete services",
     "cluster.read": "read the cluster's leader, members and sizes",
     "audit.read": "read who changed what",
-    "scaling.read": "ask how many nodes are needed (KEDA)",
+    "scaling.read": "ask whether there is work for nodes (KEDA)",
+    "scaling.mark": "ask how many nodes are needed (KEDA), for which idle ones are marked to go",
     "reflection.read": "list services and messages by gRPC reflection",
     "channelz.read": "see connections and calls by gRPC channelz",
     "agent.session": "give a node work",
@@ -42,7 +43,7 @@ _VIEWER: Final = frozenset(
 )
 _OPERATOR: Final = _VIEWER | {
     *("tasks.control", "queues.control", "queues.write", "nodes.control"),
-    *("services.register", "audit.read"),
+    *("services.register", "audit.read", "scaling.mark"),
 }
 
 ROLES: Final[Mapping[Role, frozenset[str]]] = {
@@ -55,6 +56,7 @@ ROLES: Final[Mapping[Role, frozenset[str]]] = {
         )
     ),
     Role.VIEWER: _VIEWER,
+    Role.SCALER: frozenset(("scaling.read", "scaling.mark", "cluster.read")),
     Role.SERVICE: frozenset(("services.read", "services.register", "cluster.read")),
     # What a gateway needs for itself; what its users ask goes by their credentials.
     Role.GATEWAY: frozenset(("services.read", "cluster.read")),

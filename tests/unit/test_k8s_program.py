@@ -329,10 +329,11 @@ def test_certificates_name_roles_that_may_do_what_is_needed() -> None:
         "scheduler": Role.SCHEDULER,
         "agent": Role.NODE,
         "gateway": Role.GATEWAY,
-        "keda": Role.VIEWER,
+        "keda": Role.SCALER,
     }
     assert holds(roles["scheduler"], "agent.session")
     assert holds(roles["keda"], "scaling.read")
+    assert holds(roles["keda"], "scaling.mark")
     # A member is verified by its name and address: no wildcard there, and no name for a client.
     assert not _names("etcd-client")
     assert not [name for name in _names("etcd") if "*" in name]
