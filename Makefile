@@ -52,8 +52,8 @@ WORKERS ?= 3
 test: setup ## Run all tests (ARGS="-k failover" narrows them)
 	python -m pytest -q --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-# Apart from `test`: the same tests once more.
-test-tls: setup ## Run the end-to-end tests with mutual TLS and tokens
+# Apart from `test`: the same tests once more. No service may be open in them: tests/support/lock_guard.py.
+test-tls: setup ## Run the end-to-end tests with mutual TLS, etcd too, and tokens
 	QUORATE_TEST_TLS=1 python -m pytest -q --numprocesses $(WORKERS) --dist loadfile tests/e2e $(ARGS)
 
 # Apart from `test`: it needs the tool chains of other languages.

@@ -6,7 +6,6 @@ A time is from the action to the frame in which every row in sight has its task.
 from __future__ import annotations
 
 import json
-import urllib.request
 from typing import Any, Final
 
 from benchmarks.cluster import BenchCluster
@@ -15,6 +14,7 @@ from benchmarks.usage import load_average
 from quorate.client.discovery import LocalCluster
 from tools import build_ui
 from tools.browser import browser
+from tools.gateway import ask
 
 TASKS: Final = 100_000
 _BATCH: Final = 10_000
@@ -118,7 +118,5 @@ def _submit(cluster: LocalCluster, queue: str, names: list[str]) -> list[str]:
 
 
 def _post(cluster: LocalCluster, path: str, body: dict[str, object]) -> Any:
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(cluster.dashboard + path, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with ask(cluster, path, body) as answer:
         return json.load(answer)

@@ -171,9 +171,10 @@ def _describe(process: psutil.Process) -> str:
 class OutageClock(threading.Thread):
     """Kills the leader and asks the other schedulers until one answers under a new epoch."""
 
-    def __init__(self, pid: int, others: Sequence[str], epoch: int, dialer: Dialer) -> None:
+    def __init__(self, pid: int, others: Sequence[str], epoch: int, local: LocalCluster) -> None:
         super().__init__(name="outage-clock", daemon=True)
-        self._dialer = dialer
+        self._dialer = Dialer(local.tls)
+        self._token = local.bearer.metadata() if local.bearer else ()
         self.outage = Outage(epoch_before=epoch)
         self._pid = pid
         self._others = others
@@ -199,12 +200,12 @@ class OutageClock(threading.Thread):
         for channel in channels:
             channel.close()
 
-    @staticmethod
     def _epoch(
-        stub: scheduler_pb2_grpc.SchedulerStub, request: scheduler_pb2.GetClusterRequest
+        self, stub: scheduler_pb2_grpc.SchedulerStub, request: scheduler_pb2.GetClusterRequest
     ) -> int:
         try:
-            return int(stub.GetCluster(request, timeout=1.0).cluster.epoch)
+            answer = stub.GetCluster(request, timeout=1.0, metadata=self._token)
+            return int(answer.cluster.epoch)
         except grpc.RpcError:
             return 0
 
@@ -216,7 +217,7 @@ def kill_leader(client: Client, cluster: DemoCluster) -> OutageClock:
     others = [replica.address for replica in info.schedulers if not replica.leader]
     process = cluster.find(leader.name)
     console.print(f"[red]SIGKILL[/red] to the leader {leader.name} (process {process.pid})")
-    clock = OutageClock(process.pid, others, info.epoch, Dialer(cluster.read().tls))
+    clock = OutageClock(process.pid, others, info.epoch, cluster.read())
     clock.start()
     return clock
 

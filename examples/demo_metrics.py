@@ -10,9 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from quorate import Client
@@ -21,6 +19,7 @@ from quorate.client.discovery import LocalCluster
 from quorate.client.rpcs import new_request_id
 from quorate.v1 import service_pb2
 from tools.documented_metrics import Scrape, documented, missing
+from tools.gateway import ask
 
 SERVICE = "hello"
 _CHECKOUT = Path(__file__).resolve().parents[1]
@@ -46,10 +45,9 @@ def use_gateway(cluster: LocalCluster) -> None:
         check=True,
         timeout=_START_TIMEOUT,
     )
-    if not _until(lambda: _answers(f"{cluster.dashboard}services/{SERVICE}/"), _START_TIMEOUT):
+    if not _until(lambda: _answers(cluster, f"services/{SERVICE}/"), _START_TIMEOUT):
         raise TimeoutError(f"the service {SERVICE} does not answer through the gateway")
-    with closing(urllib.request.urlopen(f"{cluster.dashboard}v1/queues", timeout=_START_TIMEOUT)):
-        pass
+    ask(cluster, "v1/queues", timeout=_START_TIMEOUT).close()
 
 
 def check(cluster: LocalCluster) -> tuple[int, list[str]]:
@@ -87,10 +85,10 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def _answers(url: str) -> bool:
+def _answers(cluster: LocalCluster, path: str) -> bool:
     try:
-        with closing(urllib.request.urlopen(url, timeout=_START_TIMEOUT)):
-            return True
+        ask(cluster, path, timeout=_START_TIMEOUT).close()
+        return True
     except urllib.error.HTTPError as error:
         error.close()
         return False  # 404 or 503: the gateway has not heard of the replica yet

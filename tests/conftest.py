@@ -23,6 +23,7 @@ import pytest_asyncio
 
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
+from tests.support.tls import etcd_options, open_etcd
 
 _numbers = itertools.count(1)
 
@@ -30,7 +31,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdProcess]:
     """A running etcd on free ports of 127.0.0.1, killed when the run ends."""
-    server = EtcdProcess(tmp_path_factory.mktemp("etcd"), die_with_parent=True)
+    folder = tmp_path_factory.mktemp("etcd")
+    server = EtcdProcess(folder, die_with_parent=True, **etcd_options())
     asyncio.run(server.start())
     yield server
     asyncio.run(server.kill())
@@ -39,7 +41,7 @@ def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdProces
 @pytest_asyncio.fixture
 async def etcd_client(etcd_server: EtcdProcess) -> AsyncIterator[EtcdClient]:
     """A client of `etcd_server`."""
-    async with EtcdClient([etcd_server.endpoint]) as client:
+    async with open_etcd(etcd_server.endpoint) as client:
         yield client
 
 
@@ -56,7 +58,8 @@ async def own_etcd(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Etcd
 
     async def start(**arguments: object) -> EtcdProcess:
         folder = tmp_path / f"etcd-{len(started)}"
-        server = EtcdProcess(folder, die_with_parent=True, **arguments)  # type: ignore[arg-type]
+        given = arguments if "tls" in arguments else etcd_options() | arguments
+        server = EtcdProcess(folder, die_with_parent=True, **given)
         started.append(server)
         await server.start()
         return server

@@ -19,9 +19,9 @@ import pytest
 from aetcd import rpc
 
 from quorate.etcd.api import Range, prefix_end
-from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess, free_port
 from tests.support.served import serve
+from tests.support.tls import etcd_flags, open_etcd
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
@@ -47,16 +47,19 @@ def quorate(*words: str, **environment: str) -> tuple[int, str, str]:
     return run(str(Path(sys.executable).with_name("quorate")), *words, **environment)
 
 
-# What the tests' clients are told about TLS is not for the processes that are started here.
-NO_TLS = {f"QUORATE_TLS_{name}_FILE": "" for name in ("CA", "CERT", "KEY")}
+# What the tests' clients are told about TLS is not for the processes that are started here, none of
+# which comes to serve anybody (see `tests.support.lock_guard`).
+REFUSES = {f"QUORATE_TLS_{name}_FILE": "" for name in ("CA", "CERT", "KEY")} | {
+    "QUORATE_TEST_PLAIN": "refuses to start"
+}
 
 
 def agent(*flags: str) -> tuple[int, str, str]:
-    return run(sys.executable, "-m", "node_agent", *flags, **NO_TLS)
+    return run(sys.executable, "-m", "node_agent", *flags, **REFUSES)
 
 
 def scheduler(*flags: str) -> tuple[int, str, str]:
-    return run(sys.executable, "-m", "scheduler", *flags, **NO_TLS)
+    return run(sys.executable, "-m", "scheduler", *flags, **REFUSES)
 
 
 def sentence(result: tuple[int, str, str], *words: str, code: int = 1) -> str:
@@ -124,6 +127,7 @@ def lonely_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **REFUSES},
     ) as process:
         yield process
         process.kill()
@@ -134,7 +138,7 @@ def keys_of(etcd: EtcdProcess, cluster: str) -> list[bytes]:
     prefix = f"/quorate/{cluster}/".encode()
 
     async def read() -> list[bytes]:
-        async with EtcdClient([etcd.endpoint]) as client:
+        async with open_etcd(etcd.endpoint) as client:
             found = await client.range(Range(prefix, prefix_end(prefix), keys_only=True))
             return [kv.key for kv in found.kvs]
 
@@ -169,7 +173,7 @@ def test_a_scheduler_refuses_an_etcd_that_loses_writes(version: str) -> None:
 def test_an_agent_refuses_an_etcd_that_loses_writes(tmp_path: Path, version: str) -> None:
     with etcd_of_version(version) as (endpoint, calls):
         flags = ("--etcd", endpoint, "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path))
-        sentence(run(sys.executable, "-m", "node_agent", *flags), "node_agent: ", version)
+        sentence(agent(*flags), "node_agent: ", version)
         assert calls == []
 
 
@@ -216,16 +220,16 @@ def test_up_with_an_etcd_that_does_not_start(tmp_path: Path) -> None:
 
 def test_a_scheduler_whose_port_is_in_use(etcd_server: EtcdProcess) -> None:
     with listening() as port:
-        result = scheduler(
-            "--etcd", etcd_server.endpoint, "--cluster", "nobody", "--listen", f"127.0.0.1:{port}"
-        )
+        flags = ("--cluster", "nobody", "--listen", f"127.0.0.1:{port}", *etcd_flags())
+        result = scheduler("--etcd", etcd_server.endpoint, *flags)
     sentence(result, f"scheduler: cannot listen on 127.0.0.1:{port}", "in use")
     assert keys_of(etcd_server, "nobody") == []
 
 
 def test_an_agent_whose_port_is_in_use(etcd_server: EtcdProcess, tmp_path: Path) -> None:
     with listening() as port:
-        flags = ("--listen", f"127.0.0.1:{port}", "--data-dir", str(tmp_path / "n"))
+        where = ("--listen", f"127.0.0.1:{port}", "--data-dir", str(tmp_path / "n"))
+        flags = (*where, *etcd_flags())
         result = agent("--etcd", etcd_server.endpoint, "--cluster", "nobody", *flags)
     sentence(result, f"node_agent: cannot listen on 127.0.0.1:{port}", "in use")
     assert keys_of(etcd_server, "nobody") == []
@@ -250,7 +254,7 @@ def test_an_agent_whose_data_dir_is_in_use(etcd_server: EtcdProcess) -> None:
         before = keys_of(etcd_server, served.cluster)
         data = str(served.folder / "n1")
         flags = ("--name", "n9", "--listen", "127.0.0.1:0", "--data-dir", data)
-        common = ("--etcd", etcd_server.endpoint, "--cluster", served.cluster)
+        common = ("--etcd", etcd_server.endpoint, "--cluster", served.cluster, *etcd_flags())
         sentence(agent(*common, *flags), "node_agent: data directory", data, "in use")
         assert keys_of(etcd_server, served.cluster) == before
 

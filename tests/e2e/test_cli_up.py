@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import psutil
@@ -14,8 +13,9 @@ import pytest
 
 from quorate.client.client import Client
 from quorate.client.discovery import read_local_cluster
+from tests.support import tls
 from tests.support.fake_scheduler import wait_until
-from tests.support.tls import https_context
+from tools.gateway import ask
 
 QUORATE = [sys.executable, "-m", "quorate.cli.app"]
 
@@ -77,8 +77,7 @@ def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
     at = ("--data-dir", str(folder))
     assert quorate("submit", *at, "--wait", "--", "echo", "hello").stdout == "hello\n"
     assert quorate("call", *at, "math:hypot", "[3, 4]").stdout == "5.0\n"
-    context = https_context(cluster.tls)
-    with urllib.request.urlopen(f"{cluster.dashboard}v1/cluster", context=context) as answer:
+    with ask(cluster, "v1/cluster") as answer:
         assert json.load(answer)["cluster"]["nodes"] == 2
     status = quorate("status", *at)
     assert cluster.dashboard in status.stdout
@@ -210,7 +209,7 @@ def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path):
     from quorate.runtime.errors import QuorateError
 
     broken = (sys.executable, "-c", "import sys; sys.exit('the disk is on fire')")
-    plan = LocalPlan(data_dir=tmp_path / "d", nodes=1, node_command=broken)
+    plan = LocalPlan(data_dir=tmp_path / "d", nodes=1, node_command=broken, secure=tls.ON)
     began = time.monotonic()
     with pytest.raises(QuorateError, match=r"n1 did not start: the disk is on fire"):
         asyncio.run(Supervisor(plan, lambda cluster: None).run())

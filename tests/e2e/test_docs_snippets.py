@@ -21,6 +21,8 @@ import pytest
 from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from tests.support import tls
+from tools.gateway import token_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -80,9 +82,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     (secrets / "db").mkdir()
     (secrets / "db" / "password").write_text("hunter2\n")
     try:
+        plan = LocalPlan(data_dir=data, nodes=2, slots=2, gateway=True, secure=tls.ON)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("QUORATE_SECRETS_DIR", str(secrets))
-            started = background.start(LocalPlan(data_dir=data, nodes=2, slots=2, gateway=True))
+            started = background.start(plan)
         yield started
     finally:
         background.stop(data)
@@ -98,6 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_snippet_does_what_it_says(block: Block, cluster: LocalCluster, folder: Path):
     environment = {
         **os.environ,
+        **locked_environment(cluster, folder),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "QUORATE_DATA_DIR": cluster.data_dir,
         "GATEWAY": cluster.dashboard.rstrip("/"),
@@ -111,6 +115,20 @@ def test_a_snippet_does_what_it_says(block: Block, cluster: LocalCluster, folder
         argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def locked_environment(cluster: LocalCluster, folder: Path) -> dict[str, str]:
+    """What a reader would have set, or add to curl's command line, for `quorate up --secure`."""
+    if cluster.tls is None:
+        return {}
+    header = f'header = "Authorization: Bearer {token_of(cluster)}"'
+    (folder / ".curlrc").write_text(f'cacert = "{cluster.tls.ca_file}"\n{header}\n')
+    return {
+        "CURL_HOME": str(folder),
+        "SSL_CERT_FILE": cluster.tls.ca_file,
+        "QUORATE_TOKEN": token_of(cluster),
+        "QUORATE_TOKEN_FILE": "",
+    }
 
 
 def script_of(body: str) -> str:

@@ -21,12 +21,13 @@ from quorate.etcd.launcher import free_port
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
+from tests.support.local import environment_of, open_etcd_of
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     folder = tmp_path_factory.mktemp("doctor") / "cluster"
-    background.start(LocalPlan(data_dir=folder, nodes=1, gateway=True, tls=tls.ON))
+    background.start(LocalPlan(data_dir=folder, nodes=1, gateway=True, secure=tls.ON))
     try:
         found = read_local_cluster(folder)
         assert found is not None
@@ -47,10 +48,9 @@ def doctor(
     monkeypatch.setattr("quorate.doctor.etcd_checks.TOO_SLOW_PUT", 10.0)
     for name in ("QUORATE_ADDRESS", "QUORATE_ETCD"):
         monkeypatch.delenv(name, raising=False)
-    if local.tls is not None:
-        monkeypatch.setenv("QUORATE_TLS_CA_FILE", local.tls.ca_file)
-        monkeypatch.setenv("QUORATE_TLS_CERT_FILE", local.tls.cert_file)
-        monkeypatch.setenv("QUORATE_TLS_KEY_FILE", local.tls.key_file)
+    # For those that are named by address.
+    for name, value in environment_of(local).items():
+        monkeypatch.setenv(name, value)
 
     def call(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
         capsys.readouterr()
@@ -81,8 +81,7 @@ def test_for_people_it_prints_lines(
 
 
 async def test_it_leaves_nothing_behind_in_etcd(local: LocalCluster) -> None:
-    etcd = next(one.address for one in local.processes if one.role == "etcd")
-    async with EtcdClient([etcd]) as client:
+    async with open_etcd_of(local) as client:
         start = b"/quorate-doctor/"
         found = await client.range(Range(start, prefix_end(start)))
     assert not found.kvs
@@ -145,9 +144,13 @@ async def fill(client: EtcdClient) -> None:
         await client.put(b"full/%d" % number, bytes(500_000))
 
 
-async def test_etcd_out_of_space_is_an_error(own_etcd, doctor: Doctor) -> None:
+async def test_etcd_out_of_space_is_an_error(
+    own_etcd, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = await own_etcd(quota_bytes=2 << 20)
-    async with EtcdClient([server.endpoint]) as client:
+    for name, value in tls.etcd_environment().items():
+        monkeypatch.setenv(name, value)
+    async with tls.open_etcd(server.endpoint) as client:
         with pytest.raises(EtcdNoSpace):
             await fill(client)
     results: list[tuple[int, list[dict[str, Any]]]] = []

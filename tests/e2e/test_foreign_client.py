@@ -22,9 +22,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from quorate.client.discovery import read_local_cluster
-from quorate.security.dialer import ClientTls, Dialer
+from quorate.client.discovery import LocalCluster, read_local_cluster
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
+from tests.support.local import environment_of, open_scheduler
 
 ROOT = Path(__file__).resolve().parents[2]
 GRPC_JS = Path(__file__).resolve().parent / "grpcjs"
@@ -50,12 +50,12 @@ class Replicas:
 
     leader: str
     standby: str
-    tls: ClientTls | None = None
+    local: LocalCluster
 
 
-def replicas_of(address: str, tls: ClientTls | None) -> Replicas:
+def replicas_of(local: LocalCluster) -> Replicas:
     """Ask one scheduler, whichever it is, who leads."""
-    with Dialer(tls).open_sync(address) as channel:
+    with open_scheduler(local) as channel:
         stub = scheduler_pb2_grpc.SchedulerStub(channel)
         request = scheduler_pb2.GetClusterRequest()
         cluster: cluster_pb2.Cluster = stub.GetCluster(
@@ -63,7 +63,7 @@ def replicas_of(address: str, tls: ClientTls | None) -> Replicas:
         ).cluster
     (leader,) = (replica.address for replica in cluster.schedulers if replica.leader)
     (standby,) = (replica.address for replica in cluster.schedulers if not replica.leader)
-    return Replicas(leader, standby, tls)
+    return Replicas(leader, standby, local)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     try:
         described = read_local_cluster(data)
         assert described is not None
-        yield replicas_of(described.addresses[0], described.tls)
+        yield replicas_of(described)
     finally:
         quorate("down", "--data-dir", str(data))
 
@@ -105,16 +105,10 @@ def test_node_js_works_through_the_standby_with_nothing_but_the_proto_files(
     replicas: Replicas,
 ) -> None:
     (google_api,) = google.api.__path__
-    tls = replicas.tls or ClientTls()
-    environment = {
-        "QUORATE_TLS_CA_FILE": tls.ca_file,
-        "QUORATE_TLS_CERT_FILE": tls.cert_file,
-        "QUORATE_TLS_KEY_FILE": tls.key_file,
-    }
     includes = [str(ROOT / "protos"), str(Path(google_api).parents[1])]
     done = subprocess.run(
         [node_command(), str(GRPC_JS / "client.mjs"), replicas.standby, *includes],
-        env={**os.environ, **environment},
+        env={**os.environ, **environment_of(replicas.local)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -133,7 +127,7 @@ def test_node_js_works_through_the_standby_with_nothing_but_the_proto_files(
 
 @pytest.mark.parametrize("role", ["leader", "standby"])
 def test_reflection_lists_the_services_and_their_messages(replicas: Replicas, role: str) -> None:
-    with Dialer(replicas.tls).open_sync(getattr(replicas, role)) as channel:
+    with open_scheduler(replicas.local, getattr(replicas, role)) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         assert set(database.get_services()) >= {
             "quorate.v1.Scheduler",

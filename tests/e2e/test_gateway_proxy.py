@@ -20,17 +20,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
-from quorate.security.dialer import Dialer
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import service_pb2_grpc
 from tests.support import tls
 from tests.support.gateway import GatewayProcess, run_gateway
+from tests.support.local import gateway_leaf, open_scheduler
+from tools.gateway import headers_of
 
 REPLICA = Path(__file__).parent.parent / "support" / "replica.py"
 DEADLINE = 60.0
@@ -48,16 +48,11 @@ def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     folder = tmp_path_factory.mktemp("proxy") / "cluster"
-    plan = LocalPlan(data_dir=folder, schedulers=1, nodes=2, slots=4, tls=tls.ON)
+    plan = LocalPlan(data_dir=folder, schedulers=1, nodes=2, slots=4, secure=tls.ON)
     try:
         yield background.start(plan)
     finally:
         background.stop(folder)
-
-
-def open_sync(local: LocalCluster) -> grpc.Channel:
-    """A channel to the scheduler."""
-    return Dialer(local.tls).open_sync(local.addresses[0])
 
 
 class Load:
@@ -99,7 +94,7 @@ class Load:
         until(lambda: self.total >= enough)
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection(self._gateway.address, timeout=20)
+        connection = self._gateway.http()
         while not self._stop.is_set():
             status, body = ask(connection, "/services/web/")
             with self._lock:
@@ -115,13 +110,29 @@ def ask(
     return answer.status, answer.read()
 
 
-def ask_at(address: str, path: str, method: str = "GET") -> tuple[int, bytes]:
-    with closing(http.client.HTTPConnection(address, timeout=20)) as connection:
+def ask_at(gateway: GatewayProcess, path: str, method: str = "GET") -> tuple[int, bytes]:
+    with closing(gateway.http()) as connection:
         return ask(connection, path, method)
 
 
+def held_by(replica: str) -> int:
+    """Requests that a replica has in hand, which it tells without a gateway."""
+    with closing(http.client.HTTPConnection(replica, timeout=20)) as connection:
+        return int(ask(connection, "/held")[1])
+
+
+def view_of(gateway: GatewayProcess, local: LocalCluster) -> Any:
+    """What the gateway knows of services."""
+    with closing(gateway.http()) as connection:
+        connection.request("GET", "/v1/gateway/services", headers=headers_of(local))
+        return json.load(connection.getresponse())
+
+
 def test_a_killed_and_a_drained_replica_cost_no_request(local: LocalCluster):
-    with open_sync(local) as channel, run_gateway(local.addresses, tls=local.tls) as gateway:
+    with (
+        open_scheduler(local) as channel,
+        run_gateway(local.addresses, leaf=gateway_leaf(local)) as gateway,
+    ):
         registry = service_pb2_grpc.ServiceRegistryStub(channel)
         spec = pb.ServiceSpec(replicas=3)
         spec.command.argv.extend([sys.executable, str(REPLICA)])
@@ -137,7 +148,7 @@ def test_a_killed_and_a_drained_replica_cost_no_request(local: LocalCluster):
 
         until(lambda: ready(3))
 
-        connection = http.client.HTTPConnection(gateway.address, timeout=20)
+        connection = gateway.http()
         found: set[bytes] = set()
 
         def all_three() -> bool:
@@ -150,9 +161,7 @@ def test_a_killed_and_a_drained_replica_cost_no_request(local: LocalCluster):
 
         def healthy() -> dict[str, Any]:
             """What this gateway sends requests to, by id."""
-            with closing(http.client.HTTPConnection(gateway.address, timeout=20)) as one:
-                one.request("GET", "/v1/gateway/services")
-                view = json.load(one.getresponse())
+            view = view_of(gateway, local)
             return {
                 one["id"]: one
                 for service in view["services"]
@@ -174,16 +183,14 @@ def test_a_killed_and_a_drained_replica_cost_no_request(local: LocalCluster):
             addresses = {id: one["address"] for id, one in healthy().items()}
 
             def held() -> dict[str, int]:
-                return {id: int(ask_at(address, "/held")[1]) for id, address in addresses.items()}
+                return {id: held_by(address) for id, address in addresses.items()}
 
             # One fewer: a replica is drained, with slow requests in flight on each. They are POSTs,
             # which the proxy never sends twice: one that was lost could not hide.
             slow: list[tuple[int, bytes]] = []
             threads = [
                 threading.Thread(
-                    target=lambda: slow.append(
-                        ask_at(gateway.address, "/services/web/slow", "POST")
-                    )
+                    target=lambda: slow.append(ask_at(gateway, "/services/web/slow", "POST"))
                 )
                 for _ in range(SLOW)
             ]
@@ -224,8 +231,9 @@ def test_an_outside_process_that_died_is_found_by_the_gateways_checks(local: Loc
             pass
 
     with contextlib.ExitStack() as stack:
-        channel = stack.enter_context(open_sync(local))
-        gateway = stack.enter_context(run_gateway(local.addresses, tls=local.tls))
+        channel = stack.enter_context(open_scheduler(local))
+        leaf = gateway_leaf(local)
+        gateway = stack.enter_context(run_gateway(local.addresses, leaf=leaf))
         server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Answering))
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
@@ -243,7 +251,7 @@ def test_an_outside_process_that_died_is_found_by_the_gateways_checks(local: Loc
         registry.RegisterInstance(register, timeout=DEADLINE)
 
         def answer() -> int:
-            return ask_at(gateway.address, "/services/outside/")[0]
+            return ask_at(gateway, "/services/outside/")[0]
 
         until(lambda: answer() == 200)
         server.shutdown()
@@ -251,7 +259,7 @@ def test_an_outside_process_that_died_is_found_by_the_gateways_checks(local: Loc
         serving.join()
 
         def passing() -> bool:
-            view = json.loads(ask_at(gateway.address, "/v1/gateway/services")[1])
+            view = view_of(gateway, local)
             (service,) = [one for one in view["services"] if one["name"] == "outside"]
             (one,) = service["instances"]
             assert one["state"] == "HEALTHY"  # it is registered for long yet

@@ -17,6 +17,7 @@ from quorate.etcd.launcher import EtcdProcess
 from tests.support.gateway import GatewayProcess, run_gateway
 from tests.support.served import serve
 from tests.support.tls import client_headers
+from tools.gateway import https_context
 
 # Bounds that proto comments state (and services enforce) are no part of the schemas, so a request
 # that fits its schema may still get 400; tags and ids are made up, so it may get 404 or 412.
@@ -55,10 +56,18 @@ def gateway(etcd_server: EtcdProcess):
         yield process
 
 
+@pytest.fixture(scope="module")
+def client(gateway: GatewayProcess):
+    verify = https_context(gateway.tls) or True
+    with httpx.Client(base_url=gateway.url, headers=client_headers(), verify=verify) as client:
+        yield client
+
+
 def schemathesis(gateway: GatewayProcess, folder: Path, config: str, *arguments: str) -> str:
     """What a run printed, which found no fault."""
     (folder / "schemathesis.toml").write_text(config)
     (folder / "hooks.py").write_text(HOOKS)
+    ca = {"REQUESTS_CA_BUNDLE": gateway.tls.ca_file} if gateway.tls else {}
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml"),
@@ -69,7 +78,7 @@ def schemathesis(gateway: GatewayProcess, folder: Path, config: str, *arguments:
             *("--generation-database", "none", *arguments),
         ],
         cwd=folder,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder)},
+        env={**os.environ, **ca, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         timeout=110,
@@ -79,27 +88,22 @@ def schemathesis(gateway: GatewayProcess, folder: Path, config: str, *arguments:
     return done.stdout
 
 
-def test_every_operation_is_as_the_document_says(gateway, tmp_path):
-    paths = httpx.get(f"{gateway.url}/openapi.json").json()["paths"]
+def test_every_operation_is_as_the_document_says(gateway, client, tmp_path):
+    paths = client.get("/openapi.json").json()["paths"]
     count = sum(len(item) for item in paths.values())
     phases = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "12")
     printed = schemathesis(gateway, tmp_path, CONFIG + NO_PARAMETERS, *phases)
     assert f"Tested: {count}" in printed
 
 
-def test_operations_on_a_task_that_exists_are_as_the_document_says(gateway, tmp_path):
+def test_operations_on_a_task_that_exists_are_as_the_document_says(gateway, client, tmp_path):
     # It waits, so that it stays what it is while it is asked about.
     later = datetime.now(UTC) + timedelta(days=1)
     spec = {"command": {"argv": ["true"]}, "notBefore": later.isoformat()}
-    created = httpx.post(
-        f"{gateway.url}/v1/queues/default/tasks", json={"spec": spec}, headers=client_headers()
-    )
+    created = client.post("/v1/queues/default/tasks", json={"spec": spec})
     task = created.json()["task"]["id"]
     config = f'[parameters]\n"path.id" = "{task}"\n{CONFIG}'
     only = ("--include-path-regex", "tasks/{id}", "--exclude-method", "DELETE")
     few = ("--phases", "fuzzing", "--max-examples", "10")
     schemathesis(gateway, tmp_path, config, *only, *few)
-    assert (
-        httpx.get(f"{gateway.url}/v1/tasks/{task}", headers=client_headers()).json()["task"]["id"]
-        == task
-    )
+    assert client.get(f"/v1/tasks/{task}").json()["task"]["id"] == task

@@ -22,14 +22,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 import quorate
 from quorate.client.discovery import LocalCluster, LocalProcess, read_local_cluster
 from quorate.client.errors import TaskFailed
 from quorate.local import background
 from quorate.local.plan import LocalPlan
+from tests.support import tls
 from tools.documented_metrics import EVERYWHERE, Scrape, documented, missing
+from tools.gateway import ask, headers_of, https_context
 from tools.promtool import find_promtool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,15 +70,26 @@ class AtWork:
     def scrapes(self, role: str) -> list[Scrape]:
         return [Scrape.of(one.health) for one in self.processes(role)]
 
-    @property
-    def gateway(self) -> str:
-        return self.processes("gateway")[0].address
+    def status(self, path: str) -> int:
+        """Of a GET at the gateway."""
+        try:
+            with ask(self.local, path.lstrip("/")) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    def live(self) -> ClientConnection:
+        """A client of /v1/live."""
+        url = self.local.dashboard.replace("http", "ws", 1) + "v1/live"
+        context, headers = https_context(self.local.tls), headers_of(self.local)
+        return connect(url, ssl=context, additional_headers=headers)
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
     folder = tmp_path_factory.mktemp("metrics") / "cluster"
-    background.start(LocalPlan(data_dir=folder, nodes=2, slots=2, gateway=True))
+    background.start(LocalPlan(data_dir=folder, nodes=2, slots=2, gateway=True, secure=tls.ON))
     try:
         local = read_local_cluster(folder)
         assert local is not None
@@ -94,8 +107,8 @@ def _work(at_work: AtWork, folder: Path) -> None:
         broken = client.options(retries=1).command(["false"])
         with pytest.raises(TaskFailed):
             broken.result(timeout=60)
-    assert get(at_work.gateway, "/v1/queues/default")[0] == 200
-    assert get(at_work.gateway, "/v1/tasks/none-such")[0] >= 400
+    assert at_work.status("/v1/queues/default") == 200
+    assert at_work.status("/v1/tasks/none-such") >= 400
     flags = ("--data-dir", str(folder), "--health-http", "/healthz")
     created = subprocess.run(
         [sys.executable, "-m", "quorate.cli.app", "service", "create", "hello", *flags, "--",
@@ -103,13 +116,13 @@ def _work(at_work: AtWork, folder: Path) -> None:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert created.returncode == 0, created.stderr
-    until(lambda: get(at_work.gateway, "/services/hello/")[0] == 200, "the service answers")
+    until(lambda: at_work.status("/services/hello/") == 200, "the service answers")
 
 
 def test_every_documented_series_is_there_and_every_series_is_documented(cluster: AtWork) -> None:
     promised = documented()
     everywhere = promised[EVERYWHERE]
-    with connect(f"ws://{cluster.gateway}/v1/live"):
+    with cluster.live():
         scrapes = {role: cluster.scrapes(role) for role in ROLES}
     assert missing(promised, scrapes) == []
     for role, found in scrapes.items():
@@ -161,7 +174,7 @@ def test_agents_and_gateway_count_what_was_done(cluster: AtWork) -> None:
     assert all(agent.value("quorate_agent_slots") == 2 for agent in agents)
     assert all(agent.value("quorate_agent_session") == 1 for agent in agents)
     assert all(0 <= agent.value("quorate_lease_keepalive_age_seconds") < 3 for agent in agents)
-    with connect(f"ws://{cluster.gateway}/v1/live"):
+    with cluster.live():
         (gateway,) = cluster.scrapes("gateway")
     assert gateway.value("quorate_gateway_live_connections") == 1
     assert (

@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> It
         patch.setenv("QUORATE_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
         # Spans are sent when this has passed, and would otherwise be five seconds late.
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-        background.start(LocalPlan(data_dir=folder, schedulers=1, nodes=1, slots=1, tls=tls.ON))
+        background.start(LocalPlan(data_dir=folder, schedulers=1, nodes=1, slots=1, secure=tls.ON))
     try:
         yield folder
     finally:

@@ -32,7 +32,7 @@ from quorate.local.child import die_with_parent
 from quorate.security import tokens
 from quorate.security.identity import CERTIFICATE_ONLY, Role
 from quorate.v1 import queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
-from tests.support.tls import Leaf, TestAuthority
+from tests.support.tls import Leaf, TestAuthority, etcd_flags
 
 ROOT = Path(__file__).parents[2]
 ISSUER = "https://id.example.com"
@@ -149,7 +149,7 @@ def locked(etcd: str, folder: Path) -> Iterator[Locked]:
     cluster = Locked(folder, authority, stranger, Issuer(folder), folder / "tokens")
     started: list[subprocess.Popen[str]] = []
     name = f"locked-{os.getpid()}-{next(_clusters)}"
-    common = (f"--etcd={etcd}", f"--cluster={name}", "--listen=127.0.0.1:0")
+    common = (f"--etcd={etcd}", f"--cluster={name}", "--listen=127.0.0.1:0", *etcd_flags())
 
     def start(module: str, *flags: str) -> str:
         with (folder / "log").open("ab") as log:

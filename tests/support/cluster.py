@@ -22,13 +22,12 @@ import grpc
 import grpc.aio
 
 from quorate.etcd.api import EtcdError, KeyValue, Range, prefix_end
-from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess, free_port
 from quorate.internal.v1.records_pb2 import CandidateRecord, NodeRecord
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support.history import History
 from tests.support.server import Server, until
-from tests.support.tls import open_aio, server_flags
+from tests.support.tls import etcd_options, open_aio, open_etcd, server_flags
 
 NAME = "drill"
 PREFIX = f"/quorate/{NAME}/".encode()
@@ -61,7 +60,9 @@ class Cluster:
         agent_flags: Sequence[str] = (),
     ) -> None:
         self.folder = folder
-        self.etcd = EtcdProcess(folder / "etcd", max_txn_ops=max_txn_ops, die_with_parent=True)
+        self.etcd = EtcdProcess(
+            folder / "etcd", max_txn_ops=max_txn_ops, die_with_parent=True, **etcd_options()
+        )
         self.schedulers: dict[str, Server] = {}
         self.agents: dict[str, Server] = {}
         self._counts = (schedulers, agents)
@@ -78,7 +79,7 @@ class Cluster:
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         await self.etcd.start()
-        self.store = EtcdClient(self.etcd.endpoint.split(","))
+        self.store = open_etcd(*self.etcd.endpoint.split(","))
         self.history = History(self.store, PREFIX)
         try:
             schedulers, agents = self._counts

@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 import urllib.error
-import urllib.request
 from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from quorate.client.discovery import LocalCluster
-from tests.support.tls import https_context
+from tools.gateway import ask
 
 
 class Look:
@@ -74,21 +73,14 @@ class Look:
 
 def call(cluster: LocalCluster, path: str, body: Any = None, *, method: str = "") -> Any:
     """The gateway's answer."""
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(
-        cluster.dashboard + path, data, headers, method=method or ("POST" if data else "GET")
-    )
-    with urllib.request.urlopen(request, timeout=60, context=https_context(cluster.tls)) as answer:
+    with ask(cluster, path, body, method=method) as answer:
         return json.load(answer)
 
 
 def status_of(cluster: LocalCluster, path: str) -> int:
     """The HTTP status of a GET."""
     try:
-        with urllib.request.urlopen(
-            cluster.dashboard + path, timeout=10, context=https_context(cluster.tls)
-        ) as answer:
+        with ask(cluster, path) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

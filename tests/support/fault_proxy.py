@@ -20,6 +20,7 @@ import grpc
 import grpc.aio
 
 from quorate.etcd.client import EtcdClient
+from tests.support.tls import ETCD, open_aio, open_etcd, server_credentials
 
 _UNARY = "/etcdserverpb.KV/"
 _UNLIMITED = [
@@ -91,13 +92,18 @@ class FaultProxy(grpc.GenericRpcHandler):
 
     def client(self) -> EtcdClient:
         """A client whose network this is."""
-        return EtcdClient([self.endpoint])
+        return open_etcd(self.endpoint)
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._target, options=_UNLIMITED)
+        self._channel = open_aio(self._target, _UNLIMITED, token=False)
         self._server = grpc.aio.server(options=_UNLIMITED)
         self._server.add_generic_rpc_handlers((self,))
-        self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        credentials = server_credentials(ETCD)
+        if credentials is None:
+            port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        self.endpoint = f"127.0.0.1:{port}"
         await self._server.start()
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import signal
 import socket
@@ -12,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from quorate.security.dialer import ClientTls
-from tests.support.tls import gateway_flags
+from tests.support.tls import Leaf, client_tls, gateway_flags
+from tools.gateway import https_context
 
 
 @dataclass
@@ -21,10 +23,19 @@ class GatewayProcess:
 
     process: subprocess.Popen[str]
     address: str
+    tls: ClientTls | None = None
+    """With which it is spoken to; None: plaintext."""
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{'https' if self.tls else 'http'}://{self.address}"
+
+    def http(self) -> http.client.HTTPConnection:
+        """A connection for requests; answers are waited for 20 s at most."""
+        context = https_context(self.tls)
+        if context is None:
+            return http.client.HTTPConnection(self.address, timeout=20)
+        return http.client.HTTPSConnection(self.address, timeout=20, context=context)
 
     @property
     def pid(self) -> int:
@@ -45,15 +56,15 @@ class GatewayProcess:
 
 @contextmanager
 def run_gateway(
-    schedulers: Sequence[str], *arguments: str, tls: ClientTls | None = None
+    schedulers: Sequence[str], *arguments: str, leaf: Leaf | None = None
 ) -> Iterator[GatewayProcess]:
     """Run one at a free port of 127.0.0.1 from entering to leaving.
 
-    `tls`: to schedulers that `tests.support.tls` has not locked.
+    `leaf`: its certificate, for schedulers that `tests.support.tls` has not locked.
     """
     command = (sys.executable, "-P", "-m", "gateway", "--schedulers", ",".join(schedulers))
     process = subprocess.Popen(
-        [*command, "--listen", "127.0.0.1:0", *gateway_flags(tls), *arguments],
+        [*command, "--listen", "127.0.0.1:0", *gateway_flags(leaf), *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -63,7 +74,7 @@ def run_gateway(
             line = process.stdout.readline()
             ready = re.fullmatch(r"gateway ready address=(127\.0\.0\.1:\d+) instance=\w+\n", line)
             assert ready, f"the gateway said {line!r}; its standard error has the reason"
-            yield GatewayProcess(process, ready[1])
+            yield GatewayProcess(process, ready[1], leaf.client if leaf else client_tls())
     finally:
         process.kill()
         process.wait()

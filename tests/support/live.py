@@ -23,7 +23,7 @@ from gateway.upstream import Method, UpstreamError
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from tests.support.tls import client_headers
+from tests.support.tls import client_headers, gateway_context
 
 Event = pb.TaskEvent
 
@@ -263,7 +263,9 @@ class Client:
 async def client(address: str, **options: Any) -> AsyncIterator[Client]:
     """A client that was greeted."""
     options.setdefault("additional_headers", client_headers())
-    async with connect(f"ws://{address}/v1/live", max_size=None, **options) as connection:
+    context = gateway_context()
+    url = f"{'ws' if context is None else 'wss'}://{address}/v1/live"
+    async with connect(url, ssl=context, max_size=None, **options) as connection:
         one = Client(connection)
         assert (await one.hear())["kind"] == "hello"
         yield one

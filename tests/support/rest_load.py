@@ -15,7 +15,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.tls import client_headers
+from tests.support.tls import client_headers, open_http
 
 # Seconds: of one answer, and until a client gives up, which fails the test.
 _TRY = 10.0
@@ -137,7 +137,7 @@ class _Client:
             try:
                 if self._connection is None:
                     address = self._addresses[self._turn % len(self._addresses)]
-                    self._connection = http.client.HTTPConnection(address, timeout=_TRY)
+                    self._connection = open_http(address, _TRY)
                 self._connection.request("POST", path, content, headers)
                 response = self._connection.getresponse()
                 answer = json.loads(response.read())
@@ -161,7 +161,7 @@ class _Client:
 
 def list_tasks(address: str) -> list[dict[str, Any]]:
     """Every task, page by page."""
-    connection = http.client.HTTPConnection(address, timeout=20)
+    connection = open_http(address)
     tasks: list[dict[str, Any]] = []
     token = ""
     try:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from quorate.etcd.binary import find_etcd
+from tests.support.tls import etcd_environment
 
 _PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 _BLOCK = re.compile(r"^<!-- tested by (\S+) -->\n```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -37,6 +38,7 @@ class Runbook:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "ETCDCTL_API": "3",
             "NO_COLOR": "1",
+            **etcd_environment(),
             **environment,
         }
         self.page = page

@@ -26,7 +26,7 @@ from google.rpc import error_details_pb2, status_pb2
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.v1 import node_pb2, scheduler_pb2, scheduler_pb2_grpc
-from tests.support.tls import open_aio, open_sync, server_flags
+from tests.support.tls import open_aio, open_etcd, open_sync, server_flags
 
 ROOT = Path(__file__).parents[2]
 _DETAILS = "grpc-status-details-bin"
@@ -183,6 +183,6 @@ async def calling(served: Served) -> AsyncIterator[Caller]:
     options = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
     async with (
         open_aio(served.address, options) as channel,
-        EtcdClient([served.etcd]) as etcd,
+        open_etcd(served.etcd) as etcd,
     ):
         yield Caller(served, channel, etcd)

@@ -9,6 +9,7 @@ from typing import Self
 
 from quorate.etcd.launcher import EtcdProcess, free_port
 from quorate.etcd.maintenance import ClusterHealth, Maintenance
+from tests.support import tls
 from tests.support.cluster import Cluster
 from tests.support.server import until
 
@@ -45,7 +46,7 @@ class Members:
         return ",".join(f"127.0.0.1:{client}" for client, _ in self._ports.values())
 
     def peer_url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._ports[name][1]}"
+        return f"{'https' if tls.ON else 'http'}://127.0.0.1:{self._ports[name][1]}"
 
     async def start(self) -> None:
         """A new, empty cluster."""
@@ -73,12 +74,16 @@ class Members:
         self._lives += 1
         client, peer = self._ports[name]
         initial = ",".join(f"{each}={self.peer_url(each)}" for each in NAMES)
+        options = tls.etcd_options()
         return EtcdProcess(
             self._folder / f"{name}.{self._lives}",
             client_port=client,
             peer_port=peer,
+            tls=options.get("tls"),
+            peer_tls=tls.ON,
             # etcd takes the last of two flags: these replace the launcher's own.
             extra=(
+                *options.get("extra", ()),
                 f"--name={name}",
                 f"--initial-cluster={initial}",
                 f"--initial-cluster-state={state}",
@@ -89,7 +94,7 @@ class Members:
         )
 
     async def health(self) -> ClusterHealth:
-        async with Maintenance(self.endpoint.split(",")) as members:
+        async with Maintenance(self.endpoint.split(","), tls=tls.etcd_tls()) as members:
             return await members.health()
 
     async def all_well(self) -> ClusterHealth:

@@ -1,9 +1,11 @@
 """Certificates for tests, and how clusters of tests are locked down.
 
 With `QUORATE_TEST_TLS=1` every cluster that tests start has mutual TLS between its processes, and
-its schedulers also ask callers for tokens: the certificate of the tests' clients (`viewer:test`)
-lets them connect and read, their token (of an admin) is what lets them change anything. `Locks` is
-that, once for the whole run of a process.
+to etcd, and its schedulers and gateways ask callers for tokens: the certificate of the tests'
+clients (`client:test`) lets them connect and says nothing of them, their token (of an admin) is
+what lets them do anything. `Locks` is that, once for the whole run of a process. Clusters of
+`quorate up` make their own: see `tests.support.local`. `tests.support.lock_guard` sees to it that
+none is forgotten.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import atexit
 import datetime as dt
 import functools
+import http.client
 import os
 import shutil
 import ssl
@@ -18,19 +21,23 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 
+from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.security.certs import CA_CERT, LOOPBACK, Authority, file_names
 from quorate.security.dialer import ClientTls, Dialer, Options
 from quorate.security.identity import Role
 from quorate.security.tls import TlsSettings
 from quorate.security.tokens import create as create_token
+from tools.gateway import https_context
 
 ON = os.environ.get("QUORATE_TEST_TLS") == "1"
 """Whether clusters of tests have TLS and tokens."""
-CLIENT = "viewer:test"
+CLIENT = "client:test"
+ETCD = "etcd:test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,24 +139,79 @@ def server_flags(role: str, name: str) -> tuple[str, ...]:
     held = locks()
     if held is None:
         return ()
-    flags = held.leaf(f"{role}:{name}").flags
+    leaf = held.leaf(f"{role}:{name}")
+    flags = (*leaf.flags, *etcd_flags(f"{role}:{name}"))
     if role == "scheduler":
         return (*flags, "--auth=mtls,tokens", f"--auth-tokens-file={held.tokens_file}")
     return flags
 
 
-def gateway_flags(tls: ClientTls | None = None) -> tuple[str, ...]:
-    """More flags for a gateway: TLS to the schedulers, by `tls` or as all clusters of tests."""
+def gateway_flags(leaf: Leaf | None = None) -> tuple[str, ...]:
+    """More flags for a gateway: its certificate, `leaf` or as all clusters of tests, for callers
+    and for schedulers, and that it asks for tokens."""
     held = locks()
-    if tls is None and held is not None:
-        tls = held.leaf("gateway:test").client
-    if tls is None:
+    if leaf is None and held is not None:
+        leaf = held.leaf("gateway:test")
+    if leaf is None:
         return ()
-    return (
-        f"--scheduler-tls-ca-file={tls.ca_file}",
-        f"--scheduler-tls-cert-file={tls.cert_file}",
-        f"--scheduler-tls-key-file={tls.key_file}",
+    to_schedulers = (flag.replace("--tls-", "--scheduler-tls-") for flag in leaf.flags)
+    return (*leaf.flags, *to_schedulers, "--auth=bearer")
+
+
+def etcd_flags(subject: str = CLIENT) -> tuple[str, ...]:
+    """More flags for a process: TLS to the etcd of tests."""
+    held = locks()
+    if held is None:
+        return ()
+    return tuple(flag.replace("--tls-", "--etcd-") for flag in held.leaf(subject).flags)
+
+
+def etcd_options() -> dict[str, Any]:
+    """More arguments for an `EtcdProcess`: clients and members need a certificate."""
+    held = locks()
+    if held is None:
+        return {}
+    leaf = held.leaf(ETCD)
+    serves = tuple(
+        flag
+        for prefix in ("", "peer-")
+        for flag in (
+            f"--{prefix}cert-file={leaf.cert_file}",
+            f"--{prefix}key-file={leaf.key_file}",
+            f"--{prefix}trusted-ca-file={leaf.ca_file}",
+            f"--{prefix}client-cert-auth",
+        )
     )
+    return {"tls": etcd_tls(), "peer_tls": True, "extra": serves}
+
+
+def etcd_tls() -> EtcdTls | None:
+    """For clients of tests' etcd."""
+    held = locks()
+    if held is None:
+        return None
+    leaf = held.leaf(CLIENT)
+    return EtcdTls(str(leaf.ca_file), str(leaf.cert_file), str(leaf.key_file))
+
+
+def open_etcd(*endpoints: str) -> EtcdClient:
+    """A client of tests' etcd."""
+    return EtcdClient(endpoints, tls=etcd_tls())
+
+
+def etcd_environment() -> dict[str, str]:
+    """For `quorate backup`, `etcd` and the like, and for etcdctl."""
+    tls = etcd_tls()
+    if tls is None:
+        return {}
+    return {
+        "QUORATE_ETCD_CA_FILE": tls.ca_file,
+        "QUORATE_ETCD_CERT_FILE": tls.cert_file,
+        "QUORATE_ETCD_KEY_FILE": tls.key_file,
+        "ETCDCTL_CACERT": tls.ca_file,
+        "ETCDCTL_CERT": tls.cert_file,
+        "ETCDCTL_KEY": tls.key_file,
+    }
 
 
 def client_tls() -> ClientTls | None:
@@ -184,14 +246,17 @@ def client_headers() -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
-def https_context(tls: ClientTls | None) -> ssl.SSLContext | None:
-    """For `urlopen` of a local cluster's dashboard and REST API."""
-    if tls is None:
-        return None
-    context = ssl.create_default_context(cafile=tls.ca_file)
-    if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-    return context
+def gateway_context() -> ssl.SSLContext | None:
+    """For HTTP to the gateways of tests; None: they speak plaintext."""
+    return https_context(client_tls())
+
+
+def open_http(address: str, timeout: float = 20.0) -> http.client.HTTPConnection:
+    """A connection to a gateway of tests."""
+    context = gateway_context()
+    if context is None:
+        return http.client.HTTPConnection(address, timeout=timeout)
+    return http.client.HTTPSConnection(address, timeout=timeout, context=context)
 
 
 def _credentials(subject: str, *, token: bool) -> grpc.ChannelCredentials | None:
@@ -207,9 +272,9 @@ def _credentials(subject: str, *, token: bool) -> grpc.ChannelCredentials | None
     )
 
 
-def open_aio(address: str, options: Options = ()) -> grpc.aio.Channel:
-    """A channel of a test's own to a scheduler, for plain stubs."""
-    credentials = _credentials(CLIENT, token=True)
+def open_aio(address: str, options: Options = (), *, token: bool = True) -> grpc.aio.Channel:
+    """A channel of a test's own to a scheduler, for plain stubs; without `token`: to etcd."""
+    credentials = _credentials(CLIENT, token=token)
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=options)
     return grpc.aio.secure_channel(address, credentials, options=options)
@@ -229,6 +294,15 @@ def open_as_scheduler(address: str) -> grpc.aio.Channel:
     if credentials is None:
         return grpc.aio.insecure_channel(address)
     return grpc.aio.secure_channel(address, credentials)
+
+
+def server_credentials(subject: str) -> grpc.ServerCredentials | None:
+    """For a server of a test's own that demands certificates; None: plaintext."""
+    held = locks()
+    if held is None:
+        return None
+    pem = held.leaf(subject).client.files.read()
+    return grpc.ssl_server_credentials([(pem.key, pem.cert)], pem.ca, require_client_auth=True)
 
 
 class NoticingDialer(Dialer):

@@ -18,6 +18,7 @@ from tests.support import tls
 from tests.support.dashboard import Look
 from tools import build_ui
 from tools.browser import browser as started_browser
+from tools.gateway import token_of
 
 DESK = {"width": 1280, "height": 800}
 
@@ -27,7 +28,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Two schedulers, two nodes, a gateway: for all of these tests, which keep apart by names."""
     build_ui.ensure()
     data = tmp_path_factory.mktemp("dashboard") / "data"
-    plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True, tls=tls.ON)
+    plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True, secure=tls.ON)
     try:
         yield background.start(plan)
     finally:
@@ -47,11 +48,16 @@ def open_page(browser: Browser, cluster: LocalCluster) -> Iterator[Callable[...,
     contexts: list[BrowserContext] = []
     looks: list[Look] = []
 
-    def open_one(view: str = "overview", *, address: str = "", **options: object) -> Look:
+    def open_one(
+        view: str = "overview", *, address: str = "", token: str | None = None, **options: object
+    ) -> Look:
         # The browser does not know the CA of a cluster with TLS; other tests are about that.
         given = {"viewport": DESK, "ignore_https_errors": tls.ON, **options}
         context = browser.new_context(**given)  # type: ignore[arg-type]
         contexts.append(context)
+        # Who is asked for a token has signed in; other tests are about that.
+        if shown := token_of(cluster) if token is None else token:
+            context.add_init_script(f"sessionStorage.setItem('quorate.token', '{shown}')")
         page: Page = context.new_page()
         page.set_default_timeout(10_000)
         look = Look(page, cluster, address or cluster.dashboard)

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from quorate.local.child import die_with_parent
 from tests.support.dashboard import Look, python, submit
+from tests.support.local import gateway_leaf
 from tests.support.tls import gateway_flags
 from tools.build_ui import SOURCE
 
@@ -80,14 +81,15 @@ def test_the_theme_follows_the_system_until_one_is_chosen(open_page):
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_it_works_below_a_path(open_page, cluster, slash):
     argv = [sys.executable, "-m", "gateway", "--listen", "127.0.0.1:0", "--root-path", "/a/b"]
-    argv += gateway_flags(cluster.tls)
+    argv += gateway_flags(gateway_leaf(cluster))
     argv += ["--schedulers", ",".join(cluster.addresses)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, preexec_fn=die_with_parent) as gateway:
         try:
             assert gateway.stdout is not None
             ready = gateway.stdout.readline().decode().split()
             address = next(word for word in ready if word.startswith("address=")).split("=")[1]
-            look: Look = open_page("tasks", address=f"http://{address}/a/b{slash}")
+            scheme = "http" if cluster.tls is None else "https"
+            look: Look = open_page("tasks", address=f"{scheme}://{address}/a/b{slash}")
             look.settled()
             name = f"below-a-path{len(slash)}"
             submit(cluster, "true", name=name)

@@ -12,12 +12,13 @@ from playwright.sync_api import expect
 from quorate.etcd.launcher import EtcdProcess
 from tests.support.auth import FOREIGN, Locked, locked
 from tests.support.dashboard import Look
+from tests.support.tls import etcd_options
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     folder = tmp_path_factory.mktemp("guarded")
-    etcd = EtcdProcess(folder / "etcd")
+    etcd = EtcdProcess(folder / "etcd", **etcd_options())
     # The browser has this thread's event loop.
     with ThreadPoolExecutor(1) as elsewhere:
         elsewhere.submit(lambda: asyncio.run(etcd.start())).result()
@@ -30,7 +31,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
 
 @pytest.fixture
 def look(open_page: Callable[..., Look], guarded: Locked) -> Look:
-    opened = open_page("queues", address=f"https://{guarded.gateway}/", ignore_https_errors=True)
+    address = f"https://{guarded.gateway}/"
+    opened = open_page("queues", address=address, token="", ignore_https_errors=True)
     # A handshake that is refused is an error in the browser's eyes.
     opened.outages_expected = True
     return opened

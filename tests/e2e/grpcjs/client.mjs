@@ -23,9 +23,17 @@ const [ca, cert, key] = ["CA", "CERT", "KEY"].map((name) => {
   const file = process.env[`QUORATE_TLS_${name}_FILE`];
   return file ? readFileSync(file) : null;
 });
-const credentials = ca
-  ? grpc.credentials.createSsl(ca, key, cert)
-  : grpc.credentials.createInsecure();
+const tokenFile = process.env.QUORATE_TOKEN_FILE;
+const bearer = grpc.credentials.createFromMetadataGenerator((_, callback) => {
+  const metadata = new grpc.Metadata();
+  metadata.set("authorization", `Bearer ${readFileSync(tokenFile, "utf8").trim()}`);
+  callback(null, metadata);
+});
+const secure = () => {
+  const tls = grpc.credentials.createSsl(ca, key, cert);
+  return tokenFile ? grpc.credentials.combineChannelCredentials(tls, bearer) : tls;
+};
+const credentials = ca ? secure() : grpc.credentials.createInsecure();
 const client = new Scheduler(address, credentials);
 const options = () => ({ deadline: Date.now() + DEADLINE_MS });
 

@@ -1,0 +1,63 @@
+"""How tests speak gRPC to a cluster of `quorate up` without the SDK: it may have TLS and tokens.
+
+Everything is found as the SDK finds it: by what `cluster.json` says. HTTP is in `tools.gateway`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import grpc
+
+from quorate.client.discovery import LocalCluster
+from quorate.etcd.client import EtcdClient, EtcdTls
+from quorate.local.certificates import Certificates
+from quorate.security.dialer import Options
+from tests.support.tls import Leaf
+from tools.gateway import token_of
+
+
+def environment_of(local: LocalCluster) -> dict[str, str]:
+    """For a program that is told its address."""
+    if local.tls is None:
+        return {}
+    return {
+        "QUORATE_TLS_CA_FILE": local.tls.ca_file,
+        "QUORATE_TLS_CERT_FILE": local.tls.cert_file,
+        "QUORATE_TLS_KEY_FILE": local.tls.key_file,
+        "QUORATE_TOKEN_FILE": local.token_file,
+    }
+
+
+def open_scheduler(local: LocalCluster, address: str = "", options: Options = ()) -> grpc.Channel:
+    """A channel for plain stubs; to its first scheduler unless told otherwise."""
+    address = address or local.addresses[0]
+    if local.tls is None:
+        return grpc.insecure_channel(address, options=options)
+    pem = local.tls.files.read()
+    credentials = grpc.ssl_channel_credentials(pem.ca, pem.key, pem.cert)
+    if token := token_of(local):
+        credentials = grpc.composite_channel_credentials(
+            credentials, grpc.access_token_call_credentials(token)
+        )
+    return grpc.secure_channel(address, credentials, options=options)
+
+
+def open_etcd_of(local: LocalCluster) -> EtcdClient:
+    """A client of its etcd."""
+    (etcd,) = (one.address for one in local.processes if one.role == "etcd")
+    files = local.etcd_tls
+    tls = EtcdTls(files.ca_file, files.cert_file, files.key_file) if files else None
+    return EtcdClient([etcd], tls=tls)
+
+
+def gateway_leaf(local: LocalCluster) -> Leaf | None:
+    """The certificate of another gateway of this cluster; None when it has no TLS."""
+    if local.tls is None:
+        return None
+    subject = "gateway:test"
+    certificates = Certificates(Path(local.tls.ca_file).parent)
+    certificates.prepare([subject], dt.datetime.now(dt.UTC))
+    files = certificates.of(subject)
+    return Leaf(Path(files.cert_file), Path(files.key_file), Path(files.ca_file))
