@@ -85,7 +85,7 @@ class SpawnerLink:
         self._groups = self.confinement.groups
         self._mark = mark
         self._spill = spill
-        self._lanes = lanes
+        self._lanes = list(lanes)
         self._after = after
         self.on_unqueued: Callable[[int, Sequence[int]], None] = lambda _lane, _keys: None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,8 +93,9 @@ class SpawnerLink:
         self._channel: socket.socket | None = None
         self._next_key = 1
         self._exits: dict[int, OnExit] = {}
-        # Packets that the kernel would not take yet; bounded by the slots and a lane's depth.
-        self._unsent: deque[bytes] = deque()
+        # Packets that the kernel would not take yet, each with the sockets that go along; bounded
+        # by the slots and a lane's depth.
+        self._unsent: deque[tuple[bytes, Sequence[socket.socket]]] = deque()
 
     def open(self) -> None:
         """Start the spawner, after ending what an earlier agent left behind."""
@@ -147,6 +148,12 @@ class SpawnerLink:
         limits = self._groups.limits() if self._groups is not None else ()
         self._send(("work", key, lane, list(argv), env, cwd, stdout, stderr, limits))
         return key
+
+    def give(self, lane: int, end: socket.socket) -> None:
+        """The next worker of a lane gets this socket."""
+        self._lanes[lane] = end
+        self._send(("lane", lane))
+        self._push(b"lane", (end,))
 
     def unqueue(self, lane: int) -> None:
         """Take back programs that wait for their lane; `on_unqueued` is told, also of none."""
@@ -217,12 +224,15 @@ class SpawnerLink:
         self._unsent.clear()
 
     def _send(self, message: Message, private: dict[str, str] | None = None) -> None:
+        if self._channel is not None:  # else closing: nobody waits for an answer
+            self._push(self._spill.pack(message, private))
+
+    def _push(self, packet: bytes, ends: Sequence[socket.socket] = ()) -> None:
         if self._channel is None:
-            return  # closing: nobody waits for an answer
-        packet = self._spill.pack(message, private)
+            return
         if not self._unsent:
             try:
-                self._channel.send(packet)
+                self._put(packet, ends)
             except BlockingIOError:
                 assert self._loop is not None
                 self._loop.add_writer(self._channel.fileno(), self._on_writable)
@@ -230,14 +240,21 @@ class SpawnerLink:
                 return  # the reader sees the end of the channel and tells everyone
             else:
                 return
-        self._unsent.append(packet)
+        self._unsent.append((packet, ends))
+
+    def _put(self, packet: bytes, ends: Sequence[socket.socket]) -> None:
+        assert self._channel is not None
+        if ends:
+            socket.send_fds(self._channel, [packet], [end.fileno() for end in ends])
+        else:
+            self._channel.send(packet)
 
     def _on_writable(self) -> None:
         assert self._channel is not None
         assert self._loop is not None
         try:
             while self._unsent:
-                self._channel.send(self._unsent[0])
+                self._put(*self._unsent[0])
                 self._unsent.popleft()
         except BlockingIOError:
             return

@@ -1,9 +1,10 @@
 """Runs Python calls in warm workers, one worker to a lane.
 
-Each lane keeps one socket pair for the agent's lifetime; workers come and go on its far end.
-Attempts are sent ahead one packet each, and a worker receives one at a time: what it has not
-received is still in the kernel's queue, from where `recall` takes it back exactly. Worker and user
-code are one process, so nothing that comes back is trusted (see `replies`).
+Each worker has one end of a socket pair, which ends with it. Attempts are sent ahead one packet
+each, and a worker receives one at a time: what it has not received is still in the kernel's queue,
+from where `recall` takes it back exactly. Worker and user code are one process, so nothing that
+comes back is trusted (see `replies`), and neither is the socket: user code may have shut it down,
+or have left a copy of it with a process that outlives the worker.
 
 When a worker ends, whatever it answered is read first; what it never received is taken back; the
 one attempt in between, if any, died with it: WORKER_CRASHED.
@@ -146,10 +147,7 @@ class PythonExecutor:
         self._restarts: dict[int, asyncio.TimerHandle] = {}
         self._lanes: list[_Lane] = []
         for index in range(slots):
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ours.setblocking(False)
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-            self._lanes.append(_Lane(index, ours, theirs))
+            self._lanes.append(_Lane(index, *_socket_pair()))
 
     @property
     def worker_ends(self) -> list[socket.socket]:
@@ -219,6 +217,8 @@ class PythonExecutor:
                 lane.ours.send(packet)
             except BlockingIOError:
                 pass
+            except BrokenPipeError as error:
+                self._on_forged(lane, error)
             else:
                 return
         lane.unsent.append(packet)
@@ -227,11 +227,10 @@ class PythonExecutor:
         """Take back what the worker has not received, in order."""
         lane = self._lanes[lane_index]
         packets: list[bytes] = []
-        try:
-            while True:
-                packets.append(lane.theirs.recv(MAX_PACKET, socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            pass
+        with suppress(BlockingIOError):
+            # One that user code has shut down is at its end instead of empty.
+            while packet := lane.theirs.recv(MAX_PACKET, socket.MSG_DONTWAIT):
+                packets.append(packet)
         packets.extend(lane.unsent)
         lane.unsent.clear()
         # What we wrote ourselves: workers can send to our end only.
@@ -316,6 +315,9 @@ class PythonExecutor:
                 lane.ours.send(lane.unsent[0])
             except BlockingIOError:
                 break
+            except BrokenPipeError as error:
+                self._on_forged(lane, error)
+                break
             lane.unsent.popleft()
 
     def _take(self, lane: _Lane, key: int) -> Attempt:
@@ -328,7 +330,9 @@ class PythonExecutor:
         return attempt
 
     def _on_forged(self, lane: _Lane, error: Exception) -> None:
-        """User code wrote to the worker's socket: nothing from there can be believed any more."""
+        """User code meddled with the worker's socket: nothing from there can be believed."""
+        if lane.forged:
+            return
         _log.error("a worker's reply makes no sense: it is ended", lane=lane.index, why=repr(error))
         lane.forged = True
         if lane.process:
@@ -406,7 +410,7 @@ class PythonExecutor:
             since = lane.since  # the one that crashed began only now
         unstarted = self.recall(lane.index)
         crashed = [self._take(lane, key) for key in tuple(lane.pending)]
-        drain(lane.ours)
+        self._replace_socket(lane)
         lane.replies.forget()
         lane.forged = False
         memory, lane.memory = lane.memory, 0
@@ -427,12 +431,34 @@ class PythonExecutor:
             _log.error("a worker ended before it was ready", why=why(exit_), retry_in=delay)
         self._restarts[lane.index] = self._loop.call_later(delay, self._launch, lane)
 
+    def _replace_socket(self, lane: _Lane) -> None:
+        """The next worker's socket is its own. What is left in the old one is of no use."""
+        assert self._loop is not None
+        assert self._link is not None
+        if not lane.polled:
+            self._loop.remove_reader(lane.ours.fileno())
+        lane.ours.close()
+        lane.theirs.close()
+        lane.ours, lane.theirs = _socket_pair()
+        if not lane.polled:
+            self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+        self._link.give(lane.index, lane.theirs)
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Our end and a worker's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return ours, theirs
+
 
 def drain(end: socket.socket) -> None:
     """Throw away what waits in a socket."""
     with suppress(BlockingIOError):
         for _ in range(_MOST_PACKETS):
-            end.recv(1)
+            if not end.recv(1):
+                return  # shut down
 
 
 def import_path(directory: str) -> Iterable[str]:

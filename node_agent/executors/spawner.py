@@ -11,6 +11,7 @@ Messages in:   ("confine", (uid, gid, groups) or None, new privileges, cgroups' 
                ("unqueue", lane)
                ("work", key, lane, argv, env, cwd, stdout, stderr, limits)
                ("kill", key, signal)
+               ("lane", lane), and in a packet that follows, the socket of its next worker
 Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out of memory), ...])
                ("failed", key, message)
                ("unqueued", lane, [key, ...])
@@ -185,6 +186,12 @@ class Spawner:
         except OSError as error:
             self.send(("failed", key, describe(argv[0], error)))
 
+    def on_lane(self, lane: int) -> None:
+        _, sockets, _, _ = socket.recv_fds(self.channel, 16, 1)
+        if sockets:  # else the agent is gone, as the next packet says
+            os.close(self.lanes[lane])
+            self.lanes[lane] = keep(sockets[0])
+
     def start(self, key: int, lane: int, start: Start, scratch: str, limits: group.Limits) -> None:
         program = start.argv[0]
         if "/" not in program:
@@ -322,6 +329,7 @@ class Spawner:
             "work": self.on_work,
             "kill": self.on_kill,
             "unqueue": self.on_unqueue,
+            "lane": self.on_lane,
         }
         while True:
             timeout = None
@@ -342,6 +350,13 @@ class Spawner:
                     if private:
                         message[_ENVIRONMENT].update(private)
                     handlers[message[0]](*message[1:])
+
+
+def keep(descriptor: int) -> int:
+    """Move a descriptor to where no child gets it, unless it is meant to."""
+    kept = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD)
+    os.close(descriptor)
+    return kept
 
 
 def enter_scratch(path: str, ids: Ids | None) -> None:
@@ -411,11 +426,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     channel = socket.socket(fileno=int(channel_fd))
     os.set_inheritable(channel.fileno(), False)
-    lanes = []
-    for text in lane_fds:
-        lanes.append(fcntl.fcntl(int(text), fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD))
-        os.close(int(text))
-    spawner = Spawner(channel, mark, lanes)
+    spawner = Spawner(channel, mark, [keep(int(text)) for text in lane_fds])
     try:
         spawner.serve(read_end)
     except (BrokenPipeError, ConnectionResetError):
