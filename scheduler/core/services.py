@@ -176,12 +176,12 @@ def _refuse_hosts(state: State, before: tuple[str, ...], hosts: tuple[str, ...])
     A service that is being deleted keeps its hosts until it is gone: until then gateways know it by
     them. What the service itself has already is let be, as records may be older than this rule.
     """
-    fresh = [host for host in hosts if host not in before]
+    fresh = frozenset(hosts).difference(before)
     if not fresh:
         return None
     for row in state.services.values():
-        for host in fresh:
-            if host in row.spec.hosts:
+        for host in row.spec.hosts:
+            if host in fresh:
                 field = f"service.spec.proxy.hosts[{hosts.index(host)}]"
                 message = f"{field}: {host!r} is a host of service {row.name!r}" + (
                     ", which is being deleted" if row.deleting else ""
