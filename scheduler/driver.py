@@ -50,6 +50,8 @@ T = TypeVar("T")
 PLACED_AT_ONCE = 1_024
 # Values joined into one group: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
 GROUP_BYTES = 512 << 10
+# Deletions in one Txn of retention: of the longest names and request ids 1.2 KB each.
+PURGED_AT_ONCE = 1_000
 # Callers that wait for tasks to finish or start, in all.
 MAX_WAITERS = 100_000
 
@@ -110,8 +112,9 @@ class Driver:
         self._codec = codec
         self._trusted = trusted
         # Whole events are joined into groups of this many writes: one callback for many events.
-        self._group_ops = max(8, max_txn_ops // 2)
-        self._purge_ops = (max_txn_ops - 2) // 2 * 2
+        # One operation of a Txn is the head's.
+        self._group_ops = min(max(8, max_txn_ops // 2), max_txn_ops - 1)
+        self._purge_ops = (min(max_txn_ops, PURGED_AT_ONCE) - 2) // 2 * 2
         self._ops: list[Put | Delete] = []
         self._bytes = 0
         self._after: list[fx.After] = []
@@ -338,7 +341,7 @@ class Driver:
             self._encode(out.writes[done : done + space])
             self._after += out.after[done : done + space]
             done += space
-        if size >= PLACED_AT_ONCE:
+        if size >= PLACED_AT_ONCE or out.more:
             self._soon()
 
     def _soon(self) -> None:

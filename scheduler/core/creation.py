@@ -24,6 +24,9 @@ from scheduler.core.rows import QueueRow, TaskRow
 from scheduler.core.state import State
 from scheduler.core.values import TaskSpec
 
+# Bytes of a task's write beside its spec, its creator and its queue's name: key, times, framing.
+_WRITE_BYTES = 200
+
 
 def on_task_submitted(
     state: State, limits: Limits, event: TaskSubmitted, now: float, out: Effects
@@ -168,8 +171,9 @@ def _part_end(event: BatchContinued, limits: Limits) -> int:
     """Where the part that begins at `event.progress` ends: at least one task."""
     size, place = 0, event.progress
     last = min(len(event.specs), place + limits.part_tasks)
+    beside = _WRITE_BYTES + len(event.created_by) + len(event.queue)
     while place < last:
-        size += len(event.specs[place].spec)
+        size += len(event.specs[place].spec) + beside
         if size > limits.part_bytes and place > event.progress:
             break
         place += 1

@@ -227,3 +227,5 @@ class Effects:
     purged_audit: PurgeAudit | None = None
     # Services of which something changed: `ServiceDue` for each, when there is room.
     due: list[ServiceName] = field(default_factory=list)
+    # Of placement: there is more to do, when others have had the loop.
+    more: bool = False

@@ -31,6 +31,8 @@ from scheduler.queues.pending import Lane
 _KINDS_TRIED = 64
 # Sums of shares of a core are not exact: 1.1 + 2.2 is a little more than 3.3.
 _CPU_ROUNDING = 1e-6
+# Marks taken back in one step: each costs a pass over all nodes.
+_BACK_AT_ONCE = 32
 # Tasks of one queue placed before the next queue has its turn.
 _TURN = 16
 
@@ -86,12 +88,17 @@ def _open(state: State, node: NodeRow) -> bool:
 
 
 def place(state: State, now: float, limit: int, out: Effects) -> None:
-    """Assign up to `limit` tasks; the queues take turns."""
+    """Assign up to `limit` tasks; the queues take turns.
+
+    `out.more` says that marks are left that may have to be taken back.
+    """
     left = _pass(state, now, limit, out)
-    # Each turn takes a mark back: as often as there are marks, at most.
-    while left > 0 and state.leaving and (node := _needed(state)) is not None:
+    for _ in range(_BACK_AT_ONCE):
+        if left <= 0 or not state.leaving or (node := _needed(state)) is None:
+            return
         take_back(state, node.name, out)
         left = _pass(state, now, left, out)
+    out.more = bool(state.leaving)
 
 
 def _needed(state: State) -> NodeRow | None:

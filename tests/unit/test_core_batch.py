@@ -46,7 +46,7 @@ def test_each_part_writes_its_tasks_and_its_progress_together():
 
 def test_parts_are_cut_by_bytes_too_but_hold_at_least_one_task():
     big = spec(payload=b"x" * 1_000)
-    c = Cluster(limits=Limits(part_bytes=2_500))
+    c = Cluster(limits=Limits(part_bytes=2_700))
     c.hold_parts = True
     _, first = c.batch([big] * 5, request=REQUEST)
     assert list(c.state.tasks) == ids(first, 2)

@@ -278,3 +278,23 @@ def test_callers_see_the_mark():
     c.control("n1", Control(cordoned=True))
     assert seen().state == node_pb2.NODE_STATE_CORDONED
     assert seen().HasField("leaving_since")
+
+
+def test_one_step_takes_back_a_bounded_number_of_marks_and_says_that_there_is_more():
+    """Each costs a pass over all nodes: a thousand would hold the loop for half a lease."""
+    c = Cluster()
+    nodes = [c.node(f"n{place:03}", credit=1) for place in range(70)]
+    for event in decided([(n.name, n.instance) for n in nodes], ()):
+        c.step(event)
+    c.placing = False
+    for _ in range(60):
+        c.submit()
+    taken = []
+    while True:
+        before = len(c.state.leaving)
+        out = c.place()
+        taken.append(before - len(c.state.leaving))
+        if not out.more:
+            break
+    assert (len(taken), max(taken), sum(taken)) == (2, 32, 60)
+    assert sum(len(n.has) for n in nodes) == 60
