@@ -26,6 +26,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
+_log = structlog.get_logger("node_agent.logs")
+
 STDOUT = "stdout"
 STDERR = "stderr"
 STREAMS = (STDOUT, STDERR)
@@ -33,6 +37,8 @@ DEFAULT_CAP = 16 * 1024 * 1024
 # Attempts remembered although they wrote nothing: "no output" is told from "unknown".
 MAX_REMEMBERED = 50_000
 _BLOCK = 4096
+_COPY = 1 << 20
+_PREPARE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 # Directories on the way to what an attempt of another user may open: passed through, not listed.
 PASSABLE = 0o711
 _KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
@@ -129,7 +135,7 @@ class LogStore:
         for folder in (directory.parent, directory):
             folder.chmod(PASSABLE)
         for stream in STREAMS:
-            file = os.open(directory / stream, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = os.open(directory / stream, _PREPARE, 0o600)
             os.fchown(file, *self._user)
             os.close(file)
 
@@ -178,19 +184,30 @@ class LogStore:
             except FileNotFoundError:
                 continue  # the program never started
             if size:
-                directory = self.directory(to_task_id, to_number)
-                directory.mkdir(parents=True, exist_ok=True)
-                target = directory / stream
-                if target.exists():
-                    # A worker's last words, behind what its attempt already wrote.
-                    with open(path, "rb") as source, open(target, "ab") as file:
-                        shutil.copyfileobj(source, file)
-                    os.unlink(path)
-                else:
-                    os.rename(path, target)
-                if size > self._cap:
-                    self.trim(str(target))
+                try:
+                    self._adopt(path, size, self.directory(to_task_id, to_number) / stream)
+                except OSError as error:
+                    # A full disk: the attempt's outcome counts more, and what it wrote must not be
+                    # taken for the next one's.
+                    _log.error("outputs are lost", path=path, error=str(error))
+                    os.truncate(path, 0)
         self._free.append(spool)
+
+    def _adopt(self, path: str, size: int, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            # A worker's last words, behind what its attempt already wrote. No more than is kept:
+            # a file may be terabytes of nothing, or grow while it is copied.
+            left = min(size, self._cap)
+            with open(path, "rb") as source, open(target, "ab") as file:
+                source.seek(size - left)
+                while left and (data := source.read(min(left, _COPY))):
+                    left -= file.write(data)
+            os.unlink(path)
+        else:
+            os.rename(path, target)
+        if size > self._cap:
+            self.trim(str(target))
 
     # -- caps ----------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from node_agent.executors import group
 WORKER_FD = 3
 # Above what a child gets: 0, 1, 2 and WORKER_FD.
 FIRST_FREE_FD = 100
-_OUTPUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+# Outputs are in a directory of ours alone, where there are no links; if there are, not for us.
+_OUTPUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _OUTPUT_MODE = 0o600
 # Python ignores some signals and we ignore others; children start with the defaults.
 _DEFAULT_SIGNALS = [

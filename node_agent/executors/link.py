@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import marshal
 import os
 import signal
 import socket
@@ -24,7 +25,7 @@ import structlog
 from node_agent.executors import spawner as spawner_process
 from node_agent.executors import strays
 from node_agent.executors.confinement import Confinement
-from node_agent.executors.packets import Message, Spill, unpack
+from node_agent.executors.packets import Message, Spill
 
 _log = structlog.get_logger("node_agent.spawner")
 
@@ -273,7 +274,7 @@ class SpawnerLink:
         if not packet:
             self._on_lost()
         else:
-            self._on_message(unpack(packet))
+            self._on_message(marshal.loads(packet))
         self._after()
 
     def _on_message(self, message: Message) -> None:

@@ -22,6 +22,8 @@ MAX_PACKET = 32 * 1024
 _SPILLED = b"/"
 
 Message = tuple[Any, ...]
+# Variables and their values.
+Private = dict[str, str]
 
 
 class Spill:
@@ -36,9 +38,11 @@ class Spill:
         self._group = group
         self._count = 0
 
-    def pack(self, message: Message, private: Any = None) -> bytes:
-        """The packet of a message and its private part; the latter is far smaller than a packet."""
-        data = marshal.dumps((message, private))
+    def pack(self, message: Message, private: Private | None = None) -> bytes:
+        """The packet of a message and its private part, which always fits into one (`secrets`)."""
+        # As the bytes they are: what is no text would take three times as many as one.
+        sealed = {name: os.fsencode(value) for name, value in private.items()} if private else None
+        data = marshal.dumps((message, sealed))
         if len(data) <= MAX_PACKET:
             return data
         self._count += 1
@@ -49,17 +53,22 @@ class Spill:
                 os.fchown(file, -1, self._group)
                 os.fchmod(file, 0o640)
             stream.write(marshal.dumps(message))
-        return path.encode() + b"\0" + marshal.dumps(private)
+        return path.encode() + b"\0" + marshal.dumps(sealed)
 
 
-def read(packet: bytes) -> tuple[Message, Any]:
+def read(packet: bytes) -> tuple[Message, Private]:
     """The message of a packet and its private part."""
+    message: Message
     if packet[:1] != _SPILLED:
-        both: tuple[Message, Any] = marshal.loads(packet)
-        return both
-    path, _, private = packet.partition(b"\0")
-    with open(path, "rb") as file:
-        return marshal.loads(file.read()), marshal.loads(private)
+        message, sealed = marshal.loads(packet)
+    else:
+        path, _, rest = packet.partition(b"\0")
+        sealed = marshal.loads(rest)
+        with open(path, "rb") as file:
+            message = marshal.loads(file.read())
+    if not sealed:
+        return message, {}
+    return message, {name: os.fsdecode(value) for name, value in sealed.items()}
 
 
 def spilled(packet: bytes) -> str:
@@ -67,7 +76,7 @@ def spilled(packet: bytes) -> str:
     return os.fsdecode(packet.partition(b"\0")[0]) if packet[:1] == _SPILLED else ""
 
 
-def unpack(packet: bytes) -> tuple[Message, Any]:
+def unpack(packet: bytes) -> tuple[Message, Private]:
     """As `read`; a spilled message's file is deleted, which whoever receives it last has to do."""
     both = read(packet)
     if path := spilled(packet):

@@ -55,6 +55,9 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 SCRATCH_MODE = 0o700
+# Programs whose paths are remembered, and the longest PATH that they are remembered for.
+MAX_PROGRAMS = 256
+MAX_SEARCH = 4096
 # Exits in one message. More would cost less, but the agent has to send new programs before those
 # that wait here are used up.
 REPORT_EVERY = 4
@@ -196,10 +199,7 @@ class Spawner:
         program = start.argv[0]
         if "/" not in program:
             search = start.env.get("PATH", os.defpath)
-            known = self.programs.get((program, search))
-            if known is None:
-                known = self.programs[program, search] = find_program(program, search)
-            program = known
+            program = self.find(program, search)
         cgroup = ""
         if self.cgroups:
             cgroup = os.path.join(self.cgroups, str(key))
@@ -220,6 +220,17 @@ class Spawner:
             raise
         self.processes[pid] = Process(key, lane, scratch, cgroup, started, begun)
         self.pids[key] = pid
+
+    def find(self, program: str, search: str) -> str:
+        """As `find_program`, remembered."""
+        known = self.programs.get((program, search))
+        if known is None:
+            known = find_program(program, search)
+            if len(search) <= MAX_SEARCH:  # tasks may choose it
+                if len(self.programs) >= MAX_PROGRAMS:
+                    self.programs.clear()
+                self.programs[program, search] = known
+        return known
 
     def on_kill(self, key: int, number: int) -> None:
         pid = self.pids.get(key)

@@ -1,0 +1,93 @@
+"""What a task does to files it may write holds up no agent; what is secret survives any bytes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from node_agent.executors import spawner
+from node_agent.executors.packets import MAX_PACKET, Spill, read, unpack
+from node_agent.executors.spawner import Spawner
+from node_agent.logs import LogStore
+from node_agent.secrets import MAX_SECRET, MAX_SECRETS
+
+CAP = 64 << 10
+
+
+def test_a_spool_that_is_all_holes_is_not_copied_hole_by_hole(tmp_path: Path) -> None:
+    """A worker that makes its output terabytes long and dies: the agent goes on at once."""
+    logs = LogStore(tmp_path, CAP)
+    spool = logs.open_spool("worker", 0)
+    written = logs.directory("task", 1)
+    written.mkdir(parents=True)
+    (written / "stdout").write_bytes(b"said before")
+    Path(spool.out).write_bytes(b"")
+    os.truncate(spool.out, 1 << 40)
+    logs.adopt_spool("worker", 0, "task", 1)
+    found = (written / "stdout").read_bytes()
+    assert found.startswith(b"said before")
+    assert len(found) <= len(b"said before") + CAP
+    assert not os.path.exists(spool.out)
+
+
+def test_the_end_of_a_long_spool_is_what_is_kept(tmp_path: Path) -> None:
+    logs = LogStore(tmp_path, CAP)
+    spool = logs.open_spool("worker", 0)
+    written = logs.directory("task", 1)
+    written.mkdir(parents=True)
+    (written / "stderr").write_bytes(b"said before, ")
+    Path(spool.err).write_bytes(b"x" * CAP + b"and last words")
+    logs.adopt_spool("worker", 0, "task", 1)
+    found = (written / "stderr").read_bytes()
+    assert found.startswith(b"said before, x")
+    assert found.endswith(b"xand last words")
+
+
+def test_outputs_that_a_full_disk_does_not_take_are_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = LogStore(tmp_path, CAP)
+    spool = logs.open_spool("full", 1)
+    Path(spool.out).write_bytes(b"the first one's")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", full)
+        logs.close_spool("full", 1)
+    # The same files, for the next program.
+    assert logs.open_spool("next", 1) is spool
+    assert Path(spool.out).read_bytes() == b""
+    logs.close_spool("next", 1)
+    assert not logs.directory("next", 1).exists()
+
+
+@pytest.mark.parametrize("size", [0, 10, MAX_PACKET])
+def test_secrets_of_any_bytes_arrive_and_stay_out_of_files(tmp_path: Path, size: int) -> None:
+    """Sixteen of the longest names, as many bytes as are allowed, none of them a character."""
+    values = [b"\xff" * MAX_SECRET, b"\xfe" * (MAX_SECRETS - MAX_SECRET - 14), *[b"\xfd"] * 14]
+    secrets = {f"{number:_>128}": os.fsdecode(value) for number, value in enumerate(values)}
+    packet = Spill(str(tmp_path), "call").pack(("message", "x" * size), secrets)
+    assert len(packet) <= MAX_PACKET, "what a worker or the agent would not receive whole"
+    for file in tmp_path.iterdir():
+        assert b"\xff" not in file.read_bytes()
+        assert b"\xed\xb3\xbf" not in file.read_bytes()
+    assert read(packet) == (("message", "x" * size), secrets)
+    assert unpack(packet) == (("message", "x" * size), secrets)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_programs_that_were_found_are_not_remembered_without_end() -> None:
+    """Tasks choose the PATH that theirs are looked for in."""
+    one = Spawner.__new__(Spawner)
+    one.programs = {}
+    for number in range(3 * spawner.MAX_PROGRAMS):
+        assert one.find("sh", f"/bin:/{number}") == "/bin/sh"
+        assert len(one.programs) <= spawner.MAX_PROGRAMS
+    for size in (10, 1 << 20):
+        assert one.find("sh", "/bin:" + "x" * size) == "/bin/sh"
+    assert sum(len(search) for _, search in one.programs) < 1 << 20
