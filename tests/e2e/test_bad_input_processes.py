@@ -25,7 +25,7 @@ from tests.support.tls import etcd_flags, open_etcd
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
-_GRPC_LOG = re.compile(r"[EWI]\d{4} \S+ +\d+ \S+\.cc:\d+\] ")
+_LOG = re.compile(r"[EWI]\d{4} \S+ +\d+ \S+\.cc:\d+\] |\{.*\}$")
 
 
 def run(*command: str, **environment: str) -> tuple[int, str, str]:
@@ -65,12 +65,13 @@ def scheduler(*flags: str) -> tuple[int, str, str]:
 def sentence(result: tuple[int, str, str], *words: str, code: int = 1) -> str:
     """The one line on standard error, which holds `words`; no traceback anywhere.
 
-    gRPC's own log, in which a port that cannot be had is an error, does not count.
+    Logs do not count: the process's own (an agent tells on what terms tasks will run), and gRPC's,
+    in which a port that cannot be had is an error.
     """
     status, out, err = result
     assert status == code, (status, err)
     assert "Traceback" not in out + err
-    lines = [line for line in err.splitlines() if line.strip() and not _GRPC_LOG.match(line)]
+    lines = [line for line in err.splitlines() if line.strip() and not _LOG.match(line)]
     said = lines[-1]
     assert len(lines) == 1, lines
     for word in words:
