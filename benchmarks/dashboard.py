@@ -5,8 +5,7 @@ A time is from the action to the frame in which every row in sight has its task.
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.cluster import BenchCluster
 from benchmarks.figures import Figure, Findings, at_most, percentile
@@ -14,7 +13,7 @@ from benchmarks.usage import load_average
 from quorate.client.discovery import LocalCluster
 from tools import build_ui
 from tools.browser import browser
-from tools.gateway import ask
+from tools.gateway import ask_json
 
 TASKS: Final = 100_000
 _BATCH: Final = 10_000
@@ -102,21 +101,18 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
 def fill(cluster: LocalCluster, tasks: int) -> None:
     """Two paused queues: `many` has waiting tasks, `few` has 200, some of them cancelled."""
     for queue in ("many", "few"):
-        _post(cluster, "v1/queues", {"queue": {"name": queue}})
-        _post(cluster, f"v1/queues/{queue}:pause", {})
+        ask_json(cluster, "v1/queues", {"queue": {"name": queue}})
+        ask_json(cluster, f"v1/queues/{queue}:pause", {})
     names = [f"task-{number}" for number in range(tasks)]
     for start in range(0, tasks, _BATCH):
         _submit(cluster, "many", names[start : start + _BATCH])
     for task_id in _submit(cluster, "few", [f"other-{number}" for number in range(200)])[:40]:
-        _post(cluster, f"v1/tasks/{task_id}:cancel", {})
+        ask_json(cluster, f"v1/tasks/{task_id}:cancel", {})
 
 
 def _submit(cluster: LocalCluster, queue: str, names: list[str]) -> list[str]:
     specs = [{"command": {"argv": ["true"]}, "name": name} for name in names]
-    ids: list[str] = _post(cluster, f"v1/queues/{queue}/tasks:batchCreate", {"specs": specs})["ids"]
+    ids: list[str] = ask_json(cluster, f"v1/queues/{queue}/tasks:batchCreate", {"specs": specs})[
+        "ids"
+    ]
     return ids
-
-
-def _post(cluster: LocalCluster, path: str, body: dict[str, object]) -> Any:
-    with ask(cluster, path, body) as answer:
-        return json.load(answer)

@@ -50,3 +50,9 @@ def ask(
         method=method or ("GET" if body is None else "POST"),
     )
     return urllib.request.urlopen(request, timeout=timeout, context=https_context(local.tls))
+
+
+def ask_json(local: LocalCluster, path: str, body: Any = None, *, method: str = "") -> Any:
+    """As `ask`; the JSON that was answered."""
+    with ask(local, path, body, method=method) as answer:
+        return json.load(answer)

@@ -14,7 +14,6 @@ import json
 import sys
 import tempfile
 import threading
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tools.browser import browser
+from tools.gateway import ask, ask_json
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDER = CHECKOUT / "docs" / "screenshots"
@@ -64,18 +64,18 @@ def running_cluster() -> Iterator[LocalCluster]:
 def work(cluster: LocalCluster) -> Iterator[None]:
     """Tasks of several kinds and a service with requests, until the block ends."""
     over = threading.Event()
-    api(cluster, "v1/queues", {"queue": {"name": "mail", "placement": 2}})
-    api(cluster, "v1/queues", {"queue": {"name": "reports"}})
-    api(cluster, "v1/queues", {"queue": {"name": "thumbnails", "placement": 3}})
-    api(cluster, "v1/queues", {"queue": {"name": "video"}})
-    api(cluster, "v1/queues/video:pause", {})
+    ask_json(cluster, "v1/queues", {"queue": {"name": "mail", "placement": 2}})
+    ask_json(cluster, "v1/queues", {"queue": {"name": "reports"}})
+    ask_json(cluster, "v1/queues", {"queue": {"name": "thumbnails", "placement": 3}})
+    ask_json(cluster, "v1/queues", {"queue": {"name": "video"}})
+    ask_json(cluster, "v1/queues/video:pause", {})
     argv = [sys.executable, "-m", "tools.showcase"]
     spec = {
         "command": {"argv": argv, "cwd": str(CHECKOUT)},
         "replicas": 3,
         "health": {"httpPath": "/"},
     }
-    api(cluster, "v1/services", {"service": {"name": "shop", "spec": spec}})
+    ask_json(cluster, "v1/services", {"service": {"name": "shop", "spec": spec}})
     threads = [
         threading.Thread(target=_submit, args=(cluster, over), name="submit"),
         threading.Thread(target=_visit, args=(cluster, over), name="visit"),
@@ -90,20 +90,9 @@ def work(cluster: LocalCluster) -> Iterator[None]:
             thread.join()
 
 
-def api(cluster: LocalCluster, path: str, body: dict[str, object]) -> None:
-    """One POST."""
-    request = urllib.request.Request(
-        f"{cluster.dashboard}{path}",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request):
-        pass
-
-
 def _submit(cluster: LocalCluster, over: threading.Event) -> None:
     def submit(queue: str, *specs: dict[str, object]) -> None:
-        api(cluster, f"v1/queues/{queue}/tasks:batchCreate", {"specs": specs})
+        ask_json(cluster, f"v1/queues/{queue}/tasks:batchCreate", {"specs": specs})
 
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     backup = call("send_mail", 1, name="nightly-backup", notBefore=later)
@@ -145,7 +134,7 @@ def _visit(cluster: LocalCluster, over: threading.Event) -> None:
         # Before its replicas are up there is nobody to answer.
         with (
             contextlib.suppress(OSError),
-            urllib.request.urlopen(f"{cluster.dashboard}services/shop/", timeout=5) as answer,
+            ask(cluster, "services/shop/", timeout=5) as answer,
         ):
             answer.read()
 
@@ -153,8 +142,7 @@ def _visit(cluster: LocalCluster, over: threading.Event) -> None:
 def newest(cluster: LocalCluster, state: str) -> str:
     """The newest report in a state; empty when there is none."""
     query = f"v1/tasks?queue=reports&states=TASK_STATE_{state}&pageSize=1"
-    with urllib.request.urlopen(f"{cluster.dashboard}{query}") as answer:
-        tasks = json.load(answer).get("tasks", [])
+    tasks = ask_json(cluster, query).get("tasks", [])
     return str(tasks[0]["id"]) if tasks else ""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from quorate.client.discovery import LocalCluster
-from tools.gateway import ask
+from tools.gateway import ask, ask_json
 
 
 class Look:
@@ -71,12 +71,6 @@ class Look:
             self.faults.append(f"asked {request.url}")
 
 
-def call(cluster: LocalCluster, path: str, body: Any = None, *, method: str = "") -> Any:
-    """The gateway's answer."""
-    with ask(cluster, path, body, method=method) as answer:
-        return json.load(answer)
-
-
 def status_of(cluster: LocalCluster, path: str) -> int:
     """The HTTP status of a GET."""
     try:
@@ -89,7 +83,7 @@ def status_of(cluster: LocalCluster, path: str) -> int:
 def submit(cluster: LocalCluster, *argv: str, queue: str = "default", **spec: Any) -> str:
     """A command's task; its id."""
     body = {"spec": {"command": {"argv": argv}, **spec}}
-    return str(call(cluster, f"v1/queues/{queue}/tasks", body)["task"]["id"])
+    return str(ask_json(cluster, f"v1/queues/{queue}/tasks", body)["task"]["id"])
 
 
 def python(
@@ -98,7 +92,7 @@ def python(
     """A function's task; its id."""
     work = {"entrypoint": entrypoint, "json": json.dumps(arguments)}
     body = {"spec": {"python": work, **spec}}
-    return str(call(cluster, f"v1/queues/{queue}/tasks", body)["task"]["id"])
+    return str(ask_json(cluster, f"v1/queues/{queue}/tasks", body)["task"]["id"])
 
 
 def quorate(cluster: LocalCluster, *arguments: str) -> str:

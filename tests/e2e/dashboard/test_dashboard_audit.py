@@ -7,23 +7,24 @@ from collections.abc import Callable
 from playwright.sync_api import expect
 
 from quorate.client.discovery import LocalCluster
-from tests.support.dashboard import Look, call
+from tests.support.dashboard import Look
+from tools.gateway import ask_json
 
 
 def turn(cluster: LocalCluster, times: int = 1) -> None:
     """Two changes of the queue `watched` each time."""
     for _ in range(times):
         for verb in ("pause", "resume"):
-            call(cluster, f"v1/queues/watched:{verb}", {})
+            ask_json(cluster, f"v1/queues/watched:{verb}", {})
 
 
 def test_who_changed_what_is_listed_by_type_and_page_by_page(
     open_page: Callable[..., Look], cluster: LocalCluster
 ) -> None:
-    call(cluster, "v1/queues", {"queue": {"name": "watched"}})
+    ask_json(cluster, "v1/queues", {"queue": {"name": "watched"}})
     turn(cluster)
-    call(cluster, "v1/nodes/n2:cordon", {})
-    call(cluster, "v1/nodes/n2:uncordon", {})
+    ask_json(cluster, "v1/nodes/n2:cordon", {})
+    ask_json(cluster, "v1/nodes/n2:uncordon", {})
     look = open_page("overview")
     page = look.page
     look.settled()

@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import expect
 
 from quorate.client.discovery import read_local_cluster
-from tests.support.dashboard import call, quorate, submit
+from tests.support.dashboard import quorate, submit
 from tests.support.fake_scheduler import wait_until
+from tools.gateway import ask_json
 
 # Milliseconds.
 SOON = 1_000
@@ -25,7 +26,7 @@ def process(look, name):
 
 
 def leader(look):
-    cluster = call(look.cluster, "v1/cluster")["cluster"]
+    cluster = ask_json(look.cluster, "v1/cluster")["cluster"]
     return next(one["name"] for one in cluster["schedulers"] if one.get("leader")), cluster
 
 

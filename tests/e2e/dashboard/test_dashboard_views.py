@@ -6,7 +6,8 @@ import sys
 
 from playwright.sync_api import expect
 
-from tests.support.dashboard import call, python, submit
+from tests.support.dashboard import python, submit
+from tools.gateway import ask_json
 
 SERVER = (
     "import http.server, os; http.server.ThreadingHTTPServer(('127.0.0.1', "
@@ -17,7 +18,7 @@ SERVER = (
 def test_overview_shows_leader_charts_and_new_failures(look):
     page = look.page
     look.settled()
-    cluster = call(look.cluster, "v1/cluster")["cluster"]
+    cluster = ask_json(look.cluster, "v1/cluster")["cluster"]
     leader = next(one["name"] for one in cluster["schedulers"] if one.get("leader"))
     panel = page.locator(".panel").filter(has=page.get_by_role("heading", name="Cluster"))
     expect(panel).to_contain_text(f"{leader} leads")
@@ -46,7 +47,7 @@ def test_a_queue_is_created_paused_resumed_and_deleted(open_page):
     look.told("The queue bulk was created.")
     queue = look.card("bulk")
     expect(queue).to_contain_text("round robin")
-    kept = call(look.cluster, "v1/queues/bulk")["queue"]
+    kept = ask_json(look.cluster, "v1/queues/bulk")["queue"]
     assert kept["retention"]["age"] == "7200s"
 
     look.button("Pause bulk").click()
@@ -62,7 +63,7 @@ def test_a_queue_is_created_paused_resumed_and_deleted(open_page):
     look.dialog().get_by_role("button", name="Delete queue").click()
     expect(look.dialog().get_by_role("alert")).to_contain_text("bulk")
     look.dialog().get_by_role("button", name="Cancel").click()
-    call(look.cluster, f"v1/tasks/{task}", method="DELETE")
+    ask_json(look.cluster, f"v1/tasks/{task}", method="DELETE")
     look.button("Delete bulk").click()
     look.dialog().get_by_role("button", name="Delete queue").click()
     look.told("The queue bulk was deleted.")
@@ -173,10 +174,10 @@ def test_a_running_task_is_cancelled(open_page):
 def test_tasks_are_filtered_searched_and_acted_on_together(open_page):
     look = open_page("tasks")
     page = look.page
-    call(look.cluster, "v1/queues", {"queue": {"name": "held"}})
-    call(look.cluster, "v1/queues/held:pause", {})
+    ask_json(look.cluster, "v1/queues", {"queue": {"name": "held"}})
+    ask_json(look.cluster, "v1/queues/held:pause", {})
     specs = [{"command": {"argv": ["true"]}, "name": f"held-{n}"} for n in range(30)]
-    call(look.cluster, "v1/queues/held/tasks:batchCreate", {"specs": specs})
+    ask_json(look.cluster, "v1/queues/held/tasks:batchCreate", {"specs": specs})
     page.get_by_label("Queue").select_option("held")
     rows = page.locator(".task-row[data-id]")
     expect(rows.first).to_contain_text("held-29")
@@ -220,7 +221,7 @@ def test_tasks_are_filtered_searched_and_acted_on_together(open_page):
     expect(rows).to_have_count(1)
     page.get_by_label("Search tasks").fill("f" * 32)
     expect(page.get_by_text("No task matches")).to_be_visible()
-    call(look.cluster, "v1/queues/held:resume", {})
+    ask_json(look.cluster, "v1/queues/held:resume", {})
 
 
 def test_the_list_obeys_the_keyboard(open_page):
@@ -308,7 +309,9 @@ def test_a_service_is_created_scaled_visited_and_deleted(open_page):
     look.dialog().get_by_label("Replicas").fill("2")
     look.dialog().get_by_role("button", name="Scale").click()
     expect(panel).to_contain_text("2 of 2 ready", timeout=20_000)
-    assert json.dumps(call(look.cluster, "v1/services/web")).count("INSTANCE_STATE_HEALTHY") == 2
+    assert (
+        json.dumps(ask_json(look.cluster, "v1/services/web")).count("INSTANCE_STATE_HEALTHY") == 2
+    )
     look.button("Delete web").click()
     look.dialog().get_by_role("button", name="Delete service").click()
     look.told("The service web was deleted.")
@@ -325,7 +328,7 @@ def test_a_service_of_outside_processes_shows_who_registered(open_page):
     expect(panel).to_contain_text("No process has registered")
     expect(panel).to_contain_text("round robin")
     instance = {"instance": {"id": "mine", "address": "127.0.0.1:9", "state": 2}, "ttl": "30s"}
-    call(look.cluster, "v1/services/outside/instances", instance)
+    ask_json(look.cluster, "v1/services/outside/instances", instance)
     expect(panel).to_contain_text("1 of 1 ready")
     expect(look.card("mine")).to_contain_text("127.0.0.1:9")
     look.button("Delete outside").click()
