@@ -316,7 +316,10 @@ def locked(directory: Path) -> Iterator[Path]:
     try:
         data = directory.resolve()
         data.mkdir(parents=True, exist_ok=True)
-        file = open(data / "lock", "a")  # noqa: SIM115 (closed below)
+        # Closed to others: who may open it may lock it, and keep the next agent out.
+        lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        file = open(lock, "r+b", buffering=0)  # noqa: SIM115 (closed below)
+        os.fchmod(lock, 0o600)
     except OSError as error:
         raise CannotStart(f"data directory {directory}: {error.strerror}") from error
     with file:

@@ -116,12 +116,10 @@ class TaskSettings(BaseModel):
         )
 
     def _user(self, data: Path) -> TaskUser | None:
-        if not self.task_user:
+        user = find_user(self.task_user) if self.task_user else None
+        if user is None or (user.uid, user.gid) == (os.geteuid(), os.getegid()):
             if os.geteuid() == 0:
                 _log.warning("tasks run as root: --task-user names another user")
-            return None
-        user = find_user(self.task_user)
-        if (user.uid, user.gid) == (os.geteuid(), os.getegid()):
             return None
         try:
             refuse_unable(user)
@@ -134,6 +132,13 @@ class TaskSettings(BaseModel):
                 raise ValueError(
                     f"task-user: {user.name!r} cannot enter {closed}, on the way to {what} {place}"
                 )
+        for what, place in (*_needed(data), *_trusted(data)):
+            # By a link in the place of an output, or a module in the place of ours.
+            if (theirs := user.can_change(place)) is not None:
+                raise ValueError(
+                    f"task-user: {user.name!r} may change {theirs}, on the way to {what} {place}: "
+                    "a task could make itself root"
+                )
         return user
 
 
@@ -144,6 +149,16 @@ def _needed(data: Path) -> Iterator[tuple[str, Path]]:
     yield "the interpreter in", interpreter.parent
     yield "the interpreter in", interpreter.resolve().parent
     yield "this program in", Path(__file__).resolve().parents[1]
+
+
+def _trusted(data: Path) -> Iterator[tuple[str, Path]]:
+    """What we write to, or run, as root beside that."""
+    yield "the data directory", data
+    if (logs := data / "logs").is_dir():
+        yield "the data directory's", logs
+    for name in sys.path:
+        if os.path.isdir(name or "."):
+            yield "what the agent imports from,", Path(name or ".")
 
 
 __all__ = ["TaskSettings"]

@@ -65,6 +65,25 @@ class TaskUser:
                 return folder
         return None
 
+    def can_change(self, directory: Path) -> Path | None:
+        """None, or the first directory that lets it put something else in this one's place.
+
+        This one counts too: whatever is in it may be added to or replaced. By owners and mode bits,
+        as in `can_enter`; with links on the way, and where they lead to.
+        """
+        for path in dict.fromkeys((Path(os.path.abspath(directory)), directory.resolve())):
+            for folder in (*reversed(path.parents), path):
+                status = folder.stat()
+                mode = status.st_mode
+                if folder != path and mode & stat.S_ISVTX and status.st_uid != self.uid:
+                    continue  # as /tmp: what is in it is its owners', and looked at next
+                writable = mode & stat.S_IWOTH or (
+                    mode & stat.S_IWGRP and status.st_gid in (self.gid, *self.groups)
+                )
+                if writable or status.st_uid == self.uid:
+                    return folder
+        return None
+
 
 def find_user(text: str) -> TaskUser:
     """The user of NAME, UID or UID:GID. Raises NoSuchUser.

@@ -54,6 +54,7 @@ LAST_KILL_SECONDS = 5.0
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 SCRATCH_MODE = 0o700
 # Programs whose paths are remembered, and the longest PATH that they are remembered for.
 MAX_PROGRAMS = 256
@@ -113,6 +114,10 @@ class Spawner:
         """What holds for every process from now on."""
         self.ids = ids
         self.cgroups = cgroups
+        if ids is not None:
+            # An agent that is not root may have its rights as ambient capabilities, which would
+            # outlast the change of the user. We keep ours: they only pass to programs no more.
+            prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
         if not new_privileges:
             # Inherited, and for ever: it costs the start of a process nothing.
             prctl(_PR_SET_NO_NEW_PRIVS, 1)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from node_agent.app import locked
 from node_agent.executors import spawner
 from node_agent.executors.packets import MAX_PACKET, Spill, read, unpack
 from node_agent.executors.spawner import Spawner
 from node_agent.logs import LogStore
 from node_agent.secrets import MAX_SECRET, MAX_SECRETS
+from quorate.runtime.startup import CannotStart
 
 CAP = 64 << 10
 
@@ -91,3 +93,12 @@ def test_programs_that_were_found_are_not_remembered_without_end() -> None:
     for size in (10, 1 << 20):
         assert one.find("sh", "/bin:" + "x" * size) == "/bin/sh"
     assert sum(len(search) for _, search in one.programs) < 1 << 20
+
+
+def test_nobody_else_can_lock_the_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(0o644)
+    for _ in range(2):
+        with locked(tmp_path) as data:
+            assert (data / "lock").stat().st_mode & 0o777 == 0o600
+            with pytest.raises(CannotStart, match="in use by another agent"), locked(tmp_path):
+                pass
