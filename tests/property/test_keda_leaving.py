@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.runtime.ids import InstanceId
 from scheduler.scaler.ask import Ask
 from scheduler.scaler.leaving import LONGEST, Decision, Wish, decide, number
 from scheduler.scaler.plan import NodeSeen, Seen, plan
-from tests.property.test_keda_plan import asks, seens
+from tests.property.test_keda_plan import CALM, asks, seens
 
-# A machine that does other things, too, is no fault of what is drawn here.
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 GIVEN_UP = st.dictionaries(
     st.integers(0, 8).map(lambda n: InstanceId(f"i-n{n}")), st.floats(0.0, 200.0)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quorate.runtime.ids import NodeName
@@ -12,6 +12,8 @@ from scheduler.core.values import Needs
 from scheduler.scaler.ask import Ask, Shape
 from scheduler.scaler.plan import Demand, NodeSeen, Plan, Seen, plan
 
+# A machine that does other things, too, is no fault of what is drawn here.
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CPU = st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.5, 3.0, 4.0])
 GIB = st.integers(0, 8).map(lambda number: number << 30)
 COUNTERS = st.dictionaries(st.sampled_from(["gpu", "licence"]), st.integers(0, 4))
@@ -82,6 +84,7 @@ def busy(seen: Seen) -> int:
     return sum(1 for node in seen.nodes if node.held)
 
 
+@CALM
 @given(asks(), seens())
 def test_never_below_what_runs_and_within_the_bounds(ask: Ask, seen: Seen) -> None:
     found = plan(ask, seen)
@@ -89,6 +92,7 @@ def test_never_below_what_runs_and_within_the_bounds(ask: Ask, seen: Seen) -> No
     assert found.nodes >= min(busy(seen), ask.max_nodes)
 
 
+@CALM
 @given(asks(), seens(), st.data())
 def test_more_that_waits_never_means_fewer_nodes(ask: Ask, seen: Seen, data: st.DataObject) -> None:
     more = [replace(d, count=d.count + data.draw(st.integers(0, 50))) for d in seen.demands]
@@ -100,17 +104,20 @@ def test_more_that_waits_never_means_fewer_nodes(ask: Ask, seen: Seen, data: st.
     assert after.active >= before.active
 
 
+@CALM
 @given(asks(), seens(), st.floats(0.0, 100.0))
 def test_a_longer_wait_never_means_fewer_nodes(ask: Ask, seen: Seen, longer: float) -> None:
     assert plan(ask, replace(seen, oldest=seen.oldest + longer)).nodes >= plan(ask, seen).nodes
 
 
+@CALM
 @given(asks(), seens())
 def test_only_nodes_that_were_idle_for_long_enough_may_go(ask: Ask, seen: Seen) -> None:
     settled = sum(1 for n in seen.nodes if not n.held and n.idle >= ask.idle_seconds)
     assert plan(ask, seen).nodes >= min(len(seen.nodes) - settled, ask.max_nodes)
 
 
+@CALM
 @given(asks(), seens())
 def test_what_goes_to_none_is_needed_by_nothing(ask: Ask, seen: Seen) -> None:
     if not plan(ask, seen).active:
@@ -121,12 +128,14 @@ def test_what_goes_to_none_is_needed_by_nothing(ask: Ask, seen: Seen) -> None:
         assert plan(ask, seen).nodes <= len(seen.nodes)
 
 
+@CALM
 @given(asks(), seens())
 def test_the_order_of_nodes_and_demands_does_not_matter(ask: Ask, seen: Seen) -> None:
     turned = replace(seen, nodes=seen.nodes[::-1], demands=seen.demands[::-1])
     assert plan(ask, turned) == plan(ask, seen)
 
 
+@CALM
 @given(st.integers(1, 8), st.integers(1, 400))
 def test_from_nothing_each_task_gets_a_slot(slots: int, count: int) -> None:
     seen = Seen(demands=[Demand(Needs(), count)])
