@@ -146,7 +146,7 @@ class Guard:
         if self.streams is None or caller.how is not How.TOKEN:
             return
         said = dict(context.invocation_metadata() or ())
-        if PASSED_ON not in said:
+        if PASSED_ON not in said or not _is_scheduler(self._certified(context)):
             token = said[AUTHORIZATION].strip().partition(" ")[2].strip()
             self.streams.add(until, id_of(token), caller)
 
@@ -169,7 +169,7 @@ class Guard:
                     raise _unauthenticated("CREDENTIALS_TWICE", f"{key} is there twice")
                 said[key] = value
         certified = self._certified(context)
-        if PASSED_ON in said and certified is not None and certified.role is Role.SCHEDULER:
+        if PASSED_ON in said and _is_scheduler(certified):
             try:
                 return self._current(identity.decode(said[PASSED_ON]))
             except ValueError as error:
@@ -292,6 +292,10 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                     end()
 
         return serve
+
+
+def _is_scheduler(certified: Caller | None) -> bool:
+    return certified is not None and certified.role is Role.SCHEDULER
 
 
 def _no_task(task: str) -> None:

@@ -67,6 +67,21 @@ async def test_a_watch_at_the_leader_and_at_a_standby_ends(cluster: Locked) -> N
         assert not any(call.done() for call in others)
 
 
+async def test_who_claims_to_be_passed_on_is_watched_all_the_same(cluster: Locked) -> None:
+    """Only a scheduler's certificate says that the caller is another's to watch."""
+    token = cluster.make_token("viewer")
+    metadata = (("authorization", f"Bearer {token}"), ("quorate-caller", "x"))
+    async with aio_channel(cluster, cluster.schedulers[0]) as channel:
+        stub = scheduler_pb2_grpc.SchedulerStub(channel)
+        call = stub.WatchTasks(scheduler_pb2.WatchTasksRequest(), metadata=metadata, timeout=60)
+        await call.read()
+        tokens.revoke(cluster.tokens_file, tokens.id_of(token))
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            async with asyncio.timeout(SOON):
+                await call.read()
+        assert from_rpc_error(ended.value).reason == "TOKEN_REVOKED"
+
+
 @pytest.mark.parametrize("topic", ["tasks", "nodes", ""])
 async def test_live_updates_end_with_4401(cluster: Locked, topic: str) -> None:
     token = cluster.make_token("viewer")
