@@ -13,7 +13,7 @@ from benchmarks.usage import load_average
 from quorate.client.discovery import LocalCluster
 from tools import build_ui
 from tools.browser import browser
-from tools.gateway import ask_json
+from tools.gateway_http import ask_json
 
 TASKS: Final = 100_000
 _BATCH: Final = 10_000

@@ -19,7 +19,7 @@ from quorate.client.discovery import LocalCluster
 from quorate.client.rpcs import new_request_id
 from quorate.v1 import service_pb2
 from tools.documented_metrics import Scrape, documented, missing
-from tools.gateway import ask
+from tools.gateway_http import ask
 
 SERVICE = "hello"
 _CHECKOUT = Path(__file__).resolve().parents[1]

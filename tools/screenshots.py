@@ -24,7 +24,7 @@ from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tools.browser import browser
-from tools.gateway import ask, ask_json
+from tools.gateway_http import ask, ask_json
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDER = CHECKOUT / "docs" / "screenshots"

@@ -15,7 +15,7 @@ from quorate.client.client import Client
 from quorate.client.discovery import read_local_cluster
 from tests.support import tls
 from tests.support.fake_scheduler import wait_until
-from tools.gateway import ask
+from tools.gateway_http import ask
 
 QUORATE = [sys.executable, "-m", "quorate.cli.app"]
 

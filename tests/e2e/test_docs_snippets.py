@@ -22,7 +22,7 @@ from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
-from tools.gateway import token_of
+from tools.gateway_http import token_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [

@@ -30,7 +30,7 @@ from quorate.v1 import service_pb2_grpc
 from tests.support import tls
 from tests.support.gateway import GatewayProcess, run_gateway
 from tests.support.local import gateway_leaf, open_scheduler
-from tools.gateway import headers_of
+from tools.gateway_http import headers_of
 
 REPLICA = Path(__file__).parent.parent / "support" / "replica.py"
 DEADLINE = 60.0

@@ -17,7 +17,7 @@ from quorate.etcd.launcher import EtcdProcess
 from tests.support.gateway import GatewayProcess, run_gateway
 from tests.support.served import serve
 from tests.support.tls import client_headers
-from tools.gateway import https_context
+from tools.gateway_http import https_context
 
 # Bounds that proto comments state (and services enforce) are no part of the schemas, so a request
 # that fits its schema may still get 400; tags and ids are made up, so it may get 404 or 412.

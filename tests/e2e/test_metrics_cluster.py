@@ -31,7 +31,7 @@ from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tools.documented_metrics import EVERYWHERE, Scrape, documented, missing
-from tools.gateway import ask, headers_of, https_context
+from tools.gateway_http import ask, headers_of, https_context
 from tools.promtool import find_promtool
 
 ROOT = Path(__file__).resolve().parents[2]

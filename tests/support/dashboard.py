@@ -12,7 +12,7 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from quorate.client.discovery import LocalCluster
-from tools.gateway import ask, ask_json
+from tools.gateway_http import ask, ask_json
 
 
 class Look:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from quorate.security.dialer import ClientTls
 from tests.support.tls import Leaf, client_tls, gateway_flags
-from tools.gateway import https_context
+from tools.gateway_http import https_context
 
 
 @dataclass

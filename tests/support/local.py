@@ -1,6 +1,7 @@
 """How tests speak gRPC to a cluster of `quorate up` without the SDK: it may have TLS and tokens.
 
-Everything is found as the SDK finds it: by what `cluster.json` says. HTTP is in `tools.gateway`.
+Everything is found as the SDK finds it: by what `cluster.json` says.
+HTTP is in `tools.gateway_http`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.local.certificates import Certificates
 from quorate.security.dialer import Options
 from tests.support.tls import Leaf
-from tools.gateway import token_of
+from tools.gateway_http import token_of
 
 
 def environment_of(local: LocalCluster) -> dict[str, str]:

@@ -32,7 +32,7 @@ from quorate.security.dialer import ClientTls, Dialer, Options
 from quorate.security.identity import Role
 from quorate.security.tls import TlsSettings
 from quorate.security.tokens import create as create_token
-from tools.gateway import https_context
+from tools.gateway_http import https_context
 
 ON = os.environ.get("QUORATE_TEST_TLS") == "1"
 """Whether clusters of tests have TLS and tokens."""

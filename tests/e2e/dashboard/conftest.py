@@ -18,7 +18,7 @@ from tests.support import tls
 from tests.support.dashboard import Look
 from tools import build_ui
 from tools.browser import browser as started_browser
-from tools.gateway import token_of
+from tools.gateway_http import token_of
 
 DESK = {"width": 1280, "height": 800}
 

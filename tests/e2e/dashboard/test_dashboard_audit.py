@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from quorate.client.discovery import LocalCluster
 from tests.support.dashboard import Look
-from tools.gateway import ask_json
+from tools.gateway_http import ask_json
 
 
 def turn(cluster: LocalCluster, times: int = 1) -> None:

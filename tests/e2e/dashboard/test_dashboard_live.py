@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from quorate.client.discovery import read_local_cluster
 from tests.support.dashboard import quorate, submit
 from tests.support.fake_scheduler import wait_until
-from tools.gateway import ask_json
+from tools.gateway_http import ask_json
 
 # Milliseconds.
 SOON = 1_000

@@ -7,7 +7,7 @@ import sys
 from playwright.sync_api import expect
 
 from tests.support.dashboard import python, submit
-from tools.gateway import ask_json
+from tools.gateway_http import ask_json
 
 SERVER = (
     "import http.server, os; http.server.ThreadingHTTPServer(('127.0.0.1', "
