@@ -377,7 +377,8 @@ async def test_what_escaped_its_session_and_its_mark_dies_with_its_cgroup(
     terms = replace(PLAIN, groups=TaskGroups(str(parent), frozenset()))
     async with running(tmp_path / "node", terms) as run:
         # Without a mark in its environment, in a session of its own, and reparented.
-        said = await run.sh("(env -i setsid sh -c 'echo $$; exec sleep 1000' &); sleep 0.2")
+        escape = "env -i setsid sh -c 'echo $$ > pid; exec sleep 1000'"
+        said = await run.sh(f"mkfifo pid; ({escape} &); cat pid")
         stray = int(said)
         if real:
             await eventually(lambda: not Path(f"/proc/{stray}/exe").exists())
