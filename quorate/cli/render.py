@@ -6,15 +6,17 @@ import base64
 import datetime as dt
 import itertools
 import json
+import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +25,29 @@ from quorate.client.outcome import state_name, value_name
 from quorate.etcd.generation import split
 from quorate.v1 import node_pb2, task_pb2
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Instead of a character that a terminal would obey: C0 but for line feeds and tabs, DEL, C1.
+HIDDEN = "\N{REPLACEMENT CHARACTER}"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Terminal(Console):
+    """Shows control characters instead of sending them: messages, names and addresses are others'
+    words, and an escape sequence among them would be carried out by the reader's terminal.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """As Console; what rich itself sends to the terminal is added later, or marked."""
+        for segment in super().render(renderable, options):
+            if segment.control is None and _CONTROL.search(segment.text):
+                yield Segment(_CONTROL.sub(HIDDEN, segment.text), segment.style)
+            else:
+                yield segment
+
+
+out = Terminal(highlight=False, soft_wrap=True)
+err = Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 _STATE_STYLE = {
     "SUCCEEDED": "green",
@@ -75,7 +98,7 @@ def table(*columns: str, right: Sequence[str] = ()) -> Table:
 def show(renderable: Any) -> None:
     """Print to standard output. Piped, a table is as wide as it needs to be."""
     if not out.is_terminal:
-        Console(highlight=False, width=400, file=sys.stdout).print(renderable)
+        Terminal(highlight=False, width=400, file=sys.stdout).print(renderable)
     else:
         out.print(renderable)
 
