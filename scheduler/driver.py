@@ -28,6 +28,7 @@ import structlog
 
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal import Journal, JournalEnded, JournalFault
+from quorate.etcd.journal_batch import weigh
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
@@ -48,7 +49,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 PLACED_AT_ONCE = 1_024
-# Values joined into one group: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
+# Bytes of one group of writes: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
 GROUP_BYTES = 512 << 10
 # Deletions in one Txn of retention: of the longest names and request ids 1.2 KB each.
 PURGED_AT_ONCE = 1_000
@@ -305,7 +306,7 @@ class Driver:
         begin = len(self._ops)
         self._codec.encode(writes, self._ops)
         added = self._ops[begin:]
-        size = sum(len(op[1]) for op in added)
+        size = weigh(added)
         if begin and self._bytes + size > GROUP_BYTES:
             del self._ops[begin:]
             self._flush()

@@ -27,7 +27,7 @@ from scheduler.core.leaving import decided
 from scheduler.core.machine import Machine
 from scheduler.core.rows import TaskRow
 from scheduler.core.state import State
-from scheduler.core.values import Disconnect, Placement
+from scheduler.core.values import Disconnect, Placement, TaskState
 from scheduler.driver import Driver
 from scheduler.tenure import _limits
 from tests.support.core_specs import spec
@@ -151,6 +151,20 @@ async def test_what_waits_is_given_to_a_node_in_txns_that_fit(ops: int) -> None:
             while len(tenure.agents.tasks) < 2_000:
                 await tenure.driver.barrier()
         assert tenure.agents.tasks == made
+
+
+@OPS
+async def test_what_a_lost_node_held_is_given_back_in_txns_that_fit(ops: int) -> None:
+    """Their records are short: all that is long are the keys."""
+    async with leading(ops) as tenure:
+        driver, held = tenure.driver, 8_000
+        tenure.node(held)
+        await tenure.batch(held)
+        while any(row.state is not TaskState.RUNNING for row in driver.state.tasks.values()):
+            await driver.barrier()
+        driver.handle((e.NodeLost(NODE, INSTANCE, "test"),))
+        await driver.journal.flush()
+        assert all(row.state is TaskState.PENDING for row in driver.state.tasks.values())
 
 
 @OPS
