@@ -152,6 +152,17 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever(
 """
 
 
+async def test_a_replica_whose_secret_is_missing_is_never_on_record(node: Node):
+    spec = hello()
+    spec.service.command.secrets["PW"].file = "pw"
+    task = await node.start(spec)
+    report = await node.session.finished(task)
+    assert report.error.type == "SECRET_NOT_FOUND"
+    # Records are written in order: with the next one's there, this one's would have been.
+    await node.until(await node.start(hello()), STARTING, HEALTHY)
+    assert task not in node.states
+
+
 async def test_a_replica_serves_on_its_port_and_says_who_it_is(node: Node):
     task = await node.start(hello(PORT="1", QUORATE_INSTANCE="nobody"))
     record = await node.until(task, STARTING, HEALTHY)
