@@ -101,20 +101,27 @@ class CommandExecutor:
         }
         if attempt.trace:
             env[TRACEPARENT] = attempt.trace
-        key = self._link.run(
-            attempt.lane,
-            work.argv,
-            env,
-            work.cwd,
-            work.stdin,
-            spool.out,
-            spool.err,
-            scratch,
-            partial(self._on_exit, attempt, work.memory),
-            work.memory,
-            work.cpu,
-            secrets,
-        )
+        try:
+            key = self._link.run(
+                attempt.lane,
+                work.argv,
+                env,
+                work.cwd,
+                work.stdin,
+                spool.out,
+                spool.err,
+                scratch,
+                partial(self._on_exit, attempt, work.memory),
+                work.memory,
+                work.cpu,
+                secrets,
+            )
+        except OSError as error:
+            self._logs.close_spool(task_id, number)
+            if scratch:
+                self._free.append(scratch)
+            self._on_exited(attempt, not_handed_over(error))
+            return
         self._running[attempt] = (key, scratch)
         self._attempts[key] = attempt
 
@@ -184,6 +191,12 @@ def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
     else:
         failure = Failure("SIGNAL", f"ended by {signal_name(-code)}", code=-code)
     return Outcome(failure, exit_.started, exit_.seconds)
+
+
+def not_handed_over(error: OSError) -> Outcome:
+    """The outcome of an attempt for which there can be no file here."""
+    why = error.strerror or str(error)
+    return Outcome(Failure("NOT_STARTED", f"the node could not hand it over: {why}"))
 
 
 def out_of_memory(memory: int) -> Failure:

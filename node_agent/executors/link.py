@@ -125,13 +125,19 @@ class SpawnerLink:
         Args:
             memory, cpu: what it asked for (bytes, cores; 0 for nothing): the limits of its cgroup.
             secrets: more of its environment, which must not reach the disk.
+
+        Raises OSError: it takes a file to tell the spawner, and there can be none.
         """
         key = self._key(on_exit)
         limits = self._groups.limits(memory, cpu) if self._groups is not None else ()
-        self._send(
-            ("run", key, lane, list(argv), env, cwd, stdin, stdout, stderr, scratch, limits),
-            secrets,
-        )
+        try:
+            self._send(
+                ("run", key, lane, list(argv), env, cwd, stdin, stdout, stderr, scratch, limits),
+                secrets,
+            )
+        except OSError:
+            del self._exits[key]
+            raise
         return key
 
     def work(

@@ -39,7 +39,10 @@ class Spill:
         self._count = 0
 
     def pack(self, message: Message, private: Private | None = None) -> bytes:
-        """The packet of a message and its private part, which always fits into one (`secrets`)."""
+        """The packet of a message and its private part, which always fits into one (`secrets`).
+
+        Raises OSError: the message has to be spilled, and cannot be.
+        """
         # As the bytes they are: what is no text would take three times as many as one.
         sealed = {name: os.fsencode(value) for name, value in private.items()} if private else None
         data = marshal.dumps((message, sealed))
@@ -48,11 +51,15 @@ class Spill:
         self._count += 1
         path = f"{self._stem}-{self._count}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(file, "wb") as stream:
-            if self._group >= 0:
-                os.fchown(file, -1, self._group)
-                os.fchmod(file, 0o640)
-            stream.write(marshal.dumps(message))
+        try:
+            with open(file, "wb") as stream:
+                if self._group >= 0:
+                    os.fchown(file, -1, self._group)
+                    os.fchmod(file, 0o640)
+                stream.write(marshal.dumps(message))
+        except OSError:
+            os.unlink(path)
+            raise
         return path.encode() + b"\0" + marshal.dumps(sealed)
 
 

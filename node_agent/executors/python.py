@@ -29,7 +29,7 @@ from typing import Any, Protocol
 import structlog
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Result
-from node_agent.executors.command import out_of_memory, signal_name
+from node_agent.executors.command import not_handed_over, out_of_memory, signal_name
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
@@ -191,22 +191,28 @@ class PythonExecutor:
                 return
         key = self._next_key
         self._next_key = key + 1
-        packet = self._spill.pack(
-            (
-                key,
-                attempt.task_id,
-                attempt.number,
-                attempt.trace,
-                work.entrypoint,
-                work.kind,
-                work.arguments,
-            ),
-            secrets,
+        message = (
+            key,
+            attempt.task_id,
+            attempt.number,
+            attempt.trace,
+            work.entrypoint,
+            work.kind,
+            work.arguments,
         )
-        if path := spilled(packet):
+        path = ""
+        try:
+            packet = self._spill.pack(message, secrets)
+            path = spilled(packet)
+            if self._separate:
+                self._logs.prepare(attempt.task_id, attempt.number)
+        except OSError as error:
+            if path:
+                os.unlink(path)
+            self._events.on_exited(attempt, not_handed_over(error))
+            return
+        if path:
             lane.spilled[key] = path
-        if self._separate:
-            self._logs.prepare(attempt.task_id, attempt.number)
         if not lane.pending:
             lane.since = time.time()
         lane.pending[key] = attempt
