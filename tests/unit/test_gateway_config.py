@@ -16,5 +16,6 @@ def test_labels_are_read_as_names_and_values():
 
 @pytest.mark.parametrize("labels", ["zone", "=a", "zone=a,rack"])
 def test_labels_of_another_form_are_refused_by_name(labels: str):
-    with pytest.raises(ValidationError, match=r"labels\s+Value error, .* is not of the form name=value"):
+    said = r"labels\s+Value error, .* is not of the form name=value"
+    with pytest.raises(ValidationError, match=said):
         GatewaySettings.model_validate({"labels": labels})
