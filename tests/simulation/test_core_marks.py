@@ -46,6 +46,11 @@ class MarkingWorld(World):
         if any(a.instance == effect.instance and a.connected for a in self.agents.values()):
             self.known[effect.instance] = effect.leaving
 
+    def commit(self, most: int) -> None:
+        super().commit(most)
+        if self.leading and not self.journal:
+            assert self.log.fold.state.leaving == self.machine.state.leaving
+
     def _one(self) -> None:
         draw = self.rng.random()
         if draw < 0.05 and self.leading:
@@ -88,4 +93,3 @@ def test_agents_know_their_marks_whatever_leader_and_agents_died_of(seed: int) -
     state = world.machine.state
     assert [a.name for a in world.agents.values() if _wrongly_told(world, a)] == []
     assert world.log.loaded().state.leaving == state.leaving
-    assert world.log.fold.state.leaving == state.leaving
