@@ -105,7 +105,12 @@ def fill(message: Message, dice: Random) -> Message:
         for _ in range(dice.choice([0, 1, 1, 2])):
             if nested and field.message_type.GetOptions().map_entry:
                 parts = field.message_type.fields_by_name
-                target[value(parts["key"], dice)] = value(parts["value"], dice)
+                key = value(parts["key"], dice)
+                if parts["value"].type == _F.TYPE_MESSAGE:
+                    # A map's message is there once it is asked for.
+                    fill(target[key], dice)
+                else:
+                    target[key] = value(parts["value"], dice)
             elif nested:
                 fill(target.add(), dice)
             else:
