@@ -105,9 +105,8 @@ def _show(handle: TaskHandle, task: task_pb2.Task, bar: Progress | None = None) 
 
 def report(task: task_pb2.Task) -> int:
     """One sentence about a task that did not succeed, and the traceback of its own code."""
-    error = error_of(task)
-    if not isinstance(error, TaskFailed):
-        error = error.__cause__ or error
+    # Nobody needs the original here, and a pickle runs code of whoever made it.
+    error = error_of(task, pickled=False)
     if isinstance(error, TaskFailed):
         return report_failure(error)
     err.print(f"quorate: {error}", markup=False)

@@ -25,7 +25,7 @@ from quorate.client.ledger import Outcome
 from quorate.client.loglines import LogPosition
 from quorate.client.mapping import Chunk, MapPlan
 from quorate.client.options import OptionArgs, TaskOptions
-from quorate.client.outcome import is_finished, state_name, value_of
+from quorate.client.outcome import is_finished, is_pickled, state_name, value_of
 from quorate.client.rpcs import (
     BATCH_CREATE_TASKS,
     CANCEL_TASK,
@@ -61,9 +61,10 @@ from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 class AsyncTaskHandle:
     """A task on the cluster; awaiting it is awaiting its `result()`."""
 
-    def __init__(self, calls: AsyncCalls, task_id: str) -> None:
+    def __init__(self, calls: AsyncCalls, task_id: str, *, pickled: bool = True) -> None:
         self.id = task_id
         self._calls = calls
+        self._pickled = pickled
         self._finished: task_pb2.Task | None = None
 
     def __repr__(self) -> str:
@@ -74,7 +75,7 @@ class AsyncTaskHandle:
 
     async def result(self, timeout: float | None = None) -> Any:
         """As `TaskHandle.result`."""
-        return value_of(await self.wait(timeout))
+        return value_of(await self.wait(timeout), pickled=self._pickled)
 
     async def wait(self, timeout: float | None = None) -> task_pb2.Task:
         """As `TaskHandle.wait`."""
@@ -261,7 +262,7 @@ class AsyncClient:
             queue=self._options.queue, spec=spec, request_id=new_request_id()
         )
         answer = await self._calls.call(CREATE_TASK, request)
-        return AsyncTaskHandle(self._calls, answer.task.id)
+        return AsyncTaskHandle(self._calls, answer.task.id, pickled=is_pickled(spec))
 
     async def _map(
         self, work: Work, items: Iterable[Any], chunk: int | None, *, ordered: bool

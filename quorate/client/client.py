@@ -24,7 +24,7 @@ from quorate.client.handle import TaskHandle
 from quorate.client.mapper import create_batch, run_map
 from quorate.client.mapping import MapPlan
 from quorate.client.options import OptionArgs, TaskOptions
-from quorate.client.outcome import state_of
+from quorate.client.outcome import is_pickled, state_of
 from quorate.client.rpcs import (
     CREATE_TASK,
     DEFAULT_RETRY_FOR,
@@ -134,7 +134,8 @@ class Client:
         return self._create(python_spec(work, args, kwargs, self._options, time.time()))
 
     def submit_json(self, entrypoint: str, arguments: Any = ()) -> TaskHandle:
-        """As `submit`, with JSON arguments and a JSON result: nothing is pickled.
+        """As `submit`, with JSON arguments and a JSON result: nothing is pickled or unpickled, so
+        that an exception of the function is a TaskFailed.
 
         `arguments`: a list, or `{"args": [...], "kwargs": {...}}`.
         """
@@ -211,10 +212,16 @@ class Client:
         for spec in specs:
             check_size(spec, self._payload_limit)
         ids = create_batch(self.calls, self._options.queue, specs)
-        return [TaskHandle(self.calls, task_id) for task_id in ids]
+        return [
+            TaskHandle(self.calls, task_id, pickled=is_pickled(spec))
+            for task_id, spec in zip(ids, specs, strict=True)
+        ]
 
     def get(self, task_id: str) -> TaskHandle:
-        """A handle of any task; whether it exists is seen when it is used."""
+        """A handle of any task; whether it exists is seen when it is used.
+
+        Its `result` may be a pickle, and unpickling runs code of whoever made it; `task` does not.
+        """
         return TaskHandle(self.calls, task_id)
 
     def tasks(
@@ -261,7 +268,8 @@ class Client:
         request = scheduler_pb2.CreateTaskRequest(
             queue=self._options.queue, spec=spec, request_id=new_request_id()
         )
-        return TaskHandle(self.calls, self.calls.call(CREATE_TASK, request).task.id)
+        created = self.calls.call(CREATE_TASK, request).task
+        return TaskHandle(self.calls, created.id, pickled=is_pickled(spec))
 
     def _map(
         self,

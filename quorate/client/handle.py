@@ -32,9 +32,11 @@ from quorate.v1 import task_pb2
 class TaskHandle:
     """A task on the cluster. Thread-safe; cheap; `Client.get(id)` makes one for any task."""
 
-    def __init__(self, calls: Calls, task_id: str) -> None:
+    def __init__(self, calls: Calls, task_id: str, *, pickled: bool = True) -> None:
         self.id = task_id
         self._calls = calls
+        # Whether an answer may be a pickle: not one to a program, or to a call with JSON.
+        self._pickled = pickled
         self._finished: task_pb2.Task | None = None
 
     def __repr__(self) -> str:
@@ -46,7 +48,7 @@ class TaskHandle:
         `timeout`: seconds, None for ever; then builtin TimeoutError, and the task goes on.
         Raises the task's own exception, TaskFailed, TaskCancelled or QuorateError.
         """
-        return value_of(self.wait(timeout))
+        return value_of(self.wait(timeout), pickled=self._pickled)
 
     def wait(self, timeout: float | None = None) -> task_pb2.Task:
         """Wait until it is finished and return it, whatever became of it."""

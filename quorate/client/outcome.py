@@ -52,17 +52,28 @@ def state_of(name: str) -> task_pb2.TaskState:
 _STATES = [key for key, number in task_pb2.TaskState.items() if number]
 
 
-def value_of(task: task_pb2.Task) -> Any:
+def is_pickled(spec: task_pb2.TaskSpec) -> bool:
+    """Whether whoever submits this agrees to an answer that is a pickle: its arguments are one."""
+    return spec.HasField("python") and spec.python.HasField("pickle")
+
+
+def value_of(task: task_pb2.Task, *, pickled: bool = True) -> Any:
     """The value of a finished task: what the function returned, or a command's exit code (0).
+
+    `pickled`: unpickle what the node answered, which runs whatever code it names; without, only
+    what needs no pickle is believed.
 
     Raises the task's own exception where it could be pickled, otherwise TaskFailed;
     TaskCancelled when it was cancelled. What `pickle.loads` raises passes through: a result
     whose class is unknown here is the caller's to know.
     """
     if task.state != task_pb2.TASK_STATE_SUCCEEDED:
-        raise error_of(task)
+        raise error_of(task, pickled=pickled)
     kind = task.result.WhichOneof("value")
     if kind == "pickle":
+        if not pickled:
+            why = "the node answered with a pickle, which was not asked for"
+            raise TaskFailed(task.id, "RESULT_NOT_READABLE", why, attempts=task.attempt)
         return pickle.loads(task.result.pickle)
     if kind == "json":
         return json.loads(task.result.json)
@@ -71,8 +82,8 @@ def value_of(task: task_pb2.Task) -> Any:
     return None
 
 
-def error_of(task: task_pb2.Task) -> BaseException:
-    """The exception that stands for a task that did not succeed."""
+def error_of(task: task_pb2.Task, *, pickled: bool = True) -> BaseException:
+    """The exception that stands for a task that did not succeed; `pickled` as in `value_of`."""
     if task.state == task_pb2.TASK_STATE_CANCELLED:
         return TaskCancelled(task.id)
     error = task.error
@@ -84,7 +95,7 @@ def error_of(task: task_pb2.Task) -> BaseException:
         code=error.code,
         attempts=task.attempt,
     )
-    original = _original(error.pickle)
+    original = _original(error.pickle) if pickled else None
     if original is None:
         if error.traceback:
             failed.add_note(_note(task))
