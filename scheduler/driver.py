@@ -100,6 +100,7 @@ class Driver:
         self.machine = machine
         self.journal = journal
         self.clock = clock
+        self.max_txn_ops = max_txn_ops
         self.agents: Agents | None = None
         self.metrics = TaskMetrics()
         # Told of each service of which something changed, before that is committed.

@@ -53,7 +53,8 @@ _LONGEST_PAUSE: Final = 0.5
 _BROKEN: Final = (asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
 _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
-# Specs read back in one Txn: 1 MiB each at most, and an answer of etcd may have 64.
+# Specs read back in one Txn, if it may hold so many: 1 MiB each at most, and an answer of etcd may
+# have 64.
 _SPECS_AT_ONCE: Final = 48
 
 
@@ -446,8 +447,9 @@ class Link:
         """Read back the specs that memory did not keep."""
         wanted, self._without_spec = self._without_spec, []
         prefix = self._sessions.prefix
-        for start in range(0, len(wanted), _SPECS_AT_ONCE):
-            rows = wanted[start : start + _SPECS_AT_ONCE]
+        at_once = min(_SPECS_AT_ONCE, self._driver.max_txn_ops)
+        for start in range(0, len(wanted), at_once):
+            rows = wanted[start : start + at_once]
             reads = [Range(prefix + keys.task_key(row.queue.name, row.id)) for row, _ in rows]
             try:
                 found = await self._sessions.etcd.txn((), reads)

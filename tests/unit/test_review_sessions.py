@@ -10,8 +10,10 @@ import grpc
 import pytest
 
 from quorate.etcd.memory import MemoryEtcd
+from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
+from scheduler import keys
 from scheduler.core import events as e
 from scheduler.core.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.state import DEFAULT_QUEUE, State
@@ -28,6 +30,7 @@ class NotingDriver:
 
     state: State = field(default_factory=State)
     events: list[e.Event] = field(default_factory=list)
+    max_txn_ops: int = 8
 
     def handle(self, events: Any) -> None:
         self.events.extend(events)
@@ -43,7 +46,8 @@ class Fixture:
         holding = self.state.holding(INSTANCE)
         node = NodeRow(NODE, INSTANCE, "127.0.0.1:1", 8, 0.0, 0, {}, {}, 0.0, "", 1, holding)
         self.state.nodes[NODE] = node
-        self.sessions = Sessions(self.driver, MemoryEtcd(), b"/q/", 1, "s1", 10.0)  # type: ignore[arg-type]
+        self.etcd = MemoryEtcd(max_txn_ops=self.driver.max_txn_ops)
+        self.sessions = Sessions(self.driver, self.etcd, b"/q/", 1, "s1", 10.0)  # type: ignore[arg-type]
         self.link = Link(self.sessions, node)
         self.link._open = True
         self.sessions._links[INSTANCE] = (self.link, None)  # type: ignore[assignment]
@@ -88,6 +92,19 @@ def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
     fixture.link._assign.append((row, 1, spec().spec))
     (message,) = fixture.messages()
     assert len(message.assign) == len(message.cancel) == 1
+
+
+async def test_many_specs_are_read_back_in_txns_that_etcd_takes() -> None:
+    fixture = Fixture()
+    rows = [fixture.running(number, cached=False) for number in range(20)]
+    record = r.TaskRecord(spec=spec().spec).SerializeToString()
+    for row in rows:
+        await fixture.etcd.put(b"/q/" + keys.task_key(DEFAULT_QUEUE, row.id), record)
+        fixture.sessions.start(INSTANCE, row, 1)
+    await fixture.link._fetch_specs()
+    (message,) = fixture.messages()
+    assert [item.task_id for item in message.assign] == [row.id for row in rows]
+    assert {item.spec for item in message.assign} == {spec().spec}
 
 
 @pytest.mark.parametrize("ended", ["finished", "given to another", "retried"])
