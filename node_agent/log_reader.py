@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-from node_agent.logs import STREAMS, LogStore
+from node_agent.logs import STREAMS, WARY, LogStore
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.025
@@ -49,8 +49,8 @@ class _Tail:
             return True
         path = self._logs.path(*self._attempt, self.stream)
         try:
-            file = os.open(path, os.O_RDONLY)
-        except (FileNotFoundError, NotADirectoryError):
+            file = os.open(path, os.O_RDONLY | WARY)
+        except (FileNotFoundError, NotADirectoryError, BlockingIOError):
             self.close()
             return False
         self.close()

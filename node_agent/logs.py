@@ -38,7 +38,9 @@ DEFAULT_CAP = 16 * 1024 * 1024
 MAX_REMEMBERED = 50_000
 _BLOCK = 4096
 _COPY = 1 << 20
-_PREPARE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+# With what we open files that tasks write to. Not blocking: a task may hold a lease on its file,
+# for which we would wait until the kernel's patience is over (45 s).
+WARY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 # Directories on the way to what an attempt of another user may open: passed through, not listed.
 PASSABLE = 0o711
 _KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
@@ -135,7 +137,7 @@ class LogStore:
         for folder in (directory.parent, directory):
             folder.chmod(PASSABLE)
         for stream in STREAMS:
-            file = os.open(directory / stream, _PREPARE, 0o600)
+            file = os.open(directory / stream, os.O_WRONLY | os.O_CREAT | WARY, 0o600)
             os.fchown(file, *self._user)
             os.close(file)
 
@@ -187,10 +189,10 @@ class LogStore:
                 try:
                     self._adopt(path, size, self.directory(to_task_id, to_number) / stream)
                 except OSError as error:
-                    # A full disk: the attempt's outcome counts more, and what it wrote must not be
-                    # taken for the next one's.
+                    # A full disk, or a lease: the attempt's outcome counts more, and what it wrote
+                    # must not be taken for the next one's.
                     _log.error("outputs are lost", path=path, error=str(error))
-                    os.truncate(path, 0)
+                    os.unlink(path)
         self._free.append(spool)
 
     def _adopt(self, path: str, size: int, target: Path) -> None:
@@ -199,7 +201,10 @@ class LogStore:
             # A worker's last words, behind what its attempt already wrote. No more than is kept:
             # a file may be terabytes of nothing, or grow while it is copied.
             left = min(size, self._cap)
-            with open(path, "rb") as source, open(target, "ab") as file:
+            with (
+                open(os.open(path, os.O_RDONLY | WARY), "rb") as source,
+                open(os.open(target, os.O_WRONLY | os.O_APPEND | WARY), "ab") as file,
+            ):
                 source.seek(size - left)
                 while left and (data := source.read(min(left, _COPY))):
                     left -= file.write(data)
@@ -223,7 +228,10 @@ class LogStore:
         end = (status.st_size - self._cap // 2) // _BLOCK * _BLOCK
         if end <= start:
             return
-        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | WARY)
+        except BlockingIOError:
+            return  # under a lease: next time, and when the attempt has ended
         try:
             if not _punch(descriptor, start, end - start):
                 os.ftruncate(descriptor, self._cap)
