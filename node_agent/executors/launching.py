@@ -103,6 +103,19 @@ def enter(directory: str) -> None:
         raise OSError(f"working directory {directory!r}: {error.strerror}") from error
 
 
+def _output(path: str) -> int:
+    """Open an output file, in the forked process. Raises OSError."""
+    try:
+        file = os.open(path, _OUTPUT_FLAGS | os.O_NONBLOCK, _OUTPUT_MODE)
+    except BlockingIOError:
+        # What is left of an attempt before holds a lease on it (fcntl(2)), for which the spawner
+        # would have to wait: it may keep that file.
+        os.unlink(path)
+        return os.open(path, _OUTPUT_FLAGS | os.O_EXCL, _OUTPUT_MODE)
+    os.set_blocking(file, True)
+    return file
+
+
 def _become(program: str, start: Start, ids: Ids | None, cgroup: str, report: int) -> NoReturn:
     """In the forked process. The order matters: with the user goes the right to do the rest."""
     try:
@@ -114,7 +127,7 @@ def _become(program: str, start: Start, ids: Ids | None, cgroup: str, report: in
                 raise OSError(f"cgroup {cgroup}: {error.strerror}") from error
         os.dup2(start.stdin, 0)
         for number, path in ((1, start.stdout), (2, start.stderr)):
-            file = os.open(path, _OUTPUT_FLAGS, _OUTPUT_MODE)
+            file = _output(path)
             if ids is not None:
                 # So that it can open /dev/stdout, which is this file.
                 os.fchown(file, ids[0], ids[1])

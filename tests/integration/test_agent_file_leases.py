@@ -7,10 +7,13 @@ would be the end of the node.
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+from node_agent.executors.launching import Start, fork
 from tests.support.agent import Leader, command, eventually, running_agent, task_id
 
 # Well below /proc/sys/fs/lease-break-time.
@@ -27,6 +30,34 @@ time.sleep(1000)
 
 def said_by(path: str) -> bytes:
     return Path(path).read_bytes() if Path(path).exists() else b""
+
+
+def test_a_program_begins_although_another_holds_a_lease_on_its_output(tmp_path: Path) -> None:
+    """Output files are used again while they are empty; something may be left of who had it."""
+    out, err = tmp_path / "out", tmp_path / "err"
+    script = (
+        "import fcntl, os, signal, sys; signal.signal(signal.SIGIO, signal.SIG_IGN);"
+        "file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600);"
+        "fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK); print('held', flush=True);"
+        "sys.stdin.read()"
+    )
+    null = os.open(os.devnull, os.O_RDONLY)
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(out)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        began = time.monotonic()
+        start = Start(["echo", "mine"], {}, "/", null, str(out), str(err))
+        pid = fork("/bin/echo", start, None, "")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert time.monotonic() - began < SOON
+        assert out.read_bytes() == b"mine\n"
+        holder.communicate("")
+    os.close(null)
 
 
 async def test_output_under_a_lease_is_waited_for_by_nobody(tmp_path: Path) -> None:
