@@ -44,7 +44,8 @@ def test_a_token_is_its_owners_and_only_its_hash_is_kept(path: Path):
     assert found is not None
     assert (str(found), found.how, found.patterns) == ("submitter:mailer", How.TOKEN, ("mail*",))
     assert found.expires == (NOW + dt.timedelta(days=1)).timestamp()
-    assert token.rpartition("_")[2] not in path.read_text()
+    # The secret may have underscores of its own.
+    assert token.split("_", 2)[2] not in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
 
 
