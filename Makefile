@@ -11,8 +11,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quorate-stamp
-CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, \
-  quorate scheduler node_agent gateway tools tests benchmarks examples)))))
+PACKAGES := quorate scheduler node_agent gateway tools tests benchmarks examples
+CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES))))))
 
 # The tools of this checkout come first, also in what they start.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -27,6 +27,7 @@ help: ## List the targets
 setup: $(STAMP) ## Make .venv, install the package, make sure of an etcd and the dashboard
 	@$(BIN)/python -m quorate.etcd.binary
 	@$(BIN)/python -m tools.build_ui --if-needed
+	@$(BIN)/python -m compileall -q -x node_modules $(PACKAGES) # many short processes follow
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
