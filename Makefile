@@ -48,14 +48,14 @@ check: setup ## Lint, types, architecture contracts, protos
 
 # Tests wait for processes more than they compute: more workers than cores. Each file stays whole,
 # so that its tests share what they started.
-WORKERS ?= 3
+WORKERS ?= 4
 
 test: setup ## Run all tests (ARGS="-k failover" narrows them)
-	python -m pytest -q --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Apart from `test`: the same tests once more. No service may be open in them: tests/support/lock_guard.py.
 test-tls: setup ## Run the end-to-end tests with mutual TLS, etcd too, and tokens
-	QUORATE_TEST_TLS=1 python -m pytest -q --numprocesses $(WORKERS) --dist loadfile tests/e2e $(ARGS)
+	QUORATE_TEST_TLS=1 python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(ARGS)
 
 # Apart from `test`: it needs the tool chains of other languages.
 clients: setup ## Build the clients in other languages, run them while leaders are killed

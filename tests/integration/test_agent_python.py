@@ -253,6 +253,7 @@ async def test_output_of_a_call_can_be_followed(leader: Leader, session: Session
     go = tmp_path / "go"
     task = task_id()
     await session.assign(task, python("usercode:say_slowly", "begin", str(go)))
+    await session.started(task)
     stream = leader.stub.ReadLogs(pb.ReadLogsRequest(task_id=task, follow=True), timeout=20)
     chunks = []
     async for response in stream:
