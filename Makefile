@@ -48,7 +48,7 @@ check: setup ## Lint, types, architecture contracts, protos
 
 # Tests wait for processes more than they compute: more workers than cores. Each file stays whole,
 # so that its tests share what they started.
-WORKERS ?= 4
+WORKERS ?= 3
 
 test: setup ## Run all tests (ARGS="-k failover" narrows them)
 	python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
