@@ -18,12 +18,19 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
 from tests.support.tls import etcd_options, open_etcd
+
+# What passed once passes again, however busy the machine is. To look for what nobody has thought
+# of: `make test ARGS="tests/property --hypothesis-profile=search"`.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", max_examples=2_000, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 _numbers = itertools.count(1)
 

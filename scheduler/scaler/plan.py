@@ -95,15 +95,56 @@ class Plan:
 
 def plan(ask: Ask, seen: Seen) -> Plan:
     """How many nodes are wanted now."""
-    overdue = ask.oldest_age is not None and seen.oldest > ask.oldest_age
-    rounds = 1.0 if overdue else ask.tasks_per_node / ask.shape.slots
     # Those that hold work first, then those that were idle for the shortest time, then those that
     # are marked, the newest first: the others stay untouched and may go.
     nodes = sorted(seen.nodes, key=_turn)
+    packed = [_pack(ask.shape, seen.demands, nodes, ask.tasks_per_node / ask.shape.slots)]
+    if ask.oldest_age is not None and seen.oldest > ask.oldest_age:
+        # In one round. What then fits nowhere leaves its place to others, so that this alone could
+        # ask for less: who waits longer would get fewer nodes.
+        packed.append(_pack(ask.shape, seen.demands, nodes, 1.0))
+    missing = max(one.missing for one in packed)
+    waiting = any(one.waiting for one in packed)
+    busy = sum(1 for node in nodes if node.held)
+    spare: tuple[NodeName, ...] = ()
+    if missing > 0.0:
+        wanted = len(nodes) + max(1, ceil(missing - _ROUNDING))
+    else:
+        spare = tuple(
+            node.name
+            for place, node in enumerate(nodes)
+            if not node.held and _rested(ask, node)
+            if all(one.left[place] >= 1.0 for one in packed)
+        )
+        wanted = len(nodes) - len(spare)
+    working = bool(busy or waiting or ask.min_nodes)
+    remaining = ask.idle_seconds - seen.ended
+    return Plan(
+        nodes=min(max(wanted, ask.min_nodes), ask.max_nodes),
+        active=working or remaining > 0.0,
+        expires=remaining if not working and remaining > 0.0 else None,
+        spare=spare,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """What becomes of the demands: the share of each node that is left, the new nodes that are
+    missing, and whether there is work that nodes, old or new, can do."""
+
+    left: Sequence[float]
+    missing: float
+    waiting: bool
+
+
+def _pack(
+    shape: Shape, demands: Sequence[Demand], nodes: Sequence[NodeSeen], rounds: float
+) -> _Packing:
+    """Each kind onto the first nodes that take it, worked off in `rounds`."""
     left = [1.0] * len(nodes)
     missing = 0.0
     waiting = False
-    for demand in sorted(seen.demands, key=_order):
+    for demand in sorted(demands, key=_order):
         # Replicas run for good: no later round makes room for them.
         times = 1.0 if demand.slotless else rounds
         rest = float(demand.count)
@@ -115,29 +156,11 @@ def plan(ask: Ask, seen: Seen) -> Plan:
                 taken = min(rest, left[place] * room)
                 left[place] = max(0.0, left[place] - taken / room)
                 rest -= taken
-        a_new_one = _room_of_new(ask.shape, demand, times)
+        a_new_one = _room_of_new(shape, demand, times)
         waiting = waiting or rest < demand.count or a_new_one > 0
         if a_new_one and rest > _ROUNDING:
             missing += rest / a_new_one
-    busy = sum(1 for node in nodes if node.held)
-    spare: tuple[NodeName, ...] = ()
-    if missing > 0.0:
-        wanted = len(nodes) + max(1, ceil(missing - _ROUNDING))
-    else:
-        spare = tuple(
-            node.name
-            for node, share in zip(nodes, left, strict=True)
-            if not node.held and share >= 1.0 and _rested(ask, node)
-        )
-        wanted = len(nodes) - len(spare)
-    working = bool(busy or waiting or ask.min_nodes)
-    remaining = ask.idle_seconds - seen.ended
-    return Plan(
-        nodes=min(max(wanted, ask.min_nodes), ask.max_nodes),
-        active=working or remaining > 0.0,
-        expires=remaining if not working and remaining > 0.0 else None,
-        spare=spare,
-    )
+    return _Packing(left, missing, waiting)
 
 
 def _rested(ask: Ask, node: NodeSeen) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quorate.runtime.ids import NodeName
@@ -104,7 +104,16 @@ def test_more_that_waits_never_means_fewer_nodes(ask: Ask, seen: Seen, data: st.
     assert after.active >= before.active
 
 
+# What fits in no single round (here for a slot) must not make room for what a new node would take.
+ONLY_HERE = Seen(
+    nodes=[NodeSeen(NodeName("n0"), 1, 1.0, 0, {"gpu": 1}, held=1, slots_held=1)],
+    demands=[Demand(Needs(0.0, 0, (("gpu", 1),)), 1), Demand(Needs(0.0, 0, ()), 1, slotless=True)],
+)
+TWO_ROUNDS = Ask(shape=Shape(1), tasks_per_node=2, max_nodes=3, oldest_age=0.0)
+
+
 @CALM
+@example(TWO_ROUNDS, ONLY_HERE, 1.0)
 @given(asks(), seens(), st.floats(0.0, 100.0))
 def test_a_longer_wait_never_means_fewer_nodes(ask: Ask, seen: Seen, longer: float) -> None:
     assert plan(ask, replace(seen, oldest=seen.oldest + longer)).nodes >= plan(ask, seen).nodes
