@@ -30,6 +30,8 @@ _LOOK = 0.05
 _CALL = 5.0
 _BAD_TOKEN = "qrt_0123456789abcdef_" + "A" * 43
 _CODE = grpc.StatusCode
+# No answer of a guard: nobody is there, or no longer (who ends cancels the calls it has).
+_UNANSWERED = (_CODE.UNAVAILABLE, _CODE.DEADLINE_EXCEEDED, _CODE.CANCELLED)
 _NO_ONE, _VIEWER = "client:guard", "viewer:guard"
 
 
@@ -93,7 +95,7 @@ def _grpc_doors(
     """
 
     def answers() -> None:
-        if stranger.code(address, _NO_ONE, alive) in (_CODE.UNAVAILABLE, _CODE.DEADLINE_EXCEEDED):
+        if stranger.code(address, _NO_ONE, alive) in _UNANSWERED:
             raise Inconclusive
 
     answers()
@@ -103,12 +105,12 @@ def _grpc_doors(
         (f"foreign {_VIEWER}", "a call with a certificate of another authority"),
     ):
         code = stranger.code(address, shows, alive)
-        if code is _CODE.DEADLINE_EXCEEDED:
+        if code in (_CODE.DEADLINE_EXCEEDED, _CODE.CANCELLED):
             raise Inconclusive
         assert code is _CODE.UNAVAILABLE, f"{what} was answered {code}"
     for shows, token, method, right in doors:
         code = stranger.code(address, shows, method, token)
-        if code in (_CODE.UNAVAILABLE, _CODE.DEADLINE_EXCEEDED):
+        if code in _UNANSWERED:
             raise Inconclusive
         said = f"{method} by {shows} with {'a bad' if token else 'no'} token was answered {code}"
         assert code.name in right, said
