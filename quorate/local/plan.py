@@ -1,11 +1,10 @@
-"""What a local cluster consists of: names, ports and command lines. No I/O but probing ports."""
+"""What a local cluster consists of: names, ports and command lines. No I/O but claiming ports."""
 
 from __future__ import annotations
 
 import os
 import random
 import re
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ from pathlib import Path
 
 from quorate.local.certificates import ADMIN, CLIENT, ETCD, Certificates
 from quorate.local.credentials import Credentials
+from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import invalid, unavailable
 from quorate.security.dialer import ClientTls
 
-HOST = "127.0.0.1"
 GATEWAY = "gateway:gateway"
 MAX_TXN_OPS = 1024
 # Seconds that running attempts get when the cluster is stopped; then they are handed back, and
@@ -83,6 +82,8 @@ class LocalPlan:
             raise invalid("port", f"{self.port} must be 1,024 to {65_535 - self.schedulers:,}")
         if self.gateway_port and not 1024 <= self.gateway_port <= 65_535:
             raise invalid("gateway-port", f"{self.gateway_port} must be 1,024 to 65,535")
+        if self.port and self.gateway and 0 <= self.gateway_port - self.port < self.schedulers:
+            raise invalid("gateway-port", f"{self.gateway_port} is a scheduler's by `port`")
 
     @property
     def slots_each(self) -> int:
@@ -99,9 +100,9 @@ class LocalPlan:
         """`n1`, `n2`, ..."""
         return [f"n{number + 1}" for number in range(self.nodes)]
 
-    def choose_ports(self, remembered: Mapping[str, int]) -> dict[str, int]:
+    def choose_ports(self, remembered: Mapping[str, int], claims: PortClaims) -> dict[str, int]:
         """A port for each process by name (and `etcd-peer`), and one for the health of each of
-        ours: `health_of(name)`.
+        ours: `health_of(name)`. They are ours for as long as `claims` is open.
 
         Those of last time where they are free. Raises QuorateError (PORT_IN_USE) when `port` or
         `gateway_port` was asked for and it, or one of those that follow it, is taken.
@@ -109,21 +110,29 @@ class LocalPlan:
         ports: dict[str, int] = {}
         if self.port:
             for offset, name in enumerate(self.scheduler_names):
-                ports[name] = _wanted(self.port + offset, "--port")
+                ports[name] = _wanted(self.port + offset, "--port", claims)
         names = ["etcd", "etcd-peer", *self.scheduler_names, *self.node_names]
+        # Also of names whose turn is later, or that are not there this time: a port that is drawn
+        # must not be one that another is to have again.
+        kept = {*remembered.values()}
         if self.gateway:
             names.append("gateway")
             if self.gateway_port:
-                ports["gateway"] = _wanted(self.gateway_port, "--gateway-port")
-            elif "gateway" not in remembered and is_free(GATEWAY_PORT) and _claim(GATEWAY_PORT):
-                ports["gateway"] = GATEWAY_PORT
+                ports["gateway"] = _wanted(self.gateway_port, "--gateway-port", claims)
+            elif "gateway" not in remembered:
+                taken = kept.union(ports.values())
+                if GATEWAY_PORT not in taken and claims.take(GATEWAY_PORT):
+                    ports["gateway"] = GATEWAY_PORT
         for name in [*names, *map(health_of, names[2:])]:
             if name in ports:
                 continue
             port = remembered.get(name, 0)
-            taken = set(ports.values())
-            while not port or port in taken or not is_free(port) or not _claim(port):
+            taken = {*ports.values()}
+            if not port or port in taken or not claims.take(port):
+                taken |= kept
                 port = random.choice(_PORTS)
+                while port in taken or not claims.take(port):
+                    port = random.choice(_PORTS)
             ports[name] = port
         return ports
 
@@ -220,44 +229,11 @@ def health_of(name: str) -> str:
     return f"{name}-health"
 
 
-def _wanted(port: int, flag: str) -> int:
-    if not is_free(port):
+def _wanted(port: int, flag: str, claims: PortClaims) -> int:
+    if not claims.take(port):
         raise unavailable(
             "PORT_IN_USE",
             f"port {port} of {HOST} is in use; choose another with {flag}",
             port=port,
         )
     return port
-
-
-# Port: the socket that holds its claim until this process ends. As many as an `up` has ports.
-_claims: dict[int, socket.socket] = {}
-
-
-def _claim(port: int) -> bool:
-    """Whether no other `up` has chosen the port, which nothing may have bound yet.
-
-    A claim is a name in Linux's abstract socket namespace: atomic, and gone with the process.
-    """
-    if port in _claims or not sys.platform.startswith("linux"):
-        return True
-    claim = socket.socket(socket.AF_UNIX)
-    try:
-        claim.bind(f"\0quorate-up-{port}")
-    except OSError:
-        claim.close()
-        return False
-    _claims[port] = claim
-    return True
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen(1)
-        except OSError:
-            return False
-        return True

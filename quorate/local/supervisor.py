@@ -24,7 +24,8 @@ from quorate.etcd.channels import EtcdTls
 from quorate.etcd.launcher import EtcdProcess
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
-from quorate.local.plan import HOST, MAX_TXN_OPS, LocalPlan, health_of
+from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
+from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import QuorateError, unavailable
 from quorate.v1 import scheduler_pb2
 
@@ -68,10 +69,10 @@ class Supervisor:
 
         Raises QuorateError when it cannot be started. Nothing is left running in any case.
         """
-        with self._directory:
+        with self._directory, PortClaims() as claims:
             self._running = True
             try:
-                await self._run()
+                await self._run(claims)
             finally:
                 self._running = False
 
@@ -102,8 +103,8 @@ class Supervisor:
             etcd_tls=self.plan.etcd_client,
         )
 
-    async def _run(self) -> None:
-        ports = self.plan.choose_ports(self._directory.ports)
+    async def _run(self, claims: PortClaims) -> None:
+        ports = self.plan.choose_ports(self._directory.ports, claims)
         tls = self.plan.etcd_client
         # Before anything starts: also finds out that there is no etcd to be had.
         self._etcd = etcd = EtcdProcess(

@@ -1,10 +1,8 @@
-"""The local cluster's plan and data dir: ports, locks, and what is refused."""
+"""The local cluster's plan and data dir: locks, command lines, and what is refused."""
 
 import fcntl
 import json
 import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,97 +10,8 @@ import pytest
 from quorate.cli import render
 from quorate.client.discovery import owner_of
 from quorate.local.data_dir import DataDir, read_layout
-from quorate.local.plan import HOST, LocalPlan, default_slots
+from quorate.local.plan import LocalPlan, default_slots
 from quorate.runtime.errors import QuorateError
-
-
-@pytest.fixture(autouse=True)
-def claims(monkeypatch) -> Iterator[dict[int, socket.socket]]:
-    """What this process has claimed, as an `up` that has just started: nothing."""
-    mine: dict[int, socket.socket] = {}
-    monkeypatch.setattr("quorate.local.plan._claims", mine)
-    yield mine
-    _end(mine)
-
-
-def _end(claims: dict[int, socket.socket]) -> None:
-    while claims:
-        claims.popitem()[1].close()
-
-
-def test_ports_are_distinct_and_kept_over_restarts(tmp_path):
-    plan = LocalPlan(data_dir=tmp_path)
-    ports = plan.choose_ports({})
-    ours = {"s1", "s2", "n1", "n2", "n3"}
-    assert set(ports) == {"etcd", "etcd-peer", *ours, *(f"{name}-health" for name in ours)}
-    assert len(set(ports.values())) == len(ports)
-    assert plan.choose_ports(ports) == ports
-
-
-def test_a_gateway_has_a_port_of_its_own_when_there_is_one(tmp_path):
-    plan = LocalPlan(data_dir=tmp_path, gateway=True)
-    ports = plan.choose_ports({})
-    assert len(set(ports.values())) == len(ports)
-    assert plan.choose_ports(ports) == ports
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert plan.choose_ports({"gateway": port})["gateway"] != port
-        with pytest.raises(QuorateError, match=f"port {port}.*--gateway-port") as caught:
-            LocalPlan(data_dir=tmp_path, gateway=True, gateway_port=port).choose_ports({})
-    assert caught.value.reason == "PORT_IN_USE"
-    argv = plan.gateway_argv(7, ["a:1", "b:2"])
-    assert argv[argv.index("--listen") + 1] == "127.0.0.1:7"
-    assert argv[argv.index("--schedulers") + 1] == "a:1,b:2"
-
-
-def test_two_clusters_started_together_do_not_choose_the_same_gateway_port(
-    tmp_path, monkeypatch, claims
-):
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    monkeypatch.setattr("quorate.local.plan.GATEWAY_PORT", port)
-    gateway = LocalPlan(data_dir=tmp_path, gateway=True)
-    # The other's gateway has not bound it yet.
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(f"\0quorate-up-{port}")
-        assert gateway.choose_ports({})["gateway"] != port
-    assert gateway.choose_ports({})["gateway"] == port
-
-
-def test_a_port_that_another_has_chosen_but_not_bound_is_not_chosen(tmp_path, claims):
-    plan = LocalPlan(data_dir=tmp_path)
-    ports = plan.choose_ports({})
-    # Ours end, and another `up` is first to choose the port of n1.
-    _end(claims)
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(f"\0quorate-up-{ports['n1']}")
-        again = plan.choose_ports(ports)
-    assert again.pop("n1") != ports.pop("n1")
-    assert again == ports
-
-
-def test_a_remembered_port_that_is_taken_is_replaced(tmp_path):
-    plan = LocalPlan(data_dir=tmp_path)
-    ports = plan.choose_ports({})
-    with socket.socket() as taken:
-        taken.bind((HOST, ports["n1"]))
-        taken.listen()
-        again = plan.choose_ports(ports)
-    assert again["n1"] != ports["n1"]
-    assert again["n2"] == ports["n2"]
-
-
-def test_an_asked_for_port_that_is_taken_is_refused(tmp_path):
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(QuorateError, match=f"port {port}") as caught:
-            LocalPlan(data_dir=tmp_path, port=port).choose_ports({})
-    assert caught.value.reason == "PORT_IN_USE"
 
 
 @pytest.mark.parametrize(
