@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
@@ -27,20 +24,10 @@ from tests.support.bad_requests import (
     refused_field,
     second,
 )
-from tests.support.served import Caller, Refused, Served, calling, serve
+from tests.support.served import Caller, Refused, caller_of_served, served_by
 
-
-@pytest.fixture(scope="module")
-def served(etcd_server: EtcdProcess) -> Iterator[Served]:
-    with serve(etcd_server.endpoint) as served:
-        yield served
-
-
-@pytest_asyncio.fixture
-async def caller(served: Served) -> AsyncIterator[Caller]:
-    async with calling(served) as caller:
-        yield caller
-
+served = served_by()
+caller = caller_of_served
 
 BAD_NAMES = ["UPPER", "a/b", "../x", ".dot", "-dash", "sp ace", "a" * 65, "a\n", "a\0", "ä", "_x"]
 BY_QUEUE_NAME = [

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
 from tests.support.bad_requests import (
@@ -25,20 +22,10 @@ from tests.support.bad_requests import (
     retry,
     second,
 )
-from tests.support.served import Caller, Refused, Served, calling, serve
+from tests.support.served import Caller, Refused, caller_of_served, served_by
 
-
-@pytest.fixture(scope="module")
-def served(etcd_server: EtcdProcess) -> Iterator[Served]:
-    with serve(etcd_server.endpoint) as served:
-        yield served
-
-
-@pytest_asyncio.fixture
-async def caller(served: Served) -> AsyncIterator[Caller]:
-    async with calling(served) as caller:
-        yield caller
-
+served = served_by()
+caller = caller_of_served
 
 SPECS: list[tuple[str, str | None, t.TaskSpec]] = [
     ("work", None, t.TaskSpec()),

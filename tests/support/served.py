@@ -20,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
+import pytest_asyncio
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.client import EtcdClient
+from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import node_pb2, scheduler_pb2, scheduler_pb2_grpc
 from tests.support.tls import open_aio, open_etcd, open_sync, server_flags
 
@@ -186,3 +189,25 @@ async def calling(served: Served) -> AsyncIterator[Caller]:
         open_etcd(served.etcd) as etcd,
     ):
         yield Caller(served, channel, etcd)
+
+
+def served_by(nodes: int = 0) -> Any:
+    """The fixture `served` of a test module: one cluster for all its tests.
+
+    served = served_by(nodes=1)
+    caller = caller_of_served
+    """
+
+    @pytest.fixture(scope="module")
+    def served(etcd_server: EtcdProcess) -> Iterator[Served]:
+        with serve(etcd_server.endpoint, nodes=nodes) as served:
+            yield served
+
+    return served
+
+
+@pytest_asyncio.fixture
+async def caller_of_served(served: Served) -> AsyncIterator[Caller]:
+    """The fixture `caller` of a test module that has the fixture `served`."""
+    async with calling(served) as caller:
+        yield caller
