@@ -1,4 +1,7 @@
-"""Processes that cannot start say why in one sentence, end with an error, and change nothing."""
+"""Processes that cannot start say why in one sentence, end with an error, and change nothing.
+
+Most are forks of a process that has imported the program: see `tests.support.forked`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from aetcd import rpc
 
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.launcher import EtcdProcess, free_port
+from tests.support.forked import Ended, run, run_from_scratch
 from tests.support.served import serve
 from tests.support.tls import etcd_flags, open_etcd
 
@@ -28,23 +32,8 @@ SECONDS = 60
 _LOG = re.compile(r"[EWI]\d{4} \S+ +\d+ \S+\.cc:\d+\] |\{.*\}$")
 
 
-def run(*command: str, **environment: str) -> tuple[int, str, str]:
-    """Run a program to its end: exit code, standard output, standard error."""
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def quorate(*words: str, **environment: str) -> tuple[int, str, str]:
-    return run(str(Path(sys.executable).with_name("quorate")), *words, **environment)
+def quorate(*words: str, **environment: str) -> Ended:
+    return run("quorate", *words, **environment)
 
 
 # What the tests' clients are told about TLS is not for the processes that are started here, none of
@@ -54,15 +43,15 @@ REFUSES = {f"QUORATE_TLS_{name}_FILE": "" for name in ("CA", "CERT", "KEY")} | {
 }
 
 
-def agent(*flags: str) -> tuple[int, str, str]:
-    return run(sys.executable, "-m", "node_agent", *flags, **REFUSES)
+def agent(*flags: str) -> Ended:
+    return run("node_agent", *flags, **REFUSES)
 
 
-def scheduler(*flags: str) -> tuple[int, str, str]:
-    return run(sys.executable, "-m", "scheduler", *flags, **REFUSES)
+def scheduler(*flags: str) -> Ended:
+    return run("scheduler", *flags, **REFUSES)
 
 
-def sentence(result: tuple[int, str, str], *words: str, code: int = 1) -> str:
+def sentence(result: Ended, *words: str, code: int = 1) -> str:
     """The one line on standard error, which holds `words`; no traceback anywhere.
 
     Logs do not count: the process's own (an agent tells on what terms tasks will run), and gRPC's,
@@ -158,7 +147,8 @@ def fake_etcd(folder: Path, version: str) -> Path:
 
 def test_a_scheduler_without_etcd() -> None:
     endpoint = f"127.0.0.1:{free_port()}"
-    result = scheduler("--etcd", endpoint, "--etcd-wait", "0.2", "--listen", "127.0.0.1:0")
+    flags = ("--etcd", endpoint, "--etcd-wait", "0.2", "--listen", "127.0.0.1:0")
+    result = run_from_scratch("scheduler", *flags, **REFUSES)
     sentence(result, "scheduler: no etcd answers", endpoint)
 
 
@@ -291,7 +281,7 @@ def test_up_with_an_unreadable_layout(tmp_path: Path) -> None:
 def test_up_beside_another_up(tmp_path: Path) -> None:
     data = tmp_path / "data"
     size = ("--schedulers", "1", "--nodes", "1", "--slots", "1")
-    assert quorate("up", "--detach", "--data-dir", str(data), *size)[0] == 0
+    assert quorate("up", "--detach", "--data-dir", str(data), *size).code == 0
     try:
         before = (data / "cluster.json").read_text()
         for detach in ([], ["--detach"]):
@@ -301,10 +291,29 @@ def test_up_beside_another_up(tmp_path: Path) -> None:
         status, out, _ = quorate("status", "--data-dir", str(data))
         assert (status, "local" in out) == (0, True)
     finally:
-        assert quorate("down", "--data-dir", str(data))[0] == 0
+        assert quorate("down", "--data-dir", str(data)).code == 0
 
 
 # -- flags
+
+
+@pytest.mark.parametrize(
+    ("program", "flags"),
+    [
+        ("scheduler", ("--lease-ttl", "abc")),
+        ("node_agent", ("--slots", "-1")),
+        ("node_agent", ("--data-dir", "/proc/nothing")),
+        ("quorate", ("up", "--nodes", "65")),
+        ("quorate", ("up", "--data-dir", "/proc/nothing")),
+    ],
+)
+def test_a_program_that_starts_from_scratch_says_the_same(
+    program: str, flags: tuple[str, ...]
+) -> None:
+    result = run_from_scratch(program, *flags, **REFUSES)
+    assert result == run(program, *flags, **REFUSES)
+    sentence(result, code=result.code)
+    assert result.code != 0
 
 
 @pytest.mark.parametrize(

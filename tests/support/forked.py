@@ -1,0 +1,146 @@
+"""Programs of the project as processes that need no time to start: forks of one that is loaded.
+
+A test that gives a program many wrong command lines would spend nearly all of its time on starting
+Python and importing. What is run here is a process of its own all the same, with its own
+environment, files, signals and exit code: see `tests.support.fork_server`, of which there is one
+for the whole run of this process, from the first call on.
+
+In a locked run (`tests.support.tls`) programs start from scratch: `tests.support.lock_guard` sees
+how they start.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from tests.support import tls
+
+ROOT = Path(__file__).parents[2]
+_SCRIPT = str(Path(sys.executable).with_name("quorate"))
+_SECONDS = 60.0
+_CHUNK = 1 << 16
+
+
+class Ended(NamedTuple):
+    """A program that has ended: its exit code (-N: by signal N) and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(program: str, *arguments: str, **environment: str) -> Ended:
+    """Run `quorate`, `scheduler` or `node_agent` to its end, in our environment and more.
+
+    Its standard input is empty. Raises TimeoutExpired, and kills it, when it has not ended within
+    60 s, or somebody whom it started still has its output open.
+    """
+    given = {**os.environ, **environment}
+    if tls.ON:
+        return _from_scratch(program, arguments, given)
+    return _server().run(program, arguments, given)
+
+
+def run_from_scratch(program: str, *arguments: str, **environment: str) -> Ended:
+    """The same, started as users do: the installed command, or `python -m`."""
+    return _from_scratch(program, arguments, {**os.environ, **environment})
+
+
+def _from_scratch(program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Ended:
+    command = [_SCRIPT] if program == "quorate" else [sys.executable, "-m", program]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+class _ForkServer:
+    """The process whose forks the programs are; it ends with this one."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+            )
+
+    def run(self, program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Ended:
+        request = {
+            "program": _SCRIPT if program == "quorate" else program,
+            "arguments": arguments,
+            "environment": dict(environment),
+        }
+        with ExitStack() as files:
+            empty = files.enter_context(open(os.devnull, "rb"))
+            outs = [_pipe(files) for _ in ("output", "error", "exit code")]
+            theirs = [write for _, write in outs]
+            message = [json.dumps(request).encode()]
+            socket.send_fds(self._control, message, [empty.fileno(), *(w.fileno() for w in theirs)])
+            pid = int(self._control.recv(64))
+            for write in theirs:
+                write.close()
+            try:
+                out, err, code = _read([read for read, _ in outs])
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired([program, *arguments], _SECONDS) from None
+        return Ended(int(code), out, err)
+
+    def end(self) -> None:
+        self._control.close()
+        self._process.wait()
+
+
+def _pipe(files: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    read, write = os.pipe()
+    return files.enter_context(open(read, "rb", 0)), files.enter_context(open(write, "wb", 0))
+
+
+def _read(files: Sequence[IO[bytes]]) -> list[str]:
+    """All that comes out of these pipes. Raises TimeoutError."""
+    until = time.monotonic() + _SECONDS
+    found = {file.fileno(): b"" for file in files}
+    with selectors.DefaultSelector() as waiting:
+        for file in files:
+            waiting.register(file, selectors.EVENT_READ)
+        while waiting.get_map():
+            ready = waiting.select(until - time.monotonic())
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                some = os.read(key.fd, _CHUNK)
+                found[key.fd] += some
+                if not some:
+                    waiting.unregister(key.fileobj)
+    return [text.decode() for text in found.values()]
+
+
+@functools.cache
+def _server() -> _ForkServer:
+    server = _ForkServer()
+    atexit.register(server.end)
+    return server
