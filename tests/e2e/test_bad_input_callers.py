@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +13,7 @@ import quorate
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge, TaskFailed
 from quorate.etcd.launcher import EtcdProcess, free_port
 from quorate.runtime.errors import QuorateError
+from tests.support.forked import Ended, run, run_from_scratch
 from tests.support.served import Served, serve
 
 NO_TASK = "0" * 12 + "7" + "0" * 3 + "8" + "0" * 15
@@ -178,19 +175,6 @@ def test_a_cluster_that_is_not_there() -> None:
 # -- the command line
 
 
-def cli(served: Served, *words: str, stdin: str = "") -> tuple[int, str, str]:
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("quorate")), *words],
-        env={**os.environ, "QUORATE_ADDRESS": served.address},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 USAGE, MISSING, NO_CLUSTER, REFUSED, TASK_FAILED = 2, 3, 4, 5, 1
 
 
@@ -237,22 +221,41 @@ def test_the_command_line_says_one_sentence_and_fails(
     served: Served, client: quorate.Client, words: tuple[str, ...], code: int, said: str
 ) -> None:
     before = made(client)
-    status, out, err = cli(served, *words)
-    assert (status, out) == (code, ""), err
-    assert "Traceback" not in err
-    lines = err.splitlines()
-    assert said in lines[0], err
-    assert lines[0].startswith("quorate: ")
-    # One sentence; where to read on, and what to try, may follow.
-    hints = ("See ", "Its output: ", "Nodes that 'quorate up' starts import from ")
-    assert all(line.startswith(hints) for line in lines[1:]), err
+    fails(run("quorate", *words, QUORATE_ADDRESS=served.address), code, said)
     if code != TASK_FAILED:
         assert made(client) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("submit", "--timeout=-1", "--", "true"), USAGE, "timeout"),
+        (("call", "no_such_module:f"), TASK_FAILED, "ENTRYPOINT_NOT_FOUND"),
+        (("cancel", NO_TASK), MISSING, NO_TASK),
+        (("tasks", "--address", "127.0.0.1:1", "--retry-for", "0.1"), NO_CLUSTER, "127.0.0.1:1"),
+    ],
+)
+def test_the_installed_command_does(
+    served: Served, words: tuple[str, ...], code: int, said: str
+) -> None:
+    fails(run_from_scratch("quorate", *words, QUORATE_ADDRESS=served.address), code, said)
+
+
+def fails(result: Ended, code: int, said: str) -> None:
+    """A command ended with this code, and a sentence with `said` in it."""
+    assert (result.code, result.out) == (code, ""), result.err
+    assert "Traceback" not in result.err
+    lines = result.err.splitlines()
+    assert said in lines[0], result.err
+    assert lines[0].startswith("quorate: ")
+    # One sentence; where to read on, and what to try, may follow.
+    hints = ("See ", "Its output: ", "Nodes that 'quorate up' starts import from ")
+    assert all(line.startswith(hints) for line in lines[1:]), result.err
+
+
 def test_an_item_that_is_not_json(served: Served) -> None:
     words = ("map", "math:sqrt", "--items", "-", "--json-items")
-    status, _, err = cli(served, *words, stdin="1\n{\n")
-    assert status == USAGE
-    assert "line 2" in err
-    assert "Traceback" not in err
+    result = run("quorate", *words, stdin="1\n{\n", QUORATE_ADDRESS=served.address)
+    assert result.code == USAGE
+    assert "line 2" in result.err
+    assert "Traceback" not in result.err

@@ -70,11 +70,11 @@ def _serve(control: socket.socket) -> Any:
     former = signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(end)
     while True:
-        ready, _, _ = select.select([control, ended], [], [])
+        ready, _, _ = select.select([control.fileno(), ended], [], [])
         if ended in ready:
             os.read(ended, 4096)
             _collect(running)
-        if control not in ready:
+        if control.fileno() not in ready:
             continue
         message, files, _, _ = socket.recv_fds(control, _LONGEST, _FILES)
         if not message:

@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -42,30 +43,32 @@ class Ended(NamedTuple):
     err: str
 
 
-def run(program: str, *arguments: str, **environment: str) -> Ended:
+def run(program: str, *arguments: str, stdin: str = "", **environment: str) -> Ended:
     """Run `quorate`, `scheduler` or `node_agent` to its end, in our environment and more.
 
-    Its standard input is empty. Raises TimeoutExpired, and kills it, when it has not ended within
-    60 s, or somebody whom it started still has its output open.
+    Raises TimeoutExpired, and kills it, when it has not ended within 60 s, or somebody whom it
+    started still has its output open.
     """
     given = {**os.environ, **environment}
     if tls.ON:
-        return _from_scratch(program, arguments, given)
-    return _server().run(program, arguments, given)
+        return _from_scratch(program, arguments, stdin, given)
+    return _server().run(program, arguments, stdin, given)
 
 
-def run_from_scratch(program: str, *arguments: str, **environment: str) -> Ended:
+def run_from_scratch(program: str, *arguments: str, stdin: str = "", **environment: str) -> Ended:
     """The same, started as users do: the installed command, or `python -m`."""
-    return _from_scratch(program, arguments, {**os.environ, **environment})
+    return _from_scratch(program, arguments, stdin, {**os.environ, **environment})
 
 
-def _from_scratch(program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Ended:
+def _from_scratch(
+    program: str, arguments: Sequence[str], stdin: str, environment: Mapping[str, str]
+) -> Ended:
     command = [_SCRIPT] if program == "quorate" else [sys.executable, "-m", program]
     done = subprocess.run(
         [*command, *arguments],
         cwd=ROOT,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=_SECONDS,
@@ -88,18 +91,22 @@ class _ForkServer:
                 pass_fds=(theirs.fileno(),),
             )
 
-    def run(self, program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Ended:
+    def run(
+        self, program: str, arguments: Sequence[str], stdin: str, environment: Mapping[str, str]
+    ) -> Ended:
         request = {
             "program": _SCRIPT if program == "quorate" else program,
             "arguments": arguments,
             "environment": dict(environment),
         }
         with ExitStack() as files:
-            empty = files.enter_context(open(os.devnull, "rb"))
+            given = files.enter_context(tempfile.TemporaryFile())
+            given.write(stdin.encode())
+            given.seek(0)
             outs = [_pipe(files) for _ in ("output", "error", "exit code")]
             theirs = [write for _, write in outs]
             message = [json.dumps(request).encode()]
-            socket.send_fds(self._control, message, [empty.fileno(), *(w.fileno() for w in theirs)])
+            socket.send_fds(self._control, message, [given.fileno(), *(w.fileno() for w in theirs)])
             pid = int(self._control.recv(64))
             for write in theirs:
                 write.close()
