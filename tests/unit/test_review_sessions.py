@@ -18,7 +18,9 @@ from scheduler.core import events as e
 from scheduler.core.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.values import TaskState
-from scheduler.sessions import Link, Sessions
+from scheduler.node_link import Link
+from scheduler.reports import events_of
+from scheduler.sessions import Sessions
 from tests.support.core_specs import spec
 
 NODE, INSTANCE = NodeName("n1"), InstanceId("i1")
@@ -62,7 +64,7 @@ class Fixture:
 
     def messages(self) -> list[pb.SessionRequest]:
         found = []
-        while message := self.link._next_message():
+        while message := self.link.orders.next_message(1, None):
             found.append(message)
         return found
 
@@ -88,8 +90,8 @@ def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
     (message,) = fixture.messages()
     assert not message.cancel
     assert len(message.acknowledge) == 1
-    fixture.link._without_spec.clear()
-    fixture.link._assign.append((row, 1, spec().spec))
+    fixture.link.orders._without_spec.clear()
+    fixture.link.orders._assign.append((row, 1, spec().spec))
     (message,) = fixture.messages()
     assert len(message.assign) == len(message.cancel) == 1
 
@@ -101,7 +103,7 @@ async def test_many_specs_are_read_back_in_txns_that_etcd_takes() -> None:
     for row in rows:
         await fixture.etcd.put(b"/q/" + keys.task_key(DEFAULT_QUEUE, row.id), record)
         fixture.sessions.start(INSTANCE, row, 1)
-    await fixture.link._fetch_specs()
+    await fixture.link.orders.fetch_specs(fixture.etcd, b"/q/", fixture.driver.max_txn_ops)
     (message,) = fixture.messages()
     assert [item.task_id for item in message.assign] == [row.id for row in rows]
     assert {item.spec for item in message.assign} == {spec().spec}
@@ -142,10 +144,9 @@ async def test_a_writer_that_finds_its_call_ended_ends_the_session_alone(
 
 
 def test_an_outcome_that_fits_into_no_txn_fails_its_attempt() -> None:
-    fixture = Fixture()
     message = pb.SessionResponse(instance=INSTANCE)
     item = message.finished.add(task_id="t", attempt=1)
     item.error.type = "x" * 2_000_000
-    (event,) = fixture.link._events(message)
+    (event,) = events_of(NODE, INSTANCE, message)
     assert isinstance(event, e.AttemptFailed)
     assert event.error_type == "RESULT_TOO_LARGE"

@@ -1,0 +1,222 @@
+"""The session with one node agent: dialled, kept open, given up.
+
+    dial -> hello -> inventory -> reports and orders, one writer and one reader -> closed -> dial
+
+A node is lost when another process answers at its address or nobody listens there any more, or
+when no session can be had for `unreachable_after` although its lease lives.
+
+Bound: the reader does not take the next report while the journal is full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Protocol
+
+import grpc
+import structlog
+
+from quorate.etcd.api import Etcd
+from quorate.runtime.errors import QuorateError, from_rpc_error
+from quorate.runtime.ids import InstanceId
+from quorate.runtime.reachability import refused
+from quorate.security.diagnosis import why_not
+from quorate.security.dialer import Dialer
+from quorate.v1 import node_agent_pb2 as pb
+from quorate.v1 import node_agent_pb2_grpc
+from scheduler.core import events as e
+from scheduler.core.rows import NodeRow, TaskRow
+from scheduler.driver import Driver
+from scheduler.orders import Orders
+from scheduler.reports import events_of, opened
+from scheduler.spans import TaskSpans
+
+log = structlog.get_logger(__name__)
+
+# Missing from the stubs of grpc.aio.
+_EOF: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]
+_CONNECT_TIMEOUT: Final = 2.0
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+# What grpc.aio raises, beside AioRpcError, for a write to a call that has just ended.
+_BROKEN: Final = (asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
+CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+)
+
+
+class Owner(Protocol):
+    """What a link asks of the `Sessions` it is one of, which says what each means."""
+
+    driver: Driver
+    etcd: Etcd
+    prefix: bytes
+    epoch: int
+    leader: str
+    unreachable_after: float
+    dialer: Dialer
+    spans: TaskSpans | None
+
+    def end(self, error: QuorateError) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def is_leaving(self, instance: InstanceId) -> bool: ...
+
+
+class Link:
+    """The session with one agent process."""
+
+    def __init__(self, sessions: Owner, node: NodeRow) -> None:
+        self._sessions = sessions
+        self._driver = sessions.driver
+        self._name = node.name
+        self._instance = node.instance
+        self._address = node.address
+        self.channel: grpc.aio.Channel | None = None
+        self.orders = Orders(node.instance)
+        self._open = False
+
+    def start(self, row: TaskRow, attempt: int) -> None:
+        """Send an assignment; without a session, the next inventory settles it."""
+        if self._open:
+            self.orders.start(row, attempt)
+
+    async def run(self) -> None:
+        """Keep a session open until the node is lost."""
+        clock = asyncio.get_running_loop().time
+        last_heard = clock()
+        pause = _FIRST_PAUSE
+        while True:
+            why = "no answer"
+            try:
+                # One for each attempt: with the certificates of the day.
+                async with self._sessions.dialer.open(self._address, CHANNEL_OPTIONS) as channel:
+                    self.channel = channel
+                    await self._session(channel)
+                why = "the session ended"
+            except grpc.aio.AioRpcError as error:
+                answer = from_rpc_error(error)
+                why = answer.message
+                if answer.reason == "STALE_EPOCH":
+                    self._sessions.end(answer)
+                    return
+                if answer.reason == "INSTANCE_MISMATCH":
+                    self._lose("another process answers at its address")
+                    return
+            except TimeoutError:
+                pass
+            except _BROKEN as error:
+                # The writer may notice before the reader that the agent is gone.
+                why = str(error)
+            finally:
+                self.channel = None
+                if self._open:
+                    self._close()
+                    last_heard, pause = clock(), _FIRST_PAUSE
+            if await refused(self._address):
+                self._lose("its process is gone")
+                return
+            if clock() - last_heard > self._sessions.unreachable_after:
+                tls = self._sessions.dialer.tls
+                why = await asyncio.to_thread(why_not, self._address, tls) or why
+                self._lose(f"unreachable for {self._sessions.unreachable_after:g} s ({why})")
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _close(self) -> None:
+        self._open = False
+        self.orders.clear()
+        self._driver.handle((e.SessionClosed(self._name, self._instance),))
+
+    def _lose(self, why: str) -> None:
+        log.warning("node_lost", node=self._name, instance=self._instance, why=why)
+        self._driver.handle((e.NodeLost(self._name, self._instance, why),))
+        self._sessions.sync()
+
+    async def _session(self, channel: grpc.aio.Channel) -> None:
+        sessions = self._sessions
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            await _connected(channel)
+        stub = node_agent_pb2_grpc.NodeAgentStub(channel)
+        call: Any = stub.Session()
+        try:
+            told = sessions.is_leaving(self._instance)
+            hello = pb.Hello(instance=self._instance, leader=sessions.leader, leaving=told)
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                await call.write(pb.SessionRequest(epoch=sessions.epoch, hello=hello))
+                first = await call.read()
+            if first is _EOF:
+                # The status says why: raises AioRpcError unless the agent just hung up.
+                await _raise_status(call)
+                return
+            self._open = True
+            self._driver.handle(opened(self._name, self._instance, first))
+            log.info("session_opened", node=self._name, instance=self._instance)
+            reader = asyncio.ensure_future(self._read(call))
+            writer = asyncio.ensure_future(self._write(call))
+            try:
+                done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                reader.cancel()
+                writer.cancel()
+                await asyncio.gather(reader, writer, return_exceptions=True)
+            await _raise_status(call)
+        finally:
+            call.cancel()
+
+    async def _read(self, call: Any) -> None:
+        driver = self._driver
+        while True:
+            message = await call.read()
+            if message is _EOF:
+                return
+            await driver.room()
+            driver.handle(events_of(self._name, self._instance, message))
+
+    async def _write(self, call: Any) -> None:
+        sessions, orders = self._sessions, self.orders
+        while True:
+            await orders.wake.wait()
+            orders.wake.clear()
+            if orders.needs_specs:
+                await orders.fetch_specs(sessions.etcd, sessions.prefix, self._driver.max_txn_ops)
+            while message := orders.next_message(sessions.epoch, sessions.spans):
+                await call.write(message)
+
+
+async def _connected(channel: grpc.aio.Channel) -> None:
+    """Wait until the channel is connected. Raises TimeoutError at its first failure.
+
+    `channel_ready` would go on trying for the whole timeout, while a refused connect says at once
+    that the process is gone.
+    """
+    state = channel.get_state(try_to_connect=True)
+    while state is not grpc.ChannelConnectivity.READY:
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            raise TimeoutError
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
+
+
+async def _raise_status(call: Any) -> None:
+    """Raise the AioRpcError of a call that ended with an error."""
+    code = await call.code()
+    if code is not grpc.StatusCode.OK:
+        raise grpc.aio.AioRpcError(
+            code,
+            await call.initial_metadata(),
+            await call.trailing_metadata(),
+            await call.details(),
+            None,
+        )

@@ -1,0 +1,104 @@
+"""What a node agent reports, as events.
+
+Pure translation: whether a report is stale or of something unknown is for the machine to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import node_agent_pb2 as pb
+from quorate.v1 import task_pb2
+from scheduler.core import events as e
+from scheduler.core.rows import NodeStats
+from scheduler.records import seconds
+
+# An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
+_OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
+
+
+def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> list[e.Event]:
+    """The first message of a session: what the agent has, and whatever else it reports."""
+    inventory = first.inventory
+    attempts = [
+        (TaskId(item.task_id), item.attempt, seconds(item.start_time)) for item in inventory.running
+    ]
+    attempts += [(TaskId(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
+    finished = [(TaskId(item.task_id), item.attempt) for item in inventory.finished]
+    begun = e.SessionOpened(name, instance, attempts, finished)
+    return [begun, *events_of(name, instance, first)]
+
+
+def events_of(
+    name: NodeName, instance: InstanceId, message: pb.SessionResponse
+) -> Iterator[e.Event]:
+    """What a message of the node `name` reports, as events."""
+    for begun in message.started:
+        yield e.AttemptStarted(
+            instance, TaskId(begun.task_id), begun.attempt, seconds(begun.start_time)
+        )
+    for item in message.finished:
+        outcome = item.WhichOneof("outcome")
+        task = TaskId(item.task_id)
+        if item.ByteSize() > _OUTCOME_BYTES:
+            yield _too_large(item, instance)
+        elif outcome == "result":
+            yield e.AttemptSucceeded(
+                instance,
+                task,
+                item.attempt,
+                seconds(item.start_time),
+                seconds(item.finish_time),
+                item.result,
+            )
+        elif outcome == "error":
+            error = item.error
+            yield e.AttemptFailed(
+                instance,
+                task,
+                item.attempt,
+                seconds(item.start_time),
+                seconds(item.finish_time),
+                error.type,
+                error.message,
+                error,
+            )
+        else:
+            yield e.AttemptReturned(instance, task, item.attempt)
+    for back in message.returned:
+        yield e.AttemptReturned(instance, TaskId(back.task_id), back.attempt)
+    if message.HasField("stats"):
+        stats = message.stats
+        yield e.StatsReported(
+            name,
+            instance,
+            NodeStats(
+                stats.cpu,
+                stats.memory_used,
+                stats.memory_total,
+                stats.disk_used,
+                stats.disk_total,
+                stats.load1,
+            ),
+        )
+    if message.HasField("credit"):
+        yield e.CreditGiven(name, instance, message.credit)
+
+
+def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:
+    """What becomes of an outcome that no Txn can hold: no agent of ours sends one."""
+    error = task_pb2.TaskError(
+        type="RESULT_TOO_LARGE", message=f"the outcome is {item.ByteSize()} bytes long"
+    )
+    return e.AttemptFailed(
+        instance,
+        TaskId(item.task_id),
+        item.attempt,
+        seconds(item.start_time),
+        seconds(item.finish_time),
+        error.type,
+        error.message,
+        error,
+    )
