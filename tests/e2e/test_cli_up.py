@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -15,21 +16,15 @@ from quorate.client.client import Client
 from quorate.client.discovery import read_local_cluster
 from tests.support import tls
 from tests.support.fake_scheduler import wait_until
+from tests.support.forked import run, run_from_scratch
 from tools.gateway_http import ask
 
 QUORATE = [sys.executable, "-m", "quorate.cli.app"]
 
 
-def quorate(*arguments, timeout=90, **environment):
-    """One command; its completed process."""
-    return subprocess.run(
-        [*QUORATE, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1", **environment},
-    )
+quorate = partial(run, "quorate", NO_COLOR="1")
+installed = partial(run_from_scratch, "quorate", NO_COLOR="1")
+"""The command as users have it: for the one test that goes through a cluster's whole life."""
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
@@ -61,43 +56,43 @@ def folder(tmp_path):
     assert not left
 
 
-def start(folder, *arguments):
-    done = quorate("up", "--detach", "--data-dir", str(folder), *arguments)
-    assert done.returncode == 0, done.stderr
+def start(folder, *arguments, command=quorate):
+    done = command("up", "--detach", "--data-dir", str(folder), *arguments)
+    assert done.code == 0, done.err
     found = read_local_cluster(folder)
     assert found is not None
     return found
 
 
 def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
-    cluster = start(folder, "--nodes", "2", "--slots", "2")
+    cluster = start(folder, "--nodes", "2", "--slots", "2", command=installed)
     assert [p.name for p in cluster.processes] == ["etcd", "s1", "s2", "n1", "n2", "gateway"]
     assert cluster.ready
     everything = [psutil.Process(cluster.supervisor), *children_of(cluster.supervisor)]
     at = ("--data-dir", str(folder))
-    assert quorate("submit", *at, "--wait", "--", "echo", "hello").stdout == "hello\n"
-    assert quorate("call", *at, "math:hypot", "[3, 4]").stdout == "5.0\n"
+    assert installed("submit", *at, "--wait", "--", "echo", "hello").out == "hello\n"
+    assert installed("call", *at, "math:hypot", "[3, 4]").out == "5.0\n"
     with ask(cluster, "v1/cluster") as answer:
         assert json.load(answer)["cluster"]["nodes"] == 2
-    status = quorate("status", *at)
-    assert cluster.dashboard in status.stdout
-    assert "2 of 2 ready, 0 of 4 slots busy" in status.stdout
-    assert quorate("down", *at).returncode == 0
+    status = installed("status", *at)
+    assert cluster.dashboard in status.out
+    assert "2 of 2 ready, 0 of 4 slots busy" in status.out
+    assert installed("down", *at).code == 0
     assert gone(everything)
     assert read_local_cluster(folder) is None
-    assert quorate("tasks", *at).returncode == 4
+    assert installed("tasks", *at).code == 4
 
 
 def test_tasks_survive_a_stop_of_the_whole_cluster(folder):
     first = start(folder, "--nodes", "1")
     at = ("--data-dir", str(folder))
     done = quorate("submit", *at, "--wait", "--json", "--", "true")
-    assert done.returncode == 0
-    before = quorate("tasks", *at, "--json").stdout
+    assert done.code == 0
+    before = quorate("tasks", *at, "--json").out
     quorate("down", *at)
     again = start(folder, "--nodes", "1")
     assert again.addresses == first.addresses
-    assert quorate("tasks", *at, "--json").stdout == before
+    assert quorate("tasks", *at, "--json").out == before
 
 
 def test_whatever_is_killed_comes_back_under_its_name_and_port(folder):
@@ -128,7 +123,7 @@ def test_a_supervisor_that_is_killed_leaves_nothing_running(folder):
     assert len(everything) > 4
     os.kill(cluster.supervisor, signal.SIGKILL)
     wait_until(lambda: gone(everything), 15)
-    assert quorate("tasks", *at).returncode == 4
+    assert quorate("tasks", *at).code == 4
 
 
 def test_ctrl_c_stops_everything(folder):
@@ -180,25 +175,25 @@ def test_ctrl_c_while_starting_stops_everything(folder):
 def test_what_cannot_be_run_is_one_sentence_and_exit_code_1(folder, tmp_path):
     cluster = start(folder, "--nodes", "1")
     refused = quorate("up", "--data-dir", str(folder))
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
-    assert f"process {cluster.supervisor}" in refused.stderr
+    assert refused.code == 1
+    assert refused.err.count("\n") == 1
+    assert f"process {cluster.supervisor}" in refused.err
     quorate("down", "--data-dir", str(folder))
     # Another cluster's data dir.
     refused = quorate("up", "--data-dir", str(folder), "--cluster", "other")
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert "'local'" in refused.stderr
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "'local'" in refused.err
     # No etcd.
     refused = quorate("up", "--data-dir", str(tmp_path / "x"), QUORATE_ETCD_BIN="/no/etcd")
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert "/no/etcd" in refused.stderr
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "/no/etcd" in refused.err
     # An etcd that loses writes.
     unsafe = tmp_path / "etcd"
     unsafe.write_text("#!/bin/sh\necho 'etcd Version: 3.5.1'\n")
     unsafe.chmod(0o755)
     refused = quorate("up", "-d", "--data-dir", str(tmp_path / "y"), QUORATE_ETCD_BIN=str(unsafe))
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert "3.5.1" in refused.stderr
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "3.5.1" in refused.err
 
 
 def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path):
