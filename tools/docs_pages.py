@@ -33,7 +33,7 @@ import quorate
 from gateway.config import GatewaySettings
 from gateway.rest.comments import comment, first_sentence
 from node_agent.config import AgentSettings
-from quorate.cli.app import app
+from quorate.cli.app import application
 from quorate.v1 import node_agent_pb2, scheduler_pb2, service_pb2
 from scheduler.config import SchedulerSettings
 
@@ -229,7 +229,7 @@ def _setting_rows(settings: type[BaseSettings]) -> Iterator[str]:
 
 
 def _cli_page() -> str:
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(application())
     lines = ["# Command line", "", "`quorate COMMAND --help` says the same.", ""]
     for path, command in _commands(root, ["quorate"]):
         lines += [f"## `{' '.join(path)}`", "", _text(_plain(command.help or "")), ""]

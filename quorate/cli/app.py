@@ -7,27 +7,14 @@ No traceback reaches a terminal: an error is one sentence on standard error and 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 import quorate
-from quorate.cli import (
-    audit,
-    backup,
-    certs,
-    cluster,
-    doctor,
-    local,
-    nodes,
-    queues,
-    services,
-    submit,
-    tasks,
-    tokens,
-)
 from quorate.cli.exits import INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
 from quorate.cli.render import err
 
@@ -35,16 +22,44 @@ from quorate.cli.render import err
 # newer versions of typer bring along.
 _CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 
-app = typer.Typer(
-    name="quorate",
-    help="Run work on a highly available cluster.\n\n"
-    "Start one on this machine with [bold]quorate up[/bold], then try "
-    "[bold]quorate submit --wait -- echo hello[/bold].",
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# The modules of the commands, in the order of `quorate --help`. A command line loads the one that
+# it names: a short command would spend most of its time on loading the others.
+COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    "local": ("up", "down"),
+    "submit": ("submit", "call", "map"),
+    "tasks": ("tasks", "task", "logs", "cancel", "retry", "wait"),
+    "cluster": ("status",),
+    "queues": ("queues", "queue"),
+    "nodes": ("nodes", "cordon", "uncordon", "drain"),
+    "services": ("service",),
+    "audit": ("audit",),
+    "certs": ("certs",),
+    "tokens": ("tokens",),
+    "doctor": ("doctor",),
+    "backup": ("backup", "restore", "etcd"),
+}
+
+
+def application(command: str = "") -> typer.Typer:
+    """The command line, with the commands of the module that has `command`.
+
+    With every command when no module has it: for help, and to say what there is.
+    """
+    app = typer.Typer(
+        name="quorate",
+        help="Run work on a highly available cluster.\n\n"
+        "Start one on this machine with [bold]quorate up[/bold], then try "
+        "[bold]quorate submit --wait -- echo hello[/bold].",
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    named = [module for module, commands in COMMANDS.items() if command in commands]
+    for module in named or (() if command == "--version" else COMMANDS):
+        importlib.import_module(f"quorate.cli.{module}").register(app)
+    return app
 
 
 def _version(value: bool) -> None:
@@ -53,7 +68,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -63,34 +77,16 @@ def _root(
     del version
 
 
-for module in (
-    local,
-    submit,
-    tasks,
-    cluster,
-    nodes,
-    queues,
-    services,
-    audit,
-    certs,
-    tokens,
-    doctor,
-    backup,
-):
-    module.register(app)
-
-
-def main() -> None:
-    """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+def main() -> int:
+    """Run the process's own command line; the exit code."""
+    return run(sys.argv[1:])
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code."""
+    words = _command_first(arguments) or ["--help"]
     try:
-        code = app(
-            args=_command_first(arguments) or ["--help"], prog_name="quorate", standalone_mode=False
-        )
+        code = application(words[0])(args=words, prog_name="quorate", standalone_mode=False)
         sys.stdout.flush()
     except _CommandLineError as error:
         err.print(f"quorate: {error.format_message()}", markup=False)
@@ -134,7 +130,3 @@ def _command_first(arguments: list[str]) -> list[str]:
             early.append(rest.pop(0))
     words = 2 if rest[:1] in (["queue"], ["service"], ["etcd"]) else 1
     return [*rest[:words], *early, *rest[words:]]
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from quorate.cli import render
 from quorate.cli.common import Json, with_client
-from quorate.cli.local import process_table
+from quorate.cli.processes import process_table
 from quorate.cli.queues import queue_table
 from quorate.client.client import Client
 from quorate.client.discovery import LocalCluster, default_data_dir, read_local_cluster

@@ -19,7 +19,7 @@ from tests.support.fake_scheduler import wait_until
 from tests.support.forked import run, run_from_scratch
 from tools.gateway_http import ask
 
-QUORATE = [sys.executable, "-m", "quorate.cli.app"]
+QUORATE = [sys.executable, "-m", "quorate"]
 
 
 quorate = partial(run, "quorate", NO_COLOR="1")

@@ -111,7 +111,7 @@ def _work(at_work: AtWork, folder: Path) -> None:
     assert at_work.status("/v1/tasks/none-such") >= 400
     flags = ("--data-dir", str(folder), "--health-http", "/healthz")
     created = subprocess.run(
-        [sys.executable, "-m", "quorate.cli.app", "service", "create", "hello", *flags, "--",
+        [sys.executable, "-m", "quorate", "service", "create", "hello", *flags, "--",
          sys.executable, str(HELLO)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip

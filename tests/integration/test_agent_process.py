@@ -408,7 +408,7 @@ async def test_terms_that_the_agent_cannot_keep_are_refused(
 def test_an_agents_memory_and_environment_are_its_own() -> None:
     """PR_GET_DUMPABLE is 0: /proc/<pid>/environ and mem are root's, and ptrace(2) is refused."""
     script = (
-        "import ctypes; from node_agent.__main__ import keep_private; keep_private(); "
+        "import ctypes; from node_agent.main import keep_private; keep_private(); "
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

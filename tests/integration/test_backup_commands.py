@@ -25,7 +25,7 @@ Starter = Callable[..., Awaitable[EtcdProcess]]
 
 def quorate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "quorate.cli.app", *arguments],
+        [sys.executable, "-m", "quorate", *arguments],
         env={**os.environ, "NO_COLOR": "1", **environment},
         capture_output=True,
         text=True,

@@ -40,7 +40,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 def quorate(local: LocalCluster, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "quorate.cli.app", *arguments, "--data-dir", local.data_dir],
+        [sys.executable, "-m", "quorate", *arguments, "--data-dir", local.data_dir],
         capture_output=True,
         text=True,
         timeout=60,

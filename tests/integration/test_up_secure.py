@@ -43,7 +43,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 
 def quorate(local: LocalCluster, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "quorate.cli.app", *words, "--data-dir", local.data_dir]
+    command = [sys.executable, "-m", "quorate", *words, "--data-dir", local.data_dir]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

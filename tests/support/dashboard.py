@@ -99,7 +99,7 @@ def quorate(cluster: LocalCluster, *arguments: str) -> str:
     """A command line on the cluster; what it printed."""
     command, *rest = arguments
     done = subprocess.run(
-        [sys.executable, "-m", "quorate.cli.app", command, "--data-dir", cluster.data_dir, *rest],
+        [sys.executable, "-m", "quorate", command, "--data-dir", cluster.data_dir, *rest],
         capture_output=True,
         text=True,
         timeout=60,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import typer
 
-from quorate.cli.app import app, run
+from quorate.cli.app import application, run
 from quorate.cli.ending import _follow
 from quorate.cli.waiting import needs, why_pending
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
@@ -53,7 +53,7 @@ def test_help_names_defaults_in_words(quorate, command, default):
 
 
 def test_no_help_has_brackets_that_would_vanish():
-    commands = [typer.main.get_command(app)]
+    commands = [typer.main.get_command(application())]
     helps = []
     while commands:
         command = commands.pop()

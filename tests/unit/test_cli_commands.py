@@ -330,7 +330,7 @@ def test_results_of_a_map_are_not_mixed_with_the_progress_on_the_terminal(quorat
     with (tmp_path / "out").open("wb") as stdout:
         subprocess.run(
             [
-                *(sys.executable, "-m", "quorate.cli.app", "map", "math:sqrt"),
+                *(sys.executable, "-m", "quorate", "map", "math:sqrt"),
                 *("--items", str(items), "--json-items"),
             ],
             stdout=stdout,

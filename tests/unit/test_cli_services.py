@@ -351,7 +351,7 @@ def test_hold_renews_until_ctrl_c_and_takes_it_off(registry: FakeRegistry):
     registry.services["out"] = pb.Service(name="out")
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "quorate.cli.app", "service"),
+            *(sys.executable, "-m", "quorate", "service"),
             *("register", "out", "a", "h:80", "--ttl", "0.06", "--hold"),
         ],
         stdout=subprocess.PIPE,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner, Result
 
-from quorate.cli.app import app
+from quorate.cli.app import application
 from quorate.etcd.maintenance import ClusterHealth, Maintenance, MemberHealth, with_room
 
 MIB = 1 << 20
@@ -54,7 +54,7 @@ def recover(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tuple[Result, li
         for name in ("compact", "defragment", "disarm"):
             monkeypatch.setattr(Maintenance, name, noting(name))
         flags = ("--etcd", "127.0.0.1:1", "--quota-mib", f"{QUOTA_MIB}", "--yes")
-        return CliRunner().invoke(app, ["etcd", "recover", *flags]), done
+        return CliRunner().invoke(application(), ["etcd", "recover", *flags]), done
 
     return run
 

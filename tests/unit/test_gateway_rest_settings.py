@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.__main__ import main
 from gateway.config import GatewaySettings
+from gateway.main import main
 
 
 @pytest.mark.parametrize(

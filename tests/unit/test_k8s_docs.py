@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from quorate.cli.app import app
+from quorate.cli.app import application
 from tests.support.manifests import BY_HAND, K8S, ROOT, objects, pod_of, workloads
 from tools.render_k8s import render
 
@@ -64,7 +64,7 @@ def test_the_secret_of_tokens_is_the_one_that_is_mounted() -> None:
 def test_tokens_are_made_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (words,) = (words for words in COMMANDS if words[:2] == ["quorate", "tokens"])
-    done = CliRunner().invoke(app, words[1:])
+    done = CliRunner().invoke(application(), words[1:])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "tokens").read_text().count("\n") == 1
 

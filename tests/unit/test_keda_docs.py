@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from node_agent.machine import size_in_bytes
-from quorate.cli.app import app
+from quorate.cli.app import application
 from scheduler.scale_down import ASKED_WITHIN
 from scheduler.scaler.ask import KEYS, MAX_LEAVING, Ask, parse
 from scheduler.scaler.leaving import LONGEST
@@ -87,4 +87,4 @@ def test_commands_for_an_operator_exist() -> None:
     commands = re.findall(r"^ *\$ quorate (\w+)", TEXT, re.MULTILINE)
     assert set(commands) == {"nodes", "drain"}
     for command in commands:
-        assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+        assert CliRunner().invoke(application(), [command, "--help"]).exit_code == 0

@@ -1,0 +1,44 @@
+"""One node agent: exit code 0 after a drain, else see `quorate.runtime.startup`."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import uvloop
+
+from node_agent.app import CannotRegister, Replaced, run
+from node_agent.config import AgentSettings
+from quorate.runtime.startup import (
+    CannotStart,
+    configure_logging,
+    fail,
+    read_settings,
+    require_fast_protobuf,
+)
+
+_PR_SET_DUMPABLE = 4
+
+
+def keep_private() -> None:
+    """Refuse other processes of our user a look into our memory and environment.
+
+    Tasks may run as our own user; the cluster's credentials are not theirs. Root is not held back.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
+
+
+def main() -> int:
+    """Run one agent; the exit code. Raises SystemExit for wrong settings."""
+    keep_private()
+    settings = read_settings("node_agent", AgentSettings)
+    terminal = settings.log_format == "auto" and sys.stderr.isatty()
+    configure_logging(console=terminal or settings.log_format == "console")
+    try:
+        require_fast_protobuf()
+        uvloop.run(run(settings))
+    except (CannotStart, CannotRegister, Replaced) as error:
+        return fail("node_agent", str(error))
+    return 0

@@ -1,0 +1,27 @@
+"""One scheduler process. Its exit codes: see `quorate.runtime.startup`."""
+
+from __future__ import annotations
+
+import uvloop
+
+from quorate.runtime.startup import (
+    CannotStart,
+    configure_logging,
+    fail,
+    read_settings,
+    require_fast_protobuf,
+)
+from scheduler.app import serve
+from scheduler.config import SchedulerSettings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a scheduler; the process's exit code. Raises SystemExit for wrong settings."""
+    settings = read_settings("scheduler", SchedulerSettings, arguments)
+    configure_logging(settings.log_level)
+    try:
+        require_fast_protobuf()
+        uvloop.run(serve(settings))
+    except CannotStart as error:
+        return fail("scheduler", str(error))
+    return 0
