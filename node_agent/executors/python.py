@@ -18,23 +18,24 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
-from node_agent.core.attempts import Attempt, Failure, Outcome, Result
-from node_agent.executors.command import not_handed_over, out_of_memory, signal_name
+from node_agent.core.attempts import Attempt, Failure, Outcome
+from node_agent.executors.command import not_handed_over
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.kills import Kills
+from node_agent.executors.lane_memory import limit_memory
+from node_agent.executors.lanes import MOST_PACKETS, Lane
 from node_agent.executors.link import Exit, SpawnerLink
+from node_agent.executors.outcomes import outcome_of_answer, outcome_of_crash, why
 from node_agent.executors.packets import MAX_PACKET, Spill, read, spilled
-from node_agent.executors.replies import Malformed, Reader
+from node_agent.executors.replies import Malformed
 from node_agent.logs import LogStore
 from node_agent.secrets import SecretFault, Secrets
 from node_agent.work import Call
@@ -49,10 +50,6 @@ LAST_BACKOFF = 10.0
 # instead of one by one: the loop wakes once for many.
 POLL_DEPTH = 4
 POLL_SECONDS = 0.001
-# What user code that writes much to its socket end may have under way.
-SEND_BUFFER = 1 << 20
-# Packets taken from a lane at a time; twice as many as that buffer has room for.
-_MOST_PACKETS = 8192
 
 
 class Events(Protocol):
@@ -73,33 +70,6 @@ class WorkerLimits:
 
     max_tasks: int = 100_000
     max_bytes: int = 1 << 30
-
-
-@dataclass(slots=True)
-class _Lane:
-    index: int
-    # Our end; the worker's end is held too, to take packets back from.
-    ours: socket.socket
-    theirs: socket.socket
-    # Process key at the spawner; 0 when no worker runs.
-    process: int = 0
-    ready: bool = False
-    failures: int = 0
-    # Sent or to be sent, not answered: by key, in order.
-    pending: dict[int, Attempt] = field(default_factory=dict)
-    # Packets the kernel would not take yet; bounded by the lane's depth.
-    unsent: deque[bytes] = field(default_factory=deque)
-    polled: bool = False
-    # Wall time when its worker began what it does now, as far as we can tell.
-    since: float = 0.0
-    replies: Reader = field(default_factory=Reader)
-    # Its worker sent what none of ours would, and is being ended.
-    forged: bool = False
-    # Files of messages too big for a packet, by key; ours to delete, as the worker may not.
-    spilled: dict[int, str] = field(default_factory=dict)
-    # What its cgroup is held to beyond what the worker had when it was idle (bytes); 0: nothing.
-    memory: int = 0
-    idle_memory: int = 0
 
 
 class PythonExecutor:
@@ -145,9 +115,7 @@ class PythonExecutor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poll_timer: asyncio.TimerHandle | None = None
         self._restarts: dict[int, asyncio.TimerHandle] = {}
-        self._lanes: list[_Lane] = []
-        for index in range(slots):
-            self._lanes.append(_Lane(index, *_socket_pair()))
+        self._lanes = [Lane(index) for index in range(slots)]
 
     @property
     def worker_ends(self) -> list[socket.socket]:
@@ -172,8 +140,7 @@ class PythonExecutor:
             timer.cancel()
         for lane in self._lanes:
             self._loop.remove_reader(lane.ours.fileno())
-            lane.ours.close()
-            lane.theirs.close()
+            lane.close()
 
     # -- attempts ------------------------------------------------------------------------------
 
@@ -217,7 +184,7 @@ class PythonExecutor:
             lane.since = time.time()
         lane.pending[key] = attempt
         if self._groups is not None and (work.memory or lane.memory):
-            self._limit_memory(lane)
+            limit_memory(self._groups, lane)
         if not lane.unsent:
             try:
                 lane.ours.send(packet)
@@ -232,15 +199,8 @@ class PythonExecutor:
     def recall(self, lane_index: int) -> list[Attempt]:
         """Take back what the worker has not received, in order."""
         lane = self._lanes[lane_index]
-        packets: list[bytes] = []
-        with suppress(BlockingIOError):
-            # One that user code has shut down is at its end instead of empty.
-            while packet := lane.theirs.recv(MAX_PACKET, socket.MSG_DONTWAIT):
-                packets.append(packet)
-        packets.extend(lane.unsent)
-        lane.unsent.clear()
         # What we wrote ourselves: workers can send to our end only.
-        return [self._take(lane, read(packet)[0][0]) for packet in packets]
+        return [self._take(lane, read(packet)[0][0]) for packet in lane.take_back()]
 
     def kill(self, attempt: Attempt, now: float) -> None:
         """End the worker that runs an attempt; `on_exited` follows."""
@@ -259,7 +219,7 @@ class PythonExecutor:
 
     # -- answers -------------------------------------------------------------------------------
 
-    def _on_readable(self, lane: _Lane) -> None:
+    def _on_readable(self, lane: Lane) -> None:
         """Answers arrived in an idle or slow lane."""
         assert self._loop is not None
         self._receive(lane)
@@ -285,18 +245,18 @@ class PythonExecutor:
             elif self._poll_timer is None:
                 self._poll_timer = self._loop.call_later(POLL_SECONDS, self._poll)
 
-    def _receive(self, lane: _Lane) -> None:
+    def _receive(self, lane: Lane) -> None:
         """Take every answer that is there. At most a lane's depth of them can be."""
         receive, pending, replies = lane.ours.recv, lane.pending, lane.replies
         # Nothing to tidy up after an attempt: the common case.
         plain = not (self._separate or lane.spilled)
         if lane.forged:
-            drain(lane.ours)
+            lane.discard()
             return
         on_exited = self._events.on_exited
         try:
             # More than the socket can hold: user code that floods it is interrupted.
-            for _ in range(_MOST_PACKETS):
+            for _ in range(MOST_PACKETS):
                 reply = replies.read(receive(MAX_PACKET))
                 if reply is None:
                     continue
@@ -316,17 +276,13 @@ class PythonExecutor:
         except (Malformed, KeyError) as error:
             self._on_forged(lane, error)
         lane.since = time.time()
-        while lane.unsent:
+        if lane.unsent:
             try:
-                lane.ours.send(lane.unsent[0])
-            except BlockingIOError:
-                break
+                lane.send_unsent()
             except BrokenPipeError as error:
                 self._on_forged(lane, error)
-                break
-            lane.unsent.popleft()
 
-    def _take(self, lane: _Lane, key: int) -> Attempt:
+    def _take(self, lane: Lane, key: int) -> Attempt:
         """An attempt is not the worker's any more. KeyError when it never was."""
         attempt = lane.pending.pop(key)
         if path := lane.spilled.pop(key, ""):
@@ -335,7 +291,7 @@ class PythonExecutor:
             self._logs.settle(attempt.task_id, attempt.number)
         return attempt
 
-    def _on_forged(self, lane: _Lane, error: Exception) -> None:
+    def _on_forged(self, lane: Lane, error: Exception) -> None:
         """User code meddled with the worker's socket: nothing from there can be believed."""
         if lane.forged:
             return
@@ -346,37 +302,9 @@ class PythonExecutor:
             self._link.kill(lane.process, signal.SIGKILL)
             self._events.on_lane_lost(lane.index)
 
-    def _limit_memory(self, lane: _Lane) -> None:
-        """Hold the worker to the greatest request among what it has in hand.
-
-        The limit is set on top of what the warm worker itself held while it was idle, which no
-        attempt can help.
-        """
-        assert self._groups is not None
-        wanted = 0
-        for attempt in lane.pending.values():
-            work = attempt.work
-            assert isinstance(work, Call)
-            if not work.memory:
-                wanted = 0  # this one may use what there is
-                break
-            wanted = max(wanted, work.memory)
-        if wanted == lane.memory and len(lane.pending) > 1:
-            return
-        try:
-            if len(lane.pending) == 1:
-                lane.idle_memory = self._groups.held_memory(lane.process)
-            limit = lane.idle_memory + wanted if wanted else 0
-            self._groups.limit_memory(lane.process, limit)
-        except OSError as error:
-            # It is just ending: the next worker begins without a limit.
-            _log.warning("a worker's memory is not limited", lane=lane.index, why=str(error))
-            wanted = 0
-        lane.memory = wanted
-
     # -- workers -------------------------------------------------------------------------------
 
-    def _launch(self, lane: _Lane) -> None:
+    def _launch(self, lane: Lane) -> None:
         self._restarts.pop(lane.index, None)
         assert self._link is not None
         spool = self._logs.open_spool("worker", lane.index)
@@ -399,12 +327,12 @@ class PythonExecutor:
             partial(self._on_exit, lane),
         )
 
-    def _on_ready(self, lane: _Lane) -> None:
+    def _on_ready(self, lane: Lane) -> None:
         lane.ready = True
         lane.failures = 0
         self._events.on_lane_ready(lane.index)
 
-    def _on_exit(self, lane: _Lane, exit_: Exit) -> None:
+    def _on_exit(self, lane: Lane, exit_: Exit) -> None:
         """A worker ended. The order matters: answers, then what it never saw, then the rest."""
         assert self._kills is not None
         assert self._loop is not None
@@ -437,34 +365,16 @@ class PythonExecutor:
             _log.error("a worker ended before it was ready", why=why(exit_), retry_in=delay)
         self._restarts[lane.index] = self._loop.call_later(delay, self._launch, lane)
 
-    def _replace_socket(self, lane: _Lane) -> None:
+    def _replace_socket(self, lane: Lane) -> None:
         """The next worker's socket is its own. What is left in the old one is of no use."""
         assert self._loop is not None
         assert self._link is not None
         if not lane.polled:
             self._loop.remove_reader(lane.ours.fileno())
-        lane.ours.close()
-        lane.theirs.close()
-        lane.ours, lane.theirs = _socket_pair()
+        lane.renew()
         if not lane.polled:
             self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
         self._link.give(lane.index, lane.theirs)
-
-
-def _socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Our end and a worker's."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    return ours, theirs
-
-
-def drain(end: socket.socket) -> None:
-    """Throw away what waits in a socket."""
-    with suppress(BlockingIOError):
-        for _ in range(_MOST_PACKETS):
-            if not end.recv(1):
-                return  # shut down
 
 
 def import_path(directory: str) -> Iterable[str]:
@@ -473,36 +383,3 @@ def import_path(directory: str) -> Iterable[str]:
     if inherited := os.environ.get("PYTHONPATH"):
         yield inherited
     yield str(Path(__file__).resolve().parents[2])
-
-
-def outcome_of_answer(answer: tuple[Any, ...], started: float, seconds: float) -> Outcome:
-    """The outcome behind a worker's answer."""
-    if answer[0] == "error":
-        _, kind, message, traceback, pickled = answer
-        return Outcome(Failure(kind, message, traceback, 0, pickled), started, seconds)
-    return Outcome(Result(answer[0], answer[1]), started, seconds)
-
-
-def outcome_of_crash(exit_: Exit, since: float, memory: int = 0) -> Outcome:
-    """The outcome of an attempt whose worker died under it; it ran from `since` (wall time).
-
-    `memory`: what it was held to (bytes; 0 for nothing).
-    """
-    if exit_.lost:
-        # The spawner died, which is not the attempt's fault.
-        return Outcome(None, since)
-    if exit_.starved:
-        failure = out_of_memory(memory)
-    else:
-        failure = Failure("WORKER_CRASHED", f"the worker process {why(exit_)}")
-    return Outcome(failure, since, max(0.0, time.time() - since))
-
-
-def why(exit_: Exit) -> str:
-    """How a process ended, in words."""
-    if exit_.failure:
-        return f"did not start: {exit_.failure}"
-    if exit_.lost:
-        return "was lost with its spawner"
-    code = os.waitstatus_to_exitcode(exit_.status)
-    return f"was ended by {signal_name(-code)}" if code < 0 else f"exited with code {code}"

@@ -15,7 +15,7 @@ from node_agent.executors import group
 from node_agent.executors.cgroups import LEAF, TaskGroups, Unavailable, open_groups
 from node_agent.executors.command import outcome_of_exit
 from node_agent.executors.link import Exit
-from node_agent.executors.python import outcome_of_crash
+from node_agent.executors.outcomes import outcome_of_crash
 
 ALL = frozenset({"memory", "cpu", "pids"})
 

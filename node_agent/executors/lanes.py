@@ -1,0 +1,93 @@
+"""A lane: the socket pair between the agent and one worker, and what is under way on it.
+
+A packet that the worker has not received is still in the kernel's queue, from where `take_back`
+gets it exactly. User code shares the worker's end: it may have shut it down, or flooded it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from node_agent.core.attempts import Attempt
+from node_agent.executors.packets import MAX_PACKET
+from node_agent.executors.replies import Reader
+
+# What user code that writes much to its socket end may have under way.
+SEND_BUFFER = 1 << 20
+# Packets taken from a lane at a time; twice as many as that buffer has room for.
+MOST_PACKETS = 8192
+
+
+@dataclass(slots=True)
+class Lane:
+    """The place of one worker at a time: what it was sent, and how far it is."""
+
+    index: int
+    # Our end; the worker's end is held too, to take packets back from.
+    ours: socket.socket = field(init=False)
+    theirs: socket.socket = field(init=False)
+    # Process key at the spawner; 0 when no worker runs.
+    process: int = 0
+    ready: bool = False
+    failures: int = 0
+    # Sent or to be sent, not answered: by key, in order.
+    pending: dict[int, Attempt] = field(default_factory=dict)
+    # Packets the kernel would not take yet; bounded by the lane's depth.
+    unsent: deque[bytes] = field(default_factory=deque)
+    polled: bool = False
+    # Wall time when its worker began what it does now, as far as we can tell.
+    since: float = 0.0
+    replies: Reader = field(default_factory=Reader)
+    # Its worker sent what none of ours would, and is being ended.
+    forged: bool = False
+    # Files of messages too big for a packet, by key; ours to delete, as the worker may not.
+    spilled: dict[int, str] = field(default_factory=dict)
+    # What its cgroup is held to beyond what the worker had when it was idle (bytes); 0: nothing.
+    memory: int = 0
+    idle_memory: int = 0
+
+    def __post_init__(self) -> None:
+        self._pair()
+
+    def send_unsent(self) -> None:
+        """Send what the kernel has room for now. Raises BrokenPipeError if user code shut it."""
+        with suppress(BlockingIOError):
+            while self.unsent:
+                self.ours.send(self.unsent[0])
+                self.unsent.popleft()
+
+    def take_back(self) -> list[bytes]:
+        """What the worker has not received, in order."""
+        packets: list[bytes] = []
+        with suppress(BlockingIOError):
+            # One that user code has shut down is at its end instead of empty.
+            while packet := self.theirs.recv(MAX_PACKET, socket.MSG_DONTWAIT):
+                packets.append(packet)
+        packets.extend(self.unsent)
+        self.unsent.clear()
+        return packets
+
+    def discard(self) -> None:
+        """Throw away what the worker sent."""
+        with suppress(BlockingIOError):
+            for _ in range(MOST_PACKETS):
+                if not self.ours.recv(1):
+                    return  # shut down
+
+    def renew(self) -> None:
+        """Another socket pair. What is left in the old one is of no use."""
+        self.close()
+        self._pair()
+
+    def close(self) -> None:
+        """Let go of both ends: a worker that has a copy of its own finds ours closed."""
+        self.ours.close()
+        self.theirs.close()
+
+    def _pair(self) -> None:
+        self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.ours.setblocking(False)
+        self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
