@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import structlog
@@ -32,14 +32,16 @@ import structlog
 from quorate.runtime.errors import QuorateError, abort
 from quorate.security import identity
 from quorate.security.identity import Caller, How, Role, from_common_name, set_caller
-from quorate.security.jwks import KeyFault, KeySource
-from quorate.security.jwt import Refused, Verifier
+from quorate.security.jwt_terms import Refused
 from quorate.security.limits import Bucket, CallerLimits
 from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
 from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
 from quorate.security.streams import TokenStreams
 from quorate.security.tokens import PREFIX, TokenFault, TokenFile, id_of
+
+if TYPE_CHECKING:
+    from quorate.security.jwt import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +92,10 @@ class Guard:
             except TokenFault as fault:
                 raise ValueError(f"auth-tokens-file: {fault}") from None
         if JWT in ways:
+            # Slow to import, and needed by few.
+            from quorate.security.jwks import KeyFault, KeySource
+            from quorate.security.jwt import Verifier
+
             try:
                 keys = KeySource(settings.auth_jwks, monotonic=monotonic)
             except KeyFault as fault:

@@ -34,25 +34,10 @@ from quorate.security.identity import (
     check_patterns,
 )
 from quorate.security.jwks import KeySource
+from quorate.security.jwt_terms import DEFAULT_ALGORITHMS, KINDS, Refused
 
 MOST_CACHED: Final = 10_000
 MOST_BYTES: Final = 8192
-# Which kind of key each algorithm needs: an HMAC must not be checked with a public key as secret.
-KINDS: Final = {
-    **dict.fromkeys(("HS256", "HS384", "HS512"), "oct"),
-    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
-    **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
-    "EdDSA": "OKP",
-}
-DEFAULT_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
-
-
-class Refused(Exception):
-    """A token that does not hold: an UPPER_SNAKE reason, and a sentence for its caller."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Verifier:

@@ -12,8 +12,9 @@ whoever holds a hash is no nearer to its token however fast the hash is, and a s
 what is never the same. A slow hash would cost every call instead. Hashes are compared in constant
 time.
 
-`TokenFile` owns what was read. A file that cannot be used when the process starts is refused; later
-the former tokens stay in force, and the log says so.
+`TokenFile` owns what was read. A file that cannot be used when the process starts is refused. Later
+the former tokens stay in force while it is there and cannot be used; when it is gone, no token is
+known. The log says so.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ import json
 import os
 import re
 import secrets
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -35,6 +35,7 @@ from typing import Any, Final
 
 import structlog
 
+from quorate.security.file_changes import append, changing, replace
 from quorate.security.identity import (
     CERTIFICATE_ONLY,
     EVERYTHING,
@@ -60,6 +61,10 @@ _digest = re.compile(r"[0-9a-f]{64}")
 
 class TokenFault(ValueError):
     """A tokens file that cannot be used: one sentence, with path and line."""
+
+
+class TokenGone(TokenFault):
+    """There is no such file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,11 @@ class TokenFile:
         self._stamp = stamp
         try:
             self._entries = read(self._path)
+        except TokenGone as fault:
+            # Whoever deletes it means all of them; a slip of the pen in it does not.
+            self._entries = {}
+            self.generation += 1
+            log.error("tokens.none", why=str(fault))
         except TokenFault as fault:
             log.error("tokens.kept", why=str(fault))
         else:
@@ -135,6 +145,8 @@ def read(path: Path) -> dict[str, Entry]:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
         lines = data.decode().splitlines()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TokenGone(f"cannot read {path}: {error.strerror}") from None
     except OSError as error:
         raise TokenFault(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -172,8 +184,6 @@ def create(
     """
     if role in CERTIFICATE_ONLY:
         raise ValueError(f"role: a {role} is known by its certificate, not by a token")
-    if path.exists() and len(read(path)) >= MOST_TOKENS:
-        raise TokenFault(f"{path} has {MOST_TOKENS} tokens, the most there may be")
     identifier = secrets.token_hex(8)
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     line = json.dumps(
@@ -187,16 +197,14 @@ def create(
             "expires": None if lasts is None else _text(now + lasts),
         }
     )
+    path = Path(os.path.realpath(path))
     try:
-        # One write to the end of the file: two of us at the same time do not mix their lines.
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
+        with changing(path, make=True) as file:
+            if len(read(path)) >= MOST_TOKENS:
+                raise TokenFault(f"{path} has {MOST_TOKENS} tokens, the most there may be")
             size = os.fstat(file).st_size
             whole = not size or os.pread(file, 1, size - 1) == b"\n"
-            os.write(file, f"{'' if whole else chr(10)}{line}\n".encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
+            append(file, path, f"{'' if whole else chr(10)}{line}\n".encode())
     except OSError as error:
         raise TokenFault(f"cannot write {path}: {error.strerror}") from None
     return f"{PREFIX}{identifier}_{secret}"
@@ -204,23 +212,25 @@ def create(
 
 def revoke(path: Path, which: str) -> int:
     """Take out the tokens with this id or name; how many there were. Raises TokenFault."""
-    gone = {one.id for one in read(path).values() if which in (one.id, one.caller.name)}
-    if not gone:
-        return 0
-    kept = []
-    for line in path.read_text().splitlines(keepends=True):
-        is_token = line.strip() and not line.lstrip().startswith("#")
-        if not is_token or json.loads(line)["id"] not in gone:
-            kept.append(line)
+    path = Path(os.path.realpath(path))
     try:
-        # Beside and renamed: a reader sees the old file or the new one.
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.writelines(kept)
-        os.chmod(file.name, path.stat().st_mode & 0o777)
-        os.replace(file.name, path)
+        with changing(path):
+            gone = {one.id for one in read(path).values() if which in (one.id, one.caller.name)}
+            if gone:
+                replace(path, "".join(_without(gone, path.read_text())).encode())
+    except FileNotFoundError as error:
+        raise TokenGone(f"cannot read {path}: {error.strerror}") from None
     except OSError as error:
         raise TokenFault(f"cannot write {path}: {error.strerror}") from None
     return len(gone)
+
+
+def _without(gone: set[str], text: str) -> Iterator[str]:
+    """The lines, comments too, but for those of some tokens."""
+    for line in text.splitlines(keepends=True):
+        is_token = line.strip() and not line.lstrip().startswith("#")
+        if not is_token or json.loads(line)["id"] not in gone:
+            yield line
 
 
 def _entry(said: Any) -> Entry:
@@ -269,6 +279,6 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     """Differs from a former one when the file was replaced or written; follows links."""
     try:
         status = os.stat(path)
-    except OSError:
-        return (0, 0, 0)
+    except OSError as error:
+        return (0, 0, -(error.errno or 1))
     return (status.st_mtime_ns, status.st_ino, status.st_size)

@@ -20,7 +20,8 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from quorate.runtime.errors import QuorateError
 from quorate.security.identity import How, Role
 from quorate.security.jwks import KeyFault, KeySource, parse
-from quorate.security.jwt import KINDS, MOST_CACHED, Refused, Verifier
+from quorate.security.jwt import MOST_CACHED, Verifier
+from quorate.security.jwt_terms import KINDS, Refused
 
 ISSUER, AUDIENCE = "https://id.example.com", "quorate"
 SECRET = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
