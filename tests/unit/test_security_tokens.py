@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -75,12 +74,39 @@ def test_a_new_token_is_good_at_once_and_a_revoked_one_is_refused_after_a_second
 def test_a_file_that_cannot_be_used_leaves_the_former_tokens(path: Path):
     token, clock = make(path), Clock()
     file = TokenFile(path, monotonic=clock)
-    for broken in ("not json\n", ""):
-        path.write_text(broken)
-        if not broken:
-            os.unlink(path)
-        clock.now += LOOK
-        assert file.find(token) is not None
+    path.write_text("not json\n")
+    clock.now += LOOK
+    assert file.find(token) is not None
+    assert file.generation == 0
+
+
+def test_without_the_file_no_token_is_known_until_it_is_back(path: Path):
+    token, clock = make(path), Clock()
+    file = TokenFile(path, monotonic=clock)
+    away = path.rename(path.with_name("away"))
+    assert file.find(token) is not None
+    clock.now += LOOK
+    assert file.find(token) is None
+    # Open streams end.
+    assert file.generation == 1
+    assert file.caller(tokens.id_of(token)) is None
+    away.rename(path)
+    assert file.find(token) is not None
+
+
+def test_without_the_folder_no_token_is_known(path: Path):
+    folder, clock = path.parent / "mounted", Clock()
+    folder.mkdir()
+    token = make(folder / "tokens")
+    file = TokenFile(folder / "tokens", monotonic=clock)
+    # First it cannot be used, and is kept; that it is gone is told apart from that.
+    (folder / "tokens").write_text("not json\n")
+    clock.now += LOOK
+    assert file.find(token) is not None
+    folder.rename(path)
+    folder.touch()
+    clock.now += LOOK
+    assert file.find(token) is None
 
 
 def test_comments_stay_when_a_token_is_taken_out(path: Path):
