@@ -21,9 +21,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
+from xdist.remote import Producer
 
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
+from tests.support.spread import WholeFolders
 from tests.support.tls import etcd_options, open_etcd
 
 # What passed once passes again, however busy the machine is. To look for what nobody has thought
@@ -33,6 +35,12 @@ hypothesis.settings.register_profile("search", max_examples=2_000, deadline=None
 hypothesis.settings.load_profile("repeatable")
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFolders | None:
+    """With `--dist loadfile` packages stay whole, too."""
+    return WholeFolders(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

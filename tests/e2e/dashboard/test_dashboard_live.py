@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from quorate.client.discovery import read_local_cluster
+from quorate.client.discovery import owner_of, read_local_cluster
 from tests.support.dashboard import quorate, submit
 from tests.support.fake_scheduler import wait_until
 from tools.gateway_http import ask_json
@@ -103,8 +103,14 @@ def test_a_killed_gateway_is_told_and_nothing_is_missed(open_page, tmp_path):
     row = look.row("outlives-a-gateway")
     expect(row).to_contain_text("running")
     before = process(look, "gateway").pid
-    os.kill(before, signal.SIGKILL)
-    expect(look.page.locator(".banner")).to_contain_text("Connection lost", timeout=3_000)
+    supervisor = owner_of(Path(look.cluster.data_dir))
+    # It stays away until the page has said so: else it may be back before anybody looks.
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        os.kill(before, signal.SIGKILL)
+        expect(look.page.locator(".banner")).to_contain_text("Connection lost", timeout=3_000)
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
     expect(row).to_be_visible()
     (tmp_path / "gate").touch()
     quorate(look.cluster, "submit", "--name", "meanwhile", "--wait", "--", "true")

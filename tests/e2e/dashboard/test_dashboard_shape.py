@@ -11,6 +11,7 @@ from tests.support.dashboard import Look, python, submit
 from tests.support.local import gateway_leaf
 from tests.support.tls import gateway_flags
 from tools.build_ui import SOURCE
+from tools.gateway_http import ask_json
 
 VIEWS = ("overview", "queues", "tasks", "nodes/n1", "services", "audit")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
@@ -23,7 +24,8 @@ async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa"]
 
 @pytest.fixture(scope="module")
 def failed(cluster):
-    """A task that failed with a log and a traceback, and one that succeeded."""
+    """A task that failed with a traceback, one that failed with a log; the audit log has links."""
+    ask_json(cluster, "v1/queues", {"queue": {"name": "audited"}})
     submit(cluster, "sh", "-c", "printf '\\033[33myellow\\033[0m\\n'; exit 3", name="exits")
     return python(cluster, "json:loads", ["{bad"], name="raises")
 

@@ -123,7 +123,7 @@ function Resource({ entry }: { entry: AuditEntry }) {
     task: href("tasks", name),
   };
   return (
-    <span>
+    <span class="audited">
       {type} <a href={links[type] ?? href("audit")}>{type === "task" ? shortId(name) : name}</a>
     </span>
   );
