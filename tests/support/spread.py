@@ -14,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-class WholeFolders(LoadFileScheduling):
+class WholeFolders(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
     """For `pytest_xdist_make_scheduler`."""
 
     def _split_scope(self, nodeid: str) -> str:
