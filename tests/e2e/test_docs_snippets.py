@@ -13,15 +13,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from quorate.client.discovery import LocalCluster
-from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
+from tests.support.local import running
 from tools.gateway_http import token_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -81,14 +82,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "db").mkdir()
     (secrets / "db" / "password").write_text("hunter2\n")
-    try:
-        plan = LocalPlan(data_dir=data, nodes=2, slots=2, gateway=True, secure=tls.ON)
+    plan = LocalPlan(data_dir=data, nodes=2, slots=2, gateway=True, secure=tls.ON)
+    with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("QUORATE_SECRETS_DIR", str(secrets))
-            started = background.start(plan)
+            started = stack.enter_context(running(plan))
         yield started
-    finally:
-        background.stop(data)
 
 
 @pytest.fixture(scope="module")

@@ -14,26 +14,21 @@ from typing import Any
 import pytest
 
 from quorate.cli.app import run
-from quorate.client.discovery import LocalCluster, read_local_cluster
+from quorate.client.discovery import LocalCluster
 from quorate.etcd.api import EtcdNoSpace, Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import free_port
-from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
-from tests.support.local import environment_of, open_etcd_of
+from tests.support.local import environment_of, open_etcd_of, running
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     folder = tmp_path_factory.mktemp("doctor") / "cluster"
-    background.start(LocalPlan(data_dir=folder, nodes=1, gateway=True, secure=tls.ON))
-    try:
-        found = read_local_cluster(folder)
-        assert found is not None
-        yield found
-    finally:
-        background.stop(folder)
+    plan = LocalPlan(data_dir=folder, nodes=1, gateway=True, secure=tls.ON)
+    with running(plan) as local:
+        yield local
 
 
 Doctor = Callable[..., tuple[int, list[dict[str, Any]]]]

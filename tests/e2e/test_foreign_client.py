@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,26 +21,15 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from quorate.client.discovery import LocalCluster, read_local_cluster
+from quorate.client.discovery import LocalCluster
+from quorate.local.plan import LocalPlan
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
-from tests.support.local import environment_of, open_scheduler
+from tests.support import tls
+from tests.support.local import environment_of, open_scheduler, running
 
 ROOT = Path(__file__).resolve().parents[2]
 GRPC_JS = Path(__file__).resolve().parent / "grpcjs"
-UP_SECONDS, CALL_SECONDS = 60, 10
-
-
-def quorate(*arguments: str) -> None:
-    """Run the command as a user does; it has to succeed."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("quorate")), *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=UP_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, f"quorate {' '.join(arguments)}: {done.stdout}{done.stderr}"
+CALL_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +58,9 @@ def replicas_of(local: LocalCluster) -> Replicas:
 def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     """A local cluster of two schedulers and one node."""
     data = tmp_path_factory.mktemp("foreign") / "cluster"
-    size = ("--schedulers", "2", "--nodes", "1", "--slots", "1")
-    quorate("up", "--detach", "--data-dir", str(data), *size)
-    try:
-        described = read_local_cluster(data)
-        assert described is not None
-        yield replicas_of(described)
-    finally:
-        quorate("down", "--data-dir", str(data))
+    plan = LocalPlan(data_dir=data, schedulers=2, nodes=1, slots=1, secure=tls.ON)
+    with running(plan) as local:
+        yield replicas_of(local)
 
 
 def node_command() -> str:

@@ -23,13 +23,12 @@ from typing import Any
 import pytest
 
 from quorate.client.discovery import LocalCluster
-from quorate.local import background
 from quorate.local.plan import LocalPlan
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import service_pb2_grpc
 from tests.support import tls
 from tests.support.gateway import GatewayProcess, run_gateway
-from tests.support.local import gateway_leaf, open_scheduler
+from tests.support.local import gateway_leaf, open_scheduler, running
 from tools.gateway_http import headers_of
 
 REPLICA = Path(__file__).parent.parent / "support" / "replica.py"
@@ -49,10 +48,8 @@ def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     folder = tmp_path_factory.mktemp("proxy") / "cluster"
     plan = LocalPlan(data_dir=folder, schedulers=1, nodes=2, slots=4, secure=tls.ON)
-    try:
-        yield background.start(plan)
-    finally:
-        background.stop(folder)
+    with running(plan) as local:
+        yield local
 
 
 class Load:

@@ -25,11 +25,12 @@ import yaml
 from websockets.sync.client import ClientConnection, connect
 
 import quorate
-from quorate.client.discovery import LocalCluster, LocalProcess, read_local_cluster
+from quorate.client.discovery import LocalCluster, LocalProcess
 from quorate.client.errors import TaskFailed
-from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
+from tests.support.forked import run
+from tests.support.local import running
 from tools.documented_metrics import EVERYWHERE, Scrape, documented, missing
 from tools.gateway_http import ask, headers_of, https_context
 from tools.promtool import find_promtool
@@ -89,15 +90,11 @@ class AtWork:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
     folder = tmp_path_factory.mktemp("metrics") / "cluster"
-    background.start(LocalPlan(data_dir=folder, nodes=2, slots=2, gateway=True, secure=tls.ON))
-    try:
-        local = read_local_cluster(folder)
-        assert local is not None
+    plan = LocalPlan(data_dir=folder, nodes=2, slots=2, gateway=True, secure=tls.ON)
+    with running(plan) as local:
         at_work = AtWork(local)
         _work(at_work, folder)
         yield at_work
-    finally:
-        background.stop(folder)
 
 
 def _work(at_work: AtWork, folder: Path) -> None:
@@ -110,12 +107,8 @@ def _work(at_work: AtWork, folder: Path) -> None:
     assert at_work.status("/v1/queues/default") == 200
     assert at_work.status("/v1/tasks/none-such") >= 400
     flags = ("--data-dir", str(folder), "--health-http", "/healthz")
-    created = subprocess.run(
-        [sys.executable, "-m", "quorate", "service", "create", "hello", *flags, "--",
-         sys.executable, str(HELLO)],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert created.returncode == 0, created.stderr
+    created = run("quorate", "service", "create", "hello", *flags, "--", sys.executable, str(HELLO))
+    assert created.code == 0, created.err
     until(lambda: at_work.status("/services/hello/") == 200, "the service answers")
 
 

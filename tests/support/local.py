@@ -1,22 +1,44 @@
-"""How tests speak gRPC to a cluster of `quorate up` without the SDK: it may have TLS and tokens.
+"""Clusters of `quorate up` for tests: run for a while, and spoken to without the SDK.
 
-Everything is found as the SDK finds it: by what `cluster.json` says.
+They may have TLS and tokens. Everything is found as the SDK finds it: by what `cluster.json` says.
 HTTP is in `tools.gateway_http`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.discovery import LocalCluster, owner_of
 from quorate.etcd.client import EtcdClient, EtcdTls
+from quorate.local import background
 from quorate.local.certificates import Certificates
+from quorate.local.plan import LocalPlan
 from quorate.security.dialer import Options
 from tests.support.tls import Leaf
 from tools.gateway_http import token_of
+
+
+@contextmanager
+def running(plan: LocalPlan) -> Iterator[LocalCluster]:
+    """Run a cluster in the background from entering to leaving.
+
+    What it still runs then is killed: it would have its grace, and a service's replicas take all
+    of that. How a cluster stops is what `test_cli_up` is about.
+    """
+    try:
+        yield background.start(plan)
+    finally:
+        # The second signal kills; two of a kind could be taken for one.
+        if pid := owner_of(plan.data_dir):
+            os.kill(pid, signal.SIGINT)
+        background.stop(plan.data_dir)
 
 
 def environment_of(local: LocalCluster) -> dict[str, str]:
