@@ -17,7 +17,7 @@ from quorate.etcd.api import Delete, Put, prefix_end
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import service_pb2, task_pb2
-from scheduler import audit_records, keys
+from scheduler import audit_records, figures, keys
 from scheduler.core import effects as fx
 from scheduler.core.rows import (
     Control,
@@ -417,12 +417,12 @@ def node_row(data: bytes, lease: int, state: State) -> NodeRow:
         NodeName(record.name),
         instance,
         record.address,
-        record.slots,
-        record.capacity.cpu,
-        record.capacity.memory,
-        dict(record.capacity.counters),
+        figures.amount(record.slots),
+        figures.offered(record.capacity.cpu),
+        figures.amount(record.capacity.memory),
+        {name: figures.amount(count) for name, count in record.capacity.counters.items()},
         dict(record.labels),
-        record.register_time,
+        figures.instant(record.register_time),
         record.version,
         lease,
         state.holding(instance),

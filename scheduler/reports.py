@@ -1,6 +1,7 @@
 """What a node agent reports, as events.
 
 Pure translation: whether a report is stale or of something unknown is for the machine to say.
+Numbers are held to what can be (`figures`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Final
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import task_pb2
+from scheduler import figures
 from scheduler.core import events as e
-from scheduler.core.rows import NodeStats
 from scheduler.records import seconds
 
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
@@ -70,21 +71,9 @@ def events_of(
     for back in message.returned:
         yield e.AttemptReturned(instance, TaskId(back.task_id), back.attempt)
     if message.HasField("stats"):
-        stats = message.stats
-        yield e.StatsReported(
-            name,
-            instance,
-            NodeStats(
-                stats.cpu,
-                stats.memory_used,
-                stats.memory_total,
-                stats.disk_used,
-                stats.disk_total,
-                stats.load1,
-            ),
-        )
+        yield e.StatsReported(name, instance, figures.stats(message.stats))
     if message.HasField("credit"):
-        yield e.CreditGiven(name, instance, message.credit)
+        yield e.CreditGiven(name, instance, figures.amount(message.credit))
 
 
 def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:

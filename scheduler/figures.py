@@ -1,0 +1,57 @@
+"""What a node says of itself in numbers, made such that they can be counted with.
+
+A node is another machine's program: a broken sensor or another version may report what cannot be.
+NaN above all must not get in: it is equal to nothing, not to itself, and `least_loaded` would look
+for ever for a load that has not moved. The rules, applied where messages and records are read:
+
+    a share         held to 0 to 1; NaN is 1: what is not known to be idle gets no work for it
+    an amount       negative is 0; what is used is at most what there is
+    what it offers  negative, infinite or NaN is 0: it offers none
+    an instant      the same, and none after the year 9999: no Timestamp holds it
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Final
+
+from quorate.v1 import node_pb2
+from scheduler.core.rows import NodeStats
+
+# A load average above this is not one: more than processes can be.
+_MOST_LOAD: Final = float(1 << 22)
+_LAST_SECOND: Final = 253_402_300_799.0
+
+
+def stats(said: node_pb2.NodeStats) -> NodeStats:
+    """What a node measured of itself."""
+    memory, disk = amount(said.memory_total), amount(said.disk_total)
+    return NodeStats(
+        share(said.cpu),
+        min(amount(said.memory_used), memory),
+        memory,
+        min(amount(said.disk_used), disk),
+        disk,
+        # For people only.
+        min(offered(said.load1), _MOST_LOAD),
+    )
+
+
+def share(value: float) -> float:
+    """A part of one, 0 to 1."""
+    return max(0.0, value) if value <= 1.0 else 1.0
+
+
+def amount(value: int) -> int:
+    """So many, or so many bytes."""
+    return max(0, value)
+
+
+def offered(value: float) -> float:
+    """So much of what comes in parts, such as cores."""
+    return max(0.0, value) if isfinite(value) else 0.0
+
+
+def instant(value: float) -> float:
+    """Seconds since the epoch."""
+    return min(offered(value), _LAST_SECOND)
