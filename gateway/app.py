@@ -106,6 +106,7 @@ async def serve(settings: GatewaySettings) -> None:
             trust_forwarded=settings.trust_forwarded,
             labels=settings.label_map,
             hosts=settings.host_names,
+            head_timeout=settings.head_timeout,
             write_timeout=settings.write_timeout,
         )
     )
@@ -122,6 +123,7 @@ async def serve(settings: GatewaySettings) -> None:
                 bounded(
                     # JSON is at most a third larger than what it holds; chunks add framing.
                     wire_bytes=(settings.max_body_kib << 10) * 2 + (1 << 20),
+                    head_timeout=settings.head_timeout,
                     write_timeout=settings.write_timeout,
                 )
             ),

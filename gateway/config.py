@@ -109,6 +109,12 @@ class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
         le=86_400,
         description="seconds that a request's deadline is cut down to",
     )
+    head_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="seconds for a request's line and headers to arrive",
+    )
     read_timeout: float = Field(
         default=30.0, gt=0, le=3600, description="seconds to wait for the rest of a request"
     )

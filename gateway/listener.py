@@ -24,7 +24,6 @@ from gateway.rest.problems import MEDIA_TYPE, HttpFault, problem
 
 # Also the bound of a URL with its query.
 HEAD_BYTES: Final = 64 * 1024
-HEAD_SECONDS: Final = 10.0
 _PHRASES: Final = {400: "Bad Request", 408: "Request Timeout", 431: "Headers Too Large"}
 
 
@@ -37,8 +36,10 @@ class BoundedHttp(HttpToolsProtocol):
 
     wire_bytes: int
     """Of one request with its framing."""
+    head_timeout: float
+    """Seconds for a head to arrive."""
     write_timeout: float
-    """Seconds."""
+    """Seconds without a byte taken."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -142,12 +143,12 @@ class BoundedHttp(HttpToolsProtocol):
             raise _HeadTooLarge
 
     def _expect_head(self) -> None:
-        self._head = self.loop.call_later(HEAD_SECONDS, self._head_late)
+        self._head = self.loop.call_later(self.head_timeout, self._head_late)
 
     def _head_late(self) -> None:
         self._head = None
         if not self.transport.is_closing():
-            late = f"the request's head did not come within {HEAD_SECONDS:g} s"
+            late = f"the request's head did not come within {self.head_timeout:g} s"
             self._refuse(_fault(408, "REQUEST_TIMEOUT", late))
 
     def _refuse(self, fault: HttpFault) -> None:
@@ -171,9 +172,13 @@ def _too_large() -> HttpFault:
     return _fault(431, "HEAD_TOO_LARGE", f"line and headers are larger than {HEAD_BYTES} bytes")
 
 
-def bounded(*, wire_bytes: int, write_timeout: float) -> type[BoundedHttp]:
+def bounded(*, wire_bytes: int, head_timeout: float, write_timeout: float) -> type[BoundedHttp]:
     """The protocol class for uvicorn's `http` setting."""
-    bounds = {"wire_bytes": wire_bytes, "write_timeout": write_timeout}
+    bounds = {
+        "wire_bytes": wire_bytes,
+        "head_timeout": head_timeout,
+        "write_timeout": write_timeout,
+    }
     return cast("type[BoundedHttp]", type("BoundedHttp", (BoundedHttp,), bounds))
 
 

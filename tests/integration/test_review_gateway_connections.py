@@ -88,14 +88,18 @@ def _is_served(gateway):
 
 def test_an_idle_connection_is_not_told_of_a_request_that_it_did_not_begin(cluster):
     """A 408 that nobody asked for may be taken for the answer to the next request."""
-    with run_gateway([cluster.servers[0].address]) as gateway, gateway.connect() as connection:
+    schedulers = [cluster.servers[0].address]
+    with (
+        run_gateway(schedulers, "--head-timeout", "1") as gateway,
+        gateway.connect() as connection,
+    ):
         connection.sendall(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
         answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 405 ")
         while not answer.endswith(b"}"):
             answer += connection.recv(65536)
         connection.sendall(b"body")
-        connection.settimeout(11)
+        connection.settimeout(2)
         with pytest.raises(TimeoutError):
             connection.recv(65536)
         connection.sendall(HEALTHZ)
