@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -320,32 +321,36 @@ class Service:
 
     async def CordonNode(self, request: pb.CordonNodeRequest, context: Context) -> Message:
         asked = audited("CordonNode", request, context)
-        before = self._state.control(NodeName(request.name))
-        control = replace(before, cordoned=True)
-        return pb.CordonNodeResponse(node=await self._control(request.name, control, asked))
+        change = partial(replace, cordoned=True)
+        return pb.CordonNodeResponse(node=await self._control(request.name, change, asked))
 
     async def UncordonNode(self, request: pb.UncordonNodeRequest, context: Context) -> Message:
         asked = audited("UncordonNode", request, context)
-        before = self._state.control(NodeName(request.name))
-        control = replace(before, cordoned=False, draining=False, drain_grace=0.0)
-        return pb.UncordonNodeResponse(node=await self._control(request.name, control, asked))
+        change = partial(replace, cordoned=False, draining=False, drain_grace=0.0)
+        return pb.UncordonNodeResponse(node=await self._control(request.name, change, asked))
 
     async def DrainNode(self, request: pb.DrainNodeRequest, context: Context) -> Message:
         asked = audited("DrainNode", request, context)
         grace = DEFAULT_DRAIN_GRACE
         if request.HasField("grace"):
             grace = validate.duration("grace", request.grace, MAX_DRAIN_GRACE, zero=True)
-        before = self._state.control(NodeName(request.name))
-        control = replace(before, cordoned=True, draining=True, drain_grace=grace)
-        return pb.DrainNodeResponse(node=await self._control(request.name, control, asked))
+        change = partial(replace, cordoned=True, draining=True, drain_grace=grace)
+        return pb.DrainNodeResponse(node=await self._control(request.name, change, asked))
 
-    async def _control(self, name: str, control: Control, asked: Request) -> Any:
+    async def _control(
+        self, name: str, change: Callable[[Control], Control], asked: Request
+    ) -> Any:
         node = NodeName(validate.required("name", name))
-        await self._ask(lambda token: e.NodeControlAsked(node, control, asked, token))
-        if node not in self._state.nodes:
-            # Away at the moment (or for good): the order is on record under its name.
-            return node_pb2.Node(name=node)
-        return self._node_view(node)
+        control = self._state.control
+        # What is on record is looked up when it is stepped: a call may have waited for room in the
+        # journal, and another one of this node with it.
+        await self._ask(lambda token: e.NodeControlAsked(node, change(control(node)), asked, token))
+        # Away at the moment, or for good: the order is on record under its name.
+        known = node in self._state.nodes
+        view = self._node_view(node) if known else node_pb2.Node(name=node)
+        # It may show an order that came after this one, and is not committed.
+        await self._driver.barrier()
+        return view
 
     def _node_view(self, name: NodeName) -> Any:
         state = self._state

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from quorate.etcd.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.clock import SystemClock, TenureClock
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.ids import TaskIds
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
-from scheduler import records
-from scheduler.core import events as e
-from scheduler.core.machine import Machine
-from scheduler.core.state import State
-from scheduler.driver import Driver
-from scheduler.reads import FencedReads
-from scheduler.service import Service
-from scheduler.validate import SpecCheck
-from scheduler.watches import Watches
-from tests.support.registry import NOWHERE
-
-PREFIX = b"/quorate/test/"
-CLOCK = SystemClock()
-
-
-class Leader:
-    """A service over the in-memory store, called without gRPC."""
-
-    def __init__(self, etcd: MemoryEtcd, key: bytes, epoch: int, journal: Journal) -> None:
-        self.etcd = etcd
-        self.full: str | None = None
-        state = State()
-        driver = Driver(
-            Machine(state),
-            records.Codec(PREFIX, state),
-            journal,
-            TenureClock(CLOCK),
-            lambda: True,
-            128,
-        )
-        sessions: Any = None
-        overview: Any = SimpleNamespace(full=lambda: self.full)
-        reads = FencedReads(etcd, PREFIX, key, epoch, 10_000)
-        watches, check = Watches(etcd, PREFIX), SpecCheck()
-        self.service = Service(driver, TaskIds(), reads, watches, sessions, overview, check)
-        self.driver = driver
-        driver.handle((e.Elected(),))
-
-    async def call(self, method: str, request: Any) -> Any:
-        """Ask as gRPC does: with a message of its own."""
-        return await getattr(self.service, method)(
-            type(request).FromString(request.SerializeToString()), NOWHERE
-        )
+from tests.support.one_leader import Leader, leading
 
 
 class MeasuringEtcd(MemoryEtcd):
@@ -75,23 +28,8 @@ class MeasuringEtcd(MemoryEtcd):
 
 @pytest.fixture
 async def leader() -> AsyncIterator[Leader]:
-    etcd = MeasuringEtcd()
-    key = PREFIX + b"election/scheduler/1"
-    epoch = await etcd.put(key, b"")
-    journal = Journal(
-        etcd, prefix=PREFIX, leader_key=key, epoch=epoch, clock=CLOCK, stall_after=5.0
-    )
-    await journal.claim()
-    leader = Leader(etcd, key, epoch, journal)
-    work = [
-        asyncio.create_task(journal.run()),
-        asyncio.create_task(leader.driver.continue_batches()),
-    ]
-    yield leader
-    leader.driver.close()
-    for task in work:
-        task.cancel()
-    await asyncio.wait(work)
+    async with leading(MeasuringEtcd()) as leader:
+        yield leader
 
 
 def spec(size: int = 0) -> task_pb2.TaskSpec:
