@@ -120,7 +120,7 @@ def plans(share: float) -> dict[str, Plan]:
 async def run(plan: Plan, folder: Path) -> drills.Figures:
     """One drill on a cluster of its own."""
     figures = drills.Figures()
-    async with Cluster(folder, **plan.cluster) as cluster:
+    async with Cluster(folder, loaded=False, **plan.cluster) as cluster:
         await plan.drill(cluster, figures)
     return figures
 

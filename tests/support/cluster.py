@@ -44,6 +44,7 @@ class Cluster:
         lease_ttl, agent_ttl: of schedulers and agents, seconds.
         max_txn_ops: of etcd and schedulers.
         scheduler_flags, agent_flags: more flags for all of them.
+        loaded: their processes need no time to load: see `tests.support.forked`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Cluster:
         max_txn_ops: int = 1024,
         scheduler_flags: Sequence[str] = (),
         agent_flags: Sequence[str] = (),
+        loaded: bool = True,
     ) -> None:
         self.folder = folder
         self.etcd = EtcdProcess(
@@ -66,6 +68,7 @@ class Cluster:
         self.schedulers: dict[str, Server] = {}
         self.agents: dict[str, Server] = {}
         self._counts = (schedulers, agents)
+        self._loaded = loaded
         self._scheduler_flags = (
             f"--lease-ttl={lease_ttl}",
             f"--etcd-max-txn-ops={max_txn_ops}",
@@ -123,7 +126,9 @@ class Cluster:
             *server_flags("scheduler", name),
             *flags,
         )
-        server = Server("scheduler", NAME, name, self.folder, free_port(), *flags)
+        server = Server(
+            "scheduler", NAME, name, self.folder, free_port(), *flags, loaded=self._loaded
+        )
         self.schedulers[name] = server
         return server
 
@@ -136,7 +141,9 @@ class Cluster:
             *server_flags("node", name),
             *flags,
         )
-        server = Server("node_agent", NAME, name, self.folder, port or free_port(), *flags)
+        server = Server(
+            "node_agent", NAME, name, self.folder, port or free_port(), *flags, loaded=self._loaded
+        )
         self.agents[name] = server
         return server
 

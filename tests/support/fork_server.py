@@ -44,6 +44,7 @@ def main() -> int:
     die_with_parent()
     for module in _modules():
         importlib.import_module(module)
+    assert len(os.listdir("/proc/self/task")) == 1, "an import has started a thread"
     # The forks share what is imported: the collector does not write to it.
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
@@ -51,6 +52,8 @@ def main() -> int:
     if request is None:
         return 0
     die_with_parent()
+    if request["session"]:
+        os.setsid()
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = [request["program"], *request["arguments"]]

@@ -1,9 +1,10 @@
 """Programs of the project as processes that need no time to start: forks of one that is loaded.
 
-A test that gives a program many wrong command lines would spend nearly all of its time on starting
-Python and importing. What is run here is a process of its own all the same, with its own
-environment, files, signals and exit code: see `tests.support.fork_server`, of which there is one
-for the whole run of this process, from the first call on.
+A test that gives a program many wrong command lines, or kills servers and starts them again, would
+spend most of its time on starting Python and importing. What is run here is a process of its own
+all the same, with its own environment, files, signals and exit code: see
+`tests.support.fork_server`, of which there is one for the whole run of this process, from the first
+call on.
 
 In a locked run (`tests.support.tls`) programs start from scratch: `tests.support.lock_guard` sees
 how they start.
@@ -15,6 +16,7 @@ import atexit
 import functools
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -27,10 +29,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from quorate.local.child import die_with_parent
 from tests.support import tls
 
 ROOT = Path(__file__).parents[2]
 _SCRIPT = str(Path(sys.executable).with_name("quorate"))
+_SERVERS_LOG = {"QUORATE_LOG_FORMAT": "json"}
 _SECONDS = 60.0
 _CHUNK = 1 << 16
 
@@ -77,6 +81,64 @@ def _from_scratch(
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def start(program: str, *arguments: str, output: int) -> Process | subprocess.Popen[bytes]:
+    """Start a server that leads a session of its own and writes all to the file `output`.
+
+    It ends with this process, however that ends.
+    """
+    if tls.ON:
+        return start_from_scratch(sys.executable, "-m", program, *arguments, output=output)
+    given = {**os.environ, **_SERVERS_LOG}
+    with open(os.devnull, "rb") as nothing:
+        return _server().start(program, arguments, given, [nothing.fileno(), output, output])
+
+
+def start_from_scratch(*command: str, output: int) -> subprocess.Popen[bytes]:
+    """The same with any command."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **_SERVERS_LOG},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+
+
+class Process:
+    """A fork, with as much of `subprocess.Popen` as tests use."""
+
+    def __init__(self, command: Sequence[str], pid: int, status: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._command = command
+        # Readable when the process has ended; closed when it was read.
+        self._status = status
+
+    def poll(self) -> int | None:
+        return self._look(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises TimeoutExpired."""
+        code = self._look(timeout)
+        if code is None:
+            assert timeout is not None
+            raise subprocess.TimeoutExpired(self._command, timeout)
+        return code
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _look(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+            with open(self._status, "rb", 0) as status:
+                self.returncode = int(status.read())
+        return self.returncode
+
+
 class _ForkServer:
     """The process whose forks the programs are; it ends with this one."""
 
@@ -91,31 +153,47 @@ class _ForkServer:
                 pass_fds=(theirs.fileno(),),
             )
 
-    def run(
-        self, program: str, arguments: Sequence[str], stdin: str, environment: Mapping[str, str]
-    ) -> Ended:
+    def start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        files: Sequence[int],
+        *,
+        session: bool = True,
+    ) -> Process:
+        """`files`: its standard input, output and error."""
         request = {
             "program": _SCRIPT if program == "quorate" else program,
             "arguments": arguments,
             "environment": dict(environment),
+            "session": session,
         }
-        with ExitStack() as files:
-            given = files.enter_context(tempfile.TemporaryFile())
+        status, told = os.pipe()
+        socket.send_fds(self._control, [json.dumps(request).encode()], [*files, told])
+        os.close(told)
+        return Process([program, *arguments], int(self._control.recv(64)), status)
+
+    def run(
+        self, program: str, arguments: Sequence[str], stdin: str, environment: Mapping[str, str]
+    ) -> Ended:
+        with ExitStack() as opened:
+            given = opened.enter_context(tempfile.TemporaryFile())
             given.write(stdin.encode())
             given.seek(0)
-            outs = [_pipe(files) for _ in ("output", "error", "exit code")]
-            theirs = [write for _, write in outs]
-            message = [json.dumps(request).encode()]
-            socket.send_fds(self._control, message, [given.fileno(), *(w.fileno() for w in theirs)])
-            pid = int(self._control.recv(64))
-            for write in theirs:
+            outs = [_pipe(opened) for _ in ("output", "error")]
+            files = [given.fileno(), *(write.fileno() for _, write in outs)]
+            process = self.start(program, arguments, environment, files, session=False)
+            for _, write in outs:
                 write.close()
             try:
-                out, err, code = _read([read for read, _ in outs])
+                out, err = _read([read for read, _ in outs])
+                return Ended(process.wait(_SECONDS), out, err)
             except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired([program, *arguments], _SECONDS) from None
-        return Ended(int(code), out, err)
+            finally:
+                process.kill()
+                process.wait()
 
     def end(self) -> None:
         self._control.close()

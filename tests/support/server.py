@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from quorate.local.child import die_with_parent
+from tests.support import forked
 
-ROOT = Path(__file__).parents[2]
 _LOOK_EVERY = 0.005
 _LOG_TAIL = 3_000
 
@@ -38,10 +37,20 @@ async def until(condition: Callable[[], Any], what: str, within: float = 20.0) -
 
 
 class Server:
-    """One scheduler or agent: the same name, port and flags over all its processes."""
+    """One scheduler or agent: the same name, port and flags over all its processes.
+
+    When `loaded` they are forks of a process that has imported it: see `tests.support.forked`.
+    """
 
     def __init__(
-        self, module: str, cluster: str, name: str, folder: Path, port: int, *flags: str
+        self,
+        module: str,
+        cluster: str,
+        name: str,
+        folder: Path,
+        port: int,
+        *flags: str,
+        loaded: bool = True,
     ) -> None:
         self.name = name
         self.address = f"127.0.0.1:{port}"
@@ -52,7 +61,8 @@ class Server:
         ]
         self.launcher: tuple[str, ...] = ()
         """A module that runs the program instead, with its first arguments."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._loaded = loaded
+        self._process: forked.Process | subprocess.Popen[bytes] | None = None
         # Where the log of the present process begins.
         self._begin = 0
 
@@ -70,16 +80,11 @@ class Server:
         assert not self.running
         with self.log.open("ab") as log:
             self._begin = log.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *self.launcher, *self._program],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env={**os.environ, "QUORATE_LOG_FORMAT": "json"},
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+            if self._loaded and not self.launcher:
+                self._process = forked.start(*self._program, output=log.fileno())
+            else:
+                command = (sys.executable, "-m", *self.launcher, *self._program)
+                self._process = forked.start_from_scratch(*command, output=log.fileno())
 
     async def ready(self) -> None:
         """Until the process has said that it serves."""
