@@ -32,8 +32,8 @@ from scheduler.core.answers import (
     TaskCreated,
     see_queue,
 )
-from scheduler.core.control import TASKS_SCOPE
 from scheduler.core.events import Request
+from scheduler.core.requests import TASKS_SCOPE
 from scheduler.core.rows import Control, QueueRow
 from scheduler.core.values import Disconnect, Placement, TaskSpec, TaskState
 from scheduler.driver import Driver

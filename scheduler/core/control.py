@@ -33,13 +33,13 @@ from scheduler.core.events import (
     TaskRetryAsked,
 )
 from scheduler.core.limits import Limits
+from scheduler.core.requests import TASKS_SCOPE
 from scheduler.core.rows import QueueRow
 from scheduler.core.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
 from scheduler.core.values import Change, TaskState
 
-# The scope of request ids for calls about queues: a queue's own name cannot begin with "_".
+# The scope of request ids for calls about queues.
 QUEUES_SCOPE = "_queues"
-TASKS_SCOPE = "_tasks"
 
 _RETRIABLE = (TaskState.FAILED, TaskState.CANCELLED)
 _BOOL = ("false", "true")
@@ -56,8 +56,11 @@ def on_task_cancel_asked(
         out.after.append(Reply(event.token, TaskKnown(event.task, known.queue)))
         return
     row = state.tasks.get(event.task)
+    full = requests.refuse_beyond(state, limits, TASKS_SCOPE, event.request)
     if row is None:
         answer = _cancel_finished(state, event)
+        if isinstance(answer, TaskKnown) and full is not None:
+            answer = full
         if isinstance(answer, TaskKnown):
             # Remembered all the same: repeated after a retry by hand, it must not cancel that.
             requests.remember(
@@ -71,6 +74,9 @@ def on_task_cancel_asked(
                 progress=1,
             )
         out.after.append(Reply(event.token, answer))
+        return
+    if full is not None:
+        out.after.append(Reply(event.token, full))
         return
     queue, before = row.queue.name, row.state
     if before is not TaskState.RUNNING:
@@ -122,14 +128,10 @@ def on_task_retry_asked(
     if done is None or done.state not in _RETRIABLE or event.spec.replica is not None:
         out.after.append(Reply(event.token, _not_retriable(state, event)))
         return
-    if len(state.tasks) >= limits.live_tasks:
-        refusal = Refusal(
-            Fault.EXHAUSTED,
-            "TOO_MANY_LIVE_TASKS",
-            f"the limit of {limits.live_tasks} tasks that are not finished is reached",
-            "limit",
-            str(limits.live_tasks),
-        )
+    refusal = _refuse_live(state, limits) or requests.refuse_beyond(
+        state, limits, TASKS_SCOPE, event.request
+    )
+    if refusal is not None:
         out.after.append(Reply(event.token, refusal))
         return
     queue, before = done.queue, done.state
@@ -157,6 +159,18 @@ def on_task_retry_asked(
         progress=1,
     )
     out.after.append(Reply(event.token, TaskKnown(event.task, queue.name)))
+
+
+def _refuse_live(state: State, limits: Limits) -> Refusal | None:
+    if len(state.tasks) < limits.live_tasks:
+        return None
+    return Refusal(
+        Fault.EXHAUSTED,
+        "TOO_MANY_LIVE_TASKS",
+        f"the limit of {limits.live_tasks} tasks that are not finished is reached",
+        "limit",
+        str(limits.live_tasks),
+    )
 
 
 def _not_retriable(state: State, event: TaskRetryAsked) -> Refusal:
@@ -206,6 +220,10 @@ def on_task_delete_asked(
         )
         out.after.append(Reply(event.token, refusal))
         return
+    full = requests.refuse_beyond(state, limits, TASKS_SCOPE, event.request)
+    if full is not None:
+        out.after.append(Reply(event.token, full))
+        return
     state.forget(done)
     done.queue.index.removed(1, state.on_record)
     out.writes.append(DropTask(done.queue.name, done.id))
@@ -229,7 +247,9 @@ def on_queue_submitted(
         answer = see_queue(existing) if existing else no_queue(event.queue)
         out.after.append(Reply(event.token, answer))
         return
-    refusal = _refuse_queue(state, limits, event.queue)
+    refusal = _refuse_queue(state, limits, event.queue) or requests.refuse_beyond(
+        state, limits, QUEUES_SCOPE, event.request
+    )
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))
         return
@@ -299,6 +319,10 @@ def on_queue_delete_asked(
         )
         out.after.append(Reply(event.token, refusal))
         return
+    full = requests.refuse_beyond(state, limits, QUEUES_SCOPE, event.request)
+    if full is not None:
+        out.after.append(Reply(event.token, full))
+        return
     del state.queues[event.queue]
     out.writes.append(DropQueue(event.queue))
     audit.note(state, limits, out, event.request, now, "queue", event.queue)
@@ -330,6 +354,10 @@ def on_queue_pause_asked(
         out.after.append(Reply(event.token, no_queue(event.queue)))
         return
     if known is None:
+        full = requests.refuse_beyond(state, limits, QUEUES_SCOPE, event.request)
+        if full is not None:
+            out.after.append(Reply(event.token, full))
+            return
         if row.paused != event.paused:
             change = Change("paused", _BOOL[row.paused], _BOOL[event.paused])
             row.paused = event.paused

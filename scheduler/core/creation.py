@@ -37,7 +37,7 @@ def on_task_submitted(
         out.after.append(Reply(event.token, answer))
         return
     refusal = _refuse(state, limits, event.queue, 1) or requests.refuse_beyond(
-        state, limits, event.request
+        state, limits, event.queue, event.request
     )
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))
@@ -83,7 +83,7 @@ def on_batch_submitted(
     missing = len(event.specs) - (known.progress if known else 0)
     refusal = _refuse(state, limits, event.queue, missing)
     if refusal is None and known is None:
-        refusal = requests.refuse_beyond(state, limits, event.request)
+        refusal = requests.refuse_beyond(state, limits, event.queue, event.request)
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))
         return

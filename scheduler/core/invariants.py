@@ -49,4 +49,5 @@ def check(state: State) -> None:
     live_spec = sum(len(r.spec) for r in state.tasks.values() if r.spec is not None)
     assert live_spec == state.spec_bytes
     assert len(state.waiting) == sum(1 for q in state.queues.values() if q.pending.size)
+    assert sum(state.answers.values()) == len(state.dedup)
     assert len(state.dedup) <= len(state.dedup_line) <= 2 * len(state.dedup) + 300

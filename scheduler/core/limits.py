@@ -12,8 +12,11 @@ class Limits:
 
     live_tasks: int = 2_000_000
     queues: int = 10_000
-    # Answers kept for repeated calls.
+    # Answers kept for repeated calls: those that create tasks, and as many again of those about
+    # tasks (cancel, retry, delete).
     requests: int = 2_000_000
+    # The same of calls about queues, about nodes and about services; of each of the three.
+    control_requests: int = 200_000
     # Seconds that an answer is kept at least; as long as its tasks are on record besides.
     request_age: float = 600.0
     # Callers that repeat a batch which is still being created.

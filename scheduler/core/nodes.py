@@ -174,6 +174,10 @@ def on_node_control_asked(
     if node is None and event.node not in state.controls:
         out.after.append(Reply(event.token, no_node(event.node)))
         return
+    refusal = requests.refuse_beyond(state, limits, NODES_SCOPE, event.request)
+    if refusal is not None:
+        out.after.append(Reply(event.token, refusal))
+        return
     before = state.control(event.node)
     if before != event.control:
         state.controls[event.node] = event.control

@@ -13,8 +13,13 @@ from scheduler.core.effects import Effects, PutDedup
 from scheduler.core.events import Request
 from scheduler.core.limits import Limits
 from scheduler.core.rows import DedupRow
-from scheduler.core.state import State
+from scheduler.core.state import State, kind_of
 
+# The scope of request ids for calls about tasks that are there: a queue's own name cannot begin
+# with "_".
+TASKS_SCOPE = "_tasks"
+# Kinds of which there may be as many as there are tasks.
+_OF_TASKS = ("", TASKS_SCOPE)
 NO_TASK = TaskId("")
 NO_QUEUE = QueueName("")
 
@@ -37,17 +42,25 @@ def recall(state: State, scope: str, request: Request) -> DedupRow | Refusal | N
     return row
 
 
-def refuse_beyond(state: State, limits: Limits, request: Request) -> Refusal | None:
-    """Whether there is room to remember one more answer."""
-    if request.id and len(state.dedup) >= limits.requests:
-        return Refusal(
-            Fault.EXHAUSTED,
-            "TOO_MANY_REQUESTS_REMEMBERED",
-            f"{limits.requests} answers are remembered for repeated calls; try later",
-            "limit",
-            str(limits.requests),
-        )
-    return None
+def refuse_beyond(state: State, limits: Limits, scope: str, request: Request) -> Refusal | None:
+    """Whether there is room to remember one more answer of this scope's kind.
+
+    Each kind has room of its own: whoever creates or cancels without end leaves an operator what
+    it takes to pause the queue.
+    """
+    if not request.id:
+        return None
+    kind = kind_of(scope)
+    most = limits.requests if kind in _OF_TASKS else limits.control_requests
+    if state.answers.get(kind, 0) < most:
+        return None
+    return Refusal(
+        Fault.EXHAUSTED,
+        "TOO_MANY_REQUESTS_REMEMBERED",
+        f"{most} answers are remembered for repeated calls; try later",
+        "limit",
+        str(most),
+    )
 
 
 def remember(
@@ -87,7 +100,7 @@ def forget_old(state: State, limits: Limits, now: float, limit: int, out: Effect
             # Looked at again after the others. Its turn comes once per round of the line.
             line.append(key)
             continue
-        del state.dedup[key]
+        state.drop_answer(key)
         out.purged_requests.append(key)
 
 

@@ -66,7 +66,7 @@ def on_service_submitted(
         _refuse_new(state, limits, event.service)
         or _refuse_replicas(state, limits, 0, event.spec)
         or _refuse_hosts(state, (), event.spec.hosts)
-        or requests.refuse_beyond(state, limits, event.request)
+        or requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
     )
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))
@@ -97,7 +97,7 @@ def on_service_update_asked(
         or _refuse_version(row, event.version)
         or _refuse_replicas(state, limits, row.spec.replicas, event.spec)
         or _refuse_hosts(state, row.spec.hosts, event.spec.hosts)
-        or requests.refuse_beyond(state, limits, event.request)
+        or requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
     )
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))
@@ -123,6 +123,10 @@ def on_service_delete_asked(
     row = state.services.get(event.service)
     if row is None:
         out.after.append(Reply(event.token, no_service(event.service)))
+        return
+    refusal = requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
+    if refusal is not None:
+        out.after.append(Reply(event.token, refusal))
         return
     if not row.deleting:
         row.deleting = True

@@ -36,6 +36,12 @@ SERVICES_QUEUE = QueueName("services")
 _CLEAR_ABOVE = 256
 
 
+def kind_of(scope: str) -> str:
+    """Of which kind a request id of this scope is: "" for creating tasks (the scope is the queue,
+    whose name cannot begin with "_"), else the scope itself."""
+    return scope if scope.startswith("_") else ""
+
+
 class State:
     """Rows by name and the indexes over them."""
 
@@ -51,6 +57,8 @@ class State:
         # Nodes that a scale-down may end.
         self.leaving: dict[NodeName, Leaving] = {}
         self.dedup: dict[tuple[str, str], DedupRow] = {}
+        # How many of them there are of each kind: `kind_of` their scope.
+        self.answers: dict[str, int] = {}
         # The keys of `dedup`, those that were looked at longest ago first.
         self.dedup_line: deque[tuple[str, str]] = deque()
         self.holdings: dict[InstanceId, Holding] = {}
@@ -249,11 +257,19 @@ class State:
         """Keep the answer to a call."""
         if key not in self.dedup:
             self.dedup_line.append(key)
+            kind = kind_of(key[0])
+            self.answers[kind] = self.answers.get(kind, 0) + 1
         self.dedup[key] = row
+
+    def drop_answer(self, key: tuple[str, str]) -> None:
+        """The answer to a call is not kept any longer; its place in the line is the caller's."""
+        del self.dedup[key]
+        self.answers[kind_of(key[0])] -= 1
 
     def forget_request(self, key: tuple[str, str]) -> None:
         """An answer is deleted. Its place in the line goes when it is met at the head."""
-        self.dedup.pop(key, None)
+        if key in self.dedup:
+            self.drop_answer(key)
         line = self.dedup_line
         while line and line[0] not in self.dedup:
             line.popleft()

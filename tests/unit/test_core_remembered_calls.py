@@ -1,0 +1,181 @@
+"""How many answers to repeated calls are kept: bounded for every call, each kind by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from quorate.runtime.ids import NodeName, QueueName, TaskId
+from scheduler import records
+from scheduler.core import events as e
+from scheduler.core.answers import Fault, Refusal
+from scheduler.core.limits import Limits
+from scheduler.core.rows import Control
+from scheduler.core.values import Disconnect, Placement, ServiceName
+from tests.support.core import DAY, Cluster
+from tests.support.core_specs import START, service_spec, spec
+
+# Makes the `number`th call of a kind, which must not be refused for its own sake.
+Make = Callable[[Cluster, int], Callable[[e.Request, object], e.Event]]
+
+
+def create_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    task = c.new_id()
+    return lambda r, token: e.TaskSubmitted(QueueName("default"), task, spec(), r, token)
+
+
+def cancel_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    task = c.submit()
+    return lambda r, token: e.TaskCancelAsked(task, r, token)
+
+
+def cancel_cancelled(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    task = _cancelled(c)
+    return lambda r, token: e.TaskCancelAsked(task, r, token)
+
+
+def retry_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    task = _cancelled(c)
+    return lambda r, token: e.TaskRetryAsked(task, spec(), START, r, token)
+
+
+def delete_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    task = _cancelled(c)
+    return lambda r, token: e.TaskDeleteAsked(task, r, token)
+
+
+def create_queue(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    name = QueueName(f"made-{number}")
+    how = (Placement.LEAST_LOADED, Disconnect.KEEP, DAY, 10)
+    return lambda r, token: e.QueueSubmitted(name, *how, r, token)
+
+
+def delete_queue(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    name = c.queue(f"gone-{number}")
+    return lambda r, token: e.QueueDeleteAsked(name, r, token)
+
+
+def pause_queue(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    return lambda r, token: e.QueuePauseAsked(QueueName("default"), number % 2 == 0, r, token)
+
+
+def control_node(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    if not c.nodes:
+        c.node("n1")
+    control = Control(cordoned=number % 2 == 0)
+    return lambda r, token: e.NodeControlAsked(NodeName("n1"), control, r, token)
+
+
+def create_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    name = ServiceName(f"made-{number}")
+    what = records.service_spec(name, 1, service_spec())
+    return lambda r, token: e.ServiceSubmitted(name, what, r, token)
+
+
+def delete_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    name = ServiceName(f"gone-{number}")
+    c.service(name, outside=True)
+    return lambda r, token: e.ServiceDeleteAsked(name, r, token)
+
+
+def _cancelled(c: Cluster) -> TaskId:
+    task = c.submit()
+    c.cancel(task)
+    return task
+
+
+ALL: list[Make] = [
+    create_task,
+    cancel_task,
+    cancel_cancelled,
+    retry_task,
+    delete_task,
+    create_queue,
+    delete_queue,
+    pause_queue,
+    control_node,
+    create_service,
+    delete_service,
+]
+# One of each that has room of its own.
+KINDS: list[Make] = [create_task, cancel_task, pause_queue, control_node, create_service]
+
+
+def ask(c: Cluster, make: Callable[[e.Request, object], e.Event], request: e.Request) -> object:
+    return c.call(lambda token: make(request, token))
+
+
+def is_full(answer: object) -> bool:
+    return isinstance(answer, Refusal) and answer.reason == "TOO_MANY_REQUESTS_REMEMBERED"
+
+
+@pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
+def test_a_call_beyond_the_bound_is_refused_and_does_nothing(make: Make) -> None:
+    c = Cluster(limits=Limits(requests=2, control_requests=2))
+    calls = [make(c, number) for number in range(3)]
+    first = e.Request("r0", b"0")
+    for number, call in enumerate(calls[:2]):
+        answer = ask(c, call, e.Request(f"r{number}", str(number).encode()))
+        assert not isinstance(answer, Refusal), answer
+    token = c.token()
+    out = c.step(calls[2](e.Request("r2", b"2"), token))
+    answer = c.reply(token)
+    assert isinstance(answer, Refusal)
+    assert (answer.fault, answer.reason, answer.name) == (
+        Fault.EXHAUSTED,
+        "TOO_MANY_REQUESTS_REMEMBERED",
+        "2",
+    )
+    assert not out.writes
+    assert len(c.state.dedup) == 2
+    # What was answered is answered again, and without an id there is nothing to remember.
+    assert not is_full(ask(c, calls[0], first))
+    assert not isinstance(ask(c, calls[2], e.Request()), Refusal)
+
+
+@pytest.mark.parametrize("flooded", KINDS, ids=lambda make: make.__name__)
+def test_one_kind_of_call_leaves_room_for_the_others(flooded: Make) -> None:
+    c = Cluster(limits=Limits(requests=3, control_requests=3))
+    for number in range(4):
+        answer = ask(c, flooded(c, number), e.Request(f"flood-{number}", b"d"))
+    assert is_full(answer)
+    for make in KINDS:
+        if make is not flooded:
+            answer = ask(c, make(c, 10), e.Request(f"after-{make.__name__}", b"d"))
+            assert not isinstance(answer, Refusal), answer
+
+
+@pytest.mark.parametrize("make", [pause_queue, control_node], ids=lambda make: make.__name__)
+def test_there_is_room_again_when_answers_are_old(make: Make) -> None:
+    c = Cluster(limits=Limits(control_requests=2, request_age=60.0))
+    for number in range(2):
+        ask(c, make(c, number), e.Request(f"r{number}", b"d"))
+    assert is_full(ask(c, make(c, 2), e.Request("r2", b"d")))
+    c.advance(61.0)
+    c.retain()
+    assert not isinstance(ask(c, make(c, 2), e.Request("r2", b"d")), Refusal)
+
+
+def test_a_call_that_is_refused_for_its_own_sake_says_why() -> None:
+    """Room is looked for last: a caller learns first what it has wrong."""
+    c = Cluster(limits=Limits(requests=1, control_requests=0))
+    ask(c, cancel_task(c, 0), e.Request("r0", b"d"))
+    nothing = TaskId("0" * 32)
+    for make, reason in (
+        (lambda r, token: e.TaskCancelAsked(nothing, r, token), "TASK_NOT_FOUND"),
+        (lambda r, token: e.TaskDeleteAsked(nothing, r, token), "TASK_NOT_FOUND"),
+        (lambda r, token: e.QueuePauseAsked(QueueName("x"), True, r, token), "QUEUE_NOT_FOUND"),
+        (lambda r, token: e.QueueDeleteAsked(QueueName("x"), r, token), "QUEUE_NOT_FOUND"),
+        (
+            lambda r, token: e.NodeControlAsked(NodeName("x"), Control(), r, token),
+            "NODE_NOT_FOUND",
+        ),
+        (
+            lambda r, token: e.ServiceDeleteAsked(ServiceName("x"), r, token),
+            "SERVICE_NOT_FOUND",
+        ),
+    ):
+        answer = ask(c, make, e.Request("other", b"d"))
+        assert isinstance(answer, Refusal)
+        assert answer.reason == reason
