@@ -14,8 +14,9 @@ import os
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import asyncio
+import gc
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -41,6 +42,17 @@ _numbers = itertools.count(1)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFolders | None:
     """With `--dist loadfile` packages stay whole, too."""
     return WholeFolders(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Tests by the thousand stay to the end: the garbage collector need not look at them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
