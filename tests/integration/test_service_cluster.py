@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,24 +13,14 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import node_agent_pb2, node_pb2, scheduler_pb2
 from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
-from tests.support.served import Caller, Refused, Served, calling, serve
+from tests.support.served import Caller, Refused, Served, caller_of_served, served_by
 
-
-@pytest.fixture(scope="module")
-def served(etcd_server: EtcdProcess) -> Iterator[Served]:
-    with serve(etcd_server.endpoint, nodes=2) as served:
-        yield served
-
-
-@pytest_asyncio.fixture
-async def caller(served: Served) -> AsyncIterator[Caller]:
-    async with calling(served) as caller:
-        yield caller
+served = served_by(nodes=2)
+caller = caller_of_served
 
 
 async def test_a_queue_from_creation_to_deletion_with_repeats(caller: Caller) -> None:

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
 import pytest_asyncio
 
-from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
-from tests.support.served import Caller, Refused, Served, calling, serve
+from tests.support.served import Caller, Refused, caller_of_served, served_by
 
-
-@pytest.fixture(scope="module")
-def served(etcd_server: EtcdProcess) -> Iterator[Served]:
-    with serve(etcd_server.endpoint, nodes=1) as served:
-        yield served
-
-
-@pytest_asyncio.fixture
-async def caller(served: Served) -> AsyncIterator[Caller]:
-    async with calling(served) as caller:
-        yield caller
+served = served_by(nodes=1)
+caller = caller_of_served
 
 
 @pytest_asyncio.fixture

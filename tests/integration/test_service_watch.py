@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Iterator
 from itertools import count, pairwise
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 
-from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
-from tests.support.served import Caller, Refused, Served, calling, serve
+from tests.support.served import Caller, Refused, caller_of_served, calling, serve, served_by
 
 CREATED, UPDATED, DELETED = (
     pb.TaskEvent.KIND_CREATED,
@@ -26,16 +23,8 @@ EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 _queues = count(1)
 
 
-@pytest.fixture(scope="module")
-def served(etcd_server: EtcdProcess) -> Iterator[Served]:
-    with serve(etcd_server.endpoint, nodes=1) as served:
-        yield served
-
-
-@pytest_asyncio.fixture
-async def caller(served: Served) -> AsyncIterator[Caller]:
-    async with calling(served) as caller:
-        yield caller
+served = served_by(nodes=1)
+caller = caller_of_served
 
 
 async def new_queue(caller: Caller, *, paused: bool = False) -> str:
