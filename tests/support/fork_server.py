@@ -25,6 +25,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import gateway
 import node_agent
 import quorate.cli
 import quorate.client
@@ -33,7 +34,7 @@ import scheduler
 from quorate.local.child import die_with_parent
 
 # All modules right below these are imported once.
-_PACKAGES = (scheduler, node_agent, quorate.cli, quorate.client, quorate.local)
+_PACKAGES = (scheduler, node_agent, gateway, quorate.cli, quorate.client, quorate.local)
 _FILES = 4
 # Bytes: an environment and a command line.
 _LONGEST = 1 << 20

@@ -6,8 +6,8 @@ all the same, with its own environment, files, signals and exit code: see
 `tests.support.fork_server`, of which there is one for the whole run of this process, from the first
 call on.
 
-In a locked run (`tests.support.tls`) programs start from scratch: `tests.support.lock_guard` sees
-how they start.
+In a locked run (`tests.support.tls`) programs start from scratch, and so wherever else
+`tests.support.lock_guard` has to see how they start.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeAlias
 
 from quorate.local.child import die_with_parent
 from tests.support import tls
 
 ROOT = Path(__file__).parents[2]
 _SCRIPT = str(Path(sys.executable).with_name("quorate"))
-_SERVERS_LOG = {"QUORATE_LOG_FORMAT": "json"}
 _SECONDS = 60.0
 _CHUNK = 1 << 16
 
@@ -54,7 +54,7 @@ def run(program: str, *arguments: str, stdin: str = "", **environment: str) -> E
     started still has its output open.
     """
     given = {**os.environ, **environment}
-    if tls.ON:
+    if _watched():
         return _from_scratch(program, arguments, stdin, given)
     return _server().run(program, arguments, stdin, given)
 
@@ -81,30 +81,50 @@ def _from_scratch(
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def start(program: str, *arguments: str, output: int) -> Process | subprocess.Popen[bytes]:
+Running: TypeAlias = "Process | subprocess.Popen[bytes]"
+
+
+def start(program: str, *arguments: str, output: int, **environment: str) -> Running:
     """Start a server that leads a session of its own and writes all to the file `output`.
 
     It ends with this process, however that ends.
     """
-    if tls.ON:
-        return start_from_scratch(sys.executable, "-m", program, *arguments, output=output)
-    given = {**os.environ, **_SERVERS_LOG}
-    with open(os.devnull, "rb") as nothing:
-        return _server().start(program, arguments, given, [nothing.fileno(), output, output])
+    if _watched():
+        command = (sys.executable, "-m", program, *arguments)
+        return start_from_scratch(*command, output=output, **environment)
+    return _server().start(program, arguments, {**os.environ, **environment}, output, output)
 
 
-def start_from_scratch(*command: str, output: int) -> subprocess.Popen[bytes]:
+def start_from_scratch(*command: str, output: int, **environment: str) -> subprocess.Popen[bytes]:
     """The same with any command."""
     return subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, **_SERVERS_LOG},
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         start_new_session=True,
         preexec_fn=die_with_parent,
     )
+
+
+def start_piped(program: str, *arguments: str, error: int) -> tuple[Running, IO[str]]:
+    """Start a server, and what it writes to its standard output; the caller closes that."""
+    reads, writes = os.pipe()
+    try:
+        if _watched():
+            command = (sys.executable, "-m", program, *arguments)
+            nothing = subprocess.DEVNULL
+            process: Running = subprocess.Popen(
+                command, cwd=ROOT, stdin=nothing, stdout=writes, stderr=error
+            )
+        else:
+            given = dict(os.environ)
+            process = _server().start(program, arguments, given, writes, error, session=False)
+    finally:
+        os.close(writes)
+    return process, open(reads)
 
 
 class Process:
@@ -128,9 +148,13 @@ class Process:
             raise subprocess.TimeoutExpired(self._command, timeout)
         return code
 
-    def kill(self) -> None:
+    def send_signal(self, what: signal.Signals) -> None:
+        """Nothing happens when it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, what)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
     def _look(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
@@ -143,6 +167,8 @@ class _ForkServer:
     """The process whose forks the programs are; it ends with this one."""
 
     def __init__(self) -> None:
+        # Tests may start servers in threads.
+        self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -158,11 +184,13 @@ class _ForkServer:
         program: str,
         arguments: Sequence[str],
         environment: Mapping[str, str],
-        files: Sequence[int],
+        output: int,
+        error: int,
         *,
+        given: int | None = None,
         session: bool = True,
     ) -> Process:
-        """`files`: its standard input, output and error."""
+        """`given`: its standard input, nothing unless told otherwise; a session of its own."""
         request = {
             "program": _SCRIPT if program == "quorate" else program,
             "arguments": arguments,
@@ -170,9 +198,13 @@ class _ForkServer:
             "session": session,
         }
         status, told = os.pipe()
-        socket.send_fds(self._control, [json.dumps(request).encode()], [*files, told])
+        with open(os.devnull, "rb") as nothing:
+            files = [nothing.fileno() if given is None else given, output, error, told]
+            with self._lock:
+                socket.send_fds(self._control, [json.dumps(request).encode()], files)
+                pid = int(self._control.recv(64))
         os.close(told)
-        return Process([program, *arguments], int(self._control.recv(64)), status)
+        return Process([program, *arguments], pid, status)
 
     def run(
         self, program: str, arguments: Sequence[str], stdin: str, environment: Mapping[str, str]
@@ -182,8 +214,10 @@ class _ForkServer:
             given.write(stdin.encode())
             given.seek(0)
             outs = [_pipe(opened) for _ in ("output", "error")]
-            files = [given.fileno(), *(write.fileno() for _, write in outs)]
-            process = self.start(program, arguments, environment, files, session=False)
+            to, errors = (write.fileno() for _, write in outs)
+            process = self.start(
+                *(program, arguments, environment, to, errors), given=given.fileno(), session=False
+            )
             for _, write in outs:
                 write.close()
             try:
@@ -222,6 +256,11 @@ def _read(files: Sequence[IO[bytes]]) -> list[str]:
                 if not some:
                     waiting.unregister(key.fileobj)
     return [text.decode() for text in found.values()]
+
+
+def _watched() -> bool:
+    """Whether `tests.support.lock_guard` has to see how programs start."""
+    return tls.ON or "QUORATE_TEST_STARTED" in os.environ
 
 
 @functools.cache

@@ -6,13 +6,12 @@ import http.client
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from quorate.security.dialer import ClientTls
+from tests.support import forked
 from tests.support.tls import Leaf, client_tls, gateway_flags
 from tools.gateway_http import https_context
 
@@ -21,7 +20,7 @@ from tools.gateway_http import https_context
 class GatewayProcess:
     """A gateway that serves at `address` (host:port)."""
 
-    process: subprocess.Popen[str]
+    process: forked.Running
     address: str
     tls: ClientTls | None = None
     """With which it is spoken to; None: plaintext."""
@@ -62,16 +61,11 @@ def run_gateway(
 
     `leaf`: its certificate, for schedulers that `tests.support.tls` has not locked.
     """
-    command = (sys.executable, "-P", "-m", "gateway", "--schedulers", ",".join(schedulers))
-    process = subprocess.Popen(
-        [*command, "--listen", "127.0.0.1:0", *gateway_flags(leaf), *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = ("gateway", "--schedulers", ",".join(schedulers), "--listen", "127.0.0.1:0")
+    process, output = forked.start_piped(*command, *gateway_flags(leaf), *arguments, error=2)
     try:
-        assert process.stdout is not None
-        with process.stdout:
-            line = process.stdout.readline()
+        with output:
+            line = output.readline()
             ready = re.fullmatch(r"gateway ready address=(127\.0\.0\.1:\d+) instance=\w+\n", line)
             assert ready, f"the gateway said {line!r}; its standard error has the reason"
             yield GatewayProcess(process, ready[1], leaf.client if leaf else client_tls())

@@ -8,9 +8,6 @@ plain generated stubs, failures as `QuorateError`, and the cluster's keys as etc
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,9 +26,9 @@ from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import node_pb2, scheduler_pb2, scheduler_pb2_grpc
+from tests.support.forked import start_piped
 from tests.support.tls import open_aio, open_etcd, open_sync, server_flags
 
-ROOT = Path(__file__).parents[2]
 _DETAILS = "grpc-status-details-bin"
 _clusters = count(1)
 
@@ -56,48 +53,48 @@ class Served:
 def serve(etcd: str, *, nodes: int = 0, slots: int = 2) -> Iterator[Served]:
     """Run a scheduler, and nodes `n1`, `n2`, ... with `slots` each, against etcd at `etcd`."""
     cluster = f"served-{os.getpid()}-{next(_clusters)}"
-    started: list[subprocess.Popen[str]] = []
+    started: list[_Process] = []
     with tempfile.TemporaryDirectory(prefix="quorate-") as name:
         served = Served(cluster, etcd, Path(name))
         common = ("--etcd", etcd, "--cluster", cluster, "--listen", "127.0.0.1:0")
         try:
             locked = server_flags("scheduler", "s1")
-            started.append(_start(served, "scheduler", *common, "--name", "s1", *locked))
+            started.append(_Process(served, "scheduler", *common, "--name", "s1", *locked))
             for number in range(1, nodes + 1):
                 folder = served.folder / f"n{number}"
                 more = ("--name", f"n{number}", "--slots", str(slots), "--data-dir", str(folder))
                 lock = server_flags("node", f"n{number}")
-                started.append(_start(served, "node_agent", *common, *more, *lock))
-            served.address = _address(started[0], served)
+                started.append(_Process(served, "node_agent", *common, *more, *lock))
+            served.address = started[0].address(served)
             for number, agent in enumerate(started[1:], 1):
-                served.nodes[f"n{number}"] = _address(agent, served)
+                served.nodes[f"n{number}"] = agent.address(served)
             _await_nodes(served)
             yield served
         finally:
             for process in reversed(started):
-                _end(process)
+                process.end()
 
 
-def _start(served: Served, module: str, *flags: str) -> subprocess.Popen[str]:
-    with (served.folder / f"{module}.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *flags],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
+class _Process:
+    """One of them, and what it says on its standard output."""
 
+    def __init__(self, served: Served, module: str, *flags: str) -> None:
+        self._name = f"{module} {' '.join(flags)}"
+        with (served.folder / f"{module}.log").open("ab") as log:
+            self._process, self._output = start_piped(module, *flags, error=log.fileno())
 
-def _address(process: subprocess.Popen[str], served: Served) -> str:
-    """Wait until it says that it is ready, and where."""
-    assert process.stdout is not None
-    words = process.stdout.readline().split()
-    if "ready" not in words:
-        logs = "".join(path.read_text() for path in served.folder.glob("*.log"))
-        raise AssertionError(f"{process.args!r} did not start: {words} {logs}")
-    return next(word.partition("=")[2] for word in words if word.startswith("address="))
+    def address(self, served: Served) -> str:
+        """Wait until it says that it is ready, and where."""
+        words = self._output.readline().split()
+        if "ready" not in words:
+            logs = "".join(path.read_text() for path in served.folder.glob("*.log"))
+            raise AssertionError(f"{self._name} did not start: {words} {logs}")
+        return next(word.partition("=")[2] for word in words if word.startswith("address="))
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        self._output.close()
 
 
 def _await_nodes(served: Served) -> None:
@@ -110,13 +107,6 @@ def _await_nodes(served: Served) -> None:
             if ready == len(served.nodes):
                 return
         raise AssertionError(f"{ready} of {len(served.nodes)} nodes are ready")
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 class Refused(Exception):

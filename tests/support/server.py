@@ -7,7 +7,6 @@ import inspect
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -62,7 +61,7 @@ class Server:
         self.launcher: tuple[str, ...] = ()
         """A module that runs the program instead, with its first arguments."""
         self._loaded = loaded
-        self._process: forked.Process | subprocess.Popen[bytes] | None = None
+        self._process: forked.Running | None = None
         # Where the log of the present process begins.
         self._begin = 0
 
@@ -80,11 +79,12 @@ class Server:
         assert not self.running
         with self.log.open("ab") as log:
             self._begin = log.tell()
+            form = {"QUORATE_LOG_FORMAT": "json"}
             if self._loaded and not self.launcher:
-                self._process = forked.start(*self._program, output=log.fileno())
+                self._process = forked.start(*self._program, output=log.fileno(), **form)
             else:
                 command = (sys.executable, "-m", *self.launcher, *self._program)
-                self._process = forked.start_from_scratch(*command, output=log.fileno())
+                self._process = forked.start_from_scratch(*command, output=log.fileno(), **form)
 
     async def ready(self) -> None:
         """Until the process has said that it serves."""
