@@ -126,8 +126,7 @@ def test_a_remembered_port_that_is_taken_is_replaced(tmp_path, claims):
     plan = LocalPlan(data_dir=tmp_path)
     ports = plan.choose_ports({}, claims)
     with socket.socket() as taken:
-        taken.bind((HOST, ports["n1"]))
-        taken.listen()
+        _listen(taken, ports["n1"])
         again = plan.choose_ports(ports, claims)
     assert again["n1"] != ports["n1"]
     assert again["n2"] == ports["n2"]
@@ -143,8 +142,7 @@ def test_a_port_is_not_replaced_by_one_that_another_process_had(tmp_path, claims
     draws = iter([remembered["n2"], remembered["n9"], remembered["n1"], fresh])
     monkeypatch.setattr(random, "choice", lambda _: next(draws))
     with socket.socket() as taken:
-        taken.bind((HOST, ports["n1"]))
-        taken.listen()
+        _listen(taken, ports["n1"])
         assert plan.choose_ports(remembered, claims) == {**ports, "n1": fresh}
 
 
@@ -179,6 +177,13 @@ def test_claims_end_with_their_owner_and_leave_no_socket_open(tmp_path):
     assert not [str(one.message) for one in seen if one.category is ResourceWarning]
     with PortClaims() as other:
         assert plan.choose_ports(ports, other) == ports
+
+
+def _listen(server: socket.socket, port: int) -> None:
+    """As servers do: what is left of connections to one that was there lately does not count."""
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((HOST, port))
+    server.listen()
 
 
 def _unused() -> int:
