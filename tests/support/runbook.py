@@ -14,6 +14,8 @@ from tests.support.tls import etcd_environment
 
 _PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 _BLOCK = re.compile(r"^<!-- tested by (\S+) -->\n```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Seconds.
+_TRY_AGAIN = 0.2
 
 
 class Runbook:
@@ -54,6 +56,8 @@ class Runbook:
             if code == 0:
                 return output
             assert time.monotonic() < until, f"{script}\n{output}"
+            # What the page says to try again is refused for seconds.
+            await asyncio.sleep(_TRY_AGAIN)
 
     async def _type(self, script: str, environment: dict[str, str]) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
