@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from quorate.etcd import watch
 from quorate.etcd.api import (
     EtcdNoSpace,
     EtcdUnauthenticated,
@@ -49,7 +50,10 @@ async def test_an_endpoint_that_accepts_and_says_nothing_is_passed_over(
     await mute.wait_closed()
 
 
-async def test_without_any_etcd_the_reason_is_told_in_time() -> None:
+async def test_without_any_etcd_the_reason_is_told_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "_OPEN_TIMEOUT", 0.5)
     dead = f"127.0.0.1:{free_port()}"
     async with EtcdClient([dead]) as client:
         start = asyncio.get_running_loop().time()
@@ -59,7 +63,7 @@ async def test_without_any_etcd_the_reason_is_told_in_time() -> None:
             await client.put(b"k", b"v", timeout=0.3)
         assert asyncio.get_running_loop().time() - start < 2
         with pytest.raises(EtcdUnavailable):
-            await asyncio.wait_for(client.watch(b"k").__aenter__(), 20)
+            await asyncio.wait_for(client.watch(b"k").__aenter__(), 4)
 
 
 async def test_reads_and_watches_move_to_another_endpoint(

@@ -49,7 +49,7 @@ def objects(variant: str) -> tuple[Object, ...]:
     """What a variant renders to."""
     resource, *components = VARIANTS[variant]
     if not components:
-        return tuple(yaml.safe_load_all(render(K8S / resource)))
+        return tuple(_read(render(K8S / resource)))
     with tempfile.TemporaryDirectory() as folder:
         # Both real: kustomize follows links before it looks at "..".
         here = Path(os.path.realpath(folder))
@@ -58,7 +58,13 @@ def objects(variant: str) -> tuple[Object, ...]:
             "components": [os.path.relpath(K8S / component, here) for component in components],
         }
         (here / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-        return tuple(yaml.safe_load_all(render(here)))
+        return tuple(_read(render(here)))
+
+
+def _read(text: str) -> Iterator[Object]:
+    # The same safe loader, its parser in C: a tenth of the time.
+    found: Iterator[Object] = yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return found
 
 
 def of_kind(variant: str, *kinds: str) -> Iterator[Object]:
