@@ -86,7 +86,7 @@ class DemoCluster:
         self.folder = folder
         self._output = (folder.parent / "up.log").open("wb")
         self._seen: set[psutil.Process] = set()
-        command = [sys.executable, "-m", "quorate.cli.app", "up", "--data-dir", str(folder)]
+        command = [sys.executable, "-m", "quorate", "up", "--data-dir", str(folder)]
         command += ["--schedulers", str(schedulers), "--nodes", str(nodes), "--slots", str(slots)]
         self.process = subprocess.Popen(
             command,

@@ -36,7 +36,7 @@ def use_gateway(cluster: LocalCluster) -> None:
     Raises TimeoutError when the service does not answer, OSError when the gateway does not, and
     SubprocessError when it cannot be created.
     """
-    command = [sys.executable, "-m", "quorate.cli.app", "service", "create", SERVICE]
+    command = [sys.executable, "-m", "quorate", "service", "create", SERVICE]
     command += ["--data-dir", cluster.data_dir, "--health-http", "/healthz", "--wait"]
     subprocess.run(
         [*command, "--", sys.executable, str(_CHECKOUT / "examples" / "hello_service.py")],
