@@ -249,6 +249,7 @@ class Spawner:
     def reap(self) -> None:
         """Report every leader that has exited, after killing what is left of its group."""
         done = []
+        reaped = False
         while True:
             try:
                 # The zombie is left in place: it keeps the group's number from being reused.
@@ -257,6 +258,7 @@ class Spawner:
                 break
             if peek is None:
                 break
+            reaped = True
             pid = peek.si_pid
             process = self.processes.pop(pid, None)
             if process is None:
@@ -277,9 +279,10 @@ class Spawner:
             if len(done) == REPORT_EVERY:
                 self.send(("done", done))
                 done = []
+        # Also after an orphan: its own children, which left its group, came back to us only now.
+        if reaped and not self.sweep_at:
+            self.sweep_at = time.monotonic() + SWEEP_SECONDS
         if done:
-            if not self.sweep_at:
-                self.sweep_at = time.monotonic() + SWEEP_SECONDS
             self.send(("done", done))
 
     def leave_cgroup(self, cgroup: str) -> bool:
@@ -296,7 +299,11 @@ class Spawner:
         return all(pid in self.processes for pid in children())
 
     def sweep(self) -> None:
-        """Kill strays: children that left the group of an attempt which is over."""
+        """Kill strays: children that left the group of an attempt which is over.
+
+        The children of a stray come back to us when it has died. `reap` sees it die, and asks for
+        the next sweep: generation after generation goes, until one has no children.
+        """
         self.sweep_at = 0.0
         prefix = f"{MARK}={self.mark}.".encode()
         for pid in children():

@@ -217,6 +217,19 @@ async def test_a_process_that_left_the_session_is_found_and_killed(
     await eventually(lambda: not alive(pid))
 
 
+async def test_what_a_process_that_left_the_session_started_is_killed_after_it(
+    session: Session, tmp_path: Path
+):
+    pids = tmp_path / "pids"
+    # The sleep comes back to the spawner only when the shell that left has been killed.
+    stray = f"echo $$ >> {pids}; setsid sleep 1000 & echo $! >> {pids}; wait"
+    script = f"setsid sh -c '{stray}' & until [ -e {pids} ] && [ $(wc -l < {pids}) = 2 ]; do :; done"
+    report = await session.run(command("sh", "-c", script))
+    assert report.WhichOneof("outcome") == "result"
+    found = await pids_in(pids, 2)
+    await eventually(lambda: not any(map(alive, found)))
+
+
 async def test_output_is_capped_in_the_middle_and_offsets_stay(tmp_path: Path):
     cap = 256 * 1024
     async with (
