@@ -1,16 +1,22 @@
-"""Agents as processes, registered in a real etcd: started, killed, told to leave, replaced."""
+"""Agents as processes, registered in a real etcd: started, killed, told to leave, replaced.
+
+They are forks of a process that has imported the agent (`tests.support.forked`), but for those of
+another interpreter.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 import pytest_asyncio
@@ -21,6 +27,7 @@ from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.v1 import task_pb2
+from tests.support import forked
 from tests.support.agent import Leader, command, eventually, python, task_id
 
 PATIENCE = 30.0
@@ -36,27 +43,29 @@ class Cluster:
         self._name = name
         self._folder = folder
         self._agents: list[AgentProcess] = []
-        # The interpreter of agents started from now on.
-        self.python = sys.executable
+        # The interpreter of agents started from now on, when it is not ours.
+        self.python = ""
 
     async def start(self, *flags: str, name: str = "n1", data: str = "") -> AgentProcess:
         said = self._folder / f"said-{len(self._agents)}"
+        given = (
+            *("--name", name, "--cluster", self._name, "--etcd", self._server.endpoint),
+            *("--data-dir", str(self._folder / (data or name))),
+            *("--slots", "2", "--lease-ttl", "2", *flags),
+        )
         with said.open("wb") as error:
-            process = await asyncio.create_subprocess_exec(
-                *(self.python, "-m", "node_agent", "--name", name, "--cluster", self._name),
-                *(
-                    "--etcd",
-                    self._server.endpoint,
-                    "--data-dir",
-                    str(self._folder / (data or name)),
-                ),
-                *("--slots", "2", "--lease-ttl", "2", *flags),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=error,
-            )
-        agent = AgentProcess(process, said)
+            started = await asyncio.to_thread(self._start, given, error.fileno())
+        agent = AgentProcess(*started, said)
         self._agents.append(agent)
         return agent
+
+    def _start(self, flags: Sequence[str], error: int) -> tuple[forked.Running, IO[str]]:
+        if not self.python:
+            return forked.start_piped("node_agent", *flags, error=error)
+        command = (self.python, "-m", "node_agent", *flags)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=error)
+        assert process.stdout is not None
+        return process, io.TextIOWrapper(process.stdout)
 
     async def ready(self, *flags: str, name: str = "n1", data: str = "") -> AgentProcess:
         agent = await self.start(*flags, name=name, data=data)
@@ -71,33 +80,35 @@ class Cluster:
 
     async def close(self) -> None:
         for agent in self._agents:
-            if agent.process.returncode is None:
-                agent.process.kill()
-            await agent.process.communicate()
+            await agent.kill()
+            agent.output.close()
 
 
 class AgentProcess:
     """One agent's process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, said: Path) -> None:
+    def __init__(self, process: forked.Running, output: IO[str], said: Path) -> None:
         self.process = process
+        self.output = output
         self.said = said
         self.address = ""
         self.instance = ""
 
     async def until_ready(self) -> None:
-        assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
-            line = (await self.process.stdout.readline()).decode()
+        line = await asyncio.to_thread(self.output.readline)
         assert line.startswith("node_agent ready name="), line
         fields = dict(word.split("=", 1) for word in line.split()[2:])
         self.address, self.instance = fields["address"], fields["instance"]
 
     async def end(self) -> tuple[int, str]:
         """Exit code and the last line it said."""
-        async with asyncio.timeout(PATIENCE):
-            code = await self.process.wait()
+        code = await asyncio.to_thread(self.process.wait, PATIENCE)
         return code, self.said.read_text().strip().splitlines()[-1]
+
+    async def kill(self) -> None:
+        """It is gone when this returns."""
+        self.process.kill()
+        await asyncio.to_thread(self.process.wait, PATIENCE)
 
 
 @pytest_asyncio.fixture
@@ -164,8 +175,7 @@ async def test_a_killed_agent_leaves_nothing_running(cluster: Cluster, tmp_path:
         started = {int(word) for word in pids.read_text().split()}
         assert started <= below
         assert len(below) >= 7
-        agent.process.kill()
-        await agent.process.wait()
+        await agent.kill()
     await eventually(lambda: not any(map(alive, below)))
 
 
@@ -182,8 +192,7 @@ async def test_an_agent_and_its_spawner_killed_together_are_cleaned_up_by_the_ne
         spawner = int(Path(f"/proc/{orphan}/stat").read_text().rpartition(")")[2].split()[1])
         # The spawner is stopped first, so that it cannot do its work.
         os.kill(spawner, signal.SIGSTOP)
-        agent.process.kill()
-        await agent.process.wait()
+        await agent.kill()
         os.kill(spawner, signal.SIGKILL)
     await eventually(lambda: not alive(spawner))
     assert alive(orphan)
@@ -271,7 +280,7 @@ async def test_a_revoked_lease_ends_everything_and_registers_a_new_instance(
         instance = await fresh()
         session = await leader.open(epoch=2, instance=instance)
         assert (await session.run(command("true"))).result.exit_code == 0
-    assert agent.process.returncode is None
+    assert agent.process.poll() is None
 
 
 async def test_an_agent_whose_name_is_taken_by_another_ends_with_one_sentence(cluster: Cluster):
@@ -287,8 +296,7 @@ async def test_an_agent_whose_name_is_taken_by_another_ends_with_one_sentence(cl
 
 async def test_a_restarted_agent_takes_over_the_record_within_the_ttl(cluster: Cluster):
     first = await cluster.ready()
-    first.process.kill()
-    await first.process.wait()
+    await first.kill()
     second = await cluster.ready()
     found = await cluster.record()
     assert found is not None

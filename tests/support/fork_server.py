@@ -42,7 +42,8 @@ _LONGEST = 1 << 20
 
 def main() -> int:
     """Serve requests until the socket ends; in a fork, the program's exit code."""
-    die_with_parent()
+    # Not `die_with_parent` here: the kernel's parent is the thread that started this process, and
+    # that may be one which a test began and ended.
     for module in _modules():
         importlib.import_module(module)
     assert len(os.listdir("/proc/self/task")) == 1, "an import has started a thread"
