@@ -20,6 +20,10 @@ from scheduler.origin import origin_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+# Bytes of one page, unless its first entry alone is larger: the others go to the next one. A gRPC
+# client takes messages of 4 MiB unless it is told otherwise; the rest is for the framing.
+PAGE_BYTES: Final = 7 << 19
+
 _CODES: Final = {
     Fault.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     Fault.EXISTS: grpc.StatusCode.ALREADY_EXISTS,

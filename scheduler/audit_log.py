@@ -16,6 +16,7 @@ from quorate.runtime.errors import invalid
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1.audit_pb2 import AuditEntry
 from scheduler import audit_records, reads, validate
+from scheduler.asking import PAGE_BYTES
 from scheduler.core.audit_index import MICROS
 from scheduler.driver import Driver
 from scheduler.origin import AUDITED
@@ -67,8 +68,9 @@ class AuditLog:
         index = self._driver.state.audit
         at_once = AT_ONCE if any(wanted) else min(AT_ONCE, size)
         answer = pb.ListAuditEntriesResponse()
-        looked = 0
-        while looked < SCAN and len(answer.entries) < size:
+        looked = length = last = 0
+        full = False
+        while looked < SCAN and not full:
             # Looked up again each time: retention may have taken some meanwhile.
             ids = index.below(end, begin, at_once)
             if not ids:
@@ -77,11 +79,18 @@ class AuditLog:
             found = await self._read(ids[0], ids[-1])
             end = ids[0]
             for number, entry in reversed(found):
-                if wanted.matches(entry):
+                if not wanted.matches(entry):
+                    continue
+                length += entry.ByteSize()
+                if answer.entries and length > PAGE_BYTES:
+                    full = True
+                else:
                     answer.entries.append(entry)
-                    if len(answer.entries) == size:
-                        end = number
-                        break
+                    last = number
+                    full = len(answer.entries) == size
+                if full:
+                    end = last
+                    break
         if index.below(end, begin, 1):
             position = audit_records.id_text(end)
             answer.next_page_token = reads.encode_token("audit", filters, position)

@@ -22,7 +22,15 @@ from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found, 
 from quorate.v1 import service_pb2 as pb
 from scheduler import records, validate, views
 from scheduler import validate_services as bounds
-from scheduler.asking import Context, after_name, ask, audited, page_of_names, refused
+from scheduler.asking import (
+    PAGE_BYTES,
+    Context,
+    after_name,
+    ask,
+    audited,
+    page_of_names,
+    refused,
+)
 from scheduler.core import events as e
 from scheduler.core.answers import Done, Fault, Refusal, ServiceSeen
 from scheduler.core.limits import Limits
@@ -37,8 +45,6 @@ from scheduler.service_feed import ServiceFeed
 
 log = structlog.get_logger(__name__)
 
-# Bytes of one page: the others go to the next one.
-_PAGE_BYTES: Final = 3 << 20
 # Seconds until the watch has brought back what was written.
 _ECHO: Final = 5.0
 # Updates without an etag that others were quicker than are tried again.
@@ -108,7 +114,7 @@ class Registry:
             row = self._state.services[ServiceName(name)]
             view = views.service(see_service(self._state, row))
             size += view.ByteSize()
-            if place and size > _PAGE_BYTES:
+            if place and size > PAGE_BYTES:
                 token = after_name("services", names[place - 1])
                 break
             answer.services.append(view)

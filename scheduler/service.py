@@ -23,7 +23,15 @@ from quorate.security.identity import current_caller
 from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler import reads, unknown, validate, views
-from scheduler.asking import Context, ask, audited, identified, page_of_names
+from scheduler.asking import (
+    PAGE_BYTES,
+    Context,
+    after_name,
+    ask,
+    audited,
+    identified,
+    page_of_names,
+)
 from scheduler.audit_log import AuditLog
 from scheduler.core import events as e
 from scheduler.core.answers import (
@@ -45,8 +53,6 @@ from scheduler.watches import Watches
 
 DEFAULT_DRAIN_GRACE: Final = 30.0
 MAX_DRAIN_GRACE: Final = 86_400.0
-# Bytes after which a page of tasks ends before it is full; messages may have 20 MiB.
-_PAGE_BYTES: Final = 8 << 20
 # A batch's specs validated between two turns of the event loop.
 _SLICE: Final = 500
 
@@ -150,18 +156,18 @@ class Service:
         await self._driver.barrier()
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()
-        size_left, before = _PAGE_BYTES, page.before
+        length, before = 0, page.before
         async for found in self._stored.each(page.ids):
             view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
             # It may have moved on since its id was picked; then it belongs to another list.
             if states and view.state not in states:
                 continue
             self._add_start(view)
-            answer.tasks.append(view)
-            size_left -= view.ByteSize()
-            if size_left <= 0:
-                before = found.id
+            length += view.ByteSize()
+            if answer.tasks and length > PAGE_BYTES:
+                before = answer.tasks[-1].id
                 break
+            answer.tasks.append(view)
         if before is not None:
             answer.next_page_token = reads.encode_token("tasks", filters, before)
         return answer
@@ -307,9 +313,17 @@ class Service:
         names, token = page_of_names(
             "nodes", self._state.nodes, request.page_size, request.page_token
         )
-        nodes = [self._node_view(NodeName(name)) for name in names]
+        answer = pb.ListNodesResponse(next_page_token=token)
+        length = 0
+        for name in names:
+            view = self._node_view(NodeName(name))
+            length += view.ByteSize()
+            if answer.nodes and length > PAGE_BYTES:
+                answer.next_page_token = after_name("nodes", answer.nodes[-1].name)
+                break
+            answer.nodes.append(view)
         await self._driver.barrier()
-        return pb.ListNodesResponse(nodes=nodes, next_page_token=token)
+        return answer
 
     async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> Message:
         name = NodeName(validate.required("name", request.name))

@@ -14,7 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
+from quorate.v1.scheduler_pb2_grpc import SchedulerStub
 from tests.support.served import Caller, Refused, caller_of_served, served_by
+from tests.support.tls import open_aio
 
 _queues = count(1)
 
@@ -322,6 +324,29 @@ async def test_a_program_that_cannot_be_started_says_so(
 ) -> None:
     task = await finished(caller, await create(caller, "default", t.TaskSpec(command=work)))
     assert (task.state, task.error.type) == (t.TASK_STATE_FAILED, "NOT_STARTED")
+
+
+async def test_a_client_as_grpc_makes_it_lists_large_specs_and_results(caller: Caller) -> None:
+    queue = await new_queue(caller)
+    text = "x" * 120_000
+    work = t.PythonWork(entrypoint="operator:add", json=f'["{text}", "{text}"]')
+    specs = [t.TaskSpec(python=work)] * 20
+    batch = pb.BatchCreateTasksRequest(queue=queue, specs=specs)
+    made = (await caller.call("BatchCreateTasks", batch)).ids
+    for task in made:
+        await finished(caller, task)
+    async with open_aio(caller.served.address) as channel:
+        stub: Any = SchedulerStub(channel)
+        for view in (t.TASK_VIEW_UNSPECIFIED, t.TASK_VIEW_FULL):
+            request = pb.ListTasksRequest(queue=queue, view=view)
+            listed: list[str] = []
+            while True:
+                page = await stub.ListTasks(request, timeout=20)
+                listed += [task.id for task in page.tasks if len(task.result.json) > 240_000]
+                request.page_token = page.next_page_token
+                if not page.next_page_token:
+                    break
+            assert listed == sorted(made, reverse=True)
 
 
 async def test_a_run_longer_than_its_timeout_fails(caller: Caller) -> None:

@@ -11,7 +11,13 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
+from scheduler import service
+from scheduler.core import events as e
+from tests.support.core_specs import node_row
 from tests.support.one_leader import Leader, leading
+
+# What a gRPC client receives, unless it is told otherwise.
+STOCK_LIMIT = 4 << 20
 
 
 class MeasuringEtcd(MemoryEtcd):
@@ -48,7 +54,7 @@ async def test_a_page_of_large_tasks_fits_into_a_message(leader: Leader) -> None
     request = pb.ListTasksRequest(page_size=1_000, view=task_pb2.TASK_VIEW_FULL)
     while True:
         page = await leader.call("ListTasks", request)
-        assert page.ByteSize() < 16 << 20
+        assert page.ByteSize() < STOCK_LIMIT
         listed += [task.id for task in page.tasks]
         if not page.next_page_token:
             break
@@ -57,6 +63,42 @@ async def test_a_page_of_large_tasks_fits_into_a_message(leader: Leader) -> None
     # At 1 MiB for each spec and each result it is still below what a client of etcd receives.
     assert isinstance(leader.etcd, MeasuringEtcd)
     assert leader.etcd.largest * (2 << 20) / 250_000 < 64 << 20
+
+
+async def test_a_task_that_is_larger_than_a_page_alone_is_a_page(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "PAGE_BYTES", 10_000)
+    batch = pb.BatchCreateTasksRequest(specs=[spec(50_000), spec(), spec(), spec(50_000)])
+    made = (await leader.call("BatchCreateTasks", batch)).ids
+    request = pb.ListTasksRequest(view=task_pb2.TASK_VIEW_FULL)
+    pages = []
+    while True:
+        answer = await leader.call("ListTasks", request)
+        pages.append([task.id for task in answer.tasks])
+        if not answer.next_page_token:
+            break
+        request.page_token = answer.next_page_token
+    assert pages == [[made[3]], [made[2], made[1]], [made[0]]]
+
+
+async def test_a_page_of_nodes_fits_into_a_message(leader: Leader) -> None:
+    labels = {f"label{number}": "x" * 1_000 for number in range(32)}
+    names = [f"n{number:03d}" for number in range(300)]
+    for name in names:
+        row = node_row(name, f"{name}-1")
+        row.labels = labels
+        leader.driver.handle((e.NodeRegistered(row),))
+    listed: list[str] = []
+    request = pb.ListNodesRequest(page_size=1_000)
+    while True:
+        page = await leader.call("ListNodes", request)
+        assert page.ByteSize() < STOCK_LIMIT
+        listed += [node.name for node in page.nodes]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert listed == names
 
 
 async def test_a_full_etcd_refuses_new_work_and_not_what_was_accepted(leader: Leader) -> None:
