@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,21 +14,15 @@ from quorate.etcd.client import EtcdClient
 from quorate.etcd.generation import read_standing
 from quorate.etcd.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import HeadRecord
+from tests.support import forked
 from tests.support.runbook import Runbook
 
 _names = (f"backup{number}" for number in itertools.count())
 Starter = Callable[..., Awaitable[EtcdProcess]]
 
 
-def quorate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "quorate", *arguments],
-        env={**os.environ, "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def quorate(*arguments: str, **environment: str) -> forked.Ended:
+    return forked.run("quorate", *arguments, NO_COLOR="1", **environment)
 
 
 class Kept:
@@ -53,15 +44,15 @@ class Kept:
     async def empty(self) -> None:
         await self.client.delete(self.prefix, self.prefix[:-1] + b"0")
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> forked.Ended:
         return quorate(*arguments, **self.environment)
 
     def refused(self, *arguments: str, code: int = 5) -> str:
         done = self.run(*arguments)
-        assert done.returncode == code, done
-        assert not done.stdout
-        assert "Traceback" not in done.stderr
-        return done.stderr
+        assert done.code == code, done
+        assert not done.out
+        assert "Traceback" not in done.err
+        return done.err
 
 
 @pytest.fixture
@@ -72,7 +63,7 @@ def kept(etcd_server: EtcdProcess, etcd_client: EtcdClient, tmp_path: Path) -> K
 async def test_there_and_back(kept: Kept) -> None:
     await kept.fill(300)
     made = kept.run("backup", str(kept.file), "--json")
-    told = json.loads(made.stdout)
+    told = json.loads(made.out)
     assert (told["records"], told["cluster"], told["generation"]) == (300, kept.name, 1)
     assert told["size"] == kept.file.stat().st_size
     assert "is not empty" not in kept.refused("backup", str(kept.file))
@@ -80,7 +71,7 @@ async def test_there_and_back(kept: Kept) -> None:
     assert "301 keys" in kept.refused("restore", str(kept.file))
     await kept.empty()
     back = kept.run("restore", str(kept.file), "--json")
-    assert json.loads(back.stdout)["generation"] == 2, back.stderr
+    assert json.loads(back.out)["generation"] == 2, back.err
     standing = await read_standing(kept.client, kept.prefix)
     assert (standing.generation, standing.restoring) == (2, None)
 
@@ -124,9 +115,9 @@ def test_a_flag_out_of_its_bounds_is_named(
 
 def test_no_etcd_is_said_in_a_sentence(tmp_path: Path) -> None:
     done = quorate("etcd", "status", "--etcd", "127.0.0.1:1")
-    assert done.returncode == 4, done
-    assert "no etcd answers" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == 4, done
+    assert "no etcd answers" in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("command", ["compact", "defrag", "new-generation"])
@@ -154,14 +145,14 @@ async def test_a_single_etcd_is_shown_compacted_and_defragmented(own_etcd: Start
     server = await own_etcd()
     environment = {"QUORATE_ETCD": server.endpoint}
     shown = quorate("etcd", "status", "--json", **environment)
-    told = json.loads(shown.stdout)
+    told = json.loads(shown.out)
     (member,) = told["members"]
     assert told["healthy"]
     assert member["leader"]
     assert member["endpoint"] == server.endpoint
     for command in ("compact", "defrag"):
         done = quorate("etcd", command, "--yes", **environment)
-        assert done.returncode == 0, done
+        assert done.code == 0, done
     nothing = quorate("etcd", "recover", **environment)
-    assert nothing.returncode == 0, nothing
-    assert "no NOSPACE alarm" in nothing.stderr
+    assert nothing.code == 0, nothing
+    assert "no NOSPACE alarm" in nothing.err

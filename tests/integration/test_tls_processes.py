@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -15,15 +13,22 @@ from cryptography import x509
 
 from quorate.etcd.launcher import free_port
 from quorate.security.tls import server_ssl_context
+from tests.support import forked
 from tests.support.gateway import run_gateway
 from tests.support.tls import Leaf, TestAuthority
 
-CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("QUORATE_")}
 FLAGS = {
     "scheduler": (),
     "node_agent": ("--name", "n1"),
     "gateway": ("--tls-client-auth", "require"),
 }
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are told by flags alone."""
+    for name in [name for name in os.environ if name.startswith("QUORATE_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -33,17 +38,10 @@ def ca(tmp_path: Path) -> TestAuthority:
 
 def refused(module: str, *flags: str) -> str:
     """The one line with which a process does not start."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *FLAGS[module], *flags],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env=CLEAN,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = done.stderr.splitlines()
+    done = forked.run(module, *FLAGS[module], *flags)
+    assert done.code == 2, done
+    assert "Traceback" not in done.err
+    (line,) = done.err.splitlines()
     return line
 
 

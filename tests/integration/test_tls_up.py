@@ -8,8 +8,6 @@ import json
 import os
 import signal
 import ssl
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +25,7 @@ from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError
 from quorate.security.certs import CA_KEY, Authority, file_names
 from quorate.security.diagnosis import why_not
+from tests.support import forked
 from tests.support.tls import TestAuthority
 
 
@@ -38,20 +37,14 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     background.stop(folder)
 
 
-def quorate(local: LocalCluster, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "quorate", *arguments, "--data-dir", local.data_dir],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def quorate(local: LocalCluster, *arguments: str) -> forked.Ended:
+    return forked.run("quorate", *arguments, "--data-dir", local.data_dir)
 
 
 def test_every_command_finds_its_certificates(local: LocalCluster):
     done = quorate(local, "status", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["local"]["tls"]["ca_file"].endswith("ca.crt")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["local"]["tls"]["ca_file"].endswith("ca.crt")
     with Client(data_dir=local.data_dir) as client:
         assert client.command(["/bin/true"]).result(30) == 0
         assert client.submit_json("math:hypot", [3, 4]).result(30) == 5.0

@@ -7,8 +7,6 @@ import datetime as dt
 import json
 import ssl
 import stat
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError
 from quorate.security import tokens
 from quorate.security.identity import Role
+from tests.support import forked
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -42,9 +41,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         background.stop(folder)
 
 
-def quorate(local: LocalCluster, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "quorate", *words, "--data-dir", local.data_dir]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def quorate(local: LocalCluster, *words: str) -> forked.Ended:
+    return forked.run("quorate", *words, "--data-dir", local.data_dir)
 
 
 def test_sdk_and_commands_find_certificate_and_token(local: LocalCluster, tmp_path: Path) -> None:
@@ -61,8 +59,8 @@ def test_sdk_and_commands_find_certificate_and_token(local: LocalCluster, tmp_pa
     ):
         done = quorate(local, *words)
         # The doctor may find this machine's disk slow today: a warning, 1.
-        assert done.returncode in ((0, 1) if words == ("doctor",) else (0,)), (words, done)
-        assert said in done.stdout, words
+        assert done.code in ((0, 1) if words == ("doctor",) else (0,)), (words, done)
+        assert said in done.out, words
 
 
 def test_the_certificate_alone_is_nobody(local: LocalCluster) -> None:
@@ -102,7 +100,7 @@ def test_etcd_takes_nobody_without_a_certificate(local: LocalCluster) -> None:
 
 def test_a_token_made_on_the_way_is_good_at_once_and_bound(local: LocalCluster) -> None:
     words = ("tokens", "create", "--name", "mailer", "--role", "submitter", "--queue", "mail*")
-    token = quorate(local, *words).stdout.strip()
+    token = quorate(local, *words).out.strip()
     with (
         Client(data_dir=local.data_dir, token=token) as client,
         pytest.raises(QuorateError) as refused,
@@ -118,7 +116,7 @@ def test_nobody_else_reads_the_token_and_it_is_said_nowhere(local: LocalCluster)
     token = Path(local.token_file).read_text().strip()
     told = [folder / "cluster.json", folder / "tokens", *(folder / "logs").iterdir()]
     assert all(token not in path.read_text(errors="replace") for path in told)
-    assert token not in quorate(local, "status", "--json").stdout
+    assert token not in quorate(local, "status", "--json").out
 
 
 def test_the_token_is_kept_and_made_anew_when_it_was_revoked_or_lost(tmp_path: Path) -> None:

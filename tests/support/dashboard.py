@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import urllib.error
 from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from quorate.client.discovery import LocalCluster
+from tests.support import forked
 from tools.gateway_http import ask, ask_json
 
 
@@ -98,12 +96,6 @@ def python(
 def quorate(cluster: LocalCluster, *arguments: str) -> str:
     """A command line on the cluster; what it printed."""
     command, *rest = arguments
-    done = subprocess.run(
-        [sys.executable, "-m", "quorate", command, "--data-dir", cluster.data_dir, *rest],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env={**os.environ, "NO_COLOR": "1"},
-    )
-    return done.stdout.strip()
+    done = forked.run("quorate", command, "--data-dir", cluster.data_dir, *rest, NO_COLOR="1")
+    assert done.code == 0, done
+    return done.out.strip()
