@@ -125,8 +125,9 @@ class Registry:
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Context) -> Message:
         asked = audited("UpdateService", request, context)
         name = _name("service.name", request.service.name)
-        if not (request.service.HasField("spec") or request.update_mask.paths):
-            raise invalid("service.spec", "is required without an update_mask")
+        whole = not set(request.update_mask.paths) - {"spec", "*"}
+        if whole and not request.service.HasField("spec"):
+            raise invalid("service.spec", "is required unless update_mask names fields of it")
         etag = request.service.etag
         for left in reversed(range(_TRIES)):
             spec, version, made = self._updated(name, request)

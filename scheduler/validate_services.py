@@ -1,7 +1,8 @@
 """Bad input to ServiceRegistry, refused before anything is done; see `scheduler.validate`.
 
 Also what an `update_mask` makes of a spec (google.aip.dev/134): what it names is taken over as it
-is, cleared where the request leaves it unset; what it does not name stays.
+is, cleared where the request leaves it unset; what it does not name stays. An empty one names what
+the request has set.
 """
 
 from __future__ import annotations
@@ -185,7 +186,9 @@ def masked(old: pb.ServiceSpec, new: pb.ServiceSpec, paths: Sequence[str]) -> pb
     """The spec that an update makes. Raises QuorateError for a path that is none of a spec's."""
     merged = pb.ServiceSpec()
     merged.CopyFrom(old)
-    if not paths or "spec" in paths or "*" in paths:
+    if not paths:
+        _take_populated(merged, new)
+    if "spec" in paths or "*" in paths:
         merged.CopyFrom(new)
     validate.at_most("update_mask", len(paths), 100, "paths")
     for path in paths:
@@ -212,6 +215,18 @@ def _is_path(descriptor: Any, names: Sequence[str]) -> bool:
             return False
         descriptor = field.message_type
     return True
+
+
+def _take_populated(target: Message, source: Message) -> None:
+    """What is set in `source`, each field by itself; lists, maps and times as a whole."""
+    for field, value in source.ListFields():
+        kind = field.message_type
+        if kind is None or field.is_repeated or kind.full_name.startswith("google.protobuf."):
+            _take_over(target, source, [field.name])
+        else:
+            within = getattr(target, field.name)
+            within.SetInParent()
+            _take_populated(within, value)
 
 
 def _take_over(target: Message, source: Message, names: Sequence[str]) -> None:

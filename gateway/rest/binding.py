@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 
 from gateway.rest import headers as h
 from gateway.rest.jsonread import fill, load
+from gateway.rest.masks import fill_mask
 from gateway.rest.operations import Operation
 from gateway.rest.query import fill_query, read_path
 from gateway.rest.router import Match
@@ -26,15 +27,21 @@ def bind(
 ) -> Message:
     """The request message. Raises QuorateError naming the field, parameter or header."""
     message = operation.method.request()
+    value: dict[str, Any] = {}
     if operation.body == "*":
         fill(message, load(body))
     elif operation.body:
         part = getattr(message, operation.body)
         part.SetInParent()
-        fill(part, load(body), operation.body)
+        value = load(body)
+        fill(part, value, operation.body)
     elif body:
         raise invalid("body", f"{operation.method.name} takes no body", reason="UNEXPECTED_BODY")
     fill_query(message, operation, query)
+    if operation.mask:
+        above = f"{operation.body}."
+        bound = {path.removeprefix(above) for path in operation.template.fields}
+        fill_mask(message, operation.mask, operation.body_type, value, bound)
     for path, text in match.values(operation).items():
         _bind_path(message, path, text)
     if operation.method.has_request_id:

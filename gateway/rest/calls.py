@@ -3,10 +3,12 @@
 Failures are raised as QuorateError and become problem responses in `__call__`; anything else that
 escapes is our bug, which `gateway.app` answers with 500.
 
-**Conditions.** A GET has the entity tag of what it answers. `If-Match` on a change is passed on
-where the request has an `etag` field, and the service compares as it commits. Where it has none,
-the gateway reads the resource (its GET without parameters) and compares before it calls: that
-refuses what is stale when the request comes, but not what becomes so in the instant between.
+**Conditions.** A GET has the entity tag of what it answers. `If-Match` compares what callers can
+change of it, not what moves by itself (see `reply.tag_of`). `If-Match` on a change is passed on
+where the request, or the resource in it, has an `etag` field that the body leaves empty, and the
+service compares as it commits. Elsewhere the gateway reads the resource (its GET without
+parameters) and compares before it calls: that refuses what is stale when the request comes, but not
+what becomes so in the instant between.
 """
 
 from __future__ import annotations
@@ -94,6 +96,7 @@ class RestCalls:
         cluster = self._cluster(headers)
         asked = h.timeout(headers)
         wanted, known = h.tags(headers, h.IF_MATCH), h.tags(headers, h.IF_NONE_MATCH)
+        wanted = wanted and wanted.unmoved
         message = await self._message(operation, match, scope, headers, receive)
         timeout = deadline_of(
             operation,
@@ -108,12 +111,17 @@ class RestCalls:
             if wanted is not None:
                 await self._check_current(cluster, operation, match, message, wanted, timeout)
         call = cluster.unary(operation.method, message, timeout=timeout, reads=operation.reads)
-        answer = await (_unless_gone(call, receive) if operation.method.long_poll else call)
+        try:
+            answer = await (_unless_gone(call, receive) if operation.method.long_poll else call)
+        except QuorateError as error:
+            if wanted is None or error.reason != "ETAG_MISMATCH":
+                raise
+            raise _stale() from None
         if not operation.reads:
             await send_json(scope, send, _json(operation, answer), headers=_CHANGED)
             return
         tag = tag_of(answer)
-        if wanted is not None and not wanted.matches(tag, weakly=False):
+        if wanted is not None and not wanted.matches(h.unmoved(tag), weakly=False):
             raise _stale()
         if known is not None and known.matches(tag, weakly=True):
             await send_empty(send, 304, {"ETag": f'"{tag}"', **_REVALIDATE})
@@ -152,8 +160,11 @@ class RestCalls:
         wanted: h.Tags,
         timeout: float,
     ) -> None:
-        if "etag" in operation.request.fields_by_name and len(wanted.strong) == 1:
-            cast("Any", message).etag = next(iter(wanted.strong))
+        tagged: Any = message
+        if operation.body not in ("", "*"):
+            tagged = getattr(message, operation.body)
+        if len(wanted.strong) == 1 and getattr(tagged, "etag", None) == "":
+            tagged.etag = next(iter(wanted.strong))
             return
         getter = self._router.getter(operation)
         if getter is None:
@@ -162,7 +173,7 @@ class RestCalls:
         for path, text in match.values(getter).items():
             read_path(request, path, text)
         current = await cluster.unary(getter.method, request, timeout=timeout, reads=True)
-        if not wanted.matches(tag_of(current), weakly=False):
+        if not wanted.matches(h.unmoved(tag_of(current)), weakly=False):
             raise _stale()
 
 

@@ -105,6 +105,12 @@ class Tags:
         """Whether the resource's tag (opaque part, without quotes) is among them."""
         return self.any or tag in self.strong or (weakly and tag in self.weak)
 
+    @property
+    def unmoved(self) -> Tags:
+        """The same without what tells figures apart that move by themselves: for `If-Match`."""
+        strong, weak = (frozenset(map(unmoved, tags)) for tags in (self.strong, self.weak))
+        return Tags(self.any, strong, weak)
+
 
 def tags(headers: Headers, name: str) -> Tags | None:
     """The tags of If-Match or If-None-Match; None without the header."""
@@ -125,6 +131,13 @@ def tags(headers: Headers, name: str) -> Tags | None:
 
 # A compressed representation is another one, so its tag is too (RFC 9110 section 8.8.3.3).
 GZIPPED: Final = "-gzip"
+# Between the part of a tag that callers change and that of figures which move by themselves.
+LIVE: Final = ";"
+
+
+def unmoved(tag: str) -> str:
+    """The part of a tag that callers change."""
+    return tag.partition(LIVE)[0]
 
 
 def accepts(headers: Headers, name: str, value: str) -> float:

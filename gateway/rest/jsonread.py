@@ -252,7 +252,10 @@ def read_field_mask(value: object) -> field_mask_pb2.FieldMask:
     mask = field_mask_pb2.FieldMask()
     for path in filter(None, (part.strip() for part in value.split(","))):
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in path)
-        if not all(part.isidentifier() and part.isascii() for part in snake.split(".")):
+        # "*" means everything (AIP-134).
+        if path != "*" and not all(
+            part.isidentifier() and part.isascii() for part in snake.split(".")
+        ):
             raise BadValue(f"{shown(path)} is not a field's name")
         mask.paths.append(snake)
     return mask

@@ -14,6 +14,7 @@ from typing import Any, Final
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
 
+from gateway.rest.masks import mask_field
 from gateway.rest.template import Template, parse
 from gateway.upstream import Method, method_from
 from quorate.v1 import scheduler_pb2, service_pb2
@@ -40,6 +41,8 @@ class Operation:
     template: Template
     body: str
     response_field: str
+    mask: str = ""
+    """Of a PATCH of one resource: the field mask, which is made from the body when it is empty."""
 
     @property
     def reads(self) -> bool:
@@ -113,6 +116,9 @@ def _operation(method: Method, rule: Any, name: str) -> Operation:
         template=template,
         body=rule.body,
         response_field=rule.response_body,
+        mask=mask_field(method.descriptor.input_type)
+        if verb == "PATCH" and rule.body not in ("", "*")
+        else "",
     )
     for path_field in template.fields:
         field = field_at(operation.request, path_field)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Mapping
+from functools import cache
 from hashlib import blake2b
 from typing import Final, cast
 
@@ -13,8 +14,10 @@ from google.protobuf.message import Message
 from starlette.datastructures import Headers
 from starlette.types import Scope, Send
 
-from gateway.rest.headers import GZIPPED, accepts
+from gateway.rest.headers import GZIPPED, LIVE, accepts
+from gateway.rest.masks import output_of
 from gateway.rest.operations import resource_of
+from quorate.v1 import output_pb2
 
 _COMPRESS_FROM: Final = 1024
 # From here on compressing takes more than about a millisecond, and the loop is kept free.
@@ -26,14 +29,37 @@ _PIECE: Final = 64 * 1024
 def tag_of(answer: Message) -> str:
     """The entity tag of an answer: its resource's `etag` where it has one, else of its content.
 
+    Fields that move by themselves (OUTPUT_LIVE: a node's load, a queue's counts) are told apart:
+    `<what callers change>` LIVE `<what moves>`. `If-Match` compares the first part alone
+    (`gateway.rest.headers`), so that a change is refused when somebody else changed the resource
+    and not because a node idled on; `If-None-Match` compares both: a 304 must not hide new figures.
+
     Answers that are about more than one thing (lists) are tagged as a whole.
     """
     field = resource_of(cast("Descriptor", answer.DESCRIPTOR))
-    resource = answer if field is None else getattr(answer, field.name)
+    resource: Message = answer if field is None else getattr(answer, field.name)
+    names = () if field is None else _live_fields(cast("Descriptor", resource.DESCRIPTOR))
+    live = None
+    if names:
+        still, live = type(resource)(), type(resource)()
+        still.CopyFrom(resource)
+        live.CopyFrom(resource)
+        for one, _ in resource.ListFields():
+            (still if one.name in names else live).ClearField(one.name)
+        resource = still
     given = getattr(resource, "etag", "")
-    if isinstance(given, str) and given:
-        return given.strip('"')
-    return blake2b(resource.SerializeToString(deterministic=True), digest_size=12).hexdigest()
+    tag = given.strip('"') if isinstance(given, str) and given else _digest(resource)
+    return tag if live is None else f"{tag}{LIVE}{_digest(live)}"
+
+
+def _digest(message: Message) -> str:
+    return blake2b(message.SerializeToString(deterministic=True), digest_size=12).hexdigest()
+
+
+@cache
+def _live_fields(kind: Descriptor) -> frozenset[str]:
+    """As many sets are kept as there are resources in the contract."""
+    return frozenset(one.name for one in kind.fields if output_of(one) == output_pb2.OUTPUT_LIVE)
 
 
 async def send_json(

@@ -103,7 +103,8 @@ class ServiceRegistryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateService(self, request, context):
-        """Changes a service's spec. A changed `command`, `resources`, `health` or `labels` replaces the
+        """Changes a service's spec: the fields that `update_mask` names, or else those that are given; the
+        rest stays. A changed `command`, `resources`, `health` or `labels` replaces the
         replicas one after the other (rolling update); `drain_grace` holds for replicas made
         afterwards; anything else takes effect at once.
         """

@@ -16,6 +16,7 @@ import pytest
 from quorate.etcd.launcher import EtcdProcess
 from tests.support.gateway import GatewayProcess, run_gateway
 from tests.support.served import serve
+from tests.support.server import until
 from tests.support.tls import client_headers
 from tools.gateway_http import https_context
 
@@ -91,6 +92,18 @@ def schemathesis(gateway: GatewayProcess, folder: Path, config: str, *arguments:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+async def test_a_node_that_measures_itself_meanwhile_is_cordoned_once(client):
+    node = client.get("/v1/nodes").json()["nodes"][0]["name"]
+    path = f"/v1/nodes/{node}"
+    before = client.get(path)
+    fresh = {"If-Match": before.headers["etag"]}
+    known = {"If-None-Match": before.headers["etag"]}
+    await until(lambda: client.get(path, headers=known).status_code == 200, "new figures", 30)
+    assert client.post(f"{path}:cordon", headers=fresh).status_code == 200
+    assert client.post(f"{path}:cordon", headers=fresh).status_code == 412
+    assert client.post(f"{path}:uncordon").status_code == 200
 
 
 def test_every_operation_is_as_the_document_says(gateway, client, tmp_path):
