@@ -33,7 +33,7 @@ from node_agent.log_retention import Retention
 from node_agent.logs import LogStore
 from node_agent.metrics import AgentMetrics
 from node_agent.registration import CannotRegister, Registration, Replaced
-from node_agent.service import NodeAgent
+from node_agent.service import SERVICE, NodeAgent
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.session import Sessions
 from node_agent.spans import AttemptSpans
@@ -53,12 +53,11 @@ from quorate.security.tls import TlsFault, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
-from quorate.v1 import node_agent_pb2, node_agent_pb2_grpc
+from quorate.v1 import node_agent_pb2
 
 _log = structlog.get_logger("node_agent")
 
 MAX_MESSAGE = 16 * 1024 * 1024
-SERVICE = node_agent_pb2.DESCRIPTOR.services_by_name["NodeAgent"].full_name
 # How long a leaving agent waits for the leader to acknowledge its last reports.
 ACKNOWLEDGE_SECONDS = 2.0
 # How long after the last kill the processes must be gone.
@@ -210,7 +209,7 @@ async def serve(
         rules = rules_of(node_agent_pb2.DESCRIPTOR.services_by_name.values())
         interceptors.append(GuardInterceptor(Guard(CertificatesOnly(), rules)))
     server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
-    node_agent_pb2_grpc.add_NodeAgentServicer_to_server(NodeAgent(driver, sessions), server)
+    server.add_generic_rpc_handlers((NodeAgent(driver, sessions).handler(),))
     checks = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     names: tuple[str, ...] = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)

@@ -1,10 +1,16 @@
-"""The NodeAgent service: protobuf and status codes around `session` and `log_reader`."""
+"""The NodeAgent service: protobuf and status codes around `session` and `log_reader`.
+
+Requests come as bytes and are parsed here: what does not parse, and what fails by a bug of ours,
+is a typed error like any other. gRPC itself would make a bare UNKNOWN of either.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
+import grpc
 import structlog
+from google.protobuf.message import DecodeError, Message
 
 from node_agent.driver import Driver
 from node_agent.log_reader import read_logs
@@ -12,34 +18,64 @@ from node_agent.logs import STDOUT
 from node_agent.session import Sessions
 from quorate.runtime.errors import QuorateError, abort, invalid, not_found
 from quorate.v1 import node_agent_pb2 as pb
-from quorate.v1 import node_agent_pb2_grpc, scheduler_pb2
+from quorate.v1 import scheduler_pb2
 
 _log = structlog.get_logger("node_agent.service")
 
+SERVICE = pb.DESCRIPTOR.services_by_name["NodeAgent"].full_name
 MAX_TAIL_LINES = 100_000
+# Missing in the stubs.
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+
+_Request = TypeVar("_Request", bound=Message)
 
 
-class NodeAgent(node_agent_pb2_grpc.NodeAgentServicer):
+class NodeAgent:
     """What the leader dials."""
 
     def __init__(self, driver: Driver, sessions: Sessions) -> None:
         self._driver = driver
         self._sessions = sessions
 
-    async def Session(self, request_iterator: Any, context: Any) -> None:
-        """See `node_agent.session`."""
+    def handler(self) -> Any:
+        """What a server is given to serve this."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Session": grpc.stream_stream_rpc_method_handler(
+                    self.session, None, pb.SessionResponse.SerializeToString
+                ),
+                "ReadLogs": grpc.unary_stream_rpc_method_handler(
+                    self.read_logs, None, pb.ReadLogsResponse.SerializeToString
+                ),
+            },
+        )
+
+    async def session(self, requests: Any, context: Any) -> None:
+        """Session: see `node_agent.session`."""
         try:
-            await self._sessions.serve(context)
+            await self._sessions.serve(_Parsing(context))
         except QuorateError as error:
             _log.info("session refused or ended", reason=error.reason, why=error.message)
             await abort(context, error)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:  # noqa: BLE001 (logged with its traceback; the caller is told so)
+            await _bug("Session", context)
 
-    async def ReadLogs(self, request: pb.ReadLogsRequest, context: Any) -> None:
-        """See `node_agent.log_reader`."""
+    async def read_logs(self, body: bytes, context: Any) -> None:
+        """ReadLogs: see `node_agent.log_reader`."""
         try:
-            number = self._attempt(request)
+            await self._send_logs(_parse(pb.ReadLogsRequest, body, "ReadLogs"), context)
         except QuorateError as error:
             await abort(context, error)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:  # noqa: BLE001 (as above)
+            await _bug("ReadLogs", context)
+
+    async def _send_logs(self, request: pb.ReadLogsRequest, context: Any) -> None:
+        number = self._attempt(request)
         chunks = read_logs(
             self._driver.logs,
             request.task_id,
@@ -72,3 +108,40 @@ class NodeAgent(node_agent_pb2_grpc.NodeAgentServicer):
         if number <= 0 or not (self._driver.runs(task_id, number) or logs.knows(task_id, number)):
             raise not_found("task", task_id)
         return number
+
+
+class _Parsing:
+    """A session's context, whose requests are parsed as they are read."""
+
+    def __init__(self, context: Any) -> None:
+        self.write = context.write
+        self._context = context
+
+    async def read(self) -> Any:
+        """The next request, or EOF. Raises QuorateError for what is none."""
+        body = await self._context.read()
+        return body if body is _EOF else _parse(pb.SessionRequest, body, "Session")
+
+
+def _parse(kind: type[_Request], body: bytes, method: str) -> _Request:
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise QuorateError(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "MALFORMED_REQUEST",
+            f"the request is not a serialized {kind.DESCRIPTOR.full_name}",
+            metadata={"method": method},
+        ) from None
+
+
+async def _bug(method: str, context: Any) -> NoReturn:
+    """Answer INTERNAL for the exception under way; the traceback goes to the log alone."""
+    _log.exception("call failed", method=method)
+    error = QuorateError(
+        grpc.StatusCode.INTERNAL,
+        "INTERNAL",
+        "the node agent failed on this call; its log says why",
+        metadata={"method": method},
+    )
+    await abort(context, error)

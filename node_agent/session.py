@@ -63,8 +63,15 @@ class Sessions:
 
     async def serve(self, context: Any) -> None:
         """Serve one Session RPC to its end. Raises QuorateError for what the leader is told."""
-        async with asyncio.timeout(HELLO_SECONDS):
-            first = await context.read()
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                first = await context.read()
+        except TimeoutError:
+            raise QuorateError(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                "NO_HELLO",
+                f"no hello came within {HELLO_SECONDS:g} s",
+            ) from None
         if first is _EOF:
             return
         self._check_epoch(first.epoch)

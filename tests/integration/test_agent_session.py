@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -12,10 +13,13 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from node_agent import service
+from node_agent.session import Sessions
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2, queue_pb2
 from tests.support.agent import (
+    INSTANCE,
     Agent,
     Leader,
     Session,
@@ -108,6 +112,65 @@ async def test_an_assignment_of_a_leader_that_was_replaced_is_not_run(agent: Age
 async def test_another_instance_is_refused(leader: Leader):
     session = await leader.open(instance="ffffffffffffffff")
     assert await refusal(session) == (grpc.StatusCode.NOT_FOUND, "INSTANCE_MISMATCH")
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"\x0a\xff", b"\x0a" * 7])
+@pytest.mark.parametrize("method", ["Session", "ReadLogs"])
+async def test_malformed_bytes_on_the_wire(leader: Leader, method: str, body: bytes):
+    channel: Any = leader.channel
+    path = f"/quorate.v1.NodeAgent/{method}"
+    if method == "Session":
+        call = channel.stream_stream(path)(timeout=10)
+        await call.write(body)
+    else:
+        call = channel.unary_stream(path)(body, timeout=10)
+    with pytest.raises(grpc.aio.AioRpcError) as answer:
+        await call.read()
+    error = from_rpc_error(answer.value)
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert (error.reason, error.metadata) == ("MALFORMED_REQUEST", {"method": method})
+
+
+async def test_malformed_bytes_in_the_middle_of_a_session_end_it(leader: Leader):
+    channel: Any = leader.channel
+    call = channel.stream_stream("/quorate.v1.NodeAgent/Session")(timeout=10)
+    hello = pb.SessionRequest(epoch=1, hello=pb.Hello(instance=INSTANCE, leader="test"))
+    await call.write(hello.SerializeToString())
+    assert pb.SessionResponse.FromString(await call.read()).instance == INSTANCE
+    await call.write(b"\xff")
+
+    async def read_on() -> None:
+        while True:
+            await call.read()
+
+    with pytest.raises(grpc.aio.AioRpcError) as answer:
+        await read_on()
+    assert from_rpc_error(answer.value).reason == "MALFORMED_REQUEST"
+
+
+async def test_a_call_that_a_bug_of_ours_ends_is_an_internal_error(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("of ours")
+
+    monkeypatch.setattr(service.NodeAgent, "_attempt", broken)
+    with pytest.raises(grpc.aio.AioRpcError) as answer:
+        await leader.logs(task_id())
+    monkeypatch.setattr(Sessions, "_check_epoch", broken)
+    session = await leader.open()
+    for error in (from_rpc_error(answer.value), from_rpc_error(await session.ended())):
+        assert (error.code, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+        assert "of ours" not in error.message
+
+
+async def test_who_says_no_hello_is_told_so(leader: Leader, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("node_agent.session.HELLO_SECONDS", 0.05)
+    call = leader.stub.Session()
+    with pytest.raises(grpc.aio.AioRpcError) as answer:
+        await call.read()
+    error = from_rpc_error(answer.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "NO_HELLO")
 
 
 async def test_a_session_begins_with_hello(leader: Leader):
