@@ -34,7 +34,7 @@ from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from scheduler import records
-from scheduler.core import audit
+from scheduler.core import attempts, audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.machine import Machine
@@ -53,6 +53,8 @@ PLACED_AT_ONCE = 1_024
 GROUP_BYTES = 512 << 10
 # Deletions in one Txn of retention: of the longest names and request ids 1.2 KB each.
 PURGED_AT_ONCE = 1_000
+# Seconds between two looks for attempts whose start is to be on record.
+STARTS_EVERY = 0.25
 # Callers that wait for tasks to finish or start, in all.
 MAX_WAITERS = 100_000
 
@@ -234,6 +236,15 @@ class Driver:
             del self._due[service]
             self.handle((e.ServiceDue(service, self._ids.next(self.clock.now())),))
             await asyncio.sleep(0)
+
+    async def note_starts(self) -> None:
+        """Put on record which attempts have begun and live, as the journal has room."""
+        while True:
+            await asyncio.sleep(STARTS_EVERY)
+            while attempts.starts_due(self.state, self.clock.now()):
+                await self.journal.wait_room()
+                self.handle((e.StartsDue(),))
+                await asyncio.sleep(0)
 
     def purge(self, limit: int) -> int:
         """Delete up to `limit` tasks that retention lets go; how many deletions were appended."""

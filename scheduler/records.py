@@ -166,9 +166,9 @@ def run_record(write: fx.PutRun) -> r.RunRecord:
         instance=row.instance,
         assign_time=row.assign_time,
     )
+        start_time=row.start_time,
     if write.finish_time:
         record.finish_time = write.finish_time
-        record.start_time = row.start_time
         if write.result is not None:
             record.result.MergeFrom(write.result)  # type: ignore[arg-type]
         elif write.error is not None:
@@ -464,6 +464,7 @@ def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
                 past.error_message,
                 kept(past),
             )
+    row.start_time = record.start_time
             for past in record.past
         )
     state.saw(record.assign_time)

@@ -429,7 +429,7 @@ class Service:
         return view
 
     def _add_start(self, view: task_pb2.Task) -> None:
-        """When the running attempt began: known here, written only when it ends."""
+        """When the running attempt began: known here before it is on record."""
         row = self._state.tasks.get(TaskId(view.id))
         if row is None or view.state != task_pb2.TASK_STATE_RUNNING or not row.start_time:
             return

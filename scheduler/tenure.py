@@ -284,6 +284,7 @@ class Tenure:
                 name="instances",
             )
             tasks.create_task(driver.look_after_services(), name="services")
+            tasks.create_task(driver.note_starts(), name="starts")
             tasks.create_task(feed.run(), name="service feed")
             tasks.create_task(overview.run(), name="overview")
             tasks.create_task(servicers.scaler.scale_down.run(), name="scale down")

@@ -2,6 +2,11 @@
 
 Every report is fenced: it counts only for the attempt number and the agent process on record. A
 stale one is acknowledged (so that the agent forgets it) and changes nothing.
+
+When an attempt began decides whether the loss of its node counts against its task, so it has to be
+on record for whoever leads then: a task may take the leader's machine down with its own. That is a
+write more, which short attempts are not worth: it is made once an attempt has lived for `LIVED`
+seconds, or at once where one of the task was lost before.
 """
 
 from __future__ import annotations
@@ -19,10 +24,12 @@ from scheduler.core.effects import (
 )
 from scheduler.core.events import (
     AttemptFailed,
+    AttemptLived,
     AttemptLost,
     AttemptReturned,
     AttemptStarted,
     AttemptSucceeded,
+    StartsDue,
 )
 from scheduler.core.rows import NO_INSTANCE, NOBODY, NodeRow, TaskRow
 from scheduler.core.state import State
@@ -35,6 +42,11 @@ EXIT_CODE = "EXIT_CODE"
 # Seconds after which a replica that ran is no longer one that keeps failing.
 _GOOD_RUN = 60.0
 # Types and messages of past attempts are cut: they are written again with every later status.
+# Seconds that an attempt has to live until it is on record when it began.
+LIVED = 1.0
+# Starts put on record in one step, and looked at: each bounds how long it holds the loop.
+_KEPT_AT_ONCE = 500
+_LOOKED_AT_ONCE = 5_000
 _PAST_MESSAGE = 256
 
 
@@ -54,7 +66,43 @@ def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) 
 def on_attempt_started(state: State, event: AttemptStarted, now: float, out: Effects) -> None:
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
-        row.start_time = now
+        began(state, row, now, out)
+
+
+def began(state: State, row: TaskRow, start: float, out: Effects) -> None:
+    """The current attempt is known to have begun at `start`, on the leader's clock."""
+    if row.start_time > 0.0:
+        return
+    row.start_time = start
+    if row.past and row.past[-1].error_type == NODE_LOST:
+        # The next loss may come within the second, and may be that of the leader too.
+        out.then.append(AttemptLived(row.id, row.attempt, row.instance))
+    else:
+        state.begun.append((start, row.id, row.attempt))
+
+
+def starts_due(state: State, now: float) -> bool:
+    """Whether `StartsDue` has something to do."""
+    return bool(state.begun) and state.begun[0][0] <= now - LIVED
+
+
+def on_starts_due(state: State, event: StartsDue, now: float, out: Effects) -> None:
+    """Attempts that began `LIVED` seconds ago and go on are to be on record as begun."""
+    begun = state.begun
+    for _ in range(_LOOKED_AT_ONCE):
+        if not starts_due(state, now) or len(out.then) >= _KEPT_AT_ONCE:
+            return
+        _, task, attempt = begun.popleft()
+        row = state.tasks.get(task)
+        if row is not None and row.state is TaskState.RUNNING and row.attempt == attempt:
+            out.then.append(AttemptLived(task, attempt, row.instance))
+
+
+def on_attempt_lived(state: State, event: AttemptLived, now: float, out: Effects) -> None:
+    """An event of its own for each: the writes of one event are one Txn, which may hold few."""
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        out.writes.append(PutRun(row))
 
 
 def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out: Effects) -> None:
@@ -98,10 +146,11 @@ def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) 
     row = _current(state, event.task, event.attempt, event.instance)
     if row is None:
         return
-    # An attempt that never began cannot have been what killed the node.
+    # An attempt that never began cannot have been what killed the node. It is remembered all the
+    # same: if it did begin, and the leader that knew went with the node, the next one is watched.
     if row.start_time > 0.0:
         row.crashes += 1
-        _remember_past(row, now, NODE_LOST, event.why)
+    _remember_past(row, now, NODE_LOST, event.why)
     node = state.nodes.get(row.node)
     if node is not None and node.instance == event.instance:
         # It has registered again meanwhile and must not go on with what is given away.
@@ -154,7 +203,7 @@ def _finish(
 ) -> None:
     state.move(row, final)
     out.writes.append(put)
-    out.after.append(NotifyFinished(state.finish(row, now)))
+    out.after.append(NotifyFinished(state.finish(row, now, error)))
 
 
 def _failed(

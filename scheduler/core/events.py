@@ -207,6 +207,14 @@ class AttemptStarted(NamedTuple):
     start_time: float
 
 
+class AttemptLived(NamedTuple):
+    """The start of an attempt is to be put on record; follows what found that, one each."""
+
+    task: TaskId
+    attempt: int
+    instance: InstanceId
+
+
 class AttemptSucceeded(NamedTuple):
     """`result` is opaque here: the codec writes it."""
 
@@ -297,6 +305,10 @@ class TimersDue(NamedTuple):
     """Some SCHEDULED task may be due."""
 
 
+class StartsDue(NamedTuple):
+    """Some attempt may have lived long enough for its start to be put on record."""
+
+
 class RetentionDue(NamedTuple):
     """Time to delete what is finished and expired, at most `limit` tasks."""
 
@@ -328,6 +340,7 @@ Event = (
     | CreditGiven
     | StatsReported
     | AttemptStarted
+    | AttemptLived
     | AttemptSucceeded
     | AttemptFailed
     | AttemptReturned
@@ -338,6 +351,7 @@ Event = (
     | InstanceGone
     | ServiceDue
     | TimersDue
+    | StartsDue
     | RetentionDue
     | Elected
 )

@@ -19,6 +19,7 @@ from scheduler.placement.pipeline import place
 # Any: each handler takes its own event type; the key is the proof.
 _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.AttemptStarted: attempts.on_attempt_started,
+    e.AttemptLived: attempts.on_attempt_lived,
     e.AttemptSucceeded: attempts.on_attempt_succeeded,
     e.AttemptFailed: attempts.on_attempt_failed,
     e.AttemptReturned: attempts.on_attempt_returned,
@@ -34,6 +35,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.StatsReported: nodes.on_stats_reported,
     e.InstanceSeen: services.on_instance_seen,
     e.InstanceGone: services.on_instance_gone,
+    e.StartsDue: attempts.on_starts_due,
     e.TimersDue: upkeep.on_timers_due,
 }
 # Those that can reach a bound.

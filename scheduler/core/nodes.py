@@ -9,7 +9,7 @@ from __future__ import annotations
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core import audit, leaving, requests
 from scheduler.core.answers import Done, NodeControlled, Refusal, no_node
-from scheduler.core.attempts import end_if_unknown
+from scheduler.core.attempts import began, end_if_unknown
 from scheduler.core.effects import (
     Effects,
     EndAttempt,
@@ -125,7 +125,7 @@ def on_session_opened(state: State, event: SessionOpened, now: float, out: Effec
         listed.add((task, attempt))
         row = end_if_unknown(state, task, attempt, event.instance, out)
         if row is not None and start_time > 0.0:
-            row.start_time = max(row.assign_time, min(start_time, now))
+            began(state, row, max(row.assign_time, min(start_time, now)), out)
     for row in list(node.holding.rows.values()):
         if (row.id, row.attempt) in listed:
             continue

@@ -52,7 +52,7 @@ class TaskRow:
     node: NodeName = NOBODY
     instance: InstanceId = NO_INSTANCE
     assign_time: float = 0.0
-    # Known from the agent, not written before the attempt ends.
+    # Known from the agent; on record when the attempt has lived for a second, or ended.
     start_time: float = 0.0
     cancel_requested: bool = False
     past: tuple[PastAttempt, ...] = ()

@@ -75,6 +75,9 @@ class State:
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
         self._dead_timers = 0
+        # (start time, id, attempt) of attempts whose start may not be on record: those that began
+        # within the last second or two, ended ones included, in the order in which it was told.
+        self.begun: deque[tuple[float, TaskId, int]] = deque()
         # The greatest id and instant of the log: a new leader stays above them.
         self.last_id = TaskId("")
         self.last_instant = 0.0

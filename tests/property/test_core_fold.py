@@ -33,7 +33,7 @@ ASKED = e.Request(origin=Origin("alice", "operator", "token", "10.0.0.1:5", "Tes
 
 
 def task_view(row: TaskRow, now: float) -> tuple:
-    """What must be equal of a live task. Not the start time: the agents tell it."""
+    """What must be equal of a live task. The start time: see `check_starts`."""
     state, not_before = row.state, row.not_before
     if state is TaskState.SCHEDULED and not_before <= now:
         # Due: nothing is written when a timer fires.
@@ -61,6 +61,14 @@ def task_view(row: TaskRow, now: float) -> tuple:
 
 
 def view(state: State, now: float) -> dict[str, object]:
+def check_starts(leader: State, standby: State) -> None:
+    """Starts that must be on record are; another one may be, with whatever else was written."""
+    recent = {(task, attempt) for _, task, attempt in leader.begun}
+    for task, row in leader.tasks.items():
+        known = standby.tasks[task].start_time
+        assert known == row.start_time or (not known and (task, row.attempt) in recent), task
+
+
     """What must be equal of a whole state."""
     return {
         "tasks": {task: task_view(row, now) for task, row in state.tasks.items()},
@@ -332,6 +340,7 @@ class History:
             for part, value in leader.items():
                 assert standby[part] == value, f"{how}: {part}"
         held_back = [t for t, row in c.state.tasks.items() if row.state is TaskState.RUNNING]
+            check_starts(c.state, fold.state)
         expected = expected_order(c.state, c.now)
         # Whoever leads looks after services at once: which replicas wait may change.
         expected.pop(SERVICES_QUEUE, None)

@@ -442,6 +442,8 @@ class World:
             self.kill_leader()
         elif what < 0.87:
             self.step(e.RetentionDue(self.rng.choice([5, 1_000])))
+        elif what < 0.9:
+            self.step(e.StartsDue())
 
     def settle(self) -> None:
         """Faults end; everything that was promised finishes, once."""

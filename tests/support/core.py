@@ -22,7 +22,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2, task_pb2
 from scheduler import records
-from scheduler.core import audit
+from scheduler.core import attempts, audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.answers import Refusal
@@ -283,6 +283,8 @@ class Cluster:
         while due is not None and due <= self.now:
             self.step(e.TimersDue())
             due = self.state.next_due()
+        while attempts.starts_due(self.state, self.now):
+            self.step(e.StartsDue())
 
     # -- nodes
 

@@ -1,0 +1,93 @@
+"""A scheduler's Tenure over an in-memory store, elected when a test says so.
+
+async with standing_by(MemoryEtcd()) as replica:
+    async with replica.leading() as driver:
+        driver.handle(...)
+
+Each epoch has a lease and a candidate key of its own; leaving the block resigns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from quorate.etcd.election import Candidate, Election
+from quorate.etcd.lease import LeaseSession
+from quorate.etcd.memory import MemoryEtcd
+from quorate.runtime.clock import SystemClock
+from quorate.runtime.ids import InstanceId
+from scheduler import keys
+from scheduler.config import SchedulerSettings
+from scheduler.driver import Driver
+from scheduler.health import InstanceHealth
+from scheduler.role import Local, Roles
+from scheduler.tenure import Tenure
+from scheduler.trust import Trust
+
+CLOCK = SystemClock()
+
+
+class MemoryTenure:
+    """One replica."""
+
+    def __init__(self, etcd: MemoryEtcd) -> None:
+        self.etcd = etcd
+        self.settings = SchedulerSettings(_cli_parse_args=[], name="s1")  # type: ignore[call-arg]
+        self.roles = Roles(InstanceId("s1"))
+        self.tenure = Tenure(
+            self.settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId("s1"))
+        )
+
+    @asynccontextmanager
+    async def candidate(self) -> AsyncIterator[tuple[Candidate, LeaseSession]]:
+        """Stand for election."""
+        lease = await LeaseSession.open(self.etcd, 2, clock=CLOCK)
+        try:
+            election = Election(self.etcd, self.settings.prefix + keys.ELECTION)
+            yield await election.campaign(lease.id, b""), lease
+        finally:
+            await lease.close()
+
+    @asynccontextmanager
+    async def elected(
+        self, candidate: Candidate, lease: LeaseSession
+    ) -> AsyncIterator[asyncio.Task[None]]:
+        """What begins to lead as `candidate`."""
+        leading = asyncio.create_task(
+            self.tenure.lead(candidate.create_revision, candidate.key, Trust(lease, 0.0))
+        )
+        try:
+            yield leading
+        finally:
+            leading.cancel()
+            await asyncio.wait({leading})
+
+    async def serves(self, leading: asyncio.Task[None]) -> Driver:
+        """Wait until it serves."""
+        async with asyncio.timeout(5):
+            while not isinstance(self.roles.role, Local):
+                assert not leading.done(), leading.result()
+                await asyncio.sleep(0)
+        driver = self.roles.role.servicer.scheduler._driver  # type: ignore[attr-defined]
+        assert isinstance(driver, Driver)
+        return driver
+
+    @asynccontextmanager
+    async def leading(self) -> AsyncIterator[Driver]:
+        """Be elected and serve until the block is left."""
+        async with self.candidate() as standing, self.elected(*standing) as task:
+            yield await self.serves(task)
+
+
+@asynccontextmanager
+async def standing_by(etcd: MemoryEtcd) -> AsyncIterator[MemoryTenure]:
+    """A replica that folds whenever it does not lead."""
+    replica = MemoryTenure(etcd)
+    standing = asyncio.create_task(replica.tenure.stand_by())
+    try:
+        yield replica
+    finally:
+        standing.cancel()
+        await asyncio.wait({standing})
