@@ -6,21 +6,18 @@ import asyncio
 import json
 import signal
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from quorate.etcd.api import Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
+from tests.support import forked
 from tests.support.candidate_process import TTL
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +31,17 @@ def server(tmp_path_factory: pytest.TempPathFactory):
 class Candidate:
     """One process and what it told."""
 
-    def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
+    def __init__(self, process: forked.Running, output: IO[str], name: str) -> None:
         self._process = process
+        self._output = output
         self.name = name
         self.told: list[dict[str, Any]] = []
         self._more = asyncio.Condition()
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        # A thread for each: it waits in a read until the process has ended.
+        while line := await asyncio.to_thread(self._output.readline):
             async with self._more:
                 self.told.append(json.loads(line))
                 self._more.notify_all()
@@ -67,10 +65,10 @@ class Candidate:
         return at
 
     async def end(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
+        self._process.kill()
         await self._reading
+        self._process.wait()
+        self._output.close()
 
 
 class Cast:
@@ -85,13 +83,9 @@ class Cast:
     async def start(self) -> Candidate:
         self._started += 1
         name = f"candidate-{self._started}"
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.candidate_process"),
-            *(self._endpoint, self._prefix, name),
-            stdout=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-        )
-        candidate = Candidate(process, name)
+        program = ("tests.support.candidate_process", self._endpoint, self._prefix, name)
+        process, output = await asyncio.to_thread(forked.start_piped, *program, error=2)
+        candidate = Candidate(process, output, name)
         self._stack.push_async_callback(candidate.end)
         return candidate
 

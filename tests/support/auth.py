@@ -12,15 +12,13 @@ import hashlib
 import hmac
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import grpc
 import jwt
@@ -28,13 +26,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from quorate.local.child import die_with_parent
 from quorate.security import tokens
 from quorate.security.identity import CERTIFICATE_ONLY, Role
 from quorate.v1 import queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
+from tests.support import forked
 from tests.support.tls import Leaf, TestAuthority, etcd_flags
 
-ROOT = Path(__file__).parents[2]
 ISSUER = "https://id.example.com"
 AUDIENCE = "quorate"
 # What the bound caller is bound to, and the queue that is not among it.
@@ -147,24 +144,15 @@ def locked(etcd: str, folder: Path) -> Iterator[Locked]:
     folder.mkdir(parents=True, exist_ok=True)
     authority, stranger = TestAuthority(folder / "ca"), TestAuthority(folder / "other-ca", "other")
     cluster = Locked(folder, authority, stranger, Issuer(folder), folder / "tokens")
-    started: list[subprocess.Popen[str]] = []
+    started: list[tuple[forked.Running, IO[str]]] = []
     name = f"locked-{os.getpid()}-{next(_clusters)}"
     common = (f"--etcd={etcd}", f"--cluster={name}", "--listen=127.0.0.1:0", *etcd_flags())
 
     def start(module: str, *flags: str) -> str:
         with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, *flags],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                preexec_fn=die_with_parent,
-            )
-        started.append(process)
-        assert process.stdout is not None
-        words = process.stdout.readline().split()
+            process, output = forked.start_piped(module, *flags, error=log.fileno())
+        started.append((process, output))
+        words = output.readline().split()
         assert "ready" in words, f"{module} did not start: {(folder / 'log').read_text()[-3000:]}"
         return next(word.partition("=")[2] for word in words if word.startswith("address="))
 
@@ -204,11 +192,10 @@ def locked(etcd: str, folder: Path) -> Iterator[Locked]:
         cluster.foreign_task = _fill(cluster)
         yield cluster
     finally:
-        for process in reversed(started):
+        for process, output in reversed(started):
             process.kill()
             process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            output.close()
 
 
 def _fill(cluster: Locked) -> str:
