@@ -159,11 +159,12 @@ class Process:
     def _look(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
             with open(self._status, "rb", 0) as status:
-                self.returncode = int(status.read())
+                # Nothing: the server has ended, and the kernel killed its forks.
+                self.returncode = int(status.read() or -signal.SIGKILL)
         return self.returncode
 
 
-class _ForkServer:
+class ForkServer:
     """The process whose forks the programs are; it ends with this one."""
 
     def __init__(self) -> None:
@@ -178,6 +179,10 @@ class _ForkServer:
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def start(
         self,
@@ -264,7 +269,7 @@ def _watched() -> bool:
 
 
 @functools.cache
-def _server() -> _ForkServer:
-    server = _ForkServer()
+def _server() -> ForkServer:
+    server = ForkServer()
     atexit.register(server.end)
     return server
