@@ -41,12 +41,12 @@ CRASH_LIMIT = "CRASH_LIMIT"
 EXIT_CODE = "EXIT_CODE"
 # Seconds after which a replica that ran is no longer one that keeps failing.
 _GOOD_RUN = 60.0
-# Types and messages of past attempts are cut: they are written again with every later status.
 # Seconds that an attempt has to live until it is on record when it began.
 LIVED = 1.0
 # Starts put on record in one step, and looked at: each bounds how long it holds the loop.
 _KEPT_AT_ONCE = 500
 _LOOKED_AT_ONCE = 5_000
+# Types and messages of past attempts are cut: they are written again with every later status.
 _PAST_MESSAGE = 256
 
 
@@ -203,7 +203,7 @@ def _finish(
 ) -> None:
     state.move(row, final)
     out.writes.append(put)
-    out.after.append(NotifyFinished(state.finish(row, now, error)))
+    out.after.append(NotifyFinished(state.finish(row, now)))
 
 
 def _failed(
