@@ -67,3 +67,5 @@ def test_forks_end_with_their_server(tmp_path: Path) -> None:
     process = waiting(server, tmp_path)
     server.end()
     assert process.wait(20) == -signal.SIGKILL
+    # A dead process that nobody collected has no files.
+    wait_until(lambda: not os.path.exists(f"/proc/{process.pid}/fd/0"))
