@@ -1,4 +1,4 @@
-"""Active checks of outside instances, as their service's `health` asks: GET or a TCP connect.
+"""Active checks of outside instances, as their service's `health` asks: GET, connect or gRPC.
 
 `Checks` owns the checks under way. Every `TICK` it begins those that are due, `AT_ONCE` at most:
 beyond that they are late, and never more. What an instance answers is its own affair: a check that
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from gateway.proxy.grpc_check import ask_grpc
 from gateway.proxy.services import Instance, ProxiedService, Services
 from gateway.proxy.vitality import Vitality
 
@@ -56,7 +57,10 @@ class Checks:
         try:
             pool = instance.pool
             terms = vitality.terms
-            fault = await ask(pool.host, pool.port, terms.path, terms.timeout)
+            if terms.grpc is None:
+                fault = await ask(pool.host, pool.port, terms.path, terms.timeout)
+            else:
+                fault = await ask_grpc(pool.host, pool.port, terms.grpc, terms.timeout)
             if instance.vitality is vitality and vitality.terms is terms:
                 service.on_checked(instance, fault, asyncio.get_running_loop().time())
         finally:

@@ -32,9 +32,12 @@ class CheckTerms:
 
     Attributes:
         path: what to GET; empty for a TCP connect.
+        grpc: the service that grpc.health.v1 is asked about instead ("" for the whole server); None
+            when it is not.
     """
 
     path: str = ""
+    grpc: str | None = None
     interval: float = 1.0
     timeout: float = 1.0
     healthy_after: int = 1
@@ -42,15 +45,16 @@ class CheckTerms:
 
 
 def terms_of(spec: pb.ServiceSpec) -> CheckTerms | None:
-    """What a service asks for; None when nothing, or gRPC, which is not proxied here."""
+    """What a service asks for; None when nothing."""
     check = spec.health
-    if not spec.HasField("health") or check.WhichOneof("kind") == "grpc_service":
+    if not spec.HasField("health"):
         return None
     if check.http_path and not _PATH.fullmatch(check.http_path):
         # The scheduler refuses such a one; sent as it is, it could be more than one request.
         return None
     return CheckTerms(
         path=check.http_path,
+        grpc=check.grpc_service if check.WhichOneof("kind") == "grpc_service" else None,
         interval=_seconds(check.interval, 3_600.0) if check.HasField("interval") else 1.0,
         timeout=_seconds(check.timeout, 60.0) if check.HasField("timeout") else 1.0,
         healthy_after=_count(check.healthy_after, 1),

@@ -52,7 +52,9 @@ def test_the_same_check_again_changes_nothing():
 
 def test_terms_have_the_defaults_and_bounds_of_the_contract():
     assert terms_of(pb.ServiceSpec()) is None
-    assert terms_of(pb.ServiceSpec(health=task_pb2.HealthCheck(grpc_service="x"))) is None
+    for name in ("x", ""):
+        check = task_pb2.HealthCheck(grpc_service=name)
+        assert terms_of(pb.ServiceSpec(health=check)) == CheckTerms(grpc=name)
     assert terms_of(pb.ServiceSpec(health=task_pb2.HealthCheck())) == CheckTerms()
     assert terms_of(pb.ServiceSpec(health=task_pb2.HealthCheck(tcp=True))) == CheckTerms()
     wild = task_pb2.HealthCheck(http_path="/ok", healthy_after=99, unhealthy_after=-1)
