@@ -23,6 +23,7 @@ from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2
 from scheduler import audit_records, keys, records
 from scheduler.core.state import State
+from scheduler.core.texts import error_text
 from scheduler.core.values import FINISHED, ServiceName, TaskState
 
 log = structlog.get_logger(__name__)
@@ -142,7 +143,10 @@ class Fold:
         if row.state not in FINISHED:
             state.enter(row)
             return
-        done = state.finish(row, record.finish_time)
+        error = ""
+        if row.state is TaskState.FAILED:
+            error = error_text(record.error.type, record.error.message)
+        done = state.finish(row, record.finish_time, error)
         done.queue.retained.append(done)
 
     def _drop_task(self, task: TaskId) -> None:

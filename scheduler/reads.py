@@ -6,6 +6,7 @@ What it answers is committed, and was the truth while this process led. Nothing 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -20,11 +21,14 @@ from quorate.runtime.ids import TaskId
 from scheduler import keys
 from scheduler.core.rows import QueueRow
 from scheduler.core.state import State
+from scheduler.core.texts import found
 from scheduler.driver import lost
 from scheduler.validate import stale_page
 
-# Ids looked at for one page when a filter leaves most of them out.
+# Ids looked at for one page when a filter leaves most of them out: between two turns of the event
+# loop, and how many times as many.
 SCAN = 20_000
+SCANS = 5
 # Tasks read in one Txn: a spec and a result take 1 MiB each at most, an answer of etcd 64 MiB.
 TASKS_AT_ONCE = 24
 
@@ -115,9 +119,19 @@ class Page(NamedTuple):
 
 
 def page(
-    state: State, queues: Iterable[QueueRow], states: frozenset[int], before: str | None, size: int
+    state: State,
+    queues: Iterable[QueueRow],
+    states: frozenset[int],
+    before: str | None,
+    size: int,
+    words: Sequence[str],
 ) -> Page:
-    """Up to `size` ids, newest first; at most `SCAN` ids are looked at."""
+    """Up to `size` ids, newest first; at most `SCAN` ids are looked at.
+
+    Args:
+        states: all when empty.
+        words: each must be found in a task's id or text.
+    """
     start = TaskId(before) if before else None
     lines: list[Iterator[tuple[str, str]]] = [
         _descending(queue, start) for queue in queues if queue.index.size
@@ -129,9 +143,31 @@ def page(
             return Page(ids, last)
         last = task
         row = state.tasks.get(TaskId(task)) or state.finished.get(TaskId(task))
-        if row is not None and (not states or row.state in states):
+        if row is None or (states and row.state not in states):
+            continue
+        if not words or found(words, TaskId(task), row.text):
             ids.append((queue, task))
     return Page(ids, None)
+
+
+async def find(
+    state: State,
+    queues: Sequence[QueueRow],
+    states: frozenset[int],
+    before: str | None,
+    size: int,
+    words: Sequence[str],
+) -> Page:
+    """As `page`, with a turn of the event loop now and then; looks at `SCANS` times as many ids."""
+    ids: list[tuple[str, str]] = []
+    for _ in range(SCANS):
+        found = page(state, queues, states, before, size - len(ids), words)
+        ids += found.ids
+        before = found.before
+        if before is None or len(ids) == size:
+            break
+        await asyncio.sleep(0)
+    return Page(ids, before)
 
 
 def _descending(queue: QueueRow, before: TaskId | None) -> Iterator[tuple[str, str]]:

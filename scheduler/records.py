@@ -30,6 +30,7 @@ from scheduler.core.rows import (
     TaskRow,
 )
 from scheduler.core.state import State
+from scheduler.core.texts import task_text
 from scheduler.core.values import (
     DEFAULT_RETRY,
     NO_NEEDS,
@@ -165,8 +166,8 @@ def run_record(write: fx.PutRun) -> r.RunRecord:
         node=row.node,
         instance=row.instance,
         assign_time=row.assign_time,
-    )
         start_time=row.start_time,
+    )
     if write.finish_time:
         record.finish_time = write.finish_time
         if write.result is not None:
@@ -246,7 +247,21 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         Replica(ServiceName(spec.service.service), spec.service.generation)
         if spec.HasField("service")
         else None,
+        task_text(spec.name, _work(spec), spec.labels),
     )
+
+
+def _work(spec: task_pb2.TaskSpec) -> str:
+    """What the task runs, in a word."""
+    match spec.WhichOneof("work"):
+        case "command":
+            return spec.command.argv[0].rpartition("/")[2] if spec.command.argv else ""
+        case "python":
+            return spec.python.entrypoint
+        case "service":
+            return spec.service.service
+        case _:
+            return ""
 
 
 # Tasks share equal policies and needs: there are few kinds of them among many tasks.
@@ -449,6 +464,7 @@ def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
     row.node = NodeName(record.node)
     row.instance = InstanceId(record.instance)
     row.assign_time = record.assign_time
+    row.start_time = record.start_time
     row.not_before = record.not_before
     row.cancel_requested = record.cancel_requested
     if record.past or row.past:
@@ -464,7 +480,6 @@ def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
                 past.error_message,
                 kept(past),
             )
-    row.start_time = record.start_time
             for past in record.past
         )
     state.saw(record.assign_time)

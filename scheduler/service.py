@@ -34,6 +34,7 @@ from scheduler.asking import (
 )
 from scheduler.audit_log import AuditLog
 from scheduler.core import events as e
+from scheduler.core import texts
 from scheduler.core.answers import (
     BatchCreated,
     QueueSeen,
@@ -143,7 +144,8 @@ class Service:
             validate.known_enum("states", state, range(1, len(TaskState) + 1))
             for state in request.states
         )
-        filters = (request.queue, sorted(states))
+        words = texts.words(validate.search_text(request.text))
+        filters = (request.queue, sorted(states), *words)
         before = reads.decode_token("tasks", filters, request.page_token)
         if before is not None and not is_task_id(before):
             raise validate.stale_page("is not one of ours")
@@ -152,7 +154,7 @@ class Service:
             queues = [await self._queue(name)]
         else:
             queues = list(self._state.queues.values())
-        page = reads.page(self._state, queues, states, before, size)
+        page = await reads.find(self._state, queues, states, before, size, words)
         await self._driver.barrier()
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()

@@ -34,6 +34,8 @@ _NANOS: Final = 1_000_000_000
 MAX_BATCH = 10_000
 MAX_BATCH_BYTES = 16 << 20
 MAX_PAGE = 1_000
+# Characters of a search.
+MAX_SEARCH = 256
 DEFAULT_PAGE = 100
 MAX_TIMEOUT = 30 * DAY
 MAX_AHEAD = 366 * DAY
@@ -301,6 +303,18 @@ def page_size(value: int) -> int:
     if not 1 <= value <= MAX_PAGE:
         raise invalid(
             "page_size", f"{value} is not within 1 and {MAX_PAGE}", limit=MAX_PAGE, value=value
+        )
+    return value
+
+
+def search_text(value: str) -> str:
+    """At most 256 characters."""
+    if len(value) > MAX_SEARCH:
+        raise invalid(
+            "text",
+            f"{len(value)} characters are more than {MAX_SEARCH}",
+            limit=MAX_SEARCH,
+            value=len(value),
         )
     return value
 

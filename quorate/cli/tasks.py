@@ -42,18 +42,26 @@ def tasks(
             help="Only in this state, such as running or failed; may be repeated.",
         ),
     ] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            "--search", help="Only with all of these words in name, work, labels, id or error."
+        ),
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first."""
-    pages = client.tasks(queue=queue, states=state or (), page_size=min(limit + 1, 1000))
+    pages = client.tasks(
+        queue=queue, states=state or (), text=search, page_size=min(limit + 1, 1000)
+    )
     found = list(itertools.islice(pages, limit + 1))
     shown, more = found[:limit], len(found) > limit
     if as_json:
         render.print_messages(shown)
         return
     if not shown:
-        chosen = queue or state
+        chosen = queue or state or search
         hint(
             "No such tasks." if chosen else "No tasks yet. Try: quorate submit --wait -- echo hello"
         )
@@ -67,6 +75,7 @@ def tasks(
     if more:
         chosen_by = [f"--queue {queue}"] if queue else []
         chosen_by += [f"--state {one}" for one in state or ()]
+        chosen_by += [f"--search {shlex.quote(search)}"] if search else []
         words = " ".join(["quorate tasks", *chosen_by, f"--limit {limit * 10}"])
         hint(f"There are more. Show them with: {words}")
 

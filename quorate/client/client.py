@@ -225,14 +225,20 @@ class Client:
         return TaskHandle(self.calls, task_id)
 
     def tasks(
-        self, *, queue: str = "", states: Sequence[str] = (), page_size: int = 100
+        self, *, queue: str = "", states: Sequence[str] = (), text: str = "", page_size: int = 100
     ) -> Iterator[task_pb2.Task]:
-        """All tasks on record, newest first, page by page. `queue` empty: of all queues."""
+        """Tasks on record, newest first, page by page.
+
+        Args:
+            queue: of all queues when empty.
+            states: such as "failed"; in any when empty.
+            text: words that must all be found in a task's name, work, labels, id or error.
+        """
         wanted = [state_of(name) for name in states]
         token = ""
         while True:
             request = scheduler_pb2.ListTasksRequest(
-                queue=queue, states=wanted, page_size=page_size, page_token=token
+                queue=queue, states=wanted, text=text, page_size=page_size, page_token=token
             )
             answer = self.calls.call(LIST_TASKS, request)
             yield from answer.tasks

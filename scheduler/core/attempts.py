@@ -33,6 +33,7 @@ from scheduler.core.events import (
 )
 from scheduler.core.rows import NO_INSTANCE, NOBODY, NodeRow, TaskRow
 from scheduler.core.state import State
+from scheduler.core.texts import error_text
 from scheduler.core.values import MAX_PAST, PastAttempt, TaskState
 
 CANCELLED = "CANCELLED"
@@ -158,7 +159,7 @@ def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) 
     if row.crashes >= row.retry.crash_limit and not row.cancel_requested:
         message = f"{row.crashes} nodes died while it ran; the limit is {row.retry.crash_limit}"
         put = PutRun(row, now, error_type=CRASH_LIMIT, error_message=message)
-        _finish(state, row, TaskState.FAILED, now, out, put)
+        _finish(state, row, TaskState.FAILED, now, out, put, error_text(CRASH_LIMIT, message))
     else:
         _give_back(state, row, now, out)
 
@@ -199,11 +200,17 @@ def _began(row: TaskRow, start: float, finish: float, now: float) -> float:
 
 
 def _finish(
-    state: State, row: TaskRow, final: TaskState, now: float, out: Effects, put: PutRun
+    state: State,
+    row: TaskRow,
+    final: TaskState,
+    now: float,
+    out: Effects,
+    put: PutRun,
+    error: str = "",
 ) -> None:
     state.move(row, final)
     out.writes.append(put)
-    out.after.append(NotifyFinished(state.finish(row, now)))
+    out.after.append(NotifyFinished(state.finish(row, now, error)))
 
 
 def _failed(
@@ -211,7 +218,8 @@ def _failed(
 ) -> None:
     row.failures += 1
     if row.failures >= row.retry.max_attempts or event.error_type in row.retry.fatal_errors:
-        _finish(state, row, TaskState.FAILED, now, out, put)
+        error = error_text(event.error_type, event.error_message)
+        _finish(state, row, TaskState.FAILED, now, out, put, error)
         return
     _back_off(state, row, event.error_type, event.error_message, now, out, put)
 

@@ -59,6 +59,8 @@ class TaskRow:
     replica: Replica | None = None
     # What its run record holds that this version does not know: `scheduler.unknown`.
     kept: bytes = b""
+    # What a search looks in besides the id.
+    text: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +73,8 @@ class FinishedRow:
     finish_time: float
     # The last attempt's number: a retry by hand goes on from it.
     attempt: int
+    # As the live row's; with the error, if it failed.
+    text: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +100,8 @@ class QueueRow:
     last_finish: float = 0.0
     # Where round robin goes on.
     turn: NodeName = NOBODY
+    # The text of the task that came last: tasks alike, one behind the other, share one.
+    text: str = ""
     # What its record holds that this version does not know: `scheduler.unknown`.
     kept: bytes = b""
 

@@ -107,6 +107,9 @@ class State:
             TaskState.PENDING if due else TaskState.SCHEDULED,
             0.0 if due else spec.not_before,
         )
+        if spec.text != queue.text:
+            queue.text = spec.text
+        row.text = queue.text
         self.tasks[task] = row
         if spec.replica is not None:
             row.replica = spec.replica
@@ -168,8 +171,12 @@ class State:
         row = self.tasks.get(task)
         return row is not None and row.state is TaskState.SCHEDULED and row.not_before == instant
 
-    def finish(self, row: TaskRow, finish_time: float) -> FinishedRow:
-        """A live row that was moved to a finished state becomes a finished one."""
+    def finish(self, row: TaskRow, finish_time: float, error: str = "") -> FinishedRow:
+        """A live row that was moved to a finished state becomes a finished one.
+
+        Args:
+            error: what a search finds it by from now on, besides its text.
+        """
         assert row.state in FINISHED
         del self.tasks[row.id]
         if row.spec is not None:
@@ -179,7 +186,8 @@ class State:
             del replicas[row.id]
             if not replicas:
                 del self.replicas[row.replica.service]
-        done = FinishedRow(row.id, row.queue, row.state, finish_time, row.attempt)
+        text = f"{row.text}\n{error}" if error else row.text
+        done = FinishedRow(row.id, row.queue, row.state, finish_time, row.attempt, text)
         self.finished[row.id] = done
         row.queue.counts[row.state] += 1
         row.queue.finished_total += 1

@@ -139,6 +139,8 @@ class TaskSpec(NamedTuple):
     not_before: float = 0.0
     # Set for the replicas of services only.
     replica: Replica | None = None
+    # What a search for the task looks in: short, in lower case.
+    text: str = ""
 
 
 class InstanceState(IntEnum):

@@ -57,10 +57,10 @@ def task_view(row: TaskRow, now: float) -> tuple:
         row.cancel_requested,
         row.past,
         row.replica,
+        row.text,
     )
 
 
-def view(state: State, now: float) -> dict[str, object]:
 def check_starts(leader: State, standby: State) -> None:
     """Starts that must be on record are; another one may be, with whatever else was written."""
     recent = {(task, attempt) for _, task, attempt in leader.begun}
@@ -69,11 +69,12 @@ def check_starts(leader: State, standby: State) -> None:
         assert known == row.start_time or (not known and (task, row.attempt) in recent), task
 
 
+def view(state: State, now: float) -> dict[str, object]:
     """What must be equal of a whole state."""
     return {
         "tasks": {task: task_view(row, now) for task, row in state.tasks.items()},
         "finished": {
-            task: (done.queue.name, done.state, done.finish_time, done.attempt)
+            task: (done.queue.name, done.state, done.finish_time, done.attempt, done.text)
             for task, done in state.finished.items()
         },
         "queues": {
@@ -339,8 +340,8 @@ class History:
             standby = view(fold.state, c.now)
             for part, value in leader.items():
                 assert standby[part] == value, f"{how}: {part}"
-        held_back = [t for t, row in c.state.tasks.items() if row.state is TaskState.RUNNING]
             check_starts(c.state, fold.state)
+        held_back = [t for t, row in c.state.tasks.items() if row.state is TaskState.RUNNING]
         expected = expected_order(c.state, c.now)
         # Whoever leads looks after services at once: which replicas wait may change.
         expected.pop(SERVICES_QUEUE, None)

@@ -321,6 +321,7 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
                 for task in sorted(self._cluster.tasks.values(), key=lambda t: t.id, reverse=True)
                 if request.queue in ("", task.queue)
                 and (not request.states or task.state in request.states)
+                and request.text in "".join(task.spec.command.argv)
             ]
             token = str(start + size) if start + size < len(found) else ""
             return scheduler_pb2.ListTasksResponse(

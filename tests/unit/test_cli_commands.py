@@ -189,6 +189,14 @@ def test_tasks_are_listed_filtered_and_cut_off(quorate):
     _, out, err = quorate("tasks", "-n", "1")
     assert out.count("true") == 1
     assert "There are more" in err
+    assert [
+        task["spec"]["command"]["argv"]
+        for task in json.loads(quorate("tasks", "--search", "fal", "--json")[1])
+    ] == [["false"]]
+    _, _, err = quorate("tasks", "--search", "tr", "-n", "1")
+    assert "quorate tasks --search tr --limit 10" in err
+    code, _, err = quorate("tasks", "--search", "nothing")
+    assert (code, err) == (0, "No such tasks.\n")
     code, _, err = quorate("tasks", "--state", "lost")
     assert code == 2
     assert "cancelled" in err

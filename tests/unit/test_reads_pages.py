@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def walk(
 ) -> list[list[tuple[str, str]]]:
     pages, before = [], None
     while True:
-        page = reads.page(state, queues, states, before, size)
+        page = reads.page(state, queues, states, before, size, ())
         pages.append(page.ids)
         before = page.before
         if before is None:
@@ -64,6 +66,33 @@ def test_a_filter_that_leaves_most_out_gives_short_pages_with_successors(
     state.tasks[TaskId(made[20][1])].state = TaskState.RUNNING
     pages = walk(state, list(state.queues.values()), frozenset((TaskState.RUNNING,)), 10)
     assert pages == [[], [], [], [], [made[20]]]
+
+
+async def test_a_search_looks_further_with_turns_of_the_loop_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reads, "SCAN", 5)
+    monkeypatch.setattr(reads, "SCANS", 3)
+    state, made = filled([0] * 23)
+    for place in (2, 12, 20):
+        state.tasks[TaskId(made[place][1])].text = "page 7"
+    queues, turns = list(state.queues.values()), 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    first = await reads.find(state, queues, frozenset(), None, 10, ("page", "7"))
+    counting.cancel()
+    assert first == reads.Page([made[2], made[12]], made[14][1])
+    assert turns == 3
+    second = await reads.find(state, queues, frozenset(), first.before, 10, ("page", "7"))
+    assert second == reads.Page([made[20]], None)
+    full = await reads.find(state, queues, frozenset(), None, 2, ("page",))
+    assert full == reads.Page([made[2], made[12]], made[12][1])
 
 
 FILTERS = st.tuples(st.text(max_size=5), st.lists(st.integers(1, 9), max_size=3))

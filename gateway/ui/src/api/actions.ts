@@ -9,7 +9,13 @@ export interface TaskPage {
 }
 
 export const listTasks = (
-  filter: { queue?: string; states?: readonly string[]; pageSize: number; pageToken?: string },
+  filter: {
+    queue?: string;
+    states?: readonly string[];
+    text?: string;
+    pageSize: number;
+    pageToken?: string;
+  },
   options?: Options,
 ) => get<TaskPage>("v1/tasks", { ...options, query: filter });
 

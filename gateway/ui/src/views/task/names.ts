@@ -9,7 +9,8 @@ export function taskName(task: Task): string {
   return spec?.name || workName(spec) || shortId(task.id);
 }
 
-function workName(spec: TaskSpec | undefined): string {
+/** What a task runs, in a word. */
+export function workName(spec: TaskSpec | undefined): string {
   const program = spec?.command?.argv?.[0]?.split("/").at(-1);
   return program || spec?.python?.entrypoint || spec?.service?.service || "";
 }
@@ -27,6 +28,19 @@ export const canRetry = (task: Task): boolean => RETRYABLE.has(task.state);
 export const canCancel = (task: Task): boolean => !isFinal(task) && !task.cancelRequested;
 
 export const lastAttempt = (task: Task): Attempt | undefined => task.attempts?.at(-1);
+
+/**
+ * "2 of 3". Numbers go on after a manual retry, whose tries are counted anew; what a node took with
+ * it or handed back is no try either: "4 (try 1 of 3)". A replica is tried for ever: "4".
+ */
+export function attemptOf(task: Task): string {
+  const { attempt = 0, failures = 0, spec } = task;
+  if (spec?.service) return String(attempt);
+  const most = spec?.retry?.maxAttempts || 1;
+  const last = lastAttempt(task);
+  const tries = Math.min(most, failures + (last && !last.error ? 1 : 0));
+  return tries === attempt ? `${attempt} of ${most}` : `${attempt} (try ${tries} of ${most})`;
+}
 
 /** Milliseconds that the last attempt ran, until now if it does; NaN when it never started. */
 export function ranFor(task: Task, now: number): number {

@@ -7,7 +7,7 @@ import { count, plural } from "@ui/lib/format";
 import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
-import { canCancel, canRetry, isFinal, taskName } from "@ui/views/task/names";
+import { canCancel, canRetry, isFinal } from "@ui/views/task/names";
 import { bulk, type Progress } from "@ui/views/tasks/bulk";
 import type { Filter } from "@ui/views/tasks/filter";
 import { matcher } from "@ui/views/tasks/pager";
@@ -131,10 +131,11 @@ async function* matching(
   applies: (task: Task) => boolean,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const matches = matcher(text, taskName);
+  // Also looked for here: a scheduler of an earlier version would list, and we delete, all tasks.
+  const matches = matcher(text);
   let pageToken = "";
   do {
-    const page = await listTasks({ queue, states, pageSize: 1000, pageToken }, { signal });
+    const page = await listTasks({ queue, states, text, pageSize: 1000, pageToken }, { signal });
     for (const task of page.tasks ?? []) {
       if (applies(task) && (!matches || matches(task))) yield task.id;
     }

@@ -40,7 +40,7 @@ export function TaskList({ query }: { query: URLSearchParams }) {
         <h1>Tasks</h1>
         <span class="muted" data-testid="total">
           {filter.text
-            ? `${count(pager.length)} found in ${count(pager.scanned)}`
+            ? found(pager.length, pager.done, total)
             : total !== undefined && `${count(total)} on record`}
         </span>
         <span class="push" data-create>
@@ -72,7 +72,7 @@ export function TaskList({ query }: { query: URLSearchParams }) {
       {pager.done && pager.length === 0 ? (
         filtered ? (
           <Empty icon="search" title="No task matches">
-            {filter.text && <p>Looked at {count(pager.scanned)} tasks.</p>}
+            {filter.text && <p>Names, labels, ids and errors have none with all of these words.</p>}
             <Button onClick={() => change({ queue: "", states: [], text: "" })}>
               Clear the filter
             </Button>
@@ -113,6 +113,12 @@ export function TaskList({ query }: { query: URLSearchParams }) {
   );
 }
 
+/** `12 found in 100,000`; `100+` while there may be more. */
+function found(rows: number, all: boolean, total: number | undefined): string {
+  const what = `${count(rows)}${all ? "" : "+"} found`;
+  return total === undefined ? what : `${what} in ${count(total)}`;
+}
+
 /** Tasks that the filter lets through, as far as the queues' counters say. */
 function knownTotal(
   queues: ReadonlyMap<string, Queue> | undefined,
@@ -141,7 +147,7 @@ function SearchBox({ text, onChange }: { text: string; onChange: (text: string) 
         type="search"
         data-search
         aria-label="Search tasks"
-        placeholder="Name, id, label, node or error"
+        placeholder="Name, label, id or error"
         value={typed}
         spellcheck={false}
         autocomplete="off"

@@ -2,12 +2,13 @@
 //
 // The API lists newest first with opaque page tokens, so pages are read one behind the other; each
 // page's token is kept (some 100 bytes), its rows only while they were used lately, and are read
-// again when they are scrolled back to. A text filter drops rows page by page: a page may be empty.
+// again when they are scrolled back to. A page of what matches a text may be short, or empty.
 // New tasks come from the live subscription and go on top, or are only counted while the reader is
 // further down. What it tells while a page is being read may be newer than the page: it is kept
 // until the page is there, and then told again.
 
 import type { Task } from "@ui/api/types";
+import { workName } from "@ui/views/task/names";
 
 export interface Page {
   tasks?: Task[];
@@ -26,11 +27,8 @@ interface Loaded {
 
 const FIRST_PAGE = 100;
 const PAGE = 500;
-// A text filter drops most rows: its first page is larger, the others are as large as can be.
-const FIRST_SEARCH_PAGE = 500;
-const SEARCH_PAGE = 1_000;
-// So many are read in one go.
-const SEARCH_PAGES = 100;
+// So many are read in one go: the API looks at 100,000 tasks for one.
+const PAGES_AT_ONCE = 100;
 // Pages whose rows stay in memory: 20,000 tasks.
 const KEPT = 40;
 // New tasks on top of the first page; beyond it the list is read again.
@@ -41,12 +39,12 @@ const UNSEEN = 10_000;
 const LARGEST_PAGE = 1_000;
 // Changes kept while a page is read: the newest ones.
 const MEANWHILE = 5_000;
+// Shorter words are not looked for in ids, as in the API.
+const OF_ID = 6;
 
 export class Pager {
   /** Rows known so far. */
   length = 0;
-  /** Tasks looked at, matching or not. */
-  scanned = 0;
   /** There are no more behind the last row. */
   done = false;
   loading = false;
@@ -99,7 +97,7 @@ export class Pager {
     this.changed();
     try {
       await this.reread(start, end);
-      for (let read = 0; !this.done && this.length < end && read < SEARCH_PAGES; read += 1) {
+      for (let read = 0; !this.done && this.length < end && read < PAGES_AT_ONCE; read += 1) {
         await this.readNext();
         this.changed();
       }
@@ -228,13 +226,10 @@ export class Pager {
   }
 
   private async readNext(): Promise<void> {
-    const first = this.pages.length === 0;
-    const searched = first ? FIRST_SEARCH_PAGE : SEARCH_PAGE;
-    const size = this.matches ? searched : first ? FIRST_PAGE : PAGE;
+    const size = this.pages.length ? PAGE : FIRST_PAGE;
     const token = this.next;
     await this.read(token, size, (page) => {
       const rows = this.take(page.tasks ?? []);
-      this.scanned += page.tasks?.length ?? 0;
       this.pages.push({ token, size, rows, length: rows.length, used: (this.clock += 1) });
       this.length += rows.length;
       this.next = page.nextPageToken ?? "";
@@ -262,9 +257,7 @@ export class Pager {
 
   private take(tasks: readonly Task[]): Task[] {
     const fresh = new Set(this.fresh.map((task) => task.id));
-    const rows = tasks.filter(
-      (task) => !fresh.has(task.id) && (!this.matches || this.matches(task)),
-    );
+    const rows = tasks.filter((task) => !fresh.has(task.id));
     for (const task of rows) this.ids.set(task.id, task);
     return rows;
   }
@@ -280,18 +273,18 @@ export class Pager {
   }
 }
 
-/** Whether a task has the text in its name, id, labels, node or error. */
-export function matcher(text: string, nameOf: (task: Task) => string) {
-  const wanted = text.trim().toLowerCase();
-  if (!wanted) return undefined;
-  const words = wanted.split(/\s+/);
+/** Whether the API would find a task by the text: new ones are told, not listed. */
+export function matcher(text: string) {
+  const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  if (!words.length) return undefined;
   return (task: Task): boolean => {
     const labels = Object.entries(task.spec?.labels ?? {}).map(([key, value]) => `${key}=${value}`);
-    const attempt = task.attempts?.at(-1);
-    const hay = [nameOf(task), task.id, attempt?.node, task.error?.type, task.error?.message]
+    const hay = [task.spec?.name, workName(task.spec), task.error?.type, task.error?.message]
       .concat(labels)
       .join("\n")
       .toLowerCase();
-    return words.every((word) => hay.includes(word));
+    return words.every(
+      (word) => hay.includes(word) || (word.length >= OF_ID && task.id.includes(word)),
+    );
   };
 }

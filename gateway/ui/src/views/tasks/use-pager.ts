@@ -4,7 +4,6 @@ import { useEffect, useMemo, useReducer } from "preact/hooks";
 import { getTask, listTasks } from "@ui/api/actions";
 import { live } from "@ui/api/live";
 import type { Task } from "@ui/api/types";
-import { taskName } from "@ui/views/task/names";
 import { isTaskId, type Filter } from "@ui/views/tasks/filter";
 import { matcher, Pager, type Fetch } from "@ui/views/tasks/pager";
 
@@ -13,7 +12,7 @@ export function usePager(filter: Filter, version: number, atTop: { readonly curr
   const [, draw] = useReducer((count: number) => count + 1, 0);
   const { queue, states, text } = filter;
   const key = JSON.stringify([queue, states, text, version]);
-  const pager = useMemo(() => new Pager(fetcher(filter), matcher(text, taskName), () => draw(0)), [key]);
+  const pager = useMemo(() => new Pager(fetcher(filter), matcher(text), () => draw(0)), [key]);
   useEffect(() => () => pager.close(), [pager]);
   useEffect(
     () =>
@@ -49,5 +48,5 @@ function fetcher({ queue, states, text }: Filter): Fetch {
     };
   }
   return (pageToken, pageSize, signal) =>
-    listTasks({ queue, states, pageSize, pageToken }, { signal });
+    listTasks({ queue, states, text, pageSize, pageToken }, { signal });
 }
