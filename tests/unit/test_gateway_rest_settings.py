@@ -23,6 +23,8 @@ from gateway.main import main
         (["--cors-origins", "https://example.com/path"], "cors-origins"),
         (["--max-body-kib", "0"], "--max-body-kib"),
         (["--default-timeout", "0"], "--default-timeout"),
+        (["--head-timeout", "0"], "--head-timeout"),
+        (["--head-timeout", "3601"], "--head-timeout"),
         (["--log-level", "loud"], "--log-level"),
     ],
 )
