@@ -2,12 +2,14 @@
 
 A request gets `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`, and an `X-Request-Id`. What the
 client itself said in those is dropped, unless its address is trusted to tell (another proxy in
-front); then `-For` is appended to and the rest is kept. Headers that end at this hop were taken out
+front); then `-For` is appended to and the rest is kept. `CDN-Loop` (RFC 8586) is appended to, so that
+a gateway knows what it has sent to a service before. Headers that end at this hop were taken out
 by `wire`; the framing is written anew here.
 """
 
 from __future__ import annotations
 
+from gateway.proxy.problems import Refusal
 from gateway.proxy.wire import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 
 _FROM_PROXIES = (b"x-forwarded-port", b"x-real-ip", b"forwarded")
@@ -46,6 +48,32 @@ def forwarded(
     return b"\r\n".join(out) + b"\r\n"
 
 
+def passed(head: RequestHead, gateway: bytes, service: bytes) -> bytes:
+    """The CDN-Loop line, with its line end: whom the request has come through, and us.
+
+    The service is a parameter of our member: an instance may well call another service through the
+    gateway that it was called by, headers and all; that is no loop.
+
+    Args:
+        gateway: a token that no other gateway has.
+
+    Raises:
+        Refusal: 508: this gateway has sent the request to this service before.
+    """
+    member = b"%b;s=%b" % (gateway, service)
+    before = head.passed
+    if not before:
+        return b"cdn-loop: " + member + b"\r\n"
+    if member in (one.strip(b" \t") for one in before.split(b",")):
+        raise Refusal(
+            508,
+            "LOOP_DETECTED",
+            "an instance of the service sent the request back to the gateway",
+            metadata={"service": service.decode()},
+        )
+    return b"cdn-loop: " + before + b", " + member + b"\r\n"
+
+
 def request_bytes(
     head: RequestHead, *, target: bytes, authority: bytes, about: bytes, request_id: bytes
 ) -> bytes:
@@ -54,7 +82,7 @@ def request_bytes(
     Args:
         target: path and query for the instance.
         authority: the instance's own, for a client that named no host.
-        about: the lines of `forwarded`.
+        about: the lines of `forwarded` and `passed`.
     """
     length = head.length
     framing = b""

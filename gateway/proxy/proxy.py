@@ -27,7 +27,7 @@ from gateway.hosts import is_own
 from gateway.hosts import refusal as foreign_host
 from gateway.proxy.balance import Random
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.forward import forwarded
+from gateway.proxy.forward import forwarded, passed
 from gateway.proxy.front import Front
 from gateway.proxy.limits import RateLimit, retry_after
 from gateway.proxy.options import ProxyOptions
@@ -59,6 +59,7 @@ class Proxy:
         """Requests that could not be read."""
         self._root = options.root_path.encode()
         self._ids = secrets.token_hex(8)
+        self._mark = b"quorate-" + self._ids.encode()
         self._next_id = 0
         # Whether there has been a view: until then no name is known to be wrong.
         self._viewed = False
@@ -194,6 +195,8 @@ class Proxy:
                 f"the request target is longer than {MAX_TARGET} bytes",
                 metadata={"limit": str(MAX_TARGET)},
             )
+        # A loop takes no more of the service's limits than its first turn.
+        way = passed(head, self._mark, service.key)
         self._admit(service)
         return Exchange(
             front,
@@ -206,7 +209,8 @@ class Proxy:
                 proto=front.proto,
                 prefix=prefix,
                 trusted=self.options.trust_forwarded,
-            ),
+            )
+            + way,
             request_id=head.request_id or self.new_request_id(),
         )
 

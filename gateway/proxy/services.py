@@ -110,6 +110,7 @@ class ProxiedService:
 
     def __init__(self, name: str, options: ProxyOptions, random: Random, now: float) -> None:
         self.name = name
+        self.key = name.encode()
         self.policy = Policy()
         self.check: CheckTerms | None = None
         """Of instances without a node; None when they are not checked."""

@@ -69,6 +69,7 @@ _REQUEST: Final[dict[bytes, bytes]] = {
             b"upgrade",
             b"expect",
             b"x-request-id",
+            b"cdn-loop",
         )
     },
     **dict.fromkeys(
@@ -111,6 +112,7 @@ class RequestHead:
         expects: the client waits for 100 (Continue).
         forwarded: X-Forwarded-* and their like as the client sent them, by lower-case name.
         request_id: the client's X-Request-Id, if it is a sane one.
+        passed: whom it has come through, as CDN-Loop says (RFC 8586); empty for nobody.
     """
 
     __slots__ = (
@@ -122,6 +124,7 @@ class RequestHead:
         "lines",
         "method",
         "minor",
+        "passed",
         "request_id",
         "target",
         "upgrade",
@@ -138,6 +141,7 @@ class RequestHead:
     expects: bool
     forwarded: dict[bytes, bytes] | None
     request_id: bytes
+    passed: bytes
 
 
 class ResponseHead:
@@ -195,7 +199,7 @@ def parse_request(head: bytes) -> RequestHead:
         )
     found.method, found.target = method, target
     found.keep_alive = found.minor == 1
-    found.upgrade = found.host = found.request_id = b""
+    found.upgrade = found.host = found.request_id = found.passed = b""
     found.expects = False
     found.forwarded = None
     lines: list[bytes] = []
@@ -238,6 +242,8 @@ def parse_request(head: bytes) -> RequestHead:
         elif kind == b"x-request-id":
             if _REQUEST_ID.fullmatch(value):
                 found.request_id = value
+        elif kind == b"cdn-loop":
+            found.passed = found.passed + b", " + value if found.passed else value
         elif kind != b"drop":
             if found.forwarded is None:
                 found.forwarded = {}
