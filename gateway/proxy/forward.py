@@ -2,7 +2,7 @@
 
 A request gets `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`, and an `X-Request-Id`. What the
 client itself said in those is dropped, unless its address is trusted to tell (another proxy in
-front); then `-For` is appended to and the rest is kept. `CDN-Loop` (RFC 8586) is appended to, so that
+front); then `-For` is appended to and the rest is kept. `CDN-Loop` (RFC 8586) is appended to: by it
 a gateway knows what it has sent to a service before. Headers that end at this hop were taken out
 by `wire`; the framing is written anew here.
 """
