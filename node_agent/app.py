@@ -39,8 +39,8 @@ from node_agent.session import Sessions
 from node_agent.spans import AttemptSpans
 from quorate import __version__
 from quorate.etcd.api import EtcdError
-from quorate.etcd.binary import check_server_version
 from quorate.etcd.client import EtcdClient
+from quorate.etcd.versions import SafeEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import Clock, SystemClock
 from quorate.runtime.errors import QuorateError
@@ -115,7 +115,8 @@ async def run(settings: AgentSettings) -> None:
                 secrets=secrets,
             ) as driver,
         ):
-            await refuse_unsafe(etcd)
+            safe = SafeEtcd(etcd, settings)
+            await refuse_unsafe(safe)
             driver.spans = _spans(settings, clock)
             sessions = Sessions(driver, clock, instance_id())
             credentials = server_credentials(settings) if settings.tls else None
@@ -154,6 +155,7 @@ async def run(settings: AgentSettings) -> None:
                 driver.lease_confirmed,
                 on_lost,
                 instances.on_registered,
+                before=safe,
             )
             probes = HealthServer(
                 settings.health_listen,
@@ -295,17 +297,18 @@ def client_of(settings: AgentSettings) -> EtcdClient:
         raise CannotStart(f"--{fault}") from fault
 
 
-async def refuse_unsafe(etcd: EtcdClient) -> None:
-    """Refuse an etcd that loses what it acknowledged; one that is away is waited for later.
+async def refuse_unsafe(safe: SafeEtcd) -> None:
+    """Refuse an etcd that loses what it acknowledged; one that is away is asked again later.
 
     Raises CannotStart.
     """
     try:
-        check_server_version(await etcd.status())
+        await safe()
     except QuorateError as error:
         raise CannotStart(error.message) from error
     except EtcdError:
-        # The first registration tries for a while, and says so when it is in vain.
+        # The first registration asks again before it writes. It tries for a while, and says so
+        # when it is in vain.
         return
 
 

@@ -14,7 +14,7 @@ alive, and `on_alive` simply stops telling of later instants.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -22,6 +22,7 @@ from quorate.etcd.api import Compacted, Etcd, EtcdError, EtcdUnauthenticated, Le
 from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import Clock
+from quorate.runtime.errors import QuorateError
 
 _log = structlog.get_logger("node_agent.registration")
 
@@ -41,6 +42,10 @@ class CannotRegister(Exception):
     """The first registration failed for too long, or for good."""
 
 
+async def _nothing() -> None:
+    pass
+
+
 class Registration:
     """Keeps the node registered.
 
@@ -51,6 +56,7 @@ class Registration:
         on_alive: told until when (monotonic) the lease is surely alive.
         on_lost: called when the lease is gone for certain; returns the new instance id.
         on_registered: told the lease and the instance id each time the record was written.
+        before: awaited before anything is written; a QuorateError of it is final.
     """
 
     def __init__(
@@ -63,6 +69,8 @@ class Registration:
         on_alive: Callable[[float], None],
         on_lost: Callable[[], str],
         on_registered: Callable[[int, str], None] = lambda lease, instance: None,
+        *,
+        before: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self.registered = asyncio.Event()
         self._etcd = etcd
@@ -73,6 +81,7 @@ class Registration:
         self._on_alive = on_alive
         self._on_lost = on_lost
         self._on_registered = on_registered
+        self._before = before
         self._lease: LeaseSession | None = None
 
     @property
@@ -87,6 +96,8 @@ class Registration:
         while True:
             try:
                 await self._hold()
+            except QuorateError as error:
+                raise CannotRegister(error.message) from error
             except EtcdUnauthenticated as error:
                 if not self.registered.is_set():
                     raise CannotRegister(f"etcd refuses the credentials: {error}") from error
@@ -111,6 +122,7 @@ class Registration:
 
     async def _hold(self) -> None:
         """Hold one lease until it is lost. EtcdError when it could not be had."""
+        await self._before()
         if self._lease is None:
             self._lease = await LeaseSession.open(self._etcd, self._ttl, clock=self._clock)
         lease = self._lease

@@ -24,9 +24,9 @@ from grpc_reflection.v1alpha import reflection
 
 from quorate import __version__
 from quorate.etcd.api import EtcdError
-from quorate.etcd.binary import check_server_version
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import Election
+from quorate.etcd.versions import SafeEtcd
 from quorate.externalscaler import externalscaler_pb2
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
@@ -216,9 +216,10 @@ def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grp
 async def _check_etcd(etcd: EtcdClient, settings: SchedulerSettings) -> None:
     """Wait for etcd a while, and refuse one that loses what it acknowledged."""
     until = time.monotonic() + settings.etcd_wait
+    safe = SafeEtcd(etcd, settings)
     while True:
         try:
-            check_server_version(await etcd.status())
+            await safe()
             return
         except QuorateError as error:
             raise CannotStart(error.message) from error

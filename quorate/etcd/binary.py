@@ -113,9 +113,9 @@ def probe_etcd(path: Path) -> EtcdBinary:
     return EtcdBinary(path, match[1], etcdctl if etcdctl.is_file() else None)
 
 
-def check_server_version(status: StoreStatus) -> None:
+def check_server_version(status: StoreStatus, *, where: str = "the running server") -> None:
     """The same check for a running server; raises QuorateError."""
-    check_version(status.version, where="the running server")
+    check_version(status.version, where=where)
 
 
 def check_version(version: str, *, where: str) -> None:

@@ -71,15 +71,21 @@ class EtcdClient:
         self._calls = Calls(self._channels, user, password)
 
     @classmethod
-    def from_settings(cls, settings: EtcdSettings) -> EtcdClient:
-        """A client as `settings` describe it. OSError when a named file cannot be read."""
+    def from_settings(
+        cls, settings: EtcdSettings, endpoints: Sequence[str] | None = None
+    ) -> EtcdClient:
+        """A client as `settings` describe it, of all their endpoints or of some.
+
+        OSError when a named file cannot be read.
+        """
         password = ""
         if settings.etcd_password_file:
             password = Path(settings.etcd_password_file).read_text().rstrip("\r\n")
         tls = None
         if settings.etcd_ca_file:
             tls = EtcdTls(settings.etcd_ca_file, settings.etcd_cert_file, settings.etcd_key_file)
-        return cls(settings.endpoints, user=settings.etcd_user, password=password, tls=tls)
+        wanted = settings.endpoints if endpoints is None else endpoints
+        return cls(wanted, user=settings.etcd_user, password=password, tls=tls)
 
     async def __aenter__(self) -> Self:
         return self

@@ -168,6 +168,14 @@ def test_an_agent_refuses_an_etcd_that_loses_writes(tmp_path: Path, version: str
         assert calls == []
 
 
+def test_a_member_that_loses_writes_behind_one_that_does_not_is_refused(tmp_path: Path) -> None:
+    with etcd_of_version("3.5.9") as (sound, calls), etcd_of_version("3.5.1") as (bad, others):
+        flags = ("--etcd", f"{sound},{bad}", "--listen", "127.0.0.1:0")
+        sentence(scheduler(*flags), "scheduler: ", bad, "3.5.1")
+        sentence(agent(*flags, "--data-dir", str(tmp_path)), "node_agent: ", bad, "3.5.1")
+        assert (calls, others) == ([], [])
+
+
 def test_a_scheduler_whose_ca_file_is_missing(tmp_path: Path) -> None:
     missing = str(tmp_path / "ca.pem")
     result = scheduler("--etcd", "127.0.0.1:1", "--etcd-ca-file", missing)

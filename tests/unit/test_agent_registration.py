@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,20 +14,27 @@ from quorate.etcd.api import EtcdUnavailable, LeaseGrant, Range
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import SystemClock
+from quorate.runtime.errors import precondition
 
 KEY = b"/quorate/c/nodes/n"
+
+
+async def at_once() -> None:
+    """Nothing to wait for."""
 
 
 class Node:
     """A registration and what it told."""
 
-    def __init__(self, etcd: MemoryEtcd) -> None:
+    def __init__(
+        self, etcd: MemoryEtcd, *, before: Callable[[], Awaitable[None]] = at_once
+    ) -> None:
         self.etcd = etcd
         self.alive_until = 0.0
         self.instances = ["i1"]
         record = NodeRecord(name="n", instance="i1", address="a:1")
         self.registration = Registration(
-            etcd, KEY, record, 2, SystemClock(), self.on_alive, self.on_lost
+            etcd, KEY, record, 2, SystemClock(), self.on_alive, self.on_lost, before=before
         )
 
     def on_alive(self, until: float) -> None:
@@ -109,3 +116,21 @@ async def test_an_etcd_that_never_answers_is_given_up(monkeypatch: pytest.Monkey
     async with kept(node) as task:
         with pytest.raises(CannotRegister, match="etcd does not answer: nobody there"):
             await asyncio.wait_for(task, 10)
+
+
+async def test_an_etcd_that_was_away_is_checked_before_anything_is_written():
+    answers: list[Exception] = [
+        EtcdUnavailable("not there yet"),
+        precondition("ETCD_VERSION_UNSAFE", "it loses what it acknowledged"),
+    ]
+    etcd = MemoryEtcd()
+
+    async def check() -> None:
+        raise answers.pop(0)
+
+    node = Node(etcd, before=check)
+    async with kept(node) as task:
+        with pytest.raises(CannotRegister, match="loses what it acknowledged"):
+            await asyncio.wait_for(task, 10)
+    assert answers == []
+    assert (await etcd.status()).revision == (await MemoryEtcd().status()).revision
