@@ -37,6 +37,8 @@ ROOT = Path(__file__).parents[2]
 _SCRIPT = str(Path(sys.executable).with_name("quorate"))
 _SECONDS = 60.0
 _CHUNK = 1 << 16
+# Bytes of output that are kept; who writes more has lost its way.
+_MOST = 16 << 20
 
 
 class Ended(NamedTuple):
@@ -258,6 +260,7 @@ def _read(files: Sequence[IO[bytes]]) -> list[str]:
             for key, _ in ready:
                 some = os.read(key.fd, _CHUNK)
                 found[key.fd] += some
+                assert len(found[key.fd]) <= _MOST, "a program writes without an end"
                 if not some:
                     waiting.unregister(key.fileobj)
     return [text.decode() for text in found.values()]
