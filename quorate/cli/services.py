@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 import time
@@ -14,10 +13,8 @@ from typing import Annotated
 import grpc
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
-from rich.table import Table
-from rich.text import Text
 
-from quorate.cli import render
+from quorate.cli import render, service_show
 from quorate.cli import service_options as o
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import OK, TIMED_OUT, sentence_of
@@ -25,7 +22,6 @@ from quorate.cli.render import err, hint
 from quorate.cli.words import pairs
 from quorate.client.calls import Calls
 from quorate.client.client import Client
-from quorate.client.outcome import value_name
 from quorate.client.rpcs import Req, Res, Rpc, new_request_id
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2 as pb
@@ -197,7 +193,7 @@ def list_(client: Client, as_json: Json = False) -> None:
     for service in found:
         table.add_row(
             service.name,
-            _ready(service),
+            service_show.ready(service),
             str(service.updated) if service.spec.HasField("command") else "-",
             str(service.generation),
             render.ago(service.create_time),
@@ -211,33 +207,12 @@ _FIGURES = ("READY", "UPDATED", "GENERATION")
 @group.command("show")
 @with_client
 def show(client: Client, name: Name, as_json: Json = False) -> None:
-    """Show one service and its instances."""
+    """Show one service, its instances, and why replicas do not run."""
     service = client.calls.call(GET, pb.GetServiceRequest(name=name)).service
     if as_json:
         render.print_json(render.as_dict(service))
         return
-    render.show(_details(service))
-    render.show("")
-    if not service.instances:
-        hint("It has no instances now.")
-        return
-    table = render.table(
-        "INSTANCE", "STATE", "ADDRESS", "NODE", "GENERATION", "WEIGHT", "UP", right=_NUMBERS
-    )
-    for instance in service.instances:
-        table.add_row(
-            instance.id,
-            _state_text(instance),
-            instance.address,
-            instance.node or "-",
-            str(instance.generation) if instance.generation else "-",
-            str(instance.weight or 1),
-            render.ago(instance.start_time),
-        )
-    render.show(table)
-
-
-_NUMBERS = ("GENERATION", "WEIGHT")
+    service_show.show(client, service)
 
 
 @group.command("delete")
@@ -340,58 +315,6 @@ def _until_ready(client: Client, name: str, patience: float) -> int:
             err.print(f"quorate: {len(good)} of {service.spec.replicas} replicas are healthy.")
             return TIMED_OUT
         time.sleep(_LOOK)
-
-
-def _ready(service: pb.Service) -> Text:
-    """`2/3`: healthy ones, and those wanted."""
-    if not service.spec.HasField("command"):
-        return Text(str(service.ready))
-    style = "" if service.ready >= service.spec.replicas else "yellow"
-    return Text(f"{service.ready}/{service.spec.replicas}", style=style)
-
-
-_STYLES = {
-    pb.INSTANCE_STATE_STARTING: "cyan",
-    pb.INSTANCE_STATE_HEALTHY: "green",
-    pb.INSTANCE_STATE_UNHEALTHY: "red",
-    pb.INSTANCE_STATE_DRAINING: "yellow",
-}
-
-
-def _state_text(instance: pb.ServiceInstance) -> Text:
-    name = value_name(pb.InstanceState.DESCRIPTOR, instance.state, "INSTANCE_STATE_")
-    return Text(name, style=_STYLES.get(instance.state, ""))
-
-
-def _details(service: pb.Service) -> Table:
-    spec = service.spec
-    table = render.table("", "")
-    table.show_header = False
-    command = shlex.join(spec.command.argv) if spec.HasField("command") else "(outside processes)"
-    balancing = value_name(pb.Balancing.DESCRIPTOR, spec.proxy.balancing, "BALANCING_")
-    for label, value in (
-        ("Service", service.name),
-        ("Command", command),
-        ("Ready", _ready(service)),
-        ("Updated", f"{service.updated} of generation {service.generation}"),
-        ("Health check", _health(spec) if spec.HasField("command") else "-"),
-        ("Balancing", balancing.replace("UNSPECIFIED", "LEAST_REQUEST")),
-        ("Hosts", ", ".join(spec.proxy.hosts) or "-"),
-        ("Labels", ", ".join(f"{k}={v}" for k, v in sorted(spec.labels.items())) or "-"),
-        ("Created", render.moment(service.create_time)),
-    ):
-        table.add_row(Text(label, style="dim"), value)
-    return table
-
-
-def _health(spec: pb.ServiceSpec) -> str:
-    match spec.health.WhichOneof("kind"):
-        case "http_path":
-            return f"GET {spec.health.http_path}"
-        case "grpc_service":
-            return f"gRPC {spec.health.grpc_service}".rstrip()
-        case _:
-            return "TCP connect"
 
 
 def register(app: typer.Typer) -> None:

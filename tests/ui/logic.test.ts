@@ -107,7 +107,7 @@ test("figures between two looks at counters", () => {
   const figures = (requests: number, buckets: number[]): Figures => ({
     services: [{
       name: "web", in_flight: 2, requests, status_5xx: 0,
-      instances: [{ id: "i", in_flight: 2, requests, ejected: false, latency: { bounds, buckets } }],
+      instances: [{ id: "i", in_flight: 2, requests, ejected: false, passing: null, latency: { bounds, buckets } }],
     }],
   });
   const found = between({ at: 0, figures: figures(100, [100, 0, 0]) }, { at: 10, figures: figures(300, [200, 100, 0]) });

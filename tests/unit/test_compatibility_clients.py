@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.cli import render
-from quorate.cli.services import _state_text
+from quorate.cli.service_show import state_text
 from quorate.client.errors import TaskFailed
 from quorate.client.outcome import is_finished, state_name, value_of
 from quorate.runtime.errors import from_rpc_error
@@ -24,7 +24,7 @@ def test_a_state_that_is_not_known_is_shown_by_its_number() -> None:
     assert state_name(task()) == "99"
     assert render.node_state(node_pb2.Node(state=UNKNOWN)) == "99"  # type: ignore[arg-type]
     instance = service_pb2.ServiceInstance(state=UNKNOWN)  # type: ignore[arg-type]
-    assert str(_state_text(instance)) == "99"
+    assert str(state_text(instance)) == "99"
 
 
 def test_states_that_are_known_are_shown_by_their_names() -> None:

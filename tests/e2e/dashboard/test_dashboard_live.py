@@ -132,3 +132,15 @@ def test_a_view_paints_within_a_second(open_page, view):
     began = time.monotonic()
     look.settled()
     assert time.monotonic() - began < 5
+
+
+def test_nodes_are_recorded_also_where_no_view_shows_them(open_page):
+    look = open_page("queues")
+    look.settled()
+    # The history as a reload would find it: its newest seconds know how busy the nodes were.
+    seconds = """() => {
+        dispatchEvent(new Event("pagehide"));
+        const {columns} = JSON.parse(sessionStorage.getItem("quorate.history"));
+        return (new Map(columns).get("node.n1") ?? []).filter(busy => busy !== null).length;
+    }"""
+    wait_until(lambda: look.page.evaluate(seconds) >= 2, 10)

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from quorate.local.child import die_with_parent
 from tests.support.dashboard import Look, python, submit
+from tests.support.fake_scheduler import wait_until
 from tests.support.local import gateway_leaf
 from tests.support.tls import gateway_flags
 from tools.build_ui import SOURCE
@@ -102,3 +103,70 @@ def test_it_works_below_a_path(open_page, cluster, slash):
             look.outages_expected = True
         finally:
             gateway.kill()
+
+
+CUT = """
+() => [...document.querySelectorAll(".scroll-x")].map(panel => {
+  const {left, right} = panel.getBoundingClientRect();
+  const cut = [...panel.querySelectorAll(".actions .button")].filter(button => {
+    const box = button.getBoundingClientRect();
+    return box.left < left || box.right > right;
+  });
+  return {
+    table: panel.querySelector("table").ariaLabel,
+    buttons: panel.querySelectorAll(".actions .button").length,
+    beyond: panel.scrollWidth - panel.clientWidth,
+    cut: cut.map(button => button.title),
+  };
+})
+"""
+TABLES = {
+    "overview": ["Recent failures"],
+    "queues": ["Queues"],
+    "nodes": ["Nodes"],
+    "audit": ["Audit log"],
+}
+
+
+@pytest.mark.parametrize("width", [1280, 1024, 800])
+def test_tables_fit_and_their_buttons_are_in_sight(open_page, failed, width):
+    look = open_page(viewport={"width": width, "height": 800})
+    ask_json(look.cluster, "v1/queues/audited:pause", {})
+    for view, tables in TABLES.items():
+        look.go(view)
+        expect(look.page.locator(".table")).to_have_count(len(tables))
+        seen = look.page.evaluate(CUT)
+        assert [one["table"] for one in seen] == tables
+        for one in seen:
+            assert one["cut"] == [], (view, one)
+            assert one["buttons"] or view in ("overview", "audit"), view
+            # A tablet held upright scrolls the rest of the row.
+            assert one["beyond"] <= 0 or width < 1024, (view, one)
+
+
+WRITES = """
+(() => {
+  const write = CanvasRenderingContext2D.prototype.fillText;
+  window.written = [];
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
+    const half = this.measureText(text).width / 2;
+    // Of the axis of time, whose texts are centred at their instants.
+    if (this.textAlign === "center") written.push(half);
+    return write.call(this, text, x, y, ...more);
+  };
+})()
+"""
+
+
+def test_times_below_charts_are_written_in_full(open_page):
+    look = open_page(**PHONE)
+    look.page.add_init_script(WRITES)
+    look.page.reload()
+    wait_until(lambda: len(look.page.evaluate("written")) > 20, 10)
+    # Instants move to the left by and by: also those at the very end must be whole.
+    chart = look.page.evaluate(
+        "() => { const {left, right} = document.querySelector('.u-over').getBoundingClientRect(); "
+        "const canvas = document.querySelector('.chart canvas').getBoundingClientRect(); "
+        "return [left - canvas.left, canvas.right - right]; }"
+    )
+    assert min(chart) >= max(look.page.evaluate("written"))

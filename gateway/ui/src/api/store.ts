@@ -93,7 +93,7 @@ function useCollection<T>(topic: Topic, filter: unknown = {}): Collection<T> {
 export const useQueues = () => useCollection<Queue>("queues");
 export const useNodes = () => useCollection<Node>("nodes");
 export const useServices = () => useCollection<Service>("services");
-export const useTasks = (filter: { ids?: string[]; states?: string[]; limit?: number }) =>
+export const useTasks = (filter: { queue?: string; ids?: string[]; states?: string[]; limit?: number }) =>
   useCollection<Task>("tasks", filter);
 
 /** The last second of the cluster. */
@@ -117,10 +117,12 @@ export function startStore(): void {
   setInterval(() => {
     now.value = Date.now();
   }, 1000);
+  // Held for good: the history is to have no hole where no view asks for nodes.
+  const nodes = acquire("nodes", {});
   const onPulse = (items: unknown[]) => {
     const next = items.at(-1) as Pulse | undefined;
     if (!next) return;
-    record(next);
+    record(next, nodes.items.value as ReadonlyMap<string, Node> | undefined);
     pulse.value = next;
     beats.value += 1;
   };
@@ -128,7 +130,7 @@ export function startStore(): void {
   meterQueues();
 }
 
-function record(next: Pulse): void {
+function record(next: Pulse, nodes: ReadonlyMap<string, Node> | undefined): void {
   const { rates = {}, latency = {}, queues = [] } = next;
   const time = next.time ? instant(next.time) / 1000 : Date.now() / 1000;
   const row: Record<string, number | null> = {
@@ -145,7 +147,6 @@ function record(next: Pulse): void {
     row[`${name}.p99`] = values?.p99 ?? null;
   }
   for (const queue of queues) row[`queue.${queue.name}`] = num(queue.pending) + num(queue.running);
-  const nodes = shared.get("nodes {}")?.items.value as ReadonlyMap<string, Node> | undefined;
   if (nodes) {
     let slots = 0;
     let busy = -num(queues.find((queue) => queue.name === SERVICES)?.running);

@@ -132,7 +132,8 @@ function options(
     width,
     height,
     legend: { show: false },
-    padding: [10, 8, 0, 0],
+    // To the right: half of the last time below the axis.
+    padding: [10, 26, 0, 0],
     cursor: {
       sync: { key: sync.key, setSeries: false },
       drag: { x: false, y: false },

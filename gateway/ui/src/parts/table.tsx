@@ -8,6 +8,8 @@ export interface Column<T> {
   right?: boolean;
   /** Its name: takes what width is left. */
   wide?: boolean;
+  /** Left out between a phone's width and a desk's: where rows are not cards and room is short. */
+  minor?: boolean;
   /** A sentence: may have several lines. */
   message?: boolean;
   cell: (item: T) => ComponentChildren;
@@ -59,6 +61,14 @@ export function Table<T>({ label, columns, items, keyOf, below }: TableProps<T>)
   );
 }
 
-function classes<T>({ right, wide, message }: Column<T>): string {
-  return [right && "right", wide && "wide", message && "message"].filter(Boolean).join(" ");
+function classes<T>({ name, right, wide, minor, message }: Column<T>): string {
+  return [
+    right && "right",
+    wide && "wide",
+    minor && "minor",
+    message && "message",
+    name === "Actions" && "held",
+  ]
+    .filter(Boolean)
+    .join(" ");
 }

@@ -152,6 +152,7 @@ function columns(
     },
     {
       name: "Registered",
+      minor: true,
       right: true,
       cell: (node) => <Ago time={node.registerTime} />,
     },

@@ -48,9 +48,10 @@ export function QueuesView() {
 
 type State = "pending" | "running" | "scheduled" | "succeeded" | "failed" | "cancelled";
 
-const counted = (state: State): Column<Queue> => ({
+const counted = (state: State, minor = false): Column<Queue> => ({
   name: state[0]!.toUpperCase() + state.slice(1),
   right: true,
+  minor,
   cell: ({ name, counts }) => (
     <a class="plain" href={href("tasks", "", { queue: name, state })}>
       <Count value={counts?.[state]} tone={state === "failed" ? "failed" : ""} />
@@ -74,14 +75,15 @@ const COLUMNS: readonly Column<Queue>[] = [
   },
   {
     name: "Depth, 2 min",
+    minor: true,
     cell: (queue) => <Spark column={`queue.${queue.name}`} least={4} colour="--c-pending" />,
   },
   counted("pending"),
   counted("running"),
-  counted("scheduled"),
+  counted("scheduled", true),
   counted("succeeded"),
   counted("failed"),
-  counted("cancelled"),
+  counted("cancelled", true),
   {
     name: "Finished/s",
     right: true,

@@ -13,7 +13,8 @@ import { Icon } from "@ui/parts/icons";
 import { tell } from "@ui/parts/toasts";
 import { CreateServiceDialog, ScaleDialog } from "@ui/views/services/dialogs";
 import { Instances } from "@ui/views/services/instances";
-import { useTraffic, type Traffic } from "@ui/views/services/traffic";
+import { readyOf, useTraffic, type Traffic } from "@ui/views/services/traffic";
+import { Waiting } from "@ui/views/services/waiting";
 
 export function ServicesView() {
   const services = useServices().value;
@@ -66,7 +67,8 @@ interface PanelProps {
 }
 
 function ServicePanel({ service, traffic, onScale }: PanelProps) {
-  const { name, spec, ready = 0, instances = [] } = service;
+  const { name, spec, instances = [] } = service;
+  const ready = readyOf(service, traffic);
   const replicas = spec?.replicas ?? 0;
   const wanted = replicas || instances.length;
   const remove = () =>
@@ -125,6 +127,7 @@ function ServicePanel({ service, traffic, onScale }: PanelProps) {
         </div>
       )}
       <Instances service={service} traffic={traffic} />
+      {replicas > 0 && <Waiting service={service} />}
     </Panel>
   );
 }

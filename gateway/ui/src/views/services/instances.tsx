@@ -5,7 +5,7 @@ import { count, plain, rate, shortId, span } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
 import { Ago, Badge } from "@ui/parts/basics";
 import { Table, type Column } from "@ui/parts/table";
-import type { Traffic } from "@ui/views/services/traffic";
+import { failsChecks, type Traffic } from "@ui/views/services/traffic";
 
 const TONES: Record<string, string> = {
   starting: "scheduled",
@@ -21,7 +21,7 @@ export function Instances({ service, traffic }: { service: Service; traffic: Tra
       <p class="note">
         {service.spec?.command
           ? service.spec.replicas
-            ? "No instance yet: the replicas are being started."
+            ? "No replica runs now."
             : "Scaled to zero."
           : "No process has registered. They do with POST /v1/services/{name}/instances."}
       </p>
@@ -60,7 +60,13 @@ function columns(traffic: Traffic | undefined): Column<Instance>[] {
         const ejected = of(instance)?.ejected;
         return (
           <span class="row tight">
-            <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>
+            {failsChecks(instance, traffic) ? (
+              <span title="It is registered, but this gateway's checks of it fail: it gets no requests.">
+                <Badge tone="failed">fails checks</Badge>
+              </span>
+            ) : (
+              <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>
+            )}
             {ejected && <Badge tone="paused">ejected</Badge>}
           </span>
         );
@@ -74,8 +80,10 @@ function columns(traffic: Traffic | undefined): Column<Instance>[] {
     },
     {
       name: "Generation",
+      minor: true,
       right: true,
-      cell: ({ generation }) => <span class="number">{count(generation)}</span>,
+      // A process outside runs what it likes.
+      cell: ({ node, generation }) => <span class="number">{node ? count(generation) : "–"}</span>,
     },
     {
       name: "Requests/s",

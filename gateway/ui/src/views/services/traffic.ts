@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { get } from "@ui/api/rest";
+import type { Instance, Service } from "@ui/api/types";
 
 export interface Traffic {
   /** Requests and answers of class 5xx, per second. */
@@ -18,6 +19,8 @@ export interface InstanceTraffic {
   rate: number;
   inFlight: number;
   ejected: boolean;
+  /** This gateway's own checks of an outside process; null for what nobody or its node checks. */
+  passing: boolean | null;
   /** Median in milliseconds; undefined without requests. */
   latency: number | undefined;
 }
@@ -38,6 +41,7 @@ export interface Figures {
       in_flight: number;
       requests: number;
       ejected: boolean;
+      passing: boolean | null;
       latency: Histogram;
     }[];
   }[];
@@ -78,6 +82,17 @@ export function useTraffic(): ReadonlyMap<string, Traffic> {
   return traffic;
 }
 
+/** Instances that get requests: healthy on record, and not failing this gateway's checks. */
+export function readyOf({ ready = 0, instances = [] }: Service, traffic: Traffic | undefined): number {
+  return ready - instances.filter((instance) => failsChecks(instance, traffic)).length;
+}
+
+/** On record it is healthy, since it registered itself as that; this gateway found otherwise. */
+export function failsChecks(instance: Instance, traffic: Traffic | undefined): boolean {
+  const registered = instance.state === "INSTANCE_STATE_HEALTHY";
+  return registered && traffic?.instances.get(instance.id)?.passing === false;
+}
+
 /** What happened between two samples. A counter that fell belongs to a new process. */
 export function between(old: Sample, now: Sample): Map<string, Traffic> {
   const seconds = Math.max(now.at - old.at, 1e-3);
@@ -96,6 +111,7 @@ export function between(old: Sample, now: Sample): Map<string, Traffic> {
         rate: grown(was?.requests, instance.requests, past !== undefined) / seconds,
         inFlight: instance.in_flight,
         ejected: instance.ejected,
+        passing: instance.passing,
         latency: quantileMs(latency, 0.5),
       });
     }

@@ -7,7 +7,10 @@ import { pretty } from "@ui/lib/json";
 import { href } from "@ui/lib/router";
 import { base64Size, joinWords } from "@ui/lib/words";
 import { Ago, Copy, Labels, Panel } from "@ui/parts/basics";
-import { lastAttempt, ranFor } from "@ui/views/task/names";
+import { attemptOf, lastAttempt, ranFor } from "@ui/views/task/names";
+
+const UNCOUNTED =
+  "Attempts before a manual retry, and those lost with a node or handed back by it, are not counted as tries.";
 
 export function Facts({ task }: { task: Task }) {
   const attempt = lastAttempt(task);
@@ -24,7 +27,7 @@ export function Facts({ task }: { task: Task }) {
   if (!Number.isNaN(ran)) rows.push([running ? "Running for" : "Ran", span(ran)]);
   if (task.finishTime) rows.push(["Finished", <Ago time={task.finishTime} />]);
   if (attempt?.node) rows.push(["Node", <a href={href("nodes", attempt.node)}>{attempt.node}</a>]);
-  rows.push(["Attempt", `${task.attempt ?? 0} of ${task.spec?.retry?.maxAttempts || 1}`]);
+  rows.push(["Attempt", <span title={UNCOUNTED}>{attemptOf(task)}</span>]);
   if (task.failures) rows.push(["Failures", count(task.failures)]);
   if (task.crashes) rows.push(["Nodes lost", count(task.crashes)]);
   return (
