@@ -209,9 +209,10 @@ class ForkServer:
             files = [nothing.fileno() if given is None else given, output, error, told]
             with self._lock:
                 socket.send_fds(self._control, [json.dumps(request).encode()], files)
-                pid = int(self._control.recv(64))
+                answer = self._control.recv(64)
         os.close(told)
-        return Process([program, *arguments], pid, status)
+        assert answer, "the fork server has ended: its standard error has the reason"
+        return Process([program, *arguments], int(answer), status)
 
     def run(
         self, program: str, arguments: Sequence[str], stdin: str, environment: Mapping[str, str]
