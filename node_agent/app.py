@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import grpc
 import structlog
-from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -29,6 +28,7 @@ from node_agent.config import AgentSettings
 from node_agent.driver import Driver
 from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
+from node_agent.incumbent import NodeHealth, is_alive
 from node_agent.log_retention import Retention
 from node_agent.logs import LogStore
 from node_agent.metrics import AgentMetrics
@@ -49,7 +49,7 @@ from quorate.runtime.startup import CannotStart
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.settings import CertificatesOnly
-from quorate.security.tls import TlsFault, server_credentials
+from quorate.security.tls import TlsFault, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
@@ -76,7 +76,7 @@ _SERVER_OPTIONS = (
 class _Serving(NamedTuple):
     address: str
     server: grpc.aio.Server
-    health: health.HealthServicer
+    health: NodeHealth
 
 
 async def run(settings: AgentSettings) -> None:
@@ -156,6 +156,7 @@ async def run(settings: AgentSettings) -> None:
                 on_lost,
                 instances.on_registered,
                 before=safe,
+                alive=partial(is_alive, dialer=dialer_of(settings.client_tls)),
             )
             probes = HealthServer(
                 settings.health_listen,
@@ -212,7 +213,7 @@ async def serve(
         interceptors.append(GuardInterceptor(Guard(CertificatesOnly(), rules)))
     server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
     server.add_generic_rpc_handlers((NodeAgent(driver, sessions).handler(),))
-    checks = health.HealthServicer()
+    checks = NodeHealth(lambda: sessions.instance)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     names: tuple[str, ...] = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
     names += serve_channelz(server, wanted=channelz)

@@ -7,6 +7,8 @@
              +------------------------+
 ```
 
+Who finds a living agent of the same name at another address does not register: NameTaken.
+
 Owned by the app, which runs `keep`. While etcd is silent nothing happens: the lease may well be
 alive, and `on_alive` simply stops telling of later instants.
 """
@@ -17,6 +19,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
+from google.protobuf.message import DecodeError
 
 from quorate.etcd.api import Compacted, Etcd, EtcdError, EtcdUnauthenticated, LeaseNotFound, Range
 from quorate.etcd.lease import LeaseSession
@@ -42,8 +45,16 @@ class CannotRegister(Exception):
     """The first registration failed for too long, or for good."""
 
 
+class NameTaken(CannotRegister):
+    """Another agent lives under this node's name."""
+
+
 async def _nothing() -> None:
     pass
+
+
+async def _nobody(record: NodeRecord) -> bool:
+    return False
 
 
 class Registration:
@@ -57,6 +68,7 @@ class Registration:
         on_lost: called when the lease is gone for certain; returns the new instance id.
         on_registered: told the lease and the instance id each time the record was written.
         before: awaited before anything is written; a QuorateError of it is final.
+        alive: whether the process that wrote a record answers; asked about another address.
     """
 
     def __init__(
@@ -71,6 +83,7 @@ class Registration:
         on_registered: Callable[[int, str], None] = lambda lease, instance: None,
         *,
         before: Callable[[], Awaitable[None]] = _nothing,
+        alive: Callable[[NodeRecord], Awaitable[bool]] = _nobody,
     ) -> None:
         self.registered = asyncio.Event()
         self._etcd = etcd
@@ -82,6 +95,7 @@ class Registration:
         self._on_lost = on_lost
         self._on_registered = on_registered
         self._before = before
+        self._alive = alive
         self._lease: LeaseSession | None = None
 
     @property
@@ -158,11 +172,14 @@ class Registration:
             self._record.instance = self._on_lost()
 
     async def _put(self, lease: LeaseSession) -> int:
-        """Write the record; the revision from which to watch.
+        """Write the record; the revision from which to watch. Raises NameTaken.
 
-        A record of another process is overwritten: it is our predecessor's, or else that process
-        learns from it that we took its place.
+        A record of another process is overwritten: it is our predecessor's, or that process cannot
+        be reached and learns from it that we took its place.
         """
+        found = await self._etcd.range(Range(self._key))
+        if found.kvs:
+            await self._refuse_to_displace(found.kvs[0].value)
         self._record.register_time = self._clock.wall()
         try:
             revision = await self._etcd.put(
@@ -173,6 +190,19 @@ class Registration:
             return 0
         self._on_registered(lease.id, self._record.instance)
         return revision + 1
+
+    async def _refuse_to_displace(self, value: bytes) -> None:
+        try:
+            other = NodeRecord.FromString(value)
+        except DecodeError:
+            return
+        if other.instance == self._record.instance or other.address == self._record.address:
+            return
+        if await self._alive(other):
+            raise NameTaken(
+                f"another agent runs as node {self._record.name!r} (at {other.address}): "
+                "give this one a name of its own with --name"
+            )
 
     async def _watch(self, lease: LeaseSession, revision: int) -> None:
         """Return when the record has to be written again; raise Replaced when we have to go."""

@@ -283,15 +283,29 @@ async def test_a_revoked_lease_ends_everything_and_registers_a_new_instance(
     assert agent.process.poll() is None
 
 
-async def test_an_agent_whose_name_is_taken_by_another_ends_with_one_sentence(cluster: Cluster):
-    first = await cluster.ready()
-    second = await cluster.ready(data="elsewhere")
-    code, said = await first.end()
-    assert code == 1
-    assert said.startswith("node_agent: another agent registered as node 'n1'")
+async def test_an_agent_whose_record_is_overwritten_ends_with_one_sentence(cluster: Cluster):
+    agent = await cluster.ready()
     found = await cluster.record()
     assert found is not None
-    assert found[0].instance == second.instance
+    other = NodeRecord(name="n1", instance="other", address="127.0.0.1:1")
+    await cluster.client.put(found[1].key, other.SerializeToString())
+    code, said = await agent.end()
+    assert code == 1
+    assert said.startswith("node_agent: another agent registered as node 'n1'")
+    assert (await cluster.record() or found)[0].instance == "other"
+
+
+async def test_the_name_of_a_living_agent_is_refused_with_one_sentence(cluster: Cluster):
+    first = await cluster.ready()
+    second = await cluster.start(data="elsewhere")
+    code, said = await second.end()
+    assert code == 1
+    assert said.startswith(f"node_agent: another agent runs as node 'n1' (at {first.address})")
+    assert "--name" in said
+    found = await cluster.record()
+    assert found is not None
+    assert found[0].instance == first.instance
+    assert first.process.poll() is None
 
 
 async def test_a_restarted_agent_takes_over_the_record_within_the_ttl(cluster: Cluster):

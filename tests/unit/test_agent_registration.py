@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from node_agent import registration as module
-from node_agent.registration import CannotRegister, Registration, Replaced
+from node_agent.registration import CannotRegister, NameTaken, Registration, Replaced
 from quorate.etcd.api import EtcdUnavailable, LeaseGrant, Range
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
@@ -27,15 +27,31 @@ class Node:
     """A registration and what it told."""
 
     def __init__(
-        self, etcd: MemoryEtcd, *, before: Callable[[], Awaitable[None]] = at_once
+        self,
+        etcd: MemoryEtcd,
+        *,
+        before: Callable[[], Awaitable[None]] = at_once,
+        living: Sequence[str] = (),
     ) -> None:
         self.etcd = etcd
         self.alive_until = 0.0
         self.instances = ["i1"]
         record = NodeRecord(name="n", instance="i1", address="a:1")
         self.registration = Registration(
-            etcd, KEY, record, 2, SystemClock(), self.on_alive, self.on_lost, before=before
+            etcd,
+            KEY,
+            record,
+            2,
+            SystemClock(),
+            self.on_alive,
+            self.on_lost,
+            before=before,
+            alive=self.is_alive,
         )
+        self.living = living
+
+    async def is_alive(self, record: NodeRecord) -> bool:
+        return record.instance in self.living
 
     def on_alive(self, until: float) -> None:
         self.alive_until = until
@@ -104,6 +120,40 @@ async def test_being_replaced_ends_the_registration():
     record = await node.record()
     assert record is not None
     assert record.instance == "other"
+
+
+async def test_the_name_of_a_living_agent_at_another_address_is_left_to_it():
+    etcd = MemoryEtcd()
+    other = NodeRecord(name="n", instance="other", address="b:1")
+    await etcd.put(KEY, other.SerializeToString())
+    node = Node(etcd, living=["other"])
+    async with kept(node) as task:
+        with pytest.raises(NameTaken, match=r"node 'n' \(at b:1\).*--name"):
+            await asyncio.wait_for(task, 10)
+    assert await node.record() == other
+
+
+@pytest.mark.parametrize(
+    ("instance", "address"),
+    [("gone", "b:1"), ("other", "a:1"), ("gone", "a:1")],
+    ids=["gone", "same address", "both"],
+)
+async def test_a_name_that_nobody_else_uses_is_taken_over(instance: str, address: str):
+    etcd = MemoryEtcd()
+    other = NodeRecord(name="n", instance=instance, address=address)
+    await etcd.put(KEY, other.SerializeToString())
+    node = Node(etcd, living=["other"])
+    async with kept(node):
+        await node.until(lambda record: record is not None and record.instance == "i1")
+
+
+async def test_what_is_no_record_is_written_over():
+    etcd = MemoryEtcd()
+    await etcd.put(KEY, b"\xff")
+    node = Node(etcd)
+    async with kept(node):
+        await node.registration.registered.wait()
+        await node.until(lambda record: record is not None and record.instance == "i1")
 
 
 async def test_an_etcd_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch):

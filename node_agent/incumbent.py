@@ -1,0 +1,53 @@
+"""Whether another agent lives under the name that this one is to have.
+
+Every answer of an agent's health service carries its instance id in the initial metadata, as a
+scheduler's does. Who is about to register asks the address on record: only the very process that
+wrote the record counts. A refused connection, silence, or somebody else there means that it is
+gone, or cut off from here; then it is succeeded, as after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import _async as health
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from quorate.internal.v1.records_pb2 import NodeRecord
+from quorate.security.dialer import Dialer
+
+_INSTANCE: Final = "quorate-instance"
+# Seconds for the other process to answer.
+_PATIENCE: Final = 1.0
+# For one question: it shares no connection and no backoff.
+_OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
+
+
+class NodeHealth(health.HealthServicer):  # type: ignore[misc]  # no types
+    """The standard health service, which also tells which process is answering."""
+
+    def __init__(self, instance: Callable[[], str]) -> None:
+        super().__init__()
+        self._instance = instance
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
+        """See grpc.health.v1.Health."""
+        await context.send_initial_metadata(((_INSTANCE, self._instance()),))
+        return await super().Check(request, context)
+
+
+async def is_alive(record: NodeRecord, dialer: Dialer) -> bool:
+    """Whether the process that wrote `record` answers at its address, within a second."""
+    channel = dialer.open(record.address, _OPTIONS)
+    try:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        call = stub.Check(health_pb2.HealthCheckRequest(), timeout=_PATIENCE)
+        await call
+        metadata = await call.initial_metadata()
+        return bool(metadata.get(_INSTANCE) == record.instance)
+    except grpc.aio.AioRpcError:
+        return False
+    finally:
+        await channel.close(None)
