@@ -208,7 +208,17 @@ class Client:
         return self._create(spec)
 
     def submit_batch(self, specs: Sequence[task_pb2.TaskSpec]) -> list[TaskHandle]:
-        """Create up to 10,000 tasks of one queue: all of them or none."""
+        """Create up to 10,000 tasks of one queue, 16 MiB together.
+
+        They are validated as a whole, and a refused batch creates none. What a failure of the
+        cluster interrupts is gone on with (for `retry_for` seconds) under the same request id, so
+        that no task is created twice; if it stays away for longer, or this process ends meanwhile,
+        a part of them may have been created.
+
+        Raises:
+            PayloadTooLarge: a task is above `payload_limit`, or all together above 16 MiB.
+            QuorateError: INVALID_ARGUMENT that names the field, or the cluster does not answer.
+        """
         for spec in specs:
             check_size(spec, self._payload_limit)
         ids = create_batch(self.calls, self._options.queue, specs)

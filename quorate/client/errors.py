@@ -79,15 +79,20 @@ class ArgumentNotSerialisable(QuorateError, TypeError):
 
 
 class PayloadTooLarge(QuorateError, ValueError):
-    """The serialised work is larger than `limit` bytes; nothing was sent."""
+    """The serialised work is larger than `limit` bytes; nothing was sent.
 
-    def __init__(self, size: int, limit: int) -> None:
+    `field` of the metadata: "spec" for one task, "specs" for a batch as a whole.
+    """
+
+    def __init__(self, size: int, limit: int, *, batch: bool = False) -> None:
+        what, advice = ("work", "pass a path or a key instead of the data")
+        if batch:
+            what, advice = ("batch", "submit it in parts")
         super().__init__(
             grpc.StatusCode.INVALID_ARGUMENT,
             "PAYLOAD_TOO_LARGE",
-            f"the work is {size:,} bytes, the limit is {limit:,}; "
-            "pass a path or a key instead of the data",
-            field="spec",
+            f"the {what} is {size:,} bytes, the limit is {limit:,}; {advice}",
+            field="specs" if batch else "spec",
             metadata={"limit": str(limit), "size": str(size)},
         )
         self.size = size

@@ -14,6 +14,7 @@ from quorate.client.calls import Calls
 from quorate.client.ledger import Outcome
 from quorate.client.mapping import Chunk, MapPlan
 from quorate.client.rpcs import BATCH_CREATE_TASKS, CANCEL_TASK, HELD_BACK, new_request_id
+from quorate.client.specs import check_batch
 from quorate.client.tracker import Tracker
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
@@ -24,8 +25,12 @@ _CANCEL_SECONDS = 5.0
 
 
 def create_batch(calls: Calls, name: str, specs: Sequence[task_pb2.TaskSpec]) -> Sequence[str]:
-    """Create many tasks of a queue; waits (up to `retry_for`) while the cluster is at a bound."""
+    """Create many tasks of a queue; waits (up to `retry_for`) while the cluster is at a bound.
+
+    Raises PayloadTooLarge or QuorateError, before anything is sent for what no batch may hold.
+    """
     request = pb.BatchCreateTasksRequest(queue=name, specs=specs, request_id=new_request_id())
+    check_batch(request)
     end = time.monotonic() + calls.retry_for
     while True:
         try:

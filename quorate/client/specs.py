@@ -21,10 +21,13 @@ import cloudpickle
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge
 from quorate.client.options import TaskOptions
 from quorate.runtime.errors import invalid
-from quorate.v1 import task_pb2
+from quorate.v1 import scheduler_pb2, task_pb2
 
 DEFAULT_PAYLOAD_LIMIT = 256 * 1024
 GREATEST_PAYLOAD_LIMIT = 1024 * 1024
+# Of one batch, in tasks and in bytes: limits of the cluster.
+MOST_IN_BATCH = 10_000
+MOST_BATCH_BYTES = 16 * 1024 * 1024
 
 _ENTRYPOINT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -155,6 +158,23 @@ def check_size(spec: task_pb2.TaskSpec, limit: int) -> int:
     if size > limit:
         raise PayloadTooLarge(size, limit)
     return size
+
+
+def check_batch(request: scheduler_pb2.BatchCreateTasksRequest) -> None:
+    """Raise PayloadTooLarge, or QuorateError (INVALID_ARGUMENT), for what no batch may hold.
+
+    A scheduler refuses it too, unless it is over 20 MiB: those gRPC does not let through, and says
+    no more than that a message is too large.
+    """
+    count = len(request.specs)
+    if count > MOST_IN_BATCH:
+        raise invalid(
+            "specs", f"{count:,} tasks; at most {MOST_IN_BATCH:,} go into one batch",
+            limit=MOST_IN_BATCH, value=count,
+        )  # fmt: skip
+    size = request.ByteSize()
+    if size > MOST_BATCH_BYTES:
+        raise PayloadTooLarge(size, MOST_BATCH_BYTES, batch=True)
 
 
 def _entrypoint_or_value(work: Work) -> Work:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import cloudpickle
 import pytest
 
+from quorate.client import specs
 from quorate.client.chunk import ENTRYPOINT, STAR_ENTRYPOINT, run_chunk, run_star_chunk
 from quorate.client.decorator import task
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge
@@ -22,6 +23,7 @@ from quorate.client.specs import (
     python_spec,
 )
 from quorate.runtime.errors import QuorateError
+from scheduler import validate
 
 OPTIONS = TaskOptions()
 
@@ -152,3 +154,8 @@ def test_chunks_do_what_the_function_does_to_each_item():
     spec = chunk_spec(STAR_ENTRYPOINT, lambda a, b: a * b, [(2, 3), (4, 5)], OPTIONS, 0.0)
     args, kwargs = cloudpickle.loads(spec.python.pickle)
     assert run_star_chunk(*args, **kwargs) == [6, 20]
+
+
+def test_the_limits_of_a_batch_are_those_of_the_cluster():
+    assert specs.MOST_IN_BATCH == validate.MAX_BATCH
+    assert specs.MOST_BATCH_BYTES == validate.MAX_BATCH_BYTES

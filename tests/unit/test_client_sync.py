@@ -9,7 +9,7 @@ import pytest
 
 from quorate.client.client import Client
 from quorate.client.decorator import task
-from quorate.client.errors import TaskCancelled, TaskFailed
+from quorate.client.errors import PayloadTooLarge, TaskCancelled, TaskFailed
 from quorate.runtime.errors import QuorateError
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 
@@ -273,6 +273,41 @@ def test_tasks_pages_through_everything_newest_first(client):
         handle.wait(10)
     ids = [task.id for task in client.tasks(page_size=3, states=["succeeded"])]
     assert ids == [handle.id for handle in reversed(handles)]
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    # The second is above what gRPC lets through.
+    [(240_000, 71), (240_000, 100)],
+    ids=["above the limit of the cluster", "above that of gRPC"],
+)
+def test_a_batch_that_is_too_large_is_refused_before_it_is_sent(client, cluster, size, count):
+    spec = _spec()
+    spec.command.stdin = b"x" * size
+    with pytest.raises(PayloadTooLarge, match=r"the batch is [\d,]+ bytes, .* in parts") as refusal:
+        client.submit_batch([spec] * count)
+    error = refusal.value
+    assert error.metadata["field"] == "specs"
+    assert error.metadata["limit"] == str(error.limit) == str(16 << 20)
+    assert error.size > size * count
+    assert methods(cluster, "BatchCreateTasks") == []
+
+
+def test_a_batch_of_too_many_tasks_is_refused_before_it_is_sent(client, cluster):
+    with pytest.raises(QuorateError, match="at most 10,000") as refusal:
+        client.submit_batch([_spec()] * 10_001)
+    assert refusal.value.metadata["field"] == "specs"
+    assert refusal.value.metadata["limit"] == "10000"
+    assert methods(cluster, "BatchCreateTasks") == []
+
+
+def test_a_task_above_what_grpc_lets_through_is_refused_before_it_is_sent(client, cluster):
+    spec = _spec()
+    spec.command.stdin = b"x" * (40 << 20)
+    with pytest.raises(PayloadTooLarge, match="the limit is 262,144") as refusal:
+        client.submit_spec(spec)
+    assert refusal.value.metadata["field"] == "spec"
+    assert methods(cluster, "CreateTask") == []
 
 
 def _spec():
