@@ -27,6 +27,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from quorate.etcd.api import Delete, Put
+from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.etcd.journal import Journal, JournalEnded, JournalFault
 from quorate.etcd.journal_batch import weigh
 from quorate.internal.v1 import records_pb2 as r
@@ -87,6 +88,7 @@ class Driver:
         trusted: whether the lease still lets this process dispatch and answer.
         max_txn_ops: operations one Txn may hold.
         ids: of the tasks that the machine makes by itself; the same as for those of callers.
+        generation: of the cluster; `revision` is scoped by it.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Driver:
         trusted: Callable[[], bool],
         max_txn_ops: int,
         ids: TaskIds | None = None,
+        generation: int = FIRST_GENERATION,
     ) -> None:
         self.machine = machine
         self.journal = journal
@@ -109,6 +112,9 @@ class Driver:
         self.service_changed: Callable[[ServiceName], None] = lambda service: None
         # Told after each step: something may have changed.
         self.stepped: Callable[[], None] = lambda: None
+        self.revision = 0
+        """The last Txn's that is known to be committed, scoped: the state has all up to it."""
+        self._generation = generation
         self._ids = ids or TaskIds(machine.state.last_id or None)
         # Services to be looked at, in order, each once.
         self._due: dict[ServiceName, None] = {}
@@ -395,6 +401,7 @@ class Driver:
             # their inventories, makes it good. So the tenure must not go on.
             self._failed(after, lost())
             raise JournalEnded("the trust window passed before an effect")
+        self.revision = scoped(self._generation, revision)
         dispatch = self._dispatch
         for effect in after:
             dispatch[type(effect)](effect)

@@ -113,6 +113,7 @@ class Overview:
             live_tasks=len(state.tasks),
             retained_tasks=len(state.finished),
             version=__version__,
+            revision=self._driver.revision,
         )
         election = self._prefix + keys.ELECTION + b"/"
         try:

@@ -108,7 +108,7 @@ class Registry:
         names, token = page_of_names(
             "services", self._state.services, request.page_size, request.page_token
         )
-        answer = pb.ListServicesResponse()
+        answer = pb.ListServicesResponse(revision=self._driver.revision)
         size = 0
         for place, name in enumerate(names):
             row = self._state.services[ServiceName(name)]

@@ -287,8 +287,11 @@ class Service:
         shown = [name for name in self._state.queues if caller is None or caller.may_name(name)]
         names, token = page_of_names("queues", shown, request.page_size, request.page_token)
         seen = [see_queue(self._state.queues[QueueName(name)]) for name in names]
+        revision = self._driver.revision
         await self._driver.barrier()
-        return pb.ListQueuesResponse(queues=map(views.queue, seen), next_page_token=token)
+        return pb.ListQueuesResponse(
+            queues=map(views.queue, seen), next_page_token=token, revision=revision
+        )
 
     async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:
         asked = audited("DeleteQueue", request, context)
@@ -315,7 +318,7 @@ class Service:
         names, token = page_of_names(
             "nodes", self._state.nodes, request.page_size, request.page_token
         )
-        answer = pb.ListNodesResponse(next_page_token=token)
+        answer = pb.ListNodesResponse(next_page_token=token, revision=self._driver.revision)
         length = 0
         for name in names:
             view = self._node_view(NodeName(name))

@@ -185,6 +185,7 @@ class Tenure:
                 lambda: trust.ok(self._clock.monotonic()),
                 settings.etcd_max_txn_ops,
                 ids,
+                fold.generation,
             )
             sessions = Sessions(
                 driver,

@@ -93,8 +93,8 @@ class Watches:
             async with self._etcd.watch(
                 prefix, prefix_end(prefix), start_revision=first
             ) as batches:
-                yield pb.WatchTasksResponse(resume_token=encode_token(place))
                 pick = _Pick(request, len(prefix), place)
+                yield pick.place()
                 async with aclosing(_with_keepalives(batches, pick, self._closed)) as answers:
                     async for answer in answers:
                         yield answer
@@ -122,7 +122,7 @@ async def _with_keepalives(
             if closed in done:
                 raise lost()
             if not done:
-                yield pick.keepalive()
+                yield pick.place()
                 continue
             batch = waiting.result()
             waiting = None
@@ -144,8 +144,12 @@ class _Pick:
         self._prefix = prefix
         self._revision, self._index, self._generation = start
 
-    def keepalive(self) -> pb.WatchTasksResponse:
-        return pb.WatchTasksResponse(resume_token=self._token(self._revision, self._index))
+    def place(self) -> pb.WatchTasksResponse:
+        """Where the watch is: its first answer, and a keepalive."""
+        return pb.WatchTasksResponse(
+            resume_token=self._token(self._revision, self._index),
+            revision=scoped(self._generation, self._revision),
+        )
 
     def _token(self, revision: int, index: int) -> str:
         return encode_token(Place(revision, index, self._generation))

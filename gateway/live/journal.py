@@ -29,12 +29,14 @@ class Journal:
         self.head = 0
         self.floor = 0
         self.token = Token(0, "")
+        # Up to which the watch says that nothing happened that is not here.
+        self._reached = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def begin(self, token: Token) -> None:
-        """Start anew at a token: what was before is not known."""
+    def begin(self, token: Token, revision: int = 0) -> None:
+        """Start anew at a token, and its revision: what was before is not known."""
         self._entries.clear()
         self._positions.clear()
         self._bytes = 0
@@ -42,6 +44,7 @@ class Journal:
         self.head += 1
         self.floor = self.head
         self.token = token
+        self._reached = revision
         self._positions[token.upstream] = self.head
 
     def append(self, entries: Sequence[Entry], upstream: str) -> None:
@@ -66,8 +69,17 @@ class Journal:
         while len(self._positions) > self._most:
             self._positions.popitem(last=False)
 
-    def renew(self, upstream: str) -> None:
+    @property
+    def revision(self) -> int:
+        """The etcd revision up to which all is here; 0: not known.
+
+        Not the token's: that is the newest event's, which a watch of another gateway's meets.
+        """
+        return max(self._reached, self.token.revision)
+
+    def renew(self, upstream: str, revision: int = 0) -> None:
         """The watch is at another place, and nothing happened between."""
+        self._reached = max(self._reached, revision)
         if upstream != self.token.upstream:
             self.append((), upstream)
 

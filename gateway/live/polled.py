@@ -80,8 +80,9 @@ class Keyed:
         """Its client keeps up again."""
         self._serve(self._homes[subscriber])
 
-    def replace(self, items: Mapping[str, bytes]) -> None:
-        """A whole new state."""
+    def replace(self, items: Mapping[str, bytes], revision: int = 0) -> None:
+        """A whole new state, and the etcd revision up to which it has everything."""
+        self.entities.revision = max(self.entities.revision, revision)
         self._spread(self.entities.replace(items))
 
     def spread(self, changed: set[str]) -> None:
@@ -193,19 +194,27 @@ class Polled(Holder):
 
     async def _once(self) -> None:
         queues: list[queue_pb2.Queue] = []
+        revision = 0
         topics = self.topics
         if topics["queues"] or topics["cluster"]:
-            queues = await self._all(LIST_QUEUES, scheduler_pb2.ListQueuesRequest, "queues")
+            queues, revision = await self._all(
+                LIST_QUEUES, scheduler_pb2.ListQueuesRequest, "queues"
+            )
         if topics["queues"]:
-            topics["queues"].replace({one.name: dump(to_json(one)) for one in queues})
+            topics["queues"].replace({one.name: dump(to_json(one)) for one in queues}, revision)
         if topics["nodes"]:
-            nodes = await self._all(LIST_NODES, scheduler_pb2.ListNodesRequest, "nodes")
-            topics["nodes"].replace({one.name: dump(to_json(one)) for one in nodes})
-        if topics["cluster"] and self._leader.seen is not None:
-            topics["cluster"].replace({_CLUSTER: dump(self._overview(queues))})
+            nodes, revision = await self._all(LIST_NODES, scheduler_pb2.ListNodesRequest, "nodes")
+            topics["nodes"].replace({one.name: dump(to_json(one)) for one in nodes}, revision)
+        if topics["cluster"] and (leader := self._leader.seen) is not None:
+            overview = {_CLUSTER: dump(self._overview(queues))}
+            topics["cluster"].replace(overview, leader.revision)
 
-    async def _all(self, method: Any, request: Callable[..., Any], field: str) -> list[Any]:
+    async def _all(
+        self, method: Any, request: Callable[..., Any], field: str
+    ) -> tuple[list[Any], int]:
+        """All there are, and the revision of the first page: later pages have that, too."""
         found: list[Any] = []
+        revision: int | None = None
         listing = pages(
             self._cluster,
             method,
@@ -215,7 +224,8 @@ class Polled(Holder):
         async with aclosing(cast("Any", listing)):
             async for page in listing:
                 found += getattr(page, field)
-        return found
+                revision = page.revision if revision is None else revision
+        return found, revision or 0
 
     def _overview(self, queues: list[queue_pb2.Queue]) -> dict[str, Any]:
         return {

@@ -37,7 +37,7 @@ class TaskFeed(Feed):
         self.begun = False
         """Whether it has a place in the journal: the watch must have begun first."""
         self.position = journal.head
-        self._token = journal.token
+        self._token, self._revision = journal.token, journal.revision
         self._spoke: float | None = None
         # Events of these could not be judged: their labels are not known.
         self.unresolved: set[str] = set()
@@ -51,7 +51,7 @@ class TaskFeed(Feed):
         """Start at the journal's head: what was before is not known."""
         self.begun = True
         self.position = self._journal.head
-        self._token = self._journal.token
+        self._token, self._revision = self._journal.token, self._journal.revision
         self._loaded = False
         self.unresolved.clear()
         self._recheck.clear()
@@ -102,7 +102,7 @@ class TaskFeed(Feed):
             if size > limits.FRAME:
                 break
             items.append(text)
-        return frames.snapshot("tasks", self._token.revision, str(self._token), items)
+        return frames.snapshot("tasks", self._revision, str(self._token), items)
 
     def flush(self, now: float) -> bytes | None:
         """The delta since the last flush."""
@@ -115,6 +115,7 @@ class TaskFeed(Feed):
             return None
         entries += self._rechecked()
         self.position, self._token = self._journal.head, self._journal.token
+        self._revision = self._journal.revision
         changed, removed = self._sort(entries)
         if not changed and not removed:
             return self._renewal(now)
@@ -133,7 +134,7 @@ class TaskFeed(Feed):
         if sum(map(len, changed)) > limits.FRAME:
             self.restart()
             return None
-        return frames.delta("tasks", self._token.revision, str(self._token), changed, removed)
+        return frames.delta("tasks", self._revision, str(self._token), changed, removed)
 
     def _sort(self, entries: Sequence[Entry]) -> tuple[list[bytes], list[str]]:
         """Texts of those that match, and ids of those that do not any more; the window follows."""
@@ -219,4 +220,4 @@ class TaskFeed(Feed):
                 changed.append(entry.text(self._specs))
         if sum(map(len, changed)) > limits.FRAME:
             return None
-        return frames.delta("tasks", self._token.revision, str(self._token), changed, removed)
+        return frames.delta("tasks", self._revision, str(self._token), changed, removed)

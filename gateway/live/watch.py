@@ -105,9 +105,9 @@ class TaskWatch:
 
     def _take(self, answer: scheduler_pb2.WatchTasksResponse) -> None:
         if not self._begun.is_set():
-            self._begin(answer.resume_token)
+            self._begin(answer)
         if not answer.events:
-            self.journal.renew(answer.resume_token)
+            self.journal.renew(answer.resume_token, answer.revision)
             return
         entries = []
         for event in answer.events:
@@ -119,10 +119,11 @@ class TaskWatch:
         for holder in list(self.holders):
             holder.on_events(self)
 
-    def _begin(self, upstream: str) -> None:
+    def _begin(self, answer: scheduler_pb2.WatchTasksResponse) -> None:
         again = self.journal.head > 0
         # The place is the cluster's to judge, and it did; the revision is a client's word.
-        self.journal.begin(Token(0, self._start.upstream if self._start else upstream))
+        upstream = self._start.upstream if self._start else answer.resume_token
+        self.journal.begin(Token(0, upstream), answer.revision)
         self._begun.set()
         if again:
             for holder in list(self.holders):

@@ -34,13 +34,19 @@ def tag_of(answer: Message) -> str:
     (`gateway.rest.headers`), so that a change is refused when somebody else changed the resource
     and not because a node idled on; `If-None-Match` compares both: a 304 must not hide new figures.
 
-    Answers that are about more than one thing (lists) are tagged as a whole.
+    Answers that are about more than one thing (lists) are tagged whole, but for their revision.
     """
     field = resource_of(cast("Descriptor", answer.DESCRIPTOR))
     resource: Message = answer if field is None else getattr(answer, field.name)
-    names = () if field is None else _live_fields(cast("Descriptor", resource.DESCRIPTOR))
+    names = _live_fields(cast("Descriptor", resource.DESCRIPTOR))
     live = None
-    if names:
+    if names and field is None:
+        # The revision of a list, which moves on while the list stays as it is.
+        resource = type(answer)()
+        resource.CopyFrom(answer)
+        for name in names:
+            resource.ClearField(name)
+    elif names:
         still, live = type(resource)(), type(resource)()
         still.CopyFrom(resource)
         live.CopyFrom(resource)

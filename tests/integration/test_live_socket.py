@@ -90,7 +90,7 @@ async def test_small_topics_are_told_and_then_their_differences(cluster):
         await one.subscribe("c", "cluster")
         item = (await one.until(id="c"))["items"][0]
         assert item.keys() == {"cluster", "rates", "latency", "queues", "time"}
-        assert item["cluster"] == {"epoch": "1"}
+        assert item["cluster"] == {"epoch": "1", "revision": "90"}
         assert item["queues"] == [{"name": "default", "pending": 0, "running": 0}]
         assert (await one.until(id="c"))["kind"] == "delta"
 

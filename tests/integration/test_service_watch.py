@@ -11,6 +11,7 @@ import pytest
 
 from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import service_pb2, service_pb2_grpc
 from quorate.v1 import task_pb2 as t
 from tests.support.served import Caller, Refused, caller_of_served, calling, serve, served_by
 
@@ -100,6 +101,30 @@ async def test_the_life_of_a_task_event_by_event(caller: Caller) -> None:
     assert deleted == t.Task(id=task, queue=queue)
     revisions = [event.revision for event in events]
     assert revisions == sorted(revisions)
+
+
+async def test_lists_and_the_beginning_of_a_watch_say_up_to_which_revision_they_tell(
+    caller: Caller,
+) -> None:
+    queue = await new_queue(caller, paused=True)
+    before = await Watch(caller, queue=queue).begin()
+    await create(caller, queue)
+    registry = service_pb2_grpc.ServiceRegistryStub(caller.channel)
+    services = await registry.ListServices(service_pb2.ListServicesRequest(), timeout=20)
+    revisions = [
+        (await caller.call("ListQueues", pb.ListQueuesRequest())).revision,
+        (await caller.call("ListNodes", pb.ListNodesRequest())).revision,
+        (await caller.call("GetCluster", pb.GetClusterRequest())).cluster.revision,
+        services.revision,
+    ]
+    after = await Watch(caller, queue=queue).begin()
+    await create(caller, queue)
+    first, second = [event.revision for event in await before.until(2)]
+    assert before.answers[0].revision < first
+    for revision in (*revisions, after.answers[0].revision):
+        assert first <= revision < second
+    ((last,), (answer, *_)) = await after.until(1), after.answers
+    assert last.revision == second > answer.revision
 
 
 async def test_from_each_token_exactly_the_rest_is_told(caller: Caller) -> None:

@@ -40,6 +40,8 @@ class FakeCluster:
         self.logs: list[pb.LogChunk] = []
         self.log_ended = asyncio.Event()
         self.epoch = 1
+        # Of what is listed.
+        self.revision = 90
         self.leads = asyncio.Event()
         self.leads.set()
         # Tokens below it are compacted.
@@ -86,13 +88,14 @@ class FakeCluster:
     def _GetCluster(self, request: Any) -> Any:
         answer = pb.GetClusterResponse()
         answer.cluster.epoch = self.epoch
+        answer.cluster.revision = self.revision
         return answer
 
     def _ListQueues(self, request: Any) -> Any:
-        return pb.ListQueuesResponse(queues=self.queues.values())
+        return pb.ListQueuesResponse(queues=self.queues.values(), revision=self.revision)
 
     def _ListNodes(self, request: Any) -> Any:
-        return pb.ListNodesResponse(nodes=self.nodes.values())
+        return pb.ListNodesResponse(nodes=self.nodes.values(), revision=self.revision)
 
     def _GetTask(self, request: Any) -> Any:
         task = self.tasks.get(request.id)
@@ -133,7 +136,7 @@ class FakeCluster:
             raise fault(grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_GONE")
         self.watches += 1
         try:
-            yield pb.WatchTasksResponse(resume_token=f"t{place}")
+            yield pb.WatchTasksResponse(resume_token=f"t{place}", revision=99 + place)
             while True:
                 async with self._grew:
                     while len(self.events) <= place:

@@ -59,6 +59,16 @@ async def test_a_queue_at_work_keeps_what_if_match_compares(client, upstream):
         problem(await client.delete("/v1/queues/q", headers=fresh), 412, "ETAG_MISMATCH")
 
 
+async def test_a_list_that_stays_is_known_whatever_else_is_written(client, upstream):
+    upstream.answers["ListQueues"] = answer = pb.ListQueuesResponse(queues=[{"name": "q"}])
+    answer.revision = 5
+    known = {"If-None-Match": (await client.get("/v1/queues")).headers["etag"]}
+    answer.revision = 9
+    assert (await client.get("/v1/queues", headers=known)).status_code == 304
+    answer.queues[0].counts.pending = 1
+    assert (await client.get("/v1/queues", headers=known)).status_code == 200
+
+
 async def test_the_condition_on_a_service_is_the_services_to_check(client, upstream):
     service = services.Service(name="s", etag="7")
     upstream.answers["GetService"] = answer = services.GetServiceResponse(service=service)
@@ -89,4 +99,5 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
         *("Node.stats", "Node.assigned", "Node.running", "Node.idle_since", "Node.leaving_since"),
         *("Queue.counts", "Queue.oldest_pending_time"),
         *("Service.instances", "Service.ready", "Service.updated"),
+        "Cluster.revision",
     }
