@@ -107,7 +107,11 @@ async def run(settings: AgentSettings) -> None:
                 logs=logs,
                 directory=os.getcwd(),
                 kill_grace=settings.kill_grace,
-                limits=WorkerLimits(settings.worker_max_tasks, int(settings.worker_max_memory)),
+                limits=WorkerLimits(
+                    settings.worker_max_tasks,
+                    int(settings.worker_max_memory),
+                    settings.max_result_kib << 10,
+                ),
                 host=(settings.advertise or settings.listen).rpartition(":")[0],
                 labels=settings.label_map,
                 records=instances,

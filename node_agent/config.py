@@ -80,6 +80,7 @@ class AgentSettings(
     worker_max_memory: ByteSize = Field(
         ByteSize(1 << 30), ge=0, description="size above which a Python worker is replaced"
     )
+    max_result_kib: int = Field(256, ge=1, le=1024, description="KiB of one task's result")
     log_format: str = Field(
         "auto", pattern="^(auto|json|console)$", description="of this process's own log"
     )

@@ -39,6 +39,7 @@ from node_agent.executors.replies import Malformed
 from node_agent.logs import LogStore
 from node_agent.secrets import SecretFault, Secrets
 from node_agent.work import Call
+from node_agent.worker.answers import DEFAULT_MAX_RESULT
 
 _log = structlog.get_logger("node_agent.python")
 
@@ -66,10 +67,13 @@ class Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """When a worker is replaced, between two attempts; 0 is never."""
+    """When a worker is replaced, between two attempts; 0 is never. And what it may answer."""
 
     max_tasks: int = 100_000
     max_bytes: int = 1 << 30
+    # Bytes of a result, at most `replies.MAX_RESULT`; user code that gets around the worker's own
+    # look at it is held to that.
+    max_result: int = DEFAULT_MAX_RESULT
 
 
 class PythonExecutor:
@@ -316,6 +320,7 @@ class PythonExecutor:
                 str(self._logs.root),
                 str(self._limits.max_tasks),
                 str(self._limits.max_bytes),
+                str(self._limits.max_result),
             ],
             {
                 "PYTHONPATH": os.pathsep.join(import_path(self._directory)),

@@ -1,4 +1,7 @@
-"""`python -m node_agent.worker <logs> <max tasks> <max bytes>`, its socket at WORKER_FD."""
+"""`python -m node_agent.worker <logs> <max tasks> <max bytes> <max result>`.
+
+Its socket is at WORKER_FD.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +58,8 @@ def take_back(hidden: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def serve(agent: socket.socket, logs: str, max_tasks: int, max_bytes: int) -> None:
-    """Answer attempts until told to end; a limit of 0 is none."""
+def serve(agent: socket.socket, logs: str, max_tasks: int, max_bytes: int, max_result: int) -> None:
+    """Answer attempts until told to end; a limit of 0 tasks or bytes of memory is none."""
     output = Output()
     served = 0
     wall, monotonic = time.time, time.perf_counter
@@ -75,7 +78,7 @@ def serve(agent: socket.socket, logs: str, max_tasks: int, max_bytes: int) -> No
             del os.environ[TRACEPARENT]
         hidden = lend(secrets) if secrets else None
         started, begun = wall(), monotonic()
-        answer = call(entrypoint, kind, arguments, trace)
+        answer = call(entrypoint, kind, arguments, trace, max_result)
         seconds = monotonic() - begun
         if hidden is not None:
             take_back(hidden)
@@ -90,7 +93,7 @@ def serve(agent: socket.socket, logs: str, max_tasks: int, max_bytes: int) -> No
 
 
 def main() -> None:
-    logs, max_tasks, max_bytes = sys.argv[1:]
+    logs, max_tasks, max_bytes, max_result = sys.argv[1:]
     die_with_spawner()
     # Not for child processes of user code.
     os.set_inheritable(WORKER_FD, False)
@@ -98,7 +101,7 @@ def main() -> None:
     agent = socket.socket(fileno=WORKER_FD)
     sys.argv = ["quorate-worker"]
     try:
-        serve(agent, logs, int(max_tasks), int(max_bytes))
+        serve(agent, logs, int(max_tasks), int(max_bytes), int(max_result))
     except BrokenPipeError:
         pass  # the agent is gone, and nobody is interested in the answer
 

@@ -8,7 +8,9 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+# The largest limit for a result that an agent may be given, and the limit by default.
 MAX_RESULT = 1024 * 1024
+DEFAULT_MAX_RESULT = 256 * 1024
 MAX_NAME = 1024
 MAX_MESSAGE = 4 * 1024
 MAX_TRACEBACK = 16 * 1024
@@ -21,8 +23,11 @@ _to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 Answer = tuple[Any, ...]
 
 
-def of_result(kind: str, value: object) -> Answer:
-    """The answer that carries a function's result, in the representation of its arguments."""
+def of_result(kind: str, value: object, most: int) -> Answer:
+    """The answer that carries a function's result, in the representation of its arguments.
+
+    RESULT_TOO_LARGE for one of more than `most` bytes.
+    """
     try:
         data: str | bytes
         if kind == "pickle":
@@ -37,9 +42,9 @@ def of_result(kind: str, value: object) -> Answer:
             "RESULT_NOT_SERIALISABLE",
             f"the result of type {type(value).__name__!r} is not {name}: {text_of(error)}",
         )
-    if size > MAX_RESULT:
+    if size > most:
         return of_problem(
-            "RESULT_TOO_LARGE", f"the result is {size} bytes long; the limit is {MAX_RESULT}"
+            "RESULT_TOO_LARGE", f"the result is {size} bytes long; the limit is {most}"
         )
     return ("pickle" if kind == "pickle" else "json", data)
 

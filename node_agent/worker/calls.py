@@ -28,8 +28,12 @@ class Problem(Exception):
         self.traceback_text = traceback_text
 
 
-def call(entrypoint: str, kind: str, arguments: str | bytes, trace: str = "") -> Answer:
-    """Run one attempt, below the span that `trace` names; never raises."""
+def call(entrypoint: str, kind: str, arguments: str | bytes, trace: str, max_result: int) -> Answer:
+    """Run one attempt, below the span that `trace` names; never raises.
+
+    Args:
+        max_result: bytes of its result.
+    """
     try:
         function = _callables.get(entrypoint)
         if function is None and entrypoint:
@@ -49,7 +53,7 @@ def call(entrypoint: str, kind: str, arguments: str | bytes, trace: str = "") ->
     finally:
         if token is not None:
             detach(token)
-    return answers.of_result(kind, result)
+    return answers.of_result(kind, result, max_result)
 
 
 def resolve(entrypoint: str) -> Callable[..., Any]:

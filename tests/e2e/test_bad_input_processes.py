@@ -348,6 +348,7 @@ def test_a_scheduler_with_a_bad_flag(flags: tuple[str, str], words: tuple[str, .
     [
         (("--slots", "-1"), ("--slots", "0"), 2),
         (("--lease-ttl", "1"), ("--lease-ttl", "2"), 2),
+        (("--max-result-kib", "2000"), ("--max-result-kib", "1024"), 2),
         (("--name", "a/b"), ("--name", "pattern"), 2),
         (("--counters", "gpu"), ("--counters", "name=value"), 2),
         (("--listen", "x"), ("--listen", "host:port"), 2),

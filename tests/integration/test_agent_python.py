@@ -192,7 +192,7 @@ async def test_workers_stay_warm(session: Session):
         (python("", pickle=pickle.dumps((1, (), {}))), "ENTRYPOINT_NOT_CALLABLE", "callable"),
         (python("usercode:strange"), "RESULT_NOT_SERIALISABLE", "object"),
         (python("usercode:add", json="[NaN]"), "RESULT_NOT_SERIALISABLE", "JSON"),
-        (python("usercode:repeat", "x", 2_000_000), "RESULT_TOO_LARGE", "1048576"),
+        (python("usercode:repeat", "x", 262_143), "RESULT_TOO_LARGE", "262144"),
         (python("usercode:leave"), "SystemExit", "3"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -221,10 +221,30 @@ async def test_long_messages_are_cut(session: Session):
     assert not error.pickle
 
 
-async def test_large_arguments_and_results_pass(session: Session):
+async def test_large_arguments_pass_and_results_of_256_kib(session: Session):
     assert (await session.run(python("usercode:size", "x" * 900_000))).result.json == "900000"
-    report = await session.run(python("usercode:repeat", "x", 900_000))
-    assert len(report.result.json) == 900_002
+    report = await session.run(python("usercode:repeat", "x", 262_142))
+    assert len(report.result.json) == 262_144
+
+
+async def test_results_are_as_large_as_the_node_is_told(tmp_path: Path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "usercode.py").write_text(MODULE)
+    async with (
+        running_agent(
+            tmp_path / "node",
+            slots=1,
+            directory=tmp_path / "code",
+            limits=WorkerLimits(max_result=1 << 20),
+        ) as agent,
+        Leader(agent.address) as leader,
+    ):
+        session = await leader.open()
+        report = await session.run(python("usercode:repeat", "x", (1 << 20) - 2))
+        assert len(report.result.json) == 1 << 20
+        report = await session.run(python("usercode:repeat", "x", (1 << 20) - 1))
+        assert report.error.type == "RESULT_TOO_LARGE"
+        assert "1048576" in report.error.message
 
 
 async def test_output_goes_to_the_log_of_its_attempt(leader: Leader, session: Session):

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from node_agent import service
+from node_agent.executors.python import WorkerLimits
 from node_agent.session import Sessions
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import node_agent_pb2 as pb
@@ -33,7 +34,8 @@ from tests.support.agent import (
 
 @pytest_asyncio.fixture
 async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
-    async with running_agent(tmp_path / "node") as agent:
+    limits = WorkerLimits(max_result=1 << 20)
+    async with running_agent(tmp_path / "node", limits=limits) as agent:
         yield agent
 
 
