@@ -1,8 +1,8 @@
 """Takes pictures of every view of the dashboard: `make screenshots`.
 
-Starts a cluster of its own, gives it work of several kinds, opens the dashboard in headless
-Chromium, and writes `docs/screenshots/<view>[-dark][-phone].png`. They are for looking at; git
-ignores all but the one that the README shows.
+Starts a cluster of its own that asks for tokens, gives it work of several kinds, opens the
+dashboard in headless Chromium, and writes `docs/screenshots/<view>[-dark][-phone].png`. They are
+for looking at; git ignores all but the one that the README shows.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Page, ViewportSize
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from quorate.client.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tools.browser import browser
-from tools.gateway_http import ask, ask_json
+from tools.gateway_http import ask, ask_json, token_of
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDER = CHECKOUT / "docs" / "screenshots"
 _DESK = ViewportSize(width=1440, height=900)
 _PHONE = ViewportSize(width=390, height=844)
+# Milliseconds after which a view shows its data, and charts in new colours are drawn.
+_SETTLED = 1_200
 
 
 def main() -> int:
@@ -40,9 +42,12 @@ def main() -> int:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with running_cluster() as cluster, work(cluster), browser() as chromium:
-        page = chromium.new_page(viewport=_DESK)
+        take_sign_in(chromium, cluster, options.folder)
+        page = new_page(chromium)
+        page.add_init_script(f"sessionStorage.setItem('quorate.token', '{token_of(cluster)}')")
         page.goto(cluster.dashboard)
         page.wait_for_timeout(options.seconds * 1000)
+        change_something(cluster)
         take_all(page, cluster, options.folder)
     print(f"{len(list(options.folder.glob('*.png')))} pictures in {options.folder}")
     return 0
@@ -53,7 +58,9 @@ def running_cluster() -> Iterator[LocalCluster]:
     """A cluster with a gateway, in a folder that is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="quorate-screenshots-") as folder:
         data = Path(folder) / "data"
-        plan = LocalPlan(data_dir=data, cluster="production", nodes=4, slots=4, gateway=True)
+        plan = LocalPlan(
+            data_dir=data, cluster="production", nodes=4, slots=4, gateway=True, secure=True
+        )
         try:
             yield background.start(plan)
         finally:
@@ -146,34 +153,65 @@ def newest(cluster: LocalCluster, state: str) -> str:
     return str(tasks[0]["id"]) if tasks else ""
 
 
+def change_something(cluster: LocalCluster) -> None:
+    """What somebody on duty does: for the audit log."""
+    ask_json(cluster, "v1/nodes/n4:cordon", {})
+    ask_json(cluster, "v1/nodes/n4:uncordon", {})
+    scaled = {"name": "shop", "spec": {"replicas": 4}}
+    ask_json(cluster, "v1/services/shop?updateMask=spec.replicas", scaled, method="PATCH")
+    if failed := newest(cluster, "FAILED"):
+        ask_json(cluster, f"v1/tasks/{failed}:retry", {})
+
+
+def new_page(chromium: Browser) -> Page:
+    """On a desk, in a profile of its own; it need not know the cluster's CA."""
+    return chromium.new_page(viewport=_DESK, ignore_https_errors=True)
+
+
+def take_sign_in(chromium: Browser, cluster: LocalCluster, folder: Path) -> None:
+    """What somebody sees who has shown no token yet."""
+    page = new_page(chromium)
+    page.goto(cluster.dashboard)
+    page.get_by_role("form", name="Sign in").wait_for()
+    for size, suffix in ((_DESK, ""), (_PHONE, "-phone")):
+        page.set_viewport_size(size)
+        take_both(page, folder, "sign-in", suffix)
+    page.close()
+
+
+def take_both(page: Page, folder: Path, name: str, suffix: str = "") -> None:
+    """As it is now, light and dark; on a phone all of its length."""
+    for dark in ("", "-dark"):
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.wait_for_timeout(_SETTLED)
+        page.screenshot(path=folder / f"{name}{dark}{suffix}.png", full_page=bool(suffix))
+
+
 def take_all(page: Page, cluster: LocalCluster, folder: Path) -> None:
     """Every view, light and dark, on a desk and a phone."""
     failed = newest(cluster, "FAILED") or newest(cluster, "SUCCEEDED")
-    running = newest(cluster, "RUNNING") or failed
     views = {
         "overview": "overview",
         "queues": "queues",
         "tasks": "tasks",
         "tasks-failed": "tasks?state=failed",
-        "task": f"tasks/{running}",
+        "task": "",  # One that runs by then.
         "task-failed": f"tasks/{failed}",
         "nodes": "nodes/n1",
         "services": "services",
+        "audit": "audit",
     }
     for size, suffix in ((_DESK, ""), (_PHONE, "-phone")):
         page.set_viewport_size(size)
         for name, address in views.items():
+            if name == "task":
+                address = f"tasks/{newest(cluster, 'RUNNING') or failed}"
             page.evaluate("hash => { location.hash = hash }", f"#/{address}")
-            for dark in ("", "-dark"):
-                page.emulate_media(color_scheme="dark" if dark else "light")
-                page.wait_for_timeout(1200)
-                page.screenshot(path=folder / f"{name}{dark}{suffix}.png", full_page=bool(suffix))
+            take_both(page, folder, name, suffix)
     page.set_viewport_size(_DESK)
-    page.emulate_media(color_scheme="light")
     page.evaluate("() => { location.hash = '#/tasks' }")
     page.get_by_role("button", name="Submit task").click()
-    page.wait_for_timeout(300)
-    page.screenshot(path=folder / "submit.png")
+    take_both(page, folder, "submit")
 
 
 if __name__ == "__main__":

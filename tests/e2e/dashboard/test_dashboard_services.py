@@ -1,4 +1,4 @@
-"""Services that are not well look so: instances that fail their checks, replicas that do not run."""
+"""Services that are not well look so: instances that fail checks, replicas that do not run."""
 
 import urllib.error
 from collections.abc import Callable, Iterator

@@ -48,11 +48,17 @@ def test_a_token_is_asked_for_taken_and_kept_for_the_tab(look: Look, guarded: Lo
     expect(form).to_contain_text("This cluster asks who you are.")
     # Nothing was lost, and nothing is said of it.
     expect(look.page.locator(".banner")).to_have_count(1)
+    expect(look.page.get_by_test_id("status")).to_have_text("not signed in")
+    # Nor is a view shown that has nothing in it.
+    nothing = look.page.get_by_role("heading", name="Sign in to see this cluster")
+    expect(nothing).to_be_visible()
+    expect(look.page.get_by_role("heading", name="Queues")).to_have_count(0)
     sign_in(look, guarded.expired)
     expect(form).to_contain_text("The cluster does not take this token")
     sign_in(look, guarded.admin)
     look.settled()
     expect(form).to_have_count(0)
+    expect(nothing).to_have_count(0)
     expect(look.card(FOREIGN)).to_be_visible()
     look.page.reload()
     look.settled()

@@ -268,6 +268,7 @@ def test_a_node_is_cordoned_drained_and_back(open_page):
     expect(look.card("n1")).to_contain_text("cordoned")
     submit(look.cluster, "sleep", "300", name="stays-on-n2")
     node.get_by_role("button", name="n2", exact=True).click()
+    expect(page).to_have_title("Nodes · Quorate")
     expect(node).to_contain_text("stays-on-n2")
     expect(node).to_contain_text("cores")
     look.button("Uncordon n1: takes work again").click()

@@ -7,7 +7,7 @@ import { pulse } from "@ui/api/store";
 import { Banner } from "@ui/app/banner";
 import { VIEWS, viewOf } from "@ui/app/registry";
 import { helpShown } from "@ui/app/shortcuts";
-import { SignIn } from "@ui/app/sign-in";
+import { SignedOut, signedOut, SignIn } from "@ui/app/sign-in";
 import { nextTheme, theme } from "@ui/app/theme";
 import { count } from "@ui/lib/format";
 import { href, route } from "@ui/lib/router";
@@ -24,7 +24,7 @@ export function Shell() {
   const [open, setOpen] = useState(false);
   useEffect(() => {
     setOpen(false);
-    document.title = `${rest ? "Task" : (view?.title ?? "Not found")} · Quorate`;
+    document.title = `${rest && id === "tasks" ? "Task" : (view?.title ?? "Not found")} · Quorate`;
     window.scrollTo(0, 0);
   }, [id, rest]);
   return (
@@ -91,7 +91,9 @@ export function Shell() {
         <main id="main" tabIndex={-1}>
           <Banner />
           <SignIn />
-          {view ? (
+          {signedOut() ? (
+            <SignedOut />
+          ) : view ? (
             <view.component rest={rest} query={query} key={view.id} />
           ) : (
             <Empty icon="search" title="There is no such view">
@@ -129,13 +131,15 @@ function Status() {
   const cluster = pulse.value?.cluster;
   const leader = cluster?.schedulers?.find((one) => one.leader);
   const [tone, text] =
-    live.up.value === false
-      ? ["failed", "disconnected"]
-      : !live.leader.value
-        ? ["pending", "no leader"]
-        : cluster
-          ? ["succeeded", `${leader?.name ?? "leader"} leads`]
-          : ["cancelled", "connecting"];
+    signedOut()
+      ? ["cancelled", "not signed in"]
+      : live.up.value === false
+        ? ["failed", "disconnected"]
+        : !live.leader.value
+          ? ["pending", "no leader"]
+          : cluster
+            ? ["succeeded", `${leader?.name ?? "leader"} leads`]
+            : ["cancelled", "connecting"];
   return (
     <div class="status">
       <strong>{cluster?.name ?? " "}</strong>

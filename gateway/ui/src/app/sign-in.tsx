@@ -3,8 +3,9 @@
 import { effect } from "@preact/signals";
 import { live } from "@ui/api/live";
 import { get } from "@ui/api/rest";
+import { pulse } from "@ui/api/store";
 import { signIn, wanted } from "@ui/api/token";
-import { Button } from "@ui/parts/basics";
+import { Button, Empty } from "@ui/parts/basics";
 import { Icon } from "@ui/parts/icons";
 
 /** A browser does not say why a WebSocket failed: a plain call does. */
@@ -12,6 +13,21 @@ export function startSignIn(): void {
   effect(() => {
     if (live.up.value === false) get("v1/cluster").catch(() => undefined);
   });
+}
+
+/** A token is asked for, and there is no former state of the cluster to show meanwhile. */
+export const signedOut = (): boolean => wanted.value !== "" && !pulse.value;
+
+/** Instead of views without anything in them. */
+export function SignedOut() {
+  return (
+    <Empty icon="lock" title="Sign in to see this cluster">
+      <p>
+        Who runs it makes tokens with <code>quorate tokens create</code>. Of a local cluster,{" "}
+        <code>quorate status</code> names the file that yours is in.
+      </p>
+    </Empty>
+  );
 }
 
 export function SignIn() {
