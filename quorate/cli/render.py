@@ -74,6 +74,7 @@ _PREFIXES = (
     "DISCONNECT_POLICY_",
     "INSTANCE_STATE_",
     "BALANCING_",
+    "LOG_STREAM_",
 )
 
 
@@ -152,6 +153,12 @@ def local_dict(cluster: LocalCluster) -> dict[str, Any]:
     """cluster.json as a document."""
     document: dict[str, Any] = json.loads(cluster.to_json())
     return document
+
+
+def print_line(message: Message) -> None:
+    """A message as JSON in one line, at once: one of a stream, which may never end."""
+    sys.stdout.write(json.dumps(as_dict(message), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def print_messages(messages: Iterable[Message]) -> None:

@@ -110,9 +110,18 @@ def logs(
     ] = False,
     attempt: Annotated[int, typer.Option(min=0, help="Of this attempt; 0: the latest.")] = 0,
     tail: Annotated[int, typer.Option("--tail", min=0, help="Only the last so many lines.")] = 0,
+    as_json: Json = False,
 ) -> int:
-    """Print what a task wrote: its standard output to ours, its standard error to ours."""
+    """Print what a task wrote: its standard output to ours, its standard error to ours.
+
+    With --json both to ours, piece by piece as it comes: one object a line, with its stream, its
+    attempt, where it begins there in bytes (offset), and the bytes themselves in base64 (data).
+    """
     handle = client.get(id)
+    if as_json:
+        for chunk in handle.logs(follow, attempt=attempt, tail=tail):
+            render.print_line(chunk)
+        return OK
     wrote = write_logs(handle, follow=follow, attempt=attempt, tail=tail)
     if not wrote:
         state = handle.status()

@@ -1,5 +1,6 @@
 """The command line against a scheduler in this process: output, JSON, exit codes, sentences."""
 
+import base64
 import json
 import os
 import subprocess
@@ -107,6 +108,43 @@ def test_submit_many_shows_what_each_wrote_in_one_piece(quorate, cluster):
     assert "5 of 5 tasks did not succeed" in err
     code, out, _ = quorate(*words, "--json", "--", "echo", "hello")
     assert (code, len(json.loads(out))) == (0, 5)
+
+
+def test_logs_are_json_a_line_a_piece(quorate):
+    program = ("printf", "out\n\\377")
+    _, out, _ = quorate("submit", "--wait", "--json", "--", *program)
+    task_id = json.loads(out)["id"]
+    for more in ((), ("--follow",)):
+        code, out, err = quorate("logs", "--json", *more, task_id)
+        assert (code, err) == (0, "")
+        pieces = [json.loads(line) for line in out.splitlines()]
+        assert {piece["stream"] for piece in pieces} == {"STDOUT"}
+        assert {"offset", "data", "attempt"} <= pieces[0].keys()
+        read = b""
+        for piece in pieces:
+            assert piece["offset"] == len(read)
+            read += base64.b64decode(piece["data"])
+        assert read == b"out\n\xff"
+    _, out, _ = quorate("submit", "--wait", "--json", "--", "sh", "-c", "echo oops >&2")
+    _, out, _ = quorate("logs", "--json", json.loads(out)["id"])
+    assert json.loads(out)["stream"] == "STDERR"
+    # Nothing written is no line: what people are told then is no JSON.
+    _, out, _ = quorate("submit", "--wait", "--json", "--", "true")
+    assert quorate("logs", "--json", json.loads(out)["id"]) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["tasks"], ["task"], ["logs"], ["queues"], ["nodes"], ["status"], ["audit"], ["doctor"]),
+        *(["service", "list"], ["service", "show"], ["tokens", "list"], ["etcd", "status"]),
+    ],
+    ids=" ".join,
+)
+def test_every_command_that_reads_has_json(quorate, command):
+    code, out, _ = quorate(*command, "--help")
+    assert code == 0
+    assert "--json" in out
 
 
 def test_submit_many_goes_on_when_an_output_cannot_be_read(quorate, cluster):
