@@ -77,7 +77,7 @@ _HEADERS: Final[dict[str, Schema]] = {
     },
     h.IF_MATCH: {
         "description": "Entity tags of the resource as its GET without parameters answers it; "
-        "412 when none is current.",
+        "412 when somebody changed it since. Figures that move by themselves do not count.",
         "schema": {"type": "string", "pattern": f"^({h.TAGS})$"},
     },
     h.IF_NONE_MATCH: {
