@@ -34,9 +34,11 @@ _CODES: Final = {
 }
 
 
-async def ask(driver: Driver, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
-    """Step an event and return its answer; a Refusal is raised."""
-    answer = await driver.call(make)
+async def ask(
+    driver: Driver, make: Callable[[asyncio.Future[object]], e.Event], weight: int = 0
+) -> object:
+    """Step an event and return its answer; a Refusal is raised. As `Driver.call`."""
+    answer = await driver.call(make, weight)
     if isinstance(answer, Refusal):
         raise refused(answer)
     return answer

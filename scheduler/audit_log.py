@@ -64,7 +64,7 @@ class AuditLog:
             if not audit_records.is_id(before):
                 raise validate.stale_page("is not one of ours")
             end = min(end, int(before, 16))
-        await self._driver.barrier()
+        await self._driver.readable()
         index = self._driver.state.audit
         at_once = AT_ONCE if any(wanted) else min(AT_ONCE, size)
         answer = pb.ListAuditEntriesResponse()

@@ -12,7 +12,7 @@ event is stepped, encoded and appended before anything else runs, so the order o
 order of the log. When the tenure ends, everybody who waits gets UNAVAILABLE with the outcome
 unknown, and the state is dropped.
 
-Bounds: `Journal.room` holds back callers and agents alike; a step is bounded by the core; one
+Bounds: `Uncommitted` holds back callers and agents; a step is bounded by the core; one
 `handle` places at most `PLACED_AT_ONCE` attempts before it lets others have the loop.
 """
 
@@ -32,7 +32,7 @@ from quorate.etcd.journal import Journal, JournalEnded, JournalFault
 from quorate.etcd.journal_batch import weigh
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import TenureClock
-from quorate.runtime.errors import QuorateError, exhausted, unavailable
+from quorate.runtime.errors import exhausted
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from scheduler import records
 from scheduler.core import attempts, audit
@@ -44,6 +44,7 @@ from scheduler.core.state import State
 from scheduler.core.upkeep import retain
 from scheduler.core.values import ServiceName
 from scheduler.task_metrics import TaskMetrics
+from scheduler.uncommitted import Uncommitted, lost
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +107,7 @@ class Driver:
         self.journal = journal
         self.clock = clock
         self.max_txn_ops = max_txn_ops
+        self.uncommitted = Uncommitted(journal, lambda: not self._closed and trusted())
         self.agents: Agents | None = None
         self.metrics = TaskMetrics()
         # Told of each service of which something changed, before that is committed.
@@ -176,49 +178,53 @@ class Driver:
         self._arm_timer(now)
         self.stepped()
 
-    async def call(self, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
+    async def call(
+        self, make: Callable[[asyncio.Future[object]], e.Event], weight: int = 0
+    ) -> object:
         """Step an event for a caller and wait for its answer.
 
         Args:
             make: makes the event, given the token its Reply will carry.
+            weight: bytes of what it asks to be kept; 0 for little.
 
         Raises:
             QuorateError: UNAVAILABLE when the tenure ended first: the outcome is unknown.
+                RESOURCE_EXHAUSTED: nothing was done.
         """
-        await self.room()
-        token: asyncio.Future[object] = self._loop.create_future()
-        self.handle((make(token),))
-        return await token
+        uncommitted = self.uncommitted
+        if self.journal.no_space:
+            event = make(self._loop.create_future())
+            request, queue = getattr(event, "request", None), getattr(event, "queue", "")
+            uncommitted.refuse_known(self.state, request, queue)
+        with uncommitted.asked(weight):
+            await uncommitted.admit(weight)
+            token: asyncio.Future[object] = self._loop.create_future()
+            # Made only now: what it is made of may have changed while it waited.
+            self.handle((make(token),))
+            return await token
 
     async def room(self) -> None:
-        """Wait until another event may be stepped.
-
-        Raises:
-            QuorateError: UNAVAILABLE: this process does not lead any longer.
-        """
-        if self._closed or not self._trusted():
-            raise lost()
-        if not self.journal.room:
-            try:
-                await self.journal.wait_room()
-            except Exception as error:
-                # Whatever ended the journal, for the caller it is a leader that is gone.
-                raise lost() from error
+        """Wait until another event may be stepped: `Uncommitted.room`."""
+        await self.uncommitted.room()
 
     async def barrier(self) -> int:
         """Wait until all that was stepped so far is committed, behind a fenced Txn; its revision.
 
         Raises:
-            QuorateError: UNAVAILABLE: this process does not lead any longer.
+            QuorateError: UNAVAILABLE: this process does not lead any longer. RESOURCE_EXHAUSTED:
+                too much waits, or etcd has no space.
         """
-        await self.room()
-        token: asyncio.Future[int] = self._loop.create_future()
+        return await self.uncommitted.barrier(self._append_barrier)
 
+    async def readable(self) -> None:
+        """Wait until what memory says may be told: `Uncommitted.readable`."""
+        await self.uncommitted.readable(self.barrier)
+
+    def _append_barrier(self, token: asyncio.Future[int]) -> None:
         def passed(revision: int) -> None:
             self._committed([fx.Reply(token, revision)], revision)
 
         self.journal.append((), passed, partial(self._failed, [fx.Reply(token, None)]))
-        return await token
 
     async def continue_batches(self) -> None:
         """Write the further parts of batches, one at a time, as the journal has room."""
@@ -340,7 +346,7 @@ class Driver:
         self.journal.append(ops, partial(self._committed, after), partial(self._failed, after))
 
     def _place(self, now: float) -> None:
-        if not self.journal.room:
+        if not self.journal.room or self.journal.no_space:
             # The next commit makes room and places.
             self._place_later = True
             return
@@ -477,13 +483,6 @@ class Driver:
                     if not future.done():
                         future.set_exception(lost())
             waiters.clear()
-
-
-def lost() -> QuorateError:
-    """What a caller gets when the tenure ends under its call."""
-    return unavailable(
-        "LEADER_LOST", "this scheduler does not lead any longer; repeat with the same request_id"
-    )
 
 
 def _wake(waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId, value: T) -> None:

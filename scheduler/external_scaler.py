@@ -20,11 +20,12 @@ from typing import Final
 from quorate.externalscaler import externalscaler_pb2 as pb
 from quorate.runtime.errors import exhausted, invalid
 from scheduler.asking import Context
-from scheduler.driver import Driver, lost
+from scheduler.driver import Driver
 from scheduler.scale_down import ScaleDown
 from scheduler.scaler.ask import Ask, parse
 from scheduler.scaler.look import look
 from scheduler.scaler.plan import Plan, plan
+from scheduler.uncommitted import lost
 
 METRIC: Final = "quorate-nodes"
 MAX_STREAMS: Final = 64

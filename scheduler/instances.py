@@ -31,7 +31,8 @@ from quorate.v1 import service_pb2
 from scheduler import keys, records
 from scheduler.core import events as e
 from scheduler.core.values import ServiceName
-from scheduler.driver import Driver, lost
+from scheduler.driver import Driver
+from scheduler.uncommitted import lost
 
 log = structlog.get_logger(__name__)
 

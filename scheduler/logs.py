@@ -65,7 +65,7 @@ async def _place(
         row = driver.state.tasks.get(task)
         if row is None or row.state is TaskState.RUNNING:
             # It may have been given out, or have ended, in memory alone when it was read.
-            await driver.barrier()
+            await driver.readable()
             place = await _recorded(driver, stored, task, request.attempt)
             if place is not None:
                 return place
@@ -81,7 +81,7 @@ async def _recorded(
     """The node and number of an attempt that is on record."""
     row = driver.state.tasks.get(task) or driver.state.finished.get(task)
     if row is None:
-        await driver.barrier()
+        await driver.readable()
         raise not_found("task", task)
     run = (await stored.task(row.queue.name, task)).run
     if run is None:

@@ -22,7 +22,7 @@ from scheduler import keys
 from scheduler.core.rows import QueueRow
 from scheduler.core.state import State
 from scheduler.core.texts import found
-from scheduler.driver import lost
+from scheduler.uncommitted import lost
 from scheduler.validate import stale_page
 
 # Ids looked at for one page when a filter leaves most of them out: between two turns of the event

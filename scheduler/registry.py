@@ -42,6 +42,7 @@ from scheduler.instances import InstanceKeys
 from scheduler.origin import caller_name
 from scheduler.service_changes import changes
 from scheduler.service_feed import ServiceFeed
+from scheduler.uncommitted import SPACE_LOW
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,7 @@ class Registry:
         instances: InstanceKeys,
         check: validate.SpecCheck,
         limits: Limits,
-        full: Callable[[], str | None],
+        full: Callable[[int], str | None],
     ) -> None:
         self._driver = driver
         self._state = driver.state
@@ -85,9 +86,9 @@ class Registry:
         if not request.service.HasField("spec"):
             raise invalid("service.spec", "is required")
         self._checked(request.service.spec)
-        full = self._full()
+        full = self._full(request.ByteSize())
         if full is not None:
-            raise exhausted("ETCD_SPACE_LOW", full)
+            raise exhausted(SPACE_LOW, full)
         spec = records.service_spec(name, 1, request.service.spec)
         made = changes(pb.ServiceSpec(), request.service.spec)
         answer = await ask(
@@ -99,7 +100,7 @@ class Registry:
         name = _name("name", request.name)
         row = self._state.services.get(name)
         seen = see_service(self._state, row) if row is not None else None
-        await self._driver.barrier()
+        await self._driver.readable()
         if seen is None:
             raise not_found("service", name)
         return pb.GetServiceResponse(service=views.service(seen))
@@ -119,7 +120,7 @@ class Registry:
                 break
             answer.services.append(view)
         answer.next_page_token = token
-        await self._driver.barrier()
+        await self._driver.readable()
         return answer
 
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Context) -> Message:

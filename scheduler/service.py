@@ -50,6 +50,7 @@ from scheduler.logs import relay_logs
 from scheduler.origin import caller_name
 from scheduler.overview import Overview
 from scheduler.sessions import Sessions
+from scheduler.uncommitted import SPACE_LOW
 from scheduler.watches import Watches
 
 DEFAULT_DRAIN_GRACE: Final = 30.0
@@ -90,10 +91,11 @@ class Service:
             raise invalid("spec", "is required")
         now = self._driver.clock.now()
         spec = self._check.spec(request.spec, "spec", now)
-        self._refuse_when_full(queue, asked)
+        weight = len(spec.spec)
+        self._refuse_when_full(queue, asked, weight)
         task, creator = self._ids.next(now), caller_name()
         answer = await self._ask(
-            lambda token: e.TaskSubmitted(queue, task, spec, asked, token, creator)
+            lambda token: e.TaskSubmitted(queue, task, spec, asked, token, creator), weight
         )
         if isinstance(answer, TaskCreated):
             view = task_pb2.Task(id=answer.task, queue=answer.queue, created_by=creator)
@@ -116,20 +118,21 @@ class Service:
             specs.append(self._check.spec(spec, f"specs[{place}]", now))
             if place % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
-        self._refuse_when_full(queue, asked)
+        weight = request.ByteSize()
+        self._refuse_when_full(queue, asked, weight)
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await self._ask(
-            lambda token: e.BatchSubmitted(queue, first, specs, asked, token, creator)
+            lambda token: e.BatchSubmitted(queue, first, specs, asked, token, creator), weight
         )
         assert isinstance(answer, BatchCreated)
         made = (offset_id(answer.first, place) for place in range(answer.size))
         return pb.BatchCreateTasksResponse(ids=made)
 
-    def _refuse_when_full(self, queue: QueueName, asked: Request) -> None:
-        full = self._overview.full()
+    def _refuse_when_full(self, queue: QueueName, asked: Request, weight: int) -> None:
+        full = self._overview.full(weight)
         # What was accepted before is not refused when it is asked for again.
         if full is not None and (queue, asked.id) not in self._state.dedup:
-            raise exhausted("ETCD_SPACE_LOW", full)
+            raise exhausted(SPACE_LOW, full)
 
     # -- reading
 
@@ -155,7 +158,7 @@ class Service:
         else:
             queues = list(self._state.queues.values())
         page = await reads.find(self._state, queues, states, before, size, words)
-        await self._driver.barrier()
+        await self._driver.readable()
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()
         length, before = 0, page.before
@@ -183,7 +186,7 @@ class Service:
         row = self._state.tasks.get(task)
         if row is None:
             # Finished in memory; the barrier makes sure that the read finds it so.
-            await self._driver.barrier()
+            await self._driver.readable()
             return pb.WaitTaskResponse(task=await self._read(task, full=full))
         try:
             async with asyncio.timeout(timeout):
@@ -277,7 +280,7 @@ class Service:
         name = QueueName(validate.queue_name("name", request.name))
         row = self._state.queues.get(name)
         seen = see_queue(row) if row else None
-        await self._driver.barrier()
+        await self._driver.readable()
         if seen is None:
             raise not_found("queue", name)
         return pb.GetQueueResponse(queue=views.queue(seen))
@@ -288,7 +291,7 @@ class Service:
         names, token = page_of_names("queues", shown, request.page_size, request.page_token)
         seen = [see_queue(self._state.queues[QueueName(name)]) for name in names]
         revision = self._driver.revision
-        await self._driver.barrier()
+        await self._driver.readable()
         return pb.ListQueuesResponse(
             queues=map(views.queue, seen), next_page_token=token, revision=revision
         )
@@ -327,13 +330,13 @@ class Service:
                 answer.next_page_token = after_name("nodes", answer.nodes[-1].name)
                 break
             answer.nodes.append(view)
-        await self._driver.barrier()
+        await self._driver.readable()
         return answer
 
     async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> Message:
         name = NodeName(validate.required("name", request.name))
         view = self._node_view(name) if name in self._state.nodes else None
-        await self._driver.barrier()
+        await self._driver.readable()
         if view is None:
             raise not_found("node", name)
         return pb.GetNodeResponse(node=view)
@@ -368,7 +371,7 @@ class Service:
         known = node in self._state.nodes
         view = self._node_view(node) if known else node_pb2.Node(name=node)
         # It may show an order that came after this one, and is not committed.
-        await self._driver.barrier()
+        await self._driver.readable()
         return view
 
     def _node_view(self, name: NodeName) -> Any:
@@ -378,7 +381,7 @@ class Service:
     # -- the cluster
 
     async def GetCluster(self, request: pb.GetClusterRequest, context: Context) -> Message:
-        await self._driver.barrier()
+        await self._driver.readable()
         return pb.GetClusterResponse(cluster=await self._overview.cluster())
 
     async def ListAuditEntries(
@@ -388,15 +391,17 @@ class Service:
 
     # -- shared
 
-    async def _ask(self, make: Callable[[asyncio.Future[object]], e.Event]) -> object:
-        """Step an event and return its answer; a Refusal is raised."""
-        return await ask(self._driver, make)
+    async def _ask(
+        self, make: Callable[[asyncio.Future[object]], e.Event], weight: int = 0
+    ) -> object:
+        """Step an event and return its answer; a Refusal is raised. As `Driver.call`."""
+        return await ask(self._driver, make, weight)
 
     async def _queue(self, name: QueueName) -> QueueRow:
         """Raises NOT_FOUND, behind a barrier."""
         row = self._state.queues.get(name)
         if row is None:
-            await self._driver.barrier()
+            await self._driver.readable()
             raise not_found("queue", name)
         return row
 
@@ -410,7 +415,7 @@ class Service:
         validate.required("id", task)
         queue = self.queue_of_task(task)
         if queue is None:
-            await self._driver.barrier()
+            await self._driver.readable()
             raise not_found("task", task)
         return queue
 

@@ -24,7 +24,8 @@ from quorate.v1 import service_pb2 as pb
 from scheduler import views
 from scheduler.core.services import see_service
 from scheduler.core.values import ServiceName
-from scheduler.driver import Driver, lost
+from scheduler.driver import Driver
+from scheduler.uncommitted import lost
 
 MAX_WATCHES: Final = 512
 # Seconds between two publications: no service is told more often than 20 times a second.

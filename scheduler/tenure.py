@@ -207,13 +207,15 @@ class Tenure:
                 settings.etcd_quota_mib << 20,
             )
             watches = Watches(self._etcd, settings.prefix, fold.generation)
+            stored = FencedReads(
+                self._etcd, settings.prefix, leader_key, elected, settings.etcd_max_txn_ops
+            )
+            driver.uncommitted.confirm = stored.revision
             check = SpecCheck(settings.max_payload_kib << 10)
             service = Service(
                 driver,
                 ids,
-                FencedReads(
-                    self._etcd, settings.prefix, leader_key, elected, settings.etcd_max_txn_ops
-                ),
+                stored,
                 watches,
                 sessions,
                 overview,

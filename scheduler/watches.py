@@ -25,7 +25,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError, exhausted, invalid, unavailable
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler import views
-from scheduler.driver import lost
+from scheduler.uncommitted import lost
 
 # Of one scheduler.
 MAX_WATCHES: Final = 512

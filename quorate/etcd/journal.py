@@ -49,7 +49,13 @@ __all__ = [
     "JournalEnded",
     "JournalFault",
     "JournalStalled",
+    "OutOfSpace",
 ]
+
+
+class OutOfSpace(Exception):
+    """etcd has no space for the put in flight: nothing behind it can be committed."""
+
 
 # etcd refuses requests over 1.5 MiB; what is left is for the compares, the head and framing.
 _REQUEST_BYTES = 1_500_000
@@ -121,6 +127,9 @@ class Journal:
         self._work = asyncio.Event()
         self._freed = asyncio.Event()
         self._ended: Exception | None = None
+        self.no_space_noted: Callable[[], None] = lambda: None
+        """Called when etcd refused the put in flight for want of space; may be called again for
+        the same one. Must not raise."""
 
     # -- before the tenure ---------------------------------------------------------------------
 
@@ -234,14 +243,19 @@ class Journal:
             and self._pending_bytes < self._max_pending_bytes
         )
 
-    async def wait_room(self) -> None:
+    async def wait_room(self, *, while_space: bool = False) -> None:
         """Return when there is room: append before the next await.
 
         Waits in the order of arrival. Raises what ended the journal.
+
+        Args:
+            while_space: raise OutOfSpace instead of waiting while etcd has no space.
         """
         while not self.room or self._ended is not None:
             if self._ended is not None:
                 raise self._ended
+            if while_space and self.no_space:
+                raise OutOfSpace
             self._freed.clear()
             await self._freed.wait()
 
@@ -378,6 +392,7 @@ class Journal:
         counters.commit_seconds += self._last_commit - started
         counters.events += batch.events
         counters.puts += batch.size
+        counters.bytes += 0 if batch.purge else batch.weight
         self._on_commit(self._last_commit - started, batch.size)
         if batch.purge:
             counters.purges += 1
@@ -399,6 +414,9 @@ class Journal:
         if self._ended is not None:
             raise self._ended
         assert self._flight is not None
+        # Who waits for room looks again.
+        self._freed.set()
+        self.no_space_noted()
         earlier = [self._flight]
         for batch in list(self._queue):
             if not batch.purge or any(put.puts_into(batch.deletes()) for put in earlier):

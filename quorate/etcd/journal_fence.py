@@ -75,7 +75,8 @@ class JournalCounters:
     Attributes:
         txns: Txns known committed, barriers and purges included; their latencies add up to
             `commit_seconds`, from the first attempt until the outcome was known.
-        puts: writes known committed (puts and deletes), heads not counted.
+        puts: writes known committed (puts and deletes), heads not counted; `bytes`: what they
+            weigh, those of retention left out.
         unknown: attempts whose outcome was unknown at first; `repeats`: Txns sent again.
         last_batch: writes in the last Txn that moved the head.
     """
@@ -85,6 +86,7 @@ class JournalCounters:
     purges: int = 0
     events: int = 0
     puts: int = 0
+    bytes: int = 0
     unknown: int = 0
     repeats: int = 0
     last_batch: int = 0

@@ -36,6 +36,7 @@ class Leader:
 
     def __init__(self, etcd: MemoryEtcd, key: bytes, epoch: int, journal: Journal) -> None:
         self.etcd = etcd
+        self.key = key
         self.journal = journal
         self.full: str | None = None
         state = State()
@@ -48,10 +49,11 @@ class Leader:
             128,
         )
         sessions: Any = None
-        overview: Any = SimpleNamespace(full=lambda: self.full)
+        overview: Any = SimpleNamespace(full=lambda weight: self.full)
         reads = FencedReads(etcd, PREFIX, key, epoch, 10_000)
         watches, check = Watches(etcd, PREFIX), SpecCheck()
         self.service = Service(driver, TaskIds(), reads, watches, sessions, overview, check)
+        driver.uncommitted.confirm = reads.revision
         self.driver = driver
         driver.handle((e.Elected(),))
 

@@ -1,0 +1,96 @@
+"""New work is refused before etcd is full, however fast it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from quorate.etcd.memory import MemoryEtcd
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2
+from scheduler import overview
+from scheduler.driver import Driver
+from scheduler.role import Local
+from tests.support.memory_tenure import standing_by
+from tests.support.registry import NOWHERE
+
+MIB = 1 << 20
+QUOTA = 32 * MIB
+SIZE = 250_000
+SPEC = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"], stdin=bytes(SIZE)))
+
+
+@asynccontextmanager
+async def leader() -> AsyncIterator[tuple[Driver, Any, MemoryEtcd]]:
+    """A leader that looked at an empty etcd a moment ago; its driver and service."""
+    etcd = MemoryEtcd()
+    async with standing_by(etcd) as replica:
+        replica.settings.etcd_quota_mib = QUOTA // MIB
+        async with replica.leading() as driver:
+            role = replica.roles.role
+            assert isinstance(role, Local)
+            servicer: Any = role.servicer
+            async with asyncio.timeout(5):
+                while servicer.scheduler._overview.status is None:
+                    await asyncio.sleep(0)
+            yield driver, servicer.scheduler, etcd
+
+
+async def create(service: Any, count: int = 1) -> bool:
+    """Whether new work is taken."""
+    try:
+        if count == 1:
+            await service.CreateTask(pb.CreateTaskRequest(spec=SPEC), NOWHERE)
+        else:
+            request = pb.BatchCreateTasksRequest(specs=[SPEC] * count)
+            await service.BatchCreateTasks(request, NOWHERE)
+    except QuorateError as refused:
+        if refused.reason != "ETCD_SPACE_LOW":
+            raise
+        return False
+    return True
+
+
+@pytest.mark.parametrize("at_once", [1, 200])
+@pytest.mark.parametrize("count", [1, 7])
+async def test_new_work_is_refused_in_time_though_nobody_looked(
+    at_once: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "_EVERY_WRITING", 3_600.0)
+    monkeypatch.setattr(overview, "_EVERY", 3_600.0)
+    async with leader() as (_, service, etcd):
+        taken = 0
+        while True:
+            answers = await asyncio.gather(*(create(service, count) for _ in range(at_once)))
+            taken += sum(answers)
+            if not all(answers):
+                break
+        held = (await etcd.status()).db_size
+    # Not at once either: what a byte takes in etcd is estimated, and from above.
+    assert 0.4 * QUOTA < taken * count * SIZE <= held < 0.8 * QUOTA
+
+
+async def test_while_something_is_written_etcd_is_asked_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overview, "_EVERY_WRITING", 0.001)
+    monkeypatch.setattr(overview, "_EVERY", 3_600.0)
+    async with leader() as (_, service, _):
+        async with asyncio.timeout(5):
+            for _ in range(20):
+                assert await create(service)
+                known = service._overview.status
+                while service._overview.status is known:
+                    await asyncio.sleep(0)
+        # What it says is what is believed, once all that was written is in it.
+        status = service._overview.status
+        assert 20 * SIZE < status.db_size_in_use < 20 * SIZE + MIB
+        left = int((0.8 * QUOTA - status.db_size_in_use) / overview._GROWTH)
+        # Of the last one nobody knows whether it was in what etcd said: it is added.
+        assert service._overview.full(left - 2 * SIZE) is None
+        assert service._overview.full(left) is not None
