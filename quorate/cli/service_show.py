@@ -74,12 +74,13 @@ def _details(service: pb.Service) -> Table:
     spec = service.spec
     table = render.table("", "")
     table.show_header = False
-    command = shlex.join(spec.command.argv) if spec.HasField("command") else "(outside processes)"
+    replicas = spec.HasField("command")
+    command = shlex.join(spec.command.argv) if replicas else "(outside processes)"
     balancing = value_name(pb.Balancing.DESCRIPTOR, spec.proxy.balancing, "BALANCING_")
     for label, value in (
         ("Service", service.name),
         ("Command", command),
-        ("Ready", ready(service)),
+        ("Ready", ready(service) if replicas else f"{service.ready} on record"),
         ("Updated", f"{service.updated} of generation {service.generation}"),
         ("Health check", _health(spec)),
         ("Balancing", balancing.replace("UNSPECIFIED", "LEAST_REQUEST")),

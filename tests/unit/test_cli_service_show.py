@@ -121,3 +121,5 @@ def test_the_check_is_told_of_outside_processes_too(
     lines = shown(capsys, Tasks(), service)
     [line] = [line for line in lines if line.startswith("Health check")]
     assert line.removeprefix("Health check ").startswith(told)
+    # What gateways found is not known here, and nothing is claimed of it.
+    assert ("Ready 0 on record" in lines) is not command
