@@ -9,11 +9,13 @@ from gateway.live.calls import GET_CLUSTER
 from gateway.live.crew import Crew
 from gateway.live.entries import Specs
 from gateway.live.filters import NameFilter, TaskFilter
+from gateway.live.journal import Journal
 from gateway.live.leader import Leader
 from gateway.live.pace import Pace
 from gateway.live.polled import Polled
 from gateway.live.services import Services
 from gateway.live.tasks import Tasks
+from gateway.live.tokens import Token
 from gateway.live.watches import Watches
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2
 from tests.support.live import FakeCluster, Seat, created
@@ -74,3 +76,14 @@ async def test_the_first_snapshot_of_tasks_has_the_revision_where_the_watch_begi
     assert (first["kind"], first["revision"]) == ("snapshot", "101")
     await cluster.happen(created(3))
     assert (await nth(seat, 2))["revision"] == "102"
+
+
+def test_a_journal_knows_its_revision_as_soon_as_it_begins_anew():
+    journal = Journal()
+    journal.begin(Token(0, "a"), 50)
+    assert journal.revision == 50
+    journal.renew("b", 60)
+    assert journal.revision == 60
+    # Of another log: a watch that begins anew may be behind.
+    journal.begin(Token(0, "c"), 40)
+    assert journal.revision == 40
