@@ -13,9 +13,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from quorate.etcd.api import Etcd
 from quorate.etcd.election import Candidate, Election
 from quorate.etcd.lease import LeaseSession
-from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
 from scheduler import keys
@@ -32,12 +32,12 @@ CLOCK = SystemClock()
 class MemoryTenure:
     """One replica."""
 
-    def __init__(self, etcd: MemoryEtcd) -> None:
+    def __init__(self, etcd: Etcd, name: str) -> None:
         self.etcd = etcd
-        self.settings = SchedulerSettings(_cli_parse_args=[], name="s1")  # type: ignore[call-arg]
-        self.roles = Roles(InstanceId("s1"))
+        self.settings = SchedulerSettings(_cli_parse_args=[], name=name)  # type: ignore[call-arg]
+        self.roles = Roles(InstanceId(name))
         self.tenure = Tenure(
-            self.settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId("s1"))
+            self.settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId(name))
         )
 
     @asynccontextmanager
@@ -82,9 +82,9 @@ class MemoryTenure:
 
 
 @asynccontextmanager
-async def standing_by(etcd: MemoryEtcd) -> AsyncIterator[MemoryTenure]:
+async def standing_by(etcd: Etcd, name: str = "s1") -> AsyncIterator[MemoryTenure]:
     """A replica that folds whenever it does not lead."""
-    replica = MemoryTenure(etcd)
+    replica = MemoryTenure(etcd, name)
     standing = asyncio.create_task(replica.tenure.stand_by())
     try:
         yield replica
