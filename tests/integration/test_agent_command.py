@@ -223,7 +223,8 @@ async def test_what_a_process_that_left_the_session_started_is_killed_after_it(
     pids = tmp_path / "pids"
     # The sleep comes back to the spawner only when the shell that left has been killed.
     stray = f"echo $$ >> {pids}; setsid sleep 1000 & echo $! >> {pids}; wait"
-    script = f"setsid sh -c '{stray}' & until [ -e {pids} ] && [ $(wc -l < {pids}) = 2 ]; do :; done"
+    both = f"[ -e {pids} ] && [ $(wc -l < {pids}) = 2 ]"
+    script = f"setsid sh -c '{stray}' & until {both}; do sleep 0.01; done"
     report = await session.run(command("sh", "-c", script))
     assert report.WhichOneof("outcome") == "result"
     found = await pids_in(pids, 2)

@@ -22,6 +22,7 @@ import pytest
 from pydantic import ValidationError
 
 import node_agent.app
+import node_agent.service
 import scheduler.app
 import scheduler.health
 from gateway.config import GatewaySettings
@@ -211,7 +212,10 @@ def _check_grpc_probe(name: str, probe: dict[str, Any], container: Object, *, tl
     # The kubelet's gRPC probes know no TLS.
     assert not tls
     assert probe["port"] in [each["containerPort"] for each in container["ports"]]
-    services = {"scheduler": ("", scheduler.health.SERVICE), "agent": ("", node_agent.app.SERVICE)}
+    services = {
+        "scheduler": ("", scheduler.health.SERVICE),
+        "agent": ("", node_agent.service.SERVICE),
+    }
     assert probe.get("service", "") in services[name]
 
 
