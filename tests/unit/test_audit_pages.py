@@ -48,7 +48,7 @@ class Desk:
         self.etcd = etcd
         self.size = size
         self.state = State()
-        driver: Any = SimpleNamespace(state=self.state, barrier=self._barrier)
+        driver: Any = SimpleNamespace(state=self.state, readable=self._barrier)
         self.log = AuditLog(driver, FencedReads(etcd, PREFIX, LEADER, epoch, 128))
         self.barriers = 0
 
