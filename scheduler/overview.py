@@ -11,7 +11,6 @@ quota in half a second. So what was committed since, and what is about to be, is
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Final
 
 import structlog
@@ -24,10 +23,10 @@ from quorate.runtime.errors import unavailable
 from quorate.v1 import cluster_pb2
 from scheduler import keys, views
 from scheduler.driver import Driver
+from scheduler.marks import RevisionMarks
 
 log = structlog.get_logger(__name__)
 
-KEPT: Final = 600.0
 # Seconds between two looks; the shorter one while something is written.
 _EVERY: Final = 10.0
 _EVERY_WRITING: Final = 1.0
@@ -41,7 +40,7 @@ class Overview:
 
     Args:
         quota: bytes, etcd's --quota-backend-bytes.
-        kept: seconds of history that compaction leaves.
+        marks: of this process; they outlive the tenure.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Overview:
         cluster: str,
         epoch: int,
         quota: int,
-        kept: float = KEPT,
+        marks: RevisionMarks,
     ) -> None:
         self._etcd = etcd
         self._driver = driver
@@ -60,14 +59,12 @@ class Overview:
         self._cluster = cluster
         self._epoch = epoch
         self._quota = quota
-        self._kept = kept
+        self._marks = marks
         self._since = driver.clock.now()
         self._status: StoreStatus | None = None
         # Bytes that the journal had committed at the last look and at the one before. etcd counts
         # what it stored up to a moment ago, hence those since the one before are added.
         self._at_look = self._before_look = 0
-        # (instant, revision), one every `_EVERY` seconds for `kept` seconds.
-        self._marks: deque[tuple[float, int]] = deque()
 
     @property
     def quota(self) -> int:
@@ -111,15 +108,11 @@ class Overview:
 
     async def look(self) -> None:
         """Measure once, and compact what is old enough."""
-        now = self._driver.clock.now()
         committed = self._driver.journal.counters.bytes
         status = self._status = await self._etcd.status()
         self._before_look, self._at_look = self._at_look, committed
-        if not self._marks or now >= self._marks[-1][0] + _EVERY:
-            self._marks.append((now, status.revision))
-        old = None
-        while self._marks and self._marks[0][0] <= now - self._kept:
-            old = self._marks.popleft()[1]
+        self._marks.note(status.revision)
+        old = self._marks.take_old()
         if old is not None:
             await self._etcd.compact(old)
             log.debug("compacted", revision=old)

@@ -40,6 +40,7 @@ from scheduler.external_scaler import ExternalScaler
 from scheduler.fold import Fold
 from scheduler.health import SERVICE, InstanceHealth
 from scheduler.instances import InstanceKeys, follow_instances
+from scheduler.marks import RevisionMarks
 from scheduler.metrics import SchedulerMetrics
 from scheduler.overview import Overview
 from scheduler.reads import FencedReads
@@ -88,6 +89,7 @@ class Tenure:
         self._clock = clock
         self._roles = roles
         self._health = health
+        self._marks = RevisionMarks(clock)
         # Whether the replica is to run. One event for good: `stand_by` waits on it.
         self._wanted = asyncio.Event()
         self._new_fold()
@@ -111,7 +113,9 @@ class Tenure:
             await self._wanted.wait()
             task = self._replica_task = asyncio.create_task(self._replica.run(), name="replica")
             try:
-                await asyncio.wait((task,))
+                while not task.done():
+                    self._marks.note(self._replica.revision)
+                    await asyncio.wait((task,), timeout=self._marks.every)
             finally:
                 task.cancel()
             if not task.cancelled():
@@ -205,6 +209,7 @@ class Tenure:
                 settings.cluster,
                 epoch,
                 settings.etcd_quota_mib << 20,
+                self._marks,
             )
             watches = Watches(self._etcd, settings.prefix, fold.generation)
             stored = FencedReads(

@@ -1,0 +1,83 @@
+"""What is compacted is older than what is kept, also when leaders change more often than that."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from quorate.etcd.api import Compacted, Range
+from quorate.etcd.memory import MemoryEtcd
+from quorate.runtime.clock import SimulatedClock
+from scheduler.marks import EVERY, KEPT, RevisionMarks
+from tests.support.memory_tenure import standing_by
+
+
+def test_an_old_revision_is_told_once_and_is_the_newest_of_the_old() -> None:
+    clock = SimulatedClock()
+    marks = RevisionMarks(clock, kept=60.0, every=10.0)
+    assert marks.take_old() is None
+    for revision in range(1, 8):
+        marks.note(revision)
+        # Too soon after the last one, or not known: it is left out.
+        clock.advance(4.0)
+        marks.note(1_000)
+        clock.advance(6.0)
+        marks.note(0)
+    # 70 s after the first, 60 s after the second.
+    assert marks.take_old() == 2
+    assert marks.take_old() is None
+    clock.advance(9.0)
+    assert marks.take_old() is None
+    clock.advance(1.0)
+    assert marks.take_old() == 3
+
+
+def test_a_standby_keeps_a_bounded_number_and_one_that_is_old() -> None:
+    clock = SimulatedClock()
+    marks = RevisionMarks(clock)
+    for revision in range(1, 1_001):
+        marks.note(revision)
+        clock.advance(EVERY)
+    assert len(marks._marks) <= KEPT / EVERY + 2
+    assert marks.take_old() == 1_000 - KEPT / EVERY + 1
+
+
+async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:
+    clock, etcd = SimulatedClock(), MemoryEtcd()
+    first = await etcd.put(b"/something", b"")
+    async with standing_by(etcd) as replica:
+        replica.tenure._marks = RevisionMarks(clock, every=0.01)
+        tenures = 0
+        while not await compacted(etcd, first):
+            # Each leads for a third of what is kept, and looks once.
+            clock.advance(KEPT / 3)
+            tenures += 1
+            assert tenures < 10
+            async with replica.leading(), asyncio.timeout(5):
+                role: Any = replica.roles.role
+                while role.servicer.scheduler._overview.status is None:
+                    await asyncio.sleep(0)
+                # What follows the answer.
+                for _ in range(10):
+                    await asyncio.sleep(0)
+    assert tenures >= 4
+
+
+async def test_a_standby_keeps_marks_for_when_it_leads() -> None:
+    clock, etcd = SimulatedClock(), MemoryEtcd()
+    first = await etcd.put(b"/something", b"")
+    async with standing_by(etcd) as replica, asyncio.timeout(5):
+        marks = replica.tenure._marks = RevisionMarks(clock, every=0.001)
+        while (old := marks.take_old()) is None:
+            clock.advance(KEPT)
+            await asyncio.sleep(0)
+    assert old == first
+
+
+async def compacted(etcd: MemoryEtcd, revision: int) -> bool:
+    """Whether etcd has forgotten a revision."""
+    try:
+        await etcd.range(Range(b"/something", revision=revision))
+    except Compacted:
+        return True
+    return False
