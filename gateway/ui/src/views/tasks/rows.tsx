@@ -221,9 +221,11 @@ function Row({ task, row, active, selected, onToggle }: RowProps) {
   );
 }
 
+/** Short: numbers go on after a manual retry, and are of no maximum then (`attemptOf` says more). */
 function attemptText(task: Task): string {
   const most = task.spec?.retry?.maxAttempts ?? 1;
-  return most > 1 ? `${task.attempt} of ${most}` : String(task.attempt);
+  const attempt = task.attempt ?? 0;
+  return most > 1 && attempt <= most ? `${attempt} of ${most}` : String(attempt);
 }
 
 function Ran({ task, clock }: { task: Task; clock: Signal<number> }) {
