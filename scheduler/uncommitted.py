@@ -30,8 +30,8 @@ from scheduler.core.state import State
 MAX_CALLERS: Final = 10_000
 MAX_CALLER_BYTES: Final = 64 << 20
 LONGEST_WAIT: Final = 5.0
-# Of a request whose caller does not say: what its writes weigh, or nearly.
-_SMALL: Final = 256
+# What is asked for and not answered, in all. Of a large batch the journal holds one part at a time.
+MAX_ASKED_BYTES: Final = 256 << 20
 SPACE_LOW: Final = "ETCD_SPACE_LOW"
 _SCOPES: Final = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE)
 
@@ -74,11 +74,11 @@ class Uncommitted:
                 # Whatever ended the journal, for the caller it is a leader that is gone.
                 raise lost() from error
 
-    async def admit(self, weight: int = _SMALL) -> None:
+    async def admit(self, weight: int = 0) -> None:
         """Wait until a caller's event may be stepped, for a bounded time.
 
         Args:
-            weight: bytes of the request, about.
+            weight: bytes of what it asks to be kept, those that `asked` was told of; 0 for little.
 
         Raises:
             QuorateError: UNAVAILABLE: this process does not lead any longer. RESOURCE_EXHAUSTED:
@@ -87,6 +87,8 @@ class Uncommitted:
         self._check()
         if self._journal.no_space:
             raise no_space()
+        if weight and self._asked_bytes > MAX_ASKED_BYTES:
+            raise _too_much(f"{self._asked_bytes} bytes are asked for and not written")
         if self._journal.room:
             return
         if self._callers >= MAX_CALLERS or self._caller_bytes + weight > MAX_CALLER_BYTES:

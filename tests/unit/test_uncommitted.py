@@ -134,6 +134,29 @@ async def test_requests_that_wait_are_bounded_in_bytes(
         await asyncio.gather(*calls)
 
 
+async def test_batches_under_way_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a part of each is in the journal at a time, and there is room for others."""
+    monkeypatch.setattr(uncommitted, "MAX_ASKED_BYTES", 1_000_000)
+    etcd = SlowEtcd()
+    batch = pb.BatchCreateTasksRequest(specs=[create(size=2_000).spec] * 300)
+    async with leading(etcd) as leader:
+        etcd.open.clear()
+        first = asyncio.create_task(leader.call("BatchCreateTasks", batch))
+        await turns()
+        assert leader.journal.room
+        refused = await refusal(leader.call("BatchCreateTasks", batch))
+        assert refused.reason == "TOO_MANY_UNCOMMITTED"
+        # Who asks for nothing to be kept only waits for what is written.
+        reading = asyncio.create_task(leader.call("GetQueue", pb.GetQueueRequest(name="default")))
+        await turns()
+        assert not reading.done()
+        etcd.open.set()
+        async with asyncio.timeout(5):
+            await asyncio.gather(first, reading)
+            await leader.call("BatchCreateTasks", batch)
+        assert len(leader.driver.state.tasks) == 600
+
+
 async def test_reports_of_agents_wait_as_long_as_it_takes(
     leader: Leader, etcd: SlowEtcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
