@@ -64,7 +64,7 @@ const search = document.querySelector("[data-search]");
 search.value = argument;
 search.dispatchEvent(new Event("input", {bubbles: true}));
 """
-_HAS_QUEUES: Final = "select[aria-label=Queue] option[value=many]"
+_HAS_QUEUES: Final = "select[aria-label=Queue] option:text-is('many')"
 
 
 def run(*, quick: bool, nodes: int, slots: int) -> Findings:
