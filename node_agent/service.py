@@ -6,17 +6,17 @@ is a typed error like any other. gRPC itself would make a bare UNKNOWN of either
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError, Message
 
 from node_agent.driver import Driver
 from node_agent.log_reader import read_logs
 from node_agent.logs import STDOUT
 from node_agent.session import Sessions
 from quorate.runtime.errors import QuorateError, abort, invalid, not_found
+from quorate.runtime.parsing import parse_request
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import scheduler_pb2
 
@@ -26,8 +26,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["NodeAgent"].full_name
 MAX_TAIL_LINES = 100_000
 # Missing in the stubs.
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
-
-_Request = TypeVar("_Request", bound=Message)
 
 
 class NodeAgent:
@@ -66,7 +64,7 @@ class NodeAgent:
     async def read_logs(self, body: bytes, context: Any) -> None:
         """ReadLogs: see `node_agent.log_reader`."""
         try:
-            await self._send_logs(_parse(pb.ReadLogsRequest, body, "ReadLogs"), context)
+            await self._send_logs(parse_request(pb.ReadLogsRequest, body, "ReadLogs"), context)
         except QuorateError as error:
             await abort(context, error)
         except grpc.aio.AbortError:
@@ -120,19 +118,7 @@ class _Parsing:
     async def read(self) -> Any:
         """The next request, or EOF. Raises QuorateError for what is none."""
         body = await self._context.read()
-        return body if body is _EOF else _parse(pb.SessionRequest, body, "Session")
-
-
-def _parse(kind: type[_Request], body: bytes, method: str) -> _Request:
-    try:
-        return kind.FromString(body)
-    except DecodeError:
-        raise QuorateError(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "MALFORMED_REQUEST",
-            f"the request is not a serialized {kind.DESCRIPTOR.full_name}",
-            metadata={"method": method},
-        ) from None
+        return body if body is _EOF else parse_request(pb.SessionRequest, body, "Session")
 
 
 async def _bug(method: str, context: Any) -> NoReturn:

@@ -16,9 +16,10 @@ import grpc
 import structlog
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from quorate.runtime.errors import QuorateError, from_rpc_error, unavailable
+from quorate.runtime.parsing import parse_request
 from scheduler.admission import request_check
 
 log = structlog.get_logger(__name__)
@@ -91,7 +92,7 @@ class UnaryMethod:
 
     async def local(self, servicer: object, body: bytes, context: Context) -> bytes:
         """See Method."""
-        request = _parse(self._request, body, self.name)
+        request = parse_request(self._request, body, self.name)
         self._check(servicer, request)
         try:
             reply = await getattr(servicer, self.name)(request, context)
@@ -139,7 +140,7 @@ class StreamedMethod:
 
     async def local(self, servicer: object, body: bytes, context: Context) -> None:
         """See Method."""
-        request = _parse(self._request, body, self.name)
+        request = parse_request(self._request, body, self.name)
         self._check(servicer, request)
         try:
             # Closed here, not by the garbage collector: the servicer's own clean-up must have run
@@ -183,18 +184,6 @@ class StreamedMethod:
 
 def _path(descriptor: MethodDescriptor) -> str:
     return f"/{descriptor.containing_service.full_name}/{descriptor.name}"
-
-
-def _parse(kind: type[Message], body: bytes, name: str) -> Message:
-    try:
-        return kind.FromString(body)
-    except DecodeError:
-        raise QuorateError(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "MALFORMED_REQUEST",
-            f"the request is not a serialized {kind.DESCRIPTOR.full_name}",
-            metadata={"method": name},
-        ) from None
 
 
 def _bug(name: str, request: Message) -> QuorateError:
