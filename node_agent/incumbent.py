@@ -16,9 +16,9 @@ from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.internal.v1.records_pb2 import NodeRecord
+from quorate.runtime.ids import INSTANCE_METADATA
 from quorate.security.dialer import Dialer
 
-_INSTANCE: Final = "quorate-instance"
 # Seconds for the other process to answer.
 _PATIENCE: Final = 1.0
 # For one question: it shares no connection and no backoff.
@@ -34,7 +34,7 @@ class NodeHealth(health.HealthServicer):  # type: ignore[misc]  # no types
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
         """See grpc.health.v1.Health."""
-        await context.send_initial_metadata(((_INSTANCE, self._instance()),))
+        await context.send_initial_metadata(((INSTANCE_METADATA, self._instance()),))
         return await super().Check(request, context)
 
 
@@ -46,7 +46,7 @@ async def is_alive(record: NodeRecord, dialer: Dialer) -> bool:
         call = stub.Check(health_pb2.HealthCheckRequest(), timeout=_PATIENCE)
         await call
         metadata = await call.initial_metadata()
-        return bool(metadata.get(_INSTANCE) == record.instance)
+        return bool(metadata.get(INSTANCE_METADATA) == record.instance)
     except grpc.aio.AioRpcError:
         return False
     finally:

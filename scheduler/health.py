@@ -15,7 +15,8 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-INSTANCE_METADATA: Final = "quorate-instance"
+from quorate.runtime.ids import INSTANCE_METADATA
+
 SERVICE: Final = "quorate.v1.Scheduler"
 
 _Context = grpc.aio.ServicerContext[Any, Any]

@@ -35,10 +35,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.etcd.api import Etcd, EtcdError
 from quorate.runtime.clock import Clock
-from quorate.runtime.ids import InstanceId
+from quorate.runtime.ids import INSTANCE_METADATA, InstanceId
 from quorate.runtime.reachability import refused
 from quorate.security.dialer import Dialer
-from scheduler.health import INSTANCE_METADATA, SERVICE
+from scheduler.health import SERVICE
 from scheduler.racing import first_of
 from scheduler.role import Leader
 

@@ -24,6 +24,7 @@ from quorate.v1 import cluster_pb2
 from scheduler import keys, views
 from scheduler.driver import Driver
 from scheduler.marks import RevisionMarks
+from scheduler.uncommitted import NO_SPACE
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ class Overview:
         """Why new work of `weight` bytes is refused; None when it is not."""
         journal = self._driver.journal
         if journal.no_space:
-            return "etcd has no space left: nothing can be written until it has"
+            return NO_SPACE
         known = self._status.db_size_in_use if self._status is not None else 0
         written = journal.counters.bytes - self._before_look
         coming = self._driver.uncommitted.bytes + weight

@@ -55,17 +55,7 @@ def events_of(
                 item.result,
             )
         elif outcome == "error":
-            error = item.error
-            yield e.AttemptFailed(
-                instance,
-                task,
-                item.attempt,
-                seconds(item.start_time),
-                seconds(item.finish_time),
-                error.type,
-                error.message,
-                error,
-            )
+            yield _failed(item, instance, item.error)
         else:
             yield e.AttemptReturned(instance, task, item.attempt)
     for back in message.returned:
@@ -81,6 +71,12 @@ def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFaile
     error = task_pb2.TaskError(
         type="RESULT_TOO_LARGE", message=f"the outcome is {item.ByteSize()} bytes long"
     )
+    return _failed(item, instance, error)
+
+
+def _failed(
+    item: pb.AttemptFinished, instance: InstanceId, error: task_pb2.TaskError
+) -> e.AttemptFailed:
     return e.AttemptFailed(
         instance,
         TaskId(item.task_id),

@@ -33,6 +33,7 @@ LONGEST_WAIT: Final = 5.0
 # What is asked for and not answered, in all. Of a large batch the journal holds one part at a time.
 MAX_ASKED_BYTES: Final = 256 << 20
 SPACE_LOW: Final = "ETCD_SPACE_LOW"
+NO_SPACE: Final = "etcd has no space left: nothing can be written until it has"
 _SCOPES: Final = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE)
 
 
@@ -190,7 +191,7 @@ def lost() -> QuorateError:
 
 def no_space() -> QuorateError:
     """What a caller gets while etcd takes no put."""
-    return exhausted(SPACE_LOW, "etcd has no space left: nothing can be written until it has")
+    return exhausted(SPACE_LOW, NO_SPACE)
 
 
 def _too_much(why: str) -> QuorateError:

@@ -14,6 +14,8 @@ TaskId = NewType("TaskId", str)
 QueueName = NewType("QueueName", str)
 NodeName = NewType("NodeName", str)
 InstanceId = NewType("InstanceId", str)
+# The metadata key under which health services tell the id of the process that answers.
+INSTANCE_METADATA = "quorate-instance"
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62

@@ -92,9 +92,7 @@ def _lock(file: int, path: Path, end: float) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > end:
-                raise BlockingIOError(
-                    errno.EAGAIN, "another process is changing it", str(path)
-                ) from None
+                raise BlockingIOError(errno.EAGAIN, _HELD, str(path)) from None
             time.sleep(_LOOK)
         else:
             return
