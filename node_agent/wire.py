@@ -191,5 +191,6 @@ def put_outcome(message: pb.AttemptFinished, outcome: Outcome) -> None:
             error.traceback = failure.traceback
             error.code = failure.code
             error.pickle = failure.pickle
+            error.base_types.extend(failure.base_types)
         case None:
             message.handed_back = True

@@ -18,6 +18,7 @@ from scheduler.records import seconds
 
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
 _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
+_MAX_BASE_NAMES: Final = 32
 
 
 def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> list[e.Event]:
@@ -77,6 +78,8 @@ def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFaile
 def _failed(
     item: pb.AttemptFinished, instance: InstanceId, error: task_pb2.TaskError
 ) -> e.AttemptFailed:
+    # More than an agent of ours reports is not matched against.
+    bases = tuple(error.base_types[:_MAX_BASE_NAMES])
     return e.AttemptFailed(
         instance,
         TaskId(item.task_id),
@@ -86,4 +89,5 @@ def _failed(
         error.type,
         error.message,
         error,
+        bases,
     )

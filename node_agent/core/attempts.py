@@ -112,6 +112,7 @@ class Failure:
     traceback: str = ""
     code: int = 0
     pickle: bytes = b""
+    base_types: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -14,8 +14,10 @@ from node_agent.executors.link import Exit
 def outcome_of_answer(answer: tuple[Any, ...], started: float, seconds: float) -> Outcome:
     """The outcome behind a worker's answer."""
     if answer[0] == "error":
-        _, kind, message, traceback, pickled = answer
-        return Outcome(Failure(kind, message, traceback, 0, pickled), started, seconds)
+        _, kind, message, traceback, pickled, bases = answer
+        names = tuple(bases.split("\n")) if bases else ()
+        failure = Failure(kind, message, traceback, 0, pickled, names)
+        return Outcome(failure, started, seconds)
     return Outcome(Result(answer[0], answer[1]), started, seconds)
 
 

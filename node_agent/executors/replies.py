@@ -9,7 +9,7 @@ then that many bytes. One longer than a packet comes in pieces. Whatever does no
 packet = 0 | reply           the whole reply
          1 | bytes           a piece of one; more follow
          2 | bytes           its last piece
-reply  = kind, key, started, seconds, 4 lengths, 4 texts
+reply  = kind, key, started, seconds, 5 lengths, 5 texts
 ```
 """
 
@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 from node_agent.executors.packets import MAX_PACKET
 from node_agent.worker.answers import (
+    MAX_BASE_NAMES,
+    MAX_BASES,
     MAX_MESSAGE,
     MAX_NAME,
     MAX_PICKLE,
@@ -29,8 +31,8 @@ from node_agent.worker.answers import (
 )
 
 READY = 0
-_HEAD = struct.Struct("<BBQddIIII")
-_ERROR_BOUNDS = (MAX_NAME, MAX_MESSAGE, MAX_TRACEBACK, MAX_PICKLE)
+_HEAD = struct.Struct("<BBQddIIIII")
+_ERROR_BOUNDS = (MAX_NAME, MAX_MESSAGE, MAX_TRACEBACK, MAX_PICKLE, MAX_BASES)
 MAX_REPLY = _HEAD.size + max(MAX_RESULT, sum(_ERROR_BOUNDS))
 # Instants and durations beyond this (in the year 5138) would overflow later.
 _MAX_SECONDS = 1e11
@@ -59,11 +61,12 @@ def packets_of(
     if len(answer) == 2:  # a result: the common case
         kind, text = answer
         first = text.encode(errors="replace") if type(text) is str else text
-        data = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, len(first), 0, 0, 0) + first
+        size = len(first)
+        data = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, size, 0, 0, 0, 0) + first
     else:
         kind, *texts = answer
         parts = [text.encode(errors="replace") if type(text) is str else text for text in texts]
-        parts += [b""] * (4 - len(parts))
+        parts += [b""] * (5 - len(parts))
         lengths = map(len, parts)
         head = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, *lengths)
         data = b"".join((head, *parts))
@@ -108,11 +111,12 @@ class Reader:
 
 def _parse(data: bytes) -> Reply:
     try:
-        _, kind, key, started, seconds, first, second, third, fourth = _HEAD.unpack_from(data)
+        _, kind, key, started, seconds, *lengths = _HEAD.unpack_from(data)
     except struct.error:
         raise Malformed(f"{len(data)} bytes are no reply") from None
     begin = _HEAD.size
-    if len(data) != begin + first + second + third + fourth:
+    first = lengths[0]
+    if len(data) != begin + sum(lengths):
         raise Malformed("lengths that do not add up")
     if not (0.0 <= started < _MAX_SECONDS and 0.0 <= seconds < _MAX_SECONDS):
         raise Malformed(f"began at {started}, took {seconds}")
@@ -125,13 +129,15 @@ def _parse(data: bytes) -> Reply:
         answer: tuple[Any, ...] = ("json", _text(text)) if kind == 1 else ("pickle", text)
     elif kind == 3:
         texts = []
-        for length, bound in zip((first, second, third, fourth), _ERROR_BOUNDS, strict=True):
+        for length, bound in zip(lengths, _ERROR_BOUNDS, strict=True):
             if length > bound:
                 raise Malformed(f"an error with {length} bytes for {bound}")
             texts.append(data[begin : begin + length])
             begin += length
-        name, message, traceback, pickled = texts
-        answer = ("error", _text(name), _text(message), _text(traceback), pickled)
+        name, message, traceback, pickled, bases = texts
+        if bases.count(b"\n") >= MAX_BASE_NAMES:
+            raise Malformed(f"more than {MAX_BASE_NAMES} base classes")
+        answer = ("error", _text(name), _text(message), _text(traceback), pickled, _text(bases))
     elif kind == READY:
         answer = ("ready",)
     else:

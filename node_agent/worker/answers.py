@@ -15,11 +15,15 @@ MAX_NAME = 1024
 MAX_MESSAGE = 4 * 1024
 MAX_TRACEBACK = 16 * 1024
 MAX_PICKLE = 64 * 1024
+# Names of base classes, one a line.
+MAX_BASES = 2 * 1024
+MAX_BASE_NAMES = 32
 
 # Strict JSON: NaN and infinities have no representation in it.
 _to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
-# ("json", text) | ("pickle", bytes) | ("error", type, message, traceback, pickle)
+# ("json", text) | ("pickle", bytes)
+# | ("error", type, message, traceback, pickle, names of base classes)
 Answer = tuple[Any, ...]
 
 
@@ -36,7 +40,7 @@ def of_result(kind: str, value: object, most: int) -> Answer:
         else:
             data = _to_json(value)
             size = len(data) if data.isascii() else len(data.encode())
-    except Exception as error:  # noqa: BLE001 (user code: __reduce__ and the like may raise anything)
+    except BaseException as error:  # noqa: BLE001 (user code: __reduce__ may raise SystemExit too)
         name = "pickle" if kind == "pickle" else "JSON"
         return of_problem(
             "RESULT_NOT_SERIALISABLE",
@@ -51,14 +55,14 @@ def of_result(kind: str, value: object, most: int) -> Answer:
 
 def of_problem(kind: str, message: str, traceback_text: str = "") -> Answer:
     """The answer for one of our own error types."""
-    return ("error", kind, clip(message, MAX_MESSAGE), traceback_text, b"")
+    return ("error", kind, clip(message, MAX_MESSAGE), traceback_text, b"", "")
 
 
 def of_exception(error: BaseException, ours: int) -> Answer:
     """The answer for an exception out of user code; `ours` frames at the top are left out."""
     try:
         data = to_pickle(error)
-    except Exception:  # noqa: BLE001 (user code again; the exception then travels as text only)
+    except BaseException:  # noqa: BLE001 (user code again; the exception then travels as text only)
         data = b""
     return (
         "error",
@@ -66,6 +70,7 @@ def of_exception(error: BaseException, ours: int) -> Answer:
         clip(text_of(error), MAX_MESSAGE),
         traceback_of(error, ours),
         data if len(data) <= MAX_PICKLE else b"",
+        bases_of(type(error)),
     )
 
 
@@ -83,16 +88,33 @@ def to_pickle(value: object) -> bytes:
 
 def type_name(kind: type) -> str:
     """`ValueError`, or `package.module.Name` outside the built-ins."""
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        if kind.__module__ == "builtins":
+            return kind.__qualname__
+        return f"{kind.__module__}.{kind.__qualname__}"
+    except BaseException:  # noqa: BLE001 (a metaclass is user code as well)
+        return "(a class without a name)"
+
+
+def bases_of(kind: type) -> str:
+    """Names of the classes it inherits from, nearest first, without `object`; one a line."""
+    names: list[str] = []
+    room = MAX_BASES
+    for base in kind.__mro__[1:-1][:MAX_BASE_NAMES]:
+        name = type_name(base)
+        room -= len(name.encode(errors="replace")) + 1
+        if room < 0:
+            break
+        if "\n" not in name:
+            names.append(name)
+    return "\n".join(names)
 
 
 def text_of(error: BaseException) -> str:
     """str(error), which is user code as well."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001
+    except BaseException:  # noqa: BLE001 (user code: SystemExit would end the worker)
         return "(the exception's text could not be made)"
 
 
@@ -103,7 +125,7 @@ def traceback_of(error: BaseException, ours: int) -> str:
         trace = trace.tb_next if trace is not None else None
     try:
         lines = traceback.format_exception(type(error), error, trace)
-    except Exception:  # noqa: BLE001 (formatting calls user code: __str__, __repr__, loaders)
+    except BaseException:  # noqa: BLE001 (formatting calls user code: __str__, __repr__, loaders)
         lines = traceback.format_tb(trace)
     data = "".join(lines).encode(errors="replace")
     return data[-MAX_TRACEBACK:].decode(errors="ignore")

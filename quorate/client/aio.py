@@ -46,6 +46,7 @@ from quorate.client.rpcs import (
 )
 from quorate.client.specs import (
     DEFAULT_PAYLOAD_LIMIT,
+    Argument,
     Work,
     check_payload_limit,
     check_size,
@@ -198,7 +199,7 @@ class AsyncClient:
 
     async def command(
         self,
-        argv: Sequence[str],
+        argv: Sequence[Argument],
         *,
         env: Mapping[str, str] | None = None,
         cwd: str = "",

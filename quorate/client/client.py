@@ -34,6 +34,7 @@ from quorate.client.rpcs import (
 )
 from quorate.client.specs import (
     DEFAULT_PAYLOAD_LIMIT,
+    Argument,
     Work,
     check_payload_limit,
     check_size,
@@ -143,7 +144,7 @@ class Client:
 
     def command(
         self,
-        argv: Sequence[str],
+        argv: Sequence[Argument],
         *,
         env: Mapping[str, str] | None = None,
         cwd: str = "",

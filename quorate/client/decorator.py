@@ -19,9 +19,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
+import cloudpickle
+
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.options import OptionArgs, TaskOptions
+from quorate.client.specs import goes_by_value, named
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,9 +34,15 @@ _process_client: Client | None = None
 
 
 class Task(Generic[P, R]):
-    """A function with options. Calling it calls the function, here and now."""
+    """A function with options. Calling it calls the function, here and now.
+
+    It pickles as functions do: by the name under which its module has it. What `on` and `but` made
+    of that one carries its options along; a client stays behind, so that the copy uses the client
+    of its process.
+    """
 
     __wrapped__: Callable[P, R]
+    __qualname__: str
 
     def __init__(
         self, function: Callable[P, R], options: TaskOptions, client: Client | None = None
@@ -44,6 +53,15 @@ class Task(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.__wrapped__(*args, **kwargs)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        name: str = self.__qualname__
+        found = named(self.__module__, name)
+        if found is self:
+            return name
+        if isinstance(found, Task) and found.__wrapped__ is self.__wrapped__:
+            return _variant, (found, self.options)
+        return _by_value(self)
 
     def __repr__(self) -> str:
         return f"<quorate.task {self.__wrapped__.__module__}:{self.__wrapped__.__qualname__}>"
@@ -68,6 +86,22 @@ class Task(Generic[P, R]):
 
     def _bound(self) -> Client:
         return (self._client or process_client()).with_options(self.options)
+
+
+def _variant(base: Task[P, R], options: TaskOptions) -> Task[P, R]:
+    return Task(base.__wrapped__, options)
+
+
+def _by_value(self: Task[P, R]) -> tuple[Any, ...]:
+    return Task, (self.__wrapped__, self.options)
+
+
+def _for_node(self: Task[P, R]) -> str | tuple[Any, ...]:
+    """How cloudpickle sends it: by value where a node cannot import its module."""
+    return _by_value(self) if goes_by_value(self.__module__) else self.__reduce__()
+
+
+cloudpickle.CloudPickler.dispatch_table[Task] = _for_node
 
 
 @overload

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
+from quorate.client.texts import checked_text, checked_texts, is_utf8
 from quorate.runtime.errors import invalid
 from quorate.telemetry.tracing import current_traceparent
 from quorate.v1 import task_pb2
@@ -84,6 +85,15 @@ class TaskOptions:
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
 
     def __post_init__(self) -> None:
+        for name in ("queue", "name", "affinity_key"):
+            checked_text(name, getattr(self, name))
+        checked_texts("labels", self.labels)
+        for name in ("resources", "secrets"):
+            for key in getattr(self, name):
+                checked_text(name, key)
+        for error in self.fatal_errors:
+            if isinstance(error, str):
+                checked_text("fatal_errors", error)
         for name in ("timeout", "delay", "backoff", "max_backoff", "cpu"):
             value = getattr(self, name)
             if value is None:
@@ -168,7 +178,7 @@ class TaskOptions:
 
 def _secret(name: str, reference: str) -> task_pb2.SecretRef:
     source, _, text = reference.partition(":")
-    if source not in ("env", "file") or not text:
+    if source not in ("env", "file") or not text or not is_utf8(reference):
         # Not what was given: it may be the value itself, by mistake.
         raise invalid("secrets", f"{name}: must be file:NAME or env:NAME, not the secret itself")
     return task_pb2.SecretRef(**{source: text})

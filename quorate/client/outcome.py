@@ -64,8 +64,8 @@ def value_of(task: task_pb2.Task, *, pickled: bool = True) -> Any:
     what needs no pickle is believed.
 
     Raises the task's own exception where it could be pickled, otherwise TaskFailed;
-    TaskCancelled when it was cancelled. What `pickle.loads` raises passes through: a result
-    whose class is unknown here is the caller's to know.
+    TaskCancelled when it was cancelled. What `pickle.loads` raises passes through (a result
+    whose class is unknown here is the caller's to know), except SystemExit and the like.
     """
     if task.state != task_pb2.TASK_STATE_SUCCEEDED:
         raise error_of(task, pickled=pickled)
@@ -74,7 +74,7 @@ def value_of(task: task_pb2.Task, *, pickled: bool = True) -> Any:
         if not pickled:
             why = "the node answered with a pickle, which was not asked for"
             raise TaskFailed(task.id, "RESULT_NOT_READABLE", why, attempts=task.attempt)
-        return pickle.loads(task.result.pickle)
+        return _unpickled(task)
     if kind == "json":
         return json.loads(task.result.json)
     if kind == "exit_code":
@@ -100,9 +100,33 @@ def error_of(task: task_pb2.Task, *, pickled: bool = True) -> BaseException:
         if error.traceback:
             failed.add_note(_note(task))
         return failed
-    original.add_note(_note(task))
-    original.__cause__ = failed
-    return original
+    return original if _explain(original, _note(task), failed) else failed
+
+
+def _explain(original: Exception, note: str, cause: TaskFailed) -> bool:
+    """Say on an exception what happened on the node; False where it cannot hold that.
+
+    By-passes the class's own `__setattr__`: that of a frozen dataclass refuses every attribute.
+    """
+    try:
+        notes = [*getattr(original, "__notes__", ()), note]
+        object.__setattr__(original, "__notes__", notes)
+        object.__setattr__(original, "__cause__", cause)
+    except Exception:  # noqa: BLE001 - a foreign class may forbid anything; TaskFailed says it all
+        return False
+    return True
+
+
+def _unpickled(task: task_pb2.Task) -> Any:
+    try:
+        return pickle.loads(task.result.pickle)
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        # A remote task must not end this process: sys.exit in an unpickling is a result that
+        # cannot be read.
+        why = f"unpickling the result raised {type(error).__name__}"
+        raise TaskFailed(task.id, "RESULT_NOT_READABLE", why, attempts=task.attempt) from error
 
 
 def _note(task: task_pb2.Task) -> str:
@@ -114,7 +138,9 @@ def _original(data: bytes) -> Exception | None:
         return None
     try:
         value = pickle.loads(data)
-    except Exception:  # noqa: BLE001 - its class may be unknown here, or not survive pickling
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - its class may be unknown here, or call sys.exit
         return None
     # Never SystemExit and the like: a remote task must not end this process.
     return value if isinstance(value, Exception) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import pickle
 import re
 import sys
@@ -20,6 +21,7 @@ import cloudpickle
 
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge
 from quorate.client.options import TaskOptions
+from quorate.client.texts import checked_text, checked_texts, text_of
 from quorate.runtime.errors import invalid
 from quorate.v1 import scheduler_pb2, task_pb2
 
@@ -29,7 +31,11 @@ GREATEST_PAYLOAD_LIMIT = 1024 * 1024
 MOST_IN_BATCH = 10_000
 MOST_BATCH_BYTES = 16 * 1024 * 1024
 
-_ENTRYPOINT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_ENTRYPOINT = re.compile(f"{_DOTTED}:{_DOTTED}")
+
+Argument = str | bytes | os.PathLike[str] | int | float
+"""An argument of a program; a path or bytes as file names are decoded."""
 
 Work = Callable[..., Any] | str
 """A callable, or the `module:qualname` of one that need not exist on this machine."""
@@ -49,15 +55,33 @@ def entrypoint_of(work: Work) -> str | None:
 def _importable_name(work: Callable[..., Any]) -> str | None:
     module = getattr(work, "__module__", None)
     qualname = getattr(work, "__qualname__", None)
-    if not module or not qualname or module == "__main__" or "<" in qualname:
+    if not module or not qualname or "<" in qualname or goes_by_value(module):
         return None
+    found = named(module, qualname)
+    # A function decorated with @quorate.task is found as that object, which calls it. Any other
+    # wrapper does something of its own: what it wraps has no name.
+    if found is work or (_is_task(found) and found.__wrapped__ is work):
+        return f"{module}:{qualname}"
+    return None
+
+
+def named(module: str, qualname: str) -> Any:
+    """What stands under that name in a module that is loaded; None when nothing does."""
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
         found = getattr(found, part, None)
-    # A function decorated with @quorate.task is found as the wrapper around it.
-    if found is work or getattr(found, "__wrapped__", None) is work:
-        return f"{module}:{qualname}"
-    return None
+    return found
+
+
+def goes_by_value(module: str) -> bool:
+    """Whether what a module defines has to travel along: nodes cannot import it.
+
+    `__main__`, and modules given to `cloudpickle.register_pickle_by_value` and their submodules.
+    """
+    return module == "__main__" or any(
+        module == name or module.startswith(f"{name}.")
+        for name in cloudpickle.list_registry_pickle_by_value()
+    )
 
 
 def name_of(work: Work) -> str:
@@ -110,13 +134,20 @@ def json_spec(
         raise AssertionError("a string is its own entrypoint")
     spec = task_pb2.TaskSpec(name=name_of(entrypoint))
     spec.python.entrypoint = entrypoint
-    spec.python.json = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # Lone surrogates, such as a file name that is not UTF-8 has: JSON can escape them.
+            text = json.dumps(arguments, separators=(",", ":"))
+    spec.python.json = text
     options.apply(spec, now=now)
     return spec
 
 
 def command_spec(
-    argv: Sequence[str],
+    argv: Sequence[Argument],
     options: TaskOptions,
     now: float,
     *,
@@ -130,16 +161,23 @@ def command_spec(
         raise invalid("argv", "must be a list of strings, not one string")
     if not argv or not argv[0]:
         raise invalid("argv", "must name a program")
-    spec = task_pb2.TaskSpec(name=argv[0].rpartition("/")[2][:128])
-    spec.command.argv.extend(str(argument) for argument in argv)
+    texts = [_argument(index, value) for index, value in enumerate(argv)]
+    spec = task_pb2.TaskSpec(name=texts[0].rpartition("/")[2][:128])
+    spec.command.argv.extend(texts)
     if env:
-        spec.command.env.update(env)
-    spec.command.cwd = str(cwd)
-    spec.command.stdin = stdin.encode() if isinstance(stdin, str) else stdin
+        spec.command.env.update(checked_texts("env", env))
+    spec.command.cwd = text_of("cwd", cwd)
+    spec.command.stdin = checked_text("stdin", stdin).encode() if isinstance(stdin, str) else stdin
     if secrets:
         options = replace(options, secrets={**options.secrets, **secrets})
     options.apply(spec, now=now)
     return spec
+
+
+def _argument(index: int, value: object) -> str:
+    # Numbers too: ["sleep", 5] leaves no doubt.
+    text = str(value) if isinstance(value, (int, float)) else value
+    return text_of(f"argv[{index}]", text)
 
 
 def check_payload_limit(limit: int) -> None:
@@ -193,11 +231,12 @@ def dump_call(call: tuple[Any, ...]) -> bytes:
     """Pickle `([callable,] args, kwargs)`; ArgumentNotSerialisable names the culprit.
 
     Plain pickle is several times faster than cloudpickle, and enough unless something is defined
-    in `__main__`, which a node would look up in its own.
+    in `__main__`, which a node would look up in its own, or in a module that is to go by value.
     """
     try:
         data = pickle.dumps(call, protocol=5)
-        if b"__main__" not in data:
+        by_value_modules = cloudpickle.list_registry_pickle_by_value()
+        if b"__main__" not in data and not any(name.encode() in data for name in by_value_modules):
             return data
     except Exception:  # noqa: BLE001 - any class may raise anything; cloudpickle decides
         pass

@@ -49,6 +49,20 @@ class QuorateError(Exception):
     def __repr__(self) -> str:
         return f"QuorateError({self.code.name}, {self.reason}, {self.message!r})"
 
+    def __reduce__(self) -> tuple[typing.Any, ...]:
+        # Not by calling the class again: each subclass has arguments of its own. Without this, one
+        # raised in a process pool could not be unpickled, which breaks the pool.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(
+    kind: type[QuorateError], args: tuple[object, ...], values: Mapping[str, object]
+) -> QuorateError:
+    """A pickled error; see `QuorateError.__reduce__`."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(values)
+    return error
+
 
 def invalid(
     field: str, message: str, *, reason: str = "INVALID_FIELD", **metadata: object

@@ -222,18 +222,20 @@ class TaskResult(_message.Message):
     def __init__(self, json: _Optional[str] = ..., pickle: _Optional[bytes] = ..., exit_code: _Optional[int] = ...) -> None: ...
 
 class TaskError(_message.Message):
-    __slots__ = ("type", "message", "traceback", "code", "pickle")
+    __slots__ = ("type", "message", "traceback", "code", "pickle", "base_types")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     TRACEBACK_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     PICKLE_FIELD_NUMBER: _ClassVar[int]
+    BASE_TYPES_FIELD_NUMBER: _ClassVar[int]
     type: str
     message: str
     traceback: str
     code: int
     pickle: bytes
-    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., code: _Optional[int] = ..., pickle: _Optional[bytes] = ...) -> None: ...
+    base_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., code: _Optional[int] = ..., pickle: _Optional[bytes] = ..., base_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error")

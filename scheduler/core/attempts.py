@@ -217,11 +217,19 @@ def _failed(
     state: State, row: TaskRow, event: AttemptFailed, now: float, out: Effects, put: PutRun
 ) -> None:
     row.failures += 1
-    if row.failures >= row.retry.max_attempts or event.error_type in row.retry.fatal_errors:
+    if row.failures >= row.retry.max_attempts or _is_fatal(row, event):
         error = error_text(event.error_type, event.error_message)
         _finish(state, row, TaskState.FAILED, now, out, put, error)
         return
     _back_off(state, row, event.error_type, event.error_message, now, out, put)
+
+
+def _is_fatal(row: TaskRow, event: AttemptFailed) -> bool:
+    """Whether the task wants no further attempt after such an error: as `except` matches."""
+    fatal = row.retry.fatal_errors
+    return bool(fatal) and (
+        event.error_type in fatal or any(name in fatal for name in event.base_types)
+    )
 
 
 def _restart(

@@ -227,7 +227,7 @@ class AttemptSucceeded(NamedTuple):
 
 
 class AttemptFailed(NamedTuple):
-    """`error` is opaque here; its type and message are what the machine decides by."""
+    """`error` is opaque here; its type, base types and message are what the machine decides by."""
 
     instance: InstanceId
     task: TaskId
@@ -237,6 +237,8 @@ class AttemptFailed(NamedTuple):
     error_type: str
     error_message: str
     error: object
+    # Of an exception: the names of its base classes.
+    base_types: tuple[str, ...] = ()
 
 
 class AttemptReturned(NamedTuple):

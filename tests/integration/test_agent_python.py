@@ -52,6 +52,14 @@ def fail(message):
 def inner(message):
     raise Trouble(message)
 
+class Hostile(Exception):
+    def __str__(self):
+        sys.exit(3)
+    __repr__ = __reduce__ = __str__
+
+def fail_hostile():
+    raise Hostile
+
 async def later(x):
     await asyncio.sleep(0.001)
     return x + 1
@@ -212,6 +220,14 @@ async def test_an_exception_travels_with_its_type_its_traceback_and_itself(sessi
     assert "in inner" in error.traceback
     assert "calls.py" not in error.traceback
     assert b"oh no" in error.pickle
+    assert list(error.base_types) == ["Exception", "BaseException"]
+
+
+async def test_an_exception_that_exits_when_looked_at_does_not_end_its_worker(session: Session):
+    before = (await session.run(python("usercode:pid"))).result.json
+    error = (await session.run(python("usercode:fail_hostile"))).error
+    assert error.type == "usercode.Hostile"
+    assert (await session.run(python("usercode:pid"))).result.json == before
 
 
 async def test_long_messages_are_cut(session: Session):

@@ -103,6 +103,20 @@ def test_fatal_error_is_final_at_once():
     assert c.state_of(other) is TaskState.SCHEDULED
 
 
+def test_a_fatal_error_matches_subclasses_too():
+    c = Cluster()
+    n = c.node("n1")
+    task = c.submit(spec(attempts=5, fatal=["OSError"]))
+    bases = ("OSError", "Exception", "BaseException")
+    c.step(e.AttemptFailed(n.instance, task, 1, 0.0, 0.0, "FileNotFoundError", "gone", None, bases))
+    assert c.state_of(task) is TaskState.FAILED
+    other = c.submit(spec(attempts=5, fatal=["ValueError"]))
+    c.step(
+        e.AttemptFailed(n.instance, other, 1, 0.0, 0.0, "FileNotFoundError", "gone", None, bases)
+    )
+    assert c.state_of(other) is TaskState.SCHEDULED
+
+
 def test_past_attempts_are_kept_up_to_a_bound_and_their_messages_cut():
     c = Cluster()
     n = c.node("n1")

@@ -16,12 +16,12 @@ from node_agent.executors.packets import MAX_PACKET, Spill, read, spilled, unpac
 from node_agent.executors.replies import MAX_REPLY, Malformed, Reader, packets_of
 from node_agent.worker.answers import MAX_PICKLE, MAX_RESULT
 
-_HEAD = "<BBQddIIII"
+_HEAD = "<BBQddIIIII"
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 answers = st.one_of(
     st.tuples(st.just("json"), texts),
     st.tuples(st.just("pickle"), st.binary(max_size=40)),
-    st.tuples(st.just("error"), texts, texts, texts, st.binary(max_size=40)),
+    st.tuples(st.just("error"), texts, texts, texts, st.binary(max_size=40), texts),
 )
 
 
@@ -44,7 +44,7 @@ def test_the_largest_of_each_arrive() -> None:
     for answer in (
         ("pickle", b"x" * MAX_RESULT),
         ("json", "\u00e4" * (MAX_RESULT // 2)),
-        ("error", "n" * 1024, "m" * 4096, "t" * 16384, b"p" * MAX_PICKLE),
+        ("error", "n" * 1024, "m" * 4096, "t" * 16384, b"p" * MAX_PICKLE, "b" * 2048),
     ):
         reader = Reader()
         [reply] = filter(None, map(reader.read, packets_of(1, 0.0, 0.0, answer)))
@@ -67,17 +67,19 @@ def test_noise_is_refused_or_waits_for_more(packets: list[bytes]) -> None:
         b"",
         b"/etc/passwd\0",
         marshal.dumps((1, 2.0, 3.0, ("json", "1"))),
-        struct.pack(_HEAD, 0, 1, 7, 1.0, 1.0, 5, 0, 0, 0) + b"1",
-        struct.pack(_HEAD, 0, 9, 7, 1.0, 1.0, 0, 0, 0, 0),
-        struct.pack(_HEAD, 0, 0, 7, 1.0, 1.0, 0, 0, 0, 0),
-        struct.pack(_HEAD, 0, 1, 0, 1.0, 1.0, 0, 0, 0, 0),
-        struct.pack(_HEAD, 0, 1, 7, float("nan"), 1.0, 1, 0, 0, 0) + b"1",
-        struct.pack(_HEAD, 0, 1, 7, 1.0, float("inf"), 1, 0, 0, 0) + b"1",
-        struct.pack(_HEAD, 0, 1, 7, -1.0, 1.0, 1, 0, 0, 0) + b"1",
-        struct.pack(_HEAD, 0, 1, 7, 1.0, 1.0, 1, 0, 0, 0) + b"\xff",
-        struct.pack(_HEAD, 0, 3, 7, 1.0, 1.0, 1025, 0, 0, 0) + b"n" * 1025,
+        struct.pack(_HEAD, 0, 1, 7, 1.0, 1.0, 5, 0, 0, 0, 0) + b"1",
+        struct.pack(_HEAD, 0, 9, 7, 1.0, 1.0, 0, 0, 0, 0, 0),
+        struct.pack(_HEAD, 0, 0, 7, 1.0, 1.0, 0, 0, 0, 0, 0),
+        struct.pack(_HEAD, 0, 1, 0, 1.0, 1.0, 0, 0, 0, 0, 0),
+        struct.pack(_HEAD, 0, 1, 7, float("nan"), 1.0, 1, 0, 0, 0, 0) + b"1",
+        struct.pack(_HEAD, 0, 1, 7, 1.0, float("inf"), 1, 0, 0, 0, 0) + b"1",
+        struct.pack(_HEAD, 0, 1, 7, -1.0, 1.0, 1, 0, 0, 0, 0) + b"1",
+        struct.pack(_HEAD, 0, 1, 7, 1.0, 1.0, 1, 0, 0, 0, 0) + b"\xff",
+        struct.pack(_HEAD, 0, 3, 7, 1.0, 1.0, 1025, 0, 0, 0, 0) + b"n" * 1025,
+        struct.pack(_HEAD, 0, 3, 7, 1.0, 1.0, 0, 0, 0, 0, 2049) + b"b" * 2049,
+        struct.pack(_HEAD, 0, 3, 7, 1.0, 1.0, 0, 0, 0, 0, 33) + b"\n" * 33,
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_a_forged_reply_is_refused(packet: bytes) -> None:
     with pytest.raises(Malformed):
