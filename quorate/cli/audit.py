@@ -94,7 +94,16 @@ def _timestamp(option: str, text: str, now: float) -> Timestamp | None:
 
 
 def _table(shown: Sequence[audit_pb2.AuditEntry]) -> Table:
-    table = render.table("TIME", "WHO", "FROM", "DID", "TO", "CHANGED")
+    table = render.table(
+        "TIME",
+        "WHO",
+        "FROM",
+        "DID",
+        "TO",
+        "CHANGED",
+        elastic=("CHANGED",),
+        drop=("FROM", "CHANGED"),
+    )
     for entry in shown:
         words = (
             render.moment(entry.time),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from quorate.cli import render
 from quorate.cli.common import Json, with_client
+from quorate.cli.listing import Details
 from quorate.cli.processes import process_table
 from quorate.cli.queues import queue_table
 from quorate.client.client import Client
@@ -63,9 +64,7 @@ def _leader(cluster: cluster_pb2.Cluster) -> str:
 
 
 def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
+    table = Details()
     leader = _leader(cluster) or "none"
     table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
     table.add_row(

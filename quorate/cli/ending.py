@@ -46,7 +46,7 @@ def wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
         raise
     if as_json:
         print_json(as_dict(task))
-    return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else report(task)
+    return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else report(task, program=True)
 
 
 def _follow(handle: TaskHandle) -> None:
@@ -103,14 +103,26 @@ def _show(handle: TaskHandle, task: task_pb2.Task, bar: Progress | None = None) 
         err.print(f"The output of {task.id} cannot be read: {sentence_of(error)}", markup=False)
 
 
-def report(task: task_pb2.Task) -> int:
-    """One sentence about a task that did not succeed, and the traceback of its own code."""
+def report(task: task_pb2.Task, *, program: bool = False) -> int:
+    """One sentence about a task that did not succeed, and the traceback of its own code.
+
+    Returns the command's exit code; with `program` that of the program which the task ran: its own
+    code, or 128 + N when signal N ended it, as shells have it.
+    """
     # Nobody needs the original here, and a pickle runs code of whoever made it.
     error = error_of(task, pickled=False)
     if isinstance(error, TaskFailed):
-        return report_failure(error)
+        code = report_failure(error)
+        return program_code(error) or code if program else code
     err.print(f"quorate: {error}", markup=False)
     return FAILED
+
+
+def program_code(failed: TaskFailed) -> int:
+    """The exit code of the program that failed; 0 when it never came to one."""
+    if failed.type == "EXIT_CODE":
+        return failed.code & 0xFF
+    return 128 + (failed.code & 0x7F) if failed.type == "SIGNAL" else 0
 
 
 def report_failure(failed: TaskFailed) -> int:

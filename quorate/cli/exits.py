@@ -11,6 +11,9 @@
 | 6 | not finished in the time given with --wait-timeout |
 | 130 | interrupted (Ctrl-C) |
 | 141 | whoever read the output went away |
+
+`submit --wait` of one program exits as that program did: with its exit code, or 128 + N when signal
+N ended it; with 1 when it was never started, timed out or was cancelled.
 """
 
 from __future__ import annotations

@@ -59,7 +59,11 @@ _COUNTS = ("SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"
 
 def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     """Queues with their counts."""
-    table = render.table("QUEUE", *_COUNTS, "OLDEST PENDING", "PLACEMENT", right=_COUNTS)
+    table = render.table(
+        *("QUEUE", *_COUNTS, "OLDEST PENDING", "PLACEMENT"),
+        right=_COUNTS,
+        drop=("PLACEMENT", "CANCELLED", "OLDEST PENDING", "SCHEDULED", "SUCCEEDED"),
+    )
     for queue in found:
         name = Text(queue.name)
         if queue.paused:

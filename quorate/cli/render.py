@@ -17,9 +17,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
+from quorate.cli.listing import Listing
 from quorate.client.discovery import LocalCluster
 from quorate.client.outcome import state_name, value_name
 from quorate.etcd.generation import split
@@ -45,6 +45,9 @@ class Terminal(Console):
             else:
                 yield segment
 
+
+# Characters; tables that are not read in a terminal may be as wide as this.
+_PIPED_WIDTH = 1_000
 
 out = Terminal(highlight=False, soft_wrap=True)
 err = Terminal(stderr=True, highlight=False, soft_wrap=True)
@@ -88,20 +91,27 @@ def node_state(node: node_pb2.Node) -> str:
     return value_name(node_pb2.NodeState.DESCRIPTOR, node.state, "NODE_STATE_")
 
 
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table in the house style."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
-    return made
+def table(
+    *columns: str,
+    right: Sequence[str] = (),
+    elastic: Sequence[str] = (),
+    drop: Sequence[str] | None = None,
+) -> Listing:
+    """An empty table in the house style; see `Listing`."""
+    return Listing(columns, right=right, elastic=elastic, drop=drop)
 
 
 def show(renderable: Any) -> None:
-    """Print to standard output. Piped, a table is as wide as it needs to be."""
+    """Print to standard output. Piped, a table is as wide as it needs to be.
+
+    In a terminal that is too narrow for a table, a hint names the columns that were left out.
+    """
     if not out.is_terminal:
-        Terminal(highlight=False, width=400, file=sys.stdout).print(renderable)
-    else:
-        out.print(renderable)
+        Terminal(highlight=False, width=_PIPED_WIDTH, file=sys.stdout).print(renderable)
+        return
+    out.print(renderable)
+    if isinstance(renderable, Listing) and (missing := renderable.left_out(out.width)):
+        hint(f"Not shown for lack of width: {', '.join(missing)}")
 
 
 def hint(text: str) -> None:
@@ -247,8 +257,8 @@ def task_row(task: task_pb2.Task) -> list[Any]:
         task.spec.name or "-",
         task.queue,
         state_text(state_name(task)),
-        str(task.attempt),
-        task_node(task),
+        str(task.failures + task.crashes),
         ago(task.create_time),
         run_time(task),
+        task_node(task),
     ]

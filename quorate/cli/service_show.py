@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quorate.cli import render
+from quorate.cli.listing import Details
 from quorate.cli.render import hint
 from quorate.client.client import Client
 from quorate.client.outcome import state_name, value_name
@@ -72,8 +73,7 @@ def state_text(instance: pb.ServiceInstance) -> Text:
 
 def _details(service: pb.Service) -> Table:
     spec = service.spec
-    table = render.table("", "")
-    table.show_header = False
+    table = Details()
     replicas = spec.HasField("command")
     command = shlex.join(spec.command.argv) if replicas else "(outside processes)"
     balancing = value_name(pb.Balancing.DESCRIPTOR, spec.proxy.balancing, "BALANCING_")

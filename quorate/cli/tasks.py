@@ -15,6 +15,8 @@ from rich.table import Table
 from quorate.cli import render
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, OK, code_of, sentence_of
+from quorate.cli.ids import task_id
+from quorate.cli.listing import Details, one_line
 from quorate.cli.render import err, hint
 from quorate.cli.waiting import needs, why_pending
 from quorate.client.client import Client
@@ -25,9 +27,13 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
+# Failed attempts that a task keeps beside the current one.
+_KEPT = 9
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of tasks.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The task's id, or its beginning.")]
+Ids = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Ids of tasks, or their beginnings.")
+]
 
 
 @with_client
@@ -67,7 +73,10 @@ def tasks(
         )
         return
     table = render.table(
-        "ID", "NAME", "QUEUE", "STATE", "ATTEMPT", "NODE", "AGE", "RAN", right=("ATTEMPT",)
+        *("ID", "NAME", "QUEUE", "STATE", "FAILURES", "AGE", "RAN", "NODE"),
+        right=("FAILURES",),
+        elastic=("NAME",),
+        drop=("NODE", "RAN", "FAILURES", "AGE", "QUEUE", "NAME"),
     )
     for task in shown:
         table.add_row(*render.task_row(task))
@@ -83,7 +92,7 @@ def tasks(
 @with_client
 def task(client: Client, id: Id, as_json: Json = False) -> None:
     """Show one task: its state, attempts, result or error."""
-    found = client.get(id).task(full=True)
+    found = client.get(task_id(client, id)).task(full=True)
     if as_json:
         render.print_json(render.as_dict(found))
         return
@@ -117,7 +126,7 @@ def logs(
     With --json both to ours, piece by piece as it comes: one object a line, with its stream, its
     attempt, where it begins there in bytes (offset), and the bytes themselves in base64 (data).
     """
-    handle = client.get(id)
+    handle = client.get(task_id(client, id))
     if as_json:
         for chunk in handle.logs(follow, attempt=attempt, tail=tail):
             render.print_line(chunk)
@@ -132,7 +141,7 @@ def logs(
 @with_client
 def cancel(client: Client, ids: Ids) -> int:
     """Cancel tasks: at once when they wait; what runs is ended first."""
-    return _each(ids, lambda id: _cancel(client.get(id)))
+    return _each(ids, lambda id: _cancel(client.get(task_id(client, id))))
 
 
 @with_client
@@ -140,7 +149,7 @@ def retry(client: Client, ids: Ids) -> int:
     """Have FAILED or CANCELLED tasks run again with fresh attempts."""
 
     def again(id: str) -> str:
-        client.get(id).retry()
+        client.get(task_id(client, id)).retry()
         return "will run again"
 
     return _each(ids, again)
@@ -157,7 +166,7 @@ def wait(
 ) -> int:
     """Wait until tasks are finished; exit code 0 when all of them succeeded."""
     good = True
-    for id in ids:
+    for id in [task_id(client, given) for given in ids]:
         with err.status(f"task {id}"):
             found = client.get(id).wait(timeout)
         good &= found.state == task_pb2.TASK_STATE_SUCCEEDED
@@ -206,12 +215,10 @@ def _each(ids: list[str], act: object) -> int:
 
 
 def _details(found: task_pb2.Task) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = Details()
     table.add_row("Task", found.id)
     table.add_row("State", render.state_text(_state_line(found)))
-    table.add_row("Name", found.spec.name or "-")
+    table.add_row("Name", one_line(found.spec.name) or "-")
     table.add_row("Queue", found.queue)
     table.add_row("Work", _work(found.spec))
     if wanted := needs(found.spec.resources):
@@ -246,9 +253,16 @@ def _state_line(found: task_pb2.Task) -> str:
 
 def _attempts(found: task_pb2.Task) -> Table:
     table = render.table(
-        "ATTEMPT", "NODE", "ASSIGNED", "WAITED", "RAN", "OUTCOME", right=("ATTEMPT",)
+        *("ATTEMPT", "NODE", "ASSIGNED", "WAITED", "RAN", "OUTCOME"),
+        right=("ATTEMPT",),
+        drop=("WAITED", "ASSIGNED", "RAN", "NODE"),
     )
+    # Numbers that are missing were handed back by a node, which is no failure and not kept. Only
+    # the latest attempts are kept: before the first of them nothing is known.
+    known = found.attempts[0].number if found.failures + found.crashes > _KEPT else 1
     for attempt in found.attempts:
+        _add_handed_back(table, known, attempt.number - 1)
+        known = attempt.number + 1
         assigned, began, ended = (
             render.stamp(value)
             for value in (attempt.assign_time, attempt.start_time, attempt.finish_time)
@@ -261,7 +275,14 @@ def _attempts(found: task_pb2.Task) -> Table:
             render.seconds(ended - began) if ended and began else "-",
             attempt.error.type or ("ok" if ended else "under way"),
         )
+    _add_handed_back(table, known, found.attempt)
     return table
+
+
+def _add_handed_back(table: Table, first: int, last: int) -> None:
+    if first <= last:
+        numbers = str(last) if first == last else f"{first}-{last}"
+        table.add_row(numbers, "-", "-", "-", "-", "handed back before it began")
 
 
 def _work(spec: task_pb2.TaskSpec) -> str:

@@ -196,7 +196,9 @@ class FakeCluster:
                     self.logs[task.id].append(chunk)
         if done.returncode:
             return None, task_pb2.TaskError(
-                type="EXIT_CODE", message=f"exit code {done.returncode}", code=done.returncode
+                type="EXIT_CODE" if done.returncode > 0 else "SIGNAL",
+                message=f"exit code {done.returncode}",
+                code=abs(done.returncode),
             )
         return task_pb2.TaskResult(exit_code=0), None
 
@@ -321,7 +323,7 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
                 for task in sorted(self._cluster.tasks.values(), key=lambda t: t.id, reverse=True)
                 if request.queue in ("", task.queue)
                 and (not request.states or task.state in request.states)
-                and request.text in "".join(task.spec.command.argv)
+                and request.text in " ".join((*task.spec.command.argv, task.id))
             ]
             token = str(start + size) if start + size < len(found) else ""
             return scheduler_pb2.ListTasksResponse(

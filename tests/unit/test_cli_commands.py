@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from quorate.cli.app import run
+from quorate.v1 import task_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 
 
@@ -71,10 +72,61 @@ def test_submit_and_call_name_secrets_and_do_not_repeat_a_mistaken_one(quorate, 
 def test_submit_wait_shows_the_output_and_the_exit_code_of_failure(quorate):
     assert quorate("submit", "--wait", "--", "echo", "hello")[:2] == (0, "hello\n")
     code, _, err = quorate("submit", "--wait", "--", "sh", "-c", "echo oops >&2; exit 3")
-    assert code == 1
+    assert code == 3
     assert err.startswith("oops\n")
     assert "EXIT_CODE" in err
     assert "quorate logs" in err
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--wait-timeout", "20")])
+def test_submit_wait_exits_as_the_program_did(quorate, more):
+    words = ("submit", "--wait", *more, "--", "sh", "-c")
+    assert quorate(*words, "exit 7")[0] == 7
+    assert quorate(*words, "exit 255")[0] == 255
+    assert quorate(*words, "kill -TERM $$")[0] == 128 + 15
+    assert quorate("submit", "--wait", *more, "--", "/no/such/program")[0] == 1
+
+
+def test_a_task_is_found_by_the_beginning_of_its_id(quorate, cluster):
+    first = quorate("submit", "--", "true")[1].strip()
+    assert quorate("task", first[:20])[1].startswith(f"Task      {first}")
+    assert quorate("wait", first[:20].upper())[:2] == (0, f"{first} SUCCEEDED\n")
+    other = first[:-1] + ("0" if first[-1] != "0" else "1")
+    cluster.tasks[other] = task_pb2.Task(id=other, state=task_pb2.TASK_STATE_RUNNING)
+    code, _, err = quorate("cancel", first[:20])
+    assert code == 2
+    assert "is the beginning of 2 ids" in err
+    assert first in err
+    assert other in err
+    assert quorate("logs", "f" * 12)[0] == 3
+    code, _, err = quorate("task", first[:5])
+    assert code == 2
+    assert "6 or more characters" in err
+
+
+def test_attempts_that_were_handed_back_are_not_shown_as_failures(quorate, cluster):
+    id = "01a22851d09c7000893655b6968f0722"
+    task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_RUNNING, attempt=6, failures=1)
+    task.attempts.add(number=2, node="n2").error.type = "EXIT_CODE"
+    task.attempts.add(number=6, node="n1")
+    cluster.tasks[id] = task
+    listed = quorate("tasks")[1].splitlines()
+    assert "ATTEMPT" not in listed[0]
+    assert listed[1].split()[:5] == [id, "-", "RUNNING", "1", "-"]
+    rows = [line.split() for line in quorate("task", id)[1].splitlines() if line.startswith(" ")]
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("1", "began"),
+        ("2", "EXIT_CODE"),
+        ("3-5", "began"),
+        ("6", "way"),
+    ]
+
+
+def test_a_name_with_a_line_break_or_markup_stays_in_its_row(quorate):
+    id = quorate("submit", "--name", "a\nb\t[red]c", "--", "true")[1].strip()
+    [_, row] = quorate("tasks")[1].splitlines()
+    assert row.split()[:2] == [id, "a\u21b5b\u21b5[red]c"]
+    assert "Name      a\u21b5b\u21b5[red]c" in quorate("task", id)[1]
 
 
 def test_submit_passes_every_option_on(quorate, cluster, tmp_path):

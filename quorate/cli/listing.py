@@ -1,0 +1,140 @@
+"""Tables that fit the terminal without cutting what people copy.
+
+A row is one line: line breaks in a name become a sign. Where the terminal is too narrow, first the
+elastic columns (names, texts) are shortened, then whole columns are left out, the least important
+first; a value in any other column, such as an id, is never cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+# Between two columns.
+_GAP = 2
+# An elastic column is not made narrower than this: it is left out instead.
+_LEAST = 8
+_BREAKS = re.compile(r"[\r\n\v\f\t\x1c-\x1e\x85\u2028\u2029]+")
+BREAK = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
+
+
+class Listing(Table):
+    """A table in the house style.
+
+    Args:
+        columns: their headings.
+        right: those aligned to the right.
+        elastic: those that may be shortened, the first one first.
+        drop: those that may be left out, the least important first; by default all but the first
+            column, the last one first.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        *,
+        right: Sequence[str] = (),
+        elastic: Sequence[str] = (),
+        drop: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+        self._headings = list(columns)
+        self._right = frozenset(right)
+        self._elastic = list(elastic)
+        self._drop = list(reversed(columns[1:])) if drop is None else list(drop)
+        self._cells: list[list[Text]] = []
+        for heading in columns:
+            self.add_column(heading, justify=self._justify(heading), no_wrap=True)
+
+    def add_row(self, *cells: Any, **others: Any) -> None:
+        """Add a row of strings or Texts; each is made one line."""
+        texts = [_line(cell) for cell in cells]
+        self._cells.append(texts)
+        super().add_row(*texts, **others)
+
+    def left_out(self, width: int) -> list[str]:
+        """The headings that do not fit into `width` characters."""
+        kept = self._fitted(width)
+        return [heading for heading in self._headings if heading and heading not in kept]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The columns that fit, as a plain table."""
+        widths = self._fitted(options.max_width)
+        plain = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+        for heading, width in widths.items():
+            elastic = heading in self._elastic
+            plain.add_column(
+                heading,
+                justify=self._justify(heading),
+                no_wrap=elastic,
+                overflow="ellipsis" if elastic else "fold",
+                width=min(width, options.max_width),
+            )
+        indexes = [self._headings.index(heading) for heading in widths]
+        for row in self._cells:
+            plain.add_row(*(row[index] for index in indexes))
+        yield plain
+
+    def _justify(self, heading: str) -> Any:
+        return "right" if heading in self._right else "left"
+
+    def _fitted(self, room: int) -> dict[str, int]:
+        """Width of each column that is shown, in order."""
+        widths = {
+            heading: max([cell_len(heading), *(cell_len(row[index].plain) for row in self._cells)])
+            for index, heading in enumerate(self._headings)
+        }
+
+        def excess() -> int:
+            return sum(widths.values()) + _GAP * (len(widths) - 1) - room
+
+        def shorten() -> None:
+            for heading in self._elastic:
+                if heading in widths and excess() > 0:
+                    least = min(widths[heading], max(_LEAST, cell_len(heading)))
+                    widths[heading] = max(least, widths[heading] - excess())
+
+        natural = dict(widths)
+        shorten()
+        for heading in self._drop:
+            if excess() <= 0:
+                break
+            if heading in widths:
+                del widths[heading]
+                # What was shortened in vain gets its room back.
+                widths.update({one: natural[one] for one in self._elastic if one in widths})
+                shorten()
+        return widths
+
+
+class Details(Table):
+    """Labels and values, a pair a line; a long value goes on in the next line."""
+
+    def __init__(self) -> None:
+        super().__init__(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+        self.add_column(style="bold", no_wrap=True)
+        self.add_column(overflow="fold")
+
+    def add_row(self, *cells: Any, **others: Any) -> None:
+        """Add a label and its value. What looks like rich's markup is text."""
+        texts = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*texts, **others)
+
+
+def one_line(text: str) -> str:
+    """The text with a sign for each run of line breaks and tabs."""
+    return _BREAKS.sub(BREAK, text)
+
+
+def _line(cell: Any) -> Text:
+    if isinstance(cell, Text):
+        if not _BREAKS.search(cell.plain):
+            return cell
+        return Text(one_line(cell.plain), style=cell.style)
+    return Text(one_line(str(cell)))
