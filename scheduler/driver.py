@@ -201,7 +201,7 @@ class Driver:
             token: asyncio.Future[object] = self._loop.create_future()
             # Made only now: what it is made of may have changed while it waited.
             self.handle((make(token),))
-            return await token
+            return await uncommitted.answer(token)
 
     async def room(self) -> None:
         """Wait until another event may be stepped: `Uncommitted.room`."""

@@ -50,6 +50,9 @@ log = structlog.get_logger(__name__)
 
 SLICE: Final = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+# Each may take seconds. What was loaded so far is worth more than that: to begin anew would ask a
+# slow etcd for all of it again.
+_PAGE_TRIES: Final = 30
 
 
 class Folder(Protocol):
@@ -167,7 +170,7 @@ class Replica:
     async def _load_prefix(self, part: bytes, revision: int) -> tuple[int, int]:
         """Fold what is under `part` at `revision` (0: the newest); that revision and how much."""
         count = 0
-        async for page in pages(self._etcd, part, revision):
+        async for page in pages(self._etcd, part, revision, tries=_PAGE_TRIES):
             revision = revision or page.revision
             await self._fold_page(page.kvs)
             count += len(page.kvs)

@@ -1,7 +1,8 @@
 """To lead: take the folded state over, claim the log, serve, until the tenure ends.
 
 ```
- elected -> caught up with head -> hold the fold -> claim head -> Elected -> sessions, service
+ elected -> caught up with head -> claim head -> caught up with the claim -> hold the fold
+   -> Elected -> sessions, service
 ```
 
 Nobody leads while a restore from a backup is under way, nor with what was folded from the etcd of
@@ -24,7 +25,7 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
-from quorate.etcd.generation import read_standing, scoped
+from quorate.etcd.generation import Standing, read_standing, scoped
 from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
@@ -122,36 +123,65 @@ class Tenure:
                 task.result()
 
     @asynccontextmanager
-    async def _taken_over(self, elected: int) -> AsyncIterator[tuple[Fold, int, int]]:
-        """The fold, at rest, with all of the log; (fold, its revision, head's mod_revision)."""
+    async def _taken_over(
+        self, elected: int, leader_key: bytes
+    ) -> AsyncIterator[tuple[Fold, int, Journal]]:
+        """The fold, at rest, with all of the log; (fold, its revision, the claimed journal).
+
+        Caught up twice. Up to the head before the claim: whoever is far behind is not to stop a
+        leader that works. Up to the claim after it: the one before may have purged since it last
+        moved the head, and from the claim on it cannot.
+        """
         standing = await read_standing(self._etcd, self._settings.prefix)
         # The candidate's own key counts too: a replica that never loaded is not caught up.
         behind = max(standing.head_mod, elected)
         await self._replica.caught_up(behind, timeout=CATCH_UP)
+        await self._refuse_other_history(standing)
+        journal = self._journal(elected, leader_key, standing.generation)
+        claimed = await journal.claim(expected_head_mod=standing.head_mod)
+        await self._replica.caught_up(claimed, timeout=CATCH_UP)
         async with self._replica.held() as revision:
-            if revision < behind:
+            if revision < claimed:
                 # It had to load again meanwhile, and holds a part of a snapshot or nothing.
                 raise JournalEnded(f"the replica fell back to revision {revision}")
             self._wanted.clear()
             assert self._replica_task is not None
             self._replica_task.cancel()
-        fold = self._fold
         try:
-            if fold.restoring or standing.restoring is not None:
-                raise JournalEnded("a restore from a backup is under way, or has just ended")
-            if fold.generation != standing.generation:
-                raise JournalEnded(
-                    f"folded from generation {fold.generation}; this is {standing.generation}"
-                )
-            if revision > standing.revision:
-                # As a rule somebody has written meanwhile; but an etcd that was emptied is behind.
-                now = (await read_standing(self._etcd, self._settings.prefix)).revision
-                if revision > now:
-                    raise JournalEnded(f"folded up to revision {revision}; etcd is at {now}")
-            yield fold, revision, standing.head_mod
+            await self._refuse_other_history(standing)
+            yield self._fold, revision, journal
         finally:
             # Whatever this process did to the state is void: the next one is folded anew.
             self._new_fold()
+
+    async def _refuse_other_history(self, standing: Standing) -> None:
+        """Raise JournalEnded unless what is folded is of the etcd that is there."""
+        fold, revision = self._fold, self._replica.revision
+        if fold.restoring or standing.restoring is not None:
+            raise JournalEnded("a restore from a backup is under way, or has just ended")
+        if fold.generation != standing.generation:
+            raise JournalEnded(
+                f"folded from generation {fold.generation}; this is {standing.generation}"
+            )
+        if revision > standing.revision:
+            # As a rule somebody has written meanwhile; but an etcd that was emptied is behind.
+            now = (await read_standing(self._etcd, self._settings.prefix)).revision
+            if revision > now:
+                raise JournalEnded(f"folded up to revision {revision}; etcd is at {now}")
+
+    def _journal(self, elected: int, leader_key: bytes, generation: int) -> Journal:
+        settings = self._settings
+        return Journal(
+            self._etcd,
+            prefix=settings.prefix,
+            leader_key=leader_key,
+            epoch=elected,
+            generation=generation,
+            clock=self._clock,
+            max_txn_ops=settings.etcd_max_txn_ops,
+            stall_after=2.0 * settings.lease_ttl,
+            on_commit=self._metrics.committed,
+        )
 
     async def lead(self, elected: int, leader_key: bytes, trust: Trust) -> None:
         """Lead until something ends it; see the module's text.
@@ -161,22 +191,10 @@ class Tenure:
         """
         began = self._clock.monotonic()
         settings = self._settings
-        async with self._taken_over(elected) as (fold, revision, head_mod):
+        async with self._taken_over(elected, leader_key) as (fold, revision, journal):
             epoch = scoped(fold.generation, elected)
             # On every line of this tenure; `Leadership` knew the plain revision only.
             bind_contextvars(epoch=epoch)
-            journal = Journal(
-                self._etcd,
-                prefix=settings.prefix,
-                leader_key=leader_key,
-                epoch=elected,
-                generation=fold.generation,
-                clock=self._clock,
-                max_txn_ops=settings.etcd_max_txn_ops,
-                stall_after=2.0 * settings.lease_ttl,
-                on_commit=self._metrics.committed,
-            )
-            await journal.claim(expected_head_mod=head_mod)
             state = fold.state
             ids = TaskIds(state.last_id or None)
             limits = _limits(settings)

@@ -5,7 +5,9 @@ and in time, and are then refused: nothing was done. Agents wait as long as it t
 many of them as there are sessions, each with one message in hand.
 
 While etcd has no space no put commits, however long one waits. New calls are refused at once, and
-so is who waits for room or behind a barrier. Reads go on: see `Uncommitted.readable`.
+so is who waits for room or behind a barrier. Callers whose event was stepped already, such as the
+one that found out, are answered at once too: that the outcome is unknown. Reads go on: see
+`Uncommitted.readable`.
 
 Owned by the driver of one tenure.
 """
@@ -52,9 +54,11 @@ class Uncommitted:
         self._asked_bytes = 0
         # Who waits behind a barrier; each is an event of the journal, which bounds them.
         self._barriers: dict[asyncio.Future[int], None] = {}
+        # Callers whose event was stepped: no more than wait for the journal.
+        self._stepped: dict[asyncio.Future[object], None] = {}
         self.confirm: Callable[[], Awaitable[int]] | None = None
         """A fenced read of etcd: it raises QuorateError when this process does not lead."""
-        journal.no_space_noted = self._refuse_barriers
+        journal.no_space_noted = self._answer_waiting
 
     @property
     def bytes(self) -> int:
@@ -129,11 +133,20 @@ class Uncommitted:
         if not self._journal.no_space or not isinstance(request, Request) or not request.id:
             return
         if any((scope, request.id) in state.dedup for scope in (*_SCOPES, str(queue))):
-            raise unavailable(
-                SPACE_LOW,
-                "etcd has no space left; this call was heard before, and is answered when there "
-                "is space: repeat it with the same request_id",
-            )
+            raise _unknown()
+
+    async def answer(self, token: asyncio.Future[object]) -> object:
+        """Wait for the answer to a call that was stepped.
+
+        Raises:
+            QuorateError: UNAVAILABLE: the tenure ended first, or etcd has no space; the outcome is
+                unknown.
+        """
+        self._stepped[token] = None
+        try:
+            return await token
+        finally:
+            del self._stepped[token]
 
     async def barrier(self, append: Callable[[asyncio.Future[int]], None]) -> int:
         """Wait for a barrier of the journal.
@@ -176,10 +189,14 @@ class Uncommitted:
         if not self._leads():
             raise lost()
 
-    def _refuse_barriers(self) -> None:
+    def _answer_waiting(self) -> None:
         for token in self._barriers:
             if not token.done():
                 token.set_exception(no_space())
+        for call in self._stepped:
+            if not call.done():
+                # It is in memory, and is written once there is space: it was not refused.
+                call.set_exception(_unknown())
 
 
 def lost() -> QuorateError:
@@ -192,6 +209,14 @@ def lost() -> QuorateError:
 def no_space() -> QuorateError:
     """What a caller gets while etcd takes no put."""
     return exhausted(SPACE_LOW, NO_SPACE)
+
+
+def _unknown() -> QuorateError:
+    return unavailable(
+        SPACE_LOW,
+        "etcd has no space left; this call waits, and its outcome is known once there is space: "
+        "repeat it then, with the same request_id",
+    )
 
 
 def _too_much(why: str) -> QuorateError:

@@ -110,6 +110,9 @@ def new_request_id() -> str:
 _HOPELESS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
 
 
+_SPACE_LOW = "ETCD_SPACE_LOW"
+
+
 class TryAgain(Exception):
     """The outcome of a try is unknown; `error` is what was seen."""
 
@@ -121,6 +124,9 @@ class TryAgain(Exception):
 def judge(error: grpc.RpcError) -> Exception:
     """What to raise for a failed try: TryAgain when another scheduler may do better."""
     typed = from_rpc_error(error)
+    if typed.reason == _SPACE_LOW:
+        # Every scheduler has the same etcd, and it does not get space within seconds by itself.
+        return typed
     if typed.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return TryAgain(typed)
     return typed

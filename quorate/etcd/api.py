@@ -31,6 +31,10 @@ class EtcdRefused(EtcdError):
     """A definite refusal (too large, duplicate key, bad request): nothing was written."""
 
 
+class EtcdAnswerTooLarge(EtcdError):
+    """The answer to a read is larger than a message may be: read less at once."""
+
+
 class EtcdUnauthenticated(EtcdError):
     """Credentials are missing, wrong or lack the permission."""
 

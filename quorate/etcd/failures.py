@@ -13,6 +13,7 @@ import grpc.aio
 
 from quorate.etcd.api import (
     Compacted,
+    EtcdAnswerTooLarge,
     EtcdError,
     EtcdNoSpace,
     EtcdRefused,
@@ -39,6 +40,9 @@ _BY_TEXT: tuple[tuple[str, type[EtcdError]], ...] = (
     *((text, EtcdUnauthenticated) for text in _STALE_TOKEN),
     # By etcd's own gRPC server, before the request was decoded.
     ("grpc: received message larger than max", EtcdRefused),
+    # By the server that sends it; by gRPC on our side, where it begins with a capital.
+    ("trying to send message larger than max", EtcdAnswerTooLarge),
+    ("eceived message larger than max", EtcdAnswerTooLarge),
     (FUTURE_TEXT, EtcdRefused),
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quorate.etcd.api import Delete, Etcd, EtcdError, EtcdUnavailable, Put, Range
+from quorate.etcd.api import Delete, Etcd, EtcdAnswerTooLarge, EtcdError, Put, Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
 from quorate.etcd.paging import SAFE_PAGE
@@ -267,7 +267,7 @@ async def test_records_that_grow_along_the_way_still_load(etcd: EtcdClient) -> N
             page = await etcd.range(read, timeout=timeout)
             if sum(len(kv.value) for kv in page.kvs) > ANSWER_BYTES:
                 refusals += 1
-                raise EtcdUnavailable("received message larger than max")
+                raise EtcdAnswerTooLarge("received message larger than max")
             return page
 
         def __getattr__(self, name: str):
@@ -279,8 +279,8 @@ async def test_records_that_grow_along_the_way_still_load(etcd: EtcdClient) -> N
         await replica.caught_up(revision, 10)
         assert len(records.kept) == len(small) + len(large) + 1
         assert records.resets == 1
-        # Each costs a time-out, so there are few: the ceiling comes down with each.
-        assert 1 <= refusals <= 3
+        # Each is asked for in vain, so there are few: the ceiling comes down with each.
+        assert 1 <= refusals <= 5
 
 
 async def test_the_event_loop_turns_while_records_are_folded(

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from quorate.etcd.api import WatchBatch
+from quorate.etcd.api import Delete, WatchBatch
 from quorate.etcd.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import TaskIds
-from scheduler import tenure
+from scheduler import keys, tenure
 from scheduler.core import events as e
 from scheduler.core.state import DEFAULT_QUEUE
 from scheduler.driver import Driver
@@ -115,6 +115,40 @@ async def test_it_waits_until_it_has_folded_the_log_to_its_end() -> None:
             # The epoch, far below the head's revision, is as good as any.
             await work(driver, 10)
             assert len(driver.state.tasks) == 4
+
+
+async def test_what_was_purged_behind_the_head_is_not_in_the_next_leaders_memory() -> None:
+    """A purge does not move the head: whoever is caught up with the head may still have to wait."""
+    etcd = MemoryEtcd()
+    late = LateEtcd(etcd)
+    async with AsyncExitStack() as first, standing_by(late, "s2") as second:
+        leader = await first.enter_async_context(standing_by(etcd))
+        driver = await first.enter_async_context(leader.leading())
+        task = TaskIds().next(driver.clock.now())
+        await driver.call(
+            lambda token: e.TaskSubmitted(DEFAULT_QUEUE, task, spec(), e.Request(), token)
+        )
+        await driver.call(lambda token: e.TaskCancelAsked(task, e.Request(), token))
+        async with second.candidate() as standing:
+            await second.tenure._replica.caught_up(standing[0].create_revision, timeout=5)
+            assert task in second.tenure._fold.state.finished
+            late.hold()
+            prefix = second.settings.prefix
+            driver.journal.append_purge(
+                [
+                    Delete(prefix + keys.task_key(DEFAULT_QUEUE, task)),
+                    Delete(prefix + keys.run_key(DEFAULT_QUEUE, task)),
+                ]
+            )
+            await driver.journal.flush()
+            await first.aclose()
+            async with second.elected(*standing) as leading:
+                for _ in range(200):
+                    await asyncio.sleep(0)
+                assert not isinstance(second.roles.role, Local)
+                late.release()
+                assert task not in (await second.serves(leading)).state.finished
+        late.release()
 
 
 async def test_it_resigns_when_the_end_of_the_log_does_not_come_in_time(
