@@ -136,23 +136,33 @@ class Tenure:
         # The candidate's own key counts too: a replica that never loaded is not caught up.
         behind = max(standing.head_mod, elected)
         await self._replica.caught_up(behind, timeout=CATCH_UP)
-        await self._refuse_other_history(standing)
+        try:
+            await self._refuse_other_history(standing)
+        except JournalEnded:
+            await self._stop_folding()
+            self._new_fold()
+            raise
         journal = self._journal(elected, leader_key, standing.generation)
         claimed = await journal.claim(expected_head_mod=standing.head_mod)
         await self._replica.caught_up(claimed, timeout=CATCH_UP)
-        async with self._replica.held() as revision:
+        revision = await self._stop_folding()
+        try:
             if revision < claimed:
                 # It had to load again meanwhile, and holds a part of a snapshot or nothing.
                 raise JournalEnded(f"the replica fell back to revision {revision}")
-            self._wanted.clear()
-            assert self._replica_task is not None
-            self._replica_task.cancel()
-        try:
             await self._refuse_other_history(standing)
             yield self._fold, revision, journal
         finally:
             # Whatever this process did to the state is void: the next one is folded anew.
             self._new_fold()
+
+    async def _stop_folding(self) -> int:
+        """Hold the fold at a whole revision, for good; that revision."""
+        async with self._replica.held() as revision:
+            self._wanted.clear()
+            assert self._replica_task is not None
+            self._replica_task.cancel()
+        return revision
 
     async def _refuse_other_history(self, standing: Standing) -> None:
         """Raise JournalEnded unless what is folded is of the etcd that is there."""
