@@ -108,12 +108,17 @@ async def serve(settings: GatewaySettings) -> None:
             hosts=settings.host_names,
             head_timeout=settings.head_timeout,
             write_timeout=settings.write_timeout,
+            owner=settings.owner,
         )
     )
     parts = [proxy_part(proxy, upstream), *(make(context) for make in PARTS)]
     metrics = GatewayMetrics(proxy, parts)
     probes = HealthServer(
-        settings.health_listen, "gateway", metrics, ready=partial(_not_ready, context)
+        settings.health_listen,
+        "gateway",
+        metrics,
+        ready=partial(_not_ready, context),
+        owner=settings.owner,
     )
     await probes.start()
     server = _Server(
@@ -201,6 +206,9 @@ def _listen(settings: GatewaySettings) -> socket.socket:
         raise CannotStart(f"cannot listen on {settings.listen}: {error.strerror}") from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if settings.same_user:
+            # The supervisor holds the port against other users while nobody listens.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Inherited by connections: a client that vanished is noticed.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)

@@ -16,13 +16,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway.hosts import Names, names_of
 from quorate.runtime.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
+from quorate.security.same_user import SameUserSettings
 from quorate.security.tls import REQUEST, ClientTls, TlsFault, TlsSettings
 from quorate.telemetry.settings import HealthSettings
 
 _SUB_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
-class GatewaySettings(TlsSettings, BaseSettings, HealthSettings):
+class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSettings):
     """One gateway process."""
 
     model_config = SettingsConfigDict(

@@ -48,6 +48,7 @@ from quorate.runtime.ids import instance_id
 from quorate.runtime.startup import CannotStart
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
+from quorate.security.same_user import SameUser, SameUserInterceptor
 from quorate.security.settings import CertificatesOnly
 from quorate.security.tls import TlsFault, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
@@ -64,7 +65,6 @@ ACKNOWLEDGE_SECONDS = 2.0
 _KILLED_SECONDS = 2.0
 
 _SERVER_OPTIONS = (
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
     # Schedulers may ping as often as they like to notice a dead peer.
@@ -132,6 +132,7 @@ async def run(settings: AgentSettings) -> None:
                 credentials,
                 guarded=settings.mutual_tls,
                 channelz=settings.channelz,
+                owner=settings.owner,
             )
 
             def on_lost() -> str:
@@ -167,6 +168,7 @@ async def run(settings: AgentSettings) -> None:
                 "node_agent",
                 AgentMetrics(driver, sessions, clock, lambda: registration.lease),
                 ready=partial(not_ready, registration, driver, sessions),
+                owner=settings.owner,
             )
             await probes.start()
             retention = Retention(settings.log_age, int(settings.log_total))
@@ -206,16 +208,23 @@ async def serve(
     *,
     guarded: bool = False,
     channelz: bool = False,
+    owner: SameUser | None = None,
 ) -> _Serving:
     """Start the gRPC server, plaintext without credentials. CannotStart when the port is taken.
 
-    A guarded one takes orders from `scheduler:` certificates alone.
+    A guarded one takes orders from `scheduler:` certificates alone, one with an owner from that
+    user's processes alone.
     """
-    interceptors = []
+    interceptors: list[grpc.aio.ServerInterceptor] = []  # type: ignore[type-arg]
+    own = None if owner is None else SameUserInterceptor(owner)
+    if own is not None:
+        interceptors.append(own)
     if guarded:
         rules = rules_of(node_agent_pb2.DESCRIPTOR.services_by_name.values())
         interceptors.append(GuardInterceptor(Guard(CertificatesOnly(), rules)))
-    server = grpc.aio.server(interceptors=interceptors, options=_SERVER_OPTIONS)
+    # As schedulers have it: only a supervisor of this user shares the port.
+    reuse = ("grpc.so_reuseport", int(own is not None))
+    server = grpc.aio.server(interceptors=interceptors, options=(reuse, *_SERVER_OPTIONS))
     server.add_generic_rpc_handlers((NodeAgent(driver, sessions).handler(),))
     checks = NodeHealth(lambda: sessions.instance)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
@@ -233,8 +242,10 @@ async def serve(
         raise CannotStart(f"cannot listen on {listen}: the port is in use or not ours")
     for name in ("", SERVICE):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
-    await server.start()
     host = listen.rpartition(":")[0]
+    if own is not None:
+        own.local = (host, port)
+    await server.start()
     return _Serving(advertise or f"{host}:{port}", server, checks)
 
 

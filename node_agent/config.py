@@ -21,6 +21,7 @@ from node_agent.task_settings import TaskSettings
 from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
+from quorate.security.same_user import SameUserSettings
 from quorate.security.tls import TlsSettings
 from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
@@ -28,7 +29,13 @@ from quorate.v1.task_pb2 import Resources
 
 
 class AgentSettings(
-    TlsSettings, EtcdSettings, HealthSettings, TraceSettings, ChannelzSettings, TaskSettings
+    TlsSettings,
+    SameUserSettings,
+    EtcdSettings,
+    HealthSettings,
+    TraceSettings,
+    ChannelzSettings,
+    TaskSettings,
 ):
     """Settings of one node agent."""
 

@@ -35,6 +35,7 @@ from quorate.runtime.ids import instance_id
 from quorate.runtime.startup import CannotStart
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
+from quorate.security.same_user import SameUserInterceptor
 from quorate.security.tls import TlsFault, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
@@ -81,7 +82,11 @@ async def serve(settings: SchedulerSettings) -> None:
     health_service.set(SERVICE, serving=False)
     metrics = SchedulerMetrics(roles, clock)
     probes = HealthServer(
-        settings.health_listen, "scheduler", metrics, ready=partial(_not_ready, roles, etcd)
+        settings.health_listen,
+        "scheduler",
+        metrics,
+        ready=partial(_not_ready, roles, etcd),
+        owner=settings.owner,
     )
     forwarding = (
         ForwardingHandlers(
@@ -190,11 +195,14 @@ def _guarded(settings: SchedulerSettings) -> Sequence[Any]:
 
 
 def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grpc.aio.Server, int]:
+    owner = settings.owner
+    own = None if owner is None else SameUserInterceptor(owner)
     server = grpc.aio.server(
-        interceptors=interceptors,
+        interceptors=interceptors if own is None else (own, *interceptors),
         options=(
-            # Two processes on one port would share its calls by chance.
-            ("grpc.so_reuseport", 0),
+            # Two processes on one port would share its calls by chance; one user's supervisor
+            # holds the port for one process.
+            ("grpc.so_reuseport", int(settings.same_user)),
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -210,6 +218,8 @@ def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grp
         port = 0
     if port == 0:
         raise CannotStart(f"cannot listen on {settings.listen}: the port is in use or not ours")
+    if own is not None:
+        own.local = (settings.listen.rpartition(":")[0], port)
     return server, port
 
 

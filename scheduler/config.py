@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.security.exposure import refuse_exposed
+from quorate.security.same_user import SameUserSettings
 from quorate.security.settings import AuthSettings
 from quorate.security.tls import TlsSettings
 from quorate.telemetry.channelz import ChannelzSettings
@@ -16,7 +17,13 @@ from quorate.telemetry.settings import HealthSettings, TraceSettings
 
 
 class SchedulerSettings(
-    TlsSettings, AuthSettings, EtcdSettings, HealthSettings, TraceSettings, ChannelzSettings
+    TlsSettings,
+    AuthSettings,
+    SameUserSettings,
+    EtcdSettings,
+    HealthSettings,
+    TraceSettings,
+    ChannelzSettings,
 ):
     """One scheduler process."""
 

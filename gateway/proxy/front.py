@@ -141,6 +141,21 @@ class Front(asyncio.Protocol):
         if self.proxy.is_crowded(len(self._state.connections), MOST_REFUSED):
             # Not even told: a file descriptor is worth more than an answer by now.
             self.transport.abort()
+            return
+        owner = self.options.owner
+        if owner is not None and not owner.serves(address, transport.get_extra_info("sockname")):
+            # Before a byte of it is read.
+            error = owner.refusal()
+            refusal = Refusal(403, error.reason, error.message)
+            self.write(
+                answer(
+                    refusal,
+                    request_id=self.proxy.new_request_id().decode("ascii"),
+                    close=True,
+                    head_only=False,
+                )
+            )
+            self._linger()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()

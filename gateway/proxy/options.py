@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.hosts import Names
+from quorate.security.same_user import SameUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class ProxyOptions:
             every client must come through.
         labels: the gateway's own, for a policy's `prefer_label`.
         hosts: whose Host headers are answered at `/services/`; see gateway.hosts.
+        owner: whose connections are served, all of them, not those to services alone; None: all.
         connect_timeout: until an instance has accepted a connection.
         head_timeout: for a request's head, from its first byte; a new connection's first byte.
         read_timeout: between two parts of a request's body.
@@ -36,6 +38,7 @@ class ProxyOptions:
     trust_forwarded: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     hosts: Names = None
+    owner: SameUser | None = None
     connect_timeout: float = 1.0
     head_timeout: float = 10.0
     read_timeout: float = 30.0

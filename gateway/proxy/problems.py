@@ -14,6 +14,7 @@ from typing import Final
 _CODES: Final = {
     308: "FAILED_PRECONDITION",
     400: "INVALID_ARGUMENT",
+    403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     405: "UNIMPLEMENTED",
     408: "DEADLINE_EXCEEDED",

@@ -13,17 +13,20 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import fcntl
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from quorate.etcd.api import EtcdUnauthenticated, EtcdUnavailable, Range
 from quorate.etcd.binary import EtcdBinary, etcd_environment, find_etcd
 from quorate.etcd.client import EtcdClient, EtcdTls
-from quorate.runtime.errors import unavailable
+from quorate.runtime.errors import QuorateError, unavailable
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 10.0
@@ -33,6 +36,11 @@ _PORT_ATTEMPTS = 3
 _PR_SET_PDEATHSIG = 1
 _PORT_TAKEN = "address already in use"
 _DIR_TAKEN = "another etcd holds its lock"
+# Both have to look like host:port to etcd 3.4.
+_CLIENT_SOCKET = "client:0"
+_PEER_SOCKET = "peer:0"
+# Of a Unix socket's path, in bytes (sun_path of unix(7), with its last zero).
+_LONGEST_PATH = 107
 
 
 def free_port() -> int:
@@ -41,6 +49,24 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def socket_folder(preferred: Path) -> Iterator[Path]:
+    """A folder for etcd's Unix sockets that only this user may enter, made when it is not there.
+
+    `preferred`, unless the paths in it would be too long for sockets: then one that is removed
+    afterwards, in the user's runtime directory, or where temporary files are. Raises OSError.
+    """
+    preferred = preferred.absolute()
+    if len(os.fsencode(preferred / _CLIENT_SOCKET)) <= _LONGEST_PATH:
+        preferred.mkdir(mode=0o700, parents=True, exist_ok=True)
+        preferred.chmod(0o700)
+        yield preferred
+        return
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or None
+    with tempfile.TemporaryDirectory(prefix="quorate-", dir=runtime) as folder:
+        yield Path(folder)
 
 
 def _is_free(port: int) -> bool:
@@ -67,11 +93,16 @@ def _is_locked(database: Path) -> bool:
 
 
 class EtcdProcess:
-    """A single-member etcd on 127.0.0.1.
+    """A single-member etcd on 127.0.0.1, or in a folder of this user's.
+
+    Its JSON gateway is off, since pages of a browser can reach that; a browser's pages get none of
+    its other HTTP answers either (`--host-whitelist`, `--cors`).
 
     Args:
         data_dir: where it keeps its data and `etcd.log`; created when missing.
         client_port, peer_port: 0 for free ones; they stay the same over restarts.
+        sockets: an existing folder for Unix sockets in place of both ports: whoever may enter it
+            reaches etcd, and nobody else. Its path must leave room: see `socket_folder`.
         max_txn_ops, max_request_bytes, quota_bytes: etcd's limits (bytes).
         tls: how to reach it when `extra` makes it serve TLS.
         peer_tls: whether `extra` makes it serve its peers by TLS.
@@ -85,6 +116,7 @@ class EtcdProcess:
         *,
         client_port: int = 0,
         peer_port: int = 0,
+        sockets: Path | None = None,
         max_txn_ops: int = 1024,
         max_request_bytes: int = 3 * 512 * 1024,
         quota_bytes: int = 8 * 1024**3,
@@ -99,6 +131,7 @@ class EtcdProcess:
         self.max_txn_ops = max_txn_ops
         self.client_port = client_port
         self._peer_port = peer_port
+        self._sockets = sockets
         self._max_request_bytes = max_request_bytes
         self._quota_bytes = quota_bytes
         self.tls = tls
@@ -109,7 +142,9 @@ class EtcdProcess:
 
     @property
     def endpoint(self) -> str:
-        """`host:port` for clients."""
+        """For clients: `host:port`, or `unix:` and a path."""
+        if self._sockets is not None:
+            return f"unix:{self._sockets / _CLIENT_SOCKET}"
         return f"127.0.0.1:{self.client_port}"
 
     @property
@@ -135,12 +170,14 @@ class EtcdProcess:
         end of its log. Nothing is left running then.
         """
         assert not self.running
-        chosen_here = not self.client_port or not self._peer_port
+        # Of a socket there is nothing to choose.
+        chosen_here = self._sockets is None and not (self.client_port and self._peer_port)
         given = self.client_port, self._peer_port
         trouble: str | None = ""
         for _ in range(_PORT_ATTEMPTS):
-            self.client_port = given[0] or free_port()
-            self._peer_port = given[1] or free_port()
+            if self._sockets is None:
+                self.client_port = given[0] or free_port()
+                self._peer_port = given[1] or free_port()
             trouble = await self._try_start()
             if trouble is None:
                 return
@@ -156,17 +193,23 @@ class EtcdProcess:
                 port=self.client_port,
             )
         if _DIR_TAKEN in trouble:
-            raise unavailable(
-                "ETCD_DATA_DIR_IN_USE",
-                f"another etcd is using the data directory {self.data_dir}",
-                data_dir=self.data_dir,
-            )
-        raise unavailable("ETCD_START_FAILED", f"etcd did not start; {self.log_path}: {trouble}")
+            raise self._dir_taken()
+        raise self._failed(trouble)
+
+    def _dir_taken(self) -> QuorateError:
+        return unavailable(
+            "ETCD_DATA_DIR_IN_USE",
+            f"another etcd is using the data directory {self.data_dir}",
+            data_dir=self.data_dir,
+        )
+
+    def _failed(self, trouble: str) -> QuorateError:
+        return unavailable("ETCD_START_FAILED", f"etcd did not start; {self.log_path}: {trouble}")
 
     async def _try_start(self) -> str | None:
         """None when it serves; otherwise the end of its log, and it is stopped."""
         # Otherwise a foreign etcd on our port would pass for ours while ours is still failing.
-        if not (_is_free(self.client_port) and _is_free(self._peer_port)):
+        if self._sockets is None and not (_is_free(self.client_port) and _is_free(self._peer_port)):
             return _PORT_TAKEN
         # etcd would wait for the other one to end, without a word for the first ten seconds.
         if _is_locked(self.data_dir / "member" / "snap" / "db"):
@@ -176,6 +219,8 @@ class EtcdProcess:
             begin = log.tell()
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a fork, of milliseconds
                 self._command(),
+                # Where its Unix sockets are: 3.4 takes names for them, not paths.
+                cwd=self._sockets,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -200,9 +245,15 @@ class EtcdProcess:
     def _command(self) -> list[str]:
         client = f"{'https' if self.tls else 'http'}://{self.endpoint}"
         peer = f"{self._peer_scheme}://127.0.0.1:{self._peer_port}"
+        if self._sockets is not None:
+            client, peer = f"unix://{_CLIENT_SOCKET}", f"unix://{_PEER_SOCKET}"
         return [
-            str(self.binary.path),
-            f"--data-dir={self.data_dir}",
+            str(self.binary.path.absolute()),
+            f"--data-dir={self.data_dir.absolute()}",
+            "--enable-grpc-gateway=false",
+            # Empty would mean all.
+            "--host-whitelist=localhost,127.0.0.1",
+            "--cors=http://nobody.invalid:1",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",

@@ -3,7 +3,7 @@
 lock          held (flock) by the supervisor for as long as it runs; has its pid
 layout.json   the cluster's name and its ports; outlives the processes
 cluster.json  addresses and pids; exists only while the cluster runs
-etcd/  n1/ ...  data of the processes;  logs/  their output
+etcd/  n1/ ...  data of the processes;  logs/  their output;  run/  etcd's sockets
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class DataDir:
         _refuse_foreign(self.path)
         try:
             (self.path / "logs").mkdir(parents=True, exist_ok=True)
+            # Its owner's alone: payloads, results and logs, and the way to etcd.
+            self.path.chmod(0o700)
             self._lock = os.open(
                 self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
             )

@@ -144,8 +144,9 @@ class LocalPlan:
             *("--listen", f"{HOST}:{port}", "--etcd-max-txn-ops", str(MAX_TXN_OPS)),
             *("--lease-ttl", f"{self.lease_ttl:g}"),
             *self._tls_flags(f"scheduler:{name}"),
-            *self._auth_flags(),
             *self._etcd_flags(f"scheduler:{name}"),
+            *self._same_user_flag(),
+            *self._auth_flags(),
         ]
 
     def node_argv(self, name: str, port: int, etcd: str) -> list[str]:
@@ -159,6 +160,7 @@ class LocalPlan:
             # The user's own machine: tasks see what a program in the same terminal would.
             *("--task-env", "*"),
             *self._tls_flags(f"node:{name}"),
+            *self._same_user_flag(),
             *self._etcd_flags(f"node:{name}"),
         ]
 
@@ -170,6 +172,7 @@ class LocalPlan:
             *("--grace", str(GATEWAY_GRACE)),
             *self._tls_flags(GATEWAY),
             *self._tls_flags(GATEWAY, "scheduler-tls"),
+            *self._same_user_flag(),
             *(("--auth", "bearer") if self.secure else ()),
         ]
 
@@ -190,6 +193,11 @@ class LocalPlan:
         the token alone says who calls."""
         certificates = self.certificates
         return None if certificates is None else certificates.of(CLIENT if self.secure else ADMIN)
+
+    @property
+    def same_user(self) -> bool:
+        """Whether processes of other users are refused: where no token says who calls."""
+        return not self.secure and sys.platform.startswith("linux")
 
     @property
     def etcd_client(self) -> ClientTls | None:
@@ -215,10 +223,13 @@ class LocalPlan:
     def _etcd_flags(self, subject: str) -> list[str]:
         return self._tls_flags(subject, "etcd") if self.secure else []
 
+    def _same_user_flag(self) -> list[str]:
+        return ["--same-user"] if self.same_user else []
+
     def _auth_flags(self) -> list[str]:
         if self.credentials is None:
-            # Everything is on loopback, and whoever uses the dashboard has no token: callers need
-            # a certificate for gRPC, if that, but no role.
+            # Callers are programs of the user whose cluster it is (`same_user`): they have no role
+            # and show no token.
             return ["--auth", "none"]
         tokens = str(self.credentials.tokens_file)
         return ["--auth", "mtls,tokens", "--auth-tokens-file", tokens]

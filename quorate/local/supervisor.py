@@ -13,7 +13,8 @@ import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import quorate
@@ -21,12 +22,13 @@ from quorate.client.acalls import AsyncCalls
 from quorate.client.discovery import LocalCluster, LocalProcess
 from quorate.client.rpcs import GET_CLUSTER
 from quorate.etcd.channels import EtcdTls
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.launcher import EtcdProcess, socket_folder
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
 from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
 from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import QuorateError, unavailable
+from quorate.security.same_user import PortHolds
 from quorate.v1 import scheduler_pb2
 
 # Seconds. Nodes get the longest: what they run may finish or be handed back (`DRAIN_GRACE`).
@@ -69,10 +71,10 @@ class Supervisor:
 
         Raises QuorateError when it cannot be started. Nothing is left running in any case.
         """
-        with self._directory, PortClaims() as claims:
+        with self._directory, PortClaims() as claims, PortHolds() as holds, ExitStack() as stack:
             self._running = True
             try:
-                await self._run(claims)
+                await self._run(claims, holds, stack)
             finally:
                 self._running = False
 
@@ -103,14 +105,19 @@ class Supervisor:
             etcd_tls=self.plan.etcd_client,
         )
 
-    async def _run(self, claims: PortClaims) -> None:
+    async def _run(self, claims: PortClaims, holds: PortHolds, stack: ExitStack) -> None:
         ports = self.plan.choose_ports(self._directory.ports, claims)
         tls = self.plan.etcd_client
+        if self.plan.same_user:
+            self._hold(holds, ports)
+        # With TLS it is reached by certificates; without, it has no port at all.
+        sockets = None if tls else stack.enter_context(socket_folder(self._directory.path / "run"))
         # Before anything starts: also finds out that there is no etcd to be had.
         self._etcd = etcd = EtcdProcess(
             self._directory.path / "etcd",
             client_port=ports["etcd"],
             peer_port=ports["etcd-peer"],
+            sockets=sockets,
             max_txn_ops=MAX_TXN_OPS,
             die_with_parent=True,
             tls=EtcdTls(tls.ca_file, tls.cert_file, tls.key_file) if tls else None,
@@ -148,6 +155,17 @@ class Supervisor:
                 child.kill()
             await etcd.kill()
             self._etcd_state = "stopped"
+
+    @staticmethod
+    def _hold(holds: PortHolds, ports: Mapping[str, int]) -> None:
+        """Nobody else's process is to listen where one of ours has just ended."""
+        ours = {name: port for name, port in ports.items() if not name.startswith("etcd")}
+        try:
+            holds.take(HOST, ours.values())
+        except OSError as error:
+            raise unavailable(
+                "PORT_IN_USE", f"a port of {sorted(ours.values())} is in use by now: try again"
+            ) from error
 
     async def _start_etcd(self, etcd: EtcdProcess) -> None:
         starting = asyncio.ensure_future(etcd.start())

@@ -19,7 +19,9 @@ class EtcdSettings(BaseSettings):
         env_prefix="QUORATE_", cli_kebab_case=True, cli_implicit_flags=True, extra="forbid"
     )
 
-    etcd: str = Field("127.0.0.1:2379", description="etcd endpoints, host:port, comma-separated")
+    etcd: str = Field(
+        "127.0.0.1:2379", description="etcd endpoints, host:port or unix:/path, comma-separated"
+    )
     etcd_user: str = Field("", description="etcd user name; empty for none")
     etcd_password_file: str = Field("", description="file that holds the etcd user's password")
     etcd_ca_file: str = Field("", description="CA certificate for etcd; TLS is used when set")
@@ -36,7 +38,8 @@ class EtcdSettings(BaseSettings):
     @classmethod
     def _endpoints(cls, value: str) -> str:
         for endpoint in value.split(","):
-            split_address(endpoint.strip())
+            if not endpoint.strip().startswith("unix:/"):
+                split_address(endpoint.strip())
         return value
 
     @property

@@ -23,6 +23,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """Whether a Host header (with a port or not) is a literal address or `localhost`.
+
+    Such a name is resolved by nobody's DNS. An empty one is sent by no browser.
+    """
+    bare = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if not bare or bare.lower().removesuffix(".") == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(bare.removeprefix("["))
+    except ValueError:
+        return False
+    return True
+
+
 def refuse_exposed(host: str, *, tls: bool, auth: bool, insecure: bool) -> None:
     """Raise ValueError (one sentence) when `listen` on `host` would be open to strangers.
 

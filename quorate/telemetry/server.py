@@ -7,7 +7,9 @@
 | `/metrics` | the metrics, as Prometheus text or OpenMetrics, as `Accept` prefers |
 
 Plain HTTP without authentication, on an address of its own: it changes nothing and tells no
-payloads, but names of queues and services; keep it to the network of probes and Prometheus.
+payloads, but names of queues and services; keep it to the network of probes and Prometheus. With
+an `owner` it answers that user's programs alone. On loopback it answers no Host but an address or
+`localhost`: a page whose name was resolved anew to this machine (DNS rebinding) reads nothing.
 
 Owned by the process's app, which starts and closes it. One request a connection. Bounds: a head of
 `HEAD_BYTES`, `CONNECTIONS` at a time (more are closed at once), `SECONDS` for a request in all.
@@ -30,6 +32,8 @@ from prometheus_client.exposition import choose_encoder
 
 from quorate.runtime.addresses import split_address
 from quorate.runtime.startup import CannotStart
+from quorate.security.exposure import is_address, is_loopback
+from quorate.security.same_user import SameUser
 from quorate.telemetry.process import Collector, LoopLag, registry_of
 
 log = structlog.get_logger(__name__)
@@ -45,8 +49,10 @@ _JSON: Final = "application/json"
 _PHRASES: Final = {
     200: "OK",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    421: "Misdirected Request",
     503: "Service Unavailable",
 }
 
@@ -59,10 +65,20 @@ class HealthServer:
         component: `scheduler`, `node_agent` or `gateway`.
         collectors: read at each scrape.
         ready: says why the process is not ready; must not take longer than a probe waits (1 s).
+        owner: whose programs are answered; None: everybody's.
     """
 
-    def __init__(self, listen: str, component: str, *collectors: Collector, ready: Ready) -> None:
+    def __init__(
+        self,
+        listen: str,
+        component: str,
+        *collectors: Collector,
+        ready: Ready,
+        owner: SameUser | None = None,
+    ) -> None:
         self._listen = listen
+        self._owner = owner
+        self._local = False
         self._ready = ready
         self._lag = LoopLag()
         self._registry = registry_of(component, self._lag, *collectors)
@@ -77,8 +93,14 @@ class HealthServer:
         host, port = split_address(self._listen, least_port=0)
         try:
             self._server = await asyncio.start_server(
-                self._on_connection, host, port, limit=HEAD_BYTES
+                self._on_connection,
+                host,
+                port,
+                limit=HEAD_BYTES,
+                # Then a supervisor holds the port against other users.
+                reuse_port=self._owner is not None,
             )
+            self._local = is_loopback(host)
         except OSError as error:
             raise CannotStart(
                 f"cannot listen on {self._listen} (--health-listen): {error.strerror}"
@@ -132,7 +154,7 @@ class HealthServer:
         except httptools.HttpParserError:
             status, kind, body = 400, _JSON, _refusal("this is not an HTTP/1.1 request")
         else:
-            status, kind, body = await self._answer(head)
+            status, kind, body = await self._admitted(head, writer)
         writer.write(
             f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n"
@@ -141,6 +163,15 @@ class HealthServer:
         if head.method != "HEAD":
             writer.write(body)
         await writer.drain()
+
+    async def _admitted(self, head: _Head, writer: asyncio.StreamWriter) -> tuple[int, str, bytes]:
+        owner = self._owner
+        ends = (writer.get_extra_info(name) for name in ("peername", "sockname"))
+        if owner is not None and not owner.serves(*ends):
+            return 403, _JSON, _refusal(owner.refusal().message)
+        if self._local and not is_address(head.host):
+            return 421, _JSON, _refusal("Host must be an address of this machine, or localhost")
+        return await self._answer(head)
 
     async def _answer(self, head: _Head) -> tuple[int, str, bytes]:
         if head.method not in ("GET", "HEAD"):
@@ -176,6 +207,7 @@ class _Head:
         self.method = ""
         self.path = ""
         self.accept = ""
+        self.host = ""
 
     def read(self, data: bytes) -> None:
         """Raises HttpParserError."""
@@ -191,6 +223,8 @@ class _Head:
         """For httptools."""
         if name.lower() == b"accept":
             self.accept = value.decode("latin-1")
+        elif name.lower() == b"host":
+            self.host = value.decode("latin-1")
 
 
 def _refusal(message: str) -> bytes:

@@ -56,7 +56,7 @@ async def ask(server: HealthServer, raw: bytes) -> tuple[int, bytes]:
 
 
 async def get(server: HealthServer, path: str) -> tuple[int, bytes]:
-    return await ask(server, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return await ask(server, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
 
 async def test_it_lives_and_tells_the_time(probed: Probed) -> None:
