@@ -291,11 +291,11 @@ if os.geteuid() == 0:
 
     def ports_of_all() -> set[int]:
         """Every TCP port of this machine that is listened on."""
-        return {
-            one.laddr[1]
-            for one in psutil.net_connections("tcp")
-            if one.status == psutil.CONN_LISTEN
-        }
+        listening: set[int] = set()
+        for one in psutil.net_connections("tcp"):
+            if one.status == psutil.CONN_LISTEN and one.laddr:
+                listening.add(one.laddr.port)
+        return listening
 
 
 def test_a_data_dir_of_before_is_taken_over_and_closed(tmp_path: Path) -> None:
