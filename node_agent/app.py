@@ -135,13 +135,6 @@ async def run(settings: AgentSettings) -> None:
                 owner=settings.owner,
             )
 
-            def on_lost() -> str:
-                fresh = instance_id()
-                driver.lose_everything()
-                instances.on_lost()
-                sessions.become(fresh)
-                return fresh
-
             record = NodeRecord(
                 name=settings.name,
                 instance=sessions.instance,
@@ -158,7 +151,7 @@ async def run(settings: AgentSettings) -> None:
                 settings.lease_ttl,
                 clock,
                 driver.lease_confirmed,
-                on_lost,
+                instances.on_lease_lost,
                 instances.on_registered,
                 before=safe,
                 alive=partial(is_alive, dialer=dialer_of(settings.client_tls)),

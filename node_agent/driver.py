@@ -178,11 +178,6 @@ class Driver:
         """The lease is surely alive until then (monotonic)."""
         self.machine.on_lease_confirmed(until)
 
-    def lose_everything(self) -> None:
-        """The lease is gone for certain: end all attempts without a report."""
-        self.machine.on_lease_lost()
-        self.pump()
-
     async def until_idle(self) -> None:
         """Until nothing waits or runs here."""
         await self._idle.wait()

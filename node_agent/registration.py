@@ -3,9 +3,13 @@
 ```
  start -> registered --watch: another instance--> Replaced (the process ends)
              ^  |
-             |  +--LeaseNotFound--> everything here was given away: `on_lost`, new instance id
-             +------------------------+
+             +--+ LeaseNotFound: again at once, as the same process
 ```
+
+A lost lease says nothing about what runs here: etcd may have slept, and the leader waits for a
+process that it can reach to register again. What was given away all the same, the next session
+tells (an attempt that the leader does not know any longer is ended). So the instance id, which
+attempts on record belong to, is the process's for good.
 
 Who finds a living agent of the same name at another address does not register: NameTaken.
 
@@ -62,10 +66,10 @@ class Registration:
 
     Args:
         key: the node's key.
-        record: the record of this process; `instance` and `register_time` are set here.
+        record: the record of this process; `register_time` is set here.
         ttl: of the lease, in seconds.
         on_alive: told until when (monotonic) the lease is surely alive.
-        on_lost: called when the lease is gone for certain; returns the new instance id.
+        on_lost: called when the lease is gone for certain.
         on_registered: told the lease and the instance id each time the record was written.
         before: awaited before anything is written; a QuorateError of it is final.
         alive: whether the process that wrote a record answers; asked about another address.
@@ -79,7 +83,7 @@ class Registration:
         ttl: int,
         clock: Clock,
         on_alive: Callable[[float], None],
-        on_lost: Callable[[], str],
+        on_lost: Callable[[], None],
         on_registered: Callable[[int, str], None] = lambda lease, instance: None,
         *,
         before: Callable[[], Awaitable[None]] = _nothing,
@@ -168,8 +172,8 @@ class Registration:
         if lease.lost.is_set():
             self._lease = None
             await lease.close(revoke=False)
-            _log.error("the lease was lost: everything here was given away")
-            self._record.instance = self._on_lost()
+            _log.warning("the lease was lost: registering again")
+            self._on_lost()
 
     async def _put(self, lease: LeaseSession) -> int:
         """Write the record; the revision from which to watch. Raises NameTaken.

@@ -1,8 +1,8 @@
 """One session with a leader: its requests into the driver, the driver's reports back.
 
-At most one session is open. It ends when the leader hangs up, when a leader with a higher epoch
-(or the same leader again) opens another, or when this process takes a new instance id. Ending a
-session ends no attempt: reports gather in the outbox for the next one.
+At most one session is open. It ends when the leader hangs up, or when a leader with a higher epoch
+(or the same leader again) opens another. Ending a session ends no attempt: reports gather in the
+outbox for the next one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Sessions:
     """Who may talk to this node, and who does.
 
     Attributes:
-        instance: this process's current id; another one is refused.
+        instance: this process's id; another one is refused.
         stats: the newest measurements; the first thing a new session is told.
         leaving: whether a scale-down may end this node, as the latest leader said. For the probes;
             whatever is assigned is run.
@@ -49,12 +49,6 @@ class Sessions:
         self._driver = driver
         self._clock = clock
         self._current: _Session | None = None
-
-    def become(self, instance: str) -> None:
-        """Take a new instance id: whoever knows the old one is talking to nobody."""
-        self.instance = instance
-        if self._current is not None:
-            self._current.end(_mismatch(instance))
 
     def report_stats(self, stats: node_pb2.NodeStats) -> None:
         """Tell the leader, now or in the next session."""

@@ -75,7 +75,7 @@ class Agents(Protocol):
 
     def leave(self, instance: InstanceId, leaving: bool) -> None: ...
 
-    def revoke(self, node: NodeName, instance: InstanceId) -> None: ...
+    def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None: ...
 
 
 class Driver:
@@ -452,7 +452,7 @@ class Driver:
 
     def _revoke(self, effect: fx.RevokeNode) -> None:
         assert self.agents is not None
-        self.agents.revoke(effect.node, effect.instance)
+        self.agents.revoke(effect.node, effect.instance, effect.lease)
 
     def _drain(self, effect: fx.OrderDrain) -> None:
         assert self.agents is not None

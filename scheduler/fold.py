@@ -96,7 +96,7 @@ class Fold:
         elif kind == b"leaving":
             self.state.leaving.pop(NodeName(rest.decode()), None)
         elif kind == b"nodes":
-            self._drop_node(NodeName(rest.decode()))
+            self._node_gone(NodeName(rest.decode()))
         elif kind == b"dedup":
             self.state.forget_request(keys.split_dedup_key(key))
         elif kind == b"audit":
@@ -142,12 +142,20 @@ class Fold:
                 self._drop_holding(instance)
         if row.state not in FINISHED:
             state.enter(row)
+            self._forget_suspect(name)
             return
         error = ""
         if row.state is TaskState.FAILED:
             error = error_text(record.error.type, record.error.message)
         done = state.finish(row, record.finish_time, error)
         done.queue.retained.append(done)
+        self._forget_suspect(name)
+
+    def _forget_suspect(self, name: NodeName) -> None:
+        """A run of a node was written: nobody waits for one that holds nothing any more."""
+        node = self.state.nodes.get(name)
+        if node is not None and node.suspect_since and not node.holding.rows:
+            self._drop_node(name)
 
     def _drop_task(self, task: TaskId) -> None:
         state = self.state
@@ -200,6 +208,14 @@ class Fold:
         self.state.nodes[node.name] = node
         if old is not None and old.instance != node.instance:
             self._drop_holding(old.instance)
+
+    def _node_gone(self, name: NodeName) -> None:
+        """Its lease ended. Whoever leads has to know where to ask for what it still runs."""
+        node = self.state.nodes.get(name)
+        if node is not None and node.holding.rows:
+            node.suspect_since, node.lease = self.state.last_instant or 1.0, 0
+        else:
+            self._drop_node(name)
 
     def _drop_node(self, name: NodeName) -> None:
         node = self.state.nodes.pop(name, None)

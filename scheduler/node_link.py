@@ -3,7 +3,9 @@
     dial -> hello -> inventory -> reports and orders, one writer and one reader -> closed -> dial
 
 A node is lost when another process answers at its address or nobody listens there any more, or
-when no session can be had for `unreachable_after` although its lease lives.
+when no session can be had for `unreachable_after` although its lease lives; for half as long once
+its lease has ended. An open session says nothing then, since a machine without power ends none: the
+process is asked (grpc.health.v1), and is lost when neither etcd nor this leader hears from it.
 
 Bound: the reader does not take the next report while the journal is full.
 """
@@ -15,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import grpc
 import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.etcd.api import Etcd
 from quorate.runtime.errors import QuorateError, from_rpc_error
@@ -36,6 +39,9 @@ log = structlog.get_logger(__name__)
 # Missing from the stubs of grpc.aio.
 _EOF: Final[Any] = grpc.aio.EOF  # type: ignore[attr-defined]
 _CONNECT_TIMEOUT: Final = 2.0
+# Between two questions to a process whose lease has ended, and how long it may take to answer.
+_ASK_EVERY: Final = 0.5
+_ANSWER_TIMEOUT: Final = 1.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 # What grpc.aio raises, beside AioRpcError, for a write to a call that has just ended.
@@ -50,6 +56,10 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
 )
+
+
+class _Silent(Exception):
+    """The process answers neither etcd nor this leader."""
 
 
 class Owner(Protocol):
@@ -79,7 +89,8 @@ class Link:
         self._driver = sessions.driver
         self._name = node.name
         self._instance = node.instance
-        self._address = node.address
+        self.address = node.address
+        self._suspect = asyncio.Event()
         self.channel: grpc.aio.Channel | None = None
         self.orders = Orders(node.instance)
         self._open = False
@@ -89,8 +100,26 @@ class Link:
         if self._open:
             self.orders.start(row, attempt)
 
+    def suspected(self, *, since: float) -> None:
+        """The node's lease has ended at `since`; 0.0: it has not."""
+        if since:
+            self._suspect.set()
+        else:
+            self._suspect.clear()
+
+    @property
+    def _patience(self) -> float:
+        """Seconds without an answer until the node is lost."""
+        patience = self._sessions.unreachable_after
+        return patience / 2 if self._suspect.is_set() else patience
+
     async def run(self) -> None:
         """Keep a session open until the node is lost."""
+        if not self.address:
+            # Another link takes over when it registers.
+            await asyncio.sleep(self._sessions.unreachable_after)
+            self._lose("its lease ended and it did not register again")
+            return
         clock = asyncio.get_running_loop().time
         last_heard = clock()
         pause = _FIRST_PAUSE
@@ -98,7 +127,7 @@ class Link:
             why = "no answer"
             try:
                 # One for each attempt: with the certificates of the day.
-                async with self._sessions.dialer.open(self._address, CHANNEL_OPTIONS) as channel:
+                async with self._sessions.dialer.open(self.address, CHANNEL_OPTIONS) as channel:
                     self.channel = channel
                     await self._session(channel)
                 why = "the session ended"
@@ -113,6 +142,9 @@ class Link:
                     return
             except TimeoutError:
                 pass
+            except _Silent:
+                self._lose("its lease ended and it does not answer")
+                return
             except _BROKEN as error:
                 # The writer may notice before the reader that the agent is gone.
                 why = str(error)
@@ -121,13 +153,14 @@ class Link:
                 if self._open:
                     self._close()
                     last_heard, pause = clock(), _FIRST_PAUSE
-            if await refused(self._address):
+            if await refused(self.address):
                 self._lose("its process is gone")
                 return
-            if clock() - last_heard > self._sessions.unreachable_after:
+            if clock() - last_heard > self._patience:
                 tls = self._sessions.dialer.tls
-                why = await asyncio.to_thread(why_not, self._address, tls) or why
-                self._lose(f"unreachable for {self._sessions.unreachable_after:g} s ({why})")
+                after = self._patience
+                why = await asyncio.to_thread(why_not, self.address, tls) or why
+                self._lose(f"unreachable for {after:g} s ({why})")
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -163,14 +196,18 @@ class Link:
             log.info("session_opened", node=self._name, instance=self._instance)
             reader = asyncio.ensure_future(self._read(call))
             writer = asyncio.ensure_future(self._write(call))
+            asking = asyncio.ensure_future(self._until_silent(channel))
+            tasks = (reader, writer, asking)
             try:
-                done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
             finally:
-                reader.cancel()
-                writer.cancel()
-                await asyncio.gather(reader, writer, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            if asking in done:
+                raise TimeoutError
             await _raise_status(call)
         finally:
             call.cancel()
@@ -193,6 +230,28 @@ class Link:
                 await orders.fetch_specs(sessions.etcd, sessions.prefix, self._driver.max_txn_ops)
             while message := orders.next_message(sessions.epoch, sessions.spans):
                 await call.write(message)
+
+    async def _until_silent(self, channel: grpc.aio.Channel) -> None:
+        """Ask the process now and then while its lease has ended; return when the connection broke.
+
+        Raises _Silent.
+        """
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        clock = asyncio.get_running_loop().time
+        while True:
+            await self._suspect.wait()
+            began = clock()
+            try:
+                await stub.Check(health_pb2.HealthCheckRequest(), timeout=_ANSWER_TIMEOUT)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                    # The connection broke: the next dial says why.
+                    return
+                # Much later than asked for, it is this process that had no time to listen.
+                late = clock() - began > 1.5 * _ANSWER_TIMEOUT
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not late:
+                    raise _Silent from error
+            await asyncio.sleep(_ASK_EVERY)
 
 
 async def _connected(channel: grpc.aio.Channel) -> None:

@@ -3,8 +3,8 @@
 `Sessions` keeps a `Link` per registered agent process: that dials it, opens a session, turns its
 reports into events, and writes what the driver tells it.
 
-A node is lost when its key is gone from etcd, or when its link says so. The loss is an event; only
-once it is on record is its lease revoked.
+A node is lost when its link says so, or when it holds nothing and its key is gone from etcd. The
+loss is an event; only once it is on record is its lease revoked.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import Final
 import grpc
 import structlog
 
-from quorate.etcd.api import Etcd, EtcdError, Range
+from quorate.etcd.api import Etcd, EtcdError, LeaseNotFound
 from quorate.etcd.journal import Deposed
-from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.security.dialer import Dialer
-from scheduler import keys
 from scheduler.core.rows import TaskRow
 from scheduler.driver import Driver
 from scheduler.node_link import Link
@@ -94,9 +92,16 @@ class Sessions:
             self._links.pop(instance)[1].cancel()
         self._leaving.intersection_update(wanted)
         for instance, node in wanted.items():
-            if instance not in self._links:
+            known = self._links.get(instance)
+            if known is not None and known[0].address != node.address:
+                # Until now this leader did not know where it is.
+                known[1].cancel()
+                known = None
+            if known is None:
                 link = Link(self, node)
-                self._links[instance] = (link, self._tasks.create_task(link.run()))
+                known = (link, self._tasks.create_task(link.run()))
+                self._links[instance] = known
+            known[0].suspected(since=node.suspect_since)
 
     def channel(self, instance: InstanceId) -> grpc.aio.Channel | None:
         """The channel to a process, while there is a link to it."""
@@ -138,21 +143,22 @@ class Sessions:
         """Whether a process is to know that a scale-down may end it."""
         return instance in self._leaving
 
-    def revoke(self, node: NodeName, instance: InstanceId) -> None:
-        if self._tasks is not None:
-            self._tasks.create_task(self._revoke(node, instance))
+    def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None:
+        if self._tasks is not None and lease:
+            self._tasks.create_task(self._revoke(node, instance, lease))
 
-    async def _revoke(self, node: NodeName, instance: InstanceId) -> None:
-        """Take a lost process's lease from it, so that it learns and its key goes."""
-        key = self.prefix + keys.node_key(node)
+    async def _revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None:
+        """Take a lost process's lease from it, so that it learns and its key goes.
+
+        Not whatever lease its key has by now: it may have registered again.
+        """
         pause = _FIRST_PAUSE
         while True:
             try:
-                found = await self.etcd.range(Range(key))
-                for kv in found.kvs:
-                    if kv.lease and r.NodeRecord.FromString(kv.value).instance == instance:
-                        await self.etcd.lease_revoke(kv.lease)
-                        log.info("node_lease_revoked", node=node, instance=instance)
+                await self.etcd.lease_revoke(lease)
+                log.info("node_lease_revoked", node=node, instance=instance)
+                return
+            except LeaseNotFound:
                 return
             except EtcdError as error:
                 # Again until it is done: a process that lives and keeps its lease would never

@@ -371,7 +371,7 @@ def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool, skip: int) -> 
     if not deleted:
         driver.handle((e.NodeRegistered(records.node_row(kv.value, kv.lease, state)),))
     elif name in state.nodes:
-        driver.handle((e.NodeLost(name, state.nodes[name].instance, "its lease ended"),))
+        driver.handle((e.NodeLeaseEnded(name, state.nodes[name].instance),))
 
 
 def _limits(settings: SchedulerSettings) -> Limits:

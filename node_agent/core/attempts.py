@@ -41,14 +41,12 @@ class Reason(Enum):
     DISCONNECTED = "the node lost touch with the cluster"
     # A newer attempt of the same task arrived: the leader gave this one away long ago.
     SUPERSEDED = "a newer attempt took its place"
-    # Everything this instance had was given away.
-    LEASE_LOST = "the node's lease was lost"
     # A replica of a service that is no good any more.
     UNHEALTHY = "failed its health checks"
 
 
 # Ended without a report: the leader has already given these to someone else.
-SILENT = frozenset({Reason.SUPERSEDED, Reason.LEASE_LOST})
+SILENT = frozenset({Reason.SUPERSEDED})
 # Ended by no fault of the attempt: reported as handed back.
 HANDED_BACK = frozenset({Reason.DRAINED, Reason.DISCONNECTED})
 # Ended in its own time: a replica finishes its requests first.

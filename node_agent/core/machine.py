@@ -8,8 +8,8 @@ Guarantees
 * An attempt is in exactly one place: waiting, in a lane, among the replicas, or in the outbox.
 * Leaders are fenced: an epoch lower than one seen before is refused, a higher one takes over.
 * Assigning an attempt twice runs it once. A newer attempt of a task ends an older one.
-* Losing the leader or etcd ends nothing, except attempts whose queue asked for STOP once the
-  lease can no longer be alive. A lease CONFIRMED lost ends everything, without a report.
+* Losing the leader, etcd or the lease ends nothing, except attempts whose queue asked for STOP once
+  the lease can no longer be alive. What was given away meanwhile a leader cancels in its session.
 """
 
 from __future__ import annotations
@@ -214,22 +214,6 @@ class Machine:
     def on_lease_confirmed(self, until: float) -> None:
         """The lease lives until then: the start of its last successful keepalive + its TTL."""
         self._lease_deadline = until
-
-    def on_lease_lost(self) -> None:
-        """The lease is gone for certain, and with it the instance: end everything silently."""
-        for lane in self.slots:
-            for attempt in tuple(lane.attempts):
-                self._end(attempt, Reason.LEASE_LOST)
-        for attempt in tuple(self._waiting.values()):
-            self._end(attempt, Reason.LEASE_LOST)
-        for attempt, _ in self.services:
-            self._end(attempt, Reason.LEASE_LOST)
-        self.outbox.clear()
-        self._effects.drain.clear()
-        self._effects.started.clear()
-        self._effects.finished.clear()
-        self._effects.returned.clear()
-        self._lease_deadline = None
 
     # -- executors -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 
 Owned by the app, which runs `run`. Callers never wait. While etcd is away only the newest state of
 each instance is kept; it is written when etcd is back. When the lease is lost the keys are gone
-with it, and so are the attempts: `on_lost` forgets all.
+with it: they are written again under the next one.
 
 Order: each write is conditional on the key being as this process last saw it, so a write whose
 outcome was unknown and which arrives late changes nothing. And a key that a later attempt of the
@@ -108,12 +108,9 @@ class InstanceRecords:
         for key in self._entries:
             self._touch(key)
 
-    def on_lost(self) -> None:
-        """The lease is gone, the keys with it, and all attempts were given away."""
+    def on_lease_lost(self) -> None:
+        """The lease is gone, and the keys with it: nothing is written until there is another."""
         self._lease = 0
-        self._entries.clear()
-        self._dirty.clear()
-        self._deletions = 0
 
     @property
     def settled(self) -> bool:

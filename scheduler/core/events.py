@@ -130,6 +130,13 @@ class NodeRegistered(NamedTuple):
     node: NodeRow
 
 
+class NodeLeaseEnded(NamedTuple):
+    """A node's key is gone: its lease ended. What it runs may go on all the same."""
+
+    node: NodeName
+    instance: InstanceId
+
+
 class NodeLost(NamedTuple):
     """An agent process is gone or given up. `why` is for people."""
 
@@ -332,6 +339,7 @@ Event = (
     | QueueDeleteAsked
     | QueuePauseAsked
     | NodeRegistered
+    | NodeLeaseEnded
     | NodeLost
     | AttemptLost
     | NodeWrittenOff

@@ -26,6 +26,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.AttemptLost: attempts.on_attempt_lost,
     e.Elected: nodes.on_elected,
     e.NodeRegistered: nodes.on_node_registered,
+    e.NodeLeaseEnded: nodes.on_node_lease_ended,
     e.NodeLost: nodes.on_node_lost,
     e.NodeWrittenOff: nodes.on_node_written_off,
     e.LeavingDecided: leaving.on_leaving_decided,

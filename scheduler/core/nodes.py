@@ -1,7 +1,23 @@
-"""Nodes: registered, in session, lost, cordoned, drained.
+"""Nodes: registered, suspect, lost; in session, cordoned, drained.
 
 A node is its name plus the instance id of its process. Attempts belong to the instance: when
 another process registers under the name, what the old one ran is lost, even within its lease.
+
+```
+                 its key is gone, and it holds attempts
+ REGISTERED ------------------------------------------> SUSPECT
+     ^  |  <------- the same process registers again ---   |
+     |  |                                                  |
+     |  +-- another process registers, connection refused,-+--> LOST: its attempts are given back
+     |      nobody answers for long enough (node_link)
+     +-- a process registers
+```
+
+A lease that ended proves nothing about the process: etcd may have slept, and then all nodes' leases
+end at once. A suspect gets no new work, and goes on with what it has: its reports count, and once
+it has registered again nothing has happened. The links to the nodes say whether it is gone
+(`NodeLost`). A suspect without an address (this leader never saw it registered) is given up when it
+has not registered in time. A node that holds nothing has nothing to be waited for.
 """
 
 from __future__ import annotations
@@ -25,6 +41,7 @@ from scheduler.core.events import (
     CreditGiven,
     Elected,
     NodeControlAsked,
+    NodeLeaseEnded,
     NodeLost,
     NodeRegistered,
     NodeWrittenOff,
@@ -33,7 +50,7 @@ from scheduler.core.events import (
     StatsReported,
 )
 from scheduler.core.limits import Limits
-from scheduler.core.rows import Control, NodeRow, QueueRow
+from scheduler.core.rows import Control, Holding, NodeRow, QueueRow
 from scheduler.core.state import DEFAULT_QUEUE, State
 from scheduler.core.values import Change
 
@@ -41,10 +58,15 @@ NODES_SCOPE = "_nodes"
 
 
 def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
-    """Sessions begin anew; what ran on processes that are gone is lost."""
-    for node in state.nodes.values():
+    """Sessions begin anew; what runs on processes whose leases ended is waited for."""
+    for node in list(state.nodes.values()):
         node.connected = False
         node.credit = 0
+        if node.suspect_since:
+            if node.holding.rows:
+                node.suspect_since = now
+            else:
+                del state.nodes[node.name]
         # A standby knows from the log when work ended, not when a node that had none came.
         node.holding.idle_since = now
     if DEFAULT_QUEUE not in state.queues:
@@ -54,16 +76,31 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
         # Whatever the one before had begun: a look at each finds what is left to do.
         state.touch(service)
     leaving.on_elected(state, out)
-    alive = {node.instance: node.name for node in state.nodes.values()}
-    for instance, holding in list(state.holdings.items()):
-        if instance in alive:
+    known = {node.instance: node.name for node in state.nodes.values()}
+    # Of several processes of one node only the last can be there still.
+    last_first = sorted(state.holdings.items(), key=_latest, reverse=True)
+    for instance, holding in last_first:
+        if instance in known:
             continue
-        if holding.rows:
-            name = next(iter(holding.rows.values())).node
-            out.then.append(NodeLost(name, instance, "its lease ended while nobody led"))
-        else:
+        if not holding.rows:
             # Nobody writes off a process on a standby.
             del state.holdings[instance]
+            continue
+        name = next(iter(holding.rows.values())).node
+        if name in state.nodes:
+            out.then.append(NodeLost(name, instance, "another process took its name"))
+        else:
+            state.nodes[name] = _absent(name, instance, holding, now)
+
+
+def _latest(item: tuple[InstanceId, Holding]) -> tuple[float, InstanceId]:
+    instance, holding = item
+    return max((row.assign_time for row in holding.rows.values()), default=0.0), instance
+
+
+def _absent(name: NodeName, instance: InstanceId, holding: Holding, now: float) -> NodeRow:
+    """A suspect of which this leader knows only what the log says: that it has attempts."""
+    return NodeRow(name, instance, "", 0, 0.0, 0, {}, {}, 0.0, "", 0, holding, now)
 
 
 def on_node_registered(state: State, event: NodeRegistered, now: float, out: Effects) -> None:
@@ -75,9 +112,21 @@ def on_node_registered(state: State, event: NodeRegistered, now: float, out: Eff
     elif old is not None:
         leaving.process_gone(state, old, out)
         _lose(state, old.name, old.instance, "another process took its name", old.lease, out)
+    new.suspect_since = 0.0
     new.holding = state.holding(new.instance)
     new.holding.idle_since = new.holding.idle_since or now
     state.nodes[new.name] = new
+
+
+def on_node_lease_ended(state: State, event: NodeLeaseEnded, now: float, out: Effects) -> None:
+    node = _node(state, event.node, event.instance)
+    if node is None:
+        return
+    if node.holding.rows:
+        node.suspect_since = node.suspect_since or now
+        node.lease = 0
+    else:
+        out.then.append(NodeLost(event.node, event.instance, "its lease ended"))
 
 
 def on_node_lost(state: State, event: NodeLost, now: float, out: Effects) -> None:

@@ -162,6 +162,9 @@ class NodeRow:
     version: str
     lease: int
     holding: Holding
+    # Since when it is registered no longer although it may well run what it holds: see
+    # `scheduler.core.nodes`. 0.0: it is registered.
+    suspect_since: float = 0.0
     # Whether a session is open and its inventory was settled.
     connected: bool = False
     # How many attempts it will hold at once.

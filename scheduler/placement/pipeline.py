@@ -84,7 +84,13 @@ def usable(state: State, node: NodeRow) -> bool:
 
 def _open(state: State, node: NodeRow) -> bool:
     control = state.control(node.name)
-    return node.connected and not control.cordoned and not control.draining and node.credit > 0
+    return (
+        node.connected
+        and node.credit > 0
+        and not node.suspect_since
+        and not control.cordoned
+        and not control.draining
+    )
 
 
 def place(state: State, now: float, limit: int, out: Effects) -> None:

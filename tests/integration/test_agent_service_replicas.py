@@ -269,15 +269,6 @@ async def test_a_newer_attempt_takes_the_place_of_an_older_one(node: Node):
     assert not node.session.reports(task)
 
 
-async def test_a_lost_lease_ends_replicas(node: Node):
-    task = await node.start(hello(drain_grace=1000.0))
-    await node.until(task, STARTING, HEALTHY)
-    node.agent.driver.lose_everything()
-    async with asyncio.timeout(10):
-        await node.agent.driver.until_idle()
-    assert not node.session.reports(task)
-
-
 async def test_a_leaving_agent_drains_its_replicas(
     etcd_server: EtcdProcess, etcd_client: EtcdClient, key_prefix: bytes, tmp_path: Path
 ):

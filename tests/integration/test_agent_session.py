@@ -322,23 +322,6 @@ async def test_stop_on_disconnect_ends_only_those_attempts_that_ask_for_it(
     assert agent.driver.machine.live(keep) is not None
 
 
-async def test_a_lost_lease_ends_everything_and_the_old_instance(agent: Agent, leader: Leader):
-    session = await leader.open()
-    tasks = [task_id(), task_id()]
-    await session.assign(tasks[0], command("sleep", "1000"))
-    await session.assign(tasks[1], python("time:sleep", 1000))
-    for task in tasks:
-        await session.started(task)
-    agent.driver.lose_everything()
-    agent.sessions.become("fedcba9876543210")
-    assert (await refusal(session))[1] == "INSTANCE_MISMATCH"
-    await eventually(lambda: agent.driver.machine.held == 0)
-    second = await leader.open(epoch=1, instance="fedcba9876543210")
-    inventory = await second.inventory()
-    assert inventory == pb.Inventory()
-    assert (await second.run(command("true"))).result.exit_code == 0
-
-
 async def test_a_broken_spec_fails_its_attempt_and_not_the_session(leader: Leader):
     session = await leader.open()
     tasks = [task_id(), task_id()]

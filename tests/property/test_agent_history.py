@@ -138,12 +138,6 @@ class AgentHistory(RuleBasedStateMachine):
     def confirm_lease(self) -> None:
         self.machine.on_lease_confirmed(self.now + 0.5)
 
-    @rule()
-    def lose_lease(self) -> None:
-        self.machine.on_lease_lost()
-        self.pump()
-        assert len(self.machine.outbox) == 0
-
     @invariant()
     def machine_and_executors_agree(self) -> None:
         for lane, queue in zip(self.machine.slots, self.lanes, strict=True):

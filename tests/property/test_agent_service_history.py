@@ -92,12 +92,6 @@ class History(RuleBasedStateMachine):
         self.pump()
 
     @rule()
-    def lose_the_lease(self) -> None:
-        self.machine.on_lease_lost()
-        self.pump()
-        assert all(self.was_killed(attempt) for attempt in self.programs)
-
-    @rule()
     def long_after(self) -> None:
         """Whatever drains is killed in the end, never forgotten."""
         self.machine.on_tick(self.now)

@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ from tests.support.core_log import Log
 from tests.support.core_specs import START, node_row, spec
 
 NODE_TTL = 3.0
+# Until a leader gives up a suspect whose process it cannot reach.
+UNREACHABLE_AFTER = 5.0
 _CALLER = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CancelTask")
 _OUTCOMES = (e.AttemptSucceeded, e.AttemptFailed, e.AttemptReturned)
 
@@ -237,6 +240,9 @@ class World:
                 self.parts.append(follow)
                 self.later(self.delay(), self._next_part)
             else:
+                if isinstance(follow, e.AttemptLost):
+                    lost = [a for a in self.agents.values() if a.instance == follow.instance]
+                    assert not any(agent.alive for agent in lost), f"{follow} although it lives"
                 self._absorb(self.machine.step(follow, self.now))
 
     def _next_part(self) -> None:
@@ -317,6 +323,7 @@ class World:
         self._absorb(self.machine.step(e.Elected(), self.now))
         for agent in self.agents.values():
             self.later(self.delay(), agent.open)
+        self.later(UNREACHABLE_AFTER, self._give_up_suspects)
 
     def kill_leader(self) -> None:
         """What was not committed is lost; some of it may be durable without anybody knowing."""
@@ -365,7 +372,37 @@ class World:
 
     def _lease_ended(self, agent: Agent) -> None:
         self.log.lease_ended(agent.name, agent.instance)
-        self.step(e.NodeLost(agent.name, agent.instance, "its lease ended"))
+        self.step(e.NodeLeaseEnded(agent.name, agent.instance))
+        self.later(UNREACHABLE_AFTER, self._give_up_suspects)
+
+    def _give_up_suspects(self) -> None:
+        """The links find out which processes are gone."""
+        if not self.leading:
+            return
+        for node in list(self.machine.state.nodes.values()):
+            agent = self.agents[node.name]
+            if node.suspect_since and not (agent.alive and agent.instance == node.instance):
+                self.step(e.NodeLost(node.name, node.instance, "its process is gone"))
+
+    def freeze_etcd(self) -> None:
+        """etcd sleeps for longer than any lease lives: nothing commits, then all leases end."""
+        for agent in self.agents.values():
+            self.log.lease_ended(agent.name, agent.instance)
+            if self.leading:
+                self.step(e.NodeLeaseEnded(agent.name, agent.instance))
+            if agent.alive:
+                self.later(self.rng.uniform(0.05, 3.0), partial(self._again, agent))
+        if self.rng.random() < 0.7:
+            self.kill_leader()
+
+    def _again(self, agent: Agent) -> None:
+        """The same process registers again."""
+        if agent.alive and self.agents[agent.name] is agent:
+            row = node_row(agent.name, agent.instance, slots=agent.slots)
+            self.log.registered(row)
+            self.step(e.NodeRegistered(row))
+            self.step(e.CreditGiven(agent.name, agent.instance, agent.slots))
+            self.later(self.delay(), agent.open)
 
     # -- callers
 
@@ -440,6 +477,8 @@ class World:
             self.kill_agent()
         elif what < 0.846:
             self.kill_leader()
+        elif what < 0.85:
+            self.freeze_etcd()
         elif what < 0.87:
             self.step(e.RetentionDue(self.rng.choice([5, 1_000])))
         elif what < 0.9:

@@ -8,8 +8,10 @@ the callers' business (`tests/e2e` with few rounds, `benchmarks.drills` with all
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -208,7 +210,7 @@ async def stop_node(cluster: Cluster, *, rounds: int, figures: Figures) -> None:
         await load.started(task, 1)
     for _ in range(rounds):
         victim, theirs = _busiest(cluster, load, tasks)
-        before = (await cluster.nodes())[victim.name].instance
+        before = (await cluster.nodes())[victim.name].register_time
         at = victim.stop()
         for start in theirs:
             again = await load.started(start.task, start.attempt + 1)
@@ -219,11 +221,11 @@ async def stop_node(cluster: Cluster, *, rounds: int, figures: Figures) -> None:
         load.open_gate(late.task, late.attempt)
         victim.cont()
 
-        async def registered_anew(name: str = victim.name, before: str = before) -> bool:
+        async def registered_anew(name: str = victim.name, before: float = before) -> bool:
             found = (await cluster.nodes()).get(name)
-            return found is not None and found.instance != before
+            return found is not None and found.register_time > before
 
-        await until(registered_anew, f"{victim.name} has registered as another instance")
+        await until(registered_anew, f"{victim.name} has registered again")
         await cluster.in_session()
         # The python worker of the late attempt lives on; those that had to be ended are gone.
         await until(partial(_ended, theirs[1:]), "what was given away has been ended")
@@ -253,6 +255,46 @@ def _busiest(cluster: Cluster, load: Load, tasks: list[str]) -> tuple[Server, li
 def _ended(starts: list[Start]) -> bool:
     """Whether the processes that ran these attempts are gone."""
     return not any(psutil.pid_exists(start.pid) for start in starts)
+
+
+async def freeze_etcd(
+    cluster: Cluster, *, pids: Callable[[], Awaitable[Sequence[int]]], seconds: float, rounds: int
+) -> None:
+    """SIGSTOP members of etcd for longer than any lease lives, then SIGCONT them.
+
+    Nothing that runs is ended for it, and nothing is counted as a crash.
+    """
+    load = Load(cluster)
+    await cluster.in_session()
+    tasks = [await load.submit(load.hold()) for _ in range(2 * len(cluster.agents))]
+    for task in tasks:
+        await load.started(task, 1)
+    before = {name: node.instance for name, node in (await cluster.nodes()).items()}
+    for _ in range(rounds):
+        stopped = await pids()
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            # The time asked for, not a condition.
+            await asyncio.sleep(seconds)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        # It takes work again.
+        done = await load.submit(load.stamp(0))
+        await cluster.call(scheduler_pb2.WaitTaskRequest(id=done), within=60.0)
+        await cluster.in_session()
+        for task in tasks:
+            found = await cluster.task(task)
+            assert (found.state, found.attempt) == (TaskState.RUNNING, 1), found
+            assert found.crashes == 0, found
+    after = {name: node.instance for name, node in (await cluster.nodes()).items()}
+    assert after == before
+    load.open_gate()
+    await load.all_finished()
+    await load.check()
+    for task, starts in load.starts_of(tasks).items():
+        assert len(starts) == 1, f"{task} was started again: {starts}"
 
 
 async def kill_etcd(cluster: Cluster, *, rounds: int, figures: Figures) -> None:

@@ -97,6 +97,12 @@ class Members:
         async with Maintenance(self.endpoint.split(","), tls=tls.etcd_tls()) as members:
             return await members.health()
 
+    async def leader_first(self, count: int) -> list[int]:
+        """The process ids of so many members, the leader's first."""
+        found = {member.endpoint: member.leader for member in (await self.health()).members}
+        led = sorted(self.members.values(), key=lambda each: not found.get(each.endpoint, False))
+        return [member.pid for member in led[:count]]
+
     async def all_well(self) -> ClusterHealth:
         """Until all three are."""
 

@@ -263,18 +263,6 @@ def test_a_draining_node_takes_no_replica():
     assert [ref.task_id for ref in node.assign(replica("a")).returned] == ["a"]
 
 
-def test_a_lost_lease_kills_replicas_silently():
-    node = Node()
-    running, draining = replica("a"), replica("b")
-    node.assign(running, draining)
-    node.cancel("b")
-    node.machine.on_lease_lost()
-    assert node.settle().kill == [running, draining]
-    assert not node.exit(running).finished
-    assert not node.exit(draining).finished
-    assert node.credit == 2
-
-
 # -- health ------------------------------------------------------------------------------------
 
 TERMS = HealthTerms(healthy_after=2, unhealthy_after=3, start_grace=30.0)

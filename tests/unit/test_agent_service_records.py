@@ -232,7 +232,7 @@ async def test_a_new_registration_writes_everything_again(etcd: Faulty):
         assert await node.state() == HEALTHY
 
 
-async def test_a_lost_lease_takes_everything_along(etcd: Faulty):
+async def test_what_a_lost_lease_took_along_is_written_again_under_the_next(etcd: Faulty):
     async with running(etcd) as node:
         lease = await node.register()
         node.records.put(instance(HEALTHY), 1)
@@ -242,14 +242,13 @@ async def test_a_lost_lease_takes_everything_along(etcd: Faulty):
         node.records.put(instance(DRAINING), 1)
         await until(lambda: etcd.tries > tries + 1)  # the lease is gone: not written
         assert await node.record() is None
-        node.records.on_lost()
-        node.records.remove("web", "t1", 1)
-        await node.register("i2")
-        node.records.put(instance(STARTING), 2)
+        node.records.on_lease_lost()
+        await node.register()
         await node.settled()
         record = await node.record()
         assert record is not None
-        assert (record.agent, record.attempt) == ("i2", 2)
+        assert record.attempt == 1
+        assert record.instance.state == DRAINING
 
 
 async def test_a_refused_record_does_not_hold_up_the_others(etcd: Faulty):

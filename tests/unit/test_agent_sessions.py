@@ -131,42 +131,6 @@ def test_silence_ends_only_attempts_whose_queue_asks_for_it():
     assert report.outcome.value is None
 
 
-def test_a_lost_lease_ends_everything_without_a_report():
-    node = Node(slots=1)
-    node.learn("f", 0.00002)
-    done, a, b, c = call("0"), call("a"), call("b"), command("c")
-    node.assign(done)
-    node.exit(done)
-    node.assign(a, b, c)
-    node.machine.on_lease_lost()
-    effects = node.settle()
-    assert effects.recall == [0]
-    assert len(node.machine.outbox) == 0
-    effects = node.recalled(0, b)
-    assert effects.kill == [a]
-    effects = node.exit(a, Outcome(Failure("WORKER_CRASHED", ""), 1.0, 1.0))
-    assert not effects.finished
-    assert node.machine.held == 0
-    assert node.machine.on_session_opened(2).running == ()
-
-
-def test_the_epoch_fence_survives_a_lost_lease():
-    node = Node()
-    node.machine.on_session_opened(7)
-    node.machine.on_lease_lost()
-    with pytest.raises(StaleEpoch):
-        node.machine.check_epoch(6)
-
-
-def test_an_attempt_already_being_cancelled_is_not_reported_after_the_lease_is_lost():
-    node = Node()
-    a = command("a")
-    node.assign(a)
-    node.cancel(("a", 1))
-    node.machine.on_lease_lost()
-    assert not node.exit(a).finished
-
-
 def test_the_reason_of_a_kill_is_the_first_one():
     node = Node()
     a = command("a", timeout=1.0)

@@ -221,18 +221,6 @@ def test_messages_of_an_instance_that_was_replaced_are_ignored():
     assert node.stats.cpu == 0.0
 
 
-def test_new_leader_loses_what_ran_on_processes_that_are_gone():
-    log = Log()
-    c = Cluster(log=log)
-    n = c.node("n1")
-    task = c.submit()
-    # While nobody led: the standby saw the key go.
-    log.lease_ended(n.name, n.instance)
-    c.lead(log.followed())
-    assert c.state_of(task) is TaskState.PENDING
-    assert c.state.holdings == {}
-
-
 def test_new_leader_trusts_no_credit_of_the_last_one():
     c = Cluster()
     n = c.node("n1")

@@ -42,11 +42,8 @@ async def _crash_twice(task: TaskId, address: str) -> None:
                     token = asyncio.get_running_loop().create_future()
                     what = spec(crash_limit=2)
                     driver.handle((e.TaskSubmitted(DEFAULT_QUEUE, task, what, e.Request(), token),))
-                if crash == 2:
-                    assert driver.state.finished[task].state is TaskState.FAILED
-                    return
-                assert driver.state.tasks[task].crashes == crash
-                # Its key is not in etcd, so its lease has ended for the next leader.
+                # Its key is not in etcd: the next leader learns from the process that comes in its
+                # place that it is gone.
                 instance = InstanceId(f"i{crash}")
                 row = node_row(NODE, instance)
                 row.address = address
@@ -57,6 +54,10 @@ async def _crash_twice(task: TaskId, address: str) -> None:
                         e.CreditGiven(NODE, instance, 1),
                     )
                 )
+                if crash == 2:
+                    assert driver.state.finished[task].state is TaskState.FAILED
+                    return
+                assert driver.state.tasks[task].crashes == crash
                 number = driver.state.tasks[task].attempt
                 driver.handle((e.AttemptStarted(instance, task, number, 0.0),))
                 run = replica.settings.prefix + keys.run_key(DEFAULT_QUEUE, task)
