@@ -38,12 +38,14 @@ DataDir = Annotated[
     ),
 ]
 RetryFor = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--retry-for",
         metavar="SECONDS",
         min=0,
-        help="How long to keep trying when no scheduler answers.",
+        help="How long to keep trying when no scheduler answers. \\[default: 10, or 2 while none "
+        "was ever reached]",
+        show_default=False,
         rich_help_panel="Which cluster",
     ),
 ]
@@ -91,8 +93,9 @@ TokenFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
-# A person waits in front of it: less patient than a program.
+# Seconds. A person waits in front of it: less patient than a program.
 _PATIENCE = 10.0
+_CONNECT_PATIENCE = 2.0
 
 
 def data_dir_of(given: Path | None) -> Path:
@@ -111,7 +114,7 @@ def with_client(command: Callable[Concatenate[Client, P], R]) -> Callable[..., R
 _WHICH_CLUSTER: Final = (
     ("address", Address, None),
     ("data_dir", DataDir, None),
-    ("retry_for", RetryFor, _PATIENCE),
+    ("retry_for", RetryFor, None),
     ("tls_ca_file", TlsCaFile, None),
     ("tls_cert_file", TlsCertFile, None),
     ("tls_key_file", TlsKeyFile, None),
@@ -125,7 +128,14 @@ def _client(
     tls_ca_file: str | None,
     tls_cert_file: str | None,
     tls_key_file: str | None,
+    retry_for: float | None,
     **others: Any,
 ) -> Client:
     files = (tls_ca_file or "", tls_cert_file or "", tls_key_file or "")
-    return Client(address, tls=ClientTls(*files) if any(files) else None, **others)
+    return Client(
+        address,
+        tls=ClientTls(*files) if any(files) else None,
+        retry_for=_PATIENCE if retry_for is None else retry_for,
+        connect_for=_CONNECT_PATIENCE if retry_for is None else retry_for,
+        **others,
+    )

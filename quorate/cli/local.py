@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import sys
 import time
@@ -103,7 +104,8 @@ def up(
                 out.print()
             render.show(process_table(started))
             hint("\nRunning in the background. Try: quorate submit --wait -- echo hello")
-            hint("Stop it with: quorate down")
+            where = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir is not None else ""
+            hint(f"Stop it with: quorate down{where}")
             return OK
         asyncio.run(_Foreground(plan).run())
     except QuorateError as error:

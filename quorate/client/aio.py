@@ -20,6 +20,7 @@ import grpc
 
 from quorate.client.acalls import AsyncCalls
 from quorate.client.atracker import AsyncTracker
+from quorate.client.contact import DEFAULT_CONNECT_FOR
 from quorate.client.discovery import find_access
 from quorate.client.ledger import Outcome
 from quorate.client.loglines import LogPosition
@@ -166,11 +167,12 @@ class AsyncClient:
         token: str | None = None,
         token_file: str | Path | None = None,
         retry_for: float = DEFAULT_RETRY_FOR,
+        connect_for: float = DEFAULT_CONNECT_FOR,
         payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
     ) -> None:
         check_payload_limit(payload_limit)
         access = find_access(address, data_dir, tls=tls, token=token, token_file=token_file)
-        self._calls = AsyncCalls(access, retry_for=retry_for)
+        self._calls = AsyncCalls(access, retry_for=retry_for, connect_for=connect_for)
         self._trackers: dict[str, AsyncTracker] = {}
         self._limit = payload_limit
         self._options = TaskOptions()

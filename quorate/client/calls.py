@@ -17,6 +17,7 @@ import grpc
 import tenacity
 
 from quorate.client.access import Access
+from quorate.client.contact import DEFAULT_CONNECT_FOR, explained
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import (
     CHANNEL_OPTIONS,
@@ -40,8 +41,17 @@ from quorate.v1 import scheduler_pb2 as pb
 class Calls:
     """RPCs to whichever scheduler answers."""
 
-    def __init__(self, access: Access, *, retry_for: float = DEFAULT_RETRY_FOR) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        retry_for: float = DEFAULT_RETRY_FOR,
+        connect_for: float = DEFAULT_CONNECT_FOR,
+    ) -> None:
         self.retry_for = retry_for
+        self._connect_for = connect_for
+        # Whether any scheduler ever answered.
+        self._reached = False
         self._access = access
         self._dialer = Dialer(access.tls)
         self._lock = threading.Lock()
@@ -71,20 +81,26 @@ class Calls:
         except TryAgain as again:
             if patience <= 0:
                 raise again.error from None
+        begun = time.monotonic()
         try:
             answer: Res = self._retrying(patience)(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
+            took = time.monotonic() - begun
             why = why_none(self.addresses, self._access.tls)
-            raise exhausted_error(again.error, self.addresses, patience, why) from None
+            raise exhausted_error(again.error, self.addresses, took, why, again.address) from None
 
     def _retrying(self, patience: float) -> tenacity.Retrying:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
-            stop=stops(len(self.addresses), patience),
+            stop=stops(len(self.addresses), patience, self.patience(patience)),
             wait=waits(len(self.addresses)),
             reraise=True,
         )
+
+    def patience(self, retry_for: float) -> float:
+        """Seconds in which refusals are put up with, of `retry_for` for other failures."""
+        return retry_for if self._reached else min(retry_for, self._connect_for)
 
     def _try(self, rpc: Rpc[Req, Res], request: Req, seconds: float) -> Res:
         address = self._pick()
@@ -94,10 +110,15 @@ class Calls:
         except grpc.RpcError as error:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
+                verdict.address = address
                 self.on_failure(address, verdict.error)
+            elif isinstance(verdict, QuorateError):
+                self._reached = True
+                raise explained(verdict, address) from None
             # gRPC's own account of it is in the verdict, and twenty lines of traceback.
             raise verdict from None
         with self._lock:
+            self._reached = True
             discover = self._endpoints.on_answer(address)
         if discover:
             self._discover(address)

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from quorate.client.calls import Calls
+from quorate.client.contact import DEFAULT_CONNECT_FOR
 from quorate.client.discovery import find_access
 from quorate.client.handle import TaskHandle
 from quorate.client.mapper import create_batch, run_map
@@ -85,6 +86,8 @@ class Client:
     * `token`, or `token_file` that holds it: says who calls, where a certificate does not; default
       `QUORATE_TOKEN` or `QUORATE_TOKEN_FILE`. Without TLS it is sent to this machine only.
     * `retry_for`: seconds to keep trying; 0 for never.
+    * `connect_for`: seconds to keep trying while no scheduler was ever reached and every address
+      refuses the connection or is not known; raise it where programs start before their cluster.
     * `payload_limit`: bytes of one task's work, at most 1 MiB; the cluster has its own limit.
     """
 
@@ -97,12 +100,13 @@ class Client:
         token: str | None = None,
         token_file: str | Path | None = None,
         retry_for: float = DEFAULT_RETRY_FOR,
+        connect_for: float = DEFAULT_CONNECT_FOR,
         payload_limit: int = DEFAULT_PAYLOAD_LIMIT,
     ) -> None:
         directory = Path(data_dir) if data_dir is not None else None
         check_payload_limit(payload_limit)
         access = find_access(address, directory, tls=tls, token=token, token_file=token_file)
-        self._shared = _Shared(Calls(access, retry_for=retry_for))
+        self._shared = _Shared(Calls(access, retry_for=retry_for, connect_for=connect_for))
         self.data_dir = directory
         """The data dir it was told to look in, if any."""
         self._payload_limit = payload_limit

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import grpc
 import tenacity
 
+from quorate.client.contact import explained, is_hopeless, is_refused
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.v1 import scheduler_pb2 as pb
 
@@ -106,10 +107,6 @@ def new_request_id() -> str:
     return secrets.token_hex(16)
 
 
-# What gRPC says of a server that cannot prove itself, and of one that speaks no TLS.
-_HOPELESS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
-
-
 _SPACE_LOW = "ETCD_SPACE_LOW"
 
 
@@ -119,6 +116,8 @@ class TryAgain(Exception):
     def __init__(self, error: QuorateError) -> None:
         super().__init__(str(error))
         self.error = error
+        # Which scheduler it is about, as far as that is known.
+        self.address = ""
 
 
 def judge(error: grpc.RpcError) -> Exception:
@@ -145,31 +144,46 @@ def waits(addresses: int) -> tenacity.wait.WaitBaseT:
     return wait
 
 
-def stops(addresses: int, seconds: float) -> tenacity.stop.StopBaseT:
-    """When to give up: after `seconds`, or once all were asked and a certificate is not accepted.
+def stops(addresses: int, seconds: float, connect_for: float) -> tenacity.stop.StopBaseT:
+    """When to give up: after `seconds`, or once all were asked and repeating is in vain.
 
-    That is a matter of settings: it does not pass by itself, as a failover does.
+    A certificate that is not accepted, or a server that is no scheduler, is a matter of settings:
+    it does not pass by itself, as a failover does. `connect_for`: seconds in which refusals only
+    are put up with; `seconds` or more for no difference.
     """
     late = tenacity.stop_after_delay(seconds)
+    refused = tenacity.stop_after_delay(min(seconds, connect_for))
 
     def stop(state: tenacity.RetryCallState) -> bool:
         failed = state.outcome.exception() if state.outcome is not None else None
-        hopeless = any(words in str(failed) for words in _HOPELESS)
-        return late(state) or (hopeless and state.attempt_number >= addresses)
+        if late(state):
+            return True
+        if state.attempt_number < addresses:
+            return False
+        return is_hopeless(failed) or (is_refused(failed) and refused(state))
 
     return stop
 
 
 def exhausted_error(
-    last: QuorateError, addresses: Sequence[str], seconds: float, why: str = ""
+    last: QuorateError, addresses: Sequence[str], seconds: float, why: str, address: str
 ) -> QuorateError:
-    """The sentence for a caller whose patience ended; `why`: what is known about TLS."""
+    """The sentence for a caller whose patience ended.
+
+    Args:
+        seconds: how long it was tried.
+        why: what is known about TLS, if that is the reason.
+        address: the last one that was asked, of which `last` is the answer.
+    """
     if why:
         return QuorateError(last.code, "TLS_FAILED", why, metadata=last.metadata)
+    known = explained(last, address)
+    if known.reason == "NOT_A_SCHEDULER":
+        return known
     return QuorateError(
         last.code,
         last.reason,
-        f"no scheduler at {', '.join(addresses)} answered within {seconds:g} s "
-        f"(last: {last.message})",
+        f"no scheduler at {', '.join(addresses)} answered within {seconds:.2g} s "
+        f"(last: {known.message})",
         metadata=last.metadata,
     )
