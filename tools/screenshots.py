@@ -25,6 +25,7 @@ from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tools.browser import browser
 from tools.gateway_http import ask, ask_json, token_of
+from tools.provision.place import Missing
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDER = CHECKOUT / "docs" / "screenshots"
@@ -215,4 +216,7 @@ def take_all(page: Page, cluster: LocalCluster, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Missing as error:
+        sys.exit(f"screenshots: {error}")

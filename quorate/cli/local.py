@@ -24,6 +24,7 @@ from quorate.cli.render import err, hint, out
 from quorate.client.acalls import AsyncCalls
 from quorate.client.discovery import LocalCluster
 from quorate.client.rpcs import GET_CLUSTER
+from quorate.etcd.binary import provide_etcd
 from quorate.local import background
 from quorate.local.plan import GATEWAY_PORT, LocalPlan
 from quorate.local.supervisor import Supervisor
@@ -96,6 +97,8 @@ def up(
             tls=tls,
             secure=secure,
         )
+        # Before the table of processes: the first time it may be a download.
+        provide_etcd(hint)
         if detach:
             with err.status("Starting a cluster"):
                 started = background.start(plan)

@@ -1,12 +1,13 @@
 """Which etcd program to run, and which versions not to.
 
-Looks in `QUORATE_ETCD_BIN`, then PATH, then the checkout's (or the current folder's) `.etcd/`,
-where `fetch_etcd` unpacks Debian's packages without installing them: that needs no root and starts
-no system service. `python -m quorate.etcd.binary` does all of it and prints the path; `make setup`
-runs that.
+Looks in `QUORATE_ETCD_BIN`, then PATH, then where `fetch_etcd` unpacks Debian's packages without
+installing them: `.etcd/` of the checkout, else `$XDG_DATA_HOME/quorate/etcd` of the user. Never in
+the current folder, which may be anybody's. `python -m quorate.etcd.binary` does all of it and prints
+the path; `make setup` and `quorate up` do the same.
 
-etcd 3.5.0 to 3.5.2 lose acknowledged writes when killed (etcd issue 13766) and are refused, as a
-program and as a running server; so is anything older than 3.4, which cannot split a watch response.
+The oldest etcd that works is 3.4: earlier ones cannot split a watch response. etcd 3.5.0 to 3.5.2
+lose acknowledged writes when killed (etcd issue 13766). Both are refused, as a program and as a
+running server. For production 3.5.28, or 3.6.9, or later is recommended.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from quorate.etcd.api import StoreStatus
+from quorate.runtime.debian_packages import (
+    UNPACKED,
+    PackagesUnavailable,
+    Say,
+    silent,
+    unpack,
+)
 from quorate.runtime.errors import QuorateError, precondition
 
 _VARIABLE = "QUORATE_ETCD_BIN"
@@ -29,11 +36,11 @@ _PACKAGES = ("etcd-server", "etcd-client")
 _OLDEST = (3, 4, 0)
 _LOSES_WRITES = ((3, 5, 0), (3, 5, 2))
 _PROBE_TIMEOUT = 10.0
-_FETCH_TIMEOUT = 300.0
 
+USABLE = "etcd 3.4 or later, except 3.5.0 to 3.5.2"
 _INSTALL_HINT = (
-    "install etcd 3.4, or 3.5.3 and later, and put it on PATH (Debian and Ubuntu: "
-    "`apt-get install etcd-server`, macOS: `brew install etcd`), or set QUORATE_ETCD_BIN to it"
+    f"install {USABLE}, and put it on PATH (Debian and Ubuntu: `apt-get install etcd-server`, "
+    "macOS: `brew install etcd`), or set QUORATE_ETCD_BIN to it"
 )
 
 
@@ -70,25 +77,31 @@ def find_etcd() -> EtcdBinary:
     raise precondition("ETCD_NOT_FOUND", f"no etcd was found: {_INSTALL_HINT}")
 
 
-def fetch_etcd(folder: Path | None = None) -> EtcdBinary:
+def provide_etcd(say: Say = silent) -> EtcdBinary:
+    """The etcd to use, fetched when there is none; `say` gets lines of progress.
+
+    Raises QuorateError as `find_etcd` and `fetch_etcd` do.
+    """
+    try:
+        return find_etcd()
+    except QuorateError as error:
+        if error.reason != "ETCD_NOT_FOUND" or os.environ.get(_VARIABLE):
+            raise
+    return fetch_etcd(say=say)
+
+
+def fetch_etcd(folder: Path | None = None, say: Say = silent) -> EtcdBinary:
     """Unpack the Debian or Ubuntu packages of etcd into `folder`; nothing is installed.
 
-    All or nothing: `folder` gets its new content in one rename. Raises QuorateError
-    ETCD_FETCH_FAILED with the one command to type instead.
+    Raises QuorateError ETCD_FETCH_FAILED with the one command to type instead.
     """
     target = folder or _folders()[0]
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise _fetch_failed("this system has no apt-get")
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target) as name:
-        work = Path(name)
-        # apt drops to an unprivileged user where it can, who has to be able to write here.
-        work.chmod(0o755)
-        _run(["apt-get", "download", *_PACKAGES], work)
-        for package in sorted(work.glob("*.deb")):
-            _run(["dpkg-deb", "-x", package.name, "unpacked"], work)
-        shutil.rmtree(target / "unpacked", ignore_errors=True)
-        (work / "unpacked").rename(target / "unpacked")
+    try:
+        unpack(_PACKAGES, target, lambda line: say(f"etcd: {line}"))
+    except PackagesUnavailable as error:
+        raise precondition(
+            "ETCD_FETCH_FAILED", f"no etcd was found or fetched ({error}): {_INSTALL_HINT}"
+        ) from error
     return probe_etcd(_unpacked(target))
 
 
@@ -129,13 +142,13 @@ def check_version(version: str, *, where: str) -> None:
         raise precondition(
             "ETCD_VERSION_UNSAFE",
             f"{where} is etcd {version}: 3.5.0 to 3.5.2 lose acknowledged writes when killed; "
-            "use 3.4, or 3.5.3 and later",
+            f"use {USABLE}",
             version=version,
         )
     if numbers < _OLDEST:
         raise precondition(
             "ETCD_VERSION_UNSAFE",
-            f"{where} is etcd {version}: 3.4 is the oldest that can be used",
+            f"{where} is etcd {version}: use {USABLE}",
             version=version,
         )
 
@@ -151,34 +164,18 @@ def etcd_environment() -> dict[str, str]:
 
 
 def _folders() -> list[Path]:
+    """Where an unpacked etcd may be. The first one is where it is unpacked to."""
+    data = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path is ignored.
+    base = Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()
+    own = [base / "quorate" / "etcd"]
     checkout = Path(__file__).resolve().parents[2]
-    here = [Path.cwd() / ".etcd"]
     # An installed package lies in site-packages, which is nobody's checkout.
-    return [checkout / ".etcd", *here] if (checkout / "pyproject.toml").is_file() else here
+    return [checkout / ".etcd", *own] if (checkout / "pyproject.toml").is_file() else own
 
 
 def _unpacked(folder: Path) -> Path:
-    return folder / "unpacked" / "usr" / "bin" / "etcd"
-
-
-def _run(command: list[str], folder: Path) -> None:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_FETCH_TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _fetch_failed(str(error)) from error
-    if done.returncode:
-        raise _fetch_failed(f"{' '.join(command)}: {done.stderr.strip()[-300:]}")
-
-
-def _fetch_failed(why: str) -> QuorateError:
-    return precondition("ETCD_FETCH_FAILED", f"etcd could not be fetched ({why}): {_INSTALL_HINT}")
+    return folder / UNPACKED / "usr" / "bin" / "etcd"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -189,17 +186,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-fetch", action="store_true", help="only look")
     options = parser.parse_args(arguments)
     try:
-        try:
-            etcd = find_etcd()
-        except QuorateError as error:
-            if error.reason != "ETCD_NOT_FOUND" or os.environ.get(_VARIABLE) or options.no_fetch:
-                raise
-            etcd = fetch_etcd()
+        etcd = find_etcd() if options.no_fetch else provide_etcd(_say)
     except QuorateError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
     sys.stdout.write(f"etcd {etcd.version}: {etcd.path}\n")
     return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -147,9 +147,13 @@ class Supervisor:
                 starting.cancel()
                 await self._stop_all(etcd, watchers)
                 await asyncio.gather(*children)
-        except* QuorateError as group_of_errors:
+        except BaseExceptionGroup as errors:
+            # Not `except*`: Python before 3.11.4 wraps what is raised there in a group.
+            expected, others = errors.split(QuorateError)
+            if expected is None or others is not None:
+                raise
             # What could not start is the reason; the rest was cancelled because of it.
-            raise _first(group_of_errors) from None
+            raise _first(expected) from None
         finally:
             for child in self._children:
                 child.kill()

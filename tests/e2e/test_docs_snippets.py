@@ -23,6 +23,7 @@ from quorate.client.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.local import running
+from tests.support.needs import need_programs
 from tools.gateway_http import token_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -106,7 +107,9 @@ def test_a_snippet_does_what_it_says(block: Block, cluster: LocalCluster, folder
         "GATEWAY": cluster.dashboard.rstrip("/"),
         "NO_COLOR": "1",
     }
-    argv = ["bash", "-euo", "pipefail", "-c", script_of(block.body)]
+    script = script_of(block.body)
+    need_programs(script)
+    argv = ["bash", "-euo", "pipefail", "-c", script]
     if block.language == "python":
         before = next((text for sign, text in BEFORE.items() if sign in block.body), "")
         argv = [sys.executable, "-c", before + block.body]

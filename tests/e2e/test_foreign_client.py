@@ -1,14 +1,13 @@
 """Clients that are not ours work against every scheduler, with the proto files or without them.
 
 One local cluster of real processes serves the tests of this file. Node.js and npm are needed:
-where they are missing the test fails and says so, since a contract nobody else tried is a guess.
+`tests.support.needs`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from quorate.local.plan import LocalPlan
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
 from tests.support import tls
 from tests.support.local import environment_of, open_scheduler, running
+from tests.support.needs import needed
+from tools.provision import node as node_js
 
 ROOT = Path(__file__).resolve().parents[2]
 GRPC_JS = Path(__file__).resolve().parent / "grpcjs"
@@ -65,9 +66,8 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
 
 def node_command() -> str:
     """The Node.js interpreter, with the packages of grpcjs/package-lock.json beside the script."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.fail("This test needs Node.js and npm: on Debian, `apt-get install nodejs npm`.")
+    with needed():
+        node, npm = node_js.require()
     locked = GRPC_JS / "package-lock.json"
     installed = GRPC_JS / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:

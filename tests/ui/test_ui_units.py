@@ -4,13 +4,14 @@ import subprocess
 
 import pytest
 
+from tests.support.needs import need_dashboard
 from tools import build_ui
 
 
 @pytest.fixture(scope="module", autouse=True)
 def built():
     """The tool chain is installed by the build."""
-    build_ui.ensure()
+    need_dashboard()
 
 
 def test_the_dashboards_unit_tests_pass():

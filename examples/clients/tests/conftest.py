@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from examples.clients.tests.building import IN_CI, RECIPES
+from examples.clients.tests.building import RECIPES
 from examples.clients.tests.leaders import Cluster, running_cluster
 
 
@@ -19,8 +19,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     every = ",".join(recipe.language for recipe in RECIPES)
     parser.addoption(
         "--languages",
-        default=",".join(IN_CI),
-        help=f"clients to build and run, of {every} (default: %(default)s)",
+        default=every,
+        help="clients to build and run (default: %(default)s)",
     )
 
 

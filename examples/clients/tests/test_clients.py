@@ -56,11 +56,12 @@ class Told:
 def run(recipe: Recipe, cluster: Cluster, errors: Path) -> Told:
     """Run a client to its end, killing leaders meanwhile."""
     told = Told()
+    command = recipe.command()
     cluster.hold()
     with (
         errors.open("wb") as stderr,
         subprocess.Popen(
-            [*recipe.command(), "--tasks", str(TASKS), *cluster.addresses],
+            [*command, "--tasks", str(TASKS), *cluster.addresses],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

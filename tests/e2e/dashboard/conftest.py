@@ -6,6 +6,7 @@ Every page fails its test when it logs an error, throws, is refused something by
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,7 +17,7 @@ from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.dashboard import Look
-from tools import build_ui
+from tests.support.needs import need_dashboard, needed
 from tools.browser import browser as started_browser
 from tools.gateway_http import token_of
 
@@ -26,7 +27,7 @@ DESK = {"width": 1280, "height": 800}
 @pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Two schedulers, two nodes, a gateway: for all of these tests, which keep apart by names."""
-    build_ui.ensure()
+    need_dashboard()
     data = tmp_path_factory.mktemp("dashboard") / "data"
     plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True, secure=tls.ON)
     try:
@@ -38,7 +39,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """One browser for all of these tests. No asyncio beside it: see `tools.browser`."""
-    with started_browser() as started:
+    with contextlib.ExitStack() as stack:
+        with needed():
+            started = stack.enter_context(started_browser())
         yield started
 
 

@@ -1,0 +1,53 @@
+"""What a test needs of the machine, and what happens when it is not there.
+
+`make setup` gets all of it. Where that was not possible the test is skipped with one sentence that
+says how to get it; where `CI` is set nothing may be skipped, and it fails with that sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tools import build_ui
+from tools.provision import needs, place
+from tools.provision.place import Missing, in_ci
+
+# Tests that are not started by `make`: the programs of this checkout come last.
+os.environ["PATH"] = place.search_path()
+
+
+@contextlib.contextmanager
+def needed() -> Iterator[None]:
+    """Around what may raise Missing."""
+    try:
+        yield
+    except Missing as missing:
+        give_up(str(missing))
+
+
+def give_up(sentence: str) -> None:
+    """Skip the test; fail it in CI."""
+    if in_ci():
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+def need_dashboard() -> None:
+    """The dashboard, built from the sources as they are now, and its tool chain."""
+    try:
+        build_ui.ensure()
+    except (build_ui.BuildFailed, OSError) as error:
+        give_up(f"dashboard: not built; `make ui` builds it ({error})")
+
+
+def need_programs(script: str) -> None:
+    """Those programs that a shell script names and `make setup` gets."""
+    for need in needs.TESTS:
+        if any(re.search(rf"\b{program}\b", script) for program in need.programs):
+            with needed():
+                needs.require(need)
