@@ -26,6 +26,7 @@ from xdist.remote import Producer
 
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
+from tests.support import needs  # noqa: F401
 from tests.support.spread import WholeFolders
 from tests.support.tls import etcd_options, open_etcd
 

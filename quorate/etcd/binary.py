@@ -2,8 +2,8 @@
 
 Looks in `QUORATE_ETCD_BIN`, then PATH, then where `fetch_etcd` unpacks Debian's packages without
 installing them: `.etcd/` of the checkout, else `$XDG_DATA_HOME/quorate/etcd` of the user. Never in
-the current folder, which may be anybody's. `python -m quorate.etcd.binary` does all of it and prints
-the path; `make setup` and `quorate up` do the same.
+the current folder, which may be anybody's. `python -m quorate.etcd.binary` does all of it and
+prints the path; `make setup` and `quorate up` do the same.
 
 The oldest etcd that works is 3.4: earlier ones cannot split a watch response. etcd 3.5.0 to 3.5.2
 lose acknowledged writes when killed (etcd issue 13766). Both are refused, as a program and as a

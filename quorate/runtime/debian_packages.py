@@ -4,13 +4,14 @@ That needs no root and starts no system service. `unpack` downloads with apt-get
 repositories and with the signatures that the system is configured for, and unpacks with dpkg-deb.
 The folder gets its new content in one rename: a reader finds all of it or nothing.
 
-apt-get needs lists of packages, which a fresh machine may not have, or has outdated. When the first
-try fails, the lists are fetched and it is tried once more: root fetches those of the system, another
-user a copy below the folder, which is deleted afterwards (about 60 MB on disk).
+apt-get needs lists of packages, which a fresh machine may not have, or has outdated. When the
+first try fails, the lists are fetched and it is tried once more: root fetches those of the system,
+another user a copy of its own, which is deleted when the process ends (about 160 MB on disk).
 """
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import re
@@ -127,7 +128,7 @@ def run(command: Sequence[str], folder: Path | None, on_line: Say | None = None)
 
 def _download(packages: Sequence[str], work: Path, say: Say, with_dependencies: bool) -> None:
     """With the lists that there are; if that fails, with fresh ones."""
-    options: tuple[str, ...] = ()
+    options = () if _lists is None else _lists_in(Path(_lists.name))
     with_fresh_lists = False
     while True:
         try:
@@ -142,19 +143,31 @@ def _download(packages: Sequence[str], work: Path, say: Say, with_dependencies: 
             if with_fresh_lists:
                 raise
         say("fetching the lists of packages")
-        options = () if os.geteuid() == 0 else _private_lists(work)
+        options = () if os.geteuid() == 0 else _own_lists()
         run(["apt-get", *_PATIENCE, *options, "update"], work)
         with_fresh_lists = True
 
 
-def _private_lists(work: Path) -> tuple[str, ...]:
-    """Options that make apt-get keep its lists in `work`, for who may not write the system's."""
-    for name in ("apt/lists/partial", "apt/cache/archives/partial"):
-        (work / name).mkdir(parents=True, exist_ok=True)
+# For who may not write the system's lists; fetched once for all packages of a process.
+_lists: tempfile.TemporaryDirectory[str] | None = None
+
+
+def _own_lists() -> tuple[str, ...]:
+    global _lists
+    if _lists is None:
+        _lists = tempfile.TemporaryDirectory(prefix="quorate-apt-")
+        atexit.register(_lists.cleanup)
+    return _lists_in(Path(_lists.name))
+
+
+def _lists_in(folder: Path) -> tuple[str, ...]:
+    """Options that make apt-get keep its lists in a folder."""
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     settings = {
-        "Dir::State": work / "apt",
+        "Dir::State": folder,
         "Dir::State::status": "/var/lib/dpkg/status",
-        "Dir::Cache": work / "apt" / "cache",
+        "Dir::Cache": folder / "cache",
     }
     return tuple(word for name, value in settings.items() for word in ("-o", f"{name}={value}"))
 

