@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tools.provision import chromium
+from tools.provision import chromium, driver
 
 _ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -22,6 +22,7 @@ def browser() -> Iterator[Browser]:
     While it is open this thread has a running event loop: no `asyncio.run` beside it.
     """
     program = chromium.find()
+    driver.make_it_run()
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=program, args=_ARGUMENTS, headless=True

@@ -26,8 +26,10 @@ def needed() -> Iterator[None]:
     """Around what may raise Missing."""
     try:
         yield
+        return
     except Missing as missing:
-        give_up(str(missing))
+        sentence = str(missing)
+    give_up(sentence)
 
 
 def give_up(sentence: str) -> None:
@@ -41,8 +43,10 @@ def need_dashboard() -> None:
     """The dashboard, built from the sources as they are now, and its tool chain."""
     try:
         build_ui.ensure()
+        return
     except (build_ui.BuildFailed, OSError) as error:
-        give_up(f"dashboard: not built; `make ui` builds it ({error})")
+        sentence = f"dashboard: not built; `make ui` builds it ({error})"
+    give_up(sentence)
 
 
 def need_programs(script: str) -> None:

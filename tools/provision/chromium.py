@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from quorate.runtime.debian_packages import PackagesUnavailable, Say, has_apt, install, unpack
-from tools.provision import place
+from tools.provision import driver, place
 from tools.provision.place import Missing
 
 _VARIABLE = "CHROMIUM"
@@ -126,6 +126,10 @@ def _unpack(say: Say) -> None:
 
 
 def _download(say: Say) -> None:
+    try:
+        driver.make_it_run()
+    except Missing as error:
+        raise PackagesUnavailable(f"playwright: {error}") from error
     say("Playwright downloads its own, about 170 MB")
     # Root gets the libraries, too.
     libraries = ["--with-deps"] if has_apt() and os.geteuid() == 0 else []
