@@ -16,6 +16,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 import asyncio
 import gc
 import itertools
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
@@ -37,6 +38,15 @@ hypothesis.settings.register_profile("search", max_examples=2_000, deadline=None
 hypothesis.settings.load_profile("repeatable")
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Python before 3.11.5 cannot always parse a source again (gh-106905, "AST constructor").
+
+    pytest does so to print a failure, and would end with INTERNALERROR instead of its report.
+    """
+    if sys.version_info < (3, 11, 5) and config.option.tbstyle == "auto":
+        config.option.tbstyle = "native"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,5 @@
 """The demo, shortened: it kills a leader and a node, and says so itself when anything is off."""
 
-import os
 import re
 import subprocess
 import sys
