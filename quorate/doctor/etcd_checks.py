@@ -11,7 +11,7 @@ from typing import Final
 
 from quorate.doctor.finding import Finding, fault, note, ok, warning
 from quorate.etcd.api import EtcdError, EtcdUnauthenticated, StoreStatus
-from quorate.etcd.binary import check_version
+from quorate.etcd.binary import RECOMMENDED, check_version
 from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.runtime.errors import QuorateError
 
@@ -102,7 +102,7 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
     try:
         check_version(version, where=subject)
     except QuorateError as error:
-        return fault(subject, error.message, "upgrade etcd to 3.5.28, 3.6.9 or later")
+        return fault(subject, error.message, f"upgrade etcd to {RECOMMENDED}")
     match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
     assert match is not None
     minor, patch = (int(match[1]), int(match[2])), int(match[3])

@@ -70,6 +70,7 @@ def unpack(
             _download(packages, work, say, with_dependencies)
             for package in sorted(work.glob("*.deb")):
                 run(["dpkg-deb", "-x", package.name, UNPACKED], work)
+            _keep_links_inside(work / UNPACKED)
             shutil.rmtree(folder / UNPACKED, ignore_errors=True)
             (work / UNPACKED).rename(folder / UNPACKED)
     except OSError as error:
@@ -124,6 +125,19 @@ def run(command: Sequence[str], folder: Path | None, on_line: Say | None = None)
     if process.returncode:
         raise PackagesUnavailable(_first_error(command, output, process.returncode))
     return output
+
+
+def _keep_links_inside(root: Path) -> None:
+    """Links to absolute paths that the packages have themselves lead there, not to the system."""
+    for top, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            link = Path(top, name)
+            if not link.is_symlink() or not os.readlink(link).startswith("/"):
+                continue
+            inside = root / os.readlink(link).lstrip("/")
+            if inside.exists():
+                link.unlink()
+                link.symlink_to(os.path.relpath(inside, top))
 
 
 def _download(packages: Sequence[str], work: Path, say: Say, with_dependencies: bool) -> None:

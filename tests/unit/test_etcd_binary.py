@@ -52,7 +52,7 @@ def test_other_versions_from_3_4_on_are_accepted(version: str, empty_system: Pat
 @pytest.mark.parametrize("version", ["3.3.27", "2.3.8"])
 def test_versions_before_3_4_are_refused(version: str, empty_system: Path) -> None:
     fake_etcd(empty_system, version)
-    with pytest.raises(QuorateError, match=r"3\.4 is the oldest"):
+    with pytest.raises(QuorateError, match=r"use etcd 3\.4 or later"):
         binary.find_etcd()
 
 
@@ -124,3 +124,27 @@ def test_the_command_prints_where_etcd_is(
 def test_stray_etcd_settings_do_not_reach_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETCD_UNSAFE_NO_FSYNC", "true")
     assert "ETCD_UNSAFE_NO_FSYNC" not in binary.etcd_environment()
+
+
+def test_an_installed_package_keeps_its_etcd_in_the_users_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "site-packages" / "quorate" / "etcd" / "binary.py"
+    monkeypatch.setattr(binary, "__file__", str(module))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    # The XDG specification: relative paths are ignored.
+    for value in ("", "relative"):
+        monkeypatch.setenv("XDG_DATA_HOME", value)
+        assert binary._folders() == [tmp_path / ".local/share/quorate/etcd"]
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert binary._folders() == [tmp_path / "data/quorate/etcd"]
+
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/support-policy.md", "docs/kubernetes.md"])
+def test_every_text_names_the_same_versions_of_etcd(page: str) -> None:
+    text = " ".join((_CHECKOUT / page).read_text().split())
+    assert binary.USABLE in text
+    assert f"for production {binary.RECOMMENDED}" in text.lower()

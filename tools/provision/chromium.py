@@ -33,7 +33,9 @@ HOW = (
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
-  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+  <include ignore_missing="yes">{root}/etc/fonts/fonts.conf</include>
+  <include ignore_missing="yes">{root}/etc/fonts/conf.d</include>
+  <include ignore_missing="yes">{available}/10-hinting-slight.conf</include>
   <dir>{root}/usr/share/fonts</dir>
   <cachedir>{root}/fontcache</cachedir>
 </fontconfig>
@@ -116,7 +118,7 @@ def _install(say: Say) -> None:
 def _unpack(say: Say) -> None:
     root = unpack([_PACKAGE], place.TOOLS / _PACKAGE, say, with_dependencies=True)
     fonts = place.TOOLS / _PACKAGE / "fonts.conf"
-    fonts.write_text(_FONTS.format(root=root))
+    fonts.write_text(_FONTS.format(root=root, available=root / "usr/share/fontconfig/conf.avail"))
     environment = {
         "LD_LIBRARY_PATH": place.library_folders(root),
         "FONTCONFIG_FILE": str(fonts),
