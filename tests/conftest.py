@@ -14,6 +14,7 @@ import os
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import sys
@@ -27,9 +28,11 @@ from xdist.remote import Producer
 
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
-from tests.support import needs  # noqa: F401
+from tests.support.needs import needed
 from tests.support.spread import WholeFolders
 from tests.support.tls import etcd_options, open_etcd
+from tools.provision import driver
+from tools.provision.place import Missing
 
 # What passed once passes again, however busy the machine is. To look for what nobody has thought
 # of: `make test ARGS="tests/property --hypothesis-profile=search"`.
@@ -47,6 +50,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if sys.version_info < (3, 11, 5) and config.option.tbstyle == "auto":
         config.option.tbstyle = "native"
+    # A test that needs a browser and has none says so itself.
+    with contextlib.suppress(Missing):
+        driver.make_it_run()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    """A fixture without the tool that it needs skips its tests with one sentence."""
+    with needed():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """A test without the tool that it needs is skipped with one sentence."""
+    with needed():
+        return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tools.provision import chromium, driver
+from tools.provision import chromium as provided
+from tools.provision import driver
 
 _ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -15,13 +16,18 @@ _ARGUMENTS = (
 ).split()
 
 
+def chromium() -> str:
+    """The program. Raises `tools.provision.place.Missing` when there is none."""
+    return provided.find()
+
+
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
-    """A headless browser. Raises `tools.provision.place.Missing` when there is none.
+    """A headless browser. Raises as `chromium` does.
 
     While it is open this thread has a running event loop: no `asyncio.run` beside it.
     """
-    program = chromium.find()
+    program = chromium()
     driver.make_it_run()
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(

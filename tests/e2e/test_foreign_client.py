@@ -25,7 +25,6 @@ from quorate.local.plan import LocalPlan
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
 from tests.support import tls
 from tests.support.local import environment_of, open_scheduler, running
-from tests.support.needs import needed
 from tools.provision import node as node_js
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,8 +65,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
 
 def node_command() -> str:
     """The Node.js interpreter, with the packages of grpcjs/package-lock.json beside the script."""
-    with needed():
-        node, npm = node_js.require()
+    node, npm = node_js.require()
     locked = GRPC_JS / "package-lock.json"
     installed = GRPC_JS / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:

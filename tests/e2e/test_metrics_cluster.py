@@ -31,7 +31,6 @@ from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.forked import run
 from tests.support.local import running
-from tests.support.needs import needed
 from tools.documented_metrics import EVERYWHERE, Scrape, documented, missing
 from tools.gateway_http import ask, headers_of, https_context
 from tools.promtool import find_promtool
@@ -180,8 +179,7 @@ def test_agents_and_gateway_count_what_was_done(cluster: AtWork) -> None:
 
 
 def test_promtool_has_nothing_to_say_about_any_process(cluster: AtWork) -> None:
-    with needed():
-        promtool = find_promtool()
+    promtool = find_promtool()
     for role in ROLES:
         for scrape in cluster.scrapes(role):
             done = subprocess.run(

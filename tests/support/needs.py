@@ -23,7 +23,7 @@ os.environ["PATH"] = place.search_path()
 
 @contextlib.contextmanager
 def needed() -> Iterator[None]:
-    """Around what may raise Missing."""
+    """Around what may raise Missing. `tests/conftest.py` has it around every test of `tests`."""
     try:
         yield
         return
@@ -53,5 +53,4 @@ def need_programs(script: str) -> None:
     """Those programs that a shell script names and `make setup` gets."""
     for need in needs.TESTS:
         if any(re.search(rf"\b{program}\b", script) for program in need.programs):
-            with needed():
-                needs.require(need)
+            needs.require(need)

@@ -6,7 +6,6 @@ Every page fails its test when it logs an error, throws, is refused something by
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,7 +16,7 @@ from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.dashboard import Look
-from tests.support.needs import need_dashboard, needed
+from tests.support.needs import need_dashboard
 from tools.browser import browser as started_browser
 from tools.gateway_http import token_of
 
@@ -39,9 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """One browser for all of these tests. No asyncio beside it: see `tools.browser`."""
-    with contextlib.ExitStack() as stack:
-        with needed():
-            started = stack.enter_context(started_browser())
+    with started_browser() as started:
         yield started
 
 
