@@ -45,6 +45,7 @@ from quorate.etcd.api import (
 )
 from quorate.etcd.paging import pages
 from scheduler import keys
+from scheduler.changes import Recent
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +81,7 @@ class Replica:
         fold: receives the records.
         order: the prefixes (below `prefix`) that are folded, in the order of the snapshot. Keys
             under none of them are left out.
+        recent: gets the batches of the watch too, all of each.
     """
 
     def __init__(
@@ -89,11 +91,13 @@ class Replica:
         fold: Folder,
         *,
         order: tuple[bytes, ...] = keys.SNAPSHOT_ORDER,
+        recent: Recent | None = None,
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
         self._fold = fold
         self._order = order
+        self._recent = recent
         self._full_order = tuple(prefix + part for part in order)
         # 0: no whole snapshot is loaded.
         self._revision = 0
@@ -163,6 +167,8 @@ class Replica:
             for part in self._full_order:
                 revision, read = await self._load_prefix(part, revision)
                 count += read
+            if self._recent is not None:
+                self._recent.restart(revision)
             self._reached(revision)
         self._pause = _FIRST_PAUSE
         log.info("replica.loaded", revision=revision, records=count)
@@ -205,6 +211,8 @@ class Replica:
                         put(kv.key[skip:], kv.value, kv.mod_revision, kv.lease)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
+            if self._recent is not None:
+                self._recent.take(batch)
             self._reached(batch.revision)
 
     def _reached(self, revision: int) -> None:

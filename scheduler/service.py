@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -51,6 +52,7 @@ from scheduler.origin import caller_name
 from scheduler.overview import Overview
 from scheduler.sessions import Sessions
 from scheduler.uncommitted import SPACE_LOW
+from scheduler.watch_pick import Answer
 from scheduler.watches import Watches
 
 DEFAULT_DRAIN_GRACE: Final = 30.0
@@ -201,15 +203,15 @@ class Service:
 
     async def WatchTasks(
         self, request: pb.WatchTasksRequest, context: Context
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncIterator[Answer]:
         validate.watched(request.ids)
         if request.queue:
             await self._queue(QueueName(validate.queue_name("queue", request.queue)))
         for state in request.states:
             validate.known_enum("states", state, range(1, len(TaskState) + 1))
-        revision = await self._stored.revision()
-        async for answer in self._watches.follow(request, revision):
-            yield answer
+        async with aclosing(self._watches.follow(request)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def StreamTaskLogs(
         self, request: pb.StreamTaskLogsRequest, context: Context

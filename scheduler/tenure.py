@@ -31,6 +31,7 @@ from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
 from quorate.security.dialer import Dialer
 from scheduler import keys, records
+from scheduler.changes import Recent
 from scheduler.config import SchedulerSettings
 from scheduler.core import events as e
 from scheduler.core.limits import Limits
@@ -98,8 +99,13 @@ class Tenure:
     def _new_fold(self) -> None:
         spec_cache = self._settings.spec_cache_mib << 20
         self._fold = Fold(lambda: State(spec_cache_bytes=spec_cache))
+        self._recent = Recent(self._settings.prefix)
         self._replica = Replica(
-            self._etcd, self._settings.prefix, self._fold, order=keys.SNAPSHOT_ORDER
+            self._etcd,
+            self._settings.prefix,
+            self._fold,
+            order=keys.SNAPSHOT_ORDER,
+            recent=self._recent,
         )
         self._replica_task: asyncio.Task[None] | None = None
         self._wanted.set()
@@ -151,6 +157,7 @@ class Tenure:
                 # It had to load again meanwhile, and holds a part of a snapshot or nothing.
                 raise JournalEnded(f"the replica fell back to revision {revision}")
             await self._refuse_other_history(standing)
+            self._recent.generation = standing.generation
             yield self._fold, revision, journal
         finally:
             # Whatever this process did to the state is void: the next one is folded anew.
@@ -239,11 +246,17 @@ class Tenure:
                 settings.etcd_quota_mib << 20,
                 self._marks,
             )
-            watches = Watches(self._etcd, settings.prefix, fold.generation)
             stored = FencedReads(
                 self._etcd, settings.prefix, leader_key, elected, settings.etcd_max_txn_ops
             )
             driver.uncommitted.confirm = stored.revision
+            watches = Watches(
+                self._etcd,
+                self._recent,
+                lambda: journal.head_revision,
+                stored.revision,
+                lambda: trust.ok(self._clock.monotonic()),
+            )
             check = SpecCheck(settings.max_payload_kib << 10)
             service = Service(
                 driver,
@@ -274,6 +287,7 @@ class Tenure:
                     sessions,
                     overview,
                     feed,
+                    watches,
                     Servicers(service, registry, scaler),
                     revision,
                 ),
@@ -306,6 +320,7 @@ class Tenure:
         sessions: Sessions,
         overview: Overview,
         feed: ServiceFeed,
+        watches: Watches,
         servicers: Servicers,
         revision: int,
     ) -> None:
@@ -322,6 +337,7 @@ class Tenure:
             tasks.create_task(driver.look_after_services(), name="services")
             tasks.create_task(driver.note_starts(), name="starts")
             tasks.create_task(feed.run(), name="service feed")
+            tasks.create_task(watches.run(), name="task feed")
             tasks.create_task(overview.run(), name="overview")
             tasks.create_task(servicers.scaler.scale_down.run(), name="scale down")
             tasks.create_task(_keep_house(driver), name="retention")

@@ -1,260 +1,268 @@
-"""WatchTasks: the versions of tasks as etcd committed them.
+"""WatchTasks: the versions of tasks as etcd committed them, served from one upstream watch.
 
-Each watch follows etcd itself, so it sees what is durable and nothing else, in the order of the
-log, and can begin at any revision that is not compacted. A token is (generation, revision, index):
-the place of an event among all events of its revision under the cluster's prefix, which is the
-order of the Txn's writes and never changes. A restore from a backup begins another generation, in
-which revisions mean other things: tokens of an earlier one are gone. What is told as an event's
-revision is scoped by the generation, so that it grows for ever.
+```
+ etcd --one watch, while anybody watches--> Recent (a ring, lanes by queue) --> each watch: a place
+   '----- Past: what is older than the ring, a few at a time ------------------^
+```
+
+Nothing is told that is not committed, in the order of the log, and a watch can begin at any
+revision that is not compacted. A restore from a backup begins another generation, in which
+revisions mean other things: tokens of an earlier one are gone. What is told as an event's revision
+is scoped by the generation, so that it grows for ever.
+
+What a watch costs the leader: no stream of etcd's, a place in the ring and one answer under way
+(`BYTES_AT_ONCE`, or the events of one revision); when it is silent one small message a second, so
+that its token is always fresh; when its queue changes a look at the new changes of that queue and
+one message for all that it wants of them. All watches together get at most `ANSWERS_A_SECOND`
+answers with events: past that each waits its turn and gets more in one answer. A watch that is not
+read costs nothing further: it goes on from etcd's past, or ends with a token to resume from.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Final
 
-import grpc
+import structlog
 
-from quorate.etcd.api import Compacted, Etcd, EtcdError, WatchBatch, WatchEvent, prefix_end
-from quorate.etcd.generation import FIRST_GENERATION, scoped
-from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.errors import QuorateError, exhausted, invalid, unavailable
+from quorate.etcd.api import Compacted, Etcd, EtcdError, prefix_end
+from quorate.runtime.errors import exhausted
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler import views
+from scheduler.changes import ALL, WHOLE, Recent
 from scheduler.uncommitted import lost
+from scheduler.watch_past import Past, gone
+from scheduler.watch_pick import Answer, Pick, Place, decode_token
+
+log = structlog.get_logger(__name__)
 
 # Of one scheduler.
 MAX_WATCHES: Final = 512
-_EVENTS_AT_ONCE: Final = 500
-_BYTES_AT_ONCE: Final = 1 << 20
-_KEEPALIVE: Final = 15.0
-_WHOLE: Final = 2**31 - 1
-
-
-class Place(NamedTuple):
-    """Where a watch is: all is told up to this event of this revision."""
-
-    revision: int
-    # Of an event among those of its revision.
-    offset: int
-    generation: int = FIRST_GENERATION
+# Seconds of silence after which a watch gets an answer without events.
+PROGRESS: Final = 1.0
+# Answers with events, of all watches: about a tenth of the leader's time. So many go at once.
+ANSWERS_A_SECOND: Final = 1_000
+_BURST: Final = 64
+# Seconds that the upstream watch, or a standby's ring, outlives the last watch.
+LINGER: Final = 60.0
+# Changes looked at between two turns of the event loop.
+_SLICE: Final = 1_000
+_PAUSE: Final = 0.2
 
 
 class Watches:
-    """Serves WatchTasks from etcd's watch.
+    """Serves WatchTasks. Owns the upstream watch: `run` is to be awaited.
 
     Args:
-        generation: of the cluster.
+        recent: the ring; of what it holds nothing is missing up to its revision.
+        head: the revision of this leader's last commit that wrote something.
+        confirm: reads etcd's revision, fenced.
+        trusted: whether this process may tell anything.
     """
 
-    def __init__(self, etcd: Etcd, prefix: bytes, generation: int = FIRST_GENERATION) -> None:
+    def __init__(
+        self,
+        etcd: Etcd,
+        recent: Recent,
+        head: Callable[[], int],
+        confirm: Callable[[], Awaitable[int]],
+        trusted: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._etcd = etcd
-        self._prefix = prefix
-        self._generation = generation
+        self._recent = recent
+        self._head = head
+        self._confirm = confirm
+        self._trusted = trusted
+        self._past = Past(etcd, recent, PROGRESS)
+        self._turns = _Turns(ANSWERS_A_SECOND, _BURST)
         self._open = 0
-        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wanted = asyncio.Event()
+        # Whether the ring goes on from where it is: a standby's does for a while.
+        self._live = bool(recent.revision)
+        # Those that wait for a change of a queue.
+        self._waiting: dict[str, dict[asyncio.Event, None]] = {}
+        self._closed = asyncio.Event()
 
     def close(self) -> None:
         """The tenure is over: all watches end with LEADER_LOST, to be resumed at the next leader.
 
         What they tell would still be true, but each would keep the whole dropped state in memory.
         """
-        if not self._closed.done():
-            self._closed.set_result(None)
+        self._closed.set()
+        for waiting in self._waiting.values():
+            for event in waiting:
+                event.set()
 
-    async def follow(
-        self, request: pb.WatchTasksRequest, revision: int
-    ) -> AsyncIterator[pb.WatchTasksResponse]:
+    # -- upstream
+
+    async def run(self) -> None:
+        """Follow etcd while anybody watches; until cancelled."""
+        while True:
+            if not self._open:
+                try:
+                    async with asyncio.timeout(LINGER):
+                        await self._wanted.wait()
+                except TimeoutError:
+                    if not self._open:
+                        self._live = False
+                        self._recent.restart(0)
+                    await self._wanted.wait()
+            upstream = asyncio.create_task(self._follow(), name="task changes")
+            try:
+                await self._until_unwatched(upstream)
+            finally:
+                upstream.cancel()
+                await asyncio.gather(upstream, return_exceptions=True)
+
+    async def _until_unwatched(self, upstream: asyncio.Task[None]) -> None:
+        """Until nobody has watched for a while; raises what ended `upstream`."""
+        idle = 0.0
+        while idle < LINGER:
+            await asyncio.wait((upstream,), timeout=PROGRESS)
+            if upstream.done():
+                upstream.result()
+            idle = 0.0 if self._open else idle + PROGRESS
+        self._live = False
+        self._wanted.clear()
+        self._recent.restart(0)
+
+    async def _follow(self) -> None:
+        recent = self._recent
+        prefix, end = recent.prefix, prefix_end(recent.prefix)
+        while True:
+            try:
+                async with self._etcd.watch(
+                    prefix, end, start_revision=recent.revision + 1
+                ) as batches:
+                    await self._index()
+                    async for batch in batches:
+                        recent.take(batch, indexed_next=True)
+                        await self._index()
+            except Compacted as error:
+                # It fell behind by more than etcd keeps: what was missed is gone for all.
+                log.warning("watches.compacted", at=recent.revision, first=error.revision)
+                recent.restart(self._head())
+            except EtcdError as error:
+                log.warning("watches.etcd_unreachable", error=str(error))
+                await asyncio.sleep(_PAUSE)
+
+    async def _index(self) -> None:
+        recent = self._recent
+        while (touched := recent.index(_SLICE)) is not None:
+            if touched:
+                for queue in (*touched, ALL):
+                    for event in self._waiting.get(queue, ()):
+                        event.set()
+            await asyncio.sleep(0)
+
+    # -- watches
+
+    async def follow(self, request: pb.WatchTasksRequest) -> AsyncGenerator[Answer, None]:
         """Answer one call.
-
-        Args:
-            revision: the store's revision when the call began.
 
         Raises:
             QuorateError: INVALID_ARGUMENT for a bad token, OUT_OF_RANGE for one that etcd cannot
-                resume from any more, RESOURCE_EXHAUSTED past the bound.
+                resume from any more, RESOURCE_EXHAUSTED past the bound, UNAVAILABLE when the
+                tenure ends or the watch is too slow.
         """
-        place = decode_token(request.resume_token) or Place(revision, _WHOLE, self._generation)
-        start, skip, generation = place
-        if generation != self._generation:
-            raise _gone("the cluster was restored from a backup since the token was given out")
-        if start > revision:
-            raise _gone("the token is of a later revision than the log: it was restored")
+        start = decode_token(request.resume_token)
+        recent = self._recent
+        now = max(recent.revision, self._head())
+        if start is None:
+            start = Place(now, WHOLE, recent.generation)
+        elif start.generation != recent.generation:
+            raise gone("the cluster was restored from a backup since the token was given out")
+        elif start.revision > now and start.revision > await self._confirm():
+            raise gone("the token is of a later revision than the log: it was restored")
         if self._open >= MAX_WATCHES:
             raise exhausted("TOO_MANY_WATCHES", f"{MAX_WATCHES} are open", limit=MAX_WATCHES)
+        pick = Pick(request, start)
+        with self._counted():
+            yield pick.progress()
+            silent_until = _soon()
+            while not self._closed.is_set():
+                if self._past.needed(pick):
+                    async with aclosing(self._past.answers(pick)) as past:
+                        async for answer in past:
+                            if self._closed.is_set():
+                                break
+                            yield answer
+                    silent_until = _soon()
+                    continue
+                found, more = self._look(pick)
+                if found is None and asyncio.get_running_loop().time() >= silent_until:
+                    # Also while changes come of which it wants none. A leader that is not trusted
+                    # says nothing: whoever hears nothing asks another one.
+                    found = pick.progress() if self._trusted() else None
+                    silent_until = _soon()
+                if found is not None:
+                    yield found
+                    silent_until = _soon()
+                if not more:
+                    await self._change(pick.queue, silent_until)
+                await self._turns.take()
+            raise lost()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if not self._live:
+            # What changed before is read from etcd. The head is an event: it is sure to be met.
+            self._recent.restart(self._head())
+            self._live = True
         self._open += 1
+        self._wanted.set()
         try:
-            first = start + 1 if skip == _WHOLE else start
-            prefix = self._prefix
-            async with self._etcd.watch(
-                prefix, prefix_end(prefix), start_revision=first
-            ) as batches:
-                pick = _Pick(request, len(prefix), place)
-                yield pick.place()
-                async with aclosing(_with_keepalives(batches, pick, self._closed)) as answers:
-                    async for answer in answers:
-                        yield answer
-        except Compacted as error:
-            raise _gone(f"revisions before {error.revision} are compacted") from error
-        except EtcdError as error:
-            raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
+            yield
         finally:
             self._open -= 1
 
+    def _look(self, pick: Pick) -> tuple[Answer | None, bool]:
+        """The answer that the next changes make, and whether there may be more of them."""
+        changes = self._recent.behind(pick.queue, pick.at, _SLICE)
+        answer = next(pick.answers(changes), None)
+        more = bool(changes) and (len(changes) == _SLICE or pick.at < changes[-1].at)
+        if not more:
+            pick.reached(self._recent.at)
+        return answer, more
 
-async def _with_keepalives(
-    batches: AsyncIterator[WatchBatch], pick: _Pick, closed: asyncio.Future[None]
-) -> AsyncGenerator[pb.WatchTasksResponse, None]:
-    """Answers as events come, and an empty one after 15 s of silence."""
-    waiting: asyncio.Future[WatchBatch] | None = None
-    try:
-        while True:
-            if waiting is None:
-                waiting = asyncio.ensure_future(anext(batches))
-            both: tuple[asyncio.Future[Any], ...] = (waiting, closed)
-            done, _ = await asyncio.wait(
-                both, timeout=_KEEPALIVE, return_when=asyncio.FIRST_COMPLETED
-            )
-            if closed in done:
-                raise lost()
-            if not done:
-                yield pick.place()
-                continue
-            batch = waiting.result()
-            waiting = None
-            for answer in pick.answers(batch):
-                yield answer
-    finally:
-        if waiting is not None:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+    async def _change(self, queue: str, until: float) -> None:
+        """Wait for a change of a queue, and at most until then (loop time)."""
+        event = asyncio.Event()
+        waiting = self._waiting.setdefault(queue, {})
+        waiting[event] = None
+        try:
+            async with asyncio.timeout_at(until):
+                await event.wait()
+        except TimeoutError:
+            return
+        finally:
+            del waiting[event]
+            if not waiting and self._waiting.get(queue) is waiting:
+                del self._waiting[queue]
 
 
-class _Pick:
-    """Turns batches of etcd's events into answers to one request."""
-
-    def __init__(self, request: pb.WatchTasksRequest, prefix: int, start: Place) -> None:
-        self._queue = request.queue.encode()
-        self._ids = frozenset(request.ids)
-        self._states = frozenset(request.states)
-        self._prefix = prefix
-        self._revision, self._index, self._generation = start
-
-    def place(self) -> pb.WatchTasksResponse:
-        """Where the watch is: its first answer, and a keepalive."""
-        return pb.WatchTasksResponse(
-            resume_token=self._token(self._revision, self._index),
-            revision=scoped(self._generation, self._revision),
-        )
-
-    def _token(self, revision: int, index: int) -> str:
-        return encode_token(Place(revision, index, self._generation))
-
-    def answers(self, batch: WatchBatch) -> Iterator[pb.WatchTasksResponse]:
-        """The answers a batch makes; none when nothing in it was asked for."""
-        answer = pb.WatchTasksResponse()
-        size = 0
-        # A resumed revision comes again from its first event: those up to the token are skipped.
-        revision, index, skip_in, skip = 0, -1, self._revision, self._index
-        for event in batch.events:
-            if event.kv.mod_revision != revision:
-                revision, index = event.kv.mod_revision, -1
-            index += 1
-            if revision == skip_in and index <= skip:
-                continue
-            self._revision, self._index = revision, index
-            picked = self._picked(event)
-            if picked is None:
-                continue
-            answer.events.append(picked)
-            size += picked.ByteSize()
-            if len(answer.events) >= _EVENTS_AT_ONCE or size >= _BYTES_AT_ONCE:
-                answer.resume_token = self._token(revision, index)
-                yield answer
-                answer, size = pb.WatchTasksResponse(), 0
-        self._revision, self._index = batch.revision, _WHOLE
-        if answer.events:
-            answer.resume_token = self._token(batch.revision, _WHOLE)
-            yield answer
-
-    def _picked(self, event: WatchEvent) -> pb.TaskEvent | None:
-        kind, _, rest = event.kv.key[self._prefix :].partition(b"/")
-        if kind != b"runs" and kind != b"tasks":
-            return None
-        queue, _, name = rest.partition(b"/")
-        if self._queue and queue != self._queue:
-            return None
-        task = name.decode()
-        if self._ids and task not in self._ids:
-            return None
-        if event.deleted:
-            told = self._deleted(kind, queue.decode(), task)
-        elif kind == b"runs":
-            told = self._updated(queue.decode(), task, event)
-        else:
-            told = self._created(queue.decode(), task, event)
-        if told is not None:
-            told.revision = scoped(self._generation, event.kv.mod_revision)
-        return told
-
-    def _deleted(self, kind: bytes, queue: str, task: str) -> pb.TaskEvent | None:
-        # Both records go in one Txn: one of them tells.
-        if kind == b"runs" or self._states:
-            return None
-        gone = pb.TaskEvent(kind=pb.TaskEvent.KIND_DELETED)
-        gone.task.id, gone.task.queue = task, queue
-        return gone
-
-    def _updated(self, queue: str, task: str, event: WatchEvent) -> pb.TaskEvent | None:
-        run = r.RunRecord.FromString(event.kv.value)
-        if self._states and run.state not in self._states:
-            return None
-        view = views.task(queue, task, None, run, now=0.0, full=False)
-        return pb.TaskEvent(kind=pb.TaskEvent.KIND_UPDATED, task=view)
-
-    def _created(self, queue: str, task: str, event: WatchEvent) -> pb.TaskEvent | None:
-        if event.kv.version != 1:
-            # Written again by a retry: its run record follows.
-            return None
-        record = r.TaskRecord.FromString(event.kv.value)
-        view = views.task(queue, task, record, None, now=record.create_time, full=False)
-        if self._states and view.state not in self._states:
-            return None
-        return pb.TaskEvent(kind=pb.TaskEvent.KIND_CREATED, task=view)
+def _soon() -> float:
+    """When the silence of a watch that was just answered has lasted long enough."""
+    return asyncio.get_running_loop().time() + PROGRESS
 
 
-def encode_token(place: Place) -> str:
-    """An opaque resume token. Without the generation when it is the first one, as it always was:
-    a scheduler of an earlier version reads it too."""
-    revision, index, generation = place
-    text = f"{revision}.{index}"
-    if generation != FIRST_GENERATION:
-        text += f".{generation}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
+class _Turns:
+    """A throttle: first come, first served.
 
+    Args:
+        rate: turns a second.
+        burst: turns that may be taken at once after a rest.
+    """
 
-def decode_token(token: str) -> Place | None:
-    """The place that a token names; None when it is empty."""
-    if not token:
-        return None
-    try:
-        numbers = map(int, base64.urlsafe_b64decode(token.encode()).decode().split("."))
-        place = Place(*numbers)
-    except (ValueError, TypeError, binascii.Error):
-        raise invalid("resume_token", "is not one of ours") from None
-    if place.revision < 1 or not 0 <= place.offset <= _WHOLE or place.generation < 1:
-        raise invalid("resume_token", "is not one of ours")
-    return place
+    def __init__(self, rate: int, burst: int) -> None:
+        self._cost = 1.0 / rate
+        self._burst = burst * self._cost
+        self._next = 0.0
 
-
-def _gone(why: str) -> QuorateError:
-    return QuorateError(
-        grpc.StatusCode.OUT_OF_RANGE,
-        "RESUME_TOKEN_GONE",
-        f"resume_token: {why}; list the tasks again and watch from now",
-        field="resume_token",
-    )
+    async def take(self) -> None:
+        """Wait for a turn."""
+        now = asyncio.get_running_loop().time()
+        self._next = max(self._next + self._cost, now - self._burst)
+        if self._next > now:
+            await asyncio.sleep(self._next - now)

@@ -3,10 +3,12 @@
     opening --created--> following --stream broken--> opening (next endpoint, next revision)
                              |--compacted--> Compacted to the reader
 
-Two facts of etcd shape this file. A response with `fragment` set is a part of a revision, so parts
-are kept until the last one and thrown away with a broken stream. And a watch from exactly the
-compacted revision is accepted but lacks that revision's deletions (etcd issue 19179), so the watch
-is asked for from one revision earlier, where etcd refuses instead, and the repeat is dropped here.
+Two facts of etcd shape this file. A response with `fragment` set may end inside a revision, so
+that one is kept until its rest is there, and thrown away with a broken stream; the revisions before
+it are given out at once: a watch that is 100,000 events behind gets them all in one response. And a
+watch from exactly the compacted revision is accepted but lacks that revision's deletions (etcd
+issue 19179), so the watch is asked for from one revision earlier, where etcd refuses instead, and
+the repeat is dropped here.
 
 The reader owns the pace: nothing is read ahead beyond one response and gRPC's flow-control window,
 so a slow reader holds back the stream.
@@ -59,7 +61,7 @@ class EtcdWatch:
         self._stream: Any = None
         self._reading: asyncio.Task[Message] | None = None
         self._parts: list[WatchEvent] = []
-        """Fragments of one response; etcd's own request limit bounds a revision's size."""
+        """The part of a revision that is here; etcd's own request limit bounds its size."""
         self._pause = 0.0
 
     async def __aenter__(self) -> Self:
@@ -167,10 +169,14 @@ class EtcdWatch:
             raise _Broken(response.cancel_reason)
         events = wire.watch_events(response)
         if response.fragment or self._parts:
-            self._parts += events
+            events, self._parts = self._parts + events, []
             if response.fragment:
-                return None
-            events, self._parts = self._parts, []
+                # Events come in the order of revisions: only the last one may be in parts.
+                whole = _whole(events)
+                self._parts = events[whole:]
+                if not whole:
+                    return None
+                del events[whole:]
         if events:
             # The last event's revision, not the header's: while a watch catches up, the header is
             # ahead of what has been sent.
@@ -209,6 +215,15 @@ class EtcdWatch:
         if self._pause:
             await asyncio.sleep(self._pause)
         self._pause = min(max(self._pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+
+
+def _whole(events: list[WatchEvent]) -> int:
+    """How many of the events belong to revisions before the last one."""
+    last = events[-1].kv.mod_revision if events else 0
+    whole = len(events)
+    while whole and events[whole - 1].kv.mod_revision == last:
+        whole -= 1
+    return whole
 
 
 async def compacted_revision(calls: Calls, key: bytes, revision: int, timeout: float) -> int:

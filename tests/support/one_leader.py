@@ -24,8 +24,8 @@ from scheduler.driver import Driver
 from scheduler.reads import FencedReads
 from scheduler.service import Service
 from scheduler.validate import SpecCheck
-from scheduler.watches import Watches
 from tests.support.registry import NOWHERE
+from tests.support.watching import watches_of
 
 PREFIX = b"/quorate/test/"
 CLOCK = SystemClock()
@@ -51,7 +51,7 @@ class Leader:
         sessions: Any = None
         overview: Any = SimpleNamespace(full=lambda weight: self.full)
         reads = FencedReads(etcd, PREFIX, key, epoch, 10_000)
-        watches, check = Watches(etcd, PREFIX), SpecCheck()
+        watches, check = watches_of(etcd, PREFIX), SpecCheck()
         self.service = Service(driver, TaskIds(), reads, watches, sessions, overview, check)
         driver.uncommitted.confirm = reads.revision
         self.driver = driver

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import grpc
 import pytest
@@ -38,7 +38,9 @@ from scheduler.health import InstanceHealth
 from scheduler.role import Local, Roles
 from scheduler.tenure import Tenure
 from scheduler.trust import Trust
-from scheduler.watches import Place, Watches, encode_token
+from scheduler.watch_pick import Place, encode_token
+from scheduler.watches import Watches
+from tests.support.watching import Followed, running, watches_of
 
 CLOCK = SystemClock()
 PREFIX = b"/quorate/default/"
@@ -83,37 +85,34 @@ def test_an_agent_that_lived_through_a_restore_takes_the_lower_revision() -> Non
 # -- watches
 
 
-async def first_answer(watches: Watches, token: str, revision: int) -> pb.WatchTasksResponse:
-    answers = watches.follow(pb.WatchTasksRequest(resume_token=token), revision)
-    try:
+async def first_answer(watches: Watches, token: str) -> pb.WatchTasksResponse:
+    async with aclosing(Followed(watches, pb.WatchTasksRequest(resume_token=token))) as answers:
         return await anext(answers)
-    finally:
-        await answers.aclose()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("generation", [1, 3])
 async def test_a_token_of_another_generation_is_gone(generation: int) -> None:
     etcd = MemoryEtcd()
     revision = await etcd.put(PREFIX + b"head", b"")
-    watches = Watches(etcd, PREFIX, 2)
+    watches = watches_of(etcd, PREFIX, 2, head=revision)
     with pytest.raises(QuorateError, match="list the tasks again") as refusal:
-        await first_answer(watches, encode_token(Place(revision, 0, generation)), revision)
+        await first_answer(watches, encode_token(Place(revision, 0, generation)))
     assert refusal.value.code is grpc.StatusCode.OUT_OF_RANGE
     assert refusal.value.reason == "RESUME_TOKEN_GONE"
-    assert await first_answer(watches, encode_token(Place(revision, 0, 2)), revision)
+    assert await first_answer(watches, encode_token(Place(revision, 0, 2)))
 
 
 async def test_what_a_watch_tells_grows_over_a_restore() -> None:
     etcd = MemoryEtcd()
     begin = await etcd.put(PREFIX + b"head", b"")
-    answers = Watches(etcd, PREFIX, 2).follow(pb.WatchTasksRequest(), begin)
-    try:
-        async with asyncio.timeout(5):
-            await anext(answers)
-            await etcd.put(PREFIX + keys.task_key("default", "0" * 32), b"")
-            answer = await anext(answers)
-    finally:
-        await answers.aclose()  # type: ignore[attr-defined]
+    async with (
+        asyncio.timeout(5),
+        running(watches_of(etcd, PREFIX, 2, head=begin)) as watches,
+        aclosing(Followed(watches, pb.WatchTasksRequest())) as answers,
+    ):
+        await anext(answers)
+        await etcd.put(PREFIX + keys.task_key("default", "0" * 32), b"")
+        answer = await anext(answers)
     assert split(answer.events[0].revision) == (2, begin + 1)
 
 

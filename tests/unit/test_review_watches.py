@@ -9,13 +9,15 @@ import pytest
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.watches import Watches
+from tests.support.watching import Followed, running, watches_of
 
 
 async def test_a_watch_ends_with_the_tenure() -> None:
-    watches = Watches(MemoryEtcd(), b"/quorate/test/")
-    answers = watches.follow(pb.WatchTasksRequest(), 1)
-    async with asyncio.timeout(5):
+    etcd = MemoryEtcd()
+    head = await etcd.put(b"/quorate/test/head", b"")
+    watches = watches_of(etcd, b"/quorate/test/", head=head)
+    answers = Followed(watches, pb.WatchTasksRequest())
+    async with asyncio.timeout(5), running(watches):
         first = await anext(answers)
         assert first.resume_token
         waiting = asyncio.ensure_future(anext(answers))

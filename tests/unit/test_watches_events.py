@@ -16,8 +16,9 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
-from scheduler import watches
-from scheduler.watches import Place, Watches, decode_token, encode_token
+from scheduler import watch_pick, watches
+from scheduler.watch_pick import Place, decode_token, encode_token
+from tests.support.watching import Followed, running, watches_of
 
 PREFIX = b"/quorate/test/"
 IDS = [f"{number:012x}7000800000000000000{number}" for number in range(1, 5)]
@@ -41,7 +42,7 @@ def gone(task: str, queue: str = "default") -> list[Op]:
 
 @pytest.fixture(autouse=True)
 def answers_of_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "_EVENTS_AT_ONCE", 1)
+    monkeypatch.setattr(watch_pick, "EVENTS_AT_ONCE", 1)
 
 
 async def told(
@@ -49,8 +50,12 @@ async def told(
 ) -> list[tuple[list[pb.TaskEvent], str]]:
     """Events and token of each answer, up to the one about END."""
     found = []
-    follow = Watches(etcd, PREFIX).follow(pb.WatchTasksRequest(**request), revision)  # type: ignore[arg-type]
-    async with asyncio.timeout(10), aclosing(follow) as answers:  # type: ignore[type-var]
+    wanted = pb.WatchTasksRequest(**request)  # type: ignore[arg-type]
+    async with (
+        asyncio.timeout(10),
+        running(watches_of(etcd, PREFIX, head=revision)) as served,
+        aclosing(Followed(served, wanted)) as answers,
+    ):
         async for answer in answers:
             found.append((list(answer.events), answer.resume_token))
             if answer.events and answer.events[-1].task.id == END:
@@ -118,11 +123,14 @@ async def test_a_record_written_again_by_a_retry_is_not_a_creation() -> None:
 async def test_silence_is_broken_by_keepalives_that_can_be_resumed_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watches, "_KEEPALIVE", 0.01)
+    monkeypatch.setattr(watches, "PROGRESS", 0.01)
     etcd = MemoryEtcd()
     begin = (await etcd.txn((), [created(IDS[0])])).revision
-    follow = Watches(etcd, PREFIX).follow(pb.WatchTasksRequest(queue="other"), begin)
-    async with asyncio.timeout(10), aclosing(follow) as answers:  # type: ignore[type-var]
+    async with (
+        asyncio.timeout(10),
+        running(watches_of(etcd, PREFIX, head=begin)) as served,
+        aclosing(Followed(served, pb.WatchTasksRequest(queue="other"))) as answers,
+    ):
         first = await anext(answers)
         # Not asked for, but behind us: the token of the next keepalive is beyond it.
         later = (await etcd.txn((), [created(IDS[1])])).revision
@@ -136,14 +144,14 @@ async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
 ) -> None:
     monkeypatch.setattr(watches, "MAX_WATCHES", 1)
     etcd = MemoryEtcd()
-    served, begin = Watches(etcd, PREFIX), await etcd.put(PREFIX + b"head", b"")
-    async with aclosing(served.follow(pb.WatchTasksRequest(), begin)) as first:  # type: ignore[type-var]
+    served = watches_of(etcd, PREFIX, head=await etcd.put(PREFIX + b"head", b""))
+    async with aclosing(Followed(served, pb.WatchTasksRequest())) as first:
         await anext(first)
         with pytest.raises(QuorateError) as refusal:
-            await anext(served.follow(pb.WatchTasksRequest(), begin))
+            await anext(Followed(served, pb.WatchTasksRequest()))
         assert refusal.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refusal.value.metadata["limit"] == "1"
-    async with aclosing(served.follow(pb.WatchTasksRequest(), begin)) as again:  # type: ignore[type-var]
+    async with aclosing(Followed(served, pb.WatchTasksRequest())) as again:
         assert (await anext(again)).resume_token
 
 
