@@ -25,6 +25,10 @@ from quorate.v1 import scheduler_pb2
 
 log = structlog.get_logger(__name__)
 
+# Seconds without an answer after which the stream is opened again: a frozen scheduler says nothing.
+# The cluster says every second how far it is; one of an earlier version every 15 s.
+SILENCE = 20.0
+
 Observer = Callable[[scheduler_pb2.TaskEvent], None]
 """Called with each event before the journal has it."""
 
@@ -99,9 +103,14 @@ class TaskWatch:
             token = self._start.upstream if self._start is not None else ""
         request = scheduler_pb2.WatchTasksRequest(queue=self.queue, resume_token=token)
         answers = self._cluster.stream(WATCH_TASKS, request, timeout=None)
-        async with aclosing(cast("Any", answers)):
-            async for answer in answers:
-                self._take(answer)
+        loop = asyncio.get_running_loop()
+        try:
+            async with aclosing(cast("Any", answers)), asyncio.timeout(SILENCE) as silence:
+                async for answer in answers:
+                    self._take(answer)
+                    silence.reschedule(loop.time() + SILENCE)
+        except TimeoutError:
+            log.info("live.watch_silent", queue=self.queue, seconds=SILENCE)
 
     def _take(self, answer: scheduler_pb2.WatchTasksResponse) -> None:
         if not self._begun.is_set():

@@ -16,7 +16,7 @@ from quorate.client.acalls import AsyncCalls
 from quorate.client.ledger import Ledger, Outcome, Sink
 from quorate.client.outcome import TERMINAL, is_finished
 from quorate.client.rpcs import GET_TASK, LIST_TASKS, WATCH_TASKS, TryAgain, judge
-from quorate.client.tracker import PAGE, PAUSE, RENEW, tell
+from quorate.client.tracker import PAGE, PAUSE, SILENCE, SILENT, WATCH_DEADLINE, tell
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 
@@ -79,24 +79,32 @@ class AsyncTracker:
 
     async def _follow(self) -> None:
         token, list_again, silent_since = "", False, time.monotonic()
+        loop = asyncio.get_running_loop()
         while True:
             request = pb.WatchTasksRequest(
                 queue=self._queue, states=sorted(TERMINAL), resume_token=token
             )
             heard = False
             broken = QuorateError(grpc.StatusCode.UNAVAILABLE, "WATCH_ENDED", "the watch ended")
-            async with self._calls.stream(WATCH_TASKS, request, deadline=RENEW) as (address, call):
+            stream = self._calls.stream(WATCH_TASKS, request, deadline=WATCH_DEADLINE)
+            async with stream as (address, call):
                 try:
-                    async for answer in call:
-                        heard = True
-                        if list_again:
-                            # Only now: what finishes after this listing is in the stream.
-                            self._ledger.on_gap()
-                            await self._list()
-                            list_again = False
-                        token = answer.resume_token or token
-                        tell(self._ledger.on_events(answer.events))
-                        self._watching.set()
+                    async with asyncio.timeout(SILENCE) as silence:
+                        async for answer in call:
+                            heard = True
+                            # What is done with it takes as long as it takes.
+                            silence.reschedule(None)
+                            if list_again:
+                                # Only now: what finishes after this listing is in the stream.
+                                self._ledger.on_gap()
+                                await self._list()
+                                list_again = False
+                            token = answer.resume_token or token
+                            tell(self._ledger.on_events(answer.events))
+                            self._watching.set()
+                            silence.reschedule(loop.time() + SILENCE)
+                except TimeoutError:
+                    broken = SILENT
                 except grpc.RpcError as error:
                     verdict = judge(error)
                     if error.code() is grpc.StatusCode.OUT_OF_RANGE:

@@ -1,9 +1,10 @@
 """Outcomes of many tasks by one watch stream and one thread.
 
 The stream is opened, and its first token received, before the first task is submitted, so no
-outcome can be missed; after any break it resumes behind the last token seen, on whichever
-scheduler answers. When the token is too old (OUT_OF_RANGE) it begins anew and lists the queue's
-tasks once. When no scheduler answers for `retry_for` seconds, everyone who waits is told.
+outcome can be missed; after any break, and when nothing is heard for `SILENCE` seconds, it resumes
+behind the last token seen, on whichever scheduler answers. When the token is too old (OUT_OF_RANGE)
+it begins anew and lists the queue's tasks once. When no scheduler answers for `retry_for` seconds,
+everyone who waits is told.
 
     submit --begin--> CreateTask/BatchCreateTasks --ids--> claim
                                  watch thread --events--> ledger --> sinks
@@ -22,14 +23,21 @@ from quorate.client.calls import Calls
 from quorate.client.ledger import Ledger, Outcome, Sink
 from quorate.client.outcome import TERMINAL, is_finished
 from quorate.client.rpcs import GET_TASK, LIST_TASKS, WATCH_TASKS, TryAgain, judge
+from quorate.client.silence import Silence
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 
-# Seconds after which a watch is renewed behind its token. A frozen scheduler keeps a stream open
-# for ever and says nothing: this bounds how long it is believed.
-RENEW = 5.0
+# Seconds of silence after which a watch is renewed behind its token. A scheduler says every second
+# how far it is (an older one every 15 s), but a frozen one keeps a stream open for ever and says
+# nothing: this bounds how long it is believed.
+SILENCE = 5.0
+# One stream, at most.
+WATCH_DEADLINE = 3600.0
 PAUSE = 0.05
 PAGE = 1000
+SILENT = QuorateError(
+    grpc.StatusCode.DEADLINE_EXCEEDED, "WATCH_SILENT", f"the watch said nothing for {SILENCE:g} s"
+)
 
 
 class Tracker:
@@ -54,7 +62,7 @@ class Tracker:
 
         Raises what `create` raises; no sink is told then.
         """
-        self._watching.wait(self._calls.retry_for + RENEW)
+        self._watching.wait(self._calls.retry_for + SILENCE)
         with self._lock:
             self._check()
             ticket = self._ledger.begin()
@@ -124,7 +132,13 @@ class Tracker:
             )
             heard = False
             broken = QuorateError(grpc.StatusCode.UNAVAILABLE, "WATCH_ENDED", "the watch ended")
-            with self._calls.stream(WATCH_TASKS, request, deadline=RENEW) as (address, call):
+            with (
+                self._calls.stream(WATCH_TASKS, request, deadline=WATCH_DEADLINE) as (
+                    address,
+                    call,
+                ),
+                Silence(call.cancel, SILENCE) as silence,
+            ):
                 self._call = call
                 if self._closing.is_set():
                     return
@@ -140,16 +154,20 @@ class Tracker:
                         token = answer.resume_token or token
                         self._deliver(answer)
                         self._watching.set()
+                        silence.heard()
                 except grpc.RpcError as error:
                     if self._closing.is_set():
                         return
-                    verdict = judge(error)
-                    if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    if silence.ended:
+                        broken = SILENT
+                    elif error.code() is grpc.StatusCode.OUT_OF_RANGE:
                         token, list_again = "", True
                         continue
-                    if not isinstance(verdict, TryAgain):
-                        raise verdict from error
-                    broken = verdict.error
+                    else:
+                        verdict = judge(error)
+                        if not isinstance(verdict, TryAgain):
+                            raise verdict from error
+                        broken = verdict.error
             now = time.monotonic()
             if heard:
                 silent_since = now

@@ -70,6 +70,11 @@ class FakeCluster:
         self.hold = threading.Event()
         self.hold.set()
         self.answer_late = 0.0
+        # Seconds between two answers of a watch that say how far it is, and how many there were.
+        self.progress = 1.0
+        self.progressed = 0
+        # Watches say nothing at all.
+        self.frozen = False
         self._ids = TaskIds()
         self._pool = ThreadPoolExecutor(workers)
 
@@ -351,11 +356,14 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
                 if position < cluster.first_event:
                     raise QuorateError(grpc.StatusCode.OUT_OF_RANGE, "COMPACTED", "list again")
             yield scheduler_pb2.WatchTasksResponse(resume_token=str(position))
+            said = time.monotonic()
             while context.is_active():
                 with cluster.lock:
                     # Short, so that a caller that left is noticed.
                     if len(cluster.events) <= position and not self._left(generation):
                         cluster.lock.wait(0.05)
+                    while cluster.frozen and context.is_active():
+                        cluster.lock.wait(0.02)
                     if self._left(generation):
                         raise QuorateError(grpc.StatusCode.UNAVAILABLE, "LEAVING", "leaving")
                     events = [
@@ -370,6 +378,10 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
                     yield scheduler_pb2.WatchTasksResponse(
                         events=events, resume_token=str(position)
                     )
+                elif time.monotonic() - said >= cluster.progress and not cluster.frozen:
+                    said = time.monotonic()
+                    cluster.progressed += 1
+                    yield scheduler_pb2.WatchTasksResponse(resume_token=str(position))
 
     def CancelTask(self, request, context):
         with self._serving("CancelTask", context):

@@ -7,6 +7,7 @@ import operator
 import grpc
 import pytest
 
+from quorate.client import atracker
 from quorate.client.aio import AsyncClient
 from quorate.client.errors import TaskCancelled
 from quorate.runtime.errors import QuorateError
@@ -81,6 +82,33 @@ async def test_cancel_and_timeout(address, cluster):
         with pytest.raises(TaskCancelled):
             await handle
         assert await handle.cancel()
+
+
+async def test_a_watch_is_renewed_when_it_is_silent_and_only_then(address, cluster, monkeypatch):
+    monkeypatch.setattr(atracker, "SILENCE", 0.3)
+    cluster.progress = 0.05
+    cluster.hold.clear()
+
+    def watches():
+        return sum(method == "WatchTasks" for method, _ in cluster.calls)
+
+    async def until(condition):
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async with AsyncClient(address, retry_for=5) as client:
+        values = client.map(abs, [-1], chunk=1)
+        first = asyncio.ensure_future(anext(values))
+        await until(lambda: cluster.progressed >= 12)
+        assert watches() == 1
+        cluster.frozen = True
+        await until(lambda: watches() >= 3)
+        cluster.hold.set()
+        await until(lambda: all(task.state == 6 for task in cluster.tasks.values()))
+        cluster.frozen = False
+        assert await first == 1
+        await values.aclose()
 
 
 async def test_map_keeps_order_over_a_failover(address, cluster, servers):

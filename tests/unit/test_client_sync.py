@@ -3,10 +3,12 @@
 import itertools
 import operator
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 
+from quorate.client import tracker
 from quorate.client.client import Client
 from quorate.client.decorator import task
 from quorate.client.errors import PayloadTooLarge, TaskCancelled, TaskFailed
@@ -237,6 +239,38 @@ def test_a_token_that_is_too_old_makes_the_tracker_list_again(client, cluster):
     reader.join(20)
     assert got == [1, 2]
     assert methods(cluster, "ListTasks")
+
+
+def test_a_watch_that_says_how_far_it_is_is_not_renewed(client, cluster, monkeypatch):
+    monkeypatch.setattr(tracker, "SILENCE", 0.5)
+    cluster.progress = 0.05
+    cluster.hold.clear()
+    results = client.map(abs, [-1], chunk=1, timeout=20)
+    reader = ThreadPoolExecutor(1)
+    got = reader.submit(lambda: list(results))
+    # For twice as long as silence may last.
+    wait_until(lambda: cluster.progressed >= 20)
+    cluster.hold.set()
+    assert got.result(20) == [1]
+    assert len(methods(cluster, "WatchTasks")) == 1
+    reader.shutdown()
+
+
+def test_a_watch_that_falls_silent_is_renewed_behind_its_token(client, cluster, monkeypatch):
+    monkeypatch.setattr(tracker, "SILENCE", 0.2)
+    cluster.progress = 0.05
+    cluster.hold.clear()
+    results = client.map(abs, [-1], chunk=1, timeout=20)
+    reader = ThreadPoolExecutor(1)
+    got = reader.submit(lambda: list(results))
+    wait_until(lambda: cluster.progressed >= 1)
+    cluster.frozen = True
+    wait_until(lambda: len(methods(cluster, "WatchTasks")) >= 3)
+    cluster.hold.set()
+    wait_until(lambda: all(task.state == 6 for task in cluster.tasks.values()))
+    cluster.frozen = False
+    assert got.result(20) == [1]
+    reader.shutdown()
 
 
 def test_a_batch_waits_while_the_cluster_is_at_a_bound(client, cluster):

@@ -101,7 +101,7 @@ def summary(batches: Sequence[WatchBatch]) -> list[tuple[int, list[tuple[str, in
     ]
 
 
-async def test_fragments_are_joined_before_anything_is_handed_out() -> None:
+async def test_a_revision_is_joined_from_its_fragments_before_it_is_handed_out() -> None:
     script = Script(
         [
             [
@@ -113,10 +113,33 @@ async def test_fragments_are_joined_before_anything_is_handed_out() -> None:
             ]
         ]
     )
-    assert summary(await follow(script, 2)) == [
-        (7, [("a", 6), ("b", 6), ("c", 6), ("d", 7), ("e", 7)]),
+    # The revisions before it need not wait for the last fragment.
+    assert summary(await follow(script, 3)) == [
+        (6, [("a", 6), ("b", 6), ("c", 6)]),
+        (7, [("d", 7), ("e", 7)]),
         (8, [("f", 8)]),
     ]
+
+
+async def test_what_was_handed_out_of_a_broken_response_is_not_asked_for_again() -> None:
+    script = Script(
+        [
+            [
+                created(9),
+                changes(("a", 6), ("b", 7), fragment=True),
+                changes(("c", 7), ("d", 8), fragment=True),
+                BROKEN,
+            ],
+            [created(9), changes(("b", 7), ("c", 7), ("d", 8), ("e", 8))],
+        ]
+    )
+    assert summary(await follow(script, 3, start_revision=6)) == [
+        (6, [("a", 6)]),
+        (7, [("b", 7), ("c", 7)]),
+        (8, [("d", 8), ("e", 8)]),
+    ]
+    # From one revision earlier, as always; the repeat of it is dropped.
+    assert script.asked_from == [5, 7]
 
 
 async def test_fragments_of_a_broken_stream_are_forgotten_and_asked_for_again() -> None:
