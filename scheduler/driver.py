@@ -33,7 +33,7 @@ from quorate.etcd.journal_batch import weigh
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import exhausted
-from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
 from scheduler import records
 from scheduler.core import attempts, audit
 from scheduler.core import effects as fx
@@ -135,9 +135,10 @@ class Driver:
         self._finish_waiters: dict[TaskId, list[asyncio.Future[r.RunRecord]]] = {}
         self._start_waiters: dict[TaskId, list[asyncio.Future[None]]] = {}
         self._waiting = 0
-        # Final records of tasks that somebody waits for, between step and commit. By finish time
-        # too: a task may fail, be retried and be cancelled before the first of it is committed.
-        self._outcomes: dict[tuple[TaskId, float], r.RunRecord] = {}
+        # Final writes between step and commit, which the journal bounds: whoever begins to wait
+        # meanwhile is answered from here, too. By finish time as well: a task may fail, be retried
+        # and be cancelled before the first of it is committed.
+        self._outcomes: dict[tuple[TaskId, float], fx.PutRun] = {}
         self._place_later = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -270,8 +271,21 @@ class Driver:
 
     # -- waiting for tasks
 
+    def finishing(self, task: TaskId) -> QueueName | None:
+        """The queue of a task that is live, or whose finishing is not known committed yet.
+
+        None for any other: what is on record of it is final.
+        """
+        row = self.state.tasks.get(task)
+        if row is not None:
+            return row.queue.name
+        done = self.state.finished.get(task)
+        if done is not None and (task, done.finish_time) in self._outcomes:
+            return done.queue.name
+        return None
+
     async def finished(self, task: TaskId) -> r.RunRecord:
-        """Wait for the final record of a live task. The caller sets the deadline."""
+        """Wait for the final record of a task that is `finishing`. The caller sets the deadline."""
         return await self._wait(self._finish_waiters, task)
 
     async def assigned(self, task: TaskId) -> None:
@@ -306,8 +320,9 @@ class Driver:
                 self._flush()
             self._encode(out.writes)
             self.metrics.wrote(out.writes, now)
-            if self._finish_waiters:
-                self._keep_outcomes(out.writes)
+            for write in out.writes:
+                if type(write) is fx.PutRun and write.finish_time:
+                    self._outcomes[write.row.id, write.finish_time] = write
         if out.after:
             self._after += out.after
         if out.due:
@@ -392,13 +407,6 @@ class Driver:
         self._timer = None
         self.handle((e.TimersDue(),))
 
-    def _keep_outcomes(self, writes: list[fx.Write]) -> None:
-        for write in writes:
-            if type(write) is fx.PutRun and write.finish_time:
-                task = write.row.id
-                if task in self._finish_waiters:
-                    self._outcomes[task, write.finish_time] = records.run_record(write)
-
     # -- after the commit
 
     def _committed(self, after: list[fx.After], revision: int) -> None:
@@ -445,10 +453,10 @@ class Driver:
 
     def _notify(self, effect: fx.NotifyFinished) -> None:
         retain(effect)
-        if self._outcomes:
-            record = self._outcomes.pop((effect.done.id, effect.done.finish_time), None)
-            if record is not None:
-                _wake(self._finish_waiters, effect.done.id, record)
+        write = self._outcomes.pop((effect.done.id, effect.done.finish_time), None)
+        if write is not None and effect.done.id in self._finish_waiters:
+            # Its row is nobody's any more: it says what was written.
+            _wake(self._finish_waiters, effect.done.id, records.run_record(write))
 
     def _revoke(self, effect: fx.RevokeNode) -> None:
         assert self.agents is not None

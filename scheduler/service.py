@@ -185,10 +185,9 @@ class Service:
         timeout = validate.DEFAULT_WAIT
         if request.HasField("timeout"):
             timeout = validate.duration("timeout", request.timeout, validate.MAX_WAIT, zero=True)
-        row = self._state.tasks.get(task)
-        if row is None:
-            # Finished in memory; the barrier makes sure that the read finds it so.
-            await self._driver.readable()
+        queue = self._driver.finishing(task)
+        if queue is None:
+            # Finished and committed, or unknown: the read is fenced itself.
             return pb.WaitTaskResponse(task=await self._read(task, full=full))
         try:
             async with asyncio.timeout(timeout):
@@ -198,7 +197,7 @@ class Service:
         if full:
             return pb.WaitTaskResponse(task=await self._read(task, full=True))
         now = self._driver.clock.now()
-        view = views.task(row.queue.name, task, None, record, now=now, full=False)
+        view = views.task(queue, task, None, record, now=now, full=False)
         return pb.WaitTaskResponse(task=view)
 
     async def WatchTasks(
