@@ -78,6 +78,8 @@ def main() -> int:
     parser.add_argument(
         "--bulk", type=int, default=5_000, help="no-op tasks a round (default 5000)"
     )
+    parser.add_argument("--watches", type=int, default=0, help="also create beside so many watches")
+    parser.add_argument("--quiet", type=int, default=0, help="also create so many beside a wait")
     parser.add_argument("--nice", type=int, default=0, help="of all that is measured (default 0)")
     arguments = parser.parse_args()
     latencies: dict[str, list[float]] = {"old": [], "new": []}
@@ -95,10 +97,29 @@ def main() -> int:
                 if number >= 0:
                     latencies[name] += took
                     rates[name].append(rate)
-    return _report(latencies, rates)
+        others = _others(trees, arguments.watches, arguments.quiet)
+    return _report(latencies, rates, others)
 
 
-def _report(latencies: dict[str, list[float]], rates: dict[str, list[float]]) -> int:
+def _others(trees: dict[str, Tree], watches: int, quiet: int) -> list[tuple[str, float, float]]:
+    """What is measured once, of each tree behind the other."""
+    rows: list[tuple[str, float, float]] = []
+    for number in (0, watches) if watches else ():
+        rates = {name: float(tree.measure("creates", number)) for name, tree in trees.items()}
+        rows.append((f"creates a second beside {number} watches", rates["old"], rates["new"]))
+    if quiet:
+        found = {name: tree.measure("quiet", quiet) for name, tree in trees.items()}
+        for what in found["old"]:
+            name = f"{quiet:,} created beside a wait: {what}"
+            rows.append((name, found["old"][what], found["new"][what]))
+    return rows
+
+
+def _report(
+    latencies: dict[str, list[float]],
+    rates: dict[str, list[float]],
+    others: list[tuple[str, float, float]],
+) -> int:
     rows: list[tuple[str, float, float]] = [
         (
             f"submit -> result, p{share * 100:.0f}, ms",
@@ -109,7 +130,7 @@ def _report(latencies: dict[str, list[float]], rates: dict[str, list[float]]) ->
     ]
     rows.append(("no-op tasks a second", median(rates["old"]), median(rates["new"])))
     table = Table("", "old", "new", "new / old")
-    for what, old, new in rows:
+    for what, old, new in rows + others:
         table.add_row(what, f"{old:,.2f}", f"{new:,.2f}", f"{new / old:.3f}")
     Console(highlight=False).print(table)
     (_, old_p50, new_p50), (_, old_rate, new_rate) = rows[0], rows[-1]
