@@ -109,3 +109,25 @@ async def test_revisions_larger_than_a_response_arrive_whole(
     assert seen == written
     assert order == [key_prefix + b"%d/%d" % (n, k) for n in range(revisions) for k in range(keys)]
     assert any(fragments), "the responses were to be fragmented"
+
+
+async def test_a_watch_far_behind_is_given_revisions_before_the_last_fragment(own_etcd) -> None:
+    """All of it comes as one response, in fragments of 1.5 MB."""
+    server = await own_etcd()
+    async with EtcdClient([server.endpoint]) as client:
+        first = 0
+        for number in range(30):
+            puts = [Put(b"/w/%d/%d" % (number, place), bytes(2_000)) for place in range(100)]
+            done = await client.txn((), puts, timeout=20)
+            first = first or done.revision
+        sizes, revisions = [], []
+        async with client.watch(b"/w/", prefix_end(b"/w/"), start_revision=first) as batches:
+            while len(revisions) < 30:
+                batch = await asyncio.wait_for(anext(batches), 20)
+                sizes.append(len(batch.events))
+                revisions += sorted({event.kv.mod_revision for event in batch.events})
+                assert batch.revision == revisions[-1]
+    assert revisions == list(range(first, first + 30)), "every revision once and whole"
+    assert sum(sizes) == 3_000
+    # A fragment, and what was begun in the one before.
+    assert max(sizes) <= 1_000

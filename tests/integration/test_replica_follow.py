@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
 from quorate.etcd.paging import SAFE_PAGE
 from scheduler import replica as replica_module
+from scheduler.changes import Recent
 from scheduler.replica import Replica
 
 PREFIX = b"/quorate/replica/"
@@ -325,3 +327,37 @@ async def test_held_replica_stands_still_at_a_whole_revision(etcd: EtcdClient) -
             assert records.kept.keys() == {b"queues/q"}
         await replica.caught_up(later, 10)
         assert records.kept.keys() == {b"queues/q", b"tasks/q/1"}
+
+
+async def test_a_standby_far_behind_catches_up_piece_by_piece(server: EtcdProcess) -> None:
+    """50,000 events behind, of which etcd makes one response: folded as they come."""
+    async with EtcdClient([server.endpoint]) as etcd, EtcdClient([server.endpoint]) as writer:
+        records, recent = Records(), Recent(PREFIX, most=20_000)
+        replica = Replica(etcd, PREFIX, records, order=ORDER, recent=recent)
+        run = asyncio.create_task(replica.run())
+        try:
+            begin = await writer.put(PREFIX + b"queues/begin", b"")
+            await replica.caught_up(begin, timeout=20)
+            snapshots = len(records.snapshots)
+            async with replica.held():
+                for number in range(500):
+                    puts = [
+                        Put(PREFIX + b"runs/far/%d-%d" % (number, place), bytes(200))
+                        for place in range(100)
+                    ]
+                    last = (await writer.txn((), puts, timeout=20)).revision
+            records.snapshots.clear()
+            records.at = lambda revision: at.append((revision, len(records.kept)))  # type: ignore[method-assign]
+            at: list[tuple[int, int]] = []
+            await replica.caught_up(last, timeout=20)
+            assert snapshots
+            assert records.resets == 1, "nothing was loaded again"
+            grown = [after - before for (_, before), (_, after) in pairwise(at)]
+            assert max(grown) <= 10_000, "a fragment at a time"
+            assert at[-1][0] == last
+            # What it does not need itself is bounded too.
+            assert recent.revision == last
+            assert len(recent) <= 20_000
+        finally:
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
