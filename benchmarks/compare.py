@@ -104,14 +104,14 @@ def main() -> int:
 def _others(trees: dict[str, Tree], watches: int, quiet: int) -> list[tuple[str, float, float]]:
     """What is measured once, of each tree behind the other."""
     rows: list[tuple[str, float, float]] = []
-    for number in (0, watches) if watches else ():
-        rates = {name: float(tree.measure("creates", number)) for name, tree in trees.items()}
-        rows.append((f"creates a second beside {number} watches", rates["old"], rates["new"]))
     if quiet:
         found = {name: tree.measure("quiet", quiet) for name, tree in trees.items()}
         for what in found["old"]:
             name = f"{quiet:,} created beside a wait: {what}"
             rows.append((name, found["old"][what], found["new"][what]))
+    for number in (0, watches) if watches else ():
+        rates = {name: float(tree.measure("creates", number)) for name, tree in trees.items()}
+        rows.append((f"creates a second beside {number} watches", rates["old"], rates["new"]))
     return rows
 
 

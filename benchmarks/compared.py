@@ -22,9 +22,10 @@ import grpc
 import psutil
 
 from benchmarks.cluster import DEADLINE, BenchCluster, Stub
-from benchmarks.load import NOOP, durably, submit, warm_up
+from benchmarks.load import BATCH, NOOP, durably, warm_up
 from benchmarks.noop import noop
 from quorate import Executor
+from quorate.client.mapper import create_batch
 from quorate.v1 import scheduler_pb2
 
 # Seconds of creating one by one, and callers at once.
@@ -120,7 +121,9 @@ def quiet(cluster: BenchCluster, tasks: int) -> dict[str, float]:
         stub.make_queue(still)
         with Executor(client=client, queue=still) as pool:
             waiting, began = pool.submit(time.sleep, NAP), time.monotonic()
-            submit(stub, busy, NOOP, tasks)
+            with ThreadPoolExecutor(4) as creators:
+                for _ in range(tasks // BATCH):
+                    creators.submit(create_batch, client.calls, busy, [NOOP] * BATCH)
             rate = tasks / (time.monotonic() - began)
             used, looked = _seconds(etcd), time.monotonic()
             try:

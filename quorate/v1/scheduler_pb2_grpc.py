@@ -194,7 +194,8 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchTasks(self, request, context):
-        """Streams the versions of tasks as they are committed, from now on or from a token.
+        """Streams the versions of tasks as they are committed, from now on or from a token. At least
+        once a second there is an answer, without events when none matches: its token is up to date.
         No gaps and no repeats; a token that was compacted away gets OUT_OF_RANGE: list again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -120,7 +120,7 @@ async def test_a_watch_far_behind_is_given_revisions_before_the_last_fragment(ow
             puts = [Put(b"/w/%d/%d" % (number, place), bytes(2_000)) for place in range(100)]
             done = await client.txn((), puts, timeout=20)
             first = first or done.revision
-        sizes, revisions = [], []
+        sizes, revisions = list[int](), list[int]()
         async with client.watch(b"/w/", prefix_end(b"/w/"), start_revision=first) as batches:
             while len(revisions) < 30:
                 batch = await asyncio.wait_for(anext(batches), 20)

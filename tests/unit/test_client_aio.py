@@ -108,7 +108,6 @@ async def test_a_watch_is_renewed_when_it_is_silent_and_only_then(address, clust
         await until(lambda: all(task.state == 6 for task in cluster.tasks.values()))
         cluster.frozen = False
         assert await first == 1
-        await values.aclose()
 
 
 async def test_map_keeps_order_over_a_failover(address, cluster, servers):

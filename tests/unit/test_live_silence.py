@@ -11,6 +11,7 @@ import pytest
 from gateway.live import watch
 from gateway.live.entries import Specs
 from gateway.live.watch import TaskWatch
+from gateway.upstream import Method
 from quorate.v1 import scheduler_pb2 as pb
 
 
@@ -20,10 +21,14 @@ class Silent:
     def __init__(self) -> None:
         self.tokens: list[str] = []
 
-    async def unary(self, *_: Any, **__: Any) -> Any:
+    async def unary(
+        self, method: Method, request: Any, *, timeout: float, reads: bool = False
+    ) -> Any:
         raise AssertionError("a watch asks nothing else")
 
-    async def stream(self, _: Any, request: Any, **__: Any) -> AsyncIterator[Any]:
+    async def stream(
+        self, method: Method, request: Any, *, timeout: float | None = None
+    ) -> AsyncIterator[Any]:
         self.tokens.append(request.resume_token)
         number = len(self.tokens)
         yield pb.WatchTasksResponse(resume_token=f"t{number}", revision=number)
