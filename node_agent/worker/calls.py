@@ -11,6 +11,7 @@ from typing import Any
 
 from node_agent.worker import answers
 from node_agent.worker.answers import Answer
+from quorate.client.chunk import MODULE_ADVICE
 from quorate.telemetry.tracing import attach, detach
 
 _from_json = json.JSONDecoder().decode
@@ -69,7 +70,8 @@ def resolve(entrypoint: str) -> Callable[..., Any]:
             missing = error.name
             if module_name == missing or module_name.startswith(f"{missing}."):
                 raise Problem(
-                    "ENTRYPOINT_NOT_FOUND", f"module {missing!r} is not importable on this node"
+                    "ENTRYPOINT_NOT_FOUND",
+                    f"module {missing!r} is not importable on this node; {MODULE_ADVICE}",
                 ) from None
         raise Problem(
             "ENTRYPOINT_NOT_FOUND",
@@ -101,10 +103,11 @@ def read_arguments(
         try:
             values = pickle.loads(arguments)
         except BaseException as error:  # noqa: BLE001 (unpickling runs user code)
+            advice = f"; {MODULE_ADVICE}" if isinstance(error, ModuleNotFoundError) else ""
             raise Problem(
                 "ARGUMENTS_NOT_READABLE",
                 "the pickled arguments do not load here: "
-                f"{answers.type_name(type(error))}: {answers.text_of(error)}",
+                f"{answers.type_name(type(error))}: {answers.text_of(error)}{advice}",
                 answers.traceback_of(error, ours=1),
             ) from None
         wanted = 2 if function is not None else 3

@@ -25,8 +25,8 @@ from quorate.v1 import task_pb2
 _LOOK = 0.2
 # What to do about failures that come before any output, by `TaskError.type`.
 _ADVICE = {
-    "ENTRYPOINT_NOT_FOUND": "Nodes that 'quorate up' starts import from the folder where it was "
-    "called; after a change of the code, start it again.",
+    "ENTRYPOINT_NOT_FOUND": "Nodes import a module once: after a change of the code, start "
+    "'quorate up' again.",
     "NOT_STARTED": "Program and arguments are words of their own; "
     "for a line of shell: quorate submit --wait -- sh -c 'echo hello'",
 }

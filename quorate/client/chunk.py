@@ -14,11 +14,28 @@ ENTRYPOINT = "quorate.client.chunk:run_chunk"
 STAR_ENTRYPOINT = "quorate.client.chunk:run_star_chunk"
 
 
+# What to do about a module that is not there, for whoever reads the error.
+MODULE_ADVICE = (
+    "nodes import what is installed where they run, and those of 'quorate up' also from the folder "
+    "in which it was called; put the module there, or send it along: "
+    "cloudpickle.register_pickle_by_value(module)"
+)
+
+
 @lru_cache(maxsize=256)
 def load(entrypoint: str) -> Callable[..., Any]:
-    """The callable that `module:qualname` names."""
+    """The callable that `module:qualname` names.
+
+    Raises ModuleNotFoundError, with what to do, when this process cannot import the module.
+    """
     module, _, qualname = entrypoint.partition(":")
-    target: Any = importlib.import_module(module)
+    try:
+        target: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or f"{module}.".startswith(f"{error.name}."):
+            text = f"module {error.name!r} is not importable on this node; {MODULE_ADVICE}"
+            raise ModuleNotFoundError(text, name=error.name) from None
+        raise
     for part in qualname.split("."):
         target = getattr(target, part)
     if not callable(target):

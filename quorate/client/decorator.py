@@ -19,12 +19,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
-import cloudpickle
-
+from quorate.client.by_value import goes_by_value, register
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.options import OptionArgs, TaskOptions
-from quorate.client.specs import goes_by_value, named
+from quorate.client.specs import named
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,7 +100,7 @@ def _for_node(self: Task[P, R]) -> str | tuple[Any, ...]:
     return _by_value(self) if goes_by_value(self.__module__) else self.__reduce__()
 
 
-cloudpickle.CloudPickler.dispatch_table[Task] = _for_node
+register(Task, _for_node)
 
 
 @overload

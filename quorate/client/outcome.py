@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import linecache
 import pickle
+import re
+import sys
 from typing import Any, cast
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -11,6 +14,9 @@ from google.protobuf.descriptor import EnumDescriptor
 from quorate.client.errors import TaskCancelled, TaskFailed
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
+
+# A frame, as the traceback module writes it.
+_PLACE = re.compile(r'  File "(.+)", line (\d{1,9}), in .*')
 
 TERMINAL = frozenset(
     {
@@ -82,6 +88,10 @@ def value_of(task: task_pb2.Task, *, pickled: bool = True) -> Any:
     return None
 
 
+def _is_loaded(file: str) -> bool:
+    return any(getattr(module, "__file__", None) == file for module in list(sys.modules.values()))
+
+
 def error_of(task: task_pb2.Task, *, pickled: bool = True) -> BaseException:
     """The exception that stands for a task that did not succeed; `pickled` as in `value_of`."""
     if task.state == task_pb2.TASK_STATE_CANCELLED:
@@ -130,7 +140,25 @@ def _unpickled(task: task_pb2.Task) -> Any:
 
 
 def _note(task: task_pb2.Task) -> str:
-    return f"\nTraceback on the node (task {task.id}):\n{task.error.traceback}".rstrip()
+    text = with_sources(task.error.traceback)
+    return f"\nTraceback on the node (task {task.id}):\n{text}".rstrip()
+
+
+def with_sources(traceback: str) -> str:
+    """A remote traceback with the source lines that the node did not have and this side has.
+
+    A function that travelled by value was defined in a file of the caller's. Only files of modules
+    that are loaded here are read: the traceback may name any.
+    """
+    lines = traceback.splitlines()
+    shown: list[str] = []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        shown.append(line)
+        place = _PLACE.fullmatch(line)
+        if place is not None and not following.startswith("    ") and _is_loaded(place[1]):
+            source = linecache.getline(place[1], int(place[2])).strip()
+            shown += [f"    {source}"] if source else []
+    return "\n".join(shown)
 
 
 def _original(data: bytes) -> Exception | None:

@@ -17,8 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import cloudpickle
-
+from quorate.client.by_value import by_value_modules, dumps, goes_by_value
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge
 from quorate.client.options import TaskOptions
 from quorate.client.texts import checked_text, checked_texts, text_of
@@ -71,17 +70,6 @@ def named(module: str, qualname: str) -> Any:
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return found
-
-
-def goes_by_value(module: str) -> bool:
-    """Whether what a module defines has to travel along: nodes cannot import it.
-
-    `__main__`, and modules given to `cloudpickle.register_pickle_by_value` and their submodules.
-    """
-    return module == "__main__" or any(
-        module == name or module.startswith(f"{name}.")
-        for name in cloudpickle.list_registry_pickle_by_value()
-    )
 
 
 def name_of(work: Work) -> str:
@@ -235,14 +223,14 @@ def dump_call(call: tuple[Any, ...]) -> bytes:
     """
     try:
         data = pickle.dumps(call, protocol=5)
-        by_value_modules = cloudpickle.list_registry_pickle_by_value()
-        if b"__main__" not in data and not any(name.encode() in data for name in by_value_modules):
+        if b"__main__" not in data and not any(
+            name.encode() in data for name in by_value_modules()
+        ):
             return data
     except Exception:  # noqa: BLE001 - any class may raise anything; cloudpickle decides
         pass
     try:
-        by_value: bytes = cloudpickle.dumps(call, protocol=5)
-        return by_value
+        return dumps(call)
     except Exception as error:
         # Any class may raise anything from its __reduce__: find which argument it was.
         raise _culprit(call, error) from error
@@ -255,7 +243,7 @@ def _culprit(call: tuple[Any, ...], error: Exception) -> ArgumentNotSerialisable
     named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     for label, value in named:
         try:
-            cloudpickle.dumps(value, protocol=5)
+            dumps(value)
         except Exception as cause:  # noqa: BLE001 - see dump_call
             return ArgumentNotSerialisable(f"{label} ({type(value).__name__})", str(cause))
     return ArgumentNotSerialisable("the arguments", str(error))

@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -20,7 +21,7 @@ from quorate.client.errors import (
     TaskCancelled,
     TaskFailed,
 )
-from quorate.client.outcome import error_of, value_of
+from quorate.client.outcome import error_of, value_of, with_sources
 from quorate.runtime.errors import already_exists, exhausted, invalid, not_found, unavailable
 from quorate.security.pem import TlsFault
 from quorate.v1 import task_pb2
@@ -129,3 +130,21 @@ def test_a_result_whose_unpickling_exits_is_a_task_failed() -> None:
     with pytest.raises(TaskFailed) as caught:
         value_of(task)
     assert caught.value.type == "RESULT_NOT_READABLE"
+
+
+def test_a_remote_traceback_gets_the_source_lines_of_loaded_files_only(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    told = (
+        "Traceback (most recent call last):\n"
+        f'  File "{__file__}", line 1, in outer\n'
+        f'  File "{__file__}", line 1, in inner\n'
+        "    seen on the node\n"
+        f'  File "{tmp_path / "secret"}", line 1, in leak\n'
+        '  File "/dev/zero", line 1, in hang\n'
+        "ValueError: no"
+    )
+    assert with_sources(told).splitlines()[2:4] == [
+        '    """' + (__doc__ or "").splitlines()[0] + '"""',
+        f'  File "{__file__}", line 1, in inner',
+    ]
+    assert with_sources(told).count("\n") == told.count("\n") + 1

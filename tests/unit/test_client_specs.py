@@ -159,3 +159,9 @@ def test_chunks_do_what_the_function_does_to_each_item():
 def test_the_limits_of_a_batch_are_those_of_the_cluster():
     assert specs.MOST_IN_BATCH == validate.MAX_BATCH
     assert specs.MOST_BATCH_BYTES == validate.MAX_BATCH_BYTES
+
+
+def test_a_module_that_is_missing_on_the_node_is_named_with_what_to_do():
+    with pytest.raises(ModuleNotFoundError, match=r"'no_such_helper' is not importable") as caught:
+        run_chunk("no_such_helper.part:f", [1])
+    assert "register_pickle_by_value" in str(caught.value)

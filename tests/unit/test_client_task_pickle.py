@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
+from quorate.client import by_value
 from quorate.client.decorator import Task, task
 from quorate.client.options import TaskOptions
 from quorate.client.specs import python_spec
@@ -100,3 +101,26 @@ def test_modules_registered_with_cloudpickle_go_by_value(
     assert spec.python.entrypoint == ""
     function, args, _ = pickle.loads(spec.python.pickle)
     assert function(*args) == 7
+
+
+def test_a_function_that_travels_keeps_the_name_of_its_file() -> None:
+    spec = python_spec(lambda x: x, (1,), {}, OPTIONS, 0.0)
+    function, *_ = pickle.loads(spec.python.pickle)
+    assert function.__code__.co_filename == __file__
+
+
+def test_what_a_newer_cloudpickle_hides_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hiding(code: types.CodeType) -> Any:
+        make, values = reduce(code)
+        return make, tuple("<dynamic-code>" if v == code.co_filename else v for v in values)
+
+    reduce = cloudpickle.CloudPickler.dispatch_table[types.CodeType]
+    monkeypatch.setitem(cloudpickle.CloudPickler._dispatch_table, types.CodeType, hiding)
+
+    def nested() -> Any:
+        return lambda: 1
+
+    assert pickle.loads(cloudpickle.dumps(nested)).__code__.co_filename == "<dynamic-code>"
+    code = pickle.loads(by_value.dumps(nested)).__code__
+    assert code.co_filename == __file__
+    assert pickle.loads(by_value.dumps(nested))()() == 1
