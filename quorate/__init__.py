@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from quorate import errors
     from quorate.client.aio import AsyncClient, AsyncTaskHandle
     from quorate.client.client import Client
+    from quorate.client.completed import as_completed
     from quorate.client.decorator import task
     from quorate.client.executor import Executor
     from quorate.client.handle import TaskHandle
+    from quorate.client.options import TaskOptions
     from quorate.security.dialer import ClientTls
 
 __version__ = "0.1.0"
@@ -33,7 +35,9 @@ __all__ = [
     "ClientTls",
     "Executor",
     "TaskHandle",
+    "TaskOptions",
     "__version__",
+    "as_completed",
     "errors",
     "task",
 ]
@@ -45,6 +49,8 @@ _HOMES = {
     "ClientTls": "quorate.security.dialer",
     "Executor": "quorate.client.executor",
     "TaskHandle": "quorate.client.handle",
+    "TaskOptions": "quorate.client.options",
+    "as_completed": "quorate.client.completed",
     "task": "quorate.client.decorator",
 }
 

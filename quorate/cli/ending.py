@@ -7,6 +7,7 @@ do not mix. An output that cannot be read is said to be so, and changes nothing 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from rich.progress import Progress
 
@@ -32,7 +33,7 @@ _ADVICE = {
 }
 
 
-def wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
+def wait_one(handle: TaskHandle[Any], timeout: float | None, as_json: bool) -> int:
     """Wait for a task, at most `timeout` seconds; the exit code. Raises TimeoutError."""
     try:
         if not as_json and timeout is None:
@@ -49,7 +50,7 @@ def wait_one(handle: TaskHandle, timeout: float | None, as_json: bool) -> int:
     return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else report(task, program=True)
 
 
-def _follow(handle: TaskHandle) -> None:
+def _follow(handle: TaskHandle[Any]) -> None:
     """Show what it writes until it is finished, attempt after attempt."""
     write_logs(handle, follow=True)
     shown = handle.task().attempt
@@ -67,7 +68,7 @@ def _follow(handle: TaskHandle) -> None:
 
 
 def wait_many(
-    client: Client, handles: list[TaskHandle], queue: str, timeout: float | None, as_json: bool
+    client: Client, handles: list[TaskHandle[Any]], queue: str, timeout: float | None, as_json: bool
 ) -> int:
     """Wait for tasks of one queue, at most `timeout` seconds; the exit code."""
 
@@ -88,7 +89,7 @@ def wait_many(
     return 0
 
 
-def _show(handle: TaskHandle, task: task_pb2.Task, bar: Progress | None = None) -> None:
+def _show(handle: TaskHandle[Any], task: task_pb2.Task, bar: Progress | None = None) -> None:
     """What a finished task wrote, in its last attempt."""
     if not task.attempt:
         return

@@ -64,6 +64,15 @@ Secret = Annotated[
         "directory, NAME=env:VARIABLE of its agent. May be repeated.",
     ),
 ]
+RequestId = Annotated[
+    str,
+    typer.Option(
+        "--request-id",
+        metavar="ID",
+        help="Makes this submission repeatable: the same id with the same work is the same task.",
+        rich_help_panel=_PANEL,
+    ),
+]
 WaitTimeout = Annotated[
     float | None,
     typer.Option("--wait-timeout", metavar="SECONDS", help="Wait no longer (exit code 6)."),
@@ -99,6 +108,7 @@ def submit(
     stdin: Annotated[
         str, typer.Option(metavar="FILE", help="Standard input; '-' reads ours.")
     ] = "",
+    request_id: RequestId = "",
     wait_timeout: WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
@@ -107,6 +117,7 @@ def submit(
     [dim]quorate submit --wait -- echo hello[/dim]
     """
     options = _options(queue, name, priority, retries, timeout, delay, label, cpu, memory, resource)
+    options["request_id"] = request_id
     bound = client.options(**options)
     spec = command_spec(
         argv,
@@ -153,6 +164,7 @@ def call(
     memory: Memory = "",
     resource: Resource = None,
     secret: Secret = None,
+    request_id: RequestId = "",
     wait_timeout: WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
@@ -162,6 +174,7 @@ def call(
     """
     options = _options(queue, name, priority, retries, timeout, delay, label, cpu, memory, resource)
     options["secrets"] = _secrets(secret)
+    options["request_id"] = request_id
     handle = client.options(**options).submit_json(function, _arguments(arguments))
     if no_wait:
         _print_ids([handle], as_json)
@@ -235,7 +248,7 @@ def _secrets(words: list[str] | None) -> dict[str, str]:
     return pairs("--secret", words)
 
 
-def _print_ids(handles: list[TaskHandle], as_json: bool) -> None:
+def _print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
     if as_json:
         print_json([{"id": handle.id} for handle in handles])
         return

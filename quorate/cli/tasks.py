@@ -6,7 +6,7 @@ import itertools
 import shlex
 import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import grpc
 import typer
@@ -174,7 +174,7 @@ def wait(
     return OK if good else FAILED
 
 
-def write_logs(handle: TaskHandle, *, follow: bool, attempt: int = 0, tail: int = 0) -> bool:
+def write_logs(handle: TaskHandle[Any], *, follow: bool, attempt: int = 0, tail: int = 0) -> bool:
     """Copy a task's output to ours; False when there was none."""
     return write_chunks(handle.logs(follow, attempt=attempt, tail=tail))
 
@@ -191,7 +191,7 @@ def write_chunks(chunks: Iterable[scheduler_pb2.LogChunk]) -> bool:
     return wrote
 
 
-def _cancel(handle: TaskHandle) -> str:
+def _cancel(handle: TaskHandle[Any]) -> str:
     if not handle.cancel():
         raise QuorateError(
             grpc.StatusCode.FAILED_PRECONDITION,

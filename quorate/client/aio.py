@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 import grpc
 
@@ -22,6 +30,7 @@ from quorate.client.acalls import AsyncCalls
 from quorate.client.atracker import AsyncTracker
 from quorate.client.contact import DEFAULT_CONNECT_FOR
 from quorate.client.discovery import find_access
+from quorate.client.handle import TaskHandle
 from quorate.client.ledger import Outcome
 from quorate.client.loglines import LogPosition
 from quorate.client.mapping import Chunk, MapPlan
@@ -59,8 +68,11 @@ from quorate.runtime.errors import QuorateError
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-class AsyncTaskHandle:
+
+class AsyncTaskHandle(Generic[R]):
     """A task on the cluster; awaiting it is awaiting its `result()`."""
 
     def __init__(self, calls: AsyncCalls, task_id: str, *, pickled: bool = True) -> None:
@@ -72,12 +84,23 @@ class AsyncTaskHandle:
     def __repr__(self) -> str:
         return f"AsyncTaskHandle({self.id!r})"
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, AsyncTaskHandle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As an argument of a task it arrives as a TaskHandle: an event loop does not travel.
+        return TaskHandle.restored, (self.id, self._pickled, "")
+
+    def __await__(self) -> Generator[Any, None, R]:
         return self.result().__await__()
 
-    async def result(self, timeout: float | None = None) -> Any:
+    async def result(self, timeout: float | None = None) -> R:
         """As `TaskHandle.result`."""
-        return value_of(await self.wait(timeout), pickled=self._pickled)
+        value: R = value_of(await self.wait(timeout), pickled=self._pickled)
+        return value
 
     async def wait(self, timeout: float | None = None) -> task_pb2.Task:
         """As `TaskHandle.wait`."""
@@ -191,11 +214,21 @@ class AsyncClient:
         """The transport, for calls that have no method here."""
         return self._calls
 
-    async def submit(self, work: Work, /, *args: Any, **kwargs: Any) -> AsyncTaskHandle:
+    @overload
+    async def submit(
+        self, work: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncTaskHandle[R]: ...
+    @overload
+    async def submit(
+        self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncTaskHandle[R]: ...
+    @overload
+    async def submit(self, work: str, /, *args: Any, **kwargs: Any) -> AsyncTaskHandle[Any]: ...
+    async def submit(self, work: Work, /, *args: Any, **kwargs: Any) -> AsyncTaskHandle[Any]:
         """As `Client.submit`."""
         return await self._create(python_spec(work, args, kwargs, self._options, time.time()))
 
-    async def submit_json(self, entrypoint: str, arguments: Any = ()) -> AsyncTaskHandle:
+    async def submit_json(self, entrypoint: str, arguments: Any = ()) -> AsyncTaskHandle[Any]:
         """As `Client.submit_json`."""
         return await self._create(json_spec(entrypoint, arguments, self._options, time.time()))
 
@@ -207,7 +240,7 @@ class AsyncClient:
         cwd: str = "",
         stdin: bytes | str = b"",
         secrets: Mapping[str, str] | None = None,
-    ) -> AsyncTaskHandle:
+    ) -> AsyncTaskHandle[int]:
         """As `Client.command`."""
         spec = command_spec(
             argv,
@@ -232,7 +265,7 @@ class AsyncClient:
         """As `map`, values coming as they are ready."""
         return self._map(work, items, chunk, ordered=False)
 
-    def get(self, task_id: str) -> AsyncTaskHandle:
+    def get(self, task_id: str) -> AsyncTaskHandle[Any]:
         """A handle of any task; whether it exists is seen when it is used."""
         return AsyncTaskHandle(self._calls, task_id)
 
@@ -259,10 +292,12 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _create(self, spec: task_pb2.TaskSpec) -> AsyncTaskHandle:
+    async def _create(self, spec: task_pb2.TaskSpec) -> AsyncTaskHandle[Any]:
         check_size(spec, self._limit)
         request = scheduler_pb2.CreateTaskRequest(
-            queue=self._options.queue, spec=spec, request_id=new_request_id()
+            queue=self._options.queue,
+            spec=spec,
+            request_id=self._options.request_id or new_request_id(),
         )
         answer = await self._calls.call(CREATE_TASK, request)
         return AsyncTaskHandle(self._calls, answer.task.id, pickled=is_pickled(spec))

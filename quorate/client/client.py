@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from quorate.client.calls import Calls
 from quorate.client.contact import DEFAULT_CONNECT_FOR
 from quorate.client.discovery import find_access
 from quorate.client.handle import TaskHandle
 from quorate.client.mapper import create_batch, run_map
-from quorate.client.mapping import MapPlan
+from quorate.client.mapping import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH, MapPlan
 from quorate.client.options import OptionArgs, TaskOptions
 from quorate.client.outcome import is_pickled, state_of
 from quorate.client.rpcs import (
@@ -46,6 +46,9 @@ from quorate.client.specs import (
 from quorate.client.tracker import Tracker
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _Shared:
@@ -130,7 +133,17 @@ class Client:
         """The transport, for calls that have no method here."""
         return self._shared.calls
 
-    def submit(self, work: Work, /, *args: Any, **kwargs: Any) -> TaskHandle:
+    @overload
+    def submit(
+        self, work: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> TaskHandle[R]: ...
+    @overload
+    def submit(
+        self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> TaskHandle[R]: ...
+    @overload
+    def submit(self, work: str, /, *args: Any, **kwargs: Any) -> TaskHandle[Any]: ...
+    def submit(self, work: Work, /, *args: Any, **kwargs: Any) -> TaskHandle[Any]:
         """Have `work(*args, **kwargs)` called on a node; durable when this returns.
 
         `work`: a callable or the `module:qualname` of one. Raises ArgumentNotSerialisable,
@@ -138,7 +151,32 @@ class Client:
         """
         return self._create(python_spec(work, args, kwargs, self._options, time.time()))
 
-    def submit_json(self, entrypoint: str, arguments: Any = ()) -> TaskHandle:
+    def submit_many(
+        self, work: Callable[..., R] | str, calls: Iterable[Sequence[Any]]
+    ) -> list[TaskHandle[R]]:
+        """Have `work(*arguments)` called for each tuple of arguments, each as a task of its own.
+
+        All of them are durable when this returns; they are created in as few calls as possible. An
+        error leaves those created that came before. For many small items prefer `map`, which puts
+        several into one task.
+
+        Raises as `submit` and `submit_batch`.
+        """
+        now = time.time()
+        handles: list[TaskHandle[R]] = []
+        batch: list[task_pb2.TaskSpec] = []
+        size = 0
+        for arguments in calls:
+            spec = python_spec(work, arguments, {}, self._options, now)
+            length = check_size(spec, self._payload_limit)
+            if len(batch) == MOST_SPECS_PER_BATCH or size + length > MOST_BATCH_BYTES:
+                handles += self._part(batch, len(handles))
+                batch, size = [], 0
+            batch.append(spec)
+            size += length
+        return handles + self._part(batch, len(handles)) if batch else handles
+
+    def submit_json(self, entrypoint: str, arguments: Any = ()) -> TaskHandle[Any]:
         """As `submit`, with JSON arguments and a JSON result: nothing is pickled or unpickled, so
         that an exception of the function is a TaskFailed.
 
@@ -154,7 +192,7 @@ class Client:
         cwd: str = "",
         stdin: bytes | str = b"",
         secrets: Mapping[str, str] | None = None,
-    ) -> TaskHandle:
+    ) -> TaskHandle[int]:
         """Have a program run on a node, in a process group and a scratch directory of its own.
 
         `argv` goes to no shell. `result()` is 0, or raises TaskFailed with the exit `code`.
@@ -208,11 +246,11 @@ class Client:
         """The options that tasks of this client get."""
         return self._options
 
-    def submit_spec(self, spec: task_pb2.TaskSpec) -> TaskHandle:
+    def submit_spec(self, spec: task_pb2.TaskSpec) -> TaskHandle[Any]:
         """Create a task from a spec as it is (options of this client are not applied)."""
         return self._create(spec)
 
-    def submit_batch(self, specs: Sequence[task_pb2.TaskSpec]) -> list[TaskHandle]:
+    def submit_batch(self, specs: Sequence[task_pb2.TaskSpec]) -> list[TaskHandle[Any]]:
         """Create up to 10,000 tasks of one queue, 16 MiB together.
 
         They are validated as a whole, and a refused batch creates none. What a failure of the
@@ -226,13 +264,13 @@ class Client:
         """
         for spec in specs:
             check_size(spec, self._payload_limit)
-        ids = create_batch(self.calls, self._options.queue, specs)
+        ids = create_batch(self.calls, self._options.queue, specs, self._options.request_id)
         return [
-            TaskHandle(self.calls, task_id, pickled=is_pickled(spec))
+            TaskHandle(self.calls, task_id, pickled=is_pickled(spec), queue=self._options.queue)
             for task_id, spec in zip(ids, specs, strict=True)
         ]
 
-    def get(self, task_id: str) -> TaskHandle:
+    def get(self, task_id: str) -> TaskHandle[Any]:
         """A handle of any task; whether it exists is seen when it is used.
 
         Its `result` may be a pickle, and unpickling runs code of whoever made it; `task` does not.
@@ -284,13 +322,24 @@ class Client:
     ) -> None:
         self.close()
 
-    def _create(self, spec: task_pb2.TaskSpec) -> TaskHandle:
+    def _part(self, batch: Sequence[task_pb2.TaskSpec], before: int) -> list[TaskHandle[Any]]:
+        """Create a part of `submit_many`, under a request id of its own if one was given."""
+        given = self._options.request_id
+        if not given or not before:
+            return self.submit_batch(batch)
+        return self.options(request_id=f"{given}+{before}").submit_batch(batch)
+
+    def _create(self, spec: task_pb2.TaskSpec) -> TaskHandle[Any]:
         check_size(spec, self._payload_limit)
         request = scheduler_pb2.CreateTaskRequest(
-            queue=self._options.queue, spec=spec, request_id=new_request_id()
+            queue=self._options.queue,
+            spec=spec,
+            request_id=self._options.request_id or new_request_id(),
         )
         created = self.calls.call(CREATE_TASK, request).task
-        return TaskHandle(self.calls, created.id, pickled=is_pickled(spec))
+        return TaskHandle(
+            self.calls, created.id, pickled=is_pickled(spec), queue=self._options.queue
+        )
 
     def _map(
         self,

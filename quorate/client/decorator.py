@@ -13,9 +13,7 @@ when first needed (address as in `Client()`).
 
 from __future__ import annotations
 
-import atexit
 import functools
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
@@ -23,13 +21,11 @@ from quorate.client.by_value import goes_by_value, register
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.options import OptionArgs, TaskOptions
+from quorate.client.shared import process_client
 from quorate.client.specs import named
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_lock = threading.Lock()
-_process_client: Client | None = None
 
 
 class Task(Generic[P, R]):
@@ -65,7 +61,7 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<quorate.task {self.__wrapped__.__module__}:{self.__wrapped__.__qualname__}>"
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle:
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """As `Client.submit`, with this task's options."""
         return self._bound().submit(self.__wrapped__, *args, **kwargs)
 
@@ -113,13 +109,3 @@ def task(function: Callable[P, R] | None = None, /, **options: Unpack[OptionArgs
     if function is not None:
         return Task(function, chosen)
     return lambda decorated: Task(decorated, chosen)
-
-
-def process_client() -> Client:
-    """The client of this process, opened when first asked for, closed at exit."""
-    global _process_client
-    with _lock:
-        if _process_client is None:
-            _process_client = Client()
-            atexit.register(_process_client.close)
-        return _process_client

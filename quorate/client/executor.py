@@ -269,7 +269,7 @@ class Executor(BaseExecutor):
         future._settle(outcome)
         return future.cancelled()
 
-    def _handle(self, task_id: str) -> TaskHandle:
+    def _handle(self, task_id: str) -> TaskHandle[Any]:
         return self._client.get(task_id)
 
 

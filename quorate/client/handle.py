@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import grpc
 
@@ -28,13 +28,24 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 
+R = TypeVar("R")
 
-class TaskHandle:
-    """A task on the cluster. Thread-safe; cheap; `Client.get(id)` makes one for any task."""
 
-    def __init__(self, calls: Calls, task_id: str, *, pickled: bool = True) -> None:
+class TaskHandle(Generic[R]):
+    """A task on the cluster. Thread-safe; cheap; `Client.get(id)` makes one for any task.
+
+    Handles of the same task are equal. One can be pickled, also as an argument of a task: where it
+    is unpickled it goes through the client of that process (address as in `Client()`).
+    """
+
+    def __init__(
+        self, calls: Calls | None, task_id: str, *, pickled: bool = True, queue: str = ""
+    ) -> None:
         self.id = task_id
-        self._calls = calls
+        # None: of this process's client, opened when first needed.
+        self._given = calls
+        # Empty where it is not known yet.
+        self._queue = queue
         # Whether an answer may be a pickle: not one to a program, or to a call with JSON.
         self._pickled = pickled
         self._finished: task_pb2.Task | None = None
@@ -42,13 +53,52 @@ class TaskHandle:
     def __repr__(self) -> str:
         return f"TaskHandle({self.id!r})"
 
-    def result(self, timeout: float | None = None) -> Any:
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, TaskHandle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TaskHandle.restored, (self.id, self._pickled, self._queue)
+
+    @staticmethod
+    def restored(task_id: str, pickled: bool, queue: str) -> TaskHandle[Any]:
+        """A handle that was pickled; it goes through the client of this process."""
+        return TaskHandle(None, task_id, pickled=pickled, queue=queue)
+
+    @property
+    def calls(self) -> Calls:
+        """The transport that it goes through."""
+        return self._calls
+
+    @property
+    def queue(self) -> str:
+        """The queue that it is in; asks the cluster where this is not known."""
+        if not self._queue:
+            self._queue = self.task().queue
+        return self._queue
+
+    def settle(self, task: task_pb2.Task) -> None:
+        """Take over that it is finished, seen by a watch; later calls need not ask."""
+        self._finished = task
+
+    @property
+    def _calls(self) -> Calls:
+        if self._given is None:
+            from quorate.client.shared import process_client  # which makes handles itself
+
+            self._given = process_client().calls
+        return self._given
+
+    def result(self, timeout: float | None = None) -> R:
         """Wait for the outcome: the function's value, or 0 for a command that ended well.
 
         `timeout`: seconds, None for ever; then builtin TimeoutError, and the task goes on.
         Raises the task's own exception, TaskFailed, TaskCancelled or QuorateError.
         """
-        return value_of(self.wait(timeout), pickled=self._pickled)
+        value: R = value_of(self.wait(timeout), pickled=self._pickled)
+        return value
 
     def wait(self, timeout: float | None = None) -> task_pb2.Task:
         """Wait until it is finished and return it, whatever became of it."""

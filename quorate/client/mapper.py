@@ -24,12 +24,16 @@ from quorate.v1 import task_pb2
 _CANCEL_SECONDS = 5.0
 
 
-def create_batch(calls: Calls, name: str, specs: Sequence[task_pb2.TaskSpec]) -> Sequence[str]:
+def create_batch(
+    calls: Calls, name: str, specs: Sequence[task_pb2.TaskSpec], request_id: str = ""
+) -> Sequence[str]:
     """Create many tasks of a queue; waits (up to `retry_for`) while the cluster is at a bound.
 
     Raises PayloadTooLarge or QuorateError, before anything is sent for what no batch may hold.
     """
-    request = pb.BatchCreateTasksRequest(queue=name, specs=specs, request_id=new_request_id())
+    request = pb.BatchCreateTasksRequest(
+        queue=name, specs=specs, request_id=request_id or new_request_id()
+    )
     check_batch(request)
     end = time.monotonic() + calls.retry_for
     while True:

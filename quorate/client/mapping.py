@@ -25,6 +25,7 @@ from quorate.client.ledger import Outcome
 from quorate.client.options import TaskOptions
 from quorate.client.outcome import value_of
 from quorate.client.specs import Work, check_size, chunk_spec
+from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
 
 MOST_IN_FLIGHT = 4096
@@ -101,6 +102,8 @@ class MapPlan:
         """A plan for `items`; raises ValueError for a chunk below 1."""
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk must be 1 or more, not {chunk}")
+        if options.request_id:
+            raise invalid("request_id", "a map makes many tasks, which one id cannot name")
         total = len(items) if isinstance(items, Sized) else None
         return cls(work, iter(items), options, limit, chunk, ordered, star, total)
 

@@ -42,6 +42,7 @@ class OptionArgs(TypedDict, total=False):
     resources: Mapping[str, int]
     affinity_key: str
     secrets: Mapping[str, str]
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +84,13 @@ class TaskOptions:
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
+    request_id: str = ""
+    """Makes one submission repeatable, also by another process: the same id with the same work and
+    options is the same task, with others an error. Remembered for 10 minutes or as long as the tasks
+    are, whichever is longer. Empty: a new id for each submission."""
 
     def __post_init__(self) -> None:
-        for name in ("queue", "name", "affinity_key"):
+        for name in ("queue", "name", "affinity_key", "request_id"):
             checked_text(name, getattr(self, name))
         checked_texts("labels", self.labels)
         for name in ("resources", "secrets"):

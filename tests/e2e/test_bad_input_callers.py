@@ -44,6 +44,9 @@ class Unpicklable:
 
 # -- the SDK
 
+# Not typed, so that it can be called wrongly.
+anything: Any = len
+
 
 @pytest.mark.parametrize(
     "argument", [threading.Lock(), Unpicklable(), (n for n in "x")], ids=["lock", "class", "gen"]
@@ -51,8 +54,8 @@ class Unpicklable:
 def test_arguments_that_do_not_serialise_are_named(client: quorate.Client, argument: Any) -> None:
     before = made(client)
     for call, name in (
-        (lambda: client.submit(len, "fine", argument), "argument 2"),
-        (lambda: client.submit(len, key=argument), "argument 'key'"),
+        (lambda: client.submit(anything, "fine", argument), "argument 2"),
+        (lambda: client.submit(anything, key=argument), "argument 'key'"),
         (lambda: list(client.map(len, ["fine", argument])), "argument 1"),
     ):
         with pytest.raises(ArgumentNotSerialisable) as refusal:
