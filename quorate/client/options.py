@@ -86,8 +86,8 @@ class TaskOptions:
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
     request_id: str = ""
     """Makes one submission repeatable, also by another process: the same id with the same work and
-    options is the same task, with others an error. Remembered for 10 minutes or as long as the tasks
-    are, whichever is longer. Empty: a new id for each submission."""
+    options is the same task, with others an error. Remembered for 10 minutes, and as long as the
+    tasks are. Empty: a new id for each submission."""
 
     def __post_init__(self) -> None:
         for name in ("queue", "name", "affinity_key", "request_id"):
