@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import grpc
 
 from quorate.client.acalls import AsyncCalls
+from quorate.client.contact import explained
 from quorate.client.ledger import Ledger, Outcome, Sink
 from quorate.client.outcome import TERMINAL, is_finished
 from quorate.client.rpcs import GET_TASK, LIST_TASKS, WATCH_TASKS, TryAgain, judge
@@ -92,6 +93,7 @@ class AsyncTracker:
                     async with asyncio.timeout(SILENCE) as silence:
                         async for answer in call:
                             heard = True
+                            self._calls.on_reached()
                             # What is done with it takes as long as it takes.
                             silence.reschedule(None)
                             if list_again:
@@ -111,7 +113,7 @@ class AsyncTracker:
                         token, list_again = "", True
                         continue
                     if not isinstance(verdict, TryAgain):
-                        raise verdict from error
+                        raise explained(verdict, address) from error
                     broken = verdict.error
             now = time.monotonic()
             if heard:
@@ -119,8 +121,8 @@ class AsyncTracker:
                 if broken.code is grpc.StatusCode.DEADLINE_EXCEEDED:
                     continue
             self._calls.on_failure(address, broken)
-            if now - silent_since > self._calls.retry_for:
-                raise broken
+            if now - silent_since >= self._calls.gives_up_after(broken):
+                raise explained(broken, address)
             await asyncio.sleep(PAUSE)
 
     async def _list(self) -> None:

@@ -17,7 +17,7 @@ import grpc
 import tenacity
 
 from quorate.client.access import Access
-from quorate.client.contact import DEFAULT_CONNECT_FOR, explained
+from quorate.client.contact import DEFAULT_CONNECT_FOR, explained, is_hopeless, is_refused
 from quorate.client.endpoints import Endpoints
 from quorate.client.rpcs import (
     CHANNEL_OPTIONS,
@@ -97,6 +97,16 @@ class Calls:
             wait=waits(len(self.addresses)),
             reraise=True,
         )
+
+    def gives_up_after(self, error: QuorateError) -> float:
+        """Seconds for which a stream that ends so is opened again; 0 where that is in vain."""
+        if is_hopeless(error):
+            return 0.0
+        return self.patience(self.retry_for) if is_refused(error) else self.retry_for
+
+    def on_reached(self) -> None:
+        """A stream brought an answer: from now on a refusal is a failover."""
+        self._reached = True
 
     def patience(self, retry_for: float) -> float:
         """Seconds in which refusals are put up with, of `retry_for` for other failures."""

@@ -120,7 +120,7 @@ class TryAgain(Exception):
         self.address = ""
 
 
-def judge(error: grpc.RpcError) -> Exception:
+def judge(error: grpc.RpcError) -> TryAgain | QuorateError:
     """What to raise for a failed try: TryAgain when another scheduler may do better."""
     typed = from_rpc_error(error)
     if typed.reason == _SPACE_LOW:

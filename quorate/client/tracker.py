@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 
 from quorate.client.calls import Calls
+from quorate.client.contact import explained
 from quorate.client.ledger import Ledger, Outcome, Sink
 from quorate.client.outcome import TERMINAL, is_finished
 from quorate.client.rpcs import GET_TASK, LIST_TASKS, WATCH_TASKS, TryAgain, judge
@@ -145,6 +146,7 @@ class Tracker:
                 try:
                     for answer in call:
                         heard = True
+                        self._calls.on_reached()
                         if list_again:
                             # Only now: what finishes after this listing is in the stream.
                             with self._lock:
@@ -166,7 +168,7 @@ class Tracker:
                     else:
                         verdict = judge(error)
                         if not isinstance(verdict, TryAgain):
-                            raise verdict from error
+                            raise explained(verdict, address) from error
                         broken = verdict.error
             now = time.monotonic()
             if heard:
@@ -174,8 +176,8 @@ class Tracker:
                 if broken.code is grpc.StatusCode.DEADLINE_EXCEEDED:
                     continue
             self._calls.on_failure(address, broken)
-            if now - silent_since > self._calls.retry_for:
-                raise broken
+            if now - silent_since >= self._calls.gives_up_after(broken):
+                raise explained(broken, address)
             self._closing.wait(PAUSE)
 
     def _deliver(self, answer: pb.WatchTasksResponse) -> None:

@@ -15,6 +15,7 @@ from quorate.cli.app import run
 from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
 from quorate.client.contact import explained
+from quorate.client.executor import Executor
 from quorate.client.rpcs import TryAgain, stops
 from quorate.runtime.errors import QuorateError
 from tests.support.fake_scheduler import FakeCluster, FakeServer
@@ -57,6 +58,21 @@ async def test_the_async_client_gives_up_early_too() -> None:
     async with AsyncClient(NOWHERE, retry_for=300, connect_for=0.3) as client:
         with pytest.raises(QuorateError, match="cannot be reached"):
             await client.cluster()
+
+
+def test_an_executor_is_told_of_a_wrong_address_too() -> None:
+    with (
+        Client(NOWHERE, retry_for=300, connect_for=0.3) as client,
+        Executor(client=client) as pool,
+        pytest.raises(QuorateError, match="cannot be reached: connection refused"),
+    ):
+        pool.submit(pow, 2, 3).result(60)
+
+
+async def test_a_map_of_the_async_client_is_told_too(web_server: str) -> None:
+    async with AsyncClient(web_server, retry_for=300, connect_for=0.3) as client:
+        with pytest.raises(QuorateError, match=r"speaks no gRPC"):
+            [value async for value in client.map(abs, [1])]
 
 
 def test_a_cluster_that_was_reached_is_waited_for() -> None:
