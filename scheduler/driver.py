@@ -411,8 +411,9 @@ class Driver:
 
     def _committed(self, after: list[fx.After], revision: int) -> None:
         if not self._trusted():
-            # What is dropped here was committed: only another tenure, with new sessions and
-            # their inventories, makes it good. So the tenure must not go on.
+            # The journal waits for the trust window before it comes here. What is dropped all the
+            # same was committed: only another tenure, with new sessions and their inventories,
+            # makes it good. So the tenure must not go on.
             self._failed(after, lost())
             raise JournalEnded("the trust window passed before an effect")
         self.revision = scoped(self._generation, revision)

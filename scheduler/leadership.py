@@ -6,15 +6,17 @@
       ^  ^                                  |                                     |
       |  +------- lease or key gone --------+                                     |
       +------------ resigned (lease revoked), after a pause ----------------------+
-                        `lead` ended | lease lost | trust window passed
+                        `lead` ended | lease lost | etcd silent for too long
 ```
 
 `Leadership` owns the lease, the candidate key and the task that leads. What it guarantees:
 
 * `lead` runs only after a linearizable read found no candidate of lower `create_revision`, with a
   trusted lease, and never twice at a time;
-* it is cancelled when etcd says that the lease is gone or when a whole TTL passed without a
-  renewal (e.g. after a SIGSTOP: the first turn of the event loop notices);
+* it is cancelled when etcd says that the lease is gone. While etcd is silent nobody knows: a leader
+  whose lease was not renewed in time neither answers nor dispatches (`scheduler.trust`), keeps what
+  it has in memory, and goes on where it was once etcd renews the lease after all. It lived all that
+  time then, and so did the leader's key: nobody else was elected. After `patience` it gives up;
 * every tenure has a lease and a key, hence an epoch, of its own;
 * however the tenure or the process ends, the lease is revoked, which deletes the key in the same
   step, so that the next candidate is elected at once. If etcd does not answer then, the revocation
@@ -53,7 +55,11 @@ Lead = Callable[[int, bytes, Trust], Coroutine[Any, Any, None]]
 _SHORT_TENURE: Final = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _RETRY_PAUSE: Final = 0.1
+# A busy machine or an etcd without quorum takes seconds; where etcd is out of reach of this process
+# alone, its callers must get to the next leader.
+PATIENCE: Final = 10.0
 _REVOKE_TIMEOUT: Final = 1.0
+_SILENCE_PAUSE: Final = 0.1
 # Leases whose revocation failed; only this process's own, so more of them are not worth keeping.
 _MAX_LEFTOVERS: Final = 8
 
@@ -81,6 +87,7 @@ class Leadership:
         ttl: of the lease, seconds; etcd's least is 2.
         margin: of the trust window, seconds; a fifth of the TTL by default.
         hand_over: seconds.
+        patience: seconds for which a leader goes on without word from etcd, beyond its lease's end.
         jitter: gives a number in [0, 1), for pauses.
     """
 
@@ -95,6 +102,7 @@ class Leadership:
         ttl: int = 2,
         margin: float | None = None,
         hand_over: float = 0.1,
+        patience: float = PATIENCE,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._etcd = etcd
@@ -105,6 +113,7 @@ class Leadership:
         self._ttl = ttl
         self._margin = ttl / 5 if margin is None else margin
         self._hand_over = hand_over
+        self._patience = patience
         self._jitter = jitter
         self._career = Career.ENTERING
         self._short_tenures = 0
@@ -212,12 +221,20 @@ class Leadership:
         return self._clock.monotonic() - begin
 
     async def _trust_passed(self, session: LeaseSession) -> None:
+        """Return when the lease is lost, or was not renewed for `patience` beyond its end."""
+        silent = False
         while not session.lost.is_set():
             left = session.trusted_until - self._clock.monotonic()
+            if left <= 0 and not silent:
+                log.warning("leadership.etcd_silent", lease=f"{session.id:x}")
+            elif left > 0 and silent:
+                log.info("leadership.renewed_late", lease=f"{session.id:x}")
+            silent = left <= 0
+            left += self._patience if silent else 0.0
             if left <= 0:
                 return
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(min(left, _SILENCE_PAUSE) if silent else left):
                     await session.lost.wait()
             except TimeoutError:
                 # Renewed meanwhile, or not: the loop looks.

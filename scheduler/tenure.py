@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -130,7 +130,7 @@ class Tenure:
 
     @asynccontextmanager
     async def _taken_over(
-        self, elected: int, leader_key: bytes
+        self, elected: int, leader_key: bytes, trusted: Callable[[], bool]
     ) -> AsyncIterator[tuple[Fold, int, Journal]]:
         """The fold, at rest, with all of the log; (fold, its revision, the claimed journal).
 
@@ -148,7 +148,7 @@ class Tenure:
             await self._stop_folding()
             self._new_fold()
             raise
-        journal = self._journal(elected, leader_key, standing.generation)
+        journal = self._journal(elected, leader_key, standing.generation, trusted)
         claimed = await journal.claim(expected_head_mod=standing.head_mod)
         await self._replica.caught_up(claimed, timeout=CATCH_UP)
         revision = await self._stop_folding()
@@ -186,7 +186,9 @@ class Tenure:
             if revision > now:
                 raise JournalEnded(f"folded up to revision {revision}; etcd is at {now}")
 
-    def _journal(self, elected: int, leader_key: bytes, generation: int) -> Journal:
+    def _journal(
+        self, elected: int, leader_key: bytes, generation: int, trusted: Callable[[], bool]
+    ) -> Journal:
         settings = self._settings
         return Journal(
             self._etcd,
@@ -197,6 +199,7 @@ class Tenure:
             clock=self._clock,
             max_txn_ops=settings.etcd_max_txn_ops,
             stall_after=2.0 * settings.lease_ttl,
+            acts=trusted,
             on_commit=self._metrics.committed,
         )
 
@@ -208,7 +211,11 @@ class Tenure:
         """
         began = self._clock.monotonic()
         settings = self._settings
-        async with self._taken_over(elected, leader_key) as (fold, revision, journal):
+
+        def trusted() -> bool:
+            return trust.ok(self._clock.monotonic())
+
+        async with self._taken_over(elected, leader_key, trusted) as (fold, revision, journal):
             epoch = scoped(fold.generation, elected)
             # On every line of this tenure; `Leadership` knew the plain revision only.
             bind_contextvars(epoch=epoch)
@@ -221,7 +228,7 @@ class Tenure:
                 records.Codec(settings.prefix, state),
                 journal,
                 TenureClock(self._clock, state.last_instant),
-                lambda: trust.ok(self._clock.monotonic()),
+                trusted,
                 settings.etcd_max_txn_ops,
                 ids,
                 fold.generation,

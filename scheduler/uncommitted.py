@@ -68,16 +68,16 @@ class Uncommitted:
     async def room(self) -> None:
         """Wait until another event may be stepped, however long.
 
+        Also outside the trust window: what agents report then is acted on once it is open again.
+
         Raises:
             QuorateError: UNAVAILABLE: this process does not lead any longer.
         """
-        self._check()
-        if not self._journal.room:
-            try:
-                await self._journal.wait_room()
-            except Exception as error:
-                # Whatever ended the journal, for the caller it is a leader that is gone.
-                raise lost() from error
+        try:
+            await self._journal.wait_room()
+        except Exception as error:
+            # Whatever ended the journal, for the caller it is a leader that is gone.
+            raise lost() from error
 
     async def admit(self, weight: int = 0) -> None:
         """Wait until a caller's event may be stepped, for a bounded time.

@@ -61,6 +61,10 @@ class OutOfSpace(Exception):
 _REQUEST_BYTES = 1_500_000
 
 
+# Between two looks at the trust window while it is shut.
+_TRUST_PAUSE = 0.02
+
+
 class Journal:
     """One leader's log.
 
@@ -74,8 +78,11 @@ class Journal:
         max_txn_ops: etcd's `--max-txn-ops`; one of them is the head.
         max_txn_bytes: a batch is sealed before it grows past this; a single event may.
         max_pending_events, max_pending_bytes: bound of what is appended and not committed.
-        stall_after: seconds without a commit, although there is work, until JournalStalled.
+        stall_after: seconds without a commit, although there is work, until JournalStalled. Those in
+            which `acts` is false do not count.
         txn_timeout: deadline of one call, seconds; past it the outcome is unknown.
+        acts: whether the leader may act on what it committed (its trust window). While it is false
+            after-effects wait, and so does everything behind them.
         on_commit: told the seconds and the writes (0: a barrier) of each Txn, once known; for
             metrics. Must not raise.
     """
@@ -95,6 +102,7 @@ class Journal:
         max_pending_bytes: int = 64 << 20,
         stall_after: float,
         txn_timeout: float = 2.0,
+        acts: Callable[[], bool] = lambda: True,
         on_commit: Callable[[float, int], None] = lambda seconds, writes: None,
     ) -> None:
         assert epoch > 0
@@ -108,7 +116,9 @@ class Journal:
             clock=clock,
             stall_after=stall_after,
             txn_timeout=txn_timeout,
+            acts=acts,
         )
+        self._acts = acts
         self._clock = clock
         self._on_commit = on_commit
         # The head takes one of the operations; a purge has no head.
@@ -331,6 +341,8 @@ class Journal:
                 batch = self._flight = await self._next()
                 started = self._clock.monotonic()
                 revision = await self._commit(batch)
+                if not self._acts():
+                    await self._trusted_again()
                 if self._ended is not None:
                     raise self._ended
                 self._flight = None
@@ -341,6 +353,11 @@ class Journal:
         except Exception as error:
             self.abandon(error)
             raise
+
+    async def _trusted_again(self) -> None:
+        """Wait until the leader may act again: whoever ends its tenure ends this, too."""
+        while not self._acts() and self._ended is None:
+            await asyncio.sleep(_TRUST_PAUSE)
 
     def abandon(self, error: Exception) -> None:
         """End the journal: tell every event that waits; nothing is sent any more. Idempotent.

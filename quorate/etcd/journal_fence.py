@@ -99,11 +99,20 @@ class Patience:
     Args:
         stall_after: seconds until JournalStalled.
         timeout: longest deadline of one call, seconds.
+        acts: false while etcd is silent to the leader's lease too. Then nobody else could commit
+            either, as far as this process knows, and the time does not count.
     """
 
-    __slots__ = ("_clock", "_pause", "_since", "_stall_after", "_timeout")
+    __slots__ = ("_acts", "_clock", "_pause", "_since", "_stall_after", "_timeout")
 
-    def __init__(self, clock: Clock, stall_after: float, timeout: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        stall_after: float,
+        timeout: float,
+        acts: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._acts = acts
         self._clock = clock
         self._stall_after = stall_after
         self._timeout = timeout
@@ -112,6 +121,8 @@ class Patience:
 
     def timeout(self) -> float:
         """The next call's deadline in seconds. Raises JournalStalled when no time is left."""
+        if not self._acts():
+            self.renew()
         left = self._since + self._stall_after - self._clock.monotonic()
         if left <= 0:
             raise JournalStalled(f"nothing was committed for {self._stall_after} s")
@@ -158,7 +169,9 @@ class Fence:
         clock: Clock,
         stall_after: float,
         txn_timeout: float,
+        acts: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._acts = acts
         self._etcd = etcd
         self._prefix = prefix
         self._head_key = prefix + b"head"
@@ -264,7 +277,7 @@ class Fence:
     # -- one attempt, and what it meant --------------------------------------------------------
 
     def _patience(self) -> Patience:
-        return Patience(self._clock, self._stall_after, self._txn_timeout)
+        return Patience(self._clock, self._stall_after, self._txn_timeout, self._acts)
 
     async def _send(self, ops: Sequence[Op], patience: Patience) -> TxnResult:
         return await self._etcd.txn(

@@ -14,7 +14,7 @@ from quorate.etcd.election import Election
 from quorate.etcd.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
-from scheduler.leadership import Leadership
+from scheduler.leadership import PATIENCE, Leadership
 from scheduler.trust import Trust
 
 
@@ -29,7 +29,9 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Etcd
 class Tenures:
     """A replica that leads until it is cancelled, and its tenures so far."""
 
-    def __init__(self, etcd: EtcdClient, prefix: bytes, name: str, ttl: int = 2) -> None:
+    def __init__(
+        self, etcd: EtcdClient, prefix: bytes, name: str, ttl: int = 2, patience: float = PATIENCE
+    ) -> None:
         self.began: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self.ended: asyncio.Queue[int] = asyncio.Queue()
         self.election = Election(etcd, prefix)
@@ -40,6 +42,7 @@ class Tenures:
             self._lead,
             clock=SystemClock(),
             ttl=ttl,
+            patience=patience,
         )
 
     async def _lead(self, epoch: int, key: bytes, trust: Trust) -> None:
@@ -89,12 +92,12 @@ async def test_a_candidate_whose_key_is_thousands_of_revisions_old_takes_over(
         assert (await etcd.txn([fence], [Put(b"/quorate/old/head", b"v")])).succeeded
 
 
-async def test_etcd_away_for_longer_than_the_ttl_ends_the_tenure_and_a_new_one_begins(
+async def test_etcd_away_for_longer_than_a_leaders_patience_ends_the_tenure(
     server: EtcdProcess,
 ) -> None:
     prefix = b"/quorate/away/election/scheduler"
     async with EtcdClient([server.endpoint]) as etcd:
-        only = Tenures(etcd, prefix, "only")
+        only = Tenures(etcd, prefix, "only", patience=0.5)
         async with only.running():
             first, _ = await asyncio.wait_for(only.began.get(), 10)
             await server.kill()
@@ -102,6 +105,24 @@ async def test_etcd_away_for_longer_than_the_ttl_ends_the_tenure_and_a_new_one_b
             await server.start()
             second, _ = await asyncio.wait_for(only.began.get(), 20)
             assert second > first
+
+
+async def test_a_leader_outlives_an_etcd_that_is_away_for_longer_than_the_ttl(
+    server: EtcdProcess,
+) -> None:
+    """A restarted etcd starts its leases afresh: the leader's key never went."""
+    prefix = b"/quorate/long/election/scheduler"
+    async with EtcdClient([server.endpoint]) as etcd:
+        only = Tenures(etcd, prefix, "only")
+        async with only.running():
+            first, key = await asyncio.wait_for(only.began.get(), 10)
+            await server.kill()
+            # The time asked for, not a condition: longer than the lease.
+            await asyncio.sleep(3.0)
+            await server.start()
+            fence = Compare(key, "create", "=", first)
+            assert (await etcd.txn([fence], [Put(b"/quorate/long/head", b"v")])).succeeded
+            assert only.ended.empty()
 
 
 async def test_etcd_restarted_within_the_ttl_does_not_end_the_tenure(server: EtcdProcess) -> None:

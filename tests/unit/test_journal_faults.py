@@ -207,6 +207,53 @@ async def test_no_commit_for_long_although_there_is_work_means_stalled():
     assert seen.failures == ["1"]
 
 
+async def test_time_in_which_the_lease_is_silent_too_is_no_stall():
+    """Nobody else can commit either, as far as is known: to resign would only cost the memory."""
+    store, seen, clock = FakeStore(), Outcomes(), SimulatedClock()
+    acts = True
+    journal = await claimed(store, clock=clock, stall_after=10.0, acts=lambda: acts)
+    store.script.extend([Fault.LOST_REQUEST] * 6)
+    store.on_call = lambda: clock.advance(4.0)
+    acts = False
+    async with running(journal):
+        seen.append(journal, "1", put("k"))
+        async with asyncio.timeout(5):
+            while store.script:
+                await asyncio.sleep(0)
+        acts = True
+        await seen.until("1")
+    assert len(store.applied) == 1
+
+
+async def test_what_was_committed_outside_the_trust_window_is_acted_on_once_it_is_open_again():
+    store, seen = FakeStore(), Outcomes()
+    acts = False
+    journal = await claimed(store, acts=lambda: acts)
+    async with running(journal):
+        seen.append(journal, "1", put("k"))
+        seen.append(journal, "2")
+        async with asyncio.timeout(5):
+            while not store.applied:
+                await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert seen.names == []
+        acts = True
+        await seen.until("1", "2")
+
+
+async def test_what_waits_for_the_trust_window_is_unknown_when_the_tenure_ends():
+    store, seen = FakeStore(), Outcomes()
+    journal = await claimed(store, acts=lambda: False)
+    async with running(journal):
+        seen.append(journal, "1", put("k"))
+        async with asyncio.timeout(5):
+            while not store.applied:
+                await asyncio.sleep(0)
+    assert seen.names == []
+    assert seen.failures == ["1"]
+
+
 async def test_a_claim_that_etcd_does_not_answer_stalls():
     clock, store = SimulatedClock(), FakeStore()
     journal = stand(store, "a", clock=clock, stall_after=3.0)

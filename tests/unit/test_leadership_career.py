@@ -200,7 +200,7 @@ async def test_a_leader_without_etcd_falls_silent_then_ends_then_makes_good(
     """The lease lives on in etcd: what the replica could not revoke it revokes later."""
     etcd = Mute()
     stage = Stage(stack, etcd)
-    first = stage.replica("first", ttl=2)
+    first = stage.replica("first", ttl=2, patience=0.0)
     await first.leads()
     clock = SystemClock()
     etcd.mute = True
@@ -217,6 +217,33 @@ async def test_a_leader_without_etcd_falls_silent_then_ends_then_makes_good(
     etcd.mute = False
     await first.leads()
     assert len(await stage.election.candidates()) == 1
+
+
+async def test_a_leader_whose_lease_is_renewed_late_goes_on_where_it_was(
+    stack: AsyncExitStack,
+) -> None:
+    """Its lease lived in etcd all that time, so nobody else can have been elected."""
+    etcd = Mute()
+    stage = Stage(stack, etcd)
+    first = stage.replica("first", ttl=2)
+    epoch = await first.leads()
+    clock = SystemClock()
+    etcd.mute = True
+    lease = first.leadership.lease
+    assert lease is not None
+    async with asyncio.timeout(5):
+        while clock.monotonic() < lease.trusted_until + 0.3:
+            await asyncio.sleep(0.01)
+    assert not first.trusts[0].ok(clock.monotonic())
+    etcd.mute = False
+    async with asyncio.timeout(5):
+        while not first.trusts[0].ok(clock.monotonic()):
+            await asyncio.sleep(0.01)
+    assert first.leadership.career is Career.LEADING
+    assert first.cancelled == 0
+    leader = await stage.election.leader()
+    assert leader is not None
+    assert leader.create_revision == epoch
 
 
 async def test_a_slow_farewell_does_not_hold_up_the_successor(stack: AsyncExitStack) -> None:
