@@ -65,6 +65,7 @@ class Outgoing:
     def first(self, inventory: Inventory, now: float, monotonic: float) -> pb.SessionResponse:
         """The message that answers `hello`. Times: wall and monotonic now."""
         response = pb.SessionResponse(instance=self._instance)
+        wire.set_time(response.time, now)
         message = response.inventory
         for attempt, since in inventory.running:
             item = message.running.add(task_id=attempt.task_id, attempt=attempt.number)
@@ -101,6 +102,7 @@ class Outgoing:
             self._credit = None
         if self._stats is not None:
             response.stats.CopyFrom(self._stats)
+            wire.set_time(response.time, now)
             self._stats = None
         if not finished and not self._returned:
             self._wake.clear()

@@ -35,6 +35,7 @@ from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import exhausted
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
 from scheduler import records
+from scheduler.clocks import Clocks
 from scheduler.core import attempts, audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
@@ -90,6 +91,7 @@ class Driver:
         max_txn_ops: operations one Txn may hold.
         ids: of the tasks that the machine makes by itself; the same as for those of callers.
         generation: of the cluster; `revision` is scoped by it.
+        latest: the log's last instant: see `scheduler.clocks`.
     """
 
     def __init__(
@@ -102,10 +104,12 @@ class Driver:
         max_txn_ops: int,
         ids: TaskIds | None = None,
         generation: int = FIRST_GENERATION,
+        latest: float = 0.0,
     ) -> None:
         self.machine = machine
         self.journal = journal
         self.clock = clock
+        self.clocks = Clocks(clock, latest)
         self.max_txn_ops = max_txn_ops
         self.uncommitted = Uncommitted(journal, lambda: not self._closed and trusted())
         self.agents: Agents | None = None
@@ -262,7 +266,7 @@ class Driver:
     def purge(self, limit: int) -> int:
         """Delete up to `limit` tasks that retention lets go; how many deletions were appended."""
         now = self.clock.now()
-        out = self.machine.step(e.RetentionDue(limit), now)
+        out = self.machine.step(e.RetentionDue(limit, self.clocks.expiry()), now)
         deletes = self._codec.encode_purges(out)
         # An even number: the two keys of a task go together.
         for start in range(0, len(deletes), self._purge_ops):

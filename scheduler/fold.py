@@ -35,6 +35,8 @@ class Fold:
     Attributes:
         generation: of the cluster, as the log says.
         restoring: a restore was seen: the state is not what the log says.
+        latest: the instant that the log's last record names, as far as records name one. Not the
+            greatest: a leader whose clock was ahead may have led before.
     """
 
     def __init__(self, new_state: Callable[[], State] = State) -> None:
@@ -44,6 +46,9 @@ class Fold:
         self.revision = 0
         self.generation = FIRST_GENERATION
         self.restoring = False
+        self.latest = 0.0
+        self._latest_at = 0
+        self._mod = 0
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
             b"runs": self._put_run,
@@ -67,6 +72,8 @@ class Fold:
         self.revision = 0
         self.generation = FIRST_GENERATION
         self.restoring = False
+        self.latest = 0.0
+        self._latest_at = 0
 
     def at(self, revision: int) -> None:
         """Everything up to `revision` is folded."""
@@ -80,6 +87,7 @@ class Fold:
             return
         handler = self._puts.get(key.partition(b"/")[0])
         if handler is not None:
+            self._mod = mod_revision
             handler(key, value, lease)
 
     def deleted(self, key: bytes) -> None:
@@ -107,6 +115,13 @@ class Fold:
             service, _, instance = rest.decode(errors="replace").partition("/")
             self.state.drop_instance(ServiceName(service), instance)
 
+    def _names(self, instant: float) -> None:
+        """The record that is being folded names an instant of when it was written."""
+        if self._mod > self._latest_at:
+            self._latest_at, self.latest = self._mod, instant
+        elif self._mod == self._latest_at and instant > self.latest:
+            self.latest = instant
+
     def _put_task(self, key: bytes, value: bytes, lease: int) -> None:
         state = self.state
         _, queue_name, task_name = key.decode().split("/")
@@ -114,6 +129,7 @@ class Fold:
         if task in state.tasks:
             return
         record = r.TaskRecord.FromString(value)
+        self._names(record.create_time)
         spec = records.task_spec(task_pb2.TaskSpec.FromString(record.spec), record.spec)
         done = state.finished.get(task)
         if done is not None:
@@ -134,6 +150,8 @@ class Fold:
             log.warning("run_without_task", task=task)
             return
         record = r.RunRecord.FromString(value)
+        if written := max(record.assign_time, record.start_time, record.finish_time):
+            self._names(written)
         name, instance = row.node, row.instance
         records.apply_run(state, row, record)
         if instance and instance != row.instance:
@@ -185,11 +203,13 @@ class Fold:
     def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:
         row = records.dedup_row(value)
         self.state.saw(row.create_time)
+        self._names(row.create_time)
         self.state.remember(keys.split_dedup_key(key), row)
 
     def _put_audit(self, key: bytes, value: bytes, lease: int) -> None:
         entry = audit_records.id_of(key)
         self.state.saw(audit_records.instant(entry))
+        self._names(audit_records.instant(entry))
         self.state.audit.add(entry)
 
     def _put_control(self, key: bytes, value: bytes, lease: int) -> None:

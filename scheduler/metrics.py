@@ -147,6 +147,13 @@ class SchedulerMetrics:
                 "Entries of the audit log.",
                 len(self._driver.state.audit),
             )
+            offset = self._driver.clocks.offset
+            if offset is not None:
+                yield gauge(
+                    "quorate_clock_offset_seconds",
+                    "By how much the leader's clock is ahead of the middle one of the nodes'.",
+                    offset,
+                )
 
     def _collect_journal(self) -> Iterator[Metric]:
         counters = self._driver.journal.counters if self._driver else JournalCounters()

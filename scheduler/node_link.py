@@ -31,6 +31,7 @@ from scheduler.core import events as e
 from scheduler.core.rows import NodeRow, TaskRow
 from scheduler.driver import Driver
 from scheduler.orders import Orders
+from scheduler.records import seconds
 from scheduler.reports import events_of, opened
 from scheduler.spans import TaskSpans
 
@@ -165,8 +166,13 @@ class Link:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
+    def _note_clock(self, message: pb.SessionResponse) -> None:
+        if message.HasField("time"):
+            self._driver.clocks.told(self._instance, seconds(message.time))
+
     def _close(self) -> None:
         self._open = False
+        self._driver.clocks.forget(self._instance)
         self.orders.clear()
         self._driver.handle((e.SessionClosed(self._name, self._instance),))
 
@@ -192,6 +198,7 @@ class Link:
                 await _raise_status(call)
                 return
             self._open = True
+            self._note_clock(first)
             self._driver.handle(opened(self._name, self._instance, first))
             log.info("session_opened", node=self._name, instance=self._instance)
             reader = asyncio.ensure_future(self._read(call))
@@ -219,6 +226,7 @@ class Link:
             if message is _EOF:
                 return
             await driver.room()
+            self._note_clock(message)
             driver.handle(events_of(self._name, self._instance, message))
 
     async def _write(self, call: Any) -> None:

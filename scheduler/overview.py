@@ -133,6 +133,9 @@ class Overview:
             version=__version__,
             revision=self._driver.revision,
         )
+        offset = self._driver.clocks.offset
+        if offset is not None:
+            view.clock_offset.FromNanoseconds(round(offset * 1e9))
         election = self._prefix + keys.ELECTION + b"/"
         try:
             found = await self._etcd.range(Range(election, prefix_end(election)))

@@ -227,11 +227,12 @@ class Tenure:
                 machine,
                 records.Codec(settings.prefix, state),
                 journal,
-                TenureClock(self._clock, state.last_instant),
+                TenureClock(self._clock),
                 trusted,
                 settings.etcd_max_txn_ops,
                 ids,
                 fold.generation,
+                fold.latest,
             )
             sessions = Sessions(
                 driver,
@@ -349,6 +350,7 @@ class Tenure:
             tasks.create_task(servicers.scaler.scale_down.run(), name="scale down")
             tasks.create_task(_keep_house(driver), name="retention")
             tasks.create_task(_measure_lag(), name="lag")
+            tasks.create_task(driver.clocks.run(), name="clocks")
             self._roles.lead(servicers)
             self._health.set(SERVICE, serving=True)
 

@@ -16,6 +16,8 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2
 
 _TIMEOUT: Final = 3.0
+# Seconds.
+CLOCKS_FAR: Final = 5.0
 # Names in one sentence.
 _NAMED: Final = 8
 
@@ -112,6 +114,18 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
                 f"the leader runs {cluster.version}, this command {quorate.__version__}",
             )
         )
+    if cluster.HasField("clock_offset"):
+        ahead = cluster.clock_offset.ToNanoseconds() / 1e9
+        if abs(ahead) > CLOCKS_FAR:
+            where = "ahead of" if ahead > 0 else "behind"
+            findings.append(
+                warning(
+                    "clocks",
+                    f"the leader's clock is {abs(ahead):.0f} s {where} the nodes' clocks",
+                    "keep the clocks of all machines in step (chrony, systemd-timesyncd): tasks "
+                    "that wait for a time begin early or late",
+                )
+            )
     return findings
 
 

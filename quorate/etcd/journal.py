@@ -78,8 +78,8 @@ class Journal:
         max_txn_ops: etcd's `--max-txn-ops`; one of them is the head.
         max_txn_bytes: a batch is sealed before it grows past this; a single event may.
         max_pending_events, max_pending_bytes: bound of what is appended and not committed.
-        stall_after: seconds without a commit, although there is work, until JournalStalled. Those in
-            which `acts` is false do not count.
+        stall_after: seconds without a commit, although there is work, until JournalStalled. Those
+            in which `acts` is false do not count.
         txn_timeout: deadline of one call, seconds; past it the outcome is unknown.
         acts: whether the leader may act on what it committed (its trust window). While it is false
             after-effects wait, and so does everything behind them.
@@ -356,7 +356,8 @@ class Journal:
 
     async def _trusted_again(self) -> None:
         """Wait until the leader may act again: whoever ends its tenure ends this, too."""
-        while not self._acts() and self._ended is None:
+        # The window opens and shuts with the time: nothing tells.
+        while not self._acts() and self._ended is None:  # noqa: ASYNC110
             await asyncio.sleep(_TRUST_PAUSE)
 
     def abandon(self, error: Exception) -> None:

@@ -51,13 +51,13 @@ class SimulatedClock:
 class TenureClock:
     """Instants for one leader's tenure: wall time that never jumps and never goes back.
 
-    It starts at the wall clock, or just above `floor` (the greatest instant in the log) if that
-    is later, and then advances with the monotonic clock.
+    It starts at the wall clock and then advances with the monotonic clock. Instants in the log may
+    be later, where another leader's clock was ahead: what is due is due by this one's.
     """
 
-    def __init__(self, clock: Clock, floor: float = 0.0) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._base = max(clock.wall(), floor + 1e-6)
+        self._base = clock.wall()
         self._start = clock.monotonic()
 
     def now(self) -> float:

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import output_pb2 as _output_pb2
 from google.protobuf.internal import containers as _containers
@@ -35,7 +36,7 @@ class EtcdStatus(_message.Message):
     def __init__(self, version: _Optional[str] = ..., db_size: _Optional[int] = ..., db_quota: _Optional[int] = ..., members: _Optional[int] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version", "revision")
+    __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version", "revision", "clock_offset")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +49,7 @@ class Cluster(_message.Message):
     RETAINED_TASKS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_OFFSET_FIELD_NUMBER: _ClassVar[int]
     name: str
     epoch: int
     sequence: int
@@ -60,4 +62,5 @@ class Cluster(_message.Message):
     retained_tasks: int
     version: str
     revision: int
-    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., leader_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedulers: _Optional[_Iterable[_Union[SchedulerReplica, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., nodes: _Optional[int] = ..., queues: _Optional[int] = ..., live_tasks: _Optional[int] = ..., retained_tasks: _Optional[int] = ..., version: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+    clock_offset: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., leader_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedulers: _Optional[_Iterable[_Union[SchedulerReplica, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., nodes: _Optional[int] = ..., queues: _Optional[int] = ..., live_tasks: _Optional[int] = ..., retained_tasks: _Optional[int] = ..., version: _Optional[str] = ..., revision: _Optional[int] = ..., clock_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

@@ -57,7 +57,8 @@ def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) 
     row.attempt += 1
     row.node = node.name
     row.instance = node.instance
-    row.assign_time = now
+    # A task's own instants follow one another, also one that a leader ahead of time created.
+    row.assign_time = now if now > row.create_time else row.create_time
     row.start_time = 0.0
     state.enter(row)
     out.writes.append(PutRun(row))
@@ -74,12 +75,13 @@ def began(state: State, row: TaskRow, start: float, out: Effects) -> None:
     """The current attempt is known to have begun at `start`, on the leader's clock."""
     if row.start_time > 0.0:
         return
-    row.start_time = start
+    row.start_time = start if start > row.assign_time else row.assign_time
     if row.past and row.past[-1].error_type == NODE_LOST:
         # The next loss may come within the second, and may be that of the leader too.
         out.then.append(AttemptLived(row.id, row.attempt, row.instance))
     else:
-        state.begun.append((start, row.id, row.attempt))
+        # By this leader's time, by which they are looked at.
+        state.begun.append((min(start, state.last_instant), row.id, row.attempt))
 
 
 def starts_due(state: State, now: float) -> bool:
@@ -208,9 +210,13 @@ def _finish(
     put: PutRun,
     error: str = "",
 ) -> None:
+    finish = now
+    if finish < row.start_time or finish < row.create_time:
+        finish = max(row.start_time, row.create_time)
+        put = put._replace(finish_time=finish)
     state.move(row, final)
     out.writes.append(put)
-    out.after.append(NotifyFinished(state.finish(row, now, error)))
+    out.after.append(NotifyFinished(state.finish(row, finish, error)))
 
 
 def _failed(
@@ -294,7 +300,7 @@ def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> N
         row.instance,
         row.assign_time,
         row.start_time,
-        now,
+        max(now, row.start_time),
         error_type[:_PAST_MESSAGE],
         message[:_PAST_MESSAGE],
     )

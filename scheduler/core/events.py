@@ -319,9 +319,13 @@ class StartsDue(NamedTuple):
 
 
 class RetentionDue(NamedTuple):
-    """Time to delete what is finished and expired, at most `limit` tasks."""
+    """Time to delete what is finished and expired, at most `limit` tasks.
+
+    `by`: the instant by which it is, where that is not the step's: see `scheduler.clocks`.
+    """
 
     limit: int
+    by: float | None = None
 
 
 class Elected(NamedTuple):

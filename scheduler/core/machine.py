@@ -69,8 +69,9 @@ class Machine:
     def step(self, event: e.Event, now: float) -> Effects:
         """What `event` at `now` (seconds since the epoch, never going back) makes necessary."""
         out = Effects()
-        # First: handlers that have no use for `now` leave its marks by `State.last_instant`.
-        self.state.saw(now)
+        # First: handlers that have no use for `now` leave its marks by `State.last_instant`. Set,
+        # not raised: a leader whose clock was ahead may have left later instants in the log.
+        self.state.last_instant = now
         kind = type(event)
         handler = _HANDLERS.get(kind)
         if handler is not None:
@@ -87,7 +88,7 @@ class Machine:
 
     def _stepped(self, out: Effects, now: float) -> Effects:
         state = self.state
-        state.saw(now)
+        state.last_instant = now
         if state.touched:
             out.due += state.touched
             state.touched.clear()

@@ -52,7 +52,7 @@ from scheduler.core.events import (
 from scheduler.core.limits import Limits
 from scheduler.core.rows import Control, Holding, NodeRow, QueueRow
 from scheduler.core.state import DEFAULT_QUEUE, State
-from scheduler.core.values import Change
+from scheduler.core.values import Change, TaskState
 
 NODES_SCOPE = "_nodes"
 
@@ -72,6 +72,7 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
     if DEFAULT_QUEUE not in state.queues:
         row = state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, now)
         out.writes.append(PutQueue(row))
+    _hold_backoffs_to_their_policy(state, now)
     for service in state.services:
         # Whatever the one before had begun: a look at each finds what is left to do.
         state.touch(service)
@@ -91,6 +92,29 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
             out.then.append(NodeLost(name, instance, "another process took its name"))
         else:
             state.nodes[name] = _absent(name, instance, holding, now)
+
+
+def _hold_backoffs_to_their_policy(state: State, now: float) -> None:
+    """A retry that a leader ahead of time put off is not put off for as long as that is.
+
+    Nothing is written: the record says the same to whoever leads next. When a caller wanted a task
+    to begin (`not_before`) is left as it is.
+    """
+    late = [
+        task
+        for instant, task in state.timers
+        if instant > now
+        and (row := state.tasks.get(task)) is not None
+        and row.state is TaskState.SCHEDULED
+        and row.failures
+        and row.not_before == instant
+        and instant > now + row.retry.max_backoff * (1.0 + row.retry.jitter)
+    ]
+    for task in late:
+        row = state.tasks[task]
+        state.move(row, TaskState.SCHEDULED)
+        row.not_before = now + row.retry.max_backoff
+        state.enter(row)
 
 
 def _latest(item: tuple[InstanceId, Holding]) -> tuple[float, InstanceId]:

@@ -78,7 +78,8 @@ class State:
         # (start time, id, attempt) of attempts whose start may not be on record: those that began
         # within the last second or two, ended ones included, in the order in which it was told.
         self.begun: deque[tuple[float, TaskId, int]] = deque()
-        # The greatest id and instant of the log: a new leader stays above them.
+        # The greatest id of the log: a new leader stays above it. The greatest instant that was
+        # folded; for a leader, the instant of its last step.
         self.last_id = TaskId("")
         self.last_instant = 0.0
         # Bytes of specs kept beside their rows, at most `spec_cache_bytes`.

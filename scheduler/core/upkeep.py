@@ -36,6 +36,8 @@ def on_retention_due(
 ) -> None:
     """Delete up to `event.limit` finished tasks that are too old or too many, and as many answers
     and audit entries."""
+    if event.by is not None:
+        now = min(now, event.by)
     left = event.limit
     for queue in list(state.queues.values()):
         rows = retention.expired(state, queue, now, left)

@@ -21,6 +21,7 @@ from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, offset_id
 from scheduler import audit_records
+from scheduler.clocks import Clocks
 from scheduler.core import audit
 from scheduler.core import effects as fx
 from scheduler.core import events as e
@@ -38,6 +39,8 @@ from tests.support.core_specs import START, node_row, spec
 NODE_TTL = 3.0
 # Until a leader gives up a suspect whose process it cannot reach.
 UNREACHABLE_AFTER = 5.0
+# Seconds by which leaders' clocks are ahead: most agree, one is 25 hours ahead.
+_SKEWS = (0.0, 0.0, 0.0, 0.3, -2.0, 3_600.0, 90_000.0)
 _CALLER = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CancelTask")
 _OUTCOMES = (e.AttemptSucceeded, e.AttemptFailed, e.AttemptReturned)
 
@@ -134,6 +137,8 @@ class Agent:
             return
         self.session += 1
         self.connected = True
+        if self.world.rng.random() < 0.5:
+            self.world.clocks.told(self.instance, self.world.now)
         listed = [(task, a.number, a.begun) for task, a in self.has.items()]
         self.world.step(e.SessionOpened(self.name, self.instance, listed, list(self.outbox)))
         self.world.step(e.CreditGiven(self.name, self.instance, self.slots))
@@ -148,6 +153,16 @@ class Agent:
             if self.world.leading:
                 self.world.step(e.SessionClosed(self.name, self.instance))
             self.world.later(self.world.rng.uniform(0.05, 1.0), self.open)
+
+
+@dataclass
+class LeadersClock:
+    """The clock of the leader of the day."""
+
+    world: World
+
+    def now(self) -> float:
+        return self.world.leaders_now()
 
 
 class Written(NamedTuple):
@@ -172,6 +187,8 @@ class World:
         )
         self.mischief = 0.05
         self.epoch = 0
+        # By how much the leader's clock is ahead.
+        self.skew = 0.0
         self.leading = False
         self.steps = 0
         self.agents: dict[NodeName, Agent] = {}
@@ -186,6 +203,8 @@ class World:
         self.finals: dict[TaskId, list[tuple[int, int]]] = {}
         self.accepted: dict[tuple[TaskId, int], None] = {}
         self.created: dict[TaskId, None] = {}
+        # The first task of each request that is remembered.
+        self.promised: dict[bytes, str] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._ids = 0
@@ -202,6 +221,10 @@ class World:
     def delay(self) -> float:
         return self.rng.expovariate(50.0)
 
+    def leaders_now(self) -> float:
+        """By the clock of the leader of the day."""
+        return self.now + self.skew
+
     def run(self, seconds: float) -> None:
         """Let time pass."""
         end = self.now + seconds
@@ -216,11 +239,12 @@ class World:
         """Step as the driver does: what follows at once, then placement."""
         if not self.leading:
             return
-        self._absorb(self.machine.step(event, self.now), event)
-        self._absorb(self.machine.place(self.now, 64))
+        now = self.leaders_now()
+        self._absorb(self.machine.step(event, now), event)
+        self._absorb(self.machine.place(now, 64))
         due = self.machine.state.next_due()
-        if due is not None and due <= self.now:
-            self._absorb(self.machine.step(e.TimersDue(), self.now))
+        if due is not None and due <= now:
+            self._absorb(self.machine.step(e.TimersDue(), now))
         self.steps += 1
         if self.steps % 100 == 0:
             check(self.machine.state)
@@ -243,7 +267,7 @@ class World:
                 if isinstance(follow, e.AttemptLost):
                     lost = [a for a in self.agents.values() if a.instance == follow.instance]
                     assert not any(agent.alive for agent in lost), f"{follow} although it lives"
-                self._absorb(self.machine.step(follow, self.now))
+                self._absorb(self.machine.step(follow, self.leaders_now()))
 
     def _next_part(self) -> None:
         if self.parts:
@@ -286,6 +310,11 @@ class World:
                 record = r.RunRecord.FromString(op.value)
                 if TaskState(record.state) in FINISHED:
                     self.finals.setdefault(task, []).append((record.state, record.attempt))
+                    assert record.finish_time >= record.start_time >= record.assign_time, record
+            elif kind == b"dedup":
+                first = r.DedupRecord.FromString(op.value).first_id
+                known = self.promised.setdefault(op.key, first)
+                assert known == first, f"{op.key!r} made {known}, and then {first}"
 
     def _perform(self, effect: fx.After) -> None:
         match effect:
@@ -313,14 +342,16 @@ class World:
         if self.rng.random() < self.mischief:
             self.later(self.delay() * 5, lambda: agent.told(session, effect))
 
-    def _elect(self, state: State) -> None:
+    def _elect(self, state: State, latest: float = 0.0) -> None:
         self.epoch += 1
+        self.skew = self.rng.choice(_SKEWS)
+        self.clocks = Clocks(LeadersClock(self), latest)  # type: ignore[arg-type]
         self.leading = True
         self.journal.clear()
         self.parts.clear()
         self.machine = Machine(state, self.limits)
         self.codec = Codec(b"", state)
-        self._absorb(self.machine.step(e.Elected(), self.now))
+        self._absorb(self.machine.step(e.Elected(), self.leaders_now()))
         for agent in self.agents.values():
             self.later(self.delay(), agent.open)
         self.later(UNREACHABLE_AFTER, self._give_up_suspects)
@@ -339,8 +370,12 @@ class World:
         self.later(self.rng.uniform(0.01, 2.0), self._take_over)
 
     def _take_over(self) -> None:
-        followed = self.rng.random() < 0.5
-        self._elect(self.log.followed() if followed else self.log.loaded().state)
+        fold = self.log.fold
+        if self.rng.random() < 0.5:
+            self.log.followed()
+        else:
+            fold = self.log.loaded()
+        self._elect(fold.state, fold.latest)
 
     def heard(self, epoch: int, event: e.Event) -> None:
         """A report arrives; the session layer drops those of other epochs."""
@@ -419,10 +454,15 @@ class World:
         )
         count = self.rng.choice([1, 1, 1, 2, 9, 30])
         self._count += 1
-        self._call(f"r{self._count}", [what] * count)
+        name = f"r{self._count}"
+        self._call(name, [what] * count)
+        if self.rng.random() < 0.2:
+            # Long after, but while it is promised to be known: its answer was lost on the way.
+            late = self.rng.uniform(5.0, 0.5 * self.limits.request_age)
+            self.later(late, lambda: self._call(name, [what] * count, late=True))
 
-    def _call(self, name: str, specs: list[TaskSpec]) -> None:
-        if name in self.answered:
+    def _call(self, name: str, specs: list[TaskSpec], *, late: bool = False) -> None:
+        if name in self.answered and not late:
             return
         self._ids += 1
         first = TaskId(f"{(self._ids << 64) + 1:032x}")
@@ -432,7 +472,8 @@ class World:
         else:
             self.step(e.BatchSubmitted(DEFAULT_QUEUE, first, specs, request, name))
         # Patience differs: some repeat while the first call is still under way.
-        self.later(self.rng.choice([0.05, 1.0, 3.0]), lambda: self._call(name, specs))
+        if not late:
+            self.later(self.rng.choice([0.05, 1.0, 3.0]), lambda: self._call(name, specs))
 
     def cancel_some(self) -> None:
         """Cancel a task that was promised to somebody."""
@@ -480,7 +521,7 @@ class World:
         elif what < 0.85:
             self.freeze_etcd()
         elif what < 0.87:
-            self.step(e.RetentionDue(self.rng.choice([5, 1_000])))
+            self.step(e.RetentionDue(self.rng.choice([5, 1_000]), self.clocks.expiry()))
         elif what < 0.9:
             self.step(e.StartsDue())
 
@@ -492,6 +533,7 @@ class World:
             self.run(0.1)
             if self.leading and not self.machine.state.tasks and not self.journal:
                 break
+            self.skew = 0.0
             self.step(e.TimersDue())
         self.commit(10_000)
         state = self.machine.state

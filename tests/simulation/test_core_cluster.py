@@ -13,7 +13,7 @@ def test_nothing_acknowledged_is_lost_and_everything_ends_once(seed: int) -> Non
     world = World(seed)
     world.live(60.0)
     assert world.epoch > 1
-    assert world.steps > 2_000
+    assert world.steps > 1_500
     world.settle()
     assert len(world.finals) > 300
     world.forget()

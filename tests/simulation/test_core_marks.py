@@ -23,9 +23,9 @@ class MarkingWorld(World):
         self.marks = 0
         super().__init__(seed)
 
-    def _elect(self, state: State) -> None:
+    def _elect(self, state: State, latest: float = 0.0) -> None:
         self.told = {mark.instance for mark in state.leaving.values()}
-        super()._elect(state)
+        super()._elect(state, latest)
 
     def step(self, event: e.Event) -> None:
         super().step(event)

@@ -32,6 +32,8 @@ class Log:
         self._join = join
         self._batch = Batch()
         self.kept: dict[bytes, bytes] = {}
+        # The mod_revision of each key that was ever written.
+        self._written: dict[bytes, int] = {}
         self.fold = Fold()
         self.revision = 0
 
@@ -53,6 +55,7 @@ class Log:
         for op in ops:
             if isinstance(op, Put):
                 self.kept[op.key] = op.value
+                self._written[op.key] = self.revision
                 self.fold.put(op.key, op.value, self.revision)
             elif not op.range_end:
                 self._delete(op.key)
@@ -81,6 +84,7 @@ class Log:
             return
         self.revision += 1
         self.kept[key] = record.SerializeToString()
+        self._written[key] = self.revision
         self.fold.put(key, self.kept[key], self.revision, LEASE)
 
     def lease_ended(self, name: NodeName, instance: InstanceId) -> None:
@@ -104,6 +108,6 @@ class Log:
         for prefix in keys.SNAPSHOT_ORDER:
             for key in sorted(k for k in self.kept if k.startswith(prefix)):
                 lease = LEASE if prefix == keys.INSTANCES else 0
-                fold.put(key, self.kept[key], self.revision, lease)
+                fold.put(key, self.kept[key], self._written[key], lease)
         fold.at(self.revision)
         return fold

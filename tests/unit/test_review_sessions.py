@@ -11,9 +11,11 @@ import pytest
 
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.clock import SystemClock, TenureClock
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler import keys
+from scheduler.clocks import Clocks
 from scheduler.core import events as e
 from scheduler.core.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.state import DEFAULT_QUEUE, State
@@ -33,6 +35,7 @@ class NotingDriver:
     state: State = field(default_factory=State)
     events: list[e.Event] = field(default_factory=list)
     max_txn_ops: int = 8
+    clocks: Clocks = field(default_factory=lambda: Clocks(TenureClock(SystemClock()), 0.0))
 
     def handle(self, events: Any) -> None:
         self.events.extend(events)
