@@ -29,6 +29,7 @@ from node_agent.driver import Driver
 from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
 from node_agent.incumbent import NodeHealth, is_alive
+from node_agent.leader_check import LeaderCheck
 from node_agent.log_retention import Retention
 from node_agent.logs import LogStore
 from node_agent.metrics import AgentMetrics
@@ -122,7 +123,8 @@ async def run(settings: AgentSettings) -> None:
             safe = SafeEtcd(etcd, settings)
             await refuse_unsafe(safe)
             driver.spans = _spans(settings, clock)
-            sessions = Sessions(driver, clock, instance_id())
+            check = LeaderCheck(etcd, settings.prefix)
+            sessions = Sessions(driver, clock, instance_id(), check)
             credentials = server_credentials(settings) if settings.tls else None
             serving = await serve(
                 settings.listen,

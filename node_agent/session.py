@@ -18,6 +18,7 @@ import structlog
 from node_agent import wire
 from node_agent.core.machine import StaleEpoch
 from node_agent.driver import Driver
+from node_agent.leader_check import LeaderCheck
 from node_agent.outgoing import Outgoing
 from quorate.runtime.clock import Clock
 from quorate.runtime.errors import QuorateError, invalid, precondition
@@ -35,6 +36,9 @@ _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 class Sessions:
     """Who may talk to this node, and who does.
 
+    Args:
+        check: whether a hello is the leader's; None: whoever reaches this process is believed.
+
     Attributes:
         instance: this process's id; another one is refused.
         stats: the newest measurements; the first thing a new session is told.
@@ -42,8 +46,11 @@ class Sessions:
             whatever is assigned is run.
     """
 
-    def __init__(self, driver: Driver, clock: Clock, instance: str) -> None:
+    def __init__(
+        self, driver: Driver, clock: Clock, instance: str, check: LeaderCheck | None = None
+    ) -> None:
         self.instance = instance
+        self._is_leader = check
         self.stats: node_pb2.NodeStats | None = None
         self.leaving = False
         self._driver = driver
@@ -72,7 +79,13 @@ class Sessions:
         if not first.HasField("hello"):
             raise invalid("hello", "is required in the first message")
         if first.hello.instance != self.instance:
-            raise _mismatch(self.instance)
+            raise _mismatch()
+        if self._is_leader is not None:
+            await self._is_leader(first.epoch, first.hello.proof, self.instance)
+            # Another one may have come meanwhile, or this process is another instance by now.
+            self._check_epoch(first.epoch)
+            if first.hello.instance != self.instance:
+                raise _mismatch()
         if self._current is not None:
             self._current.end(
                 _stale(StaleEpoch(self._current.epoch, first.epoch))
@@ -194,10 +207,8 @@ def _stale(error: StaleEpoch) -> QuorateError:
     return precondition("STALE_EPOCH", str(error), epoch=error.epoch, seen=error.seen)
 
 
-def _mismatch(instance: str) -> QuorateError:
+def _mismatch() -> QuorateError:
+    # Which one it is is for those to know who may read etcd.
     return QuorateError(
-        grpc.StatusCode.NOT_FOUND,
-        "INSTANCE_MISMATCH",
-        f"this process is instance {instance}",
-        metadata={"instance": instance},
+        grpc.StatusCode.NOT_FOUND, "INSTANCE_MISMATCH", "this process is another instance"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import time
@@ -123,11 +124,16 @@ async def serve(settings: SchedulerSettings) -> None:
     try:
         await _check_etcd(etcd, settings)
         await server.start()
-        tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer)
+        session_key = secrets.token_bytes(32)
+        tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer, session_key)
         tenure.spans = spans
         election = Election(etcd, settings.prefix + keys.ELECTION)
         candidate = CandidateRecord(
-            name=settings.name, instance=instance, address=address, version=__version__
+            name=settings.name,
+            instance=instance,
+            address=address,
+            version=__version__,
+            session_key=session_key,
         )
         leadership = Leadership(
             etcd, election, candidate, tenure.lead, clock=clock, ttl=settings.lease_ttl

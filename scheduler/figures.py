@@ -6,6 +6,7 @@ for ever for a load that has not moved. The rules, applied where messages and re
 
     a share         held to 0 to 1; NaN is 1: what is not known to be idle gets no work for it
     an amount       negative is 0; what is used is at most what there is
+    slots, credit   the same, and at most what an agent can be told to offer
     what it offers  negative, infinite or NaN is 0: it offers none
     an instant      the same, and none after the year 9999: no Timestamp holds it
 """
@@ -20,6 +21,9 @@ from scheduler.core.rows import NodeStats
 
 # A load average above this is not one: more than processes can be.
 _MOST_LOAD: Final = float(1 << 22)
+# As `node_agent.config` has it; an agent asks for its slots, 1,024 ahead, and what replicas it has.
+MOST_SLOTS: Final = 1_024
+MOST_CREDIT: Final = 8_192
 _LAST_SECOND: Final = 253_402_300_799.0
 
 
@@ -45,6 +49,16 @@ def share(value: float) -> float:
 def amount(value: int) -> int:
     """So many, or so many bytes."""
     return max(0, value)
+
+
+def credit(value: int) -> int:
+    """Attempts that an agent will hold at once."""
+    return min(amount(value), MOST_CREDIT)
+
+
+def slots(value: int) -> int:
+    """Attempts that a node runs at once."""
+    return min(amount(value), MOST_SLOTS)
 
 
 def offered(value: float) -> float:

@@ -223,7 +223,11 @@ class Fold:
         self.state.leaving[name] = mark
 
     def _put_node(self, key: bytes, value: bytes, lease: int) -> None:
-        node = records.node_row(value, lease, self.state)
+        name = NodeName(key.partition(b"/")[2].decode(errors="replace"))
+        node = records.node_row(name, value, lease, self.state)
+        if node is None:
+            self._drop_node(name)
+            return
         old = self.state.nodes.get(node.name)
         self.state.nodes[node.name] = node
         if old is not None and old.instance != node.instance:

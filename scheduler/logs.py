@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -16,6 +16,20 @@ from scheduler.core.values import TaskState
 from scheduler.driver import Driver
 from scheduler.reads import FencedReads
 from scheduler.sessions import Sessions
+
+# Bytes of a piece. Agents send 64 KiB.
+CHUNK_BYTES: Final = 1 << 20
+_ANSWERS: Final = frozenset(
+    (
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL,
+    )
+)
+_LONGEST_ANSWER: Final = 300
 
 
 async def relay_logs(
@@ -46,6 +60,8 @@ async def relay_logs(
     call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).ReadLogs(ask)
     try:
         async for answer in call:
+            if not isinstance(answer, node_agent_pb2.ReadLogsResponse) or _is_none(answer.chunk):
+                raise _at_fault(node, "it sent what is no piece of a log")
             answer.chunk.attempt = attempt
             yield pb.StreamTaskLogsResponse(chunk=answer.chunk)
     except grpc.aio.AioRpcError as error:
@@ -120,7 +136,26 @@ def _no_attempt(task: str, attempt: int) -> QuorateError:
     )
 
 
+def _is_none(chunk: pb.LogChunk) -> bool:
+    """Whether an agent cannot have read this from a log."""
+    return len(chunk.data) > CHUNK_BYTES or chunk.offset < 0
+
+
 def _translated(error: grpc.aio.AioRpcError, node: str) -> QuorateError:
+    """What an agent answered, as the caller may take it for a scheduler's word."""
     if error.code() is grpc.StatusCode.UNAVAILABLE:
         return unavailable("NODE_UNAVAILABLE", f"node {node!r}, which has the logs, is away")
-    return from_rpc_error(error)
+    said = from_rpc_error(error)
+    if said.code not in _ANSWERS:
+        # Such as UNAUTHENTICATED: who calls was decided here, not by a node.
+        return _at_fault(node, f"it answered {said.code.name}: {said.message[:_LONGEST_ANSWER]}")
+    return said
+
+
+def _at_fault(node: str, why: str) -> QuorateError:
+    return QuorateError(
+        grpc.StatusCode.INTERNAL,
+        "NODE_AT_FAULT",
+        f"node {node!r} does not give the logs as it should: {why}",
+        metadata={"node": node},
+    )

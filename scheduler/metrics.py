@@ -64,6 +64,7 @@ class SchedulerMetrics:
         self._batch = Buckets(RECORDS)
         # Of tenures that are over.
         self._unknown = self._repeats = 0
+        self._faults: dict[str, int] = {}
         self._driver: Driver | None = None
         self._overview: Overview | None = None
 
@@ -96,6 +97,10 @@ class SchedulerMetrics:
             self._commit.add(seconds)
             self._batch.add(records)
 
+    def agent_at_fault(self, kind: str) -> None:
+        """An agent said what none may say; kinds are ours, and few."""
+        self._faults[kind] = self._faults.get(kind, 0) + 1
+
     def call_began(self, method: str) -> str:
         """A call came; what `call_ended` is to be told."""
         return self._calls.began(method)
@@ -123,6 +128,12 @@ class SchedulerMetrics:
             "quorate_tasks_in_memory",
             "Tasks that this scheduler holds, led or followed.",
             self.rows(),
+        )
+        yield counters(
+            "quorate_agent_faults",
+            "Sessions that this scheduler ended, or did not get, by a fault of the agent.",
+            ("kind",),
+            self._faults,
         )
         yield from lease_metrics(self.lease(), self._clock.monotonic())
         yield from self.tasks.collect()

@@ -3,11 +3,14 @@
     dial -> hello -> inventory -> reports and orders, one writer and one reader -> closed -> dial
 
 A node is lost when another process answers at its address or nobody listens there any more, or
-when no session can be had for `unreachable_after` although its lease lives; for half as long once
-its lease has ended. An open session says nothing then, since a machine without power ends none: the
-process is asked (grpc.health.v1), and is lost when neither etcd nor this leader hears from it.
+when no session without a fault (`conduct`) can be had for `unreachable_after` although its lease
+lives; for half as long once its lease has ended. An open session says nothing then, since a machine
+without power ends none: the process is asked (grpc.health.v1), and is lost when neither etcd nor
+this leader hears from it. Whatever an agent says ends its own session at most, never the leader's
+term.
 
-Bound: the reader does not take the next report while the journal is full.
+Bounds: the reader does not take the next report while the journal is full, or while the agent does
+not read what it was answered.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from quorate.security.diagnosis import why_not
 from quorate.security.dialer import Dialer
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc
+from scheduler import conduct
+from scheduler.conduct import AgentFault, HandBacks
 from scheduler.core import events as e
 from scheduler.core.rows import NodeRow, TaskRow
 from scheduler.driver import Driver
@@ -45,10 +50,15 @@ _ASK_EVERY: Final = 0.5
 _ANSWER_TIMEOUT: Final = 1.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
+# After a fault, and after one more each time.
+_FAULT_PAUSE: Final = 0.5
+_LONGEST_FAULT_PAUSE: Final = 5.0
+# A session that lasted so long was a good one: the next pause is the first one again.
+_GOOD_SESSION: Final = 1.0
 # What grpc.aio raises, beside AioRpcError, for a write to a call that has just ended.
 _BROKEN: Final = (asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
 CHANNEL_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_receive_message_length", conduct.MESSAGE_BYTES),
     ("grpc.max_send_message_length", 16 << 20),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
@@ -75,7 +85,9 @@ class Owner(Protocol):
     dialer: Dialer
     spans: TaskSpans | None
 
-    def end(self, error: QuorateError) -> None: ...
+    def proof(self, instance: InstanceId) -> bytes: ...
+
+    def at_fault(self, kind: str) -> None: ...
 
     def sync(self) -> None: ...
 
@@ -95,6 +107,7 @@ class Link:
         self.channel: grpc.aio.Channel | None = None
         self.orders = Orders(node.instance)
         self._open = False
+        self._opened_at = 0.0
 
     def start(self, row: TaskRow, attempt: int) -> None:
         """Send an assignment; without a session, the next inventory settles it."""
@@ -123,9 +136,10 @@ class Link:
             return
         clock = asyncio.get_running_loop().time
         last_heard = clock()
-        pause = _FIRST_PAUSE
+        pause, longest = _FIRST_PAUSE, _LONGEST_PAUSE
         while True:
             why = "no answer"
+            fault: AgentFault | None = None
             try:
                 # One for each attempt: with the certificates of the day.
                 async with self._sessions.dialer.open(self.address, CHANNEL_OPTIONS) as channel:
@@ -135,12 +149,15 @@ class Link:
             except grpc.aio.AioRpcError as error:
                 answer = from_rpc_error(error)
                 why = answer.message
-                if answer.reason == "STALE_EPOCH":
-                    self._sessions.end(answer)
-                    return
+                if answer.reason == "STALE_EPOCH" and await self._leads():
+                    fault = AgentFault(
+                        "STALE_EPOCH", f"it takes this leader for a former one: {why}"
+                    )
                 if answer.reason == "INSTANCE_MISMATCH":
                     self._lose("another process answers at its address")
                     return
+            except AgentFault as found:
+                fault = found
             except TimeoutError:
                 pass
             except _Silent:
@@ -151,9 +168,18 @@ class Link:
                 why = str(error)
             finally:
                 self.channel = None
+                lasted = 0.0
                 if self._open:
+                    lasted = clock() - self._opened_at
                     self._close()
-                    last_heard, pause = clock(), _FIRST_PAUSE
+            if fault is not None:
+                why = str(fault)
+                self._at_fault(fault)
+                pause, longest = max(pause, _FAULT_PAUSE), _LONGEST_FAULT_PAUSE
+            elif lasted:
+                last_heard = clock()
+                if lasted >= _GOOD_SESSION:
+                    pause, longest = _FIRST_PAUSE, _LONGEST_PAUSE
             if await refused(self.address):
                 self._lose("its process is gone")
                 return
@@ -164,7 +190,27 @@ class Link:
                 self._lose(f"unreachable for {after:g} s ({why})")
                 return
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, longest)
+
+    async def _leads(self) -> bool:
+        """Whether etcd says that this leader leads; if it says no, the journal ends the term."""
+        try:
+            await self._driver.barrier()
+        except QuorateError:
+            return False
+        return True
+
+    def _at_fault(self, fault: AgentFault) -> None:
+        log.warning(
+            "agent_at_fault",
+            node=self._name,
+            instance=self._instance,
+            kind=fault.kind,
+            why=str(fault),
+        )
+        self._sessions.at_fault(fault.kind)
+        said = f"{fault.kind}: {fault}"
+        self._driver.handle((e.AgentAtFault(self._name, self._instance, said),))
 
     def _note_clock(self, message: pb.SessionResponse) -> None:
         if message.HasField("time"):
@@ -189,7 +235,12 @@ class Link:
         call: Any = stub.Session()
         try:
             told = sessions.is_leaving(self._instance)
-            hello = pb.Hello(instance=self._instance, leader=sessions.leader, leaving=told)
+            hello = pb.Hello(
+                instance=self._instance,
+                leader=sessions.leader,
+                leaving=told,
+                proof=sessions.proof(self._instance),
+            )
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await call.write(pb.SessionRequest(epoch=sessions.epoch, hello=hello))
                 first = await call.read()
@@ -197,9 +248,13 @@ class Link:
                 # The status says why: raises AioRpcError unless the agent just hung up.
                 await _raise_status(call)
                 return
-            self._open = True
+            conduct.check(self._instance, first, first=True)
             self._note_clock(first)
-            self._driver.handle(opened(self._name, self._instance, first))
+            events = opened(self._name, self._instance, first)
+            self._open, self._opened_at = True, asyncio.get_running_loop().time()
+            for part in conduct.parts(events):
+                self._driver.handle(part)
+                await asyncio.sleep(0)
             log.info("session_opened", node=self._name, instance=self._instance)
             reader = asyncio.ensure_future(self._read(call))
             writer = asyncio.ensure_future(self._write(call))
@@ -220,14 +275,24 @@ class Link:
             call.cancel()
 
     async def _read(self, call: Any) -> None:
-        driver = self._driver
+        driver, clock = self._driver, asyncio.get_running_loop().time
+        hand_backs = HandBacks(clock())
         while True:
             message = await call.read()
             if message is _EOF:
                 return
+            conduct.check(self._instance, message)
+            # Before any of it is stepped: what cannot be translated is the agent's fault.
+            events = list(events_of(self._name, self._instance, message))
             await driver.room()
             self._note_clock(message)
-            driver.handle(events_of(self._name, self._instance, message))
+            await self.orders.room()
+            for number, part in enumerate(conduct.parts(events)):
+                if number:
+                    await asyncio.sleep(0)
+                driver.handle(part)
+            if wait := hand_backs.wait(events, clock()):
+                await asyncio.sleep(wait)
 
     async def _write(self, call: Any) -> None:
         sessions, orders = self._sessions, self.orders

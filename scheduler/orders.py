@@ -3,8 +3,10 @@
 Everything that gathers while one message is being written goes out in the next. A cancel never
 overtakes the assignment it is for.
 
-Bounds: assignments by the node's credit, acknowledgements by the journal's room; a message by
-`_MESSAGE_ITEMS` and `_MESSAGE_BYTES`.
+Bounds: assignments by the node's credit; answers to what an agent reports (acknowledgements, ends
+of unknown attempts) by `MOST_ANSWERS` and one message's more, since reports are not read beyond it
+(`room`): an agent that reports and does not read is waited for; a message by `_MESSAGE_ITEMS` and
+`_MESSAGE_BYTES`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from scheduler.spans import TaskSpans
 
 _MESSAGE_ITEMS: Final = 1_024
 _MESSAGE_BYTES: Final = 2 << 20
+MOST_ANSWERS: Final = 65_536
 # Specs read back in one Txn, if it may hold so many: 1 MiB each at most, and an answer of etcd may
 # have 64.
 _SPECS_AT_ONCE: Final = 48
@@ -37,6 +40,7 @@ class Orders:
 
     def __init__(self, instance: InstanceId) -> None:
         self.wake = asyncio.Event()
+        self._fewer = asyncio.Event()
         self._instance = instance
         # In order, with the row each is of: it may have moved on before it is sent.
         self._assign: list[tuple[TaskRow, int, bytes]] = []
@@ -71,6 +75,12 @@ class Orders:
     def leave(self, leaving: bool) -> None:
         self._leaving = leaving
         self.wake.set()
+
+    async def room(self) -> None:
+        """Wait until the agent has read enough of what it was answered."""
+        while len(self._cancel) + len(self._acknowledged) > MOST_ANSWERS:
+            self._fewer.clear()
+            await self._fewer.wait()
 
     def clear(self) -> None:
         """The session is over: the next one's inventory settles what there was to tell."""
@@ -112,6 +122,7 @@ class Orders:
             del self._cancel[:_MESSAGE_ITEMS]
         message.acknowledge.extend(self._acknowledged[:_MESSAGE_ITEMS])
         del self._acknowledged[:_MESSAGE_ITEMS]
+        self._fewer.set()
         if self._drain is not None:
             message.drain.CopyFrom(self._drain)
             self._drain = None

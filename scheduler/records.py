@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.etcd.api import Delete, Put, prefix_end
 from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.addresses import split_address
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import service_pb2, task_pb2
 from scheduler import audit_records, figures, keys
@@ -47,6 +48,12 @@ from scheduler.core.values import (
     TaskState,
 )
 from scheduler.unknown import kept, kept_with_enums
+
+# Of a node's record. Agents of ours have ids of 32 characters, 32 labels and 16 counters at most.
+_LONGEST_INSTANCE = 128
+_LONGEST_ADDRESS = 512
+_MOST_LABELS = 64
+_NODE_BYTES = 64 << 10
 
 
 class NewerRecord(Exception):
@@ -425,14 +432,33 @@ def dedup_row(data: bytes) -> DedupRow:
     )
 
 
-def node_row(data: bytes, lease: int, state: State) -> NodeRow:
-    record = r.NodeRecord.FromString(data)
+def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow | None:
+    """An agent as it registered under `name`; None when the record cannot be that of one.
+
+    Agents write these themselves, and may write anything: not in another's name, nor with another
+    process's instance id, whose attempts would be theirs.
+    """
+    try:
+        record = r.NodeRecord.FromString(data)
+        split_address(record.address)
+    except (DecodeError, ValueError):
+        return None
     instance = InstanceId(record.instance)
+    if (
+        record.name != name
+        or not 0 < len(instance) <= _LONGEST_INSTANCE
+        or len(record.address) > _LONGEST_ADDRESS
+        or len(record.labels) > _MOST_LABELS
+        or len(record.capacity.counters) > _MOST_LABELS
+        or len(data) > _NODE_BYTES
+        or any(one.instance == instance and one.name != name for one in state.nodes.values())
+    ):
+        return None
     return NodeRow(
-        NodeName(record.name),
+        name,
         instance,
         record.address,
-        figures.amount(record.slots),
+        figures.slots(record.slots),
         figures.offered(record.capacity.cpu),
         figures.amount(record.capacity.memory),
         {name: figures.amount(count) for name, count in record.capacity.counters.items()},

@@ -1,7 +1,7 @@
 """What a node agent reports, as events.
 
 Pure translation: whether a report is stale or of something unknown is for the machine to say.
-Numbers are held to what can be (`figures`).
+Numbers are held to what can be (`figures`), ids to what ids are (`conduct`): AgentFault otherwise.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler import figures
+from scheduler.conduct import check_id
 from scheduler.core import events as e
 from scheduler.records import seconds
 
@@ -21,14 +22,18 @@ _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
 _MAX_BASE_NAMES: Final = 32
 
 
+def _task(said: str) -> TaskId:
+    return TaskId(check_id(said))
+
+
 def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> list[e.Event]:
     """The first message of a session: what the agent has, and whatever else it reports."""
     inventory = first.inventory
     attempts = [
-        (TaskId(item.task_id), item.attempt, seconds(item.start_time)) for item in inventory.running
+        (_task(item.task_id), item.attempt, seconds(item.start_time)) for item in inventory.running
     ]
-    attempts += [(TaskId(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
-    finished = [(TaskId(item.task_id), item.attempt) for item in inventory.finished]
+    attempts += [(_task(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
+    finished = [(_task(item.task_id), item.attempt) for item in inventory.finished]
     begun = e.SessionOpened(name, instance, attempts, finished)
     return [begun, *events_of(name, instance, first)]
 
@@ -39,11 +44,11 @@ def events_of(
     """What a message of the node `name` reports, as events."""
     for begun in message.started:
         yield e.AttemptStarted(
-            instance, TaskId(begun.task_id), begun.attempt, seconds(begun.start_time)
+            instance, _task(begun.task_id), begun.attempt, seconds(begun.start_time)
         )
     for item in message.finished:
         outcome = item.WhichOneof("outcome")
-        task = TaskId(item.task_id)
+        task = _task(item.task_id)
         if item.ByteSize() > _OUTCOME_BYTES:
             yield _too_large(item, instance)
         elif outcome == "result":
@@ -60,11 +65,11 @@ def events_of(
         else:
             yield e.AttemptReturned(instance, task, item.attempt)
     for back in message.returned:
-        yield e.AttemptReturned(instance, TaskId(back.task_id), back.attempt)
+        yield e.AttemptReturned(instance, _task(back.task_id), back.attempt)
     if message.HasField("stats"):
         yield e.StatsReported(name, instance, figures.stats(message.stats))
     if message.HasField("credit"):
-        yield e.CreditGiven(name, instance, figures.amount(message.credit))
+        yield e.CreditGiven(name, instance, figures.credit(message.credit))
 
 
 def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:
@@ -82,7 +87,7 @@ def _failed(
     bases = tuple(error.base_types[:_MAX_BASE_NAMES])
     return e.AttemptFailed(
         instance,
-        TaskId(item.task_id),
+        _task(item.task_id),
         item.attempt,
         seconds(item.start_time),
         seconds(item.finish_time),

@@ -10,16 +10,16 @@ loss is an event; only once it is on record is its lease revoked.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import grpc
 import structlog
 
 from quorate.etcd.api import Etcd, EtcdError, LeaseNotFound
-from quorate.etcd.journal import Deposed
-from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.security.dialer import Dialer
+from quorate.security.session_proof import proof_of
 from scheduler.core.rows import TaskRow
 from scheduler.driver import Driver
 from scheduler.node_link import Link
@@ -43,6 +43,7 @@ class Sessions:
         leader: this process's name, for people.
         unreachable_after: seconds.
         dialer: opens the channels to agents; plaintext ones when left out.
+        key: the secret in this leader's election key, by which agents know that it is the leader.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Sessions:
         leader: str,
         unreachable_after: float,
         dialer: Dialer | None = None,
+        key: bytes = b"",
     ) -> None:
         self.driver = driver
         self.etcd = etcd
@@ -67,21 +69,24 @@ class Sessions:
         self._leaving = {mark.instance for mark in driver.state.leaving.values()}
         self._links: dict[InstanceId, tuple[Link, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
-        self._ended = asyncio.Event()
-        self._stale = ""
+        self._key = key
+        self.on_fault: Callable[[str], None] = lambda kind: None
+        """Told the kind of each fault of an agent."""
 
     async def run(self) -> None:
-        """Own the links until cancelled. Raises Deposed when an agent knows a later epoch."""
+        """Own the links until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.sync()
-            await self._ended.wait()
-            raise Deposed(f"an agent knows a later epoch: {self._stale}")
+            await asyncio.Event().wait()
 
-    def end(self, error: QuorateError) -> None:
-        """An agent has seen a later epoch: this leader is deposed."""
-        self._stale = error.message
-        self._ended.set()
+    def proof(self, instance: InstanceId) -> bytes:
+        """What shows to one process that this leader is the one that etcd names."""
+        return proof_of(self._key, self.epoch, instance) if self._key else b""
+
+    def at_fault(self, kind: str) -> None:
+        """An agent said what none may say."""
+        self.on_fault(kind)
 
     def sync(self) -> None:
         """Have a link to each registered process, and to no other."""

@@ -9,7 +9,7 @@ Nobody leads while a restore from a backup is under way, nor with what was folde
 before it: the `generation` tells.
 
 `Tenure.lead` is what `scheduler.leadership` runs for each epoch. It raises whatever ended it
-(`JournalEnded` and its kinds, an agent's STALE_EPOCH, etcd's errors); either way the state is
+(`JournalEnded` and its kinds, etcd's errors); either way the state is
 dropped and the caller folds anew.
 """
 
@@ -81,8 +81,10 @@ class Tenure:
         health: InstanceHealth,
         metrics: SchedulerMetrics | None = None,
         dialer: Dialer | None = None,
+        session_key: bytes = b"",
     ) -> None:
         self._dialer = dialer or Dialer(None)
+        self._session_key = session_key
         self._metrics = metrics or SchedulerMetrics(roles, clock)
         self.spans: TaskSpans | None = None
         """Who is told of assignments; for the next tenure."""
@@ -242,8 +244,10 @@ class Tenure:
                 settings.name,
                 settings.unreachable_after,
                 self._dialer,
+                self._session_key,
             )
             sessions.spans = self.spans
+            sessions.on_fault = self._metrics.agent_at_fault
             driver.agents = sessions
             overview = Overview(
                 self._etcd,
@@ -392,9 +396,15 @@ def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool, skip: int) -> 
     Stepped one by one: a process may register and go within one batch.
     """
     state = driver.state
-    name = NodeName(kv.key[skip:].decode())
+    name = NodeName(kv.key[skip:].decode(errors="replace"))
     if not deleted:
-        driver.handle((e.NodeRegistered(records.node_row(kv.value, kv.lease, state)),))
+        row = records.node_row(name, kv.value, kv.lease, state)
+        if row is not None:
+            driver.handle((e.NodeRegistered(row),))
+        elif name in state.nodes:
+            # Its process wrote what no agent writes.
+            why = "its record is none"
+            driver.handle((e.NodeLost(name, state.nodes[name].instance, why),))
     elif name in state.nodes:
         driver.handle((e.NodeLeaseEnded(name, state.nodes[name].instance),))
 

@@ -212,4 +212,5 @@ def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb
         version=row.version,
         idle_since=instant(idle_since) if idle_since else None,
         leaving_since=instant(mark.since) if mark is not None else None,
+        fault=row.fault,
     )

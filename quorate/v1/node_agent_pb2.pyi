@@ -35,14 +35,16 @@ class SessionRequest(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("instance", "leader", "leaving")
+    __slots__ = ("instance", "leader", "leaving", "proof")
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     instance: str
     leader: str
     leaving: bool
-    def __init__(self, instance: _Optional[str] = ..., leader: _Optional[str] = ..., leaving: _Optional[bool] = ...) -> None: ...
+    proof: bytes
+    def __init__(self, instance: _Optional[str] = ..., leader: _Optional[str] = ..., leaving: _Optional[bool] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
 class DrainOrder(_message.Message):
     __slots__ = ("draining", "grace")

@@ -195,6 +195,14 @@ class SessionClosed(NamedTuple):
     instance: InstanceId
 
 
+class AgentAtFault(NamedTuple):
+    """An agent said what none may say; `fault` is for people."""
+
+    node: NodeName
+    instance: InstanceId
+    fault: str
+
+
 class CreditGiven(NamedTuple):
     node: NodeName
     instance: InstanceId
@@ -351,6 +359,7 @@ Event = (
     | NodeControlAsked
     | SessionOpened
     | SessionClosed
+    | AgentAtFault
     | CreditGiven
     | StatsReported
     | AttemptStarted

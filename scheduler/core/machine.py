@@ -32,6 +32,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.LeavingDecided: leaving.on_leaving_decided,
     e.SessionOpened: nodes.on_session_opened,
     e.SessionClosed: nodes.on_session_closed,
+    e.AgentAtFault: nodes.on_agent_at_fault,
     e.CreditGiven: nodes.on_credit_given,
     e.StatsReported: nodes.on_stats_reported,
     e.InstanceSeen: services.on_instance_seen,

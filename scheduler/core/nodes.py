@@ -37,6 +37,7 @@ from scheduler.core.effects import (
     StartAttempt,
 )
 from scheduler.core.events import (
+    AgentAtFault,
     AttemptLost,
     CreditGiven,
     Elected,
@@ -133,6 +134,7 @@ def on_node_registered(state: State, event: NodeRegistered, now: float, out: Eff
     if old is not None and old.instance == new.instance:
         # Written again by the same process: what the session knows stays.
         new.connected, new.credit, new.stats = old.connected, old.credit, old.stats
+        new.fault = old.fault
     elif old is not None:
         leaving.process_gone(state, old, out)
         _lose(state, old.name, old.instance, "another process took its name", old.lease, out)
@@ -219,6 +221,12 @@ def on_session_closed(state: State, event: SessionClosed, now: float, out: Effec
     if node is not None:
         node.connected = False
         node.credit = 0
+
+
+def on_agent_at_fault(state: State, event: AgentAtFault, now: float, out: Effects) -> None:
+    node = _node(state, event.node, event.instance)
+    if node is not None:
+        node.fault = event.fault
 
 
 def on_credit_given(state: State, event: CreditGiven, now: float, out: Effects) -> None:

@@ -170,6 +170,8 @@ class NodeRow:
     # How many attempts it will hold at once.
     credit: int = 0
     stats: NodeStats = NodeStats()
+    # What its process last said that no agent may say; memory only.
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class Cluster:
         self._agents: list[AgentProcess] = []
         # The interpreter of agents started from now on, when it is not ours.
         self.python = ""
+        self.epoch = 0
 
     async def start(self, *flags: str, name: str = "n1", data: str = "") -> AgentProcess:
         said = self._folder / f"said-{len(self._agents)}"
@@ -71,6 +72,11 @@ class Cluster:
         agent = await self.start(*flags, name=name, data=data)
         await agent.until_ready()
         return agent
+
+    async def elect(self) -> None:
+        """Have etcd name the tests as the leader, of `epoch`."""
+        key = f"/quorate/{self._name}/election/scheduler/1".encode()
+        self.epoch = await self.client.put(key, b"")
 
     async def record(self, name: str = "n1") -> tuple[NodeRecord, KeyValue] | None:
         found = await self.client.range(Range(f"/quorate/{self._name}/nodes/{name}".encode()))
@@ -117,6 +123,7 @@ async def cluster(
 ) -> AsyncIterator[Cluster]:
     name = "agents" + key_prefix.decode().replace("/", "-").rstrip("-")
     cluster = Cluster(etcd_server, etcd_client, name, tmp_path)
+    await cluster.elect()
     yield cluster
     await cluster.close()
 
@@ -165,7 +172,7 @@ async def test_a_killed_agent_leaves_nothing_running(cluster: Cluster, tmp_path:
         f"echo $$ >> {pids}; wait"
     )
     async with Leader(agent.address) as leader:
-        session = await leader.open(instance=agent.instance)
+        session = await leader.open(cluster.epoch, agent.instance)
         tasks = [task_id(), task_id()]
         await session.assign(tasks[0], command("sh", "-c", script))
         code = f"__import__('os').system('echo $$ >> {pids}; sleep 1000; true')"
@@ -185,7 +192,7 @@ async def test_an_agent_and_its_spawner_killed_together_are_cleaned_up_by_the_ne
     agent = await cluster.ready()
     pids = tmp_path / "pids"
     async with Leader(agent.address) as leader:
-        session = await leader.open(instance=agent.instance)
+        session = await leader.open(cluster.epoch, agent.instance)
         await session.assign(task_id(), command("sh", "-c", f"echo $$ > {pids}; exec sleep 1000"))
         await eventually(lambda: pids.exists() and pids.read_text().strip())
         (orphan,) = map(int, pids.read_text().split())
@@ -206,7 +213,7 @@ async def test_an_agent_told_to_stop_finishes_what_runs_and_hands_back_the_rest(
     agent = await cluster.ready()
     go = tmp_path / "go"
     async with Leader(agent.address) as leader:
-        session = await leader.open(instance=agent.instance)
+        session = await leader.open(cluster.epoch, agent.instance)
         running = [task_id(), task_id()]
         for task in running:
             await session.assign(
@@ -230,7 +237,7 @@ async def test_an_agent_told_to_stop_finishes_what_runs_and_hands_back_the_rest(
 async def test_past_the_grace_a_leaving_agent_hands_back_what_runs(cluster: Cluster):
     agent = await cluster.ready("--drain-grace", "0.2")
     async with Leader(agent.address) as leader:
-        session = await leader.open(instance=agent.instance)
+        session = await leader.open(cluster.epoch, agent.instance)
         task = task_id()
         await session.assign(task, command("sleep", "1000"))
         await session.started(task)
@@ -261,7 +268,7 @@ async def test_a_revoked_lease_ends_everything_and_registers_a_new_instance(
     agent = await cluster.ready()
     pids = tmp_path / "pids"
     async with Leader(agent.address) as leader:
-        session = await leader.open(instance=agent.instance)
+        session = await leader.open(cluster.epoch, agent.instance)
         await session.assign(task_id(), command("sh", "-c", f"echo $$ > {pids}; exec sleep 1000"))
         await eventually(lambda: pids.exists() and pids.read_text().strip())
         found = await cluster.record()
@@ -278,7 +285,7 @@ async def test_a_revoked_lease_ends_everything_and_registers_a_new_instance(
                     await asyncio.sleep(0.01)
 
         instance = await fresh()
-        session = await leader.open(epoch=2, instance=instance)
+        session = await leader.open(cluster.epoch, instance)
         assert (await session.run(command("true"))).result.exit_code == 0
     assert agent.process.poll() is None
 
@@ -368,7 +375,7 @@ async def test_flags_say_what_tasks_get_of_the_agents_environment(
     script = 'echo "$SHOWN_A,$HIDDEN,$LENT,$PW,$KEY"; grep NoNewPrivs /proc/self/status'
     refs = {"PW": task_pb2.SecretRef(file="pw"), "KEY": task_pb2.SecretRef(env="LENT")}
     async with Leader(agent.address) as leader:
-        session = await leader.open(instance=agent.instance)
+        session = await leader.open(cluster.epoch, agent.instance)
         task = task_id()
         await session.assign(task, command("sh", "-c", script, secrets=refs))
         assert (await session.finished(task)).WhichOneof("outcome") == "result"
@@ -396,7 +403,7 @@ async def test_tasks_are_the_users_who_is_named(
         return
     agent = await cluster.ready(*flags, data=data)
     async with Leader(agent.address) as leader:
-        session = await leader.open(instance=agent.instance)
+        session = await leader.open(cluster.epoch, agent.instance)
         report = await session.run(python("os:getuid"))
         assert report.result.json == str(user.uid)
         task = task_id()

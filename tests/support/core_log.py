@@ -69,7 +69,9 @@ class Log:
 
     def registered(self, node: NodeRow) -> None:
         """An agent wrote its key, under its lease."""
-        record = r.NodeRecord(name=node.name, instance=node.instance, slots=node.slots)
+        record = r.NodeRecord(
+            name=node.name, instance=node.instance, address="h:1", slots=node.slots
+        )
         record.capacity.cpu = node.cpu
         record.capacity.memory = node.memory
         record.capacity.counters.update(node.counters)

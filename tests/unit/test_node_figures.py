@@ -143,12 +143,14 @@ def test_a_node_that_offers_what_cannot_be_offers_none(cpu: float, register_time
     record = r.NodeRecord(
         name="n1",
         instance="i1",
+        address="h:1",
         slots=-4,
         capacity=task_pb2.Resources(cpu=cpu, memory=-1, counters={"gpu": -1}),
         register_time=register_time,
     )
     state = State()
-    row = records.node_row(record.SerializeToString(), 7, state)
+    row = records.node_row(NodeName("n1"), record.SerializeToString(), 7, state)
+    assert row is not None
     assert (row.slots, row.cpu, row.memory, row.counters) == (0, 0.0, 0, {"gpu": 0})
     state.nodes[row.name] = row
     # The scaler counts with it, and people see it.

@@ -93,11 +93,13 @@ async def tenure() -> AsyncIterator[Tenure]:
     )
     await journal.claim()
     tenure = Tenure(etcd, journal)
-    record = r.NodeRecord(name=NODE, instance=INSTANCE, slots=8)
+    record = r.NodeRecord(name=NODE, instance=INSTANCE, address="h:1", slots=8)
+    row = records.node_row(NODE, record.SerializeToString(), 1, tenure.state)
+    assert row is not None
     tenure.driver.handle(
         (
             e.Elected(),
-            e.NodeRegistered(records.node_row(record.SerializeToString(), 1, tenure.state)),
+            e.NodeRegistered(row),
             e.SessionOpened(NODE, INSTANCE, [], []),
             e.CreditGiven(NODE, INSTANCE, 8),
         )

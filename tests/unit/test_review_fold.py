@@ -17,7 +17,7 @@ def test_a_standby_forgets_processes_that_are_gone() -> None:
     fold.at(1)
     for number in range(50):
         instance = f"i{number}"
-        node = r.NodeRecord(name="n", instance=instance)
+        node = r.NodeRecord(name="n", instance=instance, address="h:1")
         fold.put(b"nodes/n", node.SerializeToString(), 2)
         run = r.RunRecord(state=TaskState.RUNNING, attempt=number, node="n", instance=instance)  # type: ignore[arg-type]
         fold.put(b"runs/q/1", run.SerializeToString(), 3)
@@ -34,7 +34,7 @@ def test_a_standby_forgets_processes_that_are_gone() -> None:
 def test_a_standby_keeps_the_holding_of_a_process_that_is_there() -> None:
     fold = Fold()
     for instance in ("i1", "i2"):
-        node = r.NodeRecord(name="n", instance=instance)
+        node = r.NodeRecord(name="n", instance=instance, address="h:1")
         fold.put(b"nodes/n", node.SerializeToString(), 1)
     assert list(fold.state.holdings) == ["i2"]
     assert fold.state.nodes["n"].holding is fold.state.holdings["i2"]  # type: ignore[index]

@@ -87,8 +87,9 @@ class Tenure:
 
     def node(self, slots: int, name: NodeName = NODE, instance: InstanceId = INSTANCE) -> None:
         """A node that takes work."""
-        record = r.NodeRecord(name=name, instance=instance, slots=slots)
-        row = records.node_row(record.SerializeToString(), 1, self.driver.state)
+        record = r.NodeRecord(name=name, instance=instance, address="h:1", slots=slots)
+        row = records.node_row(name, record.SerializeToString(), 1, self.driver.state)
+        assert row is not None
         self.driver.handle(
             (
                 e.NodeRegistered(row),
