@@ -4,8 +4,8 @@ An agent is a program on another machine: its word counts for the attempts that 
 process, and for nothing else (`core.attempts` fences each report by instance and attempt). Here are
 the bounds that keep one that lies, or is broken, from costing the others anything:
 
-* a message has a size, a number of items, ids of some length; the first one, and only that, has an
-  inventory, and all are of the instance that was dialled. Anything else is an `AgentFault`: the
+* a message has a size, a number of items, ids of some length; only the first one has an
+  inventory (none means that it has nothing), and all are of the instance that was dialled. Anything else is an `AgentFault`: the
   session ends, and the next one is tried later and later. A node that gets no session without a
   fault for `unreachable_after` is lost, as one that cannot be reached is;
 * what is handed back at once can be assigned at once, so hand-backs are slowed down (`HandBacks`);
@@ -57,9 +57,8 @@ def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
         raise AgentFault("MALFORMED_MESSAGE", "it sent bytes that are no SessionResponse")
     if message.instance and message.instance != instance:
         raise AgentFault("WRONG_INSTANCE", "it reported in the name of another process")
-    if message.HasField("inventory") is not first:
-        missing = "its first message has no inventory"
-        raise AgentFault("INVENTORY", missing if first else "it sent a second inventory")
+    if message.HasField("inventory") and not first:
+        raise AgentFault("INVENTORY", "it sent a second inventory")
     inventory = message.inventory
     items = len(message.started) + len(message.finished) + len(message.returned)
     if first:
