@@ -4,10 +4,10 @@ An agent is a program on another machine: its word counts for the attempts that 
 process, and for nothing else (`core.attempts` fences each report by instance and attempt). Here are
 the bounds that keep one that lies, or is broken, from costing the others anything:
 
-* a message has a size, a number of items, ids of some length; only the first one has an
-  inventory (none means that it has nothing), and all are of the instance that was dialled. Anything else is an `AgentFault`: the
-  session ends, and the next one is tried later and later. A node that gets no session without a
-  fault for `unreachable_after` is lost, as one that cannot be reached is;
+* a message has a size, a number of items, ids of some length; only the first one has an inventory
+  (none means that it has nothing), and all are of the instance that was dialled. Anything else is
+  an `AgentFault`: the session ends, and the next one is tried later and later. A node that gets no
+  session without a fault for `unreachable_after` is lost, as one that cannot be reached is;
 * what is handed back at once can be assigned at once, so hand-backs are slowed down (`HandBacks`);
 * what is asked for (credit, slots) is held to what an agent of ours can ask for.
 
