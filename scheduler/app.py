@@ -35,6 +35,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.runtime.startup import CannotStart
 from quorate.security.guard import Guard, GuardInterceptor
+from quorate.security.limits import CallerLimits
 from quorate.security.permissions import rules_of
 from quorate.security.same_user import SameUserInterceptor
 from quorate.security.tls import TlsFault, dialer_of, server_credentials
@@ -89,6 +90,8 @@ async def serve(settings: SchedulerSettings) -> None:
         ready=partial(_not_ready, roles, etcd),
         owner=settings.owner,
     )
+    session_key = secrets.token_bytes(32)
+    tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer, session_key)
     forwarding = (
         ForwardingHandlers(
             scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
@@ -96,16 +99,27 @@ async def serve(settings: SchedulerSettings) -> None:
             dialer=dialer,
             part=attrgetter("scheduler"),
             observer=metrics,
+            limits=tenure.callers,
         ),
         ForwardingHandlers(
-            _REGISTRY, roles, dialer=dialer, part=attrgetter("registry"), observer=metrics
+            _REGISTRY,
+            roles,
+            dialer=dialer,
+            part=attrgetter("registry"),
+            observer=metrics,
+            limits=tenure.callers,
         ),
         ForwardingHandlers(
-            _SCALER, roles, dialer=dialer, part=attrgetter("scaler"), observer=metrics
+            _SCALER,
+            roles,
+            dialer=dialer,
+            part=attrgetter("scaler"),
+            observer=metrics,
+            limits=tenure.callers,
         ),
     )
     spans = _spans(settings)
-    server, port = _bind(settings, _guarded(settings))
+    server, port = _bind(settings, _guarded(settings, tenure.callers))
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
     reflection.enable_server_reflection(
@@ -124,8 +138,6 @@ async def serve(settings: SchedulerSettings) -> None:
     try:
         await _check_etcd(etcd, settings)
         await server.start()
-        session_key = secrets.token_bytes(32)
-        tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer, session_key)
         tenure.spans = spans
         election = Election(etcd, settings.prefix + keys.ELECTION)
         candidate = CandidateRecord(
@@ -139,6 +151,7 @@ async def serve(settings: SchedulerSettings) -> None:
             etcd, election, candidate, tenure.lead, clock=clock, ttl=settings.lease_ttl
         )
         metrics.rows = tenure.rows
+        metrics.refused = lambda: tenure.callers.refused
         metrics.lease = lambda: leadership.lease
         watch = LeaderWatch(etcd, clock, instance, dialer=dialer, revoked=leadership.look_again)
 
@@ -189,13 +202,14 @@ async def serve(settings: SchedulerSettings) -> None:
         await etcd.close()
 
 
-def _guarded(settings: SchedulerSettings) -> Sequence[Any]:
+def _guarded(settings: SchedulerSettings, callers: CallerLimits) -> Sequence[Any]:
     """What authenticates callers; nothing where that is off."""
     if not settings.auth_ways:
         return ()
     scheduler = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
     try:
-        return (GuardInterceptor(Guard(settings, rules_of((scheduler, _REGISTRY, _SCALER)))),)
+        rules = rules_of((scheduler, _REGISTRY, _SCALER))
+        return (GuardInterceptor(Guard(settings, rules, limits=callers)),)
     except ValueError as error:
         raise CannotStart(str(error)) from error
 

@@ -16,7 +16,7 @@ from scheduler.core.answers import Fault, Refusal
 from scheduler.core.events import Request
 from scheduler.core.values import Origin
 from scheduler.driver import Driver
-from scheduler.origin import origin_of
+from scheduler.origin import caller_name, origin_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -40,19 +40,26 @@ async def ask(
     """Step an event and return its answer; a Refusal is raised. As `Driver.call`."""
     answer = await driver.call(make, weight)
     if isinstance(answer, Refusal):
+        if answer.metadata:
+            driver.metrics.quota_refused(dict(answer.metadata)["quota"])
         raise refused(answer)
     return answer
 
 
 def refused(refusal: Refusal) -> QuorateError:
     """A refusal as its caller is told of it."""
-    return QuorateError(
+    error = QuorateError(
         _CODES[refusal.fault],
         refusal.reason,
         refusal.message,
         field=refusal.field or (refusal.subject if refusal.fault is Fault.INVALID else ""),
-        metadata={refusal.subject: refusal.name} if refusal.subject else {},
+        metadata={
+            **({refusal.subject: refusal.name} if refusal.subject else {}),
+            **dict(refusal.metadata),
+        },
     )
+    error.retry_delay = refusal.retry_delay
+    return error
 
 
 def identified(method: str, request: Any, origin: Origin | None = None) -> Request:
@@ -64,10 +71,11 @@ def identified(method: str, request: Any, origin: Origin | None = None) -> Reque
     request_id = request.request_id
     if not request_id:
         return Request(origin=origin)
+    validate.request_id(request_id)
     request.ClearField("request_id")
     body = request.SerializeToString(deterministic=True)
     digest = blake2b(method.encode() + b"\0" + body, digest_size=16).digest()
-    return validate.request(request_id, digest)._replace(origin=origin)
+    return Request(request_id, digest, origin, caller_name())
 
 
 def audited(method: str, request: Any, context: Context) -> Request:

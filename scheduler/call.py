@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from quorate.runtime.errors import QuorateError, from_rpc_error, unavailable
 from quorate.runtime.parsing import parse_request
 from scheduler.admission import request_check
+from scheduler.request_sizes import check_size
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,7 @@ class UnaryMethod:
 
     async def local(self, servicer: object, body: bytes, context: Context) -> bytes:
         """See Method."""
+        check_size(self.name, len(body), servicer)
         request = parse_request(self._request, body, self.name)
         self._check(servicer, request)
         try:
@@ -140,6 +142,7 @@ class StreamedMethod:
 
     async def local(self, servicer: object, body: bytes, context: Context) -> None:
         """See Method."""
+        check_size(self.name, len(body), servicer)
         request = parse_request(self._request, body, self.name)
         self._check(servicer, request)
         try:

@@ -52,6 +52,24 @@ class SchedulerSettings(
     etcd_quota_mib: int = Field(
         2048, ge=16, le=65_536, description="etcd's --quota-backend-bytes, in MiB"
     )
+    quota_live_tasks: int = Field(
+        0,
+        ge=0,
+        le=20_000_000,
+        description="live tasks of one authenticated caller; 0: half of --max-live-tasks",
+    )
+    quota_stored_mib: int = Field(
+        0,
+        ge=0,
+        le=65_536,
+        description="MiB on record of one authenticated caller; 0: half of --etcd-quota-mib",
+    )
+    quota_watches: int = Field(
+        256, ge=1, le=100_000, description="open watches of one authenticated caller"
+    )
+    quota_waits: int = Field(
+        10_000, ge=1, le=1_000_000, description="WaitTask calls of one authenticated caller"
+    )
     audit_keep: int = Field(
         10_000, ge=0, le=1_000_000, description="entries of the audit log that are kept; 0: no log"
     )

@@ -36,7 +36,7 @@ from quorate.runtime.errors import exhausted
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
 from scheduler import records
 from scheduler.clocks import Clocks
-from scheduler.core import attempts, audit
+from scheduler.core import attempts, audit, requests
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.machine import Machine
@@ -58,8 +58,8 @@ GROUP_BYTES = 512 << 10
 PURGED_AT_ONCE = 1_000
 # Seconds between two looks for attempts whose start is to be on record.
 STARTS_EVERY = 0.25
-# Callers that wait for tasks to finish or start, in all.
-MAX_WAITERS = 100_000
+# Callers that wait for tasks to finish or start, in all: 17 KB each, measured; 340 MB.
+MAX_WAITERS = 20_000
 
 
 class Agents(Protocol):
@@ -486,7 +486,7 @@ class Driver:
         self.journal.abandon(JournalEnded("the tenure is over"))
         # Batches under way: the reply to their callers would have come with the last part.
         for part in self._parts:
-            known = self.state.dedup.get((part.queue, part.request.id))
+            known = self.state.dedup.get(requests.key_of(self.state, part.queue, part.request))
             for token in (part.token, *((known.waiters if known else None) or ())):
                 self._failed([fx.Reply(token, None)], lost())
         self._parts.clear()

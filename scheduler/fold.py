@@ -21,9 +21,10 @@ from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2
-from scheduler import audit_records, keys, records
+from scheduler import audit_records, keys, quota_records, records
 from scheduler.core.state import State
 from scheduler.core.texts import error_text
+from scheduler.core.usage import outcome_units
 from scheduler.core.values import FINISHED, ServiceName, TaskState
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class Fold:
             b"dedup": self._put_dedup,
             b"controls": self._put_control,
             b"audit": self._put_audit,
+            b"quotas": self._put_quota,
             b"leaving": self._put_leaving,
             b"nodes": self._put_node,
             b"service-specs": self._put_service,
@@ -107,6 +109,8 @@ class Fold:
             self._node_gone(NodeName(rest.decode()))
         elif kind == b"dedup":
             self.state.forget_request(keys.split_dedup_key(key))
+        elif kind == b"quotas":
+            self.state.set_quota(*keys.split_quota_key(key), None)
         elif kind == b"audit":
             self.state.audit.discard(audit_records.id_of(key))
         elif kind == b"service-specs":
@@ -136,7 +140,9 @@ class Fold:
             # Written again: retried by hand. Its run record follows in the same Txn.
             spec = spec._replace(not_before=0.0)
             state.revive(done)
-        row = state.new_row(task, state.queues[QueueName(queue_name)], spec, record.create_time)
+        row = state.new_row(
+            task, state.queues[QueueName(queue_name)], spec, record.create_time, record.created_by
+        )
         if done is not None:
             row.attempt = done.attempt
             del state.finished[task]
@@ -165,7 +171,12 @@ class Fold:
         error = ""
         if row.state is TaskState.FAILED:
             error = error_text(record.error.type, record.error.message)
-        done = state.finish(row, record.finish_time, error)
+        outcome = 0
+        if record.HasField("result"):
+            outcome = outcome_units(record.result)
+        elif record.HasField("error"):
+            outcome = outcome_units(record.error)
+        done = state.finish(row, record.finish_time, error, outcome)
         done.queue.retained.append(done)
         self._forget_suspect(name)
 
@@ -211,6 +222,9 @@ class Fold:
         self.state.saw(audit_records.instant(entry))
         self._names(audit_records.instant(entry))
         self.state.audit.add(entry)
+
+    def _put_quota(self, key: bytes, value: bytes, lease: int) -> None:
+        self.state.set_quota(*keys.split_quota_key(key), quota_records.quota(value))
 
     def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode())

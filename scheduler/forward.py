@@ -33,6 +33,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
 from quorate.security.dialer import Dialer
+from quorate.security.identity import current_caller
+from quorate.security.limits import CallerLimits, kind_of
 from quorate.security.metadata import FORWARDED, PASSED_ON, PASSED_ON_PEER
 from scheduler.admission import passed_on
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
@@ -95,6 +97,7 @@ class ForwardingHandlers:
         default_timeout: seconds for a unary call that came without a deadline.
         part: what of the role's servicer serves this service; the whole when left out.
         observer: told of each call and of its end.
+        limits: of the anonymous caller; the guard asks them about all others.
     """
 
     def __init__(
@@ -107,7 +110,9 @@ class ForwardingHandlers:
         default_timeout: float = 60.0,
         part: Callable[[Any], object] = lambda servicer: servicer,
         observer: CallObserver | None = None,
+        limits: CallerLimits | None = None,
     ) -> None:
+        self._limits = limits
         self._service = service
         self._roles = roles
         self._dialer = dialer or Dialer(None)
@@ -161,13 +166,19 @@ class ForwardingHandlers:
             await asyncio.wait(self._retiring)
 
     def _serve(self, method: Method) -> Callable[[bytes, Context], Awaitable[bytes | None]]:
+        limits = self._limits
+        kind = kind_of(f"/{self._service.full_name}/{method.name}", streams=method.streams)
+
         async def serve(body: bytes, context: Context) -> bytes | None:
             timeout = cast("float | None", context.time_remaining())
             self._under_way += 1
             start, code = time.perf_counter(), "CANCELLED"
             observer = self._observer
             name = observer.call_began(method.name) if observer is not None else ""
+            end: Callable[[], None] | None = None
             try:
+                if limits is not None and current_caller() is None:
+                    end = limits.begin(None, kind)
                 if self._left:
                     raise unavailable("LEAVING", "this scheduler is leaving; ask another one")
                 # gRPC itself cancels a call whose deadline has passed; a stream may go on for ever.
@@ -188,6 +199,8 @@ class ForwardingHandlers:
                 code = "DEADLINE_EXCEEDED"
                 await abort(context, self._too_late(method))
             finally:
+                if end is not None:
+                    end()
                 if observer is not None:
                     seconds = time.perf_counter() - start
                     observer.call_ended(name, code, seconds, streams=method.streams)

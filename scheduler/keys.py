@@ -16,6 +16,7 @@ LEAVING = b"leaving/"
 QUEUES = b"queues/"
 DEDUP = b"dedup/"
 AUDIT = b"audit/"
+QUOTAS = b"quotas/"
 TASKS = b"tasks/"
 RUNS = b"runs/"
 SERVICE_SPECS = b"service-specs/"
@@ -35,6 +36,7 @@ SNAPSHOT_ORDER = (
     RUNS,
     DEDUP,
     AUDIT,
+    QUOTAS,
     NODES,
     INSTANCES,
 )
@@ -81,3 +83,14 @@ def split_dedup_key(key: bytes) -> tuple[str, str]:
     """The (scope, request id) of a key."""
     _, scope, request = key.decode().split("/")
     return scope, bytes.fromhex(request).decode()
+
+
+def quota_key(kind: str, name: str) -> bytes:
+    """The name is hex-encoded: a caller's may hold slashes."""
+    return f"quotas/{kind}/{name.encode().hex()}".encode()
+
+
+def split_quota_key(key: bytes) -> tuple[str, str]:
+    """The (kind, name) of a key."""
+    _, kind, name = key.decode().split("/")
+    return kind, bytes.fromhex(name).decode()

@@ -10,7 +10,7 @@ beyond `labels.MOST` are added up under `other`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import Metric
@@ -23,10 +23,13 @@ from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
 from quorate.telemetry.labels import Bounded
 from quorate.telemetry.lease import lease_metrics
+from scheduler.core.quotas import NAMES
 from scheduler.core.state import State
 from scheduler.core.values import TaskState
 from scheduler.driver import Driver
 from scheduler.overview import Overview
+from scheduler.quota_metrics import quota_metrics
+from scheduler.quota_service import Quotas
 from scheduler.role import Leader, Local, Roles
 from scheduler.task_metrics import TaskMetrics
 
@@ -67,6 +70,9 @@ class SchedulerMetrics:
         self._faults: dict[str, int] = {}
         self._driver: Driver | None = None
         self._overview: Overview | None = None
+        self._quotas: Quotas | None = None
+        # Of the process; by quota.
+        self.refused: Callable[[], Mapping[str, int]] = dict
 
     # -- told by others
 
@@ -78,9 +84,12 @@ class SchedulerMetrics:
             self._failovers += 1
         self._epoch = leader.epoch
 
-    def tenure_began(self, driver: Driver, overview: Overview) -> None:
+    def tenure_began(
+        self, driver: Driver, overview: Overview, quotas: Quotas | None = None
+    ) -> None:
         """This process leads: its state is worth telling."""
         driver.metrics = self.tasks
+        self._quotas = quotas
         self._driver, self._overview = driver, overview
 
     def tenure_ended(self) -> None:
@@ -89,7 +98,7 @@ class SchedulerMetrics:
             counters = self._driver.journal.counters
             self._unknown += counters.unknown
             self._repeats += counters.repeats
-        self._driver = self._overview = None
+        self._driver = self._overview = self._quotas = None
 
     def committed(self, seconds: float, records: int) -> None:
         """The journal committed a transaction of so many writes; a barrier has none."""
@@ -146,6 +155,11 @@ class SchedulerMetrics:
         yield histogram(
             "quorate_journal_batch_records", "Writes in a transaction of the journal.", self._batch
         )
+        refused = dict.fromkeys(NAMES, 0)
+        for counts in (self.refused(), self.tasks.refused):
+            for quota, count in counts.items():
+                refused[quota] += count
+        yield counters("quorate_quota_refusals", "Calls refused for a quota.", ("quota",), refused)
         yield from self._collect_journal()
         yield from self._calls.collect()
         if self._driver is not None and self._overview is not None and leads:
@@ -153,6 +167,8 @@ class SchedulerMetrics:
             yield from _queues(self._driver.state, now)
             yield from _nodes(self._driver.state)
             yield from _store(self._overview)
+            if self._quotas is not None:
+                yield from quota_metrics(self._quotas)
             yield gauge(
                 "quorate_audit_entries",
                 "Entries of the audit log.",

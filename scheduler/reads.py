@@ -6,7 +6,6 @@ What it answers is committed, and was the truth while this process led. Nothing 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
@@ -22,13 +21,16 @@ from scheduler import keys
 from scheduler.core.rows import QueueRow
 from scheduler.core.state import State
 from scheduler.core.texts import found
+from scheduler.lane import Lane
 from scheduler.uncommitted import lost
 from scheduler.validate import stale_page
 
-# Ids looked at for one page when a filter leaves most of them out: between two turns of the event
-# loop, and how many times as many.
-SCAN = 20_000
-SCANS = 5
+# Ids looked at for one page when a filter leaves most of them out: in one step, which takes well
+# below a millisecond, and how many times as many.
+SCAN = 1_000
+SCANS = 100
+# Characters of a page token; ours have a filter of 256 characters and a name at most.
+_MOST_TOKEN = 8_192
 # Tasks read in one Txn: a spec and a result take 1 MiB each at most, an answer of etcd 64 MiB.
 TASKS_AT_ONCE = 24
 
@@ -125,8 +127,9 @@ def page(
     before: str | None,
     size: int,
     words: Sequence[str],
+    scan: int = 0,
 ) -> Page:
-    """Up to `size` ids, newest first; at most `SCAN` ids are looked at.
+    """Up to `size` ids, newest first; at most `scan` ids (`SCAN` when 0) are looked at.
 
     Args:
         states: all when empty.
@@ -138,8 +141,9 @@ def page(
     ]
     ids: list[tuple[str, str]] = []
     last = None
+    scan = scan or SCAN
     for looked, (task, queue) in enumerate(merge(*lines, reverse=True)):
-        if len(ids) == size or looked >= SCAN:
+        if len(ids) == size or looked >= scan:
             return Page(ids, last)
         last = task
         row = state.tasks.get(TaskId(task)) or state.finished.get(TaskId(task))
@@ -151,6 +155,8 @@ def page(
 
 
 async def find(
+    lane: Lane,
+    caller: str,
     state: State,
     queues: Sequence[QueueRow],
     states: frozenset[int],
@@ -158,15 +164,24 @@ async def find(
     size: int,
     words: Sequence[str],
 ) -> Page:
-    """As `page`, with a turn of the event loop now and then; looks at `SCANS` times as many ids."""
-    ids: list[tuple[str, str]] = []
-    for _ in range(SCANS):
-        found = page(state, queues, states, before, size - len(ids), words)
-        ids += found.ids
-        before = found.before
-        if before is None or len(ids) == size:
-            break
-        await asyncio.sleep(0)
+    """As `page`; looks at `SCANS` times as many ids, behind the first step in the lane.
+
+    Raises:
+        QuorateError: RESOURCE_EXHAUSTED: too many searches wait.
+    """
+    # A step begins with a look at each queue: it is worth as many ids at least.
+    scan = max(SCAN, len(queues))
+    ids, before = page(state, queues, states, before, size, words, scan)
+    if before is None or len(ids) == size:
+        return Page(ids, before)
+    async with lane.turn(caller):
+        for _ in range(SCANS * SCAN // scan - 1):
+            found = page(state, queues, states, before, size - len(ids), words, scan)
+            ids += found.ids
+            before = found.before
+            if before is None or len(ids) == size:
+                break
+            await lane.pause()
     return Page(ids, before)
 
 
@@ -185,6 +200,8 @@ def decode_token(kind: str, filters: Sequence[object], token: str) -> str | None
     """The position in a token; None for the first page. Raises QuorateError for a stale one."""
     if not token:
         return None
+    if len(token) > _MOST_TOKEN:
+        raise stale_page("is not one of ours")
     try:
         found = json.loads(base64.urlsafe_b64decode(token.encode()))
         of_kind, of_filters, position = found

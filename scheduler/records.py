@@ -18,7 +18,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.addresses import split_address
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import service_pb2, task_pb2
-from scheduler import audit_records, figures, keys
+from scheduler import audit_records, figures, keys, quota_records
 from scheduler.core import effects as fx
 from scheduler.core.rows import (
     Control,
@@ -102,6 +102,7 @@ class Codec:
                     first_id=row.first_id,
                     count=row.count,
                     progress=row.progress,
+                    caller=row.caller,
                 )
                 if row.kept:
                     record.MergeFromString(row.kept)
@@ -117,6 +118,10 @@ class Codec:
                 )
             case fx.DropQueue(queue):
                 ops.append(Delete(prefix + keys.queue_key(queue)))
+            case fx.PutQuota(kind, name, quota):
+                ops.append(Put(prefix + keys.quota_key(kind, name), quota_records.record(quota)))
+            case fx.DropQuota(kind, name):
+                ops.append(Delete(prefix + keys.quota_key(kind, name)))
             case fx.PutControl(node):
                 control = self._state.control(node)
                 order = r.NodeControlRecord(
@@ -428,6 +433,7 @@ def dedup_row(data: bytes) -> DedupRow:
         TaskId(record.first_id),
         record.count,
         record.progress,
+        caller=record.caller,
         kept=kept(record),
     )
 

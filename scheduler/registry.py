@@ -73,6 +73,7 @@ class Registry:
         self._feed = feed
         self._instances = instances
         self._check = check
+        self.max_payload = check.max_payload
         self._limits = limits
         self._full = full
         # One registration of an instance at a time; a lock is there while it is used.

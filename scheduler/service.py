@@ -9,7 +9,7 @@ behind a barrier, so that nothing uncommitted is visible.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -35,7 +35,6 @@ from scheduler.asking import (
 )
 from scheduler.audit_log import AuditLog
 from scheduler.core import events as e
-from scheduler.core import texts
 from scheduler.core.answers import (
     BatchCreated,
     QueueSeen,
@@ -43,13 +42,16 @@ from scheduler.core.answers import (
     see_queue,
 )
 from scheduler.core.events import Request
-from scheduler.core.requests import TASKS_SCOPE
+from scheduler.core.requests import TASKS_SCOPE, known_to
 from scheduler.core.rows import Control, QueueRow
-from scheduler.core.values import Disconnect, Placement, TaskSpec, TaskState
+from scheduler.core.values import NO_NEEDS, Disconnect, Needs, Placement, TaskSpec, TaskState
 from scheduler.driver import Driver
+from scheduler.lane import Lane
 from scheduler.logs import relay_logs
 from scheduler.origin import caller_name
 from scheduler.overview import Overview
+from scheduler.placement.unplaceable import why_unplaceable
+from scheduler.quota_service import Quotas
 from scheduler.sessions import Sessions
 from scheduler.uncommitted import SPACE_LOW
 from scheduler.watch_pick import Answer
@@ -57,8 +59,13 @@ from scheduler.watches import Watches
 
 DEFAULT_DRAIN_GRACE: Final = 30.0
 MAX_DRAIN_GRACE: Final = 86_400.0
-# A batch's specs validated between two turns of the event loop.
-_SLICE: Final = 500
+# Bytes of a batch's specs checked between two turns of the event loop, of a batch whose caller must
+# take turns with others, and what a small spec costs in such bytes.
+_SLICE_BYTES: Final = 64 << 10
+_LARGE_BATCH: Final = 2 << 20
+_SPEC_COST: Final = 256
+# Kinds of needs that are compared with all nodes for one call: each is a look at each node.
+_WARNED_KINDS: Final = 10
 
 
 class Service:
@@ -73,7 +80,10 @@ class Service:
         sessions: Sessions,
         overview: Overview,
         check: validate.SpecCheck,
+        quotas: Quotas,
     ) -> None:
+        self.quotas = quotas
+        self.max_payload = check.max_payload
         self._driver = driver
         self._state = driver.state
         self._ids = ids
@@ -82,6 +92,8 @@ class Service:
         self._sessions = sessions
         self._overview = overview
         self._check = check
+        # Long work on the loop, a small slice at a time.
+        self._lane = Lane()
         self._audit = AuditLog(driver, stored)
 
     # -- creating
@@ -93,6 +105,10 @@ class Service:
             raise invalid("spec", "is required")
         now = self._driver.clock.now()
         spec = self._check.spec(request.spec, "spec", now)
+        if (steps := self._check.large_json(request.spec, "spec")) is not None:
+            async with self._lane.turn(caller_name()):
+                for _ in steps:
+                    await self._lane.pause()
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
         task, creator = self._ids.next(now), caller_name()
@@ -105,22 +121,21 @@ class Service:
             view.create_time.CopyFrom(views.instant(answer.create_time))
             if answer.not_before:
                 view.schedule_time.CopyFrom(views.instant(answer.not_before))
+            view.pending_reason = why_unplaceable(self._state.nodes, spec.needs)
             return pb.CreateTaskResponse(task=view)
         return pb.CreateTaskResponse(task=await self._read_again(answer))
 
     async def BatchCreateTasks(
         self, request: pb.BatchCreateTasksRequest, context: Context
     ) -> Message:
-        asked = identified("BatchCreateTasks", request)
         queue = QueueName(validate.queue_name("queue", request.queue, default=True))
-        validate.batch(request)
-        now = self._driver.clock.now()
-        specs = []
-        for place, spec in enumerate(request.specs):
-            specs.append(self._check.spec(spec, f"specs[{place}]", now))
-            if place % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
-        weight = request.ByteSize()
+        weight = validate.batch(request)
+        asked = identified("BatchCreateTasks", request)
+        if weight > _LARGE_BATCH:
+            async with self._lane.turn(caller_name()):
+                specs = await self._checked(request, self._lane.pause)
+        else:
+            specs = await self._checked(request, partial(asyncio.sleep, 0))
         self._refuse_when_full(queue, asked, weight)
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await self._ask(
@@ -128,12 +143,37 @@ class Service:
         )
         assert isinstance(answer, BatchCreated)
         made = (offset_id(answer.first, place) for place in range(answer.size))
-        return pb.BatchCreateTasksResponse(ids=made)
+        return pb.BatchCreateTasksResponse(ids=made, warnings=self._warnings(specs))
+
+    def _warnings(self, specs: Sequence[TaskSpec]) -> list[str]:
+        """What is too large for every node, of the first kinds of needs in a batch."""
+        kinds = dict.fromkeys(spec.needs for spec in specs if spec.needs is not NO_NEEDS)
+        found = [why_unplaceable(self._state.nodes, kind) for kind in list(kinds)[:_WARNED_KINDS]]
+        return list(dict.fromkeys(filter(None, found)))
+
+    async def _checked(
+        self, request: pb.BatchCreateTasksRequest, pause: Callable[[], Awaitable[None]]
+    ) -> list[TaskSpec]:
+        """The specs of a batch, with a pause behind every `_SLICE_BYTES`."""
+        now = self._driver.clock.now()
+        specs, size = [], 0
+        for place, spec in enumerate(request.specs):
+            field = f"specs[{place}]"
+            checked = self._check.spec(spec, field, now)
+            specs.append(checked)
+            if (steps := self._check.large_json(spec, field)) is not None:
+                for _ in steps:
+                    await pause()
+            size += len(checked.spec) + _SPEC_COST
+            if size > _SLICE_BYTES:
+                size = 0
+                await pause()
+        return specs
 
     def _refuse_when_full(self, queue: QueueName, asked: Request, weight: int) -> None:
         full = self._overview.full(weight)
         # What was accepted before is not refused when it is asked for again.
-        if full is not None and (queue, asked.id) not in self._state.dedup:
+        if full is not None and not known_to(self._state, queue, asked):
             raise exhausted(SPACE_LOW, full)
 
     # -- reading
@@ -149,7 +189,7 @@ class Service:
             validate.known_enum("states", state, range(1, len(TaskState) + 1))
             for state in request.states
         )
-        words = texts.words(validate.search_text(request.text))
+        words = validate.search_words(request.text)
         filters = (request.queue, sorted(states), *words)
         before = reads.decode_token("tasks", filters, request.page_token)
         if before is not None and not is_task_id(before):
@@ -159,17 +199,21 @@ class Service:
             queues = [await self._queue(name)]
         else:
             queues = list(self._state.queues.values())
-        page = await reads.find(self._state, queues, states, before, size, words)
+        page = await reads.find(
+            self._lane, caller_name(), self._state, queues, states, before, size, words
+        )
         await self._driver.readable()
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()
         length, before = 0, page.before
+        reasons: dict[Needs, str] = {}
         async for found in self._stored.each(page.ids):
             view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
             # It may have moved on since its id was picked; then it belongs to another list.
             if states and view.state not in states:
                 continue
             self._add_start(view)
+            self._add_reason(view, reasons)
             length += view.ByteSize()
             if answer.tasks and length > PAGE_BYTES:
                 before = answer.tasks[-1].id
@@ -241,7 +285,7 @@ class Service:
             kept = unknown.kept(found.task)
         except QuorateError as error:
             # Retried by this very call before, and deleted since: it gets its first answer.
-            repeated = (TASKS_SCOPE, asked.id) in self._state.dedup
+            repeated = known_to(self._state, TASKS_SCOPE, asked)
             if error.code is not grpc.StatusCode.NOT_FOUND or not repeated:
                 raise
         answer = await self._ask(
@@ -385,6 +429,12 @@ class Service:
         await self._driver.readable()
         return pb.GetClusterResponse(cluster=await self._overview.cluster())
 
+    async def ListQuotas(self, request: pb.ListQuotasRequest, context: Context) -> Message:
+        return await self.quotas.page(request)
+
+    async def SetQuota(self, request: pb.SetQuotaRequest, context: Context) -> Message:
+        return await self.quotas.set(request, context)
+
     async def ListAuditEntries(
         self, request: pb.ListAuditEntriesRequest, context: Context
     ) -> Message:
@@ -425,6 +475,7 @@ class Service:
         now = self._driver.clock.now()
         view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
         self._add_start(view)
+        self._add_reason(view, {})
         return view
 
     async def _read_again(self, answer: Any) -> task_pb2.Task:
@@ -438,6 +489,15 @@ class Service:
         )
         view.ClearField("spec")
         return view
+
+    def _add_reason(self, view: task_pb2.Task, known: dict[Needs, str]) -> None:
+        """Why a PENDING task cannot start as things are; `known`: what this call found already."""
+        row = self._state.tasks.get(TaskId(view.id))
+        if row is None or view.state != task_pb2.TASK_STATE_PENDING or row.needs is NO_NEEDS:
+            return
+        if row.needs not in known and len(known) < _WARNED_KINDS:
+            known[row.needs] = why_unplaceable(self._state.nodes, row.needs)
+        view.pending_reason = known.get(row.needs, "")
 
     def _add_start(self, view: task_pb2.Task) -> None:
         """When the running attempt began: known here before it is on record."""

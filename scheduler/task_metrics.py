@@ -31,6 +31,12 @@ class TaskMetrics:
         self.ended = [0] * (max(TaskState) + 1)
         self.dispatch = Buckets(LONG_SECONDS)
         self.run = Buckets(LONG_SECONDS)
+        # New tasks refused, by quota.
+        self.refused: dict[str, int] = {}
+
+    def quota_refused(self, quota: str) -> None:
+        """A call was refused for what its caller or queue has on record."""
+        self.refused[quota] = self.refused.get(quota, 0) + 1
 
     def wrote(self, writes: Sequence[Write], now: float) -> None:
         """One step's writes; their rows are as they were written."""

@@ -30,12 +30,14 @@ from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock, TenureClock
 from quorate.runtime.ids import NodeName, TaskIds
 from quorate.security.dialer import Dialer
+from quorate.security.limits import CallerLimits, CallLimits
 from scheduler import keys, records
 from scheduler.changes import Recent
 from scheduler.config import SchedulerSettings
 from scheduler.core import events as e
 from scheduler.core.limits import Limits
 from scheduler.core.machine import Machine
+from scheduler.core.quotas import CALLER, UNLIMITED, Quota, in_force
 from scheduler.core.state import State
 from scheduler.driver import Driver
 from scheduler.external_scaler import ExternalScaler
@@ -45,6 +47,7 @@ from scheduler.instances import InstanceKeys, follow_instances
 from scheduler.marks import RevisionMarks
 from scheduler.metrics import SchedulerMetrics
 from scheduler.overview import Overview
+from scheduler.quota_service import Quotas
 from scheduler.reads import FencedReads
 from scheduler.registry import Registry
 from scheduler.replica import Replica
@@ -94,6 +97,9 @@ class Tenure:
         self._roles = roles
         self._health = health
         self._marks = RevisionMarks(clock)
+        self.limits = _limits(settings)
+        self.callers = CallerLimits(self._call_limits, monotonic=time.monotonic)
+        """What one caller may ask of this process; leading or not."""
         # Whether the replica is to run. One event for good: `stand_by` waits on it.
         self._wanted = asyncio.Event()
         self._new_fold()
@@ -111,6 +117,11 @@ class Tenure:
         )
         self._replica_task: asyncio.Task[None] | None = None
         self._wanted.set()
+
+    def _call_limits(self, caller: str) -> CallLimits:
+        """The limits of a caller, as far as this process has folded the log."""
+        quota = in_force(self._fold.state, self.limits, CALLER, caller)
+        return CallLimits(*(getattr(quota, name) for name in CallLimits._fields))
 
     def rows(self) -> int:
         """How many tasks are in memory."""
@@ -223,7 +234,7 @@ class Tenure:
             bind_contextvars(epoch=epoch)
             state = fold.state
             ids = TaskIds(state.last_id or None)
-            limits = _limits(settings)
+            limits = self.limits
             machine = Machine(state, limits)
             driver = Driver(
                 machine,
@@ -270,6 +281,7 @@ class Tenure:
                 lambda: trust.ok(self._clock.monotonic()),
             )
             check = SpecCheck(settings.max_payload_kib << 10)
+            quotas = Quotas(driver, limits, self.callers)
             service = Service(
                 driver,
                 ids,
@@ -278,6 +290,7 @@ class Tenure:
                 sessions,
                 overview,
                 check,
+                quotas,
             )
             feed = ServiceFeed(driver, generation=fold.generation)
             registry = Registry(
@@ -289,7 +302,7 @@ class Tenure:
                 overview.full,
             )
             scaler = ExternalScaler(driver)
-            self._metrics.tenure_began(driver, overview)
+            self._metrics.tenure_began(driver, overview, quotas)
             driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
             log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
@@ -410,6 +423,8 @@ def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool, skip: int) -> 
 
 
 def _limits(settings: SchedulerSettings) -> Limits:
+    """The bounds of one leader. One authenticated caller gets half of what the cluster has, so that
+    there is room for others; the anonymous one, everybody on an open cluster, what it has."""
     # A part's tasks may be given to nodes in the same Txn, beside its dedup record and the head.
     part = max(1, settings.etcd_max_txn_ops * 3 // 8)
     return Limits(
@@ -417,6 +432,14 @@ def _limits(settings: SchedulerSettings) -> Limits:
         part_tasks=part,
         audit_entries=settings.audit_keep,
         audit_age=settings.audit_keep_for,
+        caller_quota=Quota(
+            live_tasks=settings.quota_live_tasks or max(1, settings.max_live_tasks // 2),
+            stored_bytes=(settings.quota_stored_mib << 20) or (settings.etcd_quota_mib << 19),
+            requests_per_second=int(settings.auth_rate) or UNLIMITED,
+            open_watches=settings.quota_watches,
+            open_waits=settings.quota_waits,
+            open_streams=settings.auth_streams or UNLIMITED,
+        ),
     )
 
 

@@ -24,7 +24,8 @@ from quorate.runtime.errors import QuorateError, exhausted, unavailable
 from scheduler.core.control import QUEUES_SCOPE
 from scheduler.core.events import Request
 from scheduler.core.nodes import NODES_SCOPE
-from scheduler.core.requests import TASKS_SCOPE
+from scheduler.core.quota_changes import QUOTAS_SCOPE
+from scheduler.core.requests import TASKS_SCOPE, known_to
 from scheduler.core.services import SERVICES_SCOPE
 from scheduler.core.state import State
 
@@ -36,7 +37,7 @@ LONGEST_WAIT: Final = 5.0
 MAX_ASKED_BYTES: Final = 256 << 20
 SPACE_LOW: Final = "ETCD_SPACE_LOW"
 NO_SPACE: Final = "etcd has no space left: nothing can be written until it has"
-_SCOPES: Final = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE)
+_SCOPES: Final = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE, QUOTAS_SCOPE)
 
 
 class Uncommitted:
@@ -132,7 +133,7 @@ class Uncommitted:
         """
         if not self._journal.no_space or not isinstance(request, Request) or not request.id:
             return
-        if any((scope, request.id) in state.dedup for scope in (*_SCOPES, str(queue))):
+        if any(known_to(state, scope, request) for scope in (*_SCOPES, str(queue))):
             raise _unknown()
 
     async def answer(self, token: asyncio.Future[object]) -> object:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
-from scheduler.core.events import Request
+from scheduler import json_check
+from scheduler.core.texts import words
 from scheduler.core.values import TaskSpec
 from scheduler.records import seconds, task_spec
 
@@ -36,6 +37,10 @@ MAX_BATCH_BYTES = 16 << 20
 MAX_PAGE = 1_000
 # Characters of a search.
 MAX_SEARCH = 256
+# Words of a search: each is looked for in every task.
+MAX_SEARCH_WORDS = 8
+# Characters of JSON arguments that are parsed in one go.
+LARGE_JSON = 16 << 10
 DEFAULT_PAGE = 100
 MAX_TIMEOUT = 30 * DAY
 MAX_AHEAD = 366 * DAY
@@ -77,14 +82,8 @@ class SpecCheck:
         Raises:
             QuorateError: INVALID_ARGUMENT naming the field and the limit.
         """
-        work = spec.WhichOneof("work")
-        if work == "python":
-            _python(spec.python, f"{field}.python")
-        elif work == "command":
-            _command(spec.command, f"{field}.command")
-        else:
-            raise invalid(f"{field}.work", "one of command, python is required")
-        data = spec.SerializeToString()
+        # The size first: nothing is looked into that is too large to be looked into at once.
+        data = spec.SerializeToString(deterministic=True)
         if len(data) > self.max_payload:
             raise invalid(
                 field,
@@ -93,8 +92,24 @@ class SpecCheck:
                 limit=self.max_payload,
                 value=len(data),
             )
+        work = spec.WhichOneof("work")
+        if work == "python":
+            _python(spec.python, f"{field}.python")
+        elif work == "command":
+            _command(spec.command, f"{field}.command")
+        else:
+            raise invalid(f"{field}.work", "one of command, python is required")
         _options(spec, field, now)
         return task_spec(spec, data)
+
+    @staticmethod
+    def large_json(spec: task_pb2.TaskSpec, field: str) -> Iterator[None] | None:
+        """What checks JSON arguments that `spec` left out because they are large, in small steps;
+        None when there are none. A step raises QuorateError as `spec` does."""
+        text = spec.python.json
+        if len(text) <= LARGE_JSON:
+            return None
+        return _json_steps(text, f"{field}.python.json")
 
 
 def _python(work: task_pb2.PythonWork, field: str) -> None:
@@ -106,7 +121,7 @@ def _python(work: task_pb2.PythonWork, field: str) -> None:
         raise invalid(
             f"{field}.entrypoint", f"{work.entrypoint[:80]!r} is not of the form module:qualname"
         )
-    if arguments == "json":
+    if arguments == "json" and len(work.json) <= LARGE_JSON:
         _json(work.json, f"{field}.json")
     if work.secrets:
         _secrets(work.secrets, f"{field}.secrets")
@@ -154,6 +169,13 @@ def _json(text: str, field: str) -> None:
         raise invalid(field, 'must be an array, or an object with "args" and "kwargs" only')
     if not isinstance(value.get("args", []), list) or not isinstance(value.get("kwargs", {}), dict):
         raise invalid(field, '"args" must be an array and "kwargs" an object')
+
+
+def _json_steps(text: str, field: str) -> Iterator[None]:
+    try:
+        yield from json_check.shape(text)
+    except ValueError as error:
+        raise invalid(field, str(error)) from None
 
 
 def _no_constant(name: str) -> None:
@@ -274,8 +296,8 @@ def duration(field: str, value: Duration, most: float, *, zero: bool = False) ->
     return amount
 
 
-def batch(request: scheduler_pb2.BatchCreateTasksRequest) -> None:
-    """The bounds of a batch as a whole."""
+def batch(request: scheduler_pb2.BatchCreateTasksRequest) -> int:
+    """The bounds of a batch as a whole; its bytes."""
     if not request.specs:
         raise invalid("specs", "at least one is required")
     at_most("specs", len(request.specs), MAX_BATCH, "tasks")
@@ -288,12 +310,14 @@ def batch(request: scheduler_pb2.BatchCreateTasksRequest) -> None:
             limit=MAX_BATCH_BYTES,
             value=size,
         )
+    return size
 
 
-def request(request_id: str, digest: bytes) -> Request:
-    """A mutating call's id and digest."""
-    at_most("request_id", len(request_id), MAX_REQUEST_ID, "characters")
-    return Request(request_id, digest) if request_id else Request()
+def request_id(value: str) -> None:
+    """A mutating call's id, of a sane length."""
+    at_most("request_id", len(value), MAX_REQUEST_ID, "characters")
+    if "\0" in value:
+        raise invalid("request_id", "must not hold a NUL character")
 
 
 def page_size(value: int) -> int:
@@ -307,8 +331,8 @@ def page_size(value: int) -> int:
     return value
 
 
-def search_text(value: str) -> str:
-    """At most 256 characters."""
+def search_words(value: str) -> tuple[str, ...]:
+    """At most 8 words that differ, of 256 characters together."""
     if len(value) > MAX_SEARCH:
         raise invalid(
             "text",
@@ -316,7 +340,9 @@ def search_text(value: str) -> str:
             limit=MAX_SEARCH,
             value=len(value),
         )
-    return value
+    found = words(value)
+    at_most("text", len(found), MAX_SEARCH_WORDS, "different words")
+    return found
 
 
 def queue_name(field: str, name: str, *, default: bool = False) -> str:

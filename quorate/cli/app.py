@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "queues": ("queues", "queue"),
     "nodes": ("nodes", "cordon", "uncordon", "drain"),
     "services": ("service",),
+    "quotas": ("quotas", "quota"),
     "audit": ("audit",),
     "certs": ("certs",),
     "tokens": ("tokens",),

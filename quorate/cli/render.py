@@ -250,13 +250,22 @@ def task_node(task: task_pb2.Task) -> str:
     return task.attempts[-1].node if task.attempts else "-"
 
 
+def _state_cell(task: task_pb2.Task) -> Text:
+    """The state; and that no registered node can hold a task that waits."""
+    words = state_text(state_name(task))
+    if task.pending_reason:
+        words = words.copy()
+        words.append(" (fits no node)", style="yellow")
+    return words
+
+
 def task_row(task: task_pb2.Task) -> list[Any]:
     """A task in `tasks`."""
     return [
         task.id,
         task.spec.name or "-",
         task.queue,
-        state_text(state_name(task)),
+        _state_cell(task),
         str(task.failures + task.crashes),
         ago(task.create_time),
         run_time(task),

@@ -129,6 +129,7 @@ def submit(
         secrets=_secrets(secret),
     )
     handles = bound.submit_batch([spec] * times) if times > 1 else [bound.submit_spec(spec)]
+    _warn(handles[0], options)
     if not wait:
         _print_ids(handles, as_json)
         return 0
@@ -176,6 +177,7 @@ def call(
     options["secrets"] = _secrets(secret)
     options["request_id"] = request_id
     handle = client.options(**options).submit_json(function, _arguments(arguments))
+    _warn(handle, options)
     if no_wait:
         _print_ids([handle], as_json)
         return 0
@@ -255,6 +257,15 @@ def _print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
     sys.stdout.write("".join(f"{handle.id}\n" for handle in handles))
     if sys.stdout.isatty():
         hint(f"Follow it: quorate logs -f {handles[0].id}")
+
+
+def _warn(handle: TaskHandle[Any], options: OptionArgs) -> None:
+    """Say at once when no registered node can hold the task; its siblings need the same."""
+    if not (options.get("cpu") or options.get("memory") or options.get("resources")):
+        return
+    reason = handle.task().pending_reason
+    if reason:
+        err.print(f"warning: {reason}", markup=False, highlight=False, style="yellow")
 
 
 def _options(

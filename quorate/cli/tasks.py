@@ -98,7 +98,7 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
         return
     details = _details(found)
     if found.state == task_pb2.TASK_STATE_PENDING:
-        details.add_row("Waiting", _waits_for(client, found))
+        details.add_row("Waiting", found.pending_reason or _waits_for(client, found))
     render.show(details)
     if found.attempts:
         render.show("")

@@ -121,6 +121,9 @@ class Calls:
             verdict = judge(error)
             if isinstance(verdict, TryAgain):
                 verdict.address = address
+                if verdict.busy:
+                    self._reached = True
+                    raise verdict from None
                 self.on_failure(address, verdict.error)
             elif isinstance(verdict, QuorateError):
                 self._reached = True

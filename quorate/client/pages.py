@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quorate.client.calls import Calls
-from quorate.client.rpcs import LIST_AUDIT_ENTRIES, LIST_NODES, LIST_QUEUES
-from quorate.v1 import audit_pb2, node_pb2, queue_pb2, scheduler_pb2
+from quorate.client.rpcs import LIST_AUDIT_ENTRIES, LIST_NODES, LIST_QUEUES, LIST_QUOTAS
+from quorate.v1 import audit_pb2, node_pb2, queue_pb2, quota_pb2, scheduler_pb2
 
 
 def list_nodes(calls: Calls) -> Iterator[node_pb2.Node]:
@@ -28,6 +28,17 @@ def list_queues(calls: Calls) -> Iterator[queue_pb2.Queue]:
         yield from answer.queues
         token = answer.next_page_token
         if not token:
+            return
+
+
+def list_quotas(calls: Calls) -> Iterator[quota_pb2.Quota]:
+    """The quotas of callers and queues, by name."""
+    request = scheduler_pb2.ListQuotasRequest()
+    while True:
+        answer = calls.call(LIST_QUOTAS, request)
+        yield from answer.quotas
+        request.page_token = answer.next_page_token
+        if not request.page_token:
             return
 
 

@@ -89,6 +89,9 @@ LIST_AUDIT_ENTRIES = Rpc(
     "ListAuditEntries", pb.ListAuditEntriesRequest, pb.ListAuditEntriesResponse
 )
 
+LIST_QUOTAS = Rpc("ListQuotas", pb.ListQuotasRequest, pb.ListQuotasResponse)
+SET_QUOTA = Rpc("SetQuota", pb.SetQuotaRequest, pb.SetQuotaResponse)
+
 # A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
 # Reconnecting is fast because a failover is: the standby serves within milliseconds.
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
@@ -119,6 +122,11 @@ class TryAgain(Exception):
         # Which scheduler it is about, as far as that is known.
         self.address = ""
 
+    @property
+    def busy(self) -> bool:
+        """Whether the scheduler answered, and a quota was used up: another one is no better."""
+        return self.error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
 
 def judge(error: grpc.RpcError) -> TryAgain | QuorateError:
     """What to raise for a failed try: TryAgain when another scheduler may do better."""
@@ -127,6 +135,9 @@ def judge(error: grpc.RpcError) -> TryAgain | QuorateError:
         # Every scheduler has the same etcd, and it does not get space within seconds by itself.
         return typed
     if typed.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return TryAgain(typed)
+    # A quota that is free again in a moment. New tasks beyond theirs are the caller's to hold back.
+    if typed.retry_delay is not None and typed.reason != "TOO_MANY_LIVE_TASKS":
         return TryAgain(typed)
     return typed
 
@@ -175,6 +186,8 @@ def exhausted_error(
         why: what is known about TLS, if that is the reason.
         address: the last one that was asked, of which `last` is the answer.
     """
+    if last.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return last
     if why:
         return QuorateError(last.code, "TLS_FAILED", why, metadata=last.metadata)
     known = explained(last, address)

@@ -10,14 +10,16 @@ from typing import Final
 import quorate
 from quorate.client.acalls import AsyncCalls
 from quorate.client.access import Access
-from quorate.client.rpcs import GET_CLUSTER, LIST_NODES
+from quorate.client.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
 from quorate.doctor.finding import Finding, fault, note, ok, warning
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2
+from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2, task_pb2
 
 _TIMEOUT: Final = 3.0
 # Seconds.
 CLOCKS_FAR: Final = 5.0
+# Tasks that wait and are looked at.
+_PENDING_SEEN: Final = 200
 # Names in one sentence.
 _NAMED: Final = 8
 
@@ -37,6 +39,7 @@ async def check_cluster(
         await _ask(access, [one for one in others if one], findings, advertised=True)
         findings.extend(check_replicas(cluster, local=local))
         findings.extend(await _check_nodes(access))
+        findings.extend(await _check_pending(access))
     return findings, cluster
 
 
@@ -127,6 +130,39 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
                 )
             )
     return findings
+
+
+async def _check_pending(access: Access) -> list[Finding]:
+    """Do tasks wait that no node can hold; of the newest that wait."""
+    calls = AsyncCalls(access, retry_for=_TIMEOUT)
+    request = scheduler_pb2.ListTasksRequest(
+        page_size=_PENDING_SEEN, states=[task_pb2.TASK_STATE_PENDING]
+    )
+    try:
+        answer = await calls.call(LIST_TASKS, request, deadline=_TIMEOUT)
+    except QuorateError:
+        # Said of the nodes already, or a caller that is bound to queues.
+        return []
+    finally:
+        await calls.close()
+    return check_pending(answer.tasks)
+
+
+def check_pending(tasks: Sequence[task_pb2.Task]) -> list[Finding]:
+    """A finding for each reason why tasks cannot start as things are."""
+    by_reason: dict[str, list[str]] = {}
+    for task in tasks:
+        if task.pending_reason:
+            by_reason.setdefault(task.pending_reason, []).append(task.id)
+    return [
+        warning(
+            "tasks",
+            f"{len(ids)} of the newest {len(tasks)} that wait fit on no node, such as {ids[0]}: "
+            f"{reason}",
+            "add such a node, or cancel them: quorate cancel ID",
+        )
+        for reason, ids in by_reason.items()
+    ]
 
 
 async def _check_nodes(access: Access) -> list[Finding]:

@@ -181,11 +181,18 @@ def from_rpc_error(error: grpc.RpcError) -> QuorateError:
 
 def _from_status(code: grpc.StatusCode, status: status_pb2.Status) -> QuorateError:
     reason, metadata = code_pb2.Code.Name(status.code), {}
+    delay = None
     for detail in status.details:
+        if detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+            retry = error_details_pb2.RetryInfo()
+            detail.Unpack(retry)
+            delay = retry.retry_delay.ToNanoseconds() / 1e9
         if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
             info = error_details_pb2.ErrorInfo()
             detail.Unpack(info)
             reason, metadata = info.reason, dict(info.metadata)
-    return QuorateError(
+    error = QuorateError(
         code, reason, status.message, field=metadata.get("field", ""), metadata=metadata
     )
+    error.retry_delay = delay
+    return error

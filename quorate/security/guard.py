@@ -33,7 +33,7 @@ from quorate.runtime.errors import QuorateError, abort
 from quorate.security import identity
 from quorate.security.identity import Caller, How, Role, from_common_name, set_caller
 from quorate.security.jwt_terms import Refused
-from quorate.security.limits import Bucket, CallerLimits
+from quorate.security.limits import UNLIMITED, Bucket, CallerLimits, CallLimits, kind_of
 from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
 from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
@@ -56,6 +56,7 @@ class Guard:
     Args:
         settings: with at least one way on.
         rules: of every RPC, by path.
+        limits: of callers; those of `settings` when left out.
 
     Raises:
         ValueError: a file that cannot be used, in one sentence that names the flag.
@@ -66,6 +67,7 @@ class Guard:
         settings: AuthSettings,
         rules: Mapping[str, Rule],
         *,
+        limits: CallerLimits | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -111,7 +113,10 @@ class Guard:
                 now=now,
             )
         self.streams = TokenStreams(self._tokens) if self._tokens is not None else None
-        self.limits = CallerLimits(settings.auth_rate, settings.auth_streams, monotonic=monotonic)
+        if limits is None:
+            fixed = CallLimits(settings.auth_rate or UNLIMITED, settings.auth_streams or UNLIMITED)
+            limits = CallerLimits(lambda name: fixed, monotonic=monotonic)
+        self.limits = limits
         self._lines = Bucket(_LOGGED, _LOGGED, monotonic())
 
     def public(self, path: str) -> bool:
@@ -257,25 +262,32 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def _unary(self, path: str, inner: Any) -> Any:
         guard = self._guard
+        kind = kind_of(path, streams=False)
 
         async def serve(request: Any, context: Any) -> Any:
             try:
                 caller = await guard.admit(path, context)
-                guard.limits.begin(caller, stream=False)
+                end = guard.limits.begin(caller, kind)
             except QuorateError as error:
                 await abort(context, error)
             set_caller(caller)
-            return await inner(request, context)
+            if end is None:
+                return await inner(request, context)
+            try:
+                return await inner(request, context)
+            finally:
+                end()
 
         return serve
 
     def _streamed(self, path: str, inner: Any) -> Any:
         guard = self._guard
+        kind = kind_of(path, streams=True)
 
         async def serve(request: Any, context: Any) -> None:
             try:
                 caller = await guard.admit(path, context)
-                end = guard.limits.begin(caller, stream=True)
+                end = guard.limits.begin(caller, kind)
             except QuorateError as error:
                 await abort(context, error)
             set_caller(caller)

@@ -1,29 +1,83 @@
-"""How much one caller may ask: calls a second, and streams at the same time.
+"""How much one caller may ask at a time: calls a second, open watches, waits and streams.
 
-`CallerLimits` owns one small record for each caller that was seen of late, at most `MOST_CALLERS`:
-beyond that the one that was silent longest is forgotten, and begins anew with a full bucket. The
-cluster's own processes (schedulers, gateways, nodes) are not limited: they speak for many.
+`CallerLimits` is asked before a request is parsed or anything is awaited. It owns one small record
+for each caller that was seen of late, at most `MOST_CALLERS`: beyond that the one that was silent
+longest is forgotten, and begins anew with a full bucket. The limits of each caller are looked up
+again once a second, so that an admin can change them. The cluster's own processes (schedulers,
+gateways, nodes) are not limited: they speak for many. Callers without a name, where authentication
+is off, are one caller, `ANONYMOUS`.
 
-Past a limit the answer is RESOURCE_EXHAUSTED, nothing was done, and `google.rpc.RetryInfo` says how
-long to wait.
+Past a limit the answer is RESOURCE_EXHAUSTED, nothing was done, its metadata names the quota, the
+limit and the usage, and `google.rpc.RetryInfo` says how long to wait.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, NamedTuple
 
 from quorate.runtime.errors import QuorateError, exhausted
 from quorate.security.identity import Caller, Role
 
 MOST_CALLERS: Final = 10_000
+ANONYMOUS: Final = "anonymous"
 # Seconds of its rate that a caller may ask at once.
 BURST: Final = 2.0
+UNLIMITED: Final = -1
 # Seconds to wait for a stream to end: nobody knows when one will.
 _STREAM_DELAY: Final = 1.0
-_UNLIMITED: Final = frozenset((Role.SCHEDULER, Role.GATEWAY, Role.NODE))
+# Seconds for which the limits of a caller are known.
+_KNOWN_FOR: Final = 1.0
+_UNLIMITED_ROLES: Final = frozenset((Role.SCHEDULER, Role.GATEWAY, Role.NODE))
+
+
+class Kind(IntEnum):
+    """What a call holds while it lasts."""
+
+    STREAM = 0
+    WATCH = 1
+    WAIT = 2
+    # Nothing worth counting.
+    CALL = 3
+
+
+class CallLimits(NamedTuple):
+    """The limits of one caller; `UNLIMITED` where there is none."""
+
+    requests_per_second: float = UNLIMITED
+    open_streams: int = UNLIMITED
+    open_watches: int = UNLIMITED
+    open_waits: int = UNLIMITED
+
+
+class CallUsage(NamedTuple):
+    """What one caller uses: calls of the last full second, and what is open."""
+
+    requests_per_second: int = 0
+    open_streams: int = 0
+    open_watches: int = 0
+    open_waits: int = 0
+
+
+# By kind: the quota, the reason of a refusal.
+_OPEN: Final = (
+    ("open_streams", "TOO_MANY_STREAMS"),
+    ("open_watches", "TOO_MANY_WATCHES"),
+    ("open_waits", "TOO_MANY_WAITERS"),
+)
+_KINDS: Final[Mapping[str, Kind]] = {
+    "/quorate.v1.Scheduler/WaitTask": Kind.WAIT,
+    "/quorate.v1.Scheduler/WatchTasks": Kind.WATCH,
+    "/quorate.v1.ServiceRegistry/WatchServices": Kind.WATCH,
+}
+
+
+def kind_of(path: str, *, streams: bool) -> Kind:
+    """What a call of the RPC at this path holds."""
+    return _KINDS.get(path, Kind.STREAM if streams else Kind.CALL)
 
 
 class Bucket:
@@ -50,66 +104,142 @@ class Bucket:
 
 @dataclass(slots=True)
 class _Use:
-    bucket: Bucket
-    streams: int = 0
+    limits: CallLimits
+    # None: calls are not limited.
+    bucket: Bucket | None
+    # Until when the limits are known.
+    until: float
+    open: list[int] = field(default_factory=lambda: [0, 0, 0])
+    second: int = 0
+    calls: int = 0
+    calls_before: int = 0
+
+    def count(self, now: float) -> None:
+        second = int(now)
+        if second != self.second:
+            self.calls_before = self.calls if second == self.second + 1 else 0
+            self.second, self.calls = second, 0
+        self.calls += 1
 
 
 class CallerLimits:
     """The limits of all callers of one process.
 
     Args:
-        rate: calls a second, with bursts of two seconds' worth; 0 for no limit.
-        streams: streams at the same time; 0 for no limit.
+        limits_of: the limits of a caller by name, `<role>:<name>` or `ANONYMOUS`.
         monotonic: seconds.
     """
 
-    def __init__(self, rate: float, streams: int, *, monotonic: Callable[[], float]) -> None:
-        self._rate = rate
-        self._streams = streams
+    def __init__(
+        self, limits_of: Callable[[str], CallLimits], *, monotonic: Callable[[], float]
+    ) -> None:
+        self._limits_of = limits_of
         self._monotonic = monotonic
         self._uses: OrderedDict[str, _Use] = OrderedDict()
+        self.refused: dict[str, int] = {}
+        """Refusals since the process began, by quota."""
 
-    def begin(self, caller: Caller, *, stream: bool) -> Callable[[], None] | None:
-        """Count a call; what to call when a stream is over. Raises QuorateError."""
-        if caller.role in _UNLIMITED:
+    def begin(self, caller: Caller | None, kind: Kind) -> Callable[[], None] | None:
+        """Count a call of a caller (None: the anonymous one).
+
+        Returns what to call when it is over; None when there is no need. Raises QuorateError.
+        """
+        if caller is None:
+            name = ANONYMOUS
+        elif caller.role in _UNLIMITED_ROLES:
             return None
-        use = self._use(str(caller))
-        if self._rate and (wait := use.bucket.take(self._monotonic())):
-            raise _too_much(
+        else:
+            name = str(caller)
+        now = self._monotonic()
+        use = self._use(name, now)
+        use.count(now)
+        if use.bucket is not None and (wait := use.bucket.take(now)):
+            limit = use.limits.requests_per_second
+            raise self._too_much(
                 "CALL_RATE_EXCEEDED",
-                f"{caller} calls more than {self._rate:g} times a second",
-                self._rate,
+                "requests_per_second",
+                name,
+                f"calls more than {limit:g} times a second",
+                limit,
+                use.calls_before,
                 wait,
             )
-        if not stream:
+        if kind is Kind.CALL:
             return None
-        if self._streams and use.streams >= self._streams:
-            raise _too_much(
-                "TOO_MANY_STREAMS",
-                f"{caller} has {use.streams} streams open, the most there may be",
-                self._streams,
+        quota, reason = _OPEN[kind]
+        limit, used = use.limits[kind + 1], use.open[kind]
+        if 0 <= limit <= used:
+            what = quota.removeprefix("open_")
+            raise self._too_much(
+                reason,
+                quota,
+                name,
+                f"has {used} {what} open, the most there may be",
+                limit,
+                used,
                 _STREAM_DELAY,
             )
-        use.streams += 1
+        use.open[kind] += 1
 
         def end() -> None:
-            use.streams -= 1
+            use.open[kind] -= 1
 
         return end
 
-    def _use(self, key: str) -> _Use:
-        use = self._uses.get(key)
-        if use is not None:
-            self._uses.move_to_end(key)
+    def usage(self) -> dict[str, CallUsage]:
+        """What callers use, of those that called in the last second or have something open."""
+        second = int(self._monotonic())
+        found = {}
+        for name, use in self._uses.items():
+            calls = {second: use.calls_before, second - 1: use.calls}.get(use.second, 0)
+            if calls or any(use.open):
+                found[name] = CallUsage(calls, *use.open)
+        return found
+
+    def _use(self, name: str, now: float) -> _Use:
+        use = self._uses.get(name)
+        if use is None:
+            if len(self._uses) >= MOST_CALLERS:
+                self._uses.popitem(last=False)
+            limits = self._limits_of(name)
+            use = self._uses[name] = _Use(limits, _bucket(limits, now), now + _KNOWN_FOR)
             return use
-        if len(self._uses) >= MOST_CALLERS:
-            self._uses.popitem(last=False)
-        now = self._monotonic()
-        use = self._uses[key] = _Use(Bucket(self._rate, max(1.0, self._rate * BURST), now))
+        self._uses.move_to_end(name)
+        if now >= use.until:
+            use.until = now + _KNOWN_FOR
+            limits = self._limits_of(name)
+            if limits.requests_per_second != use.limits.requests_per_second:
+                use.bucket = _bucket(limits, now)
+            use.limits = limits
         return use
 
+    def _too_much(
+        self,
+        reason: str,
+        quota: str,
+        name: str,
+        message: str,
+        limit: float,
+        used: int,
+        wait: float,
+    ) -> QuorateError:
+        self.refused[quota] = self.refused.get(quota, 0) + 1
+        error = exhausted(
+            reason,
+            f"{name} {message}: wait and repeat; an admin can raise it with "
+            f'"quorate quota set --caller {name} --{quota.replace("_", "-")} N"',
+            quota=quota,
+            caller=name,
+            limit=f"{limit:g}",
+            usage=used,
+        )
+        error.retry_delay = wait
+        return error
 
-def _too_much(reason: str, message: str, limit: float, wait: float) -> QuorateError:
-    error = exhausted(reason, message, limit=f"{limit:g}")
-    error.retry_delay = wait
-    return error
+
+def _bucket(limits: CallLimits, now: float) -> Bucket | None:
+    rate = limits.requests_per_second
+    if rate == UNLIMITED:
+        return None
+    # A rate of 0 refuses everything; its bucket still says when to come again.
+    return Bucket(max(rate, 1e-3), max(1.0, rate * BURST) if rate else 0.0, now)

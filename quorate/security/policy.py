@@ -26,6 +26,8 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "services.register": "register and deregister instances of services",
     "services.write": "create, change and delete services",
     "cluster.read": "read the cluster's leader, members and sizes",
+    "quotas.read": "read quotas and what is used of them",
+    "quotas.write": "set quotas",
     "audit.read": "read who changed what",
     "scaling.read": "ask whether there is work for nodes (KEDA)",
     "scaling.mark": "ask how many nodes are needed (KEDA), for which idle ones are marked to go",
@@ -38,7 +40,7 @@ PERMISSIONS: Final[Mapping[str, str]] = {
 _VIEWER: Final = frozenset(
     (
         *("tasks.read", "queues.read", "nodes.read", "services.read"),
-        *("cluster.read", "scaling.read", "reflection.read"),
+        *("cluster.read", "quotas.read", "scaling.read", "reflection.read"),
     )
 )
 _OPERATOR: Final = _VIEWER | {
@@ -52,7 +54,7 @@ ROLES: Final[Mapping[Role, frozenset[str]]] = {
     Role.SUBMITTER: frozenset(
         (
             *("tasks.submit", "tasks.read", "tasks.control", "queues.read"),
-            *("cluster.read", "reflection.read"),
+            *("cluster.read", "quotas.read", "reflection.read"),
         )
     ),
     Role.VIEWER: _VIEWER,

@@ -150,6 +150,16 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.ListQuotas = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListQuotas',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListQuotasRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListQuotasResponse.FromString,
+                _registered_method=True)
+        self.SetQuota = channel.unary_unary(
+                '/quorate.v1.Scheduler/SetQuota',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.FromString,
+                _registered_method=True)
 
 
 class SchedulerServicer:
@@ -323,6 +333,24 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQuotas(self, request, context):
+        """Lists the quotas of callers and queues with what is used of them: of every caller and queue that
+        an admin set one for, or that has something on record or open. A caller that is bound to queues
+        sees its own and theirs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetQuota(self, request, context):
+        """Sets the quota of a caller or a queue as a whole: a limit that the request leaves out is the
+        default again. It holds within a second, also for what is there already: nothing is deleted or
+        ended, but new tasks and calls are refused until the usage is below it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SchedulerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -440,6 +468,16 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.ListAuditEntries,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'ListQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotas,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListQuotasRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListQuotasResponse.SerializeToString,
+            ),
+            'SetQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQuota,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1064,6 +1102,60 @@ class Scheduler:
             '/quorate.v1.Scheduler/ListAuditEntries',
             quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListQuotas',
+            quorate_dot_v1_dot_scheduler__pb2.ListQuotasRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ListQuotasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/SetQuota',
+            quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.FromString,
             options,
             channel_credentials,
             insecure,

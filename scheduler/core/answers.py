@@ -26,7 +26,8 @@ class Refusal(NamedTuple):
     """No: nothing was changed.
 
     `subject` is what was named ("task"), `name` its name; `field` is the path of a field of the
-    request that is at fault.
+    request that is at fault; `metadata` says more of it. `retry_delay`: seconds after which
+    repeating the call may help.
     """
 
     fault: Fault
@@ -35,6 +36,8 @@ class Refusal(NamedTuple):
     subject: str = ""
     name: str = ""
     field: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+    retry_delay: float | None = None
 
 
 class TaskCreated(NamedTuple):

@@ -34,6 +34,7 @@ from scheduler.core.events import (
 from scheduler.core.rows import NO_INSTANCE, NOBODY, NodeRow, TaskRow
 from scheduler.core.state import State
 from scheduler.core.texts import error_text
+from scheduler.core.usage import Sized, outcome_units
 from scheduler.core.values import MAX_PAST, PastAttempt, TaskState
 
 CANCELLED = "CANCELLED"
@@ -216,7 +217,8 @@ def _finish(
         put = put._replace(finish_time=finish)
     state.move(row, final)
     out.writes.append(put)
-    out.after.append(NotifyFinished(state.finish(row, finish, error)))
+    outcome = put.result if put.result is not None else put.error
+    out.after.append(NotifyFinished(state.finish(row, finish, error, outcome_units(outcome))))
 
 
 def _failed(
@@ -245,7 +247,7 @@ def _restart(
     message: str,
     now: float,
     out: Effects,
-    error: object,
+    error: Sized | None,
 ) -> None:
     """A replica's program ended: it is run again, for ever, whatever way it ended.
 

@@ -33,8 +33,9 @@ from scheduler.core.events import (
     TaskRetryAsked,
 )
 from scheduler.core.limits import Limits
+from scheduler.core.quotas import refuse_created
 from scheduler.core.requests import TASKS_SCOPE
-from scheduler.core.rows import QueueRow
+from scheduler.core.rows import FinishedRow, QueueRow
 from scheduler.core.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
 from scheduler.core.values import Change, TaskState
 
@@ -128,7 +129,7 @@ def on_task_retry_asked(
     if done is None or done.state not in _RETRIABLE or event.spec.replica is not None:
         out.after.append(Reply(event.token, _not_retriable(state, event)))
         return
-    refusal = _refuse_live(state, limits) or requests.refuse_beyond(
+    refusal = _refuse_live(state, limits, done) or requests.refuse_beyond(
         state, limits, TASKS_SCOPE, event.request
     )
     if refusal is not None:
@@ -138,7 +139,7 @@ def on_task_retry_asked(
     state.revive(done)
     # Fresh attempts, but their numbers go on: the fence of the old ones must hold.
     spec = event.spec._replace(not_before=0.0)
-    row = state.new_row(event.task, queue, spec, event.create_time)
+    row = state.new_row(event.task, queue, spec, event.create_time, event.created_by)
     row.attempt = done.attempt
     del state.finished[event.task]
     state.enter(row)
@@ -161,9 +162,9 @@ def on_task_retry_asked(
     out.after.append(Reply(event.token, TaskKnown(event.task, queue.name)))
 
 
-def _refuse_live(state: State, limits: Limits) -> Refusal | None:
+def _refuse_live(state: State, limits: Limits, done: FinishedRow) -> Refusal | None:
     if len(state.tasks) < limits.live_tasks:
-        return None
+        return refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
     return Refusal(
         Fault.EXHAUSTED,
         "TOO_MANY_LIVE_TASKS",

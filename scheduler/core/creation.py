@@ -7,6 +7,8 @@ under the ids of the first try, whatever became of the tasks that were made befo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quorate.runtime.ids import QueueName, TaskId, offset_id
 from scheduler.core import requests
 from scheduler.core.answers import (
@@ -20,8 +22,10 @@ from scheduler.core.answers import (
 from scheduler.core.effects import Effects, PutDedup, PutTask, Reply
 from scheduler.core.events import BatchContinued, BatchSubmitted, TaskSubmitted
 from scheduler.core.limits import Limits
+from scheduler.core.quotas import refuse_created
 from scheduler.core.rows import QueueRow, TaskRow
 from scheduler.core.state import State
+from scheduler.core.usage import tasks_units
 from scheduler.core.values import TaskSpec
 
 # Bytes of a task's write beside its spec, its creator and its queue's name: key, times, framing.
@@ -36,9 +40,9 @@ def on_task_submitted(
         answer = known if isinstance(known, Refusal) else TaskKnown(known.first_id, known.queue)
         out.after.append(Reply(event.token, answer))
         return
-    refusal = _refuse(state, limits, event.queue, 1) or requests.refuse_beyond(
-        state, limits, event.queue, event.request
-    )
+    refusal = _refuse(
+        state, limits, event.queue, (event.spec,), event.created_by
+    ) or requests.refuse_beyond(state, limits, event.queue, event.request)
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))
         return
@@ -80,8 +84,8 @@ def on_batch_submitted(
         else:
             out.after.append(Reply(event.token, _too_many_waiters(limits)))
         return
-    missing = len(event.specs) - (known.progress if known else 0)
-    refusal = _refuse(state, limits, event.queue, missing)
+    missing = event.specs[known.progress :] if known else event.specs
+    refusal = _refuse(state, limits, event.queue, missing, event.created_by)
     if refusal is None and known is None:
         refusal = requests.refuse_beyond(state, limits, event.queue, event.request)
     if refusal is not None:
@@ -104,6 +108,7 @@ def on_batch_submitted(
         )
         if row is not None:
             row.waiters = []
+    _expect(state, state.queues[event.queue], event.created_by, missing, 1)
     on_batch_continued(
         state,
         limits,
@@ -125,21 +130,24 @@ def on_batch_continued(
     state: State, limits: Limits, event: BatchContinued, now: float, out: Effects
 ) -> None:
     queue = state.queues.get(event.queue)
-    known = state.dedup.get((event.queue, event.request.id)) if event.request.id else None
+    key = requests.key_of(state, event.queue, event.request)
+    known = state.dedup.get(key) if event.request.id else None
     if queue is None:
         # Deleted between two parts: only possible while all tasks made so far are gone.
         waiters = [event.token, *((known.waiters if known else None) or ())]
+        _expect(state, None, event.created_by, event.specs[event.progress :], -1)
         if known is not None:
             known.waiters = None
         out.after.extend(Reply(token, no_queue(event.queue)) for token in waiters)
         return
     end = _part_end(event, limits)
+    _expect(state, queue, event.created_by, event.specs[event.progress : end], -1)
     for place in range(event.progress, end):
         task = offset_id(event.first, place)
         create(state, queue, task, event.specs[place], now, out, event.created_by)
     if known is not None:
         known.progress = end
-        out.writes.append(PutDedup((event.queue, event.request.id), known))
+        out.writes.append(PutDedup(key, known))
     if end < len(event.specs):
         out.then.append(event._replace(progress=end))
         return
@@ -161,7 +169,7 @@ def create(
     created_by: str = "",
 ) -> TaskRow:
     """Put a task on record, which nothing forbids."""
-    row = state.new_row(task, queue, spec, now)
+    row = state.new_row(task, queue, spec, now, created_by)
     state.enter(row)
     out.writes.append(PutTask(row, spec.spec, created_by))
     return row
@@ -180,9 +188,27 @@ def _part_end(event: BatchContinued, limits: Limits) -> int:
     return place
 
 
-def _refuse(state: State, limits: Limits, queue: QueueName, count: int) -> Refusal | None:
-    if queue not in state.queues:
+def _expect(
+    state: State, queue: QueueRow | None, creator: str, specs: Sequence[TaskSpec], sign: int
+) -> None:
+    """Count what an accepted batch still brings (or, with sign -1, no longer): another batch must
+    not take the same room."""
+    units = sign * tasks_units(specs)
+    caller = state.usage_of(creator)
+    for usage in (caller, queue.usage) if queue is not None else (caller,):
+        usage.coming_tasks += sign * len(specs)
+        usage.coming_units += units
+    if queue is None:
+        state.drop_unused(caller)
+
+
+def _refuse(
+    state: State, limits: Limits, queue: QueueName, specs: Sequence[TaskSpec], creator: str
+) -> Refusal | None:
+    row = state.queues.get(queue)
+    if row is None:
         return no_queue(queue)
+    count = len(specs)
     if len(state.tasks) + count > limits.live_tasks:
         return Refusal(
             Fault.EXHAUSTED,
@@ -191,7 +217,7 @@ def _refuse(state: State, limits: Limits, queue: QueueName, count: int) -> Refus
             "limit",
             str(limits.live_tasks),
         )
-    return None
+    return refuse_created(state, limits, row.usage, creator, count, tasks_units(specs))
 
 
 def _too_many_waiters(limits: Limits) -> Refusal:

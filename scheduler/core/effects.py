@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.quotas import Quota
 from scheduler.core.rows import DedupRow, FinishedRow, Leaving, QueueRow, ServiceRow, TaskRow
+from scheduler.core.usage import Sized
 from scheduler.core.values import Change, Origin, ServiceName
 
 if TYPE_CHECKING:
@@ -35,8 +37,9 @@ class PutRun(NamedTuple):
 
     row: TaskRow
     finish_time: float = 0.0
-    result: object = None
-    error: object = None
+    # Messages of protobuf, opaque here.
+    result: Sized | None = None
+    error: Sized | None = None
     # Where the error is ours and not an agent's.
     error_type: str = ""
     error_message: str = ""
@@ -55,6 +58,17 @@ class PutQueue(NamedTuple):
 
 class DropQueue(NamedTuple):
     queue: QueueName
+
+
+class PutQuota(NamedTuple):
+    kind: str
+    name: str
+    quota: Quota
+
+
+class DropQuota(NamedTuple):
+    kind: str
+    name: str
 
 
 class PutControl(NamedTuple):
@@ -107,6 +121,8 @@ Write = (
     | DropTask
     | PutQueue
     | DropQueue
+    | PutQuota
+    | DropQuota
     | PutControl
     | PutLeaving
     | DropLeaving

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.quotas import Quota
 from scheduler.core.rows import Control, InstanceRow, NodeRow, NodeStats
+from scheduler.core.usage import Sized
 from scheduler.core.values import (
     Change,
     Disconnect,
@@ -31,6 +33,8 @@ class Request(NamedTuple):
     id: str = ""
     digest: bytes = b""
     origin: Origin | None = None
+    # `<role>:<name>`; "" without authentication. Each caller has request ids of its own.
+    caller: str = ""
 
 
 # -- tasks
@@ -117,6 +121,19 @@ class QueueDeleteAsked(NamedTuple):
 class QueuePauseAsked(NamedTuple):
     queue: QueueName
     paused: bool
+    request: Request
+    token: Token
+
+
+# -- quotas
+
+
+class QuotaSubmitted(NamedTuple):
+    """SetQuota: of the caller or queue (`kind`) of this name."""
+
+    kind: str
+    name: str
+    quota: Quota
     request: Request
     token: Token
 
@@ -238,7 +255,7 @@ class AttemptSucceeded(NamedTuple):
     attempt: int
     start_time: float
     finish_time: float
-    result: object
+    result: Sized | None
 
 
 class AttemptFailed(NamedTuple):
@@ -251,7 +268,7 @@ class AttemptFailed(NamedTuple):
     finish_time: float
     error_type: str
     error_message: str
-    error: object
+    error: Sized | None
     # Of an exception: the names of its base classes.
     base_types: tuple[str, ...] = ()
 
@@ -350,6 +367,7 @@ Event = (
     | QueueSubmitted
     | QueueDeleteAsked
     | QueuePauseAsked
+    | QuotaSubmitted
     | NodeRegistered
     | NodeLeaseEnded
     | NodeLost

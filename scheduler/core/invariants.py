@@ -32,6 +32,7 @@ def check(state: State) -> None:
         assert queue.pending.size == counts[TaskState.PENDING]
         assert (state.waiting.get(name) is queue) == bool(queue.pending.size)
         assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
+    _check_usage(state)
     for instance, holding in state.holdings.items():
         for task, row in holding.rows.items():
             assert state.tasks.get(task) is row
@@ -51,3 +52,23 @@ def check(state: State) -> None:
     assert len(state.waiting) == sum(1 for q in state.queues.values() if q.pending.size)
     assert sum(state.answers.values()) == len(state.dedup)
     assert len(state.dedup) <= len(state.dedup_line) <= 2 * len(state.dedup) + 300
+
+
+def _check_usage(state: State) -> None:
+    """What callers and queues have on record, counted anew."""
+    counted: dict[tuple[str, str], list[int]] = {}
+    for live, rows in ((1, state.tasks.values()), (0, state.finished.values())):
+        for row in rows:
+            assert state.callers.get(row.creator.name) is row.creator, row.id
+            for key in (("caller", row.creator.name), ("queue", row.queue.name)):
+                count = counted.setdefault(key, [0, 0, 0])
+                count[0] += live
+                count[1] += 1 - live
+                count[2] += row.units
+    for name, usage in state.callers.items():
+        assert not usage.empty, f"{name!r} has nothing on record"
+        kept = [usage.live, usage.finished, usage.units]
+        assert counted.get(("caller", name), [0, 0, 0]) == kept, f"{name!r}: {kept}"
+    for name, queue in state.queues.items():
+        kept = [queue.usage.live, queue.usage.finished, queue.usage.units]
+        assert counted.get(("queue", name), [0, 0, 0]) == kept, f"{name!r}: {kept}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scheduler.core.quotas import NO_QUOTA, Quota
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -32,3 +34,7 @@ class Limits:
     # Audit entries kept, and for how many seconds; 0 entries: none are written.
     audit_entries: int = 10_000
     audit_age: float = 90 * 86_400.0
+    # Of whoever has no record of its own, and there is none for everybody.
+    caller_quota: Quota = NO_QUOTA
+    anonymous_quota: Quota = NO_QUOTA
+    queue_quota: Quota = NO_QUOTA

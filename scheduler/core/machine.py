@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from scheduler.core import attempts, control, creation, leaving, nodes, services, upkeep
+from scheduler.core import (
+    attempts,
+    control,
+    creation,
+    leaving,
+    nodes,
+    quota_changes,
+    services,
+    upkeep,
+)
 from scheduler.core import events as e
 from scheduler.core.effects import Effects
 from scheduler.core.limits import Limits
@@ -51,6 +60,7 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     e.QueueSubmitted: control.on_queue_submitted,
     e.QueueDeleteAsked: control.on_queue_delete_asked,
     e.QueuePauseAsked: control.on_queue_pause_asked,
+    e.QuotaSubmitted: quota_changes.on_quota_submitted,
     e.NodeControlAsked: nodes.on_node_control_asked,
     e.ServiceSubmitted: services.on_service_submitted,
     e.ServiceUpdateAsked: services.on_service_update_asked,

@@ -3,6 +3,12 @@
 The answer is remembered in the same Txn as the call's effect. It outlives the caller's retries
 (`Limits.request_age`) and the tasks it made: a batch that is repeated after its first tasks ran
 and were deleted must not make them again.
+
+Each caller has request ids of its own: an id that another one used says nothing, not even that it
+was used. The first caller's answer has the key `(scope, id)`, as in version 0.1, whose schedulers
+find it there during an upgrade; another caller's, while the first is remembered, has
+`(scope, "<caller>\\0<id>")`. Answers that a leader of version 0.1 remembered name no caller: they
+are of whoever repeats the same request, and of nobody else.
 """
 
 from __future__ import annotations
@@ -24,11 +30,31 @@ NO_TASK = TaskId("")
 NO_QUEUE = QueueName("")
 
 
+def key_of(state: State, scope: str, request: Request) -> tuple[str, str]:
+    """Where the answer to a call is, or would be put."""
+    key = (scope, request.id)
+    row = state.dedup.get(key)
+    if not request.caller:
+        # Authentication is off, or was when the others called: ids are everybody's.
+        return key
+    own = (scope, f"{request.caller}\0{request.id}")
+    if row is None:
+        return own if own in state.dedup else key
+    if row.caller == request.caller or (not row.caller and row.digest == request.digest):
+        return key
+    return own
+
+
+def known_to(state: State, scope: str, request: Request) -> bool:
+    """Whether a call of this id was heard from its caller before."""
+    return bool(request.id) and key_of(state, scope, request) in state.dedup
+
+
 def recall(state: State, scope: str, request: Request) -> DedupRow | Refusal | None:
     """What is known of a call: its answer, a refusal to reuse its id, or nothing."""
     if not request.id:
         return None
-    row = state.dedup.get((scope, request.id))
+    row = state.dedup.get(key_of(state, scope, request))
     if row is None:
         return None
     if row.digest != request.digest:
@@ -78,9 +104,10 @@ def remember(
     """Write down the answer to a call that has an id."""
     if not request.id:
         return None
-    row = DedupRow(request.digest, now, queue, first, count, progress)
-    state.remember((scope, request.id), row)
-    out.writes.append(PutDedup((scope, request.id), row))
+    row = DedupRow(request.digest, now, queue, first, count, progress, caller=request.caller)
+    key = key_of(state, scope, request)
+    state.remember(key, row)
+    out.writes.append(PutDedup(key, row))
     return row
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.usage import Usage
 from scheduler.core.values import (
     NO_NEEDS,
     Disconnect,
@@ -28,6 +29,8 @@ from scheduler.queues.pending import PendingOrder
 
 NOBODY = NodeName("")
 NO_INSTANCE = InstanceId("")
+# Of a row that is not in a state.
+NO_USAGE = Usage("")
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +64,9 @@ class TaskRow:
     kept: bytes = b""
     # What a search looks in besides the id.
     text: str = ""
+    # Of whoever created it; and what it weighs there and in its queue's.
+    creator: Usage = NO_USAGE
+    units: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +80,10 @@ class FinishedRow:
     # The last attempt's number: a retry by hand goes on from it.
     attempt: int
     # As the live row's; with the error, if it failed.
-    text: str = ""
+    text: str
+    creator: Usage
+    # With its outcome.
+    units: int
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +113,10 @@ class QueueRow:
     text: str = ""
     # What its record holds that this version does not know: `scheduler.unknown`.
     kept: bytes = b""
+    usage: Usage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.usage = Usage(self.name)
 
 
 @dataclass(slots=True, eq=False)
@@ -236,5 +249,8 @@ class DedupRow:
     # Callers that wait for a batch that this leader is creating right now, the first one
     # included, at most `Limits.batch_waiters`; None when it is not. Memory only.
     waiters: list[object] | None = None
+    # `<role>:<name>` of whose call it answers; empty without authentication, and of calls that a
+    # leader of an earlier version answered.
+    caller: str = ""
     # What its record holds that this version does not know: `scheduler.unknown`.
     kept: bytes = b""

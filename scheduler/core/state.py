@@ -14,6 +14,8 @@ from heapq import heapify, heappop, heappush
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.audit_index import AuditIndex
+from scheduler.core.limits import Limits
+from scheduler.core.quotas import Quota, in_force
 from scheduler.core.rows import (
     Control,
     DedupRow,
@@ -26,12 +28,14 @@ from scheduler.core.rows import (
     ServiceRow,
     TaskRow,
 )
+from scheduler.core.usage import Usage, task_units
 from scheduler.core.values import FINISHED, ServiceName, TaskSpec, TaskState
 
 DEFAULT_QUEUE = QueueName("default")
 # Where replicas are; made with the first service.
 SERVICES_QUEUE = QueueName("services")
 
+_MOST_DURABLE = 20_000
 # Dead entries that are not worth clearing away.
 _CLEAR_ABOVE = 256
 
@@ -71,6 +75,12 @@ class State:
         # Services of which something changed since the last step, in the order of the changes.
         self.touched: dict[ServiceName, None] = {}
         self.audit = AuditIndex()
+        # What callers have on record, by `<role>:<name>`; those that have nothing are left out.
+        self.callers: dict[str, Usage] = {}
+        # What an admin set, by kind ("caller", "queue") and name.
+        self.quotas: dict[tuple[str, str], Quota] = {}
+        # Of `durable_quota`; dropped when a quota changes, and when it grows too large.
+        self._durable: dict[tuple[str, str], tuple[int, int]] = {}
         # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
@@ -88,7 +98,14 @@ class State:
 
     # -- tasks
 
-    def new_row(self, task: TaskId, queue: QueueRow, spec: TaskSpec, create_time: float) -> TaskRow:
+    def new_row(
+        self,
+        task: TaskId,
+        queue: QueueRow,
+        spec: TaskSpec,
+        create_time: float,
+        created_by: str = "",
+    ) -> TaskRow:
         """A row for a task that is live from now on: PENDING, or SCHEDULED if not yet due."""
         cached: bytes | None = spec.spec
         if self.spec_bytes + len(spec.spec) > self._spec_cache_bytes:
@@ -111,17 +128,56 @@ class State:
         if spec.text != queue.text:
             queue.text = spec.text
         row.text = queue.text
+        row.creator = creator = self.usage_of(created_by)
+        row.units = units = task_units(len(spec.spec))
+        creator.began(units)
+        queue.usage.began(units)
         self.tasks[task] = row
         if spec.replica is not None:
             row.replica = spec.replica
             self.replicas.setdefault(spec.replica.service, {})[task] = row
             self.touch(spec.replica.service)
-        if task not in self.finished:
+        done = self.finished.get(task)
+        if done is None:
             queue.index.add(task)
+        else:
+            self.drop_unused(done.creator)
         if task > self.last_id:
             self.last_id = task
         self.saw(create_time)
         return row
+
+    def usage_of(self, caller: str) -> Usage:
+        """What a caller has on record; made when first asked for."""
+        usage = self.callers.get(caller)
+        if usage is None:
+            usage = self.callers[caller] = Usage(caller)
+        return usage
+
+    def drop_unused(self, usage: Usage) -> None:
+        """Forget a caller that has nothing on record."""
+        if usage.empty and self.callers.get(usage.name) is usage:
+            del self.callers[usage.name]
+
+    def set_quota(self, kind: str, name: str, quota: Quota | None) -> None:
+        """A quota is set, or (None) back to the default."""
+        if quota is None:
+            self.quotas.pop((kind, name), None)
+        else:
+            self.quotas[kind, name] = quota
+        self._durable.clear()
+
+    def durable_quota(self, limits: Limits, kind: str, name: str) -> tuple[int, int]:
+        """The live tasks and the stored bytes that a caller or queue may have; -1: any."""
+        known = self._durable.get((kind, name))
+        if known is None:
+            quota = in_force(self, limits, kind, name)
+            assert quota.live_tasks is not None
+            assert quota.stored_bytes is not None
+            if len(self._durable) >= _MOST_DURABLE:
+                self._durable.clear()
+            known = self._durable[kind, name] = (quota.live_tasks, quota.stored_bytes)
+        return known
 
     def saw(self, instant: float) -> None:
         """Note an instant of the log."""
@@ -172,11 +228,14 @@ class State:
         row = self.tasks.get(task)
         return row is not None and row.state is TaskState.SCHEDULED and row.not_before == instant
 
-    def finish(self, row: TaskRow, finish_time: float, error: str = "") -> FinishedRow:
+    def finish(
+        self, row: TaskRow, finish_time: float, error: str = "", outcome: int = 0
+    ) -> FinishedRow:
         """A live row that was moved to a finished state becomes a finished one.
 
         Args:
             error: what a search finds it by from now on, besides its text.
+            outcome: what its result or error weighs, see `usage.outcome_units`.
         """
         assert row.state in FINISHED
         del self.tasks[row.id]
@@ -188,7 +247,19 @@ class State:
             if not replicas:
                 del self.replicas[row.replica.service]
         text = f"{row.text}\n{error}" if error else row.text
-        done = FinishedRow(row.id, row.queue, row.state, finish_time, row.attempt, text)
+        creator = row.creator
+        creator.ended(outcome)
+        row.queue.usage.ended(outcome)
+        done = FinishedRow(
+            row.id,
+            row.queue,
+            row.state,
+            finish_time,
+            row.attempt,
+            text,
+            creator,
+            row.units + outcome,
+        )
         self.finished[row.id] = done
         row.queue.counts[row.state] += 1
         row.queue.finished_total += 1
@@ -200,6 +271,8 @@ class State:
     def revive(self, done: FinishedRow) -> None:
         """A finished task is about to be live again: `new_row` follows."""
         done.queue.counts[done.state] -= 1
+        done.creator.gone(done.units)
+        done.queue.usage.gone(done.units)
         # Kept in `finished` until new_row has seen that its id is in the index already.
 
     def forget(self, done: FinishedRow) -> None:
@@ -211,6 +284,11 @@ class State:
         finished, queue = self.finished, done.queue
         del finished[done.id]
         queue.counts[done.state] -= 1
+        creator = done.creator
+        creator.gone(done.units)
+        queue.usage.gone(done.units)
+        if not creator.finished:
+            self.drop_unused(creator)
         retained = queue.retained
         while retained and finished.get(retained[0].id) is not retained[0]:
             retained.popleft()

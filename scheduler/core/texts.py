@@ -36,8 +36,8 @@ def error_text(error_type: str, message: str) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """What a search for `text` looks for."""
-    return tuple(text.lower().split())
+    """What a search for `text` looks for: each word once, the longest first: few tasks have it."""
+    return tuple(sorted(dict.fromkeys(text.lower().split()), key=len, reverse=True))
 
 
 def found(wanted: Iterable[str], task: TaskId, text: str) -> bool:

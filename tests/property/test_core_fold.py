@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from quorate.internal.v1.records_pb2 import TaskRecord
-from quorate.v1.task_pb2 import TaskSpec
+from quorate.v1.task_pb2 import TaskResult, TaskSpec
 from scheduler import keys
 from scheduler.core import events as e
 from scheduler.core.invariants import check
 from scheduler.core.leaving import decided
 from scheduler.core.limits import Limits
+from scheduler.core.quotas import NO_QUOTA, Quota
+from scheduler.core.requests import known_to
 from scheduler.core.rows import Control, TaskRow
 from scheduler.core.state import SERVICES_QUEUE, State
 from scheduler.core.values import FINISHED, InstanceState, Origin, ServiceName, TaskState
@@ -27,6 +29,7 @@ from tests.support.core_log import Log
 from tests.support.core_specs import spec
 
 QUEUES = ("default", "a", "b")
+CALLERS = ("", "submitter:a", "submitter:b")
 SERVICES = (ServiceName("web"), ServiceName("api"))
 # Of a caller that the audit log tells of.
 ASKED = e.Request(origin=Origin("alice", "operator", "token", "10.0.0.1:5", "Test"))
@@ -85,9 +88,13 @@ def view(state: State, now: float) -> dict[str, object]:
         "leaving": state.leaving,
         "controls": {name: c for name, c in state.controls.items() if c != Control()},
         "dedup": {
-            key: (d.digest, d.create_time, d.queue, d.first_id, d.count, d.progress)
+            key: (d.digest, d.create_time, d.queue, d.first_id, d.count, d.progress, d.caller)
             for key, d in state.dedup.items()
         },
+        "callers": {
+            name: (usage.live, usage.finished, usage.units) for name, usage in state.callers.items()
+        },
+        "quotas": state.quotas,
         "audit": (state.audit.below(1 << 62, 0, 1_000), state.audit.last),
         "nodes": {name: node.instance for name, node in state.nodes.items()},
         "held": {
@@ -166,6 +173,7 @@ class History:
             attempts=rng.choice([1, 2, 3]),
             backoff=rng.choice([0.5, 3.0]),
             jitter=rng.choice([0.0, 0.3]),
+            payload=b"x" * rng.choice([0, 100, 1_000]),
             crash_limit=rng.choice([1, 2]),
             cpu=rng.choice([0.0, 0.0, 0.5, 1.5]),
             memory=rng.choice([0, 1 << 20]),
@@ -188,9 +196,14 @@ class History:
     def do_submit(self) -> None:
         queue = self.rng.choice(QUEUES)
         if len(self.cluster.state.tasks) < 40:
-            self.requests += 1
+            # Each caller has request ids of its own, so that the same ones come from several.
+            caller = self.rng.choice(CALLERS)
+            self.requests += caller == ""
             self.cluster.submit(
-                self.spec(), queue=queue, request=e.Request(f"r{self.requests}", b"d")
+                self.spec(),
+                queue=queue,
+                request=e.Request(f"r{self.requests}", b"d" + caller.encode(), caller=caller),
+                creator=caller,
             )
 
     do_submit_again = do_submit
@@ -198,17 +211,29 @@ class History:
     def do_batch(self) -> None:
         if len(self.cluster.state.tasks) > 25:
             return
-        self.requests += 1
-        queue, request = self.rng.choice(QUEUES), e.Request(f"b{self.requests}", b"b")
+        caller = self.rng.choice(CALLERS)
+        self.requests += caller == ""
+        queue = self.rng.choice(QUEUES)
+        request = e.Request(f"b{self.requests}", b"b" + caller.encode(), caller=caller)
+        if known_to(self.cluster.state, queue, request):
+            return
         specs = [self.spec() for _ in range(self.rng.randint(1, 10))]
         self.seen.append((queue, request, specs))
-        self.cluster.batch(specs, queue=queue, request=request)
+        self.cluster.batch(specs, queue=queue, request=request, creator=caller)
 
     def do_repeat_batch(self) -> None:
         if self.seen:
             queue, request, specs = self.rng.choice(self.seen)
-            if (queue, request.id) in self.cluster.state.dedup:
-                self.cluster.batch(specs, queue=queue, request=request)
+            if known_to(self.cluster.state, queue, request):
+                self.cluster.batch(specs, queue=queue, request=request, creator=request.caller)
+
+    def do_quota(self) -> None:
+        """Of nobody who submits: what is refused is tested in test_core_quotas.py."""
+        kind = self.rng.choice(["caller", "queue"])
+        quota = self.rng.choice([NO_QUOTA, Quota(live_tasks=5), Quota(open_waits=0)])
+        self.cluster.call(
+            lambda token: e.QuotaSubmitted(kind, "viewer:c/d", quota, e.Request(), token)
+        )
 
     def do_part(self) -> None:
         if self.cluster.parts:
@@ -236,9 +261,9 @@ class History:
             self.rng.choice(
                 [
                     lambda: node.succeed(task),
-                    lambda: node.succeed(task),
+                    lambda: node.succeed(task, result=TaskResult(json="1" * 700)),
                     lambda: node.fail(task),
-                    lambda: node.fail(task, "OSError"),
+                    lambda: node.fail(task, "OSError", traceback="t" * 1_000),
                     lambda: node.give_back(task),
                 ]
             )()
@@ -258,7 +283,11 @@ class History:
             key = next(k for k in self.log.kept if k.startswith(b"tasks/") and task.encode() in k)
             record = TaskRecord.FromString(self.log.kept[key])
             what = task_spec(TaskSpec.FromString(record.spec), record.spec)
-            self.cluster.retry(task, what, record.create_time)
+            self.cluster.call(
+                lambda token: e.TaskRetryAsked(
+                    task, what, record.create_time, e.Request(), token, record.created_by
+                )
+            )
 
     def do_delete(self) -> None:
         task = self.some(*sorted(FINISHED))
@@ -334,6 +363,9 @@ class History:
             for name in list(found):
                 if keys.instance_key(service, name) not in self.log.kept:
                     c.step(e.InstanceGone(service, name))
+        coming = sum(len(part.specs) - part.progress for part in c.parts)
+        assert sum(usage.coming_tasks for usage in c.state.callers.values()) == coming
+        assert sum(queue.usage.coming_tasks for queue in c.state.queues.values()) == coming
         leader = view(c.state, c.now)
         for how, fold in (("followed", self.log.fold), ("loaded", self.log.loaded())):
             check(fold.state)

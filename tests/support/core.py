@@ -93,18 +93,24 @@ class FakeNode:
         self.has[task] = (number, self.cluster.now)
         self.cluster.step(e.AttemptStarted(self.instance, task, number, self.cluster.now))
 
-    def succeed(self, task: TaskId, number: int | None = None) -> fx.Effects:
+    def succeed(
+        self, task: TaskId, number: int | None = None, result: task_pb2.TaskResult | None = None
+    ) -> fx.Effects:
         """Report a success, by default of the attempt it has."""
         number, start = self._end(task, number)
         return self.cluster.step(
-            e.AttemptSucceeded(self.instance, task, number, start, self.cluster.now, None)
+            e.AttemptSucceeded(self.instance, task, number, start, self.cluster.now, result)
         )
 
     def fail(
-        self, task: TaskId, error_type: str = "ValueError", number: int | None = None
+        self,
+        task: TaskId,
+        error_type: str = "ValueError",
+        number: int | None = None,
+        traceback: str = "",
     ) -> fx.Effects:
         number, start = self._end(task, number)
-        error = task_pb2.TaskError(type=error_type, message="it failed")
+        error = task_pb2.TaskError(type=error_type, message="it failed", traceback=traceback)
         return self.cluster.step(
             e.AttemptFailed(
                 self.instance, task, number, start, self.cluster.now, error_type, "it failed", error
@@ -331,11 +337,14 @@ class Cluster:
         *,
         queue: str = DEFAULT_QUEUE,
         request: e.Request = e.Request(),  # noqa: B008 (a tuple)
+        creator: str = "",
     ) -> TaskId:
         """Create a task that must not be refused; its id."""
         task = self.new_id()
         answer = self.call(
-            lambda token: e.TaskSubmitted(QueueName(queue), task, what or spec(), request, token)
+            lambda token: e.TaskSubmitted(
+                QueueName(queue), task, what or spec(), request, token, creator
+            )
         )
         assert not isinstance(answer, Refusal), answer
         return answer.task if answer is not None else task  # type: ignore[attr-defined]
@@ -346,10 +355,11 @@ class Cluster:
         *,
         queue: str = DEFAULT_QUEUE,
         request: e.Request = e.Request(),  # noqa: B008 (a tuple)
+        creator: str = "",
     ) -> tuple[str, TaskId]:
         """Submit a batch: the caller's token, and the first id it proposed."""
         token, first = self.token(), self.new_id()
-        self.step(e.BatchSubmitted(QueueName(queue), first, specs, request, token))
+        self.step(e.BatchSubmitted(QueueName(queue), first, specs, request, token, creator))
         return token, first
 
     def queue(

@@ -7,6 +7,7 @@ async with leading(MemoryEtcd()) as leader:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -16,11 +17,14 @@ from quorate.etcd.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SystemClock, TenureClock
 from quorate.runtime.ids import TaskIds
+from quorate.security.limits import CallerLimits, CallLimits
 from scheduler import records
 from scheduler.core import events as e
+from scheduler.core.limits import Limits
 from scheduler.core.machine import Machine
 from scheduler.core.state import State
 from scheduler.driver import Driver
+from scheduler.quota_service import Quotas
 from scheduler.reads import FencedReads
 from scheduler.service import Service
 from scheduler.validate import SpecCheck
@@ -52,7 +56,9 @@ class Leader:
         overview: Any = SimpleNamespace(full=lambda weight: self.full)
         reads = FencedReads(etcd, PREFIX, key, epoch, 10_000)
         watches, check = watches_of(etcd, PREFIX), SpecCheck()
-        self.service = Service(driver, TaskIds(), reads, watches, sessions, overview, check)
+        self.callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
+        quotas = Quotas(driver, Limits(), self.callers)
+        self.service = Service(driver, TaskIds(), reads, watches, sessions, overview, check, quotas)
         driver.uncommitted.confirm = reads.revision
         self.driver = driver
         driver.handle((e.Elected(),))

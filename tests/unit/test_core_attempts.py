@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from quorate.v1.task_pb2 import TaskResult
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.values import MAX_PAST, RetryPolicy, TaskState
@@ -20,7 +21,7 @@ def test_success_is_written_with_its_result_before_it_is_acknowledged():
     n = c.node("n1")
     task = c.submit()
     c.commit_late = True
-    result = object()
+    result = TaskResult(json="1")
     out = c.step(e.AttemptSucceeded(n.instance, task, 1, 10.0, 12.0, result))
     assert [(put.row.id, put.result) for put in runs(out)] == [(task, result)]
     assert n.acknowledged == []

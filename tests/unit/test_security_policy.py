@@ -22,7 +22,7 @@ from quorate.security.identity import (
     encode,
     from_common_name,
 )
-from quorate.security.limits import BURST, CallerLimits
+from quorate.security.limits import BURST, CallerLimits, CallLimits, Kind
 from quorate.security.permissions import Rule, check_request, check_role, rule_of, rules_of
 from quorate.security.policy import PERMISSIONS, ROLES
 from quorate.v1 import node_agent_pb2, scheduler_pb2, service_pb2
@@ -229,39 +229,39 @@ class Clock:
 
 def test_calls_beyond_the_rate_are_told_when_to_come_again():
     clock = Clock()
-    limits = CallerLimits(10, 0, monotonic=clock)
+    limits = CallerLimits(lambda name: CallLimits(10), monotonic=clock)
     for _ in range(int(10 * BURST)):
-        limits.begin(caller(), stream=False)
+        limits.begin(caller(), Kind.CALL)
     with pytest.raises(QuorateError) as told:
-        limits.begin(caller(), stream=False)
+        limits.begin(caller(), Kind.CALL)
     assert told.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert told.value.retry_delay == pytest.approx(0.1)
     details = to_status(told.value).details
     assert any(detail.type_url.endswith("google.rpc.RetryInfo") for detail in details)
     # Nobody else pays for it, and processes of the cluster speak for many.
-    limits.begin(caller(name="bob"), stream=False)
+    limits.begin(caller(name="bob"), Kind.CALL)
     for _ in range(100):
-        limits.begin(caller(role=Role.GATEWAY), stream=False)
+        limits.begin(caller(role=Role.GATEWAY), Kind.CALL)
     clock.now += 0.11
-    limits.begin(caller(), stream=False)
+    limits.begin(caller(), Kind.CALL)
     with pytest.raises(QuorateError):
-        limits.begin(caller(), stream=False)
+        limits.begin(caller(), Kind.CALL)
 
 
 def test_streams_beyond_the_bound_are_refused_until_one_ends():
-    limits = CallerLimits(0, 2, monotonic=Clock())
-    first, _ = (limits.begin(caller(), stream=True) for _ in range(2))
+    limits = CallerLimits(lambda name: CallLimits(open_streams=2), monotonic=Clock())
+    first, _ = (limits.begin(caller(), Kind.STREAM) for _ in range(2))
     with pytest.raises(QuorateError, match="2 streams open"):
-        limits.begin(caller(), stream=True)
-    assert limits.begin(caller(), stream=False) is None
+        limits.begin(caller(), Kind.STREAM)
+    assert limits.begin(caller(), Kind.CALL) is None
     assert first is not None
     first()
-    assert limits.begin(caller(), stream=True) is not None
+    assert limits.begin(caller(), Kind.STREAM) is not None
 
 
 def test_the_table_of_callers_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("quorate.security.limits.MOST_CALLERS", 3)
-    limits = CallerLimits(1, 1, monotonic=Clock())
+    limits = CallerLimits(lambda name: CallLimits(1), monotonic=Clock())
     for number in range(10):
-        limits.begin(caller(name=f"u{number}"), stream=False)
+        limits.begin(caller(name=f"u{number}"), Kind.CALL)
     assert len(limits._uses) == 3

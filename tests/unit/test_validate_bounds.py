@@ -121,7 +121,7 @@ def test_a_duration_is_within_bounds_or_refused_by_name(seconds: int, nanos: int
         ("a" * 64, "a" * 65, lambda name: validate.queue_name("queue", name)),
         ("0._-", "._-", lambda name: validate.queue_name("queue", name)),
         ("x" * 256, "x" * 257, lambda name: validate.required("id", name)),
-        ("x" * 128, "x" * 129, lambda text: validate.request(text, b"")),
+        ("x" * 128, "x" * 129, validate.request_id),
         (["x"] * 10_000, ["x"] * 10_001, validate.watched),
     ],
 )

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from quorate.v1 import queue_pb2 as quorate_dot_v1_dot_queue__pb2
+from quorate.v1 import quota_pb2 as quorate_dot_v1_dot_quota__pb2
 from quorate.v1 import service_pb2 as quorate_dot_v1_dot_service__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/queue.proto\x1a\x18quorate/v1/service.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"h\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x13\n\x0bsession_key\x18\x05 \x01(\x0c\"\x89\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\"4\n\rLeavingRecord\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tmark_time\x18\x02 \x01(\x01\"\xd4\x01\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\"C\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\x12\n\ncreated_by\x18\x03 \x01(\t\"\xef\x02\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"t\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\"\x90\x01\n\rServiceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65leting\x18\x06 \x01(\x08\"_\n\x0eInstanceRecord\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/queue.proto\x1a\x16quorate/v1/quota.proto\x1a\x18quorate/v1/service.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"h\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x13\n\x0bsession_key\x18\x05 \x01(\x0c\"\x89\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\"4\n\rLeavingRecord\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tmark_time\x18\x02 \x01(\x01\"\xd4\x01\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\"C\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\x12\n\ncreated_by\x18\x03 \x01(\t\"\xef\x02\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"\x84\x01\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\"\x90\x01\n\rServiceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65leting\x18\x06 \x01(\x08\"6\n\x0bQuotaRecord\x12\'\n\x06limits\x18\x01 \x01(\x0b\x32\x17.quorate.v1.QuotaLimits\"_\n\x0eInstanceRecord\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,30 +37,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NODERECORD_LABELSENTRY']._loaded_options = None
   _globals['_NODERECORD_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_HEADRECORD']._serialized_start=131
-  _globals['_HEADRECORD']._serialized_end=176
-  _globals['_CANDIDATERECORD']._serialized_start=178
-  _globals['_CANDIDATERECORD']._serialized_end=282
-  _globals['_NODERECORD']._serialized_start=285
-  _globals['_NODERECORD']._serialized_end=550
-  _globals['_NODERECORD_LABELSENTRY']._serialized_start=505
-  _globals['_NODERECORD_LABELSENTRY']._serialized_end=550
-  _globals['_NODECONTROLRECORD']._serialized_start=552
-  _globals['_NODECONTROLRECORD']._serialized_end=628
-  _globals['_LEAVINGRECORD']._serialized_start=630
-  _globals['_LEAVINGRECORD']._serialized_end=682
-  _globals['_QUEUERECORD']._serialized_start=685
-  _globals['_QUEUERECORD']._serialized_end=897
-  _globals['_TASKRECORD']._serialized_start=899
-  _globals['_TASKRECORD']._serialized_end=966
-  _globals['_RUNRECORD']._serialized_start=969
-  _globals['_RUNRECORD']._serialized_end=1336
-  _globals['_PASTATTEMPT']._serialized_start=1339
-  _globals['_PASTATTEMPT']._serialized_end=1505
-  _globals['_DEDUPRECORD']._serialized_start=1507
-  _globals['_DEDUPRECORD']._serialized_end=1623
-  _globals['_SERVICERECORD']._serialized_start=1626
-  _globals['_SERVICERECORD']._serialized_end=1770
-  _globals['_INSTANCERECORD']._serialized_start=1772
-  _globals['_INSTANCERECORD']._serialized_end=1867
+  _globals['_HEADRECORD']._serialized_start=155
+  _globals['_HEADRECORD']._serialized_end=200
+  _globals['_CANDIDATERECORD']._serialized_start=202
+  _globals['_CANDIDATERECORD']._serialized_end=306
+  _globals['_NODERECORD']._serialized_start=309
+  _globals['_NODERECORD']._serialized_end=574
+  _globals['_NODERECORD_LABELSENTRY']._serialized_start=529
+  _globals['_NODERECORD_LABELSENTRY']._serialized_end=574
+  _globals['_NODECONTROLRECORD']._serialized_start=576
+  _globals['_NODECONTROLRECORD']._serialized_end=652
+  _globals['_LEAVINGRECORD']._serialized_start=654
+  _globals['_LEAVINGRECORD']._serialized_end=706
+  _globals['_QUEUERECORD']._serialized_start=709
+  _globals['_QUEUERECORD']._serialized_end=921
+  _globals['_TASKRECORD']._serialized_start=923
+  _globals['_TASKRECORD']._serialized_end=990
+  _globals['_RUNRECORD']._serialized_start=993
+  _globals['_RUNRECORD']._serialized_end=1360
+  _globals['_PASTATTEMPT']._serialized_start=1363
+  _globals['_PASTATTEMPT']._serialized_end=1529
+  _globals['_DEDUPRECORD']._serialized_start=1532
+  _globals['_DEDUPRECORD']._serialized_end=1664
+  _globals['_SERVICERECORD']._serialized_start=1667
+  _globals['_SERVICERECORD']._serialized_end=1811
+  _globals['_QUOTARECORD']._serialized_start=1813
+  _globals['_QUOTARECORD']._serialized_end=1867
+  _globals['_INSTANCERECORD']._serialized_start=1869
+  _globals['_INSTANCERECORD']._serialized_end=1964
 # @@protoc_insertion_point(module_scope)

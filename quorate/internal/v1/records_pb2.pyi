@@ -1,4 +1,5 @@
 from quorate.v1 import queue_pb2 as _queue_pb2
+from quorate.v1 import quota_pb2 as _quota_pb2
 from quorate.v1 import service_pb2 as _service_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
@@ -157,20 +158,22 @@ class PastAttempt(_message.Message):
     def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., error_type: _Optional[str] = ..., error_message: _Optional[str] = ...) -> None: ...
 
 class DedupRecord(_message.Message):
-    __slots__ = ("digest", "create_time", "queue", "first_id", "count", "progress")
+    __slots__ = ("digest", "create_time", "queue", "first_id", "count", "progress", "caller")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     FIRST_ID_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
     create_time: float
     queue: str
     first_id: str
     count: int
     progress: int
-    def __init__(self, digest: _Optional[bytes] = ..., create_time: _Optional[float] = ..., queue: _Optional[str] = ..., first_id: _Optional[str] = ..., count: _Optional[int] = ..., progress: _Optional[int] = ...) -> None: ...
+    caller: str
+    def __init__(self, digest: _Optional[bytes] = ..., create_time: _Optional[float] = ..., queue: _Optional[str] = ..., first_id: _Optional[str] = ..., count: _Optional[int] = ..., progress: _Optional[int] = ..., caller: _Optional[str] = ...) -> None: ...
 
 class ServiceRecord(_message.Message):
     __slots__ = ("name", "spec", "version", "generation", "create_time", "deleting")
@@ -187,6 +190,12 @@ class ServiceRecord(_message.Message):
     create_time: float
     deleting: bool
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_service_pb2.ServiceSpec, _Mapping]] = ..., version: _Optional[int] = ..., generation: _Optional[int] = ..., create_time: _Optional[float] = ..., deleting: _Optional[bool] = ...) -> None: ...
+
+class QuotaRecord(_message.Message):
+    __slots__ = ("limits",)
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    limits: _quota_pb2.QuotaLimits
+    def __init__(self, limits: _Optional[_Union[_quota_pb2.QuotaLimits, _Mapping]] = ...) -> None: ...
 
 class InstanceRecord(_message.Message):
     __slots__ = ("instance", "agent", "attempt")

@@ -1,0 +1,41 @@
+"""Why a task fits on no registered node."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.runtime.ids import NodeName
+from scheduler.core.values import Needs
+from scheduler.placement.unplaceable import why_unplaceable
+from tests.support.core_specs import node_row
+
+GIB = 1 << 30
+
+
+def nodes():
+    rows = [
+        node_row(NodeName("a"), "i1", cpu=4.0, memory=16 * GIB, counters={"gpu": 1}),
+        node_row(NodeName("b"), "i2", cpu=16.0, memory=8 * GIB),
+    ]
+    return {row.name: row for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("needs", "why"),
+    [
+        (Needs(), ""),
+        (Needs(memory=16 * GIB), ""),
+        (Needs(memory=900 * GIB), "no registered node has 900 GiB of memory (at most 16 GiB)"),
+        (Needs(cpu=17), "no registered node has 17 cores (at most 16)"),
+        (Needs(counters=(("gpu", 2),)), "no registered node has 2 gpu (at most 1)"),
+        (Needs(cpu=8, memory=12 * GIB), "no registered node has all that it needs together"),
+        (Needs(counters=(("fpga", 1),)), "no registered node has 1 fpga (at most 0)"),
+    ],
+)
+def test_the_reason_names_what_is_asked_for_and_the_most_there_is(needs: Needs, why: str):
+    found = why_unplaceable(nodes(), needs)
+    assert found.partition(":")[0] == why
+
+
+def test_without_a_node_that_is_the_reason():
+    assert why_unplaceable({}, Needs(cpu=1)) == "no node is registered"

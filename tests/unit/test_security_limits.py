@@ -1,0 +1,97 @@
+"""Calls, watches, waits and streams of one caller are bounded, each by a quota with a name."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.runtime.errors import QuorateError
+from quorate.security.identity import Caller, How, Role
+from quorate.security.limits import ANONYMOUS, CallerLimits, CallLimits, CallUsage, Kind, kind_of
+
+ALICE = Caller("alice", Role.SUBMITTER, How.TOKEN)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("path", "streams", "kind", "quota", "reason"),
+    [
+        ("/quorate.v1.Scheduler/WaitTask", False, Kind.WAIT, "open_waits", "TOO_MANY_WAITERS"),
+        ("/quorate.v1.Scheduler/WatchTasks", True, Kind.WATCH, "open_watches", "TOO_MANY_WATCHES"),
+        (
+            "/quorate.v1.ServiceRegistry/WatchServices",
+            True,
+            Kind.WATCH,
+            "open_watches",
+            "TOO_MANY_WATCHES",
+        ),
+        (
+            "/quorate.v1.Scheduler/StreamTaskLogs",
+            True,
+            Kind.STREAM,
+            "open_streams",
+            "TOO_MANY_STREAMS",
+        ),
+    ],
+)
+@pytest.mark.parametrize("caller", [ALICE, None])
+def test_what_a_call_holds_has_a_quota_of_its_caller(
+    caller: Caller | None, path: str, streams: bool, kind: Kind, quota: str, reason: str
+):
+    assert kind_of(path, streams=streams) is kind
+    limits = CallerLimits(lambda name: CallLimits(-1, 2, 2, 2), monotonic=Clock())
+    ends = [limits.begin(caller, kind) for _ in range(2)]
+    with pytest.raises(QuorateError) as told:
+        limits.begin(caller, kind)
+    error, name = told.value, str(caller) if caller else ANONYMOUS
+    assert error.reason == reason
+    assert error.metadata == {"quota": quota, "caller": name, "limit": "2", "usage": "2"}
+    assert error.retry_delay
+    assert f"quorate quota set --caller {name} --{quota.replace('_', '-')}" in error.message
+    assert limits.refused == {quota: 1}
+    # Others are not concerned, nor is what the caller does besides.
+    limits.begin(Caller("bob", Role.SUBMITTER, How.TOKEN), kind)
+    assert limits.begin(caller, Kind.CALL) is None
+    assert ends[0] is not None
+    ends[0]()
+    assert limits.begin(caller, kind) is not None
+
+
+def test_a_limit_that_an_admin_changes_holds_within_a_second():
+    clock, now = Clock(), {"limits": CallLimits(open_waits=0)}
+    limits = CallerLimits(lambda name: now["limits"], monotonic=clock)
+    with pytest.raises(QuorateError):
+        limits.begin(ALICE, Kind.WAIT)
+    now["limits"] = CallLimits(5, open_waits=1)
+    clock.now += 1.0
+    assert limits.begin(ALICE, Kind.WAIT) is not None
+    for _ in range(9):
+        limits.begin(ALICE, Kind.CALL)
+    with pytest.raises(QuorateError, match="more than 5 times"):
+        limits.begin(ALICE, Kind.CALL)
+
+
+def test_a_rate_of_nothing_refuses_every_call():
+    limits = CallerLimits(lambda name: CallLimits(0), monotonic=Clock())
+    with pytest.raises(QuorateError):
+        limits.begin(ALICE, Kind.CALL)
+
+
+def test_usage_is_what_is_open_and_the_calls_of_the_last_full_second():
+    clock = Clock()
+    limits = CallerLimits(lambda name: CallLimits(), monotonic=clock)
+    for _ in range(3):
+        limits.begin(ALICE, Kind.CALL)
+    end = limits.begin(ALICE, Kind.WATCH)
+    assert end is not None
+    clock.now += 1.0
+    assert limits.usage() == {str(ALICE): CallUsage(4, 0, 1, 0)}
+    clock.now += 5.0
+    assert limits.usage() == {str(ALICE): CallUsage(0, 0, 1, 0)}
+    end()
+    assert limits.usage() == {}
