@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 # Seconds before a stream is opened again, doubled each time without a snapshot.
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
+# Seconds without an answer after which it is opened again: the cluster says something every 15 s, a
+# frozen scheduler nothing.
+SILENCE: Final = 40.0
 # Services of one snapshot: more are a fault, not a cluster.
 MAX_SERVICES: Final = 100_000
 
@@ -72,6 +75,8 @@ class ServiceView:
             before = self.snapshots
             try:
                 await self._follow()
+            except TimeoutError:
+                log.info("the watch of services fell silent", seconds=SILENCE)
             except QuorateError as error:
                 log.info("the watch of services broke", reason=error.reason, detail=error.message)
             finally:
@@ -83,8 +88,10 @@ class ServiceView:
         snapshot: dict[str, pb.Service] | None = {}
         answers = self._upstream.stream(_WATCH, self._request)
         assert isinstance(answers, AsyncGenerator)
-        async with contextlib.aclosing(answers) as stream:
+        loop = asyncio.get_running_loop()
+        async with contextlib.aclosing(answers) as stream, asyncio.timeout(SILENCE) as silence:
             async for message in stream:
+                silence.reschedule(loop.time() + SILENCE)
                 assert isinstance(message, pb.WatchServicesResponse)
                 self.revision = message.revision
                 if snapshot is None:

@@ -11,6 +11,8 @@ import random
 from contextlib import aclosing
 from typing import Any, cast
 
+import structlog
+
 from gateway.live.calls import WATCH_SERVICES, Cluster, passes
 from gateway.live.crew import Crew
 from gateway.live.feed import Subscriber
@@ -18,8 +20,11 @@ from gateway.live.filters import NameFilter
 from gateway.live.pace import Pace
 from gateway.live.polled import Keyed
 from gateway.rest.jsonwrite import dump, to_json
+from gateway.view import SILENCE
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2
+
+log = structlog.get_logger(__name__)
 
 
 class Services:
@@ -66,14 +71,19 @@ class Services:
         snapshot: dict[str, bytes] | None = {}
         request = service_pb2.WatchServicesRequest()
         answers = self._cluster.stream(WATCH_SERVICES, request, timeout=None)
-        async with aclosing(cast("Any", answers)):
-            async for answer in answers:
-                items = {one.name: dump(to_json(one)) for one in answer.services}
-                entities.revision = max(entities.revision, answer.revision)
-                if snapshot is None:
-                    self._keyed.spread(entities.update(items, answer.removed))
-                    continue
-                snapshot.update(items)
-                if answer.snapshot_complete:
-                    self._keyed.replace(snapshot)
-                    snapshot = None
+        loop = asyncio.get_running_loop()
+        try:
+            async with aclosing(cast("Any", answers)), asyncio.timeout(SILENCE) as silence:
+                async for answer in answers:
+                    silence.reschedule(loop.time() + SILENCE)
+                    items = {one.name: dump(to_json(one)) for one in answer.services}
+                    entities.revision = max(entities.revision, answer.revision)
+                    if snapshot is None:
+                        self._keyed.spread(entities.update(items, answer.removed))
+                        continue
+                    snapshot.update(items)
+                    if answer.snapshot_complete:
+                        self._keyed.replace(snapshot)
+                        snapshot = None
+        except TimeoutError:
+            log.info("live.watch_silent", topic="services", seconds=SILENCE)

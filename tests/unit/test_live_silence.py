@@ -1,4 +1,4 @@
-"""The gateway's watch of tasks is opened again when the cluster falls silent on it."""
+"""The gateway's watches are opened again when the cluster falls silent on them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from gateway import view
 from gateway.live import watch
 from gateway.live.entries import Specs
 from gateway.live.watch import TaskWatch
 from gateway.upstream import Method
+from gateway.view import ServiceView
 from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import service_pb2
 
 
 class Silent:
@@ -50,3 +53,41 @@ async def test_a_watch_that_hears_nothing_goes_on_behind_its_last_token(
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
     assert cluster.tokens[:4] == ["", "t1", "t2", "t3"]
+
+
+class SilentServices:
+    """A snapshot without services on each stream, and nothing more."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    async def stream(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        self.opened += 1
+        yield service_pb2.WatchServicesResponse(snapshot_complete=True, revision=self.opened)
+        await asyncio.Event().wait()
+
+
+class Taker:
+    """Takes nothing."""
+
+    def replace(self, services: Any) -> None: ...
+
+    def apply(self, changed: Any, removed: Any) -> None: ...
+
+
+async def test_the_view_of_services_is_opened_again_when_it_hears_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(view, "SILENCE", 0.02)
+    monkeypatch.setattr(view, "FIRST_PAUSE", 0.001)
+    cluster: Any = SilentServices()
+    follow = ServiceView(cluster, Taker())
+    run = asyncio.create_task(follow.run())
+    try:
+        async with asyncio.timeout(10):
+            while cluster.opened < 3:
+                await asyncio.sleep(0)
+    finally:
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+    assert follow.snapshots >= 2
