@@ -37,6 +37,8 @@ from quorate.etcd.maintenance import (
 from quorate.etcd.snapshot import Backup, Progress, back_up
 from quorate.etcd.snapshot_restore import Restore
 from quorate.etcd.snapshot_restore import restore as restore_backup
+from quorate.etcd.users import ROLES as ETCD_ROLES
+from quorate.etcd.users import grant
 from quorate.runtime.errors import QuorateError, invalid, precondition, unavailable
 
 group = typer.Typer(
@@ -216,6 +218,45 @@ def new_generation(store: Store, yes: Yes = False) -> int:
     except EtcdError as error:
         raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
     out.print(f"Cluster {store.settings.cluster} is of generation {begun} now", markup=False)
+    return OK
+
+
+@group.command("grant")
+@with_store
+def grant_rights(
+    store: Store,
+    subject: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ROLE:NAME...",
+            help="Common names of certificates: scheduler:s1, node:n1, operator:o1.",
+        ),
+    ],
+    yes: Yes = False,
+) -> int:
+    """Have etcd ask who calls, and give each certificate what its process needs of it.
+
+    An operator: has every right; name one that you hold, or nobody can change this again. What
+    is neither scheduler:, node: nor operator: gets nothing. Repeating it changes nothing.
+    """
+    unknown = [one for one in subject if one.partition(":")[0] not in ETCD_ROLES]
+    if unknown:
+        raise invalid("subject", f"{unknown[0]} is not scheduler:, node: or operator: and a name")
+    if not store.settings.etcd_cert_file:
+        # etcd would ask from then on, and know nobody.
+        raise invalid("etcd-cert-file", "is missing: etcd knows its users by certificates")
+    if not yes:
+        return _unconfirmed("From then on etcd refuses every certificate that is not named to it")
+
+    async def work() -> None:
+        async with store.client() as etcd:
+            await grant(etcd, subject, store.settings.prefix)
+
+    try:
+        asyncio.run(work())
+    except EtcdError as error:
+        raise unavailable("ETCD_UNAVAILABLE", f"etcd does not do it: {error}") from error
+    out.print(f"etcd knows {', '.join(subject)}", markup=False)
     return OK
 
 

@@ -193,6 +193,14 @@ class EtcdClient:
         )
         return [(one.memberID, wire.alarm_name(one.alarm)) for one in response.alarms]
 
+    async def administer(self, method: str, request: Message, *, timeout: float = 5.0) -> Message:
+        """A call of etcd's Auth service by name, for `quorate.etcd.users`; not repeated."""
+
+        def stub(stubs: Stubs) -> Any:
+            return getattr(stubs.auth, method)
+
+        return await self._calls.unary(stub, request, timeout=timeout, repeat=False)
+
     async def close(self) -> None:
         await self._channels.close()
 

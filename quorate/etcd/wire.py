@@ -62,7 +62,8 @@ class Stubs:
         self.alarm: Any = maintenance.Alarm
         self.defragment: Any = maintenance.Defragment
         self.member_list: Any = _grpc.ClusterStub(channel).MemberList
-        self.authenticate: Any = _grpc.AuthStub(channel).Authenticate
+        self.auth: Any = _grpc.AuthStub(channel)
+        self.authenticate: Any = self.auth.Authenticate
 
 
 def range_request(read: Range) -> Message:

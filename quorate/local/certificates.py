@@ -20,6 +20,8 @@ from quorate.security.pem import TlsFault
 
 ADMIN = "admin:local"
 CLIENT = "client:local"
+# What looks after etcd from this machine: the supervisor, `quorate etcd`, `backup`, `doctor`.
+OPERATOR = "operator:local"
 ETCD = "etcd:etcd"
 _CA_DAYS = 3650
 _DAYS = 825
@@ -38,7 +40,7 @@ class Certificates:
         Raises QuorateError when the folder or the CA in it cannot be used.
         """
         try:
-            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if (self.folder / CA_CERT).exists():
                 authority = Authority.load(self.folder)
             else:
@@ -91,5 +93,5 @@ class Certificates:
             left = leaf.not_valid_after_utc - now
             if authority.has_issued(leaf) and left > dt.timedelta(days=_RENEW_DAYS):
                 return
-        hosts = () if subject in (ADMIN, CLIENT) else LOOPBACK
+        hosts = () if subject in (ADMIN, CLIENT, OPERATOR) else LOOPBACK
         authority.issue(subject, hosts=hosts, now=now, days=_DAYS).write(cert_file, key_file)

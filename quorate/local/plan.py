@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quorate.local.certificates import ADMIN, CLIENT, ETCD, Certificates
+from quorate.local.certificates import ADMIN, CLIENT, OPERATOR, Certificates
 from quorate.local.credentials import Credentials
 from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import invalid, unavailable
@@ -183,6 +183,12 @@ class LocalPlan:
         return Certificates(self.data_dir.absolute() / "certs") if locked else None
 
     @property
+    def etcd_certificates(self) -> Certificates | None:
+        """Those for etcd, with `secure`: of another CA, so that no certificate of the cluster's own
+        opens etcd, and none of etcd's the cluster."""
+        return Certificates(self.data_dir.absolute() / "certs" / "etcd") if self.secure else None
+
+    @property
     def credentials(self) -> Credentials | None:
         """Where the tokens are, with `secure`."""
         return Credentials(self.data_dir.absolute()) if self.secure else None
@@ -202,17 +208,24 @@ class LocalPlan:
     @property
     def etcd_client(self) -> ClientTls | None:
         """What etcd's clients on this machine show, with `secure`."""
-        return self.client if self.secure else None
+        certificates = self.etcd_certificates
+        return None if certificates is None else certificates.of(OPERATOR)
 
     @property
     def etcd_flags(self) -> tuple[str, ...]:
         """More flags for etcd."""
-        return self.certificates.etcd_flags if self.secure and self.certificates else ()
+        return self.etcd_certificates.etcd_flags if self.etcd_certificates else ()
+
+    @property
+    def etcd_subjects(self) -> list[str]:
+        """Who may do something in etcd, with `secure`."""
+        subjects = [OPERATOR, *(f"scheduler:{name}" for name in self.scheduler_names)]
+        return subjects + [f"node:{name}" for name in self.node_names]
 
     @property
     def subjects(self) -> list[str]:
         """Who needs a certificate, with `tls` or `secure`."""
-        subjects = [CLIENT, ETCD] if self.secure else [ADMIN]
+        subjects = [CLIENT if self.secure else ADMIN]
         subjects += [f"scheduler:{name}" for name in self.scheduler_names]
         subjects += [f"node:{name}" for name in self.node_names]
         return [*subjects, GATEWAY] if self.gateway else subjects
@@ -221,7 +234,9 @@ class LocalPlan:
         return [] if self.certificates is None else self.certificates.flags(subject, prefix)
 
     def _etcd_flags(self, subject: str) -> list[str]:
-        return self._tls_flags(subject, "etcd") if self.secure else []
+        return (
+            [] if self.etcd_certificates is None else self.etcd_certificates.flags(subject, "etcd")
+        )
 
     def _same_user_flag(self) -> list[str]:
         return ["--same-user"] if self.same_user else []

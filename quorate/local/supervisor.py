@@ -21,8 +21,12 @@ import quorate
 from quorate.client.acalls import AsyncCalls
 from quorate.client.discovery import LocalCluster, LocalProcess
 from quorate.client.rpcs import GET_CLUSTER
+from quorate.etcd.api import EtcdError
 from quorate.etcd.channels import EtcdTls
+from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess, socket_folder
+from quorate.etcd.users import grant
+from quorate.local.certificates import ETCD
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
 from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
@@ -128,6 +132,9 @@ class Supervisor:
         # Behind the layout: with that the folder is known as a cluster's.
         if self.plan.certificates is not None:
             self.plan.certificates.prepare(self.plan.subjects, dt.datetime.now(dt.UTC))
+        if self.plan.etcd_certificates is not None:
+            subjects = [ETCD, *self.plan.etcd_subjects]
+            self.plan.etcd_certificates.prepare(subjects, dt.datetime.now(dt.UTC))
         if self.plan.credentials is not None:
             self.plan.credentials.prepare(dt.datetime.now(dt.UTC))
         self._ports = ports
@@ -137,6 +144,8 @@ class Supervisor:
             self._gateways = [self._gateway(ports["gateway"])]
         try:
             await self._start_etcd(etcd)
+            if self.plan.secure and etcd.running:
+                await self._grant(etcd)
             if self._stop.is_set():
                 return
             async with asyncio.TaskGroup() as group:
@@ -184,6 +193,17 @@ class Supervisor:
             await asyncio.wait({starting, stopped})
         self._etcd_state = "running" if etcd.running else "stopped"
         self._changed()
+
+    async def _grant(self, etcd: EtcdProcess) -> None:
+        """Have etcd know who may do what, before anybody else comes."""
+        prefix = f"/quorate/{self.plan.cluster}/".encode()
+        try:
+            async with EtcdClient([etcd.endpoint], tls=etcd.tls) as client:
+                await grant(client, self.plan.etcd_subjects, prefix)
+        except EtcdError as error:
+            raise unavailable(
+                "ETCD_USERS_UNUSABLE", f"etcd's users cannot be made: {error}"
+            ) from error
 
     async def _watch_etcd(self, etcd: EtcdProcess) -> None:
         """Start etcd again when it ends. Its port is kept, so everyone finds it again."""

@@ -18,8 +18,8 @@ import pytest
 from quorate import Client
 from quorate.cli.app import run
 from quorate.client.discovery import LocalCluster, LocalProcess
-from quorate.etcd.api import EtcdUnavailable, Range
-from quorate.etcd.client import EtcdClient
+from quorate.etcd.api import EtcdUnauthenticated, EtcdUnavailable, Range
+from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.local import background
 from quorate.local.credentials import Credentials
 from quorate.local.plan import LocalPlan
@@ -98,6 +98,29 @@ def test_etcd_takes_nobody_without_a_certificate(local: LocalCluster) -> None:
         asyncio.run(ask())
 
 
+def test_the_certificates_of_clients_and_gateway_open_no_etcd_and_a_nodes_little(
+    local: LocalCluster,
+) -> None:
+    etcd = next(one.address for one in local.processes if one.role == "etcd")
+    certs = Path(local.data_dir) / "certs"
+
+    async def ask(files: EtcdTls, key: bytes) -> None:
+        async with EtcdClient([etcd], tls=files) as client:
+            await client.put(key, b"x", timeout=3)
+
+    def files(folder: Path, name: str) -> EtcdTls:
+        ca = str(certs / "etcd" / "ca.crt")
+        return EtcdTls(ca, str(folder / f"{name}.crt"), str(folder / f"{name}.key"))
+
+    for name in ("client-local", "gateway-gateway", "scheduler-s1", "node-n1"):
+        with pytest.raises(EtcdUnavailable):
+            asyncio.run(ask(files(certs, name), b"/quorate/local/services/x/y"))
+    node = files(certs / "etcd", "node-n1")
+    with pytest.raises(EtcdUnauthenticated):
+        asyncio.run(ask(node, b"/quorate/local/queues/mine"))
+    asyncio.run(ask(node, b"/quorate/local/services/x/y"))
+
+
 def test_a_token_made_on_the_way_is_good_at_once_and_bound(local: LocalCluster) -> None:
     words = ("tokens", "create", "--name", "mailer", "--role", "submitter", "--queue", "mail*")
     token = quorate(local, *words).out.strip()
@@ -166,7 +189,8 @@ def test_one_flag_makes_all_of_it_and_none_of_it_is_the_default(tmp_path: Path) 
     secure = LocalPlan(data_dir=tmp_path, secure=True)
     argv = secure.scheduler_argv("s1", 1, etcd)
     assert argv[argv.index("--auth") + 1] == "mtls,tokens"
-    assert argv[argv.index("--etcd-cert-file") + 1].endswith("scheduler-s1.crt")
+    assert argv[argv.index("--etcd-cert-file") + 1].endswith("etcd/scheduler-s1.crt")
+    assert argv[argv.index("--etcd-ca-file") + 1] != argv[argv.index("--tls-ca-file") + 1]
     assert secure.node_argv("n1", 1, etcd)[-2].startswith("--etcd")
     assert secure.gateway_argv(1, ["a:1"])[-2:] == ["--auth", "bearer"]
     assert "--secure" in background.plan_argv(secure)
