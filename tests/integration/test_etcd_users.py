@@ -189,7 +189,7 @@ async def test_the_command_gives_rights_and_says_what_it_is_about(store: Store) 
     assert "--yes" in (await quorate("node:n9")).err
     assert (await quorate("gateway:g1", "--yes")).code == 2
     plain = ("quorate", "etcd", "grant", "node:n9", "--yes", "--etcd", "127.0.0.1:1")
-    assert "--etcd-cert-file" in (await asyncio.to_thread(forked.run, *plain)).err
+    assert "etcd-cert-file" in (await asyncio.to_thread(forked.run, *plain)).err
     done = await quorate("node:n9", "--yes")
     assert (done.code, done.out) == (0, "etcd knows node:n9\n")
     async with store.of("node:n9") as client:
