@@ -55,8 +55,8 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
         _nginx(stack, folder / "instances", 1, _answering(backends), backends[0])
         _nginx(stack, folder / "nginx", 0, _proxying(nginx_port, backends), nginx_port)
         _own(stack, own_port, backends)
-        theirs_url = f"http://127.0.0.1:{nginx_port}/services/web/"
-        ours_url = f"http://127.0.0.1:{own_port}/services/web/"
+        theirs_url = f"http://127.0.0.1:{nginx_port}/"
+        ours_url = f"http://127.0.0.1:{own_port}/"
         for url in (theirs_url, ours_url):
             _wrk(url, 1)
         before = _requests(own_port)
@@ -101,7 +101,7 @@ def _proxying(port: int, backends: list[int]) -> str:
     servers = "".join(f"server 127.0.0.1:{backend};" for backend in backends)
     return f"""
     upstream web {{ least_conn; {servers} keepalive 64; }}
-    server {{ listen 127.0.0.1:{port}; location /services/web/ {{
+    server {{ listen 127.0.0.1:{port}; location / {{
         proxy_pass http://web/; proxy_http_version 1.1; proxy_set_header Connection "";
         proxy_set_header Host $host; proxy_set_header X-Forwarded-Proto $scheme;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }} }}
@@ -151,6 +151,7 @@ def _await_port(port: int) -> None:
 
 def _wrk(url: str, seconds: int) -> Round:
     command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+    command += ["-H", "Host: web.localhost"]
     out = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise RuntimeError(f"requests failed:\n{out}")

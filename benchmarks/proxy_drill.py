@@ -167,7 +167,7 @@ def drill(console: Console) -> Findings:
         channel = stack.enter_context(grpc.insecure_channel(cluster.addresses[0]))
         site = Site(cluster, service_pb2_grpc.ServiceRegistryStub(channel))
         site.create()
-        with _wrk(f"http://{site.gateway}/services/{SERVICE}/") as finish:
+        with _wrk(f"http://{site.gateway}/") as finish:
             time.sleep(CALM)
             console.print("one replica is killed")
             killed = kill_one(site, unnoticed=False)
@@ -255,13 +255,13 @@ def _slow(site: Site, answers: list[Slow]) -> None:
     sent = time.monotonic()
     status, body = 0, ""
     with contextlib.suppress(OSError, http.client.HTTPException):
-        status, body = _ask(site.gateway, "POST", f"/services/{SERVICE}/slow?{SLOW_SECONDS}")
+        status, body = _ask(site.gateway, "POST", f"/slow?{SLOW_SECONDS}")
     answers.append(Slow(body.partition(" ")[0], status, sent, time.monotonic()))
 
 
 def _ask(address: str, method: str, path: str) -> tuple[int, str]:
     with closing(http.client.HTTPConnection(address, timeout=DEADLINE)) as connection:
-        connection.request(method, path)
+        connection.request(method, path, headers={"Host": f"{SERVICE}.localhost"})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 
@@ -269,7 +269,8 @@ def _ask(address: str, method: str, path: str) -> tuple[int, str]:
 @contextlib.contextmanager
 def _wrk(url: str) -> Iterator[Callable[[], Load]]:
     """Load from entering until the function is called, which tells what it saw."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d600s", url]
+    host = f"Host: {SERVICE}.localhost"
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d600s", "-H", host, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
 
         def finish() -> Load:

@@ -45,7 +45,7 @@ def use_gateway(cluster: LocalCluster) -> None:
         check=True,
         timeout=_START_TIMEOUT,
     )
-    if not _until(lambda: _answers(cluster, f"services/{SERVICE}/"), _START_TIMEOUT):
+    if not _until(lambda: _answers(cluster), _START_TIMEOUT):
         raise TimeoutError(f"the service {SERVICE} does not answer through the gateway")
     ask(cluster, "v1/queues", timeout=_START_TIMEOUT).close()
 
@@ -85,9 +85,9 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def _answers(cluster: LocalCluster, path: str) -> bool:
+def _answers(cluster: LocalCluster) -> bool:
     try:
-        ask(cluster, path, timeout=_START_TIMEOUT).close()
+        ask(cluster, "", service=SERVICE, timeout=_START_TIMEOUT).close()
         return True
     except urllib.error.HTTPError as error:
         error.close()

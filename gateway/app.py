@@ -24,6 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from gateway import edge
+from gateway.auth.credentials import Access
 from gateway.auth.own_token import OwnToken
 from gateway.config import GatewaySettings
 from gateway.health import health_part, why_not_ready
@@ -106,12 +107,16 @@ async def serve(settings: GatewaySettings) -> None:
             trust_forwarded=settings.trust_forwarded,
             labels=settings.label_map,
             hosts=settings.host_names,
+            domain=settings.service_domain,
+            paths=settings.service_paths,
             head_timeout=settings.head_timeout,
             write_timeout=settings.write_timeout,
             owner=settings.owner,
+            read_timeout=settings.read_timeout,
+            half_closed=settings.half_closed_timeout,
         )
     )
-    parts = [proxy_part(proxy, upstream), *(make(context) for make in PARTS)]
+    parts = [proxy_part(proxy, upstream, Access.of(settings)), *(make(context) for make in PARTS)]
     metrics = GatewayMetrics(proxy, parts)
     probes = HealthServer(
         settings.health_listen,

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.hosts import Names, names_of
+from gateway.hosts import Names, is_address, names_of, normal
 from quorate.runtime.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
 from quorate.security.same_user import SameUserSettings
 from quorate.security.tls import REQUEST, ClientTls, TlsFault, TlsSettings
 from quorate.telemetry.settings import HealthSettings
 
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _SUB_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -86,8 +87,19 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
     )
     hosts: str = Field(
         default="",
-        description="names by which callers know the gateway, comma-separated, beside addresses "
-        "and names without a dot; `*` for any, which is the default beyond loopback",
+        description="names by which callers know the gateway, comma-separated, beside addresses, "
+        "localhost and this machine's name; `*` for any, which is the default beyond loopback. "
+        "Services' own hosts (proxy.hosts) are served where names are given or on loopback",
+    )
+    service_domain: str = Field(
+        default="",
+        description="domain below which each service has a host of its own, NAME.<domain>, beside "
+        "NAME.localhost",
+    )
+    service_paths: bool = Field(
+        default=False,
+        description="serve services at /services/NAME/ too, on the dashboard's origin: their pages "
+        "can then do what its user can",
     )
     max_body_kib: int = Field(
         default=24_576, ge=1, le=262_144, description="KiB of one request's body"
@@ -124,6 +136,13 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         gt=0,
         le=3600,
         description="seconds until a client that does not read is dropped",
+    )
+    half_closed_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="seconds of an answer's silence for which a client is kept that has closed its "
+        "side of the connection, and may be gone",
     )
     keepalive: float = Field(
         default=15.0,
@@ -165,6 +184,14 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         if not _SUB_PATH.fullmatch(path) or any(s in (".", "..") for s in path.split("/")):
             raise ValueError(f"{value!r} is not a path such as /quorate")
         return path
+
+    @field_validator("service_domain")
+    @classmethod
+    def _check_domain(cls, value: str) -> str:
+        domain = normal(value)
+        if value and (not _DOMAIN.fullmatch(domain) or is_address(domain)):
+            raise ValueError(f"{value!r} is not a domain such as apps.example.com")
+        return domain
 
     @field_validator("cors_origins")
     @classmethod

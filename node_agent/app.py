@@ -47,6 +47,7 @@ from quorate.runtime.clock import Clock, SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.runtime.startup import CannotStart
+from quorate.runtime.typed_requests import serve_reflection, typed
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.same_user import SameUser, SameUserInterceptor
@@ -222,10 +223,10 @@ async def serve(
     server = grpc.aio.server(interceptors=interceptors, options=(reuse, *_SERVER_OPTIONS))
     server.add_generic_rpc_handlers((NodeAgent(driver, sessions).handler(),))
     checks = NodeHealth(lambda: sessions.instance)
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, typed(server))
     names: tuple[str, ...] = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
     names += serve_channelz(server, wanted=channelz)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    serve_reflection((*names, reflection.SERVICE_NAME), server)
     try:
         if credentials is None:
             port = server.add_insecure_port(listen)

@@ -34,6 +34,7 @@ from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.runtime.startup import CannotStart
+from quorate.runtime.typed_requests import serve_reflection
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.limits import CallerLimits
 from quorate.security.permissions import rules_of
@@ -122,7 +123,7 @@ async def serve(settings: SchedulerSettings) -> None:
     server, port = _bind(settings, _guarded(settings, tenure.callers))
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
-    reflection.enable_server_reflection(
+    serve_reflection(
         (
             SERVICE,
             _REGISTRY.full_name,

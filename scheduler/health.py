@@ -16,6 +16,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.runtime.ids import INSTANCE_METADATA
+from quorate.runtime.typed_requests import typed
 
 SERVICE: Final = "quorate.v1.Scheduler"
 
@@ -40,7 +41,7 @@ class InstanceHealth:
 
     def register(self, server: grpc.aio.Server) -> None:
         """Serve on `server`, beside its other services."""
-        health_pb2_grpc.add_HealthServicer_to_server(self, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self, typed(server))
 
     def set(self, service: str, *, serving: bool) -> None:
         """Set a service's status and tell its watchers."""

@@ -36,17 +36,34 @@ def https_context(tls: ClientTls | None) -> ssl.SSLContext | None:
     return context
 
 
+def host_of(service: str, address: str) -> str:
+    """The Host header by which a gateway at `host:port` gives a request to a service."""
+    return f"{service}.localhost:{address.rstrip('/').rpartition(':')[2]}"
+
+
 def ask(
-    local: LocalCluster, path: str, body: Any = None, *, method: str = "", timeout: float = 60.0
+    local: LocalCluster,
+    path: str,
+    body: Any = None,
+    *,
+    method: str = "",
+    timeout: float = 60.0,
+    service: str = "",
 ) -> Any:
     """The open answer, which the caller closes; `body` is sent as JSON.
 
+    With `service`, `path` is the service's. Its host is only named, since not every system's
+    resolver knows that names below `localhost` are this machine.
+
     Raises HTTPError for 400 and above, OSError when there is no answer.
     """
+    # A service is not the cluster: it gets no token.
+    who = {} if service else headers_of(local)
+    host = {"Host": host_of(service, local.dashboard)} if service else {}
     request = urllib.request.Request(
         local.dashboard + path,
         None if body is None else json.dumps(body).encode(),
-        {"Content-Type": "application/json", **headers_of(local)},
+        {"Content-Type": "application/json", **who, **host},
         method=method or ("GET" if body is None else "POST"),
     )
     return urllib.request.urlopen(request, timeout=timeout, context=https_context(local.tls))

@@ -142,7 +142,7 @@ def _visit(cluster: LocalCluster, over: threading.Event) -> None:
         # Before its replicas are up there is nobody to answer.
         with (
             contextlib.suppress(OSError),
-            ask(cluster, "services/shop/", timeout=5) as answer,
+            ask(cluster, "", service="shop", timeout=5) as answer,
         ):
             answer.read()
 

@@ -2,21 +2,30 @@
 
 A hub asks the cluster with its callers' own token, so that the scheduler decides what each of them
 is told, and nothing that one may see gets to another. Clients without a token share one hub, which
-lasts as long as the gateway; the others' hubs are closed `LINGER` seconds after the last client
-went, and at once when the cluster refused the token. At most `limits.CALLERS` at a time: beyond it
-a handshake is answered 503.
+lasts as long as the gateway.
+
+    new token --> unproven --the cluster answers--> proven --no client for LINGER s--> closed
+                    '--the cluster refuses, or others need the place--> closed
+
+At most `limits.CALLERS` hubs are proven at a time: beyond it a handshake is answered 503. Whoever
+makes tokens up gets none of those places: a hub that the cluster has not answered yet has one of
+`limits.UNPROVEN`, of which the oldest is closed (1013: try again) when a new one is needed.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import grpc
+import structlog
 
 from gateway.live import limits
 from gateway.live.hub import Hub
 from gateway.rest.problems import HttpFault
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -36,6 +45,8 @@ class Hubs:
         self._make = make
         self.nobodys = make("")
         self._homes: dict[str, _Home] = {}
+        # Hubs that were let go, until their background tasks have ended.
+        self._closing: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Hub]:
         yield self.nobodys
@@ -47,33 +58,57 @@ class Hubs:
         if not token:
             return self.nobodys
         home = self._homes.get(token)
+        if home is not None and home.hub.refused:
+            # Its clients are being told; who comes now is judged anew.
+            self._let_go(token)
+            home = None
         if home is None:
-            if len(self._homes) >= limits.CALLERS:
-                raise HttpFault(
-                    503,
-                    grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    "TOO_MANY_CALLERS",
-                    f"{limits.CALLERS} callers are connected; at most {limits.CALLERS} may be",
-                    metadata={"limit": str(limits.CALLERS)},
-                    headers={"Retry-After": "1"},
-                )
+            self._make_room()
             home = self._homes[token] = _Home(self._make(token))
         home.idle_since = None
         return home.hub
 
+    def _make_room(self) -> None:
+        """Raises HttpFault."""
+        unproven = [token for token, home in self._homes.items() if not home.hub.proven]
+        if len(self._homes) - len(unproven) >= limits.CALLERS:
+            raise HttpFault(
+                503,
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "TOO_MANY_CALLERS",
+                f"{limits.CALLERS} callers are connected; at most {limits.CALLERS} may be",
+                metadata={"limit": str(limits.CALLERS)},
+                headers={"Retry-After": "1"},
+            )
+        if len(unproven) >= limits.UNPROVEN:
+            log.warning("live.unproven_dropped", limit=limits.UNPROVEN)
+            self._homes[unproven[0]].hub.dismiss("others wait to be let in; try again")
+            self._let_go(unproven[0])
+
+    def _let_go(self, token: str) -> None:
+        hub = self._homes.pop(token).hub
+        closing = asyncio.create_task(hub.close(), name="close hub")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
     async def look(self, now: float) -> None:
         """Close those that nobody has been connected to for a while."""
         for token, home in list(self._homes.items()):
-            if home.hub.sessions:
+            if home.hub.refused:
+                self._let_go(token)
+            elif home.hub.sessions:
                 home.idle_since = None
             elif home.idle_since is None:
                 home.idle_since = now
-            elif home.hub.refused or now - home.idle_since >= limits.LINGER:
-                # Forgotten first: who connects meanwhile gets a new one.
-                del self._homes[token]
-                await home.hub.close()
+            elif not home.hub.proven or now - home.idle_since >= limits.LINGER:
+                self._let_go(token)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def close(self) -> None:
         """End all background tasks."""
-        for hub in self:
-            await hub.close()
+        for token in list(self._homes):
+            self._let_go(token)
+        await self.nobodys.close()
+        if self._closing:
+            await asyncio.wait(self._closing)

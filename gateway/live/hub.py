@@ -17,7 +17,7 @@ from gateway.live.logs import LogTail
 from gateway.live.pace import Pace
 from gateway.live.polled import Polled
 from gateway.live.services import Services
-from gateway.live.session import UNAUTHENTICATED, Session, Subscription
+from gateway.live.session import TRY_AGAIN, UNAUTHENTICATED, Session, Subscription
 from gateway.live.tasks import Tasks
 from quorate.runtime.errors import QuorateError, exhausted
 
@@ -106,6 +106,16 @@ class Hub:
 
     def _on_tail_done(self, task: asyncio.Task[None]) -> None:
         self._tails -= 1
+
+    @property
+    def proven(self) -> bool:
+        """The cluster has answered a call with the token."""
+        return self.leader.seen is not None and not self.refused
+
+    def dismiss(self, why: str) -> None:
+        """Send everybody away for now."""
+        for session in list(self.sessions):
+            session.wire.close(TRY_AGAIN, why)
 
     def _refuse(self, error: QuorateError) -> None:
         """The token of all who are connected here is not, or no longer, good."""

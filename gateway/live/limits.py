@@ -13,8 +13,14 @@ from typing import Final
 CONNECTIONS: Final = 2_000
 # Different tokens of them: each has recent events and snapshots of its own.
 CALLERS: Final = 64
+# Different tokens of which the cluster has not said yet whether it knows them.
+UNPROVEN: Final = 64
 SUBSCRIPTIONS: Final = 64
 MESSAGE: Final = 65_536
+# Objects, arrays and members of one: what the largest filter needs, and parsed in two milliseconds.
+VALUES: Final = 4_000
+# Bytes of what a client sends that are taken apart before its rate is looked at.
+SLICE: Final = 1_024
 # Frames of any kind that a client may send a second, and at once.
 MESSAGES_A_SECOND: Final = 50
 # Messages that are not understood until the connection is closed.
@@ -75,9 +81,18 @@ READS: Final = 16
 LOG_TAILS: Final = 256
 ENTITIES: Final = 10_000
 POLL: Final = 1.0
-# Between two looks for the leader, and how long one may take: together below a second.
+# Between two looks for the leader.
 PROBE: Final = 0.25
-PROBE_TIMEOUT: Final = 0.7
+# So long every look must say that there is none until clients are told: less than a second together
+# with a look.
+LEADERLESS: Final = 0.5
+# How long a look may take, and for how long none may be answered until clients are told that the
+# cluster does not answer. A cluster under load answers late; that says nothing about its leader.
+# Longer than a standby waits for a leader to be known (3 s) before it says that there is none.
+PROBE_TIMEOUT: Final = 4.0
+SILENT: Final = 6.0
+# How long a look may take once one has said that there is no leader.
+RETRY_TIMEOUT: Final = 0.7
 # Until a call to the cluster for a snapshot is given up.
 CALL: Final = 10.0
 # Of what a resuming client missed, fetched from the cluster.

@@ -30,7 +30,8 @@ from gateway.live import limits
 from gateway.live.callers import Hubs
 from gateway.live.calls import Cluster
 from gateway.live.hub import Hub
-from gateway.live.wire import TRY_AGAIN, LiveProtocol, not_here, path_of
+from gateway.live.session import TRY_AGAIN
+from gateway.live.wire import LiveProtocol, not_here, path_of
 from gateway.part import Context, Part
 from gateway.rest.problems import HttpFault, problem_response
 from quorate.telemetry.families import gauge

@@ -54,7 +54,7 @@ def read_request(data: bytes) -> Request:
     """One message of a client. Raises Malformed."""
     subscription = ""
     try:
-        message = load(data) if data else {}
+        message = load(data, limits.VALUES) if data else {}
         given = message.get("id")
         if isinstance(given, str) and len(given) <= limits.ID_LENGTH:
             subscription = read_string(given)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 POLICY: int = 1008
+TRY_AGAIN: int = 1013
 # Of the range for applications: the cluster does not know the token.
 UNAUTHENTICATED: int = 4401
 

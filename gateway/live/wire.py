@@ -31,7 +31,7 @@ from websockets.typing import Subprotocol
 
 from gateway.auth.credentials import SUBPROTOCOL
 from gateway.live import frames, limits
-from gateway.live.session import POLICY, Session
+from gateway.live.session import POLICY, TRY_AGAIN, Session
 from gateway.rest.jsonwrite import dump
 from gateway.rest.problems import MEDIA_TYPE, HttpFault, no_route, printable, problem
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from gateway.live.part import Live
 
 AWAY: Final = 1001
-TRY_AGAIN: Final = 1013
 UNSUPPORTED: Final = 1003
 BAD_TEXT: Final = 1007
 
@@ -86,6 +85,16 @@ class LiveProtocol(asyncio.Protocol):
         if self._closing and self._protocol.state is CONNECTING:
             # The handshake was refused.
             return
+        # The rate of frames is looked at between slices: a read may hold tens of thousands.
+        for at in range(0, len(data), limits.SLICE):
+            self._receive(data[at : at + limits.SLICE])
+            if self._closing:
+                break
+        self._flush()
+        if self._protocol.close_expected():
+            self._end_soon()
+
+    def _receive(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
@@ -101,9 +110,6 @@ class LiveProtocol(asyncio.Protocol):
         unreadable = self._protocol.handshake_exc
         if isinstance(unreadable, InvalidMessage) and self._session is None and not self._closing:
             self._transport.write(_refused(_unreadable(unreadable)).serialize())
-        self._flush()
-        if self._protocol.close_expected():
-            self._end_soon()
 
     def eof_received(self) -> None:
         self._protocol.receive_eof()

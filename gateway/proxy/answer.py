@@ -18,21 +18,34 @@ from gateway.proxy.wire import (
     Garbage,
     RequestHead,
     ResponseHead,
+    has_bare_lf,
     parse_response,
 )
 
 # Interim answers (1xx) that one request may get.
 MAX_INTERIM: Final = 16
+_HTTP: Final = b"HTTP/1."
 
 
 class Answer:
     """The answer to `request`, which nobody has sent a byte of yet."""
 
-    __slots__ = ("_chunked", "_framer", "_interim", "_request", "endless", "reusable", "unread")
+    __slots__ = (
+        "_chunked",
+        "_framer",
+        "_interim",
+        "_request",
+        "_scanned",
+        "endless",
+        "reusable",
+        "unread",
+    )
 
     def __init__(self, request: RequestHead) -> None:
         self._request = request
         self._interim = 0
+        # Bytes of `unread` in which no head ends.
+        self._scanned = 0
         self._framer: Framer | None = None
         # How the body goes on to the client.
         self._chunked = False
@@ -55,11 +68,18 @@ class Answer:
             data = self.unread + data
         # Kept also when it is refused: whatever has arrived forbids sending the request again.
         self.unread = data
-        end = data.find(b"\r\n\r\n")
+        end = data.find(b"\r\n\r\n", self._scanned)
         if end < 0 or end > MAX_HEAD:
+            # What cannot become a head is refused at once: the rest would be waited for in vain.
+            if data[: len(_HTTP)] != _HTTP[: len(data)]:
+                raise Garbage("it does not begin with HTTP/1.")
+            if has_bare_lf(data, self._scanned):
+                raise Garbage("a line of its head ends with a bare LF")
             if len(data) > MAX_HEAD:
                 raise Garbage(f"an answer's head is longer than {MAX_HEAD} bytes")
+            self._scanned = max(0, len(data) - 3)
             return None
+        self._scanned = 0
         head = parse_response(data[:end], self._request.method)
         if head.status == 101:
             if not head.upgrade or head.upgrade != self._request.upgrade:

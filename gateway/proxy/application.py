@@ -56,9 +56,11 @@ class Lent(asyncio.Transport):
         return self._transport.is_reading()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.front.answered = True
         self._transport.write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.front.answered = True
         self._transport.writelines(list_of_data)
 
     def close(self) -> None:
@@ -128,6 +130,14 @@ class Application:
     def on_client_lost(self, error: Exception | None) -> None:
         """The connection has ended."""
         self._protocol.connection_lost(error)
+
+    def give_up(self) -> bool:
+        """Its request cannot be read further. Whether nothing of an answer was passed on."""
+        cycle = self._protocol.cycle
+        begun = cycle is not None and cycle.response_started
+        # With an error, or it would close the connection.
+        self._protocol.connection_lost(ConnectionAbortedError())
+        return not begun
 
     def leave(self) -> None:
         """Close the connection with the answer under way."""

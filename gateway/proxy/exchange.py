@@ -31,6 +31,7 @@ from gateway.proxy import faults
 from gateway.proxy.answer import Answer
 from gateway.proxy.forward import request_bytes, response_bytes
 from gateway.proxy.framing import LAST_CHUNK, BadFraming, chunk
+from gateway.proxy.limits import Patience
 from gateway.proxy.pool import Link, Pool
 from gateway.proxy.problems import Refusal
 from gateway.proxy.services import Instance, ProxiedService
@@ -68,9 +69,11 @@ class Exchange:
         "_head",
         "_idempotent",
         "_link",
+        "_patience",
         "_pool",
         "_replayable",
         "_service",
+        "_shares_origin",
         "_size",
         "_start",
         "_state",
@@ -88,6 +91,7 @@ class Exchange:
         target: bytes,
         about: bytes,
         request_id: bytes,
+        shares_origin: bool,
     ) -> None:
         self._front = front
         self._service = service
@@ -95,6 +99,8 @@ class Exchange:
         self._target = target
         self._about = about
         self.request_id = request_id
+        # The service is served at a path of the gateway, beside others and the dashboard.
+        self._shares_origin = shares_origin
         self._idempotent = head.method in IDEMPOTENT
         self._state = State.CONNECTING
         self._start = time.perf_counter()
@@ -108,6 +114,9 @@ class Exchange:
         self._size = 0
         self._replayable = True
         self._complete = head.length == 0
+        self._patience = (
+            None if self._complete else Patience(front.options.read_timeout, front.now())
+        )
 
     # -- the request
 
@@ -169,6 +178,7 @@ class Exchange:
                 self._forget_body()
         link.transport.write(data)
         self._front.release()
+        self._renew_patience()
         self._expect()
 
     def on_body(self, data: bytes, done: bool) -> None:
@@ -178,6 +188,8 @@ class Exchange:
         self._complete = done
         if self._state is State.OVER:
             return
+        if self._patience is not None:
+            self._patience.came(len(data), self._front.now())
         if self._replayable:
             self._body.append(data)
             self._size += len(data)
@@ -204,9 +216,37 @@ class Exchange:
     def _expect(self) -> None:
         """When the next thing must have happened: the rest of the request, or an answer."""
         front = self._front
-        waits_for_client = not self._complete and not front.held
-        seconds = front.options.read_timeout if waits_for_client else self._service.policy.timeout
-        front.deadline = front.now() + seconds
+        if self._patience is not None and not self._complete and not front.held:
+            front.deadline = self._patience.ends
+        else:
+            front.deadline = front.now() + self._within(self._service.policy.timeout)
+
+    def _within(self, seconds: float) -> float:
+        """`seconds`, or less where the client may be gone without our knowing."""
+        front = self._front
+        return min(seconds, front.options.half_closed) if front.half_closed else seconds
+
+    def _renew_patience(self) -> None:
+        """The client was not read from for a while."""
+        if self._patience is not None:
+            self._patience.renew(self._front.now())
+
+    def on_half_closed(self) -> None:
+        """The client has ended its side, and may still read."""
+        if self._state is State.WAITING:
+            self._expect()
+        elif self._state is State.STREAMING and not self._front.client_full:
+            self._front.deadline = self._front.now() + self._idle()
+
+    def on_bad_body(self) -> bool:
+        """The rest of the request cannot be read. Whether nothing of an answer was passed on."""
+        unanswered = self._state in (State.CONNECTING, State.WAITING)
+        if unanswered:
+            self._service.stats.statuses[4] += 1
+        else:
+            self._service.stats.aborted += 1
+        self._end(failed=False)
+        return unanswered
 
     # -- flow
 
@@ -215,6 +255,7 @@ class Exchange:
         if full:
             self._front.hold()
         else:
+            self._renew_patience()
             self._front.release()
         if self._state is State.WAITING:
             self._expect()
@@ -238,7 +279,7 @@ class Exchange:
         options = self._front.options
         if self._state is State.TUNNEL:
             return options.tunnel_idle
-        return max(options.answer_idle, self._service.policy.timeout)
+        return self._within(max(options.answer_idle, self._service.policy.timeout))
 
     # -- the answer
 
@@ -278,6 +319,8 @@ class Exchange:
 
     def _begin_answer(self, head: ResponseHead) -> None:
         answer, front = self._answer, self._front
+        if head.origin_wide and not self._shares_origin:
+            head.lines += head.origin_wide
         self._tries.answered(head.status, time.perf_counter() - self._start, front.now())
         length = head.length
         # Without its whole body read, the next request on this connection could not be found.
@@ -314,6 +357,8 @@ class Exchange:
 
     def _become_tunnel(self, head: ResponseHead) -> None:
         front = self._front
+        if head.origin_wide and not self._shares_origin:
+            head.lines += head.origin_wide
         self._tries.answered(101, time.perf_counter() - self._start, front.now())
         self._state = State.TUNNEL
         self._body = []
@@ -374,10 +419,23 @@ class Exchange:
             if not self._complete and not front.held:
                 self._leave_instance(failed=False)
                 self._refuse(
-                    Refusal(408, "REQUEST_TIMEOUT", "the rest of the request did not come")
+                    Refusal(408, "REQUEST_TIMEOUT", "the rest of the request came too slowly")
                 )
                 return
             seconds = self._service.policy.timeout
+            if front.half_closed and front.options.half_closed < seconds:
+                # Perhaps it is gone; the instance has done nothing wrong.
+                seconds = front.options.half_closed
+                self._leave_instance(failed=False)
+                self._refuse(
+                    Refusal(
+                        504,
+                        "HALF_CLOSED",
+                        f"no answer began within {seconds:g} s after the client had closed its "
+                        "side of the connection",
+                    )
+                )
+                return
             refusal = faults.too_slow(self._service.name, self._tries.instance.id, seconds)
             self._leave_instance(failed=True)
             self._refuse(refusal)
@@ -385,7 +443,7 @@ class Exchange:
             self._end(failed=False)
             front.close()
         elif self._state is State.STREAMING:
-            self._cut_short(failed=not front.client_full)
+            self._cut_short(failed=not (front.client_full or front.half_closed))
 
     def on_client_lost(self) -> None:
         """Nobody waits for the answer any more."""

@@ -8,6 +8,7 @@ Chunked bodies are decoded and coded anew: chunk extensions and trailers end her
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final, NamedTuple, Protocol
 
 from gateway.proxy.wire import CHUNKED, UNTIL_CLOSE
@@ -20,6 +21,9 @@ _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})([ \t]*;[\t\x20-\x7e\x80-\xff]*)
 _TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
+# Chunks that are read in one step of a request's body, so that a read full of tiny ones does not
+# keep the event loop for longer than a millisecond or two.
+CHUNKS_A_STEP: Final = 1_024
 
 
 class BadFraming(Exception):
@@ -45,10 +49,14 @@ class Framer(Protocol):
         ...
 
 
-def framer_of(length: int) -> Framer:
-    """The framer for `RequestHead.length` or `ResponseHead.length`."""
+def framer_of(length: int, most_chunks: int = sys.maxsize) -> Framer:
+    """The framer for `RequestHead.length` or `ResponseHead.length`.
+
+    Args:
+        most_chunks: that one `feed` reads; what is left over must be given again.
+    """
     if length == CHUNKED:
-        return ChunkedFramer()
+        return ChunkedFramer(most_chunks)
     if length == UNTIL_CLOSE:
         return EndlessFramer()
     return LengthFramer(length)
@@ -91,9 +99,10 @@ class EndlessFramer:
 class ChunkedFramer:
     """`Transfer-Encoding: chunked`. Chunk extensions and trailers are checked and dropped."""
 
-    __slots__ = ("_left", "_trailers")
+    __slots__ = ("_left", "_most", "_trailers")
 
-    def __init__(self) -> None:
+    def __init__(self, most_chunks: int = sys.maxsize) -> None:
+        self._most = most_chunks
         # Bytes of the current chunk still to come, its CRLF included; 0: a size line is next.
         self._left = 0
         # Bytes of trailer lines so far; None before the last chunk.
@@ -104,7 +113,7 @@ class ChunkedFramer:
         at = 0
         end = len(arrived)
         parts: list[bytes] = []
-        while at < end:
+        while at < end and len(parts) < self._most:
             if self._trailers is not None:
                 stop = self._line_end(arrived, at, MAX_TRAILERS - self._trailers)
                 if stop < 0:
@@ -150,6 +159,10 @@ class ChunkedFramer:
     def _line_end(arrived: bytes, start: int, limit: int) -> int:
         """Where the line's CRLF is; -1 when it has not arrived."""
         stop = arrived.find(b"\r\n", start, start + limit + 2)
-        if stop < 0 and len(arrived) - start > limit:
-            raise BadFraming("a line in the body's framing is too long")
+        if stop < 0:
+            if arrived.find(b"\n", start, start + limit + 2) >= 0:
+                # Waiting for its CR would be waiting for ever.
+                raise BadFraming("a line in the body's framing ends without a CR")
+            if len(arrived) - start > limit:
+                raise BadFraming("a line in the body's framing is too long")
         return stop

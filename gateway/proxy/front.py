@@ -9,6 +9,10 @@ be read is answered with problem+json and the connection is closed, since the ne
 beginning is unknown.
 
 `deadline` is the one timer of a connection: the proxy's clock calls `on_deadline` when it passes.
+
+A client that ends its side of the connection behind its request (`shutdown(SHUT_WR)`) may still
+read, or may be gone: both look the same. What came whole is answered; while the answer is silent,
+the connection is kept for `ProxyOptions.half_closed` seconds. With TLS the end is an end.
 """
 
 from __future__ import annotations
@@ -24,20 +28,36 @@ from uvicorn.server import ServerState
 
 from gateway.proxy.application import Application
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.framing import BadFraming, Framer, framer_of
+from gateway.proxy.framing import (
+    CHUNKS_A_STEP,
+    LAST_CHUNK,
+    BadFraming,
+    ChunkedFramer,
+    Framer,
+    chunk,
+    framer_of,
+)
 from gateway.proxy.options import ProxyOptions
 from gateway.proxy.problems import Refusal, answer, malformed
-from gateway.proxy.wire import MAX_HEAD, RequestHead, parse_request
+from gateway.proxy.wire import (
+    MAX_HEAD,
+    RequestHead,
+    has_bare_lf,
+    parse_request,
+    without_empty_lines,
+)
 
 if TYPE_CHECKING:
     from gateway.proxy.proxy import Proxy
 
 # Bytes of following requests that are read before the one under way is answered.
 MAX_AHEAD: Final = 65_536
-# A refused request's body is read and thrown away, so that the client gets to read the answer: so
-# many bytes at most, for so many seconds.
-MAX_DISCARDED: Final = 1 << 20
+# The body of a request that was answered early is read and thrown away, so that the client gets to
+# read the answer: so many bytes at most, for so many seconds.
+MAX_DISCARDED: Final = 64 << 20
 LINGER: Final = 2.0
+# Heads and parts of bodies that are read before other connections have their turn.
+STEPS: Final = 16
 # Connections beyond those that are served which are at least told so.
 MOST_REFUSED: Final = 64
 
@@ -59,6 +79,7 @@ class Front(asyncio.Protocol):
         "_body",
         "_buffer",
         "_discarded",
+        "_due",
         "_in_application",
         "_paused",
         "_pumping",
@@ -67,9 +88,11 @@ class Front(asyncio.Protocol):
         "_tunnel",
         "_unread",
         "_uvicorn",
+        "answered",
         "client_full",
         "deadline",
         "exchange",
+        "half_closed",
         "held",
         "keep_alive",
         "leaving",
@@ -106,6 +129,10 @@ class Front(asyncio.Protocol):
         """The connection goes on after the request under way."""
         self.leaving = False
         """The process is: no further request on this connection."""
+        self.half_closed = False
+        """The client sends nothing any more."""
+        self.answered = False
+        """The application has written something; reset by whoever looks."""
         self.exchange: Exchange | None = None
         self._base = base
         self._uvicorn = (config, server_state, app_state)
@@ -126,6 +153,8 @@ class Front(asyncio.Protocol):
         self._begun = False
         self._paused = False
         self._pumping = False
+        # `_pump` has been put off to the loop's next turn.
+        self._due = False
 
     # -- asyncio.Protocol
 
@@ -170,6 +199,22 @@ class Front(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
         self._pump()
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays open."""
+        idle = self.exchange is None and not self._in_application
+        if self.proto == b"https" or self._tunnel or self._discarded >= 0:
+            return False
+        if idle and not self._buffer:
+            return False
+        self.half_closed = True
+        if self.exchange is not None:
+            self.exchange.on_half_closed()
+        elif self._in_application:
+            self.answered = False
+            self.deadline = self.now() + self.options.half_closed
+        self._pump()
+        return True
 
     def pause_writing(self) -> None:
         self.client_full = True
@@ -235,6 +280,8 @@ class Front(asyncio.Protocol):
 
     def _read_or_not(self) -> None:
         pause = self.held or len(self._buffer) > MAX_AHEAD
+        if self.half_closed:
+            return  # there is nothing to read
         if pause != self._paused and not self.transport.is_closing():
             self._paused = pause
             if pause:
@@ -247,15 +294,45 @@ class Front(asyncio.Protocol):
         if self._pumping:
             return
         self._pumping = True
+        steps = STEPS
         try:
-            while self._buffer and not self.held and self._step():
-                pass
+            while self._buffer and not self.held and not self.transport.is_closing():
+                if not steps:
+                    self._pump_soon()
+                    break
+                steps -= 1
+                if not self._step():
+                    break
+            if self.half_closed and not self._due:
+                self._at_end()
         except Refusal as refusal:
             self._refuse_connection(refusal)
         finally:
             self._pumping = False
         if self._paused or len(self._buffer) > MAX_AHEAD:
             self._read_or_not()
+
+    def _pump_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._due = False
+        if not self.transport.is_closing():
+            self._pump()
+
+    def _at_end(self) -> None:
+        """All that the client sends has come, and has been read as far as it goes."""
+        if self.held or self.client_full or self._discarded >= 0 or self.transport.is_closing():
+            return
+        if self._body is not None:
+            raise malformed("the body ended before it was complete", "MALFORMED_BODY")
+        if self.exchange is not None or self._in_application:
+            return
+        if self._buffer:
+            raise malformed("the head ended before it was complete")
+        self._close()
 
     def _step(self) -> bool:
         """One thing with the buffer; whether there may be another."""
@@ -277,9 +354,8 @@ class Front(asyncio.Protocol):
         if not self._begun:
             self._begun = True
             self.deadline = self.now() + self.options.head_timeout
-        # An empty line before a request is skipped (RFC 9112 section 2.2).
         if buffer[:2] == b"\r\n":
-            self._buffer = buffer[2:]
+            self._buffer = without_empty_lines(buffer)
             return True
         end = buffer.find(b"\r\n\r\n", self._scanned)
         if end < 0 or end > MAX_HEAD:
@@ -290,6 +366,8 @@ class Front(asyncio.Protocol):
                     f"the request's line and headers are larger than {MAX_HEAD} bytes",
                     metadata={"limit": str(MAX_HEAD)},
                 )
+            if has_bare_lf(buffer, self._scanned):
+                raise malformed("a line of the head ends with a bare LF")
             self._scanned = max(1, len(buffer) - 3)
             return False
         self._scanned = 0
@@ -297,7 +375,7 @@ class Front(asyncio.Protocol):
         head = parse_request(buffer[:end])
         self._buffer = buffer[end + 4 :]
         self.keep_alive = head.keep_alive
-        self._body = framer_of(head.length) if head.length else None
+        self._body = framer_of(head.length, CHUNKS_A_STEP) if head.length else None
         self.deadline = math.inf
         if self.proxy.is_crowded(len(self._state.connections)):
             self.keep_alive = head.keep_alive = False
@@ -334,18 +412,20 @@ class Front(asyncio.Protocol):
             raise malformed(str(error), "MALFORMED_BODY") from None
         if not taken and not done:
             return False
-        raw = self._buffer
-        self._buffer = raw[taken:]
+        self._buffer = self._buffer[taken:]
         if done:
             self._body = None
         if self.exchange is not None:
             self.exchange.on_body(data, done)
-        elif self._application is not None and self._in_application:
-            self._application.feed(raw[:taken] if taken < len(raw) else raw)
         elif self._application is not None:
-            # It has answered without reading all; its parser still must see the end.
-            self._application.feed(raw[:taken] if taken < len(raw) else raw)
-            if done:
+            if isinstance(body, ChunkedFramer):
+                # One chunk of all that came: uvicorn's parser takes each by itself.
+                data = chunk(data) + LAST_CHUNK if done else chunk(data)
+            answered = not self._in_application
+            if data:
+                self._application.feed(data)
+            if answered and done:
+                # It has answered without reading all; its parser had to see the end.
                 self._next()
         return True
 
@@ -409,10 +489,19 @@ class Front(asyncio.Protocol):
     def _refuse_connection(self, refusal: Refusal) -> None:
         """Where a request begins is unknown from here on."""
         exchange, self.exchange = self.exchange, None
-        if exchange is not None or self._in_application:
-            # In the middle of a body: its answer may have begun, so there is no place for ours.
-            if exchange is not None:
-                exchange.on_client_lost()
+        unanswered = True
+        if exchange is not None:
+            unanswered = exchange.on_bad_body()
+        elif self._in_application:
+            assert self._application is not None
+            application, self._application = self._application, None
+            self._in_application = False
+            unanswered = application.give_up()
+        elif self._body is not None:
+            # The application has answered without reading all.
+            unanswered = False
+        if not unanswered:
+            # There is no place for a second answer.
             self.transport.abort()
             return
         self.proxy.malformed += 1
@@ -446,6 +535,8 @@ class Front(asyncio.Protocol):
             self.deadline = self.now() + self.options.read_timeout
         if self._buffer:
             self._pump()
+        elif self.half_closed:
+            self._close()
 
     def _linger(self) -> None:
         """Read on for a moment before closing: a reset would take the answer from the client."""
@@ -453,6 +544,9 @@ class Front(asyncio.Protocol):
         self._discarded = 0
         self._buffer = b""
         self.held = False
+        if self.half_closed:
+            self._close()
+            return
         self.deadline = self.now() + LINGER
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
@@ -471,7 +565,12 @@ class Front(asyncio.Protocol):
         elif self.exchange is not None:
             self.exchange.on_deadline()
         elif self._in_application:
-            pass  # it has its own
+            # It has its own; but it is not told that the client may be gone.
+            if self.answered:
+                self.answered = False
+                self.deadline = self.now() + self.options.half_closed
+            elif self.half_closed:
+                self.transport.abort()
         elif self._discarded >= 0:
             self.transport.abort()
         elif not self._begun:

@@ -12,10 +12,15 @@ The number of links in use is bounded by the requests in flight at the instance 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections import deque
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from gateway.proxy.options import ProxyOptions
+
+# Bytes of an answer that are read from a connection which was reset.
+MAX_REST: Final = 1 << 20
 
 
 class LinkUser(Protocol):
@@ -66,9 +71,32 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
+        if exc is not None and self.user is not None:
+            self._read_rest()
         if self.user is not None:
             user, self.user = self.user, None
             user.on_link_lost(exc)
+
+    def _read_rest(self) -> None:
+        """Give the user what the instance sent before it reset the connection.
+
+        One that answers before it has read all of the request, and closes, makes our next write
+        fail; its answer is still in the socket then, where the event loop does not look any more.
+        """
+        ours = self.transport.get_extra_info("socket")
+        if ours is None or ours.fileno() < 0:
+            return
+        size = 0
+        with socket.socket(fileno=os.dup(ours.fileno())) as rest:
+            while self.user is not None and size < MAX_REST:
+                try:
+                    data = rest.recv(65_536, socket.MSG_DONTWAIT)
+                except OSError:
+                    return
+                if not data:
+                    return
+                size += len(data)
+                self.user.on_answer(data)
 
     def pause_writing(self) -> None:
         if self.user is not None:

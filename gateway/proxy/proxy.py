@@ -23,7 +23,6 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway.hosts import is_own
 from gateway.hosts import refusal as foreign_host
 from gateway.proxy.balance import Random
 from gateway.proxy.exchange import Exchange
@@ -31,8 +30,9 @@ from gateway.proxy.forward import forwarded, passed
 from gateway.proxy.front import Front
 from gateway.proxy.limits import RateLimit, retry_after
 from gateway.proxy.options import ProxyOptions
-from gateway.proxy.paths import decode, resolve, service_path, split_target
+from gateway.proxy.paths import ServicePath, decode, resolve, service_path, split_target
 from gateway.proxy.problems import Refusal, method_refused
+from gateway.proxy.routes import Routes
 from gateway.proxy.services import ProxiedService, Services
 from gateway.proxy.wire import MAX_TARGET, RequestHead
 from quorate.v1 import service_pb2 as pb
@@ -54,6 +54,7 @@ class Proxy:
         self.options = options
         self.now: Callable[[], float] = asyncio.get_running_loop().time
         self.services = Services(options, random)
+        self.routes = Routes(options, self.services.by_host)
         self.fronts: set[Front] = set()
         self.malformed = 0
         """Requests that could not be read."""
@@ -72,10 +73,12 @@ class Proxy:
         """The whole view, anew."""
         self._viewed = True
         self.services.replace(services, self.now())
+        self.routes.on_changed()
 
     def apply(self, changed: Iterable[pb.Service], removed: Iterable[str]) -> None:
         """What changed in the view."""
         self.services.apply(changed, removed, self.now())
+        self.routes.on_changed()
 
     # -- the server
 
@@ -128,27 +131,22 @@ class Proxy:
             Refusal: the path is not one, there is no such service, or it takes no more.
         """
         target = head.target
-        services = self.services
-        if not services.by_host and b"services" not in target and b"%" not in target:
+        name = self.routes.service_of(head.host)
+        if name is None and target[0] == 47 and b"services" not in target and b"%" not in target:
             # Nothing that could name a service, however it is spelled.
             return None
         path, query, authority = split_target(target)
         if authority is not None:
-            # RFC 9112 section 3.2.2: whatever Host says.
-            head.host = authority
-        host = _hostname(head.host)
-        service = services.by_host.get(host) if services.by_host else None
-        if service is not None and not is_own(host, self.options.hosts):
-            if path == b"*":
-                return None
-            path, prefix = resolve(decode(path)), self._root
+            name = self._absolute(head, authority)
+        if path == b"*":
+            return None
+        prefix = b""
+        if name is not None:
+            service = self._service(name)
+            path = resolve(decode(path))
             if self._root and path.startswith(self._root + b"/"):
-                path = path[len(self._root) :]
-            else:
-                prefix = b""
+                path, prefix = path[len(self._root) :], self._root
         else:
-            if path == b"*":
-                return None
             try:
                 path = decode(path)
             except Refusal:
@@ -158,31 +156,7 @@ class Proxy:
             found = service_path(path, self._root)
             if found is None:
                 return None
-            foreign = foreign_host(head.host.decode("latin-1"), self.options.hosts)
-            if foreign is not None:
-                raise Refusal(foreign.status, foreign.reason, foreign.message)
-            service = services.get(found.name)
-            if service is None and not self._viewed:
-                raise Refusal(
-                    503,
-                    "NO_VIEW",
-                    "this gateway has not learned yet which services there are",
-                    headers={"retry-after": "1"},
-                )
-            if service is None:
-                raise Refusal(
-                    404,
-                    "SERVICE_NOT_FOUND",
-                    f"service {found.name.decode()!r} does not exist",
-                    metadata={"service": found.name.decode()},
-                )
-            if not found.path:
-                raise Refusal(
-                    308,
-                    "NEEDS_SLASH",
-                    "the service's root ends with a slash",
-                    headers={"location": (found.name + b"/" + query).decode("latin-1")},
-                )
+            service = self._at_path(head, found, query)
             prefix = self._root + b"/services/" + found.name
             path = found.path
         if head.method == b"TRACE":
@@ -212,7 +186,85 @@ class Proxy:
             )
             + way,
             request_id=head.request_id or self.new_request_id(),
+            shares_origin=name is None,
         )
+
+    def _absolute(self, head: RequestHead, authority: bytes) -> bytes | None:
+        """The service of an absolute-form target (RFC 9112 section 3.2.2). Raises Refusal."""
+        host, head.host = head.host, authority
+        name = self.routes.service_of(authority)
+        if name is None:
+            self._check_own(authority)
+            if host and self.options.hosts is None and host.lower() != authority.lower():
+                raise Refusal(
+                    421, "FOREIGN_HOST", "the target's authority is not the gateway that Host names"
+                )
+        return name
+
+    def _check_own(self, host: bytes) -> None:
+        """Raises Refusal 421."""
+        foreign = foreign_host(host.decode("latin-1"), self.options.hosts)
+        if foreign is not None:
+            raise Refusal(foreign.status, foreign.reason, foreign.message)
+
+    def _service(self, name: bytes) -> ProxiedService:
+        """The service of this name. Raises Refusal."""
+        service = self.services.get(name)
+        if service is not None:
+            return service
+        if not self._viewed:
+            raise Refusal(
+                503,
+                "NO_VIEW",
+                "this gateway has not learned yet which services there are",
+                headers={"retry-after": "1"},
+            )
+        shown = name[:80].decode("ascii", "replace")
+        raise Refusal(
+            404,
+            "SERVICE_NOT_FOUND",
+            f"service {shown!r} does not exist",
+            metadata={"service": shown},
+        )
+
+    def _at_path(self, head: RequestHead, found: ServicePath, query: bytes) -> ProxiedService:
+        """The service at a path of the gateway, where that is asked for. Raises Refusal."""
+        self._check_own(head.host)
+        service = self._service(found.name)
+        if not self.options.paths:
+            address = self.routes.address_of(service.name, head.host)
+            if address is None:
+                raise Refusal(
+                    404,
+                    "SERVICE_PATHS_OFF",
+                    "services are not served at paths of this gateway, but at hosts of their own: "
+                    "see --service-domain, and --service-paths",
+                    metadata={"service": service.name},
+                )
+            where = (self._root + (found.path or b"/") + query).decode("latin-1")
+            raise Refusal(
+                308,
+                "SERVICE_HAS_ITS_HOST",
+                f"the service is at {address}; see --service-paths",
+                metadata={"service": service.name},
+                headers={"location": f"//{address}{where}"},
+            )
+        if not found.path:
+            raise Refusal(
+                308,
+                "NEEDS_SLASH",
+                "the service's root ends with a slash",
+                headers={"location": (found.name + b"/" + query).decode("latin-1")},
+            )
+        if head.service_worker:
+            # It would answer for the dashboard, or for another service, in this browser.
+            raise Refusal(
+                403,
+                "SERVICE_WORKER_REFUSED",
+                "a service that shares the gateway's origin may not install a service worker",
+                metadata={"service": service.name},
+            )
+        return service
 
     def is_crowded(self, connections: int, beyond: int = 0) -> bool:
         """Whether there are more connections than are served, and so many beyond them."""
@@ -271,10 +323,3 @@ class Proxy:
             "malformed": self.malformed,
             "services": [service.snapshot(now) for service in self.services],
         }
-
-
-def _hostname(host: bytes) -> bytes:
-    """Lower-case, without a port."""
-    if host[:1] == b"[":
-        return host.partition(b"]")[0].lower() + b"]"
-    return host.partition(b":")[0].lower()

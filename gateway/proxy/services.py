@@ -260,8 +260,8 @@ class Services:
         self._random = random
         self._by_name: dict[bytes, ProxiedService] = {}
         self._hosts_of: dict[bytes, list[str]] = {}
-        self.by_host: dict[bytes, ProxiedService] = {}
-        """By lower-case host without a port."""
+        self.by_host: dict[bytes, bytes] = {}
+        """Keys of services by the hosts that they claim, in lower case."""
         # Pools of instances that left the view, until their last request is over.
         self._leaving: list[Instance] = []
 
@@ -300,11 +300,10 @@ class Services:
             self._hosts_of[key] = list(message.spec.proxy.hosts)
         # Schedulers refuse a host that is another service's. Of claims from before they did, the
         # first by name has it, in every gateway.
-        self.by_host = {
-            host.lower().encode(): self._by_name[key]
-            for key in sorted(self._hosts_of, reverse=True)
-            for host in self._hosts_of[key]
-        }
+        self.by_host.clear()
+        for key in sorted(self._hosts_of, reverse=True):
+            for host in self._hosts_of[key]:
+                self.by_host[host.lower().encode()] = key
 
     def sweep(self, now: float) -> None:
         """Close idle connections; forget instances whose last request is over."""

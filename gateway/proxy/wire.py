@@ -62,6 +62,7 @@ _REQUEST: Final[dict[bytes, bytes]] = {
     **{
         name: name
         for name in (
+            b"service-worker",
             b"host",
             b"content-length",
             b"transfer-encoding",
@@ -87,7 +88,32 @@ _REQUEST: Final[dict[bytes, bytes]] = {
     b"content_length": b"drop",
     b"transfer_encoding": b"drop",
 }
+# What an answer says to the browser about its whole origin, or about the paths beside it, and not
+# about itself: not passed on from a service that shares an origin with others.
+ORIGIN_WIDE: Final = frozenset(
+    (
+        b"service-worker-allowed",
+        b"clear-site-data",
+        b"alt-svc",
+        b"strict-transport-security",
+        b"public-key-pins",
+        b"public-key-pins-report-only",
+        b"expect-ct",
+        b"nel",
+        b"report-to",
+        b"reporting-endpoints",
+        b"origin-agent-cluster",
+        b"accept-ch",
+        b"critical-ch",
+        b"set-login",
+        b"sec-session-registration",
+        b"secure-session-registration",
+        b"use-as-dictionary",
+        b"activate-storage-access",
+    )
+)
 _RESPONSE: Final[dict[bytes, bytes]] = {
+    **dict.fromkeys(ORIGIN_WIDE, b"origin"),
     **{name: name for name in (b"content-length", b"transfer-encoding", b"connection", b"upgrade")},
     **dict.fromkeys(
         (b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer"), b"drop"
@@ -113,6 +139,7 @@ class RequestHead:
         forwarded: X-Forwarded-* and their like as the client sent them, by lower-case name.
         request_id: the client's X-Request-Id, if it is a sane one.
         passed: whom it has come through, as CDN-Loop says (RFC 8586); empty for nobody.
+        service_worker: a browser asks for the script of a service worker.
     """
 
     __slots__ = (
@@ -126,6 +153,7 @@ class RequestHead:
         "minor",
         "passed",
         "request_id",
+        "service_worker",
         "target",
         "upgrade",
     )
@@ -142,6 +170,7 @@ class RequestHead:
     forwarded: dict[bytes, bytes] | None
     request_id: bytes
     passed: bytes
+    service_worker: bool
 
 
 class ResponseHead:
@@ -151,13 +180,24 @@ class ResponseHead:
         status_line: without its line end; the version is ours.
         length: bytes of the body; CHUNKED; UNTIL_CLOSE.
         bodiless: none can follow, whatever a Content-Length among `lines` says.
+        origin_wide: headers that are for the whole origin, not among `lines`.
     """
 
-    __slots__ = ("bodiless", "keep_alive", "length", "lines", "status", "status_line", "upgrade")
+    __slots__ = (
+        "bodiless",
+        "keep_alive",
+        "length",
+        "lines",
+        "origin_wide",
+        "status",
+        "status_line",
+        "upgrade",
+    )
 
     status: int
     status_line: bytes
     lines: list[bytes]
+    origin_wide: list[bytes]
     length: int
     bodiless: bool
     keep_alive: bool
@@ -200,7 +240,7 @@ def parse_request(head: bytes) -> RequestHead:
     found.method, found.target = method, target
     found.keep_alive = found.minor == 1
     found.upgrade = found.host = found.request_id = found.passed = b""
-    found.expects = False
+    found.expects = found.service_worker = False
     found.forwarded = None
     lines: list[bytes] = []
     host: bytes | None = None
@@ -242,6 +282,9 @@ def parse_request(head: bytes) -> RequestHead:
         elif kind == b"x-request-id":
             if _REQUEST_ID.fullmatch(value):
                 found.request_id = value
+        elif kind == b"service-worker":
+            found.service_worker = True
+            lines.append(row)
         elif kind == b"cdn-loop":
             found.passed = found.passed + b", " + value if found.passed else value
         elif kind != b"drop":
@@ -306,6 +349,22 @@ def _without(lines: list[bytes], names: set[bytes]) -> list[bytes]:
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
+def without_empty_lines(data: bytes) -> bytes:
+    """`data` without the empty lines that it begins with (RFC 9112 section 2.2)."""
+    size = len(data) - len(data.lstrip(b"\r\n"))
+    # Up to a CR or LF that stands alone, which is no line's end.
+    for odd, kept in ((b"\r\r", 0), (b"\n\n", 1)):
+        found = data.find(odd, 0, size)
+        if found >= 0:
+            size = found + kept
+    return data[size - size % 2 :]
+
+
+def has_bare_lf(data: bytes, start: int) -> bool:
+    """Whether an LF behind `start` stands without its CR: no head will ever end there."""
+    return data.count(b"\n", start) != data.count(b"\r\n", max(0, start - 1))
+
+
 class Garbage(Exception):
     """An instance's answer that is not HTTP/1.x, or that two readers could read differently."""
 
@@ -325,6 +384,7 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
     found.status_line = b"HTTP/1.1" + rows[0][8:]
     found.keep_alive = match[1] == b"1"
     found.upgrade = b""
+    found.origin_wide = []
     lines: list[bytes] = []
     length: bytes | None = None
     coding: bytes | None = None
@@ -350,6 +410,8 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
             connection = connection + b"," + value if connection else value
         elif kind == b"upgrade":
             found.upgrade = value.lower()
+        elif kind == b"origin":
+            found.origin_wide.append(row)
     found.lines = lines
     if connection:
         named = {token.strip(b" \t") for token in connection.lower().split(b",")}

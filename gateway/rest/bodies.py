@@ -1,5 +1,9 @@
 """Reading a request's body: bounded in bytes each, in bytes together, and in time.
 
+A body must keep coming: a client has `timeout` seconds of patience, which pass as time does and
+come back at `gateway.proxy.limits.SLOWEST` bytes a second. So there may be a pause, and a slow line
+is slow, but one byte now and then does not keep a connection.
+
 `BodyBudget` is the memory that bodies of all requests together may take; it belongs to the process.
 A body beyond a bound is refused before it is read further, and its connection closed, since nobody
 is going to read the rest.
@@ -15,6 +19,7 @@ import grpc
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from gateway.proxy.limits import SLOWEST, Patience
 from gateway.rest.problems import HttpFault
 
 _CLOSE: Final = {"Connection": "close"}
@@ -59,7 +64,7 @@ class Body:
 
     Args:
         limit: bytes.
-        timeout: seconds to wait for each part.
+        timeout: seconds of patience; see the module.
     """
 
     def __init__(self, budget: BodyBudget, *, limit: int, timeout: float) -> None:
@@ -88,16 +93,19 @@ class Body:
             raise self._too_large()
         parts: list[bytes] = []
         more = True
+        loop = asyncio.get_running_loop()
+        patience = Patience(self._timeout, loop.time())
         while more:
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout_at(patience.ends):
                     message = await receive()
             except TimeoutError:
                 raise HttpFault(
                     408,
                     grpc.StatusCode.DEADLINE_EXCEEDED,
                     "REQUEST_TIMEOUT",
-                    f"the rest of the request did not come within {self._timeout:g} s",
+                    f"the request came too slowly: a pause of {self._timeout:g} s, or less than "
+                    f"{SLOWEST} bytes a second for so long",
                     headers=_CLOSE,
                 ) from None
             if message["type"] == "http.disconnect":
@@ -108,6 +116,7 @@ class Body:
                     raise self._too_large()
                 self._budget.take(len(part))
                 self._held += len(part)
+                patience.came(len(part), loop.time())
                 parts.append(part)
             more = message.get("more_body", False)
         if parts:

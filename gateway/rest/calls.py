@@ -14,7 +14,9 @@ what becomes so in the instant between.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, cast
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -22,6 +24,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.credentials import Access, CallerCluster, token_of
+from gateway.auth.verified import known_callers
 from gateway.config import GatewaySettings
 from gateway.rest import headers as h
 from gateway.rest.binding import bind, deadline_of
@@ -36,11 +39,15 @@ from gateway.rest.streams import Streams, until_gone
 from gateway.upstream import Upstream
 from quorate.runtime.errors import QuorateError, invalid
 
+T = TypeVar("T")
+
 _REVALIDATE: Final = {"Cache-Control": "no-cache"}
 _CHANGED: Final = {"Cache-Control": "no-store"}
-# Bytes of a body from which reading it takes more than a few milliseconds, and the loop is kept
-# free. Executor threads bound how many are read at the same time.
-_IN_A_THREAD: Final = 256 * 1024
+# Bytes of JSON from which reading or writing it takes more than a few milliseconds, and the loop is
+# kept free.
+_IN_A_THREAD: Final = 16 * 1024
+# Threads that do it: each of them takes the interpreter from the loop for a millisecond at a time.
+_THREADS: Final = 2
 
 
 class RestCalls:
@@ -56,7 +63,9 @@ class RestCalls:
         self._settings = settings
         self._access = Access.of(settings)
         self._upstream = upstream
+        self._known = known_callers(upstream, self._access)
         self._router = router
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="json")
         self._budget = BodyBudget(settings.max_buffered_mib << 20)
         self._streams = Streams(
             most=settings.max_streams,
@@ -83,9 +92,9 @@ class RestCalls:
         self, operation: Operation, match: Match, scope: Scope, receive: Receive, send: Send
     ) -> None:
         headers = Headers(scope=scope)
-        cluster = self._cluster(headers)
+        token, cluster = self._caller(headers)
         asked = h.timeout(headers)
-        message = await self._message(operation, match, scope, headers, receive)
+        message = await self._message(operation, match, scope, headers, receive, token)
         timeout = None if asked is None else min(asked, self._settings.max_timeout)
         await self._streams.serve(cluster, operation, message, timeout, scope, receive, send)
 
@@ -93,11 +102,11 @@ class RestCalls:
         self, operation: Operation, match: Match, scope: Scope, receive: Receive, send: Send
     ) -> None:
         headers = Headers(scope=scope)
-        cluster = self._cluster(headers)
+        token, cluster = self._caller(headers)
         asked = h.timeout(headers)
         wanted, known = h.tags(headers, h.IF_MATCH), h.tags(headers, h.IF_NONE_MATCH)
         wanted = wanted and wanted.unmoved
-        message = await self._message(operation, match, scope, headers, receive)
+        message = await self._message(operation, match, scope, headers, receive, token)
         timeout = deadline_of(
             operation,
             message,
@@ -118,15 +127,17 @@ class RestCalls:
                 raise
             raise _stale() from None
         if not operation.reads:
-            await send_json(scope, send, _json(operation, answer), headers=_CHANGED)
+            body = await self._apart(answer.ByteSize(), lambda: _json(operation, answer))
+            await send_json(scope, send, body, headers=_CHANGED)
             return
-        tag = tag_of(answer)
+        size = answer.ByteSize()
+        tag = await self._apart(size, lambda: tag_of(answer))
         if wanted is not None and not wanted.matches(h.unmoved(tag), weakly=False):
             raise _stale()
         if known is not None and known.matches(tag, weakly=True):
             await send_empty(send, 304, {"ETag": f'"{tag}"', **_REVALIDATE})
             return
-        body = _json(operation, answer)
+        body = await self._apart(size, lambda: _json(operation, answer))
         await send_json(scope, send, body, headers=_REVALIDATE, tag=tag)
 
     async def _message(
@@ -136,20 +147,30 @@ class RestCalls:
         scope: Scope,
         headers: Headers,
         receive: Receive,
+        token: str,
     ) -> Message:
+        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+            # Nobody whom the cluster does not know has a body read.
+            await self._known.check(token, self._settings.default_timeout)
         limit = self._settings.max_body_kib << 10
         with Body(self._budget, limit=limit, timeout=self._settings.read_timeout) as body:
             content = await body.read(headers, receive)
-            about = (operation, match, scope["query_string"], headers, content)
-            if len(content) < _IN_A_THREAD:
-                return bind(*about)
-            return await asyncio.to_thread(bind, *about)
+            query = scope["query_string"]
+            return await self._apart(
+                len(content) + len(query), lambda: bind(operation, match, query, headers, content)
+            )
 
-    def _cluster(self, headers: Headers) -> CallerCluster:
-        """The cluster as the request's caller sees it. Raises HttpFault 401."""
+    async def _apart(self, size: int, work: Callable[[], T]) -> T:
+        """The result of `work` on `size` bytes: not on the event loop when they are many."""
+        if size < _IN_A_THREAD:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _caller(self, headers: Headers) -> tuple[str, CallerCluster]:
+        """The request's token, and the cluster as its owner sees it. Raises HttpFault 401."""
         token = token_of(headers.getlist("authorization"))
         self._access.check(token)
-        return CallerCluster(self._upstream, self._access.metadata(token))
+        return token, CallerCluster(self._upstream, self._access.metadata(token))
 
     async def _check_current(
         self,

@@ -9,6 +9,7 @@ import shlex
 import time
 from itertools import islice
 from typing import Final
+from urllib.parse import urlsplit
 
 import grpc
 from rich.table import Table
@@ -38,9 +39,13 @@ _STYLES = {
 _NUMBERS = ("GENERATION", "WEIGHT")
 
 
-def show(client: Client, service: pb.Service) -> None:
-    """Print everything about it. Raises QuorateError."""
-    render.show(_details(service))
+def show(client: Client, service: pb.Service, dashboard: str = "") -> None:
+    """Print everything about it. Raises QuorateError.
+
+    Args:
+        dashboard: of the local cluster, from which the address to open follows; empty for others.
+    """
+    render.show(_details(service, address_of(service.name, dashboard)))
     render.show("")
     waiting = _waiting(client, service)
     if service.instances:
@@ -57,6 +62,12 @@ def show(client: Client, service: pb.Service) -> None:
     hint(f"Why one ended: quorate logs {waiting[0].id}")
 
 
+def address_of(name: str, dashboard: str) -> str:
+    """Where a browser opens a service of a local cluster; empty without its dashboard's address."""
+    parts = urlsplit(dashboard)
+    return f"{parts.scheme}://{name}.localhost:{parts.port}/" if parts.port else ""
+
+
 def ready(service: pb.Service) -> Text:
     """`2/3`: healthy ones, and those wanted."""
     if not service.spec.HasField("command"):
@@ -71,7 +82,7 @@ def state_text(instance: pb.ServiceInstance) -> Text:
     return Text(name, style=_STYLES.get(instance.state, ""))
 
 
-def _details(service: pb.Service) -> Table:
+def _details(service: pb.Service, address: str) -> Table:
     spec = service.spec
     table = Details()
     replicas = spec.HasField("command")
@@ -84,6 +95,7 @@ def _details(service: pb.Service) -> Table:
         ("Updated", f"{service.updated} of generation {service.generation}"),
         ("Health check", _health(spec)),
         ("Balancing", balancing.replace("UNSPECIFIED", "LEAST_REQUEST")),
+        ("Address", address or f"{service.name}.localhost at the gateway's port"),
         ("Hosts", ", ".join(spec.proxy.hosts) or "-"),
         ("Labels", ", ".join(f"{k}={v}" for k, v in sorted(spec.labels.items())) or "-"),
         ("Created", render.moment(service.create_time)),

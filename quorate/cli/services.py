@@ -22,6 +22,7 @@ from quorate.cli.render import err, hint
 from quorate.cli.words import pairs
 from quorate.client.calls import Calls
 from quorate.client.client import Client
+from quorate.client.discovery import local_of
 from quorate.client.rpcs import Req, Res, Rpc, new_request_id
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2 as pb
@@ -212,7 +213,8 @@ def show(client: Client, name: Name, as_json: Json = False) -> None:
     if as_json:
         render.print_json(render.as_dict(service))
         return
-    service_show.show(client, service)
+    local = local_of(client.addresses)
+    service_show.show(client, service, local.dashboard if local else "")
 
 
 @group.command("delete")

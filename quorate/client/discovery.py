@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,15 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
         return Path(environ["QUORATE_DATA_DIR"]).expanduser()
     state = environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "quorate" / "local"
+
+
+def local_of(addresses: Collection[str]) -> LocalCluster | None:
+    """The default local cluster, if some of these schedulers are its own."""
+    try:
+        local = read_local_cluster(default_data_dir())
+    except QuorateError:
+        return None
+    return local if local is not None and set(local.addresses) & set(addresses) else None
 
 
 def read_local_cluster(data_dir: Path) -> LocalCluster | None:

@@ -24,9 +24,14 @@ def parse_request(kind: type[M], body: bytes, method: str) -> M:
     try:
         return kind.FromString(body)
     except DecodeError:
-        raise QuorateError(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "MALFORMED_REQUEST",
-            f"the request is not a serialized {kind.DESCRIPTOR.full_name}",
-            metadata={"method": method},
-        ) from None
+        raise malformed_request(kind.DESCRIPTOR.full_name, method) from None
+
+
+def malformed_request(kind: str, method: str) -> QuorateError:
+    """INVALID_ARGUMENT for bytes that are no message of the kind."""
+    return QuorateError(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "MALFORMED_REQUEST",
+        f"the request is not a serialized {kind}",
+        metadata={"method": method},
+    )

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_channelz.v1 import _async as aio
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from pydantic import BaseModel, Field
+
+from quorate.runtime.typed_requests import typed
 
 SERVICE: Final[str] = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
@@ -29,5 +32,5 @@ def serve_channelz(server: Any, *, wanted: bool) -> tuple[str, ...]:
     """Serve it on a grpc.aio server that has not started; the names to list by reflection."""
     if not wanted:
         return ()
-    channelz.add_channelz_servicer(server)
+    channelz_pb2_grpc.add_ChannelzServicer_to_server(aio.ChannelzServicer(), typed(server))
     return (SERVICE,)

@@ -93,23 +93,25 @@ class Load:
     def _run(self) -> None:
         connection = self._gateway.http()
         while not self._stop.is_set():
-            status, body = ask(connection, "/services/web/")
+            status, body = ask(connection, "/", host="web.localhost")
             with self._lock:
                 self.seen[status, body] += 1
         connection.close()
 
 
 def ask(
-    connection: http.client.HTTPConnection, path: str, method: str = "GET"
+    connection: http.client.HTTPConnection, path: str, method: str = "GET", host: str = ""
 ) -> tuple[int, bytes]:
-    connection.request(method, path)
+    connection.request(method, path, headers={"Host": host} if host else {})
     answer = connection.getresponse()
     return answer.status, answer.read()
 
 
-def ask_at(gateway: GatewayProcess, path: str, method: str = "GET") -> tuple[int, bytes]:
+def ask_at(
+    gateway: GatewayProcess, path: str, method: str = "GET", host: str = ""
+) -> tuple[int, bytes]:
     with closing(gateway.http()) as connection:
-        return ask(connection, path, method)
+        return ask(connection, path, method, host)
 
 
 def held_by(replica: str) -> int:
@@ -149,7 +151,7 @@ def test_a_killed_and_a_drained_replica_cost_no_request(local: LocalCluster):
         found: set[bytes] = set()
 
         def all_three() -> bool:
-            status, body = ask(connection, "/services/web/")
+            status, body = ask(connection, "/", host="web.localhost")
             if status == 200:
                 found.add(body)
             return len(found) == 3
@@ -187,7 +189,7 @@ def test_a_killed_and_a_drained_replica_cost_no_request(local: LocalCluster):
             slow: list[tuple[int, bytes]] = []
             threads = [
                 threading.Thread(
-                    target=lambda: slow.append(ask_at(gateway, "/services/web/slow", "POST"))
+                    target=lambda: slow.append(ask_at(gateway, "/slow", "POST", "web.localhost"))
                 )
                 for _ in range(SLOW)
             ]
@@ -248,7 +250,7 @@ def test_an_outside_process_that_died_is_found_by_the_gateways_checks(local: Loc
         registry.RegisterInstance(register, timeout=DEADLINE)
 
         def answer() -> int:
-            return ask_at(gateway, "/services/outside/")[0]
+            return ask_at(gateway, "/", host="outside.localhost")[0]
 
         until(lambda: answer() == 200)
         server.shutdown()

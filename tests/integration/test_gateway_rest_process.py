@@ -122,7 +122,7 @@ def test_what_outlasts_the_grace_is_cut_off(start, cluster):
     held = cluster.create("", [COMMAND], "held for long")[0]
     gateway = start("--grace", "1")
     with gateway.connect() as connection:
-        request = f"GET /v1/tasks/{held}:wait?timeout=600s HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = f"GET /v1/tasks/{held}:wait?timeout=600s HTTP/1.1\r\nHost: localhost\r\n\r\n"
         before = len(cluster.calls)
         connection.sendall(request.encode())
         wait_until(lambda: len(cluster.calls) > before)
@@ -138,7 +138,7 @@ def test_a_client_that_goes_ends_its_upstream_calls(start, cluster):
     for path in (f"/v1/tasks/{held}:wait", "/v1/tasks:watch"):
         before = len(cluster.calls)
         with gateway.connect() as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             wait_until(lambda before=before: len(cluster.calls) > before)
     # Nothing is left to wait for: leaving takes no grace.
     gateway.terminate()
@@ -168,7 +168,7 @@ def test_a_client_that_goes_ends_its_upstream_calls(start, cluster):
         ((b"GET / HTTP/1.1\r\n", *[b"A: " + b"b" * 900 + b"\r\n"] * 80), 431, "HEAD_TOO_LARGE"),
         ((b"GET / HTTP/1.1\r\nA: ", *[b"b" * 9000] * 60), 431, "HEAD_TOO_LARGE"),
         (
-            (b"POST /v1/queues HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",),
+            (b"POST /v1/queues HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 99999999999\r\n\r\n",),
             413,
             "BODY_TOO_LARGE",
         ),
@@ -191,14 +191,16 @@ def shared(cluster):
 
 
 def test_a_body_that_stops_coming_is_given_up(shared):
-    text = answer(shared, b"POST /v1/queues HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    text = answer(
+        shared, b"POST /v1/queues HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+    )
     assert text.startswith("HTTP/1.1 408 ")
 
 
 def test_a_silent_stream_says_that_it_lives(shared):
     with shared.connect() as connection:
         connection.sendall(
-            b"GET /v1/tasks:watch HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+            b"GET /v1/tasks:watch HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
         )
         found = b""
         while found.count(b": keepalive") < 2:
@@ -218,7 +220,7 @@ def test_a_client_that_does_not_read_is_dropped(shared, cluster):
         connection.settimeout(20)
         host, port = shared.address.split(":")
         connection.connect((host, int(port)))
-        request = f"GET /v1/tasks/{big} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        request = f"GET /v1/tasks/{big} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         connection.sendall(request)
 
         def dropped():
@@ -235,7 +237,7 @@ def test_a_client_that_does_not_read_is_dropped(shared, cluster):
 
 def test_a_connection_kept_open_with_empty_lines_is_closed(start):
     with start("--head-timeout", "1").connect() as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         found = connection.recv(65536)
         connection.settimeout(0.1)
         end = time.monotonic() + 9  # less than without the flag
@@ -248,7 +250,7 @@ def test_a_connection_kept_open_with_empty_lines_is_closed(start):
 
 def test_requests_come_one_behind_another_on_one_connection(shared):
     with shared.connect() as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
         found = b""
         while found.count(b'{"status":"ok"}') < 3:
             found += connection.recv(65536)

@@ -228,20 +228,49 @@ async def test_the_leaders_loss_and_return_are_told_within_a_second(cluster):
         await one.subscribe("t", "tasks")
         await one.until(kind="snapshot")
         await until(lambda: "GetCluster" in cluster.calls, "the leader was asked for")
-        cluster.leads.clear()
+        cluster.says_no_leader = True
         began = time.monotonic()
         told = await one.until(kind="status")
         assert told["leader"] is False
         assert time.monotonic() - began < 1.2
-        assert limits.PROBE + limits.PROBE_TIMEOUT < 1.0
+        assert limits.PROBE + limits.LEADERLESS < 1.0
         async with client(address) as late:
             # What comes meanwhile waits, and is served when there is a leader again.
             await late.subscribe("t", "tasks", filter={"limit": 5})
-            cluster.leads.set()
+            cluster.says_no_leader = False
             began = time.monotonic()
             assert (await one.until(kind="status"))["leader"] is True
             assert time.monotonic() - began < 1.0
             assert (await late.until(id="t"))["kind"] == "snapshot"
+
+
+async def test_a_leader_that_answers_late_is_not_lost(monkeypatch):
+    """Slowness says nothing of leadership, however often it happens; silence is told as such."""
+    monkeypatch.setattr(limits, "PROBE_TIMEOUT", 0.02)
+    monkeypatch.setattr(limits, "SILENT", 0.3)
+    cluster, told = FakeCluster(), []
+    looking = leader.Leader(cluster, lambda present, why: told.append((present, why)), print)
+    for _ in range(4):
+        cluster.leads.clear()
+        await looking._ask()
+        await looking._ask()
+        cluster.leads.set()
+        await looking._ask()
+    assert told == []
+    cluster.leads.clear()
+    while not told:
+        await looking._ask()
+    assert told == [(False, "the cluster does not answer; showing the last state")]
+
+
+async def test_one_scheduler_that_is_gone_is_no_lost_leader(monkeypatch):
+    cluster, told = FakeCluster(), []
+    looking = leader.Leader(cluster, lambda present, _: told.append(present), print)
+    cluster.says_no_leader = True
+    await looking._ask()
+    cluster.says_no_leader = False
+    await looking._ask()
+    assert told == []
 
 
 async def test_another_leader_is_told_even_when_nobody_was_missed(cluster):

@@ -147,7 +147,7 @@ async def test_all_that_is_unread_together_is_bounded(cluster, monkeypatch):
             await cluster.happen(*(bulk(number) for number in range(100)))
             await asyncio.sleep(0.11)
         await until(lambda: not live.connections, "the fullest one is closed")
-        assert wire.TRY_AGAIN == 1013
+        assert session.TRY_AGAIN == 1013
         deaf.socket.close()
 
 

@@ -362,7 +362,12 @@ async def test_a_body_cut_short_by_the_instance_is_a_broken_connection(bench: Pr
     assert bench.figures("web")["aborted"] == 1
 
 
-async def test_a_client_that_leaves_takes_its_request_along(bench: ProxyBench):
+async def test_a_client_that_leaves_takes_its_request_along():
+    async with proxy_bench(half_closed=0.2) as bench:
+        await _leaves(bench)
+
+
+async def _leaves(bench: ProxyBench) -> None:
     gone = asyncio.Event()
 
     async def hang(instance: FakeInstance, request: Received, reader, writer):

@@ -11,7 +11,7 @@ from tests.support.fake_scheduler import FakeCluster, FakeServer
 from tests.support.gateway import run_gateway
 from tests.support.proxy import proxy_bench, until
 
-HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PIECE = 16 * 1024
 
 
@@ -48,7 +48,7 @@ async def test_an_answer_that_is_never_read_does_not_keep_its_connection(last):
 
         bench.service("web", await bench.instance("a", until_unread))
         with socket.create_connection(("127.0.0.1", bench.port)) as client:
-            client.sendall(b"GET /services/web/ HTTP/1.1\r\nHost: g\r\n" + last + b"\r\n")
+            client.sendall(b"GET /services/web/ HTTP/1.1\r\nHost: localhost\r\n" + last + b"\r\n")
             await until(lambda: bench.figures("web")["requests"] == 1)
             await until(lambda: not bench.proxy.fronts)
 
@@ -93,7 +93,9 @@ def test_an_idle_connection_is_not_told_of_a_request_that_it_did_not_begin(clust
         run_gateway(schedulers, "--head-timeout", "1") as gateway,
         gateway.connect() as connection,
     ):
-        connection.sendall(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+        connection.sendall(
+            b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
+        )
         answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 405 ")
         while not answer.endswith(b"}"):
@@ -111,7 +113,7 @@ def test_trailers_are_no_headers(cluster):
     body = json.dumps({"spec": {"command": {"argv": ["true"]}}}).encode()
     with run_gateway([cluster.servers[0].address]) as gateway, gateway.connect() as connection:
         connection.sendall(
-            b"POST /v1/queues/default/tasks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"POST /v1/queues/default/tasks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
             b"%x\r\n%b\r\n0\r\nContent-Encoding: br\r\n\r\n" % (len(body), body)
         )

@@ -5,6 +5,7 @@ Such a page is of the gateway's own origin as far as its browser can tell: only 
 
 import contextlib
 import json
+import socket
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.support.fake_scheduler import FakeCluster, FakeServer
 from tests.support.gateway import run_gateway
 
 EVIL = "evil.example:7470"
+ME = socket.gethostname()
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +73,34 @@ def test_a_rebound_name_gets_no_live_updates(gateway):
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost:1", "127.0.0.1", "[::1]:7470", "gateway", "a.localhost"]
+    "host", ["localhost:1", "LOCALHOST.", "127.0.0.1", "[::1]:7470", "127.0.0.1.:80", ME, f"{ME}."]
 )
 def test_names_that_nobody_can_register_are_served(gateway, host):
     assert ask(gateway, host, "GET /healthz")[0] == 200
 
 
+@pytest.mark.parametrize("host", ["gateway", "intranet:7470", "localhost.example", "1.2.a"])
+def test_other_names_are_not_local_because_they_have_no_dot(gateway, host):
+    """A network's DNS, or its search list, lets others have them."""
+    assert ask(gateway, host, "GET /healthz")[0] == 421
+
+
+def test_a_host_below_localhost_is_a_services_and_never_the_dashboards(gateway):
+    status, body = ask(gateway, "gone.localhost", "GET /")
+    assert status in (404, 503)
+    assert b"<html" not in body
+
+
+def test_an_address_as_the_target_is_checked_like_a_host(gateway):
+    status, body = ask(gateway, "localhost", f"GET http://{EVIL}/v1/tasks")
+    assert (status, json.loads(body)["reason"]) == (421, "FOREIGN_HOST")
+    assert ask(gateway, "localhost", "GET http://localhost/healthz")[0] == 200
+
+
 def test_configured_names_are_served(cluster):
     with run_gateway([cluster.servers[0].address], "--hosts", "q.example, b.example") as gateway:
         assert ask(gateway, "Q.example:80", "GET /healthz")[0] == 200
+        assert ask(gateway, "q.example.:80", "GET /healthz")[0] == 200
         assert ask(gateway, "evil.example", "GET /healthz")[0] == 421
     with run_gateway([cluster.servers[0].address], "--hosts", "*") as gateway:
         assert ask(gateway, "evil.example", "GET /healthz")[0] == 200

@@ -72,17 +72,17 @@ async def silent(port=0):
 
 def requests():
     """What is under way when its caller goes, by kind."""
-    post = "POST /v1/queues/default/tasks HTTP/1.1\r\nHost: x\r\n"
+    post = "POST /v1/queues/default/tasks HTTP/1.1\r\nHost: localhost\r\n"
     return {
         "half a head": "GET /v1/tasks HTTP/1.1\r\nHos",
         "half a body": f"{post}Content-Length: 100\r\n\r\n{{",
         "half a chunk": f"{post}Transfer-Encoding: chunked\r\n\r\nff\r\n{{",
-        "long poll": "GET /v1/tasks/x:wait?timeout=600s HTTP/1.1\r\nHost: x\r\n\r\n",
-        "NDJSON": "GET /v1/tasks:watch HTTP/1.1\r\nHost: x\r\n\r\n",
-        "SSE": "GET /v1/tasks:watch HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n",
-        "answer not read": "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20,
-        "handshake": f"GET /v1/live HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
-        "bad handshake": f"GET /v1/other HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
+        "long poll": "GET /v1/tasks/x:wait?timeout=600s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "NDJSON": "GET /v1/tasks:watch HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "SSE": "GET /v1/tasks:watch HTTP/1.1\r\nHost: [::1]\r\nAccept: text/event-stream\r\n\r\n",
+        "answer not read": "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20,
+        "handshake": f"GET /v1/live HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n",
+        "bad handshake": f"GET /v1/other HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n",
     }
 
 
@@ -104,7 +104,7 @@ async def test_subscribers_that_go_abruptly_leave_no_feeds():
             async def go(count):
                 callers = [gateway.connect() for _ in range(count)]
                 for number, caller in enumerate(callers):
-                    head = f"GET /v1/live HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n".encode()
+                    head = f"GET /v1/live HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n".encode()
                     caller.sendall(head + subscription(number))
                     found = b""
                     while b'"a"' not in found:
@@ -161,6 +161,7 @@ async def test_callers_that_go_abruptly_leave_nothing_behind():
 @contextlib.asynccontextmanager
 async def _gateway(address, *flags):
     # Started in a thread: the scheduler lives in this loop.
+    flags = ("--service-paths", "--half-closed-timeout", "0.5", *flags)
     running = run_gateway([address], *flags)
     gateway = await asyncio.to_thread(running.__enter__)
     try:
@@ -182,7 +183,7 @@ def _settled(measure):
 
 
 async def test_tasks_and_links_end_with_the_callers_of_services():
-    async with proxy_bench() as bench:
+    async with proxy_bench(half_closed=0.3) as bench:
 
         async def slowly(instance, request, reader, writer):
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
@@ -191,11 +192,11 @@ async def test_tasks_and_links_end_with_the_callers_of_services():
         bench.service("web", await bench.instance("a", slowly), circuit_breaker=1_000)
         before = len(asyncio.all_tasks())
         heads = (
-            b"GET /services/web/ HTTP/1.1\r\nHost: g\r\n\r\n",
-            b"POST /services/web/ HTTP/1.1\r\nHost: g\r\nContent-Length: 9\r\n\r\nx",
+            b"GET /services/web/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"POST /services/web/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
             b"GET /services/web/ HTTP/1.1\r\nHost",
-            b"POST /v1/x HTTP/1.1\r\nHost: g\r\nContent-Length: 9\r\n\r\nx",
-            f"GET /x HTTP/1.1\r\nHost: g\r\n{UPGRADE}\r\n".encode(),
+            b"POST /v1/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
+            f"GET /x HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n".encode(),
         )
         for head in heads:
             clients = [await bench.client() for _ in range(ROUNDS)]
@@ -245,11 +246,11 @@ async def test_sigterm_finishes_a_services_answer_and_ends_what_never_would():
     instances = await asyncio.start_server(endless, "127.0.0.1", 0)
     host, port = instances.sockets[0].getsockname()
     heads = (
-        "GET /services/web/slow HTTP/1.1\r\nHost: x\r\n\r\n",
-        f"GET /services/web/tunnel HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
-        "GET /services/web/stream HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /services/web/silent HTTP/1.1\r\nHost: x\r\n\r\n",
-        "POST /services/web/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx",
+        "GET /services/web/slow HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        f"GET /services/web/tunnel HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n",
+        "GET /services/web/stream HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /services/web/silent HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /services/web/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
     )
     async with silent() as (scheduler, address):
         instance = pb.ServiceInstance(
@@ -280,7 +281,7 @@ async def test_sigterm_finishes_a_services_answer_and_ends_what_never_would():
 def _has_view(gateway):
     """Asks for an answer of the instance: 503 until the gateway knows of it."""
     with gateway.connect() as caller:
-        caller.sendall(b"GET /services/web/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        caller.sendall(b"GET /services/web/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         return caller.recv(12) == b"HTTP/1.1 200"
 
 
@@ -290,7 +291,7 @@ def test_a_gateway_is_up_before_any_scheduler_and_finds_it():
 
         def status(path):
             with gateway.connect() as caller:
-                head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-Timeout: 2\r\n"
+                head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Request-Timeout: 2\r\n"
                 caller.sendall(f"{head}Connection: close\r\n\r\n".encode())
                 return caller.recv(65536).split(b" ")[1]
 

@@ -42,8 +42,10 @@ class FakeCluster:
         self.epoch = 1
         # Of what is listed.
         self.revision = 90
+        # Without it calls are not answered: the cluster is slow, or nobody leads.
         self.leads = asyncio.Event()
         self.leads.set()
+        self.says_no_leader = False
         # Tokens below it are compacted.
         self.oldest = 0
         self.calls: list[str] = []
@@ -75,6 +77,8 @@ class FakeCluster:
         self, method: Method, request: Any, *, timeout: float, reads: bool = False
     ) -> Any:
         self.calls.append(method.name)
+        if self.says_no_leader:
+            raise fault(grpc.StatusCode.UNAVAILABLE, "NO_LEADER")
         try:
             async with asyncio.timeout(timeout):
                 await self.leads.wait()

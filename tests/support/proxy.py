@@ -22,6 +22,8 @@ from quorate.v1 import service_pb2 as pb
 
 HEALTHY = pb.INSTANCE_STATE_HEALTHY
 DEADLINE = 10.0
+# What the tests' requests call the gateway.
+OWN_NAMES = frozenset(("g", "gateway", "x"))
 
 
 class Received:
@@ -306,8 +308,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.asynccontextmanager
 async def proxy_bench(**options: Any) -> AsyncIterator[ProxyBench]:
-    """A running proxy with `tiny_app` as its application."""
-    proxy = Proxy(ProxyOptions(**options))
+    """A running proxy with `tiny_app` as its application; it also serves services at paths."""
+    proxy = Proxy(ProxyOptions(**{"hosts": OWN_NAMES, "paths": True, **options}))
     config = uvicorn.Config(tiny_app, http=proxy.protocol(HttpToolsProtocol), log_config=None)
     config.load()
     state = ServerState()

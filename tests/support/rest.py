@@ -5,6 +5,7 @@ import asyncio
 import httpx
 
 from gateway.app import build_app
+from gateway.auth.verified import PROBE
 from gateway.config import GatewaySettings
 from gateway.part import Context
 from gateway.rest.part import rest_part
@@ -13,19 +14,29 @@ JSON = {"Content-Type": "application/json"}
 
 
 class ScriptedUpstream:
-    """Answers every call with `answers[method]`: a message, an exception, or a list to stream."""
+    """Answers every call with `answers[method]`: a message, an exception, or a list to stream.
+
+    Calls that ask whose a token is are counted apart, and answered unless `refusal` is set.
+    """
 
     addresses = ("nowhere",)
 
     def __init__(self):
         self.answers = {}
         self.calls = []
+        self.verified = 0
+        self.refusal = None
 
     def _answer(self, method, request, timeout):
         self.calls.append((method.name, request, timeout))
         return self.answers.get(method.name, method.response() if not method.streams else [])
 
     async def unary(self, method, request, *, timeout, reads=False, metadata=()):
+        if method is PROBE:
+            self.verified += 1
+            if self.refusal is not None:
+                raise self.refusal
+            return method.response()
         answer = self._answer(method, request, timeout)
         if isinstance(answer, Exception):
             raise answer

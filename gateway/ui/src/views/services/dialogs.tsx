@@ -14,7 +14,7 @@ export function CreateServiceDialog({ onClose }: { onClose: () => void }) {
   return (
     <FormDialog title="Create a service" submit="Create service" wide onClose={onClose} onSubmit={submit}>
       <div class="fields">
-        <Field label="Name" hint="Its address: services/<name>/">
+        <Field label="Name" hint="Also the first part of its host">
           <input
             name="name"
             required

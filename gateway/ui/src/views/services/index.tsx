@@ -41,7 +41,7 @@ export function ServicesView() {
         <Empty icon="services" title="No services">
           <p>
             A service is a program kept running on the nodes, or processes of yours elsewhere, behind
-            one address: <code>{new URL("services/<name>/", BASE).pathname.replace("%3C", "<").replace("%3E", ">")}</code>
+            one address: <code>NAME.localhost</code>, or <code>NAME</code> below the gateway's service domain
           </p>
           {create}
         </Empty>
