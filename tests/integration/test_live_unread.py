@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gateway.live import limits, wire
+from gateway.live import limits, session
 from tests.support.live import (
     FakeCluster,
     client,

@@ -54,7 +54,7 @@ def client_of(upstream, **chosen):
     settings = GatewaySettings(**chosen)
     parts = [rest_part(Context(settings, upstream, asyncio.Event()))]
     transport = httpx.ASGITransport(build_app(settings, parts), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 def problem(response, status, reason):
