@@ -99,5 +99,5 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
         *("Node.stats", "Node.assigned", "Node.running", "Node.idle_since", "Node.leaving_since"),
         *("Queue.counts", "Queue.oldest_pending_time"),
         *("Service.instances", "Service.ready", "Service.updated"),
-        "Cluster.revision",
+        *("Cluster.revision", "Cluster.clock_offset"),
     }
