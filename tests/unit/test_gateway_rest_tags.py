@@ -97,6 +97,7 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
     }
     assert live == {
         *("Node.stats", "Node.assigned", "Node.running", "Node.idle_since", "Node.leaving_since"),
+        "Node.fault",
         *("Queue.counts", "Queue.oldest_pending_time"),
         *("Service.instances", "Service.ready", "Service.updated"),
         *("Cluster.revision", "Cluster.clock_offset"),
