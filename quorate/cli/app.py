@@ -51,7 +51,7 @@ def application(command: str = "") -> typer.Typer:
         help="Run work on a highly available cluster.\n\n"
         "Start one on this machine with [bold]quorate up[/bold], then try "
         "[bold]quorate submit --wait -- echo hello[/bold].",
-        add_completion=False,
+        add_completion=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -28,8 +28,8 @@ def status(client: Client, as_json: Json = False) -> None:
     local = _local(client.addresses, client.data_dir)
     if as_json:
         document = render.as_dict(cluster)
-        document["node_list"] = [render.as_dict(node) for node in nodes]
-        document["queue_list"] = [render.as_dict(queue) for queue in queues]
+        document["nodeList"] = [render.as_dict(node) for node in nodes]
+        document["queueList"] = [render.as_dict(queue) for queue in queues]
         document["local"] = None if local is None else render.local_dict(local)
         render.print_json(document)
         return

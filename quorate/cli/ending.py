@@ -20,8 +20,14 @@ from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.outcome import error_of, is_finished
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import task_pb2
+from quorate.v1 import scheduler_pb2, task_pb2
 
+# Bytes of each stream of a task that are kept for JSON.
+_MOST_OUTPUT = 1 << 20
+_STREAMS = {
+    "stdout": scheduler_pb2.LOG_STREAM_STDOUT,
+    "stderr": scheduler_pb2.LOG_STREAM_STDERR,
+}
 # Seconds between looks for another attempt of a task that is waited for.
 _LOOK = 0.2
 # What to do about failures that come before any output, by `TaskError.type`.
@@ -46,7 +52,7 @@ def wait_one(handle: TaskHandle[Any], timeout: float | None, as_json: bool) -> i
         hint(f"\nThe task goes on. End it with: quorate cancel {handle.id}")
         raise
     if as_json:
-        print_json(as_dict(task))
+        print_json(_with_output(handle, task))
     return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else report(task, program=True)
 
 
@@ -78,7 +84,7 @@ def wait_many(
 
     finished = wait_for_all(client, [handle.id for handle in handles], queue, timeout, show)
     if as_json:
-        print_json([as_dict(task) for task in finished.values()])
+        print_json([_with_output(client.get(task.id), task) for task in finished.values()])
     if len(finished) < len(handles):
         err.print(f"{len(handles) - len(finished)} tasks are not finished yet.")
         return TIMED_OUT
@@ -87,6 +93,32 @@ def wait_many(
         err.print(f"{len(bad)} of {len(handles)} tasks did not succeed; the first:", end=" ")
         return report(bad[0])
     return 0
+
+
+def _with_output(handle: TaskHandle[Any], task: task_pb2.Task) -> dict[str, Any]:
+    """A finished task as JSON, with what its last attempt wrote; null where that cannot be read.
+
+    The last `_MOST_OUTPUT` bytes of each stream, as text; `outputCut` says that there was more.
+    """
+    document = as_dict(task)
+    texts = {
+        scheduler_pb2.LOG_STREAM_STDOUT: bytearray(),
+        scheduler_pb2.LOG_STREAM_STDERR: bytearray(),
+    }
+    cut = False
+    try:
+        for chunk in handle.logs() if task.attempt else ():
+            text = texts.setdefault(chunk.stream, bytearray())
+            text += chunk.data
+            if len(text) > _MOST_OUTPUT:
+                del text[:-_MOST_OUTPUT]
+                cut = True
+    except QuorateError as error:
+        err.print(f"The output of {task.id} cannot be read: {sentence_of(error)}", markup=False)
+        return {**document, "stdout": None, "stderr": None}
+    for name, stream in _STREAMS.items():
+        document[name] = bytes(texts[stream]).decode(errors="replace")
+    return {**document, "outputCut": True} if cut else document
 
 
 def _show(handle: TaskHandle[Any], task: task_pb2.Task, bar: Progress | None = None) -> None:

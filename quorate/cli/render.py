@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import itertools
 import json
@@ -12,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -69,16 +69,6 @@ _STATE_STYLE = {
     "stopping": "yellow",
     "stopped": "dim",
 }
-# Enum prefixes that the proto style guide asks for and nobody wants to read.
-_PREFIXES = (
-    "TASK_STATE_",
-    "NODE_STATE_",
-    "PLACEMENT_STRATEGY_",
-    "DISCONNECT_POLICY_",
-    "INSTANCE_STATE_",
-    "BALANCING_",
-    "LOG_STREAM_",
-)
 
 
 def state_text(state: str) -> Text:
@@ -125,38 +115,12 @@ def print_json(value: Any) -> None:
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """A message as JSON that scripts can compute with.
+    """A message as ProtoJSON, the same as REST has it.
 
-    Field names as in the proto files; enum values without their prefix; 64-bit numbers as numbers
-    (the canonical mapping makes them strings); times in RFC 3339; bytes in base64. Unset messages
-    and members of a oneof are left out.
+    camelCase names; enum values with their prefix; 64-bit integers as strings; times in RFC 3339;
+    bytes in base64. Unset fields are left out.
     """
-    document: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        if field.has_presence and not message.HasField(field.name):
-            continue
-        value = getattr(message, field.name)
-        kind = field.message_type
-        if kind is not None and kind.GetOptions().map_entry:
-            document[field.name] = {key: value[key] for key in sorted(value)}
-        elif field.is_repeated:
-            document[field.name] = [_plain(field, one) for one in value]
-        else:
-            document[field.name] = _plain(field, value)
-    return document
-
-
-def _plain(field: Any, value: Any) -> Any:
-    if isinstance(value, Timestamp | Duration):
-        return value.ToJsonString()
-    if isinstance(value, Message):
-        return as_dict(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if field.enum_type is not None:
-        name = str(field.enum_type.values_by_number[value].name)
-        return next((name.removeprefix(p) for p in _PREFIXES if name.startswith(p)), name)
-    return value
+    return json_format.MessageToDict(message)
 
 
 def local_dict(cluster: LocalCluster) -> dict[str, Any]:

@@ -162,6 +162,20 @@ def test_submit_many_shows_what_each_wrote_in_one_piece(quorate, cluster):
     assert (code, len(json.loads(out))) == (0, 5)
 
 
+def test_json_of_a_finished_task_has_its_output(quorate, monkeypatch):
+    words = ("submit", "--wait", "--json")
+    code, out, _ = quorate(*words, "--", "sh", "-c", "printf 'a\\377'; echo b >&2; exit 3")
+    document = json.loads(out)
+    assert (code, document["stdout"], document["stderr"]) == (3, "a\ufffd", "b\n")
+    assert document["error"]["code"] == 3
+    assert "outputCut" not in document
+    documents = json.loads(quorate(*words, "--times", "2", "--", "echo", "c")[1])
+    assert [one["stdout"] for one in documents] == ["c\n", "c\n"]
+    monkeypatch.setattr("quorate.cli.ending._MOST_OUTPUT", 4)
+    document = json.loads(quorate(*words, "--", "echo", "123456")[1])
+    assert (document["stdout"], document["outputCut"]) == ("456\n", True)
+
+
 def test_logs_are_json_a_line_a_piece(quorate):
     program = ("printf", "out\n\\377")
     _, out, _ = quorate("submit", "--wait", "--json", "--", *program)
@@ -170,16 +184,15 @@ def test_logs_are_json_a_line_a_piece(quorate):
         code, out, err = quorate("logs", "--json", *more, task_id)
         assert (code, err) == (0, "")
         pieces = [json.loads(line) for line in out.splitlines()]
-        assert {piece["stream"] for piece in pieces} == {"STDOUT"}
-        assert {"offset", "data", "attempt"} <= pieces[0].keys()
+        assert {piece["stream"] for piece in pieces} == {"LOG_STREAM_STDOUT"}
         read = b""
         for piece in pieces:
-            assert piece["offset"] == len(read)
+            assert int(piece.get("offset", 0)) == len(read)
             read += base64.b64decode(piece["data"])
         assert read == b"out\n\xff"
     _, out, _ = quorate("submit", "--wait", "--json", "--", "sh", "-c", "echo oops >&2")
     _, out, _ = quorate("logs", "--json", json.loads(out)["id"])
-    assert json.loads(out)["stream"] == "STDERR"
+    assert json.loads(out)["stream"] == "LOG_STREAM_STDERR"
     # Nothing written is no line: what people are told then is no JSON.
     _, out, _ = quorate("submit", "--wait", "--json", "--", "true")
     assert quorate("logs", "--json", json.loads(out)["id"]) == (0, "", "")
@@ -265,7 +278,7 @@ def test_task_shows_everything_about_one(quorate):
     assert "SUCCEEDED" in out
     assert "echo 'hi there'" in out
     document = json.loads(quorate("task", task_id, "--json")[1])
-    assert document["state"] == "SUCCEEDED"
+    assert document["state"] == "TASK_STATE_SUCCEEDED"
     assert document["spec"]["command"]["argv"] == ["echo", "hi there"]
     assert quorate("logs", task_id)[1] == "hi there\n"
 
@@ -275,7 +288,9 @@ def test_tasks_are_listed_filtered_and_cut_off(quorate):
         quorate("submit", "--wait", "--", *argv)
     _, out, _ = quorate("tasks")
     assert out.count("SUCCEEDED") == 2
-    assert json.loads(quorate("tasks", "--state", "failed", "--json")[1])[0]["state"] == "FAILED"
+    assert json.loads(quorate("tasks", "--state", "failed", "--json")[1])[0]["state"] == (
+        "TASK_STATE_FAILED"
+    )
     _, out, err = quorate("tasks", "-n", "1")
     assert out.count("true") == 1
     assert "There are more" in err
@@ -326,7 +341,7 @@ def test_queues_are_made_paused_resumed_and_deleted(quorate, cluster):
 def test_nodes_are_listed_cordoned_and_drained(quorate):
     assert "READY" in quorate("nodes")[1]
     assert quorate("cordon", "n1")[:2] == (0, "n1 CORDONED\n")
-    assert json.loads(quorate("nodes", "--json")[1])[0]["state"] == "CORDONED"
+    assert json.loads(quorate("nodes", "--json")[1])[0]["state"] == "NODE_STATE_CORDONED"
     assert quorate("uncordon", "n1")[:2] == (0, "n1 READY\n")
     assert quorate("drain", "n1", "--wait")[:2] == (0, "n1 DRAINED\n")
     code, _, err = quorate("drain", "n9")
@@ -339,7 +354,7 @@ def test_status_shows_leader_and_queues(quorate):
     assert "s1, epoch 7" in out
     assert "default" in out
     document = json.loads(quorate("status", "--json")[1])
-    assert document["epoch"] == 7
+    assert document["epoch"] == "7"
     assert document["schedulers"][0]["leader"] is True
     assert document["local"] is None
 

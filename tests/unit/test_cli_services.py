@@ -175,7 +175,10 @@ def test_show_has_a_table_of_instances(quorate: Quorate, registry: FakeRegistry)
         line.split() for line in out.splitlines()
     ]
     document = json.loads(quorate("show", "web", "--json")[1])
-    assert [i["state"] for i in document["instances"]] == ["HEALTHY", "STARTING"]
+    assert [i["state"] for i in document["instances"]] == [
+        "INSTANCE_STATE_HEALTHY",
+        "INSTANCE_STATE_STARTING",
+    ]
 
 
 def test_show_of_a_service_without_instances(quorate: Quorate, registry: FakeRegistry):
