@@ -368,8 +368,9 @@ def test_options_may_come_before_the_command(quorate, cluster):
 def test_nobody_answers(quorate):
     code, out, err = quorate("tasks", "--address", "127.0.0.1:1", "--retry-for", "0.1")
     assert (code, out) == (4, "")
-    assert err.count("\n") == 1
-    assert "127.0.0.1:1" in err
+    # Beside what gRPC may log of servers that earlier tests ended.
+    [sentence] = [line for line in err.splitlines() if "chttp2_transport" not in line]
+    assert "127.0.0.1:1" in sentence
 
 
 def test_no_cluster_at_all(quorate, monkeypatch):
