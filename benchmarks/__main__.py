@@ -17,6 +17,7 @@ from benchmarks import (
     commands,
     dashboard,
     failover,
+    floods,
     latency,
     live,
     memory,
@@ -34,13 +35,15 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "commands": commands.run,
     "memory": memory.run,
     "failover": failover.run,
+    "floods": floods.run,
     "proxy": proxy.run,
     "live": live.run,
     "dashboard": dashboard.run,
 }
 
-# Those that need programs of the system (nginx, wrk, Chromium) are measured when they are named.
-ON_REQUEST = ("proxy", "dashboard")
+# Those that need programs of the system (nginx, wrk, Chromium), or that flood the machine, are
+# measured when they are named.
+ON_REQUEST = ("proxy", "dashboard", "floods")
 
 
 def main() -> int:

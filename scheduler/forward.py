@@ -39,6 +39,7 @@ from quorate.security.metadata import FORWARDED, PASSED_ON, PASSED_ON_PEER
 from scheduler.admission import passed_on
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
 from scheduler.origin import passed_on_peer
+from scheduler.request_sizes import TOO_LARGE
 from scheduler.role import Local, Remote, Role, Roles
 
 _MARK: Final = (FORWARDED, "1")
@@ -46,6 +47,8 @@ _MARK: Final = (FORWARDED, "1")
 _OURS: Final = frozenset({PASSED_ON, PASSED_ON_PEER})
 # What gRPC sets anew on every hop.
 _HOP_BY_HOP: Final = frozenset({"user-agent", "content-type", "te", "accept-encoding"})
+# Bytes of a request whose refusal is held back.
+_HELD_ABOVE: Final = 1 << 20
 # Seconds that calls under way to a former leader have to come home.
 _RETIRE_GRACE: Final = 0.25
 
@@ -178,7 +181,11 @@ class ForwardingHandlers:
             end: Callable[[], None] | None = None
             try:
                 if limits is not None and current_caller() is None:
-                    end = limits.begin(None, kind)
+                    try:
+                        end = limits.begin(None, kind)
+                    except QuorateError:
+                        await limits.hold_back(None)
+                        raise
                 if self._left:
                     raise unavailable("LEAVING", "this scheduler is leaving; ask another one")
                 # gRPC itself cancels a call whose deadline has passed; a stream may go on for ever.
@@ -191,6 +198,9 @@ class ForwardingHandlers:
                 return answer
             except QuorateError as error:
                 code = error.code.name
+                if error.reason == TOO_LARGE and limits is not None and len(body) > _HELD_ABOVE:
+                    # Megabytes that are refused are not to be sent again at once.
+                    await limits.hold_back(current_caller())
                 await abort(context, error)
             except Answered as answered:
                 code = answered.code.name

@@ -29,6 +29,7 @@ _SPECS: Final[Mapping[str, str]] = {
     "UpdateService": "service.spec",
 }
 _MOST_PAYLOAD: Final = 1 << 20
+TOO_LARGE: Final = "PAYLOAD_TOO_LARGE"
 
 
 def check_size(method: str, size: int, servicer: object) -> None:
@@ -50,7 +51,7 @@ def check_size(method: str, size: int, servicer: object) -> None:
         raise invalid(
             field,
             f"the request has {size} bytes; at most {most} are allowed",
-            reason="PAYLOAD_TOO_LARGE",
+            reason=TOO_LARGE,
             limit=most,
             value=size,
         )

@@ -267,7 +267,11 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         async def serve(request: Any, context: Any) -> Any:
             try:
                 caller = await guard.admit(path, context)
-                end = guard.limits.begin(caller, kind)
+                try:
+                    end = guard.limits.begin(caller, kind)
+                except QuorateError:
+                    await guard.limits.hold_back(caller)
+                    raise
             except QuorateError as error:
                 await abort(context, error)
             set_caller(caller)
@@ -287,7 +291,11 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         async def serve(request: Any, context: Any) -> None:
             try:
                 caller = await guard.admit(path, context)
-                end = guard.limits.begin(caller, kind)
+                try:
+                    end = guard.limits.begin(caller, kind)
+                except QuorateError:
+                    await guard.limits.hold_back(caller)
+                    raise
             except QuorateError as error:
                 await abort(context, error)
             set_caller(caller)

@@ -8,11 +8,14 @@ gateways, nodes) are not limited: they speak for many. Callers without a name, w
 is off, are one caller, `ANONYMOUS`.
 
 Past a limit the answer is RESOURCE_EXHAUSTED, nothing was done, its metadata names the quota, the
-limit and the usage, and `google.rpc.RetryInfo` says how long to wait.
+limit and the usage, and `google.rpc.RetryInfo` says how long to wait. The answer itself comes a
+second later (`hold_back`): a caller that repeats refused calls at once would take the server's time
+from all others.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +32,9 @@ BURST: Final = 2.0
 UNLIMITED: Final = -1
 # Seconds to wait for a stream to end: nobody knows when one will.
 _STREAM_DELAY: Final = 1.0
+# Seconds after which a refusal is answered, and how many of one caller wait for it: 17 KB each.
+HELD_FOR: Final = 1.0
+MOST_HELD: Final = 2_048
 # Seconds for which the limits of a caller are known.
 _KNOWN_FOR: Final = 1.0
 _UNLIMITED_ROLES: Final = frozenset((Role.SCHEDULER, Role.GATEWAY, Role.NODE))
@@ -113,6 +119,7 @@ class _Use:
     second: int = 0
     calls: int = 0
     calls_before: int = 0
+    held: int = 0
 
     def count(self, now: float) -> None:
         second = int(now)
@@ -185,6 +192,17 @@ class CallerLimits:
             use.open[kind] -= 1
 
         return end
+
+    async def hold_back(self, caller: Caller | None) -> None:
+        """Wait before a call is refused, unless `MOST_HELD` of its caller wait already."""
+        use = self._uses.get(ANONYMOUS if caller is None else str(caller))
+        if use is None or use.held >= MOST_HELD:
+            return
+        use.held += 1
+        try:
+            await asyncio.sleep(HELD_FOR)
+        finally:
+            use.held -= 1
 
     def usage(self) -> dict[str, CallUsage]:
         """What callers use, of those that called in the last second or have something open."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from quorate.runtime.errors import QuorateError
@@ -95,3 +97,22 @@ def test_usage_is_what_is_open_and_the_calls_of_the_last_full_second():
     assert limits.usage() == {str(ALICE): CallUsage(0, 0, 1, 0)}
     end()
     assert limits.usage() == {}
+
+
+async def test_a_refusal_is_held_back_and_not_without_bound(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("quorate.security.limits.HELD_FOR", 3600.0)
+    monkeypatch.setattr("quorate.security.limits.MOST_HELD", 2)
+    limits = CallerLimits(lambda name: CallLimits(0), monotonic=Clock())
+    with pytest.raises(QuorateError):
+        limits.begin(ALICE, Kind.CALL)
+    held = [asyncio.create_task(limits.hold_back(ALICE)) for _ in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.wait_for(limits.hold_back(ALICE), 5)
+    assert not any(task.done() for task in held)
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    again = asyncio.create_task(limits.hold_back(ALICE))
+    await asyncio.sleep(0)
+    assert not again.done()
+    again.cancel()
