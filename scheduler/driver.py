@@ -40,6 +40,7 @@ from scheduler.core import attempts, audit, requests
 from scheduler.core import effects as fx
 from scheduler.core import events as e
 from scheduler.core.machine import Machine
+from scheduler.core.requests import TASKS_SCOPE
 from scheduler.core.rows import TaskRow
 from scheduler.core.state import State
 from scheduler.core.upkeep import retain
@@ -134,7 +135,7 @@ class Driver:
         self._ops: list[Put | Delete] = []
         self._bytes = 0
         self._after: list[fx.After] = []
-        self._parts: deque[e.BatchContinued] = deque()
+        self._parts: deque[e.BatchContinued | e.TasksCancelContinued] = deque()
         self._parts_wait = asyncio.Event()
         self._finish_waiters: dict[TaskId, list[asyncio.Future[r.RunRecord]]] = {}
         self._start_waiters: dict[TaskId, list[asyncio.Future[None]]] = {}
@@ -232,7 +233,8 @@ class Driver:
         self.journal.append((), passed, partial(self._failed, [fx.Reply(token, None)]))
 
     async def continue_batches(self) -> None:
-        """Write the further parts of batches, one at a time, as the journal has room."""
+        """Write the further parts of batches and bulk cancels, one at a time, as the journal has
+        room."""
         while True:
             while not self._parts:
                 self._parts_wait.clear()
@@ -332,7 +334,7 @@ class Driver:
         if out.due:
             self._note_due(out.due)
         for event in out.then:
-            if type(event) is e.BatchContinued:
+            if isinstance(event, e.BatchContinued | e.TasksCancelContinued):
                 self._parts.append(event)
                 self._parts_wait.set()
             else:
@@ -484,10 +486,14 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self.journal.abandon(JournalEnded("the tenure is over"))
-        # Batches under way: the reply to their callers would have come with the last part.
+        # Calls under way: the reply to their callers would have come with the last part.
         for part in self._parts:
-            known = self.state.dedup.get(requests.key_of(self.state, part.queue, part.request))
-            for token in (part.token, *((known.waiters if known else None) or ())):
+            if isinstance(part, e.TasksCancelContinued):
+                scope, request, first = TASKS_SCOPE, part.asked.request, part.asked.token
+            else:
+                scope, request, first = str(part.queue), part.request, part.token
+            known = self.state.dedup.get(requests.key_of(self.state, scope, request))
+            for token in (first, *((known.waiters if known else None) or ())):
                 self._failed([fx.Reply(token, None)], lost())
         self._parts.clear()
         for waiters in (self._finish_waiters, self._start_waiters):

@@ -103,6 +103,8 @@ class Codec:
                     count=row.count,
                     progress=row.progress,
                     caller=row.caller,
+                    counts=row.counts,
+                    last_id=row.last_id,
                 )
                 if row.kept:
                     record.MergeFromString(row.kept)
@@ -434,6 +436,8 @@ def dedup_row(data: bytes) -> DedupRow:
         record.count,
         record.progress,
         caller=record.caller,
+        counts=tuple(record.counts),
+        last_id=TaskId(record.last_id),
         kept=kept(record),
     )
 

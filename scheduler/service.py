@@ -34,6 +34,7 @@ from scheduler.asking import (
     page_of_names,
 )
 from scheduler.audit_log import AuditLog
+from scheduler.bulk_cancel import cancel_tasks
 from scheduler.core import events as e
 from scheduler.core.answers import (
     BatchCreated,
@@ -273,6 +274,9 @@ class Service:
         task = TaskId(validate.required("id", request.id))
         answer = await self._ask(lambda token: e.TaskCancelAsked(task, asked, token))
         return pb.CancelTaskResponse(task=await self._read_again(answer))
+
+    async def CancelTasks(self, request: pb.CancelTasksRequest, context: Context) -> Message:
+        return await cancel_tasks(self._driver, self._lane, request, context)
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = audited("RetryTask", request, context)

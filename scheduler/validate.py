@@ -16,7 +16,7 @@ from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 from scheduler import json_check
 from scheduler.core.texts import words
-from scheduler.core.values import TaskSpec
+from scheduler.core.values import FINISHED, TaskSpec, TaskState
 from scheduler.records import seconds, task_spec
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -64,6 +64,7 @@ MAX_COUNTERS = 16
 MAX_RETAINED = 1_000_000
 MAX_TAIL_LINES = 100_000
 MAX_WATCHED = 10_000
+MAX_CANCELLED = 10_000
 
 
 class SpecCheck:
@@ -385,6 +386,29 @@ def watched(ids: Sequence[str]) -> None:
     at_most("ids", len(ids), MAX_WATCHED, "ids")
     for place, task in enumerate(ids):
         required(f"ids[{place}]", task)
+
+
+def cancelled(request: scheduler_pb2.CancelTasksRequest) -> frozenset[TaskState]:
+    """The bounds of CancelTasks as a whole; the states that it is about, none of them finished."""
+    at_most("ids", len(request.ids), MAX_CANCELLED, "ids")
+    for place, task in enumerate(request.ids):
+        required(f"ids[{place}]", task)
+    if request.ids:
+        for field in ("queue", "text", "page_token"):
+            if getattr(request, field):
+                raise invalid(field, "cannot be given together with ids")
+    elif not (request.queue or request.states or request.text):
+        raise invalid(
+            "ids", "is required, or a filter: at least one of queue, states and text; to cancel "
+            "everything set states to PENDING, SCHEDULED and RUNNING",
+        )  # fmt: skip
+    states = frozenset(
+        TaskState(known_enum("states", state, range(1, len(TaskState) + 1)))
+        for state in request.states
+    )
+    if over := sorted(states & FINISHED):
+        raise invalid("states", f"{over[0].name} tasks are finished already", value=over[0].name)
+    return states
 
 
 def view(value: int) -> int:

@@ -133,15 +133,19 @@ def check_request(
         raise denied("FOREIGN_NODE", "a node speaks only for itself", caller, field=rule.node)
     if not caller.bound or rule.unbound:
         return
-    if rule.task:
-        queue = queue_of(_named(request, rule.task)[0])
-        if queue is not None and not caller.may_name(queue):
+    tasks = _named(request, rule.task) if rule.task else []
+    if tasks or (rule.task and not rule.queue):
+        # Thousands of tasks are in a few queues.
+        queues = dict.fromkeys(map(queue_of, tasks))
+        if any(queue is not None and not caller.may_name(queue) for queue in queues):
             raise denied(
                 "FOREIGN_QUEUE",
-                "the task is in a queue that this caller is not bound to",
+                f"{'the task is' if len(tasks) == 1 else 'a task is'} in a queue that this caller "
+                "is not bound to",
                 caller,
                 field=rule.task,
             )
+        # Where both are named, the RPC itself refuses.
         return
     field = rule.queue or rule.service
     names = [name or rule.queue_when_empty for name in _named(request, field)] if field else []

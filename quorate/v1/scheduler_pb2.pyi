@@ -173,6 +173,40 @@ class CancelTaskResponse(_message.Message):
     task: _task_pb2.Task
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
+class CancelTasksRequest(_message.Message):
+    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
+    text: str
+    page_token: str
+    validate_only: bool
+    request_id: str
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CancelTasksResponse(_message.Message):
+    __slots__ = ("cancelled", "stopping", "finished", "not_found", "skipped", "next_page_token")
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    STOPPING_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    cancelled: int
+    stopping: int
+    finished: int
+    not_found: int
+    skipped: int
+    next_page_token: str
+    def __init__(self, cancelled: _Optional[int] = ..., stopping: _Optional[int] = ..., finished: _Optional[int] = ..., not_found: _Optional[int] = ..., skipped: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class RetryTaskRequest(_message.Message):
     __slots__ = ("id", "request_id")
     ID_FIELD_NUMBER: _ClassVar[int]

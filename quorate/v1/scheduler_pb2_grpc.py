@@ -70,6 +70,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelTaskRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelTaskResponse.FromString,
                 _registered_method=True)
+        self.CancelTasks = channel.unary_unary(
+                '/quorate.v1.Scheduler/CancelTasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksResponse.FromString,
+                _registered_method=True)
         self.RetryTask = channel.unary_unary(
                 '/quorate.v1.Scheduler/RetryTask',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTaskRequest.SerializeToString,
@@ -215,6 +220,17 @@ class SchedulerServicer:
     def CancelTask(self, request, context):
         """Cancels a task: at once when it waits; a running attempt is ended first. Cancelling a
         cancelled task changes nothing; a task that finished otherwise is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTasks(self, request, context):
+        """Cancels up to 10,000 tasks, each as CancelTask does: those of `ids`, or those that a filter
+        finds. What is finished or unknown is counted and is no error. They are cancelled a few hundred
+        to a commit; a call that a failure interrupted is completed by its repeat with the same
+        `request_id`, which never touches a task twice, and a repeat of a completed one returns the first
+        answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -388,6 +404,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.CancelTask,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelTaskRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelTaskResponse.SerializeToString,
+            ),
+            'CancelTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksResponse.SerializeToString,
             ),
             'RetryTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RetryTask,
@@ -670,6 +691,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/CancelTask',
             quorate_dot_v1_dot_scheduler__pb2.CancelTaskRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.CancelTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CancelTasks',
+            quorate_dot_v1_dot_scheduler__pb2.CancelTasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.CancelTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,16 @@ class BatchCreated(NamedTuple):
     size: int
 
 
+class TasksCancelled(NamedTuple):
+    """What the tasks of CancelTasks came to, and where its page ends ("" for the last one).
+
+    `counts`: cancelled, stopping, finished, not found, skipped.
+    """
+
+    counts: tuple[int, ...]
+    page_end: TaskId
+
+
 class QueueSeen(NamedTuple):
     """A queue as it was at the step: settings and counts."""
 

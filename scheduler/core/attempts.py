@@ -35,7 +35,7 @@ from scheduler.core.rows import NO_INSTANCE, NOBODY, NodeRow, TaskRow
 from scheduler.core.state import State
 from scheduler.core.texts import error_text
 from scheduler.core.usage import Sized, outcome_units
-from scheduler.core.values import MAX_PAST, PastAttempt, TaskState
+from scheduler.core.values import MAX_PAST, Change, PastAttempt, TaskState
 
 CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
@@ -183,6 +183,27 @@ def cancel_now(
     """End a task that waits."""
     put = PutRun(row, now, error_type=CANCELLED, error_message=why)
     _finish(state, row, TaskState.CANCELLED, now, out, put)
+
+
+def cancel_live(state: State, row: TaskRow, now: float, out: Effects) -> Change | None:
+    """Cancel a live task: at once when it waits, a running attempt is ended first.
+
+    What changed, for the audit log; None where it was asked for before.
+    """
+    before = row.state
+    if before is not TaskState.RUNNING:
+        cancel_now(state, row, now, out)
+        return Change("state", before.name, row.state.name)
+    change = None
+    if not row.cancel_requested:
+        row.cancel_requested = True
+        out.writes.append(PutRun(row))
+        change = Change("cancel_requested", "false", "true")
+        if row.replica is not None:
+            # It is replaced at once, not when it has drained.
+            state.touch(row.replica.service)
+    out.after.append(EndAttempt(row.instance, row.id, row.attempt))
+    return change
 
 
 def _current(state: State, task: TaskId, attempt: int, instance: InstanceId) -> TaskRow | None:

@@ -13,12 +13,11 @@ from scheduler.core.answers import (
     no_task,
     see_queue,
 )
-from scheduler.core.attempts import cancel_now
+from scheduler.core.attempts import cancel_live
 from scheduler.core.effects import (
     DropQueue,
     DropTask,
     Effects,
-    EndAttempt,
     PutQueue,
     PutRun,
     PutTask,
@@ -79,21 +78,10 @@ def on_task_cancel_asked(
     if full is not None:
         out.after.append(Reply(event.token, full))
         return
-    queue, before = row.queue.name, row.state
-    if before is not TaskState.RUNNING:
-        cancel_now(state, row, now, out)
-        change = Change("state", before.name, row.state.name)
+    queue = row.queue.name
+    change = cancel_live(state, row, now, out)
+    if change is not None:
         audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
-    else:
-        if not row.cancel_requested:
-            row.cancel_requested = True
-            out.writes.append(PutRun(row))
-            change = Change("cancel_requested", "false", "true")
-            audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
-            if row.replica is not None:
-                # It is replaced at once, not when it has drained.
-                state.touch(row.replica.service)
-        out.after.append(EndAttempt(row.instance, row.id, row.attempt))
     requests.remember(
         state, out, TASKS_SCOPE, event.request, now, queue=queue, first=event.task, progress=1
     )

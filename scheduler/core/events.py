@@ -21,6 +21,7 @@ from scheduler.core.values import (
     ServiceName,
     ServiceSpec,
     TaskSpec,
+    TaskState,
 )
 
 Token = object
@@ -78,6 +79,34 @@ class TaskCancelAsked(NamedTuple):
     task: TaskId
     request: Request
     token: Token
+
+
+class TasksCancelAsked(NamedTuple):
+    """CancelTasks: up to 10,000 tasks, each once.
+
+    `states`: only those in one of these; all that are not finished when empty. `begun`: how many
+    this very call dealt with before `tasks[0]`, where a filter found only the rest again.
+    `page_end`: where the filter stopped looking, "" for the last page. `subject` and `changes` are
+    for the audit log: kind, name, queue.
+    """
+
+    tasks: Sequence[TaskId]
+    states: frozenset[TaskState]
+    request: Request
+    token: Token
+    begun: int = 0
+    page_end: TaskId = TaskId("")
+    subject: tuple[str, str, str] = ("task", "", "")
+    changes: tuple[Change, ...] = ()
+
+
+class TasksCancelContinued(NamedTuple):
+    """The next part of CancelTasks may be written: `asked.tasks[place:]` are left, and `counts` is
+    what the others came to."""
+
+    asked: TasksCancelAsked
+    place: int
+    counts: tuple[int, ...]
 
 
 class TaskRetryAsked(NamedTuple):
@@ -362,6 +391,8 @@ Event = (
     | BatchSubmitted
     | BatchContinued
     | TaskCancelAsked
+    | TasksCancelAsked
+    | TasksCancelContinued
     | TaskRetryAsked
     | TaskDeleteAsked
     | QueueSubmitted

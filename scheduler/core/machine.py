@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from scheduler.core import (
     attempts,
+    cancelling,
     control,
     creation,
     leaving,
@@ -55,6 +56,8 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     e.BatchSubmitted: creation.on_batch_submitted,
     e.BatchContinued: creation.on_batch_continued,
     e.TaskCancelAsked: control.on_task_cancel_asked,
+    e.TasksCancelAsked: cancelling.on_tasks_cancel_asked,
+    e.TasksCancelContinued: cancelling.on_tasks_cancel_continued,
     e.TaskRetryAsked: control.on_task_retry_asked,
     e.TaskDeleteAsked: control.on_task_delete_asked,
     e.QueueSubmitted: control.on_queue_submitted,

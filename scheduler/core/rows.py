@@ -31,6 +31,7 @@ NOBODY = NodeName("")
 NO_INSTANCE = InstanceId("")
 # Of a row that is not in a state.
 NO_USAGE = Usage("")
+NO_TASK = TaskId("")
 
 
 @dataclass(slots=True, eq=False)
@@ -252,5 +253,8 @@ class DedupRow:
     # `<role>:<name>` of whose call it answers; empty without authentication, and of calls that a
     # leader of an earlier version answered.
     caller: str = ""
+    # Of CancelTasks: what it came to so far, and the task that it dealt with last.
+    counts: tuple[int, ...] = ()
+    last_id: TaskId = NO_TASK
     # What its record holds that this version does not know: `scheduler.unknown`.
     kept: bytes = b""

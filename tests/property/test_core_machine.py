@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from quorate.runtime.ids import TaskId
 from scheduler.core import effects as fx
 from scheduler.core import events as e
-from scheduler.core.answers import BatchCreated, Done, Refusal
+from scheduler.core.answers import BatchCreated, Done, Refusal, TasksCancelled
 from scheduler.core.limits import Limits
 from scheduler.core.rows import Control
 from scheduler.core.values import FINISHED, Placement, TaskState
@@ -63,6 +63,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.accepted: dict[tuple[TaskId, int], None] = {}
         self.batches: list[tuple[str, str, TaskId, int]] = []
         self.requests = 0
+        self.cancels: list[tuple[str, int]] = []
 
     def _report(self, node: FakeNode, task: TaskId, number: int, event: e.Event) -> None:
         """A report is accepted only for the attempt on record, and once."""
@@ -116,6 +117,21 @@ class CoreMachine(RuleBasedStateMachine):
     @rule(task=tasks)
     def cancel(self, task: TaskId) -> None:
         self.c.cancel(task)
+
+    @rule(
+        chosen=st.lists(tasks, max_size=8, unique=True),
+        waiting=st.booleans(),
+        again=st.booleans(),
+    )
+    def cancel_many(self, chosen: list[TaskId], waiting: bool, again: bool) -> None:
+        """In parts, between which everything else may happen; whatever it says adds up."""
+        self.requests += 1
+        states = frozenset((TaskState.PENDING, TaskState.SCHEDULED) if waiting else ())
+        request = e.Request(f"c{self.requests}", b"d")
+        for _ in range(1 + again):
+            token = self.c.token()
+            self.c.step(e.TasksCancelAsked(chosen, states, request, token))
+            self.cancels.append((token, len(chosen)))
 
     @rule(task=tasks)
     def retry(self, task: TaskId) -> None:
@@ -241,6 +257,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.c.lead(self.c.state)
         self.c.commit()
         self.batches.clear()
+        self.cancels.clear()
         for node in self.nodes.values():
             if self.c.state.nodes.get(node.name, None) is not None:
                 node.open()
@@ -271,6 +288,15 @@ class CoreMachine(RuleBasedStateMachine):
                 for task in ids(first, count):
                     self.promised[task] = None
         self.batches = [b for b in self.batches if self.c.reply(b[0]) is None]
+
+    @invariant()
+    def bulk_cancels_account_for_every_task(self) -> None:
+        for token, asked in self.cancels:
+            answer = self.c.reply(token)
+            if answer is not None and not isinstance(answer, Refusal):
+                assert isinstance(answer, TasksCancelled)
+                assert sum(answer.counts) == asked
+        self.cancels = [c for c in self.cancels if self.c.reply(c[0]) is None]
 
     @invariant()
     def nodes_hold_no_more_than_they_have(self) -> None:

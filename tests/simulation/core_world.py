@@ -194,7 +194,7 @@ class World:
         self.agents: dict[NodeName, Agent] = {}
         # Steps whose Txn has not committed.
         self.journal: deque[Written] = deque()
-        self.parts: deque[e.BatchContinued] = deque()
+        self.parts: deque[e.BatchContinued | e.TasksCancelContinued] = deque()
         self.ran: list[tuple[TaskId, int, InstanceId]] = []
         # What callers were told, by request.
         self.answered: dict[str, list[TaskId]] = {}
@@ -260,7 +260,7 @@ class World:
         if out.purges or out.purged_requests or out.purged_audit:
             self.journal.append(Written(list(self.codec.encode_purges(out)), [], purge=True))
         for follow in out.then:
-            if isinstance(follow, e.BatchContinued):
+            if isinstance(follow, e.BatchContinued | e.TasksCancelContinued):
                 self.parts.append(follow)
                 self.later(self.delay(), self._next_part)
             else:

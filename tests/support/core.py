@@ -157,7 +157,7 @@ class Cluster:
         self.touched: list[ServiceName] = []
         self.revoked: list[tuple[NodeName, InstanceId]] = []
         # Parts of batches that are not written yet, when `hold_parts`.
-        self.parts: deque[e.BatchContinued] = deque()
+        self.parts: deque[e.BatchContinued | e.TasksCancelContinued] = deque()
         self.hold_parts = False
         self.commit_late = False
         self.placing = True
@@ -195,7 +195,7 @@ class Cluster:
         out = self.machine.step(event, self.now)
         self._absorb(out)
         for follow in out.then:
-            if self.hold_parts and isinstance(follow, e.BatchContinued):
+            if self.hold_parts and isinstance(follow, e.BatchContinued | e.TasksCancelContinued):
                 self.parts.append(follow)
             else:
                 self._step(follow)

@@ -158,7 +158,7 @@ class PastAttempt(_message.Message):
     def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., error_type: _Optional[str] = ..., error_message: _Optional[str] = ...) -> None: ...
 
 class DedupRecord(_message.Message):
-    __slots__ = ("digest", "create_time", "queue", "first_id", "count", "progress", "caller")
+    __slots__ = ("digest", "create_time", "queue", "first_id", "count", "progress", "caller", "counts", "last_id")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +166,8 @@ class DedupRecord(_message.Message):
     COUNT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    LAST_ID_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
     create_time: float
     queue: str
@@ -173,7 +175,9 @@ class DedupRecord(_message.Message):
     count: int
     progress: int
     caller: str
-    def __init__(self, digest: _Optional[bytes] = ..., create_time: _Optional[float] = ..., queue: _Optional[str] = ..., first_id: _Optional[str] = ..., count: _Optional[int] = ..., progress: _Optional[int] = ..., caller: _Optional[str] = ...) -> None: ...
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    last_id: str
+    def __init__(self, digest: _Optional[bytes] = ..., create_time: _Optional[float] = ..., queue: _Optional[str] = ..., first_id: _Optional[str] = ..., count: _Optional[int] = ..., progress: _Optional[int] = ..., caller: _Optional[str] = ..., counts: _Optional[_Iterable[int]] = ..., last_id: _Optional[str] = ...) -> None: ...
 
 class ServiceRecord(_message.Message):
     __slots__ = ("name", "spec", "version", "generation", "create_time", "deleting")
