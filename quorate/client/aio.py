@@ -26,13 +26,16 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 import grpc
 
+from quorate.client import abulk
 from quorate.client.acalls import AsyncCalls
 from quorate.client.atracker import AsyncTracker
 from quorate.client.contact import DEFAULT_CONNECT_FOR
+from quorate.client.bulk import Cancelled, requests_of
 from quorate.client.discovery import find_access
 from quorate.client.handle import TaskHandle
 from quorate.client.ledger import Outcome
 from quorate.client.loglines import LogPosition
+from quorate.client.mapper import CANCEL_SECONDS
 from quorate.client.mapping import Chunk, MapPlan
 from quorate.client.options import OptionArgs, TaskOptions
 from quorate.client.outcome import is_finished, is_pickled, state_name, value_of
@@ -269,6 +272,19 @@ class AsyncClient:
         """A handle of any task; whether it exists is seen when it is used."""
         return AsyncTaskHandle(self._calls, task_id)
 
+    async def cancel_tasks(
+        self,
+        tasks: Iterable[AsyncTaskHandle | str] | None = None,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        dry_run: bool = False,
+    ) -> Cancelled:
+        """As `Client.cancel_tasks`."""
+        requests = requests_of(tasks, queue=queue, states=states, text=text, dry_run=dry_run)
+        return await abulk.cancel(self._calls, requests)
+
     async def cluster(self) -> cluster_pb2.Cluster:
         """Leader, epoch, members and sizes."""
         return (await self._calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest())).cluster
@@ -310,9 +326,16 @@ class AsyncClient:
         )
         # Bounded by the plan: never more than its chunks in flight.
         arrived: asyncio.Queue[tuple[Chunk, Outcome]] = asyncio.Queue()
+        creating: set[asyncio.Task[None]] = set()
         try:
             while plan.is_under_way():
-                await self._submit_chunks(plan, arrived)
+                if batch := plan.batch():
+                    # Goes on when this coroutine is cancelled: only its answer tells which tasks
+                    # there are to be cancelled.
+                    task = asyncio.ensure_future(self._submit_chunks(batch, arrived))
+                    creating.add(task)
+                    await asyncio.shield(task)
+                    creating.clear()
                 for value in plan.values():
                     yield value
                 if not plan.is_under_way():
@@ -321,14 +344,14 @@ class AsyncClient:
                 while not arrived.empty():
                     plan.on_outcome(*arrived.get_nowait())
         finally:
-            await self._cancel_all(plan.open_tasks())
+            # Shielded, within its bound: whoever cancels this coroutine wants the tasks ended.
+            await asyncio.shield(self._give_up(plan, creating))
 
     async def _submit_chunks(
-        self, plan: MapPlan, arrived: asyncio.Queue[tuple[Chunk, Outcome]]
+        self,
+        batch: list[tuple[Chunk, task_pb2.TaskSpec]],
+        arrived: asyncio.Queue[tuple[Chunk, Outcome]],
     ) -> None:
-        batch = plan.batch()
-        if not batch:
-            return
         request = scheduler_pb2.BatchCreateTasksRequest(
             queue=self._options.queue,
             specs=[spec for _, spec in batch],
@@ -350,29 +373,20 @@ class AsyncClient:
                     raise
             await asyncio.sleep(HELD_BACK)
 
+    async def _give_up(self, plan: MapPlan, creating: set[asyncio.Task[None]]) -> None:
+        """Cancel what nobody waits for any more, also what is just being created."""
+        if creating:
+            done, _ = await asyncio.wait(creating, timeout=CANCEL_SECONDS)
+            for task in done:
+                task.exception()  # retrieved: whoever gave up does not want it
+        await abulk.give_up(self._calls, plan.open_tasks(), seconds=CANCEL_SECONDS)
+
     def _tracker(self) -> AsyncTracker:
         queue = self._options.queue
         tracker = self._trackers.get(queue)
         if tracker is None or tracker.failed is not None:
             tracker = self._trackers[queue] = AsyncTracker(self._calls, queue)
         return tracker
-
-    async def _cancel_all(self, ids: Sequence[str]) -> None:
-        """Cancel what nobody waits for any more: best effort, within five seconds."""
-        end = time.monotonic() + 5.0
-        for task_id in ids:
-            left = end - time.monotonic()
-            if left <= 0:
-                return
-            request = scheduler_pb2.CancelTaskRequest(id=task_id, request_id=new_request_id())
-            try:
-                await self._calls.call(CANCEL_TASK, request, deadline=left, retry_for=0)
-            except QuorateError as error:
-                if error.code in (
-                    grpc.StatusCode.UNAVAILABLE,
-                    grpc.StatusCode.DEADLINE_EXCEEDED,
-                ):
-                    return
 
 
 def _arrive(arrived: asyncio.Queue[tuple[Chunk, Outcome]], chunk: Chunk, outcome: Outcome) -> None:

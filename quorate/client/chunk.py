@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import CoroutineType
 from typing import Any
 
 ENTRYPOINT = "quorate.client.chunk:run_chunk"
@@ -45,12 +46,33 @@ def load(entrypoint: str) -> Callable[..., Any]:
 
 
 def run_chunk(function: str | Callable[..., Any], items: Sequence[Any]) -> list[Any]:
-    """`function` of each item, in order. The first exception ends the chunk, as in `map`."""
+    """`function` of each item, in order. The first exception ends the chunk, as in `map`.
+
+    What an `async` function returns is run to its end, one item behind the other.
+    """
     call = load(function) if isinstance(function, str) else function
-    return [call(item) for item in items]
+    return _awaited([call(item) for item in items])
 
 
 def run_star_chunk(function: str | Callable[..., Any], items: Sequence[Sequence[Any]]) -> list[Any]:
     """As `run_chunk`, each item being the positional arguments of one call."""
     call = load(function) if isinstance(function, str) else function
-    return [call(*item) for item in items]
+    return _awaited([call(*item) for item in items])
+
+
+def _awaited(values: list[Any]) -> list[Any]:
+    """The values, with coroutines run."""
+    if CoroutineType not in map(type, values):
+        return values
+    import asyncio  # most workers never need it, and it is slow to import
+
+    with asyncio.Runner() as runner:
+        try:
+            return [
+                runner.run(value) if type(value) is CoroutineType else value for value in values
+            ]
+        finally:
+            for value in values:
+                if type(value) is CoroutineType:
+                    # Behind one that failed: never begun, and not to be warned of.
+                    value.close()

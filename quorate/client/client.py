@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
+from quorate.client.bulk import Cancelled, cancel, requests_of
 from quorate.client.calls import Calls
 from quorate.client.contact import DEFAULT_CONNECT_FOR
 from quorate.client.discovery import find_access
@@ -298,6 +299,33 @@ class Client:
             token = answer.next_page_token
             if not token:
                 return
+
+    def cancel_tasks(
+        self,
+        tasks: Iterable[TaskHandle | str] | None = None,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        dry_run: bool = False,
+    ) -> Cancelled:
+        """Cancel many tasks by few calls: waiting ones at once, running attempts are ended first.
+
+        What is finished or unknown is counted and is no error.
+
+        Args:
+            tasks: handles or ids, any number; without them the filter says which are meant.
+            queue, text: as `tasks` has them. Tasks created after this call began are left out.
+            states: only in these, such as "pending"; of `tasks` too. Any that is not finished when
+                empty.
+            dry_run: count, and change nothing.
+
+        Raises QuorateError: INVALID_ARGUMENT where both or neither are given.
+        """
+        return cancel(
+            self.calls,
+            requests_of(tasks, queue=queue, states=states, text=text, dry_run=dry_run),
+        )
 
     def cluster(self) -> cluster_pb2.Cluster:
         """Leader, epoch, members and sizes."""

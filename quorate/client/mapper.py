@@ -10,10 +10,11 @@ from typing import Any
 
 import grpc
 
+from quorate.client.bulk import give_up
 from quorate.client.calls import Calls
 from quorate.client.ledger import Outcome
 from quorate.client.mapping import Chunk, MapPlan
-from quorate.client.rpcs import BATCH_CREATE_TASKS, CANCEL_TASK, HELD_BACK, new_request_id
+from quorate.client.rpcs import BATCH_CREATE_TASKS, HELD_BACK, new_request_id
 from quorate.client.specs import check_batch
 from quorate.client.tracker import Tracker
 from quorate.runtime.errors import QuorateError
@@ -21,7 +22,7 @@ from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 
 # What may be spent on cancelling the rest of a map that was given up.
-_CANCEL_SECONDS = 5.0
+CANCEL_SECONDS = 5.0
 
 
 def create_batch(
@@ -31,10 +32,22 @@ def create_batch(
 
     Raises PayloadTooLarge or QuorateError, before anything is sent for what no batch may hold.
     """
+    return send_batch(calls, batch_of(name, specs, request_id))
+
+
+def batch_of(
+    name: str, specs: Sequence[task_pb2.TaskSpec], request_id: str = ""
+) -> pb.BatchCreateTasksRequest:
+    """The request, which may be made again; raises PayloadTooLarge or QuorateError."""
     request = pb.BatchCreateTasksRequest(
         queue=name, specs=specs, request_id=request_id or new_request_id()
     )
     check_batch(request)
+    return request
+
+
+def send_batch(calls: Calls, request: pb.BatchCreateTasksRequest) -> Sequence[str]:
+    """As `create_batch`."""
     end = time.monotonic() + calls.retry_for
     while True:
         try:
@@ -71,7 +84,7 @@ def run_map(calls: Calls, tracker: Tracker, plan: MapPlan, timeout: float | None
                     raise TimeoutError(f"the map did not finish within {timeout:g} s") from None
             yield from plan.values()
     finally:
-        cancel_all(calls, plan.open_tasks())
+        give_up(calls, plan.open_tasks(), seconds=CANCEL_SECONDS)
 
 
 def _submit(
@@ -83,9 +96,16 @@ def _submit(
     batch = plan.batch()
     if not batch:
         return
-    specs = [spec for _, spec in batch]
+    request = batch_of(plan.options.queue, [spec for _, spec in batch])
     sinks = [partial(_arrive, arrived, chunk) for chunk, _ in batch]
-    ids = tracker.submit(lambda: create_batch(calls, plan.options.queue, specs), sinks)
+    try:
+        ids = tracker.submit(lambda: send_batch(calls, request), sinks)
+    except KeyboardInterrupt:
+        # It may have been created: the same request says under which ids, and they are cancelled
+        # with the rest.
+        for (chunk, _), task_id in zip(batch, send_batch(calls, request), strict=True):
+            chunk.task_id = task_id
+        raise
     for (chunk, _), task_id in zip(batch, ids, strict=True):
         chunk.task_id = task_id
 
@@ -94,19 +114,3 @@ def _arrive(
     arrived: queue.SimpleQueue[tuple[Chunk, Outcome]], chunk: Chunk, outcome: Outcome
 ) -> None:
     arrived.put((chunk, outcome))
-
-
-def cancel_all(calls: Calls, ids: Sequence[str]) -> None:
-    """Cancel what nobody waits for any more: best effort, within five seconds."""
-    end = time.monotonic() + _CANCEL_SECONDS
-    for task_id in ids:
-        left = end - time.monotonic()
-        if left <= 0:
-            return
-        request = pb.CancelTaskRequest(id=task_id, request_id=new_request_id())
-        try:
-            calls.call(CANCEL_TASK, request, deadline=left, retry_for=0)
-        except QuorateError as error:
-            if error.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                return
-            # Anything else (FAILED_PRECONDITION: it finished meanwhile) concerns this one alone.

@@ -62,6 +62,7 @@ class FakeCluster:
         self.audit_requests: list[scheduler_pb2.ListAuditEntriesRequest] = []
         self.requests: dict[str, list[str]] = {}
         self.calls: list[tuple[str, str]] = []
+        self.bulk_cancels: list[scheduler_pb2.CancelTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
         self.first_event = 0
         self.faults: dict[str, list[grpc.StatusCode]] = defaultdict(list)
@@ -386,6 +387,34 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
     def CancelTask(self, request, context):
         with self._serving("CancelTask", context):
             return scheduler_pb2.CancelTaskResponse(task=self._cluster.cancel(request.id))
+
+    def CancelTasks(self, request, context):
+        with self._serving("CancelTasks", context):
+            answer = scheduler_pb2.CancelTasksResponse()
+            self._cluster.bulk_cancels.append(request)
+            with self._cluster.lock:
+                wanted = request.ids or [
+                    task.id
+                    for task in self._cluster.tasks.values()
+                    if request.queue in ("", task.queue) and task.state not in FINAL
+                ]
+                for task_id in dict.fromkeys(wanted):
+                    task = self._cluster.tasks.get(task_id)
+                    if task is None:
+                        answer.not_found += 1
+                        continue
+                    if task.state in FINAL:
+                        answer.finished += 1
+                        continue
+                    if request.states and task.state not in request.states:
+                        answer.skipped += 1
+                        continue
+                    running = task.state == task_pb2.TASK_STATE_RUNNING
+                    answer.stopping += running
+                    answer.cancelled += not running
+                    if not request.validate_only:
+                        self._cluster.cancel(task_id)
+            return answer
 
     def RetryTask(self, request, context):
         with self._serving("RetryTask", context):

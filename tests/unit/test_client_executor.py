@@ -86,7 +86,7 @@ def test_a_call_that_waits_on_the_cluster_can_be_cancelled(pool, cluster):
     assert future.cancelled()
     with pytest.raises(concurrent.futures.CancelledError):
         future.result(10)
-    assert cluster.tasks[future.task_id].state == 8
+    wait_until(lambda: cluster.tasks[future.task_id].state == 8)
 
 
 def test_a_finished_call_cannot_be_cancelled(pool):

@@ -1,0 +1,94 @@
+"""A future whose call runs on the cluster: the rules of `concurrent.futures.Future`, kept locally.
+
+`cancel` decides here and now and never waits: an event loop calls it, through
+`asyncio.wait_for(loop.run_in_executor(pool, ...))` for one. The cluster hears of it in the
+background (`dispatch`).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+from quorate.client.ledger import Outcome
+from quorate.client.outcome import value_of
+from quorate.v1 import task_pb2
+
+T = TypeVar("T")
+
+
+class Owner(Protocol):
+    """What a future needs of the executor that made it."""
+
+    def withdraw(self, futures: list[ClusterFuture[T]]) -> None:
+        """They were cancelled here: see that their calls end, without waiting for it."""
+
+    def is_running(self, task_id: str) -> bool:
+        """Whether an attempt is under way; asks the cluster."""
+
+
+class ClusterFuture(Future[T]):
+    """A future whose call runs on the cluster. `task_id` is set once it was created there."""
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__()
+        self._owner = owner
+        self.task_id = ""
+        # "": open; "cancelled", "known": decided, by whoever was first.
+        self._decided = ""
+
+    def cancel(self) -> bool:
+        """Cancel the call, also one that runs. Returns at once: True unless it is finished.
+
+        What has not been sent never is. Otherwise the cluster is told in the background: a waiting
+        task is CANCELLED, a running attempt is ended, and what it may have come to meanwhile is not
+        looked at. (`ProcessPoolExecutor` cannot cancel what runs and returns False.)
+        """
+        if self._decide("cancelled"):
+            self._become_cancelled()
+            self._owner.withdraw([self])
+        return self._decided == "cancelled"
+
+    def running(self) -> bool:
+        """Whether an attempt is under way (asks the cluster)."""
+        return not self.done() and bool(self.task_id) and self._owner.is_running(self.task_id)
+
+    def _decide(self, how: str) -> bool:
+        """Whether this decision is the first one; the others count for nothing."""
+        with self._condition:
+            if self._decided:
+                return False
+            self._decided = how
+            return True
+
+    def _become_cancelled(self) -> None:
+        """Tell those who wait, and the callbacks."""
+        super().cancel()
+        self.set_running_or_notify_cancel()
+
+    def _settle(self, outcome: Outcome) -> None:
+        """The outcome is known."""
+        if isinstance(outcome, BaseException):
+            if self._decide("known"):
+                self.set_exception(outcome)
+        elif outcome.state == task_pb2.TASK_STATE_CANCELLED:
+            if self._decide("cancelled"):
+                self._become_cancelled()
+        elif self._decide("known"):
+            self._finish(outcome)
+
+    def _finish(self, task: task_pb2.Task) -> None:
+        try:
+            value = value_of(task)
+        except BaseException as error:  # noqa: BLE001 - the task's own, or its unpickling's
+            self.set_exception(error)
+        else:
+            self.set_result(value)
+
+
+def cancel_all(owner: Owner, futures: list[ClusterFuture[T]]) -> None:
+    """Cancel many: the cluster hears of them by one call."""
+    cancelled = [future for future in futures if future._decide("cancelled")]
+    for future in cancelled:
+        future._become_cancelled()
+    owner.withdraw(cancelled)
