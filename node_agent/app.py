@@ -46,6 +46,7 @@ from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import Clock, SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.runtime.pending import PENDING_OPTIONS
 from quorate.runtime.startup import CannotStart
 from quorate.runtime.typed_requests import serve_reflection, typed
 from quorate.security.guard import Guard, GuardInterceptor
@@ -72,6 +73,7 @@ _SERVER_OPTIONS = (
     # Schedulers may ping as often as they like to notice a dead peer.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    *PENDING_OPTIONS,
 )
 
 

@@ -33,6 +33,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.runtime.pending import PENDING_OPTIONS
 from quorate.runtime.startup import CannotStart
 from quorate.runtime.typed_requests import serve_reflection
 from quorate.security.guard import Guard, GuardInterceptor
@@ -228,6 +229,7 @@ def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grp
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.keepalive_permit_without_calls", 1),
+            *PENDING_OPTIONS,
         ),
     )
     try:

@@ -22,6 +22,8 @@ from quorate.client.rpcs import (
     CHANNEL_OPTIONS,
     DEFAULT_RETRY_FOR,
     GET_CLUSTER,
+    POLL,
+    WAIT_TASK,
     Req,
     Res,
     Rpc,
@@ -36,9 +38,14 @@ from quorate.security.diagnosis import why_none
 from quorate.security.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
+# Calls of one client under way at once; more wait here, where a coroutine costs less than a call.
+# Waiting for tasks takes long and must not hold up the rest: it has room of its own.
+MOST_CALLS = 512
+MOST_WAITS = 2048
+
 
 class AsyncCalls:
-    """RPCs to whichever scheduler answers."""
+    """RPCs to whichever scheduler answers, a bounded number at once."""
 
     def __init__(
         self,
@@ -60,6 +67,8 @@ class AsyncCalls:
         self._methods: dict[tuple[str, str], Any] = {}
         self._discovering = False
         self._closed = False
+        self._calls = asyncio.Semaphore(MOST_CALLS)
+        self._waits = asyncio.Semaphore(MOST_WAITS)
 
     async def call(
         self,
@@ -69,10 +78,22 @@ class AsyncCalls:
         deadline: float | None = None,
         retry_for: float | None = None,
     ) -> Res:
-        """Answer of `rpc`. `deadline`: seconds for one try; `retry_for`: seconds for all.
+        """Answer of `rpc`. `deadline`: seconds for one try; `retry_for`: seconds for all, both
+        from when there is room for it.
 
         Raises QuorateError.
         """
+        async with self._waits if rpc is WAIT_TASK else self._calls:
+            return await self._call(rpc, request, deadline, retry_for)
+
+    @property
+    def poll(self) -> float:
+        """Seconds of one long poll: short when others wait for room to make theirs."""
+        return 1.0 if self._waits.locked() else POLL
+
+    async def _call(
+        self, rpc: Rpc[Req, Res], request: Req, deadline: float | None, retry_for: float | None
+    ) -> Res:
         seconds = rpc.deadline if deadline is None else deadline
         patience = self.retry_for if retry_for is None else retry_for
         try:

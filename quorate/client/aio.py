@@ -49,7 +49,6 @@ from quorate.client.rpcs import (
     HELD_BACK,
     LOG_DEADLINE,
     LOG_LOOK,
-    POLL,
     RETRY_TASK,
     STREAM_TASK_LOGS,
     WAIT_TASK,
@@ -109,7 +108,8 @@ class AsyncTaskHandle(Generic[R]):
         """As `TaskHandle.wait`."""
         end = None if timeout is None else time.monotonic() + timeout
         while self._finished is None:
-            left = POLL if end is None else min(POLL, max(0.001, end - time.monotonic()))
+            poll = self._calls.poll
+            left = poll if end is None else min(poll, max(0.001, end - time.monotonic()))
             request = scheduler_pb2.WaitTaskRequest(id=self.id)
             request.timeout.FromNanoseconds(int(left * 1e9))
             patience = self._calls.retry_for if end is None else min(self._calls.retry_for, left)

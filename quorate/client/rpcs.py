@@ -5,6 +5,7 @@ Every method is safe to repeat: reads by nature, mutations by their `request_id`
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,22 +116,48 @@ _SPACE_LOW = "ETCD_SPACE_LOW"
 
 
 class TryAgain(Exception):
-    """The outcome of a try is unknown; `error` is what was seen."""
+    """The outcome of a try is unknown; `error` is what was seen.
 
-    def __init__(self, error: QuorateError) -> None:
+    `shed`: the server took in too many calls at once and dropped this one. It is well, and to be
+    asked again a little later.
+    """
+
+    def __init__(self, error: QuorateError, *, shed: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         # Which scheduler it is about, as far as that is known.
         self.address = ""
+        self.shed = shed
 
     @property
     def busy(self) -> bool:
-        """Whether the scheduler answered, and a quota was used up: another one is no better."""
-        return self.error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        """Whether the scheduler is well, and this call was too much: another one is no better."""
+        return self.shed or self.error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+_DETAILS = "grpc-status-details-bin"
+# What gRPC says of calls that were cancelled on this side.
+_OURS = ("Locally cancelled by application!", "Channel closed!")
+
+
+def _is_shed(error: Any) -> bool:
+    """Whether a server dropped the call unread: gRPC then says CANCELLED, and nothing of why.
+
+    What a scheduler itself answers has status details; a cancellation of this side is either a
+    `CancelledError`, or says so.
+    """
+    if error.code() is not grpc.StatusCode.CANCELLED or error.details() in _OURS:
+        return False
+    return all(key != _DETAILS for key, _ in error.trailing_metadata() or ())
 
 
 def judge(error: grpc.RpcError) -> TryAgain | QuorateError:
-    """What to raise for a failed try: TryAgain when another scheduler may do better."""
+    """What to raise for a failed try: TryAgain when another try may do better."""
+    if _is_shed(error):
+        busy = "the scheduler has more calls waiting than it takes in"
+        return TryAgain(
+            QuorateError(grpc.StatusCode.UNAVAILABLE, "TOO_MANY_CALLS", busy), shed=True
+        )
     typed = from_rpc_error(error)
     if typed.reason == _SPACE_LOW:
         # Every scheduler has the same etcd, and it does not get space within seconds by itself.
@@ -146,11 +173,15 @@ def judge(error: grpc.RpcError) -> TryAgain | QuorateError:
 def waits(addresses: int) -> tenacity.wait.WaitBaseT:
     """Pauses between tries: none while there are addresses not yet asked, then 5 ms growing to 1 s.
 
-    The time is drawn at random, so that a crowd of clients does not come back in step.
+    The time is drawn at random, so that a crowd of clients does not come back in step. What was too
+    much for a scheduler comes back a little later.
     """
     spread = tenacity.wait_random_exponential(multiplier=0.01, max=1.0)
 
     def wait(state: tenacity.RetryCallState) -> float:
+        failed = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(failed, TryAgain) and failed.busy:
+            return random.uniform(0.02, 0.2) + spread(state)
         return 0.0 if state.attempt_number < addresses else spread(state)
 
     return wait
