@@ -144,14 +144,21 @@ class Dispatch:
     def _send(self) -> None:
         """Whatever gathered goes in one batch; then wait for what is under way."""
         try:
-            while batch := self._take():
-                self._create(batch)
+            while self._send_next():
+                pass
             with self._changed:
                 self._changed.wait_for(lambda: not self._under_way and not self._cancelling)
             if self._owned:
                 self._client.close()
         finally:
             _live.discard(self)
+
+    def _send_next(self) -> bool:
+        """False when nothing is to come. What it sent is forgotten as it returns."""
+        batch = self._take()
+        if batch:
+            self._create(batch)
+        return bool(batch)
 
     def _take(self) -> list[tuple[AnyFuture, task_pb2.TaskSpec]]:
         """The next batch, once there may be one; empty when there is none to come."""

@@ -121,7 +121,11 @@ def _values(
     try:
         while futures:
             left = None if end is None else end - time.monotonic()
-            yield from futures[0].result(left)
+            values = futures[0].result(left)
             futures.popleft()
+            # Nothing here refers to what was handed out: it may be large.
+            values.reverse()
+            while values:
+                yield values.pop()
     finally:
         cancel_all(dispatch, list(futures))

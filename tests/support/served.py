@@ -181,7 +181,7 @@ async def calling(served: Served) -> AsyncIterator[Caller]:
         yield Caller(served, channel, etcd)
 
 
-def served_by(nodes: int = 0) -> Any:
+def served_by(nodes: int = 0, slots: int = 2) -> Any:
     """The fixture `served` of a test module: one cluster for all its tests.
 
     served = served_by(nodes=1)
@@ -190,7 +190,7 @@ def served_by(nodes: int = 0) -> Any:
 
     @pytest.fixture(scope="module")
     def served(etcd_server: EtcdProcess) -> Iterator[Served]:
-        with serve(etcd_server.endpoint, nodes=nodes) as served:
+        with serve(etcd_server.endpoint, nodes=nodes, slots=slots) as served:
             yield served
 
     return served
