@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-import grpc
 import typer
 from rich.table import Table
 
 from quorate.cli import render
+from quorate.cli.cancel import cancel, each
 from quorate.cli.common import Json, with_client
-from quorate.cli.exits import FAILED, OK, code_of, sentence_of
+from quorate.cli.exits import FAILED, OK
 from quorate.cli.ids import task_id
 from quorate.cli.listing import Details, one_line
 from quorate.cli.render import err, hint
@@ -23,7 +23,6 @@ from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.outcome import is_finished, state_name
 from quorate.client.pages import list_nodes, list_queues
-from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
@@ -139,12 +138,6 @@ def logs(
 
 
 @with_client
-def cancel(client: Client, ids: Ids) -> int:
-    """Cancel tasks: at once when they wait; what runs is ended first."""
-    return _each(ids, lambda id: _cancel(client.get(task_id(client, id))))
-
-
-@with_client
 def retry(client: Client, ids: Ids) -> int:
     """Have FAILED or CANCELLED tasks run again with fresh attempts."""
 
@@ -152,7 +145,7 @@ def retry(client: Client, ids: Ids) -> int:
         client.get(task_id(client, id)).retry()
         return "will run again"
 
-    return _each(ids, again)
+    return each(ids, again)
 
 
 @with_client
@@ -189,29 +182,6 @@ def write_chunks(chunks: Iterable[scheduler_pb2.LogChunk]) -> bool:
         target.flush()
         wrote = True
     return wrote
-
-
-def _cancel(handle: TaskHandle[Any]) -> str:
-    if not handle.cancel():
-        raise QuorateError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "TASK_FINISHED",
-            f"task {handle.id} is finished already ({handle.status()})",
-        )
-    return "cancelled" if handle.done() else "is being cancelled"
-
-
-def _each(ids: list[str], act: object) -> int:
-    """Do something to each; go on after a failure, and report the gravest code."""
-    assert callable(act)
-    worst = OK
-    for id in ids:
-        try:
-            sys.stdout.write(f"{id} {act(id)}\n")
-        except QuorateError as error:
-            err.print(f"quorate: {sentence_of(error)}", markup=False)
-            worst = max(worst, code_of(error))
-    return worst
 
 
 def _details(found: task_pb2.Task) -> Table:
