@@ -27,6 +27,24 @@ export const getTask = (id: string, options?: Options) =>
 export const createTask = (queue: string, spec: TaskSpec) =>
   post<{ task: Task }>(`v1/queues/${segment(queue)}/tasks`, { spec });
 export const cancelTask = (id: string) => post(`v1/tasks/${segment(id)}:cancel`);
+
+export interface CancelRequest {
+  ids?: readonly string[];
+  queue?: string;
+  states?: readonly string[];
+  text?: string;
+}
+
+export interface CancelCounts {
+  cancelled?: number;
+  stopping?: number;
+  finished?: number;
+  notFound?: number;
+  nextPageToken?: string;
+}
+
+export const cancelTasks = (request: CancelRequest & { pageToken?: string; validateOnly?: boolean }) =>
+  post<CancelCounts>("v1/tasks:cancel", request);
 export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
 export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);
 

@@ -8,7 +8,9 @@ import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
 import { canCancel, canRetry, isFinal } from "@ui/views/task/names";
+import { Problem } from "@ui/api/rest";
 import { bulk, type Progress } from "@ui/views/tasks/bulk";
+import { cancelMany, countMany, ofFilter, ofIds } from "@ui/views/tasks/cancel-many";
 import type { Filter } from "@ui/views/tasks/filter";
 import { matcher } from "@ui/views/tasks/pager";
 
@@ -34,11 +36,25 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
   useEffect(() => () => stop.current?.abort(), []);
   if (!selected.size && !progress) return null;
 
-  const run = async (verb: Verb) => {
+  const run = async (verb: Verb, oneByOne = verb !== "cancel") => {
     const { act, applies, done } = VERBS[verb];
     const control = new AbortController();
     stop.current = control;
     setProgress({ done: 0, skipped: 0, failed: 0, message: "" });
+    if (!oneByOne) {
+      try {
+        tell(summary(await cancelMany(requests(), setProgress, control.signal), done));
+      } catch (error) {
+        if (isMissing(error)) {
+          await run(verb, true);
+          return;
+        }
+        tell((error as Error).message, { failed: true });
+      }
+      setProgress(undefined);
+      onClear();
+      return;
+    }
     const ids = everything
       ? matching(filter, applies, control.signal)
       : chosen([...selected], (id) => {
@@ -54,8 +70,23 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
     setProgress(undefined);
     onClear();
   };
-  const ask = (verb: Verb) => {
-    const what = everything ? "all matching tasks" : plural(selected.size, "task");
+  const requests = () => (everything ? ofFilter(filter) : ofIds([...selected]));
+  const ask = async (verb: Verb) => {
+    let what = everything ? "all matching tasks" : plural(selected.size, "task");
+    let text = CONSEQUENCES[verb];
+    if (verb === "cancel" && everything) {
+      try {
+        const { waiting, running, more } = await countMany(requests());
+        what = plural(waiting + running, "task") + (more ? " and more" : "");
+        text = `${count(waiting)} waiting, ${count(running)} running${more ? ", and more" : ""}. ${text}`;
+      } catch (error) {
+        // A scheduler of an earlier version does not count.
+        if (!isMissing(error)) {
+          tell((error as Error).message, { failed: true });
+          return;
+        }
+      }
+    }
     if (verb === "retry" && !everything) {
       void run(verb);
       return;
@@ -63,7 +94,7 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
     const title = `${verb[0]!.toUpperCase()}${verb.slice(1)} ${what}?`;
     confirm({
       title,
-      text: CONSEQUENCES[verb],
+      text,
       submit: title.slice(0, -1),
       danger: verb !== "retry",
       act: async () => {
@@ -91,13 +122,13 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
             </button>
           )}
           <span class="push" />
-          <Button icon="retry" onClick={() => ask("retry")}>
+          <Button icon="retry" onClick={() => void ask("retry")}>
             Retry
           </Button>
-          <Button icon="cancel" onClick={() => ask("cancel")}>
+          <Button icon="cancel" onClick={() => void ask("cancel")}>
             Cancel
           </Button>
-          <Button icon="trash" kind="danger" onClick={() => ask("delete")}>
+          <Button icon="trash" kind="danger" onClick={() => void ask("delete")}>
             Delete
           </Button>
           <Button kind="quiet" icon="close" title="Clear the selection" onClick={onClear} />
@@ -112,6 +143,10 @@ const CONSEQUENCES: Record<Verb, string> = {
   cancel: "Waiting ones end at once, running attempts are ended. Finished ones are left alone.",
   delete: "Records, results and errors of finished ones are gone for good. Others are left alone.",
 };
+
+/** A scheduler of an earlier version has no such call. */
+const isMissing = (error: unknown): boolean =>
+  error instanceof Problem && error.details.code === "UNIMPLEMENTED";
 
 function summary({ done, skipped, failed, message }: Progress, what: string): string {
   const parts = [`${plural(done, "task")} ${what}`];
