@@ -55,6 +55,7 @@ def test_every_method_of_a_public_service_is_served(router):
         ("DELETE", "/v1/tasks/abc", "DeleteTask", {"id": "abc"}),
         ("GET", "/v1/tasks/abc:wait", "WaitTask", {"id": "abc"}),
         ("POST", "/v1/tasks/abc:cancel", "CancelTask", {"id": "abc"}),
+        ("POST", "/v1/tasks:cancel", "CancelTasks", {}),
         ("GET", "/v1/tasks/abc/logs", "StreamTaskLogs", {"id": "abc"}),
         ("POST", "/v1/queues/q/tasks:batchCreate", "BatchCreateTasks", {"queue": "q"}),
         # What is encoded is part of the value, not a separator.

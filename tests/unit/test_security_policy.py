@@ -107,6 +107,7 @@ def denied(rule: Rule, who: Caller, request: Any) -> str:
 BY_QUEUE = Rule("tasks.read", queue="queue")
 SUBMIT = Rule("tasks.submit", queue="queue", queue_when_empty="default")
 BY_TASK = Rule("tasks.read", task="id")
+MANY_TASKS = Rule("tasks.control", task="ids", queue="queue")
 BY_NAMES = Rule("services.read", service="names")
 NESTED = Rule("queues.write", queue="queue.name")
 
@@ -125,6 +126,12 @@ NESTED = Rule("queues.write", queue="queue.name")
         (BY_TASK, pb.GetTaskRequest(id="t-mail"), ""),
         (BY_TASK, pb.GetTaskRequest(id="t-other"), "FOREIGN_QUEUE"),
         (BY_TASK, pb.GetTaskRequest(id="unknown"), ""),
+        (MANY_TASKS, pb.CancelTasksRequest(ids=["t-mail", "unknown"]), ""),
+        (MANY_TASKS, pb.CancelTasksRequest(ids=["t-mail", "t-other"]), "FOREIGN_QUEUE"),
+        (MANY_TASKS, pb.CancelTasksRequest(queue="mail"), ""),
+        (MANY_TASKS, pb.CancelTasksRequest(queue="other"), "FOREIGN_QUEUE"),
+        (MANY_TASKS, pb.CancelTasksRequest(text="x"), "BOUND_CALLER"),
+        (MANY_TASKS, pb.CancelTasksRequest(), "BOUND_CALLER"),
         (BY_NAMES, service_pb2.WatchServicesRequest(names=["mail", "mail2"]), ""),
         (BY_NAMES, service_pb2.WatchServicesRequest(names=["mail", "web"]), "FOREIGN_SERVICE"),
         (BY_NAMES, service_pb2.WatchServicesRequest(names=["mail", ""]), "BOUND_CALLER"),
