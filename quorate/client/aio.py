@@ -29,8 +29,8 @@ import grpc
 from quorate.client import abulk
 from quorate.client.acalls import AsyncCalls
 from quorate.client.atracker import AsyncTracker
-from quorate.client.contact import DEFAULT_CONNECT_FOR
 from quorate.client.bulk import Cancelled, requests_of
+from quorate.client.contact import DEFAULT_CONNECT_FOR
 from quorate.client.discovery import find_access
 from quorate.client.handle import TaskHandle
 from quorate.client.ledger import Outcome
