@@ -274,7 +274,7 @@ class AsyncClient:
 
     async def cancel_tasks(
         self,
-        tasks: Iterable[AsyncTaskHandle | str] | None = None,
+        tasks: Iterable[AsyncTaskHandle[Any] | str] | None = None,
         *,
         queue: str = "",
         states: Sequence[str] = (),

@@ -302,7 +302,7 @@ class Client:
 
     def cancel_tasks(
         self,
-        tasks: Iterable[TaskHandle | str] | None = None,
+        tasks: Iterable[TaskHandle[Any] | str] | None = None,
         *,
         queue: str = "",
         states: Sequence[str] = (),
