@@ -363,7 +363,8 @@ class History:
             for name in list(found):
                 if keys.instance_key(service, name) not in self.log.kept:
                     c.step(e.InstanceGone(service, name))
-        coming = sum(len(part.specs) - part.progress for part in c.parts)
+        batches = [part for part in c.parts if isinstance(part, e.BatchContinued)]
+        coming = sum(len(part.specs) - part.progress for part in batches)
         assert sum(usage.coming_tasks for usage in c.state.callers.values()) == coming
         assert sum(queue.usage.coming_tasks for queue in c.state.queues.values()) == coming
         leader = view(c.state, c.now)
