@@ -142,11 +142,17 @@ def _keep_links_inside(root: Path) -> None:
 
 def _download(packages: Sequence[str], work: Path, say: Say, with_dependencies: bool) -> None:
     """With the lists that there are; if that fails, with fresh ones."""
+    # apt-get does not name what it has in its cache, which it has from whoever installed it before.
+    empty = work / "archives"
+    (empty / "partial").mkdir(parents=True)
     options = () if _lists is None else _lists_in(Path(_lists.name))
     with_fresh_lists = False
     while True:
         try:
-            files = _planned(packages, options, with_dependencies=with_dependencies)
+            planning = (*options, "-o", f"Dir::Cache::archives={empty}")
+            files = _planned(packages, planning, with_dependencies=with_dependencies)
+            if not files:
+                raise PackagesUnavailable(f"apt-get: {', '.join(packages)} is installed")
             say(f"downloading {_summary(packages, files)}")
             # The names of files begin with those of packages.
             names = [file.partition("_")[0] for file in files]

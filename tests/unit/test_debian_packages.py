@@ -25,6 +25,7 @@ esac
 [ -e "$state/lists-fetched" ] || {{ echo "E: Unable to locate package tool"; exit 100; }}
 case " $* " in
 *" --print-uris "*)
+  [ -e {world}/cached ] && case " $* " in *Dir::Cache::archives=*) ;; *) exit 0;; esac
   echo "'http://there/tool_1_all.deb' tool_1_all.deb 30000000 SHA256:00"
   echo "'http://there/lib_2_all.deb' lib_2_all.deb 12000000 SHA256:00";;
 *" download "*)
@@ -112,6 +113,12 @@ def test_a_failure_is_one_line_and_keeps_what_was_there(world: Path, tmp_path: P
     assert str(failure.value) == "apt-get download: E: Temporary failure resolving"
     assert (tmp_path / "a" / "unpacked" / "usr/bin/contents").exists()
     assert sorted(os.listdir(tmp_path / "a")) == [".lock", "unpacked"]
+
+
+def test_what_is_in_the_cache_of_apt_is_unpacked_too(world: Path, tmp_path: Path) -> None:
+    (world / "cached").touch()
+    root = unpack(["tool"], tmp_path / "a", debian_packages.silent, with_dependencies=True)
+    assert (root / "usr/bin/contents").read_text() == "lib_2_all.deb\ntool_1_all.deb\n"
 
 
 def test_links_of_packages_lead_into_the_unpacked_tree(world: Path, tmp_path: Path) -> None:
