@@ -215,6 +215,10 @@ class EtcdProcess:
         if _is_locked(self.data_dir / "member" / "snap" / "db"):
             return _DIR_TAKEN
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        if self._sockets is not None:
+            # What a killed etcd left behind; nobody serves there, as nobody has the database.
+            for name in (_CLIENT_SOCKET, _PEER_SOCKET):
+                (self._sockets / name).unlink(missing_ok=True)
         with self.log_path.open("ab") as log:
             begin = log.tell()
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a fork, of milliseconds

@@ -9,7 +9,7 @@ import pytest
 
 from quorate.etcd.api import Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.launcher import EtcdProcess, socket_folder
 from quorate.runtime.errors import QuorateError
 
 
@@ -55,3 +55,18 @@ async def test_a_start_that_fails_shows_the_end_of_the_log(tmp_path: Path) -> No
     with pytest.raises(QuorateError, match="no-such-flag") as refusal:
         await server.start()
     assert refusal.value.reason == "ETCD_START_FAILED"
+
+
+async def test_an_etcd_with_sockets_that_was_killed_starts_again(tmp_path: Path) -> None:
+    """Its sockets are still there, and etcd 3.4 does not listen where something is."""
+    with socket_folder(tmp_path / "run") as folder:
+        process = EtcdProcess(tmp_path / "etcd", sockets=folder, die_with_parent=True)
+        try:
+            await process.start()
+            async with EtcdClient([process.endpoint]) as client:
+                await client.put(b"k", b"v")
+                await process.kill()
+                await process.start()
+                assert (await client.range(Range(b"k"), timeout=20)).kvs[0].value == b"v"
+        finally:
+            await process.kill()
