@@ -53,6 +53,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one round")
     parser.add_argument("--nodes", type=int, default=1, help="node agents")
     parser.add_argument("--slots", type=int, default=2, help="slots of each")
+    parser.add_argument(
+        "--pending",
+        type=int,
+        default=0,
+        help="tasks that wait when the leader is killed (failover)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     for name in arguments.names:
@@ -64,9 +70,10 @@ def main() -> int:
         console = Console(highlight=False, width=150)
     results: dict[str, Findings] = {}
     for name in arguments.names or (one for one in BENCHMARKS if one not in ON_REQUEST):
+        options = {"pending": arguments.pending} if name == "failover" else {}
         with console.status(f"measuring {name}"):
             results[name] = BENCHMARKS[name](
-                quick=arguments.quick, nodes=arguments.nodes, slots=arguments.slots
+                quick=arguments.quick, nodes=arguments.nodes, slots=arguments.slots, **options
             )
     report.show(console, results)
     if arguments.json is not None:
