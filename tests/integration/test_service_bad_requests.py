@@ -238,6 +238,7 @@ MUTATING = [
     ("CreateTask", pb.CreateTaskRequest(spec=command())),
     ("BatchCreateTasks", pb.BatchCreateTasksRequest(specs=[command()])),
     ("CancelTask", pb.CancelTaskRequest(id=NO_TASK)),
+    ("CancelTasks", pb.CancelTasksRequest(ids=[NO_TASK])),
     ("RetryTask", pb.RetryTaskRequest(id=NO_TASK)),
     ("DeleteTask", pb.DeleteTaskRequest(id=NO_TASK)),
     ("CreateQueue", pb.CreateQueueRequest(queue=q.Queue(name="new"))),
