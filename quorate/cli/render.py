@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +22,8 @@ from quorate.cli.listing import Listing
 from quorate.client.discovery import LocalCluster
 from quorate.client.outcome import state_name, value_name
 from quorate.etcd.generation import split
+from quorate.runtime.visible import deceives, visible, visible_json
 from quorate.v1 import node_pb2, task_pb2
-
-# Instead of a character that a terminal would obey: C0 but for line feeds and tabs, DEL, C1.
-HIDDEN = "\N{REPLACEMENT CHARACTER}"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Terminal(Console):
@@ -40,8 +36,8 @@ class Terminal(Console):
     ) -> Iterator[Segment]:
         """As Console; what rich itself sends to the terminal is added later, or marked."""
         for segment in super().render(renderable, options):
-            if segment.control is None and _CONTROL.search(segment.text):
-                yield Segment(_CONTROL.sub(HIDDEN, segment.text), segment.style)
+            if segment.control is None and deceives(segment.text):
+                yield Segment(visible(segment.text), segment.style)
             else:
                 yield segment
 
@@ -111,7 +107,8 @@ def hint(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    document = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write(visible_json(document) + "\n")
 
 
 def as_dict(message: Message) -> dict[str, Any]:
@@ -131,7 +128,7 @@ def local_dict(cluster: LocalCluster) -> dict[str, Any]:
 
 def print_line(message: Message) -> None:
     """A message as JSON in one line, at once: one of a stream, which may never end."""
-    sys.stdout.write(json.dumps(as_dict(message), ensure_ascii=False) + "\n")
+    sys.stdout.write(visible_json(json.dumps(as_dict(message), ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 

@@ -21,6 +21,7 @@ from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.options import OptionArgs
 from quorate.client.specs import command_spec
+from quorate.runtime.visible import visible_json
 from quorate.v1 import task_pb2
 
 _PANEL = "How it is run"
@@ -232,7 +233,7 @@ def map_(
     try:
         with map_progress(total, quiet=quiet) as progress:
             for result in run(function, values, chunk=chunk):
-                progress.print(json.dumps(result, ensure_ascii=False, default=repr))
+                progress.print(visible_json(json.dumps(result, ensure_ascii=False, default=repr)))
     except Exception as error:
         # The function's own exception: its task and its traceback are in the cause.
         failed = error if isinstance(error, TaskFailed) else error.__cause__

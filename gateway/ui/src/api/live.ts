@@ -6,6 +6,7 @@
 import { signal } from "@preact/signals";
 import { BASE, Problem, type ProblemDetails } from "@ui/api/rest";
 import { refused, token } from "@ui/api/token";
+import { parseVisible } from "@ui/lib/visible";
 
 export type Topic = "tasks" | "queues" | "nodes" | "cluster" | "services" | "logs";
 
@@ -108,7 +109,7 @@ export class Live {
     socket.onmessage = (message) => {
       this.heard = Date.now();
       this.pause = PAUSE_MS[0];
-      this.receive(JSON.parse(message.data as string) as Frame);
+      this.receive(parseVisible(message.data as string) as Frame);
     };
     socket.onclose = ({ code }) => {
       if (code === UNAUTHENTICATED) refused(used);

@@ -2,6 +2,7 @@
 // repeated when the answer was lost; failures are `Problem`s whose message is a sentence.
 
 import { refused, token } from "@ui/api/token";
+import { parseVisible } from "@ui/lib/visible";
 
 /** The gateway's address: the page's own folder. */
 export const BASE = typeof document === "undefined" ? "http://x/" : new URL(".", document.baseURI);
@@ -76,7 +77,7 @@ export async function call<T>(method: string, path: string, options: Options = {
         body: options.body === undefined ? undefined : JSON.stringify(options.body),
         signal: options.signal,
       });
-      if (answer.ok) return (await answer.json()) as T;
+      if (answer.ok) return parseVisible(await answer.text()) as T;
       if (answer.status === 401) refused(used);
       if (answer.status !== 503 || last) throw new Problem(await details(answer));
     } catch (error) {
@@ -91,7 +92,7 @@ export async function call<T>(method: string, path: string, options: Options = {
 
 async function details(answer: Response): Promise<ProblemDetails> {
   try {
-    const found = (await answer.json()) as ProblemDetails;
+    const found = parseVisible(await answer.text()) as ProblemDetails;
     return { ...found, status: answer.status };
   } catch {
     return { status: answer.status, detail: `the gateway answered ${answer.status}` };
