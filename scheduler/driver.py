@@ -55,8 +55,8 @@ T = TypeVar("T")
 PLACED_AT_ONCE = 1_024
 # Bytes of one group of writes: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
 GROUP_BYTES = 512 << 10
-# Deletions in one Txn of retention: of the longest names and request ids 1.2 KB each.
-PURGED_AT_ONCE = 1_000
+# Deletions in one Txn of retention: of the longest names, callers and request ids 1.8 KB each.
+PURGED_AT_ONCE = 800
 # Seconds between two looks for attempts whose start is to be on record.
 STARTS_EVERY = 0.25
 # Callers that wait for tasks to finish or start, in all: 17 KB each, measured; 340 MB.

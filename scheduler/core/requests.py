@@ -7,7 +7,7 @@ and were deleted must not make them again.
 Each caller has request ids of its own: an id that another one used says nothing, not even that it
 was used. The first caller's answer has the key `(scope, id)`, as in version 0.1, whose schedulers
 find it there during an upgrade; another caller's, while the first is remembered, has
-`(scope, "<caller>\\0<id>")`. Answers that a leader of version 0.1 remembered name no caller: they
+`(scope, _OWN + "<caller>\\0<id>")`, longer than any id that a caller may choose. Answers that a leader of version 0.1 remembered name no caller: they
 are of whoever repeats the same request, and of nobody else.
 """
 
@@ -26,6 +26,8 @@ from scheduler.core.state import State, kind_of
 TASKS_SCOPE = "_tasks"
 # Kinds of which there may be as many as there are tasks.
 _OF_TASKS = ("", TASKS_SCOPE)
+# No id of a caller is as long (128 characters): nobody can choose the key of another's answer.
+_OWN = "\0" * 129
 NO_TASK = TaskId("")
 NO_QUEUE = QueueName("")
 
@@ -37,7 +39,7 @@ def key_of(state: State, scope: str, request: Request) -> tuple[str, str]:
     if not request.caller:
         # Authentication is off, or was when the others called: ids are everybody's.
         return key
-    own = (scope, f"{request.caller}\0{request.id}")
+    own = (scope, f"{_OWN}{request.caller}\0{request.id}")
     if row is None:
         return own if own in state.dedup else key
     if row.caller == request.caller or (not row.caller and row.digest == request.digest):

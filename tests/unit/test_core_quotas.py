@@ -14,6 +14,7 @@ from scheduler.core.answers import Done, Fault, Refusal, TaskCreated, TaskKnown
 from scheduler.core.limits import Limits
 from scheduler.core.quotas import Quota, in_force
 from scheduler.core.usage import UNIT, task_units
+from scheduler.validate import MAX_REQUEST_ID
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import spec
@@ -217,3 +218,11 @@ def test_an_answer_is_found_after_that_of_the_first_caller_is_gone():
     c.retain(100)
     assert ("default", "mine") not in c.state.dedup
     assert ask(c, BOB, request=asked(BOB, b"b")) == TaskKnown(second, QueueName("default"))
+
+
+def test_nobody_can_choose_an_id_that_is_another_callers_key():
+    c = cluster()
+    ask(c, ALICE, request=asked(ALICE, b"a"))
+    ask(c, BOB, request=asked(BOB, b"b"))
+    keys_of_ids = [request for _, request in c.state.dedup]
+    assert sum(len(request) > MAX_REQUEST_ID for request in keys_of_ids) == 1
