@@ -7,8 +7,9 @@ and were deleted must not make them again.
 Each caller has request ids of its own: an id that another one used says nothing, not even that it
 was used. The first caller's answer has the key `(scope, id)`, as in version 0.1, whose schedulers
 find it there during an upgrade; another caller's, while the first is remembered, has
-`(scope, _OWN + "<caller>\\0<id>")`, longer than any id that a caller may choose. Answers that a leader of version 0.1 remembered name no caller: they
-are of whoever repeats the same request, and of nobody else.
+`(scope, _OWN + "<caller>\\0<id>")`, longer than any id that a caller may choose. Answers that a
+leader of version 0.1 remembered name no caller: they are of whoever repeats the same request, and
+of nobody else.
 """
 
 from __future__ import annotations
