@@ -25,6 +25,7 @@ from benchmarks import (
     report,
     throughput,
     tls,
+    workers,
 )
 from benchmarks.figures import Findings
 
@@ -33,6 +34,7 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "tls": tls.run,
     "latency": latency.run,
     "commands": commands.run,
+    "workers": workers.run,
     "memory": memory.run,
     "failover": failover.run,
     "floods": floods.run,

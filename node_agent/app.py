@@ -97,8 +97,7 @@ async def run(settings: AgentSettings) -> None:
             confinement = settings.confinement(data, mark)
         except ValueError as error:
             raise CannotStart(f"--{error}") from None
-        user = confinement.user
-        logs = LogStore(data, int(settings.log_cap), (user.uid, user.gid) if user else None)
+        logs = LogStore(data, int(settings.log_cap), private=confinement.user is not None)
         instances = InstanceRecords(settings.prefix)
         async with (
             client_of(settings) as etcd,

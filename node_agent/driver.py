@@ -112,6 +112,7 @@ class Driver:
             self.on_recalled,
             kill_grace,
             secrets,
+            self.on_began,
         )
         self._replicas = Replicas(
             node=node,
@@ -198,6 +199,10 @@ class Driver:
             self.spans.exited(attempt, outcome)
         self.machine.on_exited(attempt, outcome, self._clock.monotonic())
 
+    def on_began(self, attempt: Attempt, when: float) -> None:
+        """An attempt really began at `when` (monotonic); `pump` follows."""
+        self.machine.on_began(attempt, when)
+
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
         """These have not begun and will not; `pump` follows."""
         self.machine.on_recalled(lane, unstarted, self._clock.monotonic())
@@ -250,7 +255,7 @@ class Driver:
             for attempt in effects.start:
                 self._start(attempt)
             if self._outgoing is not None:
-                self._outgoing.add(effects, self._clock.wall(), hold=machine.ample)
+                self._outgoing.add(effects, self._clock.wall(), now, hold=machine.ample)
             machine.settle(now)
 
     def _start(self, attempt: Attempt) -> None:

@@ -1,17 +1,16 @@
 """What attempts wrote, on this node's disk.
 
 ```
-<data>/logs/<task>/<attempt>/stdout     O_APPEND; missing when nothing was written
+<data>/logs/<task>/<attempt>/stdout     missing when nothing was written
                              stderr
-<data>/spool/<n>.out  <n>.err           outputs of running programs; moved to logs/ when not empty
+                             index      when which piece was written, see `executors.pump`
+<data>/spool/<lane>-<n>.<m>/            of what a worker calls now; moved to logs/ when it has ended
 ```
 
-A file's offsets are bytes ever written. One that outgrows its cap keeps its first and its last
-half: the middle is given back to the file system as a hole (`trim`), so writers need not be asked
-and readers skip it. Where the file system has no holes, what exceeds the cap is cut off.
-
-Programs write into spool files that are used again while they stay empty, as most programs write
-nothing and making directories would cost more than running them.
+The spawner writes; nothing is made before the first byte, as most programs write nothing. A file's
+offsets are bytes ever written. One that outgrows its cap keeps its first and its last half: the
+middle is given back to the file system as a hole (`trim`), so the writer need not be asked and
+readers skip it. Where the file system has no holes, what exceeds the cap is cut off.
 
 Owned by the agent's loop; retention by age and size is in `log_retention`.
 """
@@ -22,9 +21,10 @@ import ctypes
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -36,26 +36,27 @@ STREAMS = (STDOUT, STDERR)
 DEFAULT_CAP = 16 * 1024 * 1024
 # Attempts remembered although they wrote nothing: "no output" is told from "unknown".
 MAX_REMEMBERED = 50_000
+# Calls that are remembered because they may have left somebody who writes.
+MAX_LATE = 1000
 _BLOCK = 4096
 _COPY = 1 << 20
-# With what we open files that tasks write to. Not blocking: a task may hold a lease on its file,
-# for which we would wait until the kernel's patience is over (45 s).
+# With what we open the files of logs. Not blocking: a task of our own user may hold a lease on one
+# (fcntl(2)), for which we would wait until the kernel's patience is over (45 s).
 WARY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 # Directories on the way to what an attempt of another user may open: passed through, not listed.
 PASSABLE = 0o711
 _KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
 
 
-@dataclass(slots=True)
-class Spool:
-    """The two outputs of one running program."""
+class Place(NamedTuple):
+    """Where an attempt's files are.
 
-    out: str
-    err: str
+    Attributes:
+        sure: whether what is there is this attempt's. If not, ask `LogStore.confirm` after a read.
+    """
 
-    def path(self, stream: str) -> str:
-        """The file of a stream."""
-        return self.out if stream == STDOUT else self.err
+    directory: str
+    sure: bool
 
 
 class LogStore:
@@ -64,31 +65,32 @@ class LogStore:
     Args:
         data: the agent's data directory.
         cap: bytes kept of each stream of an attempt.
-        user: whom attempts run as (user and group id), where that is not ourselves. It may write
-            the files that we make for it, and nothing but those: all directories are ours, so that
-            no link of its making is ever followed.
+        private: whether attempts run as another user, who passes through our directories.
+
+    Attributes:
+        called: the directory of an attempt that a worker is at, or None; set by the executor.
     """
 
-    def __init__(
-        self, data: Path, cap: int = DEFAULT_CAP, user: tuple[int, int] | None = None
-    ) -> None:
-        self._user = user
+    def __init__(self, data: Path, cap: int = DEFAULT_CAP, *, private: bool = False) -> None:
         self.root = data / "logs"
         self._spool_root = data / "spool"
         self._cap = cap
-        self._free: list[Spool] = []
         self._made = 0
-        # Spools of running programs.
-        self._running: dict[tuple[str, int], Spool] = {}
+        self.called: Callable[[str, int], str | None] = lambda _task_id, _number: None
+        # Programs that run, and their directories.
+        self._running: dict[tuple[str, int], str] = {}
         # Latest attempt number of each task seen lately. Not a dict: finding the oldest of one
         # that always loses its oldest gets slow (11 us).
         self._latest: OrderedDict[str, int] = OrderedDict()
+        # Calls that used their outputs and wrote nothing, by the directory that there is none of.
+        self._late: OrderedDict[str, tuple[str, int]] = OrderedDict()
         shutil.rmtree(self._spool_root, ignore_errors=True)
         self._spool_root.mkdir(parents=True)
         self.root.mkdir(exist_ok=True)
-        if user is not None:
-            for directory in (data, self._spool_root, self.root):
+        if private:
+            for directory in (data, self._spool_root):
                 directory.chmod(PASSABLE)
+            self.root.chmod(0o700)
 
     def directory(self, task_id: str, number: int) -> Path:
         """Where an attempt's files are, or would be."""
@@ -119,100 +121,90 @@ class LogStore:
             _is_name(task_id) and self.directory(task_id, number).is_dir()
         )
 
+    def place(self, task_id: str, number: int) -> Place:
+        """Where an attempt's files are now; they may not exist."""
+        if (task_id, number) not in self._running:
+            called = self.called(task_id, number)
+            if called is not None:
+                return Place(called, sure=False)
+        return Place(str(self.root / task_id / str(number)), sure=True)
+
     def path(self, task_id: str, number: int, stream: str) -> str:
-        """The file that holds a stream now; it may not exist."""
-        spool = self._running.get((task_id, number))
-        if spool is not None:
-            return spool.path(stream)
-        return str(self.directory(task_id, number) / stream)
+        """The file of a stream, as far as `place` knows; it may not exist."""
+        return f"{self.place(task_id, number).directory}/{stream}"
 
-    # -- calls ---------------------------------------------------------------------------------
-
-    def prepare(self, task_id: str, number: int) -> None:
-        """Make the files of an attempt in a worker that may not make them itself."""
-        if self._user is None:
-            return
-        directory = self.directory(task_id, number)
-        directory.mkdir(parents=True, exist_ok=True)
-        for folder in (directory.parent, directory):
-            folder.chmod(PASSABLE)
-        for stream in STREAMS:
-            file = os.open(directory / stream, os.O_WRONLY | os.O_CREAT | WARY, 0o600)
-            os.fchown(file, *self._user)
-            os.close(file)
-
-    def settle(self, task_id: str, number: int) -> None:
-        """An attempt that was prepared is over: delete the files it did not write to."""
-        if self._user is None:
-            return
-        directory = self.directory(task_id, number)
-        for stream in STREAMS:
-            path = directory / stream
-            try:
-                if not path.stat().st_size:
-                    path.unlink()
-            except FileNotFoundError:
-                pass  # deleted by retention
-        for folder in (directory, directory.parent):
-            try:
-                folder.rmdir()
-            except OSError:
-                return  # something was written, here or by another attempt
+    def confirm(self, task_id: str, number: int, place: Place) -> bool:
+        """Whether what was read there before this call is the attempt's."""
+        return place.sure or self.called(task_id, number) == place.directory
 
     # -- programs ------------------------------------------------------------------------------
 
-    def open_spool(self, task_id: str, number: int) -> Spool:
-        """Output files for a program; closed with `close_spool`."""
-        if self._free:
-            spool = self._free.pop()
-        else:
-            self._made += 1
-            stem = str(self._spool_root / str(self._made))
-            spool = Spool(f"{stem}.out", f"{stem}.err")
-        self._running[task_id, number] = spool
-        return spool
+    def begin(self, task_id: str, number: int) -> str:
+        """The directory for the outputs of a program; `end` follows."""
+        path = self._running[task_id, number] = f"{self.root}/{task_id}/{number}"
+        return path
 
-    def close_spool(self, task_id: str, number: int) -> None:
-        """The program has ended: keep what it wrote."""
-        self.adopt_spool(task_id, number, task_id, number)
+    def end(self, task_id: str, number: int) -> None:
+        """The program has ended, and all that it wrote is there."""
+        self._trim_directory(self._running.pop((task_id, number)))
 
-    def adopt_spool(self, task_id: str, number: int, to_task_id: str, to_number: int) -> None:
-        """As `close_spool`, but what was written belongs to another attempt."""
-        spool = self._running.pop((task_id, number))
-        for stream in STREAMS:
-            path = spool.path(stream)
+    # -- calls ---------------------------------------------------------------------------------
+
+    def worker_stem(self, lane: int) -> str:
+        """For the outputs of a new worker, which become attempts' with `adopt`."""
+        self._made += 1
+        return f"{self._spool_root}/{lane}-{self._made}"
+
+    def adopt(self, directory: str, task_id: str, number: int) -> None:
+        """What is in a directory, if there is one, belongs to an attempt."""
+        target = self.directory(task_id, number)
+        try:
             try:
-                size = os.stat(path).st_size
+                os.rename(directory, target)
             except FileNotFoundError:
-                continue  # the program never started
-            if size:
-                try:
-                    self._adopt(path, size, self.directory(to_task_id, to_number) / stream)
-                except OSError as error:
-                    # A full disk, or a lease: the attempt's outcome counts more, and what it wrote
-                    # must not be taken for the next one's.
-                    _log.error("outputs are lost", path=path, error=str(error))
-                    os.unlink(path)
-        self._free.append(spool)
+                if not os.path.isdir(directory):
+                    # Nothing was written; by what it left behind, something may be.
+                    self._late[directory] = (task_id, number)
+                    if len(self._late) > MAX_LATE:
+                        self._late.popitem(last=False)
+                    return
+                target.parent.mkdir(exist_ok=True)
+                os.rename(directory, target)
+        except OSError:
+            self._append(directory, target)
+        self._trim_directory(str(target))
 
-    def _adopt(self, path: str, size: int, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            # A worker's last words, behind what its attempt already wrote. No more than is kept:
-            # a file may be terabytes of nothing, or grow while it is copied.
-            left = min(size, self._cap)
-            with (
-                open(os.open(path, os.O_RDONLY | WARY), "rb") as source,
-                open(os.open(target, os.O_WRONLY | os.O_APPEND | WARY), "ab") as file,
-            ):
-                source.seek(size - left)
-                while left and (data := source.read(min(left, _COPY))):
-                    left -= file.write(data)
-            os.unlink(path)
+    def adopt_late(self, directory: str) -> None:
+        """Something was written after all."""
+        attempt = self._late.pop(directory, None)
+        if attempt is not None:
+            self.adopt(directory, *attempt)
         else:
-            os.rename(path, target)
-        if size > self._cap:
-            self.trim(str(target))
+            self.discard(directory)
+
+    def discard(self, directory: str) -> None:
+        """Nobody wants what is in a worker's directory."""
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def _append(self, directory: str, target: Path) -> None:
+        """Add to what the same attempt wrote here before: it was handed back, and is here again."""
+        for stream in STREAMS:
+            path = os.path.join(directory, stream)
+            try:
+                with open(os.open(path, os.O_RDONLY | WARY), "rb") as source:
+                    left = min(os.fstat(source.fileno()).st_size, self._cap)
+                    # No more than is kept: the beginning of it goes.
+                    source.seek(-left, os.SEEK_END)
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | WARY
+                    with open(os.open(target / stream, flags, 0o600), "ab") as file:
+                        while left and (data := source.read(min(left, _COPY))):
+                            left -= file.write(data)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                # A full disk, or a lease: the attempt's outcome counts more.
+                _log.error("outputs are lost", path=path, error=str(error))
+        self.discard(directory)
 
     # -- caps ----------------------------------------------------------------------------------
 
@@ -238,15 +230,18 @@ class LogStore:
         finally:
             os.close(descriptor)
 
-    def trim_running(self, others: Iterator[tuple[str, int]]) -> None:
+    def trim_running(self, others: Iterable[tuple[str, int]]) -> None:
         """Hold the outputs of running attempts to the cap: programs', and `others`."""
         slack = self._cap // 4
-        for spool in self._running.values():
-            self.trim(spool.out, slack)
-            self.trim(spool.err, slack)
+        for directory in self._running.values():
+            self._trim_directory(directory, slack)
         for task_id, number in others:
-            for stream in STREAMS:
-                self.trim(str(self.directory(task_id, number) / stream), slack)
+            self._trim_directory(self.place(task_id, number).directory, slack)
+
+    def _trim_directory(self, directory: str, slack: int = 2 * _BLOCK) -> None:
+        for stream in STREAMS:
+            with suppress(OSError):
+                self.trim(f"{directory}/{stream}", slack)
 
 
 def _is_name(task_id: str) -> bool:

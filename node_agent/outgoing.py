@@ -38,13 +38,15 @@ class Outgoing:
         """Until there is something to send."""
         await self._wake.wait()
 
-    def add(self, effects: Effects, started_at: float, *, hold: bool) -> None:
-        """Take over what is meant for the leader. `started_at`: wall time, for `started`.
+    def add(self, effects: Effects, wall: float, now: float, *, hold: bool) -> None:
+        """Take over what is meant for the leader. `wall`, `now`: the time, wall and monotonic.
 
         `hold`: nothing is in a hurry, and waits for more or for `flush`. What is handed back does
         not wait, since it could run elsewhere.
         """
-        self._started.extend((attempt, started_at) for attempt in effects.started)
+        self._started.extend(
+            (attempt, wall - max(0.0, now - (attempt.begun or now))) for attempt in effects.started
+        )
         self._finished.extend(effects.finished)
         self._returned.extend(effects.returned)
         if effects.credit is not None:

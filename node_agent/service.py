@@ -90,6 +90,8 @@ class NodeAgent:
                 else scheduler_pb2.LOG_STREAM_STDERR
             )
             log = scheduler_pb2.LogChunk(stream=stream, offset=chunk.offset, data=chunk.data)
+            if chunk.time:
+                log.time.FromNanoseconds(chunk.time)
             await context.write(pb.ReadLogsResponse(chunk=log))
 
     def _attempt(self, request: pb.ReadLogsRequest) -> int:

@@ -21,6 +21,8 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 WAITING = -1
+# Calls that are expected to end sooner are not asked when they began.
+BRIEF_SECONDS = 0.005
 
 
 class Ref(NamedTuple):
@@ -77,6 +79,8 @@ class Attempt:
     # Seconds it is expected to keep that lane busy.
     load: float = 0.0
     accepted_at: float = 0.0
+    # When its program or function really began (monotonic seconds); 0 while that is not known.
+    begun: float = 0.0
     # The leader was told that it began.
     announced: bool = False
     # Finished, returned or dropped: nothing about it is to be sent any more, save its report.
@@ -91,6 +95,11 @@ class Attempt:
     def ref(self) -> Ref:
         """Its name on the wire."""
         return Ref(self.task_id, self.number)
+
+    @property
+    def brief(self) -> bool:
+        """Whether it is expected to end before anybody could be told that it began."""
+        return self.load < BRIEF_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ WAIT_SECONDS = 0.050
 WAIT_LIMIT_SECONDS = 5.0
 # Attempts that run this long are announced as started; of shorter ones only the end is reported.
 ANNOUNCE_SECONDS = 0.005
+# An attempt that was handed over begins within this time; its timeout counts from its beginning.
+BEGIN_SECONDS = 60.0
 # More than the leader may ever assign: what exceeds it is handed back at once.
 MAX_WAITING = 4 * credits.MAX_AHEAD
 # `on_tick` is meant to be called this often.
@@ -105,7 +107,7 @@ class Machine:
                 if attempt.killed in SILENT:
                     continue
                 if position == 0:
-                    running.append((attempt, lane.head_since))
+                    running.append((attempt, attempt.begun or lane.head_since))
                 else:
                     waiting.append(attempt.ref)
         running.extend(found for found in self.services if found[0].killed not in SILENT)
@@ -242,6 +244,13 @@ class Machine:
         if left and left[-1].killed is not None:
             self._effects.kill.append(left[-1])
 
+    def on_began(self, attempt: Attempt, when: float) -> None:
+        """Its program or function began at `when` (monotonic), as its executor found out."""
+        if not attempt.begun and not attempt.over:
+            attempt.begun = when
+            if attempt.replica:
+                self.services.began(attempt, when)
+
     def on_exited(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """An attempt ended by itself or was ended."""
         if attempt.replica:
@@ -269,13 +278,15 @@ class Machine:
             if not lane.attempts:
                 continue
             head = lane.attempts[0]
-            ran = now - lane.head_since
-            if ran >= ANNOUNCE_SECONDS and not head.announced and head.killed not in SILENT:
+            held = now - lane.head_since
+            # Of a brief call nobody says when it began: it began when it was handed over.
+            begun = head.begun or (lane.head_since if head.warm and head.brief else now)
+            if now - begun >= ANNOUNCE_SECONDS and not head.announced and head.killed not in SILENT:
                 head.announced = True
                 effects.started.append(head)
-            if head.timeout and ran > head.timeout and head.killed is None:
+            if head.timeout and head.killed is None and self._is_late(head, held, now):
                 self._end(head, Reason.TIMEOUT)
-            elif len(lane.attempts) > 1 and ran > BLOCKED_SECONDS:
+            elif len(lane.attempts) > 1 and held > BLOCKED_SECONDS:
                 effects.recall.append(lane.index)
         self._tick_services(now)
         if self._lease_deadline is not None and now > self._lease_deadline:
@@ -327,11 +338,21 @@ class Machine:
         self.services.add(attempt, now)
         self._effects.start.append(attempt)
 
+    def _is_late(self, head: Attempt, held: float, now: float) -> bool:
+        """Whether an attempt's time is over, `held` seconds after it was handed over."""
+        if head.begun:
+            return now - head.begun > head.timeout
+        if held > head.timeout + BEGIN_SECONDS:
+            head.why = f"it did not begin within {BEGIN_SECONDS:g} s"
+            return True
+        return False
+
     def _tick_services(self, now: float) -> None:
         drained = self._drain_deadline
         for attempt, since in self.services:
             if (
                 not attempt.announced
+                and attempt.begun
                 and now - since >= ANNOUNCE_SECONDS
                 and attempt.killed not in SILENT
             ):

@@ -63,6 +63,11 @@ class Services:
         attempt.lane = lane
         self._since[attempt] = now
 
+    def began(self, attempt: Attempt, when: float) -> None:
+        """Its program began at `when`."""
+        if attempt in self._since:
+            self._since[attempt] = when
+
     def remove(self, attempt: Attempt) -> None:
         """It has exited; its lane is free."""
         del self._since[attempt]

@@ -1,9 +1,9 @@
 """Runs programs: each in a session and process group of its own, one at a time in each lane.
 
-Standard input is the given bytes, then end of file; outputs go to the attempt's log files. Without
-a working directory the program gets a private scratch directory, removed after it. On cancel or
-timeout the whole group gets SIGTERM, and SIGKILL when the grace is over; what is left of the group
-when the program exits is killed too.
+Standard input is the given bytes, then end of file; outputs go to the attempt's logs (`pump`).
+Without a working directory the program gets a private scratch directory, removed after it. On
+cancel or timeout the whole group gets SIGTERM, and SIGKILL when the grace is over; what is left of
+the group when the program exits is killed too.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from quorate.telemetry.tracing import TRACEPARENT
 
 GRACE_SECONDS = 5.0
 
+OnBegan = Callable[[Attempt, float], None]
 OnExited = Callable[[Attempt, Outcome], None]
 OnRecalled = Callable[[int, Sequence[Attempt]], None]
 
@@ -42,6 +43,7 @@ class CommandExecutor:
         scratch: directory of the private scratch directories; emptied here.
         grace: seconds between SIGTERM and SIGKILL.
         on_exited: called once for each attempt started and not recalled.
+        on_began: told when a program that runs for a while really began (monotonic seconds).
         on_recalled: told what `recall` took back, also if nothing.
         secrets: where programs' secrets are.
     """
@@ -56,7 +58,9 @@ class CommandExecutor:
         on_recalled: OnRecalled,
         grace: float = GRACE_SECONDS,
         secrets: Secrets | None = None,
+        on_began: OnBegan = lambda _attempt, _when: None,
     ) -> None:
+        self._on_began = on_began
         self._secrets = secrets or Secrets()
         self._link = link
         self._logs = logs
@@ -65,6 +69,7 @@ class CommandExecutor:
         self._on_exited = on_exited
         self._on_recalled = on_recalled
         link.on_unqueued = self._on_unqueued
+        link.on_began = self._on_key_began
         self._kills = Kills(link, grace)
         # Key at the spawner and scratch directory of each; the attempt of each key.
         self._running: dict[Attempt, tuple[int, str]] = {}
@@ -91,7 +96,7 @@ class CommandExecutor:
                 self._on_exited(attempt, Outcome(Failure(fault.type, str(fault))))
                 return
         task_id, number = attempt.task_id, attempt.number
-        spool = self._logs.open_spool(task_id, number)
+        output = self._logs.begin(task_id, number)
         scratch = "" if work.cwd else self._free.pop() if self._free else self._new_scratch()
         env = {
             **work.env,
@@ -108,8 +113,7 @@ class CommandExecutor:
                 env,
                 work.cwd,
                 work.stdin,
-                spool.out,
-                spool.err,
+                output,
                 scratch,
                 partial(self._on_exit, attempt, work.memory),
                 work.memory,
@@ -117,7 +121,7 @@ class CommandExecutor:
                 secrets,
             )
         except OSError as error:
-            self._logs.close_spool(task_id, number)
+            self._logs.end(task_id, number)
             if scratch:
                 self._free.append(scratch)
             self._on_exited(attempt, not_handed_over(error))
@@ -143,7 +147,7 @@ class CommandExecutor:
         key, scratch = self._running.pop(attempt)
         del self._attempts[key]
         self._kills.forget(key)
-        self._logs.close_spool(attempt.task_id, attempt.number)
+        self._logs.end(attempt.task_id, attempt.number)
         if scratch and (exit_.dirty or exit_.lost):
             self._discard(scratch)
         elif scratch:
@@ -154,10 +158,15 @@ class CommandExecutor:
         attempts = [self._attempts.pop(key) for key in keys]
         for attempt in attempts:
             _, scratch = self._running.pop(attempt)
-            self._logs.close_spool(attempt.task_id, attempt.number)
+            self._logs.end(attempt.task_id, attempt.number)
             if scratch:
                 self._free.append(scratch)
         self._on_recalled(lane, attempts)
+
+    def _on_key_began(self, key: int, when: float) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is not None:
+            self._on_began(attempt, when)
 
     def _new_scratch(self) -> str:
         """A directory that no program has had; the spawner makes it."""

@@ -48,6 +48,16 @@ class Lane:
     # What its cgroup is held to beyond what the worker had when it was idle (bytes); 0: nothing.
     memory: int = 0
     idle_memory: int = 0
+    # Where its worker's outputs are: `<stem>.<outputs>` those of what it does now.
+    stem: str = ""
+    outputs: int = 1
+    # Its worker said that it ends.
+    ending: bool = False
+
+    @property
+    def directory(self) -> str:
+        """Where what the worker writes now is kept."""
+        return f"{self.stem}.{self.outputs}"
 
     def __post_init__(self) -> None:
         self._pair()

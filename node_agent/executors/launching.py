@@ -11,16 +11,16 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from node_agent.executors import group
 
-WORKER_FD = 3
-# Above what a child gets: 0, 1, 2 and WORKER_FD.
+# What a worker gets beside 0, 1 and 2: its socket to the agent, its socket to the spawner, and the
+# memory in which the spawner counts what it read (see `worker.output`).
+WORKER_FD, OUTPUTS_FD, COUNTS_FD = 3, 4, 5
+# Above all of these.
 FIRST_FREE_FD = 100
-# Outputs are in a directory of ours alone, where there are no links; if there are, not for us.
-_OUTPUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-_OUTPUT_MODE = 0o600
 # Python ignores some signals and we ignore others; children start with the defaults.
 _DEFAULT_SIGNALS = [
     signal.SIGINT,
@@ -42,23 +42,22 @@ class Start(NamedTuple):
     # Where it works; "" for where the spawner is now.
     cwd: str
     stdin: int
-    stdout: str
-    stderr: str
-    # Its socket, put at WORKER_FD; -1 for none.
-    lane: int = -1
+    stdout: int
+    stderr: int
+    # A worker's descriptors from WORKER_FD on.
+    more: Sequence[int] = ()
 
 
 def spawn(program: str, start: Start) -> int:
     """Start a process with the spawner's own user and cgroup; its pid. Raises OSError."""
     if start.cwd:
         enter(start.cwd)
-    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
-        (os.POSIX_SPAWN_DUP2, start.stdin, 0),
-        (os.POSIX_SPAWN_OPEN, 1, start.stdout, _OUTPUT_FLAGS, _OUTPUT_MODE),
-        (os.POSIX_SPAWN_OPEN, 2, start.stderr, _OUTPUT_FLAGS, _OUTPUT_MODE),
-    ]
-    if start.lane >= 0:
-        actions.append((os.POSIX_SPAWN_DUP2, start.lane, WORKER_FD))
+    # The outputs first: they may have the numbers of those behind them, which do not (`keep`).
+    actions = [(os.POSIX_SPAWN_DUP2, start.stdin, 0)]
+    actions.append((os.POSIX_SPAWN_DUP2, start.stdout, 1))
+    actions.append((os.POSIX_SPAWN_DUP2, start.stderr, 2))
+    for number, descriptor in enumerate(start.more, WORKER_FD):
+        actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
     return os.posix_spawn(
         program,
         start.argv,
@@ -103,17 +102,11 @@ def enter(directory: str) -> None:
         raise OSError(f"working directory {directory!r}: {error.strerror}") from error
 
 
-def _output(path: str) -> int:
-    """Open an output file, in the forked process. Raises OSError."""
-    try:
-        file = os.open(path, _OUTPUT_FLAGS | os.O_NONBLOCK, _OUTPUT_MODE)
-    except BlockingIOError:
-        # What is left of an attempt before holds a lease on it (fcntl(2)), for which the spawner
-        # would have to wait: it may keep that file.
-        os.unlink(path)
-        return os.open(path, _OUTPUT_FLAGS | os.O_EXCL, _OUTPUT_MODE)
-    os.set_blocking(file, True)
-    return file
+def keep(descriptor: int) -> int:
+    """Move a descriptor to where no child gets it, unless it is meant to."""
+    kept = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD)
+    os.close(descriptor)
+    return kept
 
 
 def _become(program: str, start: Start, ids: Ids | None, cgroup: str, report: int) -> NoReturn:
@@ -126,14 +119,10 @@ def _become(program: str, start: Start, ids: Ids | None, cgroup: str, report: in
             except OSError as error:
                 raise OSError(f"cgroup {cgroup}: {error.strerror}") from error
         os.dup2(start.stdin, 0)
-        for number, path in ((1, start.stdout), (2, start.stderr)):
-            file = _output(path)
-            if ids is not None:
-                # So that it can open /dev/stdout, which is this file.
-                os.fchown(file, ids[0], ids[1])
-            os.dup2(file, number)
-        if start.lane >= 0:
-            os.dup2(start.lane, WORKER_FD)
+        os.dup2(start.stdout, 1)
+        os.dup2(start.stderr, 2)
+        for number, descriptor in enumerate(start.more, WORKER_FD):
+            os.dup2(descriptor, number)
         if ids is not None:
             uid, gid, groups = ids
             os.setgroups(groups)

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import structlog
 
-from node_agent.executors import spawner as spawner_process
 from node_agent.executors import strays
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.packets import Message, Spill
+from node_agent.executors.strays import Marks
 
 _log = structlog.get_logger("node_agent.spawner")
 
@@ -72,6 +72,9 @@ class SpawnerLink:
 
     Attributes:
         on_unqueued: told the keys of programs that `unqueue` took back, by lane.
+        on_late: told of a directory with outputs whose call had ended and written nothing.
+        on_began: told when the program of a key really began (monotonic seconds), of those that
+            run for a while.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class SpawnerLink:
         self._lanes = list(lanes)
         self._after = after
         self.on_unqueued: Callable[[int, Sequence[int]], None] = lambda _lane, _keys: None
+        self.on_late: Callable[[str], None] = lambda _directory: None
+        self.on_began: Callable[[int, float], None] = lambda _key, _when: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -112,8 +117,7 @@ class SpawnerLink:
         env: dict[str, str],
         cwd: str,
         stdin: bytes,
-        stdout: str,
-        stderr: str,
+        output: str,
         scratch: str,
         on_exit: OnExit,
         memory: int = 0,
@@ -123,6 +127,7 @@ class SpawnerLink:
         """Start a program in its own session, once its lane is free; the key to kill it by.
 
         Args:
+            output: the directory of its outputs (see `pump`).
             memory, cpu: what it asked for (bytes, cores; 0 for nothing): the limits of its cgroup.
             secrets: more of its environment, which must not reach the disk.
 
@@ -132,7 +137,7 @@ class SpawnerLink:
         limits = self._groups.limits(memory, cpu) if self._groups is not None else ()
         try:
             self._send(
-                ("run", key, lane, list(argv), env, cwd, stdin, stdout, stderr, scratch, limits),
+                ("run", key, lane, list(argv), env, cwd, stdin, output, scratch, limits),
                 secrets,
             )
         except OSError:
@@ -146,14 +151,17 @@ class SpawnerLink:
         argv: Sequence[str],
         env: dict[str, str],
         cwd: str,
-        stdout: str,
-        stderr: str,
+        outputs: str,
         on_exit: OnExit,
     ) -> int:
-        """Start a worker on a lane's socket; the key to kill it by."""
+        """Start a worker on a lane's socket; the key to kill it by.
+
+        Args:
+            outputs: `<outputs>.<n>` is the directory of its n-th outputs (see `outputs`).
+        """
         key = self._key(on_exit)
         limits = self._groups.limits() if self._groups is not None else ()
-        self._send(("work", key, lane, list(argv), env, cwd, stdout, stderr, limits))
+        self._send(("work", key, lane, list(argv), env, cwd, outputs, limits))
         return key
 
     def give(self, lane: int, end: socket.socket) -> None:
@@ -203,7 +211,7 @@ class SpawnerLink:
                 [
                     sys.executable,
                     *("-S", "-E", "-P", "-c", _BOOT),
-                    str(Path(spawner_process.__file__).parents[2]),
+                    str(Path(strays.__file__).parents[2]),
                     str(theirs.fileno()),
                     self._mark,
                     *map(str, lanes),
@@ -294,6 +302,18 @@ class SpawnerLink:
                 del self._exits[key]
             self.on_unqueued(lane, keys)
             return
+        if message[0] == "began":
+            for key, when in message[1]:
+                if key in self._exits:
+                    self.on_began(key, when)
+            return
+        if message[0] == "late":
+            self.on_late(message[1])
+            return
+        if message[0] == "unwritten":
+            _, directory, error = message
+            _log.error("outputs are lost", directory=directory, error=error)
+            return
         for key, status, started, seconds, dirty, starved in message[1]:
             self._exits.pop(key)(Exit(status, started, seconds, dirty, starved=starved))
 
@@ -324,10 +344,10 @@ def directory_mark(data: Path) -> str:
 
 def kill_marked(mark: str) -> int:
     """SIGKILL every process that carries the mark; how many."""
-    prefix = f"{spawner_process.MARK}={mark}.".encode()
+    marks = Marks(mark)
     killed = 0
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and strays.mark_of(int(entry), prefix) is not None:
+        if entry.isdigit() and marks.key_of(int(entry)) is not None:
             strays.kill_one(int(entry))
             killed += 1
     return killed

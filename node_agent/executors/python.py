@@ -6,6 +6,9 @@ from where `recall` takes it back exactly. Worker and user code are one process,
 comes back is trusted (see `replies`), and neither is the socket: user code may have shut it down,
 or have left a copy of it with a process that outlives the worker.
 
+What a worker writes is in a directory of the lane (see `outputs`) until an answer says that its
+attempt used it: then the directory becomes that attempt's.
+
 When a worker ends, whatever it answered is read first; what it never received is taken back; the
 one attempt in between, if any, died with it: WORKER_CRASHED.
 """
@@ -35,7 +38,7 @@ from node_agent.executors.lanes import MOST_PACKETS, Lane
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.executors.outcomes import outcome_of_answer, outcome_of_crash, why
 from node_agent.executors.packets import MAX_PACKET, Spill, read, spilled
-from node_agent.executors.replies import Malformed
+from node_agent.executors.replies import LAST, USED, Malformed, Reply
 from node_agent.logs import LogStore
 from node_agent.secrets import SecretFault, Secrets
 from node_agent.work import Call
@@ -57,6 +60,8 @@ class Events(Protocol):
     """Whom the executor tells (the driver)."""
 
     def on_exited(self, attempt: Attempt, outcome: Outcome) -> None: ...
+
+    def on_began(self, attempt: Attempt, when: float) -> None: ...
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None: ...
 
@@ -104,7 +109,6 @@ class PythonExecutor:
         self._logs = logs
         user = confinement.user if confinement is not None else None
         self._groups = confinement.groups if confinement is not None else None
-        self._separate = user is not None
         self._secrets = secrets or Secrets()
         self._spill = Spill(str(spill_directory), "call", user.gid if user is not None else -1)
         self._directory = directory
@@ -120,6 +124,7 @@ class PythonExecutor:
         self._poll_timer: asyncio.TimerHandle | None = None
         self._restarts: dict[int, asyncio.TimerHandle] = {}
         self._lanes = [Lane(index) for index in range(slots)]
+        logs.called = self._called
 
     @property
     def worker_ends(self) -> list[socket.socket]:
@@ -129,6 +134,7 @@ class PythonExecutor:
     def open(self, link: SpawnerLink) -> None:
         """Start a worker in each lane."""
         self._link = link
+        link.on_late = self._logs.adopt_late
         self._kills = Kills(link, self._grace)
         self._loop = asyncio.get_running_loop()
         for lane in self._lanes:
@@ -167,22 +173,17 @@ class PythonExecutor:
             attempt.task_id,
             attempt.number,
             attempt.trace,
+            attempt.timeout > 0 or not attempt.brief,
             work.entrypoint,
             work.kind,
             work.arguments,
         )
-        path = ""
         try:
             packet = self._spill.pack(message, secrets)
-            path = spilled(packet)
-            if self._separate:
-                self._logs.prepare(attempt.task_id, attempt.number)
         except OSError as error:
-            if path:
-                os.unlink(path)
             self._events.on_exited(attempt, not_handed_over(error))
             return
-        if path:
+        if path := spilled(packet):
             lane.spilled[key] = path
         if not lane.pending:
             lane.since = time.time()
@@ -252,8 +253,6 @@ class PythonExecutor:
     def _receive(self, lane: Lane) -> None:
         """Take every answer that is there. At most a lane's depth of them can be."""
         receive, pending, replies = lane.ours.recv, lane.pending, lane.replies
-        # Nothing to tidy up after an attempt: the common case.
-        plain = not (self._separate or lane.spilled)
         if lane.forged:
             lane.discard()
             return
@@ -264,23 +263,21 @@ class PythonExecutor:
                 reply = replies.read(receive(MAX_PACKET))
                 if reply is None:
                     continue
-                key, started, seconds, answer = reply
-                if key == 0:
-                    if lane.ready:
-                        raise Malformed("ready for a second time")
-                    self._on_ready(lane)
-                    continue
-                if plain:
-                    attempt = pending.pop(key)
-                else:
-                    attempt = self._take(lane, key)
+                key, started, seconds, answer, flags = reply
+                if flags or len(answer) == 1:
+                    self._on_more(lane, reply)
+                    if len(answer) == 1:
+                        continue
+                attempt = self._take(lane, key) if lane.spilled else pending.pop(key)
                 on_exited(attempt, outcome_of_answer(answer, started, seconds))
         except BlockingIOError:
             pass
         except (Malformed, KeyError) as error:
             self._on_forged(lane, error)
         lane.since = time.time()
-        if lane.unsent:
+        if lane.ending:
+            self._on_ending(lane)
+        elif lane.unsent:
             try:
                 lane.send_unsent()
             except BrokenPipeError as error:
@@ -291,9 +288,45 @@ class PythonExecutor:
         attempt = lane.pending.pop(key)
         if path := lane.spilled.pop(key, ""):
             os.unlink(path)
-        if self._separate:
-            self._logs.settle(attempt.task_id, attempt.number)
         return attempt
+
+    def _on_more(self, lane: Lane, reply: Reply) -> None:
+        """A reply that is not just an answer. Raises Malformed or KeyError."""
+        if reply.key == 0:
+            if lane.ready:
+                raise Malformed("ready for a second time")
+            self._on_ready(lane)
+            return
+        attempt = lane.pending[reply.key]
+        if reply.answer == ("began",):
+            # A worker that lies has no more time for it than others: from now, at the latest.
+            self._events.on_began(attempt, min(reply.started, time.monotonic()))
+            return
+        if reply.flags & USED:
+            self._logs.adopt(lane.directory, attempt.task_id, attempt.number)
+            lane.outputs += 1
+        if reply.flags & LAST:
+            lane.ending = True
+
+    def _on_ending(self, lane: Lane) -> None:
+        """The worker takes nothing more: what it was sent ahead need not wait for its end."""
+        lane.ending = False
+        self._events.on_lane_lost(lane.index)
+        if unstarted := self.recall(lane.index):
+            self._events.on_recalled(lane.index, unstarted)
+
+    def _called(self, task_id: str, number: int) -> str | None:
+        """See `LogStore.called`: what a worker has answered is read first."""
+        for lane in self._lanes:
+            attempt = next(iter(lane.pending.values()), None)
+            if attempt is not None and attempt.task_id == task_id and attempt.number == number:
+                self._receive(lane)
+                self._after()
+                attempt = next(iter(lane.pending.values()), None)
+                if attempt is None or (attempt.task_id, attempt.number) != (task_id, number):
+                    return None
+                return lane.directory
+        return None
 
     def _on_forged(self, lane: Lane, error: Exception) -> None:
         """User code meddled with the worker's socket: nothing from there can be believed."""
@@ -311,13 +344,13 @@ class PythonExecutor:
     def _launch(self, lane: Lane) -> None:
         self._restarts.pop(lane.index, None)
         assert self._link is not None
-        spool = self._logs.open_spool("worker", lane.index)
+        lane.stem, lane.outputs = self._logs.worker_stem(lane.index), 1
         lane.process = self._link.work(
             lane.index,
             [
                 sys.executable,
                 *("-P", "-m", "node_agent.worker"),
-                str(self._logs.root),
+                str(lane.index),
                 str(self._limits.max_tasks),
                 str(self._limits.max_bytes),
                 str(self._limits.max_result),
@@ -327,8 +360,7 @@ class PythonExecutor:
                 "QUORATE_NODE": self._node,
             },
             self._directory,
-            spool.out,
-            spool.err,
+            lane.stem,
             partial(self._on_exit, lane),
         )
 
@@ -354,9 +386,9 @@ class PythonExecutor:
         lane.forged = False
         memory, lane.memory = lane.memory, 0
         if crashed:
-            self._logs.adopt_spool("worker", lane.index, crashed[0].task_id, crashed[0].number)
+            self._logs.adopt(lane.directory, crashed[0].task_id, crashed[0].number)
         else:
-            self._logs.close_spool("worker", lane.index)
+            self._logs.discard(lane.directory)
         was_ready, lane.ready = lane.ready, False
         self._events.on_lane_lost(lane.index)
         if unstarted:

@@ -9,8 +9,10 @@ then that many bytes. One longer than a packet comes in pieces. Whatever does no
 packet = 0 | reply           the whole reply
          1 | bytes           a piece of one; more follow
          2 | bytes           its last piece
-reply  = kind, key, started, seconds, 5 lengths, 5 texts
+reply  = kind and flags, key, started, seconds, 5 lengths, 5 texts
 ```
+
+Kind BEGAN comes before the answer of an attempt that is asked for it: `started` is then monotonic.
 """
 
 from __future__ import annotations
@@ -30,14 +32,19 @@ from node_agent.worker.answers import (
     MAX_TRACEBACK,
 )
 
-READY = 0
+READY, BEGAN = 0, 4
+# The attempt's outputs are where the worker's present ones were; the next one has the next ones.
+USED = 0x10
+# The worker ends after this answer.
+LAST = 0x20
+_KIND = 0x0F
 _HEAD = struct.Struct("<BBQddIIIII")
 _ERROR_BOUNDS = (MAX_NAME, MAX_MESSAGE, MAX_TRACEBACK, MAX_PICKLE, MAX_BASES)
 MAX_REPLY = _HEAD.size + max(MAX_RESULT, sum(_ERROR_BOUNDS))
 # Instants and durations beyond this (in the year 5138) would overflow later.
 _MAX_SECONDS = 1e11
 _WHOLE, _PIECE, _LAST = 0, 1, 2
-_KINDS = {"ready": READY, "json": 1, "pickle": 2, "error": 3}
+_KINDS = {"ready": READY, "json": 1, "pickle": 2, "error": 3, "began": BEGAN}
 _PIECE_BYTES = MAX_PACKET - 1
 
 
@@ -52,23 +59,25 @@ class Reply(NamedTuple):
     started: float
     seconds: float
     answer: tuple[Any, ...]
+    flags: int = 0
 
 
 def packets_of(
-    key: int, started: float, seconds: float, answer: tuple[Any, ...]
+    key: int, started: float, seconds: float, answer: tuple[Any, ...], flags: int = 0
 ) -> Sequence[bytes]:
     """The packets of a reply, in order."""
     if len(answer) == 2:  # a result: the common case
         kind, text = answer
         first = text.encode(errors="replace") if type(text) is str else text
         size = len(first)
-        data = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, size, 0, 0, 0, 0) + first
+        flags |= _KINDS[kind]
+        data = _HEAD.pack(_WHOLE, flags, key, started, seconds, size, 0, 0, 0, 0) + first
     else:
         kind, *texts = answer
         parts = [text.encode(errors="replace") if type(text) is str else text for text in texts]
         parts += [b""] * (5 - len(parts))
         lengths = map(len, parts)
-        head = _HEAD.pack(_WHOLE, _KINDS[kind], key, started, seconds, *lengths)
+        head = _HEAD.pack(_WHOLE, _KINDS[kind] | flags, key, started, seconds, *lengths)
         data = b"".join((head, *parts))
     if len(data) <= MAX_PACKET:
         return (data,)
@@ -111,9 +120,12 @@ class Reader:
 
 def _parse(data: bytes) -> Reply:
     try:
-        _, kind, key, started, seconds, *lengths = _HEAD.unpack_from(data)
+        _, mark, key, started, seconds, *lengths = _HEAD.unpack_from(data)
     except struct.error:
         raise Malformed(f"{len(data)} bytes are no reply") from None
+    kind, flags = mark & _KIND, mark & ~_KIND
+    if flags & ~(USED | LAST):
+        raise Malformed(f"flags {flags:#x}")
     begin = _HEAD.size
     first = lengths[0]
     if len(data) != begin + sum(lengths):
@@ -138,11 +150,11 @@ def _parse(data: bytes) -> Reply:
         if bases.count(b"\n") >= MAX_BASE_NAMES:
             raise Malformed(f"more than {MAX_BASE_NAMES} base classes")
         answer = ("error", _text(name), _text(message), _text(traceback), pickled, _text(bases))
-    elif kind == READY:
-        answer = ("ready",)
+    elif kind in (READY, BEGAN):
+        answer = ("ready",) if kind == READY else ("began",)
     else:
         raise Malformed(f"kind {kind}")
-    return Reply(key, started, seconds, answer)
+    return Reply(key, started, seconds, answer, flags)
 
 
 def _text(data: bytes) -> str:

@@ -7,29 +7,33 @@ everything that was started, and whatever those started. It is their subreaper, 
 that left their group or session come back to it.
 
 Messages in:   ("confine", (uid, gid, groups) or None, new privileges, cgroups' directory or "")
-               ("run", key, lane, argv, env, cwd, stdin, stdout, stderr, scratch, limits)
+               ("run", key, lane, argv, env, cwd, stdin, output, scratch, limits)
                ("unqueue", lane)
-               ("work", key, lane, argv, env, cwd, stdout, stderr, limits)
+               ("work", key, lane, argv, env, cwd, outputs, limits)
                ("kill", key, signal)
                ("lane", lane), and in a packet that follows, the socket of its next worker
 Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out of memory), ...])
                ("failed", key, message)
                ("unqueued", lane, [key, ...])
+               ("began", [(key, monotonic seconds), ...]) of programs that run for a while
+               ("late", directory), of a call that had ended and had written nothing
+               ("unwritten", directory, why), once of an output that does not fit on the disk
 
 "confine" comes first, and once. Limits are the control files of the attempt's cgroup, see `group`.
+"output" is the directory in which a program's outputs are kept (see `pump`), "outputs" the stem of
+a worker's (see `outputs`).
 
 A lane runs one program at a time; those sent ahead wait here, and begin without a word from the
 agent when the one before them has exited. "unqueue" takes them back.
 
 A process group is killed as a whole when its leader has exited, and its cgroup where it has one;
-processes that left the group but carry the mark of a finished attempt in their environment are
-found by a sweep and killed too. Standard library only: it must start fast and stay small.
+processes that left the group but carry the mark of a finished attempt (see `strays`) are found by a
+sweep and killed too. Standard library only: it must start fast and stay small.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import marshal
 import os
 import select
@@ -43,12 +47,13 @@ from collections.abc import Callable
 from typing import Any
 
 from node_agent.executors import group
-from node_agent.executors.launching import FIRST_FREE_FD, Ids, Start, fork, spawn
+from node_agent.executors.launching import Ids, Start, fork, keep, spawn
+from node_agent.executors.outputs import Counts, WorkerOutputs
 from node_agent.executors.packets import unpack
-from node_agent.executors.strays import children, kill_group, kill_one, mark_of
+from node_agent.executors.pump import Output, Pump
+from node_agent.executors.strays import MARK, Marks, children, kill_group, kill_one
 
 MAX_PACKET = 1 << 20
-MARK = "QUORATE_SPAWN"
 SWEEP_SECONDS = 1.0
 LAST_KILL_SECONDS = 5.0
 _PR_SET_DUMPABLE = 4
@@ -62,6 +67,8 @@ MAX_SEARCH = 4096
 # Exits in one message. More would cost less, but the agent has to send new programs before those
 # that wait here are used up.
 REPORT_EVERY = 4
+# A program that runs this long is announced: the agent counts its time from then on.
+BEGAN_SECONDS = 0.005
 # Where the environment is in "run", for what is too private to be in a spilled message.
 _ENVIRONMENT = 4
 
@@ -69,12 +76,20 @@ _ENVIRONMENT = 4
 class Process:
     """One process group leader."""
 
-    __slots__ = ("begun", "cgroup", "key", "lane", "scratch", "started")
+    __slots__ = ("begun", "cgroup", "key", "lane", "output", "scratch", "started")
 
     def __init__(
-        self, key: int, lane: int, scratch: str, cgroup: str, started: float, begun: float
+        self,
+        key: int,
+        lane: int,
+        scratch: str,
+        cgroup: str,
+        output: Output | WorkerOutputs,
+        started: float,
+        begun: float,
     ) -> None:
         self.key = key
+        self.output = output
         # Of a program; -1 of a worker, which does not keep programs of its lane waiting.
         self.lane = lane
         self.scratch = scratch
@@ -104,6 +119,14 @@ class Spawner:
         self.queues: dict[int, deque[tuple]] = {}  # type: ignore[type-arg]
         self.null = os.open("/dev/null", os.O_RDONLY)
         self.sweep_at = 0.0
+        self.marks = Marks(mark)
+        self.poll = select.epoll()
+        self.pump = Pump(self.poll, self.on_unwritten, self.on_late)
+        self.counts = Counts(len(lanes))
+        # By our end of the socket on which a worker asks for its next pipes.
+        self.workers: dict[int, WorkerOutputs] = {}
+        # Programs that were not announced yet, in the order of their starts.
+        self.fresh: dict[int, float] = {}
 
     def send(self, message: tuple) -> None:  # type: ignore[type-arg]
         self.channel.send(marshal.dumps(message))
@@ -147,8 +170,7 @@ class Spawner:
         env: dict[str, str],
         cwd: str,
         stdin: bytes,
-        stdout: str,
-        stderr: str,
+        directory: str,
         scratch: str,
         limits: group.Limits,
     ) -> None:
@@ -165,8 +187,16 @@ class Spawner:
                 while rest:
                     rest = rest[os.write(source, rest) :]
                 os.lseek(source, 0, os.SEEK_SET)
+            output, stdout, stderr = self.pump.open(directory, self.ids)
             start = Start(argv, environment, "" if scratch else cwd, source, stdout, stderr)
-            self.start(key, lane, start, scratch, limits)
+            try:
+                self.start(key, lane, start, scratch, output, limits)
+            except (OSError, ValueError):
+                self.pump.close(output)
+                raise
+            finally:
+                os.close(stdout)
+                os.close(stderr)
             self.busy.add(lane)
         except (OSError, ValueError) as error:
             # ValueError: a NUL in an argument.
@@ -182,17 +212,26 @@ class Spawner:
         argv: list[str],
         env: dict[str, str],
         cwd: str,
-        stdout: str,
-        stderr: str,
+        stem: str,
         limits: group.Limits,
     ) -> None:
         environment = self.base_env | env
         environment[MARK] = f"{self.mark}.{key}"
-        start = Start(argv, environment, cwd, self.null, stdout, stderr, self.lanes[lane])
         try:
-            self.start(key, -1, start, "", limits)
+            outputs = WorkerOutputs(self.pump, self.poll, self.counts, lane, stem, self.ids)
         except OSError as error:
             self.send(("failed", key, describe(argv[0], error)))
+            return
+        more = (self.lanes[lane], outputs.theirs, self.counts.descriptor)
+        start = Start(argv, environment, cwd, self.null, outputs.stdout, outputs.stderr, more)
+        try:
+            self.start(key, -1, start, "", outputs, limits)
+            self.workers[outputs.socket.fileno()] = outputs
+        except OSError as error:
+            outputs.close()
+            self.send(("failed", key, describe(argv[0], error)))
+        finally:
+            outputs.started()
 
     def on_lane(self, lane: int) -> None:
         _, sockets, _, _ = socket.recv_fds(self.channel, 16, 1)
@@ -200,7 +239,23 @@ class Spawner:
             os.close(self.lanes[lane])
             self.lanes[lane] = keep(sockets[0])
 
-    def start(self, key: int, lane: int, start: Start, scratch: str, limits: group.Limits) -> None:
+    def on_unwritten(self, output: Output, error: OSError) -> None:
+        """An output does not fit on the disk."""
+        self.send(("unwritten", output.directory, error.strerror or str(error)))
+
+    def on_late(self, output: Output) -> None:
+        """Something that a call left behind writes, and the call itself had written nothing."""
+        self.send(("late", output.directory))
+
+    def start(
+        self,
+        key: int,
+        lane: int,
+        start: Start,
+        scratch: str,
+        output: Output | WorkerOutputs,
+        limits: group.Limits,
+    ) -> None:
         program = start.argv[0]
         if "/" not in program:
             search = start.env.get("PATH", os.defpath)
@@ -214,17 +269,20 @@ class Spawner:
                 raise OSError(f"cgroup {cgroup}: {error.strerror}") from error
         started, begun = time.time(), time.monotonic()
         try:
-            if self.ids is None and not cgroup:
-                pid = spawn(program, start)
-            else:
-                pid = fork(program, start, self.ids, cgroup)
+            with self.marks.inherited(key):
+                if self.ids is None and not cgroup:
+                    pid = spawn(program, start)
+                else:
+                    pid = fork(program, start, self.ids, cgroup)
         except (OSError, ValueError):
             self.programs.clear()
             if cgroup:
                 group.remove(cgroup)
             raise
-        self.processes[pid] = Process(key, lane, scratch, cgroup, started, begun)
+        self.processes[pid] = Process(key, lane, scratch, cgroup, output, started, begun)
         self.pids[key] = pid
+        if lane >= 0:
+            self.fresh[key] = begun
 
     def find(self, program: str, search: str) -> str:
         """As `find_program`, remembered."""
@@ -268,6 +326,8 @@ class Spawner:
             kill_group(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             del self.pids[process.key]
+            self.fresh.pop(process.key, None)
+            self.keep_output(process.output)
             starved = bool(process.cgroup) and self.leave_cgroup(process.cgroup)
             dirty = bool(process.scratch) and not (
                 is_clean(process.scratch) and self.has_no_strays()
@@ -284,6 +344,28 @@ class Spawner:
             self.sweep_at = time.monotonic() + SWEEP_SECONDS
         if done:
             self.send(("done", done))
+
+    def keep_output(self, output: Output | WorkerOutputs) -> None:
+        """Take the rest of what a process wrote: its end is reported with all of it on the disk."""
+        if isinstance(output, Output):
+            self.pump.drain(output)
+            # Who is left has no business with it, and is about to be killed.
+            self.pump.close(output)
+        else:
+            self.workers.pop(output.socket.fileno(), None)
+            output.close()
+
+    def announce(self, now: float) -> None:
+        """Tell of programs that have run for a while."""
+        began = []
+        for key, begun in self.fresh.items():
+            if now - begun < BEGAN_SECONDS:
+                break
+            began.append((key, begun))
+        for key, _ in began:
+            del self.fresh[key]
+        if began:
+            self.send(("began", began))
 
     def leave_cgroup(self, cgroup: str) -> bool:
         """Empty and remove the cgroup of a process that exited; whether memory ran out in it."""
@@ -305,11 +387,10 @@ class Spawner:
         the next sweep: generation after generation goes, until one has no children.
         """
         self.sweep_at = 0.0
-        prefix = f"{MARK}={self.mark}.".encode()
         for pid in children():
             if pid in self.processes:
                 continue
-            key = mark_of(pid, prefix)
+            key = self.marks.key_of(pid)
             if key is not None and key not in self.pids:
                 kill_one(pid)
         self.emptying = [cgroup for cgroup in self.emptying if not group.remove(cgroup)]
@@ -342,9 +423,10 @@ class Spawner:
 
     def serve(self, wakeup: int) -> None:
         """Work until the agent closes the channel or dies."""
-        poll = select.poll()
-        poll.register(self.channel, select.POLLIN)
-        poll.register(wakeup, select.POLLIN)
+        poll = self.poll
+        poll.register(self.channel, select.EPOLLIN)
+        poll.register(wakeup, select.EPOLLIN)
+        pipes, workers = self.pump.owners, self.workers
         channel = self.channel.fileno()
         handlers: dict[str, Callable[..., None]] = {
             "confine": self.on_confine,
@@ -355,14 +437,24 @@ class Spawner:
             "lane": self.on_lane,
         }
         while True:
+            now = time.monotonic()
             timeout = None
-            if self.sweep_at:
-                timeout = max(0.0, self.sweep_at - time.monotonic()) * 1000
+            if self.fresh:
+                self.announce(now)
+            if self.fresh:
+                timeout = BEGAN_SECONDS
+            if self.sweep_at and (timeout is None or self.sweep_at < now + timeout):
+                timeout = max(0.0, self.sweep_at - now)
             ready = poll.poll(timeout)
-            if not ready:
+            if not ready and self.sweep_at and time.monotonic() >= self.sweep_at:
                 self.sweep()
             for fd, _ in ready:
-                if fd == wakeup:
+                if fd in pipes:
+                    self.pump.on_readable(fd)
+                elif fd in workers:
+                    if not workers[fd].renew():
+                        workers.pop(fd).hang_up()
+                elif fd == wakeup:
                     os.read(wakeup, 4096)
                     self.reap()
                 elif fd == channel:
@@ -373,13 +465,6 @@ class Spawner:
                     if private:
                         message[_ENVIRONMENT].update(private)
                     handlers[message[0]](*message[1:])
-
-
-def keep(descriptor: int) -> int:
-    """Move a descriptor to where no child gets it, unless it is meant to."""
-    kept = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD)
-    os.close(descriptor)
-    return kept
 
 
 def enter_scratch(path: str, ids: Ids | None) -> None:
@@ -450,6 +535,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(channel_fd))
     os.set_inheritable(channel.fileno(), False)
     spawner = Spawner(channel, mark, [keep(int(text)) for text in lane_fds])
+    spawner.marks.open_many()
     try:
         spawner.serve(read_end)
     except (BrokenPipeError, ConnectionResetError):

@@ -1,13 +1,77 @@
 """Finds and ends processes that left the group they were started in.
 
-What an attempt starts carries the attempt's mark in its environment, and comes back to the spawner
-when its parent has died. Used by the spawner: standard library only.
+What an attempt starts carries the attempt's mark, and comes back to the spawner when its parent has
+died. The mark is in two places. In the environment it says whose it is also after a restart; a
+program may clear that (`env -i`). So it is in a resource limit as well, which every process
+inherits and no exec resets: the soft RLIMIT_RTTIME, which counts for nothing but real-time
+scheduling, and is a number of microseconds that no one reaches. Used by the spawner: standard
+library only.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+MARK = "QUORATE_SPAWN"
+# The limit: this (146,000 years), 29 bits of the mark's hash, 32 bits of the key.
+_TOP = 1 << 62
+_KEYS = 1 << 32
+
+
+class Marks:
+    """What one agent's processes carry.
+
+    Args:
+        mark: the agent's.
+    """
+
+    def __init__(self, mark: str) -> None:
+        self._prefix = f"{MARK}={mark}.".encode()
+        digest = hashlib.blake2b(mark.encode(), digest_size=4).digest()
+        self._base = _TOP + (int.from_bytes(digest) >> 3) * _KEYS
+        self._ours = resource.getrlimit(resource.RLIMIT_RTTIME)
+        # The limits that attempts start with; we ourselves need more descriptors, two for each.
+        self._files = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._many = (hard, hard) if soft != hard else None
+        _, most = self._ours
+        self._marks = most == resource.RLIM_INFINITY
+
+    def open_many(self) -> None:
+        """Let the calling process have as many descriptors as it may."""
+        if self._many is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._many)
+
+    @contextmanager
+    def inherited(self, key: int) -> Iterator[None]:
+        """What is started meanwhile carries the mark of a key, and has its usual limits."""
+        if self._marks:
+            most = self._ours[1]
+            resource.setrlimit(resource.RLIMIT_RTTIME, (self._base + key % _KEYS, most))
+        if self._many is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
+        try:
+            yield
+        finally:
+            if self._many is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, self._many)
+            if self._marks:
+                resource.setrlimit(resource.RLIMIT_RTTIME, self._ours)
+
+    def key_of(self, pid: int) -> int | None:
+        """The key that a process carries, if it is one of ours."""
+        key = mark_of(pid, self._prefix)
+        if key is not None:
+            return key
+        with suppress(OSError, ValueError):
+            soft, _ = resource.prlimit(pid, resource.RLIMIT_RTTIME)
+            if self._base <= soft < self._base + _KEYS:
+                return soft - self._base
+        return None
 
 
 def kill_group(pid: int, number: int) -> None:

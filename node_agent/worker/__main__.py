@@ -1,6 +1,6 @@
-"""`python -m node_agent.worker <logs> <max tasks> <max bytes> <max result>`.
+"""`python -m node_agent.worker <lane> <max tasks> <max bytes> <max result>`.
 
-Its socket is at WORKER_FD.
+Its descriptors beside 0 to 2 are in `executors.launching`.
 """
 
 from __future__ import annotations
@@ -8,20 +8,30 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
+import resource
 import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 
-from node_agent.executors.launching import WORKER_FD
+from node_agent.executors.launching import COUNTS_FD, OUTPUTS_FD, WORKER_FD
 from node_agent.executors.packets import MAX_PACKET, read
-from node_agent.executors.replies import packets_of
-from node_agent.worker.calls import call
-from node_agent.worker.output import Output
+from node_agent.executors.replies import LAST, USED, packets_of
+from node_agent.worker import answers
+from node_agent.worker.answers import Answer
+from node_agent.worker.calls import Problem, call, load
+from node_agent.worker.children import Children
+from node_agent.worker.output import Broken, Pipes, Streams
+from node_agent.worker.state import Snapshot
 from quorate.telemetry.tracing import TRACEPARENT
 
 _PR_SET_PDEATHSIG = 1
-# Attempts between two looks at the process's size.
+# A worker that ends has this long for its `atexit` functions and threads.
+EXIT_SECONDS = 2.0
+# Tries to put things back while signal handlers of user code get in the way.
+_TRIES = 3
+# Attempts between two looks at the process's size and its descriptors.
 _LOOK_EVERY = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -42,68 +52,163 @@ def resident() -> int:
         return int(file.read().split()[1]) * _PAGE
 
 
-def lend(secrets: dict[str, str]) -> dict[str, str | None]:
-    """Put secrets into the environment; what they hide there."""
-    hidden = {name: os.environ.get(name) for name in secrets}
-    os.environ.update(secrets)
-    return hidden
+def is_full_of_files() -> bool:
+    """Whether calls have left half of the descriptors open that the process may have."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return len(os.listdir("/proc/self/fd")) > most // 2
 
 
-def take_back(hidden: dict[str, str | None]) -> None:
-    """Undo `lend`, whatever the function did to the environment meanwhile."""
-    for name, value in hidden.items():
+class Worker:
+    """What is the same for all calls of this process.
+
+    Args:
+        max_bytes: of memory, after which it ends; 0 for no limit.
+        max_result: bytes of a result.
+    """
+
+    def __init__(self, pipes: Pipes, max_bytes: int, max_result: int) -> None:
+        self._pipes = pipes
+        self._max_bytes = max_bytes
+        self._max_result = max_result
+        self._streams = Streams()
+        self._children = Children()
+        self._snapshot = Snapshot()
+        self._served = 0
+
+    def answer(self, task_id: str, number: int, trace: str, *work: object) -> Answer:
+        """Call what an attempt names."""
+        self._set("QUORATE_TASK_ID", task_id)
+        self._set("QUORATE_ATTEMPT", str(number))
+        if trace or TRACEPARENT in os.environ:
+            self._set(TRACEPARENT, trace or None)
+        entrypoint, kind, arguments = work
+        known = len(sys.modules)
+        try:
+            loaded = load(entrypoint, kind, arguments)  # type: ignore[arg-type]
+            if len(sys.modules) != known:
+                self._adopt()
+        except Problem as problem:
+            return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
+        return call(loaded, kind, trace, self._max_result)  # type: ignore[arg-type]
+
+    def with_secrets(self, secrets: dict[str, str], *attempt: object) -> Answer:
+        """As `answer`, with more in the environment meanwhile."""
+        hidden = {name: os.environ.get(name) for name in secrets}
+        os.environ.update(secrets)
+        try:
+            return self.answer(*attempt)  # type: ignore[arg-type]
+        finally:
+            for name, value in hidden.items():
+                self._set(name, value)
+
+    def end(self) -> int:
+        """Put back what the call changed; the flags of its answer."""
+        for _ in range(_TRIES):
+            try:
+                return self._end()
+            except Broken as why:
+                return self._give_up(str(why))
+            except BaseException:  # noqa: BLE001
+                continue  # a signal handler or a stream of the call's: once more, without them
+        return self._give_up("what it changed cannot be put back")
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _end(self) -> int:
+        pipes, streams = self._pipes, self._streams
+        flushed = streams.flush()
+        pipes.put_back()
+        # Armed by the call, it would end another one.
+        faulthandler.cancel_dump_traceback_later()
+        if not streams.are_ours() or not flushed:
+            streams.put_back()
+        notes: Sequence[str] = ()
+        if not self._snapshot.is_intact():
+            notes = self._snapshot.put_back()
+        started, left = self._children.look()
+        flags = 0
+        if started or notes or pipes.written():
+            for note in (*notes, *left):
+                pipes.say(f"quorate: {note}\n")
+            pipes.renew()
+            flags = USED
+        self._served += 1
+        if self._served % _LOOK_EVERY == 0 and (
+            (self._max_bytes and resident() > self._max_bytes) or is_full_of_files()
+        ):
+            flags |= LAST
+        return flags
+
+    def _give_up(self, why: str) -> int:
+        try:
+            self._pipes.say(f"quorate: this worker process is replaced: {why}\n")
+            self._pipes.renew()
+        except (Broken, OSError):
+            pass
+        return USED | LAST
+
+    def _adopt(self) -> None:
+        if not self._streams.are_ours():
+            self._streams.put_back()
+        try:
+            self._snapshot.adopt()
+        except Broken:
+            pass  # again after the call, and then it counts
+
+    def _set(self, name: str, value: str | None) -> None:
         if value is None:
             os.environ.pop(name, None)
+            self._snapshot.give(os.fsencode(name), None)
         else:
             os.environ[name] = value
+            self._snapshot.give(os.fsencode(name), os.fsencode(value))
 
 
-def serve(agent: socket.socket, logs: str, max_tasks: int, max_bytes: int, max_result: int) -> None:
-    """Answer attempts until told to end; a limit of 0 tasks or bytes of memory is none."""
-    output = Output()
+def serve(agent: socket.socket, worker: Worker, max_tasks: int) -> None:
+    """Answer attempts until told to end; a limit of 0 tasks is none."""
     served = 0
-    wall, monotonic = time.time, time.perf_counter
+    wall, monotonic = time.time, time.monotonic
     for part in packets_of(0, 0.0, 0.0, ("ready",)):
         agent.send(part)
     while packet := agent.recv(MAX_PACKET):
         message, secrets = read(packet)
-        key, task_id, number, trace, entrypoint, kind, arguments = message
-        output.begin(f"{logs}/{task_id}/{number}")
-        os.environ["QUORATE_TASK_ID"] = task_id
-        os.environ["QUORATE_ATTEMPT"] = str(number)
-        if trace:
-            os.environ[TRACEPARENT] = trace
-        elif TRACEPARENT in os.environ:
-            # The attempt's before this one.
-            del os.environ[TRACEPARENT]
-        hidden = lend(secrets) if secrets else None
+        key, task_id, number, trace, tell, *work = message
         started, begun = wall(), monotonic()
-        answer = call(entrypoint, kind, arguments, trace, max_result)
+        if tell:
+            for part in packets_of(key, begun, 0.0, ("began",)):
+                agent.send(part)
+        if secrets:
+            answer = worker.with_secrets(secrets, task_id, number, trace, *work)
+        else:
+            answer = worker.answer(task_id, number, trace, *work)
         seconds = monotonic() - begun
-        if hidden is not None:
-            take_back(hidden)
-        output.end()
-        for part in packets_of(key, started, seconds, answer):
-            agent.send(part)
+        flags = worker.end()
         served += 1
         if served == max_tasks:
-            return
-        if max_bytes and served % _LOOK_EVERY == 0 and resident() > max_bytes:
+            flags |= LAST
+        for part in packets_of(key, started, seconds, answer, flags):
+            agent.send(part)
+        if flags & LAST:
             return
 
 
 def main() -> None:
-    logs, max_tasks, max_bytes, max_result = sys.argv[1:]
+    lane, max_tasks, max_bytes, max_result = map(int, sys.argv[1:])
     die_with_spawner()
     # Not for child processes of user code.
-    os.set_inheritable(WORKER_FD, False)
+    for descriptor in (WORKER_FD, OUTPUTS_FD, COUNTS_FD):
+        os.set_inheritable(descriptor, False)
     faulthandler.enable()
     agent = socket.socket(fileno=WORKER_FD)
     sys.argv = ["quorate-worker"]
+    worker = Worker(Pipes(lane), max_bytes, max_result)
     try:
-        serve(agent, logs, int(max_tasks), int(max_bytes), int(max_result))
+        serve(agent, worker, max_tasks)
     except BrokenPipeError:
         pass  # the agent is gone, and nobody is interested in the answer
+    # What calls left may not keep the lane from its next worker.
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True, file=null)
 
 
 if __name__ == "__main__":

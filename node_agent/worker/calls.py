@@ -6,6 +6,7 @@ import importlib
 import json
 import pickle
 from collections.abc import Callable
+from contextvars import copy_context
 from types import CoroutineType
 from typing import Any
 
@@ -29,26 +30,32 @@ class Problem(Exception):
         self.traceback_text = traceback_text
 
 
-def call(entrypoint: str, kind: str, arguments: str | bytes, trace: str, max_result: int) -> Answer:
-    """Run one attempt, below the span that `trace` names; never raises.
+Loaded = tuple[Callable[..., Any], Any, Any]
+
+
+def load(entrypoint: str, kind: str, arguments: str | bytes) -> Loaded:
+    """What to call, positional and keyword arguments. Raises Problem."""
+    function = _callables.get(entrypoint)
+    if function is None and entrypoint:
+        function = _callables[entrypoint] = resolve(entrypoint)
+    return read_arguments(function, kind, arguments)
+
+
+def call(loaded: Loaded, kind: str, trace: str, max_result: int) -> Answer:
+    """Call it, below the span that `trace` names, with context variables of its own; never raises.
 
     Args:
         max_result: bytes of its result.
     """
-    try:
-        function = _callables.get(entrypoint)
-        if function is None and entrypoint:
-            function = _callables[entrypoint] = resolve(entrypoint)
-        function, args, kwargs = read_arguments(function, kind, arguments)
-    except Problem as problem:
-        return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
+    function, args, kwargs = loaded
     token = attach(trace) if trace else None
     try:
-        result = function(*args, **kwargs)
+        context = copy_context()
+        result = context.run(function, *args, **kwargs)
         if type(result) is CoroutineType:
             import asyncio  # most workers never need it, and it is slow to import
 
-            result = asyncio.run(result)
+            result = context.run(asyncio.run, result)
     except BaseException as error:  # noqa: BLE001 (user code may raise anything, SystemExit too)
         return answers.of_exception(error, ours=1)
     finally:

@@ -1,84 +1,47 @@
-"""Sends what an attempt prints into that attempt's log files, at no cost when it prints nothing.
+"""Descriptors 0 to 2 and the streams above them: each call finds them as the first one did.
 
-`sys.stdout` and `sys.stderr` open the attempt's file at the first write and put it in the place of
-descriptor 1 or 2, so that from then on also C code and child processes write there. What those
-write before any Python code does goes to the worker's spool file, and is moved when the attempt
-ends.
+Descriptors 1 and 2 are pipes, which the spawner empties into the attempt's log from the first byte.
+They stay while a call writes nothing and starts nobody who could write later: then the next call
+may have them. Else the worker asks the spawner for the next pair (`executors.outputs`), and what
+holds the old one goes on writing into the log of the call that it belongs to.
+
+Whether a call used them is three questions to the kernel, 2 us: what is in the pipes now; what the
+pump has taken since (it counts its reads in COUNTS_FD); whether there are child processes, or were.
 """
 
 from __future__ import annotations
 
+import fcntl
 import io
+import mmap
 import os
+import socket
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from node_agent.executors.launching import COUNTS_FD, FIRST_FREE_FD, OUTPUTS_FD
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-_COPY = 1 << 20
+_FIONREAD = 0x541B
+_BUFFER = 64 * 1024
+# Nothing that a function prints may fail for its characters.
+_ENCODING, _ERRORS = "utf-8", "backslashreplace"
+# Files of user code that would close one of our descriptors when they are collected: kept for ever.
+MAX_KEPT = 1000
 
 
-class _Descriptor:
-    """Descriptor 1 or 2, pointed at one attempt's file at a time."""
-
-    def __init__(self, number: int, name: str) -> None:
-        self.number = number
-        self._name = name
-        # The worker's spool file, kept aside.
-        self._spool = os.dup(number)
-        self._directory = ""
-        self._opened = False
-
-    def begin(self, directory: str) -> None:
-        self._directory = directory
-
-    def end(self) -> None:
-        if self._opened:
-            os.dup2(self._spool, self.number)
-            self._opened = False
-        if os.fstat(self._spool).st_size:
-            try:
-                self._move()
-            except OSError:
-                # The disk is full: the attempt has its answer, and what could not be kept is gone.
-                # It must not be taken for the next attempt's.
-                os.ftruncate(self._spool, 0)
-
-    def write(self, data: Buffer) -> int:
-        if not self._opened and self._directory:
-            file = self._file()
-            os.dup2(file, self.number)
-            os.close(file)
-            self._opened = True
-        return os.write(self.number, data)
-
-    def _file(self) -> int:
-        os.makedirs(self._directory, exist_ok=True)
-        return os.open(os.path.join(self._directory, self._name), _FLAGS, 0o600)
-
-    def _move(self) -> None:
-        """Append what is in the spool file to the attempt's file."""
-        file = self._file()
-        source = os.open(f"/proc/self/fd/{self._spool}", os.O_RDONLY)
-        try:
-            while data := os.read(source, _COPY):
-                rest = memoryview(data)
-                while rest:  # the last blocks of a disk take a part
-                    rest = rest[os.write(file, rest) :]
-            os.ftruncate(self._spool, 0)
-        finally:
-            os.close(source)
-            os.close(file)
+class Broken(Exception):
+    """What cannot be put back, in a few words: the worker has to be replaced."""
 
 
 class _Raw(io.RawIOBase):
     """A descriptor as a stream; closing it closes nothing below."""
 
-    def __init__(self, descriptor: _Descriptor) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._number = number
         # What is still buffered above, for an attempt that is over, goes nowhere.
         self.muted = False
 
@@ -86,49 +49,181 @@ class _Raw(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        return self._descriptor.number
+        return self._number
 
     def write(self, data: Buffer) -> int:
-        return memoryview(data).nbytes if self.muted else self._descriptor.write(data)
+        return memoryview(data).nbytes if self.muted else os.write(self._number, data)
 
 
-class Output:
-    """Both streams of a worker."""
+class _Buffer(io.BufferedWriter):
+    """Stays open: a wrapper that user code puts around it closes it when it is collected."""
+
+    def close(self) -> None:
+        self.flush()
+
+
+class _Text(io.TextIOWrapper):
+    """Stays open for the next call, and for the handlers of `logging` that have it."""
+
+    def close(self) -> None:
+        self.flush()
+
+
+class Pipes:
+    """The worker's ends of its outputs, kept aside from what user code may do to 0, 1 and 2."""
+
+    def __init__(self, lane: int) -> None:
+        self._socket = socket.socket(fileno=aside(OUTPUTS_FD))
+        counts = mmap.mmap(COUNTS_FD, 0, prot=mmap.PROT_READ)
+        os.close(COUNTS_FD)
+        self._counts = memoryview(counts).cast("I")
+        self._lane = lane
+        self._count = self._counts[lane]
+        self._input, self._out, self._err = (aside(number, close=False) for number in (0, 1, 2))
+        self._waiting = bytearray(4)
+
+    def written(self) -> bool:
+        """Whether anything was written since the present pipes were new."""
+        # The pipes first: what the pump takes after that was counted before.
+        return self._holds(self._out) or self._holds(self._err) or self.counted
+
+    @property
+    def counted(self) -> bool:
+        """Whether the pump has taken anything."""
+        return self._counts[self._lane] != self._count
+
+    def put_back(self) -> None:
+        """Descriptors 0, 1 and 2 are ours again. Raises Broken."""
+        try:
+            os.dup2(self._input, 0)
+            os.dup2(self._out, 1)
+            os.dup2(self._err, 2)
+        except OSError:
+            raise Broken("its descriptors were closed") from None
+
+    def say(self, text: str) -> None:
+        """Write into the attempt's log, past the streams."""
+        os.write(self._err, text.encode(errors="replace"))
+
+    def renew(self) -> None:
+        """Get the next pipes. What was written is on the disk when this returns. Raises Broken."""
+        try:
+            self._socket.send(b"next")
+            answer, ends, _, _ = socket.recv_fds(self._socket, 16, 2)
+            if answer != b"next" or len(ends) != 2:
+                raise Broken("its spawner does not answer")
+            for end, kept in zip(ends, (self._out, self._err), strict=True):
+                os.dup2(end, kept, inheritable=False)
+                os.close(end)
+        except OSError:
+            raise Broken("its descriptors were closed") from None
+        self._count = self._counts[self._lane]
+        self.put_back()
+
+    def _holds(self, pipe: int) -> bool:
+        fcntl.ioctl(pipe, _FIONREAD, self._waiting)
+        return self._waiting != b"\0\0\0\0"
+
+
+class Streams:
+    """`sys.stdin`, `sys.stdout` and `sys.stderr`."""
 
     def __init__(self) -> None:
-        self._descriptors = (_Descriptor(1, "stdout"), _Descriptor(2, "stderr"))
-        self._raws = [_Raw(descriptor) for descriptor in self._descriptors]
-        self._texts = [_text(raw) for raw in self._raws]
+        self._kept: list[Any] = []
+        self._raws = {1: _Raw(1), 2: _Raw(2)}
+        self.stdin: TextIO = open(0, closefd=False)  # noqa: SIM115 (for the process's life)
+        self.stdout: TextIO = _text(self._raws[1])
+        self.stderr: TextIO = _text(self._raws[2])
         self._install()
 
-    def begin(self, directory: str) -> None:
-        """An attempt begins, whose files belong into `directory`."""
-        for descriptor in self._descriptors:
-            descriptor.begin(directory)
+    def are_ours(self) -> bool:
+        """Whether the next call finds what the first one found."""
+        try:
+            return (
+                sys.stdout is self.stdout
+                and sys.stderr is self.stderr
+                and sys.stdin is self.stdin
+                and sys.__stdout__ is self.stdout
+                and sys.__stderr__ is self.stderr
+                and not self.stdout.closed
+                and not self.stderr.closed
+                and not self.stdin.closed
+                and self.stdout.encoding == self.stderr.encoding == _ENCODING
+                and self.stdout.errors == self.stderr.errors == _ERRORS
+            )
+        except ValueError:
+            return False  # detached
 
-    def end(self) -> None:
-        """The attempt has ended: what it wrote is in its files when this returns."""
-        for index, descriptor in enumerate(self._descriptors):
+    def flush(self) -> bool:
+        """Pass on what is buffered; False if that fails, and the stream has to be replaced."""
+        try:
+            self.stdout.flush()
+            self.stderr.flush()
+        except (ValueError, OSError):
+            return False
+        return True
+
+    def put_back(self) -> None:
+        """Ours again. Theirs are flushed, and cannot close a descriptor later. Raises Broken."""
+        for theirs in (sys.stdin, sys.stdout, sys.stderr):
+            if not any(theirs is ours for ours in (self.stdin, self.stdout, self.stderr)):
+                self._disarm(theirs)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            stream: Any = getattr(self, name)
             try:
-                self._texts[index].flush()
+                stream.flush()
+                stream.reconfigure(encoding=_ENCODING, errors=_ERRORS, line_buffering=True)
             except (ValueError, OSError):
-                # Closed by user code, or the disk is full: the next attempt gets a new stream, and
-                # the old one must not write into that attempt's file when it is collected.
-                self._raws[index].muted = True
-                self._raws[index] = _Raw(descriptor)
-                self._texts[index] = _text(self._raws[index])
-            descriptor.end()
-        if sys.stdout is not self._texts[0] or sys.stderr is not self._texts[1]:
-            self._install()
+                # Detached by user code, or the spawner is gone. What is left must not
+                # go into the next attempt's log when it is collected.
+                self._raws[number].muted = True
+                self._raws[number] = _Raw(number)
+                setattr(self, name, _text(self._raws[number]))
+        try:
+            unusable = self.stdin.closed
+        except ValueError:
+            unusable = True
+        if unusable:
+            self.stdin = open(0, closefd=False)  # noqa: SIM115
+        self._install()
+
+    def _disarm(self, theirs: Any) -> None:
+        """A stream of user code's is over: flush it, and let it never close 0, 1 or 2."""
+        try:
+            theirs.flush()
+        except BaseException:  # noqa: BLE001 (user code; None has no flush)
+            pass
+        try:
+            if theirs.fileno() > 2:
+                return
+            # Down to what owns the descriptor, which is kept open.
+            while hasattr(theirs, "detach") and not isinstance(theirs, (_Text, _Buffer)):
+                theirs = theirs.detach()
+        except BaseException:  # noqa: BLE001 (as above: StringIO has no descriptor)
+            return
+        self._kept.append(theirs)
+        if len(self._kept) > MAX_KEPT:
+            raise Broken("its calls replaced the standard streams too often")
 
     def _install(self) -> None:
-        sys.stdout, sys.stderr = self._texts
+        sys.stdin, sys.stdout, sys.stderr = self.stdin, self.stdout, self.stderr
+        originals: Any = sys
+        originals.__stdin__, originals.__stdout__ = self.stdin, self.stdout
+        originals.__stderr__ = self.stderr
 
 
-def _text(raw: _Raw) -> TextIO:
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw, 64 * 1024),
-        encoding="utf-8",
-        errors="backslashreplace",
+def aside(number: int, *, close: bool = True) -> int:
+    """A copy of a descriptor that no child gets, above those that children are meant to get."""
+    kept = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD)
+    if close:
+        os.close(number)
+    return kept
+
+
+def _text(raw: _Raw) -> _Text:
+    return _Text(
+        _Buffer(raw, _BUFFER),
+        encoding=_ENCODING,
+        errors=_ERRORS,
         line_buffering=True,
     )

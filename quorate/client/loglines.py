@@ -45,7 +45,11 @@ class LogPosition:
         if skip == 0:
             return chunk
         return pb.LogChunk(
-            stream=chunk.stream, offset=known, data=chunk.data[skip:], attempt=chunk.attempt
+            stream=chunk.stream,
+            offset=known,
+            data=chunk.data[skip:],
+            attempt=chunk.attempt,
+            time=chunk.time if chunk.HasField("time") else None,
         )
 
     def may_begin(self, verdict: Exception) -> bool:

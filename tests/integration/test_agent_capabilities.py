@@ -21,7 +21,7 @@ from node_agent.executors.launching import Start, fork
 from node_agent.executors.spawner import Spawner
 spawner = Spawner(None, "m", [])
 spawner.on_confine(({uid}, {uid}, [{uid}]), True, "")
-out = {out!r}
+out = os.open({out!r}, os.O_WRONLY | os.O_CREAT, 0o600)
 null = os.open("/dev/null", os.O_RDONLY)
 start = Start(["cat", "/proc/self/status"], {{}}, "/", null, out, out)
 pid = fork("/bin/cat", start, spawner.ids, "")

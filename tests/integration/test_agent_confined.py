@@ -330,21 +330,21 @@ async def test_a_worker_of_another_user_leaves_nothing_where_nothing_was_written
 
 
 async def test_a_workers_user_cannot_lead_the_agent_elsewhere(other: Run) -> None:
-    """It owns no directory in which it could put a link in the place of a file."""
+    """It has no file and no directory of logs in which it could put a link: pipes, and no more."""
     script = (
         "import os, sys\n"
-        "print('mine', flush=True)\n"
-        "path = os.readlink('/proc/self/fd/1')\n"
+        "print(os.readlink('/proc/self/fd/1').partition(':')[0], flush=True)\n"
+        f"logs = {str(other.agent.data / 'logs')!r}\n"
         "failed = 0\n"
-        "for change in (os.unlink, os.rename, os.symlink):\n"
+        "for change in (os.listdir, os.mkdir, lambda path: os.symlink('/', path)):\n"
         "    try:\n"
-        "        change(*[path, path + 'x'][:1 if change is os.unlink else 2])\n"
+        "        change(logs if change is os.listdir else logs + '/x')\n"
         "    except PermissionError:\n"
         "        failed += 1\n"
         "print(failed)\n"
     )
     _, said = await other(python("builtins:exec", script))
-    assert said == ("mine\n3\n" if os.geteuid() == 0 else said)
+    assert said == ("pipe\n3\n" if os.geteuid() == 0 else said)
 
 
 # -- cgroups -----------------------------------------------------------------------------------

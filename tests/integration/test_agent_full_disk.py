@@ -12,9 +12,8 @@ import pytest
 import pytest_asyncio
 
 from node_agent.executors import packets
-from node_agent.logs import LogStore
 from quorate.v1 import task_pb2
-from tests.support.agent import Agent, Leader, Session, command, python, running_agent, task_id
+from tests.support.agent import Agent, Leader, Session, command, python, running_agent
 
 LARGE = "x" * (2 * packets.MAX_PACKET)
 
@@ -52,19 +51,3 @@ async def test_an_attempt_that_is_too_large_for_the_disk_is_not_started(
     for again in (spec, python("builtins:abs", -1), command("true")):
         report = await asyncio.wait_for(session.run(again), 10)
         assert report.WhichOneof("outcome") == "result", report
-
-
-async def test_outputs_that_cannot_be_prepared_fail_the_call(
-    agent: Agent, session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As they are where tasks have a user of their own."""
-    monkeypatch.setattr(agent.driver._python, "_separate", True)
-    task = task_id()
-    with monkeypatch.context() as patched:
-        patched.setattr(LogStore, "prepare", full)
-        await session.assign(task, python("builtins:len", LARGE))
-        report = await asyncio.wait_for(session.finished(task), 10)
-        assert report.error.type == "NOT_STARTED"
-    assert not [name for name in os.listdir(agent.data / "spool") if name.startswith("call")]
-    report = await asyncio.wait_for(session.run(python("builtins:abs", -1)), 10)
-    assert report.result.json == "1"

@@ -84,7 +84,7 @@ async def running_agent(
         data=data,
         mark=directory_mark(data),
         clock=clock,
-        logs=LogStore(data, log_cap, (user.uid, user.gid) if user is not None else None),
+        logs=LogStore(data, log_cap, private=user is not None),
         directory=str(directory or data),
         kill_grace=kill_grace,
         limits=limits,

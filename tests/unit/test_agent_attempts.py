@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from node_agent.core.attempts import Failure, Outcome, Ref, Result
+from collections.abc import Callable
+
+import pytest
+
+from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
+from node_agent.core.machine import BEGIN_SECONDS
 from tests.support.agent_machine import Node, call, command
 
 # -- duplicates, cancels, newer attempts --------------------------------------------------------
@@ -117,6 +122,7 @@ def test_an_attempt_past_its_timeout_is_killed_and_reported_as_timeout():
     node = Node()
     attempt = command("a", timeout=1.0)
     node.assign(attempt)
+    node.machine.on_began(attempt, node.now)
     assert not node.tick(0.9).kill
     assert node.tick(0.2).kill == [attempt]
     (report,) = node.exit(attempt, Outcome(Result("exit_code", 0), 1.0, 1.1)).finished
@@ -131,14 +137,44 @@ def test_the_timeout_of_a_queued_call_counts_from_its_own_beginning():
     node.assign(a, b)
     node.now += 0.014
     node.exit(a)
+    node.machine.on_began(b, node.now)
     assert not node.tick(0.01).kill
     assert node.tick(0.01).kill == [b]
+
+
+@pytest.mark.parametrize("make", [call, command])
+def test_a_timeout_does_not_count_what_passes_before_the_beginning(
+    make: Callable[..., Attempt],
+) -> None:
+    """Five hundred programs that are started at once begin one after the other."""
+    node = Node()
+    attempt = make("a", timeout=1.0)
+    node.assign(attempt)
+    assert not node.tick(30.0).kill
+    node.machine.on_began(attempt, node.now)
+    # Whoever says it again, or later, changes nothing.
+    node.machine.on_began(attempt, node.now + 5.0)
+    assert not node.tick(0.9).kill
+    assert node.tick(0.2).kill == [attempt]
+
+
+def test_an_attempt_that_never_begins_is_killed_all_the_same():
+    node = Node()
+    attempt = command("a", timeout=1.0)
+    node.assign(attempt)
+    assert not node.tick(BEGIN_SECONDS).kill
+    assert node.tick(2.0).kill == [attempt]
+    (report,) = node.exit(attempt, Outcome(None)).finished
+    assert isinstance(report.outcome.value, Failure)
+    assert "did not begin" in report.outcome.value.message
 
 
 def test_only_attempts_that_run_a_while_are_announced_and_only_once():
     node = Node()
     attempt = command("a")
     node.assign(attempt)
+    assert node.tick(0.1).started == [], "nobody knows that it began"
+    node.machine.on_began(attempt, node.now)
     assert node.tick(0.001).started == []
     assert node.tick(0.01).started == [attempt]
     assert node.tick(0.01).started == []

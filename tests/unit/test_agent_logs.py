@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from node_agent.executors.pump import RECORD
 from node_agent.log_reader import read_logs
 from node_agent.log_retention import Retention, clean
 from node_agent.logs import LogStore
@@ -71,26 +72,64 @@ def test_a_path_is_not_a_task(tmp_path: Path):
         assert not logs.knows(name, 1)
 
 
-def test_an_empty_spool_is_used_again_and_a_full_one_moved(tmp_path: Path):
+def test_what_a_worker_wrote_becomes_the_attempts(tmp_path: Path):
     logs = LogStore(tmp_path)
-    first = logs.open_spool("a", 1)
-    Path(first.out).touch()
-    logs.close_spool("a", 1)
-    second = logs.open_spool("b", 1)
-    assert second == first
-    Path(second.out).write_text("b's")
-    assert logs.path("b", 1, "stdout") == second.out
-    logs.close_spool("b", 1)
-    assert Path(logs.path("b", 1, "stdout")).read_text() == "b's"
-    assert not Path(second.out).exists()
-    assert not logs.directory("a", 1).exists()
+    stem = logs.worker_stem(0)
+    Path(f"{stem}.1").mkdir()
+    Path(f"{stem}.1", "stdout").write_text("a's")
+    logs.adopt(f"{stem}.1", "a", 1)
+    assert Path(logs.path("a", 1, "stdout")).read_text() == "a's"
+    assert not Path(f"{stem}.1").exists()
+    # Nothing was written by the next, but for what it left behind.
+    logs.adopt(f"{stem}.2", "b", 1)
+    assert not logs.directory("b", 1).exists()
+    Path(f"{stem}.2").mkdir()
+    Path(f"{stem}.2", "stderr").write_text("late")
+    logs.adopt_late(f"{stem}.2")
+    assert Path(logs.path("b", 1, "stderr")).read_text() == "late"
+
+
+def test_what_nobody_is_known_for_is_deleted(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    unknown = Path(f"{logs.worker_stem(0)}.7")
+    unknown.mkdir()
+    logs.adopt_late(str(unknown))
+    assert not unknown.exists()
 
 
 def test_what_an_earlier_agent_left_in_the_spool_is_gone(tmp_path: Path):
-    spool = LogStore(tmp_path).open_spool("a", 1)
-    Path(spool.out).write_text("old")
-    again = LogStore(tmp_path).open_spool("b", 1)
-    assert not Path(again.out).exists()
+    old = Path(f"{LogStore(tmp_path).worker_stem(0)}.1")
+    old.mkdir()
+    assert f"{LogStore(tmp_path).worker_stem(0)}.1" == str(old)
+    assert not old.exists()
+
+
+async def test_pieces_come_in_the_order_of_their_records_and_the_rest_behind(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    directory = logs.directory("a", 1)
+    directory.mkdir(parents=True)
+    (directory / "stdout").write_bytes(b"135 and more")
+    (directory / "stderr").write_bytes(b"24")
+    pieces = ((10, 0, 1, 0), (20, 0, 1, 1), (30, 1, 1, 0), (40, 1, 1, 1), (50, 2, 1, 0))
+    (directory / "index").write_bytes(b"".join(RECORD.pack(*piece) for piece in pieces))
+    chunks = [chunk async for chunk in read_logs(logs, "a", 1, runs=lambda: False)]
+    assert [chunk.data for chunk in chunks] == [b"1", b"2", b"3", b"4", b"5", b" and more"]
+    assert [chunk.time for chunk in chunks] == [10, 20, 30, 40, 50, 0]
+    # A record that is cut, and one of bytes that are gone, stop nobody.
+    broken = RECORD.pack(10, 0, 1, 0) + RECORD.pack(20, 90, 9, 1) + b"cut"
+    (directory / "index").write_bytes(broken)
+    assert await everything(logs, "a") == b"12435 and more"
+
+
+async def test_what_was_read_of_a_call_that_had_ended_is_the_next_ones(tmp_path: Path):
+    """The worker went on while its present output was being read."""
+    logs = LogStore(tmp_path)
+    stem = logs.worker_stem(0)
+    Path(f"{stem}.1").mkdir()
+    Path(f"{stem}.1", "stdout").write_text("the next one's")
+    answers = iter([f"{stem}.1"])  # once at the open; then it has ended
+    logs.called = lambda _task, _number: next(answers, None)
+    assert await everything(logs, "a") == b""
 
 
 async def test_the_tail_counts_a_last_line_without_an_end(tmp_path: Path):

@@ -46,10 +46,10 @@ def test_a_node_with_little_work_left_is_not_ample():
 
 def test_reports_that_are_held_go_with_the_first_that_is_not():
     outgoing = Outgoing("i")
-    outgoing.add(finished("a"), 1000.0, hold=True)
-    outgoing.add(finished("b"), 1000.0, hold=True)
+    outgoing.add(finished("a"), 1000.0, 1.0, hold=True)
+    outgoing.add(finished("b"), 1000.0, 1.0, hold=True)
     assert ids(outgoing) == []
-    outgoing.add(finished("c"), 1000.0, hold=False)
+    outgoing.add(finished("c"), 1000.0, 1.0, hold=False)
     assert ids(outgoing) == ["a", "b", "c"]
     assert outgoing.next(1000.0) is None
 
@@ -58,14 +58,14 @@ def test_reports_that_are_held_go_when_flushed():
     outgoing = Outgoing("i")
     outgoing.flush()
     assert outgoing.next(1000.0) is None
-    outgoing.add(finished("a"), 1000.0, hold=True)
+    outgoing.add(finished("a"), 1000.0, 1.0, hold=True)
     outgoing.flush()
     assert ids(outgoing) == ["a"]
 
 
 def test_what_is_handed_back_is_never_held():
     outgoing = Outgoing("i")
-    outgoing.add(Effects(returned=[Ref("a", 1)]), 1000.0, hold=True)
+    outgoing.add(Effects(returned=[Ref("a", 1)]), 1000.0, 1.0, hold=True)
     response = outgoing.next(1000.0)
     assert response is not None
     assert [ref.task_id for ref in response.returned] == ["a"]

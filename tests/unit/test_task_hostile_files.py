@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -19,53 +18,24 @@ from quorate.runtime.startup import CannotStart
 CAP = 64 << 10
 
 
-def test_a_spool_that_is_all_holes_is_not_copied_hole_by_hole(tmp_path: Path) -> None:
-    """A worker that makes its output terabytes long and dies: the agent goes on at once."""
+def test_the_end_of_a_long_output_is_what_is_kept_of_an_attempt_that_is_here_again(
+    tmp_path: Path,
+) -> None:
     logs = LogStore(tmp_path, CAP)
-    spool = logs.open_spool("worker", 0)
-    written = logs.directory("task", 1)
-    written.mkdir(parents=True)
-    (written / "stdout").write_bytes(b"said before")
-    Path(spool.out).write_bytes(b"")
-    os.truncate(spool.out, 1 << 40)
-    logs.adopt_spool("worker", 0, "task", 1)
-    found = (written / "stdout").read_bytes()
-    assert found.startswith(b"said before")
-    assert len(found) <= len(b"said before") + CAP
-    assert not os.path.exists(spool.out)
-
-
-def test_the_end_of_a_long_spool_is_what_is_kept(tmp_path: Path) -> None:
-    logs = LogStore(tmp_path, CAP)
-    spool = logs.open_spool("worker", 0)
     written = logs.directory("task", 1)
     written.mkdir(parents=True)
     (written / "stderr").write_bytes(b"said before, ")
-    Path(spool.err).write_bytes(b"x" * CAP + b"and last words")
-    logs.adopt_spool("worker", 0, "task", 1)
+    again = Path(f"{logs.worker_stem(0)}.1")
+    again.mkdir()
+    (again / "stderr").write_bytes(b"x" * CAP + b"and last words")
+    (again / "stdout").write_bytes(b"")
+    os.truncate(again / "stdout", 1 << 40)
+    logs.adopt(str(again), "task", 1)
     found = (written / "stderr").read_bytes()
     assert found.startswith(b"said before, x")
     assert found.endswith(b"xand last words")
-
-
-def test_outputs_that_a_full_disk_does_not_take_are_nobodys(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    logs = LogStore(tmp_path, CAP)
-    spool = logs.open_spool("full", 1)
-    Path(spool.out).write_bytes(b"the first one's")
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "mkdir", full)
-        logs.close_spool("full", 1)
-    # The same files, for the next program.
-    assert logs.open_spool("next", 1) is spool
-    assert not os.path.exists(spool.out)
-    logs.close_spool("next", 1)
-    assert not logs.directory("next", 1).exists()
+    assert (written / "stdout").stat().st_size <= CAP
+    assert not again.exists()
 
 
 @pytest.mark.parametrize("size", [0, 10, MAX_PACKET])

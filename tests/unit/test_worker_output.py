@@ -1,95 +1,114 @@
-"""A worker on a full disk: the attempt keeps its answer, the next one its own output."""
+"""The pump: nothing before the first byte, bounds, and a full disk that nobody waits for."""
 
 from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
+import select
 from pathlib import Path
 
 import pytest
 
-from node_agent.worker.output import _Descriptor
+from node_agent.executors import pump as pumps
+from node_agent.executors.pump import INDEX, RECORD, Output, Pump
+
+
+class Pumping:
+    """A pump that notes what it says."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.late: list[str] = []
+        self.pump = Pump(
+            select.epoll(),
+            lambda output, error: self.failed.append(os.strerror(error.errno or 0)),
+            lambda output: self.late.append(output.directory),
+        )
+
+    def open(self, directory: Path) -> tuple[Output, int]:
+        output, stdout, stderr = self.pump.open(str(directory), None)
+        os.close(stderr)
+        return output, stdout
 
 
 @pytest.fixture
-def descriptor(tmp_path: Path) -> _Descriptor:
-    """Stands for a worker's descriptor 1: a number of its own, its spool behind it."""
-    number = os.open(tmp_path / "spool", os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    return _Descriptor(number, "stdout")
+def pumping() -> Pumping:
+    return Pumping()
 
 
-def test_what_does_not_fit_on_the_disk_is_given_up_and_is_not_the_next_attempts(
-    tmp_path: Path, descriptor: _Descriptor, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_made_before_the_first_byte(tmp_path: Path, pumping: Pumping) -> None:
+    output, end = pumping.open(tmp_path / "a" / "1")
+    pumping.pump.drain(output)
+    assert not (tmp_path / "a").exists()
+    os.write(end, b"x")
+    pumping.pump.drain(output)
+    assert (tmp_path / "a" / "1" / "stdout").read_bytes() == b"x"
+    assert sorted(os.listdir(tmp_path / "a" / "1")) == [INDEX, "stdout"]
+    pumping.pump.close(output)
+    assert pumping.pump.owners == {}
+
+
+def test_a_full_disk_empties_the_pipe_all_the_same_and_is_told_once(
+    tmp_path: Path, pumping: Pumping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = os.write
+    output, end = pumping.open(tmp_path / "log")
 
-    def full(file: int, data: bytes) -> int:
-        if os.readlink(f"/proc/self/fd/{file}").startswith(str(tmp_path / "logs")):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(file, data)
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    descriptor.begin(str(tmp_path / "logs" / "first"))
-    os.write(descriptor.number, b"of the first, by C code")
-    monkeypatch.setattr(os, "write", full)
-    descriptor.end()
-    monkeypatch.undo()
-    assert (tmp_path / "spool").stat().st_size == 0
-    descriptor.begin(str(tmp_path / "logs" / "second"))
-    os.write(descriptor.number, b"of the second")
-    descriptor.end()
-    assert (tmp_path / "logs" / "second" / "stdout").read_bytes() == b"of the second"
+    with monkeypatch.context() as patched:
+        patched.setattr(pumps.os, "write", full)
+        for _ in range(3):
+            patched.undo()
+            os.write(end, b"lost")
+            patched.setattr(pumps.os, "write", full)
+            pumping.pump.drain(output)
+    os.write(end, b"kept")
+    pumping.pump.drain(output)
+    assert (tmp_path / "log" / "stdout").read_bytes() == b"kept"
+    assert pumping.failed == ["No space left on device"]
 
 
-def test_a_log_directory_that_cannot_be_made_is_no_end_either(
-    tmp_path: Path, descriptor: _Descriptor
-) -> None:
-    (tmp_path / "logs").write_text("a file where the directory belongs")
-    descriptor.begin(str(tmp_path / "logs" / "first"))
-    os.write(descriptor.number, b"lost")
-    descriptor.end()
-    assert (tmp_path / "spool").stat().st_size == 0
+def test_a_directory_that_cannot_be_made_is_tried_again(tmp_path: Path, pumping: Pumping) -> None:
+    (tmp_path / "log").write_text("a file where the directory belongs")
+    output, end = pumping.open(tmp_path / "log")
+    os.write(end, b"lost")
+    pumping.pump.drain(output)
+    (tmp_path / "log").unlink()
+    os.write(end, b"kept")
+    pumping.pump.drain(output)
+    assert (tmp_path / "log" / "stdout").read_bytes() == b"kept"
 
 
 def test_a_disk_that_takes_a_part_is_asked_for_the_rest(
-    tmp_path: Path, descriptor: _Descriptor, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pumping: Pumping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    output, end = pumping.open(tmp_path / "log")
+    os.write(end, b"0123456789")
     real = os.write
-    descriptor.begin(str(tmp_path / "logs"))
-    os.write(descriptor.number, b"0123456789")
-    monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(data[:3])))
-    descriptor.end()
-    assert (tmp_path / "logs" / "stdout").read_bytes() == b"0123456789"
+    monkeypatch.setattr(pumps.os, "write", lambda file, data: real(file, bytes(data[:3])))
+    pumping.pump.drain(output)
+    assert (tmp_path / "log" / "stdout").read_bytes() == b"0123456789"
 
 
-def test_a_real_worker_outlives_a_full_disk(tmp_path: Path) -> None:
-    """/dev/full has no space; the print fails in the user's code, the worker goes on."""
-    script = (
-        "import os, sys\n"
-        "from node_agent.worker.output import Output\n"
-        "output = Output()\n"
-        "output.begin(sys.argv[1] + '/first')\n"
-        "os.write(1, b'early')\n"
-        "os.makedirs(sys.argv[1] + '/first')\n"
-        "os.symlink('/dev/full', sys.argv[1] + '/first/stdout')\n"
-        "try:\n"
-        "    print('x' * 100)\n"
-        "    failed = False\n"
-        "except OSError:\n"
-        "    failed = True\n"
-        "output.end()\n"
-        "output.begin(sys.argv[1] + '/second')\n"
-        "print('failed', failed)\n"
-        "output.end()\n"
-    )
-    with (tmp_path / "spool").open("wb") as spool:
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path)],
-            stdout=spool,
-            stderr=subprocess.PIPE,
-            check=False,
-            timeout=60,
-        )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert (tmp_path / "second" / "stdout").read_text() == "failed True\n"
+def test_what_comes_after_the_end_is_kept_up_to_a_bound(tmp_path: Path, pumping: Pumping) -> None:
+    output, end = pumping.open(tmp_path / "log")
+    output.ended = True
+    for _ in range(3 * pumps.LATE_BYTES // 65536):
+        os.write(end, b"x" * 65536)
+        pumping.pump.drain(output)
+    assert pumping.late == [str(tmp_path / "log")]
+    assert (tmp_path / "log" / "stdout").stat().st_size == pumps.LATE_BYTES
+
+
+def test_an_index_has_a_bound(
+    tmp_path: Path, pumping: Pumping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pumps, "PIECE_NS", 0)
+    monkeypatch.setattr(pumps, "INDEX_BUDGET", 50)
+    output, end = pumping.open(tmp_path / "log")
+    for _ in range(200):
+        os.write(end, b"x")
+        pumping.pump.drain(output)
+    assert (tmp_path / "log" / INDEX).stat().st_size <= 100 * RECORD.size
+    assert (tmp_path / "log" / "stdout").stat().st_size == 200

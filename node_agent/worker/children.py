@@ -1,0 +1,58 @@
+"""Child processes that a call started: whether it did, and which of them it left.
+
+Two system calls tell whether there was any: what the dead ones used, which grows with each that was
+waited for, and whether there is one to wait for. Only then /proc is read. One that was started and
+left by a child is not seen here; the child is.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Sequence
+
+from node_agent.worker.output import Broken
+
+# Left by all calls of a worker, dead ones that nobody waited for included.
+MAX_CHILDREN = 32
+_NONE: frozenset[int] = frozenset()
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+
+class Children:
+    """This process's children, as they were after the latest call."""
+
+    def __init__(self) -> None:
+        self._faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+        self._known = _NONE
+
+    def look(self) -> tuple[bool, Sequence[str]]:
+        """Whether the call started processes, and what its log should say. Raises Broken."""
+        faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+        started = faults != self._faults
+        self._faults = faults
+        try:
+            os.waitid(os.P_ALL, 0, _LOOK)
+        except ChildProcessError:
+            self._known = _NONE
+            return started, ()
+        now = _children()
+        fresh, self._known = now - self._known, now
+        if len(now) > MAX_CHILDREN:
+            raise Broken(f"{len(now)} child processes were left")
+        if not fresh:
+            return started or not now, ()
+        names = ", ".join(str(pid) for pid in sorted(fresh)[:3])
+        return True, (f"child processes left: {len(fresh)} ({names})",)
+
+
+def _children() -> frozenset[int]:
+    """All of them; nothing where the kernel does not list them (PROC_CHILDREN)."""
+    found: set[int] = set()
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{thread}/children", "rb", buffering=0) as file:
+                found.update(map(int, file.read().split()))
+        except OSError:
+            continue  # the thread ended meanwhile
+    return frozenset(found)
