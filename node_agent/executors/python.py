@@ -388,7 +388,8 @@ class PythonExecutor:
         if crashed:
             self._logs.adopt(lane.directory, crashed[0].task_id, crashed[0].number)
         else:
-            self._logs.discard(lane.directory)
+            # What it said on its own account: why it did not start, say.
+            self._logs.adopt(lane.directory, "worker", lane.index)
         was_ready, lane.ready = lane.ready, False
         self._events.on_lane_lost(lane.index)
         if unstarted:
