@@ -39,6 +39,9 @@ class Events:
     def on_exited(self, attempt: Attempt, outcome: Outcome) -> None:
         self.machine.on_exited(attempt, outcome, 1.0)
 
+    def on_began(self, attempt: Attempt, when: float) -> None:
+        self.machine.on_began(attempt, when)
+
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
         self.machine.on_recalled(lane, unstarted, 1.0)
 
