@@ -273,6 +273,8 @@ async def test_a_leaving_agent_drains_its_replicas(
     etcd_server: EtcdProcess, etcd_client: EtcdClient, key_prefix: bytes, tmp_path: Path
 ):
     cluster = "agents" + key_prefix.decode().replace("/", "-").rstrip("-")
+    # Agents take orders from the leader that etcd names alone.
+    epoch = await etcd_client.put(f"/quorate/{cluster}/election/scheduler/1".encode(), b"")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "node_agent", "--name", "n1", "--cluster", cluster),
         *("--etcd", etcd_server.endpoint, "--data-dir", str(tmp_path / "n1"), "--slots", "1"),
@@ -285,7 +287,7 @@ async def test_a_leaving_agent_drains_its_replicas(
         line = (await process.stdout.readline()).decode()
         fields = dict(word.split("=", 1) for word in line.split()[2:])
         async with Leader(fields["address"]) as leader:
-            session = await leader.open(instance=fields["instance"])
+            session = await leader.open(epoch, fields["instance"])
             task = task_id()
             # Not from 1: other tests compact the etcd that all share.
             first = (await etcd_client.status()).revision + 1

@@ -80,6 +80,14 @@ def routes(client: httpx.Client) -> list[Asked]:
     return found
 
 
+def _is_list(rpc: MethodDescriptor, steps: list[str]) -> bool:
+    """Whether the field of the request that a rule names holds several."""
+    message: Any = rpc.input_type
+    for step in steps[:-1]:
+        message = message.fields_by_name[step].message_type
+    return bool(message.fields_by_name[steps[-1]].is_repeated)
+
+
 def ask(
     client: httpx.Client, route: Asked, authorization: str = "", *, name: str = "x", task: str = "x"
 ) -> httpx.Response:
@@ -99,8 +107,9 @@ def ask(
         if route.verb in ("GET", "DELETE"):
             query[where] = value
         else:
-            inner: Any = value
-            for step in reversed(where.split(".")):
+            steps = where.split(".")
+            inner: Any = [value] if _is_list(route.rpc, steps) else value
+            for step in reversed(steps):
                 inner = {step: inner}
             body = inner
     headers = {"X-Request-Timeout": "10", "Accept": "application/json"}
