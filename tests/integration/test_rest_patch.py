@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from quorate.v1 import service_pb2 as pb
+from quorate.v1.scheduler_pb2 import GetClusterResponse
 from tests.support.registry import Calls
 from tests.support.rest import client_of, problem
 from tests.support.service_calls import (
@@ -33,6 +34,9 @@ class RegistryUpstream:
         self._calls = calls
 
     async def unary(self, method: Any, request: Any, **_: Any) -> Any:
+        if method.name == "GetCluster":
+            # The gateway asks with it whether a token is good, before it reads a body.
+            return GetClusterResponse()
         return await getattr(self._calls, method.name)(request)
 
 

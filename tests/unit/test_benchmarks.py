@@ -76,7 +76,9 @@ def test_all_that_need_no_other_programs_run_once_when_none_is_named(monkeypatch
         monkeypatch.setitem(command_line.BENCHMARKS, name, partial(note, name))
     monkeypatch.setattr("sys.argv", ["benchmarks"])
     assert command_line.main() == 0
-    assert ran == ["throughput", "tls", "latency", "commands", "memory", "failover", "live"]
+    assert ran == [
+        *("throughput", "tls", "latency", "commands", "workers", "memory", "failover", "live")
+    ]
 
 
 def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsys):
