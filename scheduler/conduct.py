@@ -38,6 +38,10 @@ HAND_BACKS: Final = 1_000.0
 HAND_BACKS_AT_ONCE: Final = 10_000.0
 
 
+# What an agent may be at fault for; the label `kind` of the metric.
+FAULTS: Final = ("INVENTORY", "MALFORMED_MESSAGE", "TOO_MANY_ITEMS", "WRONG_INSTANCE")
+
+
 class AgentFault(Exception):
     """An agent said what none may say. `kind` is UPPER_SNAKE, for the metric."""
 

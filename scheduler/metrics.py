@@ -23,6 +23,7 @@ from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
 from quorate.telemetry.labels import Bounded
 from quorate.telemetry.lease import lease_metrics
+from scheduler.conduct import FAULTS
 from scheduler.core.quotas import NAMES
 from scheduler.core.state import State
 from scheduler.core.values import TaskState
@@ -67,7 +68,7 @@ class SchedulerMetrics:
         self._batch = Buckets(RECORDS)
         # Of tenures that are over.
         self._unknown = self._repeats = 0
-        self._faults: dict[str, int] = {}
+        self._faults = dict.fromkeys(FAULTS, 0)
         self._driver: Driver | None = None
         self._overview: Overview | None = None
         self._quotas: Quotas | None = None

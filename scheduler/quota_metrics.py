@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from quorate.telemetry.labels import Bounded
+from scheduler.core.quotas import CALLER, EVERYBODY, QUEUE
 from scheduler.quota_service import Quotas
 
 _LABELS = ("kind", "name", "quota")
@@ -36,6 +37,11 @@ def quota_metrics(quotas: Quotas) -> Iterator[Metric]:
             for quota, value in quotas.limits(kind, name).items():
                 if value >= 0:
                     limit.add_metric((kind, name, quota), value)
+    # What holds for those that have none of their own.
+    for kind in (CALLER, QUEUE):
+        for quota, value in quotas.limits(kind, EVERYBODY).items():
+            if value >= 0 and (kind, EVERYBODY) not in used:
+                limit.add_metric((kind, EVERYBODY, quota), value)
     for labels, total in sums.items():
         usage.add_metric(labels, total)
     yield usage

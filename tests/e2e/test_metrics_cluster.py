@@ -109,7 +109,16 @@ def _work(at_work: AtWork, folder: Path) -> None:
     flags = ("--data-dir", str(folder), "--health-http", "/healthz")
     created = run("quorate", "service", "create", "hello", *flags, "--", sys.executable, str(HELLO))
     assert created.code == 0, created.err
-    until(lambda: at_work.status("/services/hello/") == 200, "the service answers")
+    until(lambda: _answers(at_work.local), "the service answers")
+
+
+def _answers(local: LocalCluster) -> bool:
+    try:
+        ask(local, "", service="hello").close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    return True
 
 
 def test_every_documented_series_is_there_and_every_series_is_documented(cluster: AtWork) -> None:
