@@ -39,7 +39,13 @@ HAND_BACKS_AT_ONCE: Final = 10_000.0
 
 
 # What an agent may be at fault for; the label `kind` of the metric.
-FAULTS: Final = ("INVENTORY", "MALFORMED_MESSAGE", "TOO_MANY_ITEMS", "WRONG_INSTANCE")
+FAULTS: Final = (
+    "INVENTORY",
+    "MALFORMED_MESSAGE",
+    "STALE_EPOCH",
+    "TOO_MANY_ITEMS",
+    "WRONG_INSTANCE",
+)
 
 
 class AgentFault(Exception):
