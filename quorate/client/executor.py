@@ -25,6 +25,7 @@ from quorate.client.dispatch import Dispatch
 from quorate.client.future import ClusterFuture, cancel_all
 from quorate.client.options import OptionArgs, TaskOptions
 from quorate.client.specs import DEFAULT_PAYLOAD_LIMIT, check_size, chunk_spec, python_spec
+from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
 
 __all__ = ["ClusterFuture", "Executor"]
@@ -59,6 +60,8 @@ class Executor(BaseExecutor):
         if max_workers is not None and max_workers < 1:
             raise ValueError("max_workers must be greater than 0")
         self._options = TaskOptions().but(options)
+        if self._options.request_id:
+            raise invalid("request_id", "an executor makes many tasks, which one id cannot name")
         self._limit = payload_limit
         owned = client is None
         client = client or Client(address, data_dir=data_dir, payload_limit=payload_limit)

@@ -106,6 +106,8 @@ def test_a_request_id_makes_a_submission_repeatable(client: Client) -> None:
     assert many.submit_many(operator.add, calls) == many.submit_many(operator.add, calls)
     with pytest.raises(QuorateError, match="request_id: a map makes many tasks"):
         next(iter(once.map(abs, [1])))
+    with pytest.raises(QuorateError, match="request_id: an executor makes many tasks"):
+        quorate.Executor(client=client, request_id="night-9")
 
 
 def test_handles_come_as_they_finish(client: Client, cluster: FakeCluster) -> None:
