@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from websockets.datastructures import Headers
 
-from gateway.auth.credentials import Access, CallerCluster, token_of_socket
+from gateway.auth.credentials import Access, CallerCluster, token_of, token_of_socket
 from gateway.edge import is_foreign
 from gateway.hosts import Names
 from gateway.hosts import refusal as foreign_host
@@ -79,7 +79,19 @@ class Live:
     @property
     def routes(self) -> list[BaseRoute]:
         """Answers requests to the path that are no upgrade."""
-        return [Route(PATH, _upgrade_required, include_in_schema=False)]
+        return [Route(PATH, self._upgrade_required, include_in_schema=False)]
+
+    async def _upgrade_required(self, request: Request) -> Response:
+        self._access.check(token_of(request.headers.getlist("authorization")))
+        return problem_response(
+            HttpFault(
+                426,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "UPGRADE_REQUIRED",
+                f"{PATH} is a WebSocket: connect with Upgrade: websocket",
+                headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+            )
+        )
 
     @property
     def connections(self) -> int:
@@ -197,15 +209,3 @@ def live_part(context: Context) -> Part:
         as_caller=lambda token: CallerCluster(context.upstream, access.metadata(token)),
     )
     return Part("live", live.routes, [live.run], live.protocol, live.metrics)
-
-
-async def _upgrade_required(request: Request) -> Response:
-    return problem_response(
-        HttpFault(
-            426,
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "UPGRADE_REQUIRED",
-            f"{PATH} is a WebSocket: connect with Upgrade: websocket",
-            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
-        )
-    )

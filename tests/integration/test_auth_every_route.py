@@ -16,9 +16,20 @@ from typing import Any
 import httpx
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from starlette.routing import Route
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway.app import PARTS
+from gateway.auth.credentials import Access
+from gateway.config import GatewaySettings
+from gateway.pages import FOLDER, read_pages
+from gateway.part import Context
+from gateway.proxy.options import ProxyOptions
+from gateway.proxy.part import proxy_part
+from gateway.proxy.proxy import Proxy
+from gateway.rest.part import RestRoute
+from gateway.upstream import Upstream
 from quorate.security.identity import CERTIFICATE_ONLY, Role
 from quorate.security.permissions import Rule, rule_of
 from quorate.security.policy import holds
@@ -192,8 +203,44 @@ def test_a_certificate_of_another_ca_ends_the_handshake(cluster: Locked):
         client.get("/v1/cluster", headers={"Authorization": f"Bearer {cluster.admin}"})
 
 
-def test_health_and_the_description_need_no_token(client: httpx.Client):
-    for path in ("/healthz", "/readyz", "/openapi.json"):
+# What anybody may ask for: health, the description of the API and its page, the dashboard's files.
+PUBLIC = {
+    *("/healthz", "/readyz", "/openapi.json"),
+    *("/docs", "/docs/page.css", "/docs/page.js", "/docs/schema.js"),
+    *read_pages(FOLDER),
+}
+
+
+async def paths_of_parts() -> set[str]:
+    """Of every part that the gateway is composed of; those of REST are the document's instead."""
+    settings = GatewaySettings(schedulers="127.0.0.1:9")
+    upstream = Upstream(settings.addresses)
+    try:
+        context = Context(settings, upstream, asyncio.Event())
+        parts = [
+            proxy_part(Proxy(ProxyOptions()), upstream, Access.of(settings)),
+            *(make(context) for make in PARTS),
+        ]
+        routes = [route for part in parts for route in part.routes]
+        assert sum(isinstance(route, RestRoute) for route in routes) == 1
+        plain = [route for route in routes if not isinstance(route, RestRoute)]
+        assert all(isinstance(route, Route) for route in plain)
+        return {route.path for route in plain if isinstance(route, Route)}
+    finally:
+        await upstream.close()
+
+
+def test_what_is_no_rpc_needs_a_token_too_but_for_what_is_public(client: httpx.Client):
+    paths = asyncio.run(paths_of_parts())
+    assert paths >= PUBLIC
+    needs = paths - PUBLIC
+    assert needs >= {"/v1/gateway/services", "/v1/live"}
+    for path in sorted(needs):
+        assert_problem(client.get(path), 401, path)
+
+
+def test_what_is_public_needs_no_token(client: httpx.Client):
+    for path in sorted(PUBLIC):
         assert client.get(path).status_code == 200, path
 
 

@@ -298,7 +298,7 @@ def test_a_service_is_created_scaled_visited_and_deleted(open_page):
     expect(page.get_by_role("heading", name="No services")).to_be_visible()
     look.button("Create service").first.click()
     form = look.dialog()
-    form.get_by_role("textbox", name="Name Its address").fill("web")
+    form.get_by_role("textbox", name="Name Also the first part of its host").fill("web")
     form.get_by_label("Replicas").fill("1")
     form.get_by_label("Command line").fill(
         f"{sys.executable} -c '{SERVER.replace(chr(39), chr(34))}'"
@@ -317,6 +317,12 @@ def test_a_service_is_created_scaled_visited_and_deleted(open_page):
     assert (
         json.dumps(ask_json(look.cluster, "v1/services/web")).count("INSTANCE_STATE_HEALTHY") == 2
     )
+    with page.context.expect_page() as opened:
+        panel.get_by_role("link", name="Open").click()
+    # At an origin of its own, which the browser resolves to loopback by itself.
+    expect(opened.value).to_have_url(re.compile(r"^https?://web\.localhost:\d+/$"))
+    expect(opened.value.get_by_role("heading", name="Directory listing for /")).to_be_visible()
+    opened.value.close()
     look.button("Delete web").click()
     look.dialog().get_by_role("button", name="Delete service").click()
     look.told("The service web was deleted.")
@@ -326,7 +332,9 @@ def test_a_service_is_created_scaled_visited_and_deleted(open_page):
 def test_a_service_of_outside_processes_shows_who_registered(open_page):
     look = open_page("services")
     look.button("Create service").first.click()
-    look.dialog().get_by_role("textbox", name="Name Its address").fill("outside")
+    look.dialog().get_by_role("textbox", name="Name Also the first part of its host").fill(
+        "outside"
+    )
     look.dialog().get_by_label("Balancing").select_option(label="Round robin")
     look.dialog().get_by_role("button", name="Create service").click()
     panel = look.page.locator(".service").filter(has_text="outside")
