@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "local": ("up", "down"),
     "submit": ("submit", "call", "map"),
     "tasks": ("tasks", "task", "logs", "cancel", "retry", "wait"),
+    "delete": ("delete",),
     "cluster": ("status",),
     "queues": ("queues", "queue"),
     "nodes": ("nodes", "cordon", "uncordon", "drain"),

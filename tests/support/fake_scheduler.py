@@ -388,6 +388,16 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
         with self._serving("CancelTask", context):
             return scheduler_pb2.CancelTaskResponse(task=self._cluster.cancel(request.id))
 
+    def DeleteTask(self, request, context):
+        with self._serving("DeleteTask", context), self._cluster.lock:
+            task = self._cluster.tasks.get(request.id)
+            if task is None:
+                raise not_found("task", request.id)
+            if task.state not in FINAL:
+                raise precondition("TASK_NOT_FINISHED", f"task {request.id!r} is not finished")
+            del self._cluster.tasks[request.id]
+            return scheduler_pb2.DeleteTaskResponse()
+
     def CancelTasks(self, request, context):
         with self._serving("CancelTasks", context):
             answer = scheduler_pb2.CancelTasksResponse()
