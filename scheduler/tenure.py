@@ -48,6 +48,7 @@ from scheduler.marks import RevisionMarks
 from scheduler.metrics import SchedulerMetrics
 from scheduler.overview import Overview
 from scheduler.quota_service import Quotas
+from scheduler.racing import first_of
 from scheduler.reads import FencedReads
 from scheduler.registry import Registry
 from scheduler.replica import Replica
@@ -322,10 +323,11 @@ class Tenure:
                 await asyncio.wait({work})
             except asyncio.CancelledError:
                 # Asked to go: callers that were heard get their answers, later ones wait for the
-                # next leader. `Leadership` bounds how long this may take.
+                # next leader. `Leadership` bounds how long this may take, by the trust's end: the
+                # journal alone would wait for ever to be trusted on a lease that is gone.
                 self._close()
                 with suppress(JournalEnded):
-                    await journal.flush()
+                    await first_of(journal.flush(), trust.over())
                 raise
             finally:
                 self._close()

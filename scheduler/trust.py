@@ -11,6 +11,7 @@ keeps a late leader from writing; this window is what keeps it from *speaking*.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 
@@ -31,12 +32,16 @@ class Trust:
     def __init__(self, lease: Lease, margin: float) -> None:
         self._lease = lease
         self._margin = margin
-        self._over = False
+        self._over = asyncio.Event()
 
     def ok(self, now: float) -> bool:
         """Whether the leader may act at `now` (monotonic seconds, of the lease's clock)."""
-        return now < self._lease.trusted_until - self._margin and not self._over
+        return now < self._lease.trusted_until - self._margin and not self._over.is_set()
 
     def end(self) -> None:
         """The tenure is over: never again."""
-        self._over = True
+        self._over.set()
+
+    async def over(self) -> None:
+        """Return when the tenure is over: what waits to be trusted again waits in vain."""
+        await self._over.wait()

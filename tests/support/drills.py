@@ -143,9 +143,14 @@ async def stop_leader(cluster: Cluster, *, ttl: float, rounds: int, figures: Fig
             later = [h.revision for h in cluster.history.heads if h.epoch > epoch]
             stale = [h for h in cluster.history.heads if h.epoch == epoch and h.revision > later[0]]
             assert not stale, f"committed under epoch {epoch} after its end: {stale}"
-            await until(partial(victim.said, "leadership.standby"), f"{victim.name} stands by")
+            await until(partial(_stands, cluster, victim, epoch), f"{victim.name} stands by")
     await load.all_finished()
     await load.check()
+
+
+async def _stands(cluster: Cluster, server: Server, after: int) -> bool:
+    """Whether a scheduler stands for election again, with a key later than its epoch `after`."""
+    return any(name == server.name and epoch > after for epoch, name in await cluster.candidates())
 
 
 async def _served_by(cluster: Cluster, server: Server) -> None:
