@@ -1,0 +1,67 @@
+"""A scheduler's series of closed sets of labels are there before anything is counted."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+from quorate.runtime.clock import SystemClock
+from quorate.runtime.ids import InstanceId
+from quorate.security.limits import CallerLimits, CallLimits
+from scheduler.conduct import FAULTS
+from scheduler.core.limits import Limits
+from scheduler.core.quotas import EVERYBODY, Quota
+from scheduler.metrics import SchedulerMetrics
+from scheduler.quota_metrics import quota_metrics
+from scheduler.quota_service import Quotas
+from scheduler.role import Roles
+from tests.support.core import Cluster
+
+ALICE = "submitter:alice"
+
+
+def faults(metrics: SchedulerMetrics) -> dict[str, float]:
+    (family,) = (each for each in metrics.collect() if each.name == "quorate_agent_faults")
+    return {sample.labels["kind"]: sample.value for sample in family.samples}
+
+
+def limits_of(limits: Limits, *asked: str) -> dict[tuple[str, str, str], float]:
+    """The limits that a leader shows after calls of these callers."""
+    callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
+    driver: Any = SimpleNamespace(state=Cluster().state)
+    quotas = Quotas(driver, limits, callers)
+    for name in asked:
+        driver.state.callers[name] = SimpleNamespace(tasks=1, stored_bytes=256)
+    _, shown = quota_metrics(quotas)
+    return {
+        (sample.labels["kind"], sample.labels["name"], sample.labels["quota"]): sample.value
+        for sample in shown.samples
+    }
+
+
+def test_each_kind_of_fault_counts_from_nought() -> None:
+    metrics = SchedulerMetrics(Roles(InstanceId("one")), SystemClock())
+    assert faults(metrics) == dict.fromkeys(FAULTS, 0)
+    metrics.agent_at_fault("STALE_EPOCH")
+    assert faults(metrics) == {**dict.fromkeys(FAULTS, 0), "STALE_EPOCH": 1}
+
+
+def test_the_limits_of_everybody_show_before_anybody_uses_anything() -> None:
+    limits = Limits(caller_quota=Quota(live_tasks=7), queue_quota=Quota(stored_bytes=9))
+    assert limits_of(limits) == {
+        ("caller", EVERYBODY, "live_tasks"): 7,
+        ("queue", EVERYBODY, "stored_bytes"): 9,
+    }
+
+
+def test_who_uses_something_has_limits_of_its_own_beside_them() -> None:
+    limits = Limits(caller_quota=Quota(live_tasks=7))
+    assert limits_of(limits, ALICE) == {
+        ("caller", EVERYBODY, "live_tasks"): 7,
+        ("caller", ALICE, "live_tasks"): 7,
+    }
+
+
+def test_what_is_unlimited_has_no_limit_to_show() -> None:
+    assert limits_of(Limits(), ALICE) == {}
