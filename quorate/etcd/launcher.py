@@ -14,6 +14,7 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -39,16 +40,28 @@ _DIR_TAKEN = "another etcd holds its lock"
 # Both have to look like host:port to etcd 3.4.
 _CLIENT_SOCKET = "client:0"
 _PEER_SOCKET = "peer:0"
+# Ports that are drawn from, and how often before that is given up.
+_PORTS = (10_000, 32_768)
+_TRIES = 100
 # Of a Unix socket's path, in bytes (sun_path of unix(7), with its last zero).
 _LONGEST_PATH = 107
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nothing listens on right now.
+
+    Drawn at random from below those that the kernel gives to outgoing connections
+    (`ip_local_port_range`): one of these could be in use again before its server listens.
+    """
+    for _ in range(_TRIES):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(*_PORTS)))
+            except OSError:
+                continue
+            port: int = probe.getsockname()[1]
+            return port
+    raise unavailable("NO_FREE_PORT", f"none of {_TRIES} ports of 127.0.0.1 is free")
 
 
 @contextmanager
