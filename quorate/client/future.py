@@ -40,9 +40,9 @@ class ClusterFuture(Future[T]):
     def cancel(self) -> bool:
         """Cancel the call, also one that runs. Returns at once: True unless it is finished.
 
-        What has not been sent never is. Otherwise the cluster is told in the background: a waiting
-        task is CANCELLED, a running attempt is ended, and what it may have come to meanwhile is not
-        looked at. (`ProcessPoolExecutor` cannot cancel what runs and returns False.)
+        A call that was not sent yet never is. Otherwise the request goes to the cluster in the
+        background: a waiting task becomes CANCELLED, a running attempt is ended, and its outcome is
+        ignored. (`ProcessPoolExecutor` cannot cancel what runs and returns False.)
         """
         if self._decide("cancelled"):
             self._become_cancelled()
