@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
@@ -53,6 +54,8 @@ class _Stream:
     def __init__(self, name: str) -> None:
         self.name = name
         self.offset = 0
+        # Nothing from here on is read.
+        self.end = sys.maxsize
         self._file = -1
 
     def open(self, directory: str) -> bool:
@@ -66,7 +69,11 @@ class _Stream:
             os.close(self._file)
             self._file = -1
 
-    def read(self, end: int | None, time: int) -> Chunk | None:
+    def stay_with_what_is_there(self) -> None:
+        """Never read what is written from now on."""
+        self.end = os.fstat(self._file).st_size if self._file >= 0 else 0
+
+    def read(self, end: int, time: int) -> Chunk | None:
         """What is next, up to `end`; a hole left by the cap is skipped."""
         if self._file < 0:
             return None
@@ -75,7 +82,7 @@ class _Stream:
             hole = os.lseek(self._file, start, os.SEEK_HOLE)
         except OSError:
             return None  # ENXIO: nothing behind the offset
-        size = min(CHUNK_BYTES, (hole if end is None else min(hole, end)) - start)
+        size = min(CHUNK_BYTES, min(hole, end, self.end) - start)
         data = os.pread(self._file, size, start) if size > 0 else b""
         if not data:
             return None
@@ -115,6 +122,8 @@ class _Reader:
         # The first record that is not wholly read; those from there on that were fetched.
         self._position = 0
         self._records: list[_Record] = []
+        # Records from here on are not read.
+        self._end = sys.maxsize
 
     def close(self) -> None:
         for stream in self.streams:
@@ -136,8 +145,11 @@ class _Reader:
         for stream in self.streams:
             stream.open(place.directory)
 
-    def begin(self, offset: int, tail_lines: int) -> None:
-        """Open it, and go to where reading begins."""
+    def begin(self, offset: int, tail_lines: int, *, follow: bool) -> None:
+        """Open it, and go to where reading begins.
+
+        Without `follow` reading ends with what is there now, however fast the attempt writes.
+        """
         while True:
             self.open()
             assert self._place is not None
@@ -145,11 +157,16 @@ class _Reader:
                 stream.offset = offset
                 if tail_lines and stream.open(self._place.directory):
                     stream.skip_to_last(tail_lines)
+                if not follow:
+                    stream.stay_with_what_is_there()
+            if not follow:
+                size = os.fstat(self._index).st_size if self._index >= 0 else 0
+                self._end = -(-size // RECORD.size)
             if self._logs.confirm(*self._attempt, self._place):
                 return
 
     def chunks(self) -> Iterator[Chunk]:
-        """All that is there now."""
+        """All that is there, and what is written meanwhile."""
         while True:
             known = [stream.offset for stream in self.streams]
             position = self._position
@@ -186,7 +203,7 @@ class _Reader:
             self._records.pop(0)
             self._position += 1
         for stream in self.streams:
-            if chunk := stream.read(None, 0):
+            if chunk := stream.read(stream.end, 0):
                 return chunk
         return None
 
@@ -199,7 +216,8 @@ class _Reader:
         if self._index < 0:
             return
         size = RECORD.size
-        data = os.pread(self._index, size * _BLOCK, self._position * size)
+        records = min(_BLOCK, self._end - self._position)
+        data = os.pread(self._index, size * records, self._position * size)
         whole = len(data) // size * size
         self._records.extend(map(_Record._make, RECORD.iter_unpack(data[:whole])))
 
@@ -234,7 +252,7 @@ async def read_logs(
     try:
         ended = not runs()
         # What appears from now on is new: `tail_lines` does not apply to it.
-        reader.begin(offset, tail_lines)
+        reader.begin(offset, tail_lines, follow=follow)
         while True:
             for chunk in reader.chunks():
                 yield chunk

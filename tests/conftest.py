@@ -28,6 +28,7 @@ from xdist.remote import Producer
 
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
+from tests.support import shared_folders
 from tests.support.needs import needed
 from tests.support.spread import WholeFolders
 from tests.support.tls import etcd_options, open_etcd
@@ -84,6 +85,22 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Notes which folders of `tmp_path_factory` a fixture made: see `shared_folders`."""
+    with shared_folders.made_by(fixturedef, request):
+        return (yield)
+
+
+def pytest_fixture_post_finalizer(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> None:
+    """Removes the folders of a fixture that has ended."""
+    shared_folders.ended(fixturedef, request)
 
 
 @pytest.fixture(scope="session")

@@ -214,6 +214,8 @@ async def test_a_follower_of_one_call_sees_nothing_of_the_next(run: Run, tmp_pat
 async def test_a_flood_does_not_hold_up_the_spawner(run: Run) -> None:
     flood = await run.start(command("sh", "-c", "yes & yes & yes & yes >&2"))
     await run.session.started(flood)
+    while not await run.stdout(flood):
+        await asyncio.sleep(0.01)
     await run.session.cancel(flood)
     report = await asyncio.wait_for(run.session.finished(flood), 10)
     assert report.error.type == "CANCELLED"
