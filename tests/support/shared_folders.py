@@ -1,8 +1,8 @@
 """Folders of `tmp_path_factory` that go with the fixture that made them.
 
-pytest removes the `tmp_path` of a test that passed (`tmp_path_retention_policy`), but the folders of
-`tmp_path_factory` only when the whole run has passed. An etcd takes 128 MB from its start, so that a
-run would need more than 20 GB.
+pytest removes the `tmp_path` of a test that passed (`tmp_path_retention_policy`), but the folders
+of `tmp_path_factory` only when the whole run has passed. An etcd takes 128 MB from its start, so
+that a run would need 14 GB.
 """
 
 from __future__ import annotations
