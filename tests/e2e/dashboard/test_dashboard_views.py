@@ -80,7 +80,7 @@ def test_a_queue_is_created_paused_resumed_and_deleted(open_page):
 def test_a_command_is_submitted_and_its_log_is_read_while_it_runs(open_page):
     look = open_page("tasks")
     page = look.page
-    look.button("Submit task").click()
+    look.button("Submit task").first.click()
     form = look.dialog()
     form.get_by_label("Command line").fill("sh -c 'oops")
     form.get_by_role("button", name="Submit").click()
