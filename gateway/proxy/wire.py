@@ -110,6 +110,9 @@ ORIGIN_WIDE: Final = frozenset(
         b"secure-session-registration",
         b"use-as-dictionary",
         b"activate-storage-access",
+        b"shared-storage-write",
+        b"attribution-reporting-register-source",
+        b"attribution-reporting-register-trigger",
     )
 )
 _RESPONSE: Final[dict[bytes, bytes]] = {
