@@ -431,7 +431,8 @@ class Service:
 
     async def GetCluster(self, request: pb.GetClusterRequest, context: Context) -> Message:
         await self._driver.readable()
-        return pb.GetClusterResponse(cluster=await self._overview.cluster())
+        cluster = await self._overview.cluster()
+        return pb.GetClusterResponse(cluster=cluster, caller=views.caller(current_caller()))
 
     async def ListQuotas(self, request: pb.ListQuotasRequest, context: Context) -> Message:
         return await self.quotas.page(request)

@@ -7,8 +7,11 @@ import math
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.internal.v1 import records_pb2 as r
-from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2
+from quorate.security.identity import Caller, Role
+from quorate.security.policy import ROLES
+from quorate.v1 import cluster_pb2, node_pb2, queue_pb2, service_pb2, task_pb2
 from scheduler.core.answers import QueueSeen, ServiceSeen
+from scheduler.core.quotas import ANONYMOUS
 from scheduler.core.rows import Control, Leaving, NodeRow
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.records import task_spec
@@ -20,6 +23,17 @@ def instant(seconds: float) -> Timestamp:
     """A Timestamp of seconds since the epoch."""
     fraction, whole = math.modf(seconds)
     return Timestamp(seconds=int(whole), nanos=int(fraction * 1e9))
+
+
+def caller(known: Caller | None) -> cluster_pb2.Caller:
+    """Whoever calls; None: authentication is off."""
+    if known is None:
+        return cluster_pb2.Caller(name=ANONYMOUS, permissions=sorted(ROLES[Role.ADMIN]))
+    return cluster_pb2.Caller(
+        name=str(known),
+        permissions=sorted(ROLES[known.role]),
+        patterns=known.patterns if known.bound else (),
+    )
 
 
 def task(

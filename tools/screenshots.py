@@ -200,6 +200,7 @@ def take_all(page: Page, cluster: LocalCluster, folder: Path) -> None:
         "task-failed": f"tasks/{failed}",
         "nodes": "nodes/n1",
         "services": "services",
+        "quotas": "quotas",
         "audit": "audit",
     }
     for size, suffix in ((_DESK, ""), (_PHONE, "-phone")):

@@ -33,7 +33,8 @@ def audit(
         str,
         typer.Option(
             metavar="TYPE[/NAME]",
-            help="Only about these: queue/mail; or all of a type: queue, node, service, task.",
+            help="Only about these: queue/mail; or all of a type: queue, node, service, task, "
+            "quota.",
         ),
     ] = "",
     rpc: Annotated[str, typer.Option(metavar="RPC", help="Only this call: PauseQueue.")] = "",

@@ -16,24 +16,31 @@ from quorate.cli.queues import queue_table
 from quorate.client.client import Client
 from quorate.client.discovery import LocalCluster, default_data_dir, read_local_cluster
 from quorate.client.pages import list_nodes, list_queues
+from quorate.client.rpcs import GET_CLUSTER
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import cluster_pb2, node_pb2
+from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2
 
 
 @with_client
 def status(client: Client, as_json: Json = False) -> None:
     """Show the cluster: leader, schedulers, nodes, queues, processes of a local cluster."""
-    cluster = client.cluster()
+    answer = client.calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest())
+    cluster, caller = answer.cluster, answer.caller
     nodes, queues = list(list_nodes(client.calls)), list(list_queues(client.calls))
     local = _local(client.addresses, client.data_dir)
     if as_json:
         document = render.as_dict(cluster)
+        document["caller"] = render.as_dict(caller)
         document["nodeList"] = [render.as_dict(node) for node in nodes]
         document["queueList"] = [render.as_dict(queue) for queue in queues]
         document["local"] = None if local is None else render.local_dict(local)
         render.print_json(document)
         return
     summary = _summary(cluster, nodes)
+    # A scheduler of an earlier version says nothing of it.
+    if caller.name:
+        bound = f", bound to {', '.join(caller.patterns)}" if caller.patterns else ""
+        summary.add_row("You", f"{caller.name}{bound}")
     if local is not None and local.dashboard:
         summary.add_row("Dashboard", local.dashboard)
         if local.token_file:

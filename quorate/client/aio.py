@@ -289,6 +289,10 @@ class AsyncClient:
         """Leader, epoch, members and sizes."""
         return (await self._calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest())).cluster
 
+    async def caller(self) -> cluster_pb2.Caller:
+        """As `Client.caller`."""
+        return (await self._calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest())).caller
+
     async def close(self) -> None:
         """Close all connections, also of clients made by `options`."""
         trackers = list(self._trackers.values())

@@ -331,6 +331,10 @@ class Client:
         """Leader, epoch, members and sizes."""
         return self.calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest()).cluster
 
+    def caller(self) -> cluster_pb2.Caller:
+        """Who this client is to the cluster: name, permissions, queues that it is bound to."""
+        return self.calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest()).caller
+
     def tracker(self, queue: str) -> Tracker:
         """The watch that brings outcomes of a queue's tasks; shared, closed with the client."""
         return self._shared.tracker(queue)

@@ -35,6 +35,16 @@ class EtcdStatus(_message.Message):
     members: int
     def __init__(self, version: _Optional[str] = ..., db_size: _Optional[int] = ..., db_quota: _Optional[int] = ..., members: _Optional[int] = ...) -> None: ...
 
+class Caller(_message.Message):
+    __slots__ = ("name", "permissions", "patterns")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    patterns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., patterns: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Cluster(_message.Message):
     __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version", "revision", "clock_offset")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -430,10 +430,12 @@ class GetClusterRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetClusterResponse(_message.Message):
-    __slots__ = ("cluster",)
+    __slots__ = ("cluster", "caller")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     cluster: _cluster_pb2.Cluster
-    def __init__(self, cluster: _Optional[_Union[_cluster_pb2.Cluster, _Mapping]] = ...) -> None: ...
+    caller: _cluster_pb2.Caller
+    def __init__(self, cluster: _Optional[_Union[_cluster_pb2.Cluster, _Mapping]] = ..., caller: _Optional[_Union[_cluster_pb2.Caller, _Mapping]] = ...) -> None: ...
 
 class ListAuditEntriesRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "caller", "resource_type", "resource_name", "method", "since", "until")

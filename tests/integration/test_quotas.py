@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from typer.testing import CliRunner
 
 from quorate.cli.app import application
+from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
 from quorate.client.pages import list_quotas
 from quorate.client.rpcs import CANCEL_TASK, SET_QUOTA
@@ -19,7 +22,7 @@ from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.security import tokens
 from quorate.security.identity import Role
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
-from tests.support.auth import Locked, locked, open_channel
+from tests.support.auth import BOUND, Locked, locked, open_channel
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,34 @@ def test_an_admin_sees_and_sets_what_a_tenant_may_use(cluster: Locked):
         with pytest.raises(QuorateError) as told:
             mine.calls.call(SET_QUOTA, request)
         assert told.value.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_callers_are_told_who_they_are_and_what_they_may(cluster: Locked):
+    with tenant(cluster, "ci") as mine:
+        me = mine.caller()
+    assert (me.name, list(me.patterns)) == ("submitter:ci", [])
+    assert "quotas.read" in me.permissions
+    assert "quotas.write" not in me.permissions
+    with Client(
+        cluster.schedulers[1], tls=cluster.leaf("viewer:test").client, token=cluster.bound
+    ) as bound:
+        # Perhaps passed on by a standby: the caller is meant, not the standby.
+        me = bound.caller()
+    assert (me.name, list(me.patterns)) == ("admin:admin-test", BOUND)
+    assert "quotas.write" in me.permissions
+    assert re.search(r"You +admin:alice", cli(cluster, "status"))
+    assert json.loads(cli(cluster, "status", "--json"))["caller"]["name"] == "admin:alice"
+
+
+async def test_an_asynchronous_client_is_told_the_same(cluster: Locked):
+    tls = cluster.leaf("viewer:test").client
+    async with AsyncClient(cluster.schedulers[0], tls=tls, token=cluster.bound) as bound:
+        assert (await bound.caller()).name == "admin:admin-test"
+
+
+def test_the_audit_log_is_searched_for_quotas(cluster: Locked):
+    cli(cluster, "quota", "set", "--queue", "mail", "--live-tasks", "77")
+    assert "queue/mail" in cli(cluster, "audit", "--resource", "quota")
 
 
 def test_waits_beyond_the_quota_say_when_to_come_again_and_others_wait_on(cluster: Locked):

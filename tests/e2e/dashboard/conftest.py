@@ -6,17 +6,22 @@ Every page fails its test when it logs an error, throws, is refused something by
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from quorate.client.discovery import LocalCluster
+from quorate.etcd.launcher import EtcdProcess
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
+from tests.support.auth import Locked, locked
 from tests.support.dashboard import Look
 from tests.support.needs import need_dashboard
+from tests.support.tls import etcd_options
 from tools.browser import browser as started_browser
 from tools.gateway_http import token_of
 
@@ -33,6 +38,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         yield background.start(plan)
     finally:
         background.stop(data)
+
+
+@pytest.fixture(scope="package")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """A cluster that asks its callers who they are."""
+    folder = tmp_path_factory.mktemp("guarded")
+    etcd = EtcdProcess(folder / "etcd", **etcd_options())
+    # The browser has this thread's event loop.
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(lambda: asyncio.run(etcd.start())).result()
+        try:
+            with locked(etcd.endpoint, folder) as cluster:
+                yield cluster
+        finally:
+            elsewhere.submit(lambda: asyncio.run(etcd.kill())).result()
 
 
 @pytest.fixture(scope="package")

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
 
-from quorate.etcd.launcher import EtcdProcess
-from tests.support.auth import FOREIGN, Locked, locked
+from tests.support.auth import FOREIGN, Locked
 from tests.support.dashboard import Look
-from tests.support.tls import etcd_options
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
-    folder = tmp_path_factory.mktemp("guarded")
-    etcd = EtcdProcess(folder / "etcd", **etcd_options())
-    # The browser has this thread's event loop.
-    with ThreadPoolExecutor(1) as elsewhere:
-        elsewhere.submit(lambda: asyncio.run(etcd.start())).result()
-        try:
-            with locked(etcd.endpoint, folder) as cluster:
-                yield cluster
-        finally:
-            elsewhere.submit(lambda: asyncio.run(etcd.kill())).result()
 
 
 @pytest.fixture

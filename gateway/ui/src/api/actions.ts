@@ -1,7 +1,7 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
-import type { AuditEntry, Queue, Service, Task, TaskSpec } from "@ui/api/types";
+import type { AuditEntry, Caller, Queue, Quota, Service, Task, TaskSpec } from "@ui/api/types";
 
 export interface TaskPage {
   tasks?: Task[];
@@ -65,6 +65,13 @@ export const scaleService = (name: string, replicas: number) =>
     body: { spec: { replicas } },
   });
 export const deleteService = (name: string) => remove(`v1/services/${segment(name)}`);
+
+export const listQuotas = (page: { pageSize: number; pageToken?: string }, options?: Options) =>
+  get<{ quotas?: Quota[]; nextPageToken?: string }>("v1/quotas", { ...options, query: page });
+/** As a whole: a limit that is left out is the default again. */
+export const setQuota = (quota: Quota) => post<{ quota: Quota }>("v1/quotas", { quota });
+
+export const getCaller = (options?: Options) => get<{ caller?: Caller }>("v1/cluster", options);
 
 export const listAuditEntries = (
   filter: { resourceType: string; pageSize: number; pageToken?: string },

@@ -200,6 +200,35 @@ export interface Service {
   updated?: number;
 }
 
+/** -1 is unlimited, 0 refuses everything. */
+export interface QuotaLimits {
+  liveTasks?: Int64;
+  storedBytes?: Int64;
+  requestsPerSecond?: Int64;
+  openWatches?: Int64;
+  openWaits?: Int64;
+  openStreams?: Int64;
+}
+
+/** Of a caller or of a queue. */
+export interface Quota {
+  caller?: string;
+  queue?: string;
+  /** What an admin set. */
+  limits?: QuotaLimits;
+  /** The limits that hold. */
+  inForce?: QuotaLimits;
+  usage?: QuotaLimits;
+}
+
+/** Who looks at this page. */
+export interface Caller {
+  name?: string;
+  permissions?: string[];
+  /** Names of queues and services that it is bound to; none: bound to nothing. */
+  patterns?: string[];
+}
+
 export interface AuditChange {
   field: string;
   before?: string;

@@ -7,6 +7,7 @@ import { AuditView } from "@ui/views/audit";
 import { NodesView } from "@ui/views/nodes";
 import { OverviewView } from "@ui/views/overview";
 import { QueuesView } from "@ui/views/queues";
+import { QuotasView } from "@ui/views/quotas";
 import { ServicesView } from "@ui/views/services";
 import { TasksView } from "@ui/views/tasks";
 
@@ -27,6 +28,7 @@ export const VIEWS: readonly View[] = [
   { id: "tasks", title: "Tasks", icon: "tasks", key: "t", component: TasksView },
   { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
   { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },
+  { id: "quotas", title: "Quotas", icon: "quotas", key: "u", component: QuotasView },
   { id: "audit", title: "Audit log", icon: "audit", key: "a", component: AuditView },
 ];
 

@@ -74,6 +74,18 @@ export function duration(text: string, what: string): string | undefined {
   return `${Number(total.toFixed(6))}s`;
 }
 
+const UNITS: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** "1048576", "512M", "2 GiB" -> bytes; binary multiples, as the command line has them. */
+export function sizeInBytes(text: string, what: string): number {
+  const found = /^(\d{1,15})\s*([kmgt]?)(?:i?b)?$/.exec(text.trim().toLowerCase());
+  const bytes = found ? Number(found[1]) * UNITS[found[2]!]! : Number.NaN;
+  if (!Number.isSafeInteger(bytes)) {
+    throw new Unreadable(`${what}: “${text.trim()}” is not a size such as 512M or 2G.`);
+  }
+  return bytes;
+}
+
 /** Text as base64 of its UTF-8, as protobuf's JSON has bytes. */
 export function base64(text: string): string {
   let binary = "";

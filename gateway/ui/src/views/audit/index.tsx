@@ -17,6 +17,7 @@ const TYPES = [
   { value: "node", label: "Nodes" },
   { value: "service", label: "Services" },
   { value: "task", label: "Tasks" },
+  { value: "quota", label: "Quotas" },
 ] as const;
 
 interface Shown {
@@ -120,6 +121,7 @@ function Resource({ entry }: { entry: AuditEntry }) {
     queue: href("tasks", "", { queue: name }),
     node: href("nodes", name),
     service: href("services"),
+    quota: href("quotas"),
     task: href("tasks", name),
   };
   return (
