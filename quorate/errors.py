@@ -6,6 +6,7 @@ from quorate.client.errors import (
     QuorateError,
     TaskCancelled,
     TaskFailed,
+    UnplaceableWarning,
 )
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "QuorateError",
     "TaskCancelled",
     "TaskFailed",
+    "UnplaceableWarning",
 ]

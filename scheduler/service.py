@@ -493,6 +493,7 @@ class Service:
             answer.queue, answer.task, found[0].task, found[0].run, now=now, full=False
         )
         view.ClearField("spec")
+        self._add_reason(view, {})
         return view
 
     def _add_reason(self, view: task_pb2.Task, known: dict[Needs, str]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
@@ -21,8 +23,12 @@ from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.options import OptionArgs
 from quorate.client.specs import command_spec
+from quorate.client.unplaceable import UnplaceableWarning
 from quorate.runtime.visible import visible_json
 from quorate.v1 import task_pb2
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _PANEL = "How it is run"
 Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue to wait in.")]
@@ -80,7 +86,28 @@ WaitTimeout = Annotated[
 ]
 
 
+def _warned(command: Callable[P, R]) -> Callable[P, R]:
+    """Have the SDK's warnings on standard error, each sentence once."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        told: set[str] = set()
+
+        def tell(message: Warning | str, *_: object, **__: object) -> None:
+            if str(message) not in told:
+                told.add(str(message))
+                err.print(f"warning: {message}", markup=False, highlight=False, style="yellow")
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UnplaceableWarning)
+            warnings.showwarning = tell
+            return command(*args, **kwargs)
+
+    return run
+
+
 @with_client
+@_warned
 def submit(
     client: Client,
     argv: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Program and arguments.")],
@@ -130,7 +157,6 @@ def submit(
         secrets=_secrets(secret),
     )
     handles = bound.submit_batch([spec] * times) if times > 1 else [bound.submit_spec(spec)]
-    _warn(handles[0], options)
     if not wait:
         _print_ids(handles, as_json)
         return 0
@@ -140,6 +166,7 @@ def submit(
 
 
 @with_client
+@_warned
 def call(
     client: Client,
     function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
@@ -178,7 +205,6 @@ def call(
     options["secrets"] = _secrets(secret)
     options["request_id"] = request_id
     handle = client.options(**options).submit_json(function, _arguments(arguments))
-    _warn(handle, options)
     if no_wait:
         _print_ids([handle], as_json)
         return 0
@@ -194,6 +220,7 @@ def call(
 
 
 @with_client
+@_warned
 def map_(
     client: Client,
     function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
@@ -258,15 +285,6 @@ def _print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
     sys.stdout.write("".join(f"{handle.id}\n" for handle in handles))
     if sys.stdout.isatty():
         hint(f"Follow it: quorate logs -f {handles[0].id}")
-
-
-def _warn(handle: TaskHandle[Any], options: OptionArgs) -> None:
-    """Say at once when no registered node can hold the task; its siblings need the same."""
-    if not (options.get("cpu") or options.get("memory") or options.get("resources")):
-        return
-    reason = handle.task().pending_reason
-    if reason:
-        err.print(f"warning: {reason}", markup=False, highlight=False, style="yellow")
 
 
 def _options(

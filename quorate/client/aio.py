@@ -66,6 +66,7 @@ from quorate.client.specs import (
     json_spec,
     python_spec,
 )
+from quorate.client.unplaceable import warn_unplaceable
 from quorate.runtime.errors import QuorateError
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
@@ -320,6 +321,7 @@ class AsyncClient:
             request_id=self._options.request_id or new_request_id(),
         )
         answer = await self._calls.call(CREATE_TASK, request)
+        warn_unplaceable((answer.task.pending_reason,))
         return AsyncTaskHandle(self._calls, answer.task.id, pickled=is_pickled(spec))
 
     async def _map(
@@ -362,15 +364,25 @@ class AsyncClient:
             request_id=new_request_id(),
         )
         sinks = [partial(_arrive, arrived, chunk) for chunk, _ in batch]
-        ids = await self._tracker().submit(lambda: self._create_batch(request), sinks)
+        reasons: list[str] = []
+
+        async def create() -> Sequence[str]:
+            answer = await self._create_batch(request)
+            reasons.extend(answer.warnings)
+            return answer.ids
+
+        ids = await self._tracker().submit(create, sinks)
         for (chunk, _), task_id in zip(batch, ids, strict=True):
             chunk.task_id = task_id
+        warn_unplaceable(reasons)
 
-    async def _create_batch(self, request: scheduler_pb2.BatchCreateTasksRequest) -> Sequence[str]:
+    async def _create_batch(
+        self, request: scheduler_pb2.BatchCreateTasksRequest
+    ) -> scheduler_pb2.BatchCreateTasksResponse:
         end = time.monotonic() + self._calls.retry_for
         while True:
             try:
-                return (await self._calls.call(BATCH_CREATE_TASKS, request)).ids
+                return await self._calls.call(BATCH_CREATE_TASKS, request)
             except QuorateError as error:
                 full = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
                 if not full or time.monotonic() >= end:

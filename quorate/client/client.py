@@ -45,6 +45,7 @@ from quorate.client.specs import (
     python_spec,
 )
 from quorate.client.tracker import Tracker
+from quorate.client.unplaceable import warn_unplaceable
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 
@@ -369,6 +370,7 @@ class Client:
             request_id=self._options.request_id or new_request_id(),
         )
         created = self.calls.call(CREATE_TASK, request).task
+        warn_unplaceable((created.pending_reason,))
         return TaskHandle(
             self.calls, created.id, pickled=is_pickled(spec), queue=self._options.queue
         )

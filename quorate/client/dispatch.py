@@ -17,9 +17,10 @@ the standard library's executors use.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,8 +28,9 @@ from quorate.client.bulk import give_up
 from quorate.client.client import Client
 from quorate.client.future import ClusterFuture
 from quorate.client.ledger import Outcome
-from quorate.client.mapper import create_batch
+from quorate.client.mapper import batch_of, send_batch
 from quorate.client.mapping import MOST_BATCH_BYTES
+from quorate.client.unplaceable import UnplaceableWarning, warn_unplaceable
 from quorate.v1 import task_pb2
 
 # Calls that were not sent yet; past it `submit` waits.
@@ -186,9 +188,11 @@ class Dispatch:
         futures = [future for future, _ in batch]
 
         def create() -> list[str]:
-            ids = list(create_batch(self._client.calls, self._queue, specs))
-            self._sent(futures, ids)
-            return ids
+            answer = send_batch(self._client.calls, batch_of(self._queue, specs))
+            self._sent(futures, answer.ids)
+            with contextlib.suppress(UnplaceableWarning):
+                warn_unplaceable(answer.warnings)
+            return list(answer.ids)
 
         try:
             sinks = [partial(self._on_outcome, future) for future in futures]
@@ -197,7 +201,7 @@ class Dispatch:
             for future in futures:
                 self._on_outcome(future, error)
 
-    def _sent(self, futures: list[AnyFuture], ids: list[str]) -> None:
+    def _sent(self, futures: list[AnyFuture], ids: Sequence[str]) -> None:
         """They are on the cluster; some may have been cancelled while they were sent."""
         with self._changed:
             for future, task_id in zip(futures, ids, strict=True):

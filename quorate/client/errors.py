@@ -4,6 +4,7 @@
 * `ArgumentNotSerialisable`, `PayloadTooLarge`: raised before anything is sent.
 * `TaskFailed`, `TaskCancelled`: what became of the task. A Python task that failed raises its
   original exception where that could be pickled; `TaskFailed` is then its `__cause__`.
+* `UnplaceableWarning` (a warning): no registered node is large enough for what was created.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import concurrent.futures
 
 import grpc
 
+from quorate.client.unplaceable import UnplaceableWarning
 from quorate.runtime.errors import QuorateError
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "QuorateError",
     "TaskCancelled",
     "TaskFailed",
+    "UnplaceableWarning",
 ]
 
 

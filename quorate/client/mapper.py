@@ -17,6 +17,7 @@ from quorate.client.mapping import Chunk, MapPlan
 from quorate.client.rpcs import BATCH_CREATE_TASKS, HELD_BACK, new_request_id
 from quorate.client.specs import check_batch
 from quorate.client.tracker import Tracker
+from quorate.client.unplaceable import warn_unplaceable
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
@@ -32,7 +33,9 @@ def create_batch(
 
     Raises PayloadTooLarge or QuorateError, before anything is sent for what no batch may hold.
     """
-    return send_batch(calls, batch_of(name, specs, request_id))
+    answer = send_batch(calls, batch_of(name, specs, request_id))
+    warn_unplaceable(answer.warnings)
+    return answer.ids
 
 
 def batch_of(
@@ -46,12 +49,12 @@ def batch_of(
     return request
 
 
-def send_batch(calls: Calls, request: pb.BatchCreateTasksRequest) -> Sequence[str]:
-    """As `create_batch`."""
+def send_batch(calls: Calls, request: pb.BatchCreateTasksRequest) -> pb.BatchCreateTasksResponse:
+    """As `create_batch`, without a warning: for whom has to note the ids first."""
     end = time.monotonic() + calls.retry_for
     while True:
         try:
-            return calls.call(BATCH_CREATE_TASKS, request).ids
+            return calls.call(BATCH_CREATE_TASKS, request)
         except QuorateError as error:
             full = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
             if not full or time.monotonic() >= end:
@@ -98,16 +101,24 @@ def _submit(
         return
     request = batch_of(plan.options.queue, [spec for _, spec in batch])
     sinks = [partial(_arrive, arrived, chunk) for chunk, _ in batch]
+    reasons: list[str] = []
+
+    def create() -> Sequence[str]:
+        answer = send_batch(calls, request)
+        reasons.extend(answer.warnings)
+        return answer.ids
+
     try:
-        ids = tracker.submit(lambda: send_batch(calls, request), sinks)
+        ids = tracker.submit(create, sinks)
     except KeyboardInterrupt:
         # It may have been created: the same request says under which ids, and they are cancelled
         # with the rest.
-        for (chunk, _), task_id in zip(batch, send_batch(calls, request), strict=True):
+        for (chunk, _), task_id in zip(batch, create(), strict=True):
             chunk.task_id = task_id
         raise
     for (chunk, _), task_id in zip(batch, ids, strict=True):
         chunk.task_id = task_id
+    warn_unplaceable(reasons)
 
 
 def _arrive(

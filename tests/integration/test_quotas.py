@@ -139,14 +139,3 @@ def test_request_ids_belong_to_their_caller(cluster: Locked):
         one.calls.call(CANCEL_TASK, request(id=first.id, request_id="same"))
         two.calls.call(CANCEL_TASK, request(id=second.id, request_id="same"))
         assert second.status() == "CANCELLED"
-
-
-def test_a_task_that_fits_no_node_says_so_at_once(cluster: Locked):
-    with tenant(cluster, "large") as mine:
-        handle = mine.options(queue="mail", memory=900 << 30).command(["true"])
-        reason = handle.task().pending_reason
-        assert reason.startswith("no registered node has 900 GiB of memory (at most")
-        assert [t.pending_reason for t in mine.tasks(queue="mail", states=["pending"])] == [reason]
-        assert "fits no node" in cli(cluster, "tasks", "--queue", "mail")
-        assert "900 GiB" in cli(cluster, "task", handle.id)
-        handle.cancel()
