@@ -94,6 +94,30 @@ def test_a_cordoned_node_leaves_nobody_to_work(local: LocalCluster, doctor: Doct
     assert "uncordon" in error["advice"]
 
 
+def test_tasks_that_fit_no_node_are_warned_of_by_what_they_lack(
+    local: LocalCluster, doctor: Doctor
+) -> None:
+    where = ("--data-dir", local.data_dir)
+    flags = (("--memory", "900G"), ("--cpu", "1000"), ("--resource", "gpu=1"), ("--label", "a=b"))
+    assert run(["queue", "create", "unplaceable", *where]) == 0
+    try:
+        for flag in flags:
+            words = ["submit", *where, "--queue", "unplaceable", *flag, "--", "true"]
+            assert run(words) == 0
+        code, findings = doctor(*where)
+    finally:
+        cancel = ["cancel", *where, "--queue", "unplaceable", "--state", "pending", "--yes"]
+        assert run(cancel) == 0
+    assert code == 1
+    texts = [one["text"] for one in findings if one["subject"] == "tasks"]
+    for lacks in ("900 GiB of memory", "1000 cores", "1 gpu"):
+        assert sum(f"no registered node has {lacks} (at most" in text for text in texts) == 1
+    # Labels are for people: no node is chosen by them.
+    assert len(texts) == 3
+    code, findings = doctor(*where)
+    assert code == 0, bad(findings)
+
+
 def test_processes_that_do_not_answer_are_errors_with_advice(
     local: LocalCluster, doctor: Doctor
 ) -> None:

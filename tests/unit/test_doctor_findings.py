@@ -10,12 +10,12 @@ import pytest
 import quorate
 from quorate.cli.app import run
 from quorate.doctor.cert_checks import check_file
-from quorate.doctor.cluster_checks import check_nodes, check_replicas
+from quorate.doctor.cluster_checks import check_nodes, check_pending, check_replicas
 from quorate.doctor.etcd_checks import check_release, check_space, judge_latency
 from quorate.doctor.finding import Finding, Level, worst
 from quorate.doctor.process_checks import judge_clock
 from quorate.etcd.api import StoreStatus
-from quorate.v1 import cluster_pb2, node_pb2
+from quorate.v1 import cluster_pb2, node_pb2, task_pb2
 from tests.support.tls import TestAuthority
 
 OK, NOTE, WARNING, ERROR = Level.OK, Level.NOTE, Level.WARNING, Level.ERROR
@@ -165,3 +165,21 @@ def test_a_wrong_command_line_is_refused(
 ) -> None:
     assert run(["doctor", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_tasks_that_fit_no_node_are_one_warning_for_each_reason():
+    def waits(number: int, reason: str) -> task_pb2.Task:
+        return task_pb2.Task(id=f"t{number}", pending_reason=reason)
+
+    memory, device = "no registered node has 900 GiB", "no registered node has 1 gpu"
+    reasons = ("", memory, device, memory, "")
+    found = check_pending([waits(number, reason) for number, reason in enumerate(reasons)])
+    assert [(one.level, one.subject) for one in found] == [(Level.WARNING, "tasks")] * 2
+    assert found[0].text == f"2 of the newest 5 that wait fit on no node, such as t1: {memory}"
+    assert found[1].text == f"1 of the newest 5 that wait fit on no node, such as t2: {device}"
+    assert all("quorate cancel ID" in one.advice for one in found)
+
+
+def test_tasks_that_wait_for_their_turn_are_no_finding():
+    assert not check_pending([])
+    assert not check_pending([task_pb2.Task(id="t1"), task_pb2.Task(id="t2")])
