@@ -149,6 +149,7 @@ class Overview:
                 instance=record.instance,
                 address=record.address,
                 leader=kv.create_revision == elected,
+                version=record.version,
             )
         if self._status is not None:
             view.etcd.version = self._status.version

@@ -11,7 +11,7 @@ from rich.text import Text
 from quorate.cli import render
 from quorate.cli.common import Json, with_client
 from quorate.cli.listing import Details
-from quorate.cli.processes import process_table
+from quorate.cli.processes import local_processes, process_table, remote_processes
 from quorate.cli.queues import queue_table
 from quorate.client.client import Client
 from quorate.client.discovery import LocalCluster, default_data_dir, read_local_cluster
@@ -28,9 +28,15 @@ def status(client: Client, as_json: Json = False) -> None:
     cluster, caller = answer.cluster, answer.caller
     nodes, queues = list(list_nodes(client.calls)), list(list_queues(client.calls))
     local = _local(client.addresses, client.data_dir)
+    processes = (
+        remote_processes(cluster, nodes)
+        if local is None
+        else local_processes(local, cluster, nodes)
+    )
     if as_json:
         document = render.as_dict(cluster)
         document["caller"] = render.as_dict(caller)
+        document["processes"] = [process.as_dict() for process in processes]
         document["nodeList"] = [render.as_dict(node) for node in nodes]
         document["queueList"] = [render.as_dict(queue) for queue in queues]
         document["local"] = None if local is None else render.local_dict(local)
@@ -48,7 +54,7 @@ def status(client: Client, as_json: Json = False) -> None:
     render.show(summary)
     render.show("")
     if local is not None:
-        render.show(process_table(local, leader=_leader(cluster)))
+        render.show(process_table(processes))
     else:
         render.show(_schedulers(cluster))
     render.show("")

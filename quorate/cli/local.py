@@ -19,7 +19,7 @@ from rich.text import Text
 from quorate.cli import render
 from quorate.cli.common import DataDir, data_dir_of
 from quorate.cli.exits import FAILED, OK, USAGE, sentence_of
-from quorate.cli.processes import dashboard_lines, process_table
+from quorate.cli.processes import dashboard_lines, local_processes, process_table
 from quorate.cli.render import err, hint, out
 from quorate.client.acalls import AsyncCalls
 from quorate.client.discovery import LocalCluster
@@ -105,7 +105,7 @@ def up(
             if started.dashboard:
                 out.print(*dashboard_lines(started), sep="\n")
                 out.print()
-            render.show(process_table(started))
+            render.show(process_table(local_processes(started)))
             hint("\nRunning in the background. Try: quorate submit --wait -- echo hello")
             where = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir is not None else ""
             hint(f"Stop it with: quorate down{where}")
@@ -211,13 +211,11 @@ class _Foreground:
         if not self._live.is_started:
             return
         snapshot, info = self._supervisor.snapshot, self._info
-        leader = ""
-        if info is not None and not self._finished:
-            leader = next((r.name for r in info.schedulers if r.leader), "")
+        processes = local_processes(snapshot, None if self._finished else info)
         lines: list[Text | Table] = []
         if snapshot.dashboard:
             lines += [*dashboard_lines(snapshot), Text()]
-        lines += [process_table(snapshot, leader=leader), Text(), self._footer(snapshot, info)]
+        lines += [process_table(processes), Text(), self._footer(snapshot, info)]
         self._live.update(Group(*lines), refresh=True)
 
     def _footer(self, snapshot: LocalCluster, info: cluster_pb2.Cluster | None) -> Text:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from quorate import __version__
 from quorate.client.client import Client
 from quorate.client.discovery import read_local_cluster
 from tests.support import tls
@@ -77,6 +78,20 @@ def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
     status = installed("status", *at)
     assert cluster.dashboard in status.out
     assert "2 of 2 ready, 0 of 4 slots busy" in status.out
+    processes = json.loads(installed("status", *at, "--json").out)["processes"]
+    assert [p["name"] for p in processes] == [p.name for p in cluster.processes]
+    roles = [p["role"] for p in processes]
+    assert sorted(roles[1:3]) == ["leader", "standby"]
+    assert [roles[0], *roles[3:]] == ["etcd", "node", "node", "gateway"]
+    assert [p["leader"] for p in processes] == [role == "leader" for role in roles]
+    for shown, started in zip(processes, cluster.processes, strict=True):
+        assert (shown["pid"], shown["address"]) == (started.pid, started.address)
+        assert (shown["state"], shown["restarts"]) == ("running", 0)
+        # The same in the table.
+        assert f"{shown['pid']}" in status.out
+    # A gateway is none of the cluster's members: nobody asks it.
+    assert [p["version"] for p in processes[1:5]] == [__version__] * 4
+    assert processes[0]["version"].startswith("3.")
     assert installed("down", *at).code == 0
     assert gone(everything)
     assert read_local_cluster(folder) is None

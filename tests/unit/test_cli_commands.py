@@ -357,6 +357,13 @@ def test_status_shows_leader_and_queues(quorate):
     assert document["epoch"] == "7"
     assert document["schedulers"][0]["leader"] is True
     assert document["local"] is None
+    leader, node, *_ = document["processes"]
+    assert (leader["name"], leader["role"], leader["leader"]) == ("s1", "leader", True)
+    assert leader["address"] == document["schedulers"][0]["address"]
+    assert (node["name"], node["role"], node["leader"]) == ("n1", "node", False)
+    assert node["state"] == "ready"
+    # It runs elsewhere.
+    assert (node["pid"], node["restarts"]) == (None, None)
 
 
 def test_options_may_come_before_the_command(quorate, cluster):
