@@ -31,8 +31,9 @@ _PR_SET_PDEATHSIG = 1
 EXIT_SECONDS = 2.0
 # Tries to put things back while signal handlers of user code get in the way.
 _TRIES = 3
-# Attempts between two looks at the process's size and its descriptors.
+# Attempts between two thorough looks, at the process's size and its descriptors, too.
 _LOOK_EVERY = 64
+_TRACEPARENT = os.fsencode(TRACEPARENT)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -77,10 +78,11 @@ class Worker:
 
     def answer(self, task_id: str, number: int, trace: str, *work: object) -> Answer:
         """Call what an attempt names."""
-        self._set("QUORATE_TASK_ID", task_id)
-        self._set("QUORATE_ATTEMPT", str(number))
+        give = self._snapshot.give
+        give(b"QUORATE_TASK_ID", task_id)
+        give(b"QUORATE_ATTEMPT", str(number))
         if trace or TRACEPARENT in os.environ:
-            self._set(TRACEPARENT, trace or None)
+            give(_TRACEPARENT, trace or None)
         entrypoint, kind, arguments = work
         known = len(sys.modules)
         try:
@@ -99,7 +101,7 @@ class Worker:
             return self.answer(*attempt)  # type: ignore[arg-type]
         finally:
             for name, value in hidden.items():
-                self._set(name, value)
+                self._snapshot.give(os.fsencode(name), value)
 
     def end(self) -> int:
         """Put back what the call changed; the flags of its answer."""
@@ -118,24 +120,21 @@ class Worker:
         pipes, streams = self._pipes, self._streams
         flushed = streams.flush()
         pipes.put_back()
-        # Armed by the call, it would end another one.
-        faulthandler.cancel_dump_traceback_later()
         if not streams.are_ours() or not flushed:
             streams.put_back()
+        self._served += 1
+        thorough = self._served % _LOOK_EVERY == 0
         notes: Sequence[str] = ()
-        if not self._snapshot.is_intact():
+        if not self._snapshot.is_intact(thorough=thorough):
             notes = self._snapshot.put_back()
-        started, left = self._children.look()
+        started, left = self._children.look(thorough=thorough)
         flags = 0
         if started or notes or pipes.written():
             for note in (*notes, *left):
                 pipes.say(f"quorate: {note}\n")
             pipes.renew()
             flags = USED
-        self._served += 1
-        if self._served % _LOOK_EVERY == 0 and (
-            (self._max_bytes and resident() > self._max_bytes) or is_full_of_files()
-        ):
+        if thorough and ((self._max_bytes and resident() > self._max_bytes) or is_full_of_files()):
             flags |= LAST
         return flags
 
@@ -154,14 +153,6 @@ class Worker:
             self._snapshot.adopt()
         except Broken:
             pass  # again after the call, and then it counts
-
-    def _set(self, name: str, value: str | None) -> None:
-        if value is None:
-            os.environ.pop(name, None)
-            self._snapshot.give(os.fsencode(name), None)
-        else:
-            os.environ[name] = value
-            self._snapshot.give(os.fsencode(name), os.fsencode(value))
 
 
 def serve(agent: socket.socket, worker: Worker, max_tasks: int) -> None:

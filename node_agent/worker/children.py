@@ -1,8 +1,8 @@
 """Child processes that a call started: whether it did, and which of them it left.
 
-Two system calls tell whether there was any: what the dead ones used, which grows with each that was
-waited for, and whether there is one to wait for. Only then /proc is read. One that was started and
-left by a child is not seen here; the child is.
+It did not when no function that starts one was called (`noted`). Else two system calls tell: what
+the dead ones used, which grows with each that was waited for, and whether there is one to wait for.
+Only then /proc is read. One that was started and left by a child is not seen here; the child is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import resource
 from collections.abc import Sequence
 
+from node_agent.worker import noted
 from node_agent.worker.output import Broken
 
 # Left by all calls of a worker, dead ones that nobody waited for included.
@@ -26,8 +27,15 @@ class Children:
         self._faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
         self._known = _NONE
 
-    def look(self) -> tuple[bool, Sequence[str]]:
-        """Whether the call started processes, and what its log should say. Raises Broken."""
+    def look(self, *, thorough: bool = False) -> tuple[bool, Sequence[str]]:
+        """Whether the call started processes, and what its log should say. Raises Broken.
+
+        Args:
+            thorough: ask the kernel, also when no call of a function that starts one was noted.
+        """
+        if not noted.started and not self._known and not thorough:
+            return False, ()
+        noted.started.clear()
         faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
         started = faults != self._faults
         self._faults = faults

@@ -1,8 +1,9 @@
 """What a call can change about its process, and how the next call finds it as it was.
 
-Two looks. `Snapshot.is_intact` compares everything with what it was, by identity or by one system
-call each, in a few microseconds: the only cost of a well-behaved call. When something differs,
-`put_back` goes through REPAIRS, each of which looks again at its own part and mends it.
+Three looks. `Snapshot.is_intact` compares by identity what any code can set, in a few microseconds:
+the only cost of a well-behaved call. What takes a system call each is compared only when a function
+that changes such was called (`noted`), and now and then. When something differs, `put_back` goes
+through REPAIRS, each of which looks again at its own part and mends it.
 
 What is in here is the process's, not the program's: modules, their globals, caches and connections
 stay, as a warm worker is for them. What a module sets up while it is imported stays too (`adopt`),
@@ -15,9 +16,8 @@ from __future__ import annotations
 import _locale
 import _signal  # type: ignore[import-not-found]
 import _thread
-import functools
+import faulthandler
 import gc
-import locale
 import os
 import resource
 import signal
@@ -30,6 +30,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from node_agent.worker import noted
 from node_agent.worker.output import Broken
 from node_agent.worker.packages import Library, Logging
 
@@ -37,8 +38,6 @@ _SIGNALS = tuple(
     number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)
 )
 _NUMBERS = tuple(int(number) for number in _SIGNALS)
-# Those that are not for real-time programs.
-_COMMON = tuple(number for number in _NUMBERS if number < 32)
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _NO_TIMER = (0.0, 0.0)
 _LIMITS = tuple(
@@ -46,18 +45,6 @@ _LIMITS = tuple(
     for name in dir(resource)
     if name.startswith("RLIMIT_") and (limit := getattr(resource, name)) is not None
 )
-# What is changed so rarely that to look each time would cost more than to be told: these functions
-# note in `_touched` that they were called.
-_RARE: tuple[tuple[ModuleType, str], ...] = (
-    (resource, "setrlimit prlimit"),
-    (signal, "setitimer"),
-    (
-        os,
-        "nice setpriority sched_setaffinity sched_setscheduler setgroups initgroups setuid setgid",
-    ),
-    (os, "seteuid setegid setreuid setregid setresuid setresgid"),
-)
-_touched: list[str] = []
 _HOOKS = (
     "excepthook",
     "displayhook",
@@ -72,7 +59,13 @@ _HOOKS = (
     "pycache_prefix",
 )
 _PATHS = ("argv", "path", "meta_path", "path_hooks")
-_getitimer, _getsignal, _sigmask = _signal.getitimer, _signal.getsignal, _signal.pthread_sigmask
+# As they are before calls of them are noted.
+_getitimer, _setitimer, _getsignal = _signal.getitimer, _signal.setitimer, _signal.getsignal
+_set_handler, _sigmask, _set_wakeup_fd = (
+    _signal.signal,
+    _signal.pthread_sigmask,
+    _signal.set_wakeup_fd,
+)
 _setlocale, _getrlimit = _locale.setlocale, resource.getrlimit
 _LC_ALL = _locale.LC_ALL
 _BUILTINS = ("print", "open", "input", "__import__")
@@ -82,7 +75,7 @@ class Snapshot:
     """What the process was like after the latest import."""
 
     def __init__(self) -> None:
-        _watch()
+        noted.watch()
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._cwd = os.getcwd()
         self._umask = os.umask(0o022)
@@ -96,13 +89,12 @@ class Snapshot:
         Called after an import on behalf of a call. Raises Broken.
         """
         self._timers()
-        _touched.clear()
+        noted.changed.clear()
         self._directory()
         os.umask(self._umask)
-        signal.set_wakeup_fd(-1)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        _set_wakeup_fd(-1)
+        _sigmask(signal.SIG_SETMASK, self._mask)
         self._environment = dict(os.environ._data)  # type: ignore[attr-defined]
-        self._common = [_getsignal(number) for number in _COMMON]
         self._handlers = [_getsignal(number) for number in _NUMBERS]
         self._locale = _setlocale(_LC_ALL, None)
         self._filters = list(warnings.filters)
@@ -125,20 +117,17 @@ class Snapshot:
         self._logging = Logging()
         self._library = Library()
 
-    def is_intact(self) -> bool:
-        """Whether nothing differs. Streams and descriptors are looked at by `output`."""
+    def is_intact(self, *, thorough: bool = False) -> bool:
+        """Whether nothing differs. Streams and descriptors are looked at by `output`.
+
+        Args:
+            thorough: look at everything, also when nobody called what would have changed it.
+        """
         hooks, paths = self._hooks, self._paths
         try:
             return (
-                not _touched
-                and _getitimer(0) == _NO_TIMER
-                and [*map(_getsignal, _COMMON)] == self._common
-                and _sigmask(0, ()) == self._mask
-                and _signal.set_wakeup_fd(-1) == -1
-                and os.umask(self._umask) == self._umask
-                and os.getcwd() == self._cwd
+                os.umask(self._umask) == self._umask
                 and os.environ._data == self._environment  # type: ignore[attr-defined]
-                and _setlocale(_LC_ALL, None) == self._locale
                 and warnings.filters == self._filters
                 and sys.excepthook is hooks["excepthook"]
                 and sys.displayhook is hooks["displayhook"]
@@ -165,23 +154,53 @@ class Snapshot:
                 and _thread._count() == self._threads
                 and self._logging.is_intact()
                 and self._library.is_intact()
+                and ((not noted.changed and not thorough) or self._kernel_is_intact())
             )
         except Exception:  # noqa: BLE001 (a removed directory; user objects that do not compare)
             return False
 
-    def give(self, name: bytes, value: bytes | None) -> None:
-        """A variable of the environment is meant to be like that (None: not to be)."""
+    def _kernel_is_intact(self) -> bool:
+        """What the kernel and the C library keep, one call each."""
+        # Nobody can tell whether there is one to come.
+        faulthandler.cancel_dump_traceback_later()
+        intact = (
+            all(_getitimer(timer) == _NO_TIMER for timer in _TIMERS)
+            and [*map(_getsignal, _NUMBERS)] == self._handlers
+            and _sigmask(0, ()) == self._mask
+            and _set_wakeup_fd(-1) == -1
+            and os.getcwd() == self._cwd
+            and _setlocale(_LC_ALL, None) == self._locale
+            and [_getrlimit(limit) for limit in _LIMITS] == self._limits
+            and os.getpriority(os.PRIO_PROCESS, 0) == self._nice
+            and os.sched_getaffinity(0) == self._cpus
+            and (os.getresuid(), os.getresgid()) == self._ids
+        )
+        if intact:
+            noted.changed.clear()
+        return intact
+
+    def give(self, name: bytes, value: str | None) -> None:
+        """Set a variable of the environment (None: remove it); it is meant to be like that."""
+        known, saved = os.environ._data, self._environment  # type: ignore[attr-defined]
         if value is None:
-            self._environment.pop(name, None)
-        else:
-            self._environment[name] = value
+            saved.pop(name, None)
+            if name in known:
+                os.unsetenv(name)
+                del known[name]
+            return
+        data = os.fsencode(value)
+        if known.get(name) != data:
+            os.putenv(name, data)
+        # The same object on both sides: that they are equal is seen at once.
+        known[name] = saved[name] = data
 
     def put_back(self) -> Sequence[str]:
         """Mend what differs; what is worth a line in the attempt's log. Raises Broken."""
         notes: list[str] = []
         for repair in REPAIRS:
             repair(self)
-        _touched.clear()
+        faulthandler.cancel_dump_traceback_later()
+        noted.changed.clear()
         self._threads_left(notes)
         self._modules_left()
         return notes
@@ -191,15 +210,15 @@ class Snapshot:
     def _timers(self) -> None:
         for timer in _TIMERS:
             if _getitimer(timer) != _NO_TIMER:
-                signal.setitimer(timer, 0)
+                _setitimer(timer, 0)
 
     def _signals(self) -> None:
-        signal.set_wakeup_fd(-1)
+        _set_wakeup_fd(-1)
         for number, handler in zip(_NUMBERS, self._handlers, strict=True):
             if handler is not None and _getsignal(number) is not handler:
-                _signal.signal(number, handler)
+                _set_handler(number, handler)
         if _sigmask(_signal.SIG_BLOCK, ()) != self._mask:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            _sigmask(signal.SIG_SETMASK, self._mask)
 
     def _directory(self) -> None:
         try:
@@ -230,7 +249,7 @@ class Snapshot:
 
     def _locales(self) -> None:
         if _setlocale(_LC_ALL, None) != self._locale:
-            locale.setlocale(locale.LC_ALL, self._locale)
+            _setlocale(_LC_ALL, self._locale)
 
     def _warnings(self) -> None:
         if warnings.filters != self._filters:
@@ -326,24 +345,6 @@ REPAIRS: tuple[Callable[[Snapshot], None], ...] = (
 # More than these are not for anybody's convenience.
 MAX_THREADS = 64
 _BUILTIN_MODULE: ModuleType = sys.modules["builtins"]
-
-
-def _watch() -> None:
-    """Have the functions in _RARE note their calls."""
-    for module, names in _RARE:
-        for name in names.split():
-            function = getattr(module, name, None)
-            if function is not None and not hasattr(function, "__wrapped__"):
-                setattr(module, name, _noting(function))
-
-
-def _noting(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def noting(*args: Any, **kwargs: Any) -> Any:
-        _touched[:] = [function.__name__]
-        return function(*args, **kwargs)
-
-    return noting
 
 
 def _builtins() -> dict[str, Any]:
