@@ -156,7 +156,9 @@ class Fold:
             log.warning("run_without_task", task=task)
             return
         record = r.RunRecord.FromString(value)
-        if written := max(record.assign_time, record.start_time, record.finish_time):
+        # Of one that ended nothing is later than its end: see `core.attempts`.
+        written = record.finish_time or max(record.assign_time, record.start_time)
+        if written:
             self._names(written)
         name, instance = row.node, row.instance
         records.apply_run(state, row, record)

@@ -19,7 +19,7 @@ import grpc
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found
-from quorate.runtime.ids import NodeName, QueueName, TaskId, TaskIds, is_task_id, offset_id
+from quorate.runtime.ids import NodeName, QueueName, TaskId, TaskIds, is_task_id, offset_ids
 from quorate.security.identity import current_caller
 from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
@@ -106,9 +106,9 @@ class Service:
             raise invalid("spec", "is required")
         now = self._driver.clock.now()
         spec = self._check.spec(request.spec, "spec", now)
-        if (steps := self._check.large_json(request.spec, "spec")) is not None:
+        if len(spec.spec) > validate.LARGE_JSON:
             async with self._lane.turn(caller_name()):
-                for _ in steps:
+                for _ in self._check.large_json(request.spec, "spec"):
                     await self._lane.pause()
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
@@ -143,7 +143,7 @@ class Service:
             lambda token: e.BatchSubmitted(queue, first, specs, asked, token, creator), weight
         )
         assert isinstance(answer, BatchCreated)
-        made = (offset_id(answer.first, place) for place in range(answer.size))
+        made = offset_ids(answer.first, 0, answer.size)
         return pb.BatchCreateTasksResponse(ids=made, warnings=self._warnings(specs))
 
     def _warnings(self, specs: Sequence[TaskSpec]) -> list[str]:
@@ -162,10 +162,11 @@ class Service:
             field = f"specs[{place}]"
             checked = self._check.spec(spec, field, now)
             specs.append(checked)
-            if (steps := self._check.large_json(spec, field)) is not None:
-                for _ in steps:
+            length = len(checked.spec)
+            if length > validate.LARGE_JSON:
+                for _ in self._check.large_json(spec, field):
                     await pause()
-            size += len(checked.spec) + _SPEC_COST
+            size += length + _SPEC_COST
             if size > _SLICE_BYTES:
                 size = 0
                 await pause()

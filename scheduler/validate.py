@@ -96,7 +96,7 @@ class SpecCheck:
             )
         work = spec.WhichOneof("work")
         if work == "python":
-            _python(spec.python, f"{field}.python")
+            _python(spec.python, field)
         elif work == "command":
             _command(spec.command, f"{field}.command")
         else:
@@ -105,28 +105,32 @@ class SpecCheck:
         return task_spec(spec, data)
 
     @staticmethod
-    def large_json(spec: task_pb2.TaskSpec, field: str) -> Iterator[None] | None:
-        """What checks JSON arguments that `spec` left out because they are large, in small steps;
-        None when there are none. A step raises QuorateError as `spec` does."""
+    def large_json(spec: task_pb2.TaskSpec, field: str) -> Iterator[None]:
+        """Checks JSON arguments that `spec` left out because they are large, in small steps, if
+        there are any. A spec of at most LARGE_JSON bytes has none. Raises QuorateError as `spec`.
+        """
         text = spec.python.json
-        if len(text) <= LARGE_JSON:
-            return None
-        return _json_steps(text, f"{field}.python.json")
+        if len(text) > LARGE_JSON:
+            yield from _json_steps(text, f"{field}.python.json")
 
 
 def _python(work: task_pb2.PythonWork, field: str) -> None:
     arguments = work.WhichOneof("arguments")
-    if not work.entrypoint:
+    entrypoint = work.entrypoint
+    if not entrypoint:
         if arguments != "pickle":
-            raise invalid(f"{field}.entrypoint", "is required unless a callable is pickled")
-    elif not ENTRYPOINT.fullmatch(work.entrypoint):
+            raise invalid(f"{field}.python.entrypoint", "is required unless a callable is pickled")
+    elif not ENTRYPOINT.fullmatch(entrypoint):
         raise invalid(
-            f"{field}.entrypoint", f"{work.entrypoint[:80]!r} is not of the form module:qualname"
+            f"{field}.python.entrypoint", f"{entrypoint[:80]!r} is not of the form module:qualname"
         )
-    if arguments == "json" and len(work.json) <= LARGE_JSON:
-        _json(work.json, f"{field}.json")
+    if arguments == "json":
+        text = work.json
+        # The common case without a parse.
+        if text != "[]" and len(text) <= LARGE_JSON:
+            _json(text, f"{field}.python.json")
     if work.secrets:
-        _secrets(work.secrets, f"{field}.secrets")
+        _secrets(work.secrets, f"{field}.python.secrets")
 
 
 def _secrets(secrets: Mapping[str, task_pb2.SecretRef], field: str) -> None:
@@ -158,9 +162,6 @@ def _secrets(secrets: Mapping[str, task_pb2.SecretRef], field: str) -> None:
 
 
 def _json(text: str, field: str) -> None:
-    # The common case without a parse.
-    if text == "[]":
-        return
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -212,18 +213,20 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
             at_most(f"{field}.labels", max(len(key), len(value)), MAX_LABEL, "characters each")
             if not key:
                 raise invalid(f"{field}.labels", "a label needs a name")
-    if spec.trace_context and not TRACEPARENT.fullmatch(spec.trace_context):
+    trace = spec.trace_context
+    if trace and not TRACEPARENT.fullmatch(trace):
         raise invalid(
             f"{field}.trace_context",
-            f"{spec.trace_context[:80]!r} is no W3C traceparent of version 00 (55 characters)",
+            f"{trace[:80]!r} is no W3C traceparent of version 00 (55 characters)",
             limit=55,
         )
-    if not -MAX_PRIORITY <= spec.priority <= MAX_PRIORITY:
+    priority = spec.priority
+    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
         raise invalid(
             f"{field}.priority",
-            f"{spec.priority} is not within -{MAX_PRIORITY} and {MAX_PRIORITY}",
+            f"{priority} is not within -{MAX_PRIORITY} and {MAX_PRIORITY}",
             limit=MAX_PRIORITY,
-            value=spec.priority,
+            value=priority,
         )
     if spec.HasField("timeout"):
         duration(f"{field}.timeout", spec.timeout, MAX_TIMEOUT)

@@ -33,6 +33,12 @@ def offset_id(first: TaskId, offset: int) -> TaskId:
     return TaskId(f"{int(first, 16) + offset:032x}")
 
 
+def offset_ids(first: TaskId, begin: int, end: int) -> list[TaskId]:
+    """The ids `begin` to `end` places behind `first`, without the last."""
+    number = int(first, 16)
+    return [TaskId(f"{number + offset:032x}") for offset in range(begin, end)]
+
+
 def is_task_id(text: str) -> bool:
     """Whether `text` has the shape of a task id."""
     return len(text) == 32 and all(c in "0123456789abcdef" for c in text)

@@ -7,9 +7,7 @@ under the ids of the first try, whatever became of the tasks that were made befo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from quorate.runtime.ids import QueueName, TaskId, offset_id
+from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core import requests
 from scheduler.core.answers import (
     BatchCreated,
@@ -41,7 +39,7 @@ def on_task_submitted(
         out.after.append(Reply(event.token, answer))
         return
     refusal = _refuse(
-        state, limits, event.queue, (event.spec,), event.created_by
+        state, limits, event.queue, 1, tasks_units((event.spec,)), event.created_by
     ) or requests.refuse_beyond(state, limits, event.queue, event.request)
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))
@@ -85,7 +83,8 @@ def on_batch_submitted(
             out.after.append(Reply(event.token, _too_many_waiters(limits)))
         return
     missing = event.specs[known.progress :] if known else event.specs
-    refusal = _refuse(state, limits, event.queue, missing, event.created_by)
+    units = tasks_units(missing)
+    refusal = _refuse(state, limits, event.queue, len(missing), units, event.created_by)
     if refusal is None and known is None:
         refusal = requests.refuse_beyond(state, limits, event.queue, event.request)
     if refusal is not None:
@@ -108,7 +107,7 @@ def on_batch_submitted(
         )
         if row is not None:
             row.waiters = []
-    _expect(state, state.queues[event.queue], event.created_by, missing, 1)
+    _expect(state, state.queues[event.queue], event.created_by, len(missing), units)
     on_batch_continued(
         state,
         limits,
@@ -135,16 +134,18 @@ def on_batch_continued(
     if queue is None:
         # Deleted between two parts: only possible while all tasks made so far are gone.
         waiters = [event.token, *((known.waiters if known else None) or ())]
-        _expect(state, None, event.created_by, event.specs[event.progress :], -1)
+        missing = event.specs[event.progress :]
+        _expect(state, None, event.created_by, -len(missing), -tasks_units(missing))
         if known is not None:
             known.waiters = None
         out.after.extend(Reply(token, no_queue(event.queue)) for token in waiters)
         return
     end = _part_end(event, limits)
-    _expect(state, queue, event.created_by, event.specs[event.progress : end], -1)
-    for place in range(event.progress, end):
-        task = offset_id(event.first, place)
-        create(state, queue, task, event.specs[place], now, out, event.created_by)
+    units, creator = 0, event.created_by
+    tasks = offset_ids(event.first, event.progress, end)
+    for task, spec in zip(tasks, event.specs[event.progress : end], strict=True):
+        units += create(state, queue, task, spec, now, out, creator).units
+    _expect(state, queue, creator, -len(tasks), -units)
     if known is not None:
         known.progress = end
         out.writes.append(PutDedup(key, known))
@@ -188,27 +189,23 @@ def _part_end(event: BatchContinued, limits: Limits) -> int:
     return place
 
 
-def _expect(
-    state: State, queue: QueueRow | None, creator: str, specs: Sequence[TaskSpec], sign: int
-) -> None:
-    """Count what an accepted batch still brings (or, with sign -1, no longer): another batch must
-    not take the same room."""
-    units = sign * tasks_units(specs)
+def _expect(state: State, queue: QueueRow | None, creator: str, tasks: int, units: int) -> None:
+    """Count what an accepted batch still brings (below 0: no longer brings): another batch must not
+    take the same room."""
     caller = state.usage_of(creator)
     for usage in (caller, queue.usage) if queue is not None else (caller,):
-        usage.coming_tasks += sign * len(specs)
+        usage.coming_tasks += tasks
         usage.coming_units += units
     if queue is None:
         state.drop_unused(caller)
 
 
 def _refuse(
-    state: State, limits: Limits, queue: QueueName, specs: Sequence[TaskSpec], creator: str
+    state: State, limits: Limits, queue: QueueName, count: int, units: int, creator: str
 ) -> Refusal | None:
     row = state.queues.get(queue)
     if row is None:
         return no_queue(queue)
-    count = len(specs)
     if len(state.tasks) + count > limits.live_tasks:
         return Refusal(
             Fault.EXHAUSTED,
@@ -217,7 +214,7 @@ def _refuse(
             "limit",
             str(limits.live_tasks),
         )
-    return refuse_created(state, limits, row.usage, creator, count, tasks_units(specs))
+    return refuse_created(state, limits, row.usage, creator, count, units)
 
 
 def _too_many_waiters(limits: Limits) -> Refusal:
