@@ -357,3 +357,48 @@ async def test_the_next_call_may_begin_while_the_worker_before_it_still_ends(run
     for _ in range(3):
         await run("messy:leave", script)
     await eventually(lambda: run.agent.driver.machine.slots.lanes[0].ready)
+
+
+async def test_what_was_changed_without_python_is_found_within_64_calls(run: Run) -> None:
+    script = "import ctypes; ctypes.CDLL(None).chdir(b'/')"
+    left, _ = await run("messy:leave", script)
+    for _ in range(64):
+        (pid, seen), _ = await run("messy:look", "imported('os').getcwd() == '/'")
+        if not seen:
+            break
+    assert (pid, seen) == (left, False)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "from posix import chdir; chdir('/')",
+        "import pickle, os; pickle.loads(pickle.dumps(os.chdir))('/')",
+        "import os; descriptor = os.open('/', os.O_RDONLY); os.fchdir(descriptor)",
+    ],
+    ids=["from posix", "unpickled", "fchdir"],
+)
+async def test_a_change_is_noted_however_its_function_was_found(run: Run, script: str) -> None:
+    left, _ = await run("messy:leave", script)
+    (pid, seen), _ = await run("messy:look", "imported('os').getcwd() == '/'")
+    assert (pid, seen) == (left, False)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import os; os.posix_spawn('/bin/sleep', ['sleep', '1000'], {})",
+        "from posix import fork\nif not fork(): import time; time.sleep(1000)",
+        "import multiprocessing, time\n"
+        "multiprocessing.get_context('fork').Process(target=time.sleep, args=(1000,)).start()",
+        "import pickle, os; pickle.loads(pickle.dumps(os.system))('sleep 1000 &')",
+    ],
+    ids=["posix_spawn", "fork", "multiprocessing", "system"],
+)
+async def test_a_process_is_noted_however_it_was_started(run: Run, script: str) -> None:
+    first, _ = await run("messy:leave", "import os, sys; sys.outputs = os.fstat(1).st_ino")
+    await run("messy:leave", script)
+    (pid, fresh), _ = await run(
+        "messy:look", "imported('os').fstat(1).st_ino != imported('sys').outputs"
+    )
+    assert (pid, fresh) == (first, True)
