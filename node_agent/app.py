@@ -25,6 +25,7 @@ from grpc_reflection.v1alpha import reflection
 
 from node_agent import log_retention, stats
 from node_agent.config import AgentSettings
+from node_agent.disk import make_room
 from node_agent.driver import Driver
 from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
@@ -97,17 +98,17 @@ async def run(settings: AgentSettings) -> None:
             confinement = settings.confinement(data, mark)
         except ValueError as error:
             raise CannotStart(f"--{error}") from None
-        logs = LogStore(data, int(settings.log_cap), private=confinement.user is not None)
         instances = InstanceRecords(settings.prefix)
-        async with (
-            client_of(settings) as etcd,
-            Driver(
+        try:
+            make_room(data, data / "logs", int(settings.disk_reserve))
+            private = confinement.user is not None
+            node = Driver(
                 slots=settings.slot_count,
                 node=settings.name,
                 data=data,
                 mark=mark,
                 clock=clock,
-                logs=logs,
+                logs=LogStore(data, int(settings.log_cap), private=private),
                 directory=os.getcwd(),
                 kill_grace=settings.kill_grace,
                 limits=WorkerLimits(
@@ -120,11 +121,15 @@ async def run(settings: AgentSettings) -> None:
                 records=instances,
                 confinement=confinement,
                 secrets=secrets,
-            ) as driver,
-        ):
+                disk_reserve=int(settings.disk_reserve),
+            )
+        except OSError as error:
+            raise CannotStart(f"data directory {data}: {error.strerror}") from error
+        async with client_of(settings) as etcd, node as driver:
             safe = SafeEtcd(etcd, settings)
             await refuse_unsafe(safe)
             driver.spans = _spans(settings, clock)
+            await driver.disk.look()  # no session finds a node ready that cannot write
             check = LeaderCheck(etcd, settings.prefix)
             sessions = Sessions(driver, clock, instance_id(), check)
             credentials = server_credentials(settings) if settings.tls else None
@@ -172,8 +177,9 @@ async def run(settings: AgentSettings) -> None:
             duties = [
                 asyncio.ensure_future(registration.keep()),
                 asyncio.ensure_future(instances.run(etcd)),
-                asyncio.ensure_future(stats.run(data, sessions.report_stats)),
-                asyncio.ensure_future(log_retention.run(logs.root, retention, clock)),
+                asyncio.ensure_future(stats.run(data, driver.disk, sessions.report_stats)),
+                asyncio.ensure_future(driver.disk.run()),
+                asyncio.ensure_future(log_retention.run(driver.logs.root, retention, clock)),
             ]
             ready = asyncio.ensure_future(_say_ready(settings, registration, sessions, serving))
             stopping = asyncio.ensure_future(stop.wait())
@@ -265,6 +271,8 @@ async def not_ready(registration: Registration, driver: Driver, sessions: Sessio
         return "not registered in etcd"
     if driver.machine.draining:
         return "draining"
+    if driver.disk.error:
+        return f"cannot write to its disk: {driver.disk.error}"
     # Whoever scales down ends first what is not ready: docs/autoscaling.md.
     return "leaving: idle, and fewer nodes are wanted" if sessions.leaving else ""
 

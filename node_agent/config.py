@@ -80,6 +80,13 @@ class AgentSettings(
     )
     log_cap: ByteSize = Field(ByteSize(16 << 20), ge=64 << 10, description="kept of each output")
     log_total: ByteSize = Field(ByteSize(2 << 30), ge=1 << 20, description="kept of all outputs")
+    disk_reserve: ByteSize = Field(
+        ByteSize(64 << 20),
+        ge=0,
+        le=1 << 40,
+        description="of the data directory's disk that is free while work is taken; "
+        "at most a twentieth of the disk counts",
+    )
     log_age: float = Field(7 * 86_400.0, ge=60, description="seconds that outputs are kept")
     worker_max_tasks: int = Field(
         100_000, ge=0, description="calls after which a Python worker is replaced; 0: never"

@@ -20,6 +20,7 @@ from pathlib import Path
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref
 from node_agent.core.effects import Inventory
 from node_agent.core.machine import TICK_SECONDS, Machine
+from node_agent.disk import DEFAULT_RESERVE, DiskWatch
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.link import SpawnerLink
@@ -56,6 +57,10 @@ class Driver:
         records: told of the replicas; the caller writes them.
         confinement: what holds for every process; `logs` has to be of the same user.
         secrets: what tasks may ask for.
+        disk_reserve: bytes of the data directory's disk that stay free while work is taken.
+
+    Attributes:
+        disk: whether the data directory can be written; the caller runs it.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Driver:
         records: InstanceRecords | None = None,
         confinement: Confinement | None = None,
         secrets: Secrets | None = None,
+        disk_reserve: int = DEFAULT_RESERVE,
     ) -> None:
         self.machine = Machine(slots)
         self.metrics = AttemptMetrics()
@@ -114,6 +120,10 @@ class Driver:
             secrets,
             self.on_began,
         )
+        self.disk = DiskWatch(
+            data, logs.root, clock, disk_reserve, lambda: logs.running, self._on_disk_changed
+        )
+        self._link.on_write_failed = logs.on_write_failed = self.disk.failed
         self._replicas = Replicas(
             node=node,
             host=host,
@@ -217,6 +227,10 @@ class Driver:
 
     def _on_unhealthy(self, attempt: Attempt, why: str) -> None:
         self.machine.on_unhealthy(attempt, why)
+        self.pump()
+
+    def _on_disk_changed(self) -> None:
+        self.machine.on_disk_changed(writable=not self.disk.error)
         self.pump()
 
     # -- effects -------------------------------------------------------------------------------

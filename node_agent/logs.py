@@ -21,10 +21,10 @@ import ctypes
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import structlog
 
@@ -69,6 +69,8 @@ class LogStore:
 
     Attributes:
         called: the directory of an attempt that a worker is at, or None; set by the executor.
+        on_write_failed: told the errno of a write that failed, and says whether the disk is why;
+            set by the driver.
     """
 
     def __init__(self, data: Path, cap: int = DEFAULT_CAP, *, private: bool = False) -> None:
@@ -77,6 +79,7 @@ class LogStore:
         self._cap = cap
         self._made = 0
         self.called: Callable[[str, int], str | None] = lambda _task_id, _number: None
+        self.on_write_failed: Callable[[int | None], bool] = lambda _errno: False
         # Programs that run, and their directories.
         self._running: dict[tuple[str, int], str] = {}
         # Latest attempt number of each task seen lately. Not a dict: finding the oldest of one
@@ -137,6 +140,11 @@ class LogStore:
         """Whether what was read there before this call is the attempt's."""
         return place.sure or self.called(task_id, number) == place.directory
 
+    @property
+    def running(self) -> Collection[str]:
+        """The directories of programs that run."""
+        return self._running.values()
+
     # -- programs ------------------------------------------------------------------------------
 
     def begin(self, task_id: str, number: int) -> str:
@@ -170,7 +178,12 @@ class LogStore:
                     return
                 target.parent.mkdir(exist_ok=True)
                 os.rename(directory, target)
-        except OSError:
+        except OSError as error:
+            if self.on_write_failed(error.errno):
+                # No room for a directory: even less for a copy.
+                _log.error("outputs are lost", path=directory, error=str(error))
+                self.discard(directory)
+                return
             self._append(directory, target)
         self._trim_directory(str(target))
 
@@ -191,20 +204,32 @@ class LogStore:
         for stream in STREAMS:
             path = os.path.join(directory, stream)
             try:
-                with open(os.open(path, os.O_RDONLY | WARY), "rb") as source:
-                    left = min(os.fstat(source.fileno()).st_size, self._cap)
-                    # No more than is kept: the beginning of it goes.
-                    source.seek(-left, os.SEEK_END)
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | WARY
-                    with open(os.open(target / stream, flags, 0o600), "ab") as file:
-                        while left and (data := source.read(min(left, _COPY))):
-                            left -= file.write(data)
+                source = open(os.open(path, os.O_RDONLY | WARY), "rb")  # noqa: SIM115
             except FileNotFoundError:
                 continue
             except OSError as error:
-                # A full disk, or a lease: the attempt's outcome counts more.
-                _log.error("outputs are lost", path=path, error=str(error))
+                self._lost(path, error)
+                continue
+            with source:
+                try:
+                    self._copy_end(source, target / stream)
+                except OSError as error:
+                    self._lost(path, error)
         self.discard(directory)
+
+    def _copy_end(self, source: BinaryIO, target: Path) -> None:
+        """Append no more than is kept: the beginning goes. Raises OSError."""
+        left = min(os.fstat(source.fileno()).st_size, self._cap)
+        source.seek(-left, os.SEEK_END)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | WARY
+        with open(os.open(target, flags, 0o600), "ab") as file:
+            while left and (data := source.read(min(left, _COPY))):
+                left -= file.write(data)
+
+    def _lost(self, path: str, error: OSError) -> None:
+        # A full disk, or a lease: the attempt's outcome counts more.
+        _log.error("outputs are lost", path=path, error=str(error))
+        self.on_write_failed(error.errno)
 
     # -- caps ----------------------------------------------------------------------------------
 

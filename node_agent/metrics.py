@@ -14,7 +14,7 @@ from prometheus_client.core import Metric
 from node_agent.core.attempts import Outcome, Result
 from quorate.runtime.clock import Clock
 from quorate.telemetry.buckets import LONG_SECONDS, Buckets
-from quorate.telemetry.families import counters, gauge, gauges, histogram
+from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
 from quorate.telemetry.lease import lease_metrics
 
 if TYPE_CHECKING:
@@ -108,6 +108,18 @@ class AgentMetrics:
             "quorate_agent_session", "1 while the leader has a session here.", machine.connected
         )
         yield gauge("quorate_agent_draining", "1 while no new work is taken.", machine.draining)
+        disk = self._driver.disk
+        yield gauge(
+            "quorate_agent_disk_writable", "0 while no work is taken for the disk.", not disk.error
+        )
+        yield counter(
+            "quorate_agent_disk_write_failures", "Writes for attempts that failed.", disk.lost
+        )
+        yield counter(
+            "quorate_agent_disk_freed_logs",
+            "Attempts whose logs were deleted to free the disk.",
+            disk.freed,
+        )
         yield gauge("quorate_agent_epoch", "The greatest epoch seen here.", machine.epoch)
 
     def _collect_machine_stats(self) -> Iterator[Metric]:

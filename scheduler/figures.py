@@ -9,6 +9,7 @@ for ever for a load that has not moved. The rules, applied where messages and re
     slots, credit   the same, and at most what an agent can be told to offer
     what it offers  negative, infinite or NaN is 0: it offers none
     an instant      the same, and none after the year 9999: no Timestamp holds it
+    a sentence      cut
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from scheduler.core.rows import NodeStats
 
 # A load average above this is not one: more than processes can be.
 _MOST_LOAD: Final = float(1 << 22)
+# Characters.
+_LONGEST_WHY: Final = 200
 # As `node_agent.config` has it; an agent asks for its slots, 1,024 ahead, and what replicas it has.
 MOST_SLOTS: Final = 1_024
 MOST_CREDIT: Final = 8_192
@@ -36,8 +39,9 @@ def stats(said: node_pb2.NodeStats) -> NodeStats:
         memory,
         min(amount(said.disk_used), disk),
         disk,
-        # For people only.
+        # For people only: these two.
         min(offered(said.load1), _MOST_LOAD),
+        said.disk_error[:_LONGEST_WHY],
     )
 
 

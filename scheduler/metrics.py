@@ -245,7 +245,8 @@ def _queues(state: State, now: float) -> Iterator[Metric]:
 
 
 def _nodes(state: State) -> Iterator[Metric]:
-    tally = {"ready": 0, "disconnected": 0, "cordoned": 0, "draining": 0, "leaving": 0}
+    states = ("ready", "disconnected", "cordoned", "draining", "unwritable", "leaving")
+    tally = dict.fromkeys(states, 0)
     slots = running = credit = 0
     for name, node in state.nodes.items():
         control = state.control(name)
@@ -255,6 +256,8 @@ def _nodes(state: State) -> Iterator[Metric]:
             tally["draining"] += 1
         elif control.cordoned:
             tally["cordoned"] += 1
+        elif node.stats.disk_error:
+            tally["unwritable"] += 1
         elif name in state.leaving:
             tally["leaving"] += 1
         else:

@@ -42,6 +42,11 @@ def events_of(
     name: NodeName, instance: InstanceId, message: pb.SessionResponse
 ) -> Iterator[e.Event]:
     """What a message of the node `name` reports, as events."""
+    # First: a node that hands back and asks for nothing more does not get the same again.
+    if message.HasField("stats"):
+        yield e.StatsReported(name, instance, figures.stats(message.stats))
+    if message.HasField("credit"):
+        yield e.CreditGiven(name, instance, figures.credit(message.credit))
     for begun in message.started:
         yield e.AttemptStarted(
             instance, _task(begun.task_id), begun.attempt, seconds(begun.start_time)
@@ -66,10 +71,6 @@ def events_of(
             yield e.AttemptReturned(instance, task, item.attempt)
     for back in message.returned:
         yield e.AttemptReturned(instance, _task(back.task_id), back.attempt)
-    if message.HasField("stats"):
-        yield e.StatsReported(name, instance, figures.stats(message.stats))
-    if message.HasField("credit"):
-        yield e.CreditGiven(name, instance, figures.credit(message.credit))
 
 
 def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:

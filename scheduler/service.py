@@ -45,7 +45,7 @@ from scheduler.core.answers import (
 from scheduler.core.events import Request
 from scheduler.core.requests import TASKS_SCOPE, known_to
 from scheduler.core.rows import Control, QueueRow
-from scheduler.core.values import NO_NEEDS, Disconnect, Needs, Placement, TaskSpec, TaskState
+from scheduler.core.values import Disconnect, Needs, Placement, TaskSpec, TaskState
 from scheduler.driver import Driver
 from scheduler.lane import Lane
 from scheduler.logs import relay_logs
@@ -147,8 +147,8 @@ class Service:
         return pb.BatchCreateTasksResponse(ids=made, warnings=self._warnings(specs))
 
     def _warnings(self, specs: Sequence[TaskSpec]) -> list[str]:
-        """What is too large for every node, of the first kinds of needs in a batch."""
-        kinds = dict.fromkeys(spec.needs for spec in specs if spec.needs is not NO_NEEDS)
+        """What no node can start, of the first kinds of needs in a batch."""
+        kinds = dict.fromkeys(spec.needs for spec in specs)
         found = [why_unplaceable(self._state.nodes, kind) for kind in list(kinds)[:_WARNED_KINDS]]
         return list(dict.fromkeys(filter(None, found)))
 
@@ -500,7 +500,7 @@ class Service:
     def _add_reason(self, view: task_pb2.Task, known: dict[Needs, str]) -> None:
         """Why a PENDING task cannot start as things are; `known`: what this call found already."""
         row = self._state.tasks.get(TaskId(view.id))
-        if row is None or view.state != task_pb2.TASK_STATE_PENDING or row.needs is NO_NEEDS:
+        if row is None or view.state != task_pb2.TASK_STATE_PENDING:
             return
         if row.needs not in known and len(known) < _WARNED_KINDS:
             known[row.needs] = why_unplaceable(self._state.nodes, row.needs)

@@ -196,6 +196,8 @@ def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb
         state = node_pb2.NODE_STATE_DRAINING if rows else node_pb2.NODE_STATE_DRAINED
     elif control.cordoned:
         state = node_pb2.NODE_STATE_CORDONED
+    elif row.connected and row.stats.disk_error:
+        state = node_pb2.NODE_STATE_UNWRITABLE
     elif mark is not None:
         state = node_pb2.NODE_STATE_LEAVING
     elif row.connected:
@@ -219,6 +221,7 @@ def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb
             disk_used=stats.disk_used,
             disk_total=stats.disk_total,
             load1=stats.load1,
+            disk_error=stats.disk_error,
         ),
         assigned=len(rows),
         running=sum(1 for task in rows.values() if task.start_time > 0.0),

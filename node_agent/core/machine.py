@@ -65,6 +65,8 @@ class Machine:
         self.connected = False
         # No new work is taken; started attempts are ended at `_drain_deadline`.
         self.draining = False
+        # No new work is taken, as the disk cannot be written (`disk`); started attempts go on.
+        self.unwritable = False
         self.outbox = outbox if outbox is not None else Outbox()
         self.slots = Slots(slots)
         self.services = Services(slots)
@@ -169,7 +171,7 @@ class Machine:
                 continue
             if known is not None:
                 self._end(known, Reason.SUPERSEDED)
-            if self.draining or len(waiting) >= MAX_WAITING:
+            if self._closed or len(waiting) >= MAX_WAITING:
                 self._effects.returned.append(attempt.ref)
                 continue
             if attempt.replica:
@@ -205,11 +207,16 @@ class Machine:
         self._leaving = leaving
         self.draining = draining
         self._drain_deadline = now + grace if draining else None
-        if not draining:
-            return
-        for attempt in tuple(self._waiting.values()):
-            self._return(attempt)
-        self._effects.recall.extend(lane.index for lane in self.slots if len(lane.attempts) > 1)
+        if draining:
+            self._return_unstarted()
+
+    # -- the disk ------------------------------------------------------------------------------
+
+    def on_disk_changed(self, *, writable: bool) -> None:
+        """Take no new work while the disk cannot be written: hand back what did not begin."""
+        self.unwritable = not writable
+        if self.unwritable:
+            self._return_unstarted()
 
     # -- the lease -----------------------------------------------------------------------------
 
@@ -233,7 +240,7 @@ class Machine:
             self._leave_lane(attempt, now)
             if attempt.killed is not None:
                 self._report(attempt, Outcome(None))
-            elif self.draining:
+            elif self._closed:
                 self._return(attempt)
             else:
                 self._waiting[attempt.task_id] = attempt
@@ -315,7 +322,7 @@ class Machine:
 
     def credit(self, now: float) -> int:
         """Attempts this node is willing to hold at once."""
-        if self.draining or self.outbox.full:
+        if self._closed or self.outbox.full:
             return 0
         slots = self.slots
         wanted = credits.credit(len(slots.lanes), slots.flowing(now), self.durations.ahead)
@@ -329,6 +336,17 @@ class Machine:
         return credits.ample(len(self.slots.lanes), held, self.durations.overall)
 
     # -- inside --------------------------------------------------------------------------------
+
+    @property
+    def _closed(self) -> bool:
+        """Whether nothing new may begin here."""
+        return self.draining or self.unwritable
+
+    def _return_unstarted(self) -> None:
+        """Hand back what waits, and take back what was sent ahead (then `on_recalled`)."""
+        for attempt in tuple(self._waiting.values()):
+            self._return(attempt)
+        self._effects.recall.extend(lane.index for lane in self.slots if len(lane.attempts) > 1)
 
     def _start_replica(self, attempt: Attempt, now: float) -> None:
         if self.services.full:

@@ -124,7 +124,7 @@ class CommandExecutor:
             self._logs.end(task_id, number)
             if scratch:
                 self._free.append(scratch)
-            self._on_exited(attempt, not_handed_over(error))
+            self._on_exited(attempt, not_handed_over(error, self._link))
             return
         self._running[attempt] = (key, scratch)
         self._attempts[key] = attempt
@@ -185,6 +185,8 @@ class CommandExecutor:
 
 def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
     """What a program's end means; `memory` is what it had asked for (bytes, 0 for nothing)."""
+    if exit_.unwritable:
+        return Outcome(None)
     if exit_.failure:
         return Outcome(Failure("NOT_STARTED", exit_.failure))
     if exit_.lost:
@@ -202,8 +204,13 @@ def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
     return Outcome(failure, exit_.started, exit_.seconds)
 
 
-def not_handed_over(error: OSError) -> Outcome:
-    """The outcome of an attempt for which there can be no file here."""
+def not_handed_over(error: OSError, link: SpawnerLink) -> Outcome:
+    """The outcome of an attempt for which there can be no file here.
+
+    It is handed back when the node's disk cannot be written: others can run it.
+    """
+    if link.on_write_failed(error.errno):
+        return Outcome(None)
     why = error.strerror or str(error)
     return Outcome(Failure("NOT_STARTED", f"the node could not hand it over: {why}"))
 

@@ -55,6 +55,8 @@ class Exit:
     lost: bool = False
     # The kernel killed something of it, as its cgroup's memory had run out.
     starved: bool = False
+    # It never started since the node's disk cannot be written.
+    unwritable: bool = False
 
 
 OnExit = Callable[[Exit], None]
@@ -75,6 +77,7 @@ class SpawnerLink:
         on_late: told of a directory with outputs whose call had ended and written nothing.
         on_began: told when the program of a key really began (monotonic seconds), of those that
             run for a while.
+        on_write_failed: told the errno of a write that failed; returns whether the disk is why.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class SpawnerLink:
         self.on_unqueued: Callable[[int, Sequence[int]], None] = lambda _lane, _keys: None
         self.on_late: Callable[[str], None] = lambda _directory: None
         self.on_began: Callable[[int, float], None] = lambda _key, _when: None
+        self.on_write_failed: Callable[[int | None], bool] = lambda _errno: False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -293,8 +297,9 @@ class SpawnerLink:
 
     def _on_message(self, message: Message) -> None:
         if message[0] == "failed":
-            _, key, failure = message
-            self._exits.pop(key)(Exit(failure=failure))
+            _, key, failure, number = message
+            unwritable = bool(number) and self.on_write_failed(number)
+            self._exits.pop(key)(Exit(failure=failure, unwritable=unwritable))
             return
         if message[0] == "unqueued":
             _, lane, keys = message
@@ -311,8 +316,9 @@ class SpawnerLink:
             self.on_late(message[1])
             return
         if message[0] == "unwritten":
-            _, directory, error = message
+            _, directory, error, number = message
             _log.error("outputs are lost", directory=directory, error=error)
+            self.on_write_failed(number)
             return
         for key, status, started, seconds, dirty, starved in message[1]:
             self._exits.pop(key)(Exit(status, started, seconds, dirty, starved=starved))

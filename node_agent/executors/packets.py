@@ -58,7 +58,7 @@ class Spill:
                     os.fchmod(file, 0o640)
                 stream.write(marshal.dumps(message))
         except OSError:
-            os.unlink(path)
+            remove(path)
             raise
         return path.encode() + b"\0" + marshal.dumps(sealed)
 
@@ -87,5 +87,13 @@ def unpack(packet: bytes) -> tuple[Message, Private]:
     """As `read`; a spilled message's file is deleted, which whoever receives it last has to do."""
     both = read(packet)
     if path := spilled(packet):
-        os.unlink(path)
+        remove(path)
     return both
+
+
+def remove(path: str) -> None:
+    """Delete a message's file. On a disk that takes no writes it stays until the next start."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

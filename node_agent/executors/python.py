@@ -37,7 +37,7 @@ from node_agent.executors.lane_memory import limit_memory
 from node_agent.executors.lanes import MOST_PACKETS, Lane
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.executors.outcomes import outcome_of_answer, outcome_of_crash, why
-from node_agent.executors.packets import MAX_PACKET, Spill, read, spilled
+from node_agent.executors.packets import MAX_PACKET, Spill, read, remove, spilled
 from node_agent.executors.replies import LAST, USED, Malformed, Reply
 from node_agent.logs import LogStore
 from node_agent.secrets import SecretFault, Secrets
@@ -181,7 +181,8 @@ class PythonExecutor:
         try:
             packet = self._spill.pack(message, secrets)
         except OSError as error:
-            self._events.on_exited(attempt, not_handed_over(error))
+            assert self._link is not None
+            self._events.on_exited(attempt, not_handed_over(error, self._link))
             return
         if path := spilled(packet):
             lane.spilled[key] = path
@@ -287,7 +288,7 @@ class PythonExecutor:
         """An attempt is not the worker's any more. KeyError when it never was."""
         attempt = lane.pending.pop(key)
         if path := lane.spilled.pop(key, ""):
-            os.unlink(path)
+            remove(path)
         return attempt
 
     def _on_more(self, lane: Lane, reply: Reply) -> None:

@@ -13,11 +13,11 @@ Messages in:   ("confine", (uid, gid, groups) or None, new privileges, cgroups' 
                ("kill", key, signal)
                ("lane", lane), and in a packet that follows, the socket of its next worker
 Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out of memory), ...])
-               ("failed", key, message)
+               ("failed", key, message, errno of the disk or 0)
                ("unqueued", lane, [key, ...])
                ("began", [(key, monotonic seconds), ...]) of programs that run for a while
                ("late", directory), of a call that had ended and had written nothing
-               ("unwritten", directory, why), once of an output that does not fit on the disk
+               ("unwritten", directory, why, errno), once of an output that does not fit on the disk
 
 "confine" comes first, and once. Limits are the control files of the attempt's cgroup, see `group`.
 "output" is the directory in which a program's outputs are kept (see `pump`), "outputs" the stem of
@@ -177,10 +177,15 @@ class Spawner:
         environment = self.base_env | env
         environment[MARK] = f"{self.mark}.{key}"
         source = self.null
+        disk = 0
         try:
             if scratch:
                 environment["QUORATE_SCRATCH"] = scratch
-                enter_scratch(scratch, self.ids)
+                try:
+                    enter_scratch(scratch, self.ids)
+                except OSError as error:
+                    disk = error.errno or 0
+                    raise
             if stdin:
                 source = os.memfd_create("stdin")
                 rest = memoryview(stdin)
@@ -200,7 +205,7 @@ class Spawner:
             self.busy.add(lane)
         except (OSError, ValueError) as error:
             # ValueError: a NUL in an argument.
-            self.send(("failed", key, describe(argv[0], error)))
+            self.send(("failed", key, describe(argv[0], error), disk))
         finally:
             if source != self.null:
                 os.close(source)
@@ -220,7 +225,7 @@ class Spawner:
         try:
             outputs = WorkerOutputs(self.pump, self.poll, self.counts, lane, stem, self.ids)
         except OSError as error:
-            self.send(("failed", key, describe(argv[0], error)))
+            self.send(("failed", key, describe(argv[0], error), 0))
             return
         more = (self.lanes[lane], outputs.theirs, self.counts.descriptor)
         start = Start(argv, environment, cwd, self.null, outputs.stdout, outputs.stderr, more)
@@ -229,7 +234,7 @@ class Spawner:
             self.workers[outputs.socket.fileno()] = outputs
         except OSError as error:
             outputs.close()
-            self.send(("failed", key, describe(argv[0], error)))
+            self.send(("failed", key, describe(argv[0], error), 0))
         finally:
             outputs.started()
 
@@ -241,7 +246,8 @@ class Spawner:
 
     def on_unwritten(self, output: Output, error: OSError) -> None:
         """An output does not fit on the disk."""
-        self.send(("unwritten", output.directory, error.strerror or str(error)))
+        why = error.strerror or str(error)
+        self.send(("unwritten", output.directory, why, error.errno or 0))
 
     def on_late(self, output: Output) -> None:
         """Something that a call left behind writes, and the call itself had written nothing."""

@@ -13,6 +13,7 @@ from quorate.cli import render
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import OK, TIMED_OUT
 from quorate.cli.render import err, hint
+from quorate.cli.waiting import cannot_write
 from quorate.client.client import Client
 from quorate.client.pages import list_nodes
 from quorate.client.rpcs import (
@@ -61,6 +62,10 @@ def nodes(
     for node in found:
         table.add_row(*_row(node))
     render.show(table)
+    # Whatever their state: a cordoned one takes no work for two reasons.
+    for node in found:
+        if node.stats.disk_error:
+            hint(f"{node.name} {cannot_write(node)}.")
 
 
 def idle_for(found: list[node_pb2.Node], seconds: float, now: float) -> list[node_pb2.Node]:

@@ -59,6 +59,7 @@ _STATE_STYLE = {
     "LEAVING": "yellow",
     "DRAINING": "yellow",
     "DRAINED": "yellow",
+    "UNWRITABLE": "red",
     "running": "green",
     "starting": "cyan",
     "restarting": "red",

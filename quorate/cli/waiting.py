@@ -28,11 +28,22 @@ def why_pending(
     # A node that leaves takes what nobody else takes.
     takes = (node_pb2.NODE_STATE_READY, node_pb2.NODE_STATE_LEAVING)
     ready = [node for node in nodes if node.state in takes]
-    if not ready:
-        return "no node is ready: quorate nodes"
-    if not any(_fits(wanted, node.capacity) for node in ready):
-        return f"no ready node has {', '.join(needs(wanted))}"
-    return "for a free slot"
+    if any(_fits(wanted, node.capacity) for node in ready):
+        return "for a free slot"
+    full = [
+        node
+        for node in nodes
+        if node.state == node_pb2.NODE_STATE_UNWRITABLE and _fits(wanted, node.capacity)
+    ]
+    missing = f"no ready node has {', '.join(needs(wanted))}" if ready else "no node is ready"
+    if full:
+        return f"{missing}: {full[0].name} {cannot_write(full[0])}"
+    return missing if ready else f"{missing}: quorate nodes"
+
+
+def cannot_write(node: node_pb2.Node) -> str:
+    """What an agent says that cannot write to its disk, behind the node's name."""
+    return f"cannot write to its disk ({node.stats.disk_error}) and takes no work"
 
 
 def _fits(wanted: task_pb2.Resources, capacity: task_pb2.Resources) -> bool:

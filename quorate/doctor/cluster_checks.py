@@ -133,7 +133,7 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
 
 
 async def _check_pending(access: Access) -> list[Finding]:
-    """Do tasks wait that no node can hold; of the newest that wait."""
+    """Do tasks wait that no node can start; of the newest that wait."""
     calls = AsyncCalls(access, retry_for=_TIMEOUT)
     request = scheduler_pb2.ListTasksRequest(
         page_size=_PENDING_SEEN, states=[task_pb2.TASK_STATE_PENDING]
@@ -157,8 +157,8 @@ def check_pending(tasks: Sequence[task_pb2.Task]) -> list[Finding]:
     return [
         warning(
             "tasks",
-            f"{len(ids)} of the newest {len(tasks)} that wait fit on no node, such as {ids[0]}: "
-            f"{reason}",
+            f"{len(ids)} of the newest {len(tasks)} that wait can start on no node, such as "
+            f"{ids[0]}: {reason}",
             "add such a node, or cancel them: quorate cancel ID",
         )
         for reason, ids in by_reason.items()
@@ -216,6 +216,19 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
                 f"the leader has no session with {_named(lost)}",
                 "can schedulers connect to the address the node advertises, and do the "
                 "certificates fit?",
+            )
+        )
+    unwritable: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.stats.disk_error:
+            unwritable.setdefault(node.stats.disk_error, []).append(node.name)
+    for why, closed in sorted(unwritable.items()):
+        findings.append(
+            warning(
+                "nodes",
+                f"cannot write to the disk and take no work: {_named(closed)}: {why}",
+                "free the disk of the agent's --data-dir: it deleted its old logs, and takes work "
+                "again by itself",
             )
         )
     for state, what in (

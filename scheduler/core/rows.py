@@ -158,6 +158,8 @@ class NodeStats:
     disk_used: int = 0
     disk_total: int = 0
     load1: float = 0.0
+    # Why its agent cannot write to its disk and takes no work; empty when it can.
+    disk_error: str = ""
 
 
 @dataclass(slots=True, eq=False)

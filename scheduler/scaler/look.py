@@ -65,7 +65,8 @@ def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
         memory_held=holding.memory,
         counters_held=holding.counters,
         idle=0.0 if holding.rows else max(0.0, now - holding.idle_since),
-        open=not control.cordoned and not control.draining,
+        # What cannot write takes no work: it is no capacity.
+        open=not control.cordoned and not control.draining and not node.stats.disk_error,
         instance=node.instance,
         marked=None if mark is None else max(0.0, now - mark.since),
         draining=control.draining,

@@ -132,6 +132,7 @@ export interface Node {
     diskUsed?: Int64;
     diskTotal?: Int64;
     load1?: number;
+    diskError?: string;
   };
   assigned?: number;
   running?: number;

@@ -59,6 +59,9 @@ export function NodeDetail({ node }: { node: Node }) {
         <dt>Disk</dt>
         <dd>
           {bytes(stats?.diskUsed)} of {bytes(stats?.diskTotal)}
+          {stats?.diskError && (
+            <p class="error-line">Cannot write: {stats.diskError}. It takes no work until it can.</p>
+          )}
         </dd>
         <dt>Offers</dt>
         <dd>

@@ -21,6 +21,7 @@ const TONES: Record<string, string> = {
   draining: "pending",
   drained: "cancelled",
   leaving: "paused",
+  unwritable: "failed",
 };
 
 const LEAVING = "Idle, and fewer nodes are wanted: whoever scales down may end it";
@@ -113,8 +114,10 @@ function columns(
       name: "State",
       cell: (node) => {
         const state = plain(node.state, "NODE_STATE_") || "connecting";
+        const error = node.stats?.diskError;
+        const why = error ? `Cannot write to its disk, takes no work: ${error}` : LEAVING;
         return (
-          <span title={state === "leaving" ? LEAVING : undefined}>
+          <span title={error || state === "leaving" ? why : undefined}>
             <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>
           </span>
         );
@@ -167,10 +170,10 @@ function columns(
 function Actions({ node, onDrain }: { node: Node; onDrain: () => void }) {
   const { name } = node;
   const state = plain(node.state, "NODE_STATE_");
-  const takesWork = state === "ready" || state === "connecting" || state === "leaving";
+  const open = ["ready", "connecting", "leaving", "unwritable"].includes(state);
   return (
     <span class="actions">
-      {takesWork ? (
+      {open ? (
         <Button
           kind="quiet"
           icon="lock"
