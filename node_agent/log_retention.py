@@ -110,11 +110,11 @@ class Sweep:
             if self._total - entry.size < self._shortage.keep:
                 self.done = True
                 break
+            self._total -= entry.size
             if str(entry.path) in spared or not _delete(entry):
                 continue
             deleted += 1
             size += entry.size
-            self._total -= entry.size
             self.bytes += entry.size
             self._files += entry.files
         return deleted

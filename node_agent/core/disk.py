@@ -12,7 +12,7 @@ An unwritable node takes no new work; what runs goes on. Old logs are deleted al
 twice the reserve is free, so that logs alone do not make a node unwritable; the newest, as many
 bytes as the reserve, are kept as long as work is taken, in case something else fills the disk.
 `hold` is HOLD_SECONDS, and twice as long after each relapse, so that a disk at its edge does not
-change every few seconds.
+change every few seconds; nothing when logs were deleted, as then the reason is gone.
 
 Calls are events; times are monotonic seconds. Who writes, probes and deletes is `node_agent.disk`.
 """
@@ -76,6 +76,8 @@ class Disk:
         # Not before this may it be writable again.
         self._until = 0.0
         self._recovered_at: float | None = None
+        # Logs were deleted in this trouble, or in the last one.
+        self._relieved = False
         self._written_at: float | None = None
         self._swept_in_vain_at: float | None = None
         # A write failed for want of room, whatever the file system says of its room (a quota):
@@ -118,6 +120,9 @@ class Disk:
         self._failed_full = False
         self._shortage = None
         self._swept_in_vain_at = None if deleted else now
+        if deleted and self.error:
+            self._until = now
+            self._relieved = True
 
     # -- what follows --------------------------------------------------------------------------
 
@@ -139,8 +144,11 @@ class Disk:
     def _trouble(self, error: str, now: float) -> None:
         if not self.error:
             recovered = self._recovered_at
-            relapse = recovered is not None and now - recovered < RELAPSE_SECONDS
-            self._hold = min(2 * self._hold, MAX_HOLD_SECONDS) if relapse else HOLD_SECONDS
+            if recovered is None or now - recovered >= RELAPSE_SECONDS:
+                self._hold = HOLD_SECONDS
+            elif not self._relieved:
+                self._hold = min(2 * self._hold, MAX_HOLD_SECONDS)
+            self._relieved = False
             self._swept_in_vain_at = None
         self.error = error
         self._until = now + self._hold

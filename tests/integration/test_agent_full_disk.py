@@ -1,4 +1,7 @@
-"""A disk that is full, as any task can make it, fails attempts with a reason; the agent goes on."""
+"""Writes that fail, as on a disk that any task has filled: attempts go back, and the agent goes on.
+
+A real full disk is in test_agent_small_disk.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from node_agent import disk
+from node_agent.core.disk import HOLD_SECONDS
 from node_agent.executors import packets
 from quorate.v1 import task_pb2
-from tests.support.agent import Agent, Leader, Session, command, python, running_agent
+from tests.support.agent import Agent, Leader, Session, command, python, running_agent, task_id
 
 LARGE = "x" * (2 * packets.MAX_PACKET)
 
@@ -39,15 +44,69 @@ def full(*_: object, **__: object) -> None:
     [python("builtins:len", LARGE), command("cat", stdin=LARGE.encode())],
     ids=["python", "command"],
 )
-async def test_an_attempt_that_is_too_large_for_the_disk_is_not_started(
-    session: Session, spec: task_pb2.TaskSpec, monkeypatch: pytest.MonkeyPatch
+async def test_an_attempt_that_is_too_large_for_the_disk_is_handed_back(
+    agent: Agent, session: Session, spec: task_pb2.TaskSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await session.until(lambda: session.credit == 1)
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", full)
-        for _ in range(2):
-            report = await asyncio.wait_for(session.run(spec), 10)
-            assert report.error.type == "NOT_STARTED"
-            assert "No space left on device" in report.error.message
+        report = await asyncio.wait_for(session.run(spec), 10)
+        assert report.handed_back
+        assert agent.driver.disk.error == "No space left on device"
+        await session.until(lambda: session.credit == 0)
+        # Nothing more is taken, however small it is.
+        crossing = task_id()
+        await session.assign(crossing, command("true"))
+        await session.until(lambda: session.returned(crossing))
+    await session.until(lambda: session.credit == 1)
     for again in (spec, python("builtins:abs", -1), command("true")):
         report = await asyncio.wait_for(session.run(again), 10)
         assert report.WhichOneof("outcome") == "result", report
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EROFS])
+async def test_a_disk_that_takes_no_probe_closes_the_node_until_it_does(
+    agent: Agent, session: Session, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    await session.until(lambda: session.credit == 1)
+    runs = task_id()
+    await session.assign(runs, command("sleep", "60"))
+    await session.started(runs)
+    with monkeypatch.context() as patched:
+
+        def failing(path: str, careful: bool) -> None:
+            raise OSError(number, os.strerror(number))
+
+        patched.setattr(disk, "_write", failing)
+        agent.driver.disk.failed(number)
+        await session.until(lambda: session.credit == 0)
+        # It is not the time alone that ends it.
+        await asyncio.sleep(HOLD_SECONDS + 1.5)
+        assert agent.driver.disk.error == os.strerror(number)
+        assert agent.driver.runs(runs, 1)
+    await session.until(lambda: session.credit == 1)
+    await session.cancel(runs)
+    report = await session.finished(runs)
+    assert report.error.type == "CANCELLED"
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EMFILE, None])
+async def test_other_errors_say_nothing_about_the_disk(agent: Agent, number: int | None) -> None:
+    assert not agent.driver.disk.failed(number)
+    assert not agent.driver.disk.error
+
+
+async def test_a_spilled_message_that_cannot_be_deleted_costs_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that became read-only: the attempt used to be forgotten, and never ended."""
+    real = os.unlink
+
+    def refused(path: str, *rest: object, **more: object) -> None:
+        if "/spool/call-" in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        real(path, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "unlink", refused)
+    report = await asyncio.wait_for(session.run(python("builtins:len", LARGE)), 10)
+    assert report.result.json == str(len(LARGE))

@@ -93,10 +93,13 @@ async def running_agent(
     ) as driver:
         sessions = Sessions(driver, clock, INSTANCE)
         serving = await serve("127.0.0.1:0", "", driver, sessions)
-        await eventually(lambda: all(lane.ready for lane in driver.machine.slots))
+        watching = asyncio.ensure_future(driver.disk.run())
         try:
+            await eventually(lambda: all(lane.ready for lane in driver.machine.slots))
             yield Agent(driver, sessions, serving.address, data)
         finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             await serving.server.stop(0)
 
 

@@ -130,6 +130,16 @@ class TestWhyPending:
         cordoned = self.node(node_pb2.NODE_STATE_CORDONED, cpu=9)
         assert self.why(cordoned, wanted=task_pb2.Resources()).startswith("no node is ready")
 
+    def test_the_only_node_that_fits_cannot_write(self):
+        full = self.node(node_pb2.NODE_STATE_UNWRITABLE, cpu=9, memory=4096, counters={"gpu": 1})
+        full.stats.disk_error = "No space left on device"
+        why = "n cannot write to its disk (No space left on device) and takes no work"
+        assert self.why(full) == f"no node is ready: {why}"
+        small = self.node(cpu=1)
+        assert self.why(small, full).startswith("no ready node has 2 cores, ")
+        assert self.why(small, full).endswith(f"1 gpu: {why}")
+        assert self.why(small, full, wanted=task_pb2.Resources(cpu=1)) == "for a free slot"
+
     def test_the_queue_is_paused(self):
         paused = queue_pb2.Queue(name="q", paused=True)
         assert "quorate queue resume q" in self.why(queue=paused)

@@ -104,6 +104,21 @@ def test_nodes_that_take_no_work_are_named() -> None:
     assert findings[3].text.endswith("1, 2")
 
 
+def test_nodes_that_cannot_write_are_named_with_the_reason_and_count_as_closed() -> None:
+    full = node("b", node_pb2.NODE_STATE_UNWRITABLE)
+    # An operator's word is the state; that it could not write is still worth a sentence.
+    closed = node("c", node_pb2.NODE_STATE_CORDONED)
+    for one in (full, closed):
+        one.stats.disk_error = "No space left on device"
+    findings = check_nodes([node("a", node_pb2.NODE_STATE_READY), full, closed])
+    assert [one.level for one in findings] == [OK, WARNING, NOTE]
+    assert findings[0].text == "1 of 3 take work, with 2 slots"
+    why = "cannot write to the disk and take no work: b, c: No space left on device"
+    assert findings[1].text == why
+    assert "--data-dir" in findings[1].advice
+    assert check_nodes([full])[0].level is ERROR
+
+
 def test_a_long_list_of_names_is_cut() -> None:
     (_, finding) = check_nodes([node(f"n{i:02}", node_pb2.NODE_STATE_DRAINED) for i in range(20)])
     assert finding.text.endswith("n07 and 12 more")

@@ -17,9 +17,10 @@ from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2, task_pb2
 from scheduler import records, views
 from scheduler.core import events as e
-from scheduler.core.rows import Control
+from scheduler.core.rows import Control, Leaving
 from scheduler.core.state import State
 from scheduler.core.values import Needs
+from scheduler.metrics import _nodes
 from scheduler.placement.least_loaded import load
 from scheduler.reports import events_of
 from scheduler.scaler.ask import Ask
@@ -125,10 +126,51 @@ def test_what_a_node_measures_is_taken_as_it_is() -> None:
         "memory_total": 4,
         "disk_used": 2,
         "disk_total": 3,
+        "disk_error": "No space left on device",
     }
     report(node, **said, load1=7.5)
     shown = views.node(c.state.nodes[node.name], Control(), None).stats
     assert shown == node_pb2.NodeStats(**said, load1=7.5)
+
+
+def test_a_sentence_of_a_node_is_cut() -> None:
+    c = Cluster()
+    node = c.node("n1")
+    report(node, disk_error="x" * 100_000)
+    assert c.state.nodes[node.name].stats.disk_error == "x" * 200
+
+
+def test_a_node_that_cannot_write_is_shown_as_such_and_is_no_capacity() -> None:
+    c = Cluster()
+    node = c.node("n1")
+
+    def shown(control: Control = Control(), mark: Leaving | None = None) -> int:  # noqa: B008
+        return views.node(c.state.nodes[node.name], control, mark).state
+
+    def tally() -> dict[str, float]:
+        (family,) = (each for each in _nodes(c.state) if each.name == "quorate_nodes")
+        return {one.labels["state"]: one.value for one in family.samples if one.value}
+
+    def capacity() -> list[bool]:
+        return [each.open for each in look(c.state, Ask(), 0.0).nodes]
+
+    assert (shown(), tally(), capacity()) == (node_pb2.NODE_STATE_READY, {"ready": 1}, [True])
+    report(node, disk_error="No space left on device")
+    assert shown() == node_pb2.NODE_STATE_UNWRITABLE
+    assert shown(mark=Leaving(node.instance, 1.0)) == node_pb2.NODE_STATE_UNWRITABLE
+    # What an operator did says more.
+    assert shown(Control(cordoned=True)) == node_pb2.NODE_STATE_CORDONED
+    assert (tally(), capacity()) == ({"unwritable": 1}, [False])
+    report(node)
+    assert (shown(), tally(), capacity()) == (node_pb2.NODE_STATE_READY, {"ready": 1}, [True])
+
+
+def test_what_is_handed_back_is_stepped_behind_the_credit_of_its_message() -> None:
+    """Else a node that asks for nothing more would get the same again."""
+    refs = [pb.AttemptRef(task_id="t", attempt=1)]
+    message = pb.SessionResponse(credit=0, returned=refs, stats=node_pb2.NodeStats())
+    kinds = [type(event) for event in events_of(NodeName("n1"), InstanceId("i1"), message)]
+    assert kinds == [e.StatsReported, e.CreditGiven, e.AttemptReturned]
 
 
 def test_negative_credit_is_none() -> None:

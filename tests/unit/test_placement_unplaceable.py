@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import NodeName
-from scheduler.core.values import Needs
+from scheduler.core.rows import NodeStats
+from scheduler.core.values import NO_NEEDS, Needs
 from scheduler.placement.unplaceable import why_unplaceable
 from tests.support.core_specs import node_row
 
@@ -35,6 +36,26 @@ def nodes():
 def test_the_reason_names_what_is_asked_for_and_the_most_there_is(needs: Needs, why: str):
     found = why_unplaceable(nodes(), needs)
     assert found.partition(":")[0] == why
+
+
+@pytest.mark.parametrize("needs", [NO_NEEDS, Needs(cpu=1), Needs(memory=16 * GIB)])
+def test_nodes_that_cannot_write_are_the_reason_when_no_other_is_large_enough(needs: Needs):
+    found = nodes()
+    found[NodeName("a")].stats = NodeStats(disk_error="No space left on device")
+    small = why_unplaceable(found, needs)
+    assert bool(small) == (needs.memory > 8 * GIB), "b is large enough for the others"
+    found[NodeName("b")].stats = NodeStats(disk_error="Read-only file system")
+    why = why_unplaceable(found, needs)
+    assert "(No space left on device)" in why
+    assert why.endswith("no work: it waits until a node can")
+    assert why.startswith("node a " if needs.memory > 8 * GIB else "a and 1 more ")
+
+
+def test_too_large_is_too_large_whoever_can_write():
+    found = nodes()
+    for row in found.values():
+        row.stats = NodeStats(disk_error="No space left on device")
+    assert why_unplaceable(found, Needs(cpu=17)).startswith("no registered node has 17 cores")
 
 
 def test_without_a_node_that_is_the_reason():
