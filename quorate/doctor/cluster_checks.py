@@ -206,7 +206,8 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
             fault(
                 "nodes",
                 f"none of {len(nodes)} takes work" if nodes else "there are none",
-                "start node agents, or `quorate uncordon` those that are cordoned",
+                "start node agents, `quorate uncordon` those that are cordoned, or free the disks "
+                "of those that cannot write",
             )
         )
     if lost := by_state.get(node_pb2.NODE_STATE_CONNECTING):

@@ -21,6 +21,7 @@ from quorate.etcd.launcher import free_port
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.local import environment_of, open_etcd_of, running
+from tests.support.small_disk import mend, spoil
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,44 @@ def test_tasks_that_fit_no_node_are_warned_of_by_what_they_lack(
     assert len(texts) == 3
     code, findings = doctor(*where)
     assert code == 0, bad(findings)
+
+
+def test_a_node_that_cannot_write_is_named_with_the_reason(
+    local: LocalCluster, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(local.data_dir) / "n1"
+
+    def nodes() -> tuple[str, str]:
+        capsys.readouterr()
+        assert run(["nodes", "--data-dir", local.data_dir]) == 0
+        said = capsys.readouterr()
+        return said.out, said.err
+
+    def until(word: str) -> None:
+        end = time.monotonic() + 60
+        while word not in nodes()[0]:
+            assert time.monotonic() < end, nodes()
+            time.sleep(0.2)
+
+    spoil(data)
+    try:
+        until("UNWRITABLE")
+        assert "n1 cannot write to its disk (Is a directory) and takes no work." in nodes()[1]
+        capsys.readouterr()
+        assert run(["submit", "--data-dir", local.data_dir, "--", "true"]) == 0
+        task = capsys.readouterr().out.strip()
+        assert run(["task", task, "--data-dir", local.data_dir]) == 0
+        assert "node n1 cannot write to its disk" in capsys.readouterr().out
+        code, findings = doctor("--data-dir", local.data_dir)
+    finally:
+        mend(data)
+    assert code == 2
+    assert "nodes: none of 1 takes work" in bad(findings)
+    why = "cannot write to the disk and take no work: n1: Is a directory"
+    assert f"nodes: {why}" in bad(findings)
+    assert any(task in said and "can start on no node" in said for said in bad(findings))
+    until("READY")
+    assert run(["wait", task, "--data-dir", local.data_dir]) == 0
 
 
 def test_processes_that_do_not_answer_are_errors_with_advice(

@@ -190,8 +190,9 @@ def test_tasks_that_fit_no_node_are_one_warning_for_each_reason():
     reasons = ("", memory, device, memory, "")
     found = check_pending([waits(number, reason) for number, reason in enumerate(reasons)])
     assert [(one.level, one.subject) for one in found] == [(Level.WARNING, "tasks")] * 2
-    assert found[0].text == f"2 of the newest 5 that wait fit on no node, such as t1: {memory}"
-    assert found[1].text == f"1 of the newest 5 that wait fit on no node, such as t2: {device}"
+    several = "of the newest 5 that wait can start on no node, such as"
+    assert found[0].text == f"2 {several} t1: {memory}"
+    assert found[1].text == f"1 {several} t2: {device}"
     assert all("quorate cancel ID" in one.advice for one in found)
 
 
