@@ -53,6 +53,7 @@ from scheduler.health import SERVICE, InstanceHealth
 from scheduler.leader_view import follow_election
 from scheduler.leader_watch import LeaderWatch
 from scheduler.leadership import Leadership
+from scheduler.loaded import Loaded
 from scheduler.metrics import SchedulerMetrics
 from scheduler.records import NewerRecord
 from scheduler.role import Leader, Roles, Unknown
@@ -85,15 +86,15 @@ async def serve(settings: SchedulerSettings) -> None:
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)
     metrics = SchedulerMetrics(roles, clock)
+    session_key = secrets.token_bytes(32)
+    tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer, session_key)
     probes = HealthServer(
         settings.health_listen,
         "scheduler",
         metrics,
-        ready=partial(_not_ready, roles, etcd),
+        ready=partial(_not_ready, roles, etcd, tenure.loaded),
         owner=settings.owner,
     )
-    session_key = secrets.token_bytes(32)
-    tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer, session_key)
     forwarding = (
         ForwardingHandlers(
             scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
@@ -150,9 +151,16 @@ async def serve(settings: SchedulerSettings) -> None:
             session_key=session_key,
         )
         leadership = Leadership(
-            etcd, election, candidate, tenure.lead, clock=clock, ttl=settings.lease_ttl
+            etcd,
+            election,
+            candidate,
+            tenure.lead,
+            clock=clock,
+            ttl=settings.lease_ttl,
+            loaded=tenure.loaded,
         )
         metrics.rows = tenure.rows
+        metrics.loaded = tenure.loaded.is_set
         metrics.refused = lambda: tenure.callers.refused
         metrics.lease = lambda: leadership.lease
         watch = LeaderWatch(etcd, clock, instance, dialer=dialer, revoked=leadership.look_again)
@@ -273,10 +281,16 @@ def _spans(settings: SchedulerSettings) -> TaskSpans | None:
         raise CannotStart(error.message) from error
 
 
-async def _not_ready(roles: Roles, etcd: EtcdClient) -> str:
-    """Why this scheduler should get no calls; empty when it should."""
+async def _not_ready(roles: Roles, etcd: EtcdClient, loaded: Loaded) -> str:
+    """Why this scheduler should get no calls; empty when it should.
+
+    One that loads could pass calls on. But whoever replaces schedulers one by one waits for this
+    before the next: the last loaded one must not be stopped.
+    """
     if isinstance(roles.role, Unknown):
         return "no scheduler leads at the moment"
+    if not loaded.is_set():
+        return "it still loads the log: it cannot take over yet"
     try:
         await etcd.status(timeout=_PROBE_TIMEOUT)
     except EtcdError as error:

@@ -1,13 +1,16 @@
 """One replica's career: standby, leader, standby again.
 
 ```
-              lease granted, key created            elected (linearizable read)
-   ENTERING ---------------------------> STANDBY ----------------------------> LEADING
-      ^  ^                                  |                                     |
-      |  +------- lease or key gone --------+                                     |
-      +------------ resigned (lease revoked), after a pause ----------------------+
+            loaded        lease granted, key created       elected (linearizable read)
+   LOADING ---> ENTERING ---------------------------> STANDBY ------------------> LEADING
+      ^                                                  |                           |
+      +--- lease or key gone | has to load anew ---------+                           |
+      +------------ resigned (lease revoked), after a pause -------------------------+
                         `lead` ended | lease lost | etcd silent for too long
 ```
+
+A replica stands for election only while it holds the whole log (`scheduler.loaded`), and withdraws
+when it has to load anew: one that is loading would keep a loaded one, which came later, waiting.
 
 `Leadership` owns the lease, the candidate key and the task that leads. What it guarantees:
 
@@ -44,6 +47,7 @@ from quorate.etcd.journal_fence import JournalEnded
 from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import Clock
+from scheduler.loaded import Loaded
 from scheduler.racing import first_of
 from scheduler.trust import Trust
 
@@ -67,6 +71,7 @@ _MAX_LEFTOVERS: Final = 8
 class Career(Enum):
     """Where a replica stands."""
 
+    LOADING = "loading"
     ENTERING = "entering"
     STANDBY = "standby"
     LEADING = "leading"
@@ -89,6 +94,7 @@ class Leadership:
         hand_over: seconds.
         patience: seconds for which a leader goes on without word from etcd, beyond its lease's end.
         jitter: gives a number in [0, 1), for pauses.
+        loaded: whether it may stand; always when left out.
     """
 
     def __init__(
@@ -104,6 +110,7 @@ class Leadership:
         hand_over: float = 0.1,
         patience: float = PATIENCE,
         jitter: Callable[[], float] = random.random,
+        loaded: Loaded | None = None,
     ) -> None:
         self._etcd = etcd
         self._election = election
@@ -115,7 +122,8 @@ class Leadership:
         self._hand_over = hand_over
         self._patience = patience
         self._jitter = jitter
-        self._career = Career.ENTERING
+        self._loaded = Loaded(True) if loaded is None else loaded
+        self._career = Career.LOADING
         self._short_tenures = 0
         self._leftovers: list[int] = []
         self._look = asyncio.Event()
@@ -138,6 +146,8 @@ class Leadership:
         """Stand, lead, resign, for ever. Cancel it to leave: it resigns first."""
         pause = _RETRY_PAUSE
         while True:
+            self._career = Career.LOADING
+            await self._loaded.wait()
             self._career = Career.ENTERING
             try:
                 await self._once()
@@ -172,8 +182,12 @@ class Leadership:
         await self._pause_after(led)
 
     async def _until_elected(self, session: LeaseSession, candidate: Candidate) -> None:
-        if await first_of(self._elected(session, candidate), session.lost.wait()) == 1:
+        over = (session.lost.wait(), self._loaded.lost())
+        ended = await first_of(self._elected(session, candidate), *over)
+        if ended == 1:
             raise CandidateGone("the lease is gone")
+        if ended == 2:
+            raise CandidateGone("it has to load the log anew")
 
     async def _elected(self, session: LeaseSession, candidate: Candidate) -> None:
         while True:
@@ -256,7 +270,7 @@ class Leadership:
             return
         pause = min(_FIRST_PAUSE * 2**self._short_tenures, _LONGEST_PAUSE)
         self._short_tenures = min(self._short_tenures + 1, 16)
-        self._career = Career.ENTERING
+        self._career = Career.LOADING
         await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
 
     async def _revoke(self, lease: int) -> None:

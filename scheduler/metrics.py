@@ -58,6 +58,8 @@ class SchedulerMetrics:
         self.tasks = TaskMetrics()
         self.rows = rows
         self.lease = lease
+        # Whether this process could lead, as far as its memory goes.
+        self.loaded: Callable[[], bool] = lambda: True
         self._roles = roles
         self._clock = clock
         self._epoch = 0
@@ -133,6 +135,11 @@ class SchedulerMetrics:
         yield gauge("quorate_epoch", "The epoch that this scheduler knows of; 0: nobody's.", epoch)
         yield counter(
             "quorate_failovers", "Changes of leader that this scheduler saw.", self._failovers
+        )
+        yield gauge(
+            "quorate_replica_loaded",
+            "1 while this scheduler holds the whole log, led or followed; 0 while it loads it.",
+            self.loaded(),
         )
         yield gauge(
             "quorate_tasks_in_memory",

@@ -46,6 +46,7 @@ from quorate.etcd.api import (
 from quorate.etcd.paging import pages
 from scheduler import keys
 from scheduler.changes import Recent
+from scheduler.loaded import Loaded
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +83,7 @@ class Replica:
         order: the prefixes (below `prefix`) that are folded, in the order of the snapshot. Keys
             under none of them are left out.
         recent: gets the batches of the watch too, all of each.
+        loaded: told whether a whole snapshot is folded.
     """
 
     def __init__(
@@ -92,12 +94,14 @@ class Replica:
         *,
         order: tuple[bytes, ...] = keys.SNAPSHOT_ORDER,
         recent: Recent | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
         self._fold = fold
         self._order = order
         self._recent = recent
+        self._loaded = Loaded() if loaded is None else loaded
         self._full_order = tuple(prefix + part for part in order)
         # 0: no whole snapshot is loaded.
         self._revision = 0
@@ -143,7 +147,7 @@ class Replica:
 
     async def run(self) -> None:
         """Load and follow until cancelled. Starts from nothing, whatever was folded before."""
-        self._revision = 0
+        self._fall_back()
         self._pause = _FIRST_PAUSE
         while True:
             try:
@@ -152,7 +156,7 @@ class Replica:
                 await self._follow()
             except Compacted as gone:
                 log.info("replica.compacted", at=self._revision, first=gone.revision)
-                self._revision = 0
+                self._fall_back()
             except EtcdError as error:
                 # Once for each outage: a success sets the pause back.
                 if self._pause == _FIRST_PAUSE:
@@ -170,6 +174,7 @@ class Replica:
             if self._recent is not None:
                 self._recent.restart(revision)
             self._reached(revision)
+            self._loaded.set(True)
         self._pause = _FIRST_PAUSE
         log.info("replica.loaded", revision=revision, records=count)
 
@@ -214,6 +219,11 @@ class Replica:
             if self._recent is not None:
                 self._recent.take(batch)
             self._reached(batch.revision)
+
+    def _fall_back(self) -> None:
+        """What is folded is worth nothing: it is to be loaded."""
+        self._revision = 0
+        self._loaded.set(False)
 
     def _reached(self, revision: int) -> None:
         self._revision = revision

@@ -44,6 +44,7 @@ from scheduler.external_scaler import ExternalScaler
 from scheduler.fold import Fold
 from scheduler.health import SERVICE, InstanceHealth
 from scheduler.instances import InstanceKeys, follow_instances
+from scheduler.loaded import Loaded
 from scheduler.marks import RevisionMarks
 from scheduler.metrics import SchedulerMetrics
 from scheduler.overview import Overview
@@ -101,11 +102,14 @@ class Tenure:
         self.limits = _limits(settings)
         self.callers = CallerLimits(self._call_limits, monotonic=time.monotonic)
         """What one caller may ask of this process; leading or not."""
+        self.loaded = Loaded()
+        """Whether what is folded is all of the log; also while leading."""
         # Whether the replica is to run. One event for good: `stand_by` waits on it.
         self._wanted = asyncio.Event()
         self._new_fold()
 
     def _new_fold(self) -> None:
+        self.loaded.set(False)
         spec_cache = self._settings.spec_cache_mib << 20
         self._fold = Fold(lambda: State(spec_cache_bytes=spec_cache))
         self._recent = Recent(self._settings.prefix)
@@ -115,6 +119,7 @@ class Tenure:
             self._fold,
             order=keys.SNAPSHOT_ORDER,
             recent=self._recent,
+            loaded=self.loaded,
         )
         self._replica_task: asyncio.Task[None] | None = None
         self._wanted.set()

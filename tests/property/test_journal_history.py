@@ -7,7 +7,6 @@ loop whose time jumps to the next timer, so that back-off costs nothing.
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from quorate.etcd.api import Delete, EtcdUnavailable, Op, Put
 from quorate.etcd.journal import Deposed, Journal
 from quorate.internal.v1.records_pb2 import HeadRecord
 from tests.support.fake_store import FakeStore, Fault
+from tests.support.jumping_loop import JumpingLoop
 from tests.support.tenure import HEAD, PREFIX, Outcomes, stand
 
 KEYS = [PREFIX + name for name in (b"a", b"b", b"c")]
@@ -42,34 +42,6 @@ step = st.one_of(
     st.tuples(st.just("deliver")),
     st.tuples(st.just("turns"), st.integers(1, 12)),
 )
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop without waiting: when nothing is ready, its clock is put to the next timer."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        super().__init__(_JumpingSelector(self))
-
-    def time(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-class _JumpingSelector(selectors.SelectSelector):
-    def __init__(self, loop: JumpingLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None):
-        assert timeout is not None, "every task waits, and no timer is set: a deadlock"
-        self._loop.now += max(timeout, 0)
-        return super().select(0)
 
 
 @dataclass
