@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.figures import Figure, Findings, at_least, at_most, median, spread
 from benchmarks.usage import load_average
+from quorate.runtime.free_port import free_port
 
 INSTANCES: Final = 3
 CONNECTIONS: Final = 32
@@ -85,11 +86,10 @@ def _findings(ours: list[Round], theirs: list[Round], counts: list[int]) -> Find
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    ports: dict[int, None] = {}
+    while len(ports) < count:
+        ports[free_port()] = None
+    return list(ports)
 
 
 def _answering(ports: list[int]) -> str:

@@ -1,15 +1,18 @@
 """Ports for replicas.
 
-A port is found by binding to port 0 and letting go again. Between that and the program's own bind
-another process may take it; then the program ends with EADDRINUSE, and is started again with
-another port. What this module rules out is that two replicas of this node get the same one, or
-that one gets the port of a replica that is just gone, to which requests may still be on their way.
+A port is drawn, bound to and let go again (`quorate.runtime.free_port`). Between that and the
+program's own bind another process may take it; then the program ends with EADDRINUSE, and is
+started again with another port. What this module rules out is that two replicas of this node get
+the same one, or that one gets the port of a replica that is just gone, to which requests may still
+be on their way.
 """
 
 from __future__ import annotations
 
-import socket
 from collections import deque
+
+from quorate.runtime.errors import QuorateError
+from quorate.runtime.free_port import free_port
 
 # Ports let go of lately: more than are given out while a gateway learns that one is gone.
 _RESTING = 256
@@ -31,9 +34,10 @@ class Ports:
         """A port on which nobody listens, on any address. Raises NoPort."""
         for _ in range(_TRIES):
             try:
-                port = _free_port()
-            except OSError as error:
-                raise NoPort(f"no free port: {error.strerror}") from error
+                # A program may bind to any address.
+                port = free_port(everywhere=True)
+            except QuorateError as error:
+                raise NoPort(error.message) from error
             if port not in self._held and port not in self._resting:
                 self._held.add(port)
                 return port
@@ -43,15 +47,3 @@ class Ports:
         """The replica is gone."""
         self._held.remove(port)
         self._resting.append(port)
-
-
-def _free_port() -> int:
-    """A port that is free on all addresses, as a program may bind to any of them."""
-    if socket.has_dualstack_ipv6():
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            probe.bind(("::", 0))
-            return int(probe.getsockname()[1])
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])

@@ -79,11 +79,10 @@ def to_pickle(value: object) -> bytes:
     try:
         return pickle.dumps(value, protocol=5)
     except Exception:  # noqa: BLE001 (PicklingError, TypeError, AttributeError, ...: try harder)
-        # Imported when needed: it takes as long as all the rest of a worker's start.
-        import cloudpickle
+        # Imported when needed: cloudpickle takes as long as all the rest of a worker's start.
+        from quorate.client import by_value
 
-        data: bytes = cloudpickle.dumps(value, protocol=5)
-        return data
+        return by_value.dumps(value)
 
 
 def type_name(kind: type) -> str:

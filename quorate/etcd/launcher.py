@@ -14,7 +14,6 @@ import asyncio
 import ctypes
 import fcntl
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -28,6 +27,7 @@ from quorate.etcd.api import EtcdUnauthenticated, EtcdUnavailable, Range
 from quorate.etcd.binary import EtcdBinary, etcd_environment, find_etcd
 from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.runtime.errors import QuorateError, unavailable
+from quorate.runtime.free_port import free_port
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 10.0
@@ -40,28 +40,8 @@ _DIR_TAKEN = "another etcd holds its lock"
 # Both have to look like host:port to etcd 3.4.
 _CLIENT_SOCKET = "client:0"
 _PEER_SOCKET = "peer:0"
-# Ports that are drawn from, and how often before that is given up.
-_PORTS = (10_000, 32_768)
-_TRIES = 100
 # Of a Unix socket's path, in bytes (sun_path of unix(7), with its last zero).
 _LONGEST_PATH = 107
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on right now.
-
-    Drawn at random from below those that the kernel gives to outgoing connections
-    (`ip_local_port_range`): one of these could be in use again before its server listens.
-    """
-    for _ in range(_TRIES):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", random.randrange(*_PORTS)))
-            except OSError:
-                continue
-            port: int = probe.getsockname()[1]
-            return port
-    raise unavailable("NO_FREE_PORT", f"none of {_TRIES} ports of 127.0.0.1 is free")
 
 
 @contextmanager

@@ -17,8 +17,8 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from quorate.cli.render import node_state
-from quorate.etcd.launcher import free_port
 from quorate.runtime.errors import from_rpc_error
+from quorate.runtime.free_port import free_port
 from quorate.v1 import scheduler_pb2
 from scheduler.external_scaler import PACE
 from tests.support.cluster import Cluster

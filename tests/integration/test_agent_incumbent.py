@@ -14,8 +14,8 @@ import pytest
 from node_agent import incumbent
 from node_agent.app import serve
 from node_agent.incumbent import is_alive
-from quorate.etcd.launcher import free_port
 from quorate.internal.v1.records_pb2 import NodeRecord
+from quorate.runtime.free_port import free_port
 from quorate.security.tls import dialer_of, server_credentials
 from tests.support.tls import Leaf, TestAuthority
 

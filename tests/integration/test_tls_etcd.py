@@ -9,7 +9,7 @@ import pytest
 from quorate.etcd.api import Range
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import free_port
+from quorate.runtime.free_port import free_port
 from quorate.security.pem import TlsFault
 from tests.support.tls import TestAuthority
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from quorate.etcd.launcher import free_port
+from quorate.runtime.free_port import free_port
 from quorate.security.tls import server_ssl_context
 from tests.support import forked
 from tests.support.gateway import run_gateway

@@ -114,7 +114,7 @@ async def test_grpc():
 
 def test_no_two_replicas_get_the_same_port(monkeypatch: pytest.MonkeyPatch):
     offers = iter([1000, 1000, 1001, 1000, 1001, 1002])
-    monkeypatch.setattr("node_agent.services.ports._free_port", lambda: next(offers))
+    monkeypatch.setattr("node_agent.services.ports.free_port", lambda **_: next(offers))
     ports = Ports()
     assert [ports.take(), ports.take()] == [1000, 1001]
     ports.release(1000)

@@ -12,10 +12,10 @@ from aetcd import rpc
 
 from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import free_port
 from quorate.etcd.versions import SafeEtcd
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.free_port import free_port
 
 
 class Member(grpc.GenericRpcHandler):

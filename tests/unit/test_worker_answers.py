@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +78,17 @@ def test_a_result_whose_pickling_exits_is_an_error_of_the_task() -> None:
 
 def test_a_plain_result_is_a_plain_pickle() -> None:
     assert pickle.loads(answers.of_result("pickle", [1, 2], 1000)[1]) == [1, 2]
+
+
+def test_a_result_of_a_class_that_only_the_worker_knows_keeps_the_file_of_its_code() -> None:
+    """As arguments do: a traceback at the caller says file and source."""
+
+    class Local:
+        def fails(self) -> None:
+            raise ValueError("here")
+
+    kind, data = answers.of_result("pickle", Local(), 1 << 20)
+    assert kind == "pickle"
+    with pytest.raises(ValueError, match="here") as raised:
+        pickle.loads(data).fails()
+    assert raised.traceback[-1].path == Path(__file__)
