@@ -80,15 +80,14 @@ def test_a_plain_result_is_a_plain_pickle() -> None:
     assert pickle.loads(answers.of_result("pickle", [1, 2], 1000)[1]) == [1, 2]
 
 
-def test_a_result_of_a_class_that_only_the_worker_knows_keeps_the_file_of_its_code() -> None:
+def test_a_result_that_only_the_worker_knows_keeps_the_file_of_its_code() -> None:
     """As arguments do: a traceback at the caller says file and source."""
 
-    class Local:
-        def fails(self) -> None:
-            raise ValueError("here")
+    def fails() -> None:
+        raise ValueError("here")
 
-    kind, data = answers.of_result("pickle", Local(), 1 << 20)
+    kind, data = answers.of_result("pickle", fails, 1 << 20)
     assert kind == "pickle"
     with pytest.raises(ValueError, match="here") as raised:
-        pickle.loads(data).fails()
+        pickle.loads(data)()
     assert raised.traceback[-1].path == Path(__file__)
