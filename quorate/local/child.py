@@ -18,6 +18,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from quorate.client.discovery import LocalProcess
 from quorate.runtime.errors import QuorateError, unavailable
@@ -37,6 +38,12 @@ def die_with_parent() -> None:
     """Runs in the child before its program: SIGKILL when the supervisor's thread ends."""
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _note(log: int, line: bytes) -> None:
+    """Write to a process's log; on a full disk the line is lost."""
+    with contextlib.suppress(OSError):
+        os.write(log, line)
 
 
 class Child:
@@ -127,7 +134,7 @@ class Child:
 
     async def _run_once(self) -> None:
         self._set("starting")
-        with self._log.open("ab") as log:
+        with self._open_log() as log:
             process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -158,19 +165,27 @@ class Child:
         try:
             async with asyncio.timeout(READY_TIMEOUT) as patience:
                 while line := await process.stdout.readline():
-                    os.write(log, line)
+                    _note(log, line)
                     if b" ready " in line:
                         patience.reschedule(None)
                         self.ready.set()
                         self._set("running")
         except TimeoutError:
-            os.write(log, f"supervisor: not ready within {READY_TIMEOUT:g} s\n".encode())
+            _note(log, f"supervisor: not ready within {READY_TIMEOUT:g} s\n".encode())
             self._kill_group(process.pid)
 
+    def _open_log(self) -> BinaryIO:
+        try:
+            return self._log.open("ab", buffering=0)
+        except OSError:
+            # A full disk, or its folder is gone: better without a log than not at all.
+            return open(os.devnull, "ab", buffering=0)
+
     def _did_not_start(self) -> QuorateError:
-        with self._log.open("rb") as log:
+        lines: list[str] = []
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
             log.seek(max(0, self._log.stat().st_size - _LAST_WORDS))
-            lines = log.read().decode(errors="replace").strip().splitlines()
+            lines = log.read(_LAST_WORDS).decode(errors="replace").strip().splitlines()
         last = lines[-1].strip() if lines else "it wrote nothing"
         return unavailable(
             "PROCESS_DID_NOT_START", f"{self.name} did not start: {last} (all of it: {self._log})"

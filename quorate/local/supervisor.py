@@ -31,7 +31,7 @@ from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
 from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
 from quorate.local.ports import HOST, PortClaims
-from quorate.runtime.errors import QuorateError, unavailable
+from quorate.runtime.errors import QuorateError, precondition, unavailable
 from quorate.security.same_user import PortHolds
 from quorate.v1 import scheduler_pb2
 
@@ -62,6 +62,8 @@ class Supervisor:
         self._started = time.time()
         self._ready = False
         self._running = False
+        # What cluster.json says is out of date, as it could not be written.
+        self._unpublished = False
 
     def stop(self) -> None:
         """Ask `run` to stop everything and return. Asked again, it kills instead of waiting."""
@@ -210,6 +212,8 @@ class Supervisor:
         pause = 0.1
         while True:
             await asyncio.sleep(_LOOK)
+            if self._unpublished:
+                self._changed()
             if etcd.running:
                 continue
             self._etcd_state = "restarting"
@@ -309,7 +313,18 @@ class Supervisor:
     def _changed(self) -> None:
         if self._running:
             snapshot = self.snapshot
-            self._directory.publish(snapshot)
+            try:
+                self._directory.publish(snapshot)
+            except OSError as error:
+                if not self._ready:
+                    path = self._directory.path
+                    raise precondition(
+                        "DATA_DIR_UNUSABLE", f"{path} cannot be written: {error.strerror}"
+                    ) from error
+                # On a full disk what runs goes on; `_watch_etcd` tries again.
+                self._unpublished = True
+            else:
+                self._unpublished = False
             self._on_change(snapshot)
 
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar, cast
 
 import structlog
 from google.protobuf.internal import api_implementation
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp
+
+from quorate.runtime.log_output import LossyOutput
 
 CANNOT_START: Final = 1
 # As argparse has it, which refuses flags that do not exist.
@@ -54,6 +56,8 @@ def configure_logging(level: str = "info", *, console: bool = False) -> None:
 
     Args:
         level: `debug`, `info`, `warning` or `error`; what is below it costs next to nothing.
+
+    Lines that cannot be written are lost, and raise nothing.
     """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -66,7 +70,7 @@ def configure_logging(level: str = "info", *, console: bool = False) -> None:
             structlog.processors.format_exc_info,
             structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, LossyOutput(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 

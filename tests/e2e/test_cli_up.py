@@ -128,6 +128,33 @@ def test_whatever_is_killed_comes_back_under_its_name_and_port(folder):
         assert client.submit(pow, 2, 10).result(30) == 1024
 
 
+def test_a_full_disk_under_its_logs_and_its_description_does_not_take_it_down(folder):
+    logs = folder / "logs"
+    logs.mkdir(parents=True)
+    for name in ("s1", "s2", "n1", "gateway"):
+        (logs / f"{name}.log").symlink_to("/dev/full")
+    cluster = start(folder, "--nodes", "1")
+    at = ("--data-dir", str(folder))
+    assert quorate("submit", *at, "--wait", "--", "echo", "hello").out == "hello\n"
+    # As on a full disk: cluster.json cannot be written.
+    in_the_way = folder / "cluster.new"
+    in_the_way.mkdir()
+    before = next(p for p in cluster.processes if p.name == "n1")
+    os.kill(before.pid, signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(before.pid), 30)
+    assert quorate("submit", *at, "--wait", "--", "echo", "again").out == "again\n"
+    assert psutil.pid_exists(cluster.supervisor)
+    in_the_way.rmdir()
+
+    def told():
+        found = read_local_cluster(folder)
+        assert found is not None
+        now = next(p for p in found.processes if p.name == "n1")
+        return now.state == "running" and now.pid not in (0, before.pid)
+
+    wait_until(told, 30)
+
+
 def test_a_supervisor_that_is_killed_leaves_nothing_running(folder):
     cluster = start(folder, "--nodes", "1")
     at = ("--data-dir", str(folder))

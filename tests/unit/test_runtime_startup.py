@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import subprocess
+import sys
+from typing import TextIO, cast
+
 import pytest
 
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
+from quorate.runtime.log_output import LossyOutput
 from quorate.runtime.startup import CANNOT_START, USAGE, fail, read_settings
 from scheduler.config import SchedulerSettings
 
@@ -54,6 +61,38 @@ def test_the_environment_is_read_and_flags_win(program, settings, monkeypatch):
     monkeypatch.setenv(f"{prefix}LISTEN", "127.0.0.1:1")
     assert read_settings(program, settings, []).listen == "127.0.0.1:1"
     assert read_settings(program, settings, ["--listen", "127.0.0.1:2"]).listen == "127.0.0.1:2"
+
+
+def test_a_log_on_a_full_disk_loses_lines_and_nothing_else():
+    """A line used to raise in the middle of what it was about: no session was opened, say."""
+    script = (
+        "import structlog; from quorate.runtime.startup import configure_logging\n"
+        "configure_logging()\n"
+        "for number in range(500): structlog.get_logger('a').error('x' * 100, number=number)\n"
+        "print('alive')"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert done.stdout == b"alive\n"
+
+
+def test_a_log_goes_on_when_there_is_room_again():
+    class Stream(io.StringIO):
+        full = True
+
+        def write(self, text: str) -> int:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(text)
+
+    stream = Stream()
+    output = LossyOutput(stream)
+    print("lost", file=cast(TextIO, output), flush=True)
+    stream.full = False
+    print("kept", file=cast(TextIO, output), flush=True)
+    assert (stream.getvalue(), output.failures) == ("kept\n", 2)
 
 
 def test_what_fails_here_and_now_has_another_code(capsys):
