@@ -16,7 +16,7 @@ _SDK: Final = str(Path(__file__).parent)
 
 
 class UnplaceableWarning(UserWarning):
-    """No registered node is large enough for a task that was created.
+    """No registered node can start a task that was created: too small, or its disk is full.
 
     A filter that makes warnings errors has it raised by the call that created the task, which is
     on record all the same. An `Executor` sends in a thread of its own, which it never ends.
