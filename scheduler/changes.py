@@ -12,7 +12,7 @@ here what it missed. Nothing is in it that is not committed.
 
 Bounds: `MAX_CHANGES` changes and `MAX_BYTES` of keys and values (about 400 bytes of objects a
 change beside them); whole revisions go, the oldest first. Batches are kept as they came until
-somebody watches: while nobody does a batch costs its size only.
+somebody watches: while nobody does a batch costs its size only (`etcd.api.CompactEvents`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
-from quorate.etcd.api import WatchBatch, WatchEvent
+from quorate.etcd.api import WatchBatch, WatchEvent, size_of
 from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import scheduler_pb2 as pb
@@ -212,9 +212,7 @@ class Recent:
             indexed_next: the caller indexes it before it takes another one; until then it may
                 exceed the bounds, and of what goes it is known to which queues it belonged.
         """
-        size = 0
-        for event in batch.events:
-            size += len(event.kv.key) + len(event.kv.value)
+        size = size_of(batch.events)
         self._raw.append((batch, size))
         self._raw_events += len(batch.events)
         self._bytes += size

@@ -41,6 +41,7 @@ from quorate.etcd.api import (
     EtcdError,
     KeyValue,
     WatchBatch,
+    changes_of,
     prefix_end,
 )
 from quorate.etcd.paging import pages
@@ -207,13 +208,13 @@ class Replica:
         skip, wanted = len(self._prefix), self._full_order
         put, deleted = self._fold.put, self._fold.deleted
         async with self._between_revisions:
-            for number, event in enumerate(batch.events, 1):
-                kv = event.kv
-                if kv.key.startswith(wanted):
-                    if event.deleted:
-                        deleted(kv.key[skip:])
+            for number, change in enumerate(changes_of(batch.events), 1):
+                gone, key, value, revision, lease = change
+                if key.startswith(wanted):
+                    if gone:
+                        deleted(key[skip:])
                     else:
-                        put(kv.key[skip:], kv.value, kv.mod_revision, kv.lease)
+                        put(key[skip:], value, revision, lease)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
             if self._recent is not None:

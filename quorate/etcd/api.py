@@ -9,7 +9,8 @@ Errors: every call raises `EtcdError`; its subclasses say what the caller has to
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -125,6 +126,40 @@ class WatchEvent(NamedTuple):
 
     deleted: bool
     kv: KeyValue
+
+
+# Deletion, key, value, mod_revision, lease.
+Change = tuple[bool, bytes, bytes, int, int]
+
+
+class CompactEvents(Sequence[WatchEvent]):
+    """Events in the form in which they came; each becomes an object when it is asked for.
+
+    For followers: tens of thousands a second pass one, and it keeps the latest for watchers.
+
+    Attributes:
+        size: bytes that they take: not less than their keys and values.
+    """
+
+    size: int
+
+    @abstractmethod
+    def changes(self) -> Iterator[Change]:
+        """What following needs of each event, in a third of the time that the objects take."""
+
+
+def changes_of(events: Sequence[WatchEvent]) -> Iterator[Change]:
+    """What following needs of each event."""
+    if isinstance(events, CompactEvents):
+        return events.changes()
+    return ((e.deleted, e.kv.key, e.kv.value, e.kv.mod_revision, e.kv.lease) for e in events)
+
+
+def size_of(events: Sequence[WatchEvent]) -> int:
+    """Bytes of their keys and values, or more."""
+    if isinstance(events, CompactEvents):
+        return events.size
+    return sum(len(event.kv.key) + len(event.kv.value) for event in events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ so a slow reader holds back the stream.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -167,16 +168,17 @@ class EtcdWatch:
             if response.compact_revision:
                 raise Compacted(response.compact_revision + 1)
             raise _Broken(response.cancel_reason)
-        events = wire.watch_events(response)
+        events: Sequence[WatchEvent] = wire.watch_events(response)
         if response.fragment or self._parts:
-            events, self._parts = self._parts + events, []
+            parts, self._parts = [*self._parts, *events], []
             if response.fragment:
                 # Events come in the order of revisions: only the last one may be in parts.
-                whole = _whole(events)
-                self._parts = events[whole:]
+                whole = _whole(parts)
+                self._parts = parts[whole:]
                 if not whole:
                     return None
-                del events[whole:]
+                del parts[whole:]
+            events = parts
         if events:
             # The last event's revision, not the header's: while a watch catches up, the header is
             # ahead of what has been sent.

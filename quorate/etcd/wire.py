@@ -10,13 +10,15 @@ upb that is 0.3 us a put, against 1.2 us when each is built from keyword argumen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import grpc.aio
 from aetcd.rpc import rpc_pb2, rpc_pb2_grpc
 
 from quorate.etcd.api import (
+    Change,
+    CompactEvents,
     Compare,
     Delete,
     KeyValue,
@@ -154,8 +156,40 @@ def txn_result(response: Message, reads: bool) -> TxnResult:
     return TxnResult(succeeded=response.succeeded, revision=revision, ranges=ranges)
 
 
-def watch_events(response: Message) -> list[WatchEvent]:
-    return [WatchEvent(event.type == _DELETED, key_value(event.kv)) for event in response.events]
+class ResponseEvents(CompactEvents):
+    """The events of one response, which lives as long as they do."""
+
+    def __init__(self, response: Message) -> None:
+        self._events = response.events
+        self.size = response.ByteSize()
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __iter__(self) -> Iterator[WatchEvent]:
+        return map(_watch_event, self._events)
+
+    @overload
+    def __getitem__(self, place: int) -> WatchEvent: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[WatchEvent]: ...
+    def __getitem__(self, place: int | slice) -> WatchEvent | list[WatchEvent]:
+        if isinstance(place, slice):
+            return [_watch_event(event) for event in self._events[place]]
+        return _watch_event(self._events[place])
+
+    def changes(self) -> Iterator[Change]:
+        for event in self._events:
+            kv = event.kv
+            yield event.type == _DELETED, kv.key, kv.value, kv.mod_revision, kv.lease
+
+
+def _watch_event(event: Message) -> WatchEvent:
+    return WatchEvent(event.type == _DELETED, key_value(event.kv))
+
+
+def watch_events(response: Message) -> ResponseEvents:
+    return ResponseEvents(response)
 
 
 def watch_request(key: bytes, range_end: bytes, start_revision: int) -> Message:

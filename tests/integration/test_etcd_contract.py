@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from quorate.etcd.api import (
+    Change,
     Compacted,
     Compare,
     Delete,
@@ -21,7 +22,10 @@ from quorate.etcd.api import (
     Range,
     RangeResult,
     WatchBatch,
+    WatchEvent,
+    changes_of,
     prefix_end,
+    size_of,
 )
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
@@ -364,6 +368,29 @@ async def test_a_watch_yields_whole_revisions_in_the_order_of_the_txn(store: Sto
     assert batch.events[0].kv == (
         store.key("z"), b"1", result.revision, result.revision, 1, 0,
     )  # fmt: skip
+
+
+async def test_events_say_the_same_as_objects_and_as_what_a_follower_reads(store: Store) -> None:
+    grant = await store.etcd.lease_grant(30)
+    async with store.etcd.watch(store.prefix, store.end) as batches:
+        await store.etcd.txn(
+            [], [Put(store.key("a"), b"x" * 1000, grant.id), Put(store.key("b"), b"")]
+        )
+        await store.etcd.txn([], [Delete(store.key("a"))])
+        events: list[WatchEvent] = []
+        changes: list[Change] = []
+        while len(events) < 3:
+            batch = await take(batches)
+            events += batch.events
+            changes += changes_of(batch.events)
+            assert batch.events[-1] == list(batch.events)[-1] == batch.events[:][-1]
+            least = sum(len(event.kv.key) + len(event.kv.value) for event in batch.events)
+            assert size_of(batch.events) >= least
+    fields = [(e.deleted, e.kv.key, e.kv.value, e.kv.mod_revision, e.kv.lease) for e in events]
+    assert changes == fields
+    assert [gone for gone, *_ in changes] == [False, False, True]
+    assert changes[0][4] == grant.id
+    await store.etcd.lease_revoke(grant.id)
 
 
 async def test_a_watch_from_now_sees_nothing_earlier(store: Store) -> None:
