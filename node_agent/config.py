@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from node_agent.core.slots import MOST_YIELDED
 from node_agent.machine import share, size_in_bytes
 from node_agent.task_settings import TaskSettings
 from quorate.runtime.addresses import split_address
@@ -50,6 +51,13 @@ class AgentSettings(
     )
     slots: int = Field(
         0, ge=0, le=1024, description="attempts at once; 0: one for each core offered"
+    )
+    max_yielded: int = Field(
+        MOST_YIELDED,
+        ge=0,
+        le=1024,
+        description="tasks that give up their slots at once while they wait for other tasks; "
+        "one more fails in its wait; 0: waiting tasks keep their slots",
     )
     cpu: float = Field(
         default_factory=lambda: share().cpu,

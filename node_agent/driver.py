@@ -20,6 +20,7 @@ from pathlib import Path
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref
 from node_agent.core.effects import Inventory
 from node_agent.core.machine import TICK_SECONDS, Machine
+from node_agent.core.slots import MOST_YIELDED
 from node_agent.disk import DEFAULT_RESERVE, DiskWatch
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
 from node_agent.executors.confinement import Confinement
@@ -48,6 +49,7 @@ class Driver:
 
     Args:
         slots: attempts at once.
+        max_yielded: attempts beside them that wait for other tasks.
         data: the agent's data directory (locked by the caller).
         mark: names this agent's processes on the machine.
         directory: where Python workers run and import from.
@@ -81,8 +83,9 @@ class Driver:
         confinement: Confinement | None = None,
         secrets: Secrets | None = None,
         disk_reserve: int = DEFAULT_RESERVE,
+        max_yielded: int = MOST_YIELDED,
     ) -> None:
-        self.machine = Machine(slots)
+        self.machine = Machine(slots, most_yielded=max_yielded)
         self.metrics = AttemptMetrics()
         self.spans: AttemptSpans | None = None
         self.logs = logs
@@ -105,6 +108,7 @@ class Driver:
             limits,
             confinement=confinement,
             secrets=secrets,
+            max_yielded=max_yielded,
         )
         self._link = SpawnerLink(
             mark, Spill(str(spill), "spawn"), self._python.worker_ends, self.pump, confinement
@@ -213,6 +217,16 @@ class Driver:
         """An attempt really began at `when` (monotonic); `pump` follows."""
         self.machine.on_began(attempt, when)
 
+    def on_yielded(self, attempt: Attempt) -> bool:
+        """An attempt waits for another task, if it may; `pump` follows."""
+        may = self.machine.on_yielded(attempt)
+        self.metrics.wait_refused += not may
+        return may
+
+    def on_resumed(self, attempt: Attempt) -> None:
+        """It goes on; `pump` follows."""
+        self.machine.on_resumed(attempt)
+
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
         """These have not begun and will not; `pump` follows."""
         self.machine.on_recalled(lane, unstarted, self._clock.monotonic())
@@ -244,11 +258,13 @@ class Driver:
             self._carry_out()
         finally:
             self._pumping = False
+        slots = self.machine.slots
+        if self._ticking is None and (self.machine.held or len(slots.lanes) > slots.count):
+            # Also to close spare lanes, when their time has come.
+            loop = asyncio.get_running_loop()
+            self._ticking = loop.call_later(TICK_SECONDS, self._tick)
         if self.machine.held:
             self._idle.clear()
-            if self._ticking is None:
-                loop = asyncio.get_running_loop()
-                self._ticking = loop.call_later(TICK_SECONDS, self._tick)
         else:
             self._idle.set()
             if self._outgoing is not None:
@@ -266,6 +282,10 @@ class Driver:
                 self._replicas.retire(attempt)
             for attempt in effects.kill:
                 self._kill(attempt, now)
+            for lane in effects.unstaff:
+                self._python.unstaff(lane)
+            for lane in effects.staff:
+                self._python.staff(lane)
             for attempt in effects.start:
                 self._start(attempt)
             if self._outgoing is not None:

@@ -28,6 +28,8 @@ class AttemptMetrics:
 
     def __init__(self) -> None:
         self.succeeded = self.failed = self.returned = 0
+        # Waits for other tasks that failed, as too many waited already.
+        self.wait_refused = 0
         self.seconds = Buckets(LONG_SECONDS)
 
     def exited(self, outcome: Outcome) -> None:
@@ -52,6 +54,11 @@ class AttemptMetrics:
         )
         yield histogram(
             "quorate_agent_attempt_seconds", "How long attempts ran here.", self.seconds
+        )
+        yield counter(
+            "quorate_agent_waits_refused",
+            "Waits for other tasks that failed at once, as too many tasks waited already.",
+            self.wait_refused,
         )
 
 
@@ -84,17 +91,23 @@ class AgentMetrics:
 
     def _collect_machine(self, now: float) -> Iterator[Metric]:
         machine = self._driver.machine
-        lanes = machine.slots.lanes
-        used = sum(1 for lane in lanes if lane.attempts)
-        queued = sum(len(lane.attempts) for lane in lanes) - used
-        yield gauge("quorate_agent_slots", "Attempts that may run at once.", len(lanes))
+        slots = machine.slots
+        used, yielded = slots.busy(), slots.yielded
+        queued = sum(len(lane.attempts) for lane in slots) - used - yielded
+        yield gauge("quorate_agent_slots", "Attempts that may run at once.", slots.count)
         yield gauge("quorate_agent_slots_used", "Slots that run something.", used)
         held = {
             "running": used,
+            "yielded": yielded,
             "queued": queued,
             "waiting": len(machine.waiting),
             "replica": len(machine.services),
         }
+        yield gauge(
+            "quorate_agent_yielded_limit",
+            "Tasks that may give their slots up at once while they wait for other tasks.",
+            slots.most_yielded,
+        )
         yield gauges("quorate_agent_attempts", "Attempts that are here.", ("state",), held)
         yield gauge(
             "quorate_agent_credit", "Attempts that this node would hold.", machine.credit(now)

@@ -16,7 +16,7 @@ import grpc
 import structlog
 
 from node_agent import wire
-from node_agent.core.machine import StaleEpoch
+from node_agent.core.epochs import StaleEpoch
 from node_agent.driver import Driver
 from node_agent.leader_check import LeaderCheck
 from node_agent.outgoing import Outgoing
@@ -59,6 +59,7 @@ class Sessions:
 
     def report_stats(self, stats: node_pb2.NodeStats) -> None:
         """Tell the leader, now or in the next session."""
+        stats.yielded = self._driver.machine.slots.yielded
         self.stats = stats
         self._driver.send_stats(stats)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from quorate.client.executor import Executor
     from quorate.client.handle import TaskHandle
     from quorate.client.options import TaskOptions
+    from quorate.client.waiting import waiting
     from quorate.security.dialer import ClientTls
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "as_completed",
     "errors",
     "task",
+    "waiting",
 ]
 
 _HOMES = {
@@ -52,6 +54,7 @@ _HOMES = {
     "TaskOptions": "quorate.client.options",
     "as_completed": "quorate.client.completed",
     "task": "quorate.client.decorator",
+    "waiting": "quorate.client.waiting",
 }
 
 

@@ -25,6 +25,8 @@ _MOST_LOAD: Final = float(1 << 22)
 # Characters.
 _LONGEST_WHY: Final = 200
 # As `node_agent.config` has it; an agent asks for its slots, 1,024 ahead, and what replicas it has.
+# As `node_agent.config` has it; an agent asks for its slots, 1,024 ahead, what
+# replicas it has, and at most 1,024 that have given their slots up.
 MOST_SLOTS: Final = 1_024
 MOST_CREDIT: Final = 8_192
 _LAST_SECOND: Final = 253_402_300_799.0
@@ -42,6 +44,7 @@ def stats(said: node_pb2.NodeStats) -> NodeStats:
         # For people only: these two.
         min(offered(said.load1), _MOST_LOAD),
         said.disk_error[:_LONGEST_WHY],
+        slots(said.yielded),
     )
 
 

@@ -222,6 +222,7 @@ def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb
             disk_total=stats.disk_total,
             load1=stats.load1,
             disk_error=stats.disk_error,
+            yielded=stats.yielded,
         ),
         assigned=len(rows),
         running=sum(1 for task in rows.values() if task.start_time > 0.0),

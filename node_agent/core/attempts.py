@@ -23,6 +23,8 @@ from typing import Literal, NamedTuple
 WAITING = -1
 # Calls that are expected to end sooner are not asked when they began.
 BRIEF_SECONDS = 0.005
+# An attempt that was handed over begins within this time; its timeout counts from its beginning.
+BEGIN_SECONDS = 60.0
 
 
 class Ref(NamedTuple):
@@ -83,6 +85,8 @@ class Attempt:
     begun: float = 0.0
     # The leader was told that it began.
     announced: bool = False
+    # It has waited for other tasks: how long it took says nothing about the next one.
+    waited: bool = False
     # Finished, returned or dropped: nothing about it is to be sent any more, save its report.
     over: bool = False
     killed: Reason | None = None
@@ -95,6 +99,15 @@ class Attempt:
     def ref(self) -> Ref:
         """Its name on the wire."""
         return Ref(self.task_id, self.number)
+
+    def is_late(self, held: float, now: float) -> bool:
+        """Whether its time is over, `held` seconds after it was handed over."""
+        if self.begun:
+            return now - self.begun > self.timeout
+        if held > self.timeout + BEGIN_SECONDS:
+            self.why = f"it did not begin within {BEGIN_SECONDS:g} s"
+            return True
+        return False
 
     @property
     def brief(self) -> bool:

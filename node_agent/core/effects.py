@@ -1,5 +1,5 @@
 """What the machine asks of the world. The driver carries the lists out in this order:
-recall, drain, kill, start; the rest goes to the open session, if any."""
+recall, drain, kill, unstaff, staff, start; the rest goes to the open session, if any."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class Effects:
     drain: list[Attempt] = field(default_factory=list)
     # Attempts to end: the first of their lane. Answered by `Machine.on_exited`.
     kill: list[Attempt] = field(default_factory=list)
+    # Spare lanes that are closed: their workers are to end.
+    unstaff: list[int] = field(default_factory=list)
+    # Spare lanes that need a worker; answered by `Machine.on_lane_ready`.
+    staff: list[int] = field(default_factory=list)
     # Attempts to run in `attempt.lane`.
     start: list[Attempt] = field(default_factory=list)
     # To tell the leader.
@@ -33,6 +37,8 @@ class Effects:
             self.recall
             or self.drain
             or self.kill
+            or self.unstaff
+            or self.staff
             or self.start
             or self.started
             or self.finished

@@ -10,6 +10,8 @@ Guarantees
 * Assigning an attempt twice runs it once. A newer attempt of a task ends an older one.
 * Losing the leader, etcd or the lease ends nothing, except attempts whose queue asked for STOP once
   the lease can no longer be alive. What was given away meanwhile a leader cancels in its session.
+* An attempt whose code waits for another task takes no slot meanwhile (see `slots`), and the credit
+  is higher by as many. Memory, processors and counters that a task asked for stay its own.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ from node_agent.core.attempts import (
     outcome_of_kill,
 )
 from node_agent.core.effects import Effects, Inventory
+from node_agent.core.epochs import StaleEpoch
 from node_agent.core.outbox import Outbox
 from node_agent.core.services import Services
-from node_agent.core.slots import BLOCKED_SECONDS, Slots
+from node_agent.core.slots import BLOCKED_SECONDS, MOST_YIELDED, Slots
 
 # An attempt that waits longer than this and will not be reached soon is handed back.
 WAIT_SECONDS = 0.050
@@ -39,27 +42,25 @@ WAIT_SECONDS = 0.050
 WAIT_LIMIT_SECONDS = 5.0
 # Attempts that run this long are announced as started; of shorter ones only the end is reported.
 ANNOUNCE_SECONDS = 0.005
-# An attempt that was handed over begins within this time; its timeout counts from its beginning.
-BEGIN_SECONDS = 60.0
 # More than the leader may ever assign: what exceeds it is handed back at once.
 MAX_WAITING = 4 * credits.MAX_AHEAD
+# When attempts wait and go on more often than this between two ticks, the leader is told of less
+# credit by the next tick. What it assigns too much meanwhile waits here, or is handed back.
+MOST_RESUMED = 4
 # `on_tick` is meant to be called this often.
 TICK_SECONDS = 0.010
 
 
-class StaleEpoch(Exception):
-    """A leader with a lower epoch than one already seen."""
-
-    def __init__(self, epoch: int, seen: int) -> None:
-        super().__init__(f"epoch {epoch} is over: this node has seen {seen}")
-        self.epoch = epoch
-        self.seen = seen
-
-
 class Machine:
-    """One node's attempts."""
+    """One node's attempts.
 
-    def __init__(self, slots: int, outbox: Outbox | None = None) -> None:
+    Args:
+        most_yielded: attempts that give their slots up at once while they wait for other tasks.
+    """
+
+    def __init__(
+        self, slots: int, outbox: Outbox | None = None, most_yielded: int = MOST_YIELDED
+    ) -> None:
         # Greatest epoch seen.
         self.epoch = 0
         self.connected = False
@@ -68,8 +69,8 @@ class Machine:
         # No new work is taken, as the disk cannot be written (`disk`); started attempts go on.
         self.unwritable = False
         self.outbox = outbox if outbox is not None else Outbox()
-        self.slots = Slots(slots)
-        self.services = Services(slots)
+        self.slots = Slots(slots, most_yielded)
+        self.services = Services(slots + most_yielded)
         self.durations = credits.Durations()
         # Accepted, not handed to a lane; first come, first served.
         self._waiting: OrderedDict[str, Attempt] = OrderedDict()
@@ -81,6 +82,8 @@ class Machine:
         # Attempts finished in each of the last ticks, about WAIT_SECONDS in all.
         self._pace: deque[int] = deque([0], maxlen=max(1, int(WAIT_SECONDS / TICK_SECONDS)))
         self._credit_told: int | None = None
+        # How often an attempt went on since the last tick.
+        self._resumed = 0
         self._effects = Effects()
 
     # -- what others may look at ---------------------------------------------------------------
@@ -228,11 +231,34 @@ class Machine:
 
     def on_lane_ready(self, lane: int) -> None:
         """The lane's worker takes work."""
-        self.slots.lanes[lane].ready = True
+        if lane < len(self.slots.lanes):  # else it was closed meanwhile
+            self.slots.lanes[lane].ready = True
 
     def on_lane_lost(self, lane: int) -> None:
         """The lane's worker is gone; what it had was reported by the driver before this."""
-        self.slots.lanes[lane].ready = False
+        if lane < len(self.slots.lanes):
+            self.slots.lanes[lane].ready = False
+
+    def on_yielded(self, attempt: Attempt) -> bool:
+        """The code of a running attempt waits for another task; False when it must not.
+
+        True: it gives its slot up until `on_resumed`, or until it ends. With `most_yielded` 0 it
+        keeps the slot and waits. Repeating it changes nothing.
+        """
+        attempt.waited = True
+        if attempt.over or not self.slots.most_yielded:
+            return True
+        lane = self.slots.lanes[attempt.lane]
+        assert lane.attempts[0] is attempt, "only what runs waits"
+        if len(lane.attempts) > 1:
+            self._effects.recall.append(lane.index)
+        return self.slots.give_up(lane)
+
+    def on_resumed(self, attempt: Attempt) -> None:
+        """It goes on: it has a slot again at once, be it one too many."""
+        if not attempt.over:
+            self._resumed += 1
+            self.slots.resume(self.slots.lanes[attempt.lane])
 
     def on_recalled(self, lane_index: int, unstarted: Sequence[Attempt], now: float) -> None:
         """The executor took back what had not begun in the lane."""
@@ -264,7 +290,7 @@ class Machine:
             self.services.remove(attempt)
             self._report(attempt, outcome)
             return
-        if attempt.killed is None and outcome.start:
+        if attempt.killed is None and outcome.start and not attempt.waited:
             self.durations.observe(attempt.profile, outcome.seconds)
         self._leave_lane(attempt, now)
         self._pace[-1] += 1
@@ -281,6 +307,7 @@ class Machine:
     def on_tick(self, now: float) -> None:
         """Timeouts, announcements and hand-backs; call it every TICK_SECONDS."""
         effects = self._effects
+        self._resumed = 0
         for lane in self.slots:
             if not lane.attempts:
                 continue
@@ -291,7 +318,7 @@ class Machine:
             if now - begun >= ANNOUNCE_SECONDS and not head.announced and head.killed not in SILENT:
                 head.announced = True
                 effects.started.append(head)
-            if head.timeout and head.killed is None and self._is_late(head, held, now):
+            if head.timeout and head.killed is None and head.is_late(held, now):
                 self._end(head, Reason.TIMEOUT)
             elif len(lane.attempts) > 1 and held > BLOCKED_SECONDS:
                 effects.recall.append(lane.index)
@@ -302,10 +329,15 @@ class Machine:
             self._end_all(Reason.DRAINED)
         self._hand_back(now)
         self._pace.append(0)
+        if len(self.slots.lanes) > self.slots.count:
+            effects.unstaff.extend(self.slots.close_spare(now))
 
     def settle(self, now: float) -> None:
         """Hand waiting attempts to lanes and tell the credit; call it after each batch."""
         waiting, slots, start = self._waiting, self.slots, self._effects.start
+        if waiting and (slots.yielded or len(slots.lanes) > slots.count):
+            first = next(iter(waiting.values()))
+            self._effects.staff.extend(slots.make_room(len(waiting), now, warm=first.warm))
         while waiting:
             attempt = next(iter(waiting.values()))
             expected = self.durations.expected(attempt.profile)
@@ -315,8 +347,13 @@ class Machine:
             waiting.popitem(last=False)
             slots.put(lane, attempt, expected, now)
             start.append(attempt)
-        wanted = self.credit(now)
-        if wanted != self._credit_told and self.connected:
+        if slots.yielded and self.connected:
+            while len(waiting) > slots.most_ahead() + slots.empty():
+                self._return(next(reversed(waiting.values())))
+        wanted, told = self.credit(now), self._credit_told
+        if wanted != told and self.connected:
+            if self._resumed > MOST_RESUMED and told is not None and 0 < wanted < told:
+                return
             self._credit_told = wanted
             self._effects.credit = wanted
 
@@ -325,15 +362,18 @@ class Machine:
         if self._closed or self.outbox.full:
             return 0
         slots = self.slots
-        wanted = credits.credit(len(slots.lanes), slots.flowing(now), self.durations.ahead)
-        # The leader counts replicas like the others, but they are in nobody's way.
-        return wanted + self.services.counted
+        wanted = credits.credit(slots.count, slots.flowing(now), self.durations.ahead)
+        if slots.yielded:
+            wanted = min(wanted, slots.count + slots.most_ahead())
+        # The leader counts replicas, and what has yielded, like the others, but they are in
+        # nobody's way.
+        return wanted + self.services.counted + slots.yielded
 
     @property
     def ample(self) -> bool:
         """Whether there is enough work here for reports to wait for each other."""
-        held = len(self._live) - len(self.services)
-        return credits.ample(len(self.slots.lanes), held, self.durations.overall)
+        held = len(self._live) - len(self.services) - self.slots.yielded
+        return credits.ample(self.slots.count, held, self.durations.overall)
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -355,15 +395,6 @@ class Machine:
         self._live[attempt.task_id] = attempt
         self.services.add(attempt, now)
         self._effects.start.append(attempt)
-
-    def _is_late(self, head: Attempt, held: float, now: float) -> bool:
-        """Whether an attempt's time is over, `held` seconds after it was handed over."""
-        if head.begun:
-            return now - head.begun > head.timeout
-        if held > head.timeout + BEGIN_SECONDS:
-            head.why = f"it did not begin within {BEGIN_SECONDS:g} s"
-            return True
-        return False
 
     def _tick_services(self, now: float) -> None:
         drained = self._drain_deadline

@@ -1,15 +1,31 @@
 """Slots as lanes: what each slot runs, and what is queued behind it at the executor.
 
+```
+            yielded                      resumed
+ BUSY -------------------> YIELDED -------------------> BUSY
+  takes a slot              takes none: one more lane    takes a slot again, at once
+```
+
 A lane runs one attempt at a time. Short attempts may be handed over ahead of time, so that the
 slot never waits for the agent's loop between two of them. All that is in a lane is of one kind
 (calls at its warm worker, or programs at the spawner). A lane whose first attempt turns out long
 is `blocked`: what is queued behind it is taken back.
+
+An attempt *yields* when it gives its slot up because its code waits for another task. What runs
+meanwhile needs another lane: a spare one, opened when something waits for it, and closed when it
+was empty for SPARE_SECONDS. At most `most_yielded` attempts have yielded at a time, so at most that
+many spare lanes are open.
+
+An attempt that goes on takes a slot at once, also when none is free. If it had to wait for one, it
+would wait for attempts that may need what it holds: memory, a lock, a file. The price is that more
+attempts than slots may run for a while, at most `most_yielded` more. None begins before they are
+fewer than the slots again.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt
@@ -22,13 +38,20 @@ LANE_SECONDS = 0.010
 LANE_DEPTH = 128
 # A lane whose first attempt has run this long is blocked.
 BLOCKED_SECONDS = 0.020
+# An empty spare lane is closed, and its worker ended, after this time. A worker takes some tenths
+# of a second to start, and tens of MB while it is there.
+SPARE_SECONDS = 30.0
+# Attempts that have yielded at once, unless the operator says otherwise.
+MOST_YIELDED = 64
 
 
 @dataclass(slots=True)
 class Lane:
-    """One slot."""
+    """One slot, or a spare one."""
 
     index: int
+    # A worker is there, or starts: always in the slots' own lanes, in a spare one when needed.
+    staffed: bool = True
     # Its worker has imported what it needs and takes work.
     ready: bool = False
     attempts: deque[Attempt] = field(default_factory=deque)
@@ -36,14 +59,26 @@ class Lane:
     head_since: float = 0.0
     # Expected seconds of everything in hand.
     load: float = 0.0
+    # Its attempt has given the slot up for as long as its code waits for another task.
+    yielded: bool = False
 
 
 class Slots:
-    """All lanes of the node."""
+    """All lanes of the node.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        count: attempts that run at once.
+        most_yielded: attempts that wait for other tasks beside them; 0: none gives its slot up.
+    """
+
+    def __init__(self, count: int, most_yielded: int = MOST_YIELDED) -> None:
         assert count > 0
-        self.lanes: Sequence[Lane] = tuple(Lane(index) for index in range(count))
+        self.count = count
+        self.most_yielded = most_yielded
+        # Lanes whose attempt has yielded.
+        self.yielded = 0
+        # The slots' own, then the spare ones that are open.
+        self.lanes: list[Lane] = [Lane(index) for index in range(count)]
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self.lanes)
@@ -52,11 +87,15 @@ class Slots:
         """The lane that should take an attempt now, or None when it has to wait."""
         limit = SHORT_CALL_SECONDS if attempt.warm else SHORT_PROGRAM_SECONDS
         short = expected is not None and expected <= limit
+        # Without spare lanes an empty lane is a free slot.
+        full = len(self.lanes) > self.count and self.busy() >= self.count
         best: Lane | None = None
         for lane in self.lanes:
             if attempt.warm and not lane.ready:
                 continue
             if not lane.attempts:
+                if full:
+                    continue
                 return lane
             if (
                 short
@@ -64,6 +103,7 @@ class Slots:
                 and len(lane.attempts) < LANE_DEPTH
                 and lane.attempts[0].warm == attempt.warm
                 and lane.attempts[0].killed is None
+                and not lane.yielded
                 and now - lane.head_since < BLOCKED_SECONDS
                 and (best is None or lane.load < best.load)
             ):
@@ -87,16 +127,88 @@ class Slots:
         if lane.attempts[0] is attempt:
             lane.attempts.popleft()
             lane.head_since = now
+            if lane.yielded:
+                self.resume(lane)
         else:
             lane.attempts.remove(attempt)
         lane.load = lane.load - attempt.load if lane.attempts else 0.0
 
+    # -- attempts that wait for other tasks ----------------------------------------------------
+
+    def resume(self, lane: Lane) -> None:
+        """The lane's attempt goes on, or is over: it has not yielded (any longer)."""
+        if lane.yielded:
+            lane.yielded = False
+            self.yielded -= 1
+
+    def give_up(self, lane: Lane) -> bool:
+        """The lane's attempt yields; False when too many have already."""
+        if not lane.yielded:
+            if self.yielded >= self.most_yielded:
+                return False
+            lane.yielded = True
+            self.yielded += 1
+        return True
+
+    def most_ahead(self) -> int:
+        """Attempts that may wait here for a slot while another one has yielded.
+
+        They come before what the yielded one waits for, and may yield in their turn: all of them
+        can, within the limit. The leader decides about the rest, by priority.
+        """
+        return max(0, self.most_yielded - self.yielded - self.count)
+
+    def make_room(self, wanted: int, now: float, *, warm: bool) -> list[int]:
+        """Have an empty lane for each of `wanted` attempts that a slot is free for.
+
+        Returns the lanes that need a worker for it, none where the attempts are programs.
+        """
+        wanted = min(wanted, self.count - self.busy())
+        staff: list[int] = []
+        if wanted <= 0:
+            return staff
+        for lane in self.lanes:
+            if not lane.attempts and wanted > 0:
+                wanted -= 1
+                if warm and not lane.staffed:
+                    lane.staffed = True
+                    staff.append(lane.index)
+        while wanted > 0 and len(self.lanes) < self.count + self.most_yielded:
+            wanted -= 1
+            lane = Lane(len(self.lanes), staffed=warm, head_since=now)
+            self.lanes.append(lane)
+            if warm:
+                staff.append(lane.index)
+        return staff
+
+    def close_spare(self, now: float) -> list[int]:
+        """Close spare lanes that nobody needs, the last ones first: those that had a worker."""
+        closed = []
+        while len(self.lanes) > self.count:
+            lane = self.lanes[-1]
+            starting = lane.staffed and not lane.ready
+            if lane.attempts or starting or now - lane.head_since < SPARE_SECONDS:
+                break
+            self.lanes.pop()
+            if lane.staffed:
+                closed.append(lane.index)
+        return closed
+
+    # -- figures -------------------------------------------------------------------------------
+
+    def busy(self) -> int:
+        """Lanes whose attempt takes a slot."""
+        return sum(1 for lane in self.lanes if lane.attempts and not lane.yielded)
+
     def flowing(self, now: float) -> int:
-        """Lanes that are not blocked by a long attempt."""
-        return sum(
-            not lane.attempts or now - lane.head_since < BLOCKED_SECONDS for lane in self.lanes
+        """Slots that are not blocked by a long attempt."""
+        blocked = sum(
+            1
+            for lane in self.lanes
+            if lane.attempts and not lane.yielded and now - lane.head_since >= BLOCKED_SECONDS
         )
+        return max(0, self.count - blocked)
 
     def empty(self) -> int:
-        """Lanes with nothing in hand."""
-        return sum(not lane.attempts for lane in self.lanes)
+        """Slots with nothing in hand."""
+        return max(0, self.count - self.busy())

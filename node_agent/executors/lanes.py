@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt
-from node_agent.executors.packets import MAX_PACKET
+from node_agent.executors.packets import MAX_PACKET, VERDICT, verdict
 from node_agent.executors.replies import Reader
 
 # What user code that writes much to its socket end may have under way.
@@ -53,6 +53,10 @@ class Lane:
     outputs: int = 1
     # Its worker said that it ends.
     ending: bool = False
+    # A worker is wanted here: always in the slots' own lanes, else while the core says so.
+    wanted: bool = False
+    # Its worker was told to end, as none is wanted any more.
+    dismissed: bool = False
 
     @property
     def directory(self) -> str:
@@ -70,15 +74,33 @@ class Lane:
                 self.unsent.popleft()
 
     def take_back(self) -> list[bytes]:
-        """What the worker has not received, in order."""
+        """What the worker has not received, in order; a verdict stays."""
         packets: list[bytes] = []
+        verdicts: list[bytes] = []
         with suppress(BlockingIOError):
             # One that user code has shut down is at its end instead of empty.
             while packet := self.theirs.recv(MAX_PACKET, socket.MSG_DONTWAIT):
-                packets.append(packet)
+                (verdicts if packet[:1] == VERDICT else packets).append(packet)
+        with suppress(OSError):  # it was shut down: nobody waits for them
+            for packet in verdicts:
+                self.ours.send(packet)
         packets.extend(self.unsent)
         self.unsent.clear()
         return packets
+
+    def answer_wait(self, number: int, limit: int) -> None:
+        """Say whether the attempt may wait, see `packets.verdict`; nothing is ahead of it.
+
+        Raises OSError if that cannot be sent, which happens to a worker that reads no verdicts.
+        """
+        self.ours.send(verdict(number, limit))
+
+    def dismiss(self) -> None:
+        """Have the worker, which has nothing to do, end by itself."""
+        self.dismissed = True
+        self.ready = False
+        with suppress(OSError):
+            self.ours.shutdown(socket.SHUT_WR)
 
     def discard(self) -> None:
         """Throw away what the worker sent."""

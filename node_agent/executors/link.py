@@ -169,8 +169,8 @@ class SpawnerLink:
         return key
 
     def give(self, lane: int, end: socket.socket) -> None:
-        """The next worker of a lane gets this socket."""
-        self._lanes[lane] = end
+        """The next worker of a lane gets this socket; a new lane is the next one."""
+        self._lanes[lane : lane + 1] = [end]
         self._send(("lane", lane))
         self._push(b"lane", (end,))
 

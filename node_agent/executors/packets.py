@@ -6,20 +6,25 @@ worker has not received yet, without asking it.
 
 A message of the agent or the spawner is a tuple of plain values, marshalled (all processes run the
 same interpreter). One too big for a packet is spilled to a file, all but its private part, which
-never is. What workers answer is user code's to forge, and is read with `replies` instead. Imported
-by the spawner and the workers: standard library only, and little of it.
+never is. What workers answer is user code's to forge, and is read with `replies` instead. A
+*verdict* is no message: it says whether a worker's attempt may wait for another task. Imported by
+the spawner and the workers: standard library only, and little of it.
 """
 
 from __future__ import annotations
 
 import marshal
 import os
+import struct
 from typing import Any
 
 # Longest packet; larger messages are spilled. The kernel's default send buffer takes several.
 MAX_PACKET = 32 * 1024
 # A spilled message's packet: this, the file's path, NUL, the private part.
 _SPILLED = b"/"
+# What no marshalled message begins with.
+VERDICT = b"\0"
+_VERDICT = struct.Struct("<cQI")
 
 Message = tuple[Any, ...]
 # Variables and their values.
@@ -97,3 +102,17 @@ def remove(path: str) -> None:
         os.unlink(path)
     except OSError:
         pass
+
+
+def verdict(number: int, limit: int) -> bytes:
+    """The packet that answers a worker's wait `number`; `limit` is 0 when it may wait.
+
+    Else so many attempts of this node wait for other tasks already.
+    """
+    return _VERDICT.pack(VERDICT, number, limit)
+
+
+def verdict_of(packet: bytes) -> tuple[int, int]:
+    """Number and limit of a verdict."""
+    _, number, limit = _VERDICT.unpack(packet)
+    return number, limit

@@ -11,6 +11,9 @@ attempt used it: then the directory becomes that attempt's.
 
 When a worker ends, whatever it answered is read first; what it never received is taken back; the
 one attempt in between, if any, died with it: WORKER_CRASHED.
+
+A worker whose code waits for another task says so, and learns whether it may: by then nothing is
+ahead of it in its socket, as what was is taken back first. Another lane runs what it waits for.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from typing import Protocol
 import structlog
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
+from node_agent.core.slots import MOST_YIELDED
 from node_agent.executors.command import not_handed_over
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.kills import Kills
@@ -63,6 +67,10 @@ class Events(Protocol):
 
     def on_began(self, attempt: Attempt, when: float) -> None: ...
 
+    def on_yielded(self, attempt: Attempt) -> bool: ...
+
+    def on_resumed(self, attempt: Attempt) -> None: ...
+
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None: ...
 
     def on_lane_ready(self, lane: int) -> None: ...
@@ -85,7 +93,8 @@ class PythonExecutor:
     """All warm workers of a node.
 
     Args:
-        slots: how many lanes.
+        slots: how many lanes have a worker from the start.
+        max_yielded: how many may have one beside them, and attempts that wait for other tasks.
         directory: where workers run, and import from, beside PYTHONPATH.
         after: called after each batch of answers.
         confinement: as the spawner's.
@@ -105,7 +114,9 @@ class PythonExecutor:
         grace: float = GRACE_SECONDS,
         confinement: Confinement | None = None,
         secrets: Secrets | None = None,
+        max_yielded: int = MOST_YIELDED,
     ) -> None:
+        self._max_yielded = max_yielded
         self._logs = logs
         user = confinement.user if confinement is not None else None
         self._groups = confinement.groups if confinement is not None else None
@@ -139,7 +150,32 @@ class PythonExecutor:
         self._loop = asyncio.get_running_loop()
         for lane in self._lanes:
             self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+            lane.wanted = True
             self._launch(lane)
+
+    def staff(self, index: int) -> None:
+        """Start a worker in a spare lane; `on_lane_ready` follows."""
+        assert self._loop is not None
+        assert self._link is not None
+        while len(self._lanes) <= index:
+            lane = Lane(len(self._lanes))
+            self._lanes.append(lane)
+            self._link.give(lane.index, lane.theirs)
+            self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+        lane = self._lanes[index]
+        lane.wanted = True
+        # One that is just ending is followed by another.
+        if not lane.process and index not in self._restarts:
+            self._launch(lane)
+
+    def unstaff(self, index: int) -> None:
+        """End the worker of a spare lane, which is idle."""
+        lane = self._lanes[index]
+        lane.wanted = False
+        if timer := self._restarts.pop(index, None):
+            timer.cancel()
+        if lane.process:
+            lane.dismiss()
 
     def close(self) -> None:
         """Let go of the sockets: workers end by themselves."""
@@ -258,6 +294,7 @@ class PythonExecutor:
             lane.discard()
             return
         on_exited = self._events.on_exited
+        before = len(pending)
         try:
             # More than the socket can hold: user code that floods it is interrupted.
             for _ in range(MOST_PACKETS):
@@ -275,7 +312,8 @@ class PythonExecutor:
             pass
         except (Malformed, KeyError) as error:
             self._on_forged(lane, error)
-        lane.since = time.time()
+        if len(pending) != before:
+            lane.since = time.time()
         if lane.ending:
             self._on_ending(lane)
         elif lane.unsent:
@@ -296,18 +334,39 @@ class PythonExecutor:
         if reply.key == 0:
             if lane.ready:
                 raise Malformed("ready for a second time")
-            self._on_ready(lane)
+            if not lane.dismissed:
+                self._on_ready(lane)
             return
         attempt = lane.pending[reply.key]
-        if reply.answer == ("began",):
-            # A worker that lies has no more time for it than others: from now, at the latest.
-            self._events.on_began(attempt, min(reply.started, time.monotonic()))
+        if len(reply.answer) == 1:
+            self._on_sign(lane, attempt, reply)
             return
         if reply.flags & USED:
             self._logs.adopt(lane.directory, attempt.task_id, attempt.number)
             lane.outputs += 1
         if reply.flags & LAST:
             lane.ending = True
+
+    def _on_sign(self, lane: Lane, attempt: Attempt, reply: Reply) -> None:
+        """What the worker says about the attempt that it runs. Raises Malformed."""
+        sign = reply.answer[0]
+        if attempt is not next(iter(lane.pending.values())):
+            raise Malformed(f"{sign!r} of an attempt that does not run")
+        if sign == "began":
+            lane.since = time.time()
+            # A worker that lies has no more time for it than others: from now, at the latest.
+            self._events.on_began(attempt, min(reply.started, time.monotonic()))
+        elif sign == "resumed":
+            self._events.on_resumed(attempt)
+        else:
+            # First: what is ahead of the verdict would never be received.
+            if unstarted := self.recall(lane.index):
+                self._events.on_recalled(lane.index, unstarted)
+            may = self._events.on_yielded(attempt)
+            try:
+                lane.answer_wait(int(reply.started), 0 if may else self._max_yielded)
+            except OSError as error:
+                raise Malformed("it does not read what it asks for") from error
 
     def _on_ending(self, lane: Lane) -> None:
         """The worker takes nothing more: what it was sent ahead need not wait for its end."""
@@ -391,12 +450,15 @@ class PythonExecutor:
         else:
             # What it said on its own account: why it did not start, say.
             self._logs.adopt(lane.directory, "worker", lane.index)
-        was_ready, lane.ready = lane.ready, False
+        was_ready, lane.ready = lane.ready or lane.dismissed, False
+        lane.dismissed = False
         self._events.on_lane_lost(lane.index)
         if unstarted:
             self._events.on_recalled(lane.index, unstarted)
         for attempt in crashed:
             self._events.on_exited(attempt, outcome_of_crash(exit_, since, memory))
+        if not lane.wanted:
+            return
         delay = 0.0
         if not was_ready:
             delay = min(FIRST_BACKOFF * 2**lane.failures, LAST_BACKOFF)

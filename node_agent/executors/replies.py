@@ -13,6 +13,8 @@ reply  = kind and flags, key, started, seconds, 5 lengths, 5 texts
 ```
 
 Kind BEGAN comes before the answer of an attempt that is asked for it: `started` is then monotonic.
+Kind YIELDED says that the attempt's code waits for another task, and RESUMED that it goes on:
+`started` is then the number of the wait. The agent answers YIELDED with a verdict (see `packets`).
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from node_agent.worker.answers import (
     MAX_TRACEBACK,
 )
 
-READY, BEGAN = 0, 4
+READY, BEGAN, YIELDED, RESUMED = 0, 4, 5, 6
 # The attempt's outputs are where the worker's present ones were; the next one has the next ones.
 USED = 0x10
 # The worker ends after this answer.
@@ -44,7 +46,13 @@ MAX_REPLY = _HEAD.size + max(MAX_RESULT, sum(_ERROR_BOUNDS))
 # Instants and durations beyond this (in the year 5138) would overflow later.
 _MAX_SECONDS = 1e11
 _WHOLE, _PIECE, _LAST = 0, 1, 2
-_KINDS = {"ready": READY, "json": 1, "pickle": 2, "error": 3, "began": BEGAN}
+_SIGNS: dict[int, tuple[Any, ...]] = {
+    READY: ("ready",),
+    BEGAN: ("began",),
+    YIELDED: ("yielded",),
+    RESUMED: ("resumed",),
+}
+_KINDS = {"json": 1, "pickle": 2, "error": 3} | {sign[0]: kind for kind, sign in _SIGNS.items()}
 _PIECE_BYTES = MAX_PACKET - 1
 
 
@@ -150,8 +158,8 @@ def _parse(data: bytes) -> Reply:
         if bases.count(b"\n") >= MAX_BASE_NAMES:
             raise Malformed(f"more than {MAX_BASE_NAMES} base classes")
         answer = ("error", _text(name), _text(message), _text(traceback), pickled, _text(bases))
-    elif kind in (READY, BEGAN):
-        answer = ("ready",) if kind == READY else ("began",)
+    elif kind in _SIGNS:
+        answer = _SIGNS[kind]
     else:
         raise Malformed(f"kind {kind}")
     return Reply(key, started, seconds, answer, flags)

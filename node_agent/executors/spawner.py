@@ -11,7 +11,8 @@ Messages in:   ("confine", (uid, gid, groups) or None, new privileges, cgroups' 
                ("unqueue", lane)
                ("work", key, lane, argv, env, cwd, outputs, limits)
                ("kill", key, signal)
-               ("lane", lane), and in a packet that follows, the socket of its next worker
+               ("lane", lane), and in a packet that follows, the socket of its next worker; the
+                first of a new lane, which is numbered next
 Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out of memory), ...])
                ("failed", key, message, errno of the disk or 0)
                ("unqueued", lane, [key, ...])
@@ -61,6 +62,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 SCRATCH_MODE = 0o700
+# Slots and spare lanes at most, see `node_agent.config`.
+MAX_LANES = 2048
 # Programs whose paths are remembered, and the longest PATH that they are remembered for.
 MAX_PROGRAMS = 256
 MAX_SEARCH = 4096
@@ -122,7 +125,7 @@ class Spawner:
         self.marks = Marks(mark)
         self.poll = select.epoll()
         self.pump = Pump(self.poll, self.on_unwritten, self.on_late)
-        self.counts = Counts(len(lanes))
+        self.counts = Counts(MAX_LANES)
         # By our end of the socket on which a worker asks for its next pipes.
         self.workers: dict[int, WorkerOutputs] = {}
         # Programs that were not announced yet, in the order of their starts.
@@ -241,8 +244,9 @@ class Spawner:
     def on_lane(self, lane: int) -> None:
         _, sockets, _, _ = socket.recv_fds(self.channel, 16, 1)
         if sockets:  # else the agent is gone, as the next packet says
-            os.close(self.lanes[lane])
-            self.lanes[lane] = keep(sockets[0])
+            for former in self.lanes[lane : lane + 1]:  # none of a new lane
+                os.close(former)
+            self.lanes[lane : lane + 1] = [keep(sockets[0])]
 
     def on_unwritten(self, output: Output, error: OSError) -> None:
         """An output does not fit on the disk."""

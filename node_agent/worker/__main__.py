@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 from node_agent.executors.launching import COUNTS_FD, OUTPUTS_FD, WORKER_FD
-from node_agent.executors.packets import MAX_PACKET, read
+from node_agent.executors.packets import MAX_PACKET, VERDICT, read
 from node_agent.executors.replies import LAST, USED, packets_of
 from node_agent.worker import answers
 from node_agent.worker.answers import Answer
@@ -24,6 +24,8 @@ from node_agent.worker.calls import Problem, call, load
 from node_agent.worker.children import Children
 from node_agent.worker.output import Broken, Pipes, Streams
 from node_agent.worker.state import Snapshot
+from node_agent.worker.waits import Waits
+from quorate.client import waiting
 from quorate.telemetry.tracing import TRACEPARENT
 
 _PR_SET_PDEATHSIG = 1
@@ -155,23 +157,27 @@ class Worker:
             pass  # again after the call, and then it counts
 
 
-def serve(agent: socket.socket, worker: Worker, max_tasks: int) -> None:
+def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) -> None:
     """Answer attempts until told to end; a limit of 0 tasks is none."""
     served = 0
     wall, monotonic = time.time, time.monotonic
     for part in packets_of(0, 0.0, 0.0, ("ready",)):
         agent.send(part)
     while packet := agent.recv(MAX_PACKET):
+        if packet[:1] == VERDICT:
+            continue  # on a wait that a signal handler ended
         message, secrets = read(packet)
         key, task_id, number, trace, tell, *work = message
         started, begun = wall(), monotonic()
         if tell:
             for part in packets_of(key, begun, 0.0, ("began",)):
                 agent.send(part)
+        waits.serve(key)
         if secrets:
             answer = worker.with_secrets(secrets, task_id, number, trace, *work)
         else:
             answer = worker.answer(task_id, number, trace, *work)
+        waits.over()
         seconds = monotonic() - begun
         flags = worker.end()
         served += 1
@@ -193,8 +199,10 @@ def main() -> None:
     agent = socket.socket(fileno=WORKER_FD)
     sys.argv = ["quorate-worker"]
     worker = Worker(Pipes(lane), max_bytes, max_result)
+    waits = Waits(agent)
+    waiting.register(waits)
     try:
-        serve(agent, worker, max_tasks)
+        serve(agent, worker, waits, max_tasks)
     except BrokenPipeError:
         pass  # the agent is gone, and nobody is interested in the answer
     # What calls left may not keep the lane from its next worker.

@@ -85,8 +85,10 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
         f"{leader}, epoch {render.epoch(cluster.epoch)}, since {render.ago(cluster.leader_since)}",
     )
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
-    slots, running = sum(node.slots for node in nodes), sum(node.running for node in nodes)
-    table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {running} of {slots} slots busy")
+    slots, waiting = sum(node.slots for node in nodes), sum(node.stats.yielded for node in nodes)
+    busy = max(0, sum(node.running for node in nodes) - waiting)
+    more = f"; {waiting} tasks wait for other tasks" if waiting else ""
+    table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {busy} of {slots} slots busy{more}")
     table.add_row(
         "Tasks", f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished on record"
     )

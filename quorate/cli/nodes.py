@@ -90,13 +90,19 @@ def _row(node: node_pb2.Node) -> list[str | Text]:
     return [
         node.name,
         render.state_text(render.node_state(node)),
-        str(node.running),
+        running(node),
         str(node.slots),
         f"{stats.cpu:.0%}" if stats.memory_total else "-",
         memory,
         node.address,
         render.ago(node.register_time),
     ]
+
+
+def running(node: node_pb2.Node) -> str:
+    """How many tasks run; of those that have given their slots up it says so."""
+    waiting = node.stats.yielded
+    return f"{node.running} ({waiting} waiting)" if waiting else str(node.running)
 
 
 @with_client

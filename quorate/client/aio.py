@@ -67,6 +67,7 @@ from quorate.client.specs import (
     python_spec,
 )
 from quorate.client.unplaceable import warn_unplaceable
+from quorate.client.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.runtime.errors import QuorateError
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
@@ -107,22 +108,42 @@ class AsyncTaskHandle(Generic[R]):
 
     async def wait(self, timeout: float | None = None) -> task_pb2.Task:
         """As `TaskHandle.wait`."""
+        if self._finished is not None:
+            return self._finished
         end = None if timeout is None else time.monotonic() + timeout
-        while self._finished is None:
+        if is_brief(timeout):
+            return await self._wait(timeout, end)
+        task = await self._poll(BRIEF_SECONDS, end)
+        if is_finished(task):
+            return task
+        with waiting():
+            return await self._wait(timeout, end)
+
+    async def _poll(self, seconds: float, end: float | None) -> task_pb2.Task:
+        """The task when it is finished, at the latest after `seconds`."""
+        request = scheduler_pb2.WaitTaskRequest(id=self.id)
+        request.timeout.FromNanoseconds(int(seconds * 1e9))
+        patience = self._calls.retry_for
+        if end is not None:
+            patience = min(patience, max(0.001, end - time.monotonic()))
+        answer = await self._calls.call(
+            WAIT_TASK, request, deadline=seconds + 2.0, retry_for=patience
+        )
+        if is_finished(answer.task):
+            self._finished = answer.task
+        return answer.task
+
+    async def _wait(self, timeout: float | None, end: float | None) -> task_pb2.Task:
+        while True:
             poll = self._calls.poll
             left = poll if end is None else min(poll, max(0.001, end - time.monotonic()))
-            request = scheduler_pb2.WaitTaskRequest(id=self.id)
-            request.timeout.FromNanoseconds(int(left * 1e9))
-            patience = self._calls.retry_for if end is None else min(self._calls.retry_for, left)
-            answer = await self._calls.call(
-                WAIT_TASK, request, deadline=left + 2.0, retry_for=patience
-            )
-            if is_finished(answer.task):
-                self._finished = answer.task
-            elif end is not None and time.monotonic() >= end:
-                state = state_name(answer.task)
-                raise TimeoutError(f"task {self.id} is still {state} after {timeout:g} s")
-        return self._finished
+            task = await self._poll(left, end)
+            if is_finished(task):
+                return task
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError(
+                    f"task {self.id} is still {state_name(task)} after {timeout:g} s"
+                )
 
     async def done(self) -> bool:
         """Whether it is finished, in whatever way."""
@@ -346,7 +367,9 @@ class AsyncClient:
                     yield value
                 if not plan.is_under_way():
                     return
-                plan.on_outcome(*await arrived.get())
+                if arrived.empty():
+                    with waiting():
+                        plan.on_outcome(*await arrived.get())
                 while not arrived.empty():
                     plan.on_outcome(*arrived.get_nowait())
         finally:

@@ -18,6 +18,7 @@ from typing import TypeVar
 from quorate.client.handle import TaskHandle
 from quorate.client.ledger import Outcome
 from quorate.client.tracker import Tracker
+from quorate.client.waiting import take
 
 R = TypeVar("R")
 
@@ -48,7 +49,7 @@ def as_completed(
         for left in range(total, 0, -1):
             try:
                 wait = None if end is None else max(0.0, end - time.monotonic())
-                handle, outcome = arrived.get(timeout=wait)
+                handle, outcome = take(arrived, wait)
             except queue.Empty:
                 raise TimeoutError(f"{left} of {total} tasks are not finished") from None
             if isinstance(outcome, BaseException):

@@ -31,6 +31,7 @@ from quorate.client.ledger import Outcome
 from quorate.client.mapper import batch_of, send_batch
 from quorate.client.mapping import MOST_BATCH_BYTES
 from quorate.client.unplaceable import UnplaceableWarning, warn_unplaceable
+from quorate.client.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.v1 import task_pb2
 
 # Calls that were not sent yet; past it `submit` waits.
@@ -94,7 +95,8 @@ class Dispatch:
         with self._changed:
             # A callback must not wait: the calls before it may need its thread to go on.
             while len(self._unsent) >= MOST_UNSENT and not self._shut_down and not self._tells():
-                self._changed.wait()
+                with waiting():
+                    self._changed.wait()
             if self._shut_down:
                 exit_ = "interpreter " if _exiting else ""
                 raise RuntimeError(f"cannot schedule new futures after {exit_}shutdown")
@@ -122,7 +124,12 @@ class Dispatch:
     def join(self) -> None:
         """Wait until every call has ended; not in a callback of one of them."""
         if not self._tells() and threading.current_thread() is not self._thread:
-            self._thread.join()
+            if not is_brief(None):
+                self._thread.join(BRIEF_SECONDS)
+            if not self._thread.is_alive():
+                return
+            with waiting():
+                self._thread.join()
 
     # -- for futures
 

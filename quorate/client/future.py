@@ -7,11 +7,13 @@ background (`dispatch`).
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from quorate.client.ledger import Outcome
 from quorate.client.outcome import value_of
+from quorate.client.waiting import BRIEF_SECONDS, in_worker, is_brief, rest, waiting
 from quorate.v1 import task_pb2
 
 T = TypeVar("T")
@@ -36,6 +38,26 @@ class ClusterFuture(Future[T]):
         self.task_id = ""
         # "": open; "cancelled", "known": decided, by whoever was first.
         self._decided = ""
+        if in_worker():
+            self._waiters: list[Any] = _Waiters()
+
+    def result(self, timeout: float | None = None) -> T:
+        """As `Future.result`; a task that waits here gives its slot up meanwhile."""
+        if is_brief(timeout) or self._is_done_soon():
+            return super().result(timeout)
+        with waiting():
+            return super().result(rest(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As `Future.exception`; a task that waits here gives its slot up meanwhile."""
+        if is_brief(timeout) or self._is_done_soon():
+            return super().exception(timeout)
+        with waiting():
+            return super().exception(rest(timeout))
+
+    def _is_done_soon(self) -> bool:
+        with self._condition:
+            return self._condition.wait_for(self.done, BRIEF_SECONDS)
 
     def cancel(self) -> bool:
         """Cancel the call, also one that runs. Returns at once: True unless it is finished.
@@ -84,6 +106,28 @@ class ClusterFuture(Future[T]):
             self.set_exception(error)
         else:
             self.set_result(value)
+
+
+class _Waiters(list[Any]):
+    """Who waits for a future by `concurrent.futures.wait` and `as_completed`.
+
+    Both add a waiter here, while they hold every future's lock, and then wait for its event. That
+    event is replaced by one whose wait is a wait for tasks. The names `_waiters` and `event` are
+    internals of the standard library: where there is no such event, nothing is replaced.
+    """
+
+    def append(self, waiter: Any) -> None:
+        if type(getattr(waiter, "event", None)) is threading.Event:
+            waiter.event = _Event()
+        super().append(waiter)
+
+
+class _Event(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        if is_brief(timeout) or super().wait(BRIEF_SECONDS):
+            return super().wait(timeout)
+        with waiting():
+            return super().wait(rest(timeout))
 
 
 def cancel_all(owner: Owner, futures: list[ClusterFuture[T]]) -> None:

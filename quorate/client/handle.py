@@ -24,6 +24,7 @@ from quorate.client.rpcs import (
     judge,
     new_request_id,
 )
+from quorate.client.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
@@ -105,16 +106,31 @@ class TaskHandle(Generic[R]):
         if self._finished is not None:
             return self._finished
         end = None if timeout is None else time.monotonic() + timeout
+        if is_brief(timeout):
+            return self._wait(timeout, end)
+        task = self._poll(BRIEF_SECONDS, end)
+        if is_finished(task):
+            return task
+        with waiting():
+            return self._wait(timeout, end)
+
+    def _poll(self, seconds: float, end: float | None) -> task_pb2.Task:
+        """The task when it is finished, at the latest after `seconds`."""
+        request = pb.WaitTaskRequest(id=self.id)
+        request.timeout.FromNanoseconds(int(seconds * 1e9))
+        patience = self._calls.retry_for
+        if end is not None:
+            patience = min(patience, max(0.001, end - time.monotonic()))
+        task = self._calls.call(WAIT_TASK, request, deadline=seconds + 2.0, retry_for=patience).task
+        if is_finished(task):
+            self._finished = task
+        return task
+
+    def _wait(self, timeout: float | None, end: float | None) -> task_pb2.Task:
         while True:
             left = POLL if end is None else min(POLL, max(0.001, end - time.monotonic()))
-            request = pb.WaitTaskRequest(id=self.id)
-            request.timeout.FromNanoseconds(int(left * 1e9))
-            patience = self._calls.retry_for if end is None else min(self._calls.retry_for, left)
-            task = self._calls.call(
-                WAIT_TASK, request, deadline=left + 2.0, retry_for=patience
-            ).task
+            task = self._poll(left, end)
             if is_finished(task):
-                self._finished = task
                 return task
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(

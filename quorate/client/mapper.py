@@ -18,6 +18,7 @@ from quorate.client.rpcs import BATCH_CREATE_TASKS, HELD_BACK, new_request_id
 from quorate.client.specs import check_batch
 from quorate.client.tracker import Tracker
 from quorate.client.unplaceable import warn_unplaceable
+from quorate.client.waiting import take
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
@@ -79,7 +80,7 @@ def run_map(calls: Calls, tracker: Tracker, plan: MapPlan, timeout: float | None
                 return
             wait = None if end is None else max(0.0, end - time.monotonic())
             try:
-                plan.on_outcome(*arrived.get(timeout=wait))
+                plan.on_outcome(*take(arrived, wait))
                 while True:
                     plan.on_outcome(*arrived.get_nowait())
             except queue.Empty:

@@ -200,7 +200,9 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
     findings = []
     if ready:
         slots = sum(node.slots for node in nodes if node.state in open_states)
-        findings.append(ok("nodes", f"{ready} of {len(nodes)} take work, with {slots} slots"))
+        waiting = sum(node.stats.yielded for node in nodes)
+        more = f"; {waiting} running tasks wait for other tasks" if waiting else ""
+        findings.append(ok("nodes", f"{ready} of {len(nodes)} take work, with {slots} slots{more}"))
     else:
         findings.append(
             fault(

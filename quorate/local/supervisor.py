@@ -276,7 +276,10 @@ class Supervisor:
         assert self._etcd is not None
         argv = self.plan.node_argv(name, port, self._etcd.endpoint)
         # Functions of the folder in which the cluster was started can be imported by its tasks.
-        return self._child(name, "node", argv, port, self._environment(str(Path.cwd())))
+        environment = self._environment(str(Path.cwd()))
+        # Tasks that submit tasks find this cluster; the agent's own folder is named by its flag.
+        environment["QUORATE_DATA_DIR"] = str(self.plan.data_dir.absolute())
+        return self._child(name, "node", argv, port, environment)
 
     def _gateway(self, port: int) -> Child:
         argv = self.plan.gateway_argv(port, [child.address for child in self._schedulers])

@@ -32,7 +32,7 @@ NODE_STATE_LEAVING: NodeState
 NODE_STATE_UNWRITABLE: NodeState
 
 class NodeStats(_message.Message):
-    __slots__ = ("cpu", "memory_used", "memory_total", "disk_used", "disk_total", "load1", "disk_error")
+    __slots__ = ("cpu", "memory_used", "memory_total", "disk_used", "disk_total", "load1", "disk_error", "yielded")
     CPU_FIELD_NUMBER: _ClassVar[int]
     MEMORY_USED_FIELD_NUMBER: _ClassVar[int]
     MEMORY_TOTAL_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class NodeStats(_message.Message):
     DISK_TOTAL_FIELD_NUMBER: _ClassVar[int]
     LOAD1_FIELD_NUMBER: _ClassVar[int]
     DISK_ERROR_FIELD_NUMBER: _ClassVar[int]
+    YIELDED_FIELD_NUMBER: _ClassVar[int]
     cpu: float
     memory_used: int
     memory_total: int
@@ -47,7 +48,8 @@ class NodeStats(_message.Message):
     disk_total: int
     load1: float
     disk_error: str
-    def __init__(self, cpu: _Optional[float] = ..., memory_used: _Optional[int] = ..., memory_total: _Optional[int] = ..., disk_used: _Optional[int] = ..., disk_total: _Optional[int] = ..., load1: _Optional[float] = ..., disk_error: _Optional[str] = ...) -> None: ...
+    yielded: int
+    def __init__(self, cpu: _Optional[float] = ..., memory_used: _Optional[int] = ..., memory_total: _Optional[int] = ..., disk_used: _Optional[int] = ..., disk_total: _Optional[int] = ..., load1: _Optional[float] = ..., disk_error: _Optional[str] = ..., yielded: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
     __slots__ = ("name", "instance", "address", "state", "slots", "capacity", "labels", "stats", "assigned", "running", "register_time", "version", "idle_since", "leaving_since", "fault")

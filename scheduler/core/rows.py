@@ -160,6 +160,8 @@ class NodeStats:
     load1: float = 0.0
     # Why its agent cannot write to its disk and takes no work; empty when it can.
     disk_error: str = ""
+    # Attempts that wait for other tasks and take no slot meanwhile.
+    yielded: int = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -60,7 +60,8 @@ def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
         memory=node.memory,
         counters=node.counters,
         held=len(holding.rows),
-        slots_held=len(holding.rows) - replicas,
+        # Of those that have given their slots up its agent told a second ago at most.
+        slots_held=max(0, len(holding.rows) - replicas - node.stats.yielded),
         cpu_held=holding.cpu,
         memory_held=holding.memory,
         counters_held=holding.counters,

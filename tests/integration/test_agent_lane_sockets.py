@@ -95,3 +95,36 @@ def _listeners(name: str) -> list[str]:
             except OSError:
                 continue
     return found
+
+
+# What user code needs to speak in its worker's name.
+SPEAK = (
+    "import os, socket, time\n"
+    "from node_agent.executors.replies import packets_of\n"
+    "from quorate.client import waiting\n"
+    "lane, key = socket.socket(fileno=os.dup(3)), waiting._host._key\n"
+    "def say(key, sign, number=1.0):\n"
+    "    for packet in packets_of(key, number, 0.0, (sign,)):\n"
+    "        lane.send(packet)\n"
+)
+
+
+async def test_one_that_asks_to_wait_and_reads_no_verdict_is_ended(session: Session) -> None:
+    script = SPEAK + "while True: say(key, 'yielded')\n"
+    report = await asyncio.wait_for(session.run(python("builtins:exec", script, {})), 30)
+    assert report.error.type == "WORKER_CRASHED"
+    await works(session)
+
+
+async def test_one_that_waits_in_the_name_of_another_is_ended(session: Session) -> None:
+    script = SPEAK + "say(key + 1, 'yielded')\ntime.sleep(60)\n"
+    report = await asyncio.wait_for(session.run(python("builtins:exec", script, {})), 10)
+    assert report.error.type == "WORKER_CRASHED"
+    await works(session)
+
+
+async def test_one_that_never_waited_may_say_that_it_goes_on(session: Session) -> None:
+    script = SPEAK + "say(key, 'resumed')\nsay(key, 'resumed')\n"
+    report = await asyncio.wait_for(session.run(python("builtins:exec", script, {})), 10)
+    assert report.WhichOneof("outcome") == "result", report
+    await works(session)

@@ -13,6 +13,8 @@ from node_agent.core.machine import Machine
 from node_agent.core.outbox import Report
 
 SLOTS = 2
+MOST_YIELDED = 3
+LANES = SLOTS + MOST_YIELDED
 
 
 class AgentHistory(RuleBasedStateMachine):
@@ -20,13 +22,15 @@ class AgentHistory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.machine = Machine(SLOTS)
+        self.machine = Machine(SLOTS, most_yielded=MOST_YIELDED)
         self.now = 0.0
         self.epoch = 0
         self.connected = False
         self.accepted: dict[Ref, Attempt] = {}
         # What each lane's executor holds; the first `taken` of them cannot be recalled.
-        self.lanes: list[deque[Attempt]] = [deque() for _ in range(SLOTS)]
+        self.lanes: list[deque[Attempt]] = [deque() for _ in range(LANES)]
+        # Spare lanes that have a worker, or will have one.
+        self.staffed: set[int] = set()
         # By id, and kept: an id is given again once its object is gone.
         self.doomed: dict[int, Attempt] = {}
         self.reported: Counter[Ref] = Counter()
@@ -49,8 +53,20 @@ class AgentHistory(RuleBasedStateMachine):
                     continue  # it died meanwhile
                 assert attempt in self.lanes[attempt.lane], "only what runs is killed"
                 self.doomed[id(attempt)] = attempt
+            for lane in effects.unstaff:
+                assert not self.lanes[lane], "only an idle worker is ended"
+                self.staffed.remove(lane)
+            for lane in effects.staff:
+                assert lane >= SLOTS, "the slots' own lanes have workers"
+                assert lane not in self.staffed, "a lane has one worker"
+                self.staffed.add(lane)
+            slots = self.machine.slots
             for attempt in effects.start:
+                assert not slots.lanes[attempt.lane].yielded
                 self.lanes[attempt.lane].append(attempt)
+                assert not attempt.warm or attempt.lane < SLOTS or attempt.lane in self.staffed
+            if any(len(self.lanes[attempt.lane]) == 1 for attempt in effects.start):
+                assert slots.busy() <= SLOTS, "none begins while the slots are taken"
             assert self.connected or not effects.finished, "the outbox keeps it"
             for report in effects.finished:
                 self.reported[Ref(report.task_id, report.number)] += 1
@@ -77,7 +93,32 @@ class AgentHistory(RuleBasedStateMachine):
         self.machine.on_cancelled([Ref(task, number)])
         self.pump()
 
-    @rule(lane=st.integers(0, SLOTS - 1), seconds=st.sampled_from([0.00001, 0.3]))
+    @rule(lane=st.integers(0, LANES - 1))
+    def wait(self, lane: int) -> None:
+        if self.lanes[lane] and self.lanes[lane][0].warm:
+            head = self.lanes[lane][0]
+            rest = list(self.lanes[lane])[1:]
+            for attempt in rest:
+                self.lanes[lane].remove(attempt)
+            self.machine.on_recalled(lane, rest, self.now)
+            room = self.machine.slots.yielded < MOST_YIELDED
+            already = self.machine.slots.lanes[lane].yielded
+            assert self.machine.on_yielded(head) is (room or already)
+            self.pump()
+
+    @rule(lane=st.integers(0, LANES - 1))
+    def go_on(self, lane: int) -> None:
+        if self.lanes[lane]:
+            self.machine.on_resumed(self.lanes[lane][0])
+            self.pump()
+
+    @rule()
+    def spare_workers_are_ready(self) -> None:
+        for lane in sorted(self.staffed):
+            self.machine.on_lane_ready(lane)
+        self.pump()
+
+    @rule(lane=st.integers(0, LANES - 1), seconds=st.sampled_from([0.00001, 0.3]))
     def finish(self, lane: int, seconds: float) -> None:
         if self.lanes[lane]:
             attempt = self.lanes[lane].popleft()
@@ -87,7 +128,7 @@ class AgentHistory(RuleBasedStateMachine):
             self.machine.on_exited(attempt, outcome, self.now)
             self.pump()
 
-    @rule(lane=st.integers(0, SLOTS - 1))
+    @rule(lane=st.integers(0, LANES - 1))
     def crash(self, lane: int) -> None:
         queue = self.lanes[lane]
         self.machine.on_lane_lost(lane)
@@ -97,10 +138,11 @@ class AgentHistory(RuleBasedStateMachine):
             self.machine.on_recalled(lane, rest, self.now)
             self.machine.on_exited(head, Outcome(Failure("WORKER_CRASHED", ""), 1.0), self.now)
         self.pump()
-        self.machine.on_lane_ready(lane)
+        if lane < SLOTS or lane in self.staffed:
+            self.machine.on_lane_ready(lane)
         self.pump()
 
-    @rule(seconds=st.sampled_from([0.01, 0.06, 1.0]))
+    @rule(seconds=st.sampled_from([0.01, 0.06, 1.0, 31.0]))
     def tick(self, seconds: float) -> None:
         self.now += seconds
         self.machine.on_tick(self.now)
@@ -140,8 +182,13 @@ class AgentHistory(RuleBasedStateMachine):
 
     @invariant()
     def machine_and_executors_agree(self) -> None:
-        for lane, queue in zip(self.machine.slots, self.lanes, strict=True):
+        slots = self.machine.slots
+        assert SLOTS <= len(slots.lanes) <= LANES
+        for lane, queue in zip(slots, self.lanes, strict=False):
             assert list(lane.attempts) == list(queue)
+            assert queue or not lane.yielded
+        assert not any(self.lanes[len(slots.lanes) :]), "a lane in use stays"
+        assert slots.yielded == sum(lane.yielded for lane in slots) <= MOST_YIELDED
 
     @invariant()
     def every_attempt_is_in_one_place(self) -> None:
@@ -168,7 +215,7 @@ class AgentHistory(RuleBasedStateMachine):
             self.now += 1.0
             self.machine.on_tick(self.now)
             self.pump()
-            for lane in range(SLOTS):
+            for lane in range(LANES):
                 self.finish(lane, 0.001)
         assert self.machine.inventory().running == ()
 

@@ -10,6 +10,7 @@ from node_agent.core.attempts import Attempt, Outcome, Ref, Result
 from node_agent.core.effects import Effects
 from node_agent.core.machine import Machine
 from node_agent.core.outbox import Outbox
+from node_agent.core.slots import MOST_YIELDED
 
 OK = Outcome(Result("json", "1"), start=1000.0, seconds=0.00002)
 # Too long for another to queue behind it.
@@ -19,8 +20,10 @@ SLOW = Outcome(Result("exit_code", 0), start=1000.0, seconds=0.012)
 class Node:
     """A machine with ready lanes, an open session and a clock."""
 
-    def __init__(self, slots: int = 2, outbox: Outbox | None = None) -> None:
-        self.machine = Machine(slots, outbox)
+    def __init__(
+        self, slots: int = 2, outbox: Outbox | None = None, most_yielded: int = MOST_YIELDED
+    ) -> None:
+        self.machine = Machine(slots, outbox, most_yielded)
         for lane in range(slots):
             self.machine.on_lane_ready(lane)
         self.now = 100.0
@@ -45,6 +48,19 @@ class Node:
         self.machine.on_exited(attempt, outcome, self.now)
         return self.settle()
 
+    def yields(self, attempt: Attempt) -> Effects:
+        assert self.machine.on_yielded(attempt), "it may wait"
+        return self.settle()
+
+    def resumes(self, attempt: Attempt) -> Effects:
+        self.machine.on_resumed(attempt)
+        return self.settle()
+
+    def staffed(self, *lanes: int) -> Effects:
+        for lane in lanes:
+            self.machine.on_lane_ready(lane)
+        return self.settle()
+
     def recalled(self, lane: int, *attempts: Attempt) -> Effects:
         self.machine.on_recalled(lane, attempts, self.now)
         return self.settle()
@@ -62,7 +78,12 @@ class Node:
 
 def check(machine: Machine) -> None:
     places = [attempt for lane in machine.slots for attempt in lane.attempts]
+    slots = machine.slots
+    assert slots.yielded == sum(lane.yielded for lane in slots) <= slots.most_yielded
+    assert len(slots.lanes) <= slots.count + slots.most_yielded
+    assert slots.busy() <= slots.count + slots.most_yielded
     for lane in machine.slots:
+        assert lane.attempts or not lane.yielded
         for attempt in lane.attempts:
             assert attempt.lane == lane.index
             assert not attempt.over

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -50,7 +50,9 @@ class Served:
 
 
 @contextmanager
-def serve(etcd: str, *, nodes: int = 0, slots: int = 2) -> Iterator[Served]:
+def serve(
+    etcd: str, *, nodes: int = 0, slots: int = 2, agent_flags: Sequence[str] = ()
+) -> Iterator[Served]:
     """Run a scheduler, and nodes `n1`, `n2`, ... with `slots` each, against etcd at `etcd`."""
     cluster = f"served-{os.getpid()}-{next(_clusters)}"
     started: list[_Process] = []
@@ -64,7 +66,7 @@ def serve(etcd: str, *, nodes: int = 0, slots: int = 2) -> Iterator[Served]:
                 folder = served.folder / f"n{number}"
                 more = ("--name", f"n{number}", "--slots", str(slots), "--data-dir", str(folder))
                 lock = server_flags("node", f"n{number}")
-                started.append(_Process(served, "node_agent", *common, *more, *lock))
+                started.append(_Process(served, "node_agent", *common, *more, *agent_flags, *lock))
             served.address = started[0].address(served)
             for number, agent in enumerate(started[1:], 1):
                 served.nodes[f"n{number}"] = agent.address(served)
@@ -181,7 +183,7 @@ async def calling(served: Served) -> AsyncIterator[Caller]:
         yield Caller(served, channel, etcd)
 
 
-def served_by(nodes: int = 0, slots: int = 2) -> Any:
+def served_by(nodes: int = 0, slots: int = 2, agent_flags: Sequence[str] = ()) -> Any:
     """The fixture `served` of a test module: one cluster for all its tests.
 
     served = served_by(nodes=1)
@@ -190,7 +192,8 @@ def served_by(nodes: int = 0, slots: int = 2) -> Any:
 
     @pytest.fixture(scope="module")
     def served(etcd_server: EtcdProcess) -> Iterator[Served]:
-        with serve(etcd_server.endpoint, nodes=nodes, slots=slots) as served:
+        endpoint = etcd_server.endpoint
+        with serve(endpoint, nodes=nodes, slots=slots, agent_flags=agent_flags) as served:
             yield served
 
     return served

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
-from node_agent.core.machine import BEGIN_SECONDS
+from node_agent.core.attempts import BEGIN_SECONDS, Attempt, Failure, Outcome, Ref, Result
 from tests.support.agent_machine import Node, call, command
 
 # -- duplicates, cancels, newer attempts --------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node_agent.core.attempts import Failure, Outcome, Reason, Ref
-from node_agent.core.machine import StaleEpoch
+from node_agent.core.epochs import StaleEpoch
 from tests.support.agent_machine import OK, Node, call, command
 
 # -- sessions ----------------------------------------------------------------------------------

@@ -129,6 +129,12 @@ def test_nobody_to_do_the_work_is_an_error(nodes: list[node_pb2.Node]) -> None:
     assert check_nodes(nodes)[0].level is ERROR
 
 
+def test_tasks_that_gave_their_slots_up_are_named():
+    waits = node("n1", node_pb2.NODE_STATE_READY)
+    waits.slots, waits.running, waits.stats.yielded = 3, 6, 3
+    assert "3 slots; 3 running tasks wait for other tasks" in check_nodes([waits])[0].text
+
+
 @pytest.mark.parametrize(("local", "level"), [(True, NOTE), (False, WARNING)])
 def test_a_leader_without_a_standby(local: bool, level: Level) -> None:
     alone = cluster_pb2.SchedulerReplica(name="s1", leader=True)

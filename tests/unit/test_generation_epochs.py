@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node_agent.core.machine import Machine, StaleEpoch
+from node_agent.core.epochs import StaleEpoch
+from node_agent.core.machine import Machine
 from quorate.cli import render
 from quorate.etcd.api import Put, WatchBatch
 from quorate.etcd.election import Election

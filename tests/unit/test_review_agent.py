@@ -42,6 +42,12 @@ class Events:
     def on_began(self, attempt: Attempt, when: float) -> None:
         self.machine.on_began(attempt, when)
 
+    def on_yielded(self, attempt: Attempt) -> bool:
+        return self.machine.on_yielded(attempt)
+
+    def on_resumed(self, attempt: Attempt) -> None:
+        self.machine.on_resumed(attempt)
+
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
         self.machine.on_recalled(lane, unstarted, 1.0)
 

@@ -153,7 +153,7 @@ function record(next: Pulse, nodes: ReadonlyMap<string, Node> | undefined): void
     let cpu = 0;
     for (const node of nodes.values()) {
       slots += node.slots ?? 0;
-      busy += node.running ?? 0;
+      busy += (node.running ?? 0) - (node.stats?.yielded ?? 0);
       cpu += node.stats?.cpu ?? 0;
       row[`node.${node.name}`] = (node.stats?.cpu ?? 0) * 100;
     }

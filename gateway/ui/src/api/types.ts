@@ -133,6 +133,7 @@ export interface Node {
     diskTotal?: Int64;
     load1?: number;
     diskError?: string;
+    yielded?: number;
   };
   assigned?: number;
   running?: number;

@@ -26,6 +26,9 @@ const TONES: Record<string, string> = {
 
 const LEAVING = "Idle, and fewer nodes are wanted: whoever scales down may end it";
 
+const waitingText = (tasks: number) =>
+  `${count(tasks)} more running tasks wait for other tasks, and have given their slots up`;
+
 /** `#/nodes/<name>` shows what runs on that one. */
 export function NodesView({ rest }: { rest: string }) {
   const nodes = useNodes().value;
@@ -35,7 +38,8 @@ export function NodesView({ rest }: { rest: string }) {
   );
   const slots = rows.reduce((sum, node) => sum + (node.slots ?? 0), 0);
   const replicas = replicasByNode(useServices().value);
-  const busyOf = (node: Node) => Math.max(0, (node.running ?? 0) - (replicas.get(node.name) ?? 0));
+  const busyOf = (node: Node) =>
+    Math.max(0, (node.running ?? 0) - (replicas.get(node.name) ?? 0) - yieldedOf(node));
   const busy = rows.reduce((sum, node) => sum + busyOf(node), 0);
   return (
     <div class="view">
@@ -75,6 +79,11 @@ export function NodesView({ rest }: { rest: string }) {
       {draining && <DrainDialog name={draining} onClose={() => setDraining("")} />}
     </div>
   );
+}
+
+/** Tasks that wait for other tasks are running ones, and have given their slots up. */
+function yieldedOf(node: Node): number {
+  return node.stats?.yielded ?? 0;
 }
 
 /** Replicas of services run beside a node's slots, and are counted as running there. */
@@ -126,12 +135,14 @@ function columns(
     {
       name: "Slots",
       cell: (node) => (
-        <Bar
-          share={busyOf(node) / Math.max(1, node.slots ?? 0)}
-          text={`${busyOf(node)} of ${node.slots ?? 0}`}
-          label={`Slots of ${node.name}`}
-          calm
-        />
+        <span title={yieldedOf(node) ? waitingText(yieldedOf(node)) : undefined}>
+          <Bar
+            share={busyOf(node) / Math.max(1, node.slots ?? 0)}
+            text={`${busyOf(node)} of ${node.slots ?? 0}${yieldedOf(node) ? `, ${yieldedOf(node)} wait` : ""}`}
+            label={`Slots of ${node.name}`}
+            calm
+          />
+        </span>
       ),
     },
     {

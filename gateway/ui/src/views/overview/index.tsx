@@ -94,6 +94,8 @@ function Tiles() {
   const all = [...(nodes?.values() ?? [])];
   const ready = all.filter((node) => node.state === "NODE_STATE_READY").length;
   const slots = all.reduce((sum, node) => sum + (node.slots ?? 0), 0);
+  // These have given their slots up while they wait for other tasks.
+  const yielded = all.reduce((sum, node) => sum + (node.stats?.yielded ?? 0), 0);
   const wait = latency.queueMs?.p99;
   return (
     <div class="tiles">
@@ -108,7 +110,7 @@ function Tiles() {
         link={href("tasks", "", { state: "pending" })}>
         <Spark column="pending" colour="--c-pending" />
       </Tile>
-      <Tile name="Running" unit={slots ? `of ${short(slots)} slots` : "tasks"}
+      <Tile name="Running" unit={slots ? `of ${short(slots)} slots${yielded ? `, ${short(yielded)} wait` : ""}` : "tasks"}
         value={known && short(running)} link={href("tasks", "", { state: "running" })}>
         <Spark column="running" colour="--c-submitted" />
       </Tile>

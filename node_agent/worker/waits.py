@@ -1,0 +1,110 @@
+"""Tells the agent that a call waits for other tasks, and that it goes on.
+
+A call waits while at least one of its threads or coroutines waits inside `quorate.client.waiting`;
+another one that computes meanwhile is not counted. When the call ends, so do its waits, also those
+of threads that it left behind. If such a thread waits again later, it counts as a wait of the call
+that runs then. A forked child is no worker, and tells nobody.
+
+The worker asks before it waits, and reads the verdict from the socket where attempts come from. It
+receives nothing else there: attempts that were sent ahead belong to the agent, which takes them
+back before it answers.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+from node_agent.executors.packets import VERDICT, verdict_of
+from node_agent.executors.replies import packets_of
+from quorate.client.waiting import TooManyWait
+
+# Between two looks for the verdict while attempts are still ahead of it.
+LOOK_SECONDS = 0.001
+
+
+class Waits:
+    """One worker's waits; a `quorate.client.waiting.Host`.
+
+    Args:
+        agent: the worker's socket.
+    """
+
+    def __init__(self, agent: socket.socket) -> None:
+        self._agent = agent
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        # The call that runs; 0 for none.
+        self._key = 0
+        # Its waits that are under way.
+        self._count = 0
+        # The last wait that the agent was asked about.
+        self._number = 0
+
+    def serve(self, key: int) -> None:
+        """A call begins."""
+        self._key = key
+
+    def over(self) -> None:
+        """It has ended. From now on nothing is sent, as the answer is next."""
+        with self._lock:
+            self._key = 0
+            self._count = 0
+
+    def begin(self) -> int:
+        """See `quorate.client.waiting.Host`: the key of the call."""
+        if os.getpid() != self._process:
+            return 0
+        with self._lock:
+            if self._key and not self._count:
+                self._ask(self._key)
+            self._count += 1
+            return self._key
+
+    def end(self, wait: int) -> None:
+        """See `quorate.client.waiting.Host`."""
+        if not wait or os.getpid() != self._process:
+            return
+        with self._lock:
+            if wait != self._key:
+                return  # of a call that is over
+            self._count -= 1
+            if not self._count:
+                self._say("resumed")
+
+    def _ask(self, key: int) -> None:
+        self._number += 1
+        try:
+            self._say("yielded")
+            limit = self._verdict(self._number)
+        except BaseException:
+            # Of a signal handler of the call's: the verdict may still come, and is skipped then.
+            self._say("resumed")
+            raise
+        if limit:
+            raise TooManyWait(limit)
+
+    def _say(self, sign: str) -> None:
+        try:
+            for packet in packets_of(self._key, float(self._number), 0.0, (sign,)):
+                self._agent.send(packet)
+        except OSError:
+            pass  # the agent is gone, or user code has closed the socket: it notices
+
+    def _verdict(self, number: int) -> int:
+        """The verdict on a wait: 0, or the limit that forbids it."""
+        while True:
+            try:
+                head = self._agent.recv(1, socket.MSG_PEEK)
+            except OSError:
+                return 0
+            if not head:
+                return 0  # the agent is gone
+            if head != VERDICT:
+                time.sleep(LOOK_SECONDS)
+                continue
+            answered, limit = verdict_of(self._agent.recv(64))
+            if answered == number:
+                return limit
