@@ -79,8 +79,8 @@ def error(fault: QuorateError) -> bytes:
     return _rest({"kind": "error", "problem": problem(fault)})
 
 
-def lines(stream: str, offset: int, text: str, resume: str) -> bytes:
-    """The rest of a piece of a log."""
+def lines(stream: str, offset: int, text: str, resume: str, time: str) -> bytes:
+    """The rest of a piece of a log; `time` (RFC 3339) is empty where nobody knows."""
     return _rest(
         {
             "kind": "lines",
@@ -89,6 +89,7 @@ def lines(stream: str, offset: int, text: str, resume: str) -> bytes:
             "offset": str(offset),
             "text": text,
             "resume": resume,
+            **({"time": time} if time else {}),
         }
     )
 

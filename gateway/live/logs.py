@@ -145,4 +145,5 @@ class LogTail:
         offset, text = self._outputs[name].take(chunk.offset, chunk.data)
         if text:
             resume = ".".join(str(output.resume) for output in self._outputs.values())
-            reader.send(frames.lines(name, offset, text, resume))
+            time = chunk.time.ToJsonString() if chunk.HasField("time") else ""
+            reader.send(frames.lines(name, offset, text, resume, time))

@@ -85,6 +85,17 @@ test("pieces of two streams become lines; a piece that comes again is left out",
   expect(log.dropped).toBe(2_003);
 });
 
+test("a line has the time at which its beginning was written", () => {
+  const log = new LogLines();
+  log.add("stdout", "one\ntw", 0, "2026-01-31T12:00:00Z");
+  log.add("stderr", "oops\n", 0, "2026-01-31T12:00:01Z");
+  log.add("stdout", "o\nthree\n", 6, "2026-01-31T12:00:02Z");
+  log.add("stdout", "of an agent of old\n", 14);
+  expect(log.all.map((line) => `${line.text} ${line.time.slice(17, 19)}`)).toEqual([
+    "one 00", "two 00", "oops 01", "three 02", "of an agent of old ",
+  ]);
+});
+
 test("attempts are bars on one axis, with the wait before each", () => {
   const at = (second: number) => new Date(second * 1000).toISOString();
   const task: Task = {

@@ -82,3 +82,11 @@ async def test_a_node_that_stays_away_is_given_up():
     assert told[0]["text"] == "one"
     assert told[1].code is grpc.StatusCode.UNAVAILABLE
     assert 2 < len(streams.asked) < 20
+
+
+async def test_pieces_say_when_they_were_written_where_that_is_known():
+    known, unknown = chunk(0, b"one", 1), chunk(3, b"two", 1)
+    known.chunk.time.FromMilliseconds(1_700_000_000_500)
+    told = await run(Streams([known, unknown]))
+    assert told[0]["time"] == "2023-11-14T22:13:20.500Z"
+    assert "time" not in told[1]

@@ -1,6 +1,7 @@
 """What happens elsewhere is on the page without a reload; outages are said, and pass."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -144,3 +145,47 @@ def test_nodes_are_recorded_also_where_no_view_shows_them(open_page):
         return (new Map(columns).get("node.n1") ?? []).filter(busy => busy !== null).length;
     }"""
     wait_until(lambda: look.page.evaluate(seconds) >= 2, 10)
+
+
+def test_a_log_shows_when_each_line_was_written(open_page, tmp_path):
+    look = open_page("tasks")
+    look.settled()
+    gate = tmp_path / "gate"
+    script = f"echo first; until [ -e {gate} ]; do sleep 0.02; done; echo second >&2; echo third"
+    task = quorate(look.cluster, "submit", "--name", "timed", "--", "sh", "-c", script)
+    look.go(f"tasks/{task}")
+    log = look.page.get_by_role("log")
+    lines = log.locator(".line")
+    expect(lines).to_have_text(["first"])
+    toggle = look.button("Show when lines were written")
+    expect(toggle).to_have_attribute("aria-pressed", "false")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-pressed", "true")
+    clock = r"\d\d:\d\d:\d\d\.\d{3}"
+    expect(lines).to_have_text([re.compile(f"^{clock}first$")])
+    first = log.locator("time").first.get_attribute("datetime")
+    gate.touch()
+    # As it is written, and read again after the end: in the order of writing, both outputs.
+    shown = [re.compile(f"^{clock}{text}$") for text in ("first", "second", "third")]
+    expect(lines).to_have_text(shown, timeout=SOON)
+    expect(look.page.locator(".title")).to_contain_text("succeeded", timeout=SOON)
+    look.page.reload()
+    look.button("Show when lines were written").click()
+    expect(lines).to_have_text(shown)
+    times = [one.get_attribute("datetime") for one in log.locator("time").all()]
+    assert times[0] == first
+    assert times == sorted(times)
+    assert times[0] != times[1]
+    look.button("Show when lines were written").click()
+    expect(lines).to_have_text(["first", "second", "third"])
+
+
+def test_a_task_that_fits_no_node_says_what_it_waits_for(open_page):
+    look = open_page("tasks")
+    task = quorate(look.cluster, "submit", "--name", "large", "--memory", "900G", "--", "true")
+    look.go(f"tasks/{task}")
+    facts = look.page.locator(".facts").first
+    expect(facts).to_contain_text("No registered node has 900 GiB of memory")
+    look.button("Cancel").click()
+    expect(look.page.locator(".title")).to_contain_text("cancelled", timeout=SOON)
+    expect(facts).not_to_contain_text("900 GiB")

@@ -13,7 +13,8 @@ export type Topic = "tasks" | "queues" | "nodes" | "cluster" | "services" | "log
 export interface Handlers {
   snapshot?(items: unknown[]): void;
   delta?(changed: unknown[], removed: string[]): void;
-  lines?(stream: string, text: string, offset: number): void;
+  /** `time`: when it was written; empty where nobody knows. */
+  lines?(stream: string, text: string, offset: number, time: string): void;
   end?(): void;
   /** The subscription is over. Without it, it is asked for again after a while. */
   error?(problem: Problem): void;
@@ -37,6 +38,7 @@ interface Frame {
   stream?: string;
   text?: string;
   offset?: string;
+  time?: string;
   leader?: boolean;
   message?: string;
   problem?: ProblemDetails;
@@ -155,7 +157,8 @@ export class Live {
     if (frame.kind === "snapshot") handlers.snapshot?.(frame.items ?? []);
     else if (frame.kind === "delta") handlers.delta?.(frame.changed ?? [], frame.removed ?? []);
     else if (frame.kind === "lines") {
-      handlers.lines?.(frame.stream ?? "stdout", frame.text ?? "", Number(frame.offset ?? 0));
+      const { stream = "stdout", text = "", offset = "0", time = "" } = frame;
+      handlers.lines?.(stream, text, Number(offset), time);
     } else if (frame.kind === "end") handlers.end?.();
     else if (frame.kind === "error") this.refused(subscription, new Problem(frame.problem ?? {}));
   }

@@ -96,6 +96,8 @@ export interface Task {
   attempts?: Attempt[];
   cancelRequested?: boolean;
   createdBy?: string;
+  /** Why it cannot start as things are. */
+  pendingReason?: string;
 }
 
 export interface Queue {
@@ -140,6 +142,8 @@ export interface Node {
   registerTime?: string;
   version?: string;
   leavingSince?: string;
+  /** What its agent last reported that none may. */
+  fault?: string;
 }
 
 export interface Cluster {

@@ -40,6 +40,18 @@ export function NodeDetail({ node }: { node: Node }) {
         <dd class="mono">{node.instance}</dd>
         <dt>Version</dt>
         <dd>{node.version}</dd>
+        {node.fault && (
+          <>
+            <dt>Fault</dt>
+            <dd>
+              <p class="error-line">{node.fault}</p>
+              <span class="muted">
+                No agent may report that. Such a one gets no session for a while, and is lost when it
+                goes on.
+              </span>
+            </dd>
+          </>
+        )}
         <dt>Assigned</dt>
         <dd>
           {count(node.assigned)}

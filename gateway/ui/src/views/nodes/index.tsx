@@ -128,6 +128,12 @@ function columns(
         return (
           <span title={error || state === "leaving" ? why : undefined}>
             <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>
+            {node.fault && (
+              <span title={`Its agent is at fault: ${node.fault}`}>
+                {" "}
+                <Badge tone="failed">at fault</Badge>
+              </span>
+            )}
           </span>
         );
       },

@@ -1,5 +1,6 @@
 // What was asked for, and when things happened.
 
+import { sentence } from "@ui/api/rest";
 import { now } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
 import { bytes, clock, count, durationMs, instant, num, span } from "@ui/lib/format";
@@ -23,6 +24,9 @@ export function Facts({ task }: { task: Task }) {
   ];
   if (task.createdBy) rows.push(["By", task.createdBy]);
   if (task.state === "TASK_STATE_SCHEDULED") rows.push(["Starts", <Ago time={task.scheduleTime} />]);
+  if (task.pendingReason) {
+    rows.push(["Waits", <span class="error-line">{sentence({ detail: task.pendingReason })}</span>]);
+  }
   if (first?.number === 1 && waited >= 0) rows.push(["Waited", span(waited)]);
   if (!Number.isNaN(ran)) rows.push([running ? "Running for" : "Ran", span(ran)]);
   if (task.finishTime) rows.push(["Finished", <Ago time={task.finishTime} />]);

@@ -136,7 +136,9 @@ function useTask(id: string) {
     // Once more when it has finished: live items leave large results and tracebacks out.
   }, [id, finished]);
   const settled = full !== undefined && isFinal(full) && fresh?.state === full.state;
-  const task = full && fresh && !settled ? { ...fresh, spec: full.spec } : full;
+  // Live items do not say why a task waits: what was read says it, as long as it waits.
+  const pendingReason = fresh?.state === full?.state ? full?.pendingReason : undefined;
+  const task = full && fresh && !settled ? { ...fresh, spec: full.spec, pendingReason } : full;
   return { task, failure, gone: gone || (full !== undefined && items !== undefined && !fresh && finishedOnce(full)) };
 }
 

@@ -4,6 +4,8 @@ export interface LogLine {
   number: number;
   stream: string;
   text: string;
+  /** When its beginning was written; empty where nobody knows. */
+  time: string;
 }
 
 const MOST = 3_000;
@@ -21,7 +23,7 @@ export class LogLines {
   private ends = new Map<string, number>();
 
   /** `offset`: where the piece begins in its stream, in bytes; a piece already seen is left out. */
-  add(stream: string, text: string, offset: number): void {
+  add(stream: string, text: string, offset: number, time = ""): void {
     const size = new TextEncoder().encode(text).length;
     const end = this.ends.get(stream) ?? 0;
     if (size && offset + size <= end) return;
@@ -30,7 +32,7 @@ export class LogLines {
     while (from < text.length) {
       const at = text.indexOf("\n", from);
       const piece = at < 0 ? text.slice(from) : text.slice(from, at);
-      this.append(stream, piece);
+      this.append(stream, piece, time);
       if (at < 0) break;
       this.open.delete(stream);
       from = at + 1;
@@ -48,11 +50,11 @@ export class LogLines {
     this.version += 1;
   }
 
-  private append(stream: string, piece: string): void {
+  private append(stream: string, piece: string, time: string): void {
     let line = this.open.get(stream);
     if (line) line.text = (line.text + piece).slice(0, LONGEST);
     else {
-      line = { number: (this.last += 1), stream, text: piece.slice(0, LONGEST) };
+      line = { number: (this.last += 1), stream, text: piece.slice(0, LONGEST), time };
       this.open.set(stream, line);
       this.all.push(line);
     }

@@ -5,21 +5,24 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { live } from "@ui/api/live";
 import type { Task } from "@ui/api/types";
 import { ansi } from "@ui/lib/ansi";
-import { count } from "@ui/lib/format";
+import { clock, count } from "@ui/lib/format";
 import { Button, Panel } from "@ui/parts/basics";
 import { LogLines, type LogLine } from "@ui/views/task/log-lines";
 
 const TAIL = 1_000;
+/** As it was chosen last, for as long as the page is open. */
+let timesShown = false;
 
 export function LogPanel({ task, number }: { task: Task; number: number }) {
   const [wrap, setWrap] = useState(true);
   const [follow, setFollow] = useState(true);
+  const [times, setTimes] = useState(timesShown);
   const { lines, ended, failure } = useLog(task.id, number);
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const element = box.current;
     if (follow && element) element.scrollTop = element.scrollHeight;
-  }, [lines.version, follow, wrap]);
+  }, [lines.version, follow, wrap, times]);
   if (!number) return null;
   const shown = lines.all;
   return (
@@ -33,6 +36,16 @@ export function LogPanel({ task, number }: { task: Task; number: number }) {
       class="flush log"
       aside={
         <span class="row">
+          <Button
+            kind="quiet"
+            icon="clock"
+            title="Show when lines were written"
+            pressed={times}
+            onClick={() => {
+              timesShown = !times;
+              setTimes(!times);
+            }}
+          />
           <Button kind="quiet" icon="wrap" title="Wrap long lines" pressed={wrap} onClick={() => setWrap(!wrap)} />
           <Button kind="quiet" icon="follow" title="Follow the end" pressed={follow} onClick={() => setFollow(!follow)} />
         </span>
@@ -57,7 +70,7 @@ export function LogPanel({ task, number }: { task: Task; number: number }) {
         }}
       >
         {shown.map((line) => (
-          <Line key={line.number} line={line} />
+          <Line key={line.number} line={line} times={times} />
         ))}
         {!shown.length && (
           <p class="note">
@@ -69,10 +82,15 @@ export function LogPanel({ task, number }: { task: Task; number: number }) {
   );
 }
 
-function Line({ line }: { line: LogLine }) {
+function Line({ line, times }: { line: LogLine; times: boolean }) {
   const runs = ansi(line.text);
   return (
     <div class={line.stream === "stderr" ? "line stderr" : "line"}>
+      {times && (
+        <time dateTime={line.time || undefined} title={line.time ? clock(line.time) : "Nobody knows when"}>
+          {line.time ? clock(line.time).slice(-12) : "–"}
+        </time>
+      )}
       {runs.length ? runs.map((run) => (run.style ? <span class={run.style}>{run.text}</span> : run.text)) : " "}
     </div>
   );
@@ -94,8 +112,8 @@ function useLog(id: string, number: number) {
       "logs",
       { id, attempt: number, tailLines: TAIL },
       {
-        lines: (stream, text, offset) => {
-          lines.add(stream, text, offset);
+        lines: (stream, text, offset, time) => {
+          lines.add(stream, text, offset, time);
           redraw();
         },
         end: () => {
