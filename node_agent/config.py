@@ -93,7 +93,7 @@ class AgentSettings(
         ge=0,
         le=1 << 40,
         description="of the data directory's disk that is free while work is taken; "
-        "at most a twentieth of the disk counts",
+        "at most a twentieth of the disk counts; 0: only failed writes count",
     )
     log_age: float = Field(7 * 86_400.0, ge=60, description="seconds that outputs are kept")
     worker_max_tasks: int = Field(

@@ -11,6 +11,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,8 @@ _log = structlog.get_logger("node_agent.disk")
 
 DEFAULT_RESERVE = 64 << 20
 PROBE_FILE = "probe"
+# A look that takes this long is a failed write; a machine without CPU needs less.
+HUNG_SECONDS = 30.0
 # What a probe writes: more than a file system puts into an inode.
 _PROBE_BYTES = b"\0" * (16 << 10)
 # What more room would help against, and all that says that a disk takes no writes.
@@ -101,10 +104,14 @@ class DiskWatch:
     async def look(self) -> None:
         """Look once."""
         writes = self._disk.wants_write(self._clock.monotonic())
-        probe = await asyncio.to_thread(
-            probe_of, self._data, writes=writes, careful=bool(self.error)
-        )
-        self._disk.on_probed(probe, wrote=writes, now=self._clock.monotonic())
+        look = partial(probe_of, self._data, writes=writes, careful=bool(self.error))
+        probing = asyncio.ensure_future(asyncio.to_thread(look))
+        while not (await asyncio.wait((probing,), timeout=HUNG_SECONDS))[0]:
+            # A server of files that is away: whoever writes there hangs, too.
+            why = f"it has not answered for {HUNG_SECONDS:g} s"
+            self._disk.on_write_failed(why, full=False, now=self._clock.monotonic())
+            self._tell()
+        self._disk.on_probed(probing.result(), wrote=writes, now=self._clock.monotonic())
         self._tell()
 
     async def _free(self) -> int:

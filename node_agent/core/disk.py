@@ -62,7 +62,8 @@ class Disk:
     """One node's disk.
 
     Args:
-        reserve: bytes that stay free while work is taken; less on a small file system.
+        reserve: bytes that stay free while work is taken; less on a small file system. 0: only
+            writes that fail count, whatever the file system says is free.
 
     Attributes:
         error: why it cannot be written, for people; empty while it can. The text changes only when
@@ -97,7 +98,7 @@ class Disk:
         if wrote:
             self._written_at = now
         reserve = min(self._reserve, probe.total // SHARE_OF_ALL)
-        files = min(MAX_SPARE_FILES, probe.total_files // SHARE_OF_ALL)
+        files = min(MAX_SPARE_FILES, probe.total_files // SHARE_OF_ALL) if self._reserve else 0
         if probe.error:
             self.on_write_failed(probe.error, full=probe.full, now=now)
         elif probe.free < reserve:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -88,6 +90,28 @@ async def test_a_disk_that_takes_no_probe_closes_the_node_until_it_does(
     await session.cancel(runs)
     report = await session.finished(runs)
     assert report.error.type == "CANCELLED"
+
+
+async def test_a_disk_that_does_not_answer_closes_the_node_until_it_does(
+    agent: Agent, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a server of files that is away: no call returns, and none fails."""
+    await session.until(lambda: session.credit == 1)
+    answers = threading.Event()
+    real = disk.probe_of
+
+    def hang(*arguments: Any, **options: Any) -> Any:
+        answers.wait(60)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(disk, "HUNG_SECONDS", 0.5)
+    monkeypatch.setattr(disk, "probe_of", hang)
+    try:
+        await session.until(lambda: session.credit == 0)
+        assert agent.driver.disk.error == "it has not answered for 0.5 s"
+    finally:
+        answers.set()
+    await session.until(lambda: session.credit == 1)
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EMFILE, None])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node_agent import disk as disks
 from node_agent import log_retention
@@ -197,7 +200,60 @@ def test_a_small_file_system_has_a_small_reserve() -> None:
 def test_without_a_reserve_only_failed_writes_count() -> None:
     watched = Watched(reserve=0)
     assert watched.look(probe(0)) == ""
+    assert watched.look(Probe(0, 10**9, free_files=0, total_files=10**6)) == ""
+    assert watched.shortage is None
     assert watched.look(probe(0, error=NO_SPACE, full=True)) == NO_SPACE
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("fail"), st.booleans()),
+        st.tuples(st.just("sweep"), st.integers(0, 3)),
+        st.tuples(st.just("wait"), st.integers(1, 200)),
+        st.tuples(st.just("look"), st.sampled_from([0, 63, 64, 127, 128, 191, 192, 5000])),
+        st.tuples(st.just("bad look"), st.booleans()),
+    ),
+    max_size=60,
+)
+
+
+@given(EVENTS)
+def test_whatever_happens_work_is_taken_only_while_the_last_write_succeeded(
+    events: list[tuple[str, Any]],
+) -> None:
+    watched = Watched()
+    disk = watched.disk
+    for kind, value in events:
+        before = disk.error
+        writes = disk.wants_write(watched.now)
+        if kind == "fail":
+            watched.fail(full=value)
+            assert disk.error
+        elif kind == "sweep":
+            disk.on_swept(value, watched.now)
+            assert disk.error == before
+            assert watched.shortage is None
+        elif kind == "wait":
+            watched.now += value
+        elif kind == "bad look":
+            disk.on_probed(probe(error=NO_SPACE, full=value), wrote=writes, now=watched.now)
+            assert disk.error == NO_SPACE
+        else:
+            disk.on_probed(probe(value), wrote=writes, now=watched.now)
+            if value < 64:
+                assert disk.error
+            elif before and not disk.error:
+                assert writes
+                assert value >= 128
+            elif not before:
+                assert not disk.error, "room, and no failed write"
+        assert not disk.error or disk.wants_write(watched.now)
+        wanted = watched.shortage
+        assert wanted is None or wanted.bytes > 0
+    # In the end a disk with room is used again, however bad it was.
+    for _ in range(int(d.MAX_HOLD_SECONDS)):
+        watched.look(probe(5000))
+    assert not disk.error
 
 
 # -- the node's attempts -----------------------------------------------------------------------
