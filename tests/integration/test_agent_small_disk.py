@@ -45,7 +45,7 @@ async def session(agent: Agent) -> AsyncIterator[Session]:
 async def test_a_full_disk_takes_no_work_and_comes_back_when_there_is_room(
     disk: Path, agent: Agent, session: Session
 ) -> None:
-    await session.until(lambda: session.credit == 2)
+    await session.until(lambda: session.credit > 0)
     go = disk / "go"
     runs = task_id()
     await session.assign(runs, command("sh", "-c", f"until test -e {go}; do sleep 0.1; done"))
@@ -60,7 +60,7 @@ async def test_a_full_disk_takes_no_work_and_comes_back_when_there_is_room(
     assert not session.reports(crossing)
     assert agent.driver.runs(runs, 1)
     (disk / "hog").unlink()
-    await session.until(lambda: session.credit == 2)
+    await session.until(lambda: session.credit > 0)
     assert not agent.driver.disk.error
     go.touch()
     assert (await session.finished(runs)).WhichOneof("outcome") == "result"
@@ -93,7 +93,7 @@ async def test_logs_that_fill_the_disk_are_deleted_oldest_first_and_no_task_fail
 async def test_output_that_finds_no_room_is_noticed_and_the_task_succeeds(
     disk: Path, agent: Agent, session: Session
 ) -> None:
-    await session.until(lambda: session.credit == 2)
+    await session.until(lambda: session.credit > 0)
     watch = agent.driver.disk
     hog = disk / "hog"
     task = task_id()
@@ -104,14 +104,14 @@ async def test_output_that_finds_no_room_is_noticed_and_the_task_succeeds(
     assert (await session.finished(task)).WhichOneof("outcome") == "result"
     await eventually(lambda: watch.lost > 0)
     hog.unlink()
-    await session.until(lambda: session.credit == 2)
+    await session.until(lambda: session.credit > 0)
 
 
 async def test_a_program_without_room_for_its_directory_is_handed_back(
     disk: Path, agent: Agent, session: Session
 ) -> None:
     """Its scratch directory cannot be made: no inode is left."""
-    await session.until(lambda: session.credit == 2)
+    await session.until(lambda: session.credit > 0)
     made = disk / "many"
     made.mkdir()
     count = 0
@@ -129,5 +129,5 @@ async def test_a_program_without_room_for_its_directory_is_handed_back(
     await session.until(lambda: session.credit == 0)
     for number in range(count):
         (made / str(number)).unlink()
-    await session.until(lambda: session.credit == 2)
+    await session.until(lambda: session.credit > 0)
     assert (await session.run(command("true"))).WhichOneof("outcome") == "result"
