@@ -22,3 +22,9 @@ def parent_of_a_held_child(address: str, folder: str, number: int) -> int:
         os.rename(f"{folder}/{number}.part", f"{folder}/{number}")
         child.result()
     return number
+
+
+def wait_until_there(path: str) -> None:
+    """As one that waits for another task."""
+    with quorate.waiting():
+        until_there(path)
