@@ -77,6 +77,7 @@ class Worker:
         self._children = Children()
         self._snapshot = Snapshot()
         self._served = 0
+        self._pid = os.getpid()
 
     def answer(self, task_id: str, number: int, trace: str, *work: object) -> Answer:
         """Call what an attempt names."""
@@ -104,6 +105,24 @@ class Worker:
         finally:
             for name, value in hidden.items():
                 self._snapshot.give(os.fsencode(name), value)
+
+    def end_if_forked(self, answer: Answer) -> None:
+        """End a process that the call forked and that came back as if it were the worker.
+
+        Its parent answers. Two processes on one lane would take each other's attempts.
+        """
+        if os.getpid() == self._pid:
+            return
+        code = 0
+        try:
+            if answer[0] == "error":
+                _, kind, message, traceback_text, *_ = answer
+                code = _exit_code(message) if kind == "SystemExit" else 1
+                if kind != "SystemExit":
+                    sys.stderr.write(traceback_text)
+            self._streams.flush()
+        finally:
+            os._exit(code)
 
     def end(self) -> int:
         """Put back what the call changed; the flags of its answer."""
@@ -177,6 +196,7 @@ def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) ->
             answer = worker.with_secrets(secrets, task_id, number, trace, *work)
         else:
             answer = worker.answer(task_id, number, trace, *work)
+        worker.end_if_forked(answer)
         waits.over()
         seconds = monotonic() - begun
         flags = worker.end()
@@ -187,6 +207,16 @@ def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) ->
             agent.send(part)
         if flags & LAST:
             return
+
+
+def _exit_code(message: str) -> int:
+    """The status that SystemExit with this text stands for."""
+    if message in ("", "None"):
+        return 0
+    try:
+        return int(message) & 0xFF
+    except ValueError:
+        return 1
 
 
 def main() -> None:

@@ -23,13 +23,15 @@ from typing import Any
 # Not empty: something of the process may have been changed, or a process started.
 changed: list[str] = []
 started: list[str] = []
+# Signals on which `faulthandler` dumps tracebacks.
+dumps: set[int] = set()
 
 _CHANGE: tuple[tuple[ModuleType, str], ...] = (
     (resource, "setrlimit prlimit"),
     (signal, "setitimer alarm signal siginterrupt set_wakeup_fd pthread_sigmask"),
     (locale, "_setlocale"),
     (_locale, "setlocale"),
-    (faulthandler, "dump_traceback_later"),
+    (faulthandler, "dump_traceback_later enable disable"),
     (
         os,
         "chdir fchdir nice setpriority sched_setaffinity sched_setscheduler "
@@ -50,6 +52,10 @@ def watch() -> None:
                 function = getattr(module, name, None)
                 if function is not None and not hasattr(function, "__wrapped__"):
                     _replace(module, name, function, _noting(function, notes))
+    if not hasattr(faulthandler.register, "__wrapped__"):
+        dumping: Any = faulthandler
+        dumping.register = _registering(dumping.register)
+        dumping.unregister = _unregistering(dumping.unregister)
 
 
 def _replace(module: ModuleType, name: str, function: Any, noting: Any) -> None:
@@ -67,3 +73,22 @@ def _noting(function: Callable[..., Any], notes: list[str]) -> Callable[..., Any
         return function(*args, **kwargs)
 
     return noting
+
+
+def _registering(function: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(function)
+    def register(signum: int, *args: Any, **kwargs: Any) -> None:
+        function(signum, *args, **kwargs)
+        dumps.add(int(signum))
+        changed[:] = ["register"]
+
+    return register
+
+
+def _unregistering(function: Callable[[int], bool]) -> Callable[[int], bool]:
+    @functools.wraps(function)
+    def unregister(signum: int) -> bool:
+        dumps.discard(int(signum))
+        return function(signum)
+
+    return unregister

@@ -65,6 +65,13 @@ class _Buffer(io.BufferedWriter):
 class _Text(io.TextIOWrapper):
     """Stays open for the next call, and for the handlers of `logging` that have it."""
 
+    # Set by user code; no attribute tells how it ends lines.
+    reconfigured = False
+
+    def reconfigure(self, **kinds: Any) -> None:
+        self.reconfigured = True
+        super().reconfigure(**kinds)
+
     def close(self) -> None:
         self.flush()
 
@@ -132,8 +139,8 @@ class Streams:
         self._kept: list[Any] = []
         self._raws = {1: _Raw(1), 2: _Raw(2)}
         self.stdin: TextIO = open(0, closefd=False)  # noqa: SIM115 (for the process's life)
-        self.stdout: TextIO = _text(self._raws[1])
-        self.stderr: TextIO = _text(self._raws[2])
+        self.stdout = _text(self._raws[1])
+        self.stderr = _text(self._raws[2])
         self._install()
 
     def are_ours(self) -> bool:
@@ -143,13 +150,14 @@ class Streams:
                 sys.stdout is self.stdout
                 and sys.stderr is self.stderr
                 and sys.stdin is self.stdin
+                and sys.__stdin__ is self.stdin
                 and sys.__stdout__ is self.stdout
                 and sys.__stderr__ is self.stderr
                 and not self.stdout.closed
                 and not self.stderr.closed
                 and not self.stdin.closed
-                and self.stdout.encoding == self.stderr.encoding == _ENCODING
-                and self.stdout.errors == self.stderr.errors == _ERRORS
+                and not self.stdout.reconfigured
+                and not self.stderr.reconfigured
             )
         except ValueError:
             return False  # detached
@@ -172,7 +180,14 @@ class Streams:
             stream: Any = getattr(self, name)
             try:
                 stream.flush()
-                stream.reconfigure(encoding=_ENCODING, errors=_ERRORS, line_buffering=True)
+                stream.reconfigure(
+                    encoding=_ENCODING,
+                    errors=_ERRORS,
+                    newline=None,
+                    line_buffering=True,
+                    write_through=False,
+                )
+                stream.reconfigured = False
             except (ValueError, OSError):
                 # Detached by user code, or the spawner is gone. What is left must not
                 # go into the next attempt's log when it is collected.

@@ -68,6 +68,7 @@ _set_handler, _sigmask, _set_wakeup_fd = (
 )
 _setlocale, _getrlimit = _locale.setlocale, resource.getrlimit
 _LC_ALL = _locale.LC_ALL
+_STDERR = 2
 _BUILTINS = ("print", "open", "input", "__import__")
 
 
@@ -97,14 +98,20 @@ class Snapshot:
         self._environment = dict(os.environ._data)  # type: ignore[attr-defined]
         self._handlers = [_getsignal(number) for number in _NUMBERS]
         self._locale = _setlocale(_LC_ALL, None)
+        # A new tuple after each `tzset`.
+        self._zone = time.tzname
+        self._dumps = frozenset(noted.dumps)
         self._filters = list(warnings.filters)
+        self._warn = (warnings.showwarning, warnings.formatwarning)
         self._hooks = {name: getattr(sys, name) for name in _HOOKS}
         self._paths = {name: list(getattr(sys, name)) for name in _PATHS}
         self._thread_hooks = (threading.excepthook, threading.gettrace(), threading.getprofile())
         self._limits = [_getrlimit(limit) for limit in _LIMITS]
         self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self._cpus = os.sched_getaffinity(0)
+        self._policy = (os.sched_getscheduler(0), os.sched_getparam(0))
         self._ids = (os.getresuid(), os.getresgid())
+        self._groups = os.getgroups()
         self._recursion = sys.getrecursionlimit()
         self._digits = sys.get_int_max_str_digits()
         self._switch = sys.getswitchinterval()
@@ -112,6 +119,7 @@ class Snapshot:
         self._gc_on, self._gc_thresholds = gc.isenabled(), gc.get_threshold()
         self._timeout = socket.getdefaulttimeout()
         self._builtins = _builtins()
+        self._print, self._open, self._input, self._import = self._builtins.values()
         self._modules = len(sys.modules)
         self._threads = _thread._count()
         self._logging = Logging()
@@ -128,11 +136,17 @@ class Snapshot:
             return (
                 os.umask(self._umask) == self._umask
                 and os.environ._data == self._environment  # type: ignore[attr-defined]
+                and time.tzname is self._zone
                 and warnings.filters == self._filters
+                and warnings.showwarning is self._warn[0]
+                and warnings.formatwarning is self._warn[1]
                 and sys.excepthook is hooks["excepthook"]
                 and sys.displayhook is hooks["displayhook"]
                 and sys.unraisablehook is hooks["unraisablehook"]
                 and sys.breakpointhook is hooks["breakpointhook"]
+                and sys.dont_write_bytecode is hooks["dont_write_bytecode"]
+                and sys.pycache_prefix is hooks["pycache_prefix"]
+                and not hasattr(sys, "tracebacklimit")
                 and sys.path is hooks["path"]
                 and sys.path == paths["path"]
                 and sys.argv == paths["argv"]
@@ -149,10 +163,13 @@ class Snapshot:
                 and gc.isenabled() is self._gc_on
                 and gc.get_threshold() == self._gc_thresholds
                 and socket.getdefaulttimeout() == self._timeout
-                and print is self._builtins["print"]
+                and print is self._print
+                and open is self._open
+                and input is self._input
+                and __import__ is self._import
                 and len(sys.modules) >= self._modules
                 and _thread._count() == self._threads
-                and self._logging.is_intact()
+                and self._logging.is_intact(thorough=thorough)
                 and self._library.is_intact()
                 and ((not noted.changed and not thorough) or self._kernel_is_intact())
             )
@@ -161,8 +178,9 @@ class Snapshot:
 
     def _kernel_is_intact(self) -> bool:
         """What the kernel and the C library keep, one call each."""
-        # Nobody can tell whether there is one to come.
+        # Nobody can tell whether there is one to come, and where faults are written to.
         faulthandler.cancel_dump_traceback_later()
+        faulthandler.enable(_STDERR)
         intact = (
             all(_getitimer(timer) == _NO_TIMER for timer in _TIMERS)
             and [*map(_getsignal, _NUMBERS)] == self._handlers
@@ -173,7 +191,10 @@ class Snapshot:
             and [_getrlimit(limit) for limit in _LIMITS] == self._limits
             and os.getpriority(os.PRIO_PROCESS, 0) == self._nice
             and os.sched_getaffinity(0) == self._cpus
+            and (os.sched_getscheduler(0), os.sched_getparam(0)) == self._policy
             and (os.getresuid(), os.getresgid()) == self._ids
+            and os.getgroups() == self._groups
+            and noted.dumps <= self._dumps
         )
         if intact:
             noted.changed.clear()
@@ -200,6 +221,7 @@ class Snapshot:
         for repair in REPAIRS:
             repair(self)
         faulthandler.cancel_dump_traceback_later()
+        faulthandler.enable(_STDERR)
         noted.changed.clear()
         self._threads_left(notes)
         self._modules_left()
@@ -214,6 +236,8 @@ class Snapshot:
 
     def _signals(self) -> None:
         _set_wakeup_fd(-1)
+        for number in noted.dumps - self._dumps:
+            faulthandler.unregister(number)
         for number, handler in zip(_NUMBERS, self._handlers, strict=True):
             if handler is not None and _getsignal(number) is not handler:
                 _set_handler(number, handler)
@@ -234,9 +258,7 @@ class Snapshot:
 
     def _environ(self) -> None:
         known, saved = os.environ._data, self._environment  # type: ignore[attr-defined]
-        if known == saved:
-            return
-        zone = known.get(b"TZ") != saved.get(b"TZ")
+        zone = time.tzname is not self._zone or known.get(b"TZ") != saved.get(b"TZ")
         for name in [name for name in known if name not in saved]:
             os.unsetenv(name)
             del known[name]
@@ -245,7 +267,9 @@ class Snapshot:
                 os.putenv(name, value)
                 known[name] = value
         if zone:
+            # Also when the variable is as it was: `tzset` may have been called under another one.
             time.tzset()
+            self._zone = time.tzname
 
     def _locales(self) -> None:
         if _setlocale(_LC_ALL, None) != self._locale:
@@ -256,12 +280,15 @@ class Snapshot:
             module: Any = warnings
             module.filters[:] = self._filters
             module._filters_mutated()
+        warnings.showwarning, warnings.formatwarning = self._warn
 
     def _interpreter(self) -> None:
         sys.settrace(None)
         sys.setprofile(None)
         for name, value in self._hooks.items():
             setattr(sys, name, value)
+        if hasattr(sys, "tracebacklimit"):
+            del sys.tracebacklimit
         for name, items in self._paths.items():
             if getattr(sys, name) != items:
                 getattr(sys, name)[:] = items
@@ -290,6 +317,11 @@ class Snapshot:
                 os.setresgid(*self._ids[1])
             except OSError:
                 raise Broken("its user was changed") from None
+        if os.getgroups() != self._groups:
+            try:
+                os.setgroups(self._groups)
+            except OSError:
+                raise Broken("its groups were changed") from None
         for limit, known in zip(_LIMITS, self._limits, strict=True):
             if _getrlimit(limit) != known:
                 try:
@@ -301,6 +333,8 @@ class Snapshot:
                 os.setpriority(os.PRIO_PROCESS, 0, self._nice)
             if os.sched_getaffinity(0) != self._cpus:
                 os.sched_setaffinity(0, self._cpus)
+            if (os.sched_getscheduler(0), os.sched_getparam(0)) != self._policy:
+                os.sched_setscheduler(0, *self._policy)
         except OSError:
             raise Broken("its priority was lowered") from None
 

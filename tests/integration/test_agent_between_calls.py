@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,62 @@ MESSES = {
         "import tempfile; tempfile.tempdir = '/nowhere'",
         "imported('tempfile').gettempdir()",
         "/tmp",
+    ),
+    "open": ("import builtins; builtins.open = None", "open is None", False),
+    "import": (
+        "import builtins as b; old = b.__import__; b.__import__ = lambda *a, **k: old(*a, **k)",
+        "imported.__name__",
+        "__import__",
+    ),
+    "scheduling": (
+        "import os; os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))",
+        "imported('os').sched_getscheduler(0)",
+        0,
+    ),
+    "dump on a signal": (
+        "import faulthandler; faulthandler.register(10)",
+        "imported('faulthandler').unregister(10)",
+        False,
+    ),
+    "no dump on a crash": (
+        "import faulthandler; faulthandler.disable()",
+        "imported('faulthandler').is_enabled()",
+        True,
+    ),
+    "tracebacks": (
+        "import sys; sys.tracebacklimit = 0",
+        "hasattr(imported('sys'), 'tracebacklimit')",
+        False,
+    ),
+    "bytecode": (
+        "import sys; sys.pycache_prefix = '/nowhere'",
+        "imported('sys').pycache_prefix",
+        None,
+    ),
+    "time zone under another environment": (
+        "import os, time; os.environ['TZ'] = 'Asia/Tokyo'; time.tzset(); del os.environ['TZ']",
+        "imported('time').timezone == -32400",
+        False,
+    ),
+    "level of a logger": (
+        "import logging; logging.getLogger('x').setLevel(logging.CRITICAL)",
+        "imported('logging').getLogger('x').level",
+        0,
+    ),
+    "factory of log records": (
+        "import logging; logging.setLogRecordFactory(lambda *_, **__: 1 / 0)",
+        "imported('logging').getLogger('x').warning('still there')",
+        None,
+    ),
+    "warnings to logging": (
+        "import logging, warnings; logging.captureWarnings(True); warnings.formatwarning = None",
+        "imported('warnings').showwarning.__module__ + str(imported('warnings').formatwarning)[:4]",
+        "warnings<fun",
+    ),
+    "original standard input": (
+        "import io, sys; sys.__stdin__ = io.StringIO('mine')",
+        "imported('sys').__stdin__.read()",
+        "",
     ),
     "start method": (
         "import multiprocessing as m; m.set_start_method('spawn')",
@@ -402,3 +459,34 @@ async def test_a_process_is_noted_however_it_was_started(run: Run, script: str) 
         "messy:look", "imported('os').fstat(1).st_ino != imported('sys').outputs"
     )
     assert (pid, fresh) == (first, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set its groups")
+async def test_groups_are_put_back(run: Run) -> None:
+    left, _ = await run("messy:leave", "import os; os.setgroups([1, 2, 3])")
+    (pid, seen), _ = await run("messy:look", "imported('os').getgroups()")
+    assert (pid, seen) == (left, os.getgroups())
+
+
+@pytest.mark.parametrize(
+    "child",
+    ["raise ValueError('of the child')", "pass", "sys.exit(3)"],
+    ids=["raises", "returns", "exits"],
+)
+async def test_a_forked_child_that_comes_back_answers_nothing(run: Run, child: str) -> None:
+    """It would answer for its parent, and take the attempts after that."""
+    script = f"""
+import os, sys
+pid = os.fork()
+if not pid:
+    {child}
+else:
+    print("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    left, said = await run("messy:leave", script)
+    status = {"raise": 1, "pass": 0, "sys.e": 3}[child[:5]]
+    assert said["stdout"] == f"status {status}\n".encode()
+    assert (b"ValueError: of the child" in said["stderr"]) is (status == 1)
+    for _ in range(3):
+        (pid, _), _ = await run("messy:look", "0")
+        assert pid == left
