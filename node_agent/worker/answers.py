@@ -18,6 +18,8 @@ MAX_PICKLE = 64 * 1024
 # Names of base classes, one a line.
 MAX_BASES = 2 * 1024
 MAX_BASE_NAMES = 32
+# Past a `__getattribute__` of user code.
+_trace_of = BaseException.__dict__["__traceback__"].__get__
 
 # Strict JSON: NaN and infinities have no representation in it.
 _to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
@@ -112,14 +114,15 @@ def bases_of(kind: type) -> str:
 def text_of(error: BaseException) -> str:
     """str(error), which is user code as well."""
     try:
-        return str(error)
+        # Joined: a subclass of `str` would bring its own methods along.
+        return "".join([str(error)])
     except BaseException:  # noqa: BLE001 (user code: SystemExit would end the worker)
         return "(the exception's text could not be made)"
 
 
 def traceback_of(error: BaseException, ours: int) -> str:
     """The traceback's last 16 KiB, without our own frames."""
-    trace: TracebackType | None = error.__traceback__
+    trace: TracebackType | None = _trace_of(error)
     for _ in range(ours):
         trace = trace.tb_next if trace is not None else None
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
@@ -96,9 +96,7 @@ class TaskOptions:
         for name in ("resources", "secrets"):
             for key in getattr(self, name):
                 checked_text(name, key)
-        for error in self.fatal_errors:
-            if isinstance(error, str):
-                checked_text("fatal_errors", error)
+        object.__setattr__(self, "fatal_errors", _checked_errors(self.fatal_errors))
         for name in ("timeout", "delay", "backoff", "max_backoff", "cpu"):
             value = getattr(self, name)
             if value is None:
@@ -187,6 +185,19 @@ def _secret(name: str, reference: str) -> task_pb2.SecretRef:
         # Not what was given: it may be the value itself, by mistake.
         raise invalid("secrets", f"{name}: must be file:NAME or env:NAME, not the secret itself")
     return task_pb2.SecretRef(**{source: text})
+
+
+def _checked_errors(errors: Iterable[Any]) -> tuple[str | type[BaseException], ...]:
+    """Of any iterable, also one that can be read only once."""
+    if isinstance(errors, (str, type)) or not isinstance(errors, Iterable):
+        raise invalid("fatal_errors", f"must be a list of exceptions, not {errors!r}")
+    checked = tuple(errors)
+    for error in checked:
+        if isinstance(error, str):
+            checked_text("fatal_errors", error)
+        elif not (isinstance(error, type) and issubclass(error, BaseException)):
+            raise invalid("fatal_errors", f"{error!r} is neither an exception class nor its name")
+    return checked
 
 
 def _error_name(error: str | type[BaseException]) -> str:

@@ -122,7 +122,9 @@ def _explain(original: Exception, note: str, cause: TaskFailed) -> bool:
         notes = [*getattr(original, "__notes__", ()), note]
         object.__setattr__(original, "__notes__", notes)
         object.__setattr__(original, "__cause__", cause)
-    except Exception:  # noqa: BLE001 - a foreign class may forbid anything; TaskFailed says it all
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a foreign class may do anything; TaskFailed says it all
         return False
     return True
 

@@ -120,6 +120,16 @@ def test_an_exception_that_cannot_be_changed_arrives_as_itself(kind: type[Except
     assert "here" in error.__notes__[0]
 
 
+class LookingExits(Exception):
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]
+        sys.exit(8)
+
+
+def test_an_exception_that_exits_when_it_is_looked_at_is_a_task_failed() -> None:
+    assert type(error_of(_failed(LookingExits()))) is TaskFailed
+
+
 def test_an_exception_whose_unpickling_exits_is_a_task_failed() -> None:
     assert type(error_of(_failed(UnpicklesToExit()))) is TaskFailed
 

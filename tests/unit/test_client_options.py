@@ -22,16 +22,30 @@ def test_options_left_alone_leave_the_spec_alone():
 
 
 def test_retries_count_attempts_after_the_first():
-    spec = spec_of(retries=3, backoff=0.5, fatal_errors=(ValueError, "EXIT_CODE", math.__class__))
+    spec = spec_of(retries=3, backoff=0.5, fatal_errors=(ValueError, "EXIT_CODE", OSError))
     assert spec.retry.max_attempts == 4
     assert spec.retry.initial_backoff.ToMilliseconds() == 500
-    assert list(spec.retry.fatal_errors)[:2] == ["ValueError", "EXIT_CODE"]
+    assert list(spec.retry.fatal_errors) == ["ValueError", "EXIT_CODE", "OSError"]
 
 
 def test_fatal_errors_of_other_modules_have_qualified_names():
     assert list(spec_of(fatal_errors=(QuorateError,)).retry.fatal_errors) == [
         "quorate.runtime.errors.QuorateError"
     ]
+
+
+def test_fatal_errors_may_come_from_an_iterator_and_hold_for_each_task():
+    options = TaskOptions(fatal_errors=cast(Any, (one for one in [ValueError])))
+    for _ in range(2):
+        spec = task_pb2.TaskSpec()
+        options.apply(spec, now=0.0)
+        assert list(spec.retry.fatal_errors) == ["ValueError"]
+
+
+@pytest.mark.parametrize("wrong", ["ValueError", ValueError, 3, [3], [int], [ValueError()]])
+def test_fatal_errors_that_are_no_list_of_exceptions_are_refused_by_name(wrong):
+    with pytest.raises(QuorateError, match="fatal_errors"):
+        TaskOptions(fatal_errors=wrong)
 
 
 def test_delay_counts_from_now_and_not_before_wins():

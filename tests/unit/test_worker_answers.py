@@ -49,6 +49,17 @@ def _exception(**methods: Any) -> BaseException:
     return error
 
 
+ExitingText = type("ExitingText", (str,), {"encode": _exits, "__format__": _exits})
+
+
+def test_an_exception_whose_attributes_or_text_exit_is_answered() -> None:
+    answer = answers.of_exception(_exception(__getattribute__=_exits), ours=0)
+    assert answer[:2] == ("error", "m.Hostile")
+    answer = answers.of_exception(_exception(__str__=lambda _: ExitingText("text")), ours=0)
+    assert answer[:3] == ("error", "m.Hostile", "text")
+    assert type(answer[2]) is str
+
+
 class ExitingMeta(type):
     def __getattribute__(cls, name: str) -> Any:
         if name in ("__module__", "__qualname__"):
