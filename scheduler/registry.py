@@ -40,6 +40,7 @@ from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpe
 from scheduler.driver import Driver
 from scheduler.instances import InstanceKeys
 from scheduler.origin import caller_name
+from scheduler.placement.unplaceable import why_unplaceable
 from scheduler.service_changes import changes
 from scheduler.service_feed import ServiceFeed
 from scheduler.uncommitted import SPACE_LOW
@@ -95,7 +96,7 @@ class Registry:
         answer = await ask(
             self._driver, lambda token: e.ServiceSubmitted(name, spec, asked, token, made)
         )
-        return pb.CreateServiceResponse(service=_view(answer))
+        return pb.CreateServiceResponse(service=self._view(answer))
 
     async def GetService(self, request: pb.GetServiceRequest, context: Context) -> Message:
         name = _name("name", request.name)
@@ -104,7 +105,7 @@ class Registry:
         await self._driver.readable()
         if seen is None:
             raise not_found("service", name)
-        return pb.GetServiceResponse(service=views.service(seen))
+        return pb.GetServiceResponse(service=self._view(seen))
 
     async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> Message:
         names, token = page_of_names(
@@ -114,7 +115,7 @@ class Registry:
         size = 0
         for place, name in enumerate(names):
             row = self._state.services[ServiceName(name)]
-            view = views.service(see_service(self._state, row))
+            view = self._view(see_service(self._state, row))
             size += view.ByteSize()
             if place and size > PAGE_BYTES:
                 token = after_name("services", names[place - 1])
@@ -140,7 +141,7 @@ class Registry:
 
             answer = await self._driver.call(make)
             if not isinstance(answer, Refusal):
-                return pb.UpdateServiceResponse(service=_view(answer))
+                return pb.UpdateServiceResponse(service=self._view(answer))
             if answer.fault is not Fault.CONFLICT or etag or not left:
                 raise refused(answer)
         raise AssertionError("the last try is answered")
@@ -170,6 +171,16 @@ class Registry:
 
     def _checked(self, spec: pb.ServiceSpec) -> None:
         bounds.service_spec(self._check, spec, "service.spec", self._driver.clock.now())
+
+    def _view(self, seen: object) -> pb.Service:
+        """A service, with the reason why replicas cannot start as things are."""
+        assert isinstance(seen, ServiceSeen)
+        view = views.service(seen)
+        row = self._state.services.get(seen.name)
+        replica = row.spec.replica if row is not None else None
+        if row is not None and replica is not None and seen.ready < row.spec.replicas:
+            view.pending_reason = why_unplaceable(self._state.nodes, replica.needs)
+        return view
 
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Context) -> Message:
         asked = audited("DeleteService", request, context)
@@ -313,8 +324,3 @@ def _is_replica(instance: str) -> QuorateError:
         f"instance {instance!r} is a replica; cancel its task to have it replaced",
         instance=instance,
     )
-
-
-def _view(answer: object) -> pb.Service:
-    assert isinstance(answer, ServiceSeen)
-    return views.service(answer)

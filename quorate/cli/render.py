@@ -106,6 +106,11 @@ def hint(text: str) -> None:
     err.print(text, style="dim", markup=False)
 
 
+def warn(text: str) -> None:
+    """Something that is accepted, and probably not meant; on standard error."""
+    err.print(f"warning: {text}", markup=False, highlight=False, style="yellow")
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     document = json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -57,6 +57,8 @@ def show(client: Client, service: pb.Service, dashboard: str = "") -> None:
     if service.instances:
         render.show("")
     render.show(_replicas(waiting[:_SHOWN]))
+    if service.pending_reason:
+        render.warn(service.pending_reason)
     if len(waiting) > _SHOWN:
         hint(f"{len(waiting) - _SHOWN} more replicas do not run.")
     hint(f"Why one ended: quorate logs {waiting[0].id}")
@@ -171,6 +173,8 @@ def _replicas(tasks: list[task_pb2.Task]) -> Table:
 
 
 def _next(task: task_pb2.Task) -> str:
+    if task.pending_reason:
+        return "fits no node"
     if task.state != task_pb2.TASK_STATE_SCHEDULED:
         return "when a node has room"
     return f"in {render.seconds(max(0.0, render.stamp(task.schedule_time) - time.time()))}"

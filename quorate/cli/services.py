@@ -105,7 +105,7 @@ def create(
     service.spec.SetInParent()
     options.write(service.spec)
     request = pb.CreateServiceRequest(service=service, request_id=new_request_id())
-    client.calls.call(CREATE, request)
+    _warn(client.calls.call(CREATE, request).service)
     sys.stdout.write(f"{name} created\n")
     return _until_ready(client, name, wait_timeout) if wait else OK
 
@@ -176,7 +176,13 @@ def _update(client: Client, name: str, spec: pb.ServiceSpec, paths: list[str]) -
         update_mask=FieldMask(paths=paths),
         request_id=new_request_id(),
     )
-    client.calls.call(UPDATE, request)
+    _warn(client.calls.call(UPDATE, request).service)
+
+
+def _warn(service: pb.Service) -> None:
+    """Say at once that its replicas cannot start as things are."""
+    if service.pending_reason:
+        render.warn(service.pending_reason)
 
 
 @group.command("list")

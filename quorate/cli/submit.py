@@ -16,7 +16,7 @@ import typer
 from quorate.cli.common import Json, with_client
 from quorate.cli.ending import report, report_failure, wait_many, wait_one
 from quorate.cli.progress import map_progress
-from quorate.cli.render import as_dict, err, hint, print_json
+from quorate.cli.render import as_dict, err, hint, print_json, warn
 from quorate.cli.words import count, pairs, size_in_bytes
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
@@ -96,7 +96,7 @@ def _warned(command: Callable[P, R]) -> Callable[P, R]:
         def tell(message: Warning | str, *_: object, **__: object) -> None:
             if str(message) not in told:
                 told.add(str(message))
-                err.print(f"warning: {message}", markup=False, highlight=False, style="yellow")
+                warn(str(message))
 
         with warnings.catch_warnings():
             warnings.simplefilter("always", UnplaceableWarning)

@@ -159,7 +159,8 @@ def check_pending(tasks: Sequence[task_pb2.Task]) -> list[Finding]:
             "tasks",
             f"{len(ids)} of the newest {len(tasks)} that wait can start on no node, such as "
             f"{ids[0]}: {reason}",
-            "add such a node, or cancel them: quorate cancel ID",
+            "add such a node, or cancel them (quorate cancel ID); a service's replicas: have it "
+            "ask for less (quorate service update)",
         )
         for reason, ids in by_reason.items()
     ]

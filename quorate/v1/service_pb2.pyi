@@ -139,7 +139,7 @@ class ServiceInstance(_message.Message):
     def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[InstanceState, str]] = ..., node: _Optional[str] = ..., weight: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., generation: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Service(_message.Message):
-    __slots__ = ("name", "spec", "generation", "etag", "create_time", "instances", "ready", "updated")
+    __slots__ = ("name", "spec", "generation", "etag", "create_time", "instances", "ready", "updated", "pending_reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +148,7 @@ class Service(_message.Message):
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     UPDATED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: ServiceSpec
     generation: int
@@ -156,7 +157,8 @@ class Service(_message.Message):
     instances: _containers.RepeatedCompositeFieldContainer[ServiceInstance]
     ready: int
     updated: int
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., generation: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[ServiceInstance, _Mapping]]] = ..., ready: _Optional[int] = ..., updated: _Optional[int] = ...) -> None: ...
+    pending_reason: str
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[ServiceSpec, _Mapping]] = ..., generation: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[ServiceInstance, _Mapping]]] = ..., ready: _Optional[int] = ..., updated: _Optional[int] = ..., pending_reason: _Optional[str] = ...) -> None: ...
 
 class CreateServiceRequest(_message.Message):
     __slots__ = ("service", "request_id")

@@ -43,9 +43,9 @@ def client(cluster: Locked) -> Iterator[Client]:
 
 def cli(cluster: Locked, *words: str) -> Result:
     where = (f"--address={cluster.schedulers[0]}", *cluster.leaf("admin:alice").flags)
-    command, *rest = words
-    env = {"COLUMNS": "200"}
-    answer = CliRunner().invoke(application(command), [command, *where, *rest], env=env)
+    size = 2 if words[0] == "service" else 1
+    line = [*words[:size], *where, *words[size:]]
+    answer = CliRunner().invoke(application(words[0]), line, env={"COLUMNS": "200"})
     assert answer.exit_code == 0, answer.output
     return answer
 
@@ -175,3 +175,25 @@ async def test_an_asynchronous_client_warns(cluster: Locked) -> None:
                 await anext(large.map(abs, [1, 2], chunk=1))
         left = await client.cancel_tasks(queue="mail", states=["pending"], dry_run=True)
         assert left.cancelled == 0
+
+
+@pytest.mark.usefixtures("client")
+@too_much
+def test_a_service_whose_replicas_fit_no_node_says_so(cluster: Locked, kind: str) -> None:
+    _, flags, said = TOO_MUCH[kind]
+    name = f"large-{kind.replace(' ', '-')}"
+    small = cli(cluster, "service", "create", name, "--replicas", "0", *flags, "--", "true")
+    # It has no replica that could not start.
+    assert small.stderr == ""
+    try:
+        scaled = cli(cluster, "service", "scale", name, "2")
+        assert scaled.stdout == f"{name} scaled to 2\n"
+        assert scaled.stderr.startswith("warning: no registered node ")
+        assert said in scaled.stderr
+        shown = cli(cluster, "service", "show", name)
+        assert "fits no node" in shown.stdout
+        assert said in shown.stderr
+        updated = cli(cluster, "service", "update", name, "--memory", "1M")
+        assert bool(updated.stderr) == (kind != "memory")
+    finally:
+        cli(cluster, "service", "delete", name)

@@ -199,7 +199,10 @@ def test_tasks_that_fit_no_node_are_one_warning_for_each_reason():
     several = "of the newest 5 that wait can start on no node, such as"
     assert found[0].text == f"2 {several} t1: {memory}"
     assert found[1].text == f"1 {several} t2: {device}"
-    assert all("quorate cancel ID" in one.advice for one in found)
+    assert all(
+        "quorate cancel ID" in one.advice and "quorate service update" in one.advice
+        for one in found
+    )
 
 
 def test_tasks_that_wait_for_their_turn_are_no_finding():

@@ -76,5 +76,15 @@ def test_replicas_beyond_the_first_few_are_a_number(look, create):
     rows = panel.get_by_role("table", name="Replicas of many that do not run").locator("tbody")
     expect(rows).to_have_count(5)
     expect(rows.first).to_contain_text("waits for its first start")
+    expect(rows.first).to_contain_text("it fits no node")
     panel.get_by_role("link", name="2 more replicas do not run").click()
     expect(look.page.get_by_test_id("total")).to_contain_text("7 found")
+
+
+def test_replicas_that_fit_no_node_are_warned_of_when_they_are_asked_for(look, create):
+    create("huge", command={"argv": ["true"]}, replicas=0, resources={"memory": str(900 << 30)})
+    look.button("Scale").click()
+    look.dialog().get_by_label("Replicas").fill("1")
+    look.dialog().get_by_role("button", name="Scale").click()
+    look.told("huge is being scaled to 1 replica.")
+    look.told("No registered node has 900 GiB of memory")

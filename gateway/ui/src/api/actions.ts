@@ -58,9 +58,10 @@ export const uncordonNode = (name: string) => post(`v1/nodes/${segment(name)}:un
 export const drainNode = (name: string, grace: string | undefined) =>
   post(`v1/nodes/${segment(name)}:drain`, grace ? { grace } : {});
 
-export const createService = (service: Partial<Service>) => post("v1/services", { service });
+export const createService = (service: Partial<Service>) =>
+  post<{ service: Service }>("v1/services", { service });
 export const scaleService = (name: string, replicas: number) =>
-  call("PATCH", `v1/services/${segment(name)}`, {
+  call<{ service: Service }>("PATCH", `v1/services/${segment(name)}`, {
     query: { updateMask: "spec.replicas" },
     body: { spec: { replicas } },
   });

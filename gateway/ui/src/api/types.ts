@@ -204,6 +204,8 @@ export interface Service {
   instances?: Instance[];
   ready?: number;
   updated?: number;
+  /** Why replicas cannot start as things are. Not in live items. */
+  pendingReason?: string;
 }
 
 /** -1 is unlimited, 0 refuses everything. */

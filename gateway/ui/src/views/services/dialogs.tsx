@@ -1,15 +1,22 @@
 import { createService, scaleService } from "@ui/api/actions";
+import { sentence } from "@ui/api/rest";
 import type { Service } from "@ui/api/types";
 import { duration, pairs, splitWords } from "@ui/lib/words";
 import { plural } from "@ui/lib/format";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
 
+/** Says at once that its replicas cannot start as things are. */
+function warn({ pendingReason }: Service): void {
+  if (pendingReason) tell(sentence({ detail: pendingReason }), { failed: true });
+}
+
 export function CreateServiceDialog({ onClose }: { onClose: () => void }) {
   const submit = async (data: FormData) => {
     const service = serviceOf((name) => String(data.get(name) ?? "").trim());
-    await createService(service);
+    const { service: made } = await createService(service);
     tell(`The service ${service.name} was created.`);
+    warn(made);
   };
   return (
     <FormDialog title="Create a service" submit="Create service" wide onClose={onClose} onSubmit={submit}>
@@ -82,8 +89,9 @@ export function serviceOf(read: (name: string) => string): Partial<Service> & { 
 export function ScaleDialog({ service, onClose }: { service: Service; onClose: () => void }) {
   const submit = async (data: FormData) => {
     const replicas = Number(data.get("replicas"));
-    await scaleService(service.name, replicas);
+    const { service: made } = await scaleService(service.name, replicas);
     tell(`${service.name} is being scaled to ${plural(replicas, "replica")}.`);
+    warn(made);
   };
   return (
     <FormDialog title={`Scale ${service.name}`} submit="Scale" onClose={onClose} onSubmit={submit}>

@@ -74,11 +74,11 @@ const COLUMNS: readonly Column<Task>[] = [
   {
     name: "Next start",
     right: true,
-    cell: ({ state, scheduleTime }) =>
+    cell: ({ state, scheduleTime, pendingReason }) =>
       state === "TASK_STATE_SCHEDULED" ? (
         <Ago time={scheduleTime} />
       ) : (
-        <span class="muted">when a node has room</span>
+        <span class="muted">{pendingReason ? "it fits no node" : "when a node has room"}</span>
       ),
   },
 ];
