@@ -122,7 +122,7 @@ async def run(settings: AgentSettings) -> None:
                 confinement=confinement,
                 secrets=secrets,
                 disk_reserve=int(settings.disk_reserve),
-                max_yielded=settings.max_yielded,
+                max_yielded=settings.yield_limit,
             )
         except OSError as error:
             raise CannotStart(f"data directory {data}: {error.strerror}") from error

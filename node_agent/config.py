@@ -53,11 +53,12 @@ class AgentSettings(
         0, ge=0, le=1024, description="attempts at once; 0: one for each core offered"
     )
     max_yielded: int = Field(
-        MOST_YIELDED,
-        ge=0,
+        -1,
+        ge=-1,
         le=1024,
         description="tasks that give up their slots at once while they wait for other tasks; "
-        "one more fails in its wait; 0: waiting tasks keep their slots",
+        "one more fails in its wait; 0: waiting tasks keep their slots; "
+        "-1: 64, or 4 for each slot where that is more",
     )
     cpu: float = Field(
         default_factory=lambda: share().cpu,
@@ -135,6 +136,13 @@ class AgentSettings(
     def slot_count(self) -> int:
         """Attempts at once."""
         return self.slots or ceil(self.cpu)
+
+    @property
+    def yield_limit(self) -> int:
+        """Attempts that may wait for other tasks without a slot."""
+        if self.max_yielded >= 0:
+            return self.max_yielded
+        return min(1024, max(MOST_YIELDED, 4 * self.slot_count))
 
     @property
     def label_map(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from node_agent.config import AgentSettings
 from node_agent.core.attempts import Outcome, Reason, Ref, Result
 from node_agent.core.slots import SPARE_SECONDS
 from tests.support.agent_machine import OK, SLOW, Node, call, command, names
@@ -256,3 +257,17 @@ def test_one_that_waits_and_goes_on_in_quick_succession_does_not_flood_the_leade
     assert len([credit for credit in told if credit is not None]) <= 10
     assert node.tick().credit in (1, None)
     assert node.machine._credit_told == node.machine.credit(node.now) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "limit"),
+    [
+        ({"slots": 2}, 64),
+        ({"slots": 100}, 400),
+        ({"slots": 1024}, 1024),
+        ({"slots": 2, "max_yielded": 0}, 0),
+        ({"slots": 2, "max_yielded": 5}, 5),
+    ],
+)
+def test_the_limit_grows_with_the_slots_unless_it_is_given(flags, limit):
+    assert AgentSettings(**flags).yield_limit == limit
