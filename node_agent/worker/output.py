@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _FIONREAD = 0x541B
+_NOTHING = bytes(4)
 _BUFFER = 64 * 1024
 # Nothing that a function prints may fail for its characters.
 _ENCODING, _ERRORS = "utf-8", "backslashreplace"
@@ -92,12 +93,12 @@ class Pipes:
     def written(self) -> bool:
         """Whether anything was written since the present pipes were new."""
         # The pipes first: what the pump takes after that was counted before.
-        return self._holds(self._out) or self._holds(self._err) or self.counted
-
-    @property
-    def counted(self) -> bool:
-        """Whether the pump has taken anything."""
-        return self._counts[self._lane] != self._count
+        ioctl, waiting = fcntl.ioctl, self._waiting
+        ioctl(self._out, _FIONREAD, waiting)
+        if waiting != _NOTHING:
+            return True
+        ioctl(self._err, _FIONREAD, waiting)
+        return waiting != _NOTHING or self._counts[self._lane] != self._count
 
     def put_back(self) -> None:
         """Descriptors 0, 1 and 2 are ours again. Raises Broken."""
@@ -126,10 +127,6 @@ class Pipes:
             raise Broken("its descriptors were closed") from None
         self._count = self._counts[self._lane]
         self.put_back()
-
-    def _holds(self, pipe: int) -> bool:
-        fcntl.ioctl(pipe, _FIONREAD, self._waiting)
-        return self._waiting != b"\0\0\0\0"
 
 
 class Streams:
