@@ -14,10 +14,10 @@ from typing import Any, Final
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
 
-from gateway.rest.masks import mask_field
+from gateway.rest.masks import mask_field, output_of
 from gateway.rest.template import Template, parse
 from gateway.upstream import Method, method_from
-from quorate.v1 import scheduler_pb2, service_pb2
+from quorate.v1 import output_pb2, scheduler_pb2, service_pb2
 
 PUBLIC_SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
@@ -136,10 +136,14 @@ def _operation(method: Method, rule: Any, name: str) -> Operation:
 
 
 def resource_of(answer: Descriptor) -> FieldDescriptor | None:
-    """The one message that an answer holds; None when it holds anything else."""
-    if len(answer.fields) != 1:
+    """The one message that an answer is about; None when it is about anything else.
+
+    What stands beside it and moves by itself (OUTPUT_LIVE), such as who asked, does not count.
+    """
+    fields = [one for one in answer.fields if output_of(one) != output_pb2.OUTPUT_LIVE]
+    if len(fields) != 1:
         return None
-    field = answer.fields[0]
+    (field,) = fields
     return field if field.message_type is not None and not field.is_repeated else None
 
 

@@ -55,11 +55,21 @@ def tag_of(answer: Message) -> str:
         resource = still
     given = getattr(resource, "etag", "")
     tag = given.strip('"') if isinstance(given, str) and given else _digest(resource)
-    return tag if live is None else f"{tag}{LIVE}{_digest(live)}"
+    if live is None:
+        return tag
+    beside = type(answer)()
+    if len(answer.DESCRIPTOR.fields) > 1 and field is not None:
+        # Who asked: the answer to somebody else is another one.
+        beside.CopyFrom(answer)
+        beside.ClearField(field.name)
+    return f"{tag}{LIVE}{_digest(live, beside)}"
 
 
-def _digest(message: Message) -> str:
-    return blake2b(message.SerializeToString(deterministic=True), digest_size=12).hexdigest()
+def _digest(*messages: Message) -> str:
+    digest = blake2b(digest_size=12)
+    for message in messages:
+        digest.update(message.SerializeToString(deterministic=True))
+    return digest.hexdigest()
 
 
 @cache

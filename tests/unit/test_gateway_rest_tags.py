@@ -87,6 +87,19 @@ async def test_the_condition_on_a_service_is_the_services_to_check(client, upstr
     problem(response, 412, "ETAG_MISMATCH")
 
 
+async def test_the_cluster_is_another_answer_for_somebody_else(client, upstream):
+    upstream.answers["GetCluster"] = answer = pb.GetClusterResponse(cluster={"name": "c"})
+    answer.caller.name = "viewer:eve"
+    tag = (await client.get("/v1/cluster")).headers["etag"]
+    same = {"If-None-Match": tag}
+    assert (await client.get("/v1/cluster", headers=same)).status_code == 304
+    answer.caller.name = "admin:alice"
+    other = await client.get("/v1/cluster", headers=same)
+    assert (other.status_code, other.headers["etag"] == tag) == (200, False)
+    # It is the same cluster.
+    assert (await client.get("/v1/cluster", headers={"If-Match": tag})).status_code == 200
+
+
 def test_nothing_that_a_call_changes_is_taken_for_a_figure():
     live = {
         field.full_name.removeprefix("quorate.v1.")
@@ -99,6 +112,6 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
         *("Node.stats", "Node.assigned", "Node.running", "Node.idle_since", "Node.leaving_since"),
         "Node.fault",
         *("Queue.counts", "Queue.oldest_pending_time"),
-        *("Service.instances", "Service.ready", "Service.updated"),
+        *("Service.instances", "Service.ready", "Service.updated", "Service.pending_reason"),
         *("Cluster.revision", "Cluster.clock_offset"),
     }
