@@ -130,6 +130,13 @@ class Proxy:
         Raises:
             Refusal: the path is not one, there is no such service, or it takes no more.
         """
+        exchange = self._exchange_for(front, head)
+        if exchange is None and head.service_worker:
+            # The dashboard has none. A service's page beside it could make one of its scripts that.
+            raise Refusal(403, "SERVICE_WORKER_REFUSED", "the gateway has no service worker")
+        return exchange
+
+    def _exchange_for(self, front: Front, head: RequestHead) -> Exchange | None:
         target = head.target
         name = self.routes.service_of(head.host)
         if name is None and target[0] == 47 and b"services" not in target and b"%" not in target:

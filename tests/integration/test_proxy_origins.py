@@ -80,3 +80,12 @@ async def test_a_tunnel_at_a_path_says_nothing_of_the_origin_either() -> None:
         )
         assert answer.status == 101
         assert not {name for name, _ in answer.headers} & {n.decode() for n in ORIGIN_WIDE}
+
+
+async def test_no_script_of_the_gateway_itself_becomes_a_service_worker() -> None:
+    """A service's page at a path could ask for that."""
+    async with proxy_bench() as bench:
+        for path in ("/theme.js", "/services", "/%73ervices", "/v1/tasks", "*"):
+            answer = await bench.get(path, "Service-Worker: script")
+            assert (answer.status, answer.reason) == (403, "SERVICE_WORKER_REFUSED")
+            assert (await bench.get(path)).status != 403

@@ -37,10 +37,10 @@ ORIGIN_WIDE = {
     "Origin-Agent-Cluster": "?1",
     "Accept-CH": "Sec-CH-UA-Model",
 }
-REGISTER = """async scope => {
+REGISTER = """async ([script, scope]) => {
   try {
     const options = scope ? { scope } : {}
-    await navigator.serviceWorker.register("worker.js", options)
+    await navigator.serviceWorker.register(script, options)
     await navigator.serviceWorker.ready
     return "registered"
   } catch (error) { return `${error.name}: ${error.message}` }
@@ -137,8 +137,11 @@ def test_at_a_path_no_service_worker_is_installed_and_nothing_reaches_the_origin
         path = f"{dashboard}services/{NAME}/"
         visit(page, path)
         for scope in ("", "/", f"/services/{NAME}/"):
-            refused = page.evaluate(REGISTER, scope)
+            refused = page.evaluate(REGISTER, ["worker.js", scope])
             assert "403" in refused, refused
+        # Nor is one of the dashboard's own scripts made a worker by the page beside it.
+        refused = page.evaluate(REGISTER, ["/theme.js", "/"])
+        assert "403" in refused, refused
         assert page.evaluate(REGISTRATIONS) == 0
         names = page.evaluate("async () => [...(await fetch('page')).headers.keys()]")
         assert "content-type" in names
@@ -164,14 +167,14 @@ def test_on_an_origin_of_its_own_a_service_worker_does_not_reach_the_dashboard(
     own = f"{scheme}://{NAME}.localhost:{port}/"
     visit(page, own)
     # Refused by the browser itself: a scope is below the origin of its script.
-    assert page.evaluate(REGISTER, dashboards[1]).startswith("SecurityError")
+    assert page.evaluate(REGISTER, ["worker.js", dashboards[1]]).startswith("SecurityError")
     # Its own pages are the service's business.
-    assert page.evaluate(REGISTER, "/") == "registered"
+    assert page.evaluate(REGISTER, ["worker.js", "/"]) == "registered"
     page.goto(own)
     expect(page.get_by_text(STOLEN)).to_be_visible()
     # The path leads to the service's own origin, and so does a script below it.
     page.goto(dashboards[1])
-    refused = page.evaluate(REGISTER.replace("worker.js", f"/services/{NAME}/worker.js"), "/")
+    refused = page.evaluate(REGISTER, [f"/services/{NAME}/worker.js", "/"])
     assert refused.startswith("SecurityError"), refused
     delete(cluster)
     for address in dashboards:
