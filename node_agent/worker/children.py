@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Sequence
 
 from node_agent.worker import noted
@@ -17,6 +18,8 @@ from node_agent.worker.output import Broken
 # Left by all calls of a worker, dead ones that nobody waited for included.
 MAX_CHILDREN = 32
 _NONE: frozenset[int] = frozenset()
+# Its event loop starts processes in C, which nobody can note.
+_STARTS_WITHOUT_PYTHON = "uvloop"
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
@@ -33,7 +36,7 @@ class Children:
         Args:
             thorough: ask the kernel, also when no call of a function that starts one was noted.
         """
-        if not noted.started and not self._known and not thorough:
+        if not (noted.started or self._known or thorough or _STARTS_WITHOUT_PYTHON in sys.modules):
             return False, ()
         noted.started.clear()
         faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt

@@ -86,6 +86,7 @@ def main() -> int:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code."""
+    _open_closed_streams()
     words = _command_first(arguments) or ["--help"]
     try:
         code = application(words[0])(args=words, prog_name="quorate", standalone_mode=False)
@@ -114,6 +115,16 @@ def run(arguments: list[str]) -> int:
         # Newer versions of typer make an exit code of Ctrl-C themselves.
         err.print("Interrupted.", style="dim")
     return code if isinstance(code, int) else 0
+
+
+def _open_closed_streams() -> None:
+    """Have something behind descriptors 0 to 2 that the caller closed (`quorate tasks >&-`).
+
+    Python has None there, and the next connection would get the descriptor.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (for the process's life)
 
 
 _WHICH_CLUSTER = (

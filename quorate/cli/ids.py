@@ -24,8 +24,10 @@ def task_id(client: Client, given: str) -> str:
     NOT_FOUND when there is none.
     """
     text = given.strip().lower()
-    if len(text) >= _WHOLE or not all(digit in "0123456789abcdef" for digit in text):
+    if not all(digit in "0123456789abcdef" for digit in text):
         return given
+    if len(text) >= _WHOLE:
+        return text
     if len(text) < SHORTEST:
         raise invalid("id", f'"{given}" is too short; give {SHORTEST} or more characters of an id')
     found = [
@@ -37,10 +39,11 @@ def task_id(client: Client, given: str) -> str:
         raise not_found("task", given)
     if len(found) > 1:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        least = "at least " if len(found) == _LOOKED_AT else ""
         raise QuorateError(
             grpc.StatusCode.INVALID_ARGUMENT,
             "AMBIGUOUS_ID",
-            f'"{given}" is the beginning of {len(found)} ids: {", ".join(found[:_NAMED])}{more}',
+            f'"{given}" is the beginning of {least}{len(found)} ids: {", ".join(found[:_NAMED])}{more}',
             field="id",
         )
     return found[0]

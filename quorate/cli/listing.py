@@ -110,6 +110,9 @@ class Listing(Table):
                 # What was shortened in vain gets its room back.
                 widths.update({one: natural[one] for one in self._elastic if one in widths})
                 shorten()
+        # Too narrow all the same: the first column, what people copy, is folded last.
+        for heading in list(widths)[:0:-1]:
+            widths[heading] = max(cell_len(heading), widths[heading] - max(0, excess()))
         return widths
 
 

@@ -449,8 +449,11 @@ async def test_a_change_is_noted_however_its_function_was_found(run: Run, script
         "import multiprocessing, time\n"
         "multiprocessing.get_context('fork').Process(target=time.sleep, args=(1000,)).start()",
         "import pickle, os; pickle.loads(pickle.dumps(os.system))('sleep 1000 &')",
+        "import asyncio, uvloop\n"
+        "async def main(): await asyncio.create_subprocess_exec('sleep', '1000')\n"
+        "uvloop.run(main())",
     ],
-    ids=["posix_spawn", "fork", "multiprocessing", "system"],
+    ids=["posix_spawn", "fork", "multiprocessing", "system", "uvloop"],
 )
 async def test_a_process_is_noted_however_it_was_started(run: Run, script: str) -> None:
     first, _ = await run("messy:leave", "import os, sys; sys.outputs = os.fstat(1).st_ino")

@@ -91,6 +91,7 @@ def test_a_task_is_found_by_the_beginning_of_its_id(quorate, cluster):
     first = quorate("submit", "--", "true")[1].strip()
     assert quorate("task", first[:20])[1].split()[:2] == ["Task", first]
     assert quorate("wait", first[:20].upper())[:2] == (0, f"{first} SUCCEEDED\n")
+    assert quorate("wait", f" {first.upper()}\n")[:2] == (0, f"{first} SUCCEEDED\n")
     other = first[:-1] + ("0" if first[-1] != "0" else "1")
     cluster.tasks[other] = task_pb2.Task(id=other, state=task_pb2.TASK_STATE_RUNNING)
     code, _, err = quorate("cancel", first[:20])

@@ -60,6 +60,15 @@ def test_no_width_cuts_an_id_or_a_state(width: int) -> None:
         assert "\u2026" not in joined
 
 
+@pytest.mark.parametrize("width", [39, 40, 50])
+def test_an_id_is_whole_where_a_long_state_has_to_be_folded(width: int) -> None:
+    table = Listing(("ID", "STATE"), drop=())
+    table.add_row(ID, "PENDING (fits no node)")
+    lines = shown(table, width)
+    assert lines[1].startswith(f"{ID}  PEND")
+    assert max(map(len, lines)) <= width
+
+
 def test_a_row_is_one_line() -> None:
     table = Listing(("A", "B"))
     table.add_row("x\r\n\ty", "[bold]z[/bold]")
