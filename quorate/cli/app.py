@@ -109,12 +109,23 @@ def run(arguments: list[str]) -> int:
         # The last line of defence: whatever went wrong, a person gets a sentence.
         if os.environ.get("QUORATE_DEBUG"):
             raise
+        if isinstance(error, UnicodeEncodeError) and (word := _not_utf8(arguments)):
+            err.print(f'quorate: "{word}" is not valid UTF-8', markup=False)
+            return USAGE
         err.print(f"quorate: {sentence_of(error)}", markup=False)
         return code_of(error)
     if code == INTERRUPTED:
         # Newer versions of typer make an exit code of Ctrl-C themselves.
         err.print("Interrupted.", style="dim")
     return code if isinstance(code, int) else 0
+
+
+def _not_utf8(arguments: list[str]) -> str:
+    """The first word that no message can carry, with its other bytes in writing; else empty."""
+    for word in arguments:
+        if any("\udc80" <= character <= "\udcff" for character in word):
+            return os.fsencode(word).decode(errors="backslashreplace")
+    return ""
 
 
 def _open_closed_streams() -> None:

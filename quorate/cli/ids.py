@@ -38,12 +38,13 @@ def task_id(client: Client, given: str) -> str:
     if not found:
         raise not_found("task", given)
     if len(found) > 1:
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         least = "at least " if len(found) == _LOOKED_AT else ""
+        shown = ", ".join(found[:_NAMED])
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         raise QuorateError(
             grpc.StatusCode.INVALID_ARGUMENT,
             "AMBIGUOUS_ID",
-            f'"{given}" is the beginning of {least}{len(found)} ids: {", ".join(found[:_NAMED])}{more}',
+            f'"{given}" is the beginning of {least}{len(found)} ids: {shown}{more}',
             field="id",
         )
     return found[0]

@@ -66,6 +66,7 @@ from quorate.client.specs import (
     json_spec,
     python_spec,
 )
+from quorate.client.texts import text_of
 from quorate.client.unplaceable import warn_unplaceable
 from quorate.client.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.runtime.errors import QuorateError
@@ -292,7 +293,7 @@ class AsyncClient:
 
     def get(self, task_id: str) -> AsyncTaskHandle[Any]:
         """A handle of any task; whether it exists is seen when it is used."""
-        return AsyncTaskHandle(self._calls, task_id)
+        return AsyncTaskHandle(self._calls, text_of("id", task_id))
 
     async def cancel_tasks(
         self,

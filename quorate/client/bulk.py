@@ -16,6 +16,7 @@ import grpc
 from quorate.client.calls import Calls
 from quorate.client.outcome import state_of
 from quorate.client.rpcs import CANCEL_TASK, CANCEL_TASKS, new_request_id
+from quorate.client.texts import text_of
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
@@ -76,6 +77,7 @@ def requests_of(
     Raises QuorateError (INVALID_ARGUMENT) where both or neither are given.
     """
     wanted = [state_of(name) for name in states]
+    queue, text = text_of("queue", queue), text_of("text", text)
     if tasks is None:
         if not (queue or wanted or text):
             raise invalid("tasks", "name tasks, or at least one of queue, states and text")
@@ -86,7 +88,7 @@ def requests_of(
         return
     if queue or text:
         raise invalid("tasks", "cannot be given together with queue or text")
-    ids = list(dict.fromkeys(getattr(task, "id", task) for task in tasks))
+    ids = list(dict.fromkeys(text_of("id", getattr(task, "id", task)) for task in tasks))
     for start in range(0, len(ids), MOST_IDS):
         yield pb.CancelTasksRequest(
             ids=ids[start : start + MOST_IDS], states=wanted, validate_only=dry_run,

@@ -44,6 +44,7 @@ from quorate.client.specs import (
     json_spec,
     python_spec,
 )
+from quorate.client.texts import text_of
 from quorate.client.tracker import Tracker
 from quorate.client.unplaceable import warn_unplaceable
 from quorate.security.dialer import ClientTls
@@ -277,7 +278,7 @@ class Client:
 
         Its `result` may be a pickle, and unpickling runs code of whoever made it; `task` does not.
         """
-        return TaskHandle(self.calls, task_id)
+        return TaskHandle(self.calls, text_of("id", task_id))
 
     def tasks(
         self, *, queue: str = "", states: Sequence[str] = (), text: str = "", page_size: int = 100
@@ -290,6 +291,7 @@ class Client:
             text: words that must all be found in a task's name, work, labels, id or error.
         """
         wanted = [state_of(name) for name in states]
+        queue, text = text_of("queue", queue), text_of("text", text)
         token = ""
         while True:
             request = scheduler_pb2.ListTasksRequest(

@@ -477,3 +477,11 @@ def _read(terminal):
         return os.read(terminal, 65536)
     except OSError:
         return b""
+
+
+@pytest.mark.parametrize(
+    "words", [("task",), ("wait",), ("queue", "create"), ("cordon",), ("tasks", "--search")]
+)
+def test_words_that_are_not_utf8_are_named(quorate, words):
+    code, _, err = quorate(*words, os.fsdecode(b"caf\xe9"))
+    assert (code, "caf\\xe9" in err or "caf\\udce9" in err) == (2, True)

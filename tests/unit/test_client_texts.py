@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import pytest
 
+from quorate.client.client import Client
 from quorate.client.options import TaskOptions
 from quorate.client.specs import command_spec, entrypoint_of, json_spec, python_spec
 from quorate.runtime.errors import QuorateError
 
 OPTIONS = TaskOptions()
+CLIENT = Client("127.0.0.1:1")
 BAD = os.fsdecode(b"caf\xe9")
 
 
@@ -37,6 +39,12 @@ BAD = os.fsdecode(b"caf\xe9")
         ("resources", lambda: TaskOptions(resources={BAD: 1})),
         ("fatal_errors", lambda: TaskOptions(fatal_errors=[BAD])),
         ("secrets", lambda: TaskOptions(secrets={"A": "file:" + BAD})),
+        ("id", lambda: CLIENT.get(BAD)),
+        ("id", lambda: CLIENT.get(cast(Any, 5))),
+        ("queue", lambda: next(CLIENT.tasks(queue=BAD))),
+        ("text", lambda: next(CLIENT.tasks(text=BAD))),
+        ("id", lambda: CLIENT.cancel_tasks([BAD])),
+        ("queue", lambda: CLIENT.cancel_tasks(queue=BAD)),
     ],
 )
 def test_text_that_is_not_utf8_names_its_field(field: str, make: Callable[[], Any]) -> None:
