@@ -7,14 +7,16 @@ lasts as long as the gateway.
     new token --> unproven --the cluster answers--> proven --no client for LINGER s--> closed
                     '--the cluster refuses, or others need the place--> closed
 
-At most `limits.CALLERS` hubs are proven at a time: beyond it a handshake is answered 503. Whoever
-makes tokens up gets none of those places: a hub that the cluster has not answered yet has one of
+At most `limits.CALLERS` hubs are proven at a time: beyond it a handshake is answered 503. But whoever
+has several tokens (a JWT is easily had anew) keeps nobody out: then the caller with the most of them
+loses the oldest (1013: try again). Whoever makes tokens up gets none of those places: a hub that the cluster has not answered yet has one of
 `limits.UNPROVEN`, of which the oldest is closed (1013: try again) when a new one is needed.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -71,7 +73,7 @@ class Hubs:
     def _make_room(self) -> None:
         """Raises HttpFault."""
         unproven = [token for token, home in self._homes.items() if not home.hub.proven]
-        if len(self._homes) - len(unproven) >= limits.CALLERS:
+        if len(self._homes) - len(unproven) >= limits.CALLERS and not self._drop_one_of_many():
             raise HttpFault(
                 503,
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -84,6 +86,20 @@ class Hubs:
             log.warning("live.unproven_dropped", limit=limits.UNPROVEN)
             self._homes[unproven[0]].hub.dismiss("others wait to be let in; try again")
             self._let_go(unproven[0])
+
+    def _drop_one_of_many(self) -> bool:
+        """Let go the oldest token of the caller who has the most; False when all have one."""
+        tokens: defaultdict[str, list[str]] = defaultdict(list)
+        for token, home in self._homes.items():
+            if home.hub.caller:
+                tokens[home.hub.caller].append(token)
+        most = max(tokens.values(), key=len, default=[])
+        if len(most) < 2:
+            return False
+        log.warning("live.token_dropped", caller=self._homes[most[0]].hub.caller, tokens=len(most))
+        self._homes[most[0]].hub.dismiss("others wait to be let in, and you have other tokens")
+        self._let_go(most[0])
+        return True
 
     def _let_go(self, token: str) -> None:
         hub = self._homes.pop(token).hub

@@ -112,6 +112,11 @@ class Hub:
         """The cluster has answered a call with the token."""
         return self.leader.seen is not None and not self.refused
 
+    @property
+    def caller(self) -> str:
+        """Whose the token is, as the cluster has said; empty while it has not."""
+        return self.leader.caller if self.proven else ""
+
     def dismiss(self, why: str) -> None:
         """Send everybody away for now."""
         for session in list(self.sessions):

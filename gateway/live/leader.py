@@ -51,6 +51,8 @@ class Leader:
         self.present = True
         self.seen: cluster_pb2.Cluster | None = None
         """What the leader last said; None before it said anything."""
+        self.caller = ""
+        """For whom it took us; empty before."""
         # Since when every look has said that there is no leader, and since when none was answered.
         self._without: float | None = None
         self._silent: float | None = None
@@ -87,6 +89,7 @@ class Leader:
             return
         self._without = self._silent = None
         before, self.seen = self.seen, answer.cluster
+        self.caller = answer.caller.name
         if before is not None and before.epoch != self.seen.epoch and self.present:
             self._tell(False, "the leader was lost; another one takes over")
             self.present = False

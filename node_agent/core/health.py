@@ -49,7 +49,7 @@ class Health:
     """The health of one run of a replica.
 
     Args:
-        started: when its program was started.
+        started: when its program was handed over; see `began`.
         seed: what its jitter is drawn from.
     """
 
@@ -61,6 +61,10 @@ class Health:
         self._checks = 0
         self._passed_in_a_row = 0
         self._failed_in_a_row = 0
+
+    def began(self, when: float) -> None:
+        """Its program began at `when`: from then on `start_grace` counts."""
+        self._started = when
 
     def on_checked(self, passed: bool, now: float) -> bool:
         """Take the result of one check (a timeout is a failure); whether the state changed."""

@@ -78,6 +78,7 @@ class Machine:
         self._live: dict[str, Attempt] = {}
         self._leaving = False
         self._drain_deadline: float | None = None
+        self._drain_grace = 0.0
         self._lease_deadline: float | None = None
         # Attempts finished in each of the last ticks, about WAIT_SECONDS in all.
         self._pace: deque[int] = deque([0], maxlen=max(1, int(WAIT_SECONDS / TICK_SECONDS)))
@@ -203,10 +204,14 @@ class Machine:
 
         Replicas finish their requests at the end of that time, so that others may take their
         place meanwhile; at once when `leaving`, since then nobody is told to replace them.
-        `leaving` (the process was told to stop) cannot be undone by the leader.
+        `leaving` (the process was told to stop) cannot be undone by the leader. Told the same again,
+        as every leader does when its session opens, it goes by the time of the first telling.
         """
         if self._leaving and not leaving:
             return
+        if draining and self.draining and (leaving, grace) == (self._leaving, self._drain_grace):
+            return
+        self._drain_grace = grace
         self._leaving = leaving
         self.draining = draining
         self._drain_deadline = now + grace if draining else None

@@ -22,6 +22,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
 from node_agent.core.health import Health, HealthState
+from node_agent.core.machine import BEGIN_SECONDS
 from node_agent.services.checks import Checker, checker_for
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.ports import NoPort, Ports
@@ -160,7 +161,8 @@ class Replicas:
     async def _check(self, running: _Running, checker: Checker) -> None:
         """Check one replica until it is unhealthy, or this is cancelled."""
         attempt, terms = running.attempt, running.work.terms
-        health = Health(terms, self._clock.monotonic(), f"{attempt.task_id}.{attempt.number}")
+        handed_over = self._clock.monotonic()
+        health = Health(terms, handed_over, f"{attempt.task_id}.{attempt.number}")
         try:
             while health.state is not HealthState.UNHEALTHY:
                 await asyncio.sleep(health.pause())
@@ -171,7 +173,13 @@ class Replicas:
                     # replica would stay as it is for ever, and nobody would know.
                     _log.error("a health check broke", task=attempt.task_id, exc_info=error)
                     why = f"the check broke: {error!r}"
-                if health.on_checked(not why, self._clock.monotonic()):
+                now = self._clock.monotonic()
+                if attempt.begun:
+                    health.began(attempt.begun)
+                elif why and now - handed_over < BEGIN_SECONDS:
+                    # Many start at once: there is no program yet that could be unhealthy.
+                    continue
+                if health.on_checked(not why, now):
                     self._on_health(running, health.state, why)
         finally:
             await checker.close()

@@ -11,6 +11,8 @@ import socket
 import sys
 from types import TracebackType
 
+from quorate.security.same_user import NO_IPV6
+
 HOST = "127.0.0.1"
 
 
@@ -68,12 +70,23 @@ class PortClaims:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
-    with socket.socket() as probe:
+    """Whether a server could listen there now, and nobody does at the other address of `localhost`.
+
+    Whoever listens at ::1 would get what is meant for `localhost`.
+    """
+    return _is_free(socket.AF_INET, HOST, port) and _is_free(socket.AF_INET6, "::1", port)
+
+
+def _is_free(family: socket.AddressFamily, host: str, port: int) -> bool:
+    try:
+        probe = socket.socket(family)
+    except OSError:
+        return family is socket.AF_INET6
+    with probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
             probe.listen(1)
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno in NO_IPV6
         return True

@@ -16,6 +16,7 @@ restarted. The kernel lets sockets share a port by SO_REUSEPORT only when they a
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -47,6 +48,9 @@ _OWNER_AT: Final = 64
 # ESTABLISHED; FIN_WAIT1 and FIN_WAIT2: it has sent all that it had to say, and reads on.
 _OPEN: Final = frozenset((1, 4, 5))
 ROOT: Final = 0
+_LOOPBACK6: Final = "::1"
+# A machine without IPv6, or without that address: there nobody else can have it either.
+NO_IPV6: Final = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
 
 Address = tuple[str, int]
 
@@ -260,6 +264,9 @@ class PortHolds:
     """Ports of 127.0.0.1 on which only servers of this user may listen while it is open.
 
     Nothing listens here: a connect is refused unless a server listens too, with SO_REUSEPORT set.
+
+    The same ports of ::1 are held as well: `localhost`, and every name below it, means both
+    addresses, and browsers and gRPC try ::1 first.
     """
 
     def __init__(self) -> None:
@@ -280,7 +287,15 @@ class PortHolds:
     def take(self, host: str, ports: Iterable[int]) -> None:
         """Hold some ports. Raises OSError when another server has one."""
         for port in ports:
-            hold = socket.socket()
-            self._held.append(hold)
-            hold.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            hold.bind((host, port))
+            self._hold(socket.AF_INET, host, port)
+            try:
+                self._hold(socket.AF_INET6, _LOOPBACK6, port)
+            except OSError as error:
+                if error.errno not in NO_IPV6:
+                    raise
+
+    def _hold(self, family: socket.AddressFamily, host: str, port: int) -> None:
+        hold = socket.socket(family)
+        self._held.append(hold)
+        hold.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        hold.bind((host, port))

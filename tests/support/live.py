@@ -93,6 +93,7 @@ class FakeCluster:
         answer = pb.GetClusterResponse()
         answer.cluster.epoch = self.epoch
         answer.cluster.revision = self.revision
+        answer.caller.name = "submitter:ci"
         return answer
 
     def _ListQueues(self, request: Any) -> Any:

@@ -79,6 +79,39 @@ def test_past_the_grace_of_a_drain_attempts_are_killed_and_handed_back():
     assert report.outcome.value is None
 
 
+def test_a_drain_that_a_later_leader_repeats_ends_when_it_would_have_ended():
+    node = Node()
+    a = command("a")
+    node.assign(a)
+    node.machine.on_drain_ordered(True, 10.0, node.now)
+    assert not node.tick(9.0).kill
+    node.machine.on_session_opened(2)
+    node.machine.on_drain_ordered(True, 10.0, node.now)
+    assert node.tick(1.1).kill == [a]
+
+
+def test_a_drain_with_another_grace_counts_from_then_on():
+    node = Node()
+    a = command("a")
+    node.assign(a)
+    node.machine.on_drain_ordered(True, 10.0, node.now)
+    node.tick(9.0)
+    node.machine.on_drain_ordered(True, 20.0, node.now)
+    assert not node.tick(19.0).kill
+    assert node.tick(1.1).kill == [a]
+
+
+def test_a_drain_after_one_that_was_ended_has_all_its_grace():
+    node = Node()
+    a = command("a")
+    node.assign(a)
+    node.machine.on_drain_ordered(True, 10.0, node.now)
+    node.tick(9.0)
+    node.machine.on_drain_ordered(False, 0.0, node.now)
+    node.machine.on_drain_ordered(True, 10.0, node.now)
+    assert not node.tick(9.0).kill
+
+
 def test_a_success_that_beats_the_kill_of_a_drain_counts():
     node = Node()
     a = command("a")

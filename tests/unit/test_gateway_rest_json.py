@@ -1,6 +1,7 @@
 """JSON in and out: what ProtoJSON says, and every fault named by its field."""
 
 import json
+import sys
 
 import pytest
 from google.protobuf import json_format
@@ -163,6 +164,26 @@ def test_malformed_json_is_refused(body):
         load(body)
     assert refused.value.reason == "MALFORMED_JSON"
     assert refused.value.field == "body"
+
+
+def test_long_numbers_neither_take_long_nor_keep_other_threads_from_running():
+    # 10 MB took half a second, in which the gateway answered nobody.
+    body = b'{"a": [' + b"9" * 4_000 + b",9" * 100 + b"]}"
+    with pytest.raises(QuorateError, match="more than 310 digits"):
+        load(body)
+    asked = []
+
+    def watch(frame, event, arg):
+        asked.append(frame.f_code.co_name)
+
+    sys.setprofile(watch)
+    try:
+        assert load(b'{"a": [1, -2.5, 1e3]}') == {"a": [1, -2.5, 1000.0]}
+    finally:
+        sys.setprofile(None)
+    # Between two functions written in Python another thread may go on.
+    assert asked.count("_float") >= 2
+    assert "_integer" in asked
 
 
 def test_an_empty_body_is_an_empty_object():

@@ -36,8 +36,9 @@ async def hubs() -> Hubs:
     return Hubs(lambda token: Hub(FakeCluster(), "i"))
 
 
-def prove(hub: Hub) -> None:
+def prove(hub: Hub, caller: str = "") -> None:
     hub.leader.seen = SimpleNamespace()  # type: ignore[assignment]
+    hub.leader.caller = caller
 
 
 REFUSED = QuorateError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_UNKNOWN", "nobody")
@@ -56,6 +57,33 @@ async def test_tokens_that_nobody_knows_keep_no_user_out(hubs: Hubs) -> None:
             hubs.of(f"more junk{number}")
         assert full.value.reason == "TOO_MANY_CALLERS"
     assert [hubs.of(f"user{number}") for number in range(limits.CALLERS)] == users
+    await hubs.close()
+
+
+async def test_many_tokens_of_one_caller_keep_no_other_out(hubs: Hubs) -> None:
+    user = hubs.of("user")
+    prove(user, "submitter:user")
+    many = [hubs.of(f"token{number}") for number in range(limits.CALLERS - 1)]
+    clients = [Wire(hub) for hub in many]
+    for hub in many:
+        prove(hub, "submitter:many")
+    for number in range(3):
+        prove(hubs.of(f"other{number}"), f"submitter:other{number}")
+    assert [bool(client.closed) for client in clients[:4]] == [True, True, True, False]
+    assert clients[0].closed == [1013]
+    assert hubs.of("user") is user
+    # Nor may another of its own tokens take a place from anybody else.
+    prove(hubs.of("token again"), "submitter:many")
+    assert clients[3].closed == [1013]
+    assert len(list(hubs)) == limits.CALLERS + 1
+    await hubs.close()
+
+
+async def test_a_hub_learns_whose_its_token_is(hubs: Hubs) -> None:
+    hub = hubs.of("token")
+    assert hub.caller == ""
+    await hub.leader._ask()
+    assert hub.caller == "submitter:ci"
     await hubs.close()
 
 

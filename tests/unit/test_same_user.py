@@ -1,5 +1,6 @@
 """Whose a connection is: what the kernel says of the socket at its other end."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from grpc_health.v1._async import HealthServicer
 from pydantic import ValidationError
 
 from node_agent.config import AgentSettings
+from quorate.local.ports import is_free
 from quorate.runtime.errors import from_rpc_error
 from quorate.security import same_user
 from quorate.security.exposure import is_address
@@ -168,6 +170,45 @@ def test_a_held_port_is_this_users_alone_and_refuses_until_a_server_listens():
             client.connect((HOST, port))
     with socket.create_server((HOST, port)):
         pass
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_held_port_is_nobodys_at_the_other_address_of_localhost():
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    with PortHolds() as holds:
+        holds.take(HOST, [port])
+        with socket.socket(socket.AF_INET6) as other, pytest.raises(OSError, match="in use"):
+            other.bind(("::1", port))
+        with socket.socket(socket.AF_INET6) as client, pytest.raises(ConnectionRefusedError):
+            client.connect(("::1", port))
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_port_that_somebody_has_at_the_other_address_of_localhost_is_not_free():
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        assert not is_free(port)
+        with PortHolds() as holds, pytest.raises(OSError, match="in use"):
+            holds.take(HOST, [port])
+
+
+def test_a_machine_without_ipv6_holds_what_it_has(monkeypatch):
+    real = socket.socket
+
+    def no_ipv6(family=socket.AF_INET, *rest):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *rest)
+
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setattr(socket, "socket", no_ipv6)
+    assert is_free(port)
+    with PortHolds() as holds:
+        holds.take(HOST, [port])
+        with real() as other, pytest.raises(OSError, match="in use"):
+            other.bind((HOST, port))
 
 
 def test_a_port_that_a_server_has_is_not_held():
