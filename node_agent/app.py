@@ -180,7 +180,7 @@ async def run(settings: AgentSettings) -> None:
                 asyncio.ensure_future(instances.run(etcd)),
                 asyncio.ensure_future(stats.run(data, driver.disk, sessions.report_stats)),
                 asyncio.ensure_future(driver.disk.run()),
-                asyncio.ensure_future(log_retention.run(driver.logs.root, retention, clock)),
+                asyncio.ensure_future(log_retention.run(driver.logs, retention, clock)),
             ]
             ready = asyncio.ensure_future(_say_ready(settings, registration, sessions, serving))
             stopping = asyncio.ensure_future(stop.wait())

@@ -1,7 +1,8 @@
 """Deletes the oldest logs of a node: those past an age, then by total size, and for want of room.
 
 Runs in a thread of its own, as it walks the whole tree; what it finds gone meanwhile is no error.
-Logs of attempts that run now are young, and so the last to go; a `Sweep` spares them.
+Logs of programs that run are spared: one that says nothing for weeks, such as a replica, would go on
+writing into a file that nobody can open any more.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import structlog
 
 from node_agent.core.disk import Shortage
+from node_agent.logs import LogStore
 from quorate.runtime.clock import Clock
 
 _log = structlog.get_logger("node_agent.logs")
@@ -44,12 +46,14 @@ class _Entry(NamedTuple):
     files: int = 1
 
 
-async def run(root: Path, retention: Retention, clock: Clock) -> None:
+async def run(logs: LogStore, retention: Retention, clock: Clock) -> None:
     """Clean up for ever."""
     while True:
         await asyncio.sleep(retention.every)
         try:
-            deleted = await asyncio.to_thread(clean, root, retention, clock.wall())
+            deleted = await asyncio.to_thread(
+                clean, logs.root, retention, clock.wall(), frozenset(logs.running)
+            )
         except OSError as error:
             # A disk in trouble: logs are not worth the agent's life. Tried again next time.
             _log.error("logs cannot be cleaned up", error=str(error))
@@ -58,14 +62,16 @@ async def run(root: Path, retention: Retention, clock: Clock) -> None:
                 _log.info("deleted old logs", attempts=deleted)
 
 
-def clean(root: Path, retention: Retention, now: float) -> int:
-    """Delete what is too much; how many attempts' logs went."""
+def clean(root: Path, retention: Retention, now: float, spared: Collection[str] = ()) -> int:
+    """Delete what is too much, not in the directories `spared`; how many attempts' logs went."""
     entries = sorted(_entries(root))
     total = sum(entry.size for entry in entries)
     deleted = 0
     for entry in entries:
         if total <= retention.total and now - entry.modified <= retention.age:
             break
+        if str(entry.path) in spared:
+            continue
         _delete(entry)
         total -= entry.size
         deleted += 1

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
+from node_agent import log_retention
 from node_agent.executors.pump import RECORD
 from node_agent.log_reader import read_logs
 from node_agent.log_retention import Retention, clean
 from node_agent.logs import LogStore
+from quorate.runtime.clock import SimulatedClock
 
 NOW = 1_700_000_000.0
 
@@ -41,6 +44,26 @@ def test_the_oldest_logs_go_first_when_there_are_too_many(tmp_path: Path):
     kept = [write(logs, f"t{age}", age, 40_000) for age in (1, 2, 3, 4)]
     assert clean(logs.root, Retention(age=1000, total=100_000), NOW) == 2
     assert [directory.exists() for directory in kept] == [True, True, False, False]
+
+
+async def test_logs_of_a_program_that_runs_stay_however_long_it_says_nothing(tmp_path: Path):
+    logs = LogStore(tmp_path)
+    logs.begin("replica", 1)
+    silent = write(logs, "replica", 100, 40_000)
+    ended = write(logs, "ended", 99, 40_000)
+    cleaning = asyncio.create_task(
+        log_retention.run(logs, Retention(age=50, total=10_000, every=0.0), SimulatedClock(NOW))
+    )
+    async with asyncio.timeout(20):
+        while ended.exists():
+            await asyncio.sleep(0.005)
+    assert silent.exists()
+    logs.end("replica", 1)
+    async with asyncio.timeout(20):
+        while silent.exists():
+            await asyncio.sleep(0.005)
+    cleaning.cancel()
+    await asyncio.gather(cleaning, return_exceptions=True)
 
 
 def test_other_attempts_of_a_task_stay(tmp_path: Path):
