@@ -38,9 +38,11 @@ class DataDir:
     def __enter__(self) -> DataDir:
         _refuse_foreign(self.path)
         try:
-            (self.path / "logs").mkdir(parents=True, exist_ok=True)
-            # Its owner's alone: payloads, results and logs, and the way to etcd.
+            # Its owner's alone: payloads, results and logs, and the way to etcd. From the first
+            # moment on: who gets to open a folder in it may read what comes there later.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
+            (self.path / "logs").mkdir(exist_ok=True)
             self._lock = os.open(
                 self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
             )

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,22 @@ def test_a_data_dir_serves_one_at_a_time(tmp_path):
     assert owner_of(tmp_path / "d") == 0
     with DataDir(tmp_path / "d", "c"):
         pass
+
+
+def test_a_data_dir_is_its_owners_alone_from_its_first_moment(tmp_path, monkeypatch):
+    made = []
+    real = Path.mkdir
+
+    def mkdir(path, *given, **more):
+        real(path, *given, **more)
+        made.append((path.name, stat.S_IMODE(path.stat().st_mode)))
+        # Whoever opens a folder now keeps it.
+        assert stat.S_IMODE((tmp_path / "d").stat().st_mode) == 0o700
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with DataDir(tmp_path / "d", "c"):
+        assert made[0] == ("d", 0o700)
+        assert [name for name, _ in made] == ["d", "logs"]
 
 
 def test_a_data_dir_of_another_cluster_is_refused_and_left_alone(tmp_path):
