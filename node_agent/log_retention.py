@@ -1,8 +1,8 @@
 """Deletes the oldest logs of a node: those past an age, then by total size, and for want of room.
 
 Runs in a thread of its own, as it walks the whole tree; what it finds gone meanwhile is no error.
-Logs of programs that run are spared: one that says nothing for weeks, such as a replica, would go on
-writing into a file that nobody can open any more.
+Logs of programs that run are spared: one that says nothing for weeks, such as a replica, would go
+on writing into a file that nobody can open any more.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ lasts as long as the gateway.
     new token --> unproven --the cluster answers--> proven --no client for LINGER s--> closed
                     '--the cluster refuses, or others need the place--> closed
 
-At most `limits.CALLERS` hubs are proven at a time: beyond it a handshake is answered 503. But whoever
-has several tokens (a JWT is easily had anew) keeps nobody out: then the caller with the most of them
-loses the oldest (1013: try again). Whoever makes tokens up gets none of those places: a hub that the cluster has not answered yet has one of
-`limits.UNPROVEN`, of which the oldest is closed (1013: try again) when a new one is needed.
+At most `limits.CALLERS` hubs are proven at a time: beyond it a handshake is answered 503. But a
+caller with several tokens (a JWT is easily had anew) keeps nobody out: the one with the most of
+them loses the oldest (1013: try again). Whoever makes tokens up gets none of those places: a hub
+that the cluster has not answered yet has one of `limits.UNPROVEN`, of which the oldest is closed
+(1013: try again) when a new one is needed.
 """
 
 from __future__ import annotations

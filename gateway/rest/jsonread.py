@@ -125,7 +125,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-# Numbers are converted here, not in C: there the whole of an array of numbers is read without letting
+# Numbers are converted here, not in C: there a whole array of numbers is read without letting
 # another thread go on, the event loop's neither, and the conversion of many digits is quadratic.
 _decoder: Final = json.JSONDecoder(
     object_pairs_hook=_no_duplicates,

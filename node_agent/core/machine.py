@@ -204,8 +204,8 @@ class Machine:
 
         Replicas finish their requests at the end of that time, so that others may take their
         place meanwhile; at once when `leaving`, since then nobody is told to replace them.
-        `leaving` (the process was told to stop) cannot be undone by the leader. Told the same again,
-        as every leader does when its session opens, it goes by the time of the first telling.
+        `leaving` (the process was told to stop) cannot be undone by the leader. Told the same
+        again, as by every leader whose session opens, the time of the first telling counts.
         """
         if self._leaving and not leaving:
             return
