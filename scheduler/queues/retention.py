@@ -34,6 +34,13 @@ def expired(state: State, queue: QueueRow, now: float, limit: int) -> list[Finis
             continue
         too_many = kept - len(rows) > queue.retention_count
         if row.finish_time + queue.retention_age > now and not too_many:
+            if row.finish_time > now and retained[-1].finish_time < row.finish_time:
+                # By a leader that was ahead of time: what finished later may be due long before.
+                # Once for each: behind this the earliest is in front.
+                ordered = sorted(retained, key=lambda kept: kept.finish_time)
+                retained.clear()
+                retained.extend(ordered)
+                continue
             break
         retained.popleft()
         rows.append(row)

@@ -46,6 +46,18 @@ def test_finished_tasks_beyond_the_count_go_oldest_first():
     assert sorted(c.state.finished) == tasks[3:]
 
 
+def test_what_finished_under_a_leader_ahead_of_time_keeps_nothing_from_expiring():
+    c = Cluster()
+    c.queue("q", age=60.0)
+    ahead = finish(c, 1, "q")
+    c.state.finished[ahead[0]].finish_time += 365 * DAY
+    others = finish(c, 2, "q")
+    c.advance(60)
+    assert c.retain().purges == [fx.PurgeRun(QueueName("q"), others[0], others[1])]
+    c.advance(365 * DAY)
+    assert c.retain().purges == [fx.PurgeRun(QueueName("q"), ahead[0], ahead[0])]
+
+
 def test_retention_takes_no_more_than_its_limit_at_once():
     c = Cluster()
     c.queue("q", age=0.0)
