@@ -58,6 +58,8 @@ _HOOKS = (
     "dont_write_bytecode",
     "pycache_prefix",
 )
+# `hasattr` of what is not there makes an exception with its message: 1 us.
+_SYS = vars(sys)
 _PATHS = ("argv", "path", "meta_path", "path_hooks")
 # As they are before calls of them are noted.
 _getitimer, _setitimer, _getsignal = _signal.getitimer, _signal.setitimer, _signal.getsignal
@@ -146,7 +148,7 @@ class Snapshot:
                 and sys.breakpointhook is hooks["breakpointhook"]
                 and sys.dont_write_bytecode is hooks["dont_write_bytecode"]
                 and sys.pycache_prefix is hooks["pycache_prefix"]
-                and not hasattr(sys, "tracebacklimit")
+                and "tracebacklimit" not in _SYS
                 and sys.path is hooks["path"]
                 and sys.path == paths["path"]
                 and sys.argv == paths["argv"]

@@ -416,10 +416,10 @@ async def test_the_next_call_may_begin_while_the_worker_before_it_still_ends(run
     await eventually(lambda: run.agent.driver.machine.slots.lanes[0].ready)
 
 
-async def test_what_was_changed_without_python_is_found_within_64_calls(run: Run) -> None:
+async def test_what_was_changed_without_python_is_found_within_256_calls(run: Run) -> None:
     script = "import ctypes; ctypes.CDLL(None).chdir(b'/')"
     left, _ = await run("messy:leave", script)
-    for _ in range(64):
+    for _ in range(256):
         (pid, seen), _ = await run("messy:look", "imported('os').getcwd() == '/'")
         if not seen:
             break
