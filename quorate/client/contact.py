@@ -15,6 +15,9 @@ from quorate.runtime.errors import QuorateError
 DEFAULT_CONNECT_FOR = 10.0
 
 _REFUSED = ("Connection refused", "No route to host", "Network is unreachable")
+# Of connections alone: a scheduler that ends during a call is no such.
+_NO_CONNECTION = ("failed to connect to all addresses",)
+_NO_ANSWER = ("Socket closed", "Connection reset", "before receiving SETTINGS")
 _UNKNOWN_NAME = ("errors resolving", "DNS resolution failed", "address lookup failed")
 _WEB_SERVER = ("http1.x server", "Expected SETTINGS frame")
 _OTHER_SERVICE = ("unknown service quorate.", "Received http2 header with status")
@@ -23,8 +26,8 @@ _NO_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
 
 
 def is_refused(error: BaseException | None) -> bool:
-    """Whether nothing listens there, or nobody knows the name."""
-    return _says(error, _REFUSED + _UNKNOWN_NAME)
+    """Whether no connection comes about: nothing listens there, nobody knows the name, ..."""
+    return _says(error, _REFUSED + _UNKNOWN_NAME + _NO_CONNECTION)
 
 
 def is_hopeless(error: BaseException | None) -> bool:
@@ -57,6 +60,12 @@ def explained(error: QuorateError, address: str) -> QuorateError:
         if reason in str(error):
             text = f"{address} cannot be reached: {reason.lower()}"
             return QuorateError(error.code, error.reason, text)
+    if _says(error, _NO_CONNECTION) and _says(error, _NO_ANSWER):
+        text = (
+            f"{address} accepts connections and answers nothing that a scheduler would: it is "
+            "another server, or wants TLS"
+        )
+        return QuorateError(error.code, error.reason, text)
     return error
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -37,6 +38,9 @@ from quorate.v1 import task_pb2
 # Calls that were not sent yet; past it `submit` waits.
 MOST_UNSENT = 20_000
 _MOST_PER_BATCH = 2000
+
+# Where the standard library says so of other exceptions.
+_logger = logging.getLogger("concurrent.futures")
 
 AnyFuture = ClusterFuture[Any]
 
@@ -225,6 +229,9 @@ class Dispatch:
         try:
             # First: who joins finds every future done.
             future._settle(outcome)
+        except BaseException:
+            # A callback that exits: this thread tells the outcomes of all others, too.
+            _logger.exception("exception calling callback for %r", future)
         finally:
             clients.pop()
             with self._changed:

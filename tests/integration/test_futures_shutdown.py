@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -193,6 +194,15 @@ def test_shutdown_in_a_done_callback_does_not_wait_for_its_own_thread():
     until(lambda: took)
     assert took[0] < 1.0
     pool.shutdown()
+
+
+def test_a_done_callback_that_exits_leaves_the_others_their_outcomes():
+    """Its thread tells the outcomes of every call of the client."""
+    with quorate.Executor() as pool:
+        first = pool.submit(pow, 2, 3)
+        first.add_done_callback(lambda _: sys.exit(3))
+        assert first.result(60) == 8
+        assert pool.submit(pow, 2, 4).result(60) == 16
 
 
 def test_thousands_that_wait_are_cancelled_by_a_few_calls(client):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -84,6 +86,31 @@ def test_a_cluster_that_was_reached_is_waited_for() -> None:
     with Client(server.address, retry_for=300, connect_for=0.1) as client:
         assert client.calls.patience(300) == 0.1
     cluster.close()
+
+
+@pytest.fixture
+def closing_server() -> Iterator[str]:
+    """Accepts and closes, as a server with TLS does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_server_that_hangs_up_is_given_up_early(closing_server: str) -> None:
+    with (
+        Client(closing_server, retry_for=300, connect_for=0.3) as client,
+        pytest.raises(QuorateError, match="another server, or wants TLS"),
+    ):
+        client.cluster()
 
 
 def test_a_web_server_is_named_as_such(web_server: str) -> None:
