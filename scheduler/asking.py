@@ -38,7 +38,7 @@ async def ask(
     driver: Driver, make: Callable[[asyncio.Future[object]], e.Event], weight: int = 0
 ) -> object:
     """Step an event and return its answer; a Refusal is raised. As `Driver.call`."""
-    answer = await driver.call(make, weight)
+    answer = await driver.call(make, weight, caller_name())
     if isinstance(answer, Refusal):
         if answer.metadata:
             driver.metrics.quota_refused(dict(answer.metadata)["quota"])

@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from quorate.runtime.errors import QuorateError, from_rpc_error, unavailable
 from quorate.runtime.parsing import parse_request
 from scheduler.admission import request_check
-from scheduler.request_sizes import check_size
+from scheduler.request_sizes import check_size, size_of_request
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,8 @@ class Method(Protocol):
 
     name: str
     streams: bool
+    # The full name of its requests' type.
+    request: str
 
     async def local(self, servicer: object, body: bytes, context: Context) -> bytes | None:
         """Parse, call the servicer's method of this name, serialize. Raises QuorateError."""
@@ -87,6 +89,7 @@ class UnaryMethod:
 
     def __init__(self, descriptor: MethodDescriptor) -> None:
         self.name = descriptor.name
+        self.request = descriptor.input_type.full_name
         self._check = request_check(descriptor)
         self._path = _path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)
@@ -95,6 +98,7 @@ class UnaryMethod:
         """See Method."""
         check_size(self.name, len(body), servicer)
         request = parse_request(self._request, body, self.name)
+        size_of_request.set(len(body))
         self._check(servicer, request)
         try:
             reply = await getattr(servicer, self.name)(request, context)
@@ -136,6 +140,7 @@ class StreamedMethod:
 
     def __init__(self, descriptor: MethodDescriptor) -> None:
         self.name = descriptor.name
+        self.request = descriptor.input_type.full_name
         self._check = request_check(descriptor)
         self._path = _path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)

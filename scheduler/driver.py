@@ -19,7 +19,6 @@ Bounds: `Uncommitted` holds back callers and agents; a step is bounded by the co
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol, TypeVar
@@ -35,6 +34,7 @@ from quorate.runtime.clock import TenureClock
 from quorate.runtime.errors import exhausted
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
 from scheduler import records
+from scheduler.bulk import Bulk
 from scheduler.clocks import Clocks
 from scheduler.core import attempts, audit, requests
 from scheduler.core import effects as fx
@@ -43,6 +43,7 @@ from scheduler.core.machine import Machine
 from scheduler.core.requests import TASKS_SCOPE
 from scheduler.core.rows import TaskRow
 from scheduler.core.state import State
+from scheduler.core.turns import Contention
 from scheduler.core.upkeep import retain
 from scheduler.core.values import ServiceName
 from scheduler.task_metrics import TaskMetrics
@@ -135,8 +136,8 @@ class Driver:
         self._ops: list[Put | Delete] = []
         self._bytes = 0
         self._after: list[fx.After] = []
-        self._parts: deque[e.BatchContinued | e.TasksCancelContinued] = deque()
-        self._parts_wait = asyncio.Event()
+        self.contention = Contention()
+        self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention)
         self._finish_waiters: dict[TaskId, list[asyncio.Future[r.RunRecord]]] = {}
         self._start_waiters: dict[TaskId, list[asyncio.Future[None]]] = {}
         self._waiting = 0
@@ -185,13 +186,17 @@ class Driver:
         self.stepped()
 
     async def call(
-        self, make: Callable[[asyncio.Future[object]], e.Event], weight: int = 0
+        self,
+        make: Callable[[asyncio.Future[object]], e.Event],
+        weight: int = 0,
+        caller: str = "",
     ) -> object:
         """Step an event for a caller and wait for its answer.
 
         Args:
             make: makes the event, given the token its Reply will carry.
             weight: bytes of what it asks to be kept; 0 for little.
+            caller: who takes turns with others where much is to be written.
 
         Raises:
             QuorateError: UNAVAILABLE when the tenure ended first: the outcome is unknown.
@@ -204,9 +209,15 @@ class Driver:
             uncommitted.refuse_known(self.state, request, queue)
         with uncommitted.asked(weight):
             await uncommitted.admit(weight)
+            contended = await self.bulk.turn(
+                caller, weight, partial(uncommitted.turn, weight=weight)
+            )
             token: asyncio.Future[object] = self._loop.create_future()
             # Made only now: what it is made of may have changed while it waited.
-            self.handle((make(token),))
+            event = make(token)
+            if contended and isinstance(event, e.BatchSubmitted | e.TasksCancelAsked):
+                event = event._replace(small=True)
+            self.handle((event,))
             return await uncommitted.answer(token)
 
     async def room(self) -> None:
@@ -231,18 +242,6 @@ class Driver:
             self._committed([fx.Reply(token, revision)], revision)
 
         self.journal.append((), passed, partial(self._failed, [fx.Reply(token, None)]))
-
-    async def continue_batches(self) -> None:
-        """Write the further parts of batches and bulk cancels, one at a time, as the journal has
-        room."""
-        while True:
-            while not self._parts:
-                self._parts_wait.clear()
-                await self._parts_wait.wait()
-            await self.journal.wait_room()
-            self.handle((self._parts.popleft(),))
-            # Between parts the loop is free for keepalives and other callers.
-            await asyncio.sleep(0)
 
     async def look_after_services(self) -> None:
         """Look at services of which something changed, one at a time, as the journal has room."""
@@ -335,8 +334,7 @@ class Driver:
             self._note_due(out.due)
         for event in out.then:
             if isinstance(event, e.BatchContinued | e.TasksCancelContinued):
-                self._parts.append(event)
-                self._parts_wait.set()
+                self.bulk.add(event)
             else:
                 self._absorb(self.machine.step(event, now), now)
 
@@ -487,7 +485,7 @@ class Driver:
             self._timer.cancel()
         self.journal.abandon(JournalEnded("the tenure is over"))
         # Calls under way: the reply to their callers would have come with the last part.
-        for part in self._parts:
+        for part in self.bulk.parts():
             if isinstance(part, e.TasksCancelContinued):
                 scope, request, first = TASKS_SCOPE, part.asked.request, part.asked.token
             else:
@@ -495,7 +493,7 @@ class Driver:
             known = self.state.dedup.get(requests.key_of(self.state, scope, request))
             for token in (first, *((known.waiters if known else None) or ())):
                 self._failed([fx.Reply(token, None)], lost())
-        self._parts.clear()
+        self.bulk.close(lost)
         for waiters in (self._finish_waiters, self._start_waiters):
             for futures in waiters.values():
                 for future in futures:

@@ -32,9 +32,10 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
+from quorate.runtime.parsing import malformed_request
 from quorate.security.dialer import Dialer
 from quorate.security.identity import current_caller
-from quorate.security.limits import CallerLimits, kind_of
+from quorate.security.limits import LARGE, CallerLimits, kind_of
 from quorate.security.metadata import FORWARDED, PASSED_ON, PASSED_ON_PEER
 from scheduler.admission import passed_on
 from scheduler.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
@@ -47,8 +48,9 @@ _MARK: Final = (FORWARDED, "1")
 _OURS: Final = frozenset({PASSED_ON, PASSED_ON_PEER})
 # What gRPC sets anew on every hop.
 _HOP_BY_HOP: Final = frozenset({"user-agent", "content-type", "te", "accept-encoding"})
-# Bytes of a request whose refusal is held back.
-_HELD_ABOVE: Final = 1 << 20
+# Codes of large requests that may be followed by more: done, or not for what they hold.
+_NOT_REFUSED: Final = frozenset({"OK", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
+_EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 # Seconds that calls under way to a former leader have to come home.
 _RETIRE_GRACE: Final = 0.25
 
@@ -136,10 +138,11 @@ class ForwardingHandlers:
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for descriptor in self._service.methods:
             method = method_of(descriptor)
+            # As streams of one request: who calls is known before it is read.
             make: Any = (
-                grpc.unary_stream_rpc_method_handler
+                grpc.stream_stream_rpc_method_handler
                 if method.streams
-                else grpc.unary_unary_rpc_method_handler
+                else grpc.stream_unary_rpc_method_handler
             )
             handlers[method.name] = make(self._serve(method))
         return grpc.method_handlers_generic_handler(self._service.full_name, handlers)
@@ -168,17 +171,18 @@ class ForwardingHandlers:
         if self._retiring:
             await asyncio.wait(self._retiring)
 
-    def _serve(self, method: Method) -> Callable[[bytes, Context], Awaitable[bytes | None]]:
+    def _serve(self, method: Method) -> Callable[[object, Context], Awaitable[bytes | None]]:
         limits = self._limits
         kind = kind_of(f"/{self._service.full_name}/{method.name}", streams=method.streams)
 
-        async def serve(body: bytes, context: Context) -> bytes | None:
+        async def serve(requests: object, context: Context) -> bytes | None:
             timeout = cast("float | None", context.time_remaining())
             self._under_way += 1
             start, code = time.perf_counter(), "CANCELLED"
             observer = self._observer
             name = observer.call_began(method.name) if observer is not None else ""
             end: Callable[[], None] | None = None
+            body = b""
             try:
                 if limits is not None and current_caller() is None:
                     try:
@@ -188,6 +192,7 @@ class ForwardingHandlers:
                         raise
                 if self._left:
                     raise unavailable("LEAVING", "this scheduler is leaving; ask another one")
+                body = await _read(method, context, limits)
                 # gRPC itself cancels a call whose deadline has passed; a stream may go on for ever.
                 if timeout is not None or method.streams:
                     answer = await self._answer(method, body, context, timeout)
@@ -198,7 +203,7 @@ class ForwardingHandlers:
                 return answer
             except QuorateError as error:
                 code = error.code.name
-                if error.reason == TOO_LARGE and limits is not None and len(body) > _HELD_ABOVE:
+                if error.reason == TOO_LARGE and limits is not None and len(body) > LARGE:
                     # Megabytes that are refused are not to be sent again at once.
                     await limits.hold_back(current_caller())
                 await abort(context, error)
@@ -211,6 +216,8 @@ class ForwardingHandlers:
             finally:
                 if end is not None:
                     end()
+                if len(body) > LARGE and limits is not None and code in _NOT_REFUSED:
+                    limits.answered(current_caller(), len(body))
                 if observer is not None:
                     seconds = time.perf_counter() - start
                     observer.call_ended(name, code, seconds, streams=method.streams)
@@ -285,6 +292,25 @@ class ForwardingHandlers:
             "set a deadline to allow more",
             metadata={"limit": f"{self._default_timeout:g}"},
         )
+
+
+async def _read(method: Method, context: Context, limits: CallerLimits | None) -> bytes:
+    """The request of a call, when its caller may send it."""
+
+    async def receive() -> bytes:
+        body: Any = await context.read()
+        if body is _EOF:
+            raise malformed_request(method.request, method.name)
+        return body  # type: ignore[no-any-return]
+
+    if limits is None:
+        body = await receive()
+    else:
+        body = await limits.read(current_caller(), receive)
+    if len(body) > LARGE:
+        # Receiving it took the loop for long enough.
+        await asyncio.sleep(0)
+    return body
 
 
 def _passed_on(context: Context) -> tuple[Metadata, bool]:

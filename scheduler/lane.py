@@ -3,8 +3,9 @@
 One piece of work is in the lane at a time; others wait for their turn, the callers one after the
 other, so that one that asks a hundred times is served no more often than one that asks once. The
 work calls `pause` between two small steps: once a slice is over, everybody else has the loop for
-as long as the slice took. So all long work together takes half of the loop at most, and holds it
-for a slice and one step at a time.
+as long as the slice took, or `REST` times as long when other callers write. So all long work
+together takes half of the loop at most, or a quarter, and holds it for a slice and one step at a
+time.
 
 Bounds: `MOST_WAITING` wait in all, `MOST_OF_CALLER` of one caller; beyond that the answer is
 RESOURCE_EXHAUSTED.
@@ -20,18 +21,27 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from quorate.runtime.errors import exhausted
+from scheduler.core.turns import Contention
 
 MOST_WAITING: Final = 1_024
 MOST_OF_CALLER: Final = 128
 # Seconds.
-SLICE: Final = 0.001
+SLICE: Final = 0.0005
+REST: Final = 3
+_LONGEST_REST: Final = 0.05
 _RETRY: Final = 0.5
 
 
 class Lane:
-    """The lane of one leader. For one event loop."""
+    """The lane of one leader. For one event loop.
 
-    def __init__(self) -> None:
+    Args:
+        contention: who writes.
+    """
+
+    def __init__(self, contention: Contention | None = None) -> None:
+        self._contention = contention or Contention()
+        self._caller = ""
         self._busy = False
         # By caller, in the order of their turns; no empty ones.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -44,6 +54,7 @@ class Lane:
         if self._busy:
             await self._wait(caller)
         self._busy = True
+        self._caller = caller
         self._began = time.perf_counter()
         try:
             yield
@@ -54,7 +65,9 @@ class Lane:
         """Let others have the loop if the slice is over; for whoever holds the lane."""
         took = time.perf_counter() - self._began
         if took >= SLICE:
-            await asyncio.sleep(min(took, 0.05))
+            now = asyncio.get_running_loop().time()
+            rest = REST if self._contention.others(self._caller, now) else 1
+            await asyncio.sleep(min(rest * took, _LONGEST_REST))
             self._began = time.perf_counter()
 
     async def _wait(self, caller: str) -> None:

@@ -27,8 +27,8 @@ from scheduler.validate import stale_page
 
 # Ids looked at for one page when a filter leaves most of them out: in one step, which takes well
 # below a millisecond, and how many times as many.
-SCAN = 1_000
-SCANS = 100
+SCAN = 250
+SCANS = 400
 # Characters of a page token; ours have a filter of 256 characters and a name at most.
 _MOST_TOKEN = 8_192
 # Tasks read in one Txn: a spec and a result take 1 MiB each at most, an answer of etcd 64 MiB.

@@ -7,6 +7,7 @@ leader's loop for as long as it takes to parse, and to check what it holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Final
 
 from quorate.runtime.errors import invalid
@@ -30,6 +31,9 @@ _SPECS: Final[Mapping[str, str]] = {
 }
 _MOST_PAYLOAD: Final = 1 << 20
 TOO_LARGE: Final = "PAYLOAD_TOO_LARGE"
+
+size_of_request: Final[ContextVar[int]] = ContextVar("size_of_request", default=0)
+"""Bytes of the request that is being answered; 0: not known."""
 
 
 def check_size(method: str, size: int, servicer: object) -> None:

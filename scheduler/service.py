@@ -53,6 +53,7 @@ from scheduler.origin import caller_name
 from scheduler.overview import Overview
 from scheduler.placement.unplaceable import why_unplaceable
 from scheduler.quota_service import Quotas
+from scheduler.request_sizes import size_of_request
 from scheduler.sessions import Sessions
 from scheduler.uncommitted import SPACE_LOW
 from scheduler.watch_pick import Answer
@@ -94,7 +95,7 @@ class Service:
         self._overview = overview
         self._check = check
         # Long work on the loop, a small slice at a time.
-        self._lane = Lane()
+        self._lane = Lane(driver.contention)
         self._audit = AuditLog(driver, stored)
 
     # -- creating
@@ -130,7 +131,7 @@ class Service:
         self, request: pb.BatchCreateTasksRequest, context: Context
     ) -> Message:
         queue = QueueName(validate.queue_name("queue", request.queue, default=True))
-        weight = validate.batch(request)
+        weight = validate.batch(request, size_of_request.get())
         asked = identified("BatchCreateTasks", request)
         if weight > _LARGE_BATCH:
             async with self._lane.turn(caller_name()):
@@ -254,7 +255,7 @@ class Service:
             await self._queue(QueueName(validate.queue_name("queue", request.queue)))
         for state in request.states:
             validate.known_enum("states", state, range(1, len(TaskState) + 1))
-        async with aclosing(self._watches.follow(request)) as answers:
+        async with aclosing(self._watches.follow(request, caller_name())) as answers:
             async for answer in answers:
                 yield answer
 

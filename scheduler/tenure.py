@@ -360,7 +360,7 @@ class Tenure:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(driver.journal.run(), name="journal")
             tasks.create_task(sessions.run(), name="sessions")
-            tasks.create_task(driver.continue_batches(), name="batches")
+            tasks.create_task(driver.bulk.run(), name="batches")
             tasks.create_task(self._follow_nodes(driver, sessions, revision), name="nodes")
             tasks.create_task(
                 follow_instances(driver, self._etcd, self._settings.prefix, revision),

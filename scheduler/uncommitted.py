@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from quorate.etcd.journal import Journal, OutOfSpace
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
@@ -53,8 +53,9 @@ class Uncommitted:
         self._callers = 0
         self._caller_bytes = 0
         self._asked_bytes = 0
-        # Who waits behind a barrier; each is an event of the journal, which bounds them.
-        self._barriers: dict[asyncio.Future[int], None] = {}
+        # Who waits behind a barrier, each an event of the journal, which bounds them; and callers
+        # that wait for their turn.
+        self._barriers: dict[asyncio.Future[Any], None] = {}
         # Callers whose event was stepped: no more than wait for the journal.
         self._stepped: dict[asyncio.Future[object], None] = {}
         self.confirm: Callable[[], Awaitable[int]] | None = None
@@ -97,19 +98,38 @@ class Uncommitted:
             raise _too_much(f"{self._asked_bytes} bytes are asked for and not written")
         if self._journal.room:
             return
+        with self._waiting(weight):
+            try:
+                async with asyncio.timeout(LONGEST_WAIT):
+                    await self._journal.wait_room(while_space=True)
+            except TimeoutError:
+                raise _too_much(f"there was no room for {LONGEST_WAIT} s") from None
+            except OutOfSpace:
+                raise no_space() from None
+            except Exception as error:
+                raise lost() from error
+
+    async def turn(self, turn: asyncio.Future[None], weight: int) -> None:
+        """Wait until it is a caller's turn to write so many bytes, however long.
+
+        Raises:
+            QuorateError: as `admit`.
+        """
+        with self._waiting(weight):
+            self._barriers[turn] = None
+            try:
+                await turn
+            finally:
+                del self._barriers[turn]
+
+    @contextmanager
+    def _waiting(self, weight: int) -> Iterator[None]:
         if self._callers >= MAX_CALLERS or self._caller_bytes + weight > MAX_CALLER_BYTES:
             raise _too_much(f"{self._callers} callers wait already")
         self._callers += 1
         self._caller_bytes += weight
         try:
-            async with asyncio.timeout(LONGEST_WAIT):
-                await self._journal.wait_room(while_space=True)
-        except TimeoutError:
-            raise _too_much(f"there was no room for {LONGEST_WAIT} s") from None
-        except OutOfSpace:
-            raise no_space() from None
-        except Exception as error:
-            raise lost() from error
+            yield
         finally:
             self._callers -= 1
             self._caller_bytes -= weight

@@ -301,12 +301,16 @@ def duration(field: str, value: Duration, most: float, *, zero: bool = False) ->
     return amount
 
 
-def batch(request: scheduler_pb2.BatchCreateTasksRequest) -> int:
-    """The bounds of a batch as a whole; its bytes."""
+def batch(request: scheduler_pb2.BatchCreateTasksRequest, size: int = 0) -> int:
+    """The bounds of a batch as a whole; its bytes.
+
+    Args:
+        size: bytes that it came as; 0: they are counted, which takes long of a large one.
+    """
     if not request.specs:
         raise invalid("specs", "at least one is required")
     at_most("specs", len(request.specs), MAX_BATCH, "tasks")
-    size = request.ByteSize()
+    size = size or request.ByteSize()
     if size > MAX_BATCH_BYTES:
         raise invalid(
             "specs",

@@ -14,8 +14,9 @@ What a watch costs the leader: no stream of etcd's, a place in the ring and one 
 (`BYTES_AT_ONCE`, or the events of one revision); when it is silent one small message a second, so
 that its token is always fresh; when its queue changes a look at the new changes of that queue and
 one message for all that it wants of them. All watches together get at most `ANSWERS_A_SECOND`
-answers with events: past that each waits its turn and gets more in one answer. A watch that is not
-read costs nothing further: it goes on from etcd's past, or ends with a token to resume from.
+answers, those of one caller `ANSWERS_OF_CALLER`: past that each waits its turn and gets more in one
+answer. A watch that is not read costs nothing further: it goes on from etcd's past, or ends with a
+token to resume from.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from quorate.etcd.api import Compacted, Etcd, EtcdError, prefix_end
 from quorate.runtime.errors import exhausted
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.changes import ALL, WHOLE, Recent
+from scheduler.core.turns import Pace
 from scheduler.uncommitted import lost
 from scheduler.watch_past import Past, gone
 from scheduler.watch_pick import Answer, Pick, Place, decode_token
@@ -41,9 +43,14 @@ log = structlog.get_logger(__name__)
 MAX_WATCHES: Final = 512
 # Seconds of silence after which a watch gets an answer without events.
 PROGRESS: Final = 1.0
-# Answers with events, of all watches: about a tenth of the leader's time. So many go at once.
+# Answers of all watches, about a tenth of the leader's time; and of those of one caller with a
+# name: one watch gets them as fast as anybody can read, of hundreds each gets more in one answer.
+# So many go at once.
 ANSWERS_A_SECOND: Final = 1_000
-_BURST: Final = 64
+ANSWERS_OF_CALLER: Final = 200
+_BURST: Final = 8
+# Watches woken between two turns of the event loop.
+_WOKEN: Final = 32
 # Seconds that the upstream watch, or a standby's ring, outlives the last watch.
 LINGER: Final = 60.0
 # Changes looked at between two turns of the event loop.
@@ -75,7 +82,7 @@ class Watches:
         self._confirm = confirm
         self._trusted = trusted
         self._past = Past(etcd, recent, PROGRESS)
-        self._turns = _Turns(ANSWERS_A_SECOND, _BURST)
+        self._answering = _Answering()
         self._open = 0
         self._wanted = asyncio.Event()
         # Whether the ring goes on from where it is: a standby's does for a while.
@@ -152,14 +159,19 @@ class Watches:
         while (touched := recent.index(_SLICE)) is not None:
             if touched:
                 for queue in (*touched, ALL):
-                    for event in self._waiting.get(queue, ()):
+                    # As of now: who begins to wait meanwhile has seen the change.
+                    for number, event in enumerate(tuple(self._waiting.get(queue, ())), 1):
                         event.set()
+                        if number % _WOKEN == 0:
+                            await asyncio.sleep(0)
             await asyncio.sleep(0)
 
     # -- watches
 
-    async def follow(self, request: pb.WatchTasksRequest) -> AsyncGenerator[Answer, None]:
-        """Answer one call.
+    async def follow(
+        self, request: pb.WatchTasksRequest, caller: str = ""
+    ) -> AsyncGenerator[Answer, None]:
+        """Answer one call of a caller ("" for the anonymous one).
 
         Raises:
             QuorateError: INVALID_ARGUMENT for a bad token, OUT_OF_RANGE for one that etcd cannot
@@ -178,7 +190,7 @@ class Watches:
         if self._open >= MAX_WATCHES:
             raise exhausted("TOO_MANY_WATCHES", f"{MAX_WATCHES} are open", limit=MAX_WATCHES)
         pick = Pick(request, start)
-        with self._counted():
+        with self._counted(), self._answering.of(caller) as pace:
             yield pick.progress()
             silent_until = _soon()
             while not self._closed.is_set():
@@ -190,6 +202,9 @@ class Watches:
                             yield answer
                     silent_until = _soon()
                     continue
+                await self._answering.turn(pace)
+                if self._closed.is_set():
+                    break
                 found, more = self._look(pick)
                 if found is None and asyncio.get_running_loop().time() >= silent_until:
                     # Also while changes come of which it wants none. A leader that is not trusted
@@ -201,7 +216,6 @@ class Watches:
                     silent_until = _soon()
                 if not more:
                     await self._change(pick.queue, silent_until)
-                await self._turns.take()
             raise lost()
 
     @contextmanager
@@ -247,22 +261,36 @@ def _soon() -> float:
     return asyncio.get_running_loop().time() + PROGRESS
 
 
-class _Turns:
-    """A throttle: first come, first served.
+class _Answering:
+    """The answers of all watches of a leader, and of each caller's: so many a second.
 
-    Args:
-        rate: turns a second.
-        burst: turns that may be taken at once after a rest.
+    A caller is known while it has a watch.
     """
 
-    def __init__(self, rate: int, burst: int) -> None:
-        self._cost = 1.0 / rate
-        self._burst = burst * self._cost
-        self._next = 0.0
+    def __init__(self) -> None:
+        self._all = Pace(ANSWERS_A_SECOND, _BURST)
+        # By caller: its pace, and how many watches it has.
+        self._callers: dict[str, tuple[Pace, int]] = {}
 
-    async def take(self) -> None:
-        """Wait for a turn."""
-        now = asyncio.get_running_loop().time()
-        self._next = max(self._next + self._cost, now - self._burst)
-        if self._next > now:
-            await asyncio.sleep(self._next - now)
+    @contextmanager
+    def of(self, caller: str) -> Iterator[Pace]:
+        """The pace of a caller that has one more watch."""
+        known, count = self._callers.get(caller, (None, 0))
+        rate = ANSWERS_A_SECOND if not caller else ANSWERS_OF_CALLER
+        pace = known or Pace(rate, _BURST)
+        self._callers[caller] = pace, count + 1
+        try:
+            yield pace
+        finally:
+            pace, count = self._callers.pop(caller)
+            if count > 1:
+                self._callers[caller] = pace, count - 1
+
+    async def turn(self, pace: Pace) -> None:
+        """Wait until a watch of a caller with this pace may be answered."""
+        loop = asyncio.get_running_loop()
+        if wait := pace.take(loop.time()):
+            await asyncio.sleep(wait)
+        # Only now: whoever must wait for its own turn takes none of the others'.
+        if wait := self._all.take(loop.time()):
+            await asyncio.sleep(wait)

@@ -269,6 +269,16 @@ class Journal:
             self._freed.clear()
             await self._freed.wait()
 
+    async def wait_short(self) -> None:
+        """Return when one Txn waits behind the one in flight, at most, or the journal has ended.
+
+        What fills the journal in the background waits for this: the others' events are behind no
+        more than that, and no commit waits for what is to fill it.
+        """
+        while len(self._queue) > 1 and self._ended is None:
+            self._freed.clear()
+            await self._freed.wait()
+
     async def flush(self) -> None:
         """Return when everything appended so far is committed. Raises what ended the journal."""
         if self._ended is None and self.idle:

@@ -9,15 +9,19 @@ is off, are one caller, `ANONYMOUS`.
 
 Past a limit the answer is RESOURCE_EXHAUSTED, nothing was done, its metadata names the quota, the
 limit and the usage, and `google.rpc.RetryInfo` says how long to wait. The answer itself comes a
-second later (`hold_back`): a caller that repeats refused calls at once would take the server's time
-from all others.
+second later (`hold_back`), and no more than `REFUSALS_A_SECOND` of one caller: one that repeats
+refused calls at once would take the server's time from all others.
+
+Large requests are read one after the other (`reading`) once a caller has `LARGE_AT_ONCE` bytes of
+them under way, or had as many refused of late: reading one takes the server's loop for a
+millisecond per MiB, whatever becomes of it. gRPC's flow control holds the rest at its sender.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -32,9 +36,18 @@ BURST: Final = 2.0
 UNLIMITED: Final = -1
 # Seconds to wait for a stream to end: nobody knows when one will.
 _STREAM_DELAY: Final = 1.0
-# Seconds after which a refusal is answered, and how many of one caller wait for it: 17 KB each.
+# Seconds after which a refusal is answered, how many of one caller are in a second, and how many
+# of all callers wait for it: 17 KB each.
 HELD_FOR: Final = 1.0
-MOST_HELD: Final = 2_048
+REFUSALS_A_SECOND: Final = 100
+MOST_HELD: Final = 10_000
+# Bytes of a request that counts as large; of a caller's large ones that are not answered yet or
+# were refused, and how many of the refused are forgotten a second.
+LARGE: Final = 1 << 20
+LARGE_AT_ONCE: Final = 64 << 20
+LARGE_A_SECOND: Final = 2 << 20
+# Seconds between two looks whether the next one may be read.
+_LOOK: Final = 0.05
 # Seconds for which the limits of a caller are known.
 _KNOWN_FOR: Final = 1.0
 _UNLIMITED_ROLES: Final = frozenset((Role.SCHEDULER, Role.GATEWAY, Role.NODE))
@@ -119,7 +132,12 @@ class _Use:
     second: int = 0
     calls: int = 0
     calls_before: int = 0
-    held: int = 0
+    # When the next refusal is answered.
+    refusal: float = 0.0
+    # Bytes of large requests, as of a time; who wants to read while they are too many takes turns.
+    large: float = 0.0
+    large_at: float = 0.0
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def count(self, now: float) -> None:
         second = int(now)
@@ -143,6 +161,7 @@ class CallerLimits:
         self._limits_of = limits_of
         self._monotonic = monotonic
         self._uses: OrderedDict[str, _Use] = OrderedDict()
+        self._held = 0
         self.refused: dict[str, int] = {}
         """Refusals since the process began, by quota."""
 
@@ -194,15 +213,53 @@ class CallerLimits:
         return end
 
     async def hold_back(self, caller: Caller | None) -> None:
-        """Wait before a call is refused, unless `MOST_HELD` of its caller wait already."""
+        """Wait before a call is refused, unless `MOST_HELD` wait already."""
         use = self._uses.get(ANONYMOUS if caller is None else str(caller))
-        if use is None or use.held >= MOST_HELD:
+        if use is None or self._held >= MOST_HELD:
             return
-        use.held += 1
+        now = self._monotonic()
+        # Those that came together are not answered together: they would come again together.
+        use.refusal = max(now + HELD_FOR, use.refusal + 1 / REFUSALS_A_SECOND)
+        self._held += 1
         try:
-            await asyncio.sleep(HELD_FOR)
+            await asyncio.sleep(use.refusal - now)
         finally:
-            use.held -= 1
+            self._held -= 1
+
+    async def read(self, caller: Caller | None, receive: Callable[[], Awaitable[bytes]]) -> bytes:
+        """A request's bytes, once its caller may send more. Tell `answered` of a large one."""
+        use = self._use_of(caller)
+        if use is None:
+            return await receive()
+        if not use.reading.locked() and self._large(use) < LARGE_AT_ONCE:
+            body = await receive()
+            use.large += len(body) if len(body) > LARGE else 0
+            return body
+        async with use.reading:
+            # Nothing tells: time passes, and calls of the same caller end.
+            while self._large(use) >= LARGE_AT_ONCE:  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK)
+            body = await receive()
+            use.large += len(body) if len(body) > LARGE else 0
+            return body
+
+    def answered(self, caller: Caller | None, size: int) -> None:
+        """A large request was not refused: it counts no longer."""
+        use = self._use_of(caller)
+        if use is not None and size > LARGE:
+            use.large = max(0.0, self._large(use) - size)
+
+    def _use_of(self, caller: Caller | None) -> _Use | None:
+        """What is known of a caller with limits."""
+        if caller is None:
+            return self._uses.get(ANONYMOUS)
+        return None if caller.role in _UNLIMITED_ROLES else self._uses.get(str(caller))
+
+    def _large(self, use: _Use) -> float:
+        now = self._monotonic()
+        use.large = max(0.0, use.large - (now - use.large_at) * LARGE_A_SECOND)
+        use.large_at = now
+        return use.large
 
     def usage(self) -> dict[str, CallUsage]:
         """What callers use, of those that called in the last second or have something open."""

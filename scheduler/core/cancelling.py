@@ -60,7 +60,8 @@ def on_tasks_cancel_asked(
         counts = known.counts or NOTHING
         known.count = event.begun + len(event.tasks)
         known.waiters = []
-    on_tasks_cancel_continued(state, limits, TasksCancelContinued(event, place, counts), now, out)
+    part = TasksCancelContinued(event, place, counts, event.small)
+    on_tasks_cancel_continued(state, limits, part, now, out)
 
 
 def on_tasks_cancel_continued(
@@ -68,7 +69,8 @@ def on_tasks_cancel_continued(
 ) -> None:
     asked, place = event.asked, event.place
     size, sums = 0, list(event.counts)
-    last = min(len(asked.tasks), place + limits.part_tasks)
+    most_tasks, most_bytes = limits.part(small=event.small)
+    last = min(len(asked.tasks), place + most_tasks)
     while place < last:
         task = asked.tasks[place]
         row = state.tasks.get(task)
@@ -78,7 +80,7 @@ def on_tasks_cancel_continued(
             sums[_SKIPPED] += 1
         else:
             size += _bytes(row)
-            if size > limits.part_bytes and place > event.place:
+            if size > most_bytes and place > event.place:
                 break
             cancel_live(state, row, now, out)
             sums[_STOPPING if task in state.tasks else _CANCELLED] += 1

@@ -119,6 +119,7 @@ def on_batch_submitted(
             event.token,
             progress,
             event.created_by,
+            event.small,
         ),
         now,
         out,
@@ -179,11 +180,12 @@ def create(
 def _part_end(event: BatchContinued, limits: Limits) -> int:
     """Where the part that begins at `event.progress` ends: at least one task."""
     size, place = 0, event.progress
-    last = min(len(event.specs), place + limits.part_tasks)
+    most_tasks, most_bytes = limits.part(small=event.small)
+    last = min(len(event.specs), place + most_tasks)
     beside = _WRITE_BYTES + len(event.created_by) + len(event.queue)
     while place < last:
         size += len(event.specs[place].spec) + beside
-        if size > limits.part_bytes and place > event.progress:
+        if size > most_bytes and place > event.progress:
             break
         place += 1
     return place

@@ -61,6 +61,8 @@ class BatchSubmitted(NamedTuple):
     request: Request
     token: Token
     created_by: str = ""
+    # In small parts: others write, too.
+    small: bool = False
 
 
 class BatchContinued(NamedTuple):
@@ -73,6 +75,8 @@ class BatchContinued(NamedTuple):
     token: Token
     progress: int
     created_by: str = ""
+    # A small one: others write, too.
+    small: bool = False
 
 
 class TaskCancelAsked(NamedTuple):
@@ -98,6 +102,8 @@ class TasksCancelAsked(NamedTuple):
     page_end: TaskId = TaskId("")
     subject: tuple[str, str, str] = ("task", "", "")
     changes: tuple[Change, ...] = ()
+    # In small parts: others write, too.
+    small: bool = False
 
 
 class TasksCancelContinued(NamedTuple):
@@ -107,6 +113,8 @@ class TasksCancelContinued(NamedTuple):
     asked: TasksCancelAsked
     place: int
     counts: tuple[int, ...]
+    # A small one: others write, too.
+    small: bool = False
 
 
 class TaskRetryAsked(NamedTuple):

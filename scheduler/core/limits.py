@@ -26,6 +26,9 @@ class Limits:
     # One part of a batch: a task may take two writes in its Txn (created and given to a node).
     part_tasks: int = 48
     part_bytes: int = 384 << 10
+    # The same while other callers write, too.
+    small_part_tasks: int = 128
+    small_part_bytes: int = 32 << 10
     services: int = 10_000
     # Replicas wanted by all services together, and outside processes registered.
     instances: int = 10_000
@@ -38,3 +41,10 @@ class Limits:
     caller_quota: Quota = NO_QUOTA
     anonymous_quota: Quota = NO_QUOTA
     queue_quota: Quota = NO_QUOTA
+
+    def part(self, *, small: bool) -> tuple[int, int]:
+        """Tasks and bytes of one part."""
+        if not small:
+            return self.part_tasks, self.part_bytes
+        tasks = min(self.part_tasks, self.small_part_tasks)
+        return tasks, min(self.part_bytes, self.small_part_bytes)

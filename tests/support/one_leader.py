@@ -82,7 +82,7 @@ async def leading(etcd: MemoryEtcd, **bounds: Any) -> AsyncIterator[Leader]:
     leader = Leader(etcd, key, epoch, journal)
     work = [
         asyncio.create_task(journal.run()),
-        asyncio.create_task(leader.driver.continue_batches()),
+        asyncio.create_task(leader.driver.bulk.run()),
     ]
     try:
         yield leader

@@ -34,8 +34,8 @@ def watches_of(
 class Followed:
     """One watch; its answers as messages."""
 
-    def __init__(self, watches: Watches, request: pb.WatchTasksRequest) -> None:
-        self._answers = watches.follow(request)
+    def __init__(self, watches: Watches, request: pb.WatchTasksRequest, caller: str = "") -> None:
+        self._answers = watches.follow(request, caller)
 
     def __aiter__(self) -> Followed:
         return self

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import AsyncMock
 
 import grpc
 import pytest
 
 from quorate.runtime.errors import from_rpc_error, not_found
 from quorate.runtime.ids import InstanceId
+from quorate.security.limits import LARGE_AT_ONCE, CallerLimits, CallLimits, Kind
 from quorate.security.metadata import FORWARDED
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from scheduler.forward import ForwardingHandlers
@@ -270,6 +272,28 @@ async def test_malformed_request_is_refused(cluster: Cluster) -> None:
         channel.unary_stream("/quorate.v1.Scheduler/WatchTasks")(b"\xff\xff", timeout=5).read(),
     ):
         assert await reason(call) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+
+
+async def test_a_call_without_a_request_is_refused(cluster: Cluster) -> None:
+    channel: Any = await cluster.channel(await cluster.leader())
+    call = channel.stream_unary("/quorate.v1.Scheduler/GetTask")(timeout=5)
+    await call.done_writing()
+    assert await reason(call) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+
+
+async def test_a_request_is_not_read_before_its_caller_may_send_it(cluster: Cluster) -> None:
+    limits = CallerLimits(lambda name: CallLimits(), monotonic=lambda: 100.0)
+    leader = await cluster.leader(limits=limits)
+    channel: Any = await cluster.channel(leader)
+    # So much of it was refused that nothing more is read: not even that this is no request.
+    limits.begin(None, Kind.CALL)
+    for _ in range(8):
+        await limits.read(None, AsyncMock(return_value=bytes(LARGE_AT_ONCE // 8 + 1)))
+    call = channel.unary_unary("/quorate.v1.Scheduler/GetTask")(b"\xff\xff", timeout=0.5)
+    assert (await failure(call)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    limits.answered(None, LARGE_AT_ONCE)
+    call = channel.unary_unary("/quorate.v1.Scheduler/GetTask")(b"\xff\xff", timeout=5)
+    assert await reason(call) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
 
 
 async def test_unknown_method_is_unimplemented(cluster: Cluster) -> None:

@@ -122,7 +122,7 @@ async def leading(ops: int) -> AsyncIterator[Tenure]:
     driver = Driver(machine, records.Codec(PREFIX, state), journal, clock, lambda: True, ops)
     tenure = Tenure(driver, etcd, Started())
     driver.agents = tenure.agents
-    duties = [asyncio.create_task(journal.run()), asyncio.create_task(driver.continue_batches())]
+    duties = [asyncio.create_task(journal.run()), asyncio.create_task(driver.bulk.run())]
     driver.handle((e.Elected(),))
     await tenure.ask(
         e.QueueSubmitted(QUEUE, Placement.LEAST_LOADED, Disconnect.KEEP, 0.0, 0, e.Request(), None)

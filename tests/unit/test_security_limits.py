@@ -8,7 +8,19 @@ import pytest
 
 from quorate.runtime.errors import QuorateError
 from quorate.security.identity import Caller, How, Role
-from quorate.security.limits import ANONYMOUS, CallerLimits, CallLimits, CallUsage, Kind, kind_of
+from quorate.security.limits import (
+    ANONYMOUS,
+    HELD_FOR,
+    LARGE,
+    LARGE_A_SECOND,
+    LARGE_AT_ONCE,
+    REFUSALS_A_SECOND,
+    CallerLimits,
+    CallLimits,
+    CallUsage,
+    Kind,
+    kind_of,
+)
 
 ALICE = Caller("alice", Role.SUBMITTER, How.TOKEN)
 
@@ -116,3 +128,86 @@ async def test_a_refusal_is_held_back_and_not_without_bound(monkeypatch: pytest.
     await asyncio.sleep(0)
     assert not again.done()
     again.cancel()
+
+
+async def test_refusals_that_came_together_are_not_answered_together(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(round(seconds, 6))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    limits = CallerLimits(lambda name: CallLimits(0), monotonic=Clock())
+    for caller in (ALICE, None):
+        with pytest.raises(QuorateError):
+            limits.begin(caller, Kind.CALL)
+    for _ in range(3):
+        await limits.hold_back(ALICE)
+    await limits.hold_back(None)
+    assert waits == [HELD_FOR, HELD_FOR + 1 / REFUSALS_A_SECOND, HELD_FOR + 2 / 100, HELD_FOR]
+
+
+class Sender:
+    """Calls whose requests are read; the bytes of those that were."""
+
+    def __init__(self, limits: CallerLimits, caller: Caller | None) -> None:
+        self.limits = limits
+        self.caller = caller
+        self.read: list[int] = []
+
+    async def send(self, size: int) -> None:
+        async def receive() -> bytes:
+            self.read.append(size)
+            return bytes(size)
+
+        await self.limits.read(self.caller, receive)
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("caller", [ALICE, None])
+async def test_large_requests_are_read_no_faster_than_they_may_be_sent(
+    caller: Caller | None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("quorate.security.limits._LOOK", 0.0)
+    clock = Clock()
+    limits = CallerLimits(lambda name: CallLimits(), monotonic=clock)
+    limits.begin(caller, Kind.CALL)
+    sender, size = Sender(limits, caller), LARGE_AT_ONCE // 4
+    for _ in range(4):
+        await sender.send(size)
+    waiting = [asyncio.create_task(sender.send(size)) for _ in range(3)]
+    small = asyncio.create_task(sender.send(10))
+    await settle()
+    # Whatever else this caller sends waits, too: how large it is is not known before it is read.
+    assert len(sender.read) == 4
+    # Time lets one through, and not all.
+    clock.now += 1.0
+    await settle()
+    assert len(sender.read) == 5
+    # A request that was not refused makes room at once.
+    limits.answered(caller, size)
+    await settle()
+    assert len(sender.read) == 6
+    clock.now += 2 * size / LARGE_A_SECOND
+    await asyncio.wait_for(asyncio.gather(*waiting, small), 5)
+    # Others are not concerned.
+    bob = Sender(limits, Caller("bob", Role.SUBMITTER, How.TOKEN))
+    limits.begin(bob.caller, Kind.CALL)
+    await asyncio.wait_for(bob.send(size), 5)
+
+
+async def test_small_requests_and_those_of_the_cluster_itself_are_not_counted():
+    limits = CallerLimits(lambda name: CallLimits(), monotonic=Clock())
+    limits.begin(ALICE, Kind.CALL)
+    sender = Sender(limits, ALICE)
+    for _ in range(LARGE_AT_ONCE // LARGE + 1):
+        await asyncio.wait_for(sender.send(LARGE), 5)
+    gateway = Sender(limits, Caller("g", Role.GATEWAY, How.CERTIFICATE))
+    for _ in range(3):
+        await asyncio.wait_for(gateway.send(LARGE_AT_ONCE), 5)
