@@ -10,7 +10,8 @@
 
 What the others write must not wait behind a Txn of 1 MiB each time. While there are others (who
 wrote in the last seconds), heavy writes go one at a time, and all together have a quarter of the
-journal's time and `BYTES_A_SECOND`. A caller that is alone has all of it; so has everybody where nobody has a name.
+journal's time and `BYTES_A_SECOND`. A caller that is alone has all of it; so has everybody where
+nobody has a name.
 
 Bounds: a call under way has one part here, or waits here itself: `Uncommitted` bounds those.
 """
