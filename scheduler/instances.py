@@ -19,6 +19,7 @@ from quorate.etcd.api import (
     Compare,
     Etcd,
     EtcdError,
+    EtcdNoSpace,
     LeaseNotFound,
     Put,
     Range,
@@ -32,7 +33,7 @@ from scheduler import keys, records
 from scheduler.core import events as e
 from scheduler.core.values import ServiceName
 from scheduler.driver import Driver
-from scheduler.uncommitted import lost
+from scheduler.uncommitted import lost, no_space
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +86,7 @@ class InstanceKeys:
         leader_key, elected: the key and its create_revision: what every write compares.
 
     All methods raise QuorateError UNAVAILABLE when etcd does not answer: the outcome is unknown,
-    and the caller is to repeat.
+    and the caller is to repeat. RESOURCE_EXHAUSTED: etcd has no space.
     """
 
     def __init__(self, etcd: Etcd, prefix: bytes, leader_key: bytes, elected: int) -> None:
@@ -137,4 +138,7 @@ class InstanceKeys:
 
 
 def _silent(error: EtcdError) -> QuorateError:
+    if isinstance(error, EtcdNoSpace):
+        # Repeated at once, it would be refused again.
+        return no_space()
     return unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}")
