@@ -32,6 +32,8 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
+    # A proxy that the environment names is for the web, and gets no credentials of ours.
+    ("grpc.enable_http_proxy", 0),
     # A write must reach etcd at most once: no layer below repeats anything.
     ("grpc.enable_retries", 0),
     ("grpc.service_config_disable_resolution", 1),
