@@ -54,7 +54,9 @@ def load(body: bytes, most: int = MOST_VALUES) -> dict[str, Any]:
         )
     try:
         text = body.decode()
-        value = _decoder.decode(text)
+        # Only an escape makes half of a surrogate pair: UTF-8 has none.
+        decoder = _escaped if b"\\u" in body else _plain
+        value = decoder.decode(text)
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -125,14 +127,31 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _names_are_text(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Values are looked at by their readers; names come back in errors."""
+    for name, _ in pairs:
+        if not name.isascii():
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                why = "holds half of a surrogate pair, which is not text"
+                raise BadValue(f"the name {shown(name)} {why}") from None
+    return _no_duplicates(pairs)
+
+
 # Numbers are converted here, not in C: there a whole array of numbers is read without letting
 # another thread go on, the event loop's neither, and the conversion of many digits is quadratic.
-_decoder: Final = json.JSONDecoder(
-    object_pairs_hook=_no_duplicates,
-    parse_constant=_no_constants,
-    parse_int=_integer,
-    parse_float=_float,
-)
+def _decoder(hook: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=hook,
+        parse_constant=_no_constants,
+        parse_int=_integer,
+        parse_float=_float,
+    )
+
+
+_plain: Final = _decoder(_no_duplicates)
+_escaped: Final = _decoder(_names_are_text)
 
 
 def fill(message: Message, value: object, path: str = "") -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.rest.jsonread import fill, load
 from gateway.rest.jsonwrite import dump, to_json
+from gateway.rest.problems import problem
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 
@@ -184,6 +185,20 @@ def test_long_numbers_neither_take_long_nor_keep_other_threads_from_running():
     # Between two functions written in Python another thread may go on.
     assert asked.count("_float") >= 2
     assert "_integer" in asked
+
+
+@pytest.mark.parametrize(
+    "body",
+    [r'{"\ud800": 1}', r'{"spec": {"labels": {"a\uDFFF": "v"}}}', r'{"\ud800": 1, "\ud800": 2}'],
+)
+def test_a_name_that_is_no_text_is_refused_and_can_be_answered(body):
+    with pytest.raises(QuorateError, match="half of a surrogate pair") as refused:
+        load(body.encode())
+    assert dump(problem(refused.value))
+
+
+def test_a_name_may_be_any_text():
+    assert load(rb'{"\ud83d\ude00\u00e9": "\ud83d\ude00"}') == {"\U0001f600\u00e9": "\U0001f600"}
 
 
 def test_an_empty_body_is_an_empty_object():
