@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import signal
 import sys
 import time
@@ -22,7 +21,7 @@ from quorate.cli.exits import FAILED, OK, USAGE, sentence_of
 from quorate.cli.processes import dashboard_lines, local_processes, process_table
 from quorate.cli.render import err, hint, out
 from quorate.client.acalls import AsyncCalls
-from quorate.client.discovery import LocalCluster
+from quorate.client.discovery import LocalCluster, command_for
 from quorate.client.rpcs import GET_CLUSTER
 from quorate.etcd.binary import provide_etcd
 from quorate.local import background
@@ -107,8 +106,7 @@ def up(
                 out.print()
             render.show(process_table(local_processes(started)))
             hint("\nRunning in the background. Try: quorate submit --wait -- echo hello")
-            where = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir is not None else ""
-            hint(f"Stop it with: quorate down{where}")
+            hint(f"Stop it with: {command_for('down', data_dir_of(data_dir))}")
             return OK
         asyncio.run(_Foreground(plan).run())
     except QuorateError as error:
@@ -125,7 +123,9 @@ def down(data_dir: DataDir = None) -> int:
     if stopped:
         out.print(f"Stopped. Its data stays in {directory}", markup=False)
     else:
-        hint(f"No cluster is running in {directory}. Start one with: quorate up")
+        hint(
+            f"No cluster is running in {directory}. Start one with: {command_for('up', directory)}"
+        )
     return OK
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,6 +131,13 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(state).expanduser() / "quorate" / "local"
 
 
+def command_for(command: str, data_dir: Path) -> str:
+    """`quorate up` or `quorate down`, as it has to be typed to mean this data dir."""
+    if data_dir == default_data_dir().absolute():
+        return f"quorate {command}"
+    return f"quorate {command} --data-dir {shlex.quote(str(data_dir))}"
+
+
 def local_of(addresses: Collection[str]) -> LocalCluster | None:
     """The default local cluster, if some of these schedulers are its own."""
     try:
@@ -212,8 +220,8 @@ def _running_cluster(directory: Path) -> LocalCluster:
         raise QuorateError(
             grpc.StatusCode.UNAVAILABLE,
             "NO_CLUSTER",
-            f"no cluster is running in {directory}; start one with 'quorate up', "
-            "or set QUORATE_ADDRESS to host:port",
+            f"no cluster is running in {directory}; start one with "
+            f"'{command_for('up', directory.absolute())}', or set QUORATE_ADDRESS to host:port",
         )
     return local
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from quorate.client.discovery import CLUSTER_FILE, LOCK_FILE, LocalCluster
+from quorate.client.discovery import CLUSTER_FILE, LOCK_FILE, LocalCluster, command_for
 from quorate.runtime.errors import precondition
 
 _LAYOUT = "layout.json"
@@ -72,7 +72,8 @@ class DataDir:
             raise precondition(
                 "DATA_DIR_IN_USE",
                 f"the data dir {self.path} is in use by another 'quorate up' (process {owner}); "
-                "stop it with 'quorate down', or choose another with --data-dir",
+                f"stop it with '{command_for('down', self.path)}', "
+                "or choose another with --data-dir",
                 data_dir=self.path,
             )
         layout = read_layout(self.path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quorate.cli import render
-from quorate.client.discovery import owner_of
+from quorate.client.discovery import command_for, find_access, owner_of
 from quorate.local.data_dir import DataDir, read_layout
 from quorate.local.plan import LocalPlan, default_slots
 from quorate.runtime.errors import QuorateError
@@ -54,12 +54,21 @@ def test_command_lines_name_everything(tmp_path):
     assert argv[argv.index("--cluster") + 1] == "c"
 
 
+def test_advice_names_the_data_dir_that_is_meant(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "usual"))
+    assert command_for("down", tmp_path / "usual") == "quorate down"
+    assert command_for("down", tmp_path / "a b") == f"quorate down --data-dir '{tmp_path}/a b'"
+    with pytest.raises(QuorateError, match=f"'quorate up --data-dir {tmp_path}/other'"):
+        find_access(data_dir=tmp_path / "other", environ={})
+
+
 def test_a_data_dir_serves_one_at_a_time(tmp_path):
     with DataDir(tmp_path / "d", "c"):
         assert owner_of(tmp_path / "d") == os.getpid()
         with pytest.raises(QuorateError, match=f"process {os.getpid()}") as caught:
             DataDir(tmp_path / "d", "c").__enter__()
         assert caught.value.reason == "DATA_DIR_IN_USE"
+        assert f"'quorate down --data-dir {tmp_path}/d'" in caught.value.message
     assert owner_of(tmp_path / "d") == 0
     with DataDir(tmp_path / "d", "c"):
         pass
