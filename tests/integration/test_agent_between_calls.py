@@ -305,6 +305,7 @@ STREAMS = {
     ),
     "another descriptor": "import os; os.dup2(os.open('/dev/null', os.O_WRONLY), 1)",
     "another encoding": "import sys; sys.stdout.reconfigure(encoding='ascii', errors='strict')",
+    "other line ends": "import sys; sys.stdout.reconfigure(newline='\\r\\n')",
     "the originals": "import sys; sys.__stdout__.close(); sys.__stderr__ = None",
 }
 
