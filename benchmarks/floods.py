@@ -52,7 +52,7 @@ CONTROL: Final = "computes"
 TARGET: Final = at_most(1.5)
 _REST: Final = 0.015
 # Seconds of a round alone, of one beside, and between the end of a flood and a round alone.
-_ROUND: Final = 4.0
+_ROUND: Final = 3.5
 _SETTLE: Final = 0.5
 # Batches that were accepted are still being written.
 _SETTLE_FILL: Final = 3.0
