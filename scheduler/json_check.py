@@ -2,8 +2,11 @@
 
 `json.loads` of 256 KiB takes up to 10 ms and more, and cannot be interrupted. This accepts what
 `json.loads` accepts, without NaN and Infinity, down to `DEEPEST` levels. Runs of scalars are
-matched by one regular expression in C, at most `_RUN` of them at a time; possessive quantifiers
-keep it linear.
+matched by one regular expression in C, at most `_RUN` of them at a time; a string with more than
+`_ESCAPES` escapes is gone through by itself.
+
+It is linear because no text matches in two ways. Quantifiers of groups are greedy and bounded: the
+possessive ones, which would be better, are wrong before Python 3.11.5 (gh-106052).
 """
 
 from __future__ import annotations
@@ -17,18 +20,23 @@ from typing import Final
 DEEPEST: Final = 900
 # Scalars matched in one step, characters of a string in one go, and brackets.
 _RUN: Final = 500
+# Escapes of a string among others.
+_ESCAPES: Final = 16
 _PLAIN: Final = r'[^"\\\x00-\x1f]*+'
-_STRING: Final = rf'"{_PLAIN}(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}){_PLAIN})*+"'
+_ESCAPE: Final = rf'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}){_PLAIN}'
+_STRING: Final = rf'"{_PLAIN}(?:{_ESCAPE}){{0,{_ESCAPES}}}"'
 _NUMBER: Final = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
 _WS: Final = r"[ \t\n\r]*+"
 # What has no other value inside.
 _SCALAR: Final = rf"(?:{_STRING}|{_NUMBER}|true|false|null|\[{_WS}\]|\{{{_WS}\}})"
 _space: Final = re.compile(_WS)
 _scalar: Final = re.compile(_SCALAR)
-_key: Final = re.compile(rf"({_STRING}){_WS}:{_WS}")
+_begin: Final = re.compile(f'"{_PLAIN}')
+_escapes: Final = re.compile(rf"(?:{_ESCAPE}){{1,{_RUN}}}")
+_colon: Final = re.compile(rf"{_WS}:{_WS}")
 # Values of an array, or members of an object, that are scalars: each with the comma behind it.
-_values: Final = re.compile(rf"(?:{_SCALAR}{_WS},{_WS}){{1,{_RUN}}}+")
-_members: Final = re.compile(rf"(?:{_STRING}{_WS}:{_WS}{_SCALAR}{_WS},{_WS}){{1,{_RUN}}}+")
+_values: Final = re.compile(rf"(?:{_SCALAR}{_WS},{_WS}){{1,{_RUN}}}")
+_members: Final = re.compile(rf"(?:{_STRING}{_WS}:{_WS}{_SCALAR}{_WS},{_WS}){{1,{_RUN}}}")
 
 
 def shape(text: str) -> Generator[None, None, None]:
@@ -57,9 +65,8 @@ def shape(text: str) -> Generator[None, None, None]:
                 continue
         else:
             found = _scalar.match(text, at)
-            if found is None:
-                raise _fault(text, at)
-            at = _skip(text, found.end())
+            end = found.end() if found is not None else (yield from _string(text, at))
+            at = _skip(text, end)
         # A value has ended, or an empty array or object is to be closed.
         while True:
             steps += 1
@@ -99,16 +106,33 @@ def _run(
         while found := _members.match(text, at):
             at = found.end()
             yield
-    key = _key.match(text, at)
-    if key is None:
+    begin = at
+    at = yield from _string(text, at)
+    # A longer one is no name that is allowed outermost.
+    quoted = text[begin:at] if at - begin <= 64 else '""'
+    colon = _colon.match(text, at)
+    if colon is None:
         raise _fault(text, at)
-    at = key.end()
+    at = colon.end()
     if outermost:
-        name = json.loads(key[1]) if key.end() - key.start() < 64 else key[1][:64]
+        name = json.loads(quoted)
         members[name] = text[at : at + 1]
         if name not in ("args", "kwargs"):
             raise ValueError('must be an array, or an object with "args" and "kwargs" only')
     return at
+
+
+def _string(text: str, at: int) -> Generator[None, None, int]:
+    """Past a string, however many escapes it has."""
+    found = _begin.match(text, at)
+    end = found.end() if found is not None else at
+    if found is not None:
+        while found := _escapes.match(text, end):
+            end = found.end()
+            yield
+    if text[end : end + 1] != '"':
+        raise _fault(text, at)
+    return end + 1
 
 
 def _check_members(members: dict[str, str]) -> None:

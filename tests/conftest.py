@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import resource
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ hypothesis.settings.register_profile("search", max_examples=2_000, deadline=None
 hypothesis.settings.load_profile("repeatable")
 
 _numbers = itertools.count(1)
+_DESCRIPTORS = 16_384
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,6 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if sys.version_info < (3, 11, 5) and config.option.tbstyle == "auto":
         config.option.tbstyle = "native"
+    # Some tests hold more than the 1,024 descriptors that a login gives by default.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     # A test that needs a browser and has none says so itself.
     with contextlib.suppress(Missing):
         driver.make_it_run()

@@ -49,7 +49,7 @@ def ports_of(cluster: LocalCluster) -> dict[int, str]:
             try:
                 connections = one.net_connections("tcp")
             except psutil.AccessDenied:
-                # A process that starts others hides from all but root, who runs this test too.
+                # A process that starts others hides from all but root.
                 assert os.geteuid() != 0
                 continue
             for connection in connections:
@@ -74,7 +74,10 @@ def nothing_happened(cluster: LocalCluster) -> None:
 def test_the_ports_are_those_that_cluster_json_names_and_etcd_has_none(
     cluster: LocalCluster,
 ) -> None:
-    assert ports_of(cluster).keys() == expected_ports(cluster).keys()
+    found, expected = ports_of(cluster).keys(), expected_ports(cluster).keys()
+    assert found <= expected
+    if os.geteuid() == 0:
+        assert found == expected
     (etcd,) = (one.address for one in cluster.processes if one.role == "etcd")
     assert etcd.startswith("unix:/")
     folder = Path(etcd.removeprefix("unix:")).parent

@@ -121,6 +121,17 @@ def test_steps_accept_every_good_document(args: list, kwargs: dict, indent: int 
     assert in_steps(json.dumps({"args": args, "kwargs": kwargs}, indent=indent))
 
 
+@pytest.mark.parametrize("escapes", [1, 15, 16, 17, 499, 500, 501, 1_001])
+@pytest.mark.parametrize("last", ["", r"\u00e9x", r"\x", r"\u12", "\\"])
+@pytest.mark.parametrize("around", ["[{}]", "[1,{},2]", '{{"args":[],"kwargs":{{{}:{}}}}}'])
+def test_strings_of_many_escapes_are_read_as_a_whole_parse_reads_them(
+    escapes: int, last: str, around: str
+):
+    text = '"' + r"a\n" * escapes + last + '"'
+    whole = around.replace("{}", text, 2) if "{{" not in around else around.format(text, text)
+    assert in_steps(whole) == by_python(whole)
+
+
 SIZE = 256 << 10
 SHAPES = {
     "empty arrays": "[" + "[]," * (SIZE // 3) + "[]]",
