@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections import deque
 from typing import Final, Protocol, cast
@@ -98,6 +99,16 @@ class Link(asyncio.Protocol):
                 size += len(data)
                 self.user.on_answer(data)
 
+    def is_over(self) -> bool:
+        """Whether the instance has said anything to nobody, or hung up: the event loop may not
+        have come to it yet. Costs 2 us."""
+        ours = self.transport.get_extra_info("socket")
+        if ours is None or ours.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(ours.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     def pause_writing(self) -> None:
         if self.user is not None:
             self.user.on_link_full(True)
@@ -138,14 +149,18 @@ class Pool:
     def take(self, user: LinkUser, now: float, most_idle: float) -> Link | None:
         """A connection that has been idle for `most_idle` seconds at most; None if there is none.
 
-        The newest first: those left over grow old and are closed.
+        The newest first: those left over grow old and are closed. One that is over is closed too: a
+        request that was sent there would be lost, and not every request may be sent again.
         """
-        if not self._idle or now - self._idle[-1].idle_since > most_idle:
-            return None
-        link = self._idle.pop()
-        link.user = user
-        link.used = True
-        return link
+        while self._idle and now - self._idle[-1].idle_since <= most_idle:
+            link = self._idle.pop()
+            if link.is_over():
+                link.drop()
+                continue
+            link.user = user
+            link.used = True
+            return link
+        return None
 
     def open(self, user: LinkUser) -> None:
         """Open a connection for `user`, who is told of it or of the failure."""

@@ -218,12 +218,15 @@ async def test_an_answer_that_comes_before_the_body_was_read_is_passed_on(
         bench.service("web", one)
         loop = asyncio.get_running_loop()
 
+        closed = asyncio.Semaphore(0)
+
         async def serve() -> None:
             server.setblocking(False)
             while True:
                 connection, _ = await loop.sock_accept(server)
                 connection.setblocking(True)
                 await asyncio.to_thread(refuse, connection)
+                closed.release()
 
         serving = loop.create_task(serve())
         for _ in range(5):
@@ -235,6 +238,8 @@ async def test_an_answer_that_comes_before_the_body_was_read_is_passed_on(
                 await client.writer.drain()
             answer = await client.answer()
             assert (answer.status, answer.body) == (413, b"much")
+            # What is sent to a connection before the instance closes it is lost.
+            await closed.acquire()
         serving.cancel()
 
 
