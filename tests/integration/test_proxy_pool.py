@@ -47,5 +47,4 @@ async def test_a_connection_that_its_instance_has_ended_gets_no_request(said: by
             # No await since: the loop has seen nothing.
             taken = pool.take(user, now, 60.0)
         assert taken is (link if said is None else None)
-        pool.close()
-        await asyncio.sleep(0)
+        await pool.close()
