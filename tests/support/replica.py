@@ -22,6 +22,8 @@ def hold(change: int) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
+    # An answer is one write: one that was begun cannot be made up for when this process is killed.
+    wbufsize = -1
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 

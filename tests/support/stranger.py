@@ -145,6 +145,8 @@ def main() -> None:
     uid = int(sys.argv[1])
     # Loaded when it is needed first, by connecting, from where the stranger may not read.
     "x".encode("idna")
+    for method in ("CreateTask", "WatchTasks", "Session"):
+        _grpc(1, method)
     os.setgroups([])
     os.setgid(uid)
     os.setuid(uid)
