@@ -1,9 +1,10 @@
 """Runs a local cluster: starts it in order, restarts what ends, stops it in reverse order.
 
 Owns every process. Start: etcd, then schedulers, nodes and the gateway; it is up when the cluster
-has a leader, every node is registered and the gateway serves. Stop: nodes first (they drain while a
-leader can still take results) with the gateway, then schedulers (they resign), etcd last. Whatever
-ends by itself once the cluster was up is started again on the same port under the same name.
+has a leader, every node is registered, standbys have loaded (or had their time to) and the gateway
+serves. Stop: nodes first (they drain while a leader can still take results) with the gateway, then
+schedulers (they resign), etcd last. Whatever ends by itself once the cluster was up is started
+again on the same port under the same name.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _STOP_NODE = 15.0
 _STOP_GATEWAY = 5.0
 _STOP_SCHEDULER = 10.0
 _START_TIMEOUT = 60.0
+# As long a standby that loads a large log is waited for: the cluster works without it.
+_STANDBY_TIMEOUT = 5.0
 _LOOK = 0.05
 # What says how clients find a cluster: the processes of this one are told by flags.
 _NOT_PASSED_ON = ("QUORATE_ADDRESS", "QUORATE_TLS_", "QUORATE_TOKEN")
@@ -231,18 +234,21 @@ class Supervisor:
             self._changed()
 
     async def _come_up(self) -> None:
-        """Wait for a leader and every node."""
+        """Wait for a leader and every node; for a while for standbys, too."""
         for child in self._children:
             await child.ready.wait()
         calls = AsyncCalls(self.snapshot.access, retry_for=1.0)
-        end = time.monotonic() + _START_TIMEOUT
-        nodes = 0
+        began = time.monotonic()
+        end = began + _START_TIMEOUT
+        nodes = standing = 0
         try:
             while True:
                 with contextlib.suppress(QuorateError):
                     request = scheduler_pb2.GetClusterRequest()
-                    nodes = (await calls.call(GET_CLUSTER, request, deadline=1.0)).cluster.nodes
-                if nodes >= self.plan.nodes:
+                    cluster = (await calls.call(GET_CLUSTER, request, deadline=1.0)).cluster
+                    nodes, standing = cluster.nodes, len(cluster.schedulers)
+                late = time.monotonic() > began + _STANDBY_TIMEOUT
+                if nodes >= self.plan.nodes and (late or standing >= len(self._schedulers)):
                     break
                 if time.monotonic() > end:
                     raise unavailable(
