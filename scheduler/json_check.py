@@ -18,7 +18,7 @@ from typing import Final
 
 # Levels of arrays and objects; Python's own parser gives up at about a thousand.
 DEEPEST: Final = 900
-# Scalars matched in one step, characters of a string in one go, and brackets.
+# Scalars, escapes of one string, and brackets that are gone through in one step.
 _RUN: Final = 500
 # Escapes of a string among others.
 _ESCAPES: Final = 16
@@ -125,11 +125,12 @@ def _run(
 def _string(text: str, at: int) -> Generator[None, None, int]:
     """Past a string, however many escapes it has."""
     found = _begin.match(text, at)
-    end = found.end() if found is not None else at
-    if found is not None:
-        while found := _escapes.match(text, end):
-            end = found.end()
-            yield
+    if found is None:
+        raise _fault(text, at)
+    end = found.end()
+    while found := _escapes.match(text, end):
+        end = found.end()
+        yield
     if text[end : end + 1] != '"':
         raise _fault(text, at)
     return end + 1

@@ -23,7 +23,7 @@ from scheduler.core.limits import Limits
 from scheduler.core.quotas import refuse_created
 from scheduler.core.rows import QueueRow, TaskRow
 from scheduler.core.state import State
-from scheduler.core.usage import tasks_units
+from scheduler.core.usage import task_units, tasks_units
 from scheduler.core.values import TaskSpec
 
 # Bytes of a task's write beside its spec, its creator and its queue's name: key, times, framing.
@@ -39,7 +39,7 @@ def on_task_submitted(
         out.after.append(Reply(event.token, answer))
         return
     refusal = _refuse(
-        state, limits, event.queue, 1, tasks_units((event.spec,)), event.created_by
+        state, limits, event.queue, 1, task_units(len(event.spec.spec)), event.created_by
     ) or requests.refuse_beyond(state, limits, event.queue, event.request)
     if refusal is not None:
         out.after.append(Reply(event.token, refusal))

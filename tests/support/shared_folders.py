@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-_folders: dict[pytest.FixtureDef[object], set[Path]] = {}
-_failures_before: dict[pytest.FixtureDef[object], int] = {}
+# What each fixture made, and how many tests had failed before.
+_made: dict[pytest.FixtureDef[object], tuple[set[Path], int]] = {}
 _known: set[Path] = set()
 
 
@@ -27,17 +27,17 @@ def made_by(fixture: pytest.FixtureDef[object], request: pytest.FixtureRequest) 
         return
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     _known.update(factory.getbasetemp().iterdir())
-    _failures_before[fixture] = request.session.testsfailed
+    failures = request.session.testsfailed
     yield
     made = set(factory.getbasetemp().iterdir()) - _known
     _known.update(made)
-    _folders[fixture] = made
+    _made[fixture] = made, failures
 
 
 def ended(fixture: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
     """Removes what the fixture made; after a failure it stays, to be looked at."""
-    folders = _folders.pop(fixture, set())
-    if request.session.testsfailed > _failures_before.pop(fixture, 0):
+    folders, failures = _made.pop(fixture, (set[Path](), 0))
+    if request.session.testsfailed > failures:
         return
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
