@@ -146,7 +146,28 @@ async def test_refusals_that_came_together_are_not_answered_together(
     for _ in range(3):
         await limits.hold_back(ALICE)
     await limits.hold_back(None)
-    assert waits == [HELD_FOR, HELD_FOR + 1 / REFUSALS_A_SECOND, HELD_FOR + 2 / 100, HELD_FOR]
+    assert waits == [HELD_FOR, HELD_FOR + 1 / REFUSALS_A_SECOND, HELD_FOR + 2 / REFUSALS_A_SECOND, HELD_FOR]
+
+
+async def test_refused_calls_that_were_given_up_do_not_delay_later_refusals(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    limits = CallerLimits(lambda name: CallLimits(0), monotonic=Clock())
+    with pytest.raises(QuorateError):
+        limits.begin(ALICE, Kind.CALL)
+    held = [asyncio.create_task(limits.hold_back(ALICE)) for _ in range(500)]
+    await asyncio.sleep(0)
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await limits.hold_back(ALICE)
+    assert waits == [pytest.approx(HELD_FOR, abs=1 / REFUSALS_A_SECOND)]
 
 
 class Sender:
