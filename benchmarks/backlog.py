@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.cluster import DEADLINE, BenchCluster
-from quorate.client.mapper import create_batch
+from quorate.client.mapping.mapper import create_batch
 from quorate.etcd.api import WatchBatch, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.internal.v1 import records_pb2 as r

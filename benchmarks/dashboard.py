@@ -11,7 +11,7 @@ from typing import Final
 from benchmarks.cluster import BenchCluster
 from benchmarks.figures import Figure, Findings, at_most, percentile
 from benchmarks.usage import load_average
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from tools import build_ui
 from tools.browser import browser
 from tools.gateway_http import ask_json

@@ -39,7 +39,7 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.figures import Figure, Findings, at_least, at_most
 from benchmarks.usage import load_average
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from quorate.v1 import service_pb2 as pb

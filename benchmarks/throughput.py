@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, Findings, at_least, median, spread
 from benchmarks.load import BATCH, NOOP, PATIENCE, durably, warm_up
 from benchmarks.noop import noop
 from benchmarks.usage import CpuMeter, load_average
-from quorate.client.mapper import create_batch
+from quorate.client.mapping.mapper import create_batch
 
 TARGET = at_least(10_000)
 

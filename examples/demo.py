@@ -49,7 +49,7 @@ if str(CHECKOUT) not in sys.path:
 from examples import demo_metrics  # noqa: E402
 from examples.stdlib_stats import FileStats, Summary, combine, measure, standard_library  # noqa: E402
 from quorate import Client  # noqa: E402
-from quorate.client.discovery import LocalCluster, LocalProcess, read_local_cluster  # noqa: E402
+from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_local_cluster  # noqa: E402
 from quorate.local.child import die_with_parent  # noqa: E402
 from quorate.runtime.errors import QuorateError  # noqa: E402
 from quorate.security.dialer import Dialer  # noqa: E402

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from quorate import Client
-from quorate.cli.services import DELETE
-from quorate.client.discovery import LocalCluster
-from quorate.client.rpcs import new_request_id
+from quorate.cli.services.services import DELETE
+from quorate.client.transport.discovery import LocalCluster
+from quorate.client.transport.rpcs import new_request_id
 from quorate.v1 import service_pb2
 from tools.documented_metrics import Scrape, documented, missing
 from tools.gateway_http import ask

@@ -23,23 +23,23 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from gateway import edge
 from gateway.auth.credentials import Access
 from gateway.auth.own_token import OwnToken
+from gateway.cluster.calls import Upstream
+from gateway.component import Context, Part, PartFactory
 from gateway.config import GatewaySettings
 from gateway.health import health_part, why_not_ready
-from gateway.listener import bounded
-from gateway.live.part import live_part
+from gateway.http import edge
+from gateway.http.listener import bounded
+from gateway.http.sub_path import SubPath
+from gateway.live.endpoint import live_part
 from gateway.metrics import GatewayMetrics, Measured
 from gateway.pages import pages_part
-from gateway.part import Context, Part, PartFactory
+from gateway.proxy.component import proxy_part
 from gateway.proxy.options import ProxyOptions
-from gateway.proxy.part import proxy_part
 from gateway.proxy.proxy import Proxy
 from gateway.rest import headers as h
-from gateway.rest.part import rest_part
-from gateway.sub_path import SubPath
-from gateway.upstream import Upstream
+from gateway.rest.routes import rest_part
 from quorate.runtime.addresses import split_address
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.hosts import Names, is_address, names_of, normal
+from gateway.http.hosts import Names, is_address, names_of, normal
 from quorate.runtime.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
 from quorate.security.same_user import SameUserSettings

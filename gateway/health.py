@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.part import Context, Part
-from gateway.rest.problems import problem_response
+from gateway.component import Context, Part
+from gateway.http.problems import problem_response
 from quorate.runtime.errors import QuorateError, unavailable
 
 # Seconds; probes commonly wait one.
@@ -30,7 +30,7 @@ async def why_not_ready(context: Context) -> QuorateError | None:
 
 
 def health_part(context: Context) -> Part:
-    """See gateway.part."""
+    """See gateway.component."""
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=_FRESH)

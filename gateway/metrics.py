@@ -15,10 +15,10 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.part import Part
+from gateway.component import Part
+from gateway.proxy.balancing.stats import BOUNDS
 from gateway.proxy.proxy import Proxy
-from gateway.proxy.stats import BOUNDS
-from gateway.rest.part import STATE
+from gateway.rest.routes import STATE
 from quorate.telemetry.buckets import add_histogram
 from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges

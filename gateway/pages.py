@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.part import Context, Part
+from gateway.component import Context, Part
 
 FOLDER: Final = Path(__file__).parent / "_ui"
 _INDEX: Final = "index.html"
@@ -81,7 +81,7 @@ class Page:
 
 
 def pages_part(context: Context) -> Part:
-    """See gateway.part."""
+    """See gateway.component."""
     pages = read_pages(FOLDER, context.settings.root_path)
     return Part("pages", [_route(path, page) for path, page in pages.items()])
 

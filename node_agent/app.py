@@ -23,22 +23,23 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from node_agent import log_retention, stats
 from node_agent.config import AgentSettings
-from node_agent.disk import make_room
-from node_agent.driver import Driver
+from node_agent.engine.disk import make_room
+from node_agent.engine.driver import Driver
+from node_agent.engine.spans import AttemptSpans
 from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
-from node_agent.incumbent import NodeHealth, is_alive
-from node_agent.leader_check import LeaderCheck
-from node_agent.log_retention import Retention
-from node_agent.logs import LogStore
-from node_agent.metrics import AgentMetrics
-from node_agent.registration import CannotRegister, Registration, Replaced
-from node_agent.service import SERVICE, NodeAgent
+from node_agent.logs import retention as log_retention
+from node_agent.logs.attempt_log import LogStore
+from node_agent.logs.retention import Retention
 from node_agent.services.instance_records import InstanceRecords
-from node_agent.session import Sessions
-from node_agent.spans import AttemptSpans
+from node_agent.session.leader_check import LeaderCheck
+from node_agent.session.name_conflict import NodeHealth, is_alive
+from node_agent.session.registration import CannotRegister, Registration, Replaced
+from node_agent.session.servicer import SERVICE, NodeAgent
+from node_agent.session.session import Sessions
+from node_agent.telemetry import stats
+from node_agent.telemetry.metrics import AgentMetrics
 from quorate import __version__
 from quorate.etcd.api import EtcdError
 from quorate.etcd.client import EtcdClient

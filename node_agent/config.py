@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from node_agent.core.slots import MOST_YIELDED
-from node_agent.machine import share, size_in_bytes
+from node_agent.task.machine import share, size_in_bytes
 from node_agent.task_settings import TaskSettings
 from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from quorate import errors
     from quorate.client.aio import AsyncClient, AsyncTaskHandle
     from quorate.client.client import Client
-    from quorate.client.completed import as_completed
     from quorate.client.decorator import task
-    from quorate.client.executor import Executor
+    from quorate.client.futures.completed import as_completed
+    from quorate.client.futures.executor import Executor
     from quorate.client.handle import TaskHandle
-    from quorate.client.options import TaskOptions
-    from quorate.client.waiting import waiting
+    from quorate.client.tracking.waiting import waiting
+    from quorate.client.work.options import TaskOptions
     from quorate.security.dialer import ClientTls
 
 __version__ = "0.1.0"
@@ -49,12 +49,12 @@ _HOMES = {
     "AsyncTaskHandle": "quorate.client.aio",
     "Client": "quorate.client.client",
     "ClientTls": "quorate.security.dialer",
-    "Executor": "quorate.client.executor",
+    "Executor": "quorate.client.futures.executor",
     "TaskHandle": "quorate.client.handle",
-    "TaskOptions": "quorate.client.options",
-    "as_completed": "quorate.client.completed",
+    "TaskOptions": "quorate.client.work.options",
+    "as_completed": "quorate.client.futures.completed",
     "task": "quorate.client.decorator",
-    "waiting": "quorate.client.waiting",
+    "waiting": "quorate.client.tracking.waiting",
 }
 
 

@@ -45,20 +45,20 @@ from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
 from quorate.v1 import scheduler_pb2, service_pb2
-from scheduler import keys
+from scheduler.api.forward import ForwardingHandlers
+from scheduler.api.role import Leader, Roles, Unknown
 from scheduler.config import SchedulerSettings
-from scheduler.forward import ForwardingHandlers
-from scheduler.garbage import keep_out_of_sight
-from scheduler.health import SERVICE, InstanceHealth
-from scheduler.leader_view import follow_election
-from scheduler.leader_watch import LeaderWatch
-from scheduler.leadership import Leadership
-from scheduler.loaded import Loaded
-from scheduler.metrics import SchedulerMetrics
-from scheduler.records import NewerRecord
-from scheduler.role import Leader, Roles, Unknown
-from scheduler.spans import TaskSpans
-from scheduler.tenure import Tenure
+from scheduler.engine.garbage import keep_out_of_sight
+from scheduler.engine.spans import TaskSpans
+from scheduler.leadership.elector import Leadership
+from scheduler.leadership.failure_detector import LeaderWatch
+from scheduler.leadership.leader_view import follow_election
+from scheduler.leadership.term import Tenure
+from scheduler.storage import keys
+from scheduler.storage.loaded import Loaded
+from scheduler.storage.records import NewerRecord
+from scheduler.telemetry.health import SERVICE, InstanceHealth
+from scheduler.telemetry.metrics import SchedulerMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -33,7 +33,7 @@ def diagram(transitions: Table, finished: Collection[str]) -> str:
 
 def current() -> str:
     """The diagram of the scheduler's own table."""
-    from scheduler.core.transitions import TRANSITIONS
+    from scheduler.core.model.transitions import TRANSITIONS
     from scheduler.core.values import FINISHED
 
     table = {

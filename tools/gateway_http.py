@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from quorate.security.dialer import ClientTls
 
 

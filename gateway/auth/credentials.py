@@ -19,9 +19,9 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import Message
 
+from gateway.cluster.calls import Metadata, Method, Upstream
 from gateway.config import GatewaySettings
-from gateway.rest.problems import HttpFault
-from gateway.upstream import Metadata, Method, Upstream
+from gateway.http.problems import HttpFault
 from quorate.security.metadata import AUTHORIZATION, ON_BEHALF
 
 SUBPROTOCOL: Final = "quorate.v1"

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
+from gateway.http.problems import HttpFault
 from gateway.live import limits
 from gateway.live.hub import Hub
-from gateway.rest.problems import HttpFault
 
 log = structlog.get_logger(__name__)
 

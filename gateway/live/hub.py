@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.live import frames, limits
-from gateway.live.calls import Cluster
-from gateway.live.crew import Crew
-from gateway.live.filters import LogFilter, TaskFilter
-from gateway.live.leader import Leader
-from gateway.live.logs import LogTail
-from gateway.live.pace import Pace
-from gateway.live.polled import Polled
-from gateway.live.services import Services
+from gateway.live import limits
+from gateway.live.background_tasks import Crew
+from gateway.live.cluster.calls import Cluster
+from gateway.live.cluster.leader import Leader
+from gateway.live.messages import frames
+from gateway.live.messages.filters import LogFilter, TaskFilter
 from gateway.live.session import TRY_AGAIN, UNAUTHENTICATED, Session, Subscription
-from gateway.live.tasks import Tasks
+from gateway.live.topics.logs import LogTail
+from gateway.live.topics.polled import Polled
+from gateway.live.topics.services import Services
+from gateway.live.topics.tasks import Tasks
+from gateway.live.topics.throttle import Pace
 from quorate.runtime.errors import QuorateError, exhausted
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from gateway.live import frames, limits
-from gateway.live.requests import Malformed, Ping, Subscribe, Unsubscribe, read_request
+from gateway.live import limits
+from gateway.live.messages import frames
+from gateway.live.messages.requests import Malformed, Ping, Subscribe, Unsubscribe, read_request
 from quorate.runtime.errors import QuorateError, exhausted
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 if TYPE_CHECKING:
-    from gateway.proxy.front import Front
+    from gateway.proxy.client_connection import Front
 
 
 class Lent(asyncio.Transport):

@@ -27,19 +27,19 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from gateway.proxy import faults
-from gateway.proxy.answer import Answer
-from gateway.proxy.forward import request_bytes, response_bytes
-from gateway.proxy.framing import LAST_CHUNK, BadFraming, chunk
-from gateway.proxy.limits import Patience
-from gateway.proxy.pool import Link, Pool
-from gateway.proxy.problems import Refusal
-from gateway.proxy.services import Instance, ProxiedService
-from gateway.proxy.tries import Tries
-from gateway.proxy.wire import CHUNKED, Garbage, RequestHead, ResponseHead
+from gateway.proxy.balancing.limits import Patience
+from gateway.proxy.balancing.pool import Link, Pool
+from gateway.proxy.balancing.services import Instance, ProxiedService
+from gateway.proxy.balancing.tries import Tries
+from gateway.proxy.http1 import rejections as faults
+from gateway.proxy.http1.answer import Answer
+from gateway.proxy.http1.forward import request_bytes, response_bytes
+from gateway.proxy.http1.framing import LAST_CHUNK, BadFraming, chunk
+from gateway.proxy.http1.heads import CHUNKED, Garbage, RequestHead, ResponseHead
+from gateway.proxy.http1.problems import Refusal
 
 if TYPE_CHECKING:
-    from gateway.proxy.front import Front
+    from gateway.proxy.client_connection import Front
 
 # Bytes of a request's body that are kept so that it can be sent again, and that are read before
 # there is a connection to send them on.

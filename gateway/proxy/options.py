@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.hosts import Names
+from gateway.http.hosts import Names
 from quorate.security.same_user import SameUser
 
 
@@ -19,7 +19,7 @@ class ProxyOptions:
             every client must come through.
         labels: the gateway's own, for a policy's `prefer_label`.
         owner: whose connections are served, all of them, not those to services alone; None: all.
-        hosts: names of the gateway itself; see gateway.hosts.
+        hosts: names of the gateway itself; see gateway.http.hosts.
         domain: below which services have hosts of their own, beside `localhost`; empty for none.
         paths: whether services are also served at `/services/`, on the gateway's own origin.
         connect_timeout: until an instance has accepted a connection.

@@ -7,7 +7,7 @@ loop.
     proxy = Proxy(ProxyOptions())
     config = uvicorn.Config(app, http=proxy.protocol(HttpToolsProtocol), ...)
     tasks.create_task(proxy.run())
-    proxy.replace(services)        # from gateway.view
+    proxy.replace(services)        # from gateway.cluster.service_view
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway.hosts import refusal as foreign_host
-from gateway.proxy.balance import Random
+from gateway.http.hosts import refusal as foreign_host
+from gateway.proxy.balancing.balance import Random
+from gateway.proxy.balancing.limits import RateLimit, retry_after
+from gateway.proxy.balancing.services import ProxiedService, Services
+from gateway.proxy.client_connection import Front
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.forward import forwarded, passed
-from gateway.proxy.front import Front
-from gateway.proxy.limits import RateLimit, retry_after
+from gateway.proxy.http1.forward import forwarded, passed
+from gateway.proxy.http1.heads import MAX_TARGET, RequestHead
+from gateway.proxy.http1.paths import ServicePath, decode, resolve, service_path, split_target
+from gateway.proxy.http1.problems import Refusal, method_refused
 from gateway.proxy.options import ProxyOptions
-from gateway.proxy.paths import ServicePath, decode, resolve, service_path, split_target
-from gateway.proxy.problems import Refusal, method_refused
 from gateway.proxy.routes import Routes
-from gateway.proxy.services import ProxiedService, Services
-from gateway.proxy.wire import MAX_TARGET, RequestHead
 from quorate.v1 import service_pb2 as pb
 
 log = structlog.get_logger(__name__)

@@ -22,7 +22,7 @@ from typing import Final
 
 import structlog
 
-from gateway.hosts import LOCAL, is_address, is_own, normal
+from gateway.http.hosts import LOCAL, is_address, is_own, normal
 from gateway.proxy.options import ProxyOptions
 
 log = structlog.get_logger(__name__)

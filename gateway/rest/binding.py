@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
+from gateway.http.jsonread import fill, load
 from gateway.rest import headers as h
-from gateway.rest.jsonread import fill, load
 from gateway.rest.masks import fill_mask
 from gateway.rest.operations import Operation
 from gateway.rest.query import fill_query, read_path

@@ -25,18 +25,18 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.credentials import Access, CallerCluster, token_of
 from gateway.auth.verified import known_callers
+from gateway.cluster.calls import Upstream
 from gateway.config import GatewaySettings
+from gateway.http.jsonwrite import dump, to_json
+from gateway.http.problems import HttpFault, problem_response, wrong_method
 from gateway.rest import headers as h
 from gateway.rest.binding import bind, deadline_of
 from gateway.rest.bodies import Body, BodyBudget, ClientGone
-from gateway.rest.jsonwrite import dump, to_json
 from gateway.rest.operations import Operation
-from gateway.rest.problems import HttpFault, problem_response, wrong_method
 from gateway.rest.query import read_path
 from gateway.rest.reply import send_empty, send_json, tag_of
 from gateway.rest.router import Match, Router
 from gateway.rest.streams import Streams, until_gone
-from gateway.upstream import Upstream
 from quorate.runtime.errors import QuorateError, invalid
 
 T = TypeVar("T")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from gateway.http.problems import HTTP_STATUS, MEDIA_TYPE
 from gateway.rest import headers as h
 from gateway.rest.comments import comment, first_sentence
 from gateway.rest.operations import Operation, field_at
-from gateway.rest.problems import HTTP_STATUS, MEDIA_TYPE
 from gateway.rest.query import query_paths
 from gateway.rest.router import Router
 from gateway.rest.schemas import Schema, Schemas

@@ -15,9 +15,9 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.rest.jsonread import SPECIAL, UNKNOWN_FIELD, is_map
+from gateway.http.jsonread import SPECIAL, UNKNOWN_FIELD, is_map
+from gateway.http.scalars import BadValue, reader_of, shown
 from gateway.rest.operations import Operation
-from gateway.rest.scalars import BadValue, reader_of, shown
 from quorate.runtime.errors import invalid
 
 MALFORMED = "MALFORMED_QUERY"

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from gateway.http.jsonread import is_map, map_fields
+from gateway.http.scalars import BASE64, BITS, DURATION, INTEGER, NUMBER
 from gateway.rest.comments import comment
-from gateway.rest.jsonread import is_map, map_fields
-from gateway.rest.scalars import BASE64, BITS, DURATION, INTEGER, NUMBER
 
 F = FieldDescriptor
 Schema = dict[str, Any]

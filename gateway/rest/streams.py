@@ -24,10 +24,10 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.credentials import CallerCluster
+from gateway.http.jsonwrite import dump, to_json
+from gateway.http.problems import HttpFault, problem
 from gateway.rest import headers as h
-from gateway.rest.jsonwrite import dump, to_json
 from gateway.rest.operations import Operation
-from gateway.rest.problems import HttpFault, problem
 from gateway.rest.reply import start
 from quorate.runtime.errors import QuorateError, unavailable
 

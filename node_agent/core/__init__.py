@@ -2,5 +2,5 @@
 
 PURE: no asyncio, grpc, etcd, clock, randomness, threads or files. Times are arguments, in seconds
 of a monotonic clock. `machine.Machine` takes events and gathers `effects.Effects`; the driver
-(`node_agent.driver`) carries them out.
+(`node_agent.engine.driver`) carries them out.
 """

@@ -14,7 +14,8 @@ bytes as the reserve, are kept as long as work is taken, in case something else 
 `hold` is HOLD_SECONDS, and twice as long after each relapse, so that a disk at its edge does not
 change every few seconds; nothing when logs were deleted, as then the reason is gone.
 
-Calls are events; times are monotonic seconds. Who writes, probes and deletes is `node_agent.disk`.
+Calls are events; times are monotonic seconds. Who writes, probes and deletes is
+`node_agent.engine.disk`.
 """
 
 from __future__ import annotations

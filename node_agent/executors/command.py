@@ -21,9 +21,9 @@ from pydantic import ByteSize
 from node_agent.core.attempts import Attempt, Failure, Outcome, Result
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
-from node_agent.logs import PASSABLE, LogStore
-from node_agent.secrets import SecretFault, Secrets
-from node_agent.work import Command
+from node_agent.logs.attempt_log import PASSABLE, LogStore
+from node_agent.task.secrets import SecretFault, Secrets
+from node_agent.task.work import Command
 from quorate.telemetry.tracing import TRACEPARENT
 
 GRACE_SECONDS = 5.0

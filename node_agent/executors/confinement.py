@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node_agent.executors.cgroups import TaskGroups
-from node_agent.task_user import TaskUser
+from node_agent.spawner.cgroups import TaskGroups
+from node_agent.task.user import TaskUser
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import structlog
 
-from node_agent.executors.cgroups import TaskGroups
 from node_agent.executors.lanes import Lane
-from node_agent.work import Call
+from node_agent.spawner.cgroups import TaskGroups
+from node_agent.task.work import Call
 
 _log = structlog.get_logger("node_agent.python")
 

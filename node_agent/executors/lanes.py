@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt
-from node_agent.executors.packets import MAX_PACKET, VERDICT, verdict
-from node_agent.executors.replies import Reader
+from node_agent.protocol.packets import MAX_PACKET, VERDICT, verdict
+from node_agent.protocol.replies import Reader
 
 # What user code that writes much to its socket end may have under way.
 SEND_BUFFER = 1 << 20

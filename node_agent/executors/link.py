@@ -22,10 +22,10 @@ from pathlib import Path
 
 import structlog
 
-from node_agent.executors import strays
 from node_agent.executors.confinement import Confinement
-from node_agent.executors.packets import Message, Spill
-from node_agent.executors.strays import Marks
+from node_agent.protocol.packets import Message, Spill
+from node_agent.spawner import orphans as strays
+from node_agent.spawner.orphans import Marks
 
 _log = structlog.get_logger("node_agent.spawner")
 
@@ -35,7 +35,7 @@ _RECEIVE = 1 << 20
 # be told where we are.
 _BOOT = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
-    "from node_agent.executors.spawner import main; main()"
+    "from node_agent.spawner.spawner import main; main()"
 )
 
 

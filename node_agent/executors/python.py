@@ -41,12 +41,12 @@ from node_agent.executors.lane_memory import limit_memory
 from node_agent.executors.lanes import MOST_PACKETS, Lane
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.executors.outcomes import outcome_of_answer, outcome_of_crash, why
-from node_agent.executors.packets import MAX_PACKET, Spill, read, remove, spilled
-from node_agent.executors.replies import LAST, USED, Malformed, Reply
-from node_agent.logs import LogStore
-from node_agent.secrets import SecretFault, Secrets
-from node_agent.work import Call
-from node_agent.worker.answers import DEFAULT_MAX_RESULT
+from node_agent.logs.attempt_log import LogStore
+from node_agent.protocol.answers import DEFAULT_MAX_RESULT
+from node_agent.protocol.packets import MAX_PACKET, Spill, read, remove, spilled
+from node_agent.protocol.replies import LAST, USED, Malformed, Reply
+from node_agent.task.secrets import SecretFault, Secrets
+from node_agent.task.work import Call
 
 _log = structlog.get_logger("node_agent.python")
 

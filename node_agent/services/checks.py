@@ -13,7 +13,7 @@ from typing import Protocol
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from node_agent.work import Check
+from node_agent.task.work import Check
 
 # A status line is shorter; what follows it is not read.
 _STATUS_LINE = 1024

@@ -25,7 +25,7 @@ from node_agent.core.health import Health, HealthState
 from node_agent.services.checks import Checker, checker_for
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.ports import NoPort, Ports
-from node_agent.work import Command, Replica
+from node_agent.task.work import Command, Replica
 from quorate.runtime.clock import Clock
 from quorate.v1 import service_pb2
 

@@ -15,17 +15,18 @@ import sys
 import time
 from collections.abc import Sequence
 
-from node_agent.executors.launching import COUNTS_FD, OUTPUTS_FD, WORKER_FD
-from node_agent.executors.packets import MAX_PACKET, VERDICT, read
-from node_agent.executors.replies import LAST, USED, packets_of
-from node_agent.worker import answers, noted
-from node_agent.worker.answers import Answer
+from node_agent.protocol import answers
+from node_agent.protocol.answers import Answer
+from node_agent.protocol.packets import MAX_PACKET, VERDICT, read
+from node_agent.protocol.replies import LAST, USED, packets_of
+from node_agent.spawner.launching import COUNTS_FD, OUTPUTS_FD, WORKER_FD
+from node_agent.worker import noted
 from node_agent.worker.calls import Problem, call, load
 from node_agent.worker.children import Children
 from node_agent.worker.output import Broken, Pipes, Streams
 from node_agent.worker.state import Snapshot
 from node_agent.worker.waits import Waits
-from quorate.client import waiting
+from quorate.client.tracking import waiting
 from quorate.telemetry.tracing import TRACEPARENT
 
 _PR_SET_PDEATHSIG = 1

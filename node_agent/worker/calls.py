@@ -10,8 +10,8 @@ from contextvars import copy_context
 from types import CoroutineType
 from typing import Any
 
-from node_agent.worker import answers
-from node_agent.worker.answers import Answer
+from node_agent.protocol import answers
+from node_agent.protocol.answers import Answer
 from quorate.client.chunk import MODULE_ADVICE
 from quorate.telemetry.tracing import attach, detach
 

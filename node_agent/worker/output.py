@@ -19,7 +19,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from node_agent.executors.launching import COUNTS_FD, FIRST_FREE_FD, OUTPUTS_FD
+from node_agent.spawner.launching import COUNTS_FD, FIRST_FREE_FD, OUTPUTS_FD
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -1,9 +1,10 @@
 """Tells the agent that a call waits for other tasks, and that it goes on.
 
-A call waits while at least one of its threads or coroutines waits inside `quorate.client.waiting`;
-another one that computes meanwhile is not counted. When the call ends, so do its waits, also those
-of threads that it left behind. If such a thread waits again later, it counts as a wait of the call
-that runs then. A forked child is no worker, and tells nobody.
+A call waits while at least one of its threads or coroutines waits inside
+`quorate.client.tracking.waiting`; another one that computes meanwhile is not counted. When the call
+ends, so do its waits, also those of threads that it left behind. If such a thread waits again
+later, it counts as a wait of the call that runs then. A forked child is no worker, and tells
+nobody.
 
 The worker asks before it waits, and reads the verdict from the socket where attempts come from. It
 receives nothing else there: attempts that were sent ahead belong to the agent, which takes them
@@ -17,16 +18,16 @@ import socket
 import threading
 import time
 
-from node_agent.executors.packets import VERDICT, verdict_of
-from node_agent.executors.replies import packets_of
-from quorate.client.waiting import TooManyWait
+from node_agent.protocol.packets import VERDICT, verdict_of
+from node_agent.protocol.replies import packets_of
+from quorate.client.tracking.waiting import TooManyWait
 
 # Between two looks for the verdict while attempts are still ahead of it.
 LOOK_SECONDS = 0.001
 
 
 class Waits:
-    """One worker's waits; a `quorate.client.waiting.Host`.
+    """One worker's waits; a `quorate.client.tracking.waiting.Host`.
 
     Args:
         agent: the worker's socket.
@@ -54,7 +55,7 @@ class Waits:
             self._count = 0
 
     def begin(self) -> int:
-        """See `quorate.client.waiting.Host`: the key of the call."""
+        """See `quorate.client.tracking.waiting.Host`: the key of the call."""
         if os.getpid() != self._process:
             return 0
         with self._lock:
@@ -64,7 +65,7 @@ class Waits:
             return self._key
 
     def end(self, wait: int) -> None:
-        """See `quorate.client.waiting.Host`."""
+        """See `quorate.client.tracking.waiting.Host`."""
         if not wait or os.getpid() != self._process:
             return
         with self._lock:

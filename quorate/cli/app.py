@@ -16,7 +16,7 @@ import typer
 
 import quorate
 from quorate.cli.exits import INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
-from quorate.cli.render import err
+from quorate.cli.output.render import err
 
 # The base of what a wrong command line raises: click's class, or that of the copy of click which
 # newer versions of typer bring along.
@@ -25,20 +25,20 @@ _CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 # The modules of the commands, in the order of `quorate --help`. A command line loads the one that
 # it names: a short command would spend most of its time on loading the others.
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
-    "local": ("up", "down"),
-    "submit": ("submit", "call", "map"),
-    "tasks": ("tasks", "task", "logs", "cancel", "retry", "wait"),
-    "delete": ("delete",),
-    "cluster": ("status",),
-    "queues": ("queues", "queue"),
-    "nodes": ("nodes", "cordon", "uncordon", "drain"),
-    "services": ("service",),
-    "quotas": ("quotas", "quota"),
-    "audit": ("audit",),
-    "certs": ("certs",),
-    "tokens": ("tokens",),
-    "doctor": ("doctor",),
-    "backup": ("backup", "restore", "etcd"),
+    "admin.local": ("up", "down"),
+    "tasks.submit": ("submit", "call", "map"),
+    "tasks.tasks": ("tasks", "task", "logs", "cancel", "retry", "wait"),
+    "tasks.delete": ("delete",),
+    "cluster.status": ("status",),
+    "cluster.queues": ("queues", "queue"),
+    "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),
+    "services.services": ("service",),
+    "cluster.quotas": ("quotas", "quota"),
+    "cluster.audit": ("audit",),
+    "admin.certs": ("certs",),
+    "admin.tokens": ("tokens",),
+    "admin.doctor": ("doctor",),
+    "admin.backup": ("backup", "restore", "etcd"),
 }
 
 

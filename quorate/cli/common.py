@@ -10,7 +10,7 @@ import typer
 
 from quorate.cli.provided import provided
 from quorate.client.client import Client
-from quorate.client.discovery import default_data_dir
+from quorate.client.transport.discovery import default_data_dir
 from quorate.security.dialer import ClientTls
 
 P = ParamSpec("P")

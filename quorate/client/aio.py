@@ -26,20 +26,20 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 import grpc
 
-from quorate.client import abulk
-from quorate.client.acalls import AsyncCalls
-from quorate.client.atracker import AsyncTracker
-from quorate.client.bulk import Cancelled, requests_of
-from quorate.client.contact import DEFAULT_CONNECT_FOR
-from quorate.client.discovery import find_access
 from quorate.client.handle import TaskHandle
-from quorate.client.ledger import Outcome
-from quorate.client.loglines import LogPosition
-from quorate.client.mapper import CANCEL_SECONDS
-from quorate.client.mapping import Chunk, MapPlan
-from quorate.client.options import OptionArgs, TaskOptions
-from quorate.client.outcome import is_finished, is_pickled, state_name, value_of
-from quorate.client.rpcs import (
+from quorate.client.mapping import abulk
+from quorate.client.mapping.bulk import Cancelled, requests_of
+from quorate.client.mapping.mapper import CANCEL_SECONDS
+from quorate.client.mapping.plan import Chunk, MapPlan
+from quorate.client.tracking.atracker import AsyncTracker
+from quorate.client.tracking.ledger import Outcome
+from quorate.client.tracking.loglines import LogPosition
+from quorate.client.tracking.outcome import is_finished, is_pickled, state_name, value_of
+from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
+from quorate.client.transport.acalls import AsyncCalls
+from quorate.client.transport.contact import DEFAULT_CONNECT_FOR
+from quorate.client.transport.discovery import find_access
+from quorate.client.transport.rpcs import (
     BATCH_CREATE_TASKS,
     CANCEL_TASK,
     CREATE_TASK,
@@ -56,7 +56,9 @@ from quorate.client.rpcs import (
     judge,
     new_request_id,
 )
-from quorate.client.specs import (
+from quorate.client.unplaceable import warn_unplaceable
+from quorate.client.work.options import OptionArgs, TaskOptions
+from quorate.client.work.specs import (
     DEFAULT_PAYLOAD_LIMIT,
     Argument,
     Work,
@@ -66,9 +68,7 @@ from quorate.client.specs import (
     json_spec,
     python_spec,
 )
-from quorate.client.texts import text_of
-from quorate.client.unplaceable import warn_unplaceable
-from quorate.client.waiting import BRIEF_SECONDS, is_brief, waiting
+from quorate.client.work.texts import text_of
 from quorate.runtime.errors import QuorateError
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2

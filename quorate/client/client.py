@@ -18,23 +18,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
-from quorate.client.bulk import Cancelled, cancel, requests_of
-from quorate.client.calls import Calls
-from quorate.client.contact import DEFAULT_CONNECT_FOR
-from quorate.client.discovery import find_access
 from quorate.client.handle import TaskHandle
-from quorate.client.mapper import create_batch, run_map
-from quorate.client.mapping import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH, MapPlan
-from quorate.client.options import OptionArgs, TaskOptions
-from quorate.client.outcome import is_pickled, state_of
-from quorate.client.rpcs import (
+from quorate.client.mapping.bulk import Cancelled, cancel, requests_of
+from quorate.client.mapping.mapper import create_batch, run_map
+from quorate.client.mapping.plan import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH, MapPlan
+from quorate.client.tracking.outcome import is_pickled, state_of
+from quorate.client.tracking.tracker import Tracker
+from quorate.client.transport.calls import Calls
+from quorate.client.transport.contact import DEFAULT_CONNECT_FOR
+from quorate.client.transport.discovery import find_access
+from quorate.client.transport.rpcs import (
     CREATE_TASK,
     DEFAULT_RETRY_FOR,
     GET_CLUSTER,
     LIST_TASKS,
     new_request_id,
 )
-from quorate.client.specs import (
+from quorate.client.unplaceable import warn_unplaceable
+from quorate.client.work.options import OptionArgs, TaskOptions
+from quorate.client.work.specs import (
     DEFAULT_PAYLOAD_LIMIT,
     Argument,
     Work,
@@ -44,9 +46,7 @@ from quorate.client.specs import (
     json_spec,
     python_spec,
 )
-from quorate.client.texts import text_of
-from quorate.client.tracker import Tracker
-from quorate.client.unplaceable import warn_unplaceable
+from quorate.client.work.texts import text_of
 from quorate.security.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 

@@ -17,12 +17,12 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
-from quorate.client.by_value import goes_by_value, register
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
-from quorate.client.options import OptionArgs, TaskOptions
 from quorate.client.shared import process_client
-from quorate.client.specs import named
+from quorate.client.work.by_value import goes_by_value, register
+from quorate.client.work.options import OptionArgs, TaskOptions
+from quorate.client.work.specs import named
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,10 +8,11 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from quorate.client.calls import Calls
-from quorate.client.loglines import LogPosition
-from quorate.client.outcome import is_finished, state_name, value_of
-from quorate.client.rpcs import (
+from quorate.client.tracking.loglines import LogPosition
+from quorate.client.tracking.outcome import is_finished, state_name, value_of
+from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
+from quorate.client.transport.calls import Calls
+from quorate.client.transport.rpcs import (
     CANCEL_TASK,
     GET_TASK,
     LOG_DEADLINE,
@@ -24,7 +25,6 @@ from quorate.client.rpcs import (
     judge,
     new_request_id,
 )
-from quorate.client.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2

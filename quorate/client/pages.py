@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quorate.client.calls import Calls
-from quorate.client.rpcs import LIST_AUDIT_ENTRIES, LIST_NODES, LIST_QUEUES, LIST_QUOTAS
+from quorate.client.transport.calls import Calls
+from quorate.client.transport.rpcs import LIST_AUDIT_ENTRIES, LIST_NODES, LIST_QUEUES, LIST_QUOTAS
 from quorate.v1 import audit_pb2, node_pb2, queue_pb2, quota_pb2, scheduler_pb2
 
 

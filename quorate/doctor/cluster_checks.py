@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 import quorate
-from quorate.client.acalls import AsyncCalls
-from quorate.client.access import Access
-from quorate.client.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
+from quorate.client.transport.acalls import AsyncCalls
+from quorate.client.transport.access import Access
+from quorate.client.transport.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
 from quorate.doctor.finding import Finding, fault, note, ok, warning
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2, task_pb2

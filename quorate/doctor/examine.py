@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from quorate.client.access import Access
+from quorate.client.transport.access import Access
 from quorate.doctor.cert_checks import check_file
 from quorate.doctor.cluster_checks import check_cluster
 from quorate.doctor.etcd_checks import EtcdTarget, check_etcd

@@ -17,7 +17,7 @@ from pathlib import Path
 import grpc
 import psutil
 
-from quorate.client.discovery import LocalCluster, owner_of, read_local_cluster
+from quorate.client.transport.discovery import LocalCluster, owner_of, read_local_cluster
 from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError, unavailable
 

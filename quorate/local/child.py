@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from quorate.client.discovery import LocalProcess
+from quorate.client.transport.discovery import LocalProcess
 from quorate.runtime.errors import QuorateError, unavailable
 
 _PR_SET_PDEATHSIG = 1

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorate.client.discovery import ADMIN_TOKEN_FILE, TOKENS_FILE
+from quorate.client.transport.discovery import ADMIN_TOKEN_FILE, TOKENS_FILE
 from quorate.runtime.errors import precondition
 from quorate.security import tokens
 from quorate.security.identity import Role

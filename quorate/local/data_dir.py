@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from quorate.client.discovery import CLUSTER_FILE, LOCK_FILE, LocalCluster, command_for
+from quorate.client.transport.discovery import CLUSTER_FILE, LOCK_FILE, LocalCluster, command_for
 from quorate.runtime.errors import precondition
 
 _LAYOUT = "layout.json"

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from quorate.local.supervisor import Supervisor
 from quorate.runtime.errors import QuorateError

@@ -19,9 +19,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import quorate
-from quorate.client.acalls import AsyncCalls
-from quorate.client.discovery import LocalCluster, LocalProcess
-from quorate.client.rpcs import GET_CLUSTER
+from quorate.client.transport.acalls import AsyncCalls
+from quorate.client.transport.discovery import LocalCluster, LocalProcess
+from quorate.client.transport.rpcs import GET_CLUSTER
 from quorate.etcd.api import EtcdError
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient

@@ -9,22 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from scheduler.core import (
-    attempts,
-    cancelling,
-    control,
-    creation,
-    leaving,
-    nodes,
-    quota_changes,
-    services,
-    upkeep,
-)
-from scheduler.core import events as e
-from scheduler.core.effects import Effects
-from scheduler.core.limits import Limits
-from scheduler.core.state import State
-from scheduler.placement.pipeline import place
+from scheduler.core.handlers import attempts, control, creation, nodes, services, upkeep
+from scheduler.core.handlers import bulk_cancel as cancelling
+from scheduler.core.handlers import quotas as quota_changes
+from scheduler.core.handlers import scaling_down as leaving
+from scheduler.core.model import events as e
+from scheduler.core.model.effects import Effects
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.state import State
+from scheduler.core.placement.pipeline import place
 
 # Any: each handler takes its own event type; the key is the proof.
 _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {

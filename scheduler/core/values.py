@@ -95,7 +95,7 @@ class PastAttempt(NamedTuple):
     finish_time: float
     error_type: str
     error_message: str
-    # What its record holds that this version does not know: `scheduler.unknown`.
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     kept: bytes = b""
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from quorate import __version__
 from quorate.client.client import Client
-from quorate.client.discovery import read_local_cluster
+from quorate.client.transport.discovery import read_local_cluster
 from tests.support import tls
 from tests.support.fake_scheduler import wait_until
 from tests.support.forked import run, run_from_scratch

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.local import running

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from quorate.cli.app import run
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from quorate.etcd.api import EtcdNoSpace, Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.local.plan import LocalPlan

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
 from tests.support import tls

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quorate.client.rpcs import new_request_id
+from quorate.client.transport.rpcs import new_request_id
 from quorate.v1 import scheduler_pb2 as pb
 from tests.support.cluster import Cluster
 from tests.support.gateway import GatewayProcess, run_gateway

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import service_pb2_grpc

@@ -16,11 +16,11 @@ import httpx
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from quorate.cli.render import node_state
+from quorate.cli.output.render import node_state
 from quorate.runtime.errors import from_rpc_error
 from quorate.runtime.free_port import free_port
 from quorate.v1 import scheduler_pb2
-from scheduler.external_scaler import PACE
+from scheduler.api.external_scaler import PACE
 from tests.support.cluster import Cluster
 from tests.support.keda import SERVICE, Keda, Trigger
 from tests.support.load import Load

@@ -25,8 +25,8 @@ import yaml
 from websockets.sync.client import ClientConnection, connect
 
 import quorate
-from quorate.client.discovery import LocalCluster, LocalProcess
 from quorate.client.errors import TaskFailed
+from quorate.client.transport.discovery import LocalCluster, LocalProcess
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.forked import run

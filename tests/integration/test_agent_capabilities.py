@@ -17,8 +17,8 @@ import node_agent
 _SCRIPT = """
 import os, sys
 sys.path.append({checkout!r})
-from node_agent.executors.launching import Start, fork
-from node_agent.executors.spawner import Spawner
+from node_agent.spawner.launching import Start, fork
+from node_agent.spawner.spawner import Spawner
 spawner = Spawner(None, "m", [])
 spawner.on_confine(({uid}, {uid}, [{uid}]), True, "")
 out = os.open({out!r}, os.O_WRONLY | os.O_CREAT, 0o600)

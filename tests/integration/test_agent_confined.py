@@ -22,12 +22,13 @@ import pytest_asyncio
 
 import node_agent
 import quorate
-from node_agent.executors import group, strays
-from node_agent.executors.cgroups import TaskGroups, Unavailable, open_groups
 from node_agent.executors.confinement import Confinement
-from node_agent.secrets import Secrets
-from node_agent.task_environment import patterns
-from node_agent.task_user import TaskUser, find_user
+from node_agent.spawner import group
+from node_agent.spawner import orphans as strays
+from node_agent.spawner.cgroups import TaskGroups, Unavailable, open_groups
+from node_agent.task.environment import patterns
+from node_agent.task.secrets import Secrets
+from node_agent.task.user import TaskUser, find_user
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import task_pb2
 from tests.support.agent import (

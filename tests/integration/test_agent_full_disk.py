@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from node_agent import disk
 from node_agent.core.disk import HOLD_SECONDS
-from node_agent.executors import packets
+from node_agent.engine import disk
+from node_agent.protocol import packets
 from quorate.v1 import task_pb2
 from tests.support.agent import Agent, Leader, Session, command, python, running_agent, task_id
 

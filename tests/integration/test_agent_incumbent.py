@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from node_agent import incumbent
 from node_agent.app import serve
-from node_agent.incumbent import is_alive
+from node_agent.session import name_conflict as incumbent
+from node_agent.session.name_conflict import is_alive
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.free_port import free_port
 from quorate.security.tls import dialer_of, server_credentials

@@ -100,7 +100,7 @@ def _listeners(name: str) -> list[str]:
 # What user code needs to speak in its worker's name.
 SPEAK = (
     "import os, socket, time\n"
-    "from node_agent.executors.replies import packets_of\n"
+    "from node_agent.protocol.replies import packets_of\n"
     "from quorate.client import waiting\n"
     "lane, key = socket.socket(fileno=os.dup(3)), waiting._host._key\n"
     "def say(key, sign, number=1.0):\n"

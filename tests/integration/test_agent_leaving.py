@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest_asyncio
 
 from node_agent.app import not_ready
-from node_agent.registration import Registration
+from node_agent.session.registration import Registration
 from quorate.v1 import node_agent_pb2 as pb
 from tests.support.agent import INSTANCE, Agent, Leader, command, eventually, running_agent, task_id
 

@@ -21,7 +21,7 @@ from typing import IO
 import pytest
 import pytest_asyncio
 
-from node_agent.task_user import find_user
+from node_agent.task.user import find_user
 from quorate.etcd.api import KeyValue, Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess

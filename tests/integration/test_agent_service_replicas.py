@@ -13,10 +13,10 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 
 from node_agent.app import serve
-from node_agent.driver import Driver
-from node_agent.logs import LogStore
+from node_agent.engine.driver import Driver
+from node_agent.logs.attempt_log import LogStore
 from node_agent.services.instance_records import InstanceRecords
-from node_agent.session import Sessions
+from node_agent.session.session import Sessions
 from quorate.etcd.api import WatchEvent, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess

@@ -13,9 +13,9 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from node_agent import service
 from node_agent.executors.python import WorkerLimits
-from node_agent.session import Sessions
+from node_agent.session import servicer as service
+from node_agent.session.session import Sessions
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2, queue_pb2
@@ -167,7 +167,7 @@ async def test_a_call_that_a_bug_of_ours_ends_is_an_internal_error(
 
 
 async def test_who_says_no_hello_is_told_so(leader: Leader, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("node_agent.session.HELLO_SECONDS", 0.05)
+    monkeypatch.setattr("node_agent.session.session.HELLO_SECONDS", 0.05)
     call = leader.stub.Session()
     with pytest.raises(grpc.aio.AioRpcError) as answer:
         await call.read()

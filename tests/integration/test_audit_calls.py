@@ -15,7 +15,7 @@ from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import queue_pb2, scheduler_pb2, scheduler_pb2_grpc, service_pb2, service_pb2_grpc
 from quorate.v1 import task_pb2 as t
 from quorate.v1.audit_pb2 import AuditEntry
-from scheduler.origin import AUDITED
+from scheduler.api.origin import AUDITED
 from tests.support.auth import FOREIGN, Locked, locked, open_channel
 
 NOBODY = "nobody:x"

@@ -22,14 +22,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.app import PARTS
 from gateway.auth.credentials import Access
+from gateway.cluster.calls import Upstream
+from gateway.component import Context
 from gateway.config import GatewaySettings
 from gateway.pages import FOLDER, read_pages
-from gateway.part import Context
+from gateway.proxy.component import proxy_part
 from gateway.proxy.options import ProxyOptions
-from gateway.proxy.part import proxy_part
 from gateway.proxy.proxy import Proxy
-from gateway.rest.part import RestRoute
-from gateway.upstream import Upstream
+from gateway.rest.routes import RestRoute
 from quorate.security.identity import CERTIFICATE_ONLY, Role
 from quorate.security.permissions import Rule, rule_of
 from quorate.security.policy import holds

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import quorate
-from quorate.client.rpcs import CREATE_QUEUE, PAUSE_QUEUE
+from quorate.client.transport.rpcs import CREATE_QUEUE, PAUSE_QUEUE
 from quorate.v1 import queue_pb2, scheduler_pb2
 from tests.support.futures import environment, executor_threads, run_script, until
 from tests.support.served import Served, served_by

@@ -14,8 +14,8 @@ from quorate.etcd.election import Election
 from quorate.etcd.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
-from scheduler.leadership import PATIENCE, Leadership
-from scheduler.trust import Trust
+from scheduler.leadership.elector import PATIENCE, Leadership
+from scheduler.leadership.trust import Trust
 
 
 @pytest.fixture

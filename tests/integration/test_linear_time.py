@@ -18,13 +18,13 @@ import pytest
 from starlette.datastructures import Headers
 
 from gateway.auth.credentials import token_of_socket
-from gateway.live.requests import Malformed, read_request
-from gateway.proxy.answer import Answer
-from gateway.proxy.forward import passed
-from gateway.proxy.framing import BadFraming, ChunkedFramer
-from gateway.proxy.paths import decode, resolve, service_path, split_target
-from gateway.proxy.problems import Refusal
-from gateway.proxy.wire import (
+from gateway.http.jsonread import fill, load, read_field_mask
+from gateway.http.scalars import BadValue, read_bytes, read_duration, read_integer, shown
+from gateway.live.messages.requests import Malformed, read_request
+from gateway.proxy.http1.answer import Answer
+from gateway.proxy.http1.forward import passed
+from gateway.proxy.http1.framing import BadFraming, ChunkedFramer
+from gateway.proxy.http1.heads import (
     Garbage,
     cookie_of,
     has_bare_lf,
@@ -32,12 +32,12 @@ from gateway.proxy.wire import (
     parse_response,
     without_empty_lines,
 )
+from gateway.proxy.http1.paths import decode, resolve, service_path, split_target
+from gateway.proxy.http1.problems import Refusal
 from gateway.rest import headers as h
-from gateway.rest.jsonread import fill, load, read_field_mask
 from gateway.rest.operations import operations_of
 from gateway.rest.query import fill_query, pairs
 from gateway.rest.router import Router
-from gateway.rest.scalars import BadValue, read_bytes, read_duration, read_integer, shown
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 

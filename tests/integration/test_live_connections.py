@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from gateway.live import limits
-from gateway.live.part import Live
+from gateway.live.endpoint import Live
 from tests.support.live import (
     FakeCluster,
     client,

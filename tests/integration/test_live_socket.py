@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from gateway.live import leader, limits
+from gateway.live import limits
+from gateway.live.cluster import leader
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import service_pb2
 from tests.support.live import (

@@ -24,7 +24,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from quorate import Client
-from quorate.client.discovery import LocalCluster, owner_of
+from quorate.client.transport.discovery import LocalCluster, owner_of
 from quorate.local.plan import LocalPlan
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support import local as locals_

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import quorate
-from quorate.client.rpcs import LIST_NODES
+from quorate.client.transport.rpcs import LIST_NODES
 from quorate.errors import QuorateError, TaskCancelled, TaskFailed
 from quorate.etcd.launcher import EtcdProcess
 from quorate.v1 import scheduler_pb2

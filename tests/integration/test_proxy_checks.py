@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.proxy.checks import AT_ONCE, Checks, ask
+from gateway.proxy.balancing.checks import AT_ONCE, Checks, ask
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 from tests.support.proxy import FakeInstance, ProxyBench, Received, ok, proxy_bench, until

@@ -12,8 +12,8 @@ import pytest
 from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.proxy.checks import Checks
-from gateway.proxy.grpc_check import ask_grpc
+from gateway.proxy.balancing.checks import Checks
+from gateway.proxy.balancing.grpc_check import ask_grpc
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 from tests.support.proxy import ProxyBench, proxy_bench, until

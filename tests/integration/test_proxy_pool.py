@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from gateway.proxy.balancing.pool import Link, Pool
 from gateway.proxy.options import ProxyOptions
-from gateway.proxy.pool import Link, Pool
 
 
 class User:

@@ -7,8 +7,8 @@ import asyncio
 import grpc
 import pytest
 
-from gateway.upstream import Upstream
-from gateway.view import ServiceView
+from gateway.cluster.calls import Upstream
+from gateway.cluster.service_view import ServiceView
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import service_pb2_grpc
 from tests.support.proxy import until

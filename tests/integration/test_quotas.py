@@ -17,7 +17,7 @@ from quorate.cli.app import application
 from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
 from quorate.client.pages import list_quotas
-from quorate.client.rpcs import CANCEL_TASK, SET_QUOTA
+from quorate.client.transport.rpcs import CANCEL_TASK, SET_QUOTA
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.security import tokens
 from quorate.security.identity import Role

@@ -15,9 +15,9 @@ from quorate.etcd.api import Delete, Etcd, EtcdAnswerTooLarge, EtcdError, Put, R
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.launcher import EtcdProcess
 from quorate.etcd.paging import SAFE_PAGE
-from scheduler import replica as replica_module
-from scheduler.changes import Recent
-from scheduler.replica import Replica
+from scheduler.api.tasks.changes import Recent
+from scheduler.storage import replica as replica_module
+from scheduler.storage.replica import Replica
 
 PREFIX = b"/quorate/replica/"
 ANSWER_BYTES = 512 * 1024

@@ -6,7 +6,7 @@ import asyncio
 
 from quorate.etcd.api import Range
 from quorate.v1 import service_pb2 as pb
-from scheduler import keys
+from scheduler.storage import keys
 from tests.support.registry import Calls, Standing
 from tests.support.service_calls import (
     create,

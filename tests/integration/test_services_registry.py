@@ -9,7 +9,7 @@ import pytest
 
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2 as pb
-from scheduler.core.state import SERVICES_QUEUE
+from scheduler.core.model.state import SERVICES_QUEUE
 from tests.support.registry import Calls, Standing
 from tests.support.service_calls import (
     create,

@@ -119,7 +119,7 @@ async def test_a_watch_ends_with_its_leader(scheduler: Standing) -> None:
 
 
 async def test_watches_are_bounded(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.service_feed.MAX_WATCHES", 2)
+    monkeypatch.setattr("scheduler.api.services.watches.MAX_WATCHES", 2)
     open_watches = [Watching(calls) for _ in range(2)]
     for watching in open_watches:
         await watching.snapshot()
@@ -132,7 +132,7 @@ async def test_watches_are_bounded(calls: Calls, monkeypatch: pytest.MonkeyPatch
 async def test_silence_is_broken_by_empty_messages(
     scheduler: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.service_feed.KEEPALIVE", 0.05)
+    monkeypatch.setattr("scheduler.api.services.watches.KEEPALIVE", 0.05)
     async with scheduler.leading() as calls:
         watching = Watching(calls)
         await watching.snapshot()

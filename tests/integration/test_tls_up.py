@@ -18,7 +18,7 @@ import pytest
 import websockets
 
 from quorate.client.client import Client
-from quorate.client.discovery import LocalCluster, read_local_cluster
+from quorate.client.transport.discovery import LocalCluster, read_local_cluster
 from quorate.local import background
 from quorate.local.certificates import ADMIN, Certificates
 from quorate.local.plan import LocalPlan

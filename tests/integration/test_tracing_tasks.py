@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from quorate.client.client import Client
-from quorate.client.rpcs import CREATE_TASK, GET_TASK
+from quorate.client.transport.rpcs import CREATE_TASK, GET_TASK
 from quorate.etcd.launcher import EtcdProcess
 from quorate.runtime.errors import QuorateError
 from quorate.telemetry.tracing import current_traceparent

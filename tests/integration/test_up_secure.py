@@ -17,7 +17,7 @@ import pytest
 
 from quorate import Client
 from quorate.cli.app import run
-from quorate.client.discovery import LocalCluster, LocalProcess
+from quorate.client.transport.discovery import LocalCluster, LocalProcess
 from quorate.etcd.api import EtcdUnauthenticated, EtcdUnavailable, Range
 from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.local import background

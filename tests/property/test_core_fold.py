@@ -13,17 +13,17 @@ import pytest
 
 from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.v1.task_pb2 import TaskResult, TaskSpec
-from scheduler import keys
-from scheduler.core import events as e
-from scheduler.core.invariants import check
-from scheduler.core.leaving import decided
-from scheduler.core.limits import Limits
-from scheduler.core.quotas import NO_QUOTA, Quota
-from scheduler.core.requests import known_to
-from scheduler.core.rows import Control, TaskRow
-from scheduler.core.state import SERVICES_QUEUE, State
+from scheduler.core.handlers.requests import known_to
+from scheduler.core.handlers.scaling_down import decided
+from scheduler.core.model import events as e
+from scheduler.core.model.invariants import check
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import NO_QUOTA, Quota
+from scheduler.core.model.rows import Control, TaskRow
+from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.values import FINISHED, InstanceState, Origin, ServiceName, TaskState
-from scheduler.records import task_spec
+from scheduler.storage import keys
+from scheduler.storage.records import task_spec
 from tests.support.core import Cluster, FakeNode
 from tests.support.core_log import Log
 from tests.support.core_specs import spec

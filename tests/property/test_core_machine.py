@@ -20,11 +20,11 @@ from hypothesis.stateful import (
 )
 
 from quorate.runtime.ids import TaskId
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import BatchCreated, Done, Refusal, TasksCancelled
-from scheduler.core.limits import Limits
-from scheduler.core.rows import Control
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import BatchCreated, Done, Refusal, TasksCancelled
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.rows import Control
 from scheduler.core.values import FINISHED, Placement, TaskState
 from tests.support.core import Cluster, FakeNode, ids
 from tests.support.core_specs import spec

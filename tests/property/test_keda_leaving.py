@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.runtime.ids import InstanceId
-from scheduler.scaler.ask import Ask
-from scheduler.scaler.leaving import LONGEST, Decision, Wish, decide, number
-from scheduler.scaler.plan import NodeSeen, Seen, plan
+from scheduler.autoscaling.ask import Ask
+from scheduler.autoscaling.plan import NodeSeen, Seen, plan
+from scheduler.autoscaling.surplus import LONGEST, Decision, Wish, decide, number
 from tests.property.test_keda_plan import CALM, asks, seens
 
 GIVEN_UP = st.dictionaries(

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quorate.runtime.ids import NodeName
+from scheduler.autoscaling.ask import Ask, Shape
+from scheduler.autoscaling.plan import Demand, NodeSeen, Plan, Seen, plan
 from scheduler.core.values import Needs
-from scheduler.scaler.ask import Ask, Shape
-from scheduler.scaler.plan import Demand, NodeSeen, Plan, Seen, plan
 
 # A machine that does other things, too, is no fault of what is drawn here.
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

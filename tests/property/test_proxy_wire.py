@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.proxy.forward import forwarded, request_bytes
-from gateway.proxy.framing import BadFraming, ChunkedFramer, chunk
-from gateway.proxy.paths import decode, resolve
-from gateway.proxy.problems import Refusal
-from gateway.proxy.wire import CHUNKED, Garbage, parse_request, parse_response
+from gateway.proxy.http1.forward import forwarded, request_bytes
+from gateway.proxy.http1.framing import BadFraming, ChunkedFramer, chunk
+from gateway.proxy.http1.heads import CHUNKED, Garbage, parse_request, parse_response
+from gateway.proxy.http1.paths import decode, resolve
+from gateway.proxy.http1.problems import Refusal
 
 PIECES = [
     b"Host: g", b"Host:g", b"Content-Length: 3", b"Content-Length: 03", b"Content-length:3 ",

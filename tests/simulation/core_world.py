@@ -20,19 +20,19 @@ from typing import NamedTuple
 from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, offset_id
-from scheduler import audit_records
-from scheduler.clocks import Clocks
-from scheduler.core import audit
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import BatchCreated, Refusal, TaskCreated, TaskKnown
-from scheduler.core.invariants import check
-from scheduler.core.limits import Limits
+from scheduler.core.handlers import audit
+from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
-from scheduler.core.state import DEFAULT_QUEUE, State
-from scheduler.core.upkeep import retain
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import BatchCreated, Refusal, TaskCreated, TaskKnown
+from scheduler.core.model.invariants import check
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.values import FINISHED, Origin, TaskSpec, TaskState
-from scheduler.records import Codec
+from scheduler.engine.clocks import Clocks
+from scheduler.storage import audit_records
+from scheduler.storage.records import Codec
 from tests.support.core_log import Log
 from tests.support.core_specs import START, node_row, spec
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import InstanceId
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.leaving import decided
-from scheduler.core.state import State
+from scheduler.core.handlers.scaling_down import decided
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.state import State
 from tests.simulation.core_world import Agent, World
 
 

@@ -18,9 +18,9 @@ from quorate.etcd.election import Election
 from quorate.etcd.journal_fence import Deposed
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from scheduler.leadership import Career, Leadership
-from scheduler.loaded import Loaded
-from scheduler.trust import Trust
+from scheduler.leadership.elector import Career, Leadership
+from scheduler.leadership.trust import Trust
+from scheduler.storage.loaded import Loaded
 from tests.support.jumping_loop import JumpingLoop
 
 PREFIX = b"/quorate/simulated/election/scheduler"
@@ -191,7 +191,7 @@ class World:
             self.loop.call_later(seconds, setattr, one.way, "cut", False)
 
     async def _revoke(self, name: str) -> None:
-        """A watcher saw the process die (`scheduler.leader_watch`)."""
+        """A watcher saw the process die (`scheduler.leadership.failure_detector`)."""
         for kv in await self.election.candidates():
             if CandidateRecord.FromString(kv.value).name == name:
                 await self.etcd.lease_revoke(kv.lease)

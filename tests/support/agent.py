@@ -13,13 +13,13 @@ from typing import Any
 import grpc
 
 from node_agent.app import serve
-from node_agent.driver import Driver
+from node_agent.engine.driver import Driver
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.link import directory_mark
 from node_agent.executors.python import WorkerLimits
-from node_agent.logs import LogStore
-from node_agent.secrets import Secrets
-from node_agent.session import Sessions
+from node_agent.logs.attempt_log import LogStore
+from node_agent.session.session import Sessions
+from node_agent.task.secrets import Secrets
 from quorate.runtime.clock import SystemClock
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc, queue_pb2, scheduler_pb2, task_pb2

@@ -26,11 +26,11 @@ from quorate.etcd.journal_fence import Deposed
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import instance_id
-from scheduler.health import InstanceHealth
-from scheduler.leader_view import follow_election
-from scheduler.leader_watch import LeaderWatch
-from scheduler.leadership import Leadership
-from scheduler.trust import Trust
+from scheduler.leadership.elector import Leadership
+from scheduler.leadership.failure_detector import LeaderWatch
+from scheduler.leadership.leader_view import follow_election
+from scheduler.leadership.trust import Trust
+from scheduler.telemetry.health import InstanceHealth
 
 TTL = 2
 _BETWEEN_COMMITS = 0.005

@@ -21,18 +21,17 @@ from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2, task_pb2
-from scheduler import records
-from scheduler.core import attempts, audit
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import Refusal
-from scheduler.core.invariants import check
-from scheduler.core.limits import Limits
+from scheduler.core.handlers import attempts, audit
+from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
-from scheduler.core.rows import Control, NodeStats, TaskRow
-from scheduler.core.state import DEFAULT_QUEUE, State
-from scheduler.core.transitions import TRANSITIONS
-from scheduler.core.upkeep import retain
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Refusal
+from scheduler.core.model.invariants import check
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.rows import Control, NodeStats, TaskRow
+from scheduler.core.model.state import DEFAULT_QUEUE, State
+from scheduler.core.model.transitions import TRANSITIONS
 from scheduler.core.values import (
     Disconnect,
     InstanceState,
@@ -41,6 +40,7 @@ from scheduler.core.values import (
     TaskSpec,
     TaskState,
 )
+from scheduler.storage import records
 from tests.support.core_log import LEASE, Log
 from tests.support.core_specs import START, node_row, service_spec, spec
 

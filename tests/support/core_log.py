@@ -11,10 +11,10 @@ from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal_batch import Batch
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName
-from scheduler import keys
-from scheduler.core.rows import NodeRow
-from scheduler.core.state import State
-from scheduler.fold import Fold
+from scheduler.core.model.rows import NodeRow
+from scheduler.core.model.state import State
+from scheduler.storage import keys
+from scheduler.storage.fold import Fold
 
 # Of what is written under a lease.
 LEASE = 9

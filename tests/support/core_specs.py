@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import service_pb2, task_pb2
-from scheduler import records
-from scheduler.core.rows import Holding, NodeRow
+from scheduler.core.model.rows import Holding, NodeRow
 from scheduler.core.values import (
     TaskSpec,
 )
+from scheduler.storage import records
 
 # When the clocks of tests begin.
 START = 1_700_000_000.0

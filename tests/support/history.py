@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from quorate.etcd.api import Etcd, WatchBatch, WatchEvent, prefix_end
 from quorate.internal.v1.records_pb2 import DedupRecord, HeadRecord, RunRecord
-from scheduler.core.transitions import TRANSITIONS
+from scheduler.core.model.transitions import TRANSITIONS
 from scheduler.core.values import FINISHED
 from scheduler.core.values import TaskState as State
 

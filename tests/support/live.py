@@ -18,8 +18,8 @@ import uvicorn
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
-from gateway.live.part import Live
-from gateway.upstream import Method, UpstreamError
+from gateway.cluster.calls import Method, UpstreamError
+from gateway.live.endpoint import Live
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
@@ -71,7 +71,7 @@ class FakeCluster:
         async with self._grew:
             self._grew.notify_all()
 
-    # -- gateway.live.calls.Cluster
+    # -- gateway.live.cluster.calls.Cluster
 
     async def unary(
         self, method: Method, request: Any, *, timeout: float, reads: bool = False

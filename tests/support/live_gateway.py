@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
-from gateway.live.part import Live
+from gateway.live.endpoint import Live
 from tests.support.live import (
     serving,
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import grpc
 
-from quorate.client.discovery import LocalCluster, owner_of
+from quorate.client.transport.discovery import LocalCluster, owner_of
 from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.local import background
 from quorate.local.certificates import Certificates

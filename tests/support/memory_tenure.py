@@ -18,13 +18,13 @@ from quorate.etcd.election import Candidate, Election
 from quorate.etcd.lease import LeaseSession
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
-from scheduler import keys
+from scheduler.api.role import Local, Roles
 from scheduler.config import SchedulerSettings
-from scheduler.driver import Driver
-from scheduler.health import InstanceHealth
-from scheduler.role import Local, Roles
-from scheduler.tenure import Tenure
-from scheduler.trust import Trust
+from scheduler.engine.driver import Driver
+from scheduler.leadership.term import Tenure
+from scheduler.leadership.trust import Trust
+from scheduler.storage import keys
+from scheduler.telemetry.health import InstanceHealth
 
 CLOCK = SystemClock()
 

@@ -18,16 +18,16 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SystemClock, TenureClock
 from quorate.runtime.ids import TaskIds
 from quorate.security.limits import CallerLimits, CallLimits
-from scheduler import records
-from scheduler.core import events as e
-from scheduler.core.limits import Limits
+from scheduler.api.quotas.servicer import Quotas
+from scheduler.api.tasks.servicer import Service
+from scheduler.api.validate import SpecCheck
 from scheduler.core.machine import Machine
-from scheduler.core.state import State
-from scheduler.driver import Driver
-from scheduler.quota_service import Quotas
-from scheduler.reads import FencedReads
-from scheduler.service import Service
-from scheduler.validate import SpecCheck
+from scheduler.core.model import events as e
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.state import State
+from scheduler.engine.driver import Driver
+from scheduler.storage import records
+from scheduler.storage.reads import FencedReads
 from tests.support.registry import NOWHERE
 from tests.support.watching import watches_of
 

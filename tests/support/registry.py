@@ -21,15 +21,15 @@ from quorate.etcd.election import Election
 from quorate.etcd.lease import LeaseSession
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
-from scheduler import keys
+from scheduler.api.role import Local, Roles
+from scheduler.api.servicers import Servicers
+from scheduler.api.services.servicer import Registry
 from scheduler.config import SchedulerSettings
-from scheduler.core.state import State
-from scheduler.health import InstanceHealth
-from scheduler.registry import Registry
-from scheduler.role import Local, Roles
-from scheduler.servicers import Servicers
-from scheduler.tenure import Tenure
-from scheduler.trust import Trust
+from scheduler.core.model.state import State
+from scheduler.leadership.term import Tenure
+from scheduler.leadership.trust import Trust
+from scheduler.storage import keys
+from scheduler.telemetry.health import InstanceHealth
 
 CLOCK = SystemClock()
 # The context of a call that came over no connection.

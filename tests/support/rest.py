@@ -6,9 +6,9 @@ import httpx
 
 from gateway.app import build_app
 from gateway.auth.verified import PROBE
+from gateway.component import Context
 from gateway.config import GatewaySettings
-from gateway.part import Context
-from gateway.rest.part import rest_part
+from gateway.rest.routes import rest_part
 
 JSON = {"Content-Type": "application/json"}
 

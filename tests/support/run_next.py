@@ -69,7 +69,7 @@ def main() -> None:
     sys.meta_path.insert(0, NextStubs(Path(folder)))
     sys.argv = sys.argv[2:]
     if module == "scheduler":
-        from scheduler.service import Service
+        from scheduler.api.tasks.servicer import Service
 
         setattr(Service, RPC, Service.GetCluster)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -10,8 +10,8 @@ from quorate.etcd.api import Range
 from quorate.etcd.generation import FIRST_GENERATION
 from quorate.etcd.memory import MemoryEtcd
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.changes import Recent
-from scheduler.watches import Watches
+from scheduler.api.tasks.changes import Recent
+from scheduler.api.tasks.watches import Watches
 
 
 def watches_of(

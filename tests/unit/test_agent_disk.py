@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node_agent import disk as disks
-from node_agent import log_retention
 from node_agent.core import disk as d
 from node_agent.core.disk import Disk, Probe, Shortage
-from node_agent.disk import probe_of
-from node_agent.log_retention import Sweep
-from node_agent.logs import LogStore
+from node_agent.engine import disk as disks
+from node_agent.engine.disk import probe_of
+from node_agent.logs import retention as log_retention
+from node_agent.logs.attempt_log import LogStore
+from node_agent.logs.retention import Sweep
 from tests.support.agent_machine import SLOW, Node, call, command, names
 
 MIB = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node_agent.leader_check import LeaderCheck
+from node_agent.session.leader_check import LeaderCheck
 from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.generation import scoped
 from quorate.etcd.memory import MemoryEtcd

@@ -23,14 +23,14 @@ from quorate.runtime.errors import QuorateError, abort, precondition
 from quorate.runtime.ids import InstanceId, NodeName, TaskIds
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2
-from scheduler import conduct
-from scheduler import orders as order_book
-from scheduler.conduct import AgentFault, HandBacks, check
-from scheduler.core import events as e
-from scheduler.core.state import DEFAULT_QUEUE
-from scheduler.driver import Driver
-from scheduler.fold import Fold
-from scheduler.sessions import Sessions
+from scheduler.agents import conduct
+from scheduler.agents import orders as order_book
+from scheduler.agents.conduct import AgentFault, HandBacks, check
+from scheduler.agents.sessions import Sessions
+from scheduler.core.model import events as e
+from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.engine.driver import Driver
+from scheduler.storage.fold import Fold
 from tests.support.core_specs import spec
 from tests.support.memory_tenure import MemoryTenure, standing_by
 

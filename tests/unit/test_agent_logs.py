@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from node_agent import log_retention
-from node_agent.executors.pump import RECORD
-from node_agent.log_reader import read_logs
-from node_agent.log_retention import Retention, clean
-from node_agent.logs import LogStore
+from node_agent.logs import retention as log_retention
+from node_agent.logs.attempt_log import LogStore
+from node_agent.logs.reader import read_logs
+from node_agent.logs.retention import Retention, clean
+from node_agent.spawner.pump import RECORD
 from quorate.runtime.clock import SimulatedClock
 
 NOW = 1_700_000_000.0

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from node_agent import registration as module
-from node_agent.registration import CannotRegister, NameTaken, Registration, Replaced
+from node_agent.session import registration as module
+from node_agent.session.registration import CannotRegister, NameTaken, Registration, Replaced
 from quorate.etcd.api import EtcdUnavailable, LeaseGrant, Range
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord

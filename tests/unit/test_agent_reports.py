@@ -13,8 +13,8 @@ from node_agent.core.credit import (
 from node_agent.core.effects import Effects
 from node_agent.core.machine import Machine
 from node_agent.core.outbox import Report
-from node_agent.outgoing import Outgoing
-from node_agent.work import Command
+from node_agent.session.outgoing import Outgoing
+from node_agent.task.work import Command
 
 OK = Outcome(Result("exit_code", 0), start=1000.0, seconds=0.001)
 

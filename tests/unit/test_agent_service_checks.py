@@ -14,11 +14,11 @@ from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from node_agent import wire
 from node_agent.core.health import HealthTerms
 from node_agent.services.checks import checker_for
 from node_agent.services.ports import Ports
-from node_agent.work import Check, Replica, Unreadable
+from node_agent.session import messages as wire
+from node_agent.task.work import Check, Replica, Unreadable
 from quorate.v1 import node_agent_pb2, task_pb2
 
 HTTP = Check("http", "/healthz")

@@ -11,7 +11,7 @@ from node_agent.core.attempts import BEGIN_SECONDS, Attempt
 from node_agent.core.health import HealthTerms
 from node_agent.services import replicas
 from node_agent.services.instance_records import InstanceRecords
-from node_agent.work import Check, Command, Replica
+from node_agent.task.work import Check, Command, Replica
 from quorate.runtime.clock import SimulatedClock
 
 TERMS = HealthTerms(interval=0.001, unhealthy_after=2, start_grace=5.0)

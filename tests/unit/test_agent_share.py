@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from node_agent.config import AgentSettings
-from node_agent.machine import Share, share, size_in_bytes
+from node_agent.task.machine import Share, share, size_in_bytes
 
 V2 = "30 23 0:26 {root} /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
 V1 = """\

@@ -12,13 +12,13 @@ from quorate.internal.v1.audit_pb2 import AuditRecord
 from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from quorate.v1.audit_pb2 import AuditEntry
-from scheduler import audit_records
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import Refusal
-from scheduler.core.limits import Limits
-from scheduler.core.rows import Control
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Refusal
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.rows import Control
 from scheduler.core.values import Change, Disconnect, Origin, Placement, ServiceName
+from scheduler.storage import audit_records
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import START, service_spec, spec

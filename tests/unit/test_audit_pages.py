@@ -13,15 +13,16 @@ from quorate.runtime.errors import QuorateError
 from quorate.security import identity
 from quorate.security.identity import Caller, How, Role
 from quorate.v1 import scheduler_pb2, service_pb2
-from scheduler import audit_log, audit_records
-from scheduler.audit_log import AuditLog
+from scheduler.api.cluster import audit_log
+from scheduler.api.cluster.audit_log import AuditLog
+from scheduler.api.origin import origin_of
+from scheduler.api.services.changes import changes
 from scheduler.config import SchedulerSettings
-from scheduler.core.effects import PutAudit
-from scheduler.core.state import State
+from scheduler.core.model.effects import PutAudit
+from scheduler.core.model.state import State
 from scheduler.core.values import Change, Origin
-from scheduler.origin import origin_of
-from scheduler.reads import FencedReads
-from scheduler.service_changes import changes
+from scheduler.storage import audit_records
+from scheduler.storage.reads import FencedReads
 
 PREFIX = b"/quorate/test/"
 LEADER = PREFIX + b"election/scheduler/1"
@@ -227,7 +228,7 @@ def test_addresses_are_told_as_people_write_them(peer: str, shown: str):
 def test_whose_word_counts_for_where_a_call_came_from(
     monkeypatch: pytest.MonkeyPatch, caller: Caller | None, certificate: bytes, peer: str
 ):
-    monkeypatch.setattr("scheduler.origin.current_caller", lambda: caller)
+    monkeypatch.setattr("scheduler.api.origin.current_caller", lambda: caller)
     context = Connection(
         "ipv4:2.2.2.2:2", certificate, quorate_forwarded="1", quorate_peer="ipv4:1.1.1.1:1"
     )

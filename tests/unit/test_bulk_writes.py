@@ -9,8 +9,8 @@ import pytest
 
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
-from scheduler.core import events as e
-from scheduler.core.answers import BatchCreated, TaskCreated
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import BatchCreated, TaskCreated
 from tests.support.core_specs import spec
 from tests.unit.test_review_txn_bounds import QUEUE, Tenure, leading
 

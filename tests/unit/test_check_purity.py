@@ -2,13 +2,14 @@
 
 import pytest
 
+from tools import check_purity
 from tools.check_purity import check_source
 
 IMPURE = {
     "import asyncio": "imports asyncio",
     "from time import monotonic": "imports time",
     "import os.path": "imports os.path",
-    "from scheduler import driver": "imports scheduler.driver, which is not pure",
+    "from scheduler.engine import driver": "imports scheduler.engine.driver, which is not pure",
     "from quorate.etcd.client import EtcdClient": "quorate.etcd.client.EtcdClient, which is not",
     "from quorate.v1 import scheduler_pb2_grpc": "imports quorate.v1.scheduler_pb2_grpc",
     "from . import state": "relative import",
@@ -26,7 +27,7 @@ PURE = [
     "import datetime\nx = datetime.timedelta(1)",
     "from quorate.runtime.ids import TaskId",
     "from quorate.v1 import task_pb2",
-    "from scheduler.core import state",
+    "from scheduler.core.model import state",
     "for x in sorted({1, 2}):\n    pass",
     "a = any(x > 1 for x in set(b))",
     "for x in {1: 2}:\n    pass",
@@ -43,3 +44,11 @@ def test_impure_code_is_reported(source: str) -> None:
 @pytest.mark.parametrize("source", PURE)
 def test_pure_code_is_let_alone(source: str) -> None:
     assert check_source(source) == []
+
+
+def test_a_package_that_does_not_exist_is_an_offence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check_purity, "PURE_PACKAGES", ("scheduler.core", "scheduler.gone"))
+    assert check_purity.main() == 1
+    assert "scheduler.gone: does not exist" in capsys.readouterr().out

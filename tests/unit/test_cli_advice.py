@@ -6,8 +6,8 @@ import pytest
 import typer
 
 from quorate.cli.app import application, run
-from quorate.cli.ending import _follow
-from quorate.cli.waiting import needs, why_pending
+from quorate.cli.output.waiting import needs, why_pending
+from quorate.cli.tasks.ending import _follow
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 

@@ -172,7 +172,7 @@ def test_json_of_a_finished_task_has_its_output(quorate, monkeypatch):
     assert "outputCut" not in document
     documents = json.loads(quorate(*words, "--times", "2", "--", "echo", "c")[1])
     assert [one["stdout"] for one in documents] == ["c\n", "c\n"]
-    monkeypatch.setattr("quorate.cli.ending._MOST_OUTPUT", 4)
+    monkeypatch.setattr("quorate.cli.tasks.ending._MOST_OUTPUT", 4)
     document = json.loads(quorate(*words, "--", "echo", "123456")[1])
     assert (document["stdout"], document["outputCut"]) == ("456\n", True)
 

@@ -8,7 +8,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from quorate.cli import render
+from quorate.cli.output import render
 
 
 @pytest.mark.parametrize("console", [render.out, render.err])

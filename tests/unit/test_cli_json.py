@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from google.protobuf.message import Message
 
-from gateway.rest.jsonwrite import to_json
-from quorate.cli.render import as_dict
+from gateway.http.jsonwrite import to_json
+from quorate.cli.output.render import as_dict
 from quorate.v1 import cluster_pb2, node_pb2, queue_pb2, scheduler_pb2, task_pb2
 
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from quorate.cli.listing import BREAK, Listing
+from quorate.cli.output.listing import BREAK, Listing
 
 ID = "01a22851d09c7000893655b6968f0722"
 

@@ -36,8 +36,13 @@ def test_a_command_loads_neither_the_other_commands_nor_what_they_need():
         "print(*sys.modules, file=sys.stderr)"
     )
     loaded = set(done.stderr.split())
-    assert "quorate.cli.cluster" in loaded
-    assert not loaded & {"quorate.cli.backup", "quorate.cli.local", "cryptography", "structlog"}
+    assert "quorate.cli.cluster.status" in loaded
+    assert not loaded & {
+        "quorate.cli.admin.backup",
+        "quorate.cli.admin.local",
+        "cryptography",
+        "structlog",
+    }
 
 
 def test_an_unknown_command_is_compared_with_all_of_them():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli import render
-from quorate.client.discovery import command_for, find_access, owner_of
+from quorate.cli.output import render
+from quorate.client.transport.discovery import command_for, find_access, owner_of
 from quorate.local.data_dir import DataDir, read_layout
 from quorate.local.plan import LocalPlan, default_slots
 from quorate.runtime.errors import QuorateError

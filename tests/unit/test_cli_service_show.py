@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from quorate.cli import service_show
-from quorate.client.outcome import state_of
+from quorate.cli.services import show as service_show
+from quorate.client.tracking.outcome import state_of
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2

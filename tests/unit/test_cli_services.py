@@ -17,8 +17,8 @@ from typing import Any
 import grpc
 import pytest
 
-from quorate.cli import tasks
 from quorate.cli.app import run
+from quorate.cli.tasks import tasks
 from quorate.runtime.errors import QuorateError, already_exists, not_found, to_status
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import service_pb2_grpc, task_pb2

@@ -6,8 +6,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from quorate.cli.cluster import _summary
-from quorate.cli.nodes import running
+from quorate.cli.cluster.nodes import running
+from quorate.cli.cluster.status import _summary
 from quorate.v1 import cluster_pb2, node_pb2
 
 

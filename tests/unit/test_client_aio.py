@@ -7,9 +7,9 @@ import operator
 import grpc
 import pytest
 
-from quorate.client import atracker
 from quorate.client.aio import AsyncClient
 from quorate.client.errors import TaskCancelled
+from quorate.client.tracking import atracker
 from quorate.runtime.errors import QuorateError
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 

@@ -5,10 +5,10 @@ import asyncio
 import grpc
 import pytest
 
-from quorate.client import bulk, mapper
 from quorate.client.aio import AsyncClient
-from quorate.client.bulk import Cancelled, give_up
 from quorate.client.client import Client
+from quorate.client.mapping import bulk, mapper
+from quorate.client.mapping.bulk import Cancelled, give_up
 from quorate.runtime.errors import QuorateError
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 

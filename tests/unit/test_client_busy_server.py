@@ -9,9 +9,9 @@ import grpc
 import pytest
 from grpc.aio import Metadata
 
-from quorate.client import acalls
 from quorate.client.aio import AsyncClient
-from quorate.client.rpcs import TryAgain, judge
+from quorate.client.transport import acalls
+from quorate.client.transport.rpcs import TryAgain, judge
 from quorate.runtime.errors import QuorateError, to_status
 from quorate.runtime.pending import MAX_PENDING, PENDING_OPTIONS
 from quorate.v1 import scheduler_pb2 as pb

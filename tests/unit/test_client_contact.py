@@ -16,9 +16,9 @@ import pytest
 from quorate.cli.app import run
 from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
-from quorate.client.contact import explained
-from quorate.client.executor import Executor
-from quorate.client.rpcs import TryAgain, stops
+from quorate.client.futures.executor import Executor
+from quorate.client.transport.contact import explained
+from quorate.client.transport.rpcs import TryAgain, stops
 from quorate.runtime.errors import QuorateError
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.client.discovery import (
+from quorate.client.transport.discovery import (
     LocalCluster,
     LocalProcess,
     default_data_dir,
@@ -14,7 +14,7 @@ from quorate.client.discovery import (
     owner_of,
     parse_addresses,
 )
-from quorate.client.endpoints import SILENCE, Endpoints
+from quorate.client.transport.endpoints import SILENCE, Endpoints
 from quorate.runtime.errors import QuorateError
 
 

@@ -21,7 +21,7 @@ from quorate.client.errors import (
     TaskCancelled,
     TaskFailed,
 )
-from quorate.client.outcome import error_of, value_of, with_sources
+from quorate.client.tracking.outcome import error_of, value_of, with_sources
 from quorate.runtime.errors import already_exists, exhausted, invalid, not_found, unavailable
 from quorate.security.pem import TlsFault
 from quorate.v1 import task_pb2

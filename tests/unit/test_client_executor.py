@@ -9,7 +9,7 @@ import pytest
 
 from quorate.client.client import Client
 from quorate.client.errors import ArgumentNotSerialisable
-from quorate.client.executor import Executor
+from quorate.client.futures.executor import Executor
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 
 

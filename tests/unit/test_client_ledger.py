@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.client.ledger import Ledger
+from quorate.client.tracking.ledger import Ledger
 from quorate.v1 import scheduler_pb2, task_pb2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorate.client.loglines import LogPosition
+from quorate.client.tracking.loglines import LogPosition
 from quorate.v1 import scheduler_pb2 as pb
 
 

@@ -6,8 +6,8 @@ import pickle
 import pytest
 
 from quorate.client.errors import PayloadTooLarge
-from quorate.client.mapping import MOST_IN_FLIGHT, WORK_PER_CHUNK, MapPlan
-from quorate.client.options import TaskOptions
+from quorate.client.mapping.plan import MOST_IN_FLIGHT, WORK_PER_CHUNK, MapPlan
+from quorate.client.work.options import TaskOptions
 from quorate.v1 import task_pb2
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from quorate.client.options import OptionArgs, TaskOptions
+from quorate.client.work.options import OptionArgs, TaskOptions
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
 

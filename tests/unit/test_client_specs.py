@@ -9,12 +9,12 @@ from typing import Any, cast
 import cloudpickle
 import pytest
 
-from quorate.client import specs
 from quorate.client.chunk import ENTRYPOINT, STAR_ENTRYPOINT, run_chunk, run_star_chunk
 from quorate.client.decorator import task
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge
-from quorate.client.options import TaskOptions
-from quorate.client.specs import (
+from quorate.client.work import specs
+from quorate.client.work.options import TaskOptions
+from quorate.client.work.specs import (
     check_size,
     chunk_spec,
     command_spec,
@@ -23,7 +23,7 @@ from quorate.client.specs import (
     python_spec,
 )
 from quorate.runtime.errors import QuorateError
-from scheduler import validate
+from scheduler.api import validate
 
 OPTIONS = TaskOptions()
 

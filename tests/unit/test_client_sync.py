@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from quorate.client import tracker
 from quorate.client.client import Client
 from quorate.client.decorator import task
 from quorate.client.errors import PayloadTooLarge, TaskCancelled, TaskFailed
+from quorate.client.tracking import tracker
 from quorate.runtime.errors import QuorateError
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 

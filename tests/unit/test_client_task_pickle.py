@@ -14,10 +14,10 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from quorate.client import by_value
 from quorate.client.decorator import Task, task
-from quorate.client.options import TaskOptions
-from quorate.client.specs import python_spec
+from quorate.client.work import by_value
+from quorate.client.work.options import TaskOptions
+from quorate.client.work.specs import python_spec
 
 OPTIONS = TaskOptions()
 

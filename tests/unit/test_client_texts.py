@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from quorate.client.client import Client
-from quorate.client.options import TaskOptions
-from quorate.client.specs import command_spec, entrypoint_of, json_spec, python_spec
+from quorate.client.work.options import TaskOptions
+from quorate.client.work.specs import command_spec, entrypoint_of, json_spec, python_spec
 from quorate.runtime.errors import QuorateError
 
 OPTIONS = TaskOptions()

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from quorate.client import future as f
-from quorate.client import waiting as w
 from quorate.client.aio import AsyncTaskHandle
-from quorate.client.future import ClusterFuture
+from quorate.client.futures import future as f
+from quorate.client.futures.future import ClusterFuture
 from quorate.client.handle import TaskHandle
+from quorate.client.tracking import waiting as w
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
 

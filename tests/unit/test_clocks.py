@@ -10,9 +10,9 @@ from quorate.doctor.finding import Level
 from quorate.runtime.clock import SimulatedClock, TenureClock
 from quorate.runtime.ids import InstanceId
 from quorate.v1 import cluster_pb2
-from scheduler.clocks import Clocks
-from scheduler.core.invariants import check
+from scheduler.core.model.invariants import check
 from scheduler.core.values import TaskState
+from scheduler.engine.clocks import Clocks
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import START, spec

@@ -6,10 +6,10 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from quorate.cli import render
-from quorate.cli.service_show import state_text
+from quorate.cli.output import render
+from quorate.cli.services.show import state_text
 from quorate.client.errors import TaskFailed
-from quorate.client.outcome import is_finished, state_name, value_of
+from quorate.client.tracking.outcome import is_finished, state_name, value_of
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import node_pb2, service_pb2, task_pb2
 

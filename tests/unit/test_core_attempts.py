@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from quorate.v1.task_pb2 import TaskResult
-from scheduler.core import effects as fx
-from scheduler.core import events as e
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
 from scheduler.core.values import MAX_PAST, RetryPolicy, TaskState
 from tests.support.core import Cluster
 from tests.support.core_specs import START, spec

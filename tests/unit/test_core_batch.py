@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import QueueName
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import BatchCreated, Refusal
-from scheduler.core.limits import Limits
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import BatchCreated, Refusal
+from scheduler.core.model.limits import Limits
 from scheduler.core.values import TaskState
 from tests.support.core import Cluster, ids
 from tests.support.core_log import Log

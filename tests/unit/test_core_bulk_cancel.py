@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import TaskId
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import Refusal, TasksCancelled
-from scheduler.core.limits import Limits
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Refusal, TasksCancelled
+from scheduler.core.model.limits import Limits
 from scheduler.core.values import Origin, TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log

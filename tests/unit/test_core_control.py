@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import QueueName
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import Done, Fault, Refusal, TaskKnown
-from scheduler.core.limits import Limits
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Done, Fault, Refusal, TaskKnown
+from scheduler.core.model.limits import Limits
 from scheduler.core.values import Disconnect, Placement, TaskState
 from tests.support.core import Cluster
 from tests.support.core_specs import START, spec

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import QueueName
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import Fault, Refusal, TaskCreated, TaskKnown
-from scheduler.core.limits import Limits
-from scheduler.core.state import State
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Fault, Refusal, TaskCreated, TaskKnown
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 from tests.support.core import DAY, Cluster
 from tests.support.core_specs import START, spec

@@ -6,11 +6,11 @@ import pytest
 
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import node_pb2
-from scheduler import views
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.leaving import CHANGES_AT_ONCE, decided
-from scheduler.core.rows import Control, Leaving
+from scheduler.api import views
+from scheduler.core.handlers.scaling_down import CHANGES_AT_ONCE, decided
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.rows import Control, Leaving
 from tests.support.core import Cluster, FakeNode
 from tests.support.core_log import Log
 from tests.support.core_specs import START, spec

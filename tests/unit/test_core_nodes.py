@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import InstanceId, NodeName
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.answers import NodeControlled, Refusal
-from scheduler.core.rows import Control
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import NodeControlled, Refusal
+from scheduler.core.model.rows import Control
 from scheduler.core.values import TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log

@@ -9,12 +9,12 @@ import pytest
 
 from quorate.runtime.ids import QueueName
 from quorate.v1.task_pb2 import TaskResult
-from scheduler.core import events as e
-from scheduler.core.answers import Done, Fault, Refusal, TaskCreated, TaskKnown
-from scheduler.core.limits import Limits
-from scheduler.core.quotas import Quota, in_force
-from scheduler.core.usage import UNIT, task_units
-from scheduler.validate import MAX_REQUEST_ID
+from scheduler.api.validate import MAX_REQUEST_ID
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Done, Fault, Refusal, TaskCreated, TaskKnown
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import Quota, in_force
+from scheduler.core.model.usage import UNIT, task_units
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import spec

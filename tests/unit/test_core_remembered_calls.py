@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
-from scheduler import records
-from scheduler.core import events as e
-from scheduler.core.answers import Fault, Refusal
-from scheduler.core.limits import Limits
-from scheduler.core.rows import Control
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Fault, Refusal
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.rows import Control
 from scheduler.core.values import Disconnect, Placement, ServiceName
+from scheduler.storage import records
 from tests.support.core import DAY, Cluster
 from tests.support.core_specs import START, service_spec, spec
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.core import effects as fx
-from scheduler.core import events as e
-from scheduler.core.attempts import LIVED, starts_due
+from scheduler.core.handlers.attempts import LIVED, starts_due
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
 from scheduler.core.values import TaskState
 from tests.support.core import Cluster, FakeNode
 from tests.support.core_log import Log

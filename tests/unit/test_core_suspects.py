@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import InstanceId, TaskId
-from scheduler.core import events as e
-from scheduler.core.invariants import check
-from scheduler.core.state import State
+from scheduler.core.model import events as e
+from scheduler.core.model.invariants import check
+from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 from tests.support.core import Cluster, FakeNode
 from tests.support.core_log import Log

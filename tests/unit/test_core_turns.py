@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.turns import HEARD_FOR, Contention, Pace, Turns
+from scheduler.core.queues.turns import HEARD_FOR, Contention, Pace, Turns
 
 
 def taken(turns: Turns[int]) -> list[tuple[str, int]]:

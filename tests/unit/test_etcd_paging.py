@@ -20,7 +20,7 @@ from quorate.etcd.api import (
 from quorate.etcd.failures import from_rpc
 from quorate.etcd.memory import MemoryEtcd
 from quorate.etcd.paging import SAFE_PAGE, pages
-from scheduler.replica import Replica
+from scheduler.storage.replica import Replica
 
 PREFIX = b"/p/tasks/"
 KEYS = [PREFIX + b"%06d" % number for number in range(3_000)]

@@ -17,8 +17,8 @@ from quorate.runtime.ids import InstanceId
 from quorate.security.limits import LARGE_AT_ONCE, CallerLimits, CallLimits, Kind
 from quorate.security.metadata import FORWARDED
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
-from scheduler.forward import ForwardingHandlers
-from scheduler.role import Leader, Role, Roles
+from scheduler.api.forward import ForwardingHandlers
+from scheduler.api.role import Leader, Role, Roles
 from tests.support.tls import NoticingDialer
 
 SERVICE = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]

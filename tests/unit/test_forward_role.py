@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from quorate.runtime.ids import InstanceId
-from scheduler.role import Leader, Local, Remote, Role, Roles, Unknown
+from scheduler.api.role import Leader, Local, Remote, Role, Roles, Unknown
 
 ME = InstanceId("me")
 

@@ -6,8 +6,8 @@ import json
 import grpc
 import pytest
 
-from gateway.rest.problems import HTTP_STATUS
-from gateway.upstream import UpstreamError
+from gateway.cluster.calls import UpstreamError
+from gateway.http.problems import HTTP_STATUS
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import scheduler_pb2 as pb
 from tests.support.rest import ScriptedUpstream, client_of, problem

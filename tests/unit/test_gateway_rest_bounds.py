@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from gateway.http.problems import HttpFault
 from gateway.rest.bodies import BodyBudget
-from gateway.rest.problems import HttpFault
 from tests.support.rest import JSON, ScriptedUpstream, client_of, problem
 
 

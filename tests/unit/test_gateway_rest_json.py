@@ -8,9 +8,9 @@ from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.rest.jsonread import fill, load
-from gateway.rest.jsonwrite import dump, to_json
-from gateway.rest.problems import problem
+from gateway.http.jsonread import fill, load
+from gateway.http.jsonwrite import dump, to_json
+from gateway.http.problems import problem
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from node_agent.core.epochs import StaleEpoch
 from node_agent.core.machine import Machine
-from quorate.cli import render
+from quorate.cli.output import render
 from quorate.etcd.api import Put, WatchBatch
 from quorate.etcd.election import Election
 from quorate.etcd.generation import (
@@ -32,15 +32,15 @@ from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler import keys
+from scheduler.api.role import Local, Roles
+from scheduler.api.tasks.watch_pick import Place, encode_token
+from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
-from scheduler.fold import Fold
-from scheduler.health import InstanceHealth
-from scheduler.role import Local, Roles
-from scheduler.tenure import Tenure
-from scheduler.trust import Trust
-from scheduler.watch_pick import Place, encode_token
-from scheduler.watches import Watches
+from scheduler.leadership.term import Tenure
+from scheduler.leadership.trust import Trust
+from scheduler.storage import keys
+from scheduler.storage.fold import Fold
+from scheduler.telemetry.health import InstanceHealth
 from tests.support.watching import Followed, running, watches_of
 
 CLOCK = SystemClock()

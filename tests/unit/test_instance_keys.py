@@ -7,8 +7,8 @@ import pytest
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2
-from scheduler import keys
-from scheduler.instances import InstanceKeys
+from scheduler.storage import keys
+from scheduler.storage.instances import InstanceKeys
 
 PREFIX, LEADER = b"/quorate/c/", b"/quorate/c/election/scheduler/1"
 INSTANCE = service_pb2.ServiceInstance(service="web", id="a", address="127.0.0.1:1")

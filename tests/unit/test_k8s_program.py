@@ -22,9 +22,9 @@ import pytest
 from pydantic import ValidationError
 
 import node_agent.app
-import node_agent.service
+import node_agent.session.servicer
 import scheduler.app
-import scheduler.health
+import scheduler.telemetry.health
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
 from quorate.etcd.binary import find_etcd
@@ -34,8 +34,8 @@ from quorate.security.identity import Role, from_common_name
 from quorate.security.policy import holds
 from quorate.security.tokens import create as create_token
 from quorate.telemetry.server import HealthServer
+from scheduler.autoscaling.ask import parse
 from scheduler.config import SchedulerSettings
-from scheduler.scaler.ask import parse
 from tests.support.manifests import (
     PROGRAMS,
     ROOT,
@@ -213,8 +213,8 @@ def _check_grpc_probe(name: str, probe: dict[str, Any], container: Object, *, tl
     assert not tls
     assert probe["port"] in [each["containerPort"] for each in container["ports"]]
     services = {
-        "scheduler": ("", scheduler.health.SERVICE),
-        "agent": ("", node_agent.service.SERVICE),
+        "scheduler": ("", scheduler.telemetry.health.SERVICE),
+        "agent": ("", node_agent.session.servicer.SERVICE),
     }
     assert probe.get("service", "") in services[name]
 

@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from typer.testing import CliRunner
 
-from node_agent.machine import size_in_bytes
+from node_agent.task.machine import size_in_bytes
 from quorate.cli.app import application
-from scheduler.scale_down import ASKED_WITHIN
-from scheduler.scaler.ask import KEYS, MAX_LEAVING, Ask, parse
-from scheduler.scaler.leaving import LONGEST
+from scheduler.autoscaling.ask import KEYS, MAX_LEAVING, Ask, parse
+from scheduler.autoscaling.scale_down import ASKED_WITHIN
+from scheduler.autoscaling.surplus import LONGEST
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "autoscaling.md").read_text()

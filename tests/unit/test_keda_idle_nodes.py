@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from quorate.cli.nodes import idle_for
+from quorate.cli.cluster.nodes import idle_for
 from quorate.v1 import node_pb2
-from scheduler import views
+from scheduler.api import views
 from tests.support.core import Cluster
 from tests.support.core_specs import START
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quorate.runtime.ids import InstanceId, NodeName
+from scheduler.autoscaling.ask import Ask
+from scheduler.autoscaling.plan import Demand, NodeSeen, Seen, plan
+from scheduler.autoscaling.surplus import LONGEST, Decision, Wish, decide, number
 from scheduler.core.values import NO_NEEDS
-from scheduler.scaler.ask import Ask
-from scheduler.scaler.leaving import LONGEST, Decision, Wish, decide, number
-from scheduler.scaler.plan import Demand, NodeSeen, Seen, plan
 
 ASK = Ask(idle_seconds=60.0, leaving_seconds=15.0)
 

@@ -6,13 +6,13 @@ from math import inf
 
 import pytest
 
-from scheduler.core import events as e
-from scheduler.core.rows import Control
+from scheduler.autoscaling import look as looking
+from scheduler.autoscaling.ask import Ask
+from scheduler.autoscaling.look import look
+from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
+from scheduler.core.model import events as e
+from scheduler.core.model.rows import Control
 from scheduler.core.values import NO_NEEDS, Needs
-from scheduler.scaler import look as looking
-from scheduler.scaler.ask import Ask
-from scheduler.scaler.look import look
-from scheduler.scaler.plan import Demand, NodeSeen, Seen
 from tests.support.core import Cluster, FakeNode
 from tests.support.core_log import Log
 from tests.support.core_specs import START, spec

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
-from scheduler.scaler.ask import KEYS, Ask, Shape, parse
+from scheduler.autoscaling.ask import KEYS, Ask, Shape, parse
 
 PAIRS = ",".join(f"k{number}=1" for number in range(33))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import NodeName
+from scheduler.autoscaling.ask import Ask, Shape, parse
+from scheduler.autoscaling.plan import Demand, NodeSeen, Plan, Seen, plan
 from scheduler.core.values import Needs
-from scheduler.scaler.ask import Ask, Shape, parse
-from scheduler.scaler.plan import Demand, NodeSeen, Plan, Seen, plan
 
 GIB = 1 << 30
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from scheduler.core import events as e
-from scheduler.core.state import State
-from scheduler.driver import Driver
-from scheduler.scale_down import ASKED_WITHIN, MAX_ASKS, ScaleDown
-from scheduler.scaler.ask import Ask, parse
-from scheduler.scaler.leaving import LONGEST
+from scheduler.autoscaling.ask import Ask, parse
+from scheduler.autoscaling.scale_down import ASKED_WITHIN, MAX_ASKS, ScaleDown
+from scheduler.autoscaling.surplus import LONGEST
+from scheduler.core.model import events as e
+from scheduler.core.model.state import State
+from scheduler.engine.driver import Driver
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 

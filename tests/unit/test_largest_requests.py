@@ -15,9 +15,9 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
 from quorate.v1 import scheduler_pb2, task_pb2
-from scheduler.call import method_of
+from scheduler.api.call import method_of
+from scheduler.api.request_sizes import DEFAULT, check_size
 from scheduler.core.values import TaskSpec
-from scheduler.request_sizes import DEFAULT, check_size
 from tests.support.one_leader import Leader, leading
 from tests.support.registry import NOWHERE
 

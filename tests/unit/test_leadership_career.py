@@ -16,10 +16,10 @@ from quorate.etcd.lease import LeaseSession
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
-from scheduler.leader_view import follow_election
-from scheduler.leadership import Career, Leadership
-from scheduler.role import Leader
-from scheduler.trust import Trust
+from scheduler.api.role import Leader
+from scheduler.leadership.elector import Career, Leadership
+from scheduler.leadership.leader_view import follow_election
+from scheduler.leadership.trust import Trust
 
 PREFIX = b"/quorate/unit/election/scheduler"
 

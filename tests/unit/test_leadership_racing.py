@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from scheduler.racing import first_of
+from scheduler.leadership.racing import first_of
 
 
 class Racer:

@@ -15,9 +15,9 @@ from quorate.etcd.api import EtcdUnavailable
 from quorate.runtime.clock import SimulatedClock
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.reachability import refused
-from scheduler.health import InstanceHealth
-from scheduler.leader_watch import BURST, REFILL, LeaderWatch
-from scheduler.role import Leader
+from scheduler.api.role import Leader
+from scheduler.leadership.failure_detector import BURST, REFILL, LeaderWatch
+from scheduler.telemetry.health import InstanceHealth
 from tests.support.tls import NoticingDialer
 
 ME = InstanceId("me")

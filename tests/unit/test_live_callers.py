@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
+from gateway.http.problems import HttpFault
 from gateway.live import limits
 from gateway.live.callers import Hubs
 from gateway.live.hub import Hub
-from gateway.rest.problems import HttpFault
 from quorate.runtime.errors import QuorateError
 from tests.support.live import FakeCluster
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from gateway.live.calls import GET_CLUSTER
-from gateway.live.crew import Crew
-from gateway.live.entries import Specs
-from gateway.live.filters import NameFilter
-from gateway.live.leader import Leader
-from gateway.live.pace import Pace
-from gateway.live.polled import Polled
-from gateway.live.watches import Watches
+from gateway.live.background_tasks import Crew
+from gateway.live.cluster.calls import GET_CLUSTER
+from gateway.live.cluster.entries import Specs
+from gateway.live.cluster.leader import Leader
+from gateway.live.cluster.watches import Watches
+from gateway.live.messages.filters import NameFilter
+from gateway.live.topics.polled import Polled
+from gateway.live.topics.throttle import Pace
 from quorate.v1 import scheduler_pb2
 from tests.support.live import FakeCluster, Seat, fault, updated
 from tests.support.server import until

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from gateway.live import limits
-from gateway.live.entries import Entry, Specs, remember
-from gateway.live.filters import NameFilter, TaskFilter
-from gateway.live.journal import Journal
-from gateway.live.keyed import Entities, KeyedFeed
-from gateway.live.taskfeed import TaskFeed
-from gateway.live.tokens import Token
+from gateway.live.cluster.entries import Entry, Specs, remember
+from gateway.live.cluster.journal import Journal
+from gateway.live.cluster.tokens import Token
+from gateway.live.messages.filters import NameFilter, TaskFilter
+from gateway.live.topics.keyed import Entities, KeyedFeed
+from gateway.live.topics.taskfeed import TaskFeed
 from quorate.v1 import task_pb2
 from tests.support.live import Seat, created, deleted, ids, task_id, updated
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.live.entries import Entry, Specs, remember, task_text
-from gateway.live.journal import Journal
-from gateway.live.tokens import Token, read_token
+from gateway.live.cluster.entries import Entry, Specs, remember, task_text
+from gateway.live.cluster.journal import Journal
+from gateway.live.cluster.tokens import Token, read_token
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
 from tests.support.live import created, deleted, task_id, updated

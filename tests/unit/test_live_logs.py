@@ -7,9 +7,9 @@ import asyncio
 import grpc
 import pytest
 
-from gateway.live import logs
-from gateway.live.filters import LogFilter
-from gateway.live.logs import LogTail
+from gateway.live.messages.filters import LogFilter
+from gateway.live.topics import logs
+from gateway.live.topics.logs import LogTail
 from quorate.v1 import scheduler_pb2 as pb
 from tests.support.live import Seat, fault, task_id
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from gateway.live.filters import LogFilter
-from gateway.live.frames import frame_head
-from gateway.live.logs import LogTail, Output
-from gateway.live.rates import RATE_WINDOW, Rates, Sketch
+from gateway.live.messages.filters import LogFilter
+from gateway.live.messages.frames import frame_head
+from gateway.live.topics.logs import LogTail, Output
+from gateway.live.topics.rates import RATE_WINDOW, Rates, Sketch
 from quorate.runtime.errors import QuorateError
 from tests.support.live import created, updated
 

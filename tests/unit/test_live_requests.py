@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gateway.live.filters import LogFilter, NameFilter, TaskFilter
-from gateway.live.requests import Malformed, Ping, Subscribe, Unsubscribe, read_request
+from gateway.live.messages.filters import LogFilter, NameFilter, TaskFilter
+from gateway.live.messages.requests import Malformed, Ping, Subscribe, Unsubscribe, read_request
 
 
 def read(**message):

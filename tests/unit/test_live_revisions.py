@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from gateway.live import limits
-from gateway.live.calls import GET_CLUSTER
-from gateway.live.crew import Crew
-from gateway.live.entries import Specs
-from gateway.live.filters import NameFilter, TaskFilter
-from gateway.live.journal import Journal
-from gateway.live.leader import Leader
-from gateway.live.pace import Pace
-from gateway.live.polled import Polled
-from gateway.live.services import Services
-from gateway.live.tasks import Tasks
-from gateway.live.tokens import Token
-from gateway.live.watches import Watches
+from gateway.live.background_tasks import Crew
+from gateway.live.cluster.calls import GET_CLUSTER
+from gateway.live.cluster.entries import Specs
+from gateway.live.cluster.journal import Journal
+from gateway.live.cluster.leader import Leader
+from gateway.live.cluster.tokens import Token
+from gateway.live.cluster.watches import Watches
+from gateway.live.messages.filters import NameFilter, TaskFilter
+from gateway.live.topics.polled import Polled
+from gateway.live.topics.services import Services
+from gateway.live.topics.tasks import Tasks
+from gateway.live.topics.throttle import Pace
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2
 from tests.support.live import FakeCluster, Seat, created
 from tests.support.server import until

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway import view
-from gateway.live import watch
-from gateway.live.entries import Specs
-from gateway.live.watch import TaskWatch
-from gateway.upstream import Method
-from gateway.view import ServiceView
+from gateway.cluster import service_view as view
+from gateway.cluster.calls import Method
+from gateway.cluster.service_view import ServiceView
+from gateway.live.cluster import watch
+from gateway.live.cluster.entries import Specs
+from gateway.live.cluster.watch import TaskWatch
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import service_pb2
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from gateway.live import limits
-from gateway.live.crew import Crew
-from gateway.live.filters import TaskFilter
-from gateway.live.pace import Pace
-from gateway.live.tasks import Tasks
+from gateway.live.background_tasks import Crew
+from gateway.live.messages.filters import TaskFilter
+from gateway.live.topics.tasks import Tasks
+from gateway.live.topics.throttle import Pace
 from quorate.v1 import task_pb2
 from tests.support.live import FakeCluster, Seat, created, deleted, ids, updated
 from tests.support.server import until

@@ -9,11 +9,11 @@ from quorate.etcd.api import Compacted, Put
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import InstanceId
+from scheduler.api.role import Leader, Roles
 from scheduler.app import _not_ready
-from scheduler.fold import Fold
-from scheduler.loaded import Loaded
-from scheduler.replica import Replica
-from scheduler.role import Leader, Roles
+from scheduler.storage.fold import Fold
+from scheduler.storage.loaded import Loaded
+from scheduler.storage.replica import Replica
 from tests.support.memory_tenure import standing_by
 
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
-from scheduler import lane as lanes
-from scheduler import validate
-from scheduler.json_check import DEEPEST, shape
-from scheduler.lane import Lane
+from scheduler.api import validate
+from scheduler.api.json_check import DEEPEST, shape
+from scheduler.engine import lane as lanes
+from scheduler.engine.lane import Lane
 
 
 async def test_callers_take_turns_however_often_one_asks():

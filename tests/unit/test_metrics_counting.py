@@ -14,12 +14,12 @@ from quorate.telemetry.buckets import Buckets
 from quorate.telemetry.calls import MOST_NAMES, CallMetrics
 from quorate.telemetry.families import histogram
 from quorate.telemetry.labels import MOST, OTHER, Bounded
-from scheduler.core.effects import PutRun, PutTask, StartAttempt
-from scheduler.core.rows import QueueRow, TaskRow
-from scheduler.core.state import State
+from scheduler.core.model.effects import PutRun, PutTask, StartAttempt
+from scheduler.core.model.rows import QueueRow, TaskRow
+from scheduler.core.model.state import State
 from scheduler.core.values import NO_NEEDS, PastAttempt, RetryPolicy, TaskState
-from scheduler.metrics import _queues
-from scheduler.task_metrics import TaskMetrics
+from scheduler.engine.task_metrics import TaskMetrics
+from scheduler.telemetry.metrics import _queues
 
 QUEUE = QueueRow(QueueName("q"), 0.0)
 

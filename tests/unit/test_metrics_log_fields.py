@@ -15,9 +15,9 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2
-from scheduler.call import method_of
-from scheduler.leadership import Leadership
-from scheduler.trust import Trust
+from scheduler.api.call import method_of
+from scheduler.leadership.elector import Leadership
+from scheduler.leadership.trust import Trust
 
 
 class Broken:

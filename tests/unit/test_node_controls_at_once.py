@@ -13,9 +13,9 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import NodeName
 from quorate.v1 import node_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler import keys, records
-from scheduler.core import events as e
-from scheduler.core.rows import Control
+from scheduler.core.model import events as e
+from scheduler.core.model.rows import Control
+from scheduler.storage import keys, records
 from tests.support.core_specs import node_row
 from tests.support.one_leader import PREFIX, Leader, leading
 

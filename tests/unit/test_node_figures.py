@@ -15,17 +15,18 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2, task_pb2
-from scheduler import records, views
-from scheduler.core import events as e
-from scheduler.core.rows import Control, Leaving
-from scheduler.core.state import State
+from scheduler.agents.reports import events_of
+from scheduler.api import views
+from scheduler.autoscaling.ask import Ask
+from scheduler.autoscaling.look import look
+from scheduler.autoscaling.plan import Demand, plan
+from scheduler.core.model import events as e
+from scheduler.core.model.rows import Control, Leaving
+from scheduler.core.model.state import State
+from scheduler.core.placement.least_loaded import load
 from scheduler.core.values import Needs
-from scheduler.metrics import _nodes
-from scheduler.placement.least_loaded import load
-from scheduler.reports import events_of
-from scheduler.scaler.ask import Ask
-from scheduler.scaler.look import look
-from scheduler.scaler.plan import Demand, plan
+from scheduler.storage import records
+from scheduler.telemetry.metrics import _nodes
 from tests.support.core import Cluster, FakeNode
 
 FLOATS = [nan, inf, -inf, -1.0, -0.0, 1.5, 1e308, -1e308]

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.rows import NodeRow
+from scheduler.core.model.rows import NodeRow
 from scheduler.core.values import Placement, TaskState
 from tests.support.core import Cluster
 from tests.support.core_specs import spec

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import NodeName
-from scheduler.core.rows import NodeStats
+from scheduler.core.model.rows import NodeStats
+from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import NO_NEEDS, Needs
-from scheduler.placement.unplaceable import why_unplaceable
 from tests.support.core_specs import node_row
 
 GIB = 1 << 30

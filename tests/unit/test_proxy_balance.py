@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.proxy.balance import balancer
-from gateway.proxy.ejection import MAX_EJECTION, Ejection, may_eject
-from gateway.proxy.limits import FREE_AT_START, RateLimit, RetryBudget, retry_after
-from gateway.proxy.policy import Policy, policy_of
-from gateway.proxy.stats import Latencies, quantile
+from gateway.proxy.balancing.balance import balancer
+from gateway.proxy.balancing.ejection import MAX_EJECTION, Ejection, may_eject
+from gateway.proxy.balancing.limits import FREE_AT_START, RateLimit, RetryBudget, retry_after
+from gateway.proxy.balancing.policy import Policy, policy_of
+from gateway.proxy.balancing.stats import Latencies, quantile
 from quorate.v1 import service_pb2 as pb
 
 KINDS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.proxy.wire import ORIGIN_WIDE, parse_request, parse_response
+from gateway.proxy.http1.heads import ORIGIN_WIDE, parse_request, parse_response
 
 # What browsers act on for an origin, or for paths beside the answer's own.
 KNOWN = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.hosts import names_of, refusal
+from gateway.http.hosts import names_of, refusal
 from gateway.proxy.options import ProxyOptions
 from gateway.proxy.routes import Routes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.proxy.vitality import CheckTerms, Vitality, terms_of
+from gateway.proxy.balancing.health_tracker import CheckTerms, Vitality, terms_of
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from quorate.runtime.ids import QueueName, TaskId
-from scheduler.core.rows import QueueRow, TaskRow
+from scheduler.core.model.rows import QueueRow, TaskRow
+from scheduler.core.queues.index import TaskIndex
+from scheduler.core.queues.pending import Lane, PendingOrder
 from scheduler.core.values import DEFAULT_RETRY, NO_NEEDS, TaskState
-from scheduler.queues.index import TaskIndex
-from scheduler.queues.pending import Lane, PendingOrder
 
 QUEUE = QueueRow(QueueName("q"), 0.0)
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import QueueName, TaskId, TaskIds
-from scheduler import lane, reads
-from scheduler.core.rows import QueueRow
-from scheduler.core.state import State
+from scheduler.core.model.rows import QueueRow
+from scheduler.core.model.state import State
 from scheduler.core.values import TaskSpec, TaskState
-from scheduler.lane import Lane
+from scheduler.engine import lane
+from scheduler.engine.lane import Lane
+from scheduler.storage import reads
 
 QUEUES = [QueueName("a"), QueueName("b"), QueueName("c")]
 

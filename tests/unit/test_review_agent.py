@@ -13,8 +13,8 @@ from node_agent.app import leave
 from node_agent.core.attempts import Attempt, Outcome, Result
 from node_agent.core.machine import Machine
 from node_agent.executors.python import PythonExecutor
-from node_agent.logs import LogStore
-from node_agent.work import Call
+from node_agent.logs.attempt_log import LogStore
+from node_agent.task.work import Call
 
 
 class Link:

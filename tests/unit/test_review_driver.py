@@ -15,13 +15,13 @@ from quorate.runtime.clock import SystemClock, TenureClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from quorate.v1 import task_pb2
-from scheduler import records
-from scheduler.core import events as e
 from scheduler.core.machine import Machine
-from scheduler.core.rows import TaskRow
-from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.core.model import events as e
+from scheduler.core.model.rows import TaskRow
+from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.values import TaskState
-from scheduler.driver import Driver
+from scheduler.engine.driver import Driver
+from scheduler.storage import records
 from tests.support.core_specs import spec
 
 PREFIX = b"/quorate/test/"

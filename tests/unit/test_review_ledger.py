@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorate.client.ledger import Ledger, Outcome
+from quorate.client.tracking.ledger import Ledger, Outcome
 
 
 def noted(_: Outcome) -> None: ...

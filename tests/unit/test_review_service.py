@@ -11,8 +11,8 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
-from scheduler import service
-from scheduler.core import events as e
+from scheduler.api.tasks import servicer as service
+from scheduler.core.model import events as e
 from tests.support.core_specs import node_row
 from tests.support.one_leader import Leader, leading
 

@@ -14,15 +14,15 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import SystemClock, TenureClock
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
-from scheduler import keys
-from scheduler.clocks import Clocks
-from scheduler.core import events as e
-from scheduler.core.rows import NodeRow, QueueRow, TaskRow
-from scheduler.core.state import DEFAULT_QUEUE, State
+from scheduler.agents.node_link import Link
+from scheduler.agents.reports import events_of
+from scheduler.agents.sessions import Sessions
+from scheduler.core.model import events as e
+from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
+from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.values import TaskState
-from scheduler.node_link import Link
-from scheduler.reports import events_of
-from scheduler.sessions import Sessions
+from scheduler.engine.clocks import Clocks
+from scheduler.storage import keys
 from tests.support.core_specs import spec
 
 NODE, INSTANCE = NodeName("n1"), InstanceId("i1")

@@ -10,7 +10,7 @@ from quorate.etcd.api import Compacted, WatchBatch
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.ids import NodeName
-from scheduler import keys
+from scheduler.storage import keys
 from tests.support.memory_tenure import standing_by
 
 

@@ -19,17 +19,17 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import SystemClock, TenureClock
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
-from scheduler import records
 from scheduler.config import SchedulerSettings
-from scheduler.core import events as e
-from scheduler.core.answers import BatchCreated
-from scheduler.core.leaving import decided
+from scheduler.core.handlers.scaling_down import decided
 from scheduler.core.machine import Machine
-from scheduler.core.rows import TaskRow
-from scheduler.core.state import State
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import BatchCreated
+from scheduler.core.model.rows import TaskRow
+from scheduler.core.model.state import State
 from scheduler.core.values import Disconnect, Placement, TaskState
-from scheduler.driver import Driver
-from scheduler.tenure import _limits
+from scheduler.engine.driver import Driver
+from scheduler.leadership.term import _limits
+from scheduler.storage import records
 from tests.support.core_specs import spec
 
 # Names as long as they may be: they are in the keys, and in what creators are called.

@@ -37,8 +37,8 @@ async def test_many_watches_of_one_caller_do_not_keep_those_of_another_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Past its burst a caller gets nothing more for hours here; the others do."""
-    monkeypatch.setattr("scheduler.watches.ANSWERS_OF_CALLER", 1e-4)
-    monkeypatch.setattr("scheduler.watches.ANSWERS_A_SECOND", 1e9)
+    monkeypatch.setattr("scheduler.api.tasks.watches.ANSWERS_OF_CALLER", 1e-4)
+    monkeypatch.setattr("scheduler.api.tasks.watches.ANSWERS_A_SECOND", 1e9)
     etcd, prefix = MemoryEtcd(), b"/quorate/test/"
     watches = watches_of(etcd, prefix, head=await etcd.put(prefix + b"head", b""))
     many = [Followed(watches, pb.WatchTasksRequest(), "submitter:many") for _ in range(40)]

@@ -8,7 +8,7 @@ from typing import Any
 from quorate.etcd.api import Compacted, Range
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SimulatedClock
-from scheduler.marks import EVERY, KEPT, RevisionMarks
+from scheduler.storage.compaction_checkpoints import EVERY, KEPT, RevisionMarks
 from tests.support.memory_tenure import standing_by
 
 

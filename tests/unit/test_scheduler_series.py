@@ -9,13 +9,13 @@ from typing import Any
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
 from quorate.security.limits import CallerLimits, CallLimits
-from scheduler.conduct import FAULTS
-from scheduler.core.limits import Limits
-from scheduler.core.quotas import EVERYBODY, Quota
-from scheduler.metrics import SchedulerMetrics
-from scheduler.quota_metrics import quota_metrics
-from scheduler.quota_service import Quotas
-from scheduler.role import Roles
+from scheduler.agents.conduct import FAULTS
+from scheduler.api.quotas.servicer import Quotas
+from scheduler.api.role import Roles
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import EVERYBODY, Quota
+from scheduler.telemetry.metrics import SchedulerMetrics
+from scheduler.telemetry.quota_metrics import quota_metrics
 from tests.support.core import Cluster
 
 ALICE = "submitter:alice"

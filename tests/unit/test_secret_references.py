@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import typer
 
-from quorate.cli import submit
-from quorate.client.options import TaskOptions
-from quorate.client.specs import command_spec, json_spec, python_spec
+from quorate.cli.tasks import submit
+from quorate.client.work.options import TaskOptions
+from quorate.client.work.specs import command_spec, json_spec, python_spec
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
-from scheduler.validate import SpecCheck
+from scheduler.api.validate import SpecCheck
 
 NOW = 1_800_000_000.0
 

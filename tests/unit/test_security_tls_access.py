@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.client.bearer import Bearer
-from quorate.client.discovery import LocalCluster, LocalProcess, find_access
+from quorate.client.transport.bearer import Bearer
+from quorate.client.transport.discovery import LocalCluster, LocalProcess, find_access
 from quorate.runtime.errors import QuorateError
 from quorate.security.dialer import ClientTls
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from scheduler.asking import refused
-from scheduler.core import events as e
-from scheduler.core.answers import Refusal, ServiceSeen
+from scheduler.api.asking import refused
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Refusal, ServiceSeen
 from scheduler.core.values import ServiceName
 from tests.support.core import Cluster
 from tests.support.core_log import Log

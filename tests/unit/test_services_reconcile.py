@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import TaskId
-from scheduler.services.reconcile import Plan, ReplicaSeen, Wish, plan
+from scheduler.core.handlers.reconcile import Plan, ReplicaSeen, Wish, plan
 
 
 def seen(name: str, *, current: bool = True, ready: bool = True, waiting: bool = False):

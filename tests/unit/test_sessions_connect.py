@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from quorate.security.tls import open_channel
-from scheduler.node_link import CHANNEL_OPTIONS, _connected
+from scheduler.agents.node_link import CHANNEL_OPTIONS, _connected
 
 
 async def test_a_refused_connect_is_not_tried_until_the_timeout():

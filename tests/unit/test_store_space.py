@@ -13,9 +13,9 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
-from scheduler import overview
-from scheduler.driver import Driver
-from scheduler.role import Local
+from scheduler.api.cluster import overview
+from scheduler.api.role import Local
+from scheduler.engine.driver import Driver
 from tests.support.memory_tenure import standing_by
 from tests.support.registry import NOWHERE
 

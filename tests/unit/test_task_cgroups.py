@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from node_agent.executors import group
-from node_agent.executors.cgroups import LEAF, TaskGroups, Unavailable, open_groups
 from node_agent.executors.command import outcome_of_exit
 from node_agent.executors.link import Exit
 from node_agent.executors.outcomes import outcome_of_crash
+from node_agent.spawner import group
+from node_agent.spawner.cgroups import LEAF, TaskGroups, Unavailable, open_groups
 
 ALL = frozenset({"memory", "cpu", "pids"})
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from node_agent.app import locked
-from node_agent.executors import spawner
-from node_agent.executors.packets import MAX_PACKET, Spill, read, unpack
-from node_agent.executors.spawner import Spawner
-from node_agent.logs import LogStore
-from node_agent.secrets import MAX_SECRET, MAX_SECRETS
+from node_agent.logs.attempt_log import LogStore
+from node_agent.protocol.packets import MAX_PACKET, Spill, read, unpack
+from node_agent.spawner import spawner
+from node_agent.spawner.spawner import Spawner
+from node_agent.task.secrets import MAX_SECRET, MAX_SECRETS
 from quorate.runtime.startup import CannotStart
 
 CAP = 64 << 10

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from node_agent import task_settings
+from node_agent import task_settings as task_settings
 from node_agent.config import AgentSettings
-from node_agent.executors.cgroups import Unavailable
-from node_agent.secrets import MAX_SECRET, MAX_SECRETS, Reference, SecretFault, Secrets
-from node_agent.task_environment import DEFAULT_ENVIRONMENT, patterns
+from node_agent.spawner.cgroups import Unavailable
+from node_agent.task.environment import DEFAULT_ENVIRONMENT, patterns
+from node_agent.task.secrets import MAX_SECRET, MAX_SECRETS, Reference, SecretFault, Secrets
+from node_agent.task.user import NoSuchUser, TaskUser, find_user, refuse_unable
 from node_agent.task_settings import TaskSettings
-from node_agent.task_user import NoSuchUser, TaskUser, find_user, refuse_unable
 
 # -- environment -------------------------------------------------------------------------------
 

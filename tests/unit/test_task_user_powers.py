@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from node_agent import task_settings
+from node_agent import task_settings as task_settings
+from node_agent.task.user import TaskUser
 from node_agent.task_settings import TaskSettings
-from node_agent.task_user import TaskUser
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import asyncio
 
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import TaskIds
-from scheduler.core import events as e
-from scheduler.core.state import DEFAULT_QUEUE
-from scheduler.trust import Trust
+from scheduler.core.model import events as e
+from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.leadership.trust import Trust
 from tests.support.core_specs import spec
 from tests.support.memory_tenure import standing_by
 

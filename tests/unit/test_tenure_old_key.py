@@ -18,11 +18,12 @@ from quorate.etcd.api import Delete, WatchBatch
 from quorate.etcd.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import TaskIds
-from scheduler import keys, tenure
-from scheduler.core import events as e
-from scheduler.core.state import DEFAULT_QUEUE
-from scheduler.driver import Driver
-from scheduler.role import Local
+from scheduler.api.role import Local
+from scheduler.core.model import events as e
+from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.engine.driver import Driver
+from scheduler.leadership import term as tenure
+from scheduler.storage import keys
 from tests.support.core_specs import spec
 from tests.support.memory_tenure import MemoryTenure, standing_by
 

@@ -11,12 +11,12 @@ from quorate.etcd.api import Range
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
-from scheduler import driver as driving
-from scheduler import keys
-from scheduler.core import attempts
-from scheduler.core import events as e
-from scheduler.core.state import DEFAULT_QUEUE
+from scheduler.core.handlers import attempts
+from scheduler.core.model import events as e
+from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import TaskState
+from scheduler.engine import driver as driving
+from scheduler.storage import keys
 from tests.support.core_specs import node_row, spec
 from tests.support.memory_tenure import standing_by
 

@@ -14,7 +14,7 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler import uncommitted
+from scheduler.engine import write_admission as uncommitted
 from tests.support.one_leader import Leader, leading
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED

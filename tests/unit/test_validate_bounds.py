@@ -19,8 +19,8 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
-from scheduler import validate
-from scheduler.validate import SpecCheck
+from scheduler.api import validate
+from scheduler.api.validate import SpecCheck
 
 NOW = 1_800_000_000.0
 DAY = 86_400

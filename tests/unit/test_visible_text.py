@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from quorate.cli import render
+from quorate.cli.output import render
 from quorate.runtime.visible import REPLACEMENT, deceives, visible, visible_json
 
 DECEPTIVE = [*"\x00\x07\x1b\x7f\x80\x85\x9b\x9f\u061c\u200e\u200f\u202a\u202e\u2066\u2069"]

@@ -14,7 +14,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
-from scheduler.core import events as e
+from scheduler.core.model import events as e
 from tests.support.one_leader import Leader, leading
 
 

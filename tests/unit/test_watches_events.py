@@ -16,8 +16,8 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
-from scheduler import watch_pick, watches
-from scheduler.watch_pick import Place, decode_token, encode_token
+from scheduler.api.tasks import watch_pick, watches
+from scheduler.api.tasks.watch_pick import Place, decode_token, encode_token
 from tests.support.watching import Followed, running, watches_of
 
 PREFIX = b"/quorate/test/"

@@ -12,7 +12,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from node_agent.worker import answers
+from node_agent.protocol import answers
 
 
 class Leaf(json.JSONDecodeError):

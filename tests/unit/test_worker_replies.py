@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node_agent.executors.packets import MAX_PACKET, Spill, read, spilled, unpack
-from node_agent.executors.replies import MAX_REPLY, Malformed, Reader, packets_of
-from node_agent.worker.answers import MAX_PICKLE, MAX_RESULT
+from node_agent.protocol.answers import MAX_PICKLE, MAX_RESULT
+from node_agent.protocol.packets import MAX_PACKET, Spill, read, spilled, unpack
+from node_agent.protocol.replies import MAX_REPLY, Malformed, Reader, packets_of
 
 _HEAD = "<BBQddIIIII"
 texts = st.text(st.characters(codec="utf-8"), max_size=40)

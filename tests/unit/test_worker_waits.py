@@ -12,9 +12,9 @@ import pytest
 
 from node_agent.core.attempts import Attempt
 from node_agent.executors.lanes import Lane
-from node_agent.executors.packets import VERDICT, verdict, verdict_of
+from node_agent.protocol.packets import VERDICT, verdict, verdict_of
 from node_agent.worker.waits import Waits
-from quorate.client.waiting import TooManyWait
+from quorate.client.tracking.waiting import TooManyWait
 
 KEY = 7
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from tests.support.dashboard import Look
 from tools.gateway_http import ask_json
 

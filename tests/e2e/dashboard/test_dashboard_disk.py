@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from tests.support.dashboard import quorate
 from tests.support.small_disk import mend, spoil
 from tools.gateway_http import ask_json

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from quorate.client.discovery import owner_of, read_local_cluster
+from quorate.client.transport.discovery import owner_of, read_local_cluster
 from tests.support.dashboard import quorate, submit
 from tests.support.fake_scheduler import wait_until
 from tools.gateway_http import ask_json

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from tests.support import tls
 from tests.support.dashboard import status_of
 from tests.support.fake_scheduler import wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 import quorate
-from quorate.client.discovery import LocalCluster
+from quorate.client.transport.discovery import LocalCluster
 from tests.support.nested import wait_until_there
 
 

@@ -1,0 +1,439 @@
+"""Calls to the cluster: whichever scheduler answers, within the caller's deadline.
+
+Owns one channel to each scheduler it knows. Any scheduler serves any call (a standby forwards), so
+a call that gets UNAVAILABLE goes to the next one, when repeating it is safe:
+
+* a method that only reads (by HTTP: GET) is repeated;
+* one that changes something is repeated when its request has a `request_id`, with the same id;
+* a stream is opened again behind its last `resume_token` where the method has one, and otherwise
+  only as long as nothing was received.
+
+Repeating ends with the caller's deadline, and after `PATIENCE` seconds without any answer.
+Failures are raised as `UpstreamError`, which keeps the cluster's own reason and violations.
+
+    upstream = Upstream(["127.0.0.1:7480"])
+    get_task = method_of(scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"], "GetTask")
+    answer = await upstream.unary(get_task, pb.GetTaskRequest(id=...), timeout=5.0)
+    async for event in upstream.stream(watch_tasks, pb.WatchTasksRequest(), timeout=None): ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import grpc
+import structlog
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from quorate.client.transport.endpoints import Endpoints
+from quorate.client.transport.rpcs import CHANNEL_OPTIONS, new_request_id
+from quorate.runtime.errors import DOMAIN, QuorateError, from_rpc_error, unavailable
+from quorate.security.dialer import Dialer
+from quorate.security.metadata import AUTHORIZATION
+from quorate.v1 import scheduler_pb2 as pb
+
+log = structlog.get_logger(__name__)
+
+# Seconds without any scheduler's answer until the caller is told; a failover takes two or three.
+PATIENCE: Final = 10.0
+# Seconds of one try while there are others to ask: a frozen process neither answers nor refuses.
+TRY: Final = 5.0
+_DETAILS: Final = "grpc-status-details-bin"
+# Seconds that calls on a channel with former certificates have to end by themselves.
+_RETIRE_GRACE: Final = 30.0
+_OPTIONS: Final = (
+    *CHANNEL_OPTIONS,
+    # A stream, or a long wait, to a process that froze fails within 13 s. Schedulers allow a ping
+    # every 5 s.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+)
+
+Address = str
+Metadata = tuple[tuple[str, str], ...]
+
+
+class UpstreamError(QuorateError):
+    """The cluster's answer of failure. `violations` are (field, description) pairs."""
+
+    def __init__(
+        self,
+        error: QuorateError,
+        *,
+        domain: str = DOMAIN,
+        violations: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(
+            error.code, error.reason, error.message, field=error.field, metadata=error.metadata
+        )
+        self.domain = domain
+        self.violations = tuple(violations)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Method:
+    """One RPC: how to call it, and what of its shape decides how it may be repeated."""
+
+    descriptor: MethodDescriptor
+    path: str
+    request: type[Message]
+    response: type[Message]
+    streams: bool
+    has_request_id: bool
+    resumes: bool
+    """Its stream goes on behind the `resume_token` of any answer."""
+    long_poll: bool
+    """It waits for `timeout` seconds, a field of its request."""
+
+    @property
+    def name(self) -> str:
+        """Without the service."""
+        return str(self.descriptor.name)
+
+
+def method_from(descriptor: MethodDescriptor) -> Method:
+    """The method of a descriptor; its requests must not be streamed."""
+    assert not descriptor.client_streaming, descriptor.full_name
+    fields = descriptor.input_type.fields_by_name
+    timeout = fields.get("timeout")
+    return Method(
+        descriptor=descriptor,
+        path=f"/{descriptor.containing_service.full_name}/{descriptor.name}",
+        request=message_factory.GetMessageClass(descriptor.input_type),
+        response=message_factory.GetMessageClass(descriptor.output_type),
+        streams=descriptor.server_streaming,
+        has_request_id="request_id" in fields,
+        resumes=descriptor.server_streaming
+        and "resume_token" in fields
+        and "resume_token" in descriptor.output_type.fields_by_name,
+        long_poll=timeout is not None
+        and timeout.message_type is not None
+        and timeout.message_type.full_name == "google.protobuf.Duration",
+    )
+
+
+def method_of(service: ServiceDescriptor, name: str) -> Method:
+    """The method of this name. Raises KeyError."""
+    return method_from(service.methods_by_name[name])
+
+
+_GET_CLUSTER: Final = method_of(pb.DESCRIPTOR.services_by_name["Scheduler"], "GetCluster")
+
+
+class Upstream:
+    """RPCs to one cluster. Lives in one event loop; close it there.
+
+    Args:
+        addresses: schedulers, host:port; their leader is learned and then preferred.
+        patience: seconds to go on trying while none answers.
+        dialer: opens the channels; plaintext ones when left out.
+        own_token: a bearer token for calls that are the gateway's own; none when left out.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        patience: float = PATIENCE,
+        dialer: Dialer | None = None,
+        own_token: Callable[[], str] | None = None,
+    ) -> None:
+        self._patience = patience
+        self._own_token = own_token
+        self._dialer = dialer or Dialer(None)
+        self._endpoints = Endpoints(addresses)
+        self._channels: dict[Address, grpc.aio.Channel] = {}
+        self._stubs: dict[tuple[Address, str], Any] = {}
+        self._discovery: asyncio.Task[None] | None = None
+        # Channels on their way out: at most one for each address and change of certificates.
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Every address that is tried."""
+        return self._endpoints.all
+
+    async def close(self) -> None:
+        """Close the channels; calls still under way fail. Idempotent."""
+        if self._discovery is not None:
+            self._discovery.cancel()
+            await asyncio.wait((self._discovery,))
+        channels, self._channels = self._channels, {}
+        self._stubs.clear()
+        for channel in channels.values():
+            await channel.close(None)
+        for closing in tuple(self._retiring):
+            closing.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+
+    async def unary(
+        self,
+        method: Method,
+        request: Message,
+        *,
+        timeout: float,
+        reads: bool = False,
+        metadata: Metadata | None = None,
+    ) -> Message:
+        """The answer of a unary method.
+
+        A request with an empty `request_id` gets one, so that repeating it is safe.
+
+        Args:
+            timeout: seconds for all tries together.
+            reads: the method changes nothing.
+            metadata: whose call it is; the gateway's own when left out.
+
+        Raises:
+            UpstreamError: what the cluster answered, or UNAVAILABLE, or DEADLINE_EXCEEDED.
+        """
+        assert not method.streams
+        if method.has_request_id and not getattr(request, "request_id"):  # noqa: B009
+            cast("Any", request).request_id = new_request_id()
+        repeatable = reads or method.has_request_id
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        pauses = self._pauses()
+        while True:
+            left = start + timeout - loop.time()
+            alone = len(self.addresses) == 1 or method.long_poll or not repeatable
+            address = self._endpoints.pick(loop.time())
+            seconds = max(0.0, left if alone else min(left, TRY))
+            try:
+                answer = await self._stub(address, method)(
+                    request, timeout=seconds, metadata=self._own() if metadata is None else metadata
+                )
+            except grpc.aio.AioRpcError as error:
+                self._on_failure(address, error, silent=not alone and seconds >= TRY)
+                code, pause = error.code(), next(pauses)
+                waited = loop.time() - start + pause
+                late = code is grpc.StatusCode.DEADLINE_EXCEEDED and waited < timeout
+                if (
+                    not repeatable
+                    or not (late or code is grpc.StatusCode.UNAVAILABLE)
+                    or waited > min(timeout, self._patience)
+                ):
+                    raise self._typed(error, timeout) from error
+                await asyncio.sleep(pause)
+            except asyncio.CancelledError:
+                # gRPC cancels the calls of a channel that is closed; the caller was not cancelled.
+                raise_unless_ours()
+            else:
+                if self._endpoints.on_answer(address):
+                    self._discover()
+                return cast("Message", answer)
+
+    async def stream(
+        self,
+        method: Method,
+        request: Message,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
+    ) -> AsyncIterator[Message]:
+        """The answers of a streaming method, for `timeout` seconds (None: without end).
+
+        Close it (`contextlib.aclosing`) to end the call. A stream with a `resume_token` outlives
+        any failover. Raises UpstreamError.
+        """
+        assert method.streams
+        loop = asyncio.get_running_loop()
+        start = heard = loop.time()
+        pauses = self._pauses()
+        request = type(request).FromString(request.SerializeToString())
+        received = False
+        while True:
+            left = None if timeout is None else max(0.0, start + timeout - loop.time())
+            address = self._endpoints.pick(loop.time())
+            call = self._stub(address, method)(
+                request, timeout=left, metadata=self._own() if metadata is None else metadata
+            )
+            try:
+                async for answer in call:
+                    if not received:
+                        self._endpoints.on_answer(address)
+                    received, heard = True, loop.time()
+                    pauses = self._pauses()
+                    yield answer
+                    if method.resumes and answer.resume_token:
+                        cast("Any", request).resume_token = answer.resume_token
+                return
+            except grpc.aio.AioRpcError as error:
+                self._on_failure(address, error)
+                pause = next(pauses)
+                repeatable = not received or method.resumes
+                if (
+                    not repeatable
+                    or error.code() is not grpc.StatusCode.UNAVAILABLE
+                    or loop.time() + pause > heard + self._patience
+                    or (left is not None and loop.time() + pause > start + cast("float", timeout))
+                ):
+                    raise self._typed(error, timeout) from error
+                await asyncio.sleep(pause)
+            except asyncio.CancelledError:
+                raise_unless_ours()
+            finally:
+                call.cancel()
+
+    def _own(self) -> Metadata:
+        if self._own_token is None:
+            return ()
+        return ((AUTHORIZATION, f"Bearer {self._own_token()}"),)
+
+    async def reachable(self, timeout: float) -> bool:
+        """Whether a connection to any scheduler stands or is made within `timeout` seconds."""
+        ready = grpc.ChannelConnectivity.READY
+
+        async def connected(address: Address) -> None:
+            channel = self._channel(address)
+            while (state := channel.get_state(try_to_connect=True)) is not ready:
+                await channel.wait_for_state_change(state)
+
+        tries = [asyncio.ensure_future(connected(address)) for address in self.addresses]
+        try:
+            done, _ = await asyncio.wait(
+                tries, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            return bool(done)
+        finally:
+            for one in tries:
+                one.cancel()
+            await asyncio.wait(tries)
+
+    def _pauses(self) -> Iterator[float]:
+        """None while there are addresses not yet asked, then random ones growing to 1 s."""
+        for _ in range(len(self.addresses) - 1):
+            yield 0.0
+        most = 0.02
+        while True:
+            yield random.uniform(0.005, most)
+            most = min(1.0, most * 2)
+
+    def _on_failure(
+        self, address: Address, error: grpc.aio.AioRpcError, *, silent: bool = False
+    ) -> None:
+        """Another one is next. A deadline that a caller set short says nothing of the scheduler."""
+        late = silent and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if late or error.code() is grpc.StatusCode.UNAVAILABLE:
+            now = asyncio.get_running_loop().time()
+            self._endpoints.on_failure(address, silent=late, now=now)
+            self._drop_stale(address)
+
+    def _drop_stale(self, address: Address) -> None:
+        """After a failure: a channel whose certificates were replaced would only fail again."""
+        channel = self._channels.get(address)
+        if channel is not None and self._dialer.is_stale(channel):
+            del self._channels[address]
+            self._stubs = {key: stub for key, stub in self._stubs.items() if key[0] != address}
+            closing = asyncio.create_task(channel.close(_RETIRE_GRACE), name="retire channel")
+            self._retiring.add(closing)
+            closing.add_done_callback(self._retiring.discard)
+
+    def _typed(self, error: grpc.aio.AioRpcError, timeout: float | None) -> UpstreamError:
+        """What a scheduler answered, or what gRPC itself found, in words of ours."""
+        typed = _answered(error)
+        if typed is not None:
+            return typed
+        code = error.code()
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout is not None:
+            found = QuorateError(
+                code,
+                "DEADLINE_EXCEEDED",
+                f"the deadline of {timeout:g} s passed; the outcome is not known",
+                metadata={"limit": f"{timeout:g}"},
+            )
+        elif code is grpc.StatusCode.UNAVAILABLE:
+            found = unavailable(
+                "NO_SCHEDULER",
+                f"no scheduler at {', '.join(self.addresses)} answers; repeat with the same "
+                f"request_id (last: {error.details()})",
+            )
+        else:
+            found = from_rpc_error(error)
+        return UpstreamError(found)
+
+    def _stub(self, address: Address, method: Method) -> Any:
+        stub = self._stubs.get((address, method.path))
+        if stub is None:
+            channel: Any = self._channel(address)
+            make = channel.unary_stream if method.streams else channel.unary_unary
+            stub = self._stubs[address, method.path] = make(
+                method.path, method.request.SerializeToString, method.response.FromString
+            )
+        return stub
+
+    def _channel(self, address: Address) -> grpc.aio.Channel:
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = self._dialer.open(address, _OPTIONS)
+        return channel
+
+    def _discover(self) -> None:
+        """Learn who leads, beside the calls: it saves them a hop."""
+        if self._discovery is None or self._discovery.done():
+            self._discovery = asyncio.create_task(self._learn_leader(), name="learn leader")
+
+    async def _learn_leader(self) -> None:
+        cluster = await self._probe(self._endpoints.pick(asyncio.get_running_loop().time()), 1.0)
+        if cluster is None:
+            return
+        known = set(self.addresses)
+        reachable, leader = [], ""
+        for replica in cluster.schedulers:
+            # An advertised address may lie in another network than this process.
+            if replica.address in known or await self._probe(replica.address, 0.3) is not None:
+                reachable.append(replica.address)
+            if replica.leader:
+                leader = replica.address
+        self._endpoints.on_leader(leader, reachable)
+
+    async def _probe(self, address: Address, seconds: float) -> Any:
+        try:
+            stub = self._stub(address, _GET_CLUSTER)
+            request = pb.GetClusterRequest()
+            return (await stub(request, timeout=seconds, metadata=self._own())).cluster
+        except grpc.aio.AioRpcError:
+            return None
+
+
+def raise_unless_ours() -> None:
+    """Called for a CancelledError: passes a caller's on, makes UNAVAILABLE of a closed channel's.
+
+    Raises CancelledError or UpstreamError.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    raise UpstreamError(
+        QuorateError(
+            grpc.StatusCode.UNAVAILABLE, "GATEWAY_LEAVING", "this gateway is being stopped"
+        )
+    ) from None
+
+
+def _answered(error: grpc.aio.AioRpcError) -> UpstreamError | None:
+    """The error with the details that a service of ours gives; None when gRPC made it."""
+    domain, violations = "", []
+    trailing: Any = error.trailing_metadata()
+    for key, value in trailing or ():
+        if key != _DETAILS:
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+                info = error_details_pb2.ErrorInfo()
+                detail.Unpack(info)
+                domain = info.domain
+            elif detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+                bad = error_details_pb2.BadRequest()
+                detail.Unpack(bad)
+                violations += [(one.field, one.description) for one in bad.field_violations]
+    if not domain:
+        return None
+    return UpstreamError(from_rpc_error(error), domain=domain, violations=violations)

@@ -1,0 +1,1 @@
+"""What every HTTP answer of the gateway shares: hosts, listener, problems, JSON."""

@@ -1,0 +1,1 @@
+"""Which instance of a service gets a request: health, load balancing, limits, retries."""

@@ -1,0 +1,1 @@
+"""HTTP/1.1 messages, read and written strictly. Pure."""

@@ -1,0 +1,74 @@
+"""What a client is told when no instance answers its request. Pure.
+
+`service` and `instance` are names, for the problem's metadata.
+"""
+
+from __future__ import annotations
+
+from gateway.proxy.http1.problems import Refusal
+
+
+def instances_busy(service: str) -> Refusal:
+    """503: there are instances, and each has as many requests as it may."""
+    return _none(
+        service,
+        "INSTANCES_BUSY",
+        "every instance has as many requests as its circuit breaker allows",
+    )
+
+
+def no_instance(service: str) -> Refusal:
+    """503: there is none that could be asked."""
+    return _none(service, "NO_INSTANCE", "the service has no healthy instance")
+
+
+def unreachable(service: str, instance: str, reason: str) -> Refusal:
+    """502: no connection came about, so nothing was sent."""
+    return _upstream(
+        502,
+        "UPSTREAM_UNREACHABLE",
+        f"the instance could not be reached: {reason}",
+        service,
+        instance,
+    )
+
+
+def reset(service: str, instance: str) -> Refusal:
+    """502: the connection was lost before a byte of the answer."""
+    return _upstream(
+        502,
+        "UPSTREAM_RESET",
+        "the instance closed the connection without an answer",
+        service,
+        instance,
+    )
+
+
+def garbage(service: str, instance: str, detail: str) -> Refusal:
+    """502: what came is no answer."""
+    return _upstream(
+        502,
+        "UPSTREAM_GARBAGE",
+        f"the instance's answer is not well-formed HTTP: {detail}",
+        service,
+        instance,
+    )
+
+
+def too_slow(service: str, instance: str, seconds: float) -> Refusal:
+    """504: no answer began within the policy's `timeout`."""
+    return _upstream(
+        504,
+        "UPSTREAM_TIMEOUT",
+        f"the instance did not begin to answer within {seconds:g} s",
+        service,
+        instance,
+    )
+
+
+def _none(service: str, reason: str, detail: str) -> Refusal:
+    return Refusal(503, reason, detail, metadata={"service": service}, headers={"retry-after": "1"})
+
+
+def _upstream(status: int, reason: str, detail: str, service: str, instance: str) -> Refusal:
+    return Refusal(status, reason, detail, metadata={"service": service, "instance": instance})

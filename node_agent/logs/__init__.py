@@ -1,0 +1,1 @@
+"""Logs of attempts on this node's disk: written, read and deleted here."""

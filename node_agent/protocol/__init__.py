@@ -1,0 +1,1 @@
+"""Messages between the agent, its spawner and its workers."""

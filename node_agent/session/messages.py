@@ -1,0 +1,196 @@
+"""Between protobuf messages and the core's values: the only place of the agent that knows both.
+
+Reading never raises: a spec that cannot be understood becomes `Unreadable` work, which fails its
+attempt instead of the session.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
+from node_agent.core.health import HealthTerms
+from node_agent.core.outbox import Report
+from node_agent.task.secrets import Reference
+from node_agent.task.work import Call, Check, Command, Replica, Unreadable
+from quorate.v1 import node_agent_pb2 as pb
+from quorate.v1 import queue_pb2, task_pb2
+
+# Seconds a replica has to finish its requests when its spec does not say.
+DEFAULT_DRAIN_GRACE = 10.0
+# Of an HTTP request: nothing that could end the request line, or begin another request.
+_PATH = re.compile(r"/[!-~]{0,2047}")
+
+_NO_SECRETS: Mapping[str, Reference] = {}
+
+_STOP = queue_pb2.DISCONNECT_POLICY_STOP
+
+
+def attempt_of(assignment: pb.Assignment) -> Attempt:
+    """The attempt that an assignment asks for."""
+    try:
+        spec = task_pb2.TaskSpec.FromString(assignment.spec)
+    except DecodeError:
+        spec = None
+    attempt = _attempt_of(assignment, spec)
+    if spec is not None and spec.trace_context:
+        attempt.trace = spec.trace_context
+    return attempt
+
+
+def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> Attempt:
+    task_id, number = assignment.task_id, assignment.attempt
+    stop = assignment.disconnect == _STOP
+    if spec is None:
+        work = Unreadable("the task's spec is not readable")
+        return Attempt(task_id, number, work, stop_on_disconnect=stop)
+    timeout = 0.0
+    if spec.HasField("timeout"):
+        timeout = spec.timeout.seconds + spec.timeout.nanos / 1e9
+    kind = spec.WhichOneof("work")
+    if kind == "python":
+        call = _call(spec)
+        profile = call.entrypoint or spec.name or "pickled"
+        return Attempt(task_id, number, call, profile, True, timeout, stop)
+    if kind == "command":
+        command = _command(spec.command, spec)
+        # A program's name is no entrypoint: the prefix keeps the profiles apart.
+        profile = f"$ {command.argv[0]}" if isinstance(command, Command) else ""
+        return Attempt(task_id, number, command, profile, False, timeout, stop)
+    if kind == "service":
+        replica = _replica(spec.service, spec)
+        if isinstance(replica, Unreadable):
+            return Attempt(task_id, number, replica, stop_on_disconnect=stop)
+        grace = DEFAULT_DRAIN_GRACE
+        if spec.service.HasField("drain_grace"):
+            grace = _within(spec.service.drain_grace, 0.0, 3600.0)
+        return Attempt(
+            task_id, number, replica, stop_on_disconnect=stop, replica=True, drain_grace=grace
+        )
+    work = Unreadable("this agent knows no such kind of work")
+    return Attempt(task_id, number, work, stop_on_disconnect=stop)
+
+
+def _command(message: task_pb2.CommandWork, spec: task_pb2.TaskSpec) -> Command | Unreadable:
+    if not message.argv or not message.argv[0]:
+        return Unreadable("the command has no program")
+    memory, cpu = 0, 0.0
+    if spec.HasField("resources"):
+        memory, cpu = spec.resources.memory, spec.resources.cpu
+    return Command(
+        tuple(message.argv),
+        dict(message.env),
+        message.cwd,
+        message.stdin,
+        _secrets(message.secrets),
+        memory,
+        cpu,
+    )
+
+
+def _secrets(message: Mapping[str, task_pb2.SecretRef]) -> Mapping[str, Reference]:
+    if not message:
+        return _NO_SECRETS
+    return {
+        name: Reference("env", one.env)
+        if one.WhichOneof("source") == "env"
+        else Reference("file", one.file)
+        for name, one in message.items()
+    }
+
+
+def _replica(message: task_pb2.ServiceWork, spec: task_pb2.TaskSpec) -> Replica | Unreadable:
+    if not message.service or "/" in message.service:
+        # It becomes a part of a key.
+        return Unreadable(f"{message.service!r} is no name of a service")
+    command = _command(message.command, spec)
+    if isinstance(command, Unreadable):
+        return command
+    health = message.health
+    kind = health.WhichOneof("kind")
+    check = Check("tcp")
+    if kind == "http_path":
+        if not _PATH.fullmatch(health.http_path):
+            return Unreadable(f"health check: {health.http_path!r} is no path")
+        check = Check("http", health.http_path)
+    elif kind == "grpc_service":
+        check = Check("grpc", health.grpc_service)
+    terms = HealthTerms(
+        interval=_within(health.interval, 0.1, 3600.0) if health.HasField("interval") else 1.0,
+        timeout=_within(health.timeout, 0.1, 60.0) if health.HasField("timeout") else 1.0,
+        healthy_after=min(max(health.healthy_after or 1, 1), 10),
+        unhealthy_after=min(max(health.unhealthy_after or 3, 1), 10),
+        start_grace=_within(health.start_grace, 0.0, 3600.0)
+        if health.HasField("start_grace")
+        else 30.0,
+    )
+    return Replica(message.service, message.generation, command, check, terms, dict(message.labels))
+
+
+def _within(duration: Duration, least: float, most: float) -> float:
+    """Seconds, held to what the contract allows: the scheduler refuses the rest."""
+    return min(max(duration.seconds + duration.nanos / 1e9, least), most)
+
+
+def _call(spec: task_pb2.TaskSpec) -> Call:
+    python = spec.python
+    secrets = _secrets(python.secrets)
+    memory = spec.resources.memory if spec.HasField("resources") else 0
+    match python.WhichOneof("arguments"):
+        case "json":
+            return Call(python.entrypoint, "json", python.json, secrets, memory)
+        case "pickle":
+            return Call(python.entrypoint, "pickle", python.pickle, secrets, memory)
+        case _:
+            return Call(python.entrypoint, "", "", secrets, memory)
+
+
+def ref_of(message: pb.AttemptRef) -> Ref:
+    """The name of an attempt."""
+    return Ref(message.task_id, message.attempt)
+
+
+def set_time(message: Timestamp, seconds: float) -> None:
+    """Write seconds since the epoch into a timestamp field."""
+    whole = int(seconds)
+    message.seconds = whole
+    message.nanos = int((seconds - whole) * 1e9)
+
+
+def put_finished(response: pb.SessionResponse, report: Report, now: float) -> None:
+    """Add a report to a message. `now` (wall time) is when an attempt that never began ended."""
+    outcome = report.outcome
+    message = response.finished.add()
+    message.task_id = report.task_id
+    message.attempt = report.number
+    if outcome.start:
+        set_time(message.start_time, outcome.start)
+        now = outcome.start + outcome.seconds
+    set_time(message.finish_time, now)
+    put_outcome(message, outcome)
+
+
+def put_outcome(message: pb.AttemptFinished, outcome: Outcome) -> None:
+    """Write how an attempt ended."""
+    match outcome.value:
+        case Result(kind="json", value=str(text)):
+            message.result.json = text
+        case Result(kind="pickle", value=bytes(data)):
+            message.result.pickle = data
+        case Result():
+            message.result.exit_code = 0
+        case Failure() as failure:
+            error = message.error
+            error.type = failure.type
+            error.message = failure.message
+            error.traceback = failure.traceback
+            error.code = failure.code
+            error.pickle = failure.pickle
+            error.base_types.extend(failure.base_types)
+        case None:
+            message.handed_back = True

@@ -1,0 +1,554 @@
+"""The spawner: a small process that starts, reaps and ends all other processes of a node.
+
+Run by the agent (`main` below, with <channel fd> <mark> <lane fd>...). It exists for two reasons.
+Starting a program blocks the caller for a tenth of a millisecond or more, which the agent's event
+loop should not pay. And it outlives an agent that is killed: when the channel breaks it kills
+everything that was started, and whatever those started. It is their subreaper, so also processes
+that left their group or session come back to it.
+
+Messages in:   ("confine", (uid, gid, groups) or None, new privileges, cgroups' directory or "")
+               ("run", key, lane, argv, env, cwd, stdin, output, scratch, limits)
+               ("unqueue", lane)
+               ("work", key, lane, argv, env, cwd, outputs, limits)
+               ("kill", key, signal)
+               ("lane", lane), and in a packet that follows, the socket of its next worker; the
+                first of a new lane, which is numbered next
+Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out of memory), ...])
+               ("failed", key, message, errno of the disk or 0)
+               ("unqueued", lane, [key, ...])
+               ("began", [(key, monotonic seconds), ...]) of programs that run for a while
+               ("late", directory), of a call that had ended and had written nothing
+               ("unwritten", directory, why, errno), once of an output that does not fit on the disk
+
+"confine" comes first, and once. Limits are the control files of the attempt's cgroup, see `group`.
+"output" is the directory in which a program's outputs are kept (see `pump`), "outputs" the stem of
+a worker's (see `outputs`).
+
+A lane runs one program at a time; those sent ahead wait here, and begin without a word from the
+agent when the one before them has exited. "unqueue" takes them back.
+
+A process group is killed as a whole when its leader has exited, and its cgroup where it has one;
+processes that left the group but carry the mark of a finished attempt (see `strays`) are found by a
+sweep and killed too. Standard library only: it must start fast and stay small.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import marshal
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from node_agent.protocol.packets import unpack
+from node_agent.spawner import group
+from node_agent.spawner.launching import Ids, Start, fork, keep, spawn
+from node_agent.spawner.orphans import MARK, Marks, children, kill_group, kill_one
+from node_agent.spawner.outputs import Counts, WorkerOutputs
+from node_agent.spawner.pump import Output, Pump
+
+MAX_PACKET = 1 << 20
+SWEEP_SECONDS = 1.0
+LAST_KILL_SECONDS = 5.0
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+SCRATCH_MODE = 0o700
+# Slots and spare lanes at most, see `node_agent.config`.
+MAX_LANES = 2048
+# Programs whose paths are remembered, and the longest PATH that they are remembered for.
+MAX_PROGRAMS = 256
+MAX_SEARCH = 4096
+# Exits in one message. More would cost less, but the agent has to send new programs before those
+# that wait here are used up.
+REPORT_EVERY = 4
+# A program that runs this long is announced: the agent counts its time from then on.
+BEGAN_SECONDS = 0.005
+# Where the environment is in "run", for what is too private to be in a spilled message.
+_ENVIRONMENT = 4
+
+
+class Process:
+    """One process group leader."""
+
+    __slots__ = ("begun", "cgroup", "key", "lane", "output", "scratch", "started")
+
+    def __init__(
+        self,
+        key: int,
+        lane: int,
+        scratch: str,
+        cgroup: str,
+        output: Output | WorkerOutputs,
+        started: float,
+        begun: float,
+    ) -> None:
+        self.key = key
+        self.output = output
+        # Of a program; -1 of a worker, which does not keep programs of its lane waiting.
+        self.lane = lane
+        self.scratch = scratch
+        # Its directory, or "".
+        self.cgroup = cgroup
+        self.started = started
+        self.begun = begun
+
+
+class Spawner:
+    """Owns every process it started until it is reaped."""
+
+    def __init__(self, channel: socket.socket, mark: str, lanes: list[int]) -> None:
+        self.channel = channel
+        self.mark = mark
+        self.lanes = lanes
+        self.base_env = dict(os.environ)
+        self.ids: Ids | None = None
+        self.cgroups = ""
+        # Cgroups of processes that have ended, in which something still dies.
+        self.emptying: list[str] = []
+        self.processes: dict[int, Process] = {}
+        self.pids: dict[int, int] = {}
+        self.programs: dict[tuple[str, str], str] = {}
+        # Programs that wait for the one that runs in their lane.
+        self.busy: set[int] = set()
+        self.queues: dict[int, deque[tuple]] = {}  # type: ignore[type-arg]
+        self.null = os.open("/dev/null", os.O_RDONLY)
+        self.sweep_at = 0.0
+        self.marks = Marks(mark)
+        self.poll = select.epoll()
+        self.pump = Pump(self.poll, self.on_unwritten, self.on_late)
+        self.counts = Counts(MAX_LANES)
+        # By our end of the socket on which a worker asks for its next pipes.
+        self.workers: dict[int, WorkerOutputs] = {}
+        # Programs that were not announced yet, in the order of their starts.
+        self.fresh: dict[int, float] = {}
+
+    def send(self, message: tuple) -> None:  # type: ignore[type-arg]
+        self.channel.send(marshal.dumps(message))
+
+    # -- starting ------------------------------------------------------------------------------
+
+    def on_confine(self, ids: Ids | None, new_privileges: bool, cgroups: str) -> None:
+        """What holds for every process from now on."""
+        self.ids = ids
+        self.cgroups = cgroups
+        if ids is not None:
+            # An agent that is not root may have its rights as ambient capabilities, which would
+            # outlast the change of the user. We keep ours: they only pass to programs no more.
+            prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+        if not new_privileges:
+            # Inherited, and for ever: it costs the start of a process nothing.
+            prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+    def on_run(self, key: int, lane: int, *program: Any) -> None:
+        if lane in self.busy:
+            self.queues.setdefault(lane, deque()).append((key, lane, *program))
+        else:
+            self.run(key, lane, *program)
+
+    def on_unqueue(self, lane: int) -> None:
+        queue = self.queues.pop(lane, ())
+        self.send(("unqueued", lane, [program[0] for program in queue]))
+
+    def run_next(self, lane: int) -> None:
+        """The lane's program has exited: begin the next one that can be started."""
+        self.busy.discard(lane)
+        queue = self.queues.get(lane)
+        while queue and lane not in self.busy:
+            self.run(*queue.popleft())
+
+    def run(
+        self,
+        key: int,
+        lane: int,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: str,
+        stdin: bytes,
+        directory: str,
+        scratch: str,
+        limits: group.Limits,
+    ) -> None:
+        environment = self.base_env | env
+        environment[MARK] = f"{self.mark}.{key}"
+        source = self.null
+        disk = 0
+        try:
+            if scratch:
+                environment["QUORATE_SCRATCH"] = scratch
+                try:
+                    enter_scratch(scratch, self.ids)
+                except OSError as error:
+                    disk = error.errno or 0
+                    raise
+            if stdin:
+                source = os.memfd_create("stdin")
+                rest = memoryview(stdin)
+                while rest:
+                    rest = rest[os.write(source, rest) :]
+                os.lseek(source, 0, os.SEEK_SET)
+            output, stdout, stderr = self.pump.open(directory, self.ids)
+            start = Start(argv, environment, "" if scratch else cwd, source, stdout, stderr)
+            try:
+                self.start(key, lane, start, scratch, output, limits)
+            except (OSError, ValueError):
+                self.pump.close(output)
+                raise
+            finally:
+                os.close(stdout)
+                os.close(stderr)
+            self.busy.add(lane)
+        except (OSError, ValueError) as error:
+            # ValueError: a NUL in an argument.
+            self.send(("failed", key, describe(argv[0], error), disk))
+        finally:
+            if source != self.null:
+                os.close(source)
+
+    def on_work(
+        self,
+        key: int,
+        lane: int,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: str,
+        stem: str,
+        limits: group.Limits,
+    ) -> None:
+        environment = self.base_env | env
+        environment[MARK] = f"{self.mark}.{key}"
+        try:
+            outputs = WorkerOutputs(self.pump, self.poll, self.counts, lane, stem, self.ids)
+        except OSError as error:
+            self.send(("failed", key, describe(argv[0], error), 0))
+            return
+        more = (self.lanes[lane], outputs.theirs, self.counts.descriptor)
+        start = Start(argv, environment, cwd, self.null, outputs.stdout, outputs.stderr, more)
+        try:
+            self.start(key, -1, start, "", outputs, limits)
+            self.workers[outputs.socket.fileno()] = outputs
+        except OSError as error:
+            outputs.close()
+            self.send(("failed", key, describe(argv[0], error), 0))
+        finally:
+            outputs.started()
+
+    def on_lane(self, lane: int) -> None:
+        _, sockets, _, _ = socket.recv_fds(self.channel, 16, 1)
+        if sockets:  # else the agent is gone, as the next packet says
+            for former in self.lanes[lane : lane + 1]:  # none of a new lane
+                os.close(former)
+            self.lanes[lane : lane + 1] = [keep(sockets[0])]
+
+    def on_unwritten(self, output: Output, error: OSError) -> None:
+        """An output does not fit on the disk."""
+        why = error.strerror or str(error)
+        self.send(("unwritten", output.directory, why, error.errno or 0))
+
+    def on_late(self, output: Output) -> None:
+        """Something that a call left behind writes, and the call itself had written nothing."""
+        self.send(("late", output.directory))
+
+    def start(
+        self,
+        key: int,
+        lane: int,
+        start: Start,
+        scratch: str,
+        output: Output | WorkerOutputs,
+        limits: group.Limits,
+    ) -> None:
+        program = start.argv[0]
+        if "/" not in program:
+            search = start.env.get("PATH", os.defpath)
+            program = self.find(program, search)
+        cgroup = ""
+        if self.cgroups:
+            cgroup = os.path.join(self.cgroups, str(key))
+            try:
+                group.create(cgroup, limits)
+            except OSError as error:
+                raise OSError(f"cgroup {cgroup}: {error.strerror}") from error
+        started, begun = time.time(), time.monotonic()
+        try:
+            with self.marks.inherited(key):
+                if self.ids is None and not cgroup:
+                    pid = spawn(program, start)
+                else:
+                    pid = fork(program, start, self.ids, cgroup)
+        except (OSError, ValueError):
+            self.programs.clear()
+            if cgroup:
+                group.remove(cgroup)
+            raise
+        self.processes[pid] = Process(key, lane, scratch, cgroup, output, started, begun)
+        self.pids[key] = pid
+        if lane >= 0:
+            self.fresh[key] = begun
+
+    def find(self, program: str, search: str) -> str:
+        """As `find_program`, remembered."""
+        known = self.programs.get((program, search))
+        if known is None:
+            known = find_program(program, search)
+            if len(search) <= MAX_SEARCH:  # tasks may choose it
+                if len(self.programs) >= MAX_PROGRAMS:
+                    self.programs.clear()
+                self.programs[program, search] = known
+        return known
+
+    def on_kill(self, key: int, number: int) -> None:
+        pid = self.pids.get(key)
+        if pid is not None:
+            kill_group(pid, number)
+            if number == signal.SIGKILL and (cgroup := self.processes[pid].cgroup):
+                group.kill(cgroup)
+
+    # -- reaping -------------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Report every leader that has exited, after killing what is left of its group."""
+        done = []
+        reaped = False
+        while True:
+            try:
+                # The zombie is left in place: it keeps the group's number from being reused.
+                peek = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if peek is None:
+                break
+            reaped = True
+            pid = peek.si_pid
+            process = self.processes.pop(pid, None)
+            if process is None:
+                os.waitpid(pid, 0)  # an orphan that came back to us
+                continue
+            ended = time.monotonic()
+            kill_group(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            del self.pids[process.key]
+            self.fresh.pop(process.key, None)
+            self.keep_output(process.output)
+            starved = bool(process.cgroup) and self.leave_cgroup(process.cgroup)
+            dirty = bool(process.scratch) and not (
+                is_clean(process.scratch) and self.has_no_strays()
+            )
+            seconds = ended - process.begun
+            done.append((process.key, status, process.started, seconds, dirty, starved))
+            if process.lane >= 0:
+                self.run_next(process.lane)
+            if len(done) == REPORT_EVERY:
+                self.send(("done", done))
+                done = []
+        # Also after an orphan: its own children, which left its group, came back to us only now.
+        if reaped and not self.sweep_at:
+            self.sweep_at = time.monotonic() + SWEEP_SECONDS
+        if done:
+            self.send(("done", done))
+
+    def keep_output(self, output: Output | WorkerOutputs) -> None:
+        """Take the rest of what a process wrote: its end is reported with all of it on the disk."""
+        if isinstance(output, Output):
+            self.pump.drain(output)
+            # Who is left has no business with it, and is about to be killed.
+            self.pump.close(output)
+        else:
+            self.workers.pop(output.socket.fileno(), None)
+            output.close()
+
+    def announce(self, now: float) -> None:
+        """Tell of programs that have run for a while."""
+        began = []
+        for key, begun in self.fresh.items():
+            if now - begun < BEGAN_SECONDS:
+                break
+            began.append((key, begun))
+        for key, _ in began:
+            del self.fresh[key]
+        if began:
+            self.send(("began", began))
+
+    def leave_cgroup(self, cgroup: str) -> bool:
+        """Empty and remove the cgroup of a process that exited; whether memory ran out in it."""
+        starved = group.out_of_memory(cgroup)
+        group.kill(cgroup)
+        if not group.remove(cgroup):
+            # Bounded by what dies: each goes with the first sweep that finds it empty.
+            self.emptying.append(cgroup)
+        return starved
+
+    def has_no_strays(self) -> bool:
+        """Whether nobody is left who could still be in a scratch directory; rather no than yes."""
+        return all(pid in self.processes for pid in children())
+
+    def sweep(self) -> None:
+        """Kill strays: children that left the group of an attempt which is over.
+
+        The children of a stray come back to us when it has died. `reap` sees it die, and asks for
+        the next sweep: generation after generation goes, until one has no children.
+        """
+        self.sweep_at = 0.0
+        for pid in children():
+            if pid in self.processes:
+                continue
+            key = self.marks.key_of(pid)
+            if key is not None and key not in self.pids:
+                kill_one(pid)
+        self.emptying = [cgroup for cgroup in self.emptying if not group.remove(cgroup)]
+        if self.emptying:
+            self.sweep_at = time.monotonic() + SWEEP_SECONDS
+
+    def end(self) -> None:
+        """The agent is gone: leave nothing running."""
+        deadline = time.monotonic() + LAST_KILL_SECONDS
+        ended: list[Process] = []
+        if self.cgroups:
+            group.kill(self.cgroups)
+        while time.monotonic() < deadline:
+            for pid in self.processes:
+                kill_group(pid, signal.SIGKILL)
+            for pid in children():
+                kill_one(pid)
+            try:
+                while True:
+                    pid, _ = os.waitpid(-1, os.WNOHANG)
+                    if pid == 0:
+                        break
+                    if process := self.processes.pop(pid, None):
+                        ended.append(process)
+            except ChildProcessError:
+                break
+            time.sleep(0.002)
+        for cgroup in (*self.emptying, *(one.cgroup for one in ended if one.cgroup)):
+            group.remove(cgroup)
+
+    def serve(self, wakeup: int) -> None:
+        """Work until the agent closes the channel or dies."""
+        poll = self.poll
+        poll.register(self.channel, select.EPOLLIN)
+        poll.register(wakeup, select.EPOLLIN)
+        pipes, workers = self.pump.owners, self.workers
+        channel = self.channel.fileno()
+        handlers: dict[str, Callable[..., None]] = {
+            "confine": self.on_confine,
+            "run": self.on_run,
+            "work": self.on_work,
+            "kill": self.on_kill,
+            "unqueue": self.on_unqueue,
+            "lane": self.on_lane,
+        }
+        while True:
+            now = time.monotonic()
+            timeout = None
+            if self.fresh:
+                self.announce(now)
+            if self.fresh:
+                timeout = BEGAN_SECONDS
+            if self.sweep_at and (timeout is None or self.sweep_at < now + timeout):
+                timeout = max(0.0, self.sweep_at - now)
+            ready = poll.poll(timeout)
+            if not ready and self.sweep_at and time.monotonic() >= self.sweep_at:
+                self.sweep()
+            for fd, _ in ready:
+                if fd in pipes:
+                    self.pump.on_readable(fd)
+                elif fd in workers:
+                    if not workers[fd].renew():
+                        workers.pop(fd).hang_up()
+                elif fd == wakeup:
+                    os.read(wakeup, 4096)
+                    self.reap()
+                elif fd == channel:
+                    packet = self.channel.recv(MAX_PACKET)
+                    if not packet:
+                        return
+                    message, private = unpack(packet)
+                    if private:
+                        message[_ENVIRONMENT].update(private)
+                    handlers[message[0]](*message[1:])
+
+
+def enter_scratch(path: str, ids: Ids | None) -> None:
+    """Work in a scratch directory, which may be there already: an empty one is used again."""
+    try:
+        os.chdir(path)
+    except FileNotFoundError:
+        os.mkdir(path, SCRATCH_MODE)
+        if ids is not None:
+            os.chown(path, ids[0], ids[1])
+        os.chdir(path)
+
+
+def is_clean(path: str) -> bool:
+    """Whether the next program may have this scratch directory: it cannot tell that it is used."""
+    try:
+        with os.scandir(path) as entries:
+            if next(entries, None) is not None:
+                return False
+        return stat.S_IMODE(os.lstat(path).st_mode) == SCRATCH_MODE
+    except OSError:
+        return False
+
+
+def describe(program: str, error: Exception) -> str:
+    """One sentence on why a program did not start."""
+    if isinstance(error, FileNotFoundError):
+        return f"{program}: no such program"
+    if isinstance(error, OSError):
+        return f"{program}: {error.strerror or error}"
+    return f"{program}: {error}"
+
+
+def find_program(name: str, search: str) -> str:
+    """The path of a program, as execvp(3) would find it."""
+    denied = False
+    for directory in search.split(os.pathsep):
+        path = os.path.join(directory or ".", name)
+        if os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            denied = True
+    if denied:
+        raise PermissionError(13, "permission denied")
+    raise FileNotFoundError(2, "no such program")
+
+
+def prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option})")
+
+
+def main() -> None:
+    """Serve the agent that started this process."""
+    channel_fd, mark, *lane_fds = sys.argv[1:]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    # Attempts that run as our own user may not look into our memory.
+    prctl(_PR_SET_DUMPABLE, 0)
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.set_blocking(write_end, False)
+    # Warnings are off: a full pipe means that the wake-up is already on its way.
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    channel = socket.socket(fileno=int(channel_fd))
+    os.set_inheritable(channel.fileno(), False)
+    spawner = Spawner(channel, mark, [keep(int(text)) for text in lane_fds])
+    spawner.marks.open_many()
+    try:
+        spawner.serve(read_end)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the agent died while we were telling it something
+    finally:
+        spawner.end()

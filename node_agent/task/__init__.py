@@ -1,0 +1,2 @@
+"""What a task runs with: its work, environment variables, user, secrets, and share of the
+machine."""

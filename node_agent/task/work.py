@@ -1,0 +1,69 @@
+"""What an attempt runs, as executors see it: plain values decoded from a `TaskSpec`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from node_agent.core.health import HealthTerms
+from node_agent.task.secrets import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program; see `quorate.v1.CommandWork`."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    stdin: bytes
+    secrets: Mapping[str, Reference] = field(default_factory=dict)
+    # Bytes and cores that it asks for; 0 for nothing.
+    memory: int = 0
+    cpu: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A Python call; see `quorate.v1.PythonWork`."""
+
+    entrypoint: str
+    kind: Literal["", "json", "pickle"]
+    arguments: str | bytes
+    secrets: Mapping[str, Reference] = field(default_factory=dict)
+    # Bytes that it asks for; 0 for nothing.
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How the health of a replica is found out.
+
+    `target` is the path of an HTTP check, the service name of a gRPC one.
+    """
+
+    kind: Literal["http", "tcp", "grpc"]
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A replica of a service; see `quorate.v1.ServiceWork`."""
+
+    service: str
+    generation: int
+    command: Command
+    check: Check
+    terms: HealthTerms
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A spec this agent does not understand (a newer leader's, or broken bytes)."""
+
+    why: str
+
+
+Work = Command | Call | Replica | Unreadable

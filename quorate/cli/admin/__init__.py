@@ -1,0 +1,1 @@
+"""Commands of an operator: local clusters, doctor, backup, certificates, tokens."""

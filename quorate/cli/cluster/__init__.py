@@ -1,0 +1,1 @@
+"""Commands about the cluster: its status, nodes, queues, quotas and audit log."""

@@ -1,0 +1,132 @@
+"""The command about who changed what: `audit`."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.table import Table
+from rich.text import Text
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.output import render
+from quorate.cli.words import instant
+from quorate.client.client import Client
+from quorate.client.pages import list_audit_entries
+from quorate.v1 import audit_pb2, scheduler_pb2
+
+_WHEN = "Such as 90s, 30m, 2h or 7d ago, or 2026-01-31T12:00 (local time)."
+
+
+@with_client
+def audit(
+    client: Client,
+    caller: Annotated[
+        str, typer.Option(help="Only by this caller, such as alice or operator:alice.")
+    ] = "",
+    resource: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE[/NAME]",
+            help="Only about these: queue/mail; or all of a type: queue, node, service, task, "
+            "quota.",
+        ),
+    ] = "",
+    rpc: Annotated[str, typer.Option(metavar="RPC", help="Only this call: PauseQueue.")] = "",
+    since: Annotated[
+        str, typer.Option(metavar="WHEN", help=f"Not what happened before. {_WHEN}")
+    ] = "",
+    until: Annotated[
+        str, typer.Option(metavar="WHEN", help="Only what happened before; as --since.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List who changed what, newest first."""
+    kind, _, name = resource.partition("/")
+    now = time.time()
+    request = scheduler_pb2.ListAuditEntriesRequest(
+        page_size=min(limit + 1, 1000),
+        caller=caller,
+        resource_type=kind,
+        resource_name=name,
+        method=rpc,
+        since=_timestamp("--since", since, now),
+        until=_timestamp("--until", until, now),
+    )
+    found = list(itertools.islice(list_audit_entries(client.calls, request), limit + 1))
+    shown, more = found[:limit], len(found) > limit
+    if as_json:
+        render.print_messages(shown)
+        return
+    options = {
+        "--caller": caller,
+        "--resource": resource,
+        "--rpc": rpc,
+        "--since": since,
+        "--until": until,
+    }
+    chosen = [word for option, value in options.items() if value for word in (option, value)]
+    if not shown:
+        render.hint(
+            "No such changes. Show all of them with: quorate audit"
+            if chosen
+            else "No changes on record yet (or the schedulers run with --audit-keep 0). "
+            "Try: quorate queue create mail"
+        )
+        return
+    render.show(_table(shown))
+    if more:
+        words = shlex.join(["quorate", "audit", *chosen, "--limit", str(limit * 10)])
+        render.hint(f"There are more. Show them with: {words}")
+
+
+def _timestamp(option: str, text: str, now: float) -> Timestamp | None:
+    if not text:
+        return None
+    made = Timestamp()
+    made.FromMicroseconds(int(instant(option, text, now) * 1e6))
+    return made
+
+
+def _table(shown: Sequence[audit_pb2.AuditEntry]) -> Table:
+    table = render.table(
+        "TIME",
+        "WHO",
+        "FROM",
+        "DID",
+        "TO",
+        "CHANGED",
+        elastic=("CHANGED",),
+        drop=("FROM", "CHANGED"),
+    )
+    for entry in shown:
+        words = (
+            render.moment(entry.time),
+            f"{entry.role}:{entry.caller}" if entry.role else entry.caller,
+            entry.peer or "-",
+            entry.method.rpartition("/")[2],
+            f"{entry.resource_type}/{entry.resource_name}",
+            ", ".join(map(_change, entry.changes)) or "-",
+        )
+        # Not markup, whatever brackets are in it.
+        table.add_row(*map(Text, words))
+    return table
+
+
+def _change(change: audit_pb2.AuditChange) -> str:
+    if change.before and change.after:
+        return f"{change.field} {change.before} -> {change.after}"
+    if change.before:
+        return f"{change.field} was {change.before}"
+    return f"{change.field} {change.after}" if change.after else change.field
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("audit")(audit)

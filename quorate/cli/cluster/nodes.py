@@ -1,0 +1,155 @@
+"""Commands about nodes: `nodes`, `cordon`, `uncordon`, `drain`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.exits import OK, TIMED_OUT
+from quorate.cli.output import render
+from quorate.cli.output.render import err, hint
+from quorate.cli.output.waiting import cannot_write
+from quorate.client.client import Client
+from quorate.client.pages import list_nodes
+from quorate.client.transport.rpcs import (
+    CORDON_NODE,
+    DRAIN_NODE,
+    GET_NODE,
+    UNCORDON_NODE,
+    new_request_id,
+)
+from quorate.v1 import node_pb2, scheduler_pb2
+
+_LOOK = 0.2
+
+Name = Annotated[str, typer.Argument(metavar="NODE", help="The node's name.")]
+
+
+@with_client
+def nodes(
+    client: Client,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Only those that have held nothing for so long, the longest first.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the nodes and what they are doing."""
+    found = list(list_nodes(client.calls))
+    if idle is not None:
+        found = idle_for(found, idle, time.time())
+    if as_json:
+        render.print_messages(found)
+        return
+    if not found and idle is not None:
+        hint(f"No node has been idle for {idle:g} s.")
+        return
+    if not found:
+        hint("No nodes. Start one: python -m node_agent --etcd HOST:PORT --name n1")
+        return
+    table = render.table(
+        "NODE", "STATE", "RUNNING", "SLOTS", "CPU", "MEMORY", "ADDRESS", "UP", right=_FIGURES
+    )
+    for node in found:
+        table.add_row(*_row(node))
+    render.show(table)
+    # Whatever their state: a cordoned one takes no work for two reasons.
+    for node in found:
+        if node.stats.disk_error:
+            hint(f"{node.name} {cannot_write(node)}.")
+
+
+def idle_for(found: list[node_pb2.Node], seconds: float, now: float) -> list[node_pb2.Node]:
+    """Those that hold nothing and have not for `seconds`, the longest first: what may go first.
+
+    `now` is this machine's clock, in seconds since the epoch; since when is by the leader's.
+    """
+    resting = [
+        node
+        for node in found
+        if node.HasField("idle_since") and now - node.idle_since.ToNanoseconds() / 1e9 >= seconds
+    ]
+    return sorted(resting, key=lambda node: (node.idle_since.ToNanoseconds(), node.name))
+
+
+_FIGURES = ("RUNNING", "SLOTS", "CPU", "MEMORY")
+
+
+def _row(node: node_pb2.Node) -> list[str | Text]:
+    stats = node.stats
+    memory = f"{stats.memory_used / stats.memory_total:.0%}" if stats.memory_total else "-"
+    return [
+        node.name,
+        render.state_text(render.node_state(node)),
+        running(node),
+        str(node.slots),
+        f"{stats.cpu:.0%}" if stats.memory_total else "-",
+        memory,
+        node.address,
+        render.ago(node.register_time),
+    ]
+
+
+def running(node: node_pb2.Node) -> str:
+    """How many tasks run; of those that have given their slots up it says so."""
+    waiting = node.stats.yielded
+    return f"{node.running} ({waiting} waiting)" if waiting else str(node.running)
+
+
+@with_client
+def cordon(client: Client, node: Name) -> None:
+    """Give a node no new work; what runs goes on."""
+    request = scheduler_pb2.CordonNodeRequest(name=node, request_id=new_request_id())
+    _say(client.calls.call(CORDON_NODE, request).node)
+
+
+@with_client
+def uncordon(client: Client, node: Name) -> None:
+    """Give a node work again; undoes cordon and drain."""
+    request = scheduler_pb2.UncordonNodeRequest(name=node, request_id=new_request_id())
+    _say(client.calls.call(UNCORDON_NODE, request).node)
+
+
+@with_client
+def drain(
+    client: Client,
+    node: Name,
+    grace: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="What runs may go on for so long.")
+    ] = 30.0,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is empty.")] = False,
+) -> int:
+    """Empty a node: it gets no new work, and what runs may finish within the grace."""
+    request = scheduler_pb2.DrainNodeRequest(name=node, request_id=new_request_id())
+    request.grace.FromNanoseconds(int(grace * 1e9))
+    found = client.calls.call(DRAIN_NODE, request).node
+    end = time.monotonic() + grace + 10
+    while wait and found.state != node_pb2.NODE_STATE_DRAINED:
+        if time.monotonic() > end:
+            err.print(f"quorate: node {node} still has {found.assigned} attempts.")
+            return TIMED_OUT
+        time.sleep(_LOOK)
+        found = client.calls.call(GET_NODE, scheduler_pb2.GetNodeRequest(name=node)).node
+    _say(found)
+    return OK
+
+
+def _say(node: node_pb2.Node) -> None:
+    sys.stdout.write(f"{node.name} {render.node_state(node)}\n")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("nodes")(nodes)
+    app.command("cordon")(cordon)
+    app.command("uncordon")(uncordon)
+    app.command("drain")(drain)

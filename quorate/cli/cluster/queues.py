@@ -1,0 +1,144 @@
+"""Commands about queues: `queues`, and `queue create | pause | resume | delete`."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.output import render
+from quorate.client.client import Client
+from quorate.client.pages import list_queues
+from quorate.client.transport.rpcs import (
+    CREATE_QUEUE,
+    DELETE_QUEUE,
+    PAUSE_QUEUE,
+    RESUME_QUEUE,
+    new_request_id,
+)
+from quorate.v1 import queue_pb2, scheduler_pb2
+
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
+
+group = typer.Typer(help="Create, pause, resume or delete a queue.", no_args_is_help=True)
+
+
+class Placement(enum.StrEnum):
+    """How nodes are chosen."""
+
+    LEAST_LOADED = "least-loaded"
+    ROUND_ROBIN = "round-robin"
+    CONSISTENT_HASH = "consistent-hash"
+
+
+class Disconnect(enum.StrEnum):
+    """What becomes of attempts on a node that hears nobody."""
+
+    KEEP = "keep"
+    STOP = "stop"
+
+
+@with_client
+def queues(client: Client, as_json: Json = False) -> None:
+    """List the queues and how many tasks they have."""
+    found = list(list_queues(client.calls))
+    if as_json:
+        render.print_messages(found)
+        return
+    render.show(queue_table(found))
+
+
+_COUNTS = ("SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED")
+
+
+def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
+    """Queues with their counts."""
+    table = render.table(
+        *("QUEUE", *_COUNTS, "OLDEST PENDING", "PLACEMENT"),
+        right=_COUNTS,
+        drop=("PLACEMENT", "CANCELLED", "OLDEST PENDING", "SCHEDULED", "SUCCEEDED"),
+    )
+    for queue in found:
+        name = Text(queue.name)
+        if queue.paused:
+            name.append(" (paused)", style="yellow")
+        placement = queue_pb2.PlacementStrategy.Name(queue.placement)
+        table.add_row(
+            name,
+            *(f"{getattr(queue.counts, column.lower()):,}" for column in _COUNTS),
+            render.ago(queue.oldest_pending_time),
+            placement.removeprefix("PLACEMENT_STRATEGY_").replace("UNSPECIFIED", "LEAST_LOADED"),
+        )
+    return table
+
+
+@group.command("create")
+@with_client
+def create(
+    client: Client,
+    queue: Name,
+    placement: Annotated[
+        Placement, typer.Option(help="How nodes are chosen.")
+    ] = Placement.LEAST_LOADED,
+    keep_age: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Keep finished tasks so long. \\[default: 24 h]"),
+    ] = None,
+    keep_count: Annotated[
+        int, typer.Option(help="Keep so many finished tasks; 0: the default of 100,000.")
+    ] = 0,
+    disconnect: Annotated[
+        Disconnect, typer.Option(help="What becomes of attempts on a node that hears nobody.")
+    ] = Disconnect.KEEP,
+) -> None:
+    """Create a queue."""
+    wanted = queue_pb2.Queue(
+        name=queue,
+        placement=f"PLACEMENT_STRATEGY_{placement.name}",
+        disconnect=f"DISCONNECT_POLICY_{disconnect.name}",
+    )
+    wanted.retention.count = keep_count
+    if keep_age is not None:
+        wanted.retention.age.FromNanoseconds(int(keep_age * 1e9))
+    request = scheduler_pb2.CreateQueueRequest(queue=wanted, request_id=new_request_id())
+    client.calls.call(CREATE_QUEUE, request)
+    sys.stdout.write(f"{queue} created\n")
+
+
+@group.command("pause")
+@with_client
+def pause(client: Client, queue: Name) -> None:
+    """Start no more tasks of a queue; what runs goes on, and new tasks are accepted."""
+    request = scheduler_pb2.PauseQueueRequest(name=queue, request_id=new_request_id())
+    client.calls.call(PAUSE_QUEUE, request)
+    sys.stdout.write(f"{queue} paused\n")
+
+
+@group.command("resume")
+@with_client
+def resume(client: Client, queue: Name) -> None:
+    """Start tasks of a queue again."""
+    request = scheduler_pb2.ResumeQueueRequest(name=queue, request_id=new_request_id())
+    client.calls.call(RESUME_QUEUE, request)
+    sys.stdout.write(f"{queue} resumed\n")
+
+
+@group.command("delete")
+@with_client
+def delete(client: Client, queue: Name) -> None:
+    """Delete a queue that has no tasks, finished ones included."""
+    request = scheduler_pb2.DeleteQueueRequest(name=queue, request_id=new_request_id())
+    client.calls.call(DELETE_QUEUE, request)
+    sys.stdout.write(f"{queue} deleted\n")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("queues")(queues)
+    app.add_typer(group, name="queue")

@@ -1,0 +1,147 @@
+"""Commands about quotas: `quotas`, and `quota set`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.output import render
+from quorate.cli.words import size_in_bytes
+from quorate.client.client import Client
+from quorate.client.pages import list_quotas
+from quorate.client.transport.rpcs import SET_QUOTA, new_request_id
+from quorate.v1 import quota_pb2, scheduler_pb2
+
+group = typer.Typer(help="Set what one caller or queue may use.", no_args_is_help=True)
+
+_LIMITS: Final = {
+    "live_tasks": "LIVE TASKS",
+    "stored_bytes": "STORED",
+    "requests_per_second": "CALLS/S",
+    "open_watches": "WATCHES",
+    "open_waits": "WAITS",
+    "open_streams": "STREAMS",
+}
+_DEFAULT: Final = "default"
+_HELP: Final = 'a number, "unlimited", or "default"'
+
+
+@with_client
+def quotas(client: Client, as_json: Json = False) -> None:
+    """List the quotas of callers and queues and what is used of them."""
+    found = list(list_quotas(client.calls))
+    if as_json:
+        render.print_messages(found)
+        return
+    render.show(_table(found))
+
+
+def _table(found: Sequence[quota_pb2.Quota]) -> Table:
+    table = render.table(
+        "OF",
+        *_LIMITS.values(),
+        right=tuple(_LIMITS.values()),
+        drop=("STREAMS", "WAITS", "WATCHES", "CALLS/S"),
+    )
+    for quota in found:
+        name = f"caller {quota.caller}" if quota.caller else f"queue {quota.queue}"
+        table.add_row(Text(name), *(_cell(quota, limit) for limit in _LIMITS))
+    return table
+
+
+def _cell(quota: quota_pb2.Quota, limit: str) -> str:
+    if not quota.in_force.HasField(limit):
+        return "-"
+    most = getattr(quota.in_force, limit)
+    words = "unlimited" if most < 0 else _amount(limit, most)
+    if not quota.usage.HasField(limit):
+        return words
+    return f"{_amount(limit, getattr(quota.usage, limit))} of {words}"
+
+
+def _amount(limit: str, value: int) -> str:
+    return render.size(value) if limit == "stored_bytes" else f"{value:,}"
+
+
+@group.command("set")
+@with_client
+def set_quota(
+    client: Client,
+    caller: Annotated[
+        str,
+        typer.Option(
+            metavar="ROLE:NAME",
+            help='The caller, such as submitter:ci; "anonymous" without authentication; "*" for '
+            "every caller without a quota of its own.",
+        ),
+    ] = "",
+    queue: Annotated[
+        str,
+        typer.Option(
+            metavar="QUEUE", help='The queue; "*" for every queue without one of its own.'
+        ),
+    ] = "",
+    live_tasks: Annotated[str, typer.Option(help=f"Tasks that are not finished: {_HELP}.")] = "",
+    stored_bytes: Annotated[
+        str, typer.Option(help=f"Bytes on record, such as 512M: {_HELP}.")
+    ] = "",
+    requests_per_second: Annotated[str, typer.Option(help=f"Calls per second: {_HELP}.")] = "",
+    open_watches: Annotated[str, typer.Option(help=f"Open watches: {_HELP}.")] = "",
+    open_waits: Annotated[str, typer.Option(help=f"Open WaitTask calls: {_HELP}.")] = "",
+    open_streams: Annotated[str, typer.Option(help=f"Other open streams: {_HELP}.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Set limits of a caller or a queue; those that are not named stay as they are.
+
+    [dim]quorate quota set --caller submitter:ci --live-tasks 10000[/dim]
+    """
+    if bool(caller) == bool(queue):
+        raise typer.BadParameter("exactly one of --caller and --queue is required")
+    given = {
+        "live_tasks": live_tasks,
+        "stored_bytes": stored_bytes,
+        "requests_per_second": requests_per_second,
+        "open_watches": open_watches,
+        "open_waits": open_waits,
+        "open_streams": open_streams,
+    }
+    quota = quota_pb2.Quota(caller=caller, queue=queue)
+    for known in list_quotas(client.calls):
+        if (known.caller, known.queue) == (caller, queue):
+            quota.limits.CopyFrom(known.limits)
+    for limit, text in given.items():
+        if text:
+            _put(quota.limits, limit, text)
+    request = scheduler_pb2.SetQuotaRequest(quota=quota, request_id=new_request_id())
+    answer = client.calls.call(SET_QUOTA, request).quota
+    if as_json:
+        render.print_json(render.as_dict(answer))
+        return
+    render.show(_table([answer]))
+
+
+def _put(limits: quota_pb2.QuotaLimits, limit: str, text: str) -> None:
+    option = f"--{limit.replace('_', '-')}"
+    if text == _DEFAULT:
+        limits.ClearField(limit)
+        return
+    if text == "unlimited":
+        value = -1
+    elif limit == "stored_bytes":
+        value = size_in_bytes(option, text)
+    elif text.isascii() and text.isdigit() and len(text) < 16:
+        value = int(text)
+    else:
+        raise typer.BadParameter(f"{option} {text}: must be {_HELP}")
+    setattr(limits, limit, value)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("quotas")(quotas)
+    app.add_typer(group, name="quota")

@@ -1,0 +1,240 @@
+"""How things look: tables for people, JSON for programs. No I/O but printing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from quorate.cli.output.listing import Listing
+from quorate.client.tracking.outcome import state_name, value_name
+from quorate.client.transport.discovery import LocalCluster
+from quorate.etcd.generation import split
+from quorate.runtime.visible import deceives, visible, visible_json
+from quorate.v1 import node_pb2, task_pb2
+
+
+class Terminal(Console):
+    """Shows control characters instead of sending them: messages, names and addresses are others'
+    words, and an escape sequence among them would be carried out by the reader's terminal.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """As Console; what rich itself sends to the terminal is added later, or marked."""
+        for segment in super().render(renderable, options):
+            if segment.control is None and deceives(segment.text):
+                yield Segment(visible(segment.text), segment.style)
+            else:
+                yield segment
+
+
+# Characters; tables that are not read in a terminal may be as wide as this.
+_PIPED_WIDTH = 1_000
+
+out = Terminal(highlight=False, soft_wrap=True)
+err = Terminal(stderr=True, highlight=False, soft_wrap=True)
+
+_STATE_STYLE = {
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "CANCELLED": "yellow",
+    "EXPIRED": "yellow",
+    "RUNNING": "cyan",
+    "READY": "green",
+    "CORDONED": "yellow",
+    "LEAVING": "yellow",
+    "DRAINING": "yellow",
+    "DRAINED": "yellow",
+    "UNWRITABLE": "red",
+    "running": "green",
+    "starting": "cyan",
+    "restarting": "red",
+    "stopping": "yellow",
+    "stopped": "dim",
+}
+
+
+def state_text(state: str) -> Text:
+    """A state in its colour."""
+    return Text(state, style=_STATE_STYLE.get(state, ""))
+
+
+def node_state(node: node_pb2.Node) -> str:
+    """A node's state as the documentation writes it."""
+    return value_name(node_pb2.NodeState.DESCRIPTOR, node.state, "NODE_STATE_")
+
+
+def table(
+    *columns: str,
+    right: Sequence[str] = (),
+    elastic: Sequence[str] = (),
+    drop: Sequence[str] | None = None,
+) -> Listing:
+    """An empty table in the house style; see `Listing`."""
+    return Listing(columns, right=right, elastic=elastic, drop=drop)
+
+
+def show(renderable: Any) -> None:
+    """Print to standard output. Piped, a table is as wide as it needs to be.
+
+    In a terminal that is too narrow for a table, a hint names the columns that were left out.
+    """
+    if not out.is_terminal:
+        Terminal(highlight=False, width=_PIPED_WIDTH, file=sys.stdout).print(renderable)
+        return
+    out.print(renderable)
+    if isinstance(renderable, Listing) and (missing := renderable.left_out(out.width)):
+        hint(f"Not shown for lack of width: {', '.join(missing)}")
+
+
+def hint(text: str) -> None:
+    """What to do next; for people, so on standard error."""
+    err.print(text, style="dim", markup=False)
+
+
+def warn(text: str) -> None:
+    """Something that is accepted, and probably not meant; on standard error."""
+    err.print(f"warning: {text}", markup=False, highlight=False, style="yellow")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    document = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write(visible_json(document) + "\n")
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """A message as ProtoJSON, the same as REST has it.
+
+    camelCase names; enum values with their prefix; 64-bit integers as strings; times in RFC 3339;
+    bytes in base64. Unset fields are left out.
+    """
+    return json_format.MessageToDict(message)
+
+
+def local_dict(cluster: LocalCluster) -> dict[str, Any]:
+    """cluster.json as a document."""
+    document: dict[str, Any] = json.loads(cluster.to_json())
+    return document
+
+
+def print_line(message: Message) -> None:
+    """A message as JSON in one line, at once: one of a stream, which may never end."""
+    sys.stdout.write(visible_json(json.dumps(as_dict(message), ensure_ascii=False)) + "\n")
+    sys.stdout.flush()
+
+
+def print_messages(messages: Iterable[Message]) -> None:
+    """A JSON array."""
+    print_json([as_dict(message) for message in messages])
+
+
+def seconds(value: float) -> str:
+    """A duration for people: `870 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if value < 0:
+        return "-"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    whole = int(value)
+    for (size, name), (smaller, lesser) in itertools.pairwise(units):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {lesser}" if rest else "")
+    return f"{whole} s"
+
+
+def size(value: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def epoch(value: int) -> str:
+    """An epoch for people: the generation only where the cluster was restored from a backup."""
+    generation, revision = split(value)
+    return str(revision) if generation == 1 else f"{revision} of generation {generation}"
+
+
+def stamp(value: Timestamp) -> float:
+    """Seconds since the epoch; 0 when unset."""
+    return value.seconds + value.nanos / 1e9
+
+
+def ago(value: Timestamp) -> str:
+    """How long ago; `-` when unset."""
+    when = stamp(value)
+    return seconds(max(0.0, time.time() - when)) if when else "-"
+
+
+def moment(value: Timestamp) -> str:
+    """Local date and time to the millisecond; `-` when unset."""
+    when = stamp(value)
+    if not when:
+        return "-"
+    local = dt.datetime.fromtimestamp(when).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S.") + f"{local.microsecond // 1000:03d}"
+
+
+def span(value: Duration) -> str:
+    """A duration field for people; `-` when unset."""
+    total = value.seconds + value.nanos / 1e9
+    return seconds(total) if total else "-"
+
+
+def run_time(task: task_pb2.Task) -> str:
+    """How long its latest attempt ran, or has been running."""
+    if not task.attempts:
+        return "-"
+    attempt = task.attempts[-1]
+    began, ended = stamp(attempt.start_time), stamp(attempt.finish_time)
+    if not began:
+        return "-"
+    return seconds(max(0.0, (ended or time.time()) - began))
+
+
+def task_node(task: task_pb2.Task) -> str:
+    """Where its latest attempt ran."""
+    return task.attempts[-1].node if task.attempts else "-"
+
+
+def _state_cell(task: task_pb2.Task) -> Text:
+    """The state; and that no registered node can hold a task that waits."""
+    words = state_text(state_name(task))
+    if task.pending_reason:
+        words = words.copy()
+        words.append(" (fits no node)", style="yellow")
+    return words
+
+
+def task_row(task: task_pb2.Task) -> list[Any]:
+    """A task in `tasks`."""
+    return [
+        task.id,
+        task.spec.name or "-",
+        task.queue,
+        _state_cell(task),
+        str(task.failures + task.crashes),
+        ago(task.create_time),
+        run_time(task),
+        task_node(task),
+    ]

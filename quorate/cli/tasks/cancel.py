@@ -1,0 +1,125 @@
+"""`quorate cancel`: some tasks by their ids, or all that a filter finds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import grpc
+import typer
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.exits import FAILED, NOT_FOUND, OK, REFUSED, code_of, sentence_of
+from quorate.cli.output import render
+from quorate.cli.output.render import err
+from quorate.cli.tasks.ids import task_id
+from quorate.client.client import Client
+from quorate.client.handle import TaskHandle
+from quorate.client.mapping.bulk import Cancelled
+from quorate.runtime.errors import QuorateError, invalid
+
+# Beyond, one call cancels all, and one line says what became of them.
+_ONE_BY_ONE = 10
+
+
+@with_client
+def cancel(
+    client: Client,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="Ids of tasks, or their beginnings."),
+    ] = None,
+    queue: Annotated[str, typer.Option("--queue", "-q", help="All tasks of this queue.")] = "",
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            help="All tasks in this state: pending, scheduled or running; may be repeated.",
+        ),
+    ] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            "--search", help="All tasks with all of these words in name, work, labels, id or error."
+        ),
+    ] = "",
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="With a filter: cancel; without --yes only say how many there are."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Cancel tasks: at once when they wait; what runs is ended first.
+
+    Either ids, or a filter of --queue, --state and --search, which must all apply:
+
+    [dim]quorate cancel --queue mail --state pending --yes[/dim]
+    """
+    chosen = bool(queue or state or search)
+    if ids and chosen:
+        raise invalid("ID", "give ids, or --queue, --state and --search, not both")
+    if not ids and not chosen:
+        raise invalid("ID", "give ids, or choose tasks by --queue, --state or --search")
+    if ids and len(ids) <= _ONE_BY_ONE and not as_json:
+        return each(ids, lambda id: _cancel(client.get(task_id(client, id))))
+    if ids:
+        counts = client.cancel_tasks([task_id(client, id) for id in ids])
+        _show(counts, as_json, "cancelled")
+        if counts.not_found:
+            return NOT_FOUND
+        return REFUSED if counts.finished else OK
+    counts = client.cancel_tasks(queue=queue, states=state or (), text=search, dry_run=not yes)
+    _show(counts, as_json, "cancelled" if yes else "waiting")
+    if yes or not (counts.cancelled or counts.stopping):
+        return OK
+    err.print("They would be cancelled. Say --yes to do it.", markup=False)
+    return FAILED
+
+
+def each(ids: list[str], act: Callable[[str], str]) -> int:
+    """Do something to each; go on after a failure, and report the gravest code."""
+    worst = OK
+    for id in ids:
+        try:
+            sys.stdout.write(f"{id} {act(id)}\n")
+        except QuorateError as error:
+            err.print(f"quorate: {sentence_of(error)}", markup=False)
+            worst = max(worst, code_of(error))
+    return worst
+
+
+def _cancel(handle: TaskHandle[Any]) -> str:
+    if not handle.cancel():
+        raise QuorateError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "TASK_FINISHED",
+            f"task {handle.id} is finished already ({handle.status()})",
+        )
+    return "cancelled" if handle.done() else "is being cancelled"
+
+
+def _show(counts: Cancelled, as_json: bool, waiting: str) -> None:
+    if as_json:
+        render.print_json(
+            {
+                "cancelled": counts.cancelled,
+                "stopping": counts.stopping,
+                "finished": counts.finished,
+                "not_found": counts.not_found,
+            }
+        )
+        return
+    parts = [f"{counts.cancelled:,} {waiting}"]
+    running = "being ended" if waiting == "cancelled" else "running"
+    for number, what in (
+        (counts.stopping, running),
+        (counts.finished, "finished already"),
+        (counts.not_found, "not found"),
+    ):
+        if number:
+            parts.append(f"{number:,} {what}")
+    sys.stdout.write(", ".join(parts) + "\n")

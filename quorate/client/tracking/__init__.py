@@ -1,0 +1,1 @@
+"""How the SDK learns what became of tasks: one watch for many outcomes."""

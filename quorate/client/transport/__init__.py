@@ -1,0 +1,1 @@
+"""How the SDK reaches a cluster: discovery, credentials, retries and failover of one call."""

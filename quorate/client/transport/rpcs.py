@@ -1,0 +1,234 @@
+"""The Scheduler's methods as typed values, and how patient the SDK is with each.
+
+Every method is safe to repeat: reads by nature, mutations by their `request_id`.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import grpc
+import tenacity
+
+from quorate.client.transport.contact import explained, is_hopeless, is_refused
+from quorate.runtime.errors import QuorateError, from_rpc_error
+from quorate.v1 import scheduler_pb2 as pb
+
+# Seconds. An answer comes in milliseconds; this is when to believe that the process is frozen.
+DEADLINE = 5.0
+BATCH_DEADLINE = 10.0
+# A long poll is renewed this often, so that a frozen scheduler is left within as much again.
+POLL = 5.0
+DEFAULT_RETRY_FOR = 60.0
+# Between tries while the cluster says that a bound is reached.
+HELD_BACK = 0.1
+# Between looks at a task whose first attempt did not begin yet, or whose node is gone.
+LOG_LOOK = 0.2
+# A log stream is opened again after so long.
+LOG_DEADLINE = 3600.0
+
+
+class Message(Protocol):
+    """What the transport needs of a protobuf message."""
+
+    def SerializeToString(self) -> bytes: ...
+
+
+Req = TypeVar("Req", bound=Message)
+Res = TypeVar("Res")
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc(Generic[Req, Res]):
+    """One method: its name, its messages and the deadline of one try in seconds."""
+
+    name: str
+    request: type[Req]
+    response: type[Res]
+    deadline: float = DEADLINE
+
+    @property
+    def path(self) -> str:
+        """The method as gRPC names it."""
+        return f"/quorate.v1.Scheduler/{self.name}"
+
+    def parse(self, data: bytes) -> Res:
+        """Read an answer."""
+        parsed: Res = self.response.FromString(data)  # type: ignore[attr-defined]
+        return parsed
+
+
+CREATE_TASK = Rpc("CreateTask", pb.CreateTaskRequest, pb.CreateTaskResponse)
+BATCH_CREATE_TASKS = Rpc(
+    "BatchCreateTasks", pb.BatchCreateTasksRequest, pb.BatchCreateTasksResponse, BATCH_DEADLINE
+)
+GET_TASK = Rpc("GetTask", pb.GetTaskRequest, pb.GetTaskResponse)
+LIST_TASKS = Rpc("ListTasks", pb.ListTasksRequest, pb.ListTasksResponse)
+WAIT_TASK = Rpc("WaitTask", pb.WaitTaskRequest, pb.WaitTaskResponse, POLL + 2.0)
+WATCH_TASKS = Rpc("WatchTasks", pb.WatchTasksRequest, pb.WatchTasksResponse)
+CANCEL_TASK = Rpc("CancelTask", pb.CancelTaskRequest, pb.CancelTaskResponse)
+CANCEL_TASKS = Rpc("CancelTasks", pb.CancelTasksRequest, pb.CancelTasksResponse, BATCH_DEADLINE)
+RETRY_TASK = Rpc("RetryTask", pb.RetryTaskRequest, pb.RetryTaskResponse)
+DELETE_TASK = Rpc("DeleteTask", pb.DeleteTaskRequest, pb.DeleteTaskResponse)
+STREAM_TASK_LOGS = Rpc("StreamTaskLogs", pb.StreamTaskLogsRequest, pb.StreamTaskLogsResponse)
+CREATE_QUEUE = Rpc("CreateQueue", pb.CreateQueueRequest, pb.CreateQueueResponse)
+GET_QUEUE = Rpc("GetQueue", pb.GetQueueRequest, pb.GetQueueResponse)
+LIST_QUEUES = Rpc("ListQueues", pb.ListQueuesRequest, pb.ListQueuesResponse)
+DELETE_QUEUE = Rpc("DeleteQueue", pb.DeleteQueueRequest, pb.DeleteQueueResponse)
+PAUSE_QUEUE = Rpc("PauseQueue", pb.PauseQueueRequest, pb.PauseQueueResponse)
+RESUME_QUEUE = Rpc("ResumeQueue", pb.ResumeQueueRequest, pb.ResumeQueueResponse)
+LIST_NODES = Rpc("ListNodes", pb.ListNodesRequest, pb.ListNodesResponse)
+GET_NODE = Rpc("GetNode", pb.GetNodeRequest, pb.GetNodeResponse)
+CORDON_NODE = Rpc("CordonNode", pb.CordonNodeRequest, pb.CordonNodeResponse)
+UNCORDON_NODE = Rpc("UncordonNode", pb.UncordonNodeRequest, pb.UncordonNodeResponse)
+DRAIN_NODE = Rpc("DrainNode", pb.DrainNodeRequest, pb.DrainNodeResponse)
+GET_CLUSTER = Rpc("GetCluster", pb.GetClusterRequest, pb.GetClusterResponse)
+LIST_AUDIT_ENTRIES = Rpc(
+    "ListAuditEntries", pb.ListAuditEntriesRequest, pb.ListAuditEntriesResponse
+)
+
+LIST_QUOTAS = Rpc("ListQuotas", pb.ListQuotasRequest, pb.ListQuotasResponse)
+SET_QUOTA = Rpc("SetQuota", pb.SetQuotaRequest, pb.SetQuotaResponse)
+
+# A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
+# Reconnecting is fast because a failover is: the standby serves within milliseconds.
+CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_send_message_length", 20 * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+def new_request_id() -> str:
+    """A fresh id that makes a mutation safe to repeat."""
+    return secrets.token_hex(16)
+
+
+_SPACE_LOW = "ETCD_SPACE_LOW"
+
+
+class TryAgain(Exception):
+    """The outcome of a try is unknown; `error` is what was seen.
+
+    `shed`: the server took in too many calls at once and dropped this one. It is well, and to be
+    asked again a little later.
+    """
+
+    def __init__(self, error: QuorateError, *, shed: bool = False) -> None:
+        super().__init__(str(error))
+        self.error = error
+        # Which scheduler it is about, as far as that is known.
+        self.address = ""
+        self.shed = shed
+
+    @property
+    def busy(self) -> bool:
+        """Whether the scheduler is well, and this call was too much: another one is no better."""
+        return self.shed or self.error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+_DETAILS = "grpc-status-details-bin"
+# What gRPC says of calls that were cancelled on this side.
+_OURS = ("Locally cancelled by application!", "Channel closed!")
+
+
+def _is_shed(error: Any) -> bool:
+    """Whether a server dropped the call unread: gRPC then says CANCELLED, and nothing of why.
+
+    What a scheduler itself answers has status details; a cancellation of this side is either a
+    `CancelledError`, or says so.
+    """
+    if error.code() is not grpc.StatusCode.CANCELLED or error.details() in _OURS:
+        return False
+    return all(key != _DETAILS for key, _ in error.trailing_metadata() or ())
+
+
+def judge(error: grpc.RpcError) -> TryAgain | QuorateError:
+    """What to raise for a failed try: TryAgain when another try may do better."""
+    if _is_shed(error):
+        busy = "the scheduler has more calls waiting than it takes in"
+        return TryAgain(
+            QuorateError(grpc.StatusCode.UNAVAILABLE, "TOO_MANY_CALLS", busy), shed=True
+        )
+    typed = from_rpc_error(error)
+    if typed.reason == _SPACE_LOW:
+        # Every scheduler has the same etcd, and it does not get space within seconds by itself.
+        return typed
+    if typed.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return TryAgain(typed)
+    # A quota that is free again in a moment. New tasks beyond theirs are the caller's to hold back.
+    if typed.retry_delay is not None and typed.reason != "TOO_MANY_LIVE_TASKS":
+        return TryAgain(typed)
+    return typed
+
+
+def waits(addresses: int) -> tenacity.wait.WaitBaseT:
+    """Pauses between tries: none while there are addresses not yet asked, then 5 ms growing to 1 s.
+
+    The time is drawn at random, so that a crowd of clients does not come back in step. What was too
+    much for a scheduler comes back a little later.
+    """
+    spread = tenacity.wait_random_exponential(multiplier=0.01, max=1.0)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        failed = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(failed, TryAgain) and failed.busy:
+            return random.uniform(0.02, 0.2) + spread(state)
+        return 0.0 if state.attempt_number < addresses else spread(state)
+
+    return wait
+
+
+def stops(addresses: int, seconds: float, connect_for: float) -> tenacity.stop.StopBaseT:
+    """When to give up: after `seconds`, or once all were asked and repeating is in vain.
+
+    A certificate that is not accepted, or a server that is no scheduler, is a matter of settings:
+    it does not pass by itself, as a failover does. `connect_for`: seconds in which refusals only
+    are put up with; `seconds` or more for no difference.
+    """
+    late = tenacity.stop_after_delay(seconds)
+    refused = tenacity.stop_after_delay(min(seconds, connect_for))
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        failed = state.outcome.exception() if state.outcome is not None else None
+        if late(state):
+            return True
+        if state.attempt_number < addresses:
+            return False
+        return is_hopeless(failed) or (is_refused(failed) and refused(state))
+
+    return stop
+
+
+def exhausted_error(
+    last: QuorateError, addresses: Sequence[str], seconds: float, why: str, address: str
+) -> QuorateError:
+    """The sentence for a caller whose patience ended.
+
+    Args:
+        seconds: how long it was tried.
+        why: what is known about TLS, if that is the reason.
+        address: the last one that was asked, of which `last` is the answer.
+    """
+    if last.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return last
+    if why:
+        return QuorateError(last.code, "TLS_FAILED", why, metadata=last.metadata)
+    known = explained(last, address)
+    if known.reason == "NOT_A_SCHEDULER":
+        return known
+    return QuorateError(
+        last.code,
+        last.reason,
+        f"no scheduler at {', '.join(addresses)} answered within {seconds:.2g} s "
+        f"(last: {known.message})",
+        metadata=last.metadata,
+    )

@@ -1,0 +1,1 @@
+"""From a function or a program to the spec of a task."""

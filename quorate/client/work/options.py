@@ -1,0 +1,218 @@
+"""How a task is to be treated, as opposed to what it does.
+
+One value, `TaskOptions`, is shared by `Client.options(...)`, `@quorate.task(...)` and
+`quorate.Executor(...)`. It checks types and what no server could make sense of; bounds are the
+scheduler's to check, so that there is one place for them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypedDict
+
+from quorate.client.work.texts import checked_text, checked_texts, is_utf8
+from quorate.runtime.errors import invalid
+from quorate.telemetry.tracing import current_traceparent
+from quorate.v1 import task_pb2
+
+Instant = dt.datetime | float
+"""An aware datetime, or seconds since the Unix epoch."""
+
+
+class OptionArgs(TypedDict, total=False):
+    """The keyword arguments of `options()`; `TaskOptions` says what each means."""
+
+    queue: str
+    name: str
+    priority: int
+    retries: int
+    backoff: float
+    max_backoff: float
+    fatal_errors: Sequence[str | type[BaseException]]
+    crash_limit: int
+    timeout: float | None
+    delay: float
+    not_before: Instant | None
+    labels: Mapping[str, str]
+    cpu: float
+    memory: int
+    resources: Mapping[str, int]
+    affinity_key: str
+    secrets: Mapping[str, str]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """Options of a task; each has the cluster's default when left alone."""
+
+    queue: str = "default"
+    """Where it waits."""
+    name: str = ""
+    """For people; the function's or program's name when empty."""
+    priority: int = 0
+    """Higher goes first within the queue; -1,000 to 1,000."""
+    retries: int = 0
+    """How often it is tried again after a failure (0 to 999)."""
+    backoff: float = 0.0
+    """Seconds before the first retry (0: the cluster's default of 1 s); doubles each time."""
+    max_backoff: float = 0.0
+    """Longest wait between attempts in seconds (0: the cluster's default of 5 min)."""
+    fatal_errors: Sequence[str | type[BaseException]] = ()
+    """Exceptions (classes or qualified names) that are final at once."""
+    crash_limit: int = 0
+    """Nodes that may die under it before it is FAILED as poisonous (0: the default of 3)."""
+    timeout: float | None = None
+    """Longest run of one attempt in seconds; None: no limit."""
+    delay: float = 0.0
+    """Not started before so many seconds from now."""
+    not_before: Instant | None = None
+    """Not started before this instant; wins over `delay`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """For people and filters."""
+    cpu: float = 0.0
+    """Cores that one attempt needs."""
+    memory: int = 0
+    """Bytes that one attempt needs."""
+    resources: Mapping[str, int] = field(default_factory=dict)
+    """Named counters that one attempt needs, such as {"gpu": 1}."""
+    affinity_key: str = ""
+    """Tasks with the same key prefer the same node in a consistent-hash queue."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
+    file of its secrets directory, "env:NAME" for a variable that its agent allows."""
+    request_id: str = ""
+    """Makes one submission repeatable, also by another process: the same id with the same work and
+    options is the same task, with others an error. Remembered for 10 minutes, and as long as the
+    tasks are. Empty: a new id for each submission."""
+
+    def __post_init__(self) -> None:
+        for name in ("queue", "name", "affinity_key", "request_id"):
+            checked_text(name, getattr(self, name))
+        checked_texts("labels", self.labels)
+        for name in ("resources", "secrets"):
+            for key in getattr(self, name):
+                checked_text(name, key)
+        object.__setattr__(self, "fatal_errors", _checked_errors(self.fatal_errors))
+        for name in ("timeout", "delay", "backoff", "max_backoff", "cpu"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not math.isfinite(value) or value < 0 or (name == "timeout" and value == 0):
+                least = "more than 0" if name == "timeout" else "0 or more"
+                raise invalid(name, f"{value!r} must be a finite number, {least}", value=value)
+        for name, bits in (("priority", 31), ("retries", 30), ("crash_limit", 31), ("memory", 63)):
+            value = getattr(self, name)
+            # What the messages cannot hold; the cluster has narrower bounds.
+            if abs(value) >= 2**bits:
+                raise invalid(name, f"{value} is out of range", value=value)
+        for name, value in self.resources.items():
+            if abs(value) >= 2**63:
+                raise invalid("resources", f"{name}={value} is out of range", value=value)
+        if self.retries < 0:
+            raise invalid("retries", f"{self.retries} must be 0 or more", value=self.retries)
+        if isinstance(self.not_before, dt.datetime) and self.not_before.tzinfo is None:
+            raise invalid("not_before", "a datetime must have a time zone")
+        for name, reference in self.secrets.items():
+            _secret(name, reference)
+
+    def but(self, changes: OptionArgs) -> TaskOptions:
+        """These options with some changed. A misspelt name is a TypeError."""
+        known = [one.name for one in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise TypeError(f"no option is called {name!r}; there are {', '.join(known)}")
+        return replace(self, **changes)
+
+    def apply(self, spec: task_pb2.TaskSpec, *, now: float) -> None:
+        """Write the options into a spec; `delay` counts from `now` (seconds since the epoch)."""
+        if self.name:
+            spec.name = self.name
+        if self.labels:
+            spec.labels.update(self.labels)
+        spec.priority = self.priority
+        if (
+            self.retries
+            or self.backoff
+            or self.max_backoff
+            or self.fatal_errors
+            or self.crash_limit
+        ):
+            self._apply_retry(spec.retry)
+        if self.timeout is not None:
+            _set_seconds("timeout", spec.timeout, self.timeout)
+        start = self._start(now)
+        if start is not None:
+            name = "delay" if self.not_before is None else "not_before"
+            _set_seconds(name, spec.not_before, start)
+        if self.cpu or self.memory or self.resources:
+            spec.resources.cpu = self.cpu
+            spec.resources.memory = self.memory
+            spec.resources.counters.update(self.resources)
+        if self.affinity_key:
+            spec.affinity_key = self.affinity_key
+        if self.secrets:
+            work = spec.command if spec.WhichOneof("work") == "command" else spec.python
+            for name, reference in self.secrets.items():
+                work.secrets[name].CopyFrom(_secret(name, reference))
+        # The task belongs to the span in which it is made, where there is one.
+        if trace := current_traceparent():
+            spec.trace_context = trace
+
+    def _apply_retry(self, retry: task_pb2.RetryPolicy) -> None:
+        retry.max_attempts = self.retries + 1
+        if self.backoff:
+            _set_seconds("backoff", retry.initial_backoff, self.backoff)
+        if self.max_backoff:
+            _set_seconds("max_backoff", retry.max_backoff, self.max_backoff)
+        retry.fatal_errors.extend(_error_name(error) for error in self.fatal_errors)
+        retry.crash_limit = self.crash_limit
+
+    def _start(self, now: float) -> float | None:
+        if isinstance(self.not_before, dt.datetime):
+            return self.not_before.timestamp()
+        if self.not_before is not None:
+            return float(self.not_before)
+        return now + self.delay if self.delay else None
+
+
+def _secret(name: str, reference: str) -> task_pb2.SecretRef:
+    source, _, text = reference.partition(":")
+    if source not in ("env", "file") or not text or not is_utf8(reference):
+        # Not what was given: it may be the value itself, by mistake.
+        raise invalid("secrets", f"{name}: must be file:NAME or env:NAME, not the secret itself")
+    return task_pb2.SecretRef(**{source: text})
+
+
+def _checked_errors(errors: Iterable[Any]) -> tuple[str | type[BaseException], ...]:
+    """Of any iterable, also one that can be read only once."""
+    if isinstance(errors, (str, type)) or not isinstance(errors, Iterable):
+        raise invalid("fatal_errors", f"must be a list of exceptions, not {errors!r}")
+    checked = tuple(errors)
+    for error in checked:
+        if isinstance(error, str):
+            checked_text("fatal_errors", error)
+        elif not (isinstance(error, type) and issubclass(error, BaseException)):
+            raise invalid("fatal_errors", f"{error!r} is neither an exception class nor its name")
+    return checked
+
+
+def _error_name(error: str | type[BaseException]) -> str:
+    """The name that `TaskError.type` will have for it."""
+    if isinstance(error, str):
+        return error
+    if error.__module__ == "builtins":
+        return error.__qualname__
+    return f"{error.__module__}.{error.__qualname__}"
+
+
+def _set_seconds(name: str, message: Any, seconds: float) -> None:
+    """Fill a Duration or Timestamp; beyond what int64 seconds hold is the caller's mistake."""
+    if not abs(seconds) <= 10**11:
+        raise invalid(name, f"{seconds!r} seconds is out of range", value=seconds)
+    whole = math.floor(seconds)
+    message.seconds = whole
+    message.nanos = min(999_999_999, round((seconds - whole) * 1e9))

@@ -1,0 +1,116 @@
+"""What an agent may say to a leader, whatever it wants to say.
+
+An agent is a program on another machine: its word counts for the attempts that were given to its
+process, and for nothing else (`core.attempts` fences each report by instance and attempt). Here are
+the bounds that keep one that lies, or is broken, from costing the others anything:
+
+* a message has a size, a number of items, ids of some length; only the first one has an inventory
+  (none means that it has nothing), and all are of the instance that was dialled. Anything else is
+  an `AgentFault`: the session ends, and the next one is tried later and later. A node that gets no
+  session without a fault for `unreachable_after` is lost, as one that cannot be reached is;
+* what is handed back at once can be assigned at once, so hand-backs are slowed down (`HandBacks`);
+* what is asked for (credit, slots) is held to what an agent of ours can ask for.
+
+An agent's word never deposes a leader: to STALE_EPOCH it looks at its own fence in etcd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from quorate.runtime.ids import InstanceId
+from quorate.v1 import node_agent_pb2 as pb
+from scheduler.core.model import events as e
+
+# Bytes of one message. Agents cut theirs at 2 MiB and may add one outcome of 1 MiB.
+MESSAGE_BYTES: Final = 4 << 20
+# Attempts in one message. An agent has 10,000 reports, 4,096 that wait and some 2,000 in lanes at
+# most when a session opens.
+MOST_ITEMS: Final = 32_768
+# Characters of a task's id.
+LONGEST_ID: Final = 128
+# Events stepped between two turns of the event loop.
+AT_ONCE: Final = 1_024
+# Hand-backs a second, and at once.
+HAND_BACKS: Final = 1_000.0
+HAND_BACKS_AT_ONCE: Final = 10_000.0
+
+
+# What an agent may be at fault for; the label `kind` of the metric.
+FAULTS: Final = (
+    "INVENTORY",
+    "MALFORMED_MESSAGE",
+    "STALE_EPOCH",
+    "TOO_MANY_ITEMS",
+    "WRONG_INSTANCE",
+)
+
+
+class AgentFault(Exception):
+    """An agent said what none may say. `kind` is UPPER_SNAKE, for the metric."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
+    """Raise AgentFault unless the message can be one of this process.
+
+    Args:
+        message: as read; None when its bytes were no message.
+        first: it answers `hello`.
+    """
+    if not isinstance(message, pb.SessionResponse):
+        raise AgentFault("MALFORMED_MESSAGE", "it sent bytes that are no SessionResponse")
+    if message.instance and message.instance != instance:
+        raise AgentFault("WRONG_INSTANCE", "it reported in the name of another process")
+    if message.HasField("inventory") and not first:
+        raise AgentFault("INVENTORY", "it sent a second inventory")
+    inventory = message.inventory
+    items = len(message.started) + len(message.finished) + len(message.returned)
+    if first:
+        items += len(inventory.running) + len(inventory.waiting) + len(inventory.finished)
+    if items > MOST_ITEMS:
+        raise AgentFault("TOO_MANY_ITEMS", f"a message of {items} attempts; at most {MOST_ITEMS}")
+
+
+def check_id(task: str) -> str:
+    """A task's id as an agent wrote it. Raises AgentFault when it can be none."""
+    if len(task) > LONGEST_ID:
+        raise AgentFault("MALFORMED_MESSAGE", f"a task's id of {len(task)} characters")
+    return task
+
+
+def parts(events: Sequence[e.Event]) -> Iterator[Sequence[e.Event]]:
+    """Events in portions that do not hold the event loop for long; at least one, if it is empty."""
+    if len(events) <= AT_ONCE:
+        yield events
+        return
+    rest = iter(events)
+    while part := tuple(islice(rest, AT_ONCE)):
+        yield part
+
+
+class HandBacks:
+    """How long to wait before an agent that hands attempts back is heard again.
+
+    An honest one hands back what it holds when it drains, and then asks for nothing; one that takes
+    and hands back all the time would keep leader and etcd busy for nothing.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._left = HAND_BACKS_AT_ONCE
+        self._at = now
+
+    def wait(self, events: Sequence[e.Event], now: float) -> float:
+        """Seconds to wait after these events; `now` is monotonic."""
+        count = sum(type(event) is e.AttemptReturned for event in events)
+        if not count:
+            return 0.0
+        refilled = self._left + (now - self._at) * HAND_BACKS
+        self._left = min(HAND_BACKS_AT_ONCE, refilled) - count
+        self._at = now
+        return max(0.0, -self._left / HAND_BACKS)

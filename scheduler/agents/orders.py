@@ -1,0 +1,165 @@
+"""What is to be told to one agent process, and in which order.
+
+Everything that gathers while one message is being written goes out in the next. A cancel never
+overtakes the assignment it is for.
+
+Bounds: assignments by the node's credit; answers to what an agent reports (acknowledgements, ends
+of unknown attempts) by `MOST_ANSWERS` and one message's more, since reports are not read beyond it
+(`room`): an agent that reports and does not read is waited for; a message by `_MESSAGE_ITEMS` and
+`_MESSAGE_BYTES`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from quorate.etcd.api import Etcd, EtcdError, Range
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import InstanceId, TaskId
+from quorate.v1 import node_agent_pb2 as pb
+from scheduler.core.model.rows import TaskRow
+from scheduler.core.values import TaskState
+from scheduler.engine.spans import TaskSpans
+from scheduler.storage import keys
+
+_MESSAGE_ITEMS: Final = 1_024
+_MESSAGE_BYTES: Final = 2 << 20
+MOST_ANSWERS: Final = 65_536
+# Specs read back in one Txn, if it may hold so many: 1 MiB each at most, and an answer of etcd may
+# have 64.
+_SPECS_AT_ONCE: Final = 48
+# Seconds until specs are read again that could not be read.
+_READ_AGAIN: Final = 0.5
+
+
+class Orders:
+    """What one process has not been told yet. `wake` is set whenever there is something."""
+
+    def __init__(self, instance: InstanceId) -> None:
+        self.wake = asyncio.Event()
+        self._fewer = asyncio.Event()
+        self._instance = instance
+        # In order, with the row each is of: it may have moved on before it is sent.
+        self._assign: list[tuple[TaskRow, int, bytes]] = []
+        self._without_spec: list[tuple[TaskRow, int]] = []
+        self._cancel: list[pb.AttemptRef] = []
+        self._acknowledged: list[pb.AttemptRef] = []
+        self._drain: pb.DrainOrder | None = None
+        # To be told; None when the process knows.
+        self._leaving: bool | None = None
+
+    def start(self, row: TaskRow, attempt: int) -> None:
+        if row.spec is None:
+            self._without_spec.append((row, attempt))
+        else:
+            self._assign.append((row, attempt, row.spec))
+        self.wake.set()
+
+    def cancel(self, task: TaskId, attempt: int) -> None:
+        self._cancel.append(pb.AttemptRef(task_id=task, attempt=attempt))
+        self.wake.set()
+
+    def acknowledge(self, task: TaskId, attempt: int) -> None:
+        self._acknowledged.append(pb.AttemptRef(task_id=task, attempt=attempt))
+        self.wake.set()
+
+    def drain(self, draining: bool, grace: float) -> None:
+        self._drain = pb.DrainOrder(
+            draining=draining, grace=Duration(seconds=int(grace), nanos=int(grace % 1 * 1e9))
+        )
+        self.wake.set()
+
+    def leave(self, leaving: bool) -> None:
+        self._leaving = leaving
+        self.wake.set()
+
+    async def room(self) -> None:
+        """Wait until the agent has read enough of what it was answered."""
+        while len(self._cancel) + len(self._acknowledged) > MOST_ANSWERS:
+            self._fewer.clear()
+            await self._fewer.wait()
+
+    def clear(self) -> None:
+        """The session is over: the next one's inventory settles what there was to tell."""
+        self._assign.clear()
+        self._without_spec.clear()
+        self._cancel.clear()
+        self._acknowledged.clear()
+        self._drain = None
+        self._leaving = None
+
+    @property
+    def needs_specs(self) -> bool:
+        """Whether `fetch_specs` has anything to do."""
+        return bool(self._without_spec)
+
+    def next_message(self, epoch: int, spans: TaskSpans | None) -> pb.SessionRequest | None:
+        """What has gathered, up to the bounds of one message; None when there is nothing."""
+        cancels = self._cancel and not self._without_spec
+        orders = self._drain is not None or self._leaving is not None
+        if not (self._assign or cancels or self._acknowledged or orders):
+            return None
+        message = pb.SessionRequest(epoch=epoch)
+        size = count = 0
+        for row, attempt, spec in self._assign[:_MESSAGE_ITEMS]:
+            if size and size + len(spec) > _MESSAGE_BYTES:
+                break
+            count += 1
+            # Told twice, over two sessions, and ended since: the agent has forgotten it and
+            # would run it again.
+            if _is_current(row, attempt, self._instance):
+                size += len(spec)
+                if spans is not None:
+                    spans.assigned(row, attempt, spec)
+                message.assign.append(_assignment(row, attempt, spec))
+        del self._assign[:count]
+        if not self._assign and not self._without_spec:
+            # Never ahead of the assignment it is for: the agent ignores what it does not know.
+            message.cancel.extend(self._cancel[:_MESSAGE_ITEMS])
+            del self._cancel[:_MESSAGE_ITEMS]
+        message.acknowledge.extend(self._acknowledged[:_MESSAGE_ITEMS])
+        del self._acknowledged[:_MESSAGE_ITEMS]
+        self._fewer.set()
+        if self._drain is not None:
+            message.drain.CopyFrom(self._drain)
+            self._drain = None
+        if self._leaving is not None:
+            message.leaving = self._leaving
+            self._leaving = None
+        return message
+
+    async def fetch_specs(self, etcd: Etcd, prefix: bytes, max_txn_ops: int) -> None:
+        """Read back the specs that memory did not keep."""
+        wanted, self._without_spec = self._without_spec, []
+        at_once = min(_SPECS_AT_ONCE, max_txn_ops)
+        for start in range(0, len(wanted), at_once):
+            rows = wanted[start : start + at_once]
+            reads = [Range(prefix + keys.task_key(row.queue.name, row.id)) for row, _ in rows]
+            try:
+                found = await etcd.txn((), reads)
+            except EtcdError:
+                # Tried again with the next wake-up; their attempts stay on record meanwhile.
+                self._without_spec.extend(wanted[start:])
+                asyncio.get_running_loop().call_later(_READ_AGAIN, self.wake.set)
+                return
+            for (row, attempt), result in zip(rows, found.ranges, strict=True):
+                for kv in result.kvs:
+                    spec = r.TaskRecord.FromString(kv.value).spec
+                    self._assign.append((row, attempt, spec))
+
+
+def _is_current(row: TaskRow, attempt: int, instance: InstanceId) -> bool:
+    return row.state is TaskState.RUNNING and row.attempt == attempt and row.instance == instance
+
+
+def _assignment(row: TaskRow, attempt: int, spec: bytes) -> pb.Assignment:
+    return pb.Assignment(
+        task_id=row.id,
+        attempt=attempt,
+        queue=row.queue.name,
+        spec=spec,
+        disconnect=int(row.queue.disconnect),  # type: ignore[arg-type]
+    )

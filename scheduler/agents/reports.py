@@ -1,0 +1,99 @@
+"""What a node agent reports, as events.
+
+Pure translation: whether a report is stale or of something unknown is for the machine to say.
+Numbers are held to what can be (`figures`), ids to what ids are (`conduct`): AgentFault otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import node_agent_pb2 as pb
+from quorate.v1 import task_pb2
+from scheduler.agents.conduct import check_id
+from scheduler.core.model import events as e
+from scheduler.core.model import node_figures as figures
+from scheduler.storage.records import seconds
+
+# An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
+_OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
+_MAX_BASE_NAMES: Final = 32
+
+
+def _task(said: str) -> TaskId:
+    return TaskId(check_id(said))
+
+
+def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> list[e.Event]:
+    """The first message of a session: what the agent has, and whatever else it reports."""
+    inventory = first.inventory
+    attempts = [
+        (_task(item.task_id), item.attempt, seconds(item.start_time)) for item in inventory.running
+    ]
+    attempts += [(_task(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
+    finished = [(_task(item.task_id), item.attempt) for item in inventory.finished]
+    begun = e.SessionOpened(name, instance, attempts, finished)
+    return [begun, *events_of(name, instance, first)]
+
+
+def events_of(
+    name: NodeName, instance: InstanceId, message: pb.SessionResponse
+) -> Iterator[e.Event]:
+    """What a message of the node `name` reports, as events."""
+    # First: a node that hands back and asks for nothing more does not get the same again.
+    if message.HasField("stats"):
+        yield e.StatsReported(name, instance, figures.stats(message.stats))
+    if message.HasField("credit"):
+        yield e.CreditGiven(name, instance, figures.credit(message.credit))
+    for begun in message.started:
+        yield e.AttemptStarted(
+            instance, _task(begun.task_id), begun.attempt, seconds(begun.start_time)
+        )
+    for item in message.finished:
+        outcome = item.WhichOneof("outcome")
+        task = _task(item.task_id)
+        if item.ByteSize() > _OUTCOME_BYTES:
+            yield _too_large(item, instance)
+        elif outcome == "result":
+            yield e.AttemptSucceeded(
+                instance,
+                task,
+                item.attempt,
+                seconds(item.start_time),
+                seconds(item.finish_time),
+                item.result,
+            )
+        elif outcome == "error":
+            yield _failed(item, instance, item.error)
+        else:
+            yield e.AttemptReturned(instance, task, item.attempt)
+    for back in message.returned:
+        yield e.AttemptReturned(instance, _task(back.task_id), back.attempt)
+
+
+def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:
+    """What becomes of an outcome that no Txn can hold: no agent of ours sends one."""
+    error = task_pb2.TaskError(
+        type="RESULT_TOO_LARGE", message=f"the outcome is {item.ByteSize()} bytes long"
+    )
+    return _failed(item, instance, error)
+
+
+def _failed(
+    item: pb.AttemptFinished, instance: InstanceId, error: task_pb2.TaskError
+) -> e.AttemptFailed:
+    # More than an agent of ours reports is not matched against.
+    bases = tuple(error.base_types[:_MAX_BASE_NAMES])
+    return e.AttemptFailed(
+        instance,
+        _task(item.task_id),
+        item.attempt,
+        seconds(item.start_time),
+        seconds(item.finish_time),
+        error.type,
+        error.message,
+        error,
+        bases,
+    )

@@ -1,0 +1,1 @@
+"""The gRPC services of a scheduler: what clients, gateways and the command line call."""

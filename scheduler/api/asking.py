@@ -1,0 +1,100 @@
+"""What all servicers of a leader share: events for callers, request digests, pages of names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Any, Final
+
+import grpc
+
+from quorate.runtime.errors import QuorateError
+from scheduler.api import validate
+from scheduler.api.origin import caller_name, origin_of
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import Fault, Refusal
+from scheduler.core.model.events import Request
+from scheduler.core.values import Origin
+from scheduler.engine.driver import Driver
+from scheduler.storage import reads
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# Bytes of one page, unless its first entry alone is larger: the others go to the next one. A gRPC
+# client takes messages of 4 MiB unless it is told otherwise; the rest is for the framing.
+PAGE_BYTES: Final = 7 << 19
+
+_CODES: Final = {
+    Fault.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Fault.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Fault.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+    Fault.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Fault.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Fault.CONFLICT: grpc.StatusCode.ABORTED,
+}
+
+
+async def ask(
+    driver: Driver, make: Callable[[asyncio.Future[object]], e.Event], weight: int = 0
+) -> object:
+    """Step an event and return its answer; a Refusal is raised. As `Driver.call`."""
+    answer = await driver.call(make, weight, caller_name())
+    if isinstance(answer, Refusal):
+        if answer.metadata:
+            driver.metrics.quota_refused(dict(answer.metadata)["quota"])
+        raise refused(answer)
+    return answer
+
+
+def refused(refusal: Refusal) -> QuorateError:
+    """A refusal as its caller is told of it."""
+    error = QuorateError(
+        _CODES[refusal.fault],
+        refusal.reason,
+        refusal.message,
+        field=refusal.field or (refusal.subject if refusal.fault is Fault.INVALID else ""),
+        metadata={
+            **({refusal.subject: refusal.name} if refusal.subject else {}),
+            **dict(refusal.metadata),
+        },
+    )
+    error.retry_delay = refusal.retry_delay
+    return error
+
+
+def identified(method: str, request: Any, origin: Origin | None = None) -> Request:
+    """The id and digest of a mutating call; the digest leaves out the id.
+
+    Args:
+        origin: who calls, where the audit log is to tell of it.
+    """
+    request_id = request.request_id
+    if not request_id:
+        return Request(origin=origin)
+    validate.request_id(request_id)
+    request.ClearField("request_id")
+    body = request.SerializeToString(deterministic=True)
+    digest = blake2b(method.encode() + b"\0" + body, digest_size=16).digest()
+    return Request(request_id, digest, origin, caller_name())
+
+
+def audited(method: str, request: Any, context: Context) -> Request:
+    """As `identified`, of a call that the audit log tells of."""
+    return identified(method, request, origin_of(request, context))
+
+
+def page_of_names(
+    kind: str, known: Iterable[str], page_size: int, token: str
+) -> tuple[list[str], str]:
+    """A page of names in order, and the token of the next page."""
+    size = validate.page_size(page_size)
+    after = reads.decode_token(kind, (), token)
+    names = sorted(name for name in known if after is None or name > after)
+    page = names[:size]
+    return page, after_name(kind, page[-1]) if len(names) > size else ""
+
+
+def after_name(kind: str, name: str) -> str:
+    """The token of the page that begins behind `name`."""
+    return reads.encode_token(kind, (), name)

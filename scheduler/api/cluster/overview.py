@@ -1,0 +1,160 @@
+"""What the leader knows of the cluster and of etcd's health, and its care for etcd's space.
+
+etcd keeps every revision until it is compacted, and refuses all writes once its quota is full. So
+the leader compacts what is older than ten minutes, watches the size, and past 80 % of the quota
+refuses new work while what runs is finished.
+
+What etcd says of its size is old when it is said: one caller with large payloads fills a small
+quota in half a second. So what was committed since, and what is about to be, is added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from quorate import __version__
+from quorate.etcd.api import Etcd, EtcdError, Range, StoreStatus, prefix_end
+from quorate.etcd.generation import split
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.errors import unavailable
+from quorate.v1 import cluster_pb2
+from scheduler.api import views
+from scheduler.engine.driver import Driver
+from scheduler.engine.write_admission import NO_SPACE
+from scheduler.storage import keys
+from scheduler.storage.compaction_checkpoints import RevisionMarks
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two looks; the shorter one while something is written.
+_EVERY: Final = 10.0
+_EVERY_WRITING: Final = 1.0
+_FULL: Final = 0.8
+# What a byte written takes in etcd at most, about: measured 0.8 to 1.3, small records the most.
+_GROWTH: Final = 1.5
+
+
+class Overview:
+    """Follows etcd's status for one tenure.
+
+    Args:
+        quota: bytes, etcd's --quota-backend-bytes.
+        marks: of this process; they outlive the tenure.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        driver: Driver,
+        prefix: bytes,
+        cluster: str,
+        epoch: int,
+        quota: int,
+        marks: RevisionMarks,
+    ) -> None:
+        self._etcd = etcd
+        self._driver = driver
+        self._prefix = prefix
+        self._cluster = cluster
+        self._epoch = epoch
+        self._quota = quota
+        self._marks = marks
+        self._since = driver.clock.now()
+        self._status: StoreStatus | None = None
+        # Bytes that the journal had committed at the last look and at the one before. etcd counts
+        # what it stored up to a moment ago, hence those since the one before are added.
+        self._at_look = self._before_look = 0
+
+    @property
+    def quota(self) -> int:
+        """etcd's quota in bytes, as configured."""
+        return self._quota
+
+    @property
+    def status(self) -> StoreStatus | None:
+        """What etcd said of itself last; None when it was not asked yet."""
+        return self._status
+
+    def full(self, weight: int = 0) -> str | None:
+        """Why new work of `weight` bytes is refused; None when it is not."""
+        journal = self._driver.journal
+        if journal.no_space:
+            return NO_SPACE
+        known = self._status.db_size_in_use if self._status is not None else 0
+        written = journal.counters.bytes - self._before_look
+        coming = self._driver.uncommitted.bytes + weight
+        held = known + int(_GROWTH * (written + coming))
+        if held <= _FULL * self._quota:
+            return None
+        return (
+            f"etcd holds about {held} bytes, more than {_FULL:.0%} of its quota of "
+            f"{self._quota}; finished tasks must go first"
+        )
+
+    async def run(self) -> None:
+        """Measure and compact until cancelled."""
+        counters = self._driver.journal.counters
+        while True:
+            before = counters.bytes
+            try:
+                await self.look()
+            except EtcdError as error:
+                log.warning("etcd_status_unknown", error=str(error))
+            for _ in range(round(_EVERY / _EVERY_WRITING)):
+                await asyncio.sleep(_EVERY_WRITING)
+                if counters.bytes != before:
+                    break
+
+    async def look(self) -> None:
+        """Measure once, and compact what is old enough."""
+        committed = self._driver.journal.counters.bytes
+        status = self._status = await self._etcd.status()
+        self._before_look, self._at_look = self._at_look, committed
+        self._marks.note(status.revision)
+        old = self._marks.take_old()
+        if old is not None:
+            await self._etcd.compact(old)
+            log.debug("compacted", revision=old)
+
+    async def cluster(self) -> cluster_pb2.Cluster:
+        """The cluster now. Raises QuorateError UNAVAILABLE when etcd does not answer."""
+        state = self._driver.state
+        view = cluster_pb2.Cluster(
+            name=self._cluster,
+            epoch=self._epoch,
+            sequence=self._driver.journal.sequence,
+            leader_since=views.instant(self._since),
+            nodes=len(state.nodes),
+            queues=len(state.queues),
+            live_tasks=len(state.tasks),
+            retained_tasks=len(state.finished),
+            version=__version__,
+            revision=self._driver.revision,
+        )
+        offset = self._driver.clocks.offset
+        if offset is not None:
+            view.clock_offset.FromNanoseconds(round(offset * 1e9))
+        election = self._prefix + keys.ELECTION + b"/"
+        try:
+            found = await self._etcd.range(Range(election, prefix_end(election)))
+        except EtcdError as error:
+            raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
+        _, elected = split(self._epoch)
+        for kv in sorted(found.kvs, key=lambda kv: kv.create_revision):
+            record = r.CandidateRecord.FromString(kv.value)
+            view.schedulers.add(
+                name=record.name,
+                instance=record.instance,
+                address=record.address,
+                leader=kv.create_revision == elected,
+                version=record.version,
+            )
+        if self._status is not None:
+            view.etcd.version = self._status.version
+            view.etcd.db_size = self._status.db_size
+            view.etcd.members = self._status.members
+        view.etcd.db_quota = self._quota
+        return view

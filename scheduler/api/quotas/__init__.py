@@ -1,0 +1,1 @@
+"""Calls about quotas of callers and queues."""

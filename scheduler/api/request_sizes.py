@@ -1,0 +1,61 @@
+"""How large a request may be, by RPC: looked at before it is parsed.
+
+gRPC itself takes 20 MiB, which only BatchCreateTasks has a use for. Everything else would hold the
+leader's loop for as long as it takes to parse, and to check what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Final
+
+from quorate.runtime.errors import invalid
+from scheduler.api.validate import MAX_BATCH_BYTES
+
+# Names, a page token, a mask, labels: no such request is near it.
+DEFAULT: Final = 64 << 10
+# Beside what is bounded by itself: a queue's name, a request id, framing.
+_BESIDE: Final = 64 << 10
+# By RPC: bytes, and the field that takes them. 10,000 ids of the longest allowed are 2.6 MB.
+_LARGER: Final[Mapping[str, tuple[int, str]]] = {
+    "BatchCreateTasks": (MAX_BATCH_BYTES, "specs"),
+    "WatchTasks": (3 << 20, "ids"),
+    "CancelTasks": (3 << 20, "ids"),
+}
+# Those that hold one spec, which `--max-payload-kib` bounds.
+_SPECS: Final[Mapping[str, str]] = {
+    "CreateTask": "spec",
+    "CreateService": "service.spec",
+    "UpdateService": "service.spec",
+}
+_MOST_PAYLOAD: Final = 1 << 20
+TOO_LARGE: Final = "PAYLOAD_TOO_LARGE"
+
+size_of_request: Final[ContextVar[int]] = ContextVar("size_of_request", default=0)
+"""Bytes of the request that is being answered; 0: not known."""
+
+
+def check_size(method: str, size: int, servicer: object) -> None:
+    """Refuse a request that is larger than the largest good one of this RPC.
+
+    Args:
+        servicer: has `max_payload` where requests hold a spec.
+
+    Raises:
+        QuorateError: INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) naming the field and the limit.
+    """
+    if size <= DEFAULT:
+        return
+    if method in _SPECS:
+        field, most = _SPECS[method], getattr(servicer, "max_payload", _MOST_PAYLOAD)
+    else:
+        most, field = _LARGER.get(method, (DEFAULT, "request"))
+    if size > most + _BESIDE:
+        raise invalid(
+            field,
+            f"the request has {size} bytes; at most {most} are allowed",
+            reason=TOO_LARGE,
+            limit=most,
+            value=size,
+        )

@@ -1,0 +1,1 @@
+"""Calls of the service registry: services, their instances, and watches of both."""

@@ -1,0 +1,1 @@
+"""Calls about tasks: create, read, list, wait, watch, cancel, retry, delete, logs."""

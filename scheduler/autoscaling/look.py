@@ -1,0 +1,74 @@
+"""What of the leader's state a trigger asks about.
+
+Reads the state and keeps nothing. What it looks at is bounded: each node that is scaled, each queue
+by name, and of the waiting tasks the kinds of needs, not the tasks.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from scheduler.autoscaling.ask import Ask
+from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
+from scheduler.core.model.rows import NodeRow
+from scheduler.core.model.state import SERVICES_QUEUE, State
+from scheduler.core.values import NO_NEEDS, Needs
+
+# Kinds of needs that are told apart; tasks of further kinds count as if they needed a slot alone.
+MAX_KINDS: Final = 128
+
+
+def look(state: State, ask: Ask, now: float) -> Seen:
+    """What there is at `now`, seconds since the epoch."""
+    kinds: dict[tuple[bool, Needs], int] = {}
+    oldest = now
+    ended = 0.0
+    for queue in state.queues.values():
+        if not ask.takes(queue.name):
+            continue
+        ended = max(ended, queue.last_finish)
+        # What waits in a paused queue waits for its operator, not for nodes.
+        if queue.paused or not queue.pending.size:
+            continue
+        slotless = queue.name == SERVICES_QUEUE
+        for needs, count in queue.pending.kinds():
+            kind = (slotless, needs)
+            if kind not in kinds and len(kinds) >= MAX_KINDS:
+                kind = (slotless, NO_NEEDS)
+            kinds[kind] = kinds.get(kind, 0) + count
+        first = queue.pending.oldest()
+        if first is not None:
+            # Since it was created: rows do not tell when a delay or a backoff ended.
+            oldest = min(oldest, first.create_time)
+    return Seen(
+        nodes=[_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)],
+        demands=[Demand(needs, count, slotless) for (slotless, needs), count in kinds.items()],
+        oldest=now - oldest,
+        ended=max(0.0, now - ended) if ended else inf,
+    )
+
+
+def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
+    holding, control = node.holding, state.control(node.name)
+    mark = state.leaving.get(node.name)
+    replicas = sum(1 for row in holding.rows.values() if row.replica is not None)
+    return NodeSeen(
+        name=node.name,
+        slots=node.slots,
+        cpu=node.cpu,
+        memory=node.memory,
+        counters=node.counters,
+        held=len(holding.rows),
+        # Of those that have given their slots up its agent told a second ago at most.
+        slots_held=max(0, len(holding.rows) - replicas - node.stats.yielded),
+        cpu_held=holding.cpu,
+        memory_held=holding.memory,
+        counters_held=holding.counters,
+        idle=0.0 if holding.rows else max(0.0, now - holding.idle_since),
+        # What cannot write takes no work: it is no capacity.
+        open=not control.cordoned and not control.draining and not node.stats.disk_error,
+        instance=node.instance,
+        marked=None if mark is None else max(0.0, now - mark.since),
+        draining=control.draining,
+    )

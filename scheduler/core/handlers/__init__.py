@@ -1,0 +1,1 @@
+"""What the machine does with each event: one file per family of events. Pure."""

@@ -1,0 +1,330 @@
+"""What becomes of attempts: given to a node, begun, ended, handed back, lost.
+
+Every report is fenced: it counts only for the attempt number and the agent process on record. A
+stale one is acknowledged (so that the agent forgets it) and changes nothing.
+
+When an attempt began decides whether the loss of its node counts against its task, so it has to be
+on record for whoever leads then: a task may take the leader's machine down with its own. That is a
+write more, which short attempts are not worth: it is made once an attempt has lived for `LIVED`
+seconds, or at once where one of the task was lost before.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from quorate.runtime.ids import InstanceId, TaskId
+from scheduler.core.model.effects import (
+    Acknowledge,
+    Effects,
+    EndAttempt,
+    NotifyFinished,
+    PutRun,
+    StartAttempt,
+)
+from scheduler.core.model.events import (
+    AttemptFailed,
+    AttemptLived,
+    AttemptLost,
+    AttemptReturned,
+    AttemptStarted,
+    AttemptSucceeded,
+    StartsDue,
+)
+from scheduler.core.model.rows import NO_INSTANCE, NOBODY, NodeRow, TaskRow
+from scheduler.core.model.state import State
+from scheduler.core.model.texts import error_text
+from scheduler.core.model.usage import Sized, outcome_units
+from scheduler.core.values import MAX_PAST, Change, PastAttempt, TaskState
+
+CANCELLED = "CANCELLED"
+NODE_LOST = "NODE_LOST"
+CRASH_LIMIT = "CRASH_LIMIT"
+EXIT_CODE = "EXIT_CODE"
+# Seconds after which a replica that ran is no longer one that keeps failing.
+_GOOD_RUN = 60.0
+# Seconds that an attempt has to live until it is on record when it began.
+LIVED = 1.0
+# Starts put on record in one step, and looked at: each bounds how long it holds the loop.
+_KEPT_AT_ONCE = 500
+_LOOKED_AT_ONCE = 5_000
+# Types and messages of past attempts are cut: they are written again with every later status.
+_PAST_MESSAGE = 256
+
+
+def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) -> None:
+    """Give a PENDING task to a node."""
+    state.move(row, TaskState.RUNNING)
+    row.attempt += 1
+    row.node = node.name
+    row.instance = node.instance
+    # A task's own instants follow one another, also one that a leader ahead of time created.
+    row.assign_time = now if now > row.create_time else row.create_time
+    row.start_time = 0.0
+    state.enter(row)
+    out.writes.append(PutRun(row))
+    out.after.append(StartAttempt(row, row.attempt, node.instance))
+
+
+def on_attempt_started(state: State, event: AttemptStarted, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        began(state, row, now, out)
+
+
+def began(state: State, row: TaskRow, start: float, out: Effects) -> None:
+    """The current attempt is known to have begun at `start`, on the leader's clock."""
+    if row.start_time > 0.0:
+        return
+    row.start_time = start if start > row.assign_time else row.assign_time
+    if row.past and row.past[-1].error_type == NODE_LOST:
+        # The next loss may come within the second, and may be that of the leader too.
+        out.then.append(AttemptLived(row.id, row.attempt, row.instance))
+    else:
+        # By this leader's time, by which they are looked at.
+        state.begun.append((min(start, state.last_instant), row.id, row.attempt))
+
+
+def starts_due(state: State, now: float) -> bool:
+    """Whether `StartsDue` has something to do."""
+    return bool(state.begun) and state.begun[0][0] <= now - LIVED
+
+
+def on_starts_due(state: State, event: StartsDue, now: float, out: Effects) -> None:
+    """Attempts that began `LIVED` seconds ago and go on are to be on record as begun."""
+    begun = state.begun
+    for _ in range(_LOOKED_AT_ONCE):
+        if not starts_due(state, now) or len(out.then) >= _KEPT_AT_ONCE:
+            return
+        _, task, attempt = begun.popleft()
+        row = state.tasks.get(task)
+        if row is not None and row.state is TaskState.RUNNING and row.attempt == attempt:
+            out.then.append(AttemptLived(task, attempt, row.instance))
+
+
+def on_attempt_lived(state: State, event: AttemptLived, now: float, out: Effects) -> None:
+    """An event of its own for each: the writes of one event are one Txn, which may hold few."""
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        out.writes.append(PutRun(row))
+
+
+def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        row.start_time = _began(row, event.start_time, event.finish_time, now)
+        if row.replica is None:
+            _finish(state, row, TaskState.SUCCEEDED, now, out, PutRun(row, now, event.result))
+        elif row.cancel_requested:
+            message = "ended when asked to, with exit code 0"
+            put = PutRun(row, now, error_type=CANCELLED, error_message=message)
+            _finish(state, row, TaskState.CANCELLED, now, out, put)
+        else:
+            message = "the program ended with exit code 0; it is started again"
+            _restart(state, row, EXIT_CODE, message, now, out, None)
+    out.after.append(Acknowledge(event.instance, event.task, event.attempt))
+
+
+def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        row.start_time = _began(row, event.start_time, event.finish_time, now)
+        put = PutRun(row, now, None, event.error)
+        if row.cancel_requested or (event.error_type == CANCELLED and row.replica is None):
+            _finish(state, row, TaskState.CANCELLED, now, out, put)
+        elif row.replica is not None:
+            _restart(state, row, event.error_type, event.error_message, now, out, event.error)
+        else:
+            _failed(state, row, event, now, out, put)
+    out.after.append(Acknowledge(event.instance, event.task, event.attempt))
+
+
+def on_attempt_returned(state: State, event: AttemptReturned, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is not None:
+        _give_back(state, row, now, out)
+    out.after.append(Acknowledge(event.instance, event.task, event.attempt))
+
+
+def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) -> None:
+    row = _current(state, event.task, event.attempt, event.instance)
+    if row is None:
+        return
+    # An attempt that never began cannot have been what killed the node. It is remembered all the
+    # same: if it did begin, and the leader that knew went with the node, the next one is watched.
+    if row.start_time > 0.0:
+        row.crashes += 1
+    _remember_past(row, now, NODE_LOST, event.why)
+    node = state.nodes.get(row.node)
+    if node is not None and node.instance == event.instance:
+        # It has registered again meanwhile and must not go on with what is given away.
+        out.after.append(EndAttempt(event.instance, event.task, event.attempt))
+    if row.crashes >= row.retry.crash_limit and not row.cancel_requested:
+        message = f"{row.crashes} nodes died while it ran; the limit is {row.retry.crash_limit}"
+        put = PutRun(row, now, error_type=CRASH_LIMIT, error_message=message)
+        _finish(state, row, TaskState.FAILED, now, out, put, error_text(CRASH_LIMIT, message))
+    else:
+        _give_back(state, row, now, out)
+
+
+def end_if_unknown(
+    state: State, task: TaskId, attempt: int, instance: InstanceId, out: Effects
+) -> TaskRow | None:
+    """The row of an attempt that an agent has; an unknown one is told to end."""
+    row = _current(state, task, attempt, instance)
+    if row is None or row.cancel_requested:
+        out.after.append(EndAttempt(instance, task, attempt))
+    return row
+
+
+def cancel_now(
+    state: State, row: TaskRow, now: float, out: Effects, why: str = "cancelled by a caller"
+) -> None:
+    """End a task that waits."""
+    put = PutRun(row, now, error_type=CANCELLED, error_message=why)
+    _finish(state, row, TaskState.CANCELLED, now, out, put)
+
+
+def cancel_live(state: State, row: TaskRow, now: float, out: Effects) -> Change | None:
+    """Cancel a live task: at once when it waits, a running attempt is ended first.
+
+    What changed, for the audit log; None where it was asked for before.
+    """
+    before = row.state
+    if before is not TaskState.RUNNING:
+        cancel_now(state, row, now, out)
+        return Change("state", before.name, row.state.name)
+    change = None
+    if not row.cancel_requested:
+        row.cancel_requested = True
+        out.writes.append(PutRun(row))
+        change = Change("cancel_requested", "false", "true")
+        if row.replica is not None:
+            # It is replaced at once, not when it has drained.
+            state.touch(row.replica.service)
+    out.after.append(EndAttempt(row.instance, row.id, row.attempt))
+    return change
+
+
+def _current(state: State, task: TaskId, attempt: int, instance: InstanceId) -> TaskRow | None:
+    row = state.tasks.get(task)
+    if (
+        row is None
+        or row.state is not TaskState.RUNNING
+        or row.attempt != attempt
+        or row.instance != instance
+    ):
+        return None
+    return row
+
+
+def _began(row: TaskRow, start: float, finish: float, now: float) -> float:
+    """When an attempt began, on the leader's clock: agents' clocks count for durations only."""
+    return max(row.assign_time, now - max(0.0, finish - start))
+
+
+def _finish(
+    state: State,
+    row: TaskRow,
+    final: TaskState,
+    now: float,
+    out: Effects,
+    put: PutRun,
+    error: str = "",
+) -> None:
+    finish = now
+    if finish < row.start_time or finish < row.create_time:
+        finish = max(row.start_time, row.create_time)
+        put = put._replace(finish_time=finish)
+    state.move(row, final)
+    out.writes.append(put)
+    outcome = put.result if put.result is not None else put.error
+    out.after.append(NotifyFinished(state.finish(row, finish, error, outcome_units(outcome))))
+
+
+def _failed(
+    state: State, row: TaskRow, event: AttemptFailed, now: float, out: Effects, put: PutRun
+) -> None:
+    row.failures += 1
+    if row.failures >= row.retry.max_attempts or _is_fatal(row, event):
+        error = error_text(event.error_type, event.error_message)
+        _finish(state, row, TaskState.FAILED, now, out, put, error)
+        return
+    _back_off(state, row, event.error_type, event.error_message, now, out, put)
+
+
+def _is_fatal(row: TaskRow, event: AttemptFailed) -> bool:
+    """Whether the task wants no further attempt after such an error: as `except` matches."""
+    fatal = row.retry.fatal_errors
+    return bool(fatal) and (
+        event.error_type in fatal or any(name in fatal for name in event.base_types)
+    )
+
+
+def _restart(
+    state: State,
+    row: TaskRow,
+    error_type: str,
+    message: str,
+    now: float,
+    out: Effects,
+    error: Sized | None,
+) -> None:
+    """A replica's program ended: it is run again, for ever, whatever way it ended.
+
+    Only programs that keep ending soon are held back for longer and longer.
+    """
+    row.failures = 1 if now - row.start_time >= _GOOD_RUN else row.failures + 1
+    put = PutRun(row, now, None, error, error_type, message)
+    _back_off(state, row, error_type, message, now, out, put)
+
+
+def _back_off(
+    state: State,
+    row: TaskRow,
+    error_type: str,
+    message: str,
+    now: float,
+    out: Effects,
+    put: PutRun,
+) -> None:
+    """SCHEDULED until the backoff is over."""
+    draw = crc32(f"{row.id}:{row.attempt}".encode()) / 2**32
+    _remember_past(row, now, error_type, message)
+    state.move(row, TaskState.SCHEDULED)
+    row.not_before = now + row.retry.backoff(row.failures, draw)
+    _off_node(row)
+    state.enter(row)
+    out.writes.append(put)
+
+
+def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:
+    """PENDING again, without a fault of the task's own."""
+    if row.cancel_requested:
+        cancel_now(state, row, now, out)
+        return
+    state.move(row, TaskState.PENDING)
+    _off_node(row)
+    state.enter(row)
+    out.writes.append(PutRun(row))
+
+
+def _off_node(row: TaskRow) -> None:
+    row.node = NOBODY
+    row.instance = NO_INSTANCE
+    row.assign_time = 0.0
+    row.start_time = 0.0
+
+
+def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> None:
+    past = PastAttempt(
+        row.attempt,
+        row.node,
+        row.instance,
+        row.assign_time,
+        row.start_time,
+        max(now, row.start_time),
+        error_type[:_PAST_MESSAGE],
+        message[:_PAST_MESSAGE],
+    )
+    row.past = (*row.past[-(MAX_PAST - 1) :], past)

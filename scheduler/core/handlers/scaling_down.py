@@ -1,0 +1,102 @@
+"""Nodes that a scale-down may end: marked while idle, taken back when there is work for them.
+
+```
+ idle --LeavingDecided--> leaving --LeavingDecided, or work that no other node takes--> idle
+                             |
+                             +--the process is lost, or another takes its name--> gone
+```
+
+A mark belongs to an agent process and is a record of the log: the next leader keeps it. A marked
+node holds nothing, and placement gives it nothing: `scheduler.core.placement.pipeline` takes a mark
+back first, in the same step in which it gives the node work. So a mark can never be on a node that
+works, whatever raced with it. Who is to be marked `scheduler.autoscaling.surplus` decides; here is
+only what must hold whoever decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from quorate.runtime.ids import InstanceId, NodeName
+from scheduler.core.model.effects import DropLeaving, Effects, OrderLeaving, PutLeaving
+from scheduler.core.model.events import LeavingDecided
+from scheduler.core.model.rows import Leaving, NodeRow
+from scheduler.core.model.state import State
+
+# Changes of one event: its writes are one Txn, and the smallest that may be configured has 8.
+CHANGES_AT_ONCE: Final = 4
+
+
+def decided(
+    mark: Iterable[tuple[NodeName, InstanceId]], back: Iterable[tuple[NodeName, InstanceId]]
+) -> list[LeavingDecided]:
+    """The events that mark nodes and take marks back, of at most CHANGES_AT_ONCE changes each.
+
+    Those that are taken back come first.
+    """
+    changes = [(True, *each) for each in back] + [(False, *each) for each in mark]
+    events = []
+    for start in range(0, len(changes), CHANGES_AT_ONCE):
+        some = changes[start : start + CHANGES_AT_ONCE]
+        events.append(
+            LeavingDecided(
+                mark=tuple(each[1:] for each in some if not each[0]),
+                back=tuple(each[1:] for each in some if each[0]),
+            )
+        )
+    return events
+
+
+def on_leaving_decided(state: State, event: LeavingDecided, now: float, out: Effects) -> None:
+    """Mark those that are idle still, and take back the others; what is not so any more is left."""
+    for name, instance in event.back:
+        mark = state.leaving.pop(name, None)
+        if mark is not None and mark.instance != instance:
+            state.leaving[name] = mark
+            continue
+        # Also without a mark: `on_elected` has forgotten those whose records go here.
+        out.writes.append(DropLeaving(name))
+        out.after.append(OrderLeaving(name, instance, leaving=False))
+    for name, instance in event.mark:
+        node = state.nodes.get(name)
+        if node is None or node.instance != instance or node.holding.rows or name in state.leaving:
+            continue
+        state.leaving[name] = row = Leaving(instance, now)
+        out.writes.append(PutLeaving(name, row))
+        out.after.append(OrderLeaving(name, instance, leaving=True))
+
+
+def take_back(state: State, name: NodeName, out: Effects) -> None:
+    """The node is one like the others again. One write and one effect."""
+    mark = state.leaving.pop(name)
+    out.writes.append(DropLeaving(name))
+    out.after.append(OrderLeaving(name, mark.instance, leaving=False))
+
+
+def process_gone(state: State, node: NodeRow, out: Effects) -> None:
+    """The process is lost: its mark goes, and nobody is left to be told."""
+    if node.name in state.leaving:
+        del state.leaving[node.name]
+        out.writes.append(DropLeaving(node.name))
+
+
+def on_elected(state: State, out: Effects) -> None:
+    """Keep the marks of processes that are there and idle; drop the others.
+
+    The others: lost while nobody led, come back with a backup, or given work by a leader of a
+    version that knows no marks.
+    """
+    void = [
+        (name, mark.instance)
+        for name, mark in state.leaving.items()
+        if (node := state.nodes.get(name)) is None
+        or node.instance != mark.instance
+        or node.holding.rows
+    ]
+    for name, _ in void:
+        del state.leaving[name]
+    for name, mark in state.leaving.items():
+        # Longer, as a rule; this much is on record.
+        state.nodes[name].holding.idle_since = mark.since
+    out.then.extend(decided((), void))

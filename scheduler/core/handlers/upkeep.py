@@ -1,0 +1,58 @@
+"""What the passing of time does: tasks come due, finished ones and old answers go."""
+
+from __future__ import annotations
+
+from scheduler.core.handlers import audit, requests, retention
+from scheduler.core.model.effects import Effects, NotifyFinished, PurgeRun
+from scheduler.core.model.events import RetentionDue, TimersDue
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.state import State
+from scheduler.core.values import TaskState
+
+# Tasks made PENDING in one step: bounds how long it holds the loop.
+_DUE_AT_ONCE = 2_000
+
+
+def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> None:
+    """SCHEDULED tasks whose time has come are PENDING.
+
+    Nothing is written: a SCHEDULED record whose instant has passed means just that, to whoever
+    reads or leads next.
+    """
+    for _ in range(_DUE_AT_ONCE):
+        due = state.next_due()
+        if due is None or due > now:
+            return
+        # The entry stays: once the task has moved on it counts as dead.
+        row = state.tasks[state.timers[0][1]]
+        state.move(row, TaskState.PENDING)
+        row.not_before = 0.0
+        state.enter(row)
+
+
+def on_retention_due(
+    state: State, limits: Limits, event: RetentionDue, now: float, out: Effects
+) -> None:
+    """Delete up to `event.limit` finished tasks that are too old or too many, and as many answers
+    and audit entries."""
+    if event.by is not None:
+        now = min(now, event.by)
+    left = event.limit
+    for queue in list(state.queues.values()):
+        rows = retention.expired(state, queue, now, left)
+        if not rows:
+            continue
+        left -= len(rows)
+        out.purges.extend(
+            PurgeRun(queue.name, first, last) for first, last in retention.runs(queue, rows)
+        )
+        for row in rows:
+            state.forget(row)
+        queue.index.removed(len(rows), state.on_record)
+    requests.forget_old(state, limits, now, event.limit, out)
+    audit.expire(state, limits, now, event.limit, out)
+
+
+def retain(effect: NotifyFinished) -> None:
+    """The finishing is committed: retention may see it."""
+    effect.done.queue.retained.append(effect.done)

@@ -1,0 +1,1 @@
+"""Values, rows, state, events and effects: what the machine works on. Pure."""

@@ -1,0 +1,163 @@
+"""What callers are answered: snapshots taken at the step, since rows move on before the commit."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from quorate.runtime.ids import NodeName, QueueName, TaskId
+from scheduler.core.model.rows import InstanceRow, NodeRow, QueueRow
+from scheduler.core.values import ServiceName, TaskState
+
+
+class Fault(Enum):
+    """The kind of a refusal; the service maps it to a gRPC code."""
+
+    NOT_FOUND = "not found"
+    EXISTS = "exists"
+    PRECONDITION = "precondition"
+    INVALID = "invalid"
+    # Somebody else was first.
+    CONFLICT = "conflict"
+    EXHAUSTED = "exhausted"
+
+
+class Refusal(NamedTuple):
+    """No: nothing was changed.
+
+    `subject` is what was named ("task"), `name` its name; `field` is the path of a field of the
+    request that is at fault; `metadata` says more of it. `retry_delay`: seconds after which
+    repeating the call may help.
+    """
+
+    fault: Fault
+    reason: str
+    message: str
+    subject: str = ""
+    name: str = ""
+    field: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+    retry_delay: float | None = None
+
+
+class TaskCreated(NamedTuple):
+    task: TaskId
+    queue: QueueName
+    state: TaskState
+    create_time: float
+    not_before: float
+
+
+class TaskKnown(NamedTuple):
+    """The call was done before, or leaves the task to be read back."""
+
+    task: TaskId
+    queue: QueueName
+
+
+class BatchCreated(NamedTuple):
+    first: TaskId
+    size: int
+
+
+class TasksCancelled(NamedTuple):
+    """What the tasks of CancelTasks came to, and where its page ends ("" for the last one).
+
+    `counts`: cancelled, stopping, finished, not found, skipped.
+    """
+
+    counts: tuple[int, ...]
+    page_end: TaskId
+
+
+class QueueSeen(NamedTuple):
+    """A queue as it was at the step: settings and counts."""
+
+    name: QueueName
+    create_time: float
+    placement: int
+    disconnect: int
+    retention_age: float
+    retention_count: int
+    paused: bool
+    by_state: tuple[int, ...]
+    finished_total: int
+    oldest_pending: float
+
+
+def see_queue(row: QueueRow) -> QueueSeen:
+    """A snapshot of a queue."""
+    oldest = row.pending.oldest()
+    return QueueSeen(
+        row.name,
+        row.create_time,
+        row.placement,
+        row.disconnect,
+        row.retention_age,
+        row.retention_count,
+        row.paused,
+        tuple(row.counts),
+        row.finished_total,
+        oldest.create_time if oldest else 0.0,
+    )
+
+
+class NodeSeen(NamedTuple):
+    """A node at the step."""
+
+    row: NodeRow
+    assigned: int
+    running: int
+    cordoned: bool
+    draining: bool
+
+
+class NodeControlled(NamedTuple):
+    node: NodeName
+
+
+class ServiceSeen(NamedTuple):
+    """A service as it was at the step, with its instances by id.
+
+    `ready` counts the instances that take requests, `updated` the replicas of the current
+    generation.
+    """
+
+    name: ServiceName
+    create_time: float
+    spec: bytes
+    generation: int
+    version: int
+    instances: tuple[InstanceRow, ...]
+    ready: int
+    updated: int
+
+
+class Done(NamedTuple):
+    """Nothing more to say."""
+
+
+def no_task(task: str) -> Refusal:
+    return Refusal(Fault.NOT_FOUND, "TASK_NOT_FOUND", f"task {task!r} does not exist", "task", task)
+
+
+def no_queue(queue: str) -> Refusal:
+    return Refusal(
+        Fault.NOT_FOUND, "QUEUE_NOT_FOUND", f"queue {queue!r} does not exist", "queue", queue
+    )
+
+
+def no_service(service: str) -> Refusal:
+    return Refusal(
+        Fault.NOT_FOUND,
+        "SERVICE_NOT_FOUND",
+        f"service {service!r} does not exist",
+        "service",
+        service,
+    )
+
+
+def no_node(node: str) -> Refusal:
+    return Refusal(
+        Fault.NOT_FOUND, "NODE_NOT_FOUND", f"node {node!r} is not registered", "node", node
+    )

@@ -1,0 +1,247 @@
+"""What the machine wants done, in the imperative.
+
+`writes` must be durable, in one Txn, before any of `after` is done; `then` are events that follow
+at once, each with a Txn of its own; `due` are services that are to be looked at soon. The driver
+encodes the writes before the next step: they refer to rows that change later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.quotas import Quota
+from scheduler.core.model.rows import DedupRow, FinishedRow, Leaving, QueueRow, ServiceRow, TaskRow
+from scheduler.core.model.usage import Sized
+from scheduler.core.values import Change, Origin, ServiceName
+
+if TYPE_CHECKING:
+    from scheduler.core.model.events import Event
+
+# -- writes
+
+
+class PutTask(NamedTuple):
+    """The task's spec, once (and again when it is retried by hand)."""
+
+    row: TaskRow
+    spec: bytes
+    created_by: str = ""
+    # What its record held that this version does not know: `scheduler.storage.unknown_fields`.
+    kept: bytes = b""
+
+
+class PutRun(NamedTuple):
+    """The task's status as it is now, with its outcome."""
+
+    row: TaskRow
+    finish_time: float = 0.0
+    # Messages of protobuf, opaque here.
+    result: Sized | None = None
+    error: Sized | None = None
+    # Where the error is ours and not an agent's.
+    error_type: str = ""
+    error_message: str = ""
+
+
+class DropTask(NamedTuple):
+    """Both records of a task."""
+
+    queue: QueueName
+    task: TaskId
+
+
+class PutQueue(NamedTuple):
+    row: QueueRow
+
+
+class DropQueue(NamedTuple):
+    queue: QueueName
+
+
+class PutQuota(NamedTuple):
+    kind: str
+    name: str
+    quota: Quota
+
+
+class DropQuota(NamedTuple):
+    kind: str
+    name: str
+
+
+class PutControl(NamedTuple):
+    node: NodeName
+
+
+class PutLeaving(NamedTuple):
+    node: NodeName
+    row: Leaving
+
+
+class DropLeaving(NamedTuple):
+    node: NodeName
+
+
+class PutDedup(NamedTuple):
+    key: tuple[str, str]
+    row: DedupRow
+
+
+class DropDedup(NamedTuple):
+    key: tuple[str, str]
+
+
+class PutService(NamedTuple):
+    row: ServiceRow
+
+
+class DropService(NamedTuple):
+    """A service's record, and the instances that are left of it."""
+
+    service: ServiceName
+
+
+class PutAudit(NamedTuple):
+    """Who changed what: `kind` and `name` say what, `queue` of which queue where it is a task."""
+
+    entry: int
+    origin: Origin
+    request_id: str
+    kind: str
+    name: str
+    queue: str
+    changes: tuple[Change, ...]
+
+
+Write = (
+    PutTask
+    | PutRun
+    | DropTask
+    | PutQueue
+    | DropQueue
+    | PutQuota
+    | DropQuota
+    | PutControl
+    | PutLeaving
+    | DropLeaving
+    | PutDedup
+    | DropDedup
+    | PutService
+    | DropService
+    | PutAudit
+)
+
+# -- effects after the commit
+
+
+class Reply(NamedTuple):
+    """Answer a caller: an answer from `scheduler.core.model.answers`, or a Refusal."""
+
+    token: object
+    answer: object
+
+
+class StartAttempt(NamedTuple):
+    row: TaskRow
+    attempt: int
+    instance: InstanceId
+
+
+class EndAttempt(NamedTuple):
+    """Ask the agent to end an attempt."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+
+
+class Acknowledge(NamedTuple):
+    """Tell the agent that it may forget an outcome."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+
+
+class NotifyFinished(NamedTuple):
+    """Wake who waits for the task, and let retention see it."""
+
+    done: FinishedRow
+
+
+class RevokeNode(NamedTuple):
+    """The loss of a node is durable: revoke its lease."""
+
+    node: NodeName
+    instance: InstanceId
+    lease: int
+
+
+class OrderDrain(NamedTuple):
+    """Tell a node to empty itself, or to stop doing so."""
+
+    node: NodeName
+    instance: InstanceId
+    draining: bool
+    grace: float
+
+
+class OrderLeaving(NamedTuple):
+    """Tell a node whether a scale-down may end it."""
+
+    node: NodeName
+    instance: InstanceId
+    leaving: bool
+
+
+class IndexAudit(NamedTuple):
+    """Let the audit log's readers, and its retention, see an entry."""
+
+    entry: int
+
+
+After = (
+    Reply
+    | StartAttempt
+    | EndAttempt
+    | Acknowledge
+    | NotifyFinished
+    | RevokeNode
+    | OrderDrain
+    | OrderLeaving
+    | IndexAudit
+)
+
+
+class PurgeRun(NamedTuple):
+    """Neighbours in a queue's order of creation, all finished and expired: `[first, last]`."""
+
+    queue: QueueName
+    first: TaskId
+    last: TaskId
+
+
+class PurgeAudit(NamedTuple):
+    """The audit entries of the ids `[first, last]`."""
+
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one step wants."""
+
+    writes: list[Write] = field(default_factory=list)
+    after: list[After] = field(default_factory=list)
+    then: list[Event] = field(default_factory=list)
+    # Deletions by retention, in Txns of their own that move no head.
+    purges: list[PurgeRun] = field(default_factory=list)
+    purged_requests: list[tuple[str, str]] = field(default_factory=list)
+    purged_audit: PurgeAudit | None = None
+    # Services of which something changed: `ServiceDue` for each, when there is room.
+    due: list[ServiceName] = field(default_factory=list)
+    # Of placement: there is more to do, when others have had the loop.
+    more: bool = False

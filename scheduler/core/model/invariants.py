@@ -1,0 +1,74 @@
+"""What must hold after every step. Checked in tests and simulation, never in production."""
+
+from __future__ import annotations
+
+from scheduler.core.model.state import State
+from scheduler.core.values import FINISHED, TaskState
+
+
+def check(state: State) -> None:
+    """Raise AssertionError naming the first broken invariant."""
+    by_queue = {name: [0] * len(queue.counts) for name, queue in state.queues.items()}
+    for task, row in state.tasks.items():
+        assert row.id == task
+        assert row.state not in FINISHED, f"{task} is live and {row.state.name}"
+        assert task not in state.finished, f"{task} is live and finished"
+        assert state.queues.get(row.queue.name) is row.queue, f"{task} is in a deleted queue"
+        by_queue[row.queue.name][row.state] += 1
+        running = row.state is TaskState.RUNNING
+        assert running == bool(row.instance), f"{task} is {row.state.name} on {row.instance!r}"
+        if running:
+            assert state.holdings[row.instance].rows.get(task) is row, f"{task} is not held"
+        assert not (row.state is TaskState.PENDING and row.cancel_requested)
+        assert row.crashes < row.retry.crash_limit
+        assert row.failures < row.retry.max_attempts
+    for task, done in state.finished.items():
+        assert done.id == task
+        assert done.state in FINISHED
+        by_queue[done.queue.name][done.state] += 1
+    for name, counts in by_queue.items():
+        queue = state.queues[name]
+        assert counts == queue.counts, f"{name}: counted {counts}, kept {queue.counts}"
+        assert queue.pending.size == counts[TaskState.PENDING]
+        assert (state.waiting.get(name) is queue) == bool(queue.pending.size)
+        assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
+    _check_usage(state)
+    for instance, holding in state.holdings.items():
+        for task, row in holding.rows.items():
+            assert state.tasks.get(task) is row
+            assert row.instance == instance
+        assert holding.cpu >= -1e-6
+        assert abs(holding.cpu - sum(r.needs.cpu for r in holding.rows.values())) < 1e-6
+        assert holding.memory == sum(r.needs.memory for r in holding.rows.values())
+    for node in state.nodes.values():
+        assert node.holding is state.holding(node.instance)
+    for leaver, mark in state.leaving.items():
+        there = state.nodes.get(leaver)
+        assert there is not None, f"{leaver} is leaving and not there"
+        assert there.instance == mark.instance, f"{leaver}: another process is leaving"
+        assert not there.holding.rows, f"{leaver} is leaving and holds work"
+    live_spec = sum(len(r.spec) for r in state.tasks.values() if r.spec is not None)
+    assert live_spec == state.spec_bytes
+    assert len(state.waiting) == sum(1 for q in state.queues.values() if q.pending.size)
+    assert sum(state.answers.values()) == len(state.dedup)
+    assert len(state.dedup) <= len(state.dedup_line) <= 2 * len(state.dedup) + 300
+
+
+def _check_usage(state: State) -> None:
+    """What callers and queues have on record, counted anew."""
+    counted: dict[tuple[str, str], list[int]] = {}
+    for live, rows in ((1, state.tasks.values()), (0, state.finished.values())):
+        for row in rows:
+            assert state.callers.get(row.creator.name) is row.creator, row.id
+            for key in (("caller", row.creator.name), ("queue", row.queue.name)):
+                count = counted.setdefault(key, [0, 0, 0])
+                count[0] += live
+                count[1] += 1 - live
+                count[2] += row.units
+    for name, usage in state.callers.items():
+        assert not usage.empty, f"{name!r} has nothing on record"
+        kept = [usage.live, usage.finished, usage.units]
+        assert counted.get(("caller", name), [0, 0, 0]) == kept, f"{name!r}: {kept}"
+    for name, queue in state.queues.items():
+        kept = [queue.usage.live, queue.usage.finished, queue.usage.units]
+        assert counted.get(("queue", name), [0, 0, 0]) == kept, f"{name!r}: {kept}"

@@ -1,0 +1,265 @@
+"""The rows of the state: one class for each thing the machine keeps.
+
+All of them are owned by `scheduler.core.model.state.State`. Instants are seconds since the Unix
+epoch on the leader's clock, 0.0 meaning "not yet".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.usage import Usage
+from scheduler.core.queues.index import TaskIndex
+from scheduler.core.queues.pending import PendingOrder
+from scheduler.core.values import (
+    NO_NEEDS,
+    Disconnect,
+    InstanceState,
+    Needs,
+    PastAttempt,
+    Placement,
+    Replica,
+    RetryPolicy,
+    ServiceName,
+    ServiceSpec,
+    TaskState,
+)
+
+NOBODY = NodeName("")
+NO_INSTANCE = InstanceId("")
+# Of a row that is not in a state.
+NO_USAGE = Usage("")
+NO_TASK = TaskId("")
+
+
+@dataclass(slots=True, eq=False)
+class TaskRow:
+    """A live task: what decides its order and its placement."""
+
+    id: TaskId
+    queue: QueueRow
+    create_time: float
+    priority: int
+    retry: RetryPolicy
+    needs: Needs
+    affinity: str
+    # None when the cache of specs was full: the driver reads it back before it is sent.
+    spec: bytes | None
+    state: TaskState
+    not_before: float = 0.0
+    # The current or last attempt's number; it only grows, also over hand-backs.
+    attempt: int = 0
+    failures: int = 0
+    crashes: int = 0
+    node: NodeName = NOBODY
+    instance: InstanceId = NO_INSTANCE
+    assign_time: float = 0.0
+    # Known from the agent; on record when the attempt has lived for a second, or ended.
+    start_time: float = 0.0
+    cancel_requested: bool = False
+    past: tuple[PastAttempt, ...] = ()
+    replica: Replica | None = None
+    # What its run record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    kept: bytes = b""
+    # What a search looks in besides the id.
+    text: str = ""
+    # Of whoever created it; and what it weighs there and in its queue's.
+    creator: Usage = NO_USAGE
+    units: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class FinishedRow:
+    """A finished task that is retained: its records are read back from etcd when asked for."""
+
+    id: TaskId
+    queue: QueueRow
+    state: TaskState
+    finish_time: float
+    # The last attempt's number: a retry by hand goes on from it.
+    attempt: int
+    # As the live row's; with the error, if it failed.
+    text: str
+    creator: Usage
+    # With its outcome.
+    units: int
+
+
+@dataclass(slots=True, eq=False)
+class QueueRow:
+    """A queue's settings and everything that is in it."""
+
+    name: QueueName
+    create_time: float
+    placement: Placement = Placement.LEAST_LOADED
+    disconnect: Disconnect = Disconnect.KEEP
+    retention_age: float = 86_400.0
+    retention_count: int = 100_000
+    paused: bool = False
+    pending: PendingOrder = field(default_factory=PendingOrder)
+    index: TaskIndex = field(default_factory=TaskIndex)
+    # Tasks by state, indexed by the state's number.
+    counts: list[int] = field(default_factory=lambda: [0] * (max(TaskState) + 1))
+    # Finished rows whose Txn has committed, in the order of finishing: what retention looks at.
+    # Rows deleted or retried since are skipped when they are met.
+    retained: deque[FinishedRow] = field(default_factory=deque)
+    finished_total: int = 0
+    # When a task of it finished last, also one that is no longer on record.
+    last_finish: float = 0.0
+    # Where round robin goes on.
+    turn: NodeName = NOBODY
+    # The text of the task that came last: tasks alike, one behind the other, share one.
+    text: str = ""
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    kept: bytes = b""
+    usage: Usage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.usage = Usage(self.name)
+
+
+@dataclass(slots=True, eq=False)
+class Holding:
+    """The RUNNING tasks of one agent process and what they take together."""
+
+    rows: dict[TaskId, TaskRow] = field(default_factory=dict)
+    cpu: float = 0.0
+    memory: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+    # Since when it runs nothing; of no meaning while it does.
+    idle_since: float = 0.0
+
+    def add(self, row: TaskRow) -> None:
+        self.rows[row.id] = row
+        if row.needs is not NO_NEEDS:
+            self._count(row.needs, 1)
+
+    def remove(self, row: TaskRow) -> None:
+        del self.rows[row.id]
+        if row.needs is not NO_NEEDS:
+            self._count(row.needs, -1)
+
+    def _count(self, needs: Needs, sign: int) -> None:
+        self.cpu += sign * needs.cpu
+        self.memory += sign * needs.memory
+        for name, amount in needs.counters:
+            self.counters[name] = self.counters.get(name, 0) + sign * amount
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """What a node measured of itself: shares of 0 to 1, bytes."""
+
+    cpu: float = 0.0
+    memory_used: int = 0
+    memory_total: int = 0
+    disk_used: int = 0
+    disk_total: int = 0
+    load1: float = 0.0
+    # Why its agent cannot write to its disk and takes no work; empty when it can.
+    disk_error: str = ""
+    # Attempts that wait for other tasks and take no slot meanwhile.
+    yielded: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class NodeRow:
+    """A registered agent process. Not journalled: its lease in etcd is the record."""
+
+    name: NodeName
+    instance: InstanceId
+    address: str
+    slots: int
+    cpu: float
+    memory: int
+    counters: dict[str, int]
+    labels: dict[str, str]
+    register_time: float
+    version: str
+    lease: int
+    holding: Holding
+    # Since when it is registered no longer although it may well run what it holds: see
+    # `scheduler.core.handlers.nodes`. 0.0: it is registered.
+    suspect_since: float = 0.0
+    # Whether a session is open and its inventory was settled.
+    connected: bool = False
+    # How many attempts it will hold at once.
+    credit: int = 0
+    stats: NodeStats = NodeStats()
+    # What its process last said that no agent may say; memory only.
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What an operator asked of a node, by name: it outlives the node's process."""
+
+    cordoned: bool = False
+    draining: bool = False
+    drain_grace: float = 0.0
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    kept: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The mark of an idle agent process that a scale-down may end:
+    `scheduler.core.handlers.scaling_down`."""
+
+    instance: InstanceId
+    since: float
+
+
+@dataclass(slots=True, eq=False)
+class ServiceRow:
+    """A service as its owner wants it. What there is of it: `State.replicas`, `State.instances`."""
+
+    name: ServiceName
+    create_time: float
+    spec: ServiceSpec
+    # Grows with every change of the spec; the spec's generation only with what replicas are.
+    version: int = 1
+    deleting: bool = False
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    kept: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """A process behind a service's name. Not journalled: its lease in etcd is the record."""
+
+    service: ServiceName
+    # The replica's task id, or what the outside process chose.
+    id: str
+    state: InstanceState
+    # The agent's process and the attempt; "" and 0 for an outside process.
+    agent: InstanceId
+    attempt: int
+    lease: int
+    # The whole instance, opaque here: the codec made it.
+    message: object
+
+
+@dataclass(slots=True, eq=False)
+class DedupRow:
+    """The answer to a mutating call."""
+
+    digest: bytes
+    create_time: float
+    queue: QueueName
+    first_id: TaskId
+    count: int
+    progress: int
+    # Callers that wait for a batch that this leader is creating right now, the first one
+    # included, at most `Limits.batch_waiters`; None when it is not. Memory only.
+    waiters: list[object] | None = None
+    # `<role>:<name>` of whose call it answers; empty without authentication, and of calls that a
+    # leader of an earlier version answered.
+    caller: str = ""
+    # Of CancelTasks: what it came to so far, and the task that it dealt with last.
+    counts: tuple[int, ...] = ()
+    last_id: TaskId = NO_TASK
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    kept: bytes = b""

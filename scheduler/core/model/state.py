@@ -1,0 +1,386 @@
+"""Everything the scheduler knows, with its indexes kept in one place.
+
+Leader and standby hold the same type: the leader's handlers change rows between `leave` and
+`enter`; a standby's fold does the same from the records it follows. So a standby that is elected
+has every index ready and rebuilds nothing.
+
+The state is the leader's alone and is dropped as a whole when it is deposed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heapify, heappop, heappush
+
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.audit_index import AuditIndex
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import Quota, in_force
+from scheduler.core.model.rows import (
+    Control,
+    DedupRow,
+    FinishedRow,
+    Holding,
+    InstanceRow,
+    Leaving,
+    NodeRow,
+    QueueRow,
+    ServiceRow,
+    TaskRow,
+)
+from scheduler.core.model.usage import Usage, task_units
+from scheduler.core.values import FINISHED, ServiceName, TaskSpec, TaskState
+
+DEFAULT_QUEUE = QueueName("default")
+# Where replicas are; made with the first service.
+SERVICES_QUEUE = QueueName("services")
+
+_MOST_DURABLE = 20_000
+# Dead entries that are not worth clearing away.
+_CLEAR_ABOVE = 256
+
+
+def kind_of(scope: str) -> str:
+    """Of which kind a request id of this scope is: "" for creating tasks (the scope is the queue,
+    whose name cannot begin with "_"), else the scope itself."""
+    return scope if scope.startswith("_") else ""
+
+
+class State:
+    """Rows by name and the indexes over them."""
+
+    def __init__(self, *, spec_cache_bytes: int = 128 << 20) -> None:
+        self.queues: dict[QueueName, QueueRow] = {}
+        # The queues that have PENDING tasks, in the order of their turns: placement looks at no
+        # others.
+        self.waiting: dict[QueueName, QueueRow] = {}
+        self.tasks: dict[TaskId, TaskRow] = {}
+        self.finished: dict[TaskId, FinishedRow] = {}
+        self.nodes: dict[NodeName, NodeRow] = {}
+        self.controls: dict[NodeName, Control] = {}
+        # Nodes that a scale-down may end.
+        self.leaving: dict[NodeName, Leaving] = {}
+        self.dedup: dict[tuple[str, str], DedupRow] = {}
+        # How many of them there are of each kind: `kind_of` their scope.
+        self.answers: dict[str, int] = {}
+        # The keys of `dedup`, those that were looked at longest ago first.
+        self.dedup_line: deque[tuple[str, str]] = deque()
+        self.holdings: dict[InstanceId, Holding] = {}
+        self.services: dict[ServiceName, ServiceRow] = {}
+        # The live tasks of each service, in the order in which they were made or folded.
+        self.replicas: dict[ServiceName, dict[TaskId, TaskRow]] = {}
+        # By service and id, as etcd has them; also of a service that is not known (yet).
+        self.instances: dict[ServiceName, dict[str, InstanceRow]] = {}
+        self.instance_count = 0
+        # Services of which something changed since the last step, in the order of the changes.
+        self.touched: dict[ServiceName, None] = {}
+        self.audit = AuditIndex()
+        # What callers have on record, by `<role>:<name>`; those that have nothing are left out.
+        self.callers: dict[str, Usage] = {}
+        # What an admin set, by kind ("caller", "queue") and name.
+        self.quotas: dict[tuple[str, str], Quota] = {}
+        # Of `durable_quota`; dropped when a quota changes, and when it grows too large.
+        self._durable: dict[tuple[str, str], tuple[int, int]] = {}
+        # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
+        # away when they are more than the others.
+        self.timers: list[tuple[float, TaskId]] = []
+        self._dead_timers = 0
+        # (start time, id, attempt) of attempts whose start may not be on record: those that began
+        # within the last second or two, ended ones included, in the order in which it was told.
+        self.begun: deque[tuple[float, TaskId, int]] = deque()
+        # The greatest id of the log: a new leader stays above it. The greatest instant that was
+        # folded; for a leader, the instant of its last step.
+        self.last_id = TaskId("")
+        self.last_instant = 0.0
+        # Bytes of specs kept beside their rows, at most `spec_cache_bytes`.
+        self.spec_bytes = 0
+        self._spec_cache_bytes = spec_cache_bytes
+
+    # -- tasks
+
+    def new_row(
+        self,
+        task: TaskId,
+        queue: QueueRow,
+        spec: TaskSpec,
+        create_time: float,
+        created_by: str = "",
+    ) -> TaskRow:
+        """A row for a task that is live from now on: PENDING, or SCHEDULED if not yet due."""
+        cached: bytes | None = spec.spec
+        if self.spec_bytes + len(spec.spec) > self._spec_cache_bytes:
+            cached = None
+        else:
+            self.spec_bytes += len(spec.spec)
+        due = spec.not_before <= create_time
+        row = TaskRow(
+            task,
+            queue,
+            create_time,
+            spec.priority,
+            spec.retry,
+            spec.needs,
+            spec.affinity,
+            cached,
+            TaskState.PENDING if due else TaskState.SCHEDULED,
+            0.0 if due else spec.not_before,
+        )
+        if spec.text != queue.text:
+            queue.text = spec.text
+        row.text = queue.text
+        row.creator = creator = self.usage_of(created_by)
+        row.units = units = task_units(len(spec.spec))
+        creator.began(units)
+        queue.usage.began(units)
+        self.tasks[task] = row
+        if spec.replica is not None:
+            row.replica = spec.replica
+            self.replicas.setdefault(spec.replica.service, {})[task] = row
+            self.touch(spec.replica.service)
+        done = self.finished.get(task)
+        if done is None:
+            queue.index.add(task)
+        else:
+            self.drop_unused(done.creator)
+        if task > self.last_id:
+            self.last_id = task
+        self.saw(create_time)
+        return row
+
+    def usage_of(self, caller: str) -> Usage:
+        """What a caller has on record; made when first asked for."""
+        usage = self.callers.get(caller)
+        if usage is None:
+            usage = self.callers[caller] = Usage(caller)
+        return usage
+
+    def drop_unused(self, usage: Usage) -> None:
+        """Forget a caller that has nothing on record."""
+        if usage.empty and self.callers.get(usage.name) is usage:
+            del self.callers[usage.name]
+
+    def set_quota(self, kind: str, name: str, quota: Quota | None) -> None:
+        """A quota is set, or (None) back to the default."""
+        if quota is None:
+            self.quotas.pop((kind, name), None)
+        else:
+            self.quotas[kind, name] = quota
+        self._durable.clear()
+
+    def durable_quota(self, limits: Limits, kind: str, name: str) -> tuple[int, int]:
+        """The live tasks and the stored bytes that a caller or queue may have; -1: any."""
+        known = self._durable.get((kind, name))
+        if known is None:
+            quota = in_force(self, limits, kind, name)
+            assert quota.live_tasks is not None
+            assert quota.stored_bytes is not None
+            if len(self._durable) >= _MOST_DURABLE:
+                self._durable.clear()
+            known = self._durable[kind, name] = (quota.live_tasks, quota.stored_bytes)
+        return known
+
+    def saw(self, instant: float) -> None:
+        """Note an instant of the log."""
+        if instant > self.last_instant:
+            self.last_instant = instant
+
+    def enter(self, row: TaskRow) -> None:
+        """Index `row` under the state it has now."""
+        state = row.state
+        row.queue.counts[state] += 1
+        if state is TaskState.PENDING:
+            queue = row.queue
+            queue.pending.push(row)
+            if queue.pending.size == 1:
+                self.waiting[queue.name] = queue
+        elif state is TaskState.RUNNING:
+            self.holding(row.instance).add(row)
+        elif state is TaskState.SCHEDULED:
+            heappush(self.timers, (row.not_before, row.id))
+
+    def move(self, row: TaskRow, state: TaskState) -> None:
+        """Take `row` out of its indexes and give it another state; `enter` it afterwards."""
+        before = row.state
+        row.queue.counts[before] -= 1
+        row.state = state
+        if row.replica is not None:
+            self.touch(row.replica.service)
+        if before is TaskState.PENDING:
+            queue = row.queue
+            queue.pending.discard(row)
+            if not queue.pending.size:
+                del self.waiting[queue.name]
+        elif before is TaskState.RUNNING:
+            holding = self.holdings[row.instance]
+            holding.remove(row)
+            if not holding.rows:
+                holding.idle_since = self.last_instant
+        elif before is TaskState.SCHEDULED:
+            self._dead_timers += 1
+            if self._dead_timers > _CLEAR_ABOVE and self._dead_timers * 2 > len(self.timers):
+                self.timers = [entry for entry in self.timers if self._ticks(entry)]
+                heapify(self.timers)
+                self._dead_timers = 0
+
+    def _ticks(self, timer: tuple[float, TaskId]) -> bool:
+        """Whether a timer's task still waits for it."""
+        instant, task = timer
+        row = self.tasks.get(task)
+        return row is not None and row.state is TaskState.SCHEDULED and row.not_before == instant
+
+    def finish(
+        self, row: TaskRow, finish_time: float, error: str = "", outcome: int = 0
+    ) -> FinishedRow:
+        """A live row that was moved to a finished state becomes a finished one.
+
+        Args:
+            error: what a search finds it by from now on, besides its text.
+            outcome: what its result or error weighs, see `usage.outcome_units`.
+        """
+        assert row.state in FINISHED
+        del self.tasks[row.id]
+        if row.spec is not None:
+            self.spec_bytes -= len(row.spec)
+        if row.replica is not None:
+            replicas = self.replicas[row.replica.service]
+            del replicas[row.id]
+            if not replicas:
+                del self.replicas[row.replica.service]
+        text = f"{row.text}\n{error}" if error else row.text
+        creator = row.creator
+        creator.ended(outcome)
+        row.queue.usage.ended(outcome)
+        done = FinishedRow(
+            row.id,
+            row.queue,
+            row.state,
+            finish_time,
+            row.attempt,
+            text,
+            creator,
+            row.units + outcome,
+        )
+        self.finished[row.id] = done
+        row.queue.counts[row.state] += 1
+        row.queue.finished_total += 1
+        if finish_time > row.queue.last_finish:
+            row.queue.last_finish = finish_time
+        self.saw(finish_time)
+        return done
+
+    def revive(self, done: FinishedRow) -> None:
+        """A finished task is about to be live again: `new_row` follows."""
+        done.queue.counts[done.state] -= 1
+        done.creator.gone(done.units)
+        done.queue.usage.gone(done.units)
+        # Kept in `finished` until new_row has seen that its id is in the index already.
+
+    def forget(self, done: FinishedRow) -> None:
+        """A finished task's records are deleted.
+
+        Its place among the retained goes too, sooner or later: a standby, whom nobody tells to
+        retain, would keep them all.
+        """
+        finished, queue = self.finished, done.queue
+        del finished[done.id]
+        queue.counts[done.state] -= 1
+        creator = done.creator
+        creator.gone(done.units)
+        queue.usage.gone(done.units)
+        if not creator.finished:
+            self.drop_unused(creator)
+        retained = queue.retained
+        while retained and finished.get(retained[0].id) is not retained[0]:
+            retained.popleft()
+        if len(retained) > 2 * len(finished) + _CLEAR_ABOVE:
+            # Behind an old one that is kept most were deleted or retried by hand.
+            queue.retained = deque(row for row in retained if finished.get(row.id) is row)
+
+    def next_due(self) -> float | None:
+        """When the next SCHEDULED task is due; None when there is none."""
+        timers = self.timers
+        while timers:
+            if self._ticks(timers[0]):
+                return timers[0][0]
+            heappop(timers)
+            self._dead_timers -= 1
+        return None
+
+    # -- services
+
+    def touch(self, service: ServiceName) -> None:
+        """Something of a service changed: it is to be looked at, and told to who watches it."""
+        if service in self.services:
+            self.touched[service] = None
+
+    def put_service(self, row: ServiceRow) -> None:
+        """A service is there, or is another one now."""
+        self.services[row.name] = row
+        self.saw(row.create_time)
+        self.touch(row.name)
+
+    def drop_service(self, service: ServiceName) -> None:
+        """A service is gone."""
+        self.services.pop(service, None)
+        self.touched.pop(service, None)
+
+    def put_instance(self, row: InstanceRow) -> None:
+        """An instance is there, or changed."""
+        instances = self.instances.setdefault(row.service, {})
+        self.instance_count += row.id not in instances
+        instances[row.id] = row
+        self.touch(row.service)
+
+    def drop_instance(self, service: ServiceName, name: str) -> None:
+        """An instance is gone."""
+        instances = self.instances.get(service)
+        if instances is None or instances.pop(name, None) is None:
+            return
+        self.instance_count -= 1
+        if not instances:
+            del self.instances[service]
+        self.touch(service)
+
+    # -- the others
+
+    def remember(self, key: tuple[str, str], row: DedupRow) -> None:
+        """Keep the answer to a call."""
+        if key not in self.dedup:
+            self.dedup_line.append(key)
+            kind = kind_of(key[0])
+            self.answers[kind] = self.answers.get(kind, 0) + 1
+        self.dedup[key] = row
+
+    def drop_answer(self, key: tuple[str, str]) -> None:
+        """The answer to a call is not kept any longer; its place in the line is the caller's."""
+        del self.dedup[key]
+        self.answers[kind_of(key[0])] -= 1
+
+    def forget_request(self, key: tuple[str, str]) -> None:
+        """An answer is deleted. Its place in the line goes when it is met at the head."""
+        if key in self.dedup:
+            self.drop_answer(key)
+        line = self.dedup_line
+        while line and line[0] not in self.dedup:
+            line.popleft()
+        if len(line) > 2 * len(self.dedup) + _CLEAR_ABOVE:
+            # Behind one that stays for long (its task is scheduled for next month) most are gone.
+            self.dedup_line = deque(key for key in dict.fromkeys(line) if key in self.dedup)
+
+    def holding(self, instance: InstanceId) -> Holding:
+        """What `instance` runs; made when first asked for."""
+        holding = self.holdings.get(instance)
+        if holding is None:
+            holding = self.holdings[instance] = Holding()
+        return holding
+
+    def control(self, node: NodeName) -> Control:
+        """What was asked of a node."""
+        return self.controls.get(node, _NO_CONTROL)
+
+    def on_record(self, task: TaskId) -> bool:
+        """Whether a task is live or retained."""
+        return task in self.tasks or task in self.finished
+
+
+_NO_CONTROL = Control()

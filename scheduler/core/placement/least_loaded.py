@@ -1,0 +1,52 @@
+"""`least_loaded`: the node with the least to do in relation to what it has.
+
+Load is attempts a slot (placed but not finished, so it moves with every assignment) plus the live
+shares of CPU and memory the node last reported. Ties go to the name that sorts first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush, heapreplace
+
+from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
+from scheduler.core.values import NO_NEEDS, Needs
+
+
+def load(node: NodeRow) -> float:
+    """Attempts a slot + CPU share + memory share; about 0 for an idle node."""
+    stats = node.stats
+    memory = stats.memory_used / stats.memory_total if stats.memory_total else 0.0
+    return len(node.holding.rows) / max(node.slots, 1) + stats.cpu + memory
+
+
+class LeastLoaded:
+    """A heap of the nodes by load, kept up to date through one pass."""
+
+    def __init__(self, queue: QueueRow, nodes: list[NodeRow]) -> None:
+        self._heap = [(load(node), node.name, node) for node in nodes]
+        heapify(self._heap)
+
+    def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
+        heap = self._heap
+        aside = []
+        found = None
+        while heap:
+            known, name, node = heap[0]
+            now = load(node)
+            if now != known:
+                # Another queue's strategy placed something there in this pass.
+                heapreplace(heap, (now, name, node))
+            elif fits(node, row.needs):
+                found = node
+                break
+            elif fits(node, NO_NEEDS):
+                aside.append(heappop(heap))
+            else:
+                heappop(heap)
+        for entry in aside:
+            heappush(heap, entry)
+        return found
+
+    def assigned(self, node: NodeRow) -> None:
+        """Nothing to do: `choose` sees that the load has moved."""

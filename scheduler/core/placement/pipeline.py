@@ -1,0 +1,194 @@
+"""Placement: queues in turn -> order within the queue -> filter -> strategy -> assignment.
+
+One pass serves many tasks: a strategy ranks the nodes once and keeps its ranking up to date as it
+assigns, so a task costs O(log nodes). "Cannot be placed" is no error: the task stays where it is,
+and the next credit, node or freed resource makes another pass.
+
+Nodes that a scale-down may end are passed over while others take the work. When none does, their
+marks are taken back, the newest first: no task waits for a node that idles, whatever the scaler
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from quorate.runtime.ids import QueueName
+from scheduler.core.handlers.attempts import assign
+from scheduler.core.handlers.scaling_down import take_back
+from scheduler.core.model.effects import Effects
+from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
+from scheduler.core.model.state import SERVICES_QUEUE, State
+from scheduler.core.placement.consistent_hash import ConsistentHash
+from scheduler.core.placement.least_loaded import LeastLoaded
+from scheduler.core.placement.round_robin import RoundRobin
+from scheduler.core.queues.pending import Lane
+from scheduler.core.values import NO_NEEDS, Needs, Placement
+
+# Kinds of needs of one priority that are tried before it is left for this pass. Those that fit
+# nowhere stand behind the others next time, so that each is tried in the end.
+_KINDS_TRIED = 64
+# Sums of shares of a core are not exact: 1.1 + 2.2 is a little more than 3.3.
+_CPU_ROUNDING = 1e-6
+# Marks taken back in one step: each costs a pass over all nodes.
+_BACK_AT_ONCE = 32
+# Tasks of one queue placed before the next queue has its turn.
+_TURN = 16
+
+
+class Strategy(Protocol):
+    """Chooses among the nodes of one pass."""
+
+    def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
+        """A node that `fits`, or None."""
+
+    def assigned(self, node: NodeRow) -> None:
+        """The choice was taken: account for it."""
+
+
+_STRATEGIES: Final[dict[Placement, Callable[[QueueRow, list[NodeRow]], Strategy]]] = {
+    Placement.LEAST_LOADED: LeastLoaded,
+    Placement.ROUND_ROBIN: RoundRobin,
+    Placement.CONSISTENT_HASH: ConsistentHash,
+}
+
+
+def fits(node: NodeRow, needs: Needs) -> bool:
+    """Whether the node has credit, and free resources for `needs`."""
+    return len(node.holding.rows) < node.credit and fits_beside(node, needs)
+
+
+def fits_beside(node: NodeRow, needs: Needs) -> bool:
+    """Whether the node has free resources for a replica, which takes no slot.
+
+    The agent starts replicas beside whatever its slots hold, and then raises its credit by them.
+    """
+    holding = node.holding
+    if needs is NO_NEEDS:
+        return True
+    return (
+        holding.cpu + needs.cpu <= node.cpu + _CPU_ROUNDING
+        and holding.memory + needs.memory <= node.memory
+        and all(
+            holding.counters.get(name, 0) + amount <= node.counters.get(name, 0)
+            for name, amount in needs.counters
+        )
+    )
+
+
+def usable(state: State, node: NodeRow) -> bool:
+    """Whether the node takes new work at all; an agent without credit takes none."""
+    return _open(state, node) and node.name not in state.leaving
+
+
+def _open(state: State, node: NodeRow) -> bool:
+    control = state.control(node.name)
+    return (
+        node.connected
+        and node.credit > 0
+        and not node.suspect_since
+        and not control.cordoned
+        and not control.draining
+    )
+
+
+def place(state: State, now: float, limit: int, out: Effects) -> None:
+    """Assign up to `limit` tasks; the queues take turns.
+
+    `out.more` says that marks are left that may have to be taken back.
+    """
+    left = _pass(state, now, limit, out)
+    for _ in range(_BACK_AT_ONCE):
+        if left <= 0 or not state.leaving or (node := _needed(state)) is None:
+            return
+        take_back(state, node.name, out)
+        left = _pass(state, now, left, out)
+    out.more = bool(state.leaving)
+
+
+def _needed(state: State) -> NodeRow | None:
+    """A node to be taken back for a task that waits; None when none of them would take one."""
+    marked = sorted(state.leaving.items(), key=lambda item: (-item[1].since, item[0]))
+    nodes = [node for name, _ in marked if _open(state, node := state.nodes[name])]
+    if not nodes:
+        return None
+    for queue in state.waiting.values():
+        if queue.paused:
+            continue
+        for level in queue.pending.lanes(_KINDS_TRIED):
+            for row in filter(None, map(Lane.head, level)):
+                room = fits if row.replica is None else fits_beside
+                for node in nodes:
+                    if room(node, row.needs):
+                        return node
+    return None
+
+
+def _pass(state: State, now: float, limit: int, out: Effects) -> int:
+    """One pass over what waits; how many more may be assigned."""
+    waiting = [queue for queue in state.waiting.values() if not queue.paused]
+    if not waiting or limit <= 0:
+        return limit
+    open_nodes = [node for node in state.nodes.values() if usable(state, node)]
+    nodes = [node for node in open_nodes if len(node.holding.rows) < node.credit]
+    free = sum(node.credit - len(node.holding.rows) for node in nodes)
+    left = limit
+    first = waiting[0].name
+    strategies: dict[QueueName, Strategy] = {}
+    while waiting and left > 0:
+        again = []
+        for queue in waiting:
+            # Replicas take no credit: their queue goes on when the others have to wait.
+            replicas = queue.name == SERVICES_QUEUE
+            among, room = (open_nodes, left) if replicas else (nodes, min(left, free))
+            wanted = min(room, _TURN)
+            if not among or wanted <= 0:
+                continue
+            strategy = strategies.get(queue.name)
+            if strategy is None:
+                strategy = strategies[queue.name] = _STRATEGIES[queue.placement](queue, among)
+            placed = _place_some(state, queue, strategy, wanted, now, out)
+            left -= placed
+            if not replicas:
+                free -= placed
+            if placed == wanted and queue.pending.size:
+                again.append(queue)
+            if left <= 0:
+                break
+        if len(again) < len(waiting) or left <= 0:
+            waiting = again
+    if first in state.waiting:
+        # The queue that was first this time is last next time.
+        state.waiting[first] = state.waiting.pop(first)
+    return left
+
+
+def _place_some(
+    state: State, queue: QueueRow, strategy: Strategy, wanted: int, now: float, out: Effects
+) -> int:
+    placed = 0
+    for level in queue.pending.lanes(_KINDS_TRIED):
+        # The oldest of the level first; a lane that fits nowhere is left for this pass.
+        while level and placed < wanted:
+            lane = level[0] if len(level) == 1 else min(level, key=_head_id)
+            row = lane.head()
+            if row is None:
+                level.remove(lane)
+                continue
+            node = strategy.choose(row, fits if row.replica is None else fits_beside)
+            if node is None:
+                level.remove(lane)
+                queue.pending.defer(row, _KINDS_TRIED)
+                continue
+            assign(state, row, node, now, out)
+            strategy.assigned(node)
+            placed += 1
+        if placed >= wanted:
+            break
+    return placed
+
+
+def _head_id(lane: Lane) -> str:
+    head = lane.head()
+    return head.id if head is not None else "~"

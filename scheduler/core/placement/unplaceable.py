@@ -1,0 +1,69 @@
+"""Why a task cannot start on any registered node, whatever else runs there. Pure.
+
+A node is too small, or its agent cannot write to its disk and takes no work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from quorate.runtime.ids import NodeName
+from scheduler.core.model.rows import NodeRow
+from scheduler.core.values import NO_NEEDS, Needs
+
+_SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def why_unplaceable(nodes: Mapping[NodeName, NodeRow], needs: Needs) -> str:
+    """A sentence for people; empty when a registered node could start it, were it free."""
+    if any(not node.stats.disk_error and _holds(node, needs) for node in nodes.values()):
+        return ""
+    if unwritable := [node for node in nodes.values() if _holds(node, needs)]:
+        return _cannot_write(unwritable)
+    if needs is NO_NEEDS:
+        return ""
+    if not nodes:
+        return "no node is registered"
+    lacks = list(_lacks(list(nodes.values()), needs))
+    if not lacks:
+        lacks = ["no registered node has all that it needs together"]
+    return f"{'; '.join(lacks)}: it waits until such a node is registered"
+
+
+def _cannot_write(nodes: list[NodeRow]) -> str:
+    first, more = nodes[0], len(nodes) - 1
+    which = f"{first.name} and {more} more nodes" if more else f"node {first.name}"
+    # They may have several reasons: that of the first one.
+    why = f"cannot write to {'their disks' if more else 'its disk'} ({first.stats.disk_error})"
+    return f"{which} {why} and {'take' if more else 'takes'} no work: it waits until a node can"
+
+
+def _holds(node: NodeRow, needs: Needs) -> bool:
+    return needs is NO_NEEDS or (
+        needs.cpu <= node.cpu + 1e-6
+        and needs.memory <= node.memory
+        and all(amount <= node.counters.get(name, 0) for name, amount in needs.counters)
+    )
+
+
+def _lacks(nodes: list[NodeRow], needs: Needs) -> Iterable[str]:
+    cores = max(node.cpu for node in nodes)
+    if needs.cpu > cores + 1e-6:
+        yield f"no registered node has {needs.cpu:g} cores (at most {cores:g})"
+    memory = max(node.memory for node in nodes)
+    if needs.memory > memory:
+        most = _size(memory)
+        yield f"no registered node has {_size(needs.memory)} of memory (at most {most})"
+    for name, amount in needs.counters:
+        most_of = max(node.counters.get(name, 0) for node in nodes)
+        if amount > most_of:
+            yield f"no registered node has {amount} {name} (at most {most_of})"
+
+
+def _size(value: float) -> str:
+    unit = 0
+    while value >= 1024 and unit < len(_SIZES) - 1:
+        value /= 1024
+        unit += 1
+    return f"{value:.3g} {_SIZES[unit]}" if value < 1000 else f"{value:.0f} {_SIZES[unit]}"

@@ -1,0 +1,508 @@
+"""One leader's tenure: events in, writes to the journal, effects after the commit.
+
+```
+ service, sessions, timers --handle(events)--> Machine.step --> Codec --> Journal.append
+                                                    |                        |
+                                   Machine.place <--+                        v  committed
+                                                        replies, assignments, acknowledgements
+```
+
+The driver owns the machine, its state and the journal for one epoch. `handle` is synchronous: an
+event is stepped, encoded and appended before anything else runs, so the order of events is the
+order of the log. When the tenure ends, everybody who waits gets UNAVAILABLE with the outcome
+unknown, and the state is dropped.
+
+Bounds: `Uncommitted` holds back callers and agents; a step is bounded by the core; one
+`handle` places at most `PLACED_AT_ONCE` attempts before it lets others have the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol, TypeVar
+
+import structlog
+
+from quorate.etcd.api import Delete, Put
+from quorate.etcd.generation import FIRST_GENERATION, scoped
+from quorate.etcd.journal import Journal, JournalEnded, JournalFault
+from quorate.etcd.journal_batch import weigh
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.clock import TenureClock
+from quorate.runtime.errors import exhausted
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
+from scheduler.core.handlers import attempts, audit, requests
+from scheduler.core.handlers.requests import TASKS_SCOPE
+from scheduler.core.handlers.upkeep import retain
+from scheduler.core.machine import Machine
+from scheduler.core.model import effects as fx
+from scheduler.core.model import events as e
+from scheduler.core.model.rows import TaskRow
+from scheduler.core.model.state import State
+from scheduler.core.queues.turns import Contention
+from scheduler.core.values import ServiceName
+from scheduler.engine.bulk import Bulk
+from scheduler.engine.clocks import Clocks
+from scheduler.engine.task_metrics import TaskMetrics
+from scheduler.engine.write_admission import Uncommitted, lost
+from scheduler.storage import records
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PLACED_AT_ONCE = 1_024
+# Bytes of one group of writes: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
+GROUP_BYTES = 512 << 10
+# Deletions in one Txn of retention: of the longest names, callers and request ids 1.8 KB each.
+PURGED_AT_ONCE = 800
+# Seconds between two looks for attempts whose start is to be on record.
+STARTS_EVERY = 0.25
+# Callers that wait for tasks to finish or start, in all: 17 KB each, measured; 340 MB.
+MAX_WAITERS = 20_000
+
+
+class Agents(Protocol):
+    """The sessions with the nodes: whatever is told here is sent at once, or dropped when the
+    session is gone (the inventory of the next one settles it)."""
+
+    def start(self, instance: InstanceId, row: TaskRow, attempt: int) -> None: ...
+
+    def end_attempt(self, instance: InstanceId, task: TaskId, attempt: int) -> None: ...
+
+    def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None: ...
+
+    def drain(self, instance: InstanceId, draining: bool, grace: float) -> None: ...
+
+    def leave(self, instance: InstanceId, leaving: bool) -> None: ...
+
+    def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None: ...
+
+
+class Driver:
+    """Drives one machine through one epoch.
+
+    Args:
+        machine: with the state as folded; `Elected` is the first event.
+        codec: encodes the machine's writes.
+        journal: claimed; `run` is awaited by the caller.
+        clock: instants of this tenure.
+        trusted: whether the lease still lets this process dispatch and answer.
+        max_txn_ops: operations one Txn may hold.
+        ids: of the tasks that the machine makes by itself; the same as for those of callers.
+        generation: of the cluster; `revision` is scoped by it.
+        latest: the log's last instant: see `scheduler.engine.clocks`.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        codec: records.Codec,
+        journal: Journal,
+        clock: TenureClock,
+        trusted: Callable[[], bool],
+        max_txn_ops: int,
+        ids: TaskIds | None = None,
+        generation: int = FIRST_GENERATION,
+        latest: float = 0.0,
+    ) -> None:
+        self.machine = machine
+        self.journal = journal
+        self.clock = clock
+        self.clocks = Clocks(clock, latest)
+        self.max_txn_ops = max_txn_ops
+        self.uncommitted = Uncommitted(journal, lambda: not self._closed and trusted())
+        self.agents: Agents | None = None
+        self.metrics = TaskMetrics()
+        # Told of each service of which something changed, before that is committed.
+        self.service_changed: Callable[[ServiceName], None] = lambda service: None
+        # Told after each step: something may have changed.
+        self.stepped: Callable[[], None] = lambda: None
+        self.revision = 0
+        """The last Txn's that is known to be committed, scoped: the state has all up to it."""
+        self._generation = generation
+        self._ids = ids or TaskIds(machine.state.last_id or None)
+        # Services to be looked at, in order, each once.
+        self._due: dict[ServiceName, None] = {}
+        self._due_wait = asyncio.Event()
+        self._codec = codec
+        self._trusted = trusted
+        # Whole events are joined into groups of this many writes: one callback for many events.
+        # One operation of a Txn is the head's.
+        self._group_ops = min(max(8, max_txn_ops // 2), max_txn_ops - 1)
+        self._purge_ops = (min(max_txn_ops, PURGED_AT_ONCE) - 2) // 2 * 2
+        self._ops: list[Put | Delete] = []
+        self._bytes = 0
+        self._after: list[fx.After] = []
+        self.contention = Contention()
+        self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention)
+        self._finish_waiters: dict[TaskId, list[asyncio.Future[r.RunRecord]]] = {}
+        self._start_waiters: dict[TaskId, list[asyncio.Future[None]]] = {}
+        self._waiting = 0
+        # Final writes between step and commit, which the journal bounds: whoever begins to wait
+        # meanwhile is answered from here, too. By finish time as well: a task may fail, be retried
+        # and be cancelled before the first of it is committed.
+        self._outcomes: dict[tuple[TaskId, float], fx.PutRun] = {}
+        self._place_later = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._dispatch: dict[type, Callable[..., None]] = {
+            fx.Reply: self._reply,
+            fx.StartAttempt: self._start,
+            fx.EndAttempt: self._end,
+            fx.Acknowledge: self._acknowledge,
+            fx.NotifyFinished: self._notify,
+            fx.RevokeNode: self._revoke,
+            fx.OrderDrain: self._drain,
+            fx.IndexAudit: self._index_audit,
+            fx.OrderLeaving: self._leave,
+        }
+
+    @property
+    def state(self) -> State:
+        """The state; read it, change it only by events."""
+        return self.machine.state
+
+    # -- events
+
+    def handle(self, events: Iterable[e.Event]) -> None:
+        """Step events in order, place what can be placed, and hand the writes to the journal."""
+        now = self.clock.now()
+        step = self.machine.step
+        try:
+            for event in events:
+                self._absorb(step(event, now), now)
+            self._place(now)
+            self._flush()
+        except Exception as error:
+            # Our bug, and memory is ahead of the log now: nobody may see it or build on it.
+            self.journal.abandon(JournalFault(f"an event could not be handled: {error!r}"))
+            raise
+        self._arm_timer(now)
+        self.stepped()
+
+    async def call(
+        self,
+        make: Callable[[asyncio.Future[object]], e.Event],
+        weight: int = 0,
+        caller: str = "",
+    ) -> object:
+        """Step an event for a caller and wait for its answer.
+
+        Args:
+            make: makes the event, given the token its Reply will carry.
+            weight: bytes of what it asks to be kept; 0 for little.
+            caller: who takes turns with others where much is to be written.
+
+        Raises:
+            QuorateError: UNAVAILABLE when the tenure ended first: the outcome is unknown.
+                RESOURCE_EXHAUSTED: nothing was done.
+        """
+        uncommitted = self.uncommitted
+        if self.journal.no_space:
+            event = make(self._loop.create_future())
+            request, queue = getattr(event, "request", None), getattr(event, "queue", "")
+            uncommitted.refuse_known(self.state, request, queue)
+        with uncommitted.asked(weight):
+            await uncommitted.admit(weight)
+            contended = await self.bulk.turn(
+                caller, weight, partial(uncommitted.turn, weight=weight)
+            )
+            token: asyncio.Future[object] = self._loop.create_future()
+            # Made only now: what it is made of may have changed while it waited.
+            event = make(token)
+            if contended and isinstance(event, e.BatchSubmitted | e.TasksCancelAsked):
+                event = event._replace(small=True)
+            self.handle((event,))
+            return await uncommitted.answer(token)
+
+    async def room(self) -> None:
+        """Wait until another event may be stepped: `Uncommitted.room`."""
+        await self.uncommitted.room()
+
+    async def barrier(self) -> int:
+        """Wait until all that was stepped so far is committed, behind a fenced Txn; its revision.
+
+        Raises:
+            QuorateError: UNAVAILABLE: this process does not lead any longer. RESOURCE_EXHAUSTED:
+                too much waits, or etcd has no space.
+        """
+        return await self.uncommitted.barrier(self._append_barrier)
+
+    async def readable(self) -> None:
+        """Wait until what memory says may be told: `Uncommitted.readable`."""
+        await self.uncommitted.readable(self.barrier)
+
+    def _append_barrier(self, token: asyncio.Future[int]) -> None:
+        def passed(revision: int) -> None:
+            self._committed([fx.Reply(token, revision)], revision)
+
+        self.journal.append((), passed, partial(self._failed, [fx.Reply(token, None)]))
+
+    async def look_after_services(self) -> None:
+        """Look at services of which something changed, one at a time, as the journal has room."""
+        while True:
+            while not self._due:
+                self._due_wait.clear()
+                await self._due_wait.wait()
+            await self.journal.wait_room()
+            service = next(iter(self._due))
+            del self._due[service]
+            self.handle((e.ServiceDue(service, self._ids.next(self.clock.now())),))
+            await asyncio.sleep(0)
+
+    async def note_starts(self) -> None:
+        """Put on record which attempts have begun and live, as the journal has room."""
+        while True:
+            await asyncio.sleep(STARTS_EVERY)
+            while attempts.starts_due(self.state, self.clock.now()):
+                await self.journal.wait_room()
+                self.handle((e.StartsDue(),))
+                await asyncio.sleep(0)
+
+    def purge(self, limit: int) -> int:
+        """Delete up to `limit` tasks that retention lets go; how many deletions were appended."""
+        now = self.clock.now()
+        out = self.machine.step(e.RetentionDue(limit, self.clocks.expiry()), now)
+        deletes = self._codec.encode_purges(out)
+        # An even number: the two keys of a task go together.
+        for start in range(0, len(deletes), self._purge_ops):
+            self.journal.append_purge(deletes[start : start + self._purge_ops])
+        return len(deletes)
+
+    # -- waiting for tasks
+
+    def finishing(self, task: TaskId) -> QueueName | None:
+        """The queue of a task that is live, or whose finishing is not known committed yet.
+
+        None for any other: what is on record of it is final.
+        """
+        row = self.state.tasks.get(task)
+        if row is not None:
+            return row.queue.name
+        done = self.state.finished.get(task)
+        if done is not None and (task, done.finish_time) in self._outcomes:
+            return done.queue.name
+        return None
+
+    async def finished(self, task: TaskId) -> r.RunRecord:
+        """Wait for the final record of a task that is `finishing`. The caller sets the deadline."""
+        return await self._wait(self._finish_waiters, task)
+
+    async def assigned(self, task: TaskId) -> None:
+        """Wait until an attempt of a live task is given to a node. The caller sets the deadline."""
+        await self._wait(self._start_waiters, task)
+
+    async def _wait(self, waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId) -> T:
+        if self._waiting >= MAX_WAITERS:
+            raise exhausted(
+                "TOO_MANY_WAITERS", f"{MAX_WAITERS} callers wait already", limit=MAX_WAITERS
+            )
+        if self._closed:
+            raise lost()
+        future: asyncio.Future[T] = self._loop.create_future()
+        waiters.setdefault(task, []).append(future)
+        self._waiting += 1
+        try:
+            return await future
+        finally:
+            self._waiting -= 1
+            left = waiters.get(task)
+            if left is not None and future in left:
+                left.remove(future)
+                if not left:
+                    del waiters[task]
+
+    # -- from step to journal
+
+    def _absorb(self, out: fx.Effects, now: float) -> None:
+        if out.writes:
+            if len(self._ops) + 2 * len(out.writes) > self._group_ops:
+                self._flush()
+            self._encode(out.writes)
+            self.metrics.wrote(out.writes, now)
+            for write in out.writes:
+                if type(write) is fx.PutRun and write.finish_time:
+                    self._outcomes[write.row.id, write.finish_time] = write
+        if out.after:
+            self._after += out.after
+        if out.due:
+            self._note_due(out.due)
+        for event in out.then:
+            if isinstance(event, e.BatchContinued | e.TasksCancelContinued):
+                self.bulk.add(event)
+            else:
+                self._absorb(self.machine.step(event, now), now)
+
+    def _note_due(self, services: list[ServiceName]) -> None:
+        for service in services:
+            self._due[service] = None
+            self.service_changed(service)
+        self._due_wait.set()
+
+    def _encode(self, writes: list[fx.Write]) -> None:
+        """Join an event's writes to the group; the group goes first if it would grow too large."""
+        begin = len(self._ops)
+        self._codec.encode(writes, self._ops)
+        added = self._ops[begin:]
+        size = weigh(added)
+        if begin and self._bytes + size > GROUP_BYTES:
+            del self._ops[begin:]
+            self._flush()
+            self._ops = added
+        self._bytes += size
+
+    def _flush(self) -> None:
+        """Append the gathered group."""
+        ops, after = self._ops, self._after
+        if not ops and not after:
+            return
+        self._ops, self._after, self._bytes = [], [], 0
+        self.journal.append(ops, partial(self._committed, after), partial(self._failed, after))
+
+    def _place(self, now: float) -> None:
+        if not self.journal.room or self.journal.no_space:
+            # The next commit makes room and places.
+            self._place_later = True
+            return
+        out = self.machine.place(now, PLACED_AT_ONCE)
+        if out.due:
+            self._note_due(out.due)
+        if not out.writes:
+            return
+        self.metrics.placed(out.after, now)
+        # Each assignment is one write and one effect: they are cut alike.
+        done, size = 0, len(out.writes)
+        while done < size:
+            space = self._group_ops - len(self._ops)
+            if space <= 0:
+                self._flush()
+                continue
+            self._encode(out.writes[done : done + space])
+            self._after += out.after[done : done + space]
+            done += space
+        if size >= PLACED_AT_ONCE or out.more:
+            self._soon()
+
+    def _soon(self) -> None:
+        self._loop.call_soon(self._place_again)
+
+    def _place_again(self) -> None:
+        self._place_later = False
+        self.handle(())
+
+    def _arm_timer(self, now: float) -> None:
+        """Wake when the next SCHEDULED task is due."""
+        due = self.state.next_due()
+        # A timer of a tenure that is over would keep its whole state in memory.
+        if due is None or self._closed or (self._timer is not None and self._timer_at <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        # At most an hour ahead: asyncio refuses timers of months.
+        self._timer = self._loop.call_later(min(max(0.0, due - now), 3_600.0), self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self.handle((e.TimersDue(),))
+
+    # -- after the commit
+
+    def _committed(self, after: list[fx.After], revision: int) -> None:
+        if not self._trusted():
+            # The journal waits for the trust window before it comes here. What is dropped all the
+            # same was committed: only another tenure, with new sessions and their inventories,
+            # makes it good. So the tenure must not go on.
+            self._failed(after, lost())
+            raise JournalEnded("the trust window passed before an effect")
+        self.revision = scoped(self._generation, revision)
+        dispatch = self._dispatch
+        for effect in after:
+            dispatch[type(effect)](effect)
+        if self._place_later:
+            self._place_later = False
+            self._soon()
+
+    def _failed(self, after: list[fx.After], error: Exception) -> None:
+        for effect in after:
+            if type(effect) is fx.Reply:
+                token = effect.token
+                assert isinstance(token, asyncio.Future)
+                if not token.done():
+                    token.set_exception(lost())
+
+    def _reply(self, effect: fx.Reply) -> None:
+        token = effect.token
+        # The caller may have gone away meanwhile.
+        if not token.done():  # type: ignore[attr-defined]
+            token.set_result(effect.answer)  # type: ignore[attr-defined]
+
+    def _start(self, effect: fx.StartAttempt) -> None:
+        assert self.agents is not None
+        self.agents.start(effect.instance, effect.row, effect.attempt)
+        if self._start_waiters:
+            _wake(self._start_waiters, effect.row.id, None)
+
+    def _end(self, effect: fx.EndAttempt) -> None:
+        assert self.agents is not None
+        self.agents.end_attempt(effect.instance, effect.task, effect.attempt)
+
+    def _acknowledge(self, effect: fx.Acknowledge) -> None:
+        assert self.agents is not None
+        self.agents.acknowledge(effect.instance, effect.task, effect.attempt)
+
+    def _notify(self, effect: fx.NotifyFinished) -> None:
+        retain(effect)
+        write = self._outcomes.pop((effect.done.id, effect.done.finish_time), None)
+        if write is not None and effect.done.id in self._finish_waiters:
+            # Its row is nobody's any more: it says what was written.
+            _wake(self._finish_waiters, effect.done.id, records.run_record(write))
+
+    def _revoke(self, effect: fx.RevokeNode) -> None:
+        assert self.agents is not None
+        self.agents.revoke(effect.node, effect.instance, effect.lease)
+
+    def _drain(self, effect: fx.OrderDrain) -> None:
+        assert self.agents is not None
+        self.agents.drain(effect.instance, effect.draining, effect.grace)
+
+    def _leave(self, effect: fx.OrderLeaving) -> None:
+        assert self.agents is not None
+        self.agents.leave(effect.instance, effect.leaving)
+
+    def _index_audit(self, effect: fx.IndexAudit) -> None:
+        audit.index(self.state, effect)
+
+    def close(self) -> None:
+        """The tenure is over: nobody waits any longer."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.journal.abandon(JournalEnded("the tenure is over"))
+        # Calls under way: the reply to their callers would have come with the last part.
+        for part in self.bulk.parts():
+            if isinstance(part, e.TasksCancelContinued):
+                scope, request, first = TASKS_SCOPE, part.asked.request, part.asked.token
+            else:
+                scope, request, first = str(part.queue), part.request, part.token
+            known = self.state.dedup.get(requests.key_of(self.state, scope, request))
+            for token in (first, *((known.waiters if known else None) or ())):
+                self._failed([fx.Reply(token, None)], lost())
+        self.bulk.close(lost)
+        for waiters in (self._finish_waiters, self._start_waiters):
+            for futures in waiters.values():
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(lost())
+            waiters.clear()
+
+
+def _wake(waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId, value: T) -> None:
+    for future in waiters.pop(task, ()):
+        if not future.done():
+            future.set_result(value)

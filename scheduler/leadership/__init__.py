@@ -1,0 +1,1 @@
+"""Election, leadership terms and failure detection."""

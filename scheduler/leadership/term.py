@@ -1,0 +1,467 @@
+"""To lead: take the folded state over, claim the log, serve, until the tenure ends.
+
+```
+ elected -> caught up with head -> claim head -> caught up with the claim -> hold the fold
+   -> Elected -> sessions, service
+```
+
+Nobody leads while a restore from a backup is under way, nor with what was folded from the etcd of
+before it: the `generation` tells.
+
+`Tenure.lead` is what `scheduler.leadership.elector` runs for each epoch. It raises whatever ended
+it (`JournalEnded` and its kinds, etcd's errors); either way the state is dropped and the caller
+folds anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import structlog
+from structlog.contextvars import bind_contextvars
+
+from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
+from quorate.etcd.generation import Standing, read_standing, scoped
+from quorate.etcd.journal import Journal, JournalEnded
+from quorate.runtime.clock import Clock, TenureClock
+from quorate.runtime.ids import NodeName, TaskIds
+from quorate.security.dialer import Dialer
+from quorate.security.limits import CallerLimits, CallLimits
+from scheduler.agents.sessions import Sessions
+from scheduler.api.cluster.overview import Overview
+from scheduler.api.external_scaler import ExternalScaler
+from scheduler.api.quotas.servicer import Quotas
+from scheduler.api.role import Roles
+from scheduler.api.servicers import Servicers
+from scheduler.api.services.servicer import Registry
+from scheduler.api.services.watches import ServiceFeed
+from scheduler.api.tasks.changes import Recent
+from scheduler.api.tasks.servicer import Service
+from scheduler.api.tasks.watches import Watches
+from scheduler.api.validate import SpecCheck
+from scheduler.config import SchedulerSettings
+from scheduler.core.machine import Machine
+from scheduler.core.model import events as e
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import CALLER, UNLIMITED, Quota, in_force
+from scheduler.core.model.state import State
+from scheduler.engine.driver import Driver
+from scheduler.engine.spans import TaskSpans
+from scheduler.leadership.racing import first_of
+from scheduler.leadership.trust import Trust
+from scheduler.storage import keys, records
+from scheduler.storage.compaction_checkpoints import RevisionMarks
+from scheduler.storage.fold import Fold
+from scheduler.storage.instances import InstanceKeys, follow_instances
+from scheduler.storage.loaded import Loaded
+from scheduler.storage.reads import FencedReads
+from scheduler.storage.replica import Replica
+from scheduler.telemetry.health import SERVICE, InstanceHealth
+from scheduler.telemetry.metrics import SchedulerMetrics
+
+log = structlog.get_logger(__name__)
+
+# Seconds a new leader may take to fold what is behind it.
+CATCH_UP: Final = 30.0
+RETENTION_EVERY: Final = 1.0
+RETENTION_AT_ONCE: Final = 20_000
+# Seconds between two looks at how long the event loop was held.
+LAG_EVERY: Final = 0.1
+LAG_WARNING: Final = 0.25
+
+
+class Tenure:
+    """Leads, one epoch after the other, with the state that its replica folds meanwhile."""
+
+    def __init__(
+        self,
+        settings: SchedulerSettings,
+        etcd: Etcd,
+        clock: Clock,
+        roles: Roles,
+        health: InstanceHealth,
+        metrics: SchedulerMetrics | None = None,
+        dialer: Dialer | None = None,
+        session_key: bytes = b"",
+    ) -> None:
+        self._dialer = dialer or Dialer(None)
+        self._session_key = session_key
+        self._metrics = metrics or SchedulerMetrics(roles, clock)
+        self.spans: TaskSpans | None = None
+        """Who is told of assignments; for the next tenure."""
+        self._settings = settings
+        self._etcd = etcd
+        self._clock = clock
+        self._roles = roles
+        self._health = health
+        self._marks = RevisionMarks(clock)
+        self.limits = _limits(settings)
+        self.callers = CallerLimits(self._call_limits, monotonic=time.monotonic)
+        """What one caller may ask of this process; leading or not."""
+        self.loaded = Loaded()
+        """Whether what is folded is all of the log; also while leading."""
+        # Whether the replica is to run. One event for good: `stand_by` waits on it.
+        self._wanted = asyncio.Event()
+        self._new_fold()
+
+    def _new_fold(self) -> None:
+        self.loaded.set(False)
+        spec_cache = self._settings.spec_cache_mib << 20
+        self._fold = Fold(lambda: State(spec_cache_bytes=spec_cache))
+        self._recent = Recent(self._settings.prefix)
+        self._replica = Replica(
+            self._etcd,
+            self._settings.prefix,
+            self._fold,
+            order=keys.SNAPSHOT_ORDER,
+            recent=self._recent,
+            loaded=self.loaded,
+        )
+        self._replica_task: asyncio.Task[None] | None = None
+        self._wanted.set()
+
+    def _call_limits(self, caller: str) -> CallLimits:
+        """The limits of a caller, as far as this process has folded the log."""
+        quota = in_force(self._fold.state, self.limits, CALLER, caller)
+        return CallLimits(*(getattr(quota, name) for name in CallLimits._fields))
+
+    def rows(self) -> int:
+        """How many tasks are in memory."""
+        return len(self._fold.state.tasks) + len(self._fold.state.finished)
+
+    async def stand_by(self) -> None:
+        """Keep the replica running whenever this process does not lead. Cancel it to stop."""
+        while True:
+            await self._wanted.wait()
+            task = self._replica_task = asyncio.create_task(self._replica.run(), name="replica")
+            try:
+                while not task.done():
+                    self._marks.note(self._replica.revision)
+                    await asyncio.wait((task,), timeout=self._marks.every)
+            finally:
+                task.cancel()
+            if not task.cancelled():
+                task.result()
+
+    @asynccontextmanager
+    async def _taken_over(
+        self, elected: int, leader_key: bytes, trusted: Callable[[], bool]
+    ) -> AsyncIterator[tuple[Fold, int, Journal]]:
+        """The fold, at rest, with all of the log; (fold, its revision, the claimed journal).
+
+        Caught up twice. Up to the head before the claim: whoever is far behind is not to stop a
+        leader that works. Up to the claim after it: the one before may have purged since it last
+        moved the head, and from the claim on it cannot.
+        """
+        standing = await read_standing(self._etcd, self._settings.prefix)
+        # The candidate's own key counts too: a replica that never loaded is not caught up.
+        behind = max(standing.head_mod, elected)
+        await self._replica.caught_up(behind, timeout=CATCH_UP)
+        try:
+            await self._refuse_other_history(standing)
+        except JournalEnded:
+            await self._stop_folding()
+            self._new_fold()
+            raise
+        journal = self._journal(elected, leader_key, standing.generation, trusted)
+        claimed = await journal.claim(expected_head_mod=standing.head_mod)
+        await self._replica.caught_up(claimed, timeout=CATCH_UP)
+        revision = await self._stop_folding()
+        try:
+            if revision < claimed:
+                # It had to load again meanwhile, and holds a part of a snapshot or nothing.
+                raise JournalEnded(f"the replica fell back to revision {revision}")
+            await self._refuse_other_history(standing)
+            self._recent.generation = standing.generation
+            yield self._fold, revision, journal
+        finally:
+            # Whatever this process did to the state is void: the next one is folded anew.
+            self._new_fold()
+
+    async def _stop_folding(self) -> int:
+        """Hold the fold at a whole revision, for good; that revision."""
+        async with self._replica.held() as revision:
+            self._wanted.clear()
+            assert self._replica_task is not None
+            self._replica_task.cancel()
+        return revision
+
+    async def _refuse_other_history(self, standing: Standing) -> None:
+        """Raise JournalEnded unless what is folded is of the etcd that is there."""
+        fold, revision = self._fold, self._replica.revision
+        if fold.restoring or standing.restoring is not None:
+            raise JournalEnded("a restore from a backup is under way, or has just ended")
+        if fold.generation != standing.generation:
+            raise JournalEnded(
+                f"folded from generation {fold.generation}; this is {standing.generation}"
+            )
+        if revision > standing.revision:
+            # As a rule somebody has written meanwhile; but an etcd that was emptied is behind.
+            now = (await read_standing(self._etcd, self._settings.prefix)).revision
+            if revision > now:
+                raise JournalEnded(f"folded up to revision {revision}; etcd is at {now}")
+
+    def _journal(
+        self, elected: int, leader_key: bytes, generation: int, trusted: Callable[[], bool]
+    ) -> Journal:
+        settings = self._settings
+        return Journal(
+            self._etcd,
+            prefix=settings.prefix,
+            leader_key=leader_key,
+            epoch=elected,
+            generation=generation,
+            clock=self._clock,
+            max_txn_ops=settings.etcd_max_txn_ops,
+            stall_after=2.0 * settings.lease_ttl,
+            acts=trusted,
+            on_commit=self._metrics.committed,
+        )
+
+    async def lead(self, elected: int, leader_key: bytes, trust: Trust) -> None:
+        """Lead until something ends it; see the module's text.
+
+        Args:
+            elected: the leader key's create_revision; with the generation it is the epoch.
+        """
+        began = self._clock.monotonic()
+        settings = self._settings
+
+        def trusted() -> bool:
+            return trust.ok(self._clock.monotonic())
+
+        async with self._taken_over(elected, leader_key, trusted) as (fold, revision, journal):
+            epoch = scoped(fold.generation, elected)
+            # On every line of this tenure; `Leadership` knew the plain revision only.
+            bind_contextvars(epoch=epoch)
+            state = fold.state
+            ids = TaskIds(state.last_id or None)
+            limits = self.limits
+            machine = Machine(state, limits)
+            driver = Driver(
+                machine,
+                records.Codec(settings.prefix, state),
+                journal,
+                TenureClock(self._clock),
+                trusted,
+                settings.etcd_max_txn_ops,
+                ids,
+                fold.generation,
+                fold.latest,
+            )
+            sessions = Sessions(
+                driver,
+                self._etcd,
+                settings.prefix,
+                epoch,
+                settings.name,
+                settings.unreachable_after,
+                self._dialer,
+                self._session_key,
+            )
+            sessions.spans = self.spans
+            sessions.on_fault = self._metrics.agent_at_fault
+            driver.agents = sessions
+            overview = Overview(
+                self._etcd,
+                driver,
+                settings.prefix,
+                settings.cluster,
+                epoch,
+                settings.etcd_quota_mib << 20,
+                self._marks,
+            )
+            stored = FencedReads(
+                self._etcd, settings.prefix, leader_key, elected, settings.etcd_max_txn_ops
+            )
+            driver.uncommitted.confirm = stored.revision
+            watches = Watches(
+                self._etcd,
+                self._recent,
+                lambda: journal.head_revision,
+                stored.revision,
+                lambda: trust.ok(self._clock.monotonic()),
+            )
+            check = SpecCheck(settings.max_payload_kib << 10)
+            quotas = Quotas(driver, limits, self.callers)
+            service = Service(
+                driver,
+                ids,
+                stored,
+                watches,
+                sessions,
+                overview,
+                check,
+                quotas,
+            )
+            feed = ServiceFeed(driver, generation=fold.generation)
+            registry = Registry(
+                driver,
+                feed,
+                InstanceKeys(self._etcd, settings.prefix, leader_key, elected),
+                check,
+                limits,
+                overview.full,
+            )
+            scaler = ExternalScaler(driver)
+            self._metrics.tenure_began(driver, overview, quotas)
+            driver.handle((e.Elected(),))
+            took = self._clock.monotonic() - began
+            log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
+            work = asyncio.create_task(
+                self._work(
+                    driver,
+                    sessions,
+                    overview,
+                    feed,
+                    watches,
+                    Servicers(service, registry, scaler),
+                    revision,
+                ),
+                name="tenure",
+            )
+            try:
+                await asyncio.wait({work})
+            except asyncio.CancelledError:
+                # Asked to go: callers that were heard get their answers, later ones wait for the
+                # next leader. `Leadership` bounds how long this may take, by the trust's end: the
+                # journal alone would wait for ever to be trusted on a lease that is gone.
+                self._close()
+                with suppress(JournalEnded):
+                    await first_of(journal.flush(), trust.over())
+                raise
+            finally:
+                self._close()
+                self._metrics.tenure_ended()
+                watches.close()
+                feed.close()
+                scaler.close()
+                driver.close()
+                work.cancel()
+                # Gathered, so that an error which comes beside a cancellation is not lost unread.
+                await asyncio.gather(work, return_exceptions=True)
+            work.result()
+
+    async def _work(
+        self,
+        driver: Driver,
+        sessions: Sessions,
+        overview: Overview,
+        feed: ServiceFeed,
+        watches: Watches,
+        servicers: Servicers,
+        revision: int,
+    ) -> None:
+        """All of a leader's duties; the first that fails ends the others."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(driver.journal.run(), name="journal")
+            tasks.create_task(sessions.run(), name="sessions")
+            tasks.create_task(driver.bulk.run(), name="batches")
+            tasks.create_task(self._follow_nodes(driver, sessions, revision), name="nodes")
+            tasks.create_task(
+                follow_instances(driver, self._etcd, self._settings.prefix, revision),
+                name="instances",
+            )
+            tasks.create_task(driver.look_after_services(), name="services")
+            tasks.create_task(driver.note_starts(), name="starts")
+            tasks.create_task(feed.run(), name="service feed")
+            tasks.create_task(watches.run(), name="task feed")
+            tasks.create_task(overview.run(), name="overview")
+            tasks.create_task(servicers.scaler.scale_down.run(), name="scale down")
+            tasks.create_task(_keep_house(driver), name="retention")
+            tasks.create_task(_measure_lag(), name="lag")
+            tasks.create_task(driver.clocks.run(), name="clocks")
+            self._roles.lead(servicers)
+            self._health.set(SERVICE, serving=True)
+
+    def _close(self) -> None:
+        """Answer nobody any longer."""
+        self._roles.lead(None)
+        self._health.set(SERVICE, serving=False)
+
+    async def _follow_nodes(self, driver: Driver, sessions: Sessions, revision: int) -> None:
+        """Registrations and lost leases, from where the fold ended."""
+        nodes = self._settings.prefix + keys.NODES
+        end = prefix_end(nodes)
+        while True:
+            try:
+                async with self._etcd.watch(nodes, end, start_revision=revision + 1) as batches:
+                    async for batch in batches:
+                        for event in batch.events:
+                            _node_changed(driver, event.kv, deleted=event.deleted, skip=len(nodes))
+                        sessions.sync()
+            except Compacted:
+                # The stream broke, and the last change of a node was longer ago than what etcd
+                # keeps: look at all of them.
+                found = await self._etcd.range(Range(nodes, end))
+                revision = found.revision
+                registered = {kv.key: kv for kv in found.kvs}
+                for name in list(driver.state.nodes):
+                    key = nodes + name.encode()
+                    if key not in registered:
+                        gone = KeyValue(key, b"", 0, 0, 0, 0)
+                        _node_changed(driver, gone, deleted=True, skip=len(nodes))
+                for kv in registered.values():
+                    _node_changed(driver, kv, deleted=False, skip=len(nodes))
+                sessions.sync()
+
+
+def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool, skip: int) -> None:
+    """A node's key was written or is gone; `skip` is the length of the keys' prefix.
+
+    Stepped one by one: a process may register and go within one batch.
+    """
+    state = driver.state
+    name = NodeName(kv.key[skip:].decode(errors="replace"))
+    if not deleted:
+        row = records.node_row(name, kv.value, kv.lease, state)
+        if row is not None:
+            driver.handle((e.NodeRegistered(row),))
+        elif name in state.nodes:
+            # Its process wrote what no agent writes.
+            why = "its record is none"
+            driver.handle((e.NodeLost(name, state.nodes[name].instance, why),))
+    elif name in state.nodes:
+        driver.handle((e.NodeLeaseEnded(name, state.nodes[name].instance),))
+
+
+def _limits(settings: SchedulerSettings) -> Limits:
+    """The bounds of one leader. One authenticated caller gets half of what the cluster has, so that
+    there is room for others; the anonymous one, everybody on an open cluster, what it has."""
+    # A part's tasks may be given to nodes in the same Txn, beside its dedup record and the head.
+    part = max(1, settings.etcd_max_txn_ops * 3 // 8)
+    return Limits(
+        live_tasks=settings.max_live_tasks,
+        part_tasks=part,
+        audit_entries=settings.audit_keep,
+        audit_age=settings.audit_keep_for,
+        caller_quota=Quota(
+            live_tasks=settings.quota_live_tasks or max(1, settings.max_live_tasks // 2),
+            stored_bytes=(settings.quota_stored_mib << 20) or (settings.etcd_quota_mib << 19),
+            requests_per_second=int(settings.auth_rate) or UNLIMITED,
+            open_watches=settings.quota_watches,
+            open_waits=settings.quota_waits,
+            open_streams=settings.auth_streams or UNLIMITED,
+        ),
+    )
+
+
+async def _keep_house(driver: Driver) -> None:
+    """Retention. Also while the journal is full: when etcd has no space, only purges make some."""
+    while True:
+        await asyncio.sleep(RETENTION_EVERY)
+        driver.purge(RETENTION_AT_ONCE)
+
+
+async def _measure_lag() -> None:
+    """Say when the loop was held for a good part of the lease's margin."""
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(LAG_EVERY)
+        lag = time.monotonic() - before - LAG_EVERY
+        if lag > LAG_WARNING:
+            log.warning("event_loop_held", seconds=round(lag, 3))

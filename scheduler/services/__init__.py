@@ -1,1 +1,0 @@
-"""Services, pure: which replicas to start and which to end."""

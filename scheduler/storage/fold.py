@@ -1,0 +1,306 @@
+"""A standby's state: the log's records folded into the same type that the leader works on.
+
+Fed by `scheduler.storage.replica` with the keys of a snapshot and then of the watch, in the order
+of the log. Owns the state until this process is elected; then the machine takes it over as it is.
+
+It accepts whatever the log holds, in any order a snapshot or a Txn can bring it: a run before its
+task cannot happen (`keys.SNAPSHOT_ORDER`, and `PutTask` precedes `PutRun` in a Txn), a run without
+a task is left by nothing we write and is skipped with a warning.
+
+A restore from a backup writes in the order of keys. What comes behind its first record is left out,
+`restoring` says so, and whoever wants to lead has to fold anew when the restore is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from quorate.etcd.generation import FIRST_GENERATION, generation_in
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from quorate.v1 import task_pb2
+from scheduler.core.model.state import State
+from scheduler.core.model.texts import error_text
+from scheduler.core.model.usage import outcome_units
+from scheduler.core.values import FINISHED, ServiceName, TaskState
+from scheduler.storage import audit_records, keys, quota_records, records
+
+log = structlog.get_logger(__name__)
+
+
+class Fold:
+    """Folds keys (without the cluster's prefix) into `state`.
+
+    Attributes:
+        generation: of the cluster, as the log says.
+        restoring: a restore was seen: the state is not what the log says.
+        latest: the instant that the log's last record names, as far as records name one. Not the
+            greatest: a leader whose clock was ahead may have led before.
+    """
+
+    def __init__(self, new_state: Callable[[], State] = State) -> None:
+        self._new_state = new_state
+        self.state = new_state()
+        self.head = r.HeadRecord()
+        self.revision = 0
+        self.generation = FIRST_GENERATION
+        self.restoring = False
+        self.latest = 0.0
+        self._latest_at = 0
+        self._mod = 0
+        self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
+            b"tasks": self._put_task,
+            b"runs": self._put_run,
+            b"queues": self._put_queue,
+            b"dedup": self._put_dedup,
+            b"controls": self._put_control,
+            b"audit": self._put_audit,
+            b"quotas": self._put_quota,
+            b"leaving": self._put_leaving,
+            b"nodes": self._put_node,
+            b"service-specs": self._put_service,
+            b"services": self._put_instance,
+            b"head": self._put_head,
+            b"generation": self._put_generation,
+            b"restoring": self._put_restoring,
+        }
+
+    def reset(self) -> None:
+        """Begin anew: a snapshot follows."""
+        self.state = self._new_state()
+        self.head = r.HeadRecord()
+        self.revision = 0
+        self.generation = FIRST_GENERATION
+        self.restoring = False
+        self.latest = 0.0
+        self._latest_at = 0
+
+    def at(self, revision: int) -> None:
+        """Everything up to `revision` is folded."""
+        if not self.revision:
+            self._settle()
+        self.revision = revision
+
+    def put(self, key: bytes, value: bytes, mod_revision: int, lease: int = 0) -> None:
+        """A key was written."""
+        if self.restoring:
+            return
+        handler = self._puts.get(key.partition(b"/")[0])
+        if handler is not None:
+            self._mod = mod_revision
+            handler(key, value, lease)
+
+    def deleted(self, key: bytes) -> None:
+        """A key was deleted."""
+        if self.restoring:
+            return
+        kind, _, rest = key.partition(b"/")
+        if kind == b"runs" or kind == b"tasks":
+            self._drop_task(TaskId(rest.rpartition(b"/")[2].decode()))
+        elif kind == b"queues":
+            self.state.queues.pop(QueueName(rest.decode()), None)
+        elif kind == b"controls":
+            self.state.controls.pop(NodeName(rest.decode()), None)
+        elif kind == b"leaving":
+            self.state.leaving.pop(NodeName(rest.decode()), None)
+        elif kind == b"nodes":
+            self._node_gone(NodeName(rest.decode()))
+        elif kind == b"dedup":
+            self.state.forget_request(keys.split_dedup_key(key))
+        elif kind == b"quotas":
+            self.state.set_quota(*keys.split_quota_key(key), None)
+        elif kind == b"audit":
+            self.state.audit.discard(audit_records.id_of(key))
+        elif kind == b"service-specs":
+            self.state.drop_service(ServiceName(rest.decode()))
+        elif kind == b"services":
+            service, _, instance = rest.decode(errors="replace").partition("/")
+            self.state.drop_instance(ServiceName(service), instance)
+
+    def _names(self, instant: float) -> None:
+        """The record that is being folded names an instant of when it was written."""
+        if self._mod > self._latest_at:
+            self._latest_at, self.latest = self._mod, instant
+        elif self._mod == self._latest_at and instant > self.latest:
+            self.latest = instant
+
+    def _put_task(self, key: bytes, value: bytes, lease: int) -> None:
+        state = self.state
+        _, queue_name, task_name = key.decode().split("/")
+        task = TaskId(task_name)
+        if task in state.tasks:
+            return
+        record = r.TaskRecord.FromString(value)
+        self._names(record.create_time)
+        spec = records.task_spec(task_pb2.TaskSpec.FromString(record.spec), record.spec)
+        done = state.finished.get(task)
+        if done is not None:
+            # Written again: retried by hand. Its run record follows in the same Txn.
+            spec = spec._replace(not_before=0.0)
+            state.revive(done)
+        row = state.new_row(
+            task, state.queues[QueueName(queue_name)], spec, record.create_time, record.created_by
+        )
+        if done is not None:
+            row.attempt = done.attempt
+            del state.finished[task]
+        state.enter(row)
+
+    def _put_run(self, key: bytes, value: bytes, lease: int) -> None:
+        state = self.state
+        task = TaskId(key.rpartition(b"/")[2].decode())
+        row = state.tasks.get(task)
+        if row is None:
+            log.warning("run_without_task", task=task)
+            return
+        record = r.RunRecord.FromString(value)
+        # Of one that ended nothing is later than its end: see `core.attempts`.
+        written = record.finish_time or max(record.assign_time, record.start_time)
+        if written:
+            self._names(written)
+        name, instance = row.node, row.instance
+        records.apply_run(state, row, record)
+        if instance and instance != row.instance:
+            node = state.nodes.get(name)
+            if node is None or node.instance != instance:
+                self._drop_holding(instance)
+        if row.state not in FINISHED:
+            state.enter(row)
+            self._forget_suspect(name)
+            return
+        error = ""
+        if row.state is TaskState.FAILED:
+            error = error_text(record.error.type, record.error.message)
+        outcome = 0
+        if record.HasField("result"):
+            outcome = outcome_units(record.result)
+        elif record.HasField("error"):
+            outcome = outcome_units(record.error)
+        done = state.finish(row, record.finish_time, error, outcome)
+        done.queue.retained.append(done)
+        self._forget_suspect(name)
+
+    def _forget_suspect(self, name: NodeName) -> None:
+        """A run of a node was written: nobody waits for one that holds nothing any more."""
+        node = self.state.nodes.get(name)
+        if node is not None and node.suspect_since and not node.holding.rows:
+            self._drop_node(name)
+
+    def _drop_task(self, task: TaskId) -> None:
+        state = self.state
+        done = state.finished.get(task)
+        row = state.tasks.get(task)
+        if row is not None:
+            # It finished and was deleted within one Txn, whose last write of a key is all we see.
+            state.move(row, TaskState.CANCELLED)
+            done = state.finish(row, state.last_instant)
+        if done is not None:
+            state.forget(done)
+            done.queue.index.removed(1, state.on_record)
+
+    def _put_queue(self, key: bytes, value: bytes, lease: int) -> None:
+        new = records.queue_row(value)
+        old = self.state.queues.get(new.name)
+        if old is None:
+            self.state.queues[new.name] = new
+            return
+        old.placement = new.placement
+        old.disconnect = new.disconnect
+        old.retention_age = new.retention_age
+        old.retention_count = new.retention_count
+        old.paused = new.paused
+        old.kept = new.kept
+
+    def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:
+        row = records.dedup_row(value)
+        self.state.saw(row.create_time)
+        self._names(row.create_time)
+        self.state.remember(keys.split_dedup_key(key), row)
+
+    def _put_audit(self, key: bytes, value: bytes, lease: int) -> None:
+        entry = audit_records.id_of(key)
+        self.state.saw(audit_records.instant(entry))
+        self._names(audit_records.instant(entry))
+        self.state.audit.add(entry)
+
+    def _put_quota(self, key: bytes, value: bytes, lease: int) -> None:
+        self.state.set_quota(*keys.split_quota_key(key), quota_records.quota(value))
+
+    def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
+        name = NodeName(key.partition(b"/")[2].decode())
+        self.state.controls[name] = records.control(value)
+
+    def _put_leaving(self, key: bytes, value: bytes, lease: int) -> None:
+        name = NodeName(key.partition(b"/")[2].decode())
+        mark = records.leaving(value)
+        self.state.saw(mark.since)
+        self.state.leaving[name] = mark
+
+    def _put_node(self, key: bytes, value: bytes, lease: int) -> None:
+        name = NodeName(key.partition(b"/")[2].decode(errors="replace"))
+        node = records.node_row(name, value, lease, self.state)
+        if node is None:
+            self._drop_node(name)
+            return
+        old = self.state.nodes.get(node.name)
+        self.state.nodes[node.name] = node
+        if old is not None and old.instance != node.instance:
+            self._drop_holding(old.instance)
+
+    def _node_gone(self, name: NodeName) -> None:
+        """Its lease ended. Whoever leads has to know where to ask for what it still runs."""
+        node = self.state.nodes.get(name)
+        if node is not None and node.holding.rows:
+            node.suspect_since, node.lease = self.state.last_instant or 1.0, 0
+        else:
+            self._drop_node(name)
+
+    def _drop_node(self, name: NodeName) -> None:
+        node = self.state.nodes.pop(name, None)
+        if node is not None:
+            self._drop_holding(node.instance)
+
+    def _drop_holding(self, instance: InstanceId) -> None:
+        """A process is gone. What it still runs is for the leader, this one or the next."""
+        holding = self.state.holdings.get(instance)
+        if holding is not None and not holding.rows:
+            del self.state.holdings[instance]
+
+    def _put_service(self, key: bytes, value: bytes, lease: int) -> None:
+        self.state.put_service(records.service_row(value))
+
+    def _put_instance(self, key: bytes, value: bytes, lease: int) -> None:
+        # Not journalled, so anybody's program may have written it: whatever it is, it is taken.
+        _, service, name = (*key.decode(errors="replace").split("/", 2), "")[:3]
+        instance = records.instance_row(service, name, value, lease)
+        if instance is not None:
+            self.state.put_instance(instance)
+
+    def _put_head(self, key: bytes, value: bytes, lease: int) -> None:
+        self.head = r.HeadRecord.FromString(value)
+
+    def _put_generation(self, key: bytes, value: bytes, lease: int) -> None:
+        self.generation = generation_in(value)
+
+    def _put_restoring(self, key: bytes, value: bytes, lease: int) -> None:
+        self.restoring = True
+
+    def _settle(self) -> None:
+        """Put what the snapshot brought in the order of keys into the order of time."""
+        for queue in self.state.queues.values():
+            ordered = sorted(queue.retained, key=lambda done: done.finish_time)
+            queue.retained.clear()
+            queue.retained.extend(ordered)
+        line = self.state.dedup_line
+        by_age = sorted(line, key=lambda scope: self.state.dedup[scope].create_time)
+        line.clear()
+        line.extend(by_age)
+
+
+def live_state(row_state: TaskState, not_before: float, now: float) -> TaskState:
+    """The state a record means at `now`: a SCHEDULED one that is due is PENDING."""
+    if row_state is TaskState.SCHEDULED and not_before <= now:
+        return TaskState.PENDING
+    return row_state

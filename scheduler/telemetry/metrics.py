@@ -1,0 +1,289 @@
+"""What a scheduler tells Prometheus.
+
+    driver  --steps, placements-->  TaskMetrics      counted on the leader's hot path
+    journal --commits------------>  SchedulerMetrics counted for the life of the process
+    state, journal, lease, etcd     read at a scrape
+
+Depths of queues come from the leader alone, so that a sum over all schedulers is right. Queues
+beyond `labels.MOST` are added up under `other`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client.core import Metric
+
+from quorate.etcd.journal import JournalCounters
+from quorate.etcd.lease import LeaseSession
+from quorate.runtime.clock import Clock
+from quorate.telemetry.buckets import FAST_SECONDS, RECORDS, Buckets
+from quorate.telemetry.calls import CallMetrics
+from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
+from quorate.telemetry.labels import Bounded
+from quorate.telemetry.lease import lease_metrics
+from scheduler.agents.conduct import FAULTS
+from scheduler.api.cluster.overview import Overview
+from scheduler.api.quotas.servicer import Quotas
+from scheduler.api.role import Leader, Local, Roles
+from scheduler.core.model.quotas import NAMES
+from scheduler.core.model.state import State
+from scheduler.core.values import TaskState
+from scheduler.engine.driver import Driver
+from scheduler.engine.task_metrics import TaskMetrics
+from scheduler.telemetry.quota_metrics import quota_metrics
+
+# RPCs that create tasks.
+_SUBMITS: Final = frozenset(("CreateTask", "BatchCreateTasks", "CreateJob"))
+
+
+class SchedulerMetrics:
+    """One scheduler process's metrics; a collector for prometheus_client.
+
+    Args:
+        roles: who leads.
+        clock: of leases.
+        rows: how many tasks are in memory, leading or standing by.
+        lease: this process's candidacy; None while it has none.
+    """
+
+    def __init__(
+        self,
+        roles: Roles,
+        clock: Clock,
+        rows: Callable[[], int] = lambda: 0,
+        lease: Callable[[], LeaseSession | None] = lambda: None,
+    ) -> None:
+        self.tasks = TaskMetrics()
+        self.rows = rows
+        self.lease = lease
+        # Whether this process could lead, as far as its memory goes.
+        self.loaded: Callable[[], bool] = lambda: True
+        self._roles = roles
+        self._clock = clock
+        self._epoch = 0
+        self._failovers = 0
+        self._calls = CallMetrics("quorate_rpc", "method", "RPCs")
+        self._submit = Buckets(FAST_SECONDS)
+        self._commit = Buckets(FAST_SECONDS)
+        self._batch = Buckets(RECORDS)
+        # Of tenures that are over.
+        self._unknown = self._repeats = 0
+        self._faults = dict.fromkeys(FAULTS, 0)
+        self._driver: Driver | None = None
+        self._overview: Overview | None = None
+        self._quotas: Quotas | None = None
+        # Of the process; by quota.
+        self.refused: Callable[[], Mapping[str, int]] = dict
+
+    # -- told by others
+
+    def seen(self, leader: Leader | None) -> None:
+        """The election says that `leader` leads; None: nobody."""
+        if leader is None or leader.epoch <= self._epoch:
+            return
+        if self._epoch:
+            self._failovers += 1
+        self._epoch = leader.epoch
+
+    def tenure_began(
+        self, driver: Driver, overview: Overview, quotas: Quotas | None = None
+    ) -> None:
+        """This process leads: its state is worth telling."""
+        driver.metrics = self.tasks
+        self._quotas = quotas
+        self._driver, self._overview = driver, overview
+
+    def tenure_ended(self) -> None:
+        """It does not any more."""
+        if self._driver is not None:
+            counters = self._driver.journal.counters
+            self._unknown += counters.unknown
+            self._repeats += counters.repeats
+        self._driver = self._overview = self._quotas = None
+
+    def committed(self, seconds: float, records: int) -> None:
+        """The journal committed a transaction of so many writes; a barrier has none."""
+        if records:
+            self._commit.add(seconds)
+            self._batch.add(records)
+
+    def agent_at_fault(self, kind: str) -> None:
+        """An agent said what none may say; kinds are ours, and few."""
+        self._faults[kind] = self._faults.get(kind, 0) + 1
+
+    def call_began(self, method: str) -> str:
+        """A call came; what `call_ended` is to be told."""
+        return self._calls.began(method)
+
+    def call_ended(self, method: str, code: str, seconds: float, *, streams: bool) -> None:
+        """It was answered."""
+        self._calls.ended(method, code, None if streams else seconds)
+        if method in _SUBMITS and code == "OK" and isinstance(self._roles.role, Local):
+            # Forwarded ones are the leader's, or they would count twice.
+            self._submit.add(seconds)
+
+    # -- at a scrape
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        leads = isinstance(self._roles.role, Local)
+        leader = self._roles.leader
+        yield gauge("quorate_leader", "1 on the scheduler that leads, else 0.", leads)
+        epoch = leader.epoch if leader is not None else 0
+        yield gauge("quorate_epoch", "The epoch that this scheduler knows of; 0: nobody's.", epoch)
+        yield counter(
+            "quorate_failovers", "Changes of leader that this scheduler saw.", self._failovers
+        )
+        yield gauge(
+            "quorate_replica_loaded",
+            "1 while this scheduler holds the whole log, led or followed; 0 while it loads it.",
+            self.loaded(),
+        )
+        yield gauge(
+            "quorate_tasks_in_memory",
+            "Tasks that this scheduler holds, led or followed.",
+            self.rows(),
+        )
+        yield counters(
+            "quorate_agent_faults",
+            "Sessions that this scheduler ended, or did not get, by a fault of the agent.",
+            ("kind",),
+            self._faults,
+        )
+        yield from lease_metrics(self.lease(), self._clock.monotonic())
+        yield from self.tasks.collect()
+        yield histogram(
+            "quorate_submit_seconds", "From a call that creates tasks to its answer.", self._submit
+        )
+        yield histogram(
+            "quorate_commit_seconds", "Transactions of the journal until known.", self._commit
+        )
+        yield histogram(
+            "quorate_journal_batch_records", "Writes in a transaction of the journal.", self._batch
+        )
+        refused = dict.fromkeys(NAMES, 0)
+        for counts in (self.refused(), self.tasks.refused):
+            for quota, count in counts.items():
+                refused[quota] += count
+        yield counters("quorate_quota_refusals", "Calls refused for a quota.", ("quota",), refused)
+        yield from self._collect_journal()
+        yield from self._calls.collect()
+        if self._driver is not None and self._overview is not None and leads:
+            now = self._driver.clock.now()
+            yield from _queues(self._driver.state, now)
+            yield from _nodes(self._driver.state)
+            yield from _store(self._overview)
+            if self._quotas is not None:
+                yield from quota_metrics(self._quotas)
+            yield gauge(
+                "quorate_audit_entries",
+                "Entries of the audit log.",
+                len(self._driver.state.audit),
+            )
+            offset = self._driver.clocks.offset
+            if offset is not None:
+                yield gauge(
+                    "quorate_clock_offset_seconds",
+                    "By how much the leader's clock is ahead of the middle one of the nodes'.",
+                    offset,
+                )
+
+    def _collect_journal(self) -> Iterator[Metric]:
+        counters = self._driver.journal.counters if self._driver else JournalCounters()
+        yield counter(
+            "quorate_journal_unknown_outcomes",
+            "Transactions whose outcome was unknown at first.",
+            self._unknown + counters.unknown,
+        )
+        yield counter(
+            "quorate_journal_repeats",
+            "Transactions that were sent again.",
+            self._repeats + counters.repeats,
+        )
+        if self._driver is not None:
+            journal = self._driver.journal
+            yield gauge(
+                "quorate_journal_pending_events",
+                "Events that wait for their commit.",
+                journal.pending_events,
+            )
+            yield gauge(
+                "quorate_journal_pending_bytes",
+                "Bytes that wait for their commit.",
+                journal.pending_bytes,
+            )
+            yield gauge(
+                "quorate_journal_no_space",
+                "1 while etcd refuses writes for space.",
+                journal.no_space,
+            )
+
+
+def _queues(state: State, now: float) -> Iterator[Metric]:
+    shown = Bounded(state.queues)
+    counts: dict[tuple[str, str], int] = {}
+    ages: dict[str, float] = {}
+    done: dict[str, int] = {}
+    paused = 0
+    for name, queue in state.queues.items():
+        label = shown(name)
+        for kind in TaskState:
+            key = (label, kind.name)
+            counts[key] = counts.get(key, 0) + queue.counts[kind]
+        oldest = queue.pending.oldest()
+        age = max(0.0, now - oldest.create_time) if oldest is not None else 0.0
+        ages[label] = max(ages.get(label, 0.0), age)
+        done[label] = done.get(label, 0) + queue.finished_total
+        paused += queue.paused
+    yield gauges(
+        "quorate_queue_tasks", "Tasks on record, by queue and state.", ("queue", "state"), counts
+    )
+    yield gauges(
+        "quorate_queue_oldest_task_age_seconds",
+        "Age of the oldest task that could run; 0 when there is none.",
+        ("queue",),
+        ages,
+    )
+    yield counters("quorate_queue_finished_tasks", "Tasks finished, by queue.", ("queue",), done)
+    yield gauge("quorate_queues", "Queues.", len(state.queues))
+    yield gauge("quorate_queues_paused", "Queues that are paused.", paused)
+
+
+def _nodes(state: State) -> Iterator[Metric]:
+    states = ("ready", "disconnected", "cordoned", "draining", "unwritable", "leaving")
+    tally = dict.fromkeys(states, 0)
+    slots = running = credit = 0
+    for name, node in state.nodes.items():
+        control = state.control(name)
+        if not node.connected:
+            tally["disconnected"] += 1
+        elif control.draining:
+            tally["draining"] += 1
+        elif control.cordoned:
+            tally["cordoned"] += 1
+        elif node.stats.disk_error:
+            tally["unwritable"] += 1
+        elif name in state.leaving:
+            tally["leaving"] += 1
+        else:
+            tally["ready"] += 1
+        slots += node.slots
+        running += len(node.holding.rows)
+        credit += node.credit
+    yield gauges("quorate_nodes", "Registered nodes, by what they are good for.", ("state",), tally)
+    yield gauge("quorate_nodes_slots", "Slots of all registered nodes.", slots)
+    yield gauge("quorate_nodes_credit", "Attempts that all nodes would hold.", credit)
+    yield gauge("quorate_nodes_assigned", "Attempts that nodes have now.", running)
+
+
+def _store(overview: Overview) -> Iterator[Metric]:
+    yield gauge("quorate_etcd_quota_bytes", "etcd's quota, as configured here.", overview.quota)
+    status = overview.status
+    if status is not None:
+        yield gauge("quorate_etcd_database_bytes", "etcd's database, with holes.", status.db_size)
+        yield gauge(
+            "quorate_etcd_database_in_use_bytes", "etcd's database, used.", status.db_size_in_use
+        )
+        yield gauge("quorate_etcd_members", "Members of the etcd cluster.", status.members)
