@@ -41,7 +41,7 @@ check: ready ## Lint, types, architecture contracts, protos
 	ruff check $(CODE)
 	ruff format --check $(CODE)
 	mypy $(CODE)
-	lint-imports
+	lint-imports --no-cache # its cache has missed changes of files
 	python -m tools.check_purity
 	python -m tools.check_protos
 	python -m tools.draw_transitions --check

@@ -9,7 +9,7 @@ for each connection and encode each message for each.
     unread bytes > HIGH   no deltas any more       unread < LOW   a snapshot instead
     > HIGH for STALL s    1013, and dropped        silent for SILENCE s    dropped
 
-State dies with the connection. The clock that looks at deadlines is `part.Live`'s.
+State dies with the connection. The clock that looks at deadlines is `endpoint.Live`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import grpc
 from websockets.datastructures import Headers
@@ -34,20 +34,30 @@ from gateway.http.jsonwrite import dump
 from gateway.http.problems import MEDIA_TYPE, HttpFault, no_route, printable, problem
 from gateway.live import limits
 from gateway.live.messages import frames
-from gateway.live.session import POLICY, TRY_AGAIN, Session
-
-if TYPE_CHECKING:
-    from gateway.live.endpoint import Live
+from gateway.live.session import POLICY, TRY_AGAIN, Session, Topics
 
 AWAY: Final = 1001
 UNSUPPORTED: Final = 1003
 BAD_TEXT: Final = 1007
 
 
+class Acceptor(Protocol):
+    """Lets clients in, and knows who is connected: `endpoint.Live`."""
+
+    def admit(self, target: str, headers: Headers) -> Topics:
+        """What the client of a handshake may subscribe to. Raises HttpFault."""
+
+    def join(self, connection: LiveProtocol) -> None:
+        """The connection is open."""
+
+    def leave(self, connection: LiveProtocol) -> None:
+        """The connection has ended."""
+
+
 class LiveProtocol(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, live: Live, server_state: Any) -> None:
+    def __init__(self, live: Acceptor, server_state: Any) -> None:
         self._live = live
         self._connections: set[Any] = server_state.connections
         self._protocol = ServerProtocol(max_size=limits.MESSAGE, select_subprotocol=_subprotocol)
@@ -140,7 +150,7 @@ class LiveProtocol(asyncio.Protocol):
 
     def _on_request(self, request: Request) -> None:
         try:
-            hub = self._live.admit(request.path, request.headers)
+            topics = self._live.admit(request.path, request.headers)
             response = self._protocol.accept(request)
             if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
                 raise _not_upgraded(response)
@@ -156,7 +166,7 @@ class LiveProtocol(asyncio.Protocol):
             # What the kernel holds of it is bounded too.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SOCKET_BUFFER)
         self._live.join(self)
-        self._session = Session(hub, self)
+        self._session = Session(topics, self)
         self._session.begin()
 
     # -- the client's messages

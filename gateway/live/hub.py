@@ -42,6 +42,11 @@ class Hub:
         self._looking: asyncio.Task[None] | None = None
 
     @property
+    def has_leader(self) -> bool:
+        """Whether the cluster has a leader."""
+        return self.leader.present
+
+    @property
     def busy(self) -> bool:
         """Whether anything runs in the background."""
         return self._crew.busy

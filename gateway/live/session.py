@@ -8,7 +8,7 @@ left out (see `feed`), or not read from where it is (see `logs`).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -16,9 +16,6 @@ from gateway.live import limits
 from gateway.live.messages import frames
 from gateway.live.messages.requests import Malformed, Ping, Subscribe, Unsubscribe, read_request
 from quorate.runtime.errors import QuorateError, exhausted
-
-if TYPE_CHECKING:
-    from gateway.live.hub import Hub
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +36,29 @@ class Wire(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """End the connection."""
+
+
+class Topics(Protocol):
+    """What can be subscribed to, and who is connected: `hub.Hub`."""
+
+    instance: str
+    sessions: dict[Session, None]
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether the cluster has a leader."""
+
+    def on_sessions(self) -> None:
+        """`sessions` has changed."""
+
+    def subscribe(self, subscription: Subscription, resume: str) -> None:
+        """Begin. Raises QuorateError."""
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End."""
+
+    def drained(self, subscription: Subscription) -> None:
+        """The client of a subscription keeps up again."""
 
 
 class Subscription:
@@ -100,9 +120,9 @@ class Subscription:
 class Session:
     """One client."""
 
-    def __init__(self, hub: Hub, wire: Wire) -> None:
+    def __init__(self, topics: Topics, wire: Wire) -> None:
         self.wire = wire
-        self._hub = hub
+        self._topics = topics
         self._subscriptions: dict[str, Subscription] = {}
         self._malformed = 0
 
@@ -114,9 +134,9 @@ class Session:
     def begin(self) -> None:
         """The client is connected."""
         bounds = {"subscriptions": limits.SUBSCRIPTIONS, "message": limits.MESSAGE}
-        self.wire.send(frames.hello(self._hub.instance, self._hub.leader.present, bounds))
-        self._hub.sessions[self] = None
-        self._hub.on_sessions()
+        self.wire.send(frames.hello(self._topics.instance, self._topics.has_leader, bounds))
+        self._topics.sessions[self] = None
+        self._topics.on_sessions()
 
     def on_message(self, data: bytes) -> None:
         """The client said something."""
@@ -146,7 +166,7 @@ class Session:
                 )
             subscription = Subscription(self, asked)
             self._subscriptions[asked.id] = subscription
-            self._hub.subscribe(subscription, asked.resume)
+            self._topics.subscribe(subscription, asked.resume)
         except QuorateError as error:
             self._subscriptions.pop(asked.id, None)
             self.wire.send(frames.opening(asked.id), frames.error(error))
@@ -154,7 +174,7 @@ class Session:
     def _end(self, name: str) -> None:
         subscription = self._subscriptions.pop(name, None)
         if subscription is not None:
-            self._hub.unsubscribe(subscription)
+            self._topics.unsubscribe(subscription)
 
     def forget(self, subscription: Subscription) -> None:
         """It is over, by its own end."""
@@ -166,7 +186,7 @@ class Session:
         for subscription in list(self._subscriptions.values()):
             # One snapshot may have filled the connection again.
             if self.wire.keeps_up():
-                self._hub.drained(subscription)
+                self._topics.drained(subscription)
 
     def tell_status(self, rest: bytes) -> None:
         """The leader was lost, or there is one again."""
@@ -174,7 +194,7 @@ class Session:
 
     def end(self) -> None:
         """The connection is closed."""
-        self._hub.sessions.pop(self, None)
+        self._topics.sessions.pop(self, None)
         for name in list(self._subscriptions):
             self._end(name)
-        self._hub.on_sessions()
+        self._topics.on_sessions()

@@ -13,20 +13,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-if TYPE_CHECKING:
-    from gateway.proxy.client_connection import Front
+
+class Lender(Protocol):
+    """The connection that the application answers on: `client_connection.Front`."""
+
+    answered: bool
+    """The application has written something."""
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> None:
+        """The connection is a WebSocket of the application from now on."""
+
+    def hold(self) -> None:
+        """The application takes no more of the request for now."""
+
+    def release(self) -> None:
+        """It can again."""
+
+    def close(self) -> None:
+        """End the connection when all is written."""
+
+    def on_application_over(self) -> None:
+        """The application has answered."""
 
 
 class Lent(asyncio.Transport):
     """The front's transport as the application's protocol may use it."""
 
-    def __init__(self, front: Front, transport: asyncio.Transport) -> None:
+    def __init__(self, front: Lender, transport: asyncio.Transport) -> None:
         super().__init__()
         self.front = front
         self._transport = transport
@@ -101,7 +120,7 @@ class Application:
 
     def __init__(
         self,
-        front: Front,
+        front: Lender,
         transport: asyncio.Transport,
         base: type[HttpToolsProtocol],
         config: Config,

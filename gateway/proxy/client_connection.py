@@ -20,7 +20,8 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final, Protocol, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -47,9 +48,6 @@ from gateway.proxy.http1.heads import (
 from gateway.proxy.http1.problems import Refusal, answer, malformed
 from gateway.proxy.options import ProxyOptions
 
-if TYPE_CHECKING:
-    from gateway.proxy.proxy import Proxy
-
 # Bytes of following requests that are read before the one under way is answered.
 MAX_AHEAD: Final = 65_536
 # The body of a request that was answered early is read and thrown away, so that the client gets to
@@ -62,6 +60,28 @@ STEPS: Final = 16
 MOST_REFUSED: Final = 64
 
 _UPGRADE_LINES: Final = re.compile(rb"\r\n(?:upgrade|connection|http2-settings):[^\r]*", re.I)
+
+
+class Router(Protocol):
+    """Decides whose a request is, and knows all connections: `proxy.Proxy`."""
+
+    options: ProxyOptions
+    now: Callable[[], float]
+    fronts: set[Front]
+    malformed: int
+    """Requests that could not be read."""
+
+    def exchange_for(self, front: Front, head: RequestHead) -> Exchange | None:
+        """The exchange of a service's request; None when the application has it. Raises Refusal."""
+
+    def is_crowded(self, connections: int, beyond: int = 0) -> bool:
+        """Whether there are more connections than are served, and so many beyond them."""
+
+    def crowded(self) -> Refusal:
+        """The answer on a connection too many."""
+
+    def new_request_id(self) -> bytes:
+        """An id that no other request has, in any gateway."""
 
 
 class Front(asyncio.Protocol):
@@ -111,7 +131,7 @@ class Front(asyncio.Protocol):
 
     def __init__(
         self,
-        proxy: Proxy,
+        proxy: Router,
         base: type[HttpToolsProtocol],
         config: Config,
         server_state: ServerState,

@@ -25,9 +25,10 @@ from __future__ import annotations
 import enum
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
-from gateway.proxy.balancing.limits import Patience
+from gateway.http.patience import Patience
 from gateway.proxy.balancing.pool import Link, Pool
 from gateway.proxy.balancing.services import Instance, ProxiedService
 from gateway.proxy.balancing.tries import Tries
@@ -37,9 +38,7 @@ from gateway.proxy.http1.forward import request_bytes, response_bytes
 from gateway.proxy.http1.framing import LAST_CHUNK, BadFraming, chunk
 from gateway.proxy.http1.heads import CHUNKED, Garbage, RequestHead, ResponseHead
 from gateway.proxy.http1.problems import Refusal
-
-if TYPE_CHECKING:
-    from gateway.proxy.client_connection import Front
+from gateway.proxy.options import ProxyOptions
 
 # Bytes of a request's body that are kept so that it can be sent again, and that are read before
 # there is a connection to send them on.
@@ -55,6 +54,57 @@ class State(enum.Enum):
     STREAMING = 3
     TUNNEL = 4
     OVER = 5
+
+
+class Downstream(Protocol):
+    """The client's side of an exchange: `client_connection.Front`."""
+
+    options: ProxyOptions
+    now: Callable[[], float]
+    deadline: float
+    keep_alive: bool
+
+    @property
+    def held(self) -> bool:
+        """What the client sends is not passed on for now."""
+
+    @property
+    def client_full(self) -> bool:
+        """The client does not read: what was written waits."""
+
+    @property
+    def leaving(self) -> bool:
+        """The process ends: no further request on this connection."""
+
+    @property
+    def half_closed(self) -> bool:
+        """The client sends nothing any more."""
+
+    def write(self, data: bytes) -> None:
+        """To the client."""
+
+    def hold(self) -> None:
+        """No more of the request can be taken for now."""
+
+    def release(self) -> None:
+        """It can again."""
+
+    def close(self) -> None:
+        """End the connection when all is written."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+    def refuse(
+        self, refusal: Refusal, head: RequestHead, request_id: bytes, *, complete: bool
+    ) -> None:
+        """Answer the request with a problem."""
+
+    def on_tunnel(self) -> None:
+        """The exchange's connection is upgraded: bytes from now on."""
+
+    def on_over(self) -> None:
+        """The exchange has been answered."""
 
 
 class Exchange:
@@ -84,7 +134,7 @@ class Exchange:
 
     def __init__(
         self,
-        front: Front,
+        front: Downstream,
         service: ProxiedService,
         head: RequestHead,
         *,

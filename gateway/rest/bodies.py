@@ -1,7 +1,7 @@
 """Reading a request's body: bounded in bytes each, in bytes together, and in time.
 
 A body must keep coming: a client has `timeout` seconds of patience, which pass as time does and
-come back at `gateway.proxy.balancing.limits.SLOWEST` bytes a second. So there may be a pause, and a
+come back at `gateway.http.patience.SLOWEST` bytes a second. So there may be a pause, and a
 slow line is slow, but one byte now and then does not keep a connection.
 
 `BodyBudget` is the memory that bodies of all requests together may take; it belongs to the process.
@@ -19,8 +19,8 @@ import grpc
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from gateway.http.patience import SLOWEST, Patience
 from gateway.http.problems import HttpFault
-from gateway.proxy.balancing.limits import SLOWEST, Patience
 
 _CLOSE: Final = {"Connection": "close"}
 

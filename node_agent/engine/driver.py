@@ -16,11 +16,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref
-from node_agent.core.effects import Inventory
+from node_agent.core.effects import Effects, Inventory
 from node_agent.core.machine import TICK_SECONDS, Machine
 from node_agent.core.slots import MOST_YIELDED
+from node_agent.engine.attempt_metrics import AttemptMetrics
 from node_agent.engine.disk import DEFAULT_RESERVE, DiskWatch
 from node_agent.engine.spans import AttemptSpans
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
@@ -31,10 +33,8 @@ from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.packets import Spill
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.replicas import Replicas
-from node_agent.session.outgoing import Outgoing
 from node_agent.task.secrets import Secrets
 from node_agent.task.work import Call, Command, Replica, Unreadable
-from node_agent.telemetry.metrics import AttemptMetrics
 from quorate.runtime.clock import Clock
 from quorate.v1 import node_pb2
 
@@ -42,6 +42,23 @@ from quorate.v1 import node_pb2
 _TRIM_TICKS = 25
 # Reports that wait for each other are sent every so many.
 _FLUSH_TICKS = 2
+
+
+class Downstream(Protocol):
+    """What goes to the leader of the session: `node_agent.session.outgoing.Outgoing`."""
+
+    def add(self, effects: Effects, wall: float, now: float, *, hold: bool) -> None:
+        """Take over what is meant for the leader. Times: wall and monotonic.
+
+        Args:
+            hold: nothing is in a hurry, and waits for more or for `flush`.
+        """
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+
+    def add_stats(self, stats: node_pb2.NodeStats) -> None:
+        """The newest measurements replace older ones."""
 
 
 class Driver:
@@ -90,7 +107,7 @@ class Driver:
         self.spans: AttemptSpans | None = None
         self.logs = logs
         self._clock = clock
-        self._outgoing: Outgoing | None = None
+        self._outgoing: Downstream | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._ticks = 0
         self._pumping = False
@@ -153,13 +170,13 @@ class Driver:
 
     # -- the session ---------------------------------------------------------------------------
 
-    def open_session(self, epoch: int, outgoing: Outgoing) -> Inventory:
+    def open_session(self, epoch: int, outgoing: Downstream) -> Inventory:
         """Send to `outgoing` from now on. Raises StaleEpoch."""
         inventory = self.machine.on_session_opened(epoch)
         self._outgoing = outgoing
         return inventory
 
-    def close_session(self, outgoing: Outgoing) -> None:
+    def close_session(self, outgoing: Downstream) -> None:
         """Stop sending there, unless a newer session took its place already."""
         if self._outgoing is outgoing:
             self._outgoing = None

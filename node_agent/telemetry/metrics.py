@@ -1,65 +1,21 @@
 """What a node agent tells Prometheus: its slots and what is in them, and what became of attempts.
 
-`AttemptMetrics` is told of each attempt that ends, about 0.4 us; everything else is read from the
-machine at a scrape. Nothing is labelled with a task or a queue.
+Everything is read at a scrape; what became of attempts is counted by `engine.attempt_metrics`.
+Nothing is labelled with a task or a queue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric
 
-from node_agent.core.attempts import Outcome, Result
+from node_agent.engine.driver import Driver
+from node_agent.session.session import Sessions
+from quorate.etcd.lease import LeaseSession
 from quorate.runtime.clock import Clock
-from quorate.telemetry.buckets import LONG_SECONDS, Buckets
-from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
+from quorate.telemetry.families import counter, gauge, gauges
 from quorate.telemetry.lease import lease_metrics
-
-if TYPE_CHECKING:
-    from node_agent.engine.driver import Driver
-    from node_agent.session.session import Sessions
-    from quorate.etcd.lease import LeaseSession
-
-
-class AttemptMetrics:
-    """What became of attempts. Owned by the event loop."""
-
-    def __init__(self) -> None:
-        self.succeeded = self.failed = self.returned = 0
-        # Waits for other tasks that failed, as too many waited already.
-        self.wait_refused = 0
-        self.seconds = Buckets(LONG_SECONDS)
-
-    def exited(self, outcome: Outcome) -> None:
-        """An attempt ended."""
-        value = outcome.value
-        if value is None:
-            self.returned += 1
-        elif type(value) is Result:
-            self.succeeded += 1
-        else:
-            self.failed += 1
-        if outcome.start:
-            self.seconds.add(outcome.seconds)
-
-    def collect(self) -> Iterator[Metric]:
-        """See Collector."""
-        yield counters(
-            "quorate_agent_attempts_ended",
-            "Attempts that ended here.",
-            ("outcome",),
-            {"succeeded": self.succeeded, "failed": self.failed, "returned": self.returned},
-        )
-        yield histogram(
-            "quorate_agent_attempt_seconds", "How long attempts ran here.", self.seconds
-        )
-        yield counter(
-            "quorate_agent_waits_refused",
-            "Waits for other tasks that failed at once, as too many tasks waited already.",
-            self.wait_refused,
-        )
 
 
 class AgentMetrics:

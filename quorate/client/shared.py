@@ -10,18 +10,18 @@ import atexit
 import os
 import threading
 
-from quorate.client.client import Client
+import quorate
 
 _lock = threading.Lock()
-_client: Client | None = None
+_client: quorate.Client | None = None
 _owner = 0
 
 
-def process_client() -> Client:
+def process_client() -> quorate.Client:
     """The client of this process."""
     global _client, _owner
     with _lock:
         if _client is None or _owner != os.getpid():
-            _client, _owner = Client(), os.getpid()
+            _client, _owner = quorate.Client(), os.getpid()
             atexit.register(_client.close)
         return _client

@@ -10,14 +10,13 @@ from typing import Any, Final
 import grpc
 
 from quorate.runtime.errors import QuorateError
-from scheduler.api import validate
+from scheduler.api import page_tokens, validate
 from scheduler.api.origin import caller_name, origin_of
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Fault, Refusal
 from scheduler.core.model.events import Request
 from scheduler.core.values import Origin
 from scheduler.engine.driver import Driver
-from scheduler.storage import reads
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -89,7 +88,7 @@ def page_of_names(
 ) -> tuple[list[str], str]:
     """A page of names in order, and the token of the next page."""
     size = validate.page_size(page_size)
-    after = reads.decode_token(kind, (), token)
+    after = page_tokens.decode(kind, (), token)
     names = sorted(name for name in known if after is None or name > after)
     page = names[:size]
     return page, after_name(kind, page[-1]) if len(names) > size else ""
@@ -97,4 +96,4 @@ def page_of_names(
 
 def after_name(kind: str, name: str) -> str:
     """The token of the page that begins behind `name`."""
-    return reads.encode_token(kind, (), name)
+    return page_tokens.encode(kind, (), name)

@@ -12,7 +12,7 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from quorate.runtime.errors import QuorateError, invalid
+from quorate.runtime.errors import invalid
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 from scheduler.api import json_check
 from scheduler.core.model.texts import words
@@ -439,8 +439,3 @@ def known_enum(field: str, value: int, known: range) -> int:
     if value not in known:
         raise invalid(field, f"{value} is not a known value", value=value)
     return value
-
-
-def stale_page(message: str) -> QuorateError:
-    """A page token that is not (any longer) good."""
-    return invalid("page_token", message, reason="STALE_PAGE_TOKEN")

@@ -47,7 +47,6 @@ from scheduler.engine.bulk import Bulk
 from scheduler.engine.clocks import Clocks
 from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.engine.write_admission import Uncommitted, lost
-from scheduler.storage import records
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +80,16 @@ class Agents(Protocol):
     def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None: ...
 
 
+class Encoder(Protocol):
+    """Turns what the machine writes into operations on etcd: `scheduler.storage.records.Codec`."""
+
+    def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> None: ...
+
+    def encode_purges(self, out: fx.Effects) -> list[Delete]: ...
+
+    def run_record(self, write: fx.PutRun) -> r.RunRecord: ...
+
+
 class Driver:
     """Drives one machine through one epoch.
 
@@ -99,7 +108,7 @@ class Driver:
     def __init__(
         self,
         machine: Machine,
-        codec: records.Codec,
+        codec: Encoder,
         journal: Journal,
         clock: TenureClock,
         trusted: Callable[[], bool],
@@ -461,7 +470,7 @@ class Driver:
         write = self._outcomes.pop((effect.done.id, effect.done.finish_time), None)
         if write is not None and effect.done.id in self._finish_waiters:
             # Its row is nobody's any more: it says what was written.
-            _wake(self._finish_waiters, effect.done.id, records.run_record(write))
+            _wake(self._finish_waiters, effect.done.id, self._codec.run_record(write))
 
     def _revoke(self, effect: fx.RevokeNode) -> None:
         assert self.agents is not None

@@ -126,7 +126,7 @@ class Tenure:
 
     def _call_limits(self, caller: str) -> CallLimits:
         """The limits of a caller, as far as this process has folded the log."""
-        quota = in_force(self._fold.state, self.limits, CALLER, caller)
+        quota = in_force(self._fold.state.quotas, self.limits, CALLER, caller)
         return CallLimits(*(getattr(quota, name) for name in CallLimits._fields))
 
     def rows(self) -> int:

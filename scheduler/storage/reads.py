@@ -6,9 +6,6 @@ What it answers is committed, and was the truth while this process led. Nothing 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
@@ -17,7 +14,6 @@ from quorate.etcd.api import Compare, Etcd, EtcdError, KeyValue, Range
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import not_found, unavailable
 from quorate.runtime.ids import TaskId
-from scheduler.api.validate import stale_page
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.model.state import State
 from scheduler.core.model.texts import found
@@ -29,8 +25,6 @@ from scheduler.storage import keys
 # below a millisecond, and how many times as many.
 SCAN = 250
 SCANS = 400
-# Characters of a page token; ours have a filter of 256 characters and a name at most.
-_MOST_TOKEN = 8_192
 # Tasks read in one Txn: a spec and a result take 1 MiB each at most, an answer of etcd 64 MiB.
 TASKS_AT_ONCE = 24
 
@@ -188,25 +182,3 @@ async def find(
 def _descending(queue: QueueRow, before: TaskId | None) -> Iterator[tuple[str, str]]:
     for task in queue.index.newest_first(before):
         yield task, queue.name
-
-
-def encode_token(kind: str, filters: Sequence[object], position: str) -> str:
-    """An opaque page token, good for the same method and filters only."""
-    text = json.dumps([kind, list(filters), position], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def decode_token(kind: str, filters: Sequence[object], token: str) -> str | None:
-    """The position in a token; None for the first page. Raises QuorateError for a stale one."""
-    if not token:
-        return None
-    if len(token) > _MOST_TOKEN:
-        raise stale_page("is not one of ours")
-    try:
-        found = json.loads(base64.urlsafe_b64decode(token.encode()))
-        of_kind, of_filters, position = found
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise stale_page("is not one of ours") from None
-    if of_kind != kind or of_filters != list(filters) or not isinstance(position, str):
-        raise stale_page("belongs to a list with other filters; begin again without it")
-    return position

@@ -73,6 +73,10 @@ class Codec:
         self._runs = prefix.decode() + "runs/"
         self._state = state
 
+    def run_record(self, write: fx.PutRun) -> r.RunRecord:
+        """See `run_record`."""
+        return run_record(write)
+
     def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> None:
         """Append the ops of `writes` to `ops`, in order."""
         for write in writes:

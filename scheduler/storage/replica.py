@@ -45,7 +45,6 @@ from quorate.etcd.api import (
     prefix_end,
 )
 from quorate.etcd.paging import pages
-from scheduler.api.tasks.changes import Recent
 from scheduler.storage import keys
 from scheduler.storage.loaded import Loaded
 
@@ -74,6 +73,16 @@ class Folder(Protocol):
         """All is folded up to and including `revision`."""
 
 
+class Followed(Protocol):
+    """Gets the log as it is followed: `scheduler.api.tasks.changes.Recent`."""
+
+    def restart(self, revision: int) -> None:
+        """Begin anew: what changed up to `revision` is not known."""
+
+    def take(self, batch: WatchBatch) -> None:
+        """The next batch below the cluster's prefix."""
+
+
 class Replica:
     """Keeps a folder equal to etcd.
 
@@ -94,7 +103,7 @@ class Replica:
         fold: Folder,
         *,
         order: tuple[bytes, ...] = keys.SNAPSHOT_ORDER,
-        recent: Recent | None = None,
+        recent: Followed | None = None,
         loaded: Loaded | None = None,
     ) -> None:
         self._etcd = etcd

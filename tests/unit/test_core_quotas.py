@@ -153,7 +153,7 @@ def test_a_limit_is_looked_for_in_the_record_then_everybodys_then_the_default():
     c = cluster(caller_quota=Quota(live_tasks=1, stored_bytes=2, open_waits=3))
     set_quota(c, "caller", "*", stored_bytes=20, open_waits=30)
     set_quota(c, "caller", ALICE, open_waits=-1)
-    found = in_force(c.state, c.machine.limits, "caller", ALICE)
+    found = in_force(c.state.quotas, c.machine.limits, "caller", ALICE)
     assert (found.live_tasks, found.stored_bytes, found.open_waits) == (1, 20, -1)
     assert found.open_streams == -1
 

@@ -27,12 +27,12 @@ def row(number: int, priority: int = 0) -> TaskRow:
     )
 
 
-def entries(lane: Lane) -> int:
+def entries(lane: Lane[TaskRow]) -> int:
     """What a lane keeps, dead entries included."""
     return len(lane._line) + len(lane._back)
 
 
-def drain(lane: Lane) -> list[TaskId]:
+def drain(lane: Lane[TaskRow]) -> list[TaskId]:
     """Take every task as placement does."""
     taken = []
     while (head := lane.head()) is not None:
@@ -46,7 +46,7 @@ def test_lane_gives_ids_in_order_however_they_come():
     rng = random.Random(7)
     numbers = list(range(1, 500))
     rng.shuffle(numbers)
-    lane = Lane()
+    lane = Lane[TaskRow]()
     for number in numbers:
         lane.push(row(number))
     assert drain(lane) == [row(number).id for number in range(1, 500)]
@@ -55,7 +55,7 @@ def test_lane_gives_ids_in_order_however_they_come():
 
 def test_lane_stays_exact_when_tasks_leave_from_the_middle_and_come_back():
     rng = random.Random(11)
-    lane = Lane()
+    lane = Lane[TaskRow]()
     rows = [row(number) for number in range(300)]
     waiting: dict[TaskId, TaskRow] = {}
     for step in range(20_000):
@@ -78,7 +78,7 @@ def test_lane_stays_exact_when_tasks_leave_from_the_middle_and_come_back():
 
 
 def test_mass_cancel_frees_the_lane():
-    lane = Lane()
+    lane = Lane[TaskRow]()
     rows = [row(number) for number in range(10_000)]
     for task in rows:
         lane.push(task)
@@ -91,7 +91,7 @@ def test_mass_cancel_frees_the_lane():
 
 
 def test_task_is_given_once_though_it_left_from_the_middle_and_came_back():
-    lane = Lane()
+    lane = Lane[TaskRow]()
     rows = [row(number) for number in range(5)]
     for task in rows:
         lane.push(task)
@@ -103,7 +103,7 @@ def test_task_is_given_once_though_it_left_from_the_middle_and_came_back():
 
 
 def test_two_rows_of_one_task_in_the_heap_are_not_compared():
-    lane = Lane()
+    lane = Lane[TaskRow]()
     lane.push(row(9))
     olds = [row(number) for number in range(1, 6)]
     for task in olds:
@@ -117,7 +117,7 @@ def test_two_rows_of_one_task_in_the_heap_are_not_compared():
 
 
 def test_levels_and_lanes_without_tasks_are_dropped():
-    order = PendingOrder()
+    order = PendingOrder[TaskRow]()
     rows = [row(number, priority=number % 7) for number in range(70)]
     for task in rows:
         order.push(task)
@@ -132,7 +132,7 @@ def test_levels_and_lanes_without_tasks_are_dropped():
 
 
 def test_priorities_are_served_from_the_highest():
-    order = PendingOrder()
+    order = PendingOrder[TaskRow]()
     for priority in (0, 5, -3, 2):
         order.push(row(priority + 10, priority))
     heads = [lane.head() for level in order.lanes(9) for lane in level]

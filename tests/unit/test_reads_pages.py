@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import QueueName, TaskId, TaskIds
+from scheduler.api import page_tokens
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskSpec, TaskState
@@ -107,18 +108,18 @@ FILTERS = st.tuples(st.text(max_size=5), st.lists(st.integers(1, 9), max_size=3)
 def test_a_token_is_good_for_its_own_list_only(
     filters: tuple[str, list[int]], others: tuple[str, list[int]], position: str
 ) -> None:
-    token = reads.encode_token("tasks", filters, position)
-    assert reads.decode_token("tasks", filters, token) == position
+    token = page_tokens.encode("tasks", filters, position)
+    assert page_tokens.decode("tasks", filters, token) == position
     for kind, asked in (("queues", filters), ("tasks", others)):
         if (kind, asked) == ("tasks", filters):
             continue
         with pytest.raises(QuorateError) as refusal:
-            reads.decode_token(kind, asked, token)
+            page_tokens.decode(kind, asked, token)
         assert refusal.value.reason == "STALE_PAGE_TOKEN"
 
 
 @given(st.text(min_size=1))
 def test_a_token_that_is_not_ours_is_stale(token: str) -> None:
     with pytest.raises(QuorateError) as refusal:
-        reads.decode_token("tasks", (), token)
+        page_tokens.decode("tasks", (), token)
     assert (refusal.value.reason, refusal.value.field) == ("STALE_PAGE_TOKEN", "page_token")

@@ -1,4 +1,4 @@
-"""Token buckets: a service's rate limit, the budget of its retries, patience with a body. Pure.
+"""Token buckets: a service's rate limit, and the budget of its retries. Pure.
 
 The budget keeps retries from multiplying a load that the instances already cannot carry (Finagle's
 `RetryBudget`): each request pays a share of one retry in, each retry takes a whole one out.
@@ -64,32 +64,6 @@ class RetryBudget:
             return False
         self.tokens -= 1.0
         return True
-
-
-# Bytes a second of a request's body; who sends less for long is not waited for.
-SLOWEST: Final = 500
-
-
-class Patience:
-    """When a request's body is given up (Apache's `RequestReadTimeout ... MinRate`).
-
-    Patience passes with time and comes back with bytes, 1 / SLOWEST for each, up to `seconds`.
-    """
-
-    __slots__ = ("_seconds", "ends")
-
-    def __init__(self, seconds: float, now: float) -> None:
-        self._seconds = seconds
-        self.ends = now + seconds
-        """The instant at which it is over."""
-
-    def came(self, size: int, now: float) -> None:
-        """So many bytes came."""
-        self.ends = min(self.ends + size / SLOWEST, now + self._seconds)
-
-    def renew(self, now: float) -> None:
-        """It was not the client who paused."""
-        self.ends = now + self._seconds
 
 
 def retry_after(seconds: float) -> str:

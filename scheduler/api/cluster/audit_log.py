@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quorate.runtime.errors import invalid
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1.audit_pb2 import AuditEntry
-from scheduler.api import validate
+from scheduler.api import page_tokens, validate
 from scheduler.api.asking import PAGE_BYTES
 from scheduler.api.origin import AUDITED
 from scheduler.core.model.audit_index import MICROS
@@ -60,10 +60,10 @@ class AuditLog:
         wanted = _filter(request)
         begin, end = _between(request)
         filters = (*wanted, begin, end)
-        before = reads.decode_token("audit", filters, request.page_token)
+        before = page_tokens.decode("audit", filters, request.page_token)
         if before is not None:
             if not audit_records.is_id(before):
-                raise validate.stale_page("is not one of ours")
+                raise page_tokens.stale("is not one of ours")
             end = min(end, int(before, 16))
         await self._driver.readable()
         index = self._driver.state.audit
@@ -94,7 +94,7 @@ class AuditLog:
                     break
         if index.below(end, begin, 1):
             position = audit_records.id_text(end)
-            answer.next_page_token = reads.encode_token("audit", filters, position)
+            answer.next_page_token = page_tokens.encode("audit", filters, position)
         return answer
 
     async def _read(self, first: int, last: int) -> list[tuple[int, AuditEntry]]:

@@ -76,7 +76,7 @@ class Quotas:
 
     def limits(self, kind: str, name: str) -> dict[str, int]:
         """The limits in force, by name; -1: none."""
-        quota = in_force(self._state, self._limits, kind, name)
+        quota = in_force(self._state.quotas, self._limits, kind, name)
         names = NAMES if kind == CALLER else QUEUE_NAMES
         return {limit: getattr(quota, limit) for limit in names}
 
@@ -107,7 +107,7 @@ class Quotas:
         view = quota_pb2.Quota(
             limits=quota_records.limits_view(self._state.quotas.get((kind, name), NO_QUOTA)),
             in_force=quota_records.limits_view(
-                in_force(self._state, self._limits, kind, name), names
+                in_force(self._state.quotas, self._limits, kind, name), names
             ),
         )
         setattr(view, kind, name)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from quorate.runtime import errors
 from quorate.runtime.ids import QueueName, TaskId, is_task_id
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.api import validate
+from scheduler.api import page_tokens, validate
 from scheduler.api.asking import Context, ask, audited
 from scheduler.api.origin import caller_name
 from scheduler.core.handlers import requests
@@ -77,7 +77,7 @@ async def cancel_tasks(
         reply = await ask(driver, lambda token: event._replace(token=token), weight)
         assert isinstance(reply, TasksCancelled)
         answer = reply
-    token = reads.encode_token(_KIND, filters, answer.page_end) if answer.page_end else ""
+    token = page_tokens.encode(_KIND, filters, answer.page_end) if answer.page_end else ""
     cancelled, stopping, finished, not_found, skipped = answer.counts
     return pb.CancelTasksResponse(
         cancelled=cancelled,
@@ -100,9 +100,9 @@ async def _find(
 ) -> _Found:
     """What the filter finds on this page; of a call that was interrupted, what it left."""
     state = driver.state
-    before = reads.decode_token(_KIND, filters, request.page_token)
+    before = page_tokens.decode(_KIND, filters, request.page_token)
     if before is not None and not is_task_id(before):
-        raise validate.stale_page("is not one of ours")
+        raise page_tokens.stale("is not one of ours")
     queues = list(state.queues.values())
     if request.queue:
         name = QueueName(validate.queue_name("queue", request.queue))

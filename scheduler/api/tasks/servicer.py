@@ -24,7 +24,7 @@ from quorate.security.identity import current_caller
 from quorate.v1 import node_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.agents.sessions import Sessions
-from scheduler.api import validate, views
+from scheduler.api import page_tokens, validate, views
 from scheduler.api.asking import (
     PAGE_BYTES,
     Context,
@@ -196,9 +196,9 @@ class Service:
         )
         words = validate.search_words(request.text)
         filters = (request.queue, sorted(states), *words)
-        before = reads.decode_token("tasks", filters, request.page_token)
+        before = page_tokens.decode("tasks", filters, request.page_token)
         if before is not None and not is_task_id(before):
-            raise validate.stale_page("is not one of ours")
+            raise page_tokens.stale("is not one of ours")
         if request.queue:
             name = QueueName(validate.queue_name("queue", request.queue))
             queues = [await self._queue(name)]
@@ -225,7 +225,7 @@ class Service:
                 break
             answer.tasks.append(view)
         if before is not None:
-            answer.next_page_token = reads.encode_token("tasks", filters, before)
+            answer.next_page_token = page_tokens.encode("tasks", filters, before)
         return answer
 
     async def WaitTask(self, request: pb.WaitTaskRequest, context: Context) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers.attempts import cancel_live
+from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.model.answers import (
     Done,
@@ -33,7 +34,6 @@ from scheduler.core.model.events import (
     TaskRetryAsked,
 )
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import refuse_created
 from scheduler.core.model.rows import FinishedRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
 from scheduler.core.values import Change, TaskState

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.handlers import requests
+from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.model.answers import (
     BatchCreated,
     Fault,
@@ -20,7 +21,6 @@ from scheduler.core.model.answers import (
 from scheduler.core.model.effects import Effects, PutDedup, PutTask, Reply
 from scheduler.core.model.events import BatchContinued, BatchSubmitted, TaskSubmitted
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import refuse_created
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.model.usage import task_units, tasks_units

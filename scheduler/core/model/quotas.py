@@ -11,17 +11,9 @@ batch as a whole, before its first task. The others are enforced where calls arr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Final
-
-from scheduler.core.model.answers import Fault, Refusal
-from scheduler.core.model.usage import UNIT, Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from scheduler.core.model.limits import Limits
-    from scheduler.core.model.state import State
+from typing import Final, Protocol
 
 CALLER: Final = "caller"
 QUEUE: Final = "queue"
@@ -31,18 +23,6 @@ MOST_QUOTAS: Final = 10_000
 UNLIMITED: Final = -1
 # How callers without a name are called: authentication is off, or the cluster itself.
 ANONYMOUS: Final = "anonymous"
-# Seconds until more tasks may be finished: nobody knows.
-_RETRY_LIVE: Final = 1.0
-
-_REASONS: Final[Mapping[str, str]] = {
-    "live_tasks": "TOO_MANY_LIVE_TASKS",
-    "stored_bytes": "TOO_MANY_STORED_BYTES",
-}
-_ADVICE: Final[Mapping[str, str]] = {
-    "live_tasks": "wait until tasks are finished, or cancel some",
-    "stored_bytes": "delete finished tasks, keep them for a shorter time (the queue's retention), "
-    "or send large data by reference",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +50,33 @@ QUEUE_NAMES: Final = ("live_tasks", "stored_bytes")
 NO_QUOTA: Final = Quota()
 
 
-def in_force(state: State, limits: Limits, kind: str, name: str) -> Quota:
-    """The quota of a caller ("" for the anonymous one) or queue, every limit of it set."""
+class Defaults(Protocol):
+    """The quotas of those for whom an admin set none: `limits.Limits`."""
+
+    @property
+    def caller_quota(self) -> Quota: ...
+
+    @property
+    def anonymous_quota(self) -> Quota: ...
+
+    @property
+    def queue_quota(self) -> Quota: ...
+
+
+def in_force(
+    records: Mapping[tuple[str, str], Quota], defaults: Defaults, kind: str, name: str
+) -> Quota:
+    """The quota of a caller ("" for the anonymous one) or queue, every limit of it set.
+
+    Args:
+        records: what an admin set, by kind and name: `State.quotas`.
+    """
     name = name or ANONYMOUS
-    found = [state.quotas.get((kind, name)), state.quotas.get((kind, EVERYBODY))]
+    found = [records.get((kind, name)), records.get((kind, EVERYBODY))]
     if kind == QUEUE:
-        default = limits.queue_quota
+        default = defaults.queue_quota
     else:
-        default = limits.anonymous_quota if name == ANONYMOUS else limits.caller_quota
+        default = defaults.anonymous_quota if name == ANONYMOUS else defaults.caller_quota
     chain = [quota for quota in (*found, default) if quota is not None]
     values = {name: _first(chain, name) for name in NAMES}
     return replace(NO_QUOTA, **values)  # type: ignore[arg-type]  # `kept` is bytes
@@ -89,42 +88,3 @@ def _first(chain: list[Quota], limit: str) -> int:
         if value is not None:
             return value
     return UNLIMITED
-
-
-def refuse_created(
-    state: State, limits: Limits, queue: Usage, creator: str, count: int, units: int
-) -> Refusal | None:
-    """Whether so many more tasks of this weight are too much for their caller or queue.
-
-    Args:
-        units: together, see `usage.task_units`; 0 when they are on record already.
-    """
-    caller = state.callers.get(creator) or Usage(creator)
-    for kind, usage in ((CALLER, caller), (QUEUE, queue)):
-        most_tasks, most_bytes = state.durable_quota(limits, kind, usage.name)
-        if most_tasks >= 0 and usage.tasks + count > most_tasks:
-            return _refusal(kind, usage, "live_tasks", most_tasks, usage.tasks, count)
-        size, used = units * UNIT, usage.stored_bytes
-        if units and most_bytes >= 0 and used + size > most_bytes:
-            return _refusal(kind, usage, "stored_bytes", most_bytes, used, size)
-    return None
-
-
-def _refusal(kind: str, usage: Usage, quota: str, limit: int, used: int, asked: int) -> Refusal:
-    name = usage.name or ANONYMOUS
-    return Refusal(
-        Fault.EXHAUSTED,
-        _REASONS[quota],
-        f"{kind} {name!r} uses {used} of its quota of {limit} {quota}, and this call needs {asked} "
-        f"more: {_ADVICE[quota]}; an admin can raise it with "
-        f'"quorate quota set --{kind} {name} --{quota.replace("_", "-")} N"',
-        kind,
-        name,
-        metadata=(
-            ("quota", quota),
-            ("limit", str(limit)),
-            ("usage", str(used)),
-            ("asked", str(asked)),
-        ),
-        retry_delay=_RETRY_LIVE if quota == "live_tasks" else None,
-    )

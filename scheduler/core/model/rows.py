@@ -98,7 +98,7 @@ class QueueRow:
     retention_age: float = 86_400.0
     retention_count: int = 100_000
     paused: bool = False
-    pending: PendingOrder = field(default_factory=PendingOrder)
+    pending: PendingOrder[TaskRow] = field(default_factory=PendingOrder)
     index: TaskIndex = field(default_factory=TaskIndex)
     # Tasks by state, indexed by the state's number.
     counts: list[int] = field(default_factory=lambda: [0] * (max(TaskState) + 1))

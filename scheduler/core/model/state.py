@@ -171,7 +171,7 @@ class State:
         """The live tasks and the stored bytes that a caller or queue may have; -1: any."""
         known = self._durable.get((kind, name))
         if known is None:
-            quota = in_force(self, limits, kind, name)
+            quota = in_force(self.quotas, limits, kind, name)
             assert quota.live_tasks is not None
             assert quota.stored_bytes is not None
             if len(self._durable) >= _MOST_DURABLE:

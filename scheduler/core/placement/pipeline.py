@@ -189,6 +189,6 @@ def _place_some(
     return placed
 
 
-def _head_id(lane: Lane) -> str:
+def _head_id(lane: Lane[TaskRow]) -> str:
     head = lane.head()
     return head.id if head is not None else "~"

@@ -15,17 +15,34 @@ from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
+from quorate.runtime.ids import TaskId
 from scheduler.core.values import Needs, TaskState
-
-if TYPE_CHECKING:
-    from scheduler.core.model.rows import TaskRow
 
 _REBUILD_ABOVE = 64
 
 
-class Lane:
+class Waiting(Protocol):
+    """What the order reads of a task's row."""
+
+    @property
+    def id(self) -> TaskId: ...
+
+    @property
+    def priority(self) -> int: ...
+
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def state(self) -> TaskState: ...
+
+
+Row = TypeVar("Row", bound=Waiting)
+
+
+class Lane(Generic[Row]):
     """Tasks of one priority and one kind of needs, oldest first."""
 
     __slots__ = ("_back", "_dead", "_line", "_pushed", "size")
@@ -33,15 +50,15 @@ class Lane:
     def __init__(self) -> None:
         # New tasks come with ever greater ids: the line is sorted without a comparison. Tasks
         # that come back (retried, returned, lost) are older than its end: they wait in a heap.
-        self._line: deque[TaskRow] = deque()
+        self._line: deque[Row] = deque()
         # The number keeps rows from being compared: a task that was cancelled while it waited here
         # and was then retried by hand is in the heap twice, once dead.
-        self._back: list[tuple[str, int, TaskRow]] = []
+        self._back: list[tuple[str, int, Row]] = []
         self._pushed = 0
         self._dead = 0
         self.size = 0
 
-    def push(self, row: TaskRow) -> None:
+    def push(self, row: Row) -> None:
         line = self._line
         self.size += 1
         if not line or row.id > line[-1].id:
@@ -50,7 +67,7 @@ class Lane:
             self._pushed += 1
             heappush(self._back, (row.id, self._pushed, row))
 
-    def discard(self, row: TaskRow) -> None:
+    def discard(self, row: Row) -> None:
         """`row` is no longer PENDING (its state has changed already)."""
         self.size -= 1
         self._dead += 1
@@ -58,7 +75,7 @@ class Lane:
         if self._dead > _REBUILD_ABOVE and self._dead > self.size:
             self._rebuild()
 
-    def head(self) -> TaskRow | None:
+    def head(self) -> Row | None:
         """The oldest; it stays until it is discarded."""
         line, back = self._line, self._back
         if back and (not line or back[0][0] < line[0].id):
@@ -88,18 +105,18 @@ class Lane:
         self._dead = len(self._line) + len(self._back) - self.size
 
 
-class PendingOrder:
+class PendingOrder(Generic[Row]):
     """All PENDING tasks of one queue."""
 
     __slots__ = ("_levels", "_priorities", "size")
 
     def __init__(self) -> None:
-        self._levels: dict[int, dict[Needs, Lane]] = {}
+        self._levels: dict[int, dict[Needs, Lane[Row]]] = {}
         # Negated, ascending: the most urgent first.
         self._priorities: list[int] = []
         self.size = 0
 
-    def push(self, row: TaskRow) -> None:
+    def push(self, row: Row) -> None:
         level = self._levels.get(-row.priority)
         if level is None:
             level = self._levels[-row.priority] = {}
@@ -110,7 +127,7 @@ class PendingOrder:
         lane.push(row)
         self.size += 1
 
-    def discard(self, row: TaskRow) -> None:
+    def discard(self, row: Row) -> None:
         """`row` is no longer PENDING (its state has changed already)."""
         level = self._levels[-row.priority]
         lane = level[row.needs]
@@ -122,14 +139,14 @@ class PendingOrder:
                 del self._levels[-row.priority]
                 self._priorities.remove(-row.priority)
 
-    def lanes(self, most: int) -> Iterator[list[Lane]]:
+    def lanes(self, most: int) -> Iterator[list[Lane[Row]]]:
         """The first `most` lanes of each priority, the most urgent priority first."""
         for priority in list(self._priorities):
             level = self._levels.get(priority)
             if level:
                 yield list(islice(level.values(), most))
 
-    def defer(self, row: TaskRow, most: int) -> None:
+    def defer(self, row: Row, most: int) -> None:
         """The lane of `row` fits nowhere: where there are more than `most`, others go first."""
         level = self._levels[-row.priority]
         if len(level) > most:
@@ -141,7 +158,7 @@ class PendingOrder:
             for needs, lane in level.items():
                 yield needs, lane.size
 
-    def oldest(self) -> TaskRow | None:
+    def oldest(self) -> Row | None:
         """The PENDING task that was created first."""
         heads = [
             head

@@ -1,0 +1,64 @@
+"""Whether new tasks exceed the quota of their caller or queue. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from scheduler.core.model.answers import Fault, Refusal
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import ANONYMOUS, CALLER, QUEUE
+from scheduler.core.model.state import State
+from scheduler.core.model.usage import UNIT, Usage
+
+# Seconds until more tasks may be finished: nobody knows.
+_RETRY_LIVE: Final = 1.0
+
+_REASONS: Final[Mapping[str, str]] = {
+    "live_tasks": "TOO_MANY_LIVE_TASKS",
+    "stored_bytes": "TOO_MANY_STORED_BYTES",
+}
+_ADVICE: Final[Mapping[str, str]] = {
+    "live_tasks": "wait until tasks are finished, or cancel some",
+    "stored_bytes": "delete finished tasks, keep them for a shorter time (the queue's retention), "
+    "or send large data by reference",
+}
+
+
+def refuse_created(
+    state: State, limits: Limits, queue: Usage, creator: str, count: int, units: int
+) -> Refusal | None:
+    """Whether so many more tasks of this weight are too much for their caller or queue.
+
+    Args:
+        units: together, see `usage.task_units`; 0 when they are on record already.
+    """
+    caller = state.callers.get(creator) or Usage(creator)
+    for kind, usage in ((CALLER, caller), (QUEUE, queue)):
+        most_tasks, most_bytes = state.durable_quota(limits, kind, usage.name)
+        if most_tasks >= 0 and usage.tasks + count > most_tasks:
+            return _refusal(kind, usage, "live_tasks", most_tasks, usage.tasks, count)
+        size, used = units * UNIT, usage.stored_bytes
+        if units and most_bytes >= 0 and used + size > most_bytes:
+            return _refusal(kind, usage, "stored_bytes", most_bytes, used, size)
+    return None
+
+
+def _refusal(kind: str, usage: Usage, quota: str, limit: int, used: int, asked: int) -> Refusal:
+    name = usage.name or ANONYMOUS
+    return Refusal(
+        Fault.EXHAUSTED,
+        _REASONS[quota],
+        f"{kind} {name!r} uses {used} of its quota of {limit} {quota}, and this call needs {asked} "
+        f"more: {_ADVICE[quota]}; an admin can raise it with "
+        f'"quorate quota set --{kind} {name} --{quota.replace("_", "-")} N"',
+        kind,
+        name,
+        metadata=(
+            ("quota", quota),
+            ("limit", str(limit)),
+            ("usage", str(used)),
+            ("asked", str(asked)),
+        ),
+        retry_delay=_RETRY_LIVE if quota == "live_tasks" else None,
+    )
