@@ -67,7 +67,7 @@ def build_app(
         routes=[route for part in parts for route in part.routes],
         exception_handlers={
             HTTPException: edge.on_http_exception,
-            QuorateError: edge.on_refusal,
+            QuorateError: edge.on_rejection,
             Exception: edge.on_bug,
         },
     )

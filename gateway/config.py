@@ -17,7 +17,7 @@ from gateway.http.hosts import Names, is_address, names_of, normal
 from quorate.runtime.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
 from quorate.security.same_user import SameUserSettings
-from quorate.security.tls import REQUEST, ClientTls, TlsFault, TlsSettings
+from quorate.security.tls import REQUEST, ClientTls, TlsError, TlsSettings
 from quorate.telemetry.settings import HealthSettings
 
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
@@ -222,7 +222,7 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         if self.scheduler_tls is not None:
             self.scheduler_tls.files.check(dt.datetime.now(dt.UTC))
         elif self.scheduler_tls_cert_file or self.scheduler_tls_key_file:
-            raise TlsFault("scheduler-tls-ca-file", "missing: TLS to the schedulers is used by it")
+            raise TlsError("scheduler-tls-ca-file", "missing: TLS to the schedulers is used by it")
         return self
 
     @property

@@ -55,7 +55,9 @@ class GatewayMetrics:
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
         yield gauge(
-            "quorate_gateway_connections", "Clients' connections, now.", len(self._proxy.fronts)
+            "quorate_gateway_connections",
+            "Clients' connections, now.",
+            len(self._proxy.connections),
         )
         yield counter(
             "quorate_gateway_malformed", "Requests that could not be read.", self._proxy.malformed

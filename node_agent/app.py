@@ -55,7 +55,7 @@ from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.permissions import rules_of
 from quorate.security.same_user import SameUser, SameUserInterceptor
 from quorate.security.settings import CertificatesOnly
-from quorate.security.tls import TlsFault, dialer_of, server_credentials
+from quorate.security.tls import TlsError, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
@@ -276,14 +276,14 @@ async def not_ready(registration: Registration, driver: Driver, sessions: Sessio
     if driver.disk.error:
         return f"cannot write to its disk: {driver.disk.error}"
     # Whoever scales down ends first what is not ready: docs/autoscaling.md.
-    return "leaving: idle, and fewer nodes are wanted" if sessions.leaving else ""
+    return "leaving: idle, and fewer nodes are wanted" if sessions.scaling_down else ""
 
 
 async def leave(driver: Driver, serving: _Serving, settings: AgentSettings) -> None:
     """Drain, as SIGTERM asks."""
     _log.info("draining", attempts=driver.machine.held, grace=settings.drain_grace)
     await serving.health.enter_graceful_shutdown()
-    driver.drain(True, settings.drain_grace, leaving=True)
+    driver.drain(True, settings.drain_grace, shutting_down=True)
     patience = settings.drain_grace + settings.kill_grace + _KILLED_SECONDS
     with suppress(TimeoutError):
         async with asyncio.timeout(patience):
@@ -316,8 +316,8 @@ def client_of(settings: AgentSettings) -> EtcdClient:
         return EtcdClient.from_settings(settings)
     except OSError as error:
         raise CannotStart(f"{error.filename}: {error.strerror}") from error
-    except TlsFault as fault:
-        raise CannotStart(f"--{fault}") from fault
+    except TlsError as failure:
+        raise CannotStart(f"--{failure}") from failure
 
 
 async def refuse_unsafe(safe: SafeEtcd) -> None:

@@ -40,7 +40,7 @@ from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.limits import CallerLimits
 from quorate.security.permissions import rules_of
 from quorate.security.same_user import SameUserInterceptor
-from quorate.security.tls import TlsFault, dialer_of, server_credentials
+from quorate.security.tls import TlsError, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
@@ -53,7 +53,7 @@ from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.elector import Leadership
 from scheduler.leadership.failure_detector import LeaderWatch
 from scheduler.leadership.leader_view import follow_election
-from scheduler.leadership.term import Tenure
+from scheduler.leadership.term import LeadershipTerm
 from scheduler.storage import keys
 from scheduler.storage.loaded import Loaded
 from scheduler.storage.records import NewerRecord
@@ -79,20 +79,22 @@ async def serve(settings: SchedulerSettings) -> None:
         etcd = EtcdClient.from_settings(settings)
     except OSError as error:
         raise CannotStart(f"{error.filename}: {error.strerror}") from error
-    except TlsFault as fault:
-        raise CannotStart(f"--{fault}") from fault
+    except TlsError as failure:
+        raise CannotStart(f"--{failure}") from failure
     dialer = dialer_of(settings.client_tls)
     roles = Roles(instance)
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)
     metrics = SchedulerMetrics(roles, clock)
     session_key = secrets.token_bytes(32)
-    tenure = Tenure(settings, etcd, clock, roles, health_service, metrics, dialer, session_key)
+    term = LeadershipTerm(
+        settings, etcd, clock, roles, health_service, metrics, dialer, session_key
+    )
     probes = HealthServer(
         settings.health_listen,
         "scheduler",
         metrics,
-        ready=partial(_not_ready, roles, etcd, tenure.loaded),
+        ready=partial(_not_ready, roles, etcd, term.loaded),
         owner=settings.owner,
     )
     forwarding = (
@@ -102,7 +104,7 @@ async def serve(settings: SchedulerSettings) -> None:
             dialer=dialer,
             part=attrgetter("scheduler"),
             observer=metrics,
-            limits=tenure.callers,
+            limits=term.callers,
         ),
         ForwardingHandlers(
             _REGISTRY,
@@ -110,7 +112,7 @@ async def serve(settings: SchedulerSettings) -> None:
             dialer=dialer,
             part=attrgetter("registry"),
             observer=metrics,
-            limits=tenure.callers,
+            limits=term.callers,
         ),
         ForwardingHandlers(
             _SCALER,
@@ -118,11 +120,11 @@ async def serve(settings: SchedulerSettings) -> None:
             dialer=dialer,
             part=attrgetter("scaler"),
             observer=metrics,
-            limits=tenure.callers,
+            limits=term.callers,
         ),
     )
     spans = _spans(settings)
-    server, port = _bind(settings, _guarded(settings, tenure.callers))
+    server, port = _bind(settings, _guarded(settings, term.callers))
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
     serve_reflection(
@@ -141,7 +143,7 @@ async def serve(settings: SchedulerSettings) -> None:
     try:
         await _check_etcd(etcd, settings)
         await server.start()
-        tenure.spans = spans
+        term.spans = spans
         election = Election(etcd, settings.prefix + keys.ELECTION)
         candidate = CandidateRecord(
             name=settings.name,
@@ -154,14 +156,14 @@ async def serve(settings: SchedulerSettings) -> None:
             etcd,
             election,
             candidate,
-            tenure.lead,
+            term.lead,
             clock=clock,
             ttl=settings.lease_ttl,
-            loaded=tenure.loaded,
+            loaded=term.loaded,
         )
-        metrics.rows = tenure.rows
-        metrics.loaded = tenure.loaded.is_set
-        metrics.refused = lambda: tenure.callers.refused
+        metrics.rows = term.rows
+        metrics.loaded = term.loaded.is_set
+        metrics.refused = lambda: term.callers.refused
         metrics.lease = lambda: leadership.lease
         watch = LeaderWatch(etcd, clock, instance, dialer=dialer, revoked=leadership.look_again)
 
@@ -181,8 +183,8 @@ async def serve(settings: SchedulerSettings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follow_election(election, seen), name="election view")
             tasks.create_task(watch.run(), name="leader watch")
-            tasks.create_task(tenure.stand_by(), name="stand by")
-            tasks.create_task(keep_out_of_sight(tenure.rows), name="garbage")
+            tasks.create_task(term.stand_by(), name="stand by")
+            tasks.create_task(keep_out_of_sight(term.rows), name="garbage")
             leading = tasks.create_task(leadership.run(), name="leadership")
             await stop.wait()
             log.info("leaving", name=settings.name)
@@ -190,7 +192,7 @@ async def serve(settings: SchedulerSettings) -> None:
             # still forwards to it what its callers ask.
             leading.cancel()
             await asyncio.wait((leading,))
-            health_service.leaving()
+            health_service.shut_down()
             # The view of the election lives as long as the listener: late calls are forwarded.
             await asyncio.gather(*(each.leave(_STOP_GRACE) for each in forwarding))
             if spans is not None:

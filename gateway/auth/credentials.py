@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 
 from gateway.cluster.calls import Metadata, Method, Upstream
 from gateway.config import GatewaySettings
-from gateway.http.problems import HttpFault
+from gateway.http.problems import HttpError
 from quorate.security.metadata import AUTHORIZATION, ON_BEHALF
 
 SUBPROTOCOL: Final = "quorate.v1"
@@ -81,9 +81,9 @@ def token_of_socket(authorizations: Sequence[str], protocols: Sequence[str]) -> 
     return token_of([*authorizations, *(f"Bearer {token}" for token in tokens)])
 
 
-def unauthorized(reason: str, message: str) -> HttpFault:
+def unauthorized(reason: str, message: str) -> HttpError:
     """401."""
-    return HttpFault(401, grpc.StatusCode.UNAUTHENTICATED, reason, message)
+    return HttpError(401, grpc.StatusCode.UNAUTHENTICATED, reason, message)
 
 
 class CallerCluster:

@@ -22,9 +22,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.hosts import Names, refusal
+from gateway.http.hosts import Names, rejection
 from gateway.http.problems import (
-    HttpFault,
+    HttpError,
     internal,
     no_route,
     problem_response,
@@ -70,9 +70,9 @@ class Edge:
             await send(message)
 
         headers = Headers(scope=scope)
-        refused = refusal(headers.get("host", ""), self._names)
+        refused = rejection(headers.get("host", ""), self._names)
         if refused is None and scope["method"] not in _SAFE and is_foreign(headers, self._origins):
-            refused = HttpFault(
+            refused = HttpError(
                 403,
                 grpc.StatusCode.PERMISSION_DENIED,
                 "FOREIGN_ORIGIN",
@@ -92,17 +92,17 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return problem_response(wrong_method(request.method, allowed))
-    fault = HttpFault(
+    failure = HttpError(
         error.status_code,
         grpc.StatusCode.INVALID_ARGUMENT,
         "BAD_REQUEST",
         str(error.detail),
         headers=error.headers,
     )
-    return problem_response(fault)
+    return problem_response(failure)
 
 
-async def on_refusal(request: Request, error: Exception) -> Response:
+async def on_rejection(request: Request, error: Exception) -> Response:
     """A part's QuorateError."""
     assert isinstance(error, QuorateError)
     return problem_response(error)

@@ -20,7 +20,7 @@ from typing import Final
 
 import grpc
 
-from gateway.http.problems import HttpFault, printable
+from gateway.http.problems import HttpError, printable
 
 Names = frozenset[str] | None
 """Names beside `localhost` and addresses; None: any Host will do, since nobody said which."""
@@ -52,7 +52,7 @@ def normal(host: str) -> str:
     return host.partition(":")[0].removesuffix(".")
 
 
-def refusal(host: str, names: Names) -> HttpFault | None:
+def rejection(host: str, names: Names) -> HttpError | None:
     """Why a request with this Host is refused; None when it is not."""
     if names is None or not host:
         # Browsers always send it.
@@ -60,7 +60,7 @@ def refusal(host: str, names: Names) -> HttpFault | None:
     name = normal(host)
     if is_own(name, names) or name.endswith(f".{LOCAL}"):
         return None
-    return HttpFault(
+    return HttpError(
         421,
         grpc.StatusCode.PERMISSION_DENIED,
         "FOREIGN_HOST",

@@ -20,7 +20,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.http.jsonwrite import dump
-from gateway.http.problems import MEDIA_TYPE, HttpFault, problem
+from gateway.http.problems import MEDIA_TYPE, HttpError, problem
 
 # Also the bound of a URL with its query.
 HEAD_BYTES: Final = 64 * 1024
@@ -151,12 +151,12 @@ class BoundedHttp(HttpToolsProtocol):
             late = f"the request's head did not come within {self.head_timeout:g} s"
             self._refuse(_fault(408, "REQUEST_TIMEOUT", late))
 
-    def _refuse(self, fault: HttpFault) -> None:
+    def _refuse(self, failure: HttpError) -> None:
         # Only before an answer has begun; in the middle of one, closing says enough.
         if self.cycle is None or self.cycle.response_complete:
-            body = dump(problem(fault))
+            body = dump(problem(failure))
             head = (
-                f"HTTP/1.1 {fault.status} {_PHRASES[fault.status]}\r\n"
+                f"HTTP/1.1 {failure.status} {_PHRASES[failure.status]}\r\n"
                 f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
                 "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
             )
@@ -164,11 +164,11 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def _fault(status: int, reason: str, message: str) -> HttpFault:
-    return HttpFault(status, grpc.StatusCode.INVALID_ARGUMENT, reason, message)
+def _fault(status: int, reason: str, message: str) -> HttpError:
+    return HttpError(status, grpc.StatusCode.INVALID_ARGUMENT, reason, message)
 
 
-def _too_large() -> HttpFault:
+def _too_large() -> HttpError:
     return _fault(431, "HEAD_TOO_LARGE", f"line and headers are larger than {HEAD_BYTES} bytes")
 
 

@@ -45,7 +45,7 @@ _RETRY_AFTER: Final = {429: "1", 503: "1"}
 _unprintable = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class HttpFault(QuorateError):
+class HttpError(QuorateError):
     """A fault of the request as HTTP. `headers` go into the answer."""
 
     def __init__(
@@ -63,16 +63,16 @@ class HttpFault(QuorateError):
         self.headers = dict(headers or {})
 
 
-def no_route(path: str) -> HttpFault:
+def no_route(path: str) -> HttpError:
     """404 for a path that is not served."""
-    return HttpFault(
+    return HttpError(
         404, C.UNIMPLEMENTED, "ROUTE_NOT_FOUND", f"nothing is served at {printable(path)}"
     )
 
 
-def wrong_method(method: str, allowed: str) -> HttpFault:
+def wrong_method(method: str, allowed: str) -> HttpError:
     """405 with Allow."""
-    return HttpFault(
+    return HttpError(
         405,
         C.UNIMPLEMENTED,
         "METHOD_NOT_ALLOWED",
@@ -89,7 +89,7 @@ def printable(text: str) -> str:
 
 def problem(error: QuorateError) -> dict[str, Any]:
     """The problem details of an error."""
-    status = error.status if isinstance(error, HttpFault) else HTTP_STATUS[error.code]
+    status = error.status if isinstance(error, HttpError) else HTTP_STATUS[error.code]
     if isinstance(error, UpstreamError):
         domain, violations = error.domain, error.violations
     else:
@@ -119,9 +119,9 @@ def problem_response(error: QuorateError) -> Response:
     if status == 401:
         # RFC 6750 section 3.
         missing = error.reason == "CREDENTIALS_MISSING"
-        fault = "" if missing else ', error="invalid_token"'
-        headers["WWW-Authenticate"] = f'Bearer realm="quorate"{fault}'
-    if isinstance(error, HttpFault):
+        failure = "" if missing else ', error="invalid_token"'
+        headers["WWW-Authenticate"] = f'Bearer realm="quorate"{failure}'
+    if isinstance(error, HttpError):
         headers.update(error.headers)
     return Response(dump(body), status, headers, MEDIA_TYPE)
 

@@ -14,7 +14,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
-class Crew:
+class BackgroundTasks:
     """Tasks of one event loop."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
-from gateway.http.problems import HttpFault
+from gateway.http.problems import HttpError
 from gateway.live import limits
 from gateway.live.hub import Hub
 
@@ -75,7 +75,7 @@ class Hubs:
         """Raises HttpFault."""
         unproven = [token for token, home in self._homes.items() if not home.hub.proven]
         if len(self._homes) - len(unproven) >= limits.CALLERS and not self._drop_one_of_many():
-            raise HttpFault(
+            raise HttpError(
                 503,
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "TOO_MANY_CALLERS",

@@ -31,7 +31,7 @@ from websockets.typing import Subprotocol
 
 from gateway.auth.credentials import SUBPROTOCOL
 from gateway.http.jsonwrite import dump
-from gateway.http.problems import MEDIA_TYPE, HttpFault, no_route, printable, problem
+from gateway.http.problems import MEDIA_TYPE, HttpError, no_route, printable, problem
 from gateway.live import limits
 from gateway.live.messages import frames
 from gateway.live.session import POLICY, TRY_AGAIN, Session, Topics
@@ -154,8 +154,8 @@ class LiveProtocol(asyncio.Protocol):
             response = self._protocol.accept(request)
             if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
                 raise _not_upgraded(response)
-        except HttpFault as fault:
-            self._protocol.send_response(_refused(fault))
+        except HttpError as failure:
+            self._protocol.send_response(_refused(failure))
             self._closing = True
             return
         self._protocol.send_response(response)
@@ -286,11 +286,11 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def _not_upgraded(response: Response) -> HttpFault:
+def _not_upgraded(response: Response) -> HttpError:
     """What `websockets` found wrong with a handshake."""
     why = (response.body or b"").decode(errors="replace").strip()
     upgrade = {"Upgrade": "websocket"} if response.status_code == 426 else {}
-    return HttpFault(
+    return HttpError(
         response.status_code,
         grpc.StatusCode.INVALID_ARGUMENT,
         "BAD_HANDSHAKE",
@@ -299,10 +299,10 @@ def _not_upgraded(response: Response) -> HttpFault:
     )
 
 
-def _unreadable(error: Exception) -> HttpFault:
+def _unreadable(error: Exception) -> HttpError:
     """A handshake that `websockets` does not read."""
     why = str(error.__cause__ or error)
-    return HttpFault(
+    return HttpError(
         400,
         grpc.StatusCode.INVALID_ARGUMENT,
         "BAD_HANDSHAKE",
@@ -310,18 +310,18 @@ def _unreadable(error: Exception) -> HttpFault:
     )
 
 
-def _refused(fault: HttpFault) -> Response:
-    body = dump(problem(fault))
+def _refused(failure: HttpError) -> Response:
+    body = dump(problem(failure))
     headers = Headers()
     for name, value in (
         ("Content-Type", MEDIA_TYPE),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
         ("Connection", "close"),
-        *fault.headers.items(),
+        *failure.headers.items(),
     ):
         headers[name] = value
-    return Response(fault.status, HTTPStatus(fault.status).phrase, headers, body)
+    return Response(failure.status, HTTPStatus(failure.status).phrase, headers, body)
 
 
 def path_of(target: str, root_path: str) -> str:
@@ -338,6 +338,6 @@ def path_of(target: str, root_path: str) -> str:
     return path
 
 
-def not_here(target: str) -> HttpFault:
+def not_here(target: str) -> HttpError:
     """404 for a WebSocket of another path."""
     return no_route(target.partition("?")[0])

@@ -26,8 +26,8 @@ from gateway.auth.credentials import Access, CallerCluster, token_of, token_of_s
 from gateway.component import Context, Part
 from gateway.http.edge import is_foreign
 from gateway.http.hosts import Names
-from gateway.http.hosts import refusal as foreign_host
-from gateway.http.problems import HttpFault, problem_response
+from gateway.http.hosts import rejection as foreign_host
+from gateway.http.problems import HttpError, problem_response
 from gateway.live import limits
 from gateway.live.callers import Hubs
 from gateway.live.client_connection import LiveProtocol, not_here, path_of
@@ -84,7 +84,7 @@ class Live:
     async def _upgrade_required(self, request: Request) -> Response:
         self._access.check(token_of(request.headers.getlist("authorization")))
         return problem_response(
-            HttpFault(
+            HttpError(
                 426,
                 grpc.StatusCode.INVALID_ARGUMENT,
                 "UPGRADE_REQUIRED",
@@ -150,7 +150,7 @@ class Live:
 
     def admit(self, target: str, headers: Headers) -> Hub:
         """The hub for a handshake. Raises HttpFault."""
-        refused = self._refusal(target, headers)
+        refused = self._rejection(target, headers)
         if refused is not None:
             raise refused
         token = token_of_socket(
@@ -159,7 +159,7 @@ class Live:
         self._access.check(token)
         return self.hubs.of(token)
 
-    def _refusal(self, target: str, headers: Headers) -> HttpFault | None:
+    def _rejection(self, target: str, headers: Headers) -> HttpError | None:
         if path_of(target, self._root_path) != PATH:
             return not_here(target)
         hosts = headers.get_all("Host")
@@ -168,14 +168,14 @@ class Live:
             return misdirected
         raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.raw_items()]
         if is_foreign(StarletteHeaders(raw=raw), self._origins):
-            return HttpFault(
+            return HttpError(
                 403,
                 grpc.StatusCode.PERMISSION_DENIED,
                 "FOREIGN_ORIGIN",
                 "pages of this origin may not connect; see --cors-origins",
             )
         if len(self._open) >= self._most:
-            return HttpFault(
+            return HttpError(
                 503,
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "TOO_MANY_CONNECTIONS",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.live import limits
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import Cluster
 from gateway.live.cluster.leader import Leader
 from gateway.live.messages import frames
@@ -19,7 +19,7 @@ from gateway.live.topics.logs import LogTail
 from gateway.live.topics.polled import Polled
 from gateway.live.topics.services import Services
 from gateway.live.topics.tasks import Tasks
-from gateway.live.topics.throttle import Pace
+from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError, exhausted
 
 
@@ -33,11 +33,11 @@ class Hub:
         """The cluster does not know the token."""
         self.leader = Leader(cluster, self._tell_leader, self._refuse)
         self._cluster = cluster
-        self._crew = Crew()
-        pace = Pace()
-        self.tasks = Tasks(cluster, self._crew, pace)
-        self._polled = Polled(cluster, self._crew, pace, self.leader, self.tasks.watches)
-        self._services = Services(cluster, self._crew, pace)
+        self._background = BackgroundTasks()
+        throttle = Throttle()
+        self.tasks = Tasks(cluster, self._background, throttle)
+        self._polled = Polled(cluster, self._background, throttle, self.leader, self.tasks.watches)
+        self._services = Services(cluster, self._background, throttle)
         self._tails = 0
         self._looking: asyncio.Task[None] | None = None
 
@@ -49,16 +49,16 @@ class Hub:
     @property
     def busy(self) -> bool:
         """Whether anything runs in the background."""
-        return self._crew.busy
+        return self._background.busy
 
     async def close(self) -> None:
         """End all background tasks."""
-        await self._crew.close()
+        await self._background.close()
 
     def on_sessions(self) -> None:
         """Somebody came, or left."""
         if self.sessions and self._looking is None:
-            self._looking = self._crew.spawn(self.leader.watch(), "leader")
+            self._looking = self._background.spawn(self.leader.watch(), "leader")
         elif not self.sessions and self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -106,7 +106,7 @@ class Hub:
                 "TOO_MANY_LOGS", f"{limits.LOG_TAILS} logs are followed", limit=limits.LOG_TAILS
             )
         tail = LogTail(wanted, resume)
-        subscription.task = self._crew.spawn(tail.run(self._cluster, subscription), "log")
+        subscription.task = self._background.spawn(tail.run(self._cluster, subscription), "log")
         subscription.task.add_done_callback(self._on_tail_done)
         self._tails += 1
 

@@ -60,7 +60,7 @@ INTERVAL: Final = 0.1
 RENEWAL: Final = 60.0
 FEEDS: Final = 512
 # Ids that a filtered feed remembers having told; beyond it there is a fresh snapshot.
-TOLD: Final = 10_000
+SENT_IDS: Final = 10_000
 # Pages of 1,000 that are looked through for a snapshot by label.
 SCAN_PAGES: Final = 10
 

@@ -142,8 +142,8 @@ class Session:
         """The client said something."""
         try:
             request = read_request(data)
-        except Malformed as fault:
-            self.wire.send(frames.opening(fault.id), frames.error(fault.error))
+        except Malformed as failure:
+            self.wire.send(frames.opening(failure.id), frames.error(failure.error))
             self._malformed += 1
             if self._malformed >= limits.MALFORMED:
                 self.wire.close(POLICY, "too many messages that are not understood")

@@ -1,9 +1,9 @@
 """The load-balancing proxy: a cluster of services behind the gateway's one address.
 
-It works beside the ASGI application, at the level of asyncio protocols: `Front` reads each request
-head, and decides per request whether it is the application's (its bytes go to uvicorn's protocol)
-or a service's (its bytes go to an instance). Bytes are forwarded as they come, with backpressure in
-both directions, and nothing here grows with the size of a body.
+It works beside the ASGI application, at the level of asyncio protocols: `ClientConnection` reads
+each request head, and decides per request whether it is the application's (its bytes go to
+uvicorn's protocol) or a service's (its bytes go to an instance). Bytes are forwarded as they come,
+with backpressure in both directions, and nothing here grows with the size of a body.
 
     client -> front.Front --head--> wire.parse_request, paths.normalise
                  |  `/services/<name>/...` or a service's host            anything else

@@ -1,9 +1,10 @@
 """Requests that are not a service's: uvicorn's protocol, on a connection that it shares.
 
-The `Front` owns the socket and reads every request head. When one is the application's, its bytes
-are fed to a uvicorn protocol that is made for this connection when first needed, and whose
-transport is a `Lent` one: writes go through, pausing goes to the front, which holds bytes back.
-The front feeds one request at a time, so uvicorn never sees the next one before it has answered.
+The `ClientConnection` owns the socket and reads every request head. When one is the application's,
+its bytes are fed to a uvicorn protocol that is made for this connection when first needed, and
+whose transport is a `Lent` one: writes go through, pausing goes to the front, which holds bytes
+back. The front feeds one request at a time, so uvicorn never sees the next one before it has
+answered.
 
 A WebSocket takes the connection over for good: uvicorn's WebSocket protocol becomes the socket's
 protocol, and the front is out of it.
@@ -45,16 +46,16 @@ class Lender(Protocol):
 class Lent(asyncio.Transport):
     """The front's transport as the application's protocol may use it."""
 
-    def __init__(self, front: Lender, transport: asyncio.Transport) -> None:
+    def __init__(self, client: Lender, transport: asyncio.Transport) -> None:
         super().__init__()
-        self.front = front
+        self.client = client
         self._transport = transport
         self._taken = False
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """The connection is this protocol's from now on."""
         self._taken = True
-        self.front.hand_over(protocol)
+        self.client.hand_over(protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self._transport.get_protocol()
@@ -63,30 +64,30 @@ class Lent(asyncio.Transport):
         if self._taken:
             self._transport.pause_reading()
         else:
-            self.front.hold()
+            self.client.hold()
 
     def resume_reading(self) -> None:
         if self._taken:
             self._transport.resume_reading()
         else:
-            self.front.release()
+            self.client.release()
 
     def is_reading(self) -> bool:
         return self._transport.is_reading()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.front.answered = True
+        self.client.answered = True
         self._transport.write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.front.answered = True
+        self.client.answered = True
         self._transport.writelines(list_of_data)
 
     def close(self) -> None:
         if self._taken:
             self._transport.close()
         else:
-            self.front.close()
+            self.client.close()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -120,7 +121,7 @@ class Application:
 
     def __init__(
         self,
-        front: Lender,
+        client: Lender,
         transport: asyncio.Transport,
         base: type[HttpToolsProtocol],
         config: Config,
@@ -131,7 +132,7 @@ class Application:
         self._state = state
         # The front has counted the connections, and answers as a problem where there are too many.
         self._protocol.limit_concurrency = None
-        self._protocol.connection_made(Lent(front, transport))
+        self._protocol.connection_made(Lent(client, transport))
         # The front stands for the connection, whoever has it at the time.
         state.connections.discard(self._protocol)
 
@@ -153,10 +154,10 @@ class Application:
     def give_up(self) -> bool:
         """Its request cannot be read further. Whether nothing of an answer was passed on."""
         cycle = self._protocol.cycle
-        begun = cycle is not None and cycle.response_started
+        started = cycle is not None and cycle.response_started
         # With an error, or it would close the connection.
         self._protocol.connection_lost(ConnectionAbortedError())
-        return not begun
+        return not started
 
     def leave(self) -> None:
         """Close the connection with the answer under way."""
@@ -174,7 +175,7 @@ def _telling(base: type[HttpToolsProtocol]) -> type[HttpToolsProtocol]:
                 # Between requests the connection is the front's, and so is its time.
                 self._unset_keepalive_if_required()
                 lent: Lent = self.transport
-                lent.front.on_application_over()
+                lent.client.on_application_over()
 
         known = _CLASSES[base] = Telling
     return known

@@ -45,7 +45,7 @@ from gateway.proxy.http1.heads import (
     parse_request,
     without_empty_lines,
 )
-from gateway.proxy.http1.problems import Refusal, answer, malformed
+from gateway.proxy.http1.problems import Rejection, answer, malformed
 from gateway.proxy.options import ProxyOptions
 
 # Bytes of following requests that are read before the one under way is answered.
@@ -67,24 +67,24 @@ class Router(Protocol):
 
     options: ProxyOptions
     now: Callable[[], float]
-    fronts: set[Front]
+    connections: set[ClientConnection]
     malformed: int
     """Requests that could not be read."""
 
-    def exchange_for(self, front: Front, head: RequestHead) -> Exchange | None:
+    def exchange_for(self, client: ClientConnection, head: RequestHead) -> Exchange | None:
         """The exchange of a service's request; None when the application has it. Raises Refusal."""
 
     def is_crowded(self, connections: int, beyond: int = 0) -> bool:
         """Whether there are more connections than are served, and so many beyond them."""
 
-    def crowded(self) -> Refusal:
+    def crowded(self) -> Rejection:
         """The answer on a connection too many."""
 
     def new_request_id(self) -> bytes:
         """An id that no other request has, in any gateway."""
 
 
-class Front(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One client's connection. What uvicorn's `Server` sees in its list of connections.
 
     Args:
@@ -95,7 +95,6 @@ class Front(asyncio.Protocol):
     __slots__ = (
         "_application",
         "_base",
-        "_begun",
         "_body",
         "_buffer",
         "_discarded",
@@ -104,6 +103,7 @@ class Front(asyncio.Protocol):
         "_paused",
         "_pumping",
         "_scanned",
+        "_started",
         "_state",
         "_tunnel",
         "_unread",
@@ -115,12 +115,12 @@ class Front(asyncio.Protocol):
         "half_closed",
         "held",
         "keep_alive",
-        "leaving",
         "now",
         "options",
         "peer",
         "proto",
         "proxy",
+        "shutting_down",
         "transport",
     )
 
@@ -147,7 +147,7 @@ class Front(asyncio.Protocol):
         """The client does not read: what was written waits."""
         self.keep_alive = True
         """The connection goes on after the request under way."""
-        self.leaving = False
+        self.shutting_down = False
         """The process is: no further request on this connection."""
         self.half_closed = False
         """The client sends nothing any more."""
@@ -170,7 +170,7 @@ class Front(asyncio.Protocol):
         # Bytes that waited for the client when the connection was being closed.
         self._unread = 0
         # Something of the next head has arrived, if only an empty line.
-        self._begun = False
+        self._started = False
         self._paused = False
         self._pumping = False
         # `_pump` has been put off to the loop's next turn.
@@ -185,7 +185,7 @@ class Front(asyncio.Protocol):
         self.peer = address[0].encode() if isinstance(address, tuple) else b"unknown"
         self.proto = b"https" if transport.get_extra_info("sslcontext") else b"http"
         self._state.connections.add(self)  # type: ignore[arg-type]
-        self.proxy.fronts.add(self)
+        self.proxy.connections.add(self)
         self.deadline = self.now() + self.options.head_timeout
         if self.proxy.is_crowded(len(self._state.connections), MOST_REFUSED):
             # Not even told: a file descriptor is worth more than an answer by now.
@@ -194,11 +194,11 @@ class Front(asyncio.Protocol):
         owner = self.options.owner
         if owner is not None and not owner.serves(address, transport.get_extra_info("sockname")):
             # Before a byte of it is read.
-            error = owner.refusal()
-            refusal = Refusal(403, error.reason, error.message)
+            error = owner.rejection()
+            rejection = Rejection(403, error.reason, error.message)
             self.write(
                 answer(
-                    refusal,
+                    rejection,
                     request_id=self.proxy.new_request_id().decode("ascii"),
                     close=True,
                     head_only=False,
@@ -255,7 +255,7 @@ class Front(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The process leaves: the request under way is the last one."""
-        self.leaving = True
+        self.shutting_down = True
         if self._in_application:
             assert self._application is not None
             self._application.leave()
@@ -283,7 +283,7 @@ class Front(asyncio.Protocol):
     def _forget(self) -> None:
         self.deadline = math.inf
         self._state.connections.discard(self)
-        self.proxy.fronts.discard(self)
+        self.proxy.connections.discard(self)
 
     # -- reading
 
@@ -325,8 +325,8 @@ class Front(asyncio.Protocol):
                     break
             if self.half_closed and not self._due:
                 self._at_end()
-        except Refusal as refusal:
-            self._refuse_connection(refusal)
+        except Rejection as rejection:
+            self._refuse_connection(rejection)
         finally:
             self._pumping = False
         if self._paused or len(self._buffer) > MAX_AHEAD:
@@ -371,8 +371,8 @@ class Front(asyncio.Protocol):
 
     def _read_head(self) -> bool:
         buffer = self._buffer
-        if not self._begun:
-            self._begun = True
+        if not self._started:
+            self._started = True
             self.deadline = self.now() + self.options.head_timeout
         if buffer[:2] == b"\r\n":
             self._buffer = without_empty_lines(buffer)
@@ -380,7 +380,7 @@ class Front(asyncio.Protocol):
         end = buffer.find(b"\r\n\r\n", self._scanned)
         if end < 0 or end > MAX_HEAD:
             if len(buffer) > MAX_HEAD:
-                raise Refusal(
+                raise Rejection(
                     431,
                     "HEAD_TOO_LARGE",
                     f"the request's line and headers are larger than {MAX_HEAD} bytes",
@@ -391,7 +391,7 @@ class Front(asyncio.Protocol):
             self._scanned = max(1, len(buffer) - 3)
             return False
         self._scanned = 0
-        self._begun = False
+        self._started = False
         head = parse_request(buffer[:end])
         self._buffer = buffer[end + 4 :]
         self.keep_alive = head.keep_alive
@@ -399,13 +399,13 @@ class Front(asyncio.Protocol):
         self.deadline = math.inf
         if self.proxy.is_crowded(len(self._state.connections)):
             self.keep_alive = head.keep_alive = False
-            refusal = self.proxy.crowded()
-            self.refuse(refusal, head, head.request_id, complete=self._body is None)
+            rejection = self.proxy.crowded()
+            self.refuse(rejection, head, head.request_id, complete=self._body is None)
             return True
         try:
             exchange = self.proxy.exchange_for(self, head)
-        except Refusal as refusal:
-            self.refuse(refusal, head, head.request_id, complete=self._body is None)
+        except Rejection as rejection:
+            self.refuse(rejection, head, head.request_id, complete=self._body is None)
             return True
         if exchange is not None:
             self.exchange = exchange
@@ -484,7 +484,7 @@ class Front(asyncio.Protocol):
         self._pump()
 
     def refuse(
-        self, refusal: Refusal, head: RequestHead, request_id: bytes, *, complete: bool
+        self, rejection: Rejection, head: RequestHead, request_id: bytes, *, complete: bool
     ) -> None:
         """Answer a request with a problem.
 
@@ -492,10 +492,10 @@ class Front(asyncio.Protocol):
             complete: its body was read, or there is none: the connection can go on.
         """
         self.exchange = None
-        self.keep_alive = head.keep_alive and complete and not self.leaving
+        self.keep_alive = head.keep_alive and complete and not self.shutting_down
         self.transport.write(
             answer(
-                refusal,
+                rejection,
                 request_id=(request_id or self.proxy.new_request_id()).decode("ascii"),
                 close=not self.keep_alive,
                 head_only=head.method == b"HEAD",
@@ -506,7 +506,7 @@ class Front(asyncio.Protocol):
         else:
             self._linger()
 
-    def _refuse_connection(self, refusal: Refusal) -> None:
+    def _refuse_connection(self, rejection: Rejection) -> None:
         """Where a request begins is unknown from here on."""
         exchange, self.exchange = self.exchange, None
         unanswered = True
@@ -527,7 +527,7 @@ class Front(asyncio.Protocol):
         self.proxy.malformed += 1
         self.transport.write(
             answer(
-                refusal,
+                rejection,
                 request_id=self.proxy.new_request_id().decode("ascii"),
                 close=True,
                 head_only=False,
@@ -546,7 +546,7 @@ class Front(asyncio.Protocol):
 
     def _next(self) -> None:
         """The request is over: the next one, or the end."""
-        if self.transport.is_closing() or not self.keep_alive or self.leaving:
+        if self.transport.is_closing() or not self.keep_alive or self.shutting_down:
             self._close()
             return
         self.deadline = self.now() + self.options.client_idle
@@ -593,9 +593,9 @@ class Front(asyncio.Protocol):
                 self.transport.abort()
         elif self._discarded >= 0:
             self.transport.abort()
-        elif not self._begun:
+        elif not self._started:
             self._close()
         else:
             self._refuse_connection(
-                Refusal(408, "REQUEST_TIMEOUT", "the request's head did not come")
+                Rejection(408, "REQUEST_TIMEOUT", "the request's head did not come")
             )

@@ -4,9 +4,9 @@
                 ^             |  \\-> tunnel (101) ->  over
                 +-- again ----+
 
-An `Exchange` is owned by its `Front` until it calls `Front.on_over`; it owns a `Link` from
-`on_connected` until it gives it back. Bytes are passed on as they come. When one side does not
-read, the other is not read either.
+An `Exchange` is owned by its `ClientConnection` until it calls `ClientConnection.on_over`; it owns
+a `Link` from `on_connected` until it gives it back. Bytes are passed on as they come. When one side
+does not read, the other is not read either.
 
 What may be sent again (RFC 9110 section 9.2.2):
 
@@ -32,12 +32,12 @@ from gateway.http.patience import Patience
 from gateway.proxy.balancing.pool import Link, Pool
 from gateway.proxy.balancing.services import Instance, ProxiedService
 from gateway.proxy.balancing.tries import Tries
-from gateway.proxy.http1 import rejections as faults
+from gateway.proxy.http1 import rejections as rejections
 from gateway.proxy.http1.answer import Answer
 from gateway.proxy.http1.forward import request_bytes, response_bytes
 from gateway.proxy.http1.framing import LAST_CHUNK, BadFraming, chunk
 from gateway.proxy.http1.heads import CHUNKED, Garbage, RequestHead, ResponseHead
-from gateway.proxy.http1.problems import Refusal
+from gateway.proxy.http1.problems import Rejection
 from gateway.proxy.options import ProxyOptions
 
 # Bytes of a request's body that are kept so that it can be sent again, and that are read before
@@ -73,7 +73,7 @@ class Downstream(Protocol):
         """The client does not read: what was written waits."""
 
     @property
-    def leaving(self) -> bool:
+    def shutting_down(self) -> bool:
         """The process ends: no further request on this connection."""
 
     @property
@@ -96,7 +96,7 @@ class Downstream(Protocol):
         """End it at once."""
 
     def refuse(
-        self, refusal: Refusal, head: RequestHead, request_id: bytes, *, complete: bool
+        self, rejection: Rejection, head: RequestHead, request_id: bytes, *, complete: bool
     ) -> None:
         """Answer the request with a problem."""
 
@@ -114,8 +114,8 @@ class Exchange:
         "_about",
         "_answer",
         "_body",
+        "_client",
         "_complete",
-        "_front",
         "_head",
         "_idempotent",
         "_link",
@@ -134,7 +134,7 @@ class Exchange:
 
     def __init__(
         self,
-        front: Downstream,
+        client: Downstream,
         service: ProxiedService,
         head: RequestHead,
         *,
@@ -143,7 +143,7 @@ class Exchange:
         request_id: bytes,
         shares_origin: bool,
     ) -> None:
-        self._front = front
+        self._client = client
         self._service = service
         self._head = head
         self._target = target
@@ -165,7 +165,7 @@ class Exchange:
         self._replayable = True
         self._complete = head.length == 0
         self._patience = (
-            None if self._complete else Patience(front.options.read_timeout, front.now())
+            None if self._complete else Patience(client.options.read_timeout, client.now())
         )
 
     # -- the request
@@ -173,7 +173,7 @@ class Exchange:
     def begin(self) -> None:
         """Send the request to an instance, or answer that there is none."""
         self._service.in_flight += 1
-        now = self._front.now()
+        now = self._client.now()
         instance = self._tries.first(now)
         if instance is None:
             self._refuse(self._tries.none_left())
@@ -182,7 +182,7 @@ class Exchange:
 
     def _try_on(self, instance: Instance, now: float) -> None:
         self._pool = instance.pool
-        options = self._front.options
+        options = self._client.options
         link = instance.pool.take(
             self, now, options.link_idle if self._idempotent else options.link_idle_unsafe
         )
@@ -190,7 +190,7 @@ class Exchange:
             self._send(link)
         else:
             # The pool bounds the time that this takes.
-            self._front.deadline = math.inf
+            self._client.deadline = math.inf
             instance.pool.open(self)
 
     def on_connected(self, link: Link) -> None:
@@ -198,7 +198,7 @@ class Exchange:
         if self._state is State.OVER:
             # It was on its way when its request ended.
             assert self._pool is not None
-            self._pool.give_back(link, self._front.now())
+            self._pool.give_back(link, self._client.now())
             return
         self._send(link)
 
@@ -207,9 +207,9 @@ class Exchange:
         if self._state is State.OVER:
             return
         assert self._tries.instance is not None
-        refusal = faults.unreachable(self._service.name, self._tries.instance.id, reason)
-        self._tries.failed(self._front.now(), kept_alive=False)
-        self._again(refusal)
+        rejection = rejections.unreachable(self._service.name, self._tries.instance.id, reason)
+        self._tries.failed(self._client.now(), kept_alive=False)
+        self._again(rejection)
 
     def _send(self, link: Link) -> None:
         assert self._tries.instance is not None
@@ -227,7 +227,7 @@ class Exchange:
             if self._size > MAX_REPLAY:
                 self._forget_body()
         link.transport.write(data)
-        self._front.release()
+        self._client.release()
         self._renew_patience()
         self._expect()
 
@@ -239,13 +239,13 @@ class Exchange:
         if self._state is State.OVER:
             return
         if self._patience is not None:
-            self._patience.came(len(data), self._front.now())
+            self._patience.came(len(data), self._client.now())
         if self._replayable:
             self._body.append(data)
             self._size += len(data)
         if self._link is None:
             if self._size > MAX_REPLAY:
-                self._front.hold()
+                self._client.hold()
             return
         if self._size > MAX_REPLAY:
             self._forget_body()
@@ -257,7 +257,7 @@ class Exchange:
         """Bytes from the client of an upgraded connection."""
         assert self._link is not None
         self._link.transport.write(data)
-        self._front.deadline = self._front.now() + self._front.options.tunnel_idle
+        self._client.deadline = self._client.now() + self._client.options.tunnel_idle
 
     def _forget_body(self) -> None:
         self._replayable = False
@@ -265,28 +265,28 @@ class Exchange:
 
     def _expect(self) -> None:
         """When the next thing must have happened: the rest of the request, or an answer."""
-        front = self._front
-        if self._patience is not None and not self._complete and not front.held:
-            front.deadline = self._patience.ends
+        client = self._client
+        if self._patience is not None and not self._complete and not client.held:
+            client.deadline = self._patience.ends
         else:
-            front.deadline = front.now() + self._within(self._service.policy.timeout)
+            client.deadline = client.now() + self._within(self._service.policy.timeout)
 
     def _within(self, seconds: float) -> float:
         """`seconds`, or less where the client may be gone without our knowing."""
-        front = self._front
-        return min(seconds, front.options.half_closed) if front.half_closed else seconds
+        client = self._client
+        return min(seconds, client.options.half_closed) if client.half_closed else seconds
 
     def _renew_patience(self) -> None:
         """The client was not read from for a while."""
         if self._patience is not None:
-            self._patience.renew(self._front.now())
+            self._patience.renew(self._client.now())
 
     def on_half_closed(self) -> None:
         """The client has ended its side, and may still read."""
         if self._state is State.WAITING:
             self._expect()
-        elif self._state is State.STREAMING and not self._front.client_full:
-            self._front.deadline = self._front.now() + self._idle()
+        elif self._state is State.STREAMING and not self._client.client_full:
+            self._client.deadline = self._client.now() + self._idle()
 
     def on_bad_body(self) -> bool:
         """The rest of the request cannot be read. Whether nothing of an answer was passed on."""
@@ -303,10 +303,10 @@ class Exchange:
     def on_link_full(self, full: bool) -> None:
         """See LinkUser: do not read from the client what the instance does not read."""
         if full:
-            self._front.hold()
+            self._client.hold()
         else:
             self._renew_patience()
-            self._front.release()
+            self._client.release()
         if self._state is State.WAITING:
             self._expect()
 
@@ -314,19 +314,19 @@ class Exchange:
         """Do not read from the instance what the client does not read."""
         if self._link is None:
             return
-        front = self._front
+        client = self._client
         if full:
             self._link.transport.pause_reading()
-            front.deadline = front.now() + front.options.write_timeout
+            client.deadline = client.now() + client.options.write_timeout
         else:
             self._link.transport.resume_reading()
             if self._state is State.WAITING:
                 self._expect()
             else:
-                front.deadline = front.now() + self._idle()
+                client.deadline = client.now() + self._idle()
 
     def _idle(self) -> float:
-        options = self._front.options
+        options = self._client.options
         if self._state is State.TUNNEL:
             return options.tunnel_idle
         return self._within(max(options.answer_idle, self._service.policy.timeout))
@@ -338,9 +338,9 @@ class Exchange:
         if self._state is State.STREAMING:
             self._pass_on(data, b"")
         elif self._state is State.TUNNEL:
-            self._front.write(data)
-            if not self._front.client_full:
-                self._front.deadline = self._front.now() + self._front.options.tunnel_idle
+            self._client.write(data)
+            if not self._client.client_full:
+                self._client.deadline = self._client.now() + self._client.options.tunnel_idle
         else:
             self._read_heads(data)
 
@@ -361,35 +361,35 @@ class Exchange:
                 self._become_tunnel(head)
                 return
             if self._head.minor:
-                self._front.write(b"\r\n".join((head.status_line, *head.lines)) + b"\r\n\r\n")
+                self._client.write(b"\r\n".join((head.status_line, *head.lines)) + b"\r\n\r\n")
             if not answer.unread:
                 self._expect()
                 return
             data = b""
 
     def _begin_answer(self, head: ResponseHead) -> None:
-        answer, front = self._answer, self._front
+        answer, client = self._answer, self._client
         if head.origin_wide and not self._shares_origin:
             head.lines += head.origin_wide
-        self._tries.answered(head.status, time.perf_counter() - self._start, front.now())
+        self._tries.answered(head.status, time.perf_counter() - self._start, client.now())
         length = head.length
         # Without its whole body read, the next request on this connection could not be found.
         keep_alive = (
             self._head.keep_alive
             and self._complete
-            and not front.leaving
+            and not client.shutting_down
             and (length >= 0 or self._head.minor == 1)
         )
-        front.keep_alive = keep_alive
+        client.keep_alive = keep_alive
         out = response_bytes(head, minor=self._head.minor, keep_alive=keep_alive)
         answer.reusable = head.keep_alive
         if length == len(answer.unread):
-            front.write(out + answer.take())
+            client.write(out + answer.take())
             self._finish()
             return
         self._state = State.STREAMING
         answer.expect_body(head)
-        front.deadline = front.now() + self._idle()
+        client.deadline = client.now() + self._idle()
         self._pass_on(b"", out)
 
     def _pass_on(self, data: bytes, before: bytes) -> None:
@@ -399,23 +399,23 @@ class Exchange:
             self._cut_short(failed=True)
             return
         if before or body:
-            self._front.write(before + body)
+            self._client.write(before + body)
         if done:
             self._finish()
-        elif self._state is State.STREAMING and not self._front.client_full:
-            self._front.deadline = self._front.now() + self._idle()
+        elif self._state is State.STREAMING and not self._client.client_full:
+            self._client.deadline = self._client.now() + self._idle()
 
     def _become_tunnel(self, head: ResponseHead) -> None:
-        front = self._front
+        client = self._client
         if head.origin_wide and not self._shares_origin:
             head.lines += head.origin_wide
-        self._tries.answered(101, time.perf_counter() - self._start, front.now())
+        self._tries.answered(101, time.perf_counter() - self._start, client.now())
         self._state = State.TUNNEL
         self._body = []
-        front.keep_alive = False
-        front.write(response_bytes(head, minor=1, keep_alive=True) + self._answer.take())
-        front.deadline = front.now() + front.options.tunnel_idle
-        front.on_tunnel()
+        client.keep_alive = False
+        client.write(response_bytes(head, minor=1, keep_alive=True) + self._answer.take())
+        client.deadline = client.now() + client.options.tunnel_idle
+        client.on_tunnel()
 
     def on_link_lost(self, error: Exception | None) -> None:
         """See LinkUser."""
@@ -424,61 +424,61 @@ class Exchange:
         assert self._tries.instance is not None
         if self._state is State.TUNNEL:
             self._end(failed=False)
-            self._front.close()
+            self._client.close()
             return
         if self._state is State.STREAMING:
             if error is None and self._answer.endless:
-                self._front.write(self._answer.ending)
+                self._client.write(self._answer.ending)
                 self._finish()
             else:
                 self._cut_short(failed=True)
             return
-        if self._answer.begun:
+        if self._answer.started:
             self._garbage("it closed the connection within an answer's head")
             return
-        refusal = faults.reset(self._service.name, self._tries.instance.id)
-        self._tries.failed(self._front.now(), kept_alive=link.used)
+        rejection = rejections.reset(self._service.name, self._tries.instance.id)
+        self._tries.failed(self._client.now(), kept_alive=link.used)
         if self._idempotent and self._replayable:
-            self._again(refusal)
+            self._again(rejection)
         else:
-            self._refuse(refusal)
+            self._refuse(rejection)
 
     # -- ends
 
-    def _again(self, refusal: Refusal) -> None:
+    def _again(self, rejection: Rejection) -> None:
         """Another try, if that is allowed; `refusal` if not. Nothing of the body was lost."""
-        now = self._front.now()
+        now = self._client.now()
         instance = self._tries.again(now)
         if instance is None:
-            self._refuse(refusal)
+            self._refuse(rejection)
             return
         self._state = State.CONNECTING
         self._try_on(instance, now)
 
     def _garbage(self, detail: str) -> None:
         assert self._tries.instance is not None
-        refusal = faults.garbage(self._service.name, self._tries.instance.id, detail)
+        rejection = rejections.garbage(self._service.name, self._tries.instance.id, detail)
         self._leave_instance(failed=True)
-        self._refuse(refusal)
+        self._refuse(rejection)
 
     def on_deadline(self) -> None:
         """Something took too long."""
-        front = self._front
+        client = self._client
         if self._state is State.WAITING:
             assert self._tries.instance is not None
-            if not self._complete and not front.held:
+            if not self._complete and not client.held:
                 self._leave_instance(failed=False)
                 self._refuse(
-                    Refusal(408, "REQUEST_TIMEOUT", "the rest of the request came too slowly")
+                    Rejection(408, "REQUEST_TIMEOUT", "the rest of the request came too slowly")
                 )
                 return
             seconds = self._service.policy.timeout
-            if front.half_closed and front.options.half_closed < seconds:
+            if client.half_closed and client.options.half_closed < seconds:
                 # Perhaps it is gone; the instance has done nothing wrong.
-                seconds = front.options.half_closed
+                seconds = client.options.half_closed
                 self._leave_instance(failed=False)
                 self._refuse(
-                    Refusal(
+                    Rejection(
                         504,
                         "HALF_CLOSED",
                         f"no answer began within {seconds:g} s after the client had closed its "
@@ -486,14 +486,14 @@ class Exchange:
                     )
                 )
                 return
-            refusal = faults.too_slow(self._service.name, self._tries.instance.id, seconds)
+            rejection = rejections.too_slow(self._service.name, self._tries.instance.id, seconds)
             self._leave_instance(failed=True)
-            self._refuse(refusal)
+            self._refuse(rejection)
         elif self._state is State.TUNNEL:
             self._end(failed=False)
-            front.close()
+            client.close()
         elif self._state is State.STREAMING:
-            self._cut_short(failed=not (front.client_full or front.half_closed))
+            self._cut_short(failed=not (client.client_full or client.half_closed))
 
     def on_client_lost(self) -> None:
         """Nobody waits for the answer any more."""
@@ -505,33 +505,33 @@ class Exchange:
         """The answer cannot be completed: a reset tells the client so."""
         self._service.stats.aborted += 1
         self._end(failed=failed)
-        self._front.abort()
+        self._client.abort()
 
-    def _refuse(self, refusal: Refusal) -> None:
-        self._service.stats.statuses[refusal.status // 100] += 1
+    def _refuse(self, rejection: Rejection) -> None:
+        self._service.stats.statuses[rejection.status // 100] += 1
         self._end(failed=False)
-        self._front.refuse(refusal, self._head, self.request_id, complete=self._complete)
+        self._client.refuse(rejection, self._head, self.request_id, complete=self._complete)
 
     def _finish(self) -> None:
         """The answer is complete."""
         link, self._link = self._link, None
         assert self._pool is not None
         if link is not None:
-            if self._front.client_full:
+            if self._client.client_full:
                 link.transport.resume_reading()
             if self._answer.reusable and self._complete:
-                self._pool.give_back(link, self._front.now())
+                self._pool.give_back(link, self._client.now())
             else:
                 link.drop()
         self._end(failed=False)
-        self._front.on_over()
+        self._client.on_over()
 
     def _leave_instance(self, *, failed: bool) -> None:
         """This try is over."""
         link, self._link = self._link, None
         if link is not None:
             link.drop()
-        self._tries.leave(self._front.now(), failed=failed)
+        self._tries.leave(self._client.now(), failed=failed)
 
     def _end(self, *, failed: bool) -> None:
         """The whole exchange is over: nothing is called here after this."""
@@ -540,4 +540,4 @@ class Exchange:
             self._service.in_flight -= 1
             self._leave_instance(failed=failed)
             self._body = []
-            self._front.release()
+            self._client.release()

@@ -23,16 +23,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway.http.hosts import refusal as foreign_host
+from gateway.http.hosts import rejection as foreign_host
 from gateway.proxy.balancing.balance import Random
 from gateway.proxy.balancing.limits import RateLimit, retry_after
 from gateway.proxy.balancing.services import ProxiedService, Services
-from gateway.proxy.client_connection import Front
+from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.forward import forwarded, passed
 from gateway.proxy.http1.heads import MAX_TARGET, RequestHead
 from gateway.proxy.http1.paths import ServicePath, decode, resolve, service_path, split_target
-from gateway.proxy.http1.problems import Refusal, method_refused
+from gateway.proxy.http1.problems import Rejection, method_refused
 from gateway.proxy.options import ProxyOptions
 from gateway.proxy.routes import Routes
 from quorate.v1 import service_pb2 as pb
@@ -55,7 +55,7 @@ class Proxy:
         self.now: Callable[[], float] = asyncio.get_running_loop().time
         self.services = Services(options, random)
         self.routes = Routes(options, self.services.by_host)
-        self.fronts: set[Front] = set()
+        self.connections: set[ClientConnection] = set()
         self.malformed = 0
         """Requests that could not be read."""
         self._root = options.root_path.encode()
@@ -86,7 +86,7 @@ class Proxy:
         """What uvicorn's `http` setting takes; `base` serves what is not a service's."""
         proxy = self
 
-        class Connection(Front):
+        class Connection(ClientConnection):
             __slots__ = ()
 
             def __init__(
@@ -113,30 +113,30 @@ class Proxy:
     def sweep(self) -> None:
         """End what has taken too long."""
         now = self.now()
-        for front in [front for front in self.fronts if front.deadline <= now]:
+        for client in [client for client in self.connections if client.deadline <= now]:
             try:
-                front.on_deadline()
+                client.on_deadline()
             except Exception:
                 # A bug met on one connection: the clock serves all of them and must go on.
                 log.exception("a connection's deadline failed")
-                front.abort()
+                client.abort()
         self.services.sweep(now)
 
     # -- requests
 
-    def exchange_for(self, front: Front, head: RequestHead) -> Exchange | None:
+    def exchange_for(self, client: ClientConnection, head: RequestHead) -> Exchange | None:
         """The exchange of a service's request; None when it is the application's.
 
         Raises:
             Refusal: the path is not one, there is no such service, or it takes no more.
         """
-        exchange = self._exchange_for(front, head)
+        exchange = self._exchange_for(client, head)
         if exchange is None and head.service_worker:
             # The dashboard has none. A service's page beside it could make one of its scripts that.
-            raise Refusal(403, "SERVICE_WORKER_REFUSED", "the gateway has no service worker")
+            raise Rejection(403, "SERVICE_WORKER_REFUSED", "the gateway has no service worker")
         return exchange
 
-    def _exchange_for(self, front: Front, head: RequestHead) -> Exchange | None:
+    def _exchange_for(self, client: ClientConnection, head: RequestHead) -> Exchange | None:
         target = head.target
         name = self.routes.service_of(head.host)
         if name is None and target[0] == 47 and b"services" not in target and b"%" not in target:
@@ -156,7 +156,7 @@ class Proxy:
         else:
             try:
                 path = decode(path)
-            except Refusal:
+            except Rejection:
                 if b"services" in path:
                     raise
                 return None  # the application has its own answer to this
@@ -170,7 +170,7 @@ class Proxy:
             # It would show an instance's request headers; other paths have an answer of their own.
             raise method_refused("TRACE")
         if len(target) > MAX_TARGET:
-            raise Refusal(
+            raise Rejection(
                 414,
                 "TARGET_TOO_LONG",
                 f"the request target is longer than {MAX_TARGET} bytes",
@@ -180,14 +180,14 @@ class Proxy:
         way = passed(head, self._mark, service.key)
         self._admit(service)
         return Exchange(
-            front,
+            client,
             service,
             head,
             target=path + query,
             about=forwarded(
                 head,
-                peer=front.peer,
-                proto=front.proto,
+                peer=client.peer,
+                proto=client.proto,
                 prefix=prefix,
                 trusted=self.options.trust_forwarded,
             )
@@ -203,7 +203,7 @@ class Proxy:
         if name is None:
             self._check_own(authority)
             if host and self.options.hosts is None and host.lower() != authority.lower():
-                raise Refusal(
+                raise Rejection(
                     421, "FOREIGN_HOST", "the target's authority is not the gateway that Host names"
                 )
         return name
@@ -212,7 +212,7 @@ class Proxy:
         """Raises Refusal 421."""
         foreign = foreign_host(host.decode("latin-1"), self.options.hosts)
         if foreign is not None:
-            raise Refusal(foreign.status, foreign.reason, foreign.message)
+            raise Rejection(foreign.status, foreign.reason, foreign.message)
 
     def _service(self, name: bytes) -> ProxiedService:
         """The service of this name. Raises Refusal."""
@@ -220,14 +220,14 @@ class Proxy:
         if service is not None:
             return service
         if not self._viewed:
-            raise Refusal(
+            raise Rejection(
                 503,
                 "NO_VIEW",
                 "this gateway has not learned yet which services there are",
                 headers={"retry-after": "1"},
             )
         shown = name[:80].decode("ascii", "replace")
-        raise Refusal(
+        raise Rejection(
             404,
             "SERVICE_NOT_FOUND",
             f"service {shown!r} does not exist",
@@ -241,7 +241,7 @@ class Proxy:
         if not self.options.paths:
             address = self.routes.address_of(service.name, head.host)
             if address is None:
-                raise Refusal(
+                raise Rejection(
                     404,
                     "SERVICE_PATHS_OFF",
                     "services are not served at paths of this gateway, but at hosts of their own: "
@@ -249,7 +249,7 @@ class Proxy:
                     metadata={"service": service.name},
                 )
             where = (self._root + (found.path or b"/") + query).decode("latin-1")
-            raise Refusal(
+            raise Rejection(
                 308,
                 "SERVICE_HAS_ITS_HOST",
                 f"the service is at {address}; see --service-paths",
@@ -257,7 +257,7 @@ class Proxy:
                 headers={"location": f"//{address}{where}"},
             )
         if not found.path:
-            raise Refusal(
+            raise Rejection(
                 308,
                 "NEEDS_SLASH",
                 "the service's root ends with a slash",
@@ -265,7 +265,7 @@ class Proxy:
             )
         if head.service_worker:
             # It would answer for the dashboard, or for another service, in this browser.
-            raise Refusal(
+            raise Rejection(
                 403,
                 "SERVICE_WORKER_REFUSED",
                 "a service that shares the gateway's origin may not install a service worker",
@@ -277,9 +277,9 @@ class Proxy:
         """Whether there are more connections than are served, and so many beyond them."""
         return self._most is not None and connections > self._most + beyond
 
-    def crowded(self) -> Refusal:
+    def crowded(self) -> Rejection:
         """For a request on a connection too many."""
-        return Refusal(
+        return Rejection(
             503,
             "TOO_MANY_CONNECTIONS",
             f"the gateway has more than {self._most} connections",
@@ -295,7 +295,7 @@ class Proxy:
         if rate is not None and (wait := rate.take(self.now())):
             stats.over_rate += 1
             stats.statuses[4] += 1
-            raise Refusal(
+            raise Rejection(
                 429,
                 "RATE_LIMITED",
                 f"more than {policy.rate_limit:g} requests a second",
@@ -306,7 +306,7 @@ class Proxy:
         if service.in_flight >= limit:
             stats.over_concurrency += 1
             stats.statuses[5] += 1
-            raise Refusal(
+            raise Rejection(
                 503,
                 "TOO_MANY_IN_FLIGHT",
                 f"{limit} requests of the service are in flight",
@@ -326,7 +326,7 @@ class Proxy:
         """This gateway's own view and figures, as JSON. Its size is bounded by the view's."""
         now = self.now()
         return {
-            "connections": len(self.fronts),
+            "connections": len(self.connections),
             "malformed": self.malformed,
             "services": [service.snapshot(now) for service in self.services],
         }

@@ -20,7 +20,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from gateway.http.patience import SLOWEST, Patience
-from gateway.http.problems import HttpFault
+from gateway.http.problems import HttpError
 
 _CLOSE: Final = {"Connection": "close"}
 
@@ -44,7 +44,7 @@ class BodyBudget:
     def take(self, size: int) -> None:
         """Hold more. Raises HttpFault 503 beyond the limit."""
         if self._held + size > self._limit:
-            raise HttpFault(
+            raise HttpError(
                 503,
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "GATEWAY_BUSY",
@@ -100,7 +100,7 @@ class Body:
                 async with asyncio.timeout_at(patience.ends):
                     message = await receive()
             except TimeoutError:
-                raise HttpFault(
+                raise HttpError(
                     408,
                     grpc.StatusCode.DEADLINE_EXCEEDED,
                     "REQUEST_TIMEOUT",
@@ -123,8 +123,8 @@ class Body:
             _check_type(headers)
         return b"".join(parts)
 
-    def _too_large(self) -> HttpFault:
-        return HttpFault(
+    def _too_large(self) -> HttpError:
+        return HttpError(
             413,
             grpc.StatusCode.INVALID_ARGUMENT,
             "BODY_TOO_LARGE",
@@ -134,8 +134,8 @@ class Body:
         )
 
 
-def _bad_length() -> HttpFault:
-    return HttpFault(
+def _bad_length() -> HttpError:
+    return HttpError(
         400,
         grpc.StatusCode.INVALID_ARGUMENT,
         "MALFORMED_HEADER",
@@ -159,8 +159,8 @@ def _check_type(headers: Headers) -> None:
             raise _unsupported(f"charset must be utf-8, not {value[:60]!r}")
 
 
-def _unsupported(message: str) -> HttpFault:
-    return HttpFault(
+def _unsupported(message: str) -> HttpError:
+    return HttpError(
         415,
         grpc.StatusCode.INVALID_ARGUMENT,
         "UNSUPPORTED_MEDIA_TYPE",

@@ -28,7 +28,7 @@ from gateway.auth.verified import known_callers
 from gateway.cluster.calls import Upstream
 from gateway.config import GatewaySettings
 from gateway.http.jsonwrite import dump, to_json
-from gateway.http.problems import HttpFault, problem_response, wrong_method
+from gateway.http.problems import HttpError, problem_response, wrong_method
 from gateway.rest import headers as h
 from gateway.rest.binding import bind, deadline_of
 from gateway.rest.bodies import Body, BodyBudget, ClientGone
@@ -224,8 +224,8 @@ def _json(operation: Operation, answer: Message) -> bytes:
     return dump(to_json(value))
 
 
-def _stale() -> HttpFault:
-    return HttpFault(
+def _stale() -> HttpError:
+    return HttpError(
         412,
         grpc.StatusCode.FAILED_PRECONDITION,
         "ETAG_MISMATCH",

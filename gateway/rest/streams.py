@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.credentials import CallerCluster
 from gateway.http.jsonwrite import dump, to_json
-from gateway.http.problems import HttpFault, problem
+from gateway.http.problems import HttpError, problem
 from gateway.rest import headers as h
 from gateway.rest.operations import Operation
 from gateway.rest.reply import start
@@ -93,7 +93,7 @@ class Streams:
     ) -> None:
         """Answer one request. Raises QuorateError while nothing was sent."""
         if self._open >= self._most:
-            raise HttpFault(
+            raise HttpError(
                 503,
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "TOO_MANY_STREAMS",

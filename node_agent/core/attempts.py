@@ -82,7 +82,7 @@ class Attempt:
     load: float = 0.0
     accepted_at: float = 0.0
     # When its program or function really began (monotonic seconds); 0 while that is not known.
-    begun: float = 0.0
+    running_since: float = 0.0
     # The leader was told that it began.
     announced: bool = False
     # It has waited for other tasks: how long it took says nothing about the next one.
@@ -102,8 +102,8 @@ class Attempt:
 
     def is_late(self, held: float, now: float) -> bool:
         """Whether its time is over, `held` seconds after it was handed over."""
-        if self.begun:
-            return now - self.begun > self.timeout
+        if self.running_since:
+            return now - self.running_since > self.timeout
         if held > self.timeout + BEGIN_SECONDS:
             self.why = f"it did not begin within {BEGIN_SECONDS:g} s"
             return True

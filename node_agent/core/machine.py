@@ -76,13 +76,13 @@ class Machine:
         self._waiting: OrderedDict[str, Attempt] = OrderedDict()
         # The newest attempt of each task that waits or runs here (superseded ones are left out).
         self._live: dict[str, Attempt] = {}
-        self._leaving = False
+        self._shutting_down = False
         self._drain_deadline: float | None = None
         self._drain_grace = 0.0
         self._lease_deadline: float | None = None
         # Attempts finished in each of the last ticks, about WAIT_SECONDS in all.
         self._pace: deque[int] = deque([0], maxlen=max(1, int(WAIT_SECONDS / TICK_SECONDS)))
-        self._credit_told: int | None = None
+        self._credit_sent: int | None = None
         # How often an attempt went on since the last tick.
         self._resumed = 0
         self._effects = Effects()
@@ -113,7 +113,7 @@ class Machine:
                 if attempt.killed in SILENT:
                     continue
                 if position == 0:
-                    running.append((attempt, attempt.begun or lane.head_since))
+                    running.append((attempt, attempt.running_since or lane.head_since))
                 else:
                     waiting.append(attempt.ref)
         running.extend(found for found in self.services if found[0].killed not in SILENT)
@@ -145,7 +145,7 @@ class Machine:
         effects.started.clear()
         effects.returned.clear()
         effects.finished = list(self.outbox)
-        self._credit_told = None
+        self._credit_sent = None
         for attempt, _ in inventory.running:
             attempt.announced = True
         return inventory
@@ -198,7 +198,7 @@ class Machine:
             self.outbox.acknowledge(ref)
 
     def on_drain_ordered(
-        self, draining: bool, grace: float, now: float, *, leaving: bool = False
+        self, draining: bool, grace: float, now: float, *, shutting_down: bool = False
     ) -> None:
         """Empty the node: hand back what waits, let the rest go on for `grace` seconds.
 
@@ -207,12 +207,16 @@ class Machine:
         `leaving` (the process was told to stop) cannot be undone by the leader. Told the same
         again, as by every leader whose session opens, the time of the first telling counts.
         """
-        if self._leaving and not leaving:
+        if self._shutting_down and not shutting_down:
             return
-        if draining and self.draining and (leaving, grace) == (self._leaving, self._drain_grace):
+        if (
+            draining
+            and self.draining
+            and (shutting_down, grace) == (self._shutting_down, self._drain_grace)
+        ):
             return
         self._drain_grace = grace
-        self._leaving = leaving
+        self._shutting_down = shutting_down
         self.draining = draining
         self._drain_deadline = now + grace if draining else None
         if draining:
@@ -284,8 +288,8 @@ class Machine:
 
     def on_began(self, attempt: Attempt, when: float) -> None:
         """Its program or function began at `when` (monotonic), as its executor found out."""
-        if not attempt.begun and not attempt.over:
-            attempt.begun = when
+        if not attempt.running_since and not attempt.over:
+            attempt.running_since = when
             if attempt.replica:
                 self.services.began(attempt, when)
 
@@ -319,8 +323,14 @@ class Machine:
             head = lane.attempts[0]
             held = now - lane.head_since
             # Of a brief call nobody says when it began: it began when it was handed over.
-            begun = head.begun or (lane.head_since if head.warm and head.brief else now)
-            if now - begun >= ANNOUNCE_SECONDS and not head.announced and head.killed not in SILENT:
+            running_since = head.running_since or (
+                lane.head_since if head.warm and head.brief else now
+            )
+            if (
+                now - running_since >= ANNOUNCE_SECONDS
+                and not head.announced
+                and head.killed not in SILENT
+            ):
                 head.announced = True
                 effects.started.append(head)
             if head.timeout and head.killed is None and head.is_late(held, now):
@@ -355,11 +365,11 @@ class Machine:
         if slots.yielded and self.connected:
             while len(waiting) > slots.most_ahead() + slots.empty():
                 self._return(next(reversed(waiting.values())))
-        wanted, told = self.credit(now), self._credit_told
-        if wanted != told and self.connected:
-            if self._resumed > MOST_RESUMED and told is not None and 0 < wanted < told:
+        wanted, sent = self.credit(now), self._credit_sent
+        if wanted != sent and self.connected:
+            if self._resumed > MOST_RESUMED and sent is not None and 0 < wanted < sent:
                 return
-            self._credit_told = wanted
+            self._credit_sent = wanted
             self._effects.credit = wanted
 
     def credit(self, now: float) -> int:
@@ -406,7 +416,7 @@ class Machine:
         for attempt, since in self.services:
             if (
                 not attempt.announced
-                and attempt.begun
+                and attempt.running_since
                 and now - since >= ANNOUNCE_SECONDS
                 and attempt.killed not in SILENT
             ):
@@ -414,7 +424,7 @@ class Machine:
                 self._effects.started.append(attempt)
             if drained is None or attempt.killed is not None:
                 continue
-            if self._leaving or now >= drained - attempt.drain_grace:
+            if self._shutting_down or now >= drained - attempt.drain_grace:
                 # What is left of the drain is all that it has.
                 attempt.drain_grace = min(attempt.drain_grace, max(0.0, drained - now))
                 self._end(attempt, Reason.DRAINED)

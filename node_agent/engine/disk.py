@@ -68,7 +68,7 @@ class DiskWatch:
         self._spared = spared
         self._on_changed = on_changed
         self._disk = Disk(reserve)
-        self._told = ""
+        self._reported = ""
         self._wake = asyncio.Event()
 
     @property
@@ -132,12 +132,12 @@ class DiskWatch:
 
     def _tell(self) -> None:
         error = self._disk.error
-        if bool(error) != bool(self._told):
+        if bool(error) != bool(self._reported):
             if error:
                 _log.error("the disk cannot be written: no work is taken", why=error)
             else:
-                _log.warning("the disk can be written again: work is taken", was=self._told)
-            self._told = error
+                _log.warning("the disk can be written again: work is taken", was=self._reported)
+            self._reported = error
             self.changed.set()
             self._on_changed()
 

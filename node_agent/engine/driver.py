@@ -196,9 +196,11 @@ class Driver:
         """Forget reports; `pump` follows."""
         self.machine.on_acknowledged(refs)
 
-    def drain(self, draining: bool, grace: float, *, leaving: bool = False) -> None:
+    def drain(self, draining: bool, grace: float, *, shutting_down: bool = False) -> None:
         """Empty the node, or end that."""
-        self.machine.on_drain_ordered(draining, grace, self._clock.monotonic(), leaving=leaving)
+        self.machine.on_drain_ordered(
+            draining, grace, self._clock.monotonic(), shutting_down=shutting_down
+        )
         self.pump()
 
     def send_stats(self, stats: node_pb2.NodeStats) -> None:

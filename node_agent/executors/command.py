@@ -22,7 +22,7 @@ from node_agent.core.attempts import Attempt, Failure, Outcome, Result
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.logs.attempt_log import PASSABLE, LogStore
-from node_agent.task.secrets import SecretFault, Secrets
+from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import Command
 from quorate.telemetry.tracing import TRACEPARENT
 
@@ -92,8 +92,8 @@ class CommandExecutor:
         if work.secrets:
             try:
                 secrets = self._secrets.resolve(work.secrets)
-            except SecretFault as fault:
-                self._on_exited(attempt, Outcome(Failure(fault.type, str(fault))))
+            except SecretError as failure:
+                self._on_exited(attempt, Outcome(Failure(failure.type, str(failure))))
                 return
         task_id, number = attempt.task_id, attempt.number
         output = self._logs.begin(task_id, number)

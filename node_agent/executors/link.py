@@ -24,7 +24,7 @@ import structlog
 
 from node_agent.executors.confinement import Confinement
 from node_agent.protocol.packets import Message, Spill
-from node_agent.spawner import orphans as strays
+from node_agent.spawner import orphans as orphans
 from node_agent.spawner.orphans import Marks
 
 _log = structlog.get_logger("node_agent.spawner")
@@ -215,7 +215,7 @@ class SpawnerLink:
                 [
                     sys.executable,
                     *("-S", "-E", "-P", "-c", _BOOT),
-                    str(Path(strays.__file__).parents[2]),
+                    str(Path(orphans.__file__).parents[2]),
                     str(theirs.fileno()),
                     self._mark,
                     *map(str, lanes),
@@ -354,6 +354,6 @@ def kill_marked(mark: str) -> int:
     killed = 0
     for entry in os.listdir("/proc"):
         if entry.isdigit() and marks.key_of(int(entry)) is not None:
-            strays.kill_one(int(entry))
+            orphans.kill_one(int(entry))
             killed += 1
     return killed

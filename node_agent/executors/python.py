@@ -45,7 +45,7 @@ from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.answers import DEFAULT_MAX_RESULT
 from node_agent.protocol.packets import MAX_PACKET, Spill, read, remove, spilled
 from node_agent.protocol.replies import LAST, USED, Malformed, Reply
-from node_agent.task.secrets import SecretFault, Secrets
+from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import Call
 
 _log = structlog.get_logger("node_agent.python")
@@ -199,8 +199,8 @@ class PythonExecutor:
         if work.secrets:
             try:
                 secrets = self._secrets.resolve(work.secrets)
-            except SecretFault as fault:
-                self._events.on_exited(attempt, Outcome(Failure(fault.type, str(fault))))
+            except SecretError as failure:
+                self._events.on_exited(attempt, Outcome(Failure(failure.type, str(failure))))
                 return
         key = self._next_key
         self._next_key = key + 1

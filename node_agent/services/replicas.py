@@ -173,8 +173,8 @@ class Replicas:
                     _log.error("a health check broke", task=attempt.task_id, exc_info=error)
                     why = f"the check broke: {error!r}"
                 now = self._clock.monotonic()
-                if attempt.begun:
-                    health.began(attempt.begun)
+                if attempt.running_since:
+                    health.began(attempt.running_since)
                 elif why and now - handed_over < BEGIN_SECONDS:
                     # Many start at once: there is no program yet that could be unhealthy.
                     continue

@@ -45,7 +45,8 @@ class Outgoing:
         not wait, since it could run elsewhere.
         """
         self._started.extend(
-            (attempt, wall - max(0.0, now - (attempt.begun or now))) for attempt in effects.started
+            (attempt, wall - max(0.0, now - (attempt.running_since or now)))
+            for attempt in effects.started
         )
         self._finished.extend(effects.finished)
         self._returned.extend(effects.returned)

@@ -52,7 +52,7 @@ class Sessions:
         self.instance = instance
         self._is_leader = check
         self.stats: node_pb2.NodeStats | None = None
-        self.leaving = False
+        self.scaling_down = False
         self._driver = driver
         self._clock = clock
         self._current: _Session | None = None
@@ -93,9 +93,11 @@ class Sessions:
                 if first.epoch > self._current.epoch
                 else precondition("SESSION_REPLACED", "the leader opened another session")
             )
-        session = _Session(self._driver, self._clock, self.instance, first.epoch, self._on_leaving)
+        session = _Session(
+            self._driver, self._clock, self.instance, first.epoch, self._on_scaling_down
+        )
         self._current = session
-        self._on_leaving(first.hello.leaving)
+        self._on_scaling_down(first.hello.leaving)
         _log.info("session opened", leader=first.hello.leader, epoch=first.epoch)
         try:
             await session.serve(context, first, self.stats)
@@ -105,10 +107,10 @@ class Sessions:
             session.close()
             _log.info("session closed", leader=first.hello.leader, epoch=first.epoch)
 
-    def _on_leaving(self, leaving: bool) -> None:
-        if leaving != self.leaving:
-            self.leaving = leaving
-            _log.info("scale-down may end this node" if leaving else "this node stays")
+    def _on_scaling_down(self, scaling_down: bool) -> None:
+        if scaling_down != self.scaling_down:
+            self.scaling_down = scaling_down
+            _log.info("scale-down may end this node" if scaling_down else "this node stays")
 
     def _check_epoch(self, epoch: int) -> None:
         try:
@@ -126,10 +128,10 @@ class _Session:
         clock: Clock,
         instance: str,
         epoch: int,
-        on_leaving: Callable[[bool], None],
+        on_scaling_down: Callable[[bool], None],
     ) -> None:
         self.epoch = epoch
-        self._on_leaving = on_leaving
+        self._on_scaling_down = on_scaling_down
         self._driver = driver
         self._clock = clock
         self._outgoing = Outgoing(instance)
@@ -188,7 +190,7 @@ class _Session:
             grace = request.drain.grace
             driver.drain(request.drain.draining, grace.seconds + grace.nanos / 1e9)
         if request.HasField("leaving"):
-            self._on_leaving(request.leaving)
+            self._on_scaling_down(request.leaving)
         if request.assign:
             driver.assign([wire.attempt_of(assignment) for assignment in request.assign])
         if request.cancel:

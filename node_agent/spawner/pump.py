@@ -128,9 +128,9 @@ class Output:
         return file
 
     def _note(self, now: int, number: int, offset: int, length: int) -> None:
-        begun, start, known, stream = self._last
-        if stream == number and now - begun < PIECE_NS and start + known == offset:
-            self._last = (begun, start, known + length, number)
+        running_since, start, known, stream = self._last
+        if stream == number and now - running_since < PIECE_NS and start + known == offset:
+            self._last = (running_since, start, known + length, number)
             position = self._records - 1
         else:
             seconds = (now - self._started) // 1_000_000_000

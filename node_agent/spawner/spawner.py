@@ -79,7 +79,7 @@ _ENVIRONMENT = 4
 class Process:
     """One process group leader."""
 
-    __slots__ = ("begun", "cgroup", "key", "lane", "output", "scratch", "started")
+    __slots__ = ("cgroup", "key", "lane", "output", "running_since", "scratch", "started")
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Process:
         cgroup: str,
         output: Output | WorkerOutputs,
         started: float,
-        begun: float,
+        running_since: float,
     ) -> None:
         self.key = key
         self.output = output
@@ -99,7 +99,7 @@ class Process:
         # Its directory, or "".
         self.cgroup = cgroup
         self.started = started
-        self.begun = begun
+        self.running_since = running_since
 
 
 class Spawner:
@@ -277,7 +277,7 @@ class Spawner:
                 group.create(cgroup, limits)
             except OSError as error:
                 raise OSError(f"cgroup {cgroup}: {error.strerror}") from error
-        started, begun = time.time(), time.monotonic()
+        started, running_since = time.time(), time.monotonic()
         try:
             with self.marks.inherited(key):
                 if self.ids is None and not cgroup:
@@ -289,10 +289,10 @@ class Spawner:
             if cgroup:
                 group.remove(cgroup)
             raise
-        self.processes[pid] = Process(key, lane, scratch, cgroup, output, started, begun)
+        self.processes[pid] = Process(key, lane, scratch, cgroup, output, started, running_since)
         self.pids[key] = pid
         if lane >= 0:
-            self.fresh[key] = begun
+            self.fresh[key] = running_since
 
     def find(self, program: str, search: str) -> str:
         """As `find_program`, remembered."""
@@ -340,9 +340,9 @@ class Spawner:
             self.keep_output(process.output)
             starved = bool(process.cgroup) and self.leave_cgroup(process.cgroup)
             dirty = bool(process.scratch) and not (
-                is_clean(process.scratch) and self.has_no_strays()
+                is_clean(process.scratch) and self.has_no_orphans()
             )
-            seconds = ended - process.begun
+            seconds = ended - process.running_since
             done.append((process.key, status, process.started, seconds, dirty, starved))
             if process.lane >= 0:
                 self.run_next(process.lane)
@@ -368,10 +368,10 @@ class Spawner:
     def announce(self, now: float) -> None:
         """Tell of programs that have run for a while."""
         began = []
-        for key, begun in self.fresh.items():
-            if now - begun < BEGAN_SECONDS:
+        for key, running_since in self.fresh.items():
+            if now - running_since < BEGAN_SECONDS:
                 break
-            began.append((key, begun))
+            began.append((key, running_since))
         for key, _ in began:
             del self.fresh[key]
         if began:
@@ -386,7 +386,7 @@ class Spawner:
             self.emptying.append(cgroup)
         return starved
 
-    def has_no_strays(self) -> bool:
+    def has_no_orphans(self) -> bool:
         """Whether nobody is left who could still be in a scratch directory; rather no than yes."""
         return all(pid in self.processes for pid in children())
 

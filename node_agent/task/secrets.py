@@ -33,7 +33,7 @@ class Reference(NamedTuple):
         return f"{self.source}:{self.name}"
 
 
-class SecretFault(Exception):
+class SecretError(Exception):
     """A secret that an attempt cannot have; `type` is that of the attempt's failure."""
 
     def __init__(self, type_: str, message: str) -> None:
@@ -66,13 +66,13 @@ class Secrets:
             data = self._file(reference) if reference.source == "file" else self._env(reference)
             total += len(data)
             if len(data) > MAX_SECRET or total > MAX_SECRETS:
-                raise SecretFault(
+                raise SecretError(
                     "SECRET_NOT_USABLE",
                     f"{reference}: a secret has at most {MAX_SECRET} bytes, "
                     f"all of an attempt together {MAX_SECRETS}",
                 )
             if b"\0" in data:
-                raise SecretFault(
+                raise SecretError(
                     "SECRET_NOT_USABLE", f"{reference} holds NUL, which no variable can"
                 )
             found[name] = os.fsdecode(data)
@@ -82,11 +82,11 @@ class Secrets:
         value = self.environment.get(reference.name) if self.allowed.match(reference.name) else None
         if value is None:
             # One text for both: what the agent has and does not offer is nobody's business.
-            raise SecretFault("SECRET_NOT_FOUND", f"this node offers no secret {reference}")
+            raise SecretError("SECRET_NOT_FOUND", f"this node offers no secret {reference}")
         return os.fsencode(value)
 
     def _file(self, reference: Reference) -> bytes:
-        missing = SecretFault("SECRET_NOT_FOUND", f"this node offers no secret {reference}")
+        missing = SecretError("SECRET_NOT_FOUND", f"this node offers no secret {reference}")
         if self.directory is None or "\0" in reference.name:
             raise missing
         try:
@@ -98,7 +98,7 @@ class Secrets:
             # Not blocking: it might be a pipe.
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except PermissionError:
-            raise SecretFault("SECRET_NOT_USABLE", f"the agent may not read {reference}") from None
+            raise SecretError("SECRET_NOT_USABLE", f"the agent may not read {reference}") from None
         except OSError:
             raise missing from None
         try:
@@ -106,7 +106,7 @@ class Secrets:
                 raise missing
             data = os.read(file, MAX_SECRET + 2)
         except OSError as error:
-            raise SecretFault(
+            raise SecretError(
                 "SECRET_NOT_USABLE", f"{reference} cannot be read: {error.strerror}"
             ) from None
         finally:

@@ -192,9 +192,9 @@ def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) ->
             continue  # on a wait that a signal handler ended
         message, secrets = read(packet)
         key, task_id, number, trace, tell, *work = message
-        started, begun = wall(), monotonic()
+        started, running_since = wall(), monotonic()
         if tell:
-            for part in packets_of(key, begun, 0.0, ("began",)):
+            for part in packets_of(key, running_since, 0.0, ("began",)):
                 agent.send(part)
         waits.serve(key)
         if secrets:
@@ -203,7 +203,7 @@ def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) ->
             answer = worker.answer(task_id, number, trace, *work)
         worker.end_if_forked(answer)
         waits.over()
-        seconds = monotonic() - begun
+        seconds = monotonic() - running_since
         flags = worker.end()
         served += 1
         if served == max_tasks:

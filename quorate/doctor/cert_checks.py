@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Final
 
-from quorate.doctor.finding import Finding, fault, ok, warning
+from quorate.doctor.finding import Finding, failure, ok, warning
 
 SOON: Final = dt.timedelta(days=14)
 _MOST_BYTES: Final = 4 << 20
@@ -23,10 +23,10 @@ def check_file(path: str, now: dt.datetime) -> list[Finding]:
         certificates = x509.load_pem_x509_certificates(data)
     except OSError as error:
         return [
-            fault(subject, f"cannot be read: {error.strerror}", "check the path and its rights")
+            failure(subject, f"cannot be read: {error.strerror}", "check the path and its rights")
         ]
     except ValueError as error:
-        return [fault(subject, f"is no PEM certificate: {error}", "name a file of certificates")]
+        return [failure(subject, f"is no PEM certificate: {error}", "name a file of certificates")]
     return [
         _judge(subject, one.subject.rfc4514_string(), one.not_valid_before_utc,
                one.not_valid_after_utc, now)
@@ -40,9 +40,9 @@ def _judge(
     renew = "renew it: processes read the new file without a restart"
     when = f"{end:%Y-%m-%d %H:%M} UTC"
     if now > end:
-        return fault(subject, f"{name} expired on {when}", renew)
+        return failure(subject, f"{name} expired on {when}", renew)
     if now < begin:
-        return fault(
+        return failure(
             subject, f"{name} is not valid before {begin:%Y-%m-%d %H:%M} UTC", "is the clock right?"
         )
     if end - now < SOON:

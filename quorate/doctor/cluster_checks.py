@@ -11,7 +11,7 @@ import quorate
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.access import Access
 from quorate.client.transport.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
-from quorate.doctor.finding import Finding, fault, note, ok, warning
+from quorate.doctor.finding import Finding, failure, note, ok, warning
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2, task_pb2
 
@@ -65,7 +65,7 @@ async def _ask(
                 )
             elif answer.reason == "NO_LEADER":
                 findings.append(
-                    fault(
+                    failure(
                         subject,
                         "answers, but nobody leads: nothing is accepted and nothing is started",
                         "look at etcd, and at the schedulers' logs",
@@ -73,7 +73,7 @@ async def _ask(
                 )
             else:
                 findings.append(
-                    fault(
+                    failure(
                         subject,
                         f"does not answer: {answer.message}",
                         "is it running, is the address right, do TLS and token fit?",
@@ -206,7 +206,7 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
         findings.append(ok("nodes", f"{ready} of {len(nodes)} take work, with {slots} slots{more}"))
     else:
         findings.append(
-            fault(
+            failure(
                 "nodes",
                 f"none of {len(nodes)} takes work" if nodes else "there are none",
                 "start node agents, `quorate uncordon` those that are cordoned, or free the disks "

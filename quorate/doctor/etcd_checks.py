@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from quorate.doctor.finding import Finding, fault, note, ok, warning
+from quorate.doctor.finding import Finding, failure, note, ok, warning
 from quorate.etcd.api import EtcdError, EtcdUnauthenticated, StoreStatus
 from quorate.etcd.binary import RECOMMENDED, check_version
 from quorate.etcd.client import EtcdClient, EtcdTls
@@ -58,7 +58,7 @@ async def check_etcd(target: EtcdTarget) -> list[Finding]:
                 statuses[endpoint] = status = await client.status(timeout=_TIMEOUT)
             except EtcdUnauthenticated as error:
                 findings.append(
-                    fault(
+                    failure(
                         f"etcd {endpoint}",
                         f"refuses the credentials: {error}",
                         "check --etcd-user and --etcd-password-file",
@@ -66,7 +66,7 @@ async def check_etcd(target: EtcdTarget) -> list[Finding]:
                 )
             except EtcdError as error:
                 findings.append(
-                    fault(
+                    failure(
                         f"etcd {endpoint}",
                         f"does not answer: {error}",
                         "is it running, is the address right, does it want TLS (--etcd-ca-file)?",
@@ -77,7 +77,7 @@ async def check_etcd(target: EtcdTarget) -> list[Finding]:
                 findings.extend(check_space(endpoint, status, target.quota))
                 if not status.leader:
                     findings.append(
-                        fault(
+                        failure(
                             f"etcd {endpoint}",
                             "knows no leader: it has no quorum",
                             "start the missing members, or replace them",
@@ -102,7 +102,7 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
     try:
         check_version(version, where=subject)
     except QuorateError as error:
-        return fault(subject, error.message, f"upgrade etcd to {RECOMMENDED}")
+        return failure(subject, error.message, f"upgrade etcd to {RECOMMENDED}")
     match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
     assert match is not None
     minor, patch = (int(match[1]), int(match[2])), int(match[3])
@@ -123,7 +123,7 @@ def check_space(endpoint: str, status: StoreStatus, quota: int) -> list[Finding]
         findings.append(ok(subject, f"database: {mib} in use (quota not known)"))
     elif used > 0.8 * quota:
         findings.append(
-            fault(
+            failure(
                 subject,
                 f"database: {used / quota:.0%} of the quota is in use; new tasks are refused",
                 "shorten the retention of queues, or raise --quota-backend-bytes and "
@@ -175,7 +175,7 @@ async def _check_alarms(client: EtcdClient) -> list[Finding]:
     if not alarms:
         return [ok("etcd", "no alarms")]
     return [
-        fault("etcd", f"member {member:x} raised {kind}", advice.get(kind, "ask etcd's log"))
+        failure("etcd", f"member {member:x} raised {kind}", advice.get(kind, "ask etcd's log"))
         for member, kind in alarms
     ]
 
@@ -197,7 +197,7 @@ async def _check_latency(client: EtcdClient) -> Finding:
     except EtcdUnauthenticated:
         return note("etcd", f"latency not measured: no right to write below {PREFIX.decode()}")
     except EtcdError as error:
-        return fault(
+        return failure(
             "etcd",
             f"a write failed: {error}",
             "nothing can be accepted until this works: look at etcd's own log",
@@ -211,7 +211,7 @@ def judge_latency(seconds: Sequence[float]) -> Finding:
     text = f"a write takes {half * 1e3:.1f} ms (p50), {most * 1e3:.1f} ms (p99)"
     advice = "give etcd SSDs that nobody else writes to, and members near each other"
     if most > TOO_SLOW_PUT:
-        return fault("etcd", text, f"leases will be lost: {advice}")
+        return failure("etcd", text, f"leases will be lost: {advice}")
     if most > SLOW_PUT:
         return warning("etcd", text, advice)
     return ok("etcd", text)

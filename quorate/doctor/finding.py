@@ -53,7 +53,7 @@ def warning(subject: str, text: str, advice: str) -> Finding:
     return Finding(Level.WARNING, subject, text, advice)
 
 
-def fault(subject: str, text: str, advice: str) -> Finding:
+def failure(subject: str, text: str, advice: str) -> Finding:
     """Must be put right."""
     return Finding(Level.ERROR, subject, text, advice)
 

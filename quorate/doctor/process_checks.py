@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from quorate.doctor.finding import Finding, fault, ok, warning
+from quorate.doctor.finding import Finding, failure, ok, warning
 
 # Seconds that a clock may differ: certificates and tokens have minutes to spare, people who
 # compare logs do not.
@@ -46,7 +46,7 @@ def _check(process: Process) -> list[Finding]:
         theirs = float(json.loads(body)["time"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [
-            fault(
+            failure(
                 process.name,
                 f"its health port {process.health} does not answer: {error}",
                 "is the process running, with this --health-listen?",
@@ -61,7 +61,7 @@ def _check(process: Process) -> list[Finding]:
         findings.append(ok(process.name, "ready"))
     else:
         findings.append(
-            fault(process.name, f"not ready: {_why(body)}", "its log tells what it waits for")
+            failure(process.name, f"not ready: {_why(body)}", "its log tells what it waits for")
         )
     return findings
 
@@ -98,5 +98,5 @@ def judge_clock(name: str, theirs: float, began: float, ended: float) -> Finding
     text = f"its clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
     advice = "have NTP (chrony, systemd-timesyncd) set both clocks"
     if abs(skew) > TOO_MUCH_SKEW:
-        return fault(name, text, f"{advice}; tokens and certificates are refused meanwhile")
+        return failure(name, text, f"{advice}; tokens and certificates are refused meanwhile")
     return warning(name, text, advice)

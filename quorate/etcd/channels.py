@@ -56,7 +56,7 @@ class EtcdTls:
     key_file: str = ""
 
     def dialer(self) -> Dialer:
-        """Reads the files; OSError when one cannot be read, TlsFault when they do not fit."""
+        """Reads the files; OSError when one cannot be read, TlsError when they do not fit."""
         for path in filter(None, (self.ca_file, self.cert_file, self.key_file)):
             with open(path, "rb"):
                 pass

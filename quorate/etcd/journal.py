@@ -10,9 +10,9 @@ after-effect runs only when the Txn is known committed. `journal_fence` says how
 Txns that leave the head alone: retention (deletions of what is finished and expired, idempotent)
 and the barrier behind which reads are answered when there is nothing to write.
 
-Owner. The driver of one leader's tenure owns the journal and the task that runs `run`. When `run`
+Owner. The driver of one leader's term owns the journal and the task that runs `run`. When `run`
 ends, however it ends, every event that is not known committed has its `failed` callback called,
-and the journal is dead: a new tenure makes a new one.
+and the journal is dead: a new term makes a new one.
 
 Bounds. `max_pending_events` and `max_pending_bytes` of uncommitted events; past them `room` is
 false and callers are to `wait_room` before they append.
@@ -33,7 +33,7 @@ from quorate.etcd.journal_fence import (
     Fence,
     JournalCounters,
     JournalEnded,
-    JournalFault,
+    JournalError,
     JournalStalled,
     read_head,
 )
@@ -47,7 +47,7 @@ __all__ = [
     "Journal",
     "JournalCounters",
     "JournalEnded",
-    "JournalFault",
+    "JournalError",
     "JournalStalled",
     "OutOfSpace",
 ]
@@ -141,7 +141,7 @@ class Journal:
         """Called when etcd refused the put in flight for want of space; may be called again for
         the same one. Must not raise."""
 
-    # -- before the tenure ---------------------------------------------------------------------
+    # -- before the term ---------------------------------------------------------------------
 
     @staticmethod
     async def read_head(
@@ -343,7 +343,7 @@ class Journal:
         """Commit, one Txn in flight, until something ends the journal.
 
         Raises:
-            Deposed, JournalFault, JournalStalled; whatever an after-effect raised (our bug).
+            Deposed, JournalError, JournalStalled; whatever an after-effect raised (our bug).
         """
         assert self._fence.sequence >= 0, "claim first"
         try:
@@ -365,7 +365,7 @@ class Journal:
             raise
 
     async def _trusted_again(self) -> None:
-        """Wait until the leader may act again: whoever ends its tenure ends this, too."""
+        """Wait until the leader may act again: whoever ends its term ends this, too."""
         # The window opens and shuts with the time: nothing tells.
         while not self._acts() and self._ended is None:  # noqa: ASYNC110
             await asyncio.sleep(_TRUST_PAUSE)

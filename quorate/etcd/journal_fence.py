@@ -60,7 +60,7 @@ class Deposed(JournalEnded):
     """A compare failed or the head is someone else's: stop being leader at once."""
 
 
-class JournalFault(JournalEnded):
+class JournalError(JournalEnded):
     """etcd refused a Txn for good: our bug. It was logged in full; drop memory and resign."""
 
 
@@ -303,7 +303,7 @@ class Fence:
             raise self._deposed(head)
 
     def _or_fault(self, error: EtcdError, ops: Sequence[Op]) -> None:
-        """Note an unknown outcome, or raise JournalFault for a definite refusal.
+        """Note an unknown outcome, or raise JournalError for a definite refusal.
 
         Missing permissions count as unknown: nothing was written, but the account may come back.
         """
@@ -317,7 +317,7 @@ class Fence:
             sequence=self.sequence + 1,
             ops=[_listing(op) for op in ops],
         )
-        raise JournalFault(f"etcd refused a Txn of {len(ops)} operations: {error}") from error
+        raise JournalError(f"etcd refused a Txn of {len(ops)} operations: {error}") from error
 
     async def _settle(self, ours: bytes, patience: Patience) -> int | None:
         """Whether the Txn that puts `ours` was applied: its revision, or None for not so far."""

@@ -16,7 +16,7 @@ from cryptography import x509
 from quorate.runtime.errors import precondition
 from quorate.security.certs import CA_CERT, LOOPBACK, Authority, file_names
 from quorate.security.dialer import ClientTls
-from quorate.security.pem import TlsFault
+from quorate.security.pem import TlsError
 
 ADMIN = "admin:local"
 CLIENT = "client:local"
@@ -48,8 +48,8 @@ class Certificates:
                 authority.write(self.folder)
             for subject in subjects:
                 self._renew(authority, subject, now)
-        except TlsFault as fault:
-            raise precondition("CERTIFICATES_UNUSABLE", fault.message) from fault
+        except TlsError as failure:
+            raise precondition("CERTIFICATES_UNUSABLE", failure.message) from failure
         except OSError as error:
             raise precondition(
                 "CERTIFICATES_UNUSABLE", f"{self.folder} cannot be used: {error.strerror}"

@@ -53,8 +53,8 @@ class Credentials:
                 tokens.revoke(self.tokens_file, _NAME)
             token = tokens.create(self.tokens_file, _NAME, Role.ADMIN, now=now, lasts=None)
             _write(self.admin_token_file, token)
-        except tokens.TokenFault as fault:
-            raise precondition("TOKENS_FILE_UNUSABLE", str(fault)) from fault
+        except tokens.TokenFileError as failure:
+            raise precondition("TOKENS_FILE_UNUSABLE", str(failure)) from failure
         except OSError as error:
             raise precondition(
                 "TOKENS_FILE_UNUSABLE",

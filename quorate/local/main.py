@@ -37,12 +37,12 @@ def main() -> int:
 
 
 async def _run(plan: LocalPlan) -> None:
-    told = False
+    reported = False
 
     def on_change(cluster: LocalCluster) -> None:
-        nonlocal told
-        if cluster.ready and not told:
-            told = True
+        nonlocal reported
+        if cluster.ready and not reported:
+            reported = True
             _tell({"ready": True})
             _leave_terminal(plan.data_dir)
 

@@ -48,8 +48,8 @@ class SimulatedClock:
         self._now += seconds
 
 
-class TenureClock:
-    """Instants for one leader's tenure: wall time that never jumps and never goes back.
+class TermClock:
+    """Instants for one leader's term: wall time that never jumps and never goes back.
 
     It starts at the wall clock and then advances with the monotonic clock. Instants in the log may
     be later, where another leader's clock was ahead: what is due is due by this one's.

@@ -209,16 +209,16 @@ def _summary(packages: Sequence[str], files: dict[str, int]) -> str:
 def _download_lines(files: dict[str, int], say: Say) -> Say:
     """Turns apt-get's `Get:3 http://... chromium amd64 1.0 [81.2 MB]` into a line each 20 MB."""
     sizes = {file.partition("_")[0]: size for file, size in files.items()}
-    total, done, told = sum(sizes.values()), 0, 0
+    total, done, reported = sum(sizes.values()), 0, 0
 
     def on_line(line: str) -> None:
-        nonlocal done, told
+        nonlocal done, reported
         words = line.split()
         if not line.startswith("Get:") or len(words) < 5:
             return
         done += sizes.get(words[4], 0)
-        if done - told >= 20e6 and total - done >= 1e6:
-            told = done
+        if done - reported >= 20e6 and total - done >= 1e6:
+            reported = done
             say(f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     return on_line

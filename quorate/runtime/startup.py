@@ -46,8 +46,8 @@ def read_settings(program: str, settings: type[S], arguments: Sequence[str] | No
     try:
         return CliApp.run(settings, cli_args=flags)
     except ValidationError as error:
-        faults = "; ".join(_sentence(fault) for fault in error.errors())
-        sys.stderr.write(f"{program}: {faults}\n")
+        failures = "; ".join(_sentence(failure) for failure in error.errors())
+        sys.stderr.write(f"{program}: {failures}\n")
         raise SystemExit(USAGE) from None
 
 
@@ -88,8 +88,8 @@ def fail(program: str, message: str) -> int:
     return CANNOT_START
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
-    where = ".".join(str(part).replace("_", "-") for part in fault["loc"])
-    message = str(fault["msg"]).removeprefix("Value error, ")
+def _sentence(failure: Mapping[str, Any]) -> str:
+    where = ".".join(str(part).replace("_", "-") for part in failure["loc"])
+    message = str(failure["msg"]).removeprefix("Value error, ")
     # What concerns several settings has no place, and begins with the name of one.
     return f"--{where}: {message}" if where else f"--{message}"

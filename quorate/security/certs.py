@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quorate.runtime.errors import invalid
-from quorate.security.pem import TlsFault
+from quorate.security.pem import TlsError
 
 CA_CERT = "ca.crt"
 CA_KEY = "ca.key"
@@ -83,11 +83,11 @@ class Authority:
             cert = x509.load_pem_x509_certificate((folder / CA_CERT).read_bytes())
             key = serialization.load_pem_private_key((folder / CA_KEY).read_bytes(), None)
         except OSError as error:
-            raise TlsFault("dir", f"no CA in {folder}: {error.strerror}") from None
+            raise TlsError("dir", f"no CA in {folder}: {error.strerror}") from None
         except (ValueError, TypeError) as error:
-            raise TlsFault("dir", f"the CA in {folder} cannot be used: {error}") from None
+            raise TlsError("dir", f"the CA in {folder} cannot be used: {error}") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TlsFault("dir", f"the CA in {folder} is not one that 'quorate certs' made")
+            raise TlsError("dir", f"the CA in {folder} is not one that 'quorate certs' made")
         return cls(cert, key)
 
     @property

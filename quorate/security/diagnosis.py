@@ -16,7 +16,7 @@ from typing import Final
 
 from quorate.runtime.addresses import split_address
 from quorate.security.dialer import ClientTls
-from quorate.security.pem import TlsFault
+from quorate.security.pem import TlsError
 
 # What a server's alert means for the caller (RFC 8446, section 6.2), by words of OpenSSL's reason.
 _ALERTS: Final = (
@@ -39,9 +39,9 @@ def why_not(address: str, tls: ClientTls | None, *, timeout: float = 2.0) -> str
         host, port = split_address(address)
         if tls is None:
             return _speaks_tls(host, port, address, timeout)
-        return _refusal(host, port, address, tls, timeout)
-    except TlsFault as fault:
-        return fault.message
+        return _rejection(host, port, address, tls, timeout)
+    except TlsError as failure:
+        return failure.message
     except (OSError, ValueError):
         return ""
 
@@ -54,7 +54,7 @@ def why_none(addresses: Sequence[str], tls: ClientTls | None) -> str:
     return ""
 
 
-def _refusal(host: str, port: int, address: str, tls: ClientTls, timeout: float) -> str:
+def _rejection(host: str, port: int, address: str, tls: ClientTls, timeout: float) -> str:
     context = _context(tls)
     with socket.create_connection((host, port), timeout) as raw:
         try:

@@ -21,7 +21,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from quorate.security.pem import Pem, PemFiles, Stamp, TlsFault
+from quorate.security.pem import Pem, PemFiles, Stamp, TlsError
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +74,10 @@ class Watched:
                 return None
             try:
                 self.pem = self._files.read()
-            except TlsFault as fault:
+            except TlsError as failure:
                 if stamp != self._refused:
                     self._refused = stamp
-                    self._tell("tls.former_files_kept", fault.message)
+                    self._tell("tls.former_files_kept", failure.message)
                 return None
             self._stamp = stamp
             return self.pem

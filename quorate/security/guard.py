@@ -38,7 +38,7 @@ from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSE
 from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
 from quorate.security.streams import TokenStreams
-from quorate.security.tokens import PREFIX, TokenFault, TokenFile, id_of
+from quorate.security.tokens import PREFIX, TokenFile, TokenFileError, id_of
 
 if TYPE_CHECKING:
     from quorate.security.jwt import Verifier
@@ -91,17 +91,17 @@ class Guard:
         if TOKENS in ways:
             try:
                 self._tokens = TokenFile(Path(settings.auth_tokens_file), monotonic=monotonic)
-            except TokenFault as fault:
-                raise ValueError(f"auth-tokens-file: {fault}") from None
+            except TokenFileError as failure:
+                raise ValueError(f"auth-tokens-file: {failure}") from None
         if JWT in ways:
             # Slow to import, and needed by few.
-            from quorate.security.jwks import KeyFault, KeySource
+            from quorate.security.jwks import KeyFileError, KeySource
             from quorate.security.jwt import Verifier
 
             try:
                 keys = KeySource(settings.auth_jwks, monotonic=monotonic)
-            except KeyFault as fault:
-                raise ValueError(f"auth-jwks: {fault}") from None
+            except KeyFileError as failure:
+                raise ValueError(f"auth-jwks: {failure}") from None
             self._jwt = Verifier(
                 keys,
                 issuer=settings.auth_jwt_issuer,

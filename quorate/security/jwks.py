@@ -41,7 +41,7 @@ _LOOK: Final = 1.0
 _FETCH: Final = 5.0
 
 
-class KeyFault(ValueError):
+class KeyFileError(ValueError):
     """A JWKS that cannot be used: one sentence."""
 
 
@@ -110,8 +110,8 @@ class KeySource:
         self._stamp = stamp
         try:
             self._take(parse(_read(self._where), secret=True))
-        except KeyFault as fault:
-            log.error("jwks.kept", why=str(fault))
+        except KeyFileError as failure:
+            log.error("jwks.kept", why=str(failure))
 
     async def key(self, kid: str | None) -> SigningKey | None:
         """The key of this id; None when there is none. Raises UNAVAILABLE `JWKS_UNAVAILABLE`."""
@@ -131,8 +131,8 @@ class KeySource:
                     self._take(parse(data, secret=False))
                     self._fetched = now
                     return
-                except KeyFault as fault:
-                    log.error("jwks.kept", why=str(fault))
+                except KeyFileError as failure:
+                    log.error("jwks.kept", why=str(failure))
         if now - self._fetched > _STALE:
             raise unavailable("JWKS_UNAVAILABLE", "the keys that sign tokens cannot be fetched")
 
@@ -154,9 +154,9 @@ def parse(data: bytes, *, secret: bool) -> Keys:
         said = json.loads(data)["keys"]
         listed = [cast("dict[str, Any]", one) for one in said if isinstance(one, dict)]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise KeyFault("is not a JWKS: an object with a list of `keys`") from None
+        raise KeyFileError("is not a JWKS: an object with a list of `keys`") from None
     if len(listed) > MOST_KEYS:
-        raise KeyFault(f"has {len(listed)} keys; at most {MOST_KEYS} may be")
+        raise KeyFileError(f"has {len(listed)} keys; at most {MOST_KEYS} may be")
     keys: dict[str, SigningKey] = {}
     for one in listed:
         if one.get("use", "sig") != "sig":
@@ -171,7 +171,7 @@ def parse(data: bytes, *, secret: bool) -> Keys:
         except jwt.PyJWTError as error:
             log.warning("jwks.key_left_out", kid=str(one.get("kid")), why=str(error))
     if not keys:
-        raise KeyFault("has no key that signs")
+        raise KeyFileError("has no key that signs")
     return Keys(keys)
 
 
@@ -180,13 +180,13 @@ def _read(path: str) -> bytes:
         with Path(path).open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise KeyFault(f"cannot read {path}: {error.strerror}") from None
+        raise KeyFileError(f"cannot read {path}: {error.strerror}") from None
     return _bounded(data)
 
 
 def _bounded(data: bytes) -> bytes:
     if len(data) > _MOST_BYTES:
-        raise KeyFault(f"is larger than {_MOST_BYTES >> 20} MiB")
+        raise KeyFileError(f"is larger than {_MOST_BYTES >> 20} MiB")
     return data
 
 
@@ -194,14 +194,14 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
     if (parts.scheme != "https" and not plain) or not parts.hostname:
-        raise KeyFault(f"{url!r} is not an https URL")
+        raise KeyFileError(f"{url!r} is not an https URL")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Whoever can redirect could name keys of its own, over http too."""
 
     def redirect_request(self, *args: Any) -> NoReturn:
-        raise KeyFault("redirects; name the final URL")
+        raise KeyFileError("redirects; name the final URL")
 
 
 def _download(url: str) -> bytes:
@@ -212,4 +212,4 @@ def _download(url: str) -> bytes:
         with opener.open(request, timeout=_FETCH) as answer:
             return _bounded(cast("bytes", answer.read(_MOST_BYTES + 1)))
     except (OSError, HTTPException, urllib.error.URLError) as error:
-        raise KeyFault(f"{url} cannot be fetched: {error}") from None
+        raise KeyFileError(f"{url} cannot be fetched: {error}") from None

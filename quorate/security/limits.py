@@ -134,7 +134,7 @@ class _Use:
     calls: int = 0
     calls_before: int = 0
     # When the next refusal is answered.
-    refusal: float = 0.0
+    rejection: float = 0.0
     # Bytes of large requests, as of a time; who wants to read while they are too many takes turns.
     large: float = 0.0
     large_at: float = 0.0
@@ -220,13 +220,13 @@ class CallerLimits:
             return
         now = self._monotonic()
         # Those that came together are not answered together: they would come again together.
-        use.refusal = max(now + HELD_FOR, use.refusal + 1 / REFUSALS_A_SECOND)
+        use.rejection = max(now + HELD_FOR, use.rejection + 1 / REFUSALS_A_SECOND)
         self._held += 1
         try:
-            await asyncio.sleep(use.refusal - now)
+            await asyncio.sleep(use.rejection - now)
         except asyncio.CancelledError:
             # Nobody waits for this one: those that come later need not wait for its turn.
-            use.refusal -= 1 / REFUSALS_A_SECOND
+            use.rejection -= 1 / REFUSALS_A_SECOND
             raise
         finally:
             self._held -= 1

@@ -2,7 +2,7 @@
 
 Nothing is kept here but paths. Files are replaced under a running process (by cert-manager, by a
 renewal script), one after the other, so a set is only used when its key matches its certificate;
-`PemFiles.stamp` says cheaply whether to read again. A set that cannot be used is a `TlsFault`:
+`PemFiles.stamp` says cheaply whether to read again. A set that cannot be used is a `TlsError`:
 fatal when a process starts, and a reason to go on with the former set when it runs.
 """
 
@@ -28,7 +28,7 @@ _MOST_BYTES = 4 << 20
 Stamp = tuple[tuple[int, int, int], ...]
 
 
-class TlsFault(QuorateError, ValueError):
+class TlsError(QuorateError, ValueError):
     """A certificate, key or CA file that cannot be used. `flag` names the setting, no dashes."""
 
     def __init__(self, flag: str, message: str) -> None:
@@ -71,13 +71,13 @@ class PemFiles:
             return
         leaf = _certificates(pem.cert, self._flag("cert"), self.cert_file)[0]
         if leaf.not_valid_after_utc < now:
-            raise TlsFault(
+            raise TlsError(
                 self._flag("cert"),
                 f"the certificate in {self.cert_file} expired on "
                 f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
             )
         if leaf.not_valid_before_utc > now + dt.timedelta(days=1):
-            raise TlsFault(
+            raise TlsError(
                 self._flag("cert"),
                 f"the certificate in {self.cert_file} is not valid before "
                 f"{leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
@@ -87,7 +87,7 @@ class PemFiles:
         """The files' contents. Raises TlsFault unless all can be read and belong together."""
         for one, other in (("cert", "key"), ("key", "cert")):
             if self._path(one) and not self._path(other):
-                raise TlsFault(
+                raise TlsError(
                     self._flag(other), f"missing: --{self._flag(one)} is nothing without it"
                 )
         pem = Pem(self._bytes("cert"), self._bytes("key"), self._bytes("ca"))
@@ -118,15 +118,15 @@ class PemFiles:
         try:
             key = serialization.load_pem_private_key(pem.key, password=None)
         except TypeError:
-            raise TlsFault(
+            raise TlsError(
                 self._flag("key"), f"the key in {self.key_file} is encrypted; store it without"
             ) from None
         except (ValueError, UnsupportedAlgorithm):
-            raise TlsFault(
+            raise TlsError(
                 self._flag("key"), f"{self.key_file} holds no private key in PEM form"
             ) from None
         if _public(key.public_key()) != _public(leaf.public_key()):
-            raise TlsFault(
+            raise TlsError(
                 self._flag("key"),
                 f"the key in {self.key_file} is not that of the certificate in {self.cert_file}",
             )
@@ -139,11 +139,11 @@ class PemFiles:
             with Path(path).open("rb") as file:
                 data = file.read(_MOST_BYTES + 1)
         except OSError as error:
-            raise TlsFault(
+            raise TlsError(
                 self._flag(name), f"cannot read {path}: {error.strerror or error}"
             ) from None
         if len(data) > _MOST_BYTES:
-            raise TlsFault(self._flag(name), f"{path} is larger than {_MOST_BYTES >> 20} MiB")
+            raise TlsError(self._flag(name), f"{path} is larger than {_MOST_BYTES >> 20} MiB")
         return data
 
     def _path(self, name: str) -> str:
@@ -159,7 +159,7 @@ def _certificates(data: bytes, flag: str, path: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(data)
     except ValueError:
-        raise TlsFault(flag, f"{path} holds no certificate in PEM form") from None
+        raise TlsError(flag, f"{path} holds no certificate in PEM form") from None
 
 
 def _public(key: object) -> bytes:

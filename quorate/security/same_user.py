@@ -93,7 +93,7 @@ class SameUser:
                 return None
         return self._netlink
 
-    def refusal(self) -> QuorateError:
+    def rejection(self) -> QuorateError:
         """What a stranger is answered."""
         return QuorateError(
             grpc.StatusCode.PERMISSION_DENIED,
@@ -224,7 +224,7 @@ class SameUserInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if kind == "ipv6":
             host = host.strip("[]").removeprefix("::ffff:")
         if not port.isdigit() or not self._owner.serves((host, int(port)), self.local):
-            await abort(context, self._owner.refusal())
+            await abort(context, self._owner.rejection())
 
     def _wrap(self, handler: Any) -> Any:
         check = self._check

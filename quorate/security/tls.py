@@ -21,12 +21,12 @@ import structlog
 from pydantic import BaseModel, Field, model_validator
 
 from quorate.security.dialer import ClientTls, Dialer, Watched, open_channel
-from quorate.security.pem import Pem, PemFiles, TlsFault
+from quorate.security.pem import Pem, PemFiles, TlsError
 
 __all__ = [
     "ClientTls",
     "Dialer",
-    "TlsFault",
+    "TlsError",
     "TlsSettings",
     "dialer_of",
     "open_channel",
@@ -66,10 +66,10 @@ class TlsSettings(BaseModel):
         if not self.tls:
             for flag in ("tls-key-file", "tls-ca-file"):
                 if getattr(self, flag.replace("-", "_")):
-                    raise TlsFault("tls-cert-file", f"missing: --{flag} is nothing without it")
+                    raise TlsError("tls-cert-file", f"missing: --{flag} is nothing without it")
             return self
         if not self.tls_ca_file and self.tls_client_auth == REQUIRE:
-            raise TlsFault(
+            raise TlsError(
                 "tls-ca-file",
                 "missing: callers' certificates are verified by it (or --tls-client-auth none)",
             )

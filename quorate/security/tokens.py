@@ -59,11 +59,11 @@ _token = re.compile(r"qrt_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _digest = re.compile(r"[0-9a-f]{64}")
 
 
-class TokenFault(ValueError):
+class TokenFileError(ValueError):
     """A tokens file that cannot be used: one sentence, with path and line."""
 
 
-class TokenGone(TokenFault):
+class TokenGone(TokenFileError):
     """There is no such file."""
 
 
@@ -121,13 +121,13 @@ class TokenFile:
         self._stamp = stamp
         try:
             self._entries = read(self._path)
-        except TokenGone as fault:
+        except TokenGone as failure:
             # Whoever deletes it means all of them; a slip of the pen in it does not.
             self._entries = {}
             self.generation += 1
-            log.error("tokens.none", why=str(fault))
-        except TokenFault as fault:
-            log.error("tokens.kept", why=str(fault))
+            log.error("tokens.none", why=str(failure))
+        except TokenFileError as failure:
+            log.error("tokens.kept", why=str(failure))
         else:
             self.generation += 1
             log.info("tokens.reloaded", path=str(self._path), tokens=len(self._entries))
@@ -148,11 +148,11 @@ def read(path: Path) -> dict[str, Entry]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TokenGone(f"cannot read {path}: {error.strerror}") from None
     except OSError as error:
-        raise TokenFault(f"cannot read {path}: {error.strerror}") from None
+        raise TokenFileError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise TokenFault(f"{path} is not UTF-8") from None
+        raise TokenFileError(f"{path} is not UTF-8") from None
     if len(data) > _MOST_BYTES:
-        raise TokenFault(f"{path} is larger than {_MOST_BYTES >> 20} MiB")
+        raise TokenFileError(f"{path} is larger than {_MOST_BYTES >> 20} MiB")
     entries: dict[str, Entry] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -162,10 +162,10 @@ def read(path: Path) -> dict[str, Entry]:
             if entry.id in entries:
                 raise ValueError(f"id: {entry.id} is there twice")
         except (ValueError, RecursionError) as error:
-            raise TokenFault(f"{path}, line {number}: {error}") from None
+            raise TokenFileError(f"{path}, line {number}: {error}") from None
         entries[entry.id] = entry
     if len(entries) > MOST_TOKENS:
-        raise TokenFault(f"{path} has {len(entries)} tokens; at most {MOST_TOKENS} may be")
+        raise TokenFileError(f"{path} has {len(entries)} tokens; at most {MOST_TOKENS} may be")
     return entries
 
 
@@ -180,7 +180,7 @@ def create(
 ) -> str:
     """Append a new token's hash to the file, made when it is not there; the token.
 
-    Nothing keeps the token: it cannot be shown again. Raises ValueError, TokenFault.
+    Nothing keeps the token: it cannot be shown again. Raises ValueError, TokenFileError.
     """
     if role in CERTIFICATE_ONLY:
         raise ValueError(f"role: a {role} is known by its certificate, not by a token")
@@ -201,12 +201,12 @@ def create(
     try:
         with changing(path, make=True) as file:
             if len(read(path)) >= MOST_TOKENS:
-                raise TokenFault(f"{path} has {MOST_TOKENS} tokens, the most there may be")
+                raise TokenFileError(f"{path} has {MOST_TOKENS} tokens, the most there may be")
             size = os.fstat(file).st_size
             whole = not size or os.pread(file, 1, size - 1) == b"\n"
             append(file, path, f"{'' if whole else chr(10)}{line}\n".encode())
     except OSError as error:
-        raise TokenFault(f"cannot write {path}: {error.strerror}") from None
+        raise TokenFileError(f"cannot write {path}: {error.strerror}") from None
     return f"{PREFIX}{identifier}_{secret}"
 
 
@@ -221,7 +221,7 @@ def revoke(path: Path, which: str) -> int:
     except FileNotFoundError as error:
         raise TokenGone(f"cannot read {path}: {error.strerror}") from None
     except OSError as error:
-        raise TokenFault(f"cannot write {path}: {error.strerror}") from None
+        raise TokenFileError(f"cannot write {path}: {error.strerror}") from None
     return len(gone)
 
 

@@ -152,7 +152,7 @@ class HealthServer:
         try:
             head.read(await reader.readuntil(b"\r\n\r\n"))
         except httptools.HttpParserError:
-            status, kind, body = 400, _JSON, _refusal("this is not an HTTP/1.1 request")
+            status, kind, body = 400, _JSON, _rejection("this is not an HTTP/1.1 request")
         else:
             status, kind, body = await self._admitted(head, writer)
         writer.write(
@@ -168,14 +168,14 @@ class HealthServer:
         owner = self._owner
         ends = (writer.get_extra_info(name) for name in ("peername", "sockname"))
         if owner is not None and not owner.serves(*ends):
-            return 403, _JSON, _refusal(owner.refusal().message)
+            return 403, _JSON, _rejection(owner.rejection().message)
         if self._local and not is_address(head.host):
-            return 421, _JSON, _refusal("Host must be an address of this machine, or localhost")
+            return 421, _JSON, _rejection("Host must be an address of this machine, or localhost")
         return await self._answer(head)
 
     async def _answer(self, head: _Head) -> tuple[int, str, bytes]:
         if head.method not in ("GET", "HEAD"):
-            return 405, _JSON, _refusal("only GET and HEAD")
+            return 405, _JSON, _rejection("only GET and HEAD")
         if head.path == "/livez":
             # `quorate doctor` compares the clocks of processes by this.
             return 200, _JSON, json.dumps({"status": "ok", "time": time.time()}).encode()
@@ -187,7 +187,7 @@ class HealthServer:
         if head.path == "/metrics":
             encode, kind = choose_encoder(head.accept)
             return 200, kind, await asyncio.to_thread(encode, _Read(self._registry))
-        return 404, _JSON, _refusal("there are /livez, /readyz and /metrics")
+        return 404, _JSON, _rejection("there are /livez, /readyz and /metrics")
 
 
 class _Read:
@@ -227,5 +227,5 @@ class _Head:
             self.host = value.decode("latin-1")
 
 
-def _refusal(message: str) -> bytes:
+def _rejection(message: str) -> bytes:
     return json.dumps({"error": message}).encode()

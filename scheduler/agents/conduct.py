@@ -6,8 +6,8 @@ the bounds that keep one that lies, or is broken, from costing the others anythi
 
 * a message has a size, a number of items, ids of some length; only the first one has an inventory
   (none means that it has nothing), and all are of the instance that was dialled. Anything else is
-  an `AgentFault`: the session ends, and the next one is tried later and later. A node that gets no
-  session without a fault for `unreachable_after` is lost, as one that cannot be reached is;
+  an `AgentMisbehaviour`: the session ends, and the next one is tried later and later. A node that
+  gets no session without a fault for `unreachable_after` is lost, as one that cannot be reached is;
 * what is handed back at once can be assigned at once, so hand-backs are slowed down (`HandBacks`);
 * what is asked for (credit, slots) is held to what an agent of ours can ask for.
 
@@ -48,7 +48,7 @@ FAULTS: Final = (
 )
 
 
-class AgentFault(Exception):
+class AgentMisbehaviour(Exception):
     """An agent said what none may say. `kind` is UPPER_SNAKE, for the metric."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -64,23 +64,25 @@ def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
         first: it answers `hello`.
     """
     if not isinstance(message, pb.SessionResponse):
-        raise AgentFault("MALFORMED_MESSAGE", "it sent bytes that are no SessionResponse")
+        raise AgentMisbehaviour("MALFORMED_MESSAGE", "it sent bytes that are no SessionResponse")
     if message.instance and message.instance != instance:
-        raise AgentFault("WRONG_INSTANCE", "it reported in the name of another process")
+        raise AgentMisbehaviour("WRONG_INSTANCE", "it reported in the name of another process")
     if message.HasField("inventory") and not first:
-        raise AgentFault("INVENTORY", "it sent a second inventory")
+        raise AgentMisbehaviour("INVENTORY", "it sent a second inventory")
     inventory = message.inventory
     items = len(message.started) + len(message.finished) + len(message.returned)
     if first:
         items += len(inventory.running) + len(inventory.waiting) + len(inventory.finished)
     if items > MOST_ITEMS:
-        raise AgentFault("TOO_MANY_ITEMS", f"a message of {items} attempts; at most {MOST_ITEMS}")
+        raise AgentMisbehaviour(
+            "TOO_MANY_ITEMS", f"a message of {items} attempts; at most {MOST_ITEMS}"
+        )
 
 
 def check_id(task: str) -> str:
     """A task's id as an agent wrote it. Raises AgentFault when it can be none."""
     if len(task) > LONGEST_ID:
-        raise AgentFault("MALFORMED_MESSAGE", f"a task's id of {len(task)} characters")
+        raise AgentMisbehaviour("MALFORMED_MESSAGE", f"a task's id of {len(task)} characters")
     return task
 
 

@@ -31,7 +31,7 @@ from quorate.security.dialer import Dialer
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc
 from scheduler.agents import conduct
-from scheduler.agents.conduct import AgentFault, HandBacks
+from scheduler.agents.conduct import AgentMisbehaviour, HandBacks
 from scheduler.agents.orders import Orders
 from scheduler.agents.reports import events_of, opened
 from scheduler.core.model import events as e
@@ -87,11 +87,11 @@ class Owner(Protocol):
 
     def proof(self, instance: InstanceId) -> bytes: ...
 
-    def at_fault(self, kind: str) -> None: ...
+    def misbehaved(self, kind: str) -> None: ...
 
     def sync(self) -> None: ...
 
-    def is_leaving(self, instance: InstanceId) -> bool: ...
+    def is_scaling_down(self, instance: InstanceId) -> bool: ...
 
 
 class Link:
@@ -139,7 +139,7 @@ class Link:
         pause, longest = _FIRST_PAUSE, _LONGEST_PAUSE
         while True:
             why = "no answer"
-            fault: AgentFault | None = None
+            failure: AgentMisbehaviour | None = None
             try:
                 # One for each attempt: with the certificates of the day.
                 async with self._sessions.dialer.open(self.address, CHANNEL_OPTIONS) as channel:
@@ -150,14 +150,14 @@ class Link:
                 answer = from_rpc_error(error)
                 why = answer.message
                 if answer.reason == "STALE_EPOCH" and await self._leads():
-                    fault = AgentFault(
+                    failure = AgentMisbehaviour(
                         "STALE_EPOCH", f"it takes this leader for a former one: {why}"
                     )
                 if answer.reason == "INSTANCE_MISMATCH":
                     self._lose("another process answers at its address")
                     return
-            except AgentFault as found:
-                fault = found
+            except AgentMisbehaviour as found:
+                failure = found
             except TimeoutError:
                 pass
             except _Silent:
@@ -172,9 +172,9 @@ class Link:
                 if self._open:
                     lasted = clock() - self._opened_at
                     self._close()
-            if fault is not None:
-                why = str(fault)
-                self._at_fault(fault)
+            if failure is not None:
+                why = str(failure)
+                self._misbehaved(failure)
                 pause, longest = max(pause, _FAULT_PAUSE), _LONGEST_FAULT_PAUSE
             elif lasted:
                 last_heard = clock()
@@ -200,21 +200,21 @@ class Link:
             return False
         return True
 
-    def _at_fault(self, fault: AgentFault) -> None:
+    def _misbehaved(self, failure: AgentMisbehaviour) -> None:
         log.warning(
-            "agent_at_fault",
+            "agent_misbehaved",
             node=self._name,
             instance=self._instance,
-            kind=fault.kind,
-            why=str(fault),
+            kind=failure.kind,
+            why=str(failure),
         )
-        self._sessions.at_fault(fault.kind)
-        said = f"{fault.kind}: {fault}"
-        self._driver.handle((e.AgentAtFault(self._name, self._instance, said),))
+        self._sessions.misbehaved(failure.kind)
+        said = f"{failure.kind}: {failure}"
+        self._driver.handle((e.AgentMisbehaved(self._name, self._instance, said),))
 
     def _note_clock(self, message: pb.SessionResponse) -> None:
         if message.HasField("time"):
-            self._driver.clocks.told(self._instance, seconds(message.time))
+            self._driver.clocks.report(self._instance, seconds(message.time))
 
     def _close(self) -> None:
         self._open = False
@@ -234,11 +234,11 @@ class Link:
         stub = node_agent_pb2_grpc.NodeAgentStub(channel)
         call: Any = stub.Session()
         try:
-            told = sessions.is_leaving(self._instance)
+            scaling_down = sessions.is_scaling_down(self._instance)
             hello = pb.Hello(
                 instance=self._instance,
                 leader=sessions.leader,
-                leaving=told,
+                leaving=scaling_down,
                 proof=sessions.proof(self._instance),
             )
             async with asyncio.timeout(_CONNECT_TIMEOUT):

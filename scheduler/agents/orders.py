@@ -49,7 +49,7 @@ class Orders:
         self._acknowledged: list[pb.AttemptRef] = []
         self._drain: pb.DrainOrder | None = None
         # To be told; None when the process knows.
-        self._leaving: bool | None = None
+        self._scaling_down: bool | None = None
 
     def start(self, row: TaskRow, attempt: int) -> None:
         if row.spec is None:
@@ -72,8 +72,8 @@ class Orders:
         )
         self.wake.set()
 
-    def leave(self, leaving: bool) -> None:
-        self._leaving = leaving
+    def leave(self, scaling_down: bool) -> None:
+        self._scaling_down = scaling_down
         self.wake.set()
 
     async def room(self) -> None:
@@ -89,7 +89,7 @@ class Orders:
         self._cancel.clear()
         self._acknowledged.clear()
         self._drain = None
-        self._leaving = None
+        self._scaling_down = None
 
     @property
     def needs_specs(self) -> bool:
@@ -99,7 +99,7 @@ class Orders:
     def next_message(self, epoch: int, spans: TaskSpans | None) -> pb.SessionRequest | None:
         """What has gathered, up to the bounds of one message; None when there is nothing."""
         cancels = self._cancel and not self._without_spec
-        orders = self._drain is not None or self._leaving is not None
+        orders = self._drain is not None or self._scaling_down is not None
         if not (self._assign or cancels or self._acknowledged or orders):
             return None
         message = pb.SessionRequest(epoch=epoch)
@@ -126,9 +126,9 @@ class Orders:
         if self._drain is not None:
             message.drain.CopyFrom(self._drain)
             self._drain = None
-        if self._leaving is not None:
-            message.leaving = self._leaving
-            self._leaving = None
+        if self._scaling_down is not None:
+            message.leaving = self._scaling_down
+            self._scaling_down = None
         return message
 
     async def fetch_specs(self, etcd: Etcd, prefix: bytes, max_txn_ops: int) -> None:

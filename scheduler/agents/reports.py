@@ -1,7 +1,8 @@
 """What a node agent reports, as events.
 
 Pure translation: whether a report is stale or of something unknown is for the machine to say.
-Numbers are held to what can be (`figures`), ids to what ids are (`conduct`): AgentFault otherwise.
+Numbers are held to what can be (`figures`), ids to what ids are (`conduct`): AgentMisbehaviour
+otherwise.
 """
 
 from __future__ import annotations

@@ -66,11 +66,11 @@ class Sessions:
         self.dialer = dialer or Dialer(None)
         self.spans: TaskSpans | None = None
         # Who is marked, of what is committed: as folded, then as told. Kept for those registered.
-        self._leaving = {mark.instance for mark in driver.state.leaving.values()}
+        self._scaling_down = {mark.instance for mark in driver.state.scaling_down.values()}
         self._links: dict[InstanceId, tuple[Link, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._key = key
-        self.on_fault: Callable[[str], None] = lambda kind: None
+        self.on_misbehaved: Callable[[str], None] = lambda kind: None
         """Told the kind of each fault of an agent."""
 
     async def run(self) -> None:
@@ -84,9 +84,9 @@ class Sessions:
         """What shows to one process that this leader is the one that etcd names."""
         return proof_of(self._key, self.epoch, instance) if self._key else b""
 
-    def at_fault(self, kind: str) -> None:
+    def misbehaved(self, kind: str) -> None:
         """An agent said what none may say."""
-        self.on_fault(kind)
+        self.on_misbehaved(kind)
 
     def sync(self) -> None:
         """Have a link to each registered process, and to no other."""
@@ -95,7 +95,7 @@ class Sessions:
         wanted = {node.instance: node for node in self.driver.state.nodes.values()}
         for instance in [known for known in self._links if known not in wanted]:
             self._links.pop(instance)[1].cancel()
-        self._leaving.intersection_update(wanted)
+        self._scaling_down.intersection_update(wanted)
         for instance, node in wanted.items():
             known = self._links.get(instance)
             if known is not None and known[0].address != node.address:
@@ -135,18 +135,18 @@ class Sessions:
         if known is not None:
             known[0].orders.drain(draining, grace)
 
-    def leave(self, instance: InstanceId, leaving: bool) -> None:
-        if leaving:
-            self._leaving.add(instance)
+    def leave(self, instance: InstanceId, scaling_down: bool) -> None:
+        if scaling_down:
+            self._scaling_down.add(instance)
         else:
-            self._leaving.discard(instance)
+            self._scaling_down.discard(instance)
         known = self._links.get(instance)
         if known is not None:
-            known[0].orders.leave(leaving)
+            known[0].orders.leave(scaling_down)
 
-    def is_leaving(self, instance: InstanceId) -> bool:
+    def is_scaling_down(self, instance: InstanceId) -> bool:
         """Whether a process is to know that a scale-down may end it."""
-        return instance in self._leaving
+        return instance in self._scaling_down
 
     def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None:
         if self._tasks is not None and lease:

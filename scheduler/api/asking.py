@@ -13,7 +13,7 @@ from quorate.runtime.errors import QuorateError
 from scheduler.api import page_tokens, validate
 from scheduler.api.origin import caller_name, origin_of
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Fault, Refusal
+from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.events import Request
 from scheduler.core.values import Origin
 from scheduler.engine.driver import Driver
@@ -25,12 +25,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 PAGE_BYTES: Final = 7 << 19
 
 _CODES: Final = {
-    Fault.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    Fault.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
-    Fault.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
-    Fault.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
-    Fault.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Fault.CONFLICT: grpc.StatusCode.ABORTED,
+    ErrorKind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    ErrorKind.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    ErrorKind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+    ErrorKind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    ErrorKind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ErrorKind.CONFLICT: grpc.StatusCode.ABORTED,
 }
 
 
@@ -39,26 +39,26 @@ async def ask(
 ) -> object:
     """Step an event and return its answer; a Refusal is raised. As `Driver.call`."""
     answer = await driver.call(make, weight, caller_name())
-    if isinstance(answer, Refusal):
+    if isinstance(answer, Rejection):
         if answer.metadata:
             driver.metrics.quota_refused(dict(answer.metadata)["quota"])
         raise refused(answer)
     return answer
 
 
-def refused(refusal: Refusal) -> QuorateError:
+def refused(rejection: Rejection) -> QuorateError:
     """A refusal as its caller is told of it."""
     error = QuorateError(
-        _CODES[refusal.fault],
-        refusal.reason,
-        refusal.message,
-        field=refusal.field or (refusal.subject if refusal.fault is Fault.INVALID else ""),
+        _CODES[rejection.kind],
+        rejection.reason,
+        rejection.message,
+        field=rejection.field or (rejection.subject if rejection.kind is ErrorKind.INVALID else ""),
         metadata={
-            **({refusal.subject: refusal.name} if refusal.subject else {}),
-            **dict(refusal.metadata),
+            **({rejection.subject: rejection.name} if rejection.subject else {}),
+            **dict(rejection.metadata),
         },
     )
-    error.retry_delay = refusal.retry_delay
+    error.retry_delay = rejection.retry_delay
     return error
 
 

@@ -1,11 +1,11 @@
 """KEDA's external scaler, served by the leader.
 
-Called by `scheduler.api.forward` only while this process leads; lives for one tenure. Every answer
+Called by `scheduler.api.forward` only while this process leads; lives for one term. Every answer
 is made from memory and waits for a fenced Txn behind it, like every other read, so that nothing
 uncommitted and nothing of a deposed leader scales anybody.
 
 StreamIsActive is driven by events: the driver tells of each step, the streams that sleep look
-again, at most every `PACE` seconds, and tell when their answer has changed. When the tenure ends
+again, at most every `PACE` seconds, and tell when their answer has changed. When the term ends
 they get UNAVAILABLE; KEDA opens them again, at any scheduler.
 
 Whoever asks for the number has idle nodes marked for him: see `scheduler.autoscaling.scale_down`.
@@ -67,15 +67,15 @@ class ExternalScaler:
             raise exhausted("TOO_MANY_STREAMS", f"{MAX_STREAMS} are open", limit=MAX_STREAMS)
         self._streams += 1
         try:
-            told: bool | None = None
+            reported: bool | None = None
             while not self._closed:
                 before = self._steps
                 found = self._plan(ask)
-                if found.active is not told:
+                if found.active is not reported:
                     await self._driver.barrier()
-                    told = found.active
-                    yield pb.IsActiveResponse(result=told)
-                await asyncio.sleep(_PACE_ACTIVE if told else PACE)
+                    reported = found.active
+                    yield pb.IsActiveResponse(result=reported)
+                await asyncio.sleep(_PACE_ACTIVE if reported else PACE)
                 if self._steps == before:
                     await self._step(found.expires)
             raise lost()
@@ -103,7 +103,7 @@ class ExternalScaler:
         return pb.GetMetricsResponse(metricValues=[value])
 
     def close(self) -> None:
-        """The tenure is over: nobody is told anything any longer."""
+        """The term is over: nobody is told anything any longer."""
         self._closed = True
         self._happened.set()
 

@@ -78,12 +78,12 @@ def shape(text: str) -> Generator[None, None, None]:
                 at = _skip(text, at + 1)
                 if not stack:
                     if at != len(text):
-                        raise _fault(text, at)
+                        raise _error(text, at)
                     _check_members(members)
                     return
                 continue
             if here != ",":
-                raise _fault(text, at)
+                raise _error(text, at)
             at = yield from _run(text, _skip(text, at + 1), stack, members)
             break
 
@@ -112,7 +112,7 @@ def _run(
     quoted = text[begin:at] if at - begin <= 64 else '""'
     colon = _colon.match(text, at)
     if colon is None:
-        raise _fault(text, at)
+        raise _error(text, at)
     at = colon.end()
     if outermost:
         name = json.loads(quoted)
@@ -126,13 +126,13 @@ def _string(text: str, at: int) -> Generator[None, None, int]:
     """Past a string, however many escapes it has."""
     found = _begin.match(text, at)
     if found is None:
-        raise _fault(text, at)
+        raise _error(text, at)
     end = found.end()
     while found := _escapes.match(text, end):
         end = found.end()
         yield
     if text[end : end + 1] != '"':
-        raise _fault(text, at)
+        raise _error(text, at)
     return end + 1
 
 
@@ -147,6 +147,6 @@ def _skip(text: str, at: int) -> int:
     return found.end()
 
 
-def _fault(text: str, at: int) -> ValueError:
+def _error(text: str, at: int) -> ValueError:
     what = repr(text[at : at + 20]) if at < len(text) else "its end"
     return ValueError(f"is not JSON: unexpected {what} at character {at}")

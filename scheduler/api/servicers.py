@@ -11,7 +11,7 @@ from scheduler.api.tasks.servicer import Service
 
 @dataclass(frozen=True, slots=True)
 class Servicers:
-    """The servicers of one tenure, the role's servicer while it lasts."""
+    """The servicers of one term, the role's servicer while it lasts."""
 
     scheduler: Service
     registry: Registry

@@ -12,7 +12,7 @@ from quorate.security.policy import ROLES
 from quorate.v1 import cluster_pb2, node_pb2, queue_pb2, service_pb2, task_pb2
 from scheduler.core.model.answers import QueueSeen, ServiceSeen
 from scheduler.core.model.quotas import ANONYMOUS
-from scheduler.core.model.rows import Control, Leaving, NodeRow
+from scheduler.core.model.rows import Control, NodeRow, ScalingDown
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.storage.records import task_spec
 
@@ -189,9 +189,9 @@ def etag(seen: ServiceSeen) -> str:
     return f"{int(seen.create_time * 1000):x}-{seen.version:x}"
 
 
-def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb2.Node:
+def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> node_pb2.Node:
     """A node as the leader knows it."""
-    rows = row.holding.rows
+    rows = row.allocation.rows
     if control.draining:
         state = node_pb2.NODE_STATE_DRAINING if rows else node_pb2.NODE_STATE_DRAINED
     elif control.cordoned:
@@ -205,7 +205,7 @@ def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb
     else:
         state = node_pb2.NODE_STATE_CONNECTING
     stats = row.stats
-    idle_since = row.holding.idle_since if not rows else 0.0
+    idle_since = row.allocation.idle_since if not rows else 0.0
     return node_pb2.Node(
         name=row.name,
         instance=row.instance,
@@ -230,5 +230,5 @@ def node(row: NodeRow, control: Control, mark: Leaving | None = None) -> node_pb
         version=row.version,
         idle_since=instant(idle_since) if idle_since else None,
         leaving_since=instant(mark.since) if mark is not None else None,
-        fault=row.fault,
+        fault=row.failure,
     )

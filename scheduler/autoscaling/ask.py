@@ -121,13 +121,13 @@ def parse(metadata: Mapping[str, str]) -> Ask:
     slots = _integer(given, "slotsPerNode", 1, 1, MAX_SLOTS)
     tasks = _integer(given, "tasksPerNode", slots, 1, MAX_TASKS)
     if tasks < slots:
-        raise _fault("tasksPerNode", f"{tasks} is less than slotsPerNode, {slots}", limit=slots)
+        raise _error("tasksPerNode", f"{tasks} is less than slotsPerNode, {slots}", limit=slots)
     least = _integer(given, "minNodes", 0, 0, MAX_NODES)
     most = _integer(given, "maxNodes", max(DEFAULT_MAX_NODES, least), 1, MAX_NODES)
     if most < least:
-        raise _fault("maxNodes", f"{most} is less than minNodes, {least}", limit=least)
+        raise _error("maxNodes", f"{most} is less than minNodes, {least}", limit=least)
     idle = _number(given, "idleSeconds", 0.0, MAX_SECONDS)
-    leaving = _number(given, "leavingSeconds", 0.0, MAX_LEAVING)
+    scaling_down = _number(given, "leavingSeconds", 0.0, MAX_LEAVING)
     return Ask(
         queues=_queues(given),
         shape=Shape(
@@ -141,12 +141,12 @@ def parse(metadata: Mapping[str, str]) -> Ask:
         max_nodes=most,
         oldest_age=_number(given, "oldestAge", 0.0, MAX_SECONDS),
         idle_seconds=DEFAULT_IDLE if idle is None else idle,
-        leaving_seconds=DEFAULT_LEAVING if leaving is None else leaving,
+        leaving_seconds=DEFAULT_LEAVING if scaling_down is None else scaling_down,
         labels=_labels(given),
     )
 
 
-def _fault(key: str, message: str, limit: float | None = None) -> QuorateError:
+def _error(key: str, message: str, limit: float | None = None) -> QuorateError:
     field = f"scalerMetadata.{key}"
     return invalid(field, message) if limit is None else invalid(field, message, limit=limit)
 
@@ -160,12 +160,12 @@ def _known(metadata: Mapping[str, str]) -> dict[str, str]:
         if name in KEDA_KEYS or key in KEDA_KEYS:
             continue
         if key not in KEYS:
-            raise _fault(name[:64], f"is no key of this scaler; known: {', '.join(sorted(KEYS))}")
+            raise _error(name[:64], f"is no key of this scaler; known: {', '.join(sorted(KEYS))}")
         value = metadata[name]
         if len(value) > MAX_VALUE:
-            raise _fault(key, f"longer than {MAX_VALUE} characters", limit=MAX_VALUE)
+            raise _error(key, f"longer than {MAX_VALUE} characters", limit=MAX_VALUE)
         if key in given:
-            raise _fault(key, "is given twice, also as FromEnv")
+            raise _error(key, "is given twice, also as FromEnv")
         if value.strip():
             given[key] = value.strip()
     return given
@@ -176,7 +176,7 @@ def _integer(given: Mapping[str, str], key: str, default: int, least: int, most:
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
-        raise _fault(key, f"{text[:32]!r} is no whole number from {least} to {most}", limit=most)
+        raise _error(key, f"{text[:32]!r} is no whole number from {least} to {most}", limit=most)
     return int(text)
 
 
@@ -186,7 +186,7 @@ def _number(given: Mapping[str, str], key: str, least: float, most: float) -> fl
         return None
     # Not float(): it takes nan, inf and 1_0.
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text) or not least <= float(text) <= most:
-        raise _fault(key, f"{text[:32]!r} is no number from {least:g} to {most:g}", limit=most)
+        raise _error(key, f"{text[:32]!r} is no number from {least:g} to {most:g}", limit=most)
     return float(text)
 
 
@@ -197,7 +197,7 @@ def _memory(given: Mapping[str, str]) -> int | None:
     found = _MEMORY.fullmatch(text)
     size = int(found[1]) * _UNITS[found[2]] if found else 0
     if not 1 <= size <= MAX_MEMORY:
-        raise _fault(
+        raise _error(
             "memoryPerNode",
             f"{text[:32]!r} is no size from 1 to {MAX_MEMORY} bytes, such as 4Gi",
             limit=MAX_MEMORY,
@@ -208,10 +208,10 @@ def _memory(given: Mapping[str, str]) -> int | None:
 def _queues(given: Mapping[str, str]) -> tuple[str, ...]:
     patterns = tuple(part.strip() for part in given.get("queues", "*").split(","))
     if len(patterns) > MAX_PATTERNS:
-        raise _fault("queues", f"more than {MAX_PATTERNS} patterns", limit=MAX_PATTERNS)
+        raise _error("queues", f"more than {MAX_PATTERNS} patterns", limit=MAX_PATTERNS)
     for pattern in patterns:
         if not _PATTERN.fullmatch(pattern):
-            raise _fault(
+            raise _error(
                 "queues",
                 f"{pattern[:80]!r} is no pattern of 1 to 64 of a-z, 0-9, '.', '_', '-' and '*'",
                 limit=64,
@@ -223,7 +223,7 @@ def _counters(given: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     found = []
     for name, text in _pairs(given, "countersPerNode", MAX_COUNTERS):
         if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) > MAX_COUNTER:
-            raise _fault(
+            raise _error(
                 "countersPerNode",
                 f"{name[:64]!r}: {text[:32]!r} is no whole number from 0 to {MAX_COUNTER}",
                 limit=MAX_COUNTER,
@@ -242,8 +242,8 @@ def _pairs(given: Mapping[str, str], key: str, most: int) -> tuple[tuple[str, st
     for part in given[key].split(",") if key in given else ():
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not name or not equals or name in found:
-            raise _fault(key, f"{part.strip()[:80]!r} is not name=value, each name once")
+            raise _error(key, f"{part.strip()[:80]!r} is not name=value, each name once")
         found[name] = value
     if len(found) > most:
-        raise _fault(key, f"more than {most} names", limit=most)
+        raise _error(key, f"more than {most} names", limit=most)
     return tuple(sorted(found.items()))

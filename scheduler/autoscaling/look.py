@@ -50,22 +50,22 @@ def look(state: State, ask: Ask, now: float) -> Seen:
 
 
 def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
-    holding, control = node.holding, state.control(node.name)
-    mark = state.leaving.get(node.name)
-    replicas = sum(1 for row in holding.rows.values() if row.replica is not None)
+    allocation, control = node.allocation, state.control(node.name)
+    mark = state.scaling_down.get(node.name)
+    replicas = sum(1 for row in allocation.rows.values() if row.replica is not None)
     return NodeSeen(
         name=node.name,
         slots=node.slots,
         cpu=node.cpu,
         memory=node.memory,
         counters=node.counters,
-        held=len(holding.rows),
+        held=len(allocation.rows),
         # Of those that have given their slots up its agent told a second ago at most.
-        slots_held=max(0, len(holding.rows) - replicas - node.stats.yielded),
-        cpu_held=holding.cpu,
-        memory_held=holding.memory,
-        counters_held=holding.counters,
-        idle=0.0 if holding.rows else max(0.0, now - holding.idle_since),
+        slots_held=max(0, len(allocation.rows) - replicas - node.stats.yielded),
+        cpu_held=allocation.cpu,
+        memory_held=allocation.memory,
+        counters_held=allocation.counters,
+        idle=0.0 if allocation.rows else max(0.0, now - allocation.idle_since),
         # What cannot write takes no work: it is no capacity.
         open=not control.cordoned and not control.draining and not node.stats.disk_error,
         instance=node.instance,

@@ -4,7 +4,7 @@ Each question for the number is a wish; the wishes of the last `ASKED_WITHIN` se
 decide (`scheduler.autoscaling.surplus`), and the changes are events like all others: stepped,
 committed behind the fence, and only then told to agents. Without a question nothing is ever marked.
 
-Owned by the tenure, together with what it remembers: who asked, and which nodes were given up. A
+Owned by the term, together with what it remembers: who asked, and which nodes were given up. A
 new leader keeps the marks (they are records), knows neither of these, and so gives whoever asked
 `ASKED_WITHIN` seconds to ask it before it takes their marks back.
 """
@@ -20,7 +20,7 @@ from quorate.runtime.ids import InstanceId
 from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import plan
-from scheduler.autoscaling.surplus import Decision, Wish, decide, number
+from scheduler.autoscaling.surplus import Decision, Target, decide, number
 from scheduler.core.handlers.scaling_down import decided
 from scheduler.engine.driver import Driver
 
@@ -35,7 +35,7 @@ LOOK_EVERY: Final = 5.0
 
 
 class ScaleDown:
-    """See the module. One for each tenure."""
+    """See the module. One for each term."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -59,13 +59,13 @@ class ScaleDown:
         if len(self._asks) > MAX_ASKS:
             del self._asks[next(iter(self._asks))]
         self.look()
-        return number(self._wish(ask), self._since_given_up())
+        return number(self._target(ask), self._since_given_up())
 
     async def run(self) -> None:
         """Take back what nobody stands by, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if self._driver.state.leaving:
+            if self._driver.state.scaling_down:
                 await self._driver.journal.wait_room()
                 self.look()
 
@@ -75,15 +75,15 @@ class ScaleDown:
         now = driver.clock.now()
         for ask in [ask for ask, at in self._asks.items() if now - at > ASKED_WITHIN]:
             del self._asks[ask]
-        wishes = [self._wish(ask) for ask in self._asks]
-        decision = decide(wishes, self._since_given_up())
+        targets = [self._target(ask) for ask in self._asks]
+        decision = decide(targets, self._since_given_up())
         mark = [(node.name, node.instance) for node in decision.mark]
         back = [(node.name, node.instance) for node in decision.back]
         if now - self._began > ASKED_WITHIN:
-            owned = {node.name for wish in wishes for node in wish.seen.nodes}
+            owned = {node.name for target in targets for node in target.seen.nodes}
             back += [
                 (name, row.instance)
-                for name, row in driver.state.leaving.items()
+                for name, row in driver.state.scaling_down.items()
                 if name not in owned
             ]
         if mark or back:
@@ -102,9 +102,9 @@ class ScaleDown:
             given_up=[node.name for node in decision.given_up],
         )
 
-    def _wish(self, ask: Ask) -> Wish:
+    def _target(self, ask: Ask) -> Target:
         seen = look(self._driver.state, ask, self._driver.clock.now())
-        return Wish(ask, seen, plan(ask, seen))
+        return Target(ask, seen, plan(ask, seen))
 
     def _since_given_up(self) -> dict[InstanceId, float]:
         now = self._driver.clock.now()

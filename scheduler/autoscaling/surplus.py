@@ -36,7 +36,7 @@ GivenUp = Mapping[InstanceId, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Target:
     """What one trigger asks for, what it sees, and what follows."""
 
     ask: Ask
@@ -60,7 +60,7 @@ class Decision:
     given_up: Sequence[NodeSeen] = ()
 
 
-def decide(wishes: Sequence[Wish], given_up: GivenUp) -> Decision:
+def decide(targets: Sequence[Target], given_up: GivenUp) -> Decision:
     """Which nodes to mark and which marks to take back.
 
     Marks are kept from the oldest on, so that of too many the newest are taken back; new ones are
@@ -68,12 +68,12 @@ def decide(wishes: Sequence[Wish], given_up: GivenUp) -> Decision:
     """
     nodes: dict[NodeName, NodeSeen] = {}
     owners: dict[NodeName, list[int]] = {}
-    for number, wish in enumerate(wishes):
-        for node in wish.seen.nodes:
+    for number, target in enumerate(targets):
+        for node in target.seen.nodes:
             nodes[node.name] = node
             owners.setdefault(node.name, []).append(number)
-    room = [wish.surplus for wish in wishes]
-    spare = [frozenset(wish.plan.spare) for wish in wishes]
+    room = [target.surplus for target in targets]
+    spare = [frozenset(target.plan.spare) for target in targets]
     mark, back, dropped = [], [], []
     for node in sorted(nodes.values(), key=lambda node: _turn(node, given_up)):
         of = owners[node.name]
@@ -92,13 +92,13 @@ def decide(wishes: Sequence[Wish], given_up: GivenUp) -> Decision:
     return Decision(mark, back, dropped)
 
 
-def number(wish: Wish, given_up: GivenUp) -> int:
+def number(target: Target, given_up: GivenUp) -> int:
     """How many nodes to tell as wanted: those too many count until they can be told from others."""
-    ask, nodes = wish.ask, wish.seen.nodes
+    ask, nodes = target.ask, target.seen.nodes
     if not ask.leaving_seconds:
-        return wish.plan.nodes
+        return target.plan.nodes
     going = sum(1 for node in nodes if _goes(node, ask, given_up))
-    return min(max(wish.plan.nodes, len(nodes) - going), ask.max_nodes)
+    return min(max(target.plan.nodes, len(nodes) - going), ask.max_nodes)
 
 
 def _goes(node: NodeSeen, ask: Ask, given_up: GivenUp) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from scheduler.core.handlers import attempts, control, creation, nodes, services, upkeep
 from scheduler.core.handlers import bulk_cancel as cancelling
 from scheduler.core.handlers import quotas as quota_changes
-from scheduler.core.handlers import scaling_down as leaving
+from scheduler.core.handlers import scaling_down as scaling_down
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.limits import Limits
@@ -32,10 +32,10 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.NodeLeaseEnded: nodes.on_node_lease_ended,
     e.NodeLost: nodes.on_node_lost,
     e.NodeWrittenOff: nodes.on_node_written_off,
-    e.LeavingDecided: leaving.on_leaving_decided,
+    e.ScaleDownDecided: scaling_down.on_scale_down_decided,
     e.SessionOpened: nodes.on_session_opened,
     e.SessionClosed: nodes.on_session_closed,
-    e.AgentAtFault: nodes.on_agent_at_fault,
+    e.AgentMisbehaved: nodes.on_agent_misbehaved,
     e.CreditGiven: nodes.on_credit_given,
     e.StatsReported: nodes.on_stats_reported,
     e.InstanceSeen: services.on_instance_seen,
@@ -67,7 +67,7 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
 
 
 class Machine:
-    """One leader's tenure over a state."""
+    """One leader's term over a state."""
 
     def __init__(self, state: State, limits: Limits | None = None) -> None:
         self.state = state

@@ -96,7 +96,7 @@ class PastAttempt(NamedTuple):
     error_type: str
     error_message: str
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
 
 
 # Past attempts kept of one task, beside the current one.

@@ -13,7 +13,7 @@ wrote in the last seconds), heavy writes go one at a time, and all together have
 journal's time and `BYTES_A_SECOND`. A caller that is alone has all of it; so has everybody where
 nobody has a name.
 
-Bounds: a call under way has one part here, or waits here itself: `Uncommitted` bounds those.
+Bounds: a call under way has one part here, or waits here itself: `WriteAdmission` bounds those.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Bulk:
         return True
 
     def close(self, error: Callable[[], Exception]) -> None:
-        """The tenure is over: nobody waits any longer."""
+        """The term is over: nobody waits any longer."""
         for waiting in self._turns:
             if isinstance(waiting, asyncio.Future) and not waiting.done():
                 waiting.set_exception(error())

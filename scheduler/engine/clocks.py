@@ -17,7 +17,7 @@ Whose clocks: those of node agents, told with the inventory and the stats of eac
 no clock to be asked. A message under way makes a node look late by as much, so that only seconds
 count here.
 
-Owned by the tenure; read and written on its event loop. Bounded by the number of nodes.
+Owned by the term; read and written on its event loop. Bounded by the number of nodes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Final
 
 import structlog
 
-from quorate.runtime.clock import TenureClock
+from quorate.runtime.clock import TermClock
 from quorate.runtime.ids import InstanceId
 
 log = structlog.get_logger(__name__)
@@ -39,14 +39,14 @@ EVERY: Final = 5.0
 
 
 class Clocks:
-    """The clocks of one tenure.
+    """The clocks of one term.
 
     Args:
         clock: the leader's.
         latest: the log's last instant (of its last record, not the greatest one); 0.0: none.
     """
 
-    def __init__(self, clock: TenureClock, latest: float) -> None:
+    def __init__(self, clock: TermClock, latest: float) -> None:
         self._clock = clock
         self._elected = clock.now()
         self._latest = latest or self._elected
@@ -54,7 +54,7 @@ class Clocks:
         self._ahead: dict[InstanceId, float] = {}
         self._said = False
 
-    def told(self, instance: InstanceId, wall: float) -> None:
+    def report(self, instance: InstanceId, wall: float) -> None:
         """A process's clock said `wall` (seconds since the epoch) just now."""
         self._ahead[instance] = self._clock.now() - wall
 

@@ -1,4 +1,4 @@
-"""One leader's tenure: events in, writes to the journal, effects after the commit.
+"""One leader's term: events in, writes to the journal, effects after the commit.
 
 ```
  service, sessions, timers --handle(events)--> Machine.step --> Codec --> Journal.append
@@ -9,10 +9,10 @@
 
 The driver owns the machine, its state and the journal for one epoch. `handle` is synchronous: an
 event is stepped, encoded and appended before anything else runs, so the order of events is the
-order of the log. When the tenure ends, everybody who waits gets UNAVAILABLE with the outcome
+order of the log. When the term ends, everybody who waits gets UNAVAILABLE with the outcome
 unknown, and the state is dropped.
 
-Bounds: `Uncommitted` holds back callers and agents; a step is bounded by the core; one
+Bounds: `WriteAdmission` holds back callers and agents; a step is bounded by the core; one
 `handle` places at most `PLACED_AT_ONCE` attempts before it lets others have the loop.
 """
 
@@ -27,10 +27,10 @@ import structlog
 
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.generation import FIRST_GENERATION, scoped
-from quorate.etcd.journal import Journal, JournalEnded, JournalFault
+from quorate.etcd.journal import Journal, JournalEnded, JournalError
 from quorate.etcd.journal_batch import weigh
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.clock import TenureClock
+from quorate.runtime.clock import TermClock
 from quorate.runtime.errors import exhausted
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
 from scheduler.core.handlers import attempts, audit, requests
@@ -46,7 +46,7 @@ from scheduler.core.values import ServiceName
 from scheduler.engine.bulk import Bulk
 from scheduler.engine.clocks import Clocks
 from scheduler.engine.task_metrics import TaskMetrics
-from scheduler.engine.write_admission import Uncommitted, lost
+from scheduler.engine.write_admission import WriteAdmission, lost
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +75,7 @@ class Agents(Protocol):
 
     def drain(self, instance: InstanceId, draining: bool, grace: float) -> None: ...
 
-    def leave(self, instance: InstanceId, leaving: bool) -> None: ...
+    def leave(self, instance: InstanceId, scaling_down: bool) -> None: ...
 
     def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None: ...
 
@@ -97,7 +97,7 @@ class Driver:
         machine: with the state as folded; `Elected` is the first event.
         codec: encodes the machine's writes.
         journal: claimed; `run` is awaited by the caller.
-        clock: instants of this tenure.
+        clock: instants of this term.
         trusted: whether the lease still lets this process dispatch and answer.
         max_txn_ops: operations one Txn may hold.
         ids: of the tasks that the machine makes by itself; the same as for those of callers.
@@ -110,7 +110,7 @@ class Driver:
         machine: Machine,
         codec: Encoder,
         journal: Journal,
-        clock: TenureClock,
+        clock: TermClock,
         trusted: Callable[[], bool],
         max_txn_ops: int,
         ids: TaskIds | None = None,
@@ -122,7 +122,7 @@ class Driver:
         self.clock = clock
         self.clocks = Clocks(clock, latest)
         self.max_txn_ops = max_txn_ops
-        self.uncommitted = Uncommitted(journal, lambda: not self._closed and trusted())
+        self.admission = WriteAdmission(journal, lambda: not self._closed and trusted())
         self.agents: Agents | None = None
         self.metrics = TaskMetrics()
         # Told of each service of which something changed, before that is committed.
@@ -168,7 +168,7 @@ class Driver:
             fx.RevokeNode: self._revoke,
             fx.OrderDrain: self._drain,
             fx.IndexAudit: self._index_audit,
-            fx.OrderLeaving: self._leave,
+            fx.OrderScaleDown: self._leave,
         }
 
     @property
@@ -189,7 +189,7 @@ class Driver:
             self._flush()
         except Exception as error:
             # Our bug, and memory is ahead of the log now: nobody may see it or build on it.
-            self.journal.abandon(JournalFault(f"an event could not be handled: {error!r}"))
+            self.journal.abandon(JournalError(f"an event could not be handled: {error!r}"))
             raise
         self._arm_timer(now)
         self.stepped()
@@ -208,30 +208,28 @@ class Driver:
             caller: who takes turns with others where much is to be written.
 
         Raises:
-            QuorateError: UNAVAILABLE when the tenure ended first: the outcome is unknown.
+            QuorateError: UNAVAILABLE when the term ended first: the outcome is unknown.
                 RESOURCE_EXHAUSTED: nothing was done.
         """
-        uncommitted = self.uncommitted
+        admission = self.admission
         if self.journal.no_space:
             event = make(self._loop.create_future())
             request, queue = getattr(event, "request", None), getattr(event, "queue", "")
-            uncommitted.refuse_known(self.state, request, queue)
-        with uncommitted.asked(weight):
-            await uncommitted.admit(weight)
-            contended = await self.bulk.turn(
-                caller, weight, partial(uncommitted.turn, weight=weight)
-            )
+            admission.refuse_known(self.state, request, queue)
+        with admission.asked(weight):
+            await admission.admit(weight)
+            contended = await self.bulk.turn(caller, weight, partial(admission.turn, weight=weight))
             token: asyncio.Future[object] = self._loop.create_future()
             # Made only now: what it is made of may have changed while it waited.
             event = make(token)
             if contended and isinstance(event, e.BatchSubmitted | e.TasksCancelAsked):
                 event = event._replace(small=True)
             self.handle((event,))
-            return await uncommitted.answer(token)
+            return await admission.answer(token)
 
     async def room(self) -> None:
-        """Wait until another event may be stepped: `Uncommitted.room`."""
-        await self.uncommitted.room()
+        """Wait until another event may be stepped: `WriteAdmission.room`."""
+        await self.admission.room()
 
     async def barrier(self) -> int:
         """Wait until all that was stepped so far is committed, behind a fenced Txn; its revision.
@@ -240,11 +238,11 @@ class Driver:
             QuorateError: UNAVAILABLE: this process does not lead any longer. RESOURCE_EXHAUSTED:
                 too much waits, or etcd has no space.
         """
-        return await self.uncommitted.barrier(self._append_barrier)
+        return await self.admission.barrier(self._append_barrier)
 
     async def readable(self) -> None:
-        """Wait until what memory says may be told: `Uncommitted.readable`."""
-        await self.uncommitted.readable(self.barrier)
+        """Wait until what memory says may be told: `WriteAdmission.readable`."""
+        await self.admission.readable(self.barrier)
 
     def _append_barrier(self, token: asyncio.Future[int]) -> None:
         def passed(revision: int) -> None:
@@ -407,7 +405,7 @@ class Driver:
     def _arm_timer(self, now: float) -> None:
         """Wake when the next SCHEDULED task is due."""
         due = self.state.next_due()
-        # A timer of a tenure that is over would keep its whole state in memory.
+        # A timer of a term that is over would keep its whole state in memory.
         if due is None or self._closed or (self._timer is not None and self._timer_at <= due):
             return
         if self._timer is not None:
@@ -425,8 +423,8 @@ class Driver:
     def _committed(self, after: list[fx.After], revision: int) -> None:
         if not self._trusted():
             # The journal waits for the trust window before it comes here. What is dropped all the
-            # same was committed: only another tenure, with new sessions and their inventories,
-            # makes it good. So the tenure must not go on.
+            # same was committed: only another term, with new sessions and their inventories,
+            # makes it good. So the term must not go on.
             self._failed(after, lost())
             raise JournalEnded("the trust window passed before an effect")
         self.revision = scoped(self._generation, revision)
@@ -480,19 +478,19 @@ class Driver:
         assert self.agents is not None
         self.agents.drain(effect.instance, effect.draining, effect.grace)
 
-    def _leave(self, effect: fx.OrderLeaving) -> None:
+    def _leave(self, effect: fx.OrderScaleDown) -> None:
         assert self.agents is not None
-        self.agents.leave(effect.instance, effect.leaving)
+        self.agents.leave(effect.instance, effect.scaling_down)
 
     def _index_audit(self, effect: fx.IndexAudit) -> None:
         audit.index(self.state, effect)
 
     def close(self) -> None:
-        """The tenure is over: nobody waits any longer."""
+        """The term is over: nobody waits any longer."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self.journal.abandon(JournalEnded("the tenure is over"))
+        self.journal.abandon(JournalEnded("the term is over"))
         # Calls under way: the reply to their callers would have come with the last part.
         for part in self.bulk.parts():
             if isinstance(part, e.TasksCancelContinued):

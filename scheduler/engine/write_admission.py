@@ -7,9 +7,9 @@ many of them as there are sessions, each with one message in hand.
 While etcd has no space no put commits, however long one waits. New calls are refused at once, and
 so is who waits for room or behind a barrier. Callers whose event was stepped already, such as the
 one that found out, are answered at once too: that the outcome is unknown. Reads go on: see
-`Uncommitted.readable`.
+`WriteAdmission.readable`.
 
-Owned by the driver of one tenure.
+Owned by the driver of one term.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NO_SPACE: Final = "etcd has no space left: nothing can be written until it has"
 _SCOPES: Final = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE, QUOTAS_SCOPE)
 
 
-class Uncommitted:
+class WriteAdmission:
     """The way into one journal.
 
     Args:
@@ -160,7 +160,7 @@ class Uncommitted:
         """Wait for the answer to a call that was stepped.
 
         Raises:
-            QuorateError: UNAVAILABLE: the tenure ended first, or etcd has no space; the outcome is
+            QuorateError: UNAVAILABLE: the term ended first, or etcd has no space; the outcome is
                 unknown.
         """
         self._stepped[token] = None
@@ -221,7 +221,7 @@ class Uncommitted:
 
 
 def lost() -> QuorateError:
-    """What a caller gets when the tenure ends under its call."""
+    """What a caller gets when the term ends under its call."""
     return unavailable(
         "LEADER_LOST", "this scheduler does not lead any longer; repeat with the same request_id"
     )

@@ -22,8 +22,8 @@ waiting.
   keeps what it has in memory, and goes on where it was once etcd renews the lease after all. It
   lived all that time then, and so did the leader's key: nobody else was elected. After `patience`
   it gives up;
-* every tenure has a lease and a key, hence an epoch, of its own;
-* however the tenure or the process ends, the lease is revoked, which deletes the key in the same
+* every term has a lease and a key, hence an epoch, of its own;
+* however the term or the process ends, the lease is revoked, which deletes the key in the same
   step, so that the next candidate is elected at once. If etcd does not answer then, the revocation
   is made good later, or the TTL does it.
 
@@ -57,7 +57,7 @@ log = structlog.get_logger(__name__)
 
 Lead = Callable[[int, bytes, Trust], Coroutine[Any, Any, None]]
 
-# Seconds. A tenure shorter than this counts as a failure to lead.
+# Seconds. A term shorter than this counts as a failure to lead.
 _SHORT_TENURE: Final = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _RETRY_PAUSE: Final = 0.1
@@ -70,7 +70,7 @@ _SILENCE_PAUSE: Final = 0.1
 _MAX_LEFTOVERS: Final = 8
 
 
-class Career(Enum):
+class ElectionState(Enum):
     """Where a replica stands."""
 
     LOADING = "loading"
@@ -87,8 +87,8 @@ class Leadership:
         etcd: the store.
         election: the schedulers' election.
         candidate: what the replica says about itself in its key.
-        lead: `(epoch, leader key, trust)` leads until it returns or raises; the tenure then ends.
-            It is cancelled when the tenure ends for another reason, and has `hand_over` seconds
+        lead: `(epoch, leader key, trust)` leads until it returns or raises; the term then ends.
+            It is cancelled when the term ends for another reason, and has `hand_over` seconds
             to finish what it has begun (flush, answer) before the replica resigns.
         clock: monotonic time for the lease and the trust window.
         ttl: of the lease, seconds; etcd's least is 2.
@@ -125,17 +125,17 @@ class Leadership:
         self._patience = patience
         self._jitter = jitter
         self._loaded = Loaded(True) if loaded is None else loaded
-        self._career = Career.LOADING
-        self._short_tenures = 0
+        self._election_state = ElectionState.LOADING
+        self._short_terms = 0
         self._leftovers: list[int] = []
         self._look = asyncio.Event()
         self.lease: LeaseSession | None = None
         """The lease of the present candidacy; read it, do not end it."""
 
     @property
-    def career(self) -> Career:
+    def election_state(self) -> ElectionState:
         """Where this replica stands."""
-        return self._career
+        return self._election_state
 
     def look_again(self) -> None:
         """It may be this replica's turn: look at once, not when the watch tells.
@@ -148,9 +148,9 @@ class Leadership:
         """Stand, lead, resign, for ever. Cancel it to leave: it resigns first."""
         pause = _RETRY_PAUSE
         while True:
-            self._career = Career.LOADING
+            self._election_state = ElectionState.LOADING
             await self._loaded.wait()
-            self._career = Career.ENTERING
+            self._election_state = ElectionState.ENTERING
             try:
                 await self._once()
                 pause = _RETRY_PAUSE
@@ -163,19 +163,19 @@ class Leadership:
                 pause = min(pause * 2, 1.0)
 
     async def _once(self) -> None:
-        """One lease, from its grant to its end. Raises EtcdError when it came to no tenure."""
+        """One lease, from its grant to its end. Raises EtcdError when it came to no term."""
         session = await LeaseSession.open(self._etcd, self._ttl, clock=self._clock)
         self.lease = session
         stood_only = True
         try:
             await self._revoke_leftovers()
             candidate = await self._election.campaign(session.id, self._value)
-            self._career = Career.STANDBY
+            self._election_state = ElectionState.STANDBY
             log.info("leadership.standby", epoch=candidate.create_revision)
             await self._until_elected(session, candidate)
-            # A tenure resigns by itself.
+            # A term resigns by itself.
             stood_only = False
-            led = await self._tenure(session, candidate)
+            led = await self._term(session, candidate)
         finally:
             if stood_only:
                 await self._revoke(session.id)
@@ -207,21 +207,21 @@ class Leadership:
                 # The lease outlives short outages; when it does not, `lost` ends this.
                 await asyncio.sleep(_RETRY_PAUSE)
 
-    async def _tenure(self, session: LeaseSession, candidate: Candidate) -> float:
+    async def _term(self, session: LeaseSession, candidate: Candidate) -> float:
         """Lead until something ends it, and resign; how long it lasted, in seconds."""
         epoch = candidate.create_revision
         trust = Trust(session, self._margin)
         begin = self._clock.monotonic()
-        self._career = Career.LEADING
+        self._election_state = ElectionState.LEADING
         log.info("leadership.leading", epoch=epoch)
-        # Bound here, once: the tenure's tasks inherit it, and say it in every line they log.
+        # Bound here, once: the term's tasks inherit it, and say it in every line they log.
         with bound_contextvars(epoch=epoch):
             leading = asyncio.create_task(self._lead(epoch, candidate.key, trust), name="lead")
         watching = asyncio.create_task(self._trust_passed(session), name="trust")
         try:
             await asyncio.wait({leading, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._career = Career.RESIGNING
+            self._election_state = ElectionState.RESIGNING
             why = "ended" if leading.done() else "trust passed" if watching.done() else "leaving"
             try:
                 watching.cancel()
@@ -268,11 +268,11 @@ class Leadership:
 
     async def _pause_after(self, led: float) -> None:
         if led >= _SHORT_TENURE:
-            self._short_tenures = 0
+            self._short_terms = 0
             return
-        pause = min(_FIRST_PAUSE * 2**self._short_tenures, _LONGEST_PAUSE)
-        self._short_tenures = min(self._short_tenures + 1, 16)
-        self._career = Career.LOADING
+        pause = min(_FIRST_PAUSE * 2**self._short_terms, _LONGEST_PAUSE)
+        self._short_terms = min(self._short_terms + 1, 16)
+        self._election_state = ElectionState.LOADING
         await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
 
     async def _revoke(self, lease: int) -> None:

@@ -1,4 +1,4 @@
-"""To lead: take the folded state over, claim the log, serve, until the tenure ends.
+"""To lead: take the folded state over, claim the log, serve, until the term ends.
 
 ```
  elected -> caught up with head -> claim head -> caught up with the claim -> hold the fold
@@ -8,9 +8,9 @@
 Nobody leads while a restore from a backup is under way, nor with what was folded from the etcd of
 before it: the `generation` tells.
 
-`Tenure.lead` is what `scheduler.leadership.elector` runs for each epoch. It raises whatever ended
-it (`JournalEnded` and its kinds, etcd's errors); either way the state is dropped and the caller
-folds anew.
+`LeadershipTerm.lead` is what `scheduler.leadership.elector` runs for each epoch. It raises whatever
+ended it (`JournalEnded` and its kinds, etcd's errors); either way the state is dropped and the
+caller folds anew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from structlog.contextvars import bind_contextvars
 from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
 from quorate.etcd.generation import Standing, read_standing, scoped
 from quorate.etcd.journal import Journal, JournalEnded
-from quorate.runtime.clock import Clock, TenureClock
+from quorate.runtime.clock import Clock, TermClock
 from quorate.runtime.ids import NodeName, TaskIds
 from quorate.security.dialer import Dialer
 from quorate.security.limits import CallerLimits, CallLimits
@@ -54,7 +54,7 @@ from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.racing import first_of
 from scheduler.leadership.trust import Trust
 from scheduler.storage import keys, records
-from scheduler.storage.compaction_checkpoints import RevisionMarks
+from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.storage.fold import Fold
 from scheduler.storage.instances import InstanceKeys, follow_instances
 from scheduler.storage.loaded import Loaded
@@ -74,7 +74,7 @@ LAG_EVERY: Final = 0.1
 LAG_WARNING: Final = 0.25
 
 
-class Tenure:
+class LeadershipTerm:
     """Leads, one epoch after the other, with the state that its replica folds meanwhile."""
 
     def __init__(
@@ -92,13 +92,13 @@ class Tenure:
         self._session_key = session_key
         self._metrics = metrics or SchedulerMetrics(roles, clock)
         self.spans: TaskSpans | None = None
-        """Who is told of assignments; for the next tenure."""
+        """Who is told of assignments; for the next term."""
         self._settings = settings
         self._etcd = etcd
         self._clock = clock
         self._roles = roles
         self._health = health
-        self._marks = RevisionMarks(clock)
+        self._checkpoints = CompactionCheckpoints(clock)
         self.limits = _limits(settings)
         self.callers = CallerLimits(self._call_limits, monotonic=time.monotonic)
         """What one caller may ask of this process; leading or not."""
@@ -140,8 +140,8 @@ class Tenure:
             task = self._replica_task = asyncio.create_task(self._replica.run(), name="replica")
             try:
                 while not task.done():
-                    self._marks.note(self._replica.revision)
-                    await asyncio.wait((task,), timeout=self._marks.every)
+                    self._checkpoints.note(self._replica.revision)
+                    await asyncio.wait((task,), timeout=self._checkpoints.every)
             finally:
                 task.cancel()
             if not task.cancelled():
@@ -236,7 +236,7 @@ class Tenure:
 
         async with self._taken_over(elected, leader_key, trusted) as (fold, revision, journal):
             epoch = scoped(fold.generation, elected)
-            # On every line of this tenure; `Leadership` knew the plain revision only.
+            # On every line of this term; `Leadership` knew the plain revision only.
             bind_contextvars(epoch=epoch)
             state = fold.state
             ids = TaskIds(state.last_id or None)
@@ -246,7 +246,7 @@ class Tenure:
                 machine,
                 records.Codec(settings.prefix, state),
                 journal,
-                TenureClock(self._clock),
+                TermClock(self._clock),
                 trusted,
                 settings.etcd_max_txn_ops,
                 ids,
@@ -264,7 +264,7 @@ class Tenure:
                 self._session_key,
             )
             sessions.spans = self.spans
-            sessions.on_fault = self._metrics.agent_at_fault
+            sessions.on_misbehaved = self._metrics.agent_misbehaved
             driver.agents = sessions
             overview = Overview(
                 self._etcd,
@@ -273,12 +273,12 @@ class Tenure:
                 settings.cluster,
                 epoch,
                 settings.etcd_quota_mib << 20,
-                self._marks,
+                self._checkpoints,
             )
             stored = FencedReads(
                 self._etcd, settings.prefix, leader_key, elected, settings.etcd_max_txn_ops
             )
-            driver.uncommitted.confirm = stored.revision
+            driver.admission.confirm = stored.revision
             watches = Watches(
                 self._etcd,
                 self._recent,
@@ -308,7 +308,7 @@ class Tenure:
                 overview.full,
             )
             scaler = ExternalScaler(driver)
-            self._metrics.tenure_began(driver, overview, quotas)
+            self._metrics.term_began(driver, overview, quotas)
             driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
             log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
@@ -322,7 +322,7 @@ class Tenure:
                     Servicers(service, registry, scaler),
                     revision,
                 ),
-                name="tenure",
+                name="term",
             )
             try:
                 await asyncio.wait({work})
@@ -336,7 +336,7 @@ class Tenure:
                 raise
             finally:
                 self._close()
-                self._metrics.tenure_ended()
+                self._metrics.term_ended()
                 watches.close()
                 feed.close()
                 scaler.close()

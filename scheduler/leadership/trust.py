@@ -5,7 +5,7 @@ to the start of its last successful keepalive + TTL, less a margin for the time 
 acting; outside that window it neither dispatches nor answers. The fence of the journal is what
 keeps a late leader from writing; this window is what keeps it from *speaking*.
 
-    keepalive starts          trusted until            the tenure is over
+    keepalive starts          trusted until            the term is over
          |------------- TTL - margin --|------ margin -----|
 """
 
@@ -22,7 +22,7 @@ class Lease(Protocol):
 
 
 class Trust:
-    """One tenure's trust window.
+    """One term's trust window.
 
     Args:
         lease: the leader's lease.
@@ -39,9 +39,9 @@ class Trust:
         return now < self._lease.trusted_until - self._margin and not self._over.is_set()
 
     def end(self) -> None:
-        """The tenure is over: never again."""
+        """The term is over: never again."""
         self._over.set()
 
     async def over(self) -> None:
-        """Return when the tenure is over: what waits to be trusted again waits in vain."""
+        """Return when the term is over: what waits to be trusted again waits in vain."""
         await self._over.wait()

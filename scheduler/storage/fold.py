@@ -58,7 +58,7 @@ class Fold:
             b"controls": self._put_control,
             b"audit": self._put_audit,
             b"quotas": self._put_quota,
-            b"leaving": self._put_leaving,
+            b"leaving": self._put_scaling_down,
             b"nodes": self._put_node,
             b"service-specs": self._put_service,
             b"services": self._put_instance,
@@ -104,7 +104,7 @@ class Fold:
         elif kind == b"controls":
             self.state.controls.pop(NodeName(rest.decode()), None)
         elif kind == b"leaving":
-            self.state.leaving.pop(NodeName(rest.decode()), None)
+            self.state.scaling_down.pop(NodeName(rest.decode()), None)
         elif kind == b"nodes":
             self._node_gone(NodeName(rest.decode()))
         elif kind == b"dedup":
@@ -165,7 +165,7 @@ class Fold:
         if instance and instance != row.instance:
             node = state.nodes.get(name)
             if node is None or node.instance != instance:
-                self._drop_holding(instance)
+                self._drop_allocation(instance)
         if row.state not in FINISHED:
             state.enter(row)
             self._forget_suspect(name)
@@ -185,7 +185,7 @@ class Fold:
     def _forget_suspect(self, name: NodeName) -> None:
         """A run of a node was written: nobody waits for one that holds nothing any more."""
         node = self.state.nodes.get(name)
-        if node is not None and node.suspect_since and not node.holding.rows:
+        if node is not None and node.suspect_since and not node.allocation.rows:
             self._drop_node(name)
 
     def _drop_task(self, task: TaskId) -> None:
@@ -211,7 +211,7 @@ class Fold:
         old.retention_age = new.retention_age
         old.retention_count = new.retention_count
         old.paused = new.paused
-        old.kept = new.kept
+        old.unknown_fields = new.unknown_fields
 
     def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:
         row = records.dedup_row(value)
@@ -232,11 +232,11 @@ class Fold:
         name = NodeName(key.partition(b"/")[2].decode())
         self.state.controls[name] = records.control(value)
 
-    def _put_leaving(self, key: bytes, value: bytes, lease: int) -> None:
+    def _put_scaling_down(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode())
-        mark = records.leaving(value)
+        mark = records.scaling_down(value)
         self.state.saw(mark.since)
-        self.state.leaving[name] = mark
+        self.state.scaling_down[name] = mark
 
     def _put_node(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode(errors="replace"))
@@ -247,12 +247,12 @@ class Fold:
         old = self.state.nodes.get(node.name)
         self.state.nodes[node.name] = node
         if old is not None and old.instance != node.instance:
-            self._drop_holding(old.instance)
+            self._drop_allocation(old.instance)
 
     def _node_gone(self, name: NodeName) -> None:
         """Its lease ended. Whoever leads has to know where to ask for what it still runs."""
         node = self.state.nodes.get(name)
-        if node is not None and node.holding.rows:
+        if node is not None and node.allocation.rows:
             node.suspect_since, node.lease = self.state.last_instant or 1.0, 0
         else:
             self._drop_node(name)
@@ -260,13 +260,13 @@ class Fold:
     def _drop_node(self, name: NodeName) -> None:
         node = self.state.nodes.pop(name, None)
         if node is not None:
-            self._drop_holding(node.instance)
+            self._drop_allocation(node.instance)
 
-    def _drop_holding(self, instance: InstanceId) -> None:
+    def _drop_allocation(self, instance: InstanceId) -> None:
         """A process is gone. What it still runs is for the leader, this one or the next."""
-        holding = self.state.holdings.get(instance)
-        if holding is not None and not holding.rows:
-            del self.state.holdings[instance]
+        allocation = self.state.allocations.get(instance)
+        if allocation is not None and not allocation.rows:
+            del self.state.allocations[instance]
 
     def _put_service(self, key: bytes, value: bytes, lease: int) -> None:
         self.state.put_service(records.service_row(value))

@@ -58,7 +58,7 @@ def control_key(node: str) -> bytes:
     return f"controls/{node}".encode()
 
 
-def leaving_key(node: str) -> bytes:
+def scaling_down_key(node: str) -> bytes:
     return f"leaving/{node}".encode()
 
 

@@ -17,7 +17,7 @@ from scheduler.core.model.quotas import (
     UNLIMITED,
     Quota,
 )
-from scheduler.storage.unknown_fields import kept
+from scheduler.storage.unknown_fields import unknown_fields
 
 # No limit is larger: JSON and Python agree on integers up to here.
 MOST = 1 << 53
@@ -29,13 +29,13 @@ def quota(data: bytes) -> Quota:
     record = r.QuotaRecord.FromString(data)
     limits = record.limits
     values = {name: getattr(limits, name) for name in NAMES if limits.HasField(name)}
-    return replace(Quota(**values), kept=kept(record))
+    return replace(Quota(**values), unknown_fields=unknown_fields(record))
 
 
 def record(row: Quota) -> bytes:
     """Undoes `quota`."""
     message = r.QuotaRecord(limits=limits_view(row))
-    message.MergeFromString(row.kept)
+    message.MergeFromString(row.unknown_fields)
     return message.SerializeToString()
 
 

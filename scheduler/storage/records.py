@@ -24,9 +24,9 @@ from scheduler.core.model.rows import (
     Control,
     DedupRow,
     InstanceRow,
-    Leaving,
     NodeRow,
     QueueRow,
+    ScalingDown,
     ServiceRow,
     TaskRow,
 )
@@ -48,7 +48,7 @@ from scheduler.core.values import (
     TaskState,
 )
 from scheduler.storage import audit_records, keys, quota_records
-from scheduler.storage.unknown_fields import kept, kept_with_enums
+from scheduler.storage.unknown_fields import unknown_fields, unknown_fields_with_enums
 
 # Of a node's record. Agents of ours have ids of 32 characters, 32 labels and 16 counters at most.
 _LONGEST_INSTANCE = 128
@@ -90,8 +90,8 @@ class Codec:
                 record = r.TaskRecord(
                     spec=write.spec, create_time=row.create_time, created_by=write.created_by
                 )
-                if write.kept:
-                    record.MergeFromString(write.kept)
+                if write.unknown_fields:
+                    record.MergeFromString(write.unknown_fields)
                 ops.append(Put(key, record.SerializeToString()))
             else:
                 self._encode_other(write, ops)
@@ -111,8 +111,8 @@ class Codec:
                     counts=row.counts,
                     last_id=row.last_id,
                 )
-                if row.kept:
-                    record.MergeFromString(row.kept)
+                if row.unknown_fields:
+                    record.MergeFromString(row.unknown_fields)
                 ops.append(Put(prefix + keys.dedup_key(*key), record.SerializeToString()))
             case fx.DropDedup(key):
                 ops.append(Delete(prefix + keys.dedup_key(*key)))
@@ -136,13 +136,13 @@ class Codec:
                     draining=control.draining,
                     drain_grace=control.drain_grace,
                 )
-                order.MergeFromString(control.kept)
+                order.MergeFromString(control.unknown_fields)
                 ops.append(Put(prefix + keys.control_key(node), order.SerializeToString()))
-            case fx.PutLeaving(node, row):
+            case fx.PutScalingDown(node, row):
                 mark = r.LeavingRecord(instance=row.instance, mark_time=row.since)
-                ops.append(Put(prefix + keys.leaving_key(node), mark.SerializeToString()))
-            case fx.DropLeaving(node):
-                ops.append(Delete(prefix + keys.leaving_key(node)))
+                ops.append(Put(prefix + keys.scaling_down_key(node), mark.SerializeToString()))
+            case fx.DropScalingDown(node):
+                ops.append(Delete(prefix + keys.scaling_down_key(node)))
             case fx.PutService(row):
                 ops.append(
                     Put(
@@ -202,8 +202,8 @@ def run_record(write: fx.PutRun) -> r.RunRecord:
         record.not_before = row.not_before
         record.cancel_requested = row.cancel_requested
         record.past.extend(map(_past_record, row.past))
-    if row.kept:
-        record.MergeFromString(row.kept)
+    if row.unknown_fields:
+        record.MergeFromString(row.unknown_fields)
     return record
 
 
@@ -218,7 +218,7 @@ def _past_record(past: PastAttempt) -> r.PastAttempt:
         error_type=past.error_type,
         error_message=past.error_message,
     )
-    record.MergeFromString(past.kept)
+    record.MergeFromString(past.unknown_fields)
     return record
 
 
@@ -232,7 +232,7 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
         paused=row.paused,
         create_time=row.create_time,
     )
-    record.MergeFromString(row.kept)
+    record.MergeFromString(row.unknown_fields)
     return record
 
 
@@ -245,7 +245,7 @@ def service_record(row: ServiceRow) -> r.ServiceRecord:
         create_time=row.create_time,
         deleting=row.deleting,
     )
-    record.MergeFromString(row.kept)
+    record.MergeFromString(row.unknown_fields)
     return record
 
 
@@ -329,7 +329,7 @@ def queue_row(data: bytes) -> QueueRow:
         record.retention_age,
         record.retention_count,
         record.paused,
-        kept=kept_with_enums(record),
+        unknown_fields=unknown_fields_with_enums(record),
     )
 
 
@@ -397,7 +397,7 @@ def service_row(data: bytes) -> ServiceRow:
         service_spec(name, record.generation, record.spec),
         record.version,
         record.deleting,
-        kept(record),
+        unknown_fields(record),
     )
 
 
@@ -423,12 +423,12 @@ def instance_row(service: str, instance: str, data: bytes, lease: int) -> Instan
 
 def control(data: bytes) -> Control:
     record = r.NodeControlRecord.FromString(data)
-    return Control(record.cordoned, record.draining, record.drain_grace, kept(record))
+    return Control(record.cordoned, record.draining, record.drain_grace, unknown_fields(record))
 
 
-def leaving(data: bytes) -> Leaving:
+def scaling_down(data: bytes) -> ScalingDown:
     record = r.LeavingRecord.FromString(data)
-    return Leaving(InstanceId(record.instance), record.mark_time)
+    return ScalingDown(InstanceId(record.instance), record.mark_time)
 
 
 def dedup_row(data: bytes) -> DedupRow:
@@ -443,7 +443,7 @@ def dedup_row(data: bytes) -> DedupRow:
         caller=record.caller,
         counts=tuple(record.counts),
         last_id=TaskId(record.last_id),
-        kept=kept(record),
+        unknown_fields=unknown_fields(record),
     )
 
 
@@ -481,7 +481,7 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         figures.instant(record.register_time),
         record.version,
         lease,
-        state.holding(instance),
+        state.allocation(instance),
     )
 
 
@@ -500,7 +500,7 @@ def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
         raise NewerRecord(
             f"task {row.id} is in state {record.state}, which this scheduler does not know"
         )
-    row.kept = kept(record)
+    row.unknown_fields = unknown_fields(record)
     state.move(row, final)
     row.attempt = record.attempt
     row.failures = record.failures
@@ -522,7 +522,7 @@ def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
                 past.finish_time,
                 past.error_type,
                 past.error_message,
-                kept(past),
+                unknown_fields(past),
             )
             for past in record.past
         )

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 
-def kept(record: Message) -> bytes:
+def unknown_fields(record: Message) -> bytes:
     """The fields of `record` itself (not of what is in it) that this version does not know.
 
     Serialized; empty as a rule, and then found out in 0.1 us. `MergeFromString` puts them back.
@@ -21,7 +21,7 @@ def kept(record: Message) -> bytes:
     return _without_known(record, frozenset())
 
 
-def kept_with_enums(record: Message) -> bytes:
+def unknown_fields_with_enums(record: Message) -> bytes:
     """As `kept`, and the enums whose value this version does not know.
 
     Whoever calls it reads such an enum as its default; put back, the value on record stays.
@@ -33,7 +33,7 @@ def kept_with_enums(record: Message) -> bytes:
         and not field.is_repeated
         and field.enum_type.values_by_number.get(value) is None
     )
-    return _without_known(record, strange) if strange else kept(record)
+    return _without_known(record, strange) if strange else unknown_fields(record)
 
 
 def _without_known(record: Message, but: frozenset[str]) -> bytes:

@@ -51,7 +51,7 @@ class InstanceHealth:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def leaving(self) -> None:
+    def shut_down(self) -> None:
         """NOT_SERVING for every service: the process is about to go."""
         for service in self._statuses:
             self.set(service, serving=False)

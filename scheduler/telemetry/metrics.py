@@ -68,7 +68,7 @@ class SchedulerMetrics:
         self._submit = Buckets(FAST_SECONDS)
         self._commit = Buckets(FAST_SECONDS)
         self._batch = Buckets(RECORDS)
-        # Of tenures that are over.
+        # Of terms that are over.
         self._unknown = self._repeats = 0
         self._faults = dict.fromkeys(FAULTS, 0)
         self._driver: Driver | None = None
@@ -87,15 +87,13 @@ class SchedulerMetrics:
             self._failovers += 1
         self._epoch = leader.epoch
 
-    def tenure_began(
-        self, driver: Driver, overview: Overview, quotas: Quotas | None = None
-    ) -> None:
+    def term_began(self, driver: Driver, overview: Overview, quotas: Quotas | None = None) -> None:
         """This process leads: its state is worth telling."""
         driver.metrics = self.tasks
         self._quotas = quotas
         self._driver, self._overview = driver, overview
 
-    def tenure_ended(self) -> None:
+    def term_ended(self) -> None:
         """It does not any more."""
         if self._driver is not None:
             counters = self._driver.journal.counters
@@ -109,7 +107,7 @@ class SchedulerMetrics:
             self._commit.add(seconds)
             self._batch.add(records)
 
-    def agent_at_fault(self, kind: str) -> None:
+    def agent_misbehaved(self, kind: str) -> None:
         """An agent said what none may say; kinds are ours, and few."""
         self._faults[kind] = self._faults.get(kind, 0) + 1
 
@@ -265,12 +263,12 @@ def _nodes(state: State) -> Iterator[Metric]:
             tally["cordoned"] += 1
         elif node.stats.disk_error:
             tally["unwritable"] += 1
-        elif name in state.leaving:
+        elif name in state.scaling_down:
             tally["leaving"] += 1
         else:
             tally["ready"] += 1
         slots += node.slots
-        running += len(node.holding.rows)
+        running += len(node.allocation.rows)
         credit += node.credit
     yield gauges("quorate_nodes", "Registered nodes, by what they are good for.", ("state",), tally)
     yield gauge("quorate_nodes_slots", "Slots of all registered nodes.", slots)

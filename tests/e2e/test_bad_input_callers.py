@@ -59,19 +59,19 @@ def test_arguments_that_do_not_serialise_are_named(client: quorate.Client, argum
         (lambda: client.submit(anything, key=argument), "argument 'key'"),
         (lambda: list(client.map(len, ["fine", argument])), "argument 1"),
     ):
-        with pytest.raises(ArgumentNotSerialisable) as refusal:
+        with pytest.raises(ArgumentNotSerialisable) as rejection:
             call()
-        assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-        assert name in refusal.value.message
-        assert type(argument).__name__ in refusal.value.message
+        assert rejection.value.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert name in rejection.value.message
+        assert type(argument).__name__ in rejection.value.message
     assert made(client) == before
 
 
 def test_arguments_over_the_limit_name_the_limit(client: quorate.Client) -> None:
     before = made(client)
-    with pytest.raises(PayloadTooLarge) as refusal:
+    with pytest.raises(PayloadTooLarge) as rejection:
         client.submit(len, b"x" * (256 << 10))
-    assert refusal.value.metadata["limit"] == str(256 << 10)
+    assert rejection.value.metadata["limit"] == str(256 << 10)
     assert made(client) == before
 
 
@@ -82,10 +82,10 @@ def test_what_is_not_callable_is_refused_at_once(
     client: quorate.Client, work: Any, field: str
 ) -> None:
     before = made(client)
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         client.submit(work)
-    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert refusal.value.metadata["field"] == field
+    assert rejection.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert rejection.value.metadata["field"] == field
     assert made(client) == before
 
 
@@ -108,10 +108,10 @@ def test_what_the_node_cannot_call_fails_typed(
 @pytest.mark.parametrize("argv", [[], [""], "true"], ids=["empty", "blank", "a string"])
 def test_an_argv_that_names_no_program(client: quorate.Client, argv: Any) -> None:
     before = made(client)
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         client.command(argv)
-    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert refusal.value.metadata["field"] == "argv"
+    assert rejection.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert rejection.value.metadata["field"] == "argv"
     assert made(client) == before
 
 
@@ -147,10 +147,10 @@ def test_options_out_of_bounds_name_the_field(
     client: quorate.Client, options: dict[str, Any], field: str
 ) -> None:
     before = made(client)
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         client.options(**options).submit(len, "x")
-    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-    named = refusal.value.metadata["field"]
+    assert rejection.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    named = rejection.value.metadata["field"]
     assert field in named or (field, named) in (
         ("retries", "spec.retry.max_attempts"),
         ("delay", "spec.not_before"),
@@ -159,9 +159,9 @@ def test_options_out_of_bounds_name_the_field(
 
 
 def test_an_unknown_queue(client: quorate.Client) -> None:
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         client.options(queue="nowhere").submit(len, "x")
-    assert (refusal.value.code, refusal.value.reason) == (
+    assert (rejection.value.code, rejection.value.reason) == (
         grpc.StatusCode.NOT_FOUND,
         "QUEUE_NOT_FOUND",
     )
@@ -170,10 +170,10 @@ def test_an_unknown_queue(client: quorate.Client) -> None:
 def test_a_cluster_that_is_not_there() -> None:
     with (
         quorate.Client(f"127.0.0.1:{free_port()}", retry_for=0.2) as client,
-        pytest.raises(QuorateError) as refusal,
+        pytest.raises(QuorateError) as rejection,
     ):
         client.submit(len, "x")
-    assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
+    assert rejection.value.code is grpc.StatusCode.UNAVAILABLE
 
 
 # -- the command line

@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from quorate.runtime.errors import from_rpc_error
 from quorate.v1 import queue_pb2, scheduler_pb2
 from tests.support.cluster import Cluster
-from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import ErrorKind, FaultProxy
 from tests.support.load import Load
 from tests.support.server import Server, until
 
@@ -61,7 +61,7 @@ async def test_a_repeated_request_id_answered_while_the_first_is_uncommitted_and
         request = scheduler_pb2.CreateTaskRequest(
             spec=Load(cluster).stamp(0), request_id=uuid.uuid4().hex
         )
-        proxy.script("Txn", Fault.HOLD)
+        proxy.script("Txn", ErrorKind.HOLD)
         calls = [asyncio.ensure_future(cluster.stub(first).CreateTask(request, timeout=30))]
         held = await proxy.next_held()
         calls.append(asyncio.ensure_future(cluster.stub(first).CreateTask(request, timeout=30)))
@@ -112,7 +112,7 @@ async def test_a_batch_repeated_after_its_first_half_ran_and_was_deleted_by_rete
         request = scheduler_pb2.BatchCreateTasksRequest(
             queue=queue.name, specs=[load.stamp(0)] * BATCH, request_id=uuid.uuid4().hex
         )
-        proxy.script("Txn", Fault.PASS, Fault.PASS, Fault.HOLD)
+        proxy.script("Txn", ErrorKind.PASS, ErrorKind.PASS, ErrorKind.HOLD)
         call = asyncio.ensure_future(cluster.stub(first).BatchCreateTasks(request, timeout=30))
         held = await proxy.next_held()
         made = {kv.key.rpartition(b"/")[2].decode() for kv in await cluster.read(b"tasks/")}

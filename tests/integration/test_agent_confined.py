@@ -24,7 +24,7 @@ import node_agent
 import quorate
 from node_agent.executors.confinement import Confinement
 from node_agent.spawner import group
-from node_agent.spawner import orphans as strays
+from node_agent.spawner import orphans as orphans
 from node_agent.spawner.cgroups import TaskGroups, Unavailable, open_groups
 from node_agent.task.environment import patterns
 from node_agent.task.secrets import Secrets
@@ -396,7 +396,7 @@ async def test_what_escaped_its_session_and_its_mark_dies_with_its_cgroup(
             assert parent.name in await run.call(OUTPUT, "tail -n 1 /proc/self/cgroup")
         else:
             # Nothing here can find it, which is what cgroups are for.
-            strays.kill_one(stray)
+            orphans.kill_one(stray)
         # Kills reach it as well.
         task = task_id()
         spec = command("sh", "-c", "trap '' TERM; env -i setsid sleep 1002 & echo $!; wait")
@@ -408,7 +408,7 @@ async def test_what_escaped_its_session_and_its_mark_dies_with_its_cgroup(
         if real:
             await eventually(lambda: not Path(f"/proc/{pid}/exe").exists())
         else:
-            strays.kill_one(pid)
+            orphans.kill_one(pid)
     if real:
         assert not parent.exists(), "the agent removes what it made"
 

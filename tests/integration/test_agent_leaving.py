@@ -35,7 +35,7 @@ async def test_the_leader_says_it_and_takes_it_back(agent: Agent) -> None:
         await session.inventory()
         assert await why(agent) == ""
         await session.send(leaving=True)
-        await eventually(lambda: agent.sessions.leaving)
+        await eventually(lambda: agent.sessions.scaling_down)
         assert await why(agent) == WHY
         # It is about probes alone: work that comes is done, and says nothing about the mark.
         task = task_id()
@@ -43,7 +43,7 @@ async def test_the_leader_says_it_and_takes_it_back(agent: Agent) -> None:
         await session.finished(task)
         assert await why(agent) == WHY
         await session.send(leaving=False)
-        await eventually(lambda: not agent.sessions.leaving)
+        await eventually(lambda: not agent.sessions.scaling_down)
         assert await why(agent) == ""
 
 
@@ -52,9 +52,9 @@ async def test_without_a_leader_the_last_word_holds_and_a_new_one_says_it_first(
         for epoch, leaving in ((1, True), (2, True), (3, False)):
             session = await leader.open(epoch, leaving=leaving)
             await session.inventory()
-            assert agent.sessions.leaving is leaving
+            assert agent.sessions.scaling_down is leaving
             await leader.hang_up(session)
-            assert agent.sessions.leaving is leaving
+            assert agent.sessions.scaling_down is leaving
 
 
 async def test_a_leader_of_a_version_that_knows_no_marks_leaves_none(agent: Agent) -> None:

@@ -49,7 +49,7 @@ def refs(messages) -> list[tuple[str, int]]:
     return [(ref.task_id, ref.attempt) for ref in messages]
 
 
-async def refusal(session: Session) -> tuple[grpc.StatusCode, str]:
+async def rejection(session: Session) -> tuple[grpc.StatusCode, str]:
     error = from_rpc_error(await session.ended())
     return error.code, error.reason
 
@@ -65,7 +65,7 @@ async def test_the_first_answer_is_the_inventory_and_the_credit_follows(leader: 
 async def test_a_lower_epoch_is_refused(leader: Leader):
     first = await leader.open(epoch=5)
     await first.inventory()
-    assert await refusal(await leader.open(epoch=4)) == (
+    assert await rejection(await leader.open(epoch=4)) == (
         grpc.StatusCode.FAILED_PRECONDITION,
         "STALE_EPOCH",
     )
@@ -79,7 +79,7 @@ async def test_a_higher_epoch_ends_the_older_session(leader: Leader):
     await first.inventory()
     second = await leader.open(epoch=2)
     await second.inventory()
-    assert (await refusal(first))[1] == "STALE_EPOCH"
+    assert (await rejection(first))[1] == "STALE_EPOCH"
     task = task_id()
     await second.assign(task, command("true"))
     await second.finished(task)
@@ -90,7 +90,7 @@ async def test_the_same_leader_may_dial_again(leader: Leader):
     await first.inventory()
     second = await leader.open(epoch=1)
     await second.inventory()
-    assert (await refusal(first))[1] == "SESSION_REPLACED"
+    assert (await rejection(first))[1] == "SESSION_REPLACED"
 
 
 async def test_an_assignment_of_a_leader_that_was_replaced_is_not_run(agent: Agent, leader: Leader):
@@ -103,7 +103,7 @@ async def test_an_assignment_of_a_leader_that_was_replaced_is_not_run(agent: Age
         await first.assign(task, command("true"))
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         pass  # it learned already
-    await refusal(first)
+    await rejection(first)
     probe = task_id()
     await second.assign(probe, command("true"))
     await second.finished(probe)
@@ -113,7 +113,7 @@ async def test_an_assignment_of_a_leader_that_was_replaced_is_not_run(agent: Age
 
 async def test_another_instance_is_refused(leader: Leader):
     session = await leader.open(instance="ffffffffffffffff")
-    assert await refusal(session) == (grpc.StatusCode.NOT_FOUND, "INSTANCE_MISMATCH")
+    assert await rejection(session) == (grpc.StatusCode.NOT_FOUND, "INSTANCE_MISMATCH")
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"\x0a\xff", b"\x0a" * 7])
@@ -178,7 +178,7 @@ async def test_who_says_no_hello_is_told_so(leader: Leader, monkeypatch: pytest.
 async def test_a_session_begins_with_hello(leader: Leader):
     session = Session(leader.stub.Session(), epoch=1)
     await session.send()
-    assert await refusal(session) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert await rejection(session) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
 
 
 async def test_running_attempts_are_adopted_by_the_next_leader(leader: Leader, tmp_path: Path):

@@ -233,7 +233,7 @@ async def test_a_caller_beyond_its_rate_is_told_when_to_come_again(tmp_path: Pat
         assert b"google.rpc.RetryInfo" in dict(trailing)["grpc-status-details-bin"]
 
 
-async def test_refusals_are_logged_without_secrets_and_not_without_bound(tmp_path: Path):
+async def test_rejections_are_logged_without_secrets_and_not_without_bound(tmp_path: Path):
     with structlog.testing.capture_logs() as lines:
         async with serving(tmp_path) as (served, channel):
             stub = channel.unary_unary("/t.T/Admin")

@@ -31,10 +31,10 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         server = EtcdProcess(tmp_path / "data", client_port=port)
-        with pytest.raises(QuorateError) as refusal:
+        with pytest.raises(QuorateError) as rejection:
             await server.start()
-    assert refusal.value.reason == "ETCD_PORT_IN_USE"
-    assert str(port) in refusal.value.message
+    assert rejection.value.reason == "ETCD_PORT_IN_USE"
+    assert str(port) in rejection.value.message
     assert not server.running
     assert not (tmp_path / "data").exists()
 
@@ -42,19 +42,19 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 async def test_a_data_directory_in_use_is_named(own_etcd) -> None:
     first = await own_etcd()
     second = EtcdProcess(first.data_dir, die_with_parent=True)
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         await second.start()
-    assert refusal.value.reason == "ETCD_DATA_DIR_IN_USE"
-    assert str(first.data_dir) in refusal.value.message
+    assert rejection.value.reason == "ETCD_DATA_DIR_IN_USE"
+    assert str(first.data_dir) in rejection.value.message
     assert not second.running
     assert first.running
 
 
 async def test_a_start_that_fails_shows_the_end_of_the_log(tmp_path: Path) -> None:
     server = EtcdProcess(tmp_path, extra=("--no-such-flag",))
-    with pytest.raises(QuorateError, match="no-such-flag") as refusal:
+    with pytest.raises(QuorateError, match="no-such-flag") as rejection:
         await server.start()
-    assert refusal.value.reason == "ETCD_START_FAILED"
+    assert rejection.value.reason == "ETCD_START_FAILED"
 
 
 async def test_an_etcd_with_sockets_that_was_killed_starts_again(tmp_path: Path) -> None:

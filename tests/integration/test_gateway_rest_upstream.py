@@ -74,7 +74,7 @@ async def test_a_change_without_an_id_is_not_repeated(cluster, upstream):
     assert len(called(cluster, "ListQueues")) == 1
 
 
-async def test_a_refusal_is_not_repeated_and_keeps_its_details(cluster, upstream):
+async def test_a_rejection_is_not_repeated_and_keeps_its_details(cluster, upstream):
     with pytest.raises(UpstreamError) as failed:
         await upstream.unary(
             METHODS["ListTasks"], pb.ListTasksRequest(page_size=-1), timeout=5, reads=True

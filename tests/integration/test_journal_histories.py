@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.term import Outcomes, ended, running
 
 from quorate.etcd.api import Compare, Delete, EtcdUnavailable, Put, Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.journal import Deposed, Journal, JournalFault
+from quorate.etcd.journal import Deposed, Journal, JournalError
 from quorate.runtime.clock import SystemClock
-from tests.support.fault_proxy import Fault, FaultProxy
-from tests.support.tenure import Outcomes, ended, running
+from tests.support.fault_proxy import ErrorKind, FaultProxy
 
 # Long enough for an undisturbed Txn on a busy machine, short enough to wait out in a test.
 TXN_TIMEOUT = 0.5
@@ -79,7 +79,7 @@ async def test_a_txn_that_arrives_after_its_repeat_and_its_successor_changes_not
 ):
     journal = await world.stand(far, "a")
     await journal.claim()
-    proxy.script("Txn", Fault.DELIVER_LATER)
+    proxy.script("Txn", ErrorKind.DELIVER_LATER)
     async with running(journal):
         seen.append(journal, "running", world.put("run", b"RUNNING"))
         late = await proxy.next_held()
@@ -101,7 +101,7 @@ async def test_the_epoch_alone_would_let_that_txn_through(world, proxy, far):
     key = world.prefix + b"election/scheduler/a"
     epoch = await world.store.put(key, b"")
     leads = Compare(key, "create", "=", epoch)
-    proxy.script("Txn", Fault.DELIVER_LATER)
+    proxy.script("Txn", ErrorKind.DELIVER_LATER)
     with pytest.raises(EtcdUnavailable):
         await far.txn([leads], [world.put("run", b"RUNNING")])
     late = await proxy.next_held()
@@ -114,10 +114,10 @@ async def test_the_epoch_alone_would_let_that_txn_through(world, proxy, far):
 @pytest.mark.parametrize(
     ("fault", "applied_before"),
     [
-        (Fault.DROP_REPLY, True),
-        (Fault.BREAK_REPLY, True),
-        (Fault.DROP_REQUEST, False),
-        (Fault.DELIVER_LATER, False),
+        (ErrorKind.DROP_REPLY, True),
+        (ErrorKind.BREAK_REPLY, True),
+        (ErrorKind.DROP_REQUEST, False),
+        (ErrorKind.DELIVER_LATER, False),
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
@@ -129,7 +129,7 @@ async def test_an_outcome_unknown_to_the_leader_is_settled_by_the_head(
     calls = proxy.calls["Txn"]
     proxy.script("Txn", fault)
     # The first look at the head fails as well: nothing is answered until one succeeds.
-    proxy.script("Range", Fault.DROP_REQUEST)
+    proxy.script("Range", ErrorKind.DROP_REQUEST)
     async with running(journal):
         seen.append(journal, "write", world.put("k"))
         await seen.until("write")
@@ -146,7 +146,7 @@ async def test_an_outcome_unknown_to_the_leader_is_settled_by_the_head(
 async def test_a_first_copy_that_overtakes_its_repeat_is_recognised(world, proxy, far, seen):
     journal = await world.stand(far, "a")
     await journal.claim()
-    proxy.script("Txn", Fault.DELIVER_LATER, Fault.HOLD)
+    proxy.script("Txn", ErrorKind.DELIVER_LATER, ErrorKind.HOLD)
     async with running(journal):
         seen.append(journal, "write", world.put("k"))
         first, repeat = await proxy.next_held(), await proxy.next_held()
@@ -160,7 +160,7 @@ async def test_a_first_copy_that_overtakes_its_repeat_is_recognised(world, proxy
 
 async def test_a_network_that_repeats_every_request_applies_each_once(world, proxy, far, seen):
     journal = await world.stand(far, "a")
-    proxy.script("Txn", *[Fault.DELIVER_TWICE] * 4)
+    proxy.script("Txn", *[ErrorKind.DELIVER_TWICE] * 4)
     await journal.claim()
     async with running(journal):
         for name in ("1", "2", "3"):
@@ -171,7 +171,9 @@ async def test_a_network_that_repeats_every_request_applies_each_once(world, pro
     assert journal.sequence == 3
 
 
-@pytest.mark.parametrize("fault", [Fault.DROP_REPLY, Fault.DROP_REQUEST, Fault.DELIVER_TWICE])
+@pytest.mark.parametrize(
+    "fault", [ErrorKind.DROP_REPLY, ErrorKind.DROP_REQUEST, ErrorKind.DELIVER_TWICE]
+)
 async def test_a_claim_whose_outcome_is_unknown_is_settled_by_the_head(world, proxy, far, fault):
     journal = await world.stand(far, "a")
     proxy.script("Txn", fault)
@@ -187,7 +189,7 @@ async def test_two_candidates_that_both_believe_they_lead_cannot_both_commit(
     first = await world.stand(far, "a")
     await first.claim()
     second, theirs = await world.stand(world.store, "b"), Outcomes()
-    proxy.script("Txn", Fault.HOLD)
+    proxy.script("Txn", ErrorKind.HOLD)
     async with running(first) as first_task:
         seen.append(first, "first's", world.put("k", b"first"))
         held = await proxy.next_held()
@@ -231,7 +233,7 @@ async def test_a_leader_deposed_in_flight_answers_nobody(world, proxy, far, seen
     journal = await world.stand(far, "a")
     await journal.claim()
     successor = await world.stand(world.store, "b")
-    proxy.script("Txn", Fault.HOLD)
+    proxy.script("Txn", ErrorKind.HOLD)
     async with running(journal) as task:
         seen.append(journal, "in flight", world.put("k"))
         held = await proxy.next_held()
@@ -250,7 +252,7 @@ async def test_a_leader_deposed_in_flight_answers_nobody(world, proxy, far, seen
 async def test_a_reply_without_writes_waits_for_the_uncommitted_first(world, proxy, far, seen):
     journal = await world.stand(far, "a")
     await journal.claim()
-    proxy.script("Txn", Fault.HOLD, Fault.HOLD)
+    proxy.script("Txn", ErrorKind.HOLD, ErrorKind.HOLD)
     async with running(journal):
         seen.append(journal, "write", world.put("k"))
         write = await proxy.next_held()
@@ -271,7 +273,7 @@ async def test_a_reply_without_writes_is_not_given_when_the_write_before_it_is_l
 ):
     journal = await world.stand(far, "a")
     await journal.claim()
-    proxy.script("Txn", Fault.DROP_REQUEST)
+    proxy.script("Txn", ErrorKind.DROP_REQUEST)
     async with running(journal) as task:
         seen.append(journal, "write", world.put("k"))
         seen.append(journal, "repeat")
@@ -295,7 +297,9 @@ async def test_the_barrier_of_an_idle_leader_fails_when_it_is_deposed(world, far
     assert seen.failures == ["after"]
 
 
-@pytest.mark.parametrize("fault", [Fault.DELIVER_TWICE, Fault.DROP_REPLY, Fault.DROP_REQUEST])
+@pytest.mark.parametrize(
+    "fault", [ErrorKind.DELIVER_TWICE, ErrorKind.DROP_REPLY, ErrorKind.DROP_REQUEST]
+)
 async def test_a_retention_txn_may_arrive_more_than_once(world, proxy, far, seen, fault):
     journal = await world.stand(far, "a")
     await journal.claim()
@@ -320,7 +324,7 @@ async def test_a_retention_txn_that_arrives_after_a_later_put_deletes_nothing(
 ):
     journal = await world.stand(far, "a")
     await journal.claim()
-    proxy.script("Txn", Fault.DELIVER_LATER)
+    proxy.script("Txn", ErrorKind.DELIVER_LATER)
     async with running(journal):
         seen.purge(journal, "purge", world.prefix + b"x")
         late = await proxy.next_held()
@@ -337,7 +341,7 @@ async def test_a_refused_txn_is_a_fault_and_is_never_repeated(world, proxy, far,
     calls = proxy.calls["Txn"]
     async with running(journal) as task:
         seen.append(journal, "too much", *(world.put(f"k{n}") for n in range(1100)))
-        assert isinstance(await ended(task), JournalFault)
+        assert isinstance(await ended(task), JournalError)
     assert proxy.calls["Txn"] - calls == 1
     assert seen.failures == ["too much"]
     assert await world.value("k0") is None
@@ -370,7 +374,7 @@ async def test_a_txn_of_a_dead_leader_that_arrives_after_the_next_claim_changes_
 ):
     journal = await world.stand(far, "a")
     await journal.claim()
-    proxy.script("Txn", Fault.HOLD)
+    proxy.script("Txn", ErrorKind.HOLD)
     async with running(journal):
         journal.append([world.put("spec"), world.put("dedup")])
         held = await proxy.next_held()

@@ -26,8 +26,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Etcd
     await process.stop()
 
 
-class Tenures:
-    """A replica that leads until it is cancelled, and its tenures so far."""
+class Terms:
+    """A replica that leads until it is cancelled, and its terms so far."""
 
     def __init__(
         self, etcd: EtcdClient, prefix: bytes, name: str, ttl: int = 2, patience: float = PATIENCE
@@ -69,7 +69,7 @@ async def test_a_candidate_whose_key_is_thousands_of_revisions_old_takes_over(
     """Its key's revision is compacted away, and still it is its epoch."""
     prefix = b"/quorate/old/election/scheduler"
     async with EtcdClient([server.endpoint]) as etcd, AsyncExitStack() as stack:
-        first, second = (Tenures(etcd, prefix, name) for name in ("first", "second"))
+        first, second = (Terms(etcd, prefix, name) for name in ("first", "second"))
         leaving = AsyncExitStack()
         await leaving.enter_async_context(first.running())
         async with asyncio.timeout(10):
@@ -92,12 +92,12 @@ async def test_a_candidate_whose_key_is_thousands_of_revisions_old_takes_over(
         assert (await etcd.txn([fence], [Put(b"/quorate/old/head", b"v")])).succeeded
 
 
-async def test_etcd_away_for_longer_than_a_leaders_patience_ends_the_tenure(
+async def test_etcd_away_for_longer_than_a_leaders_patience_ends_the_term(
     server: EtcdProcess,
 ) -> None:
     prefix = b"/quorate/away/election/scheduler"
     async with EtcdClient([server.endpoint]) as etcd:
-        only = Tenures(etcd, prefix, "only", patience=0.5)
+        only = Terms(etcd, prefix, "only", patience=0.5)
         async with only.running():
             first, _ = await asyncio.wait_for(only.began.get(), 10)
             await server.kill()
@@ -113,7 +113,7 @@ async def test_a_leader_outlives_an_etcd_that_is_away_for_longer_than_the_ttl(
     """A restarted etcd starts its leases afresh: the leader's key never went."""
     prefix = b"/quorate/long/election/scheduler"
     async with EtcdClient([server.endpoint]) as etcd:
-        only = Tenures(etcd, prefix, "only")
+        only = Terms(etcd, prefix, "only")
         async with only.running():
             first, key = await asyncio.wait_for(only.began.get(), 10)
             await server.kill()
@@ -125,10 +125,10 @@ async def test_a_leader_outlives_an_etcd_that_is_away_for_longer_than_the_ttl(
             assert only.ended.empty()
 
 
-async def test_etcd_restarted_within_the_ttl_does_not_end_the_tenure(server: EtcdProcess) -> None:
+async def test_etcd_restarted_within_the_ttl_does_not_end_the_term(server: EtcdProcess) -> None:
     prefix = b"/quorate/brief/election/scheduler"
     async with EtcdClient([server.endpoint]) as etcd:
-        only = Tenures(etcd, prefix, "only", ttl=30)
+        only = Terms(etcd, prefix, "only", ttl=30)
         async with only.running():
             first, key = await asyncio.wait_for(only.began.get(), 10)
             await server.kill()

@@ -33,7 +33,7 @@ from gateway.proxy.http1.heads import (
     without_empty_lines,
 )
 from gateway.proxy.http1.paths import decode, resolve, service_path, split_target
-from gateway.proxy.http1.problems import Refusal
+from gateway.proxy.http1.problems import Rejection
 from gateway.rest import headers as h
 from gateway.rest.operations import operations_of
 from gateway.rest.query import fill_query, pairs
@@ -111,7 +111,7 @@ def ignoring(work: Callable[[bytes], object]) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         try:
             work(data)
-        except (QuorateError, Refusal, Garbage, BadFraming, BadValue, Malformed):
+        except (QuorateError, Rejection, Garbage, BadFraming, BadValue, Malformed):
             pass
 
     return run

@@ -37,7 +37,7 @@ async def test_bytes_that_are_no_request_are_an_invalid_argument(tmp_path, body)
                     service = descriptor_pool.Default().FindServiceByName(name)
                     for method in service.methods:
                         path = f"/{name}/{method.name}"
-                        found = await refusal(channel, method, path, body)
+                        found = await rejection(channel, method, path, body)
                         asked += 1
                         if found != ("INVALID_ARGUMENT", "MALFORMED_REQUEST"):
                             wrong[process.name, path] = found
@@ -45,7 +45,7 @@ async def test_bytes_that_are_no_request_are_an_invalid_argument(tmp_path, body)
         assert not wrong
 
 
-async def refusal(channel, method, path, body):
+async def rejection(channel, method, path, body):
     """(code, reason) of the answer to some bytes."""
     kind = "stream" if method.client_streaming else "unary"
     kind += "_stream" if method.server_streaming else "_unary"

@@ -234,9 +234,9 @@ async def test_requests_sent_ahead_wait_in_bounded_memory(bench: ProxyBench):
     count = 100_000
     client.send((GET + HOST + b"\r\n") * count)
     await until(lambda: len(one.received) == 1)
-    front = next(iter(bench.proxy.fronts))
-    await until(lambda: not front.transport.is_reading())
-    assert len(front._buffer) < 1_000_000
+    connection = next(iter(bench.proxy.connections))
+    await until(lambda: not connection.transport.is_reading())
+    assert len(connection._buffer) < 1_000_000
     go.set()
     for _ in range(1000):
         assert (await client.answer()).body == b"."

@@ -317,14 +317,14 @@ async def test_a_client_that_does_not_read_stops_the_instance_not_the_memory(ben
     cast("asyncio.Transport", client.writer.transport).pause_reading()
     client.send(b"GET /services/web/ HTTP/1.1\r\nHost: g\r\n\r\n")
     await until(lambda: len(one.received) == 1)
-    front = next(front for front in bench.proxy.fronts if front.exchange is not None)
-    await until(lambda: front.client_full)
+    connection = next(one for one in bench.proxy.connections if one.exchange is not None)
+    await until(lambda: connection.client_full)
     before = -1
     while before != sent:
         before = sent
         await asyncio.sleep(0.05)
     assert sent < 30_000_000  # sockets' buffers on both sides
-    assert front.transport.get_write_buffer_size() < 1_000_000
+    assert connection.transport.get_write_buffer_size() < 1_000_000
 
 
 async def test_an_instance_that_does_not_read_stops_the_client_not_the_memory(bench: ProxyBench):
@@ -339,8 +339,8 @@ async def test_an_instance_that_does_not_read_stops_the_client_not_the_memory(be
     client.send(b"POST /services/web/ HTTP/1.1\r\nHost: g\r\nContent-Length: 200000000\r\n\r\n")
     await until(lambda: len(one.received) == 1)
     client.send(bytes(50_000_000))
-    front = next(iter(bench.proxy.fronts))
-    await until(lambda: front.held)
+    connection = next(iter(bench.proxy.connections))
+    await until(lambda: connection.held)
     before = -1
     while before != client.writer.transport.get_write_buffer_size():
         before = client.writer.transport.get_write_buffer_size()

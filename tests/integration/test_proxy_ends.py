@@ -67,7 +67,7 @@ async def test_a_client_that_closes_its_side_gets_its_answer(bench: ProxyBench, 
     client = await sent_and_closed(bench, request_)
     assert (await client.answer()).body in (b"late", b"app GET /v1/x ")
     assert await client.ended() == b""
-    assert not bench.proxy.fronts
+    assert not bench.proxy.connections
 
 
 async def test_every_request_that_came_whole_is_answered_and_then_it_ends(bench: ProxyBench):
@@ -304,7 +304,7 @@ async def test_a_body_that_trickles_does_not_keep_its_connection(framing: bytes)
             client.send(b"x" if framing.startswith(b"C") else b"1\r\nx\r\n")
             await asyncio.wait({answer}, timeout=0.1)
         assert (await answer).status == 408
-        await until(lambda: not bench.proxy.fronts)
+        await until(lambda: not bench.proxy.connections)
 
 
 async def test_a_slow_body_that_keeps_coming_is_read():

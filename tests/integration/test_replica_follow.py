@@ -259,16 +259,16 @@ async def test_records_that_grow_along_the_way_still_load(etcd: EtcdClient) -> N
     large = [b"tasks/q/9%05d" % number for number in range(40)]
     await write(etcd, *large, value=bytes(ANSWER_BYTES // SAFE_PAGE))
     revision = await write(etcd, b"runs/q/1")
-    refusals = 0
+    rejections = 0
 
     class Narrow:
         """The store, behind a client that takes answers of so many bytes and no more."""
 
         async def range(self, read: Range, *, timeout: float = 5.0):
-            nonlocal refusals
+            nonlocal rejections
             page = await etcd.range(read, timeout=timeout)
             if sum(len(kv.value) for kv in page.kvs) > ANSWER_BYTES:
-                refusals += 1
+                rejections += 1
                 raise EtcdAnswerTooLarge("received message larger than max")
             return page
 
@@ -282,7 +282,7 @@ async def test_records_that_grow_along_the_way_still_load(etcd: EtcdClient) -> N
         assert len(records.kept) == len(small) + len(large) + 1
         assert records.resets == 1
         # Each is asked for in vain, so there are few: the ceiling comes down with each.
-        assert 1 <= refusals <= 5
+        assert 1 <= rejections <= 5
 
 
 async def test_the_event_loop_turns_while_records_are_folded(

@@ -39,7 +39,7 @@ async def test_an_answer_that_is_never_read_does_not_keep_its_connection(last):
         async def until_unread(instance, request, reader, writer):
             # Ends while some of it waits in the gateway, but too little to pause the instance.
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            (front,) = bench.proxy.fronts
+            (front,) = bench.proxy.connections
             while not front.transport.get_write_buffer_size():
                 writer.write(b"%x\r\n%b\r\n" % (PIECE, b"." * PIECE))
                 await writer.drain()
@@ -50,7 +50,7 @@ async def test_an_answer_that_is_never_read_does_not_keep_its_connection(last):
         with socket.create_connection(("127.0.0.1", bench.port)) as client:
             client.sendall(b"GET /services/web/ HTTP/1.1\r\nHost: localhost\r\n" + last + b"\r\n")
             await until(lambda: bench.figures("web")["requests"] == 1)
-            await until(lambda: not bench.proxy.fronts)
+            await until(lambda: not bench.proxy.connections)
 
 
 def test_a_request_on_a_connection_too_many_is_told_so_and_those_far_beyond_are_dropped(cluster):

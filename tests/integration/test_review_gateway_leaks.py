@@ -205,7 +205,7 @@ async def test_tasks_and_links_end_with_the_callers_of_services():
                 await client.writer.drain()
             for client in clients:
                 client.writer.transport.abort()
-        await until(lambda: not bench.proxy.fronts)
+        await until(lambda: not bench.proxy.connections)
         await until(lambda: bench.figures("web")["in_flight"] == 0)
         await until(lambda: len(asyncio.all_tasks()) <= before)
 

@@ -147,9 +147,9 @@ async def test_a_node_cordoned_drained_and_given_back(caller: Caller) -> None:
     # The repeat of a drain that was done is no new drain.
     await caller.call("DrainNode", drain)
     assert await state() == node_pb2.NODE_STATE_READY
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Refused) as rejection:
         await caller.call("UncordonNode", pb.UncordonNodeRequest(name="n1", request_id="uncordon"))
-    assert refusal.value.reason == "REQUEST_ID_REUSED"
+    assert rejection.value.reason == "REQUEST_ID_REUSED"
 
 
 async def test_the_cluster_describes_itself(caller: Caller) -> None:

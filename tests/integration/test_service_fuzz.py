@@ -142,13 +142,13 @@ def test_any_request_is_answered_or_refused_in_kind(
         try:
             call(request.SerializeToString(), timeout=20)
         except grpc.RpcError as error:
-            refusal = Refused(error)  # type: ignore[arg-type]
-            assert refusal.code in REFUSALS, refusal
-            assert refusal.info is not None
-            assert refusal.info.domain == "quorate"
-            assert "Traceback" not in refusal.message
-            if refusal.code is C.INVALID_ARGUMENT:
-                assert refusal.fields == [refusal.metadata["field"]]
+            rejection = Refused(error)  # type: ignore[arg-type]
+            assert rejection.code in REFUSALS, rejection
+            assert rejection.info is not None
+            assert rejection.info.domain == "quorate"
+            assert "Traceback" not in rejection.message
+            if rejection.code is C.INVALID_ARGUMENT:
+                assert rejection.fields == [rejection.metadata["field"]]
 
     send()
     assert "call.handler_failed" not in (served.folder / "scheduler.log").read_text()

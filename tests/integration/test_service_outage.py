@@ -55,8 +55,8 @@ async def test_calls_while_etcd_is_away(own_etcd: Callable[..., Awaitable[EtcdPr
                     try:
                         repeated = await caller.call(*calls[0])
                         break
-                    except Refused as refusal:
-                        assert refusal.code in AWAY, refusal  # noqa: PT017
+                    except Refused as rejection:
+                        assert rejection.code in AWAY, rejection  # noqa: PT017
             assert (await caller.call(*calls[0])).task.id == repeated.task.id
         log = (served.folder / "scheduler.log").read_text()
         assert "call.handler_failed" not in log

@@ -56,9 +56,9 @@ async def test_no_member_is_stopped_while_another_is_away(tmp_path):
         await members.members["etcd-1"].kill()
         async with Maintenance(members.endpoint.split(",")) as maintenance:
             told: list[Defragmented] = []
-            with pytest.raises(QuorateError, match=r"etcd-1: .*cannot be reached") as refusal:
+            with pytest.raises(QuorateError, match=r"etcd-1: .*cannot be reached") as rejection:
                 await maintenance.defragment(told.append)
-        assert refusal.value.reason == "ETCD_UNHEALTHY"
+        assert rejection.value.reason == "ETCD_UNHEALTHY"
         assert not told
 
 

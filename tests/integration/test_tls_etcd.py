@@ -10,7 +10,7 @@ from quorate.etcd.api import Range
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient
 from quorate.runtime.free_port import free_port
-from quorate.security.pem import TlsFault
+from quorate.security.pem import TlsError
 from tests.support.tls import TestAuthority
 
 
@@ -45,7 +45,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path):
     ca = TestAuthority(tmp_path / "ca")
     one, other = ca.leaf("scheduler:s1"), ca.leaf("scheduler:s2")
     where = [f"127.0.0.1:{free_port()}"]
-    with pytest.raises(TlsFault, match="etcd-key-file: the key in"):
+    with pytest.raises(TlsError, match="etcd-key-file: the key in"):
         EtcdClient(where, tls=EtcdTls(str(ca.ca_file), str(one.cert_file), str(other.key_file)))
     with pytest.raises(FileNotFoundError, match="gone"):
         EtcdClient(where, tls=EtcdTls(str(tmp_path / "gone")))

@@ -209,7 +209,7 @@ class AgentHistory(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened, the node gets empty when executors answer and the leader listens."""
-        self.machine.on_drain_ordered(True, 0.0, self.now, leaving=True)
+        self.machine.on_drain_ordered(True, 0.0, self.now, shutting_down=True)
         self.pump()
         while self.machine.held:
             self.now += 1.0

@@ -66,7 +66,7 @@ def task_view(row: TaskRow, now: float) -> tuple:
 
 def check_starts(leader: State, standby: State) -> None:
     """Starts that must be on record are; another one may be, with whatever else was written."""
-    recent = {(task, attempt) for _, task, attempt in leader.begun}
+    recent = {(task, attempt) for _, task, attempt in leader.recent_starts}
     for task, row in leader.tasks.items():
         known = standby.tasks[task].start_time
         assert known == row.start_time or (not known and (task, row.attempt) in recent), task
@@ -85,7 +85,7 @@ def view(state: State, now: float) -> dict[str, object]:
             for name, q in state.queues.items()
         },
         "sizes": {name: q.index.size for name, q in state.queues.items()},
-        "leaving": state.leaving,
+        "leaving": state.scaling_down,
         "controls": {name: c for name, c in state.controls.items() if c != Control()},
         "dedup": {
             key: (d.digest, d.create_time, d.queue, d.first_id, d.count, d.progress, d.caller)
@@ -99,7 +99,7 @@ def view(state: State, now: float) -> dict[str, object]:
         "nodes": {name: node.instance for name, node in state.nodes.items()},
         "held": {
             instance: (sorted(held.rows), round(held.cpu, 6), held.memory)
-            for instance, held in state.holdings.items()
+            for instance, held in state.allocations.items()
             if held.rows
         },
         "services": {
@@ -307,7 +307,9 @@ class History:
         """Decided a while ago: it may hold work meanwhile, and may be another process."""
         state = self.cluster.state
         mark = [(n.name, n.instance) for n in self.nodes.values() if self.rng.random() < 0.5]
-        back = [(name, m.instance) for name, m in state.leaving.items() if self.rng.random() < 0.2]
+        back = [
+            (name, m.instance) for name, m in state.scaling_down.items() if self.rng.random() < 0.2
+        ]
         for event in decided(mark, back):
             self.cluster.step(event)
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import BatchCreated, Done, Refusal, TasksCancelled
+from scheduler.core.model.answers import BatchCreated, Done, Rejection, TasksCancelled
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import FINISHED, Placement, TaskState
@@ -95,7 +95,7 @@ class CoreMachine(RuleBasedStateMachine):
             self.c.step(e.TaskSubmitted(queue, task, what, request, token))  # type: ignore[arg-type]
             self.c.commit()
             answer = self.c.reply(token)
-            if isinstance(answer, Refusal):
+            if isinstance(answer, Rejection):
                 assert len(self.c.state.tasks) >= 40
                 return multiple()
             made.append(answer.task)  # type: ignore[attr-defined]
@@ -293,7 +293,7 @@ class CoreMachine(RuleBasedStateMachine):
     def bulk_cancels_account_for_every_task(self) -> None:
         for token, asked in self.cancels:
             answer = self.c.reply(token)
-            if answer is not None and not isinstance(answer, Refusal):
+            if answer is not None and not isinstance(answer, Rejection):
                 assert isinstance(answer, TasksCancelled)
                 assert sum(answer.counts) == asked
         self.cancels = [c for c in self.cancels if self.c.reply(c[0]) is None]
@@ -301,9 +301,9 @@ class CoreMachine(RuleBasedStateMachine):
     @invariant()
     def nodes_hold_no_more_than_they_have(self) -> None:
         for node in self.c.state.nodes.values():
-            held = list(node.holding.rows.values())
+            held = list(node.allocation.rows.values())
             gpus = sum(dict(row.needs.counters).get("gpu", 0) for row in held)
-            assert gpus == node.holding.counters.get("gpu", 0)
+            assert gpus == node.allocation.counters.get("gpu", 0)
 
     def teardown(self) -> None:
         """Given working nodes, everything ends."""

@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.term import HEAD, PREFIX, Outcomes, stand
 
 from quorate.etcd.api import Delete, EtcdUnavailable, Op, Put
 from quorate.etcd.journal import Deposed, Journal
 from quorate.internal.v1.records_pb2 import HeadRecord
-from tests.support.fake_store import FakeStore, Fault
+from tests.support.fake_store import ErrorKind, FakeStore
 from tests.support.jumping_loop import JumpingLoop
-from tests.support.tenure import HEAD, PREFIX, Outcomes, stand
 
 KEYS = [PREFIX + name for name in (b"a", b"b", b"c")]
 FAULTS = [
-    Fault.NONE,
-    Fault.LOST_REQUEST,
-    Fault.LOST_REPLY,
-    Fault.LATE,
-    Fault.TWICE,
-    Fault.NO_SPACE,
-    Fault.NO_SPACE_BUT_APPLIED,
+    ErrorKind.NONE,
+    ErrorKind.LOST_REQUEST,
+    ErrorKind.LOST_REPLY,
+    ErrorKind.LATE,
+    ErrorKind.TWICE,
+    ErrorKind.NO_SPACE,
+    ErrorKind.NO_SPACE_BUT_APPLIED,
 ]
 
 key = st.sampled_from(KEYS)

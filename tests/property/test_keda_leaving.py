@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quorate.runtime.ids import InstanceId
 from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.plan import NodeSeen, Seen, plan
-from scheduler.autoscaling.surplus import LONGEST, Decision, Wish, decide, number
+from scheduler.autoscaling.surplus import LONGEST, Decision, Target, decide, number
 from tests.property.test_keda_plan import CALM, asks, seens
 
 GIVEN_UP = st.dictionaries(
@@ -37,14 +37,14 @@ def _marked(draw: st.DrawFn, node: NodeSeen) -> NodeSeen:
 
 
 @st.composite
-def wishes(draw: st.DrawFn) -> list[Wish]:
+def demands(draw: st.DrawFn) -> list[Target]:
     """Several triggers over the same nodes, each seeing its own demands."""
     seen = draw(marked())
     found = []
     for _ in range(draw(st.integers(1, 3))):
         ask = replace(draw(asks()), leaving_seconds=draw(st.sampled_from([0.0, 15.0, 60.0])))
         own = replace(draw(seens()), nodes=seen.nodes)
-        found.append(Wish(ask, own, plan(ask, own)))
+        found.append(Target(ask, own, plan(ask, own)))
     return found
 
 
@@ -64,25 +64,25 @@ def after(seen: Seen, decision: Decision) -> Seen:
 
 
 @CALM
-@given(wishes(), GIVEN_UP)
+@given(demands(), GIVEN_UP)
 def test_only_idle_nodes_are_marked_and_never_more_than_any_trigger_has_too_many(found, given_up):
     decision = decide(found, given_up)
     assert not any(node.held for node in decision.mark)
     assert not {n.name for n in decision.mark} & {n.name for n in decision.back}
-    for wish in found:
-        marks = sum(1 for node in after(wish.seen, decision).nodes if node.marked is not None)
-        assert marks <= wish.surplus
+    for demand in found:
+        marks = sum(1 for node in after(demand.seen, decision).nodes if node.marked is not None)
+        assert marks <= demand.surplus
 
 
 @CALM
-@given(wishes(), GIVEN_UP)
+@given(demands(), GIVEN_UP)
 def test_a_decision_that_was_carried_out_stands(found, given_up):
     decision = decide(found, given_up)
     given_up = given_up | {node.instance: 0.0 for node in decision.given_up}
     again = []
-    for wish in found:
-        seen = after(wish.seen, decision)
-        again.append(Wish(wish.ask, seen, plan(wish.ask, seen)))
+    for demand in found:
+        seen = after(demand.seen, decision)
+        again.append(Target(demand.ask, seen, plan(demand.ask, seen)))
     assert not decide(again, given_up).back
     # What was given up counts as before: nobody takes its place.
     assert len(decide(again, given_up).mark) == 0
@@ -91,7 +91,7 @@ def test_a_decision_that_was_carried_out_stands(found, given_up):
 @CALM
 @given(asks(), marked(), GIVEN_UP)
 def test_the_number_is_never_below_what_is_wanted(ask: Ask, seen: Seen, given_up) -> None:
-    wish = Wish(ask, seen, plan(ask, seen))
-    told = number(wish, given_up)
-    assert wish.plan.nodes <= told <= ask.max_nodes
-    assert told <= max(len(seen.nodes), wish.plan.nodes)
+    demand = Target(ask, seen, plan(ask, seen))
+    told = number(demand, given_up)
+    assert demand.plan.nodes <= told <= ask.max_nodes
+    assert told <= max(len(seen.nodes), demand.plan.nodes)

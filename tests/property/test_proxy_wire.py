@@ -13,7 +13,7 @@ from gateway.proxy.http1.forward import forwarded, request_bytes
 from gateway.proxy.http1.framing import BadFraming, ChunkedFramer, chunk
 from gateway.proxy.http1.heads import CHUNKED, Garbage, parse_request, parse_response
 from gateway.proxy.http1.paths import decode, resolve
-from gateway.proxy.http1.problems import Refusal
+from gateway.proxy.http1.problems import Rejection
 
 PIECES = [
     b"Host: g", b"Host:g", b"Content-Length: 3", b"Content-Length: 03", b"Content-length:3 ",
@@ -52,7 +52,7 @@ def test_what_is_passed_on_reads_the_same_to_another_reader(method, lines, versi
     head = b"\r\n".join([method + b" /a " + version, *lines])
     try:
         found = parse_request(head)
-    except Refusal:
+    except Rejection:
         return
     out = request_bytes(
         found,
@@ -85,7 +85,7 @@ def test_any_bytes_are_read_or_refused(data):
     for head in (data, b"GET / HTTP/1.1\r\nHost: g\r\n" + data):
         try:
             found = parse_request(head)
-        except Refusal:
+        except Rejection:
             pass
         else:
             assert all(b"\n" not in line and b"\r" not in line for line in found.lines)
@@ -145,7 +145,7 @@ def test_a_normalised_path_never_leaves_its_root_and_is_normal(segments):
     raw = b"/" + b"/".join(segments)
     try:
         path = resolve(decode(raw))
-    except Refusal:
+    except Rejection:
         return
     assert path.startswith(b"/")
     assert not path.startswith(b"//")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.handlers.reconcile import ReplicaSeen, Wish, plan
+from scheduler.core.handlers.reconcile import DesiredState, ReplicaSeen, plan
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Replica:
 class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.wish = Wish(3, 1, 0)
+        self.wish = DesiredState(3, 1, 0)
         self.generation = 1
         self.replicas: dict[TaskId, Replica] = {}
         self.made = 0
@@ -106,7 +106,7 @@ class World(RuleBasedStateMachine):
 
     @rule(replicas=st.integers(0, 6), surge=st.integers(1, 3), unavailable=st.integers(0, 3))
     def wish_again(self, replicas: int, surge: int, unavailable: int) -> None:
-        self.wish = Wish(replicas, surge, unavailable)
+        self.wish = DesiredState(replicas, surge, unavailable)
         self.follow()
 
     @invariant()

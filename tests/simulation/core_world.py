@@ -25,7 +25,7 @@ from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import BatchCreated, Refusal, TaskCreated, TaskKnown
+from scheduler.core.model.answers import BatchCreated, Rejection, TaskCreated, TaskKnown
 from scheduler.core.model.invariants import check
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import DEFAULT_QUEUE, State
@@ -138,7 +138,7 @@ class Agent:
         self.session += 1
         self.connected = True
         if self.world.rng.random() < 0.5:
-            self.world.clocks.told(self.instance, self.world.now)
+            self.world.clocks.report(self.instance, self.world.now)
         listed = [(task, a.number, a.begun) for task, a in self.has.items()]
         self.world.step(e.SessionOpened(self.name, self.instance, listed, list(self.outbox)))
         self.world.step(e.CreditGiven(self.name, self.instance, self.slots))
@@ -488,7 +488,7 @@ class World:
     def _reply(self, token: str, answer: object) -> None:
         if token == "cancel":
             return
-        assert not isinstance(answer, Refusal), answer
+        assert not isinstance(answer, Rejection), answer
         match answer:
             case TaskCreated(task=task) | TaskKnown(task=task):
                 made = [task]
@@ -570,6 +570,6 @@ class World:
         assert len(queue.retained) == 0
         assert sum(1 for _ in queue.index.oldest_first(TaskId(""))) < 300
         assert len(state.timers) < 300
-        assert len(state.holdings) <= 2 * len(self.agents)
+        assert len(state.allocations) <= 2 * len(self.agents)
         kept = [key for key in self.log.kept if not key.startswith((b"nodes/", b"queues/"))]
         assert kept == []

@@ -24,7 +24,7 @@ class MarkingWorld(World):
         super().__init__(seed)
 
     def _elect(self, state: State, latest: float = 0.0) -> None:
-        self.told = {mark.instance for mark in state.leaving.values()}
+        self.told = {mark.instance for mark in state.scaling_down.values()}
         super()._elect(state, latest)
 
     def step(self, event: e.Event) -> None:
@@ -33,23 +33,23 @@ class MarkingWorld(World):
             return
         state = self.machine.state
         self.told &= {node.instance for node in state.nodes.values()}
-        for name in state.leaving:
-            assert not state.nodes[name].holding.rows, f"{name} may be ended and holds work"
+        for name in state.scaling_down:
+            assert not state.nodes[name].allocation.rows, f"{name} may be ended and holds work"
         if isinstance(event, e.SessionOpened):
             self.known[event.instance] = event.instance in self.told
 
     def _perform(self, effect: fx.After) -> None:
-        if not isinstance(effect, fx.OrderLeaving):
+        if not isinstance(effect, fx.OrderScaleDown):
             super()._perform(effect)
             return
-        (self.told.add if effect.leaving else self.told.discard)(effect.instance)
+        (self.told.add if effect.scaling_down else self.told.discard)(effect.instance)
         if any(a.instance == effect.instance and a.connected for a in self.agents.values()):
-            self.known[effect.instance] = effect.leaving
+            self.known[effect.instance] = effect.scaling_down
 
     def commit(self, most: int) -> None:
         super().commit(most)
         if self.leading and not self.journal:
-            assert self.log.fold.state.leaving == self.machine.state.leaving
+            assert self.log.fold.state.scaling_down == self.machine.state.scaling_down
 
     def _one(self) -> None:
         draw = self.rng.random()
@@ -68,14 +68,14 @@ class MarkingWorld(World):
     def _mark(self) -> None:
         state, rng = self.machine.state, self.rng
         mark = [(n.name, n.instance) for n in state.nodes.values() if rng.random() < 0.5]
-        back = [(name, m.instance) for name, m in state.leaving.items() if rng.random() < 0.3]
+        back = [(name, m.instance) for name, m in state.scaling_down.items() if rng.random() < 0.3]
         for event in decided(mark, back):
             self.step(event)
-        self.marks += len(state.leaving)
+        self.marks += len(state.scaling_down)
 
 
 def _wrongly_told(world: MarkingWorld, agent: Agent) -> bool:
-    mark = world.machine.state.leaving.get(agent.name)
+    mark = world.machine.state.scaling_down.get(agent.name)
     marked = mark is not None and mark.instance == agent.instance
     return agent.alive and agent.connected and world.known[agent.instance] != marked
 
@@ -92,4 +92,4 @@ def test_agents_know_their_marks_whatever_leader_and_agents_died_of(seed: int) -
     world.commit(100_000)
     state = world.machine.state
     assert [a.name for a in world.agents.values() if _wrongly_told(world, a)] == []
-    assert world.log.loaded().state.leaving == state.leaving
+    assert world.log.loaded().state.scaling_down == state.scaling_down

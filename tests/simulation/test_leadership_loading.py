@@ -18,7 +18,7 @@ from quorate.etcd.election import Election
 from quorate.etcd.journal_fence import Deposed
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from scheduler.leadership.elector import Career, Leadership
+from scheduler.leadership.elector import ElectionState, Leadership
 from scheduler.leadership.trust import Trust
 from scheduler.storage.loaded import Loaded
 from tests.support.jumping_loop import JumpingLoop
@@ -71,7 +71,7 @@ class Process:
         self._running = asyncio.create_task(self.leadership.run())
 
     def load(self) -> None:
-        """From the beginning, as after a compaction or a tenure."""
+        """From the beginning, as after a compaction or a term."""
         self.loaded.set(False)
         if self._loading is not None:
             self._loading.cancel()
@@ -84,7 +84,7 @@ class Process:
         self.loaded.set(True)
 
     async def _lead(self, epoch: int, key: bytes, trust: Trust) -> None:
-        # As `Tenure`: it takes over what is folded, and waits until it is.
+        # As `LeadershipTerm`: it takes over what is folded, and waits until it is.
         await self.loaded.wait()
         self.trust = trust
         try:
@@ -160,7 +160,7 @@ class World:
         ready = [
             one
             for one in self.living.values()
-            if one.loaded.is_set() and one.leadership.career is Career.STANDBY
+            if one.loaded.is_set() and one.leadership.election_state is ElectionState.STANDBY
         ]
         # A dead leader's key is for its TTL, or a watcher, to end.
         idle = not serving and ready and reachable and all(name in self.living for name in line)
@@ -182,7 +182,7 @@ class World:
             if one.trust is not None:
                 one.orders.put_nowait(Deposed("a compare failed"))
         elif kind == "fall back":
-            if one.trust is None and one.leadership.career is not Career.LEADING:
+            if one.trust is None and one.leadership.election_state is not ElectionState.LEADING:
                 one.load()
         else:
             seconds = self.random.uniform(0.1, 1.5 * TTL)
@@ -210,8 +210,10 @@ async def play(seed: int, loop: JumpingLoop) -> int:
         end = loop.time() + WELL_AFTER
         while loop.time() < end:
             await world.tick()
-        careers = sorted(one.leadership.career.value for one in world.living.values())
-        assert careers == ["leading", "standby", "standby"]
+        election_states = sorted(
+            one.leadership.election_state.value for one in world.living.values()
+        )
+        assert election_states == ["leading", "standby", "standby"]
         assert all(one.loaded.is_set() for one in world.living.values())
     except AssertionError as error:
         error.add_note(f"seed {seed}: {'; '.join(world.happened)}")

@@ -26,7 +26,7 @@ from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Refusal
+from scheduler.core.model.answers import Rejection
 from scheduler.core.model.invariants import check
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import Control, NodeStats, TaskRow
@@ -167,7 +167,7 @@ class Cluster:
         self.lead(state or State())
 
     def lead(self, state: State) -> None:
-        """A new tenure over `state`."""
+        """A new term over `state`."""
         self.state = state
         self.machine = Machine(state, self.limits)
         self.codec = records.Codec(b"", state)
@@ -260,7 +260,7 @@ class Cluster:
                 node = self.nodes.get(instance)
                 if node is not None:
                     node.drains.append(draining)
-            case fx.OrderLeaving(_, instance, leaving):
+            case fx.OrderScaleDown(_, instance, leaving):
                 node = self.nodes.get(instance)
                 if node is not None:
                     node.leaving.append(leaving)
@@ -346,7 +346,7 @@ class Cluster:
                 QueueName(queue), task, what or spec(), request, token, creator
             )
         )
-        assert not isinstance(answer, Refusal), answer
+        assert not isinstance(answer, Rejection), answer
         return answer.task if answer is not None else task  # type: ignore[attr-defined]
 
     def batch(
@@ -375,7 +375,7 @@ class Cluster:
                 QueueName(name), placement, Disconnect.KEEP, age, count, e.Request(), token
             )
         )
-        assert not isinstance(answer, Refusal), answer
+        assert not isinstance(answer, Rejection), answer
         return QueueName(name)
 
     def pause(self, queue: str = DEFAULT_QUEUE, paused: bool = True) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import service_pb2, task_pb2
-from scheduler.core.model.rows import Holding, NodeRow
+from scheduler.core.model.rows import Allocation, NodeRow
 from scheduler.core.values import (
     TaskSpec,
 )
@@ -134,5 +134,5 @@ def node_row(
         START,
         "test",
         7,
-        Holding(),
+        Allocation(),
     )

@@ -29,7 +29,7 @@ from quorate.etcd.api import (
 from quorate.etcd.journal_batch import covers
 
 
-class Fault(Enum):
+class ErrorKind(Enum):
     """What the network or the store does to one Txn."""
 
     NONE = auto()
@@ -54,7 +54,7 @@ class FakeStore:
         self.revision = 1
         self.applied: list[Sequence[Op]] = []
         self.sent: list[Sequence[Op]] = []
-        self.script: deque[Fault] = deque()
+        self.script: deque[ErrorKind] = deque()
         self.range_errors: deque[EtcdError] = deque()
         self.full = False
         self.late: deque[tuple[Sequence[Compare], Sequence[Op], Sequence[Op]]] = deque()
@@ -75,23 +75,23 @@ class FakeStore:
         assert timeout > 0
         self.on_call()
         self.sent.append(list(success))
-        fault = self.script.popleft() if self.script else Fault.NONE
+        fault = self.script.popleft() if self.script else ErrorKind.NONE
         call = (list(compares), list(success), list(failure))
-        if fault is Fault.HELD:
+        if fault is ErrorKind.HELD:
             self.held.set()
             await self._released.wait()
             self._released.clear()
             self.held.clear()
-        elif fault is Fault.LATE:
+        elif fault is ErrorKind.LATE:
             self.late.append(call)
-        elif fault in (Fault.LOST_REPLY, Fault.NO_SPACE_BUT_APPLIED, Fault.TWICE):
+        elif fault in (ErrorKind.LOST_REPLY, ErrorKind.NO_SPACE_BUT_APPLIED, ErrorKind.TWICE):
             self.apply(*call)
-        if fault in (Fault.LOST_REQUEST, Fault.LOST_REPLY, Fault.LATE):
+        if fault in (ErrorKind.LOST_REQUEST, ErrorKind.LOST_REPLY, ErrorKind.LATE):
             raise EtcdUnavailable("scripted")
-        if fault is Fault.REFUSED:
+        if fault is ErrorKind.REFUSED:
             raise EtcdRefused("scripted")
         puts = any(isinstance(op, Put) for op in success)
-        if fault in (Fault.NO_SPACE, Fault.NO_SPACE_BUT_APPLIED) or (self.full and puts):
+        if fault in (ErrorKind.NO_SPACE, ErrorKind.NO_SPACE_BUT_APPLIED) or (self.full and puts):
             raise EtcdNoSpace("scripted")
         await asyncio.sleep(0)
         return self.apply(*call)

@@ -32,7 +32,7 @@ _UNLIMITED = [
 ]
 
 
-class Fault(Enum):
+class ErrorKind(Enum):
     """What happens to one request. Silence lasts until the caller's deadline."""
 
     PASS = auto()
@@ -73,7 +73,7 @@ class FaultProxy(grpc.GenericRpcHandler):
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._scripts: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._scripts: defaultdict[str, deque[ErrorKind]] = defaultdict(deque)
         self._held: asyncio.Queue[Held] = asyncio.Queue()
         self._server: Any = None
         self._channel: Any = None
@@ -81,7 +81,7 @@ class FaultProxy(grpc.GenericRpcHandler):
         # Calls by method, as they came in.
         self.calls: defaultdict[str, int] = defaultdict(int)
 
-    def script(self, method: str, *faults: Fault) -> None:
+    def script(self, method: str, *faults: ErrorKind) -> None:
         """The fates of the next calls of `method` ("Txn", "Range", ...)."""
         self._scripts[method].extend(faults)
 
@@ -125,22 +125,22 @@ class FaultProxy(grpc.GenericRpcHandler):
         async def handle(request: bytes, context: Any) -> Any:
             self.calls[name] += 1
             script = self._scripts[name]
-            fault = script.popleft() if script else Fault.PASS
+            fault = script.popleft() if script else ErrorKind.PASS
             metadata = _passed_on(context)
             try:
-                if fault in (Fault.HOLD, Fault.DELIVER_LATER):
+                if fault in (ErrorKind.HOLD, ErrorKind.DELIVER_LATER):
                     answer = asyncio.get_running_loop().create_future()
                     self._held.put_nowait(Held(self, method, request, metadata, answer))
-                    if fault is Fault.DELIVER_LATER:
+                    if fault is ErrorKind.DELIVER_LATER:
                         await _break(context)
                     return await answer
-                if fault is not Fault.DROP_REQUEST:
+                if fault is not ErrorKind.DROP_REQUEST:
                     reply = await self.forward(method, request, metadata)
-                    if fault is Fault.DELIVER_TWICE:
+                    if fault is ErrorKind.DELIVER_TWICE:
                         reply = await self.forward(method, request, metadata)
-                    if fault is Fault.BREAK_REPLY:
+                    if fault is ErrorKind.BREAK_REPLY:
                         await _break(context)
-                    if fault is not Fault.DROP_REPLY:
+                    if fault is not ErrorKind.DROP_REPLY:
                         return reply
                 return await asyncio.get_running_loop().create_future()
             except grpc.aio.AioRpcError as error:

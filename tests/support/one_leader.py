@@ -15,7 +15,7 @@ from typing import Any
 
 from quorate.etcd.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.clock import SystemClock, TenureClock
+from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import TaskIds
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.api.quotas.servicer import Quotas
@@ -48,7 +48,7 @@ class Leader:
             Machine(state),
             records.Codec(PREFIX, state),
             journal,
-            TenureClock(CLOCK),
+            TermClock(CLOCK),
             lambda: True,
             128,
         )
@@ -59,7 +59,7 @@ class Leader:
         self.callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
         quotas = Quotas(driver, Limits(), self.callers)
         self.service = Service(driver, TaskIds(), reads, watches, sessions, overview, check, quotas)
-        driver.uncommitted.confirm = reads.revision
+        driver.admission.confirm = reads.revision
         self.driver = driver
         driver.handle((e.Elected(),))
 

@@ -329,4 +329,4 @@ async def proxy_bench(**options: Any) -> AsyncIterator[ProxyBench]:
         clock.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await clock
-        await until(lambda: not proxy.fronts)
+        await until(lambda: not proxy.connections)

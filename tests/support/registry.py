@@ -1,11 +1,11 @@
-"""A scheduler's tenures in this process, over real etcd, asked without gRPC.
+"""A scheduler's terms in this process, over real etcd, asked without gRPC.
 
     async with standing(etcd, "s1") as scheduler:
         async with scheduler.leading() as registry:
             await registry.CreateService(...)
 
 `standing` owns the replica, which folds from the first to the last moment; each `leading` is a
-tenure of its own, with a lease and an epoch of its own, which ends with its block.
+term of its own, with a lease and an epoch of its own, which ends with its block.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scheduler.api.servicers import Servicers
 from scheduler.api.services.servicer import Registry
 from scheduler.config import SchedulerSettings
 from scheduler.core.model.state import State
-from scheduler.leadership.term import Tenure
+from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust
 from scheduler.storage import keys
 from scheduler.telemetry.health import InstanceHealth
@@ -56,7 +56,7 @@ class Standing:
             _cli_parse_args=[], name=name, cluster=cluster
         )
         self.roles = Roles(InstanceId(name))
-        self.tenure = Tenure(
+        self.term = LeadershipTerm(
             self.settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId(name))
         )
 
@@ -77,18 +77,18 @@ class Standing:
         lease = await LeaseSession.open(self.etcd, 2, clock=CLOCK)
         election = Election(self.etcd, self.settings.prefix + keys.ELECTION)
         candidate = await election.campaign(lease.id, b"")
-        tenure = asyncio.create_task(
-            self.tenure.lead(candidate.create_revision, candidate.key, Trust(lease, 0.0))
+        term = asyncio.create_task(
+            self.term.lead(candidate.create_revision, candidate.key, Trust(lease, 0.0))
         )
         try:
             async with asyncio.timeout(10):
                 while not isinstance(self.roles.role, Local):
-                    assert not tenure.done(), tenure.result()
+                    assert not term.done(), term.result()
                     await asyncio.sleep(0)
             yield Calls(self.servicers.registry)
         finally:
-            tenure.cancel()
-            await asyncio.wait({tenure})
+            term.cancel()
+            await asyncio.wait({term})
             await lease.close()
 
 
@@ -96,7 +96,7 @@ class Standing:
 async def standing(etcd: EtcdClient, name: str, cluster: str) -> AsyncIterator[Standing]:
     """A scheduler that stands by within the block."""
     scheduler = Standing(etcd, name, cluster)
-    folding = asyncio.create_task(scheduler.tenure.stand_by())
+    folding = asyncio.create_task(scheduler.term.stand_by())
     try:
         yield scheduler
     finally:

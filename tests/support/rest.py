@@ -25,7 +25,7 @@ class ScriptedUpstream:
         self.answers = {}
         self.calls = []
         self.verified = 0
-        self.refusal = None
+        self.rejection = None
 
     def _answer(self, method, request, timeout):
         self.calls.append((method.name, request, timeout))
@@ -34,8 +34,8 @@ class ScriptedUpstream:
     async def unary(self, method, request, *, timeout, reads=False, metadata=()):
         if method is PROBE:
             self.verified += 1
-            if self.refusal is not None:
-                raise self.refusal
+            if self.rejection is not None:
+                raise self.rejection
             return method.response()
         answer = self._answer(method, request, timeout)
         if isinstance(answer, Exception):

@@ -28,7 +28,7 @@ async def standing_scheduler(etcd_client: EtcdClient) -> AsyncIterator[Standing]
 
 @pytest.fixture
 async def leaders_calls(scheduler: Standing) -> AsyncIterator[Calls]:
-    """The fixture `calls`: of one tenure of `scheduler`."""
+    """The fixture `calls`: of one term of `scheduler`."""
     async with scheduler.leading() as calls:
         yield calls
 

@@ -26,7 +26,7 @@ async def stand(etcd: MemoryEtcd, name: str, key: bytes = KEY) -> int:
     )
 
 
-async def refusal(check: LeaderCheck, epoch: int, proof: bytes = b"", instance: str = ME) -> str:
+async def rejection(check: LeaderCheck, epoch: int, proof: bytes = b"", instance: str = ME) -> str:
     try:
         await check(epoch, proof, instance)
     except QuorateError as error:
@@ -37,14 +37,14 @@ async def refusal(check: LeaderCheck, epoch: int, proof: bytes = b"", instance: 
 async def test_the_leader_is_believed_and_no_other_epoch() -> None:
     etcd = MemoryEtcd()
     check = LeaderCheck(etcd, PREFIX)
-    assert await refusal(check, 1) == "LEADER_NOT_NAMED"
+    assert await rejection(check, 1) == "LEADER_NOT_NAMED"
     epoch = await stand(etcd, "s1")
     standby = await stand(etcd, "s2", OTHER)
     for stranger in ((1 << 63) - 1, epoch + 1, epoch - 1, 0, -1):
-        assert await refusal(check, stranger, proof_of(KEY, stranger, ME)) == "LEADER_NOT_NAMED"
-    assert await refusal(check, standby, proof_of(OTHER, standby, ME)) == "LEADER_NOT_NAMED"
+        assert await rejection(check, stranger, proof_of(KEY, stranger, ME)) == "LEADER_NOT_NAMED"
+    assert await rejection(check, standby, proof_of(OTHER, standby, ME)) == "LEADER_NOT_NAMED"
     # None of that was remembered.
-    assert await refusal(check, epoch, proof_of(KEY, epoch, ME)) == ""
+    assert await rejection(check, epoch, proof_of(KEY, epoch, ME)) == ""
 
 
 async def test_the_epoch_alone_is_no_proof() -> None:
@@ -59,16 +59,16 @@ async def test_the_epoch_alone_is_no_proof() -> None:
         # What another agent was shown, or whoever listens in its place.
         proof_of(KEY, epoch, "another-process"),
     ):
-        assert await refusal(check, epoch, proof) == "LEADER_NOT_NAMED"
+        assert await rejection(check, epoch, proof) == "LEADER_NOT_NAMED"
         # Nor once the leader is known.
-    assert await refusal(check, epoch, proof_of(KEY, epoch, ME)) == ""
-    assert await refusal(check, epoch) == "LEADER_NOT_NAMED"
+    assert await rejection(check, epoch, proof_of(KEY, epoch, ME)) == ""
+    assert await rejection(check, epoch) == "LEADER_NOT_NAMED"
 
 
 async def test_a_leader_of_an_earlier_version_has_no_secret_to_show() -> None:
     etcd = MemoryEtcd()
     epoch = await stand(etcd, "s1", b"")
-    assert await refusal(LeaderCheck(etcd, PREFIX), epoch) == ""
+    assert await rejection(LeaderCheck(etcd, PREFIX), epoch) == ""
 
 
 async def test_the_epoch_is_of_the_clusters_generation() -> None:
@@ -76,15 +76,15 @@ async def test_the_epoch_is_of_the_clusters_generation() -> None:
     await etcd.put(PREFIX + b"generation", GenerationRecord(generation=3).SerializeToString())
     revision = await stand(etcd, "s1")
     check = LeaderCheck(etcd, PREFIX)
-    assert await refusal(check, revision, proof_of(KEY, revision, ME)) == "LEADER_NOT_NAMED"
+    assert await rejection(check, revision, proof_of(KEY, revision, ME)) == "LEADER_NOT_NAMED"
     epoch = scoped(3, revision)
-    assert await refusal(check, epoch, proof_of(KEY, epoch, ME)) == ""
+    assert await rejection(check, epoch, proof_of(KEY, epoch, ME)) == ""
 
 
 async def test_what_is_no_candidate_leads_nobody() -> None:
     etcd = MemoryEtcd()
     epoch = await etcd.put(PREFIX + b"election/scheduler/1", b"\xff")
-    assert await refusal(LeaderCheck(etcd, PREFIX), epoch) == "LEADER_NOT_NAMED"
+    assert await rejection(LeaderCheck(etcd, PREFIX), epoch) == "LEADER_NOT_NAMED"
 
 
 async def test_a_leader_that_is_known_may_dial_again_while_etcd_is_silent(
@@ -100,5 +100,5 @@ async def test_a_leader_that_is_known_may_dial_again_while_etcd_is_silent(
         raise EtcdUnavailable("silent")
 
     monkeypatch.setattr(etcd, "txn", silent)
-    assert await refusal(check, epoch, proof) == ""
-    assert await refusal(check, epoch + 1, proof) == "LEADER_UNKNOWN"
+    assert await rejection(check, epoch, proof) == ""
+    assert await rejection(check, epoch + 1, proof) == "LEADER_UNKNOWN"

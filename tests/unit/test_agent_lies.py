@@ -25,14 +25,14 @@ from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2
 from scheduler.agents import conduct
 from scheduler.agents import orders as order_book
-from scheduler.agents.conduct import AgentFault, HandBacks, check
+from scheduler.agents.conduct import AgentMisbehaviour, HandBacks, check
 from scheduler.agents.sessions import Sessions
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.engine.driver import Driver
 from scheduler.storage.fold import Fold
 from tests.support.core_specs import spec
-from tests.support.memory_tenure import MemoryTenure, standing_by
+from tests.support.memory_term import MemoryTerm, standing_by
 
 # Missing from the stubs of grpc.aio.
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -233,12 +233,12 @@ async def test_a_lie_ends_the_liars_session_at_most(lie: str) -> None:
         await leads_on(replica, liar, good, kind)
 
 
-async def leads_on(replica: MemoryTenure, liar: Fake, good: Fake, kind: str) -> None:
+async def leads_on(replica: MemoryTerm, liar: Fake, good: Fake, kind: str) -> None:
     replica.settings.unreachable_after = 60.0
     prefix, ids = replica.settings.prefix, TaskIds()
     async with replica.leading() as driver:
         kinds: list[str] = []
-        sessions_of(driver).on_fault = kinds.append
+        sessions_of(driver).on_misbehaved = kinds.append
         await good.register(replica.etcd, prefix)
         await until(lambda: serves(driver, HONEST))
         await finishes(driver, ids, 20)
@@ -247,7 +247,7 @@ async def leads_on(replica: MemoryTenure, liar: Fake, good: Fake, kind: str) -> 
         if kind:
             await until(lambda: kinds)
             assert set(kinds) == {kind}
-            assert driver.state.nodes[NodeName(LIAR)].fault.startswith(f"{kind}: ")
+            assert driver.state.nodes[NodeName(LIAR)].failure.startswith(f"{kind}: ")
         # The liar may hold what it was given; it is lost when an operator, or its lease, says so.
         state = driver.state
         if NodeName(LIAR) in state.nodes and not kind:
@@ -393,5 +393,5 @@ def test_an_honest_message_is_taken() -> None:
     # As an agent says it that has nothing.
     check(instance, pb.SessionResponse(instance="i"), first=True)
     check(instance, pb.SessionResponse(instance="i", credit=1))
-    with pytest.raises(AgentFault):
+    with pytest.raises(AgentMisbehaviour):
         check(instance, None)

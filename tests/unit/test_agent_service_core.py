@@ -48,7 +48,7 @@ class Node:
         return self.settle()
 
     def drain(self, grace: float, *, leaving: bool = False, draining: bool = True) -> Effects:
-        self.machine.on_drain_ordered(draining, grace, self.now, leaving=leaving)
+        self.machine.on_drain_ordered(draining, grace, self.now, shutting_down=leaving)
         return self.settle()
 
     def tick(self, seconds: float = m.TICK_SECONDS) -> Effects:

@@ -65,7 +65,7 @@ async def test_a_replica_that_has_not_begun_is_not_unhealthy(monkeypatch: pytest
     try:
         await world.until(12)
         assert not world.unhealthy
-        world.attempt.begun = world.clock.monotonic()
+        world.attempt.running_since = world.clock.monotonic()
         await world.until(12 + 4)
         assert not world.unhealthy, "its grace is that of its program"
         await world.until(12 + 10)

@@ -135,7 +135,7 @@ def test_the_leader_can_end_its_drain_but_not_that_of_a_leaving_process():
     assert node.settle().credit == 0
     node.machine.on_drain_ordered(False, 0.0, node.now)
     assert node.settle().credit == 2
-    node.machine.on_drain_ordered(True, 10.0, node.now, leaving=True)
+    node.machine.on_drain_ordered(True, 10.0, node.now, shutting_down=True)
     node.machine.on_drain_ordered(False, 0.0, node.now)
     assert node.machine.draining
 

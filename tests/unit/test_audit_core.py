@@ -14,7 +14,7 @@ from quorate.runtime.ids import NodeName, QueueName, TaskId
 from quorate.v1.audit_pb2 import AuditEntry
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Refusal
+from scheduler.core.model.answers import Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import Change, Disconnect, Origin, Placement, ServiceName
@@ -119,8 +119,8 @@ def test_what_changes_nothing_or_is_refused_writes_no_entry():
     node = c.node("n1")
     done = c.submit()
     node.succeed(done)
-    assert isinstance(c.cancel(done, asked("a")), Refusal)
-    assert isinstance(c.cancel(TaskId("f" * 32), asked("b")), Refusal)
+    assert isinstance(c.cancel(done, asked("a")), Rejection)
+    assert isinstance(c.cancel(TaskId("f" * 32), asked("b")), Rejection)
     pause(c, asked("c"), paused=False)
     uncordon = e.NodeControlAsked(NodeName("n1"), Control(), asked("d"), "t")
     c.step(uncordon)

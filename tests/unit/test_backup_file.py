@@ -30,10 +30,10 @@ def read(path: Path) -> list[tuple[bytes, bytes]]:
 
 
 def reason(path: Path) -> str:
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         SnapshotReader(path).verify()
-    assert str(path) in refusal.value.message
-    return refusal.value.reason
+    assert str(path) in rejection.value.message
+    return rejection.value.reason
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ async def restored(etcd: MemoryEtcd, path: Path, cluster: str = CLUSTER, **more:
     return await restore(etcd, prefix, cluster, path, now=NOW + 1, **more)
 
 
-async def refusal(etcd: MemoryEtcd, path: Path, **more: Any) -> QuorateError:
+async def rejection(etcd: MemoryEtcd, path: Path, **more: Any) -> QuorateError:
     before = await content(etcd)
     with pytest.raises(QuorateError) as refused:
         await restored(etcd, path, **more)
@@ -157,13 +157,13 @@ async def test_there_has_to_be_a_cluster_to_back_up(tmp_path: Path) -> None:
 async def test_a_cluster_that_holds_anything_is_refused(tmp_path: Path) -> None:
     etcd = await filled()
     await made(etcd, tmp_path / "b")
-    error = await refusal(etcd, tmp_path / "b")
+    error = await rejection(etcd, tmp_path / "b")
     assert error.reason == "CLUSTER_NOT_EMPTY"
     assert error.code is grpc.StatusCode.FAILED_PRECONDITION
     assert "301 keys" in error.message
     other = MemoryEtcd()
     await other.put(PREFIX + b"queues/default", b"")
-    assert (await refusal(other, tmp_path / "b")).reason == "CLUSTER_NOT_EMPTY"
+    assert (await rejection(other, tmp_path / "b")).reason == "CLUSTER_NOT_EMPTY"
 
 
 async def test_agents_that_registered_already_are_no_obstacle(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_agents_that_registered_already_are_no_obstacle(tmp_path: Path) ->
 
 async def test_a_backup_of_another_cluster_is_refused(tmp_path: Path) -> None:
     await made(await filled(), tmp_path / "b")
-    error = await refusal(MemoryEtcd(), tmp_path / "b", cluster="other")
+    error = await rejection(MemoryEtcd(), tmp_path / "b", cluster="other")
     assert error.reason == "OTHER_CLUSTER"
     assert "--cluster mine" in error.message
 
@@ -185,13 +185,13 @@ async def test_a_damaged_file_is_found_out_before_the_first_write(tmp_path: Path
     path = tmp_path / "b"
     await made(await filled(), path)
     path.write_bytes(path.read_bytes()[:-1])
-    assert (await refusal(MemoryEtcd(), path)).reason == "BACKUP_DAMAGED"
+    assert (await rejection(MemoryEtcd(), path)).reason == "BACKUP_DAMAGED"
 
 
 @pytest.mark.parametrize("generation", [1, -1, (1 << 15) + 1])
 async def test_a_generation_that_is_not_later_is_refused(tmp_path: Path, generation: int) -> None:
     await made(await filled(), tmp_path / "b")
-    error = await refusal(MemoryEtcd(), tmp_path / "b", generation=generation)
+    error = await rejection(MemoryEtcd(), tmp_path / "b", generation=generation)
     assert error.field == "generation"
 
 
@@ -233,8 +233,8 @@ async def test_a_restore_of_another_file_does_not_go_on_with_it(tmp_path: Path) 
     fresh = Fickle("..." + "x" * 20)
     with pytest.raises(QuorateError):
         await restored(fresh, tmp_path / "b", max_txn_ops=10)
-    assert (await refusal(fresh, tmp_path / "c")).reason == "OTHER_RESTORE"
-    assert (await refusal(fresh, tmp_path / "b", generation=5)).reason == "OTHER_RESTORE"
+    assert (await rejection(fresh, tmp_path / "c")).reason == "OTHER_RESTORE"
+    assert (await rejection(fresh, tmp_path / "b", generation=5)).reason == "OTHER_RESTORE"
 
 
 @pytest.mark.parametrize("key", [b"head", b"restoring"])

@@ -415,7 +415,7 @@ def test_a_wrong_command_line_is_exit_code_2_and_a_sentence(quorate, cluster, ar
     assert not cluster.tasks
 
 
-def test_a_refusal_by_the_cluster_is_exit_code_5(quorate, cluster):
+def test_a_rejection_by_the_cluster_is_exit_code_5(quorate, cluster):
     cluster.refuse("CreateTask", grpc.StatusCode.RESOURCE_EXHAUSTED)
     code, _, err = quorate("submit", "--", "true")
     assert (code, err) == (5, "quorate: ordered by the test\n")

@@ -142,7 +142,7 @@ def test_a_name_that_is_not_known_is_named() -> None:
         client.cluster()
 
 
-def test_refusals_of_a_reached_cluster_are_retried_for_the_whole_time() -> None:
+def test_rejections_of_a_reached_cluster_are_retried_for_the_whole_time() -> None:
     class Outcome:
         def exception(self) -> BaseException:
             return TryAgain(

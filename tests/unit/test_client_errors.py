@@ -23,7 +23,7 @@ from quorate.client.errors import (
 )
 from quorate.client.tracking.outcome import error_of, value_of, with_sources
 from quorate.runtime.errors import already_exists, exhausted, invalid, not_found, unavailable
-from quorate.security.pem import TlsFault
+from quorate.security.pem import TlsError
 from quorate.v1 import task_pb2
 
 
@@ -63,7 +63,7 @@ def test_every_kind_of_sdk_exception_is_in_the_list_above() -> None:
         return {of}.union(*map(kinds, of.__subclasses__()))
 
     ours = {kind for kind in kinds(QuorateError) if kind.__module__.startswith("quorate.")}
-    assert ours - {TlsFault} <= {type(error) for error in ERRORS}
+    assert ours - {TlsError} <= {type(error) for error in ERRORS}
 
 
 def _raise_too_large() -> None:

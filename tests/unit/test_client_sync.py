@@ -103,7 +103,7 @@ def test_an_answer_lost_in_a_deadline_creates_no_second_task(client, cluster):
     assert len(cluster.tasks) == 1
 
 
-def test_a_definite_refusal_is_not_repeated(client, cluster):
+def test_a_definite_rejection_is_not_repeated(client, cluster):
     cluster.refuse("CreateTask", grpc.StatusCode.FAILED_PRECONDITION)
     with pytest.raises(QuorateError) as caught:
         client.submit(abs, -3)
@@ -318,9 +318,11 @@ def test_tasks_pages_through_everything_newest_first(client):
 def test_a_batch_that_is_too_large_is_refused_before_it_is_sent(client, cluster, size, count):
     spec = _spec()
     spec.command.stdin = b"x" * size
-    with pytest.raises(PayloadTooLarge, match=r"the batch is [\d,]+ bytes, .* in parts") as refusal:
+    with pytest.raises(
+        PayloadTooLarge, match=r"the batch is [\d,]+ bytes, .* in parts"
+    ) as rejection:
         client.submit_batch([spec] * count)
-    error = refusal.value
+    error = rejection.value
     assert error.metadata["field"] == "specs"
     assert error.metadata["limit"] == str(error.limit) == str(16 << 20)
     assert error.size > size * count
@@ -328,19 +330,19 @@ def test_a_batch_that_is_too_large_is_refused_before_it_is_sent(client, cluster,
 
 
 def test_a_batch_of_too_many_tasks_is_refused_before_it_is_sent(client, cluster):
-    with pytest.raises(QuorateError, match="at most 10,000") as refusal:
+    with pytest.raises(QuorateError, match="at most 10,000") as rejection:
         client.submit_batch([_spec()] * 10_001)
-    assert refusal.value.metadata["field"] == "specs"
-    assert refusal.value.metadata["limit"] == "10000"
+    assert rejection.value.metadata["field"] == "specs"
+    assert rejection.value.metadata["limit"] == "10000"
     assert methods(cluster, "BatchCreateTasks") == []
 
 
 def test_a_task_above_what_grpc_lets_through_is_refused_before_it_is_sent(client, cluster):
     spec = _spec()
     spec.command.stdin = b"x" * (40 << 20)
-    with pytest.raises(PayloadTooLarge, match="the limit is 262,144") as refusal:
+    with pytest.raises(PayloadTooLarge, match="the limit is 262,144") as rejection:
         client.submit_spec(spec)
-    assert refusal.value.metadata["field"] == "spec"
+    assert rejection.value.metadata["field"] == "spec"
     assert methods(cluster, "CreateTask") == []
 
 

@@ -146,7 +146,7 @@ def test_a_wait_takes_as_long_as_it_may(host: Host) -> None:
     assert host.begun == 2
 
 
-def test_a_refusal_names_the_limit_and_travels(host: Host) -> None:
+def test_a_rejection_names_the_limit_and_travels(host: Host) -> None:
     host.limit = 64
     with pytest.raises(QuorateError, match="64 tasks of this node wait") as caught:
         w.take(queue.SimpleQueue(), 5)

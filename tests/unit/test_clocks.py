@@ -7,7 +7,7 @@ import structlog.testing
 
 from quorate.doctor.cluster_checks import check_replicas
 from quorate.doctor.finding import Level
-from quorate.runtime.clock import SimulatedClock, TenureClock
+from quorate.runtime.clock import SimulatedClock, TermClock
 from quorate.runtime.ids import InstanceId
 from quorate.v1 import cluster_pb2
 from scheduler.core.model.invariants import check
@@ -22,12 +22,12 @@ HOUR = 3_600.0
 
 def clocks(*, ahead: float, latest: float = 0.0) -> tuple[Clocks, SimulatedClock]:
     clock = SimulatedClock(START + ahead)
-    return Clocks(TenureClock(clock), latest), clock
+    return Clocks(TermClock(clock), latest), clock
 
 
 def tell(found: Clocks, *behind: float, at: float) -> None:
     for number, seconds in enumerate(behind):
-        found.told(InstanceId(f"i{number}"), at - seconds)
+        found.report(InstanceId(f"i{number}"), at - seconds)
 
 
 # -- how far

@@ -107,7 +107,7 @@ def test_a_nodes_control_keeps_what_a_newer_scheduler_wrote() -> None:
     old = OldScheduler()
     old.record("controls/n1", "NodeControlRecord", cordoned=True)
     control = old.fold.state.controls[NodeName("n1")]
-    ordered = Control(False, kept=control.kept)
+    ordered = Control(False, unknown_fields=control.unknown_fields)
     written = old.step(e.NodeControlAsked(NodeName("n1"), ordered, ASKED, "t"))
     record = as_next("NodeControlRecord", written["controls/n1"])
     assert (record.cordoned, getattr(record, FIELD)) == (False, NOTE)
@@ -158,8 +158,8 @@ def test_a_task_that_is_retried_keeps_what_a_newer_scheduler_wrote_of_its_spec()
     old.task(state=TaskState.FAILED, attempt=1, finish_time=BEGAN)
     stored = NEXT[INTERNAL + "TaskRecord"](spec=spec().spec)
     fill(stored)
-    kept = unknown.kept(r.TaskRecord.FromString(stored.SerializeToString()))
-    written = old.step(e.TaskRetryAsked(TASK, spec(), BEGAN, ASKED, "t", kept=kept))
+    kept = unknown.unknown_fields(r.TaskRecord.FromString(stored.SerializeToString()))
+    written = old.step(e.TaskRetryAsked(TASK, spec(), BEGAN, ASKED, "t", unknown_fields=kept))
     assert getattr(as_next("TaskRecord", written[f"tasks/q/{TASK}"]), FIELD) == NOTE
 
 
@@ -197,8 +197,8 @@ def test_records_of_kinds_nobody_here_knows_are_left_alone() -> None:
 def test_nothing_is_kept_of_a_record_of_this_version() -> None:
     running = r.RunRecord(state=task_pb2.TASK_STATE_RUNNING, attempt=1)
     for record in (running, r.QueueRecord(placement=queue_pb2.PLACEMENT_STRATEGY_ROUND_ROBIN)):
-        assert unknown.kept(record) == b""
-        assert unknown.kept_with_enums(record) == b""
+        assert unknown.unknown_fields(record) == b""
+        assert unknown.unknown_fields_with_enums(record) == b""
 
 
 def populated(kind: type[Message], depth: int = 4) -> Message:

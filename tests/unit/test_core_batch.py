@@ -5,7 +5,7 @@ from __future__ import annotations
 from quorate.runtime.ids import QueueName
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import BatchCreated, Refusal
+from scheduler.core.model.answers import BatchCreated, Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.values import TaskState
 from tests.support.core import Cluster, ids
@@ -85,10 +85,10 @@ def test_callers_that_wait_for_a_batch_are_bounded():
     c = Cluster(limits=Limits(part_tasks=1, batch_waiters=2))
     c.hold_parts = True
     tokens = [c.batch([spec()] * 2, request=REQUEST)[0] for _ in range(5)]
-    refused = [token for token in tokens if isinstance(c.reply(token), Refusal)]
+    refused = [token for token in tokens if isinstance(c.reply(token), Rejection)]
     assert 1 <= len(refused) < 4
     answer = c.reply(refused[0])
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.reason == "TOO_MANY_BATCH_WAITERS"
     c.step(c.parts.popleft())
     assert all(c.reply(token) is not None for token in tokens)
@@ -100,7 +100,7 @@ def test_another_body_is_refused_while_the_batch_is_under_way():
     c.batch([spec()] * 4, request=REQUEST)
     token, _ = c.batch([spec()] * 3, request=e.Request("batch", b"another"))
     answer = c.reply(token)
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.reason == "REQUEST_ID_REUSED"
 
 
@@ -108,7 +108,7 @@ def test_batch_beyond_the_limit_of_live_tasks_is_refused_as_a_whole():
     c = Cluster(limits=Limits(live_tasks=4, part_tasks=2))
     token, _ = c.batch([spec()] * 5, request=REQUEST)
     answer = c.reply(token)
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.reason == "TOO_MANY_LIVE_TASKS"
     assert not c.state.tasks
     assert not c.state.dedup
@@ -184,7 +184,7 @@ def test_queue_deleted_between_two_parts_ends_the_batch_for_all_its_callers():
     c.step(c.parts.popleft())
     for token in (one, two):
         answer = c.reply(token)
-        assert isinstance(answer, Refusal)
+        assert isinstance(answer, Rejection)
         assert answer.reason == "QUEUE_NOT_FOUND"
 
 

@@ -7,7 +7,7 @@ import pytest
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Refusal, TasksCancelled
+from scheduler.core.model.answers import Rejection, TasksCancelled
 from scheduler.core.model.limits import Limits
 from scheduler.core.values import Origin, TaskState
 from tests.support.core import Cluster
@@ -114,9 +114,9 @@ def test_repeats_of_a_call_under_way_are_answered_together_and_bounded():
     tasks = [c.submit() for _ in range(3)]
     one, two, three = (ask(c, tasks) for _ in range(3))
     assert len(c.parts) == 1
-    refusal = c.reply(three)
-    assert isinstance(refusal, Refusal)
-    assert refusal.reason == "TOO_MANY_BATCH_WAITERS"
+    rejection = c.reply(three)
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "TOO_MANY_BATCH_WAITERS"
     write_parts(c)
     assert counts(c, one) == counts(c, two) == (3, 0, 0, 0, 0)
 
@@ -145,7 +145,7 @@ def test_next_leader_goes_on_with_what_a_filter_finds_of_the_rest():
     c.lead(log.followed())
     row = c.state.dedup["_tasks", "bulk"]
     assert (row.progress, row.last_id, row.first_id) == (2, tasks[1], tasks[3])
-    token = ask(c, tasks[2:], begun=2, page_end=tasks[3])
+    token = ask(c, tasks[2:], offset=2, page_end=tasks[3])
     write_parts(c)
     assert c.reply(token) == TasksCancelled((4, 0, 0, 0, 0), tasks[3])
     # And the record says so to whoever asks again.
@@ -163,18 +163,18 @@ def test_a_filter_that_found_nothing_finds_nothing_when_repeated():
 def test_the_same_request_id_with_other_tasks_is_refused():
     c = Cluster()
     ask(c, [c.submit()])
-    refusal = c.reply(ask(c, [c.submit()], e.Request("bulk", b"other")))
-    assert isinstance(refusal, Refusal)
-    assert refusal.reason == "REQUEST_ID_REUSED"
+    rejection = c.reply(ask(c, [c.submit()], e.Request("bulk", b"other")))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "REQUEST_ID_REUSED"
 
 
 def test_room_for_remembered_answers_is_asked_before_anything_is_done():
     c = Cluster(limits=Limits(requests=1))
     ask(c, [c.submit()])
     task = c.submit()
-    refusal = c.reply(ask(c, [task], e.Request("more", b"digest")))
-    assert isinstance(refusal, Refusal)
-    assert refusal.reason == "TOO_MANY_REQUESTS_REMEMBERED"
+    rejection = c.reply(ask(c, [task], e.Request("more", b"digest")))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "TOO_MANY_REQUESTS_REMEMBERED"
     assert c.state_of(task) is TaskState.PENDING
 
 

@@ -7,7 +7,7 @@ import pytest
 from quorate.runtime.ids import QueueName
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Done, Fault, Refusal, TaskKnown
+from scheduler.core.model.answers import Done, ErrorKind, Rejection, TaskKnown
 from scheduler.core.model.limits import Limits
 from scheduler.core.values import Disconnect, Placement, TaskState
 from tests.support.core import Cluster
@@ -17,7 +17,7 @@ DEFAULT = QueueName("default")
 
 
 def reason(answer: object) -> str:
-    assert isinstance(answer, Refusal), answer
+    assert isinstance(answer, Rejection), answer
     return answer.reason
 
 
@@ -261,8 +261,8 @@ def test_queue_names_are_unique_and_their_number_is_bounded():
         )
 
     answer = make("one")
-    assert isinstance(answer, Refusal)
-    assert answer.fault is Fault.EXISTS
+    assert isinstance(answer, Rejection)
+    assert answer.kind is ErrorKind.EXISTS
     assert reason(make("two")) == "TOO_MANY_QUEUES"
 
 

@@ -7,7 +7,7 @@ import pytest
 from quorate.runtime.ids import QueueName
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Fault, Refusal, TaskCreated, TaskKnown
+from scheduler.core.model.answers import ErrorKind, Rejection, TaskCreated, TaskKnown
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
@@ -39,7 +39,7 @@ def test_task_of_an_unknown_queue_is_refused_and_nothing_is_written():
     out = c.step(e.TaskSubmitted(QueueName("no"), c.new_id(), spec(), e.Request("r"), "t"))
     assert out.writes == []
     answer = c.reply("t")
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.reason == "QUEUE_NOT_FOUND"
     assert not c.state.dedup
 
@@ -63,8 +63,8 @@ def test_repeated_call_with_another_body_is_refused():
             QueueName("default"), c.new_id(), spec(), e.Request("r", b"two"), token
         )
     )
-    assert isinstance(answer, Refusal)
-    assert (answer.fault, answer.reason) == (Fault.INVALID, "REQUEST_ID_REUSED")
+    assert isinstance(answer, Rejection)
+    assert (answer.kind, answer.reason) == (ErrorKind.INVALID, "REQUEST_ID_REUSED")
     assert len(c.state.tasks) == 1
 
 
@@ -175,8 +175,8 @@ def test_limit_of_live_tasks_refuses_and_room_is_made_by_finishing():
     answer = c.call(
         lambda token: e.TaskSubmitted(QueueName("default"), c.new_id(), spec(), e.Request(), token)
     )
-    assert isinstance(answer, Refusal)
-    assert (answer.fault, answer.reason) == (Fault.EXHAUSTED, "TOO_MANY_LIVE_TASKS")
+    assert isinstance(answer, Rejection)
+    assert (answer.kind, answer.reason) == (ErrorKind.EXHAUSTED, "TOO_MANY_LIVE_TASKS")
     n.succeed(first)
     c.submit()
 
@@ -190,7 +190,7 @@ def test_limit_of_remembered_requests_refuses_new_ones_and_answers_known_ones():
             QueueName("default"), c.new_id(), spec(), e.Request("other", b"d"), token
         )
     )
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.reason == "TOO_MANY_REQUESTS_REMEMBERED"
     assert c.submit(request=request) == task
     # Without an id there is nothing to remember.

@@ -10,29 +10,29 @@ from scheduler.api import views
 from scheduler.core.handlers.scaling_down import CHANGES_AT_ONCE, decided
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.rows import Control, Leaving
+from scheduler.core.model.rows import Control, ScalingDown
 from tests.support.core import Cluster, FakeNode
 from tests.support.core_log import Log
 from tests.support.core_specs import START, spec
 
 
 def mark(c: Cluster, *nodes: FakeNode) -> fx.Effects:
-    return c.step(e.LeavingDecided([(n.name, n.instance) for n in nodes], ()))
+    return c.step(e.ScaleDownDecided([(n.name, n.instance) for n in nodes], ()))
 
 
 def back(c: Cluster, *nodes: FakeNode) -> None:
-    c.step(e.LeavingDecided((), [(n.name, n.instance) for n in nodes]))
+    c.step(e.ScaleDownDecided((), [(n.name, n.instance) for n in nodes]))
 
 
 def leaving(c: Cluster) -> list[str]:
-    return sorted(c.state.leaving)
+    return sorted(c.state.scaling_down)
 
 
 def test_an_idle_node_is_marked_told_and_gets_no_more_work():
     c = Cluster()
     one, two = c.node("n1"), c.node("n2")
     out = mark(c, one)
-    assert out.writes == [fx.PutLeaving(one.name, Leaving(one.instance, START))]
+    assert out.writes == [fx.PutScalingDown(one.name, ScalingDown(one.instance, START))]
     assert (one.leaving, two.leaving) == ([True], [])
     for _ in range(4):
         assert c.place_of(c.submit()) == "n2"
@@ -64,7 +64,7 @@ def test_a_busy_node_is_never_marked():
 def test_a_process_that_is_not_there_any_more_is_not_marked(name: str):
     c = Cluster()
     c.node("n1")
-    out = c.step(e.LeavingDecided([(NodeName(name), InstanceId("gone"))], ()))
+    out = c.step(e.ScaleDownDecided([(NodeName(name), InstanceId("gone"))], ()))
     assert out.writes == []
 
 
@@ -74,7 +74,7 @@ def test_marking_twice_writes_once_and_keeps_the_first_instant():
     mark(c, n)
     c.advance(5.0)
     assert mark(c, n).writes == []
-    assert c.state.leaving[n.name].since == START
+    assert c.state.scaling_down[n.name].since == START
 
 
 def test_a_mark_that_is_taken_back_lets_the_node_work():
@@ -90,7 +90,7 @@ def test_another_process_of_the_name_does_not_lose_its_mark_to_an_old_decision()
     c = Cluster()
     n = c.node("n1")
     mark(c, n)
-    c.step(e.LeavingDecided((), [(n.name, InstanceId("older"))]))
+    c.step(e.ScaleDownDecided((), [(n.name, InstanceId("older"))]))
     assert leaving(c) == ["n1"]
 
 
@@ -208,9 +208,9 @@ def test_the_next_leader_keeps_the_marks():
     mark(c, one)
     c.advance(5.0)
     c.lead(log.followed())
-    assert c.state.leaving == {one.name: Leaving(one.instance, START + 10.0)}
+    assert c.state.scaling_down == {one.name: ScalingDown(one.instance, START + 10.0)}
     # Idle since then, for all that is on record; of the others nothing is.
-    idle = {name: row.holding.idle_since for name, row in c.state.nodes.items()}
+    idle = {name: row.allocation.idle_since for name, row in c.state.nodes.items()}
     assert idle == {"n1": START + 10.0, "n2": START + 15.0}
     for n in (one, two):
         n.open()
@@ -238,11 +238,11 @@ def test_a_new_leader_drops_the_mark_of_a_node_that_an_older_version_gave_work()
     c = Cluster(log=log)
     n = c.node("n1")
     mark(c, n)
-    older = c.state.leaving
+    older = c.state.scaling_down
     # It knows no marks: to it the node is like any other.
-    c.state.leaving = {}
+    c.state.scaling_down = {}
     task = c.submit()
-    c.state.leaving = older
+    c.state.scaling_down = older
     c.lead(log.followed())
     assert leaving(c) == []
     n.open()
@@ -266,7 +266,9 @@ def test_callers_see_the_mark():
 
     def seen() -> node_pb2.Node:
         state = c.state
-        return views.node(state.nodes[n.name], state.control(n.name), state.leaving.get(n.name))
+        return views.node(
+            state.nodes[n.name], state.control(n.name), state.scaling_down.get(n.name)
+        )
 
     assert seen().state == node_pb2.NODE_STATE_READY
     assert not seen().HasField("leaving_since")
@@ -291,9 +293,9 @@ def test_one_step_takes_back_a_bounded_number_of_marks_and_says_that_there_is_mo
         c.submit()
     taken = []
     while True:
-        before = len(c.state.leaving)
+        before = len(c.state.scaling_down)
         out = c.place()
-        taken.append(before - len(c.state.leaving))
+        taken.append(before - len(c.state.scaling_down))
         if not out.more:
             break
     assert (len(taken), max(taken), sum(taken)) == (2, 32, 60)

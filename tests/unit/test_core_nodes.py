@@ -5,7 +5,7 @@ from __future__ import annotations
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import NodeControlled, Refusal
+from scheduler.core.model.answers import NodeControlled, Rejection
 from scheduler.core.model.rows import Control
 from scheduler.core.values import TaskState
 from tests.support.core import Cluster
@@ -21,7 +21,7 @@ def test_tasks_of_a_lost_node_run_elsewhere():
     one.lose()
     assert [two.number(task) for task in tasks] == [2, 2]
     assert "n1" not in c.state.nodes
-    assert one.instance not in c.state.holdings
+    assert one.instance not in c.state.allocations
 
 
 def test_lease_is_revoked_only_after_the_loss_is_on_record():
@@ -78,7 +78,7 @@ def test_same_process_registered_again_keeps_its_session():
     n.register(slots=9)
     node = c.state.nodes[n.name]
     assert (node.connected, node.credit, node.slots) == (True, 1, 9)
-    assert list(node.holding.rows) == [task]
+    assert list(node.allocation.rows) == [task]
 
 
 def test_process_that_registers_again_while_it_is_written_off_stays_bounded():
@@ -102,7 +102,7 @@ def test_process_that_registers_again_while_it_is_written_off_stays_bounded():
     c.place()
     c.place()
     assert len(n.started) == 2
-    assert len(c.state.nodes[n.name].holding.rows) == 1
+    assert len(c.state.nodes[n.name].allocation.rows) == 1
 
 
 def test_running_attempts_are_adopted_when_the_session_opens_again():
@@ -231,11 +231,11 @@ def test_new_leader_trusts_no_credit_of_the_last_one():
     assert (node.connected, node.credit) == (False, 0)
 
 
-def test_holdings_of_processes_long_gone_are_dropped_when_elected():
+def test_allocations_of_processes_long_gone_are_dropped_when_elected():
     c = Cluster()
-    c.state.holding(InstanceId("gone"))
+    c.state.allocation(InstanceId("gone"))
     c.lead(c.state)
-    assert c.state.holdings == {}
+    assert c.state.allocations == {}
 
 
 def test_lost_node_that_nobody_knows_changes_nothing_but_is_written_off():
@@ -307,7 +307,7 @@ def test_unchanged_control_writes_nothing():
 def test_unknown_node_is_not_controlled():
     c = Cluster()
     answer = c.control("n9", Control(cordoned=True))
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.reason == "NODE_NOT_FOUND"
     assert c.state.controls == {}
 

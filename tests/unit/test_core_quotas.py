@@ -11,7 +11,7 @@ from quorate.runtime.ids import QueueName
 from quorate.v1.task_pb2 import TaskResult
 from scheduler.api.validate import MAX_REQUEST_ID
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Done, Fault, Refusal, TaskCreated, TaskKnown
+from scheduler.core.model.answers import Done, ErrorKind, Rejection, TaskCreated, TaskKnown
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import Quota, in_force
 from scheduler.core.model.usage import UNIT, task_units
@@ -45,18 +45,18 @@ def test_the_task_beyond_a_callers_quota_is_refused_and_the_next_caller_is_not()
     c = cluster(caller_quota=Quota(live_tasks=2))
     assert isinstance(ask(c, ALICE), TaskCreated)
     assert isinstance(ask(c, ALICE), TaskCreated)
-    refusal = ask(c, ALICE)
-    assert isinstance(refusal, Refusal)
-    assert (refusal.fault, refusal.reason) == (Fault.EXHAUSTED, "TOO_MANY_LIVE_TASKS")
-    assert (refusal.subject, refusal.name) == ("caller", ALICE)
-    assert dict(refusal.metadata) == {
+    rejection = ask(c, ALICE)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.kind, rejection.reason) == (ErrorKind.EXHAUSTED, "TOO_MANY_LIVE_TASKS")
+    assert (rejection.subject, rejection.name) == ("caller", ALICE)
+    assert dict(rejection.metadata) == {
         "quota": "live_tasks",
         "limit": "2",
         "usage": "2",
         "asked": "1",
     }
-    assert "quorate quota set --caller submitter:alice --live-tasks N" in refusal.message
-    assert refusal.retry_delay == 1.0
+    assert "quorate quota set --caller submitter:alice --live-tasks N" in rejection.message
+    assert rejection.retry_delay == 1.0
     assert isinstance(ask(c, BOB), TaskCreated)
 
 
@@ -64,7 +64,7 @@ def test_a_finished_task_makes_room_for_a_live_one():
     c = cluster(caller_quota=Quota(live_tasks=1))
     n = c.node("n1")
     first = ask(c, ALICE)
-    assert isinstance(ask(c, ALICE), Refusal)
+    assert isinstance(ask(c, ALICE), Rejection)
     n.succeed(first.task)
     assert isinstance(ask(c, ALICE), TaskCreated)
 
@@ -72,7 +72,7 @@ def test_a_finished_task_makes_room_for_a_live_one():
 def test_a_batch_beyond_the_quota_is_refused_as_a_whole():
     c = cluster(caller_quota=Quota(live_tasks=9))
     token, _ = c.batch([spec()] * 10, creator=ALICE)
-    assert isinstance(c.reply(token), Refusal)
+    assert isinstance(c.reply(token), Rejection)
     assert not c.state.tasks
     assert not c.state.callers
 
@@ -83,9 +83,9 @@ def test_two_batches_do_not_take_the_same_room():
     c.batch([spec()] * 8, creator=ALICE)
     assert len(c.state.tasks) == 3
     token, _ = c.batch([spec()] * 8, creator=ALICE)
-    refusal = c.reply(token)
-    assert isinstance(refusal, Refusal)
-    assert dict(refusal.metadata)["usage"] == "8"
+    rejection = c.reply(token)
+    assert isinstance(rejection, Rejection)
+    assert dict(rejection.metadata)["usage"] == "8"
     while c.parts:
         c.step(c.parts.popleft())
     usage = c.state.callers[ALICE]
@@ -101,11 +101,11 @@ def test_stored_bytes_count_results_and_are_free_when_the_task_is_deleted():
     assert light == task_units(len(spec().spec)) * UNIT
     n.succeed(task, result=TaskResult(json="x" * 1_000))
     assert c.state.callers[ALICE].stored_bytes > light
-    refusal = ask(c, ALICE)
-    assert isinstance(refusal, Refusal)
-    assert refusal.reason == "TOO_MANY_STORED_BYTES"
-    assert dict(refusal.metadata)["limit"] == str(limit)
-    assert refusal.retry_delay is None
+    rejection = ask(c, ALICE)
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "TOO_MANY_STORED_BYTES"
+    assert dict(rejection.metadata)["limit"] == str(limit)
+    assert rejection.retry_delay is None
     c.delete(task)
     assert ALICE not in c.state.callers
     assert isinstance(ask(c, ALICE), TaskCreated)
@@ -116,9 +116,9 @@ def test_a_queue_has_a_quota_for_all_its_callers_together():
     set_quota(c, "queue", "default", live_tasks=2)
     ask(c, ALICE)
     ask(c, BOB)
-    refusal = ask(c, "submitter:carol")
-    assert isinstance(refusal, Refusal)
-    assert (refusal.subject, refusal.name) == ("queue", "default")
+    rejection = ask(c, "submitter:carol")
+    assert isinstance(rejection, Rejection)
+    assert (rejection.subject, rejection.name) == ("queue", "default")
 
 
 def test_a_retry_by_hand_counts_as_a_live_task_of_who_created_it():
@@ -127,7 +127,7 @@ def test_a_retry_by_hand_counts_as_a_live_task_of_who_created_it():
     c.cancel(task)
     ask(c, ALICE)
     answer = c.call(lambda t: e.TaskRetryAsked(task, spec(), 0.0, e.Request(), t, ALICE))
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, Rejection)
     assert answer.reason == "TOO_MANY_LIVE_TASKS"
 
 
@@ -145,7 +145,7 @@ def test_what_an_admin_set_and_what_is_used_outlive_the_leader(kind: str):
     c.log.flush()
     c.lead(c.log.followed() if kind == "followed" else c.log.loaded().state)
     assert set(c.state.quotas) == {("caller", "*"), ("caller", "role:with/slash")}
-    assert isinstance(ask(c, ALICE), Refusal)
+    assert isinstance(ask(c, ALICE), Rejection)
     assert isinstance(ask(c, BOB), TaskCreated)
 
 
@@ -175,7 +175,7 @@ def test_a_request_id_that_another_caller_used_says_nothing():
     assert ask(c, ALICE, request=asked(ALICE, b"a")) == TaskKnown(first.task, QueueName("default"))
     assert ask(c, BOB, request=asked(BOB, b"b")) == TaskKnown(second.task, QueueName("default"))
     reused = ask(c, BOB, request=asked(BOB, b"a"))
-    assert isinstance(reused, Refusal)
+    assert isinstance(reused, Rejection)
     assert reused.reason == "REQUEST_ID_REUSED"
 
 

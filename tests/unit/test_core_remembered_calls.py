@@ -8,7 +8,7 @@ import pytest
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Fault, Refusal
+from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import Disconnect, Placement, ServiceName
@@ -107,7 +107,7 @@ def ask(c: Cluster, make: Callable[[e.Request, object], e.Event], request: e.Req
 
 
 def is_full(answer: object) -> bool:
-    return isinstance(answer, Refusal) and answer.reason == "TOO_MANY_REQUESTS_REMEMBERED"
+    return isinstance(answer, Rejection) and answer.reason == "TOO_MANY_REQUESTS_REMEMBERED"
 
 
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
@@ -117,13 +117,13 @@ def test_a_call_beyond_the_bound_is_refused_and_does_nothing(make: Make) -> None
     first = e.Request("r0", b"0")
     for number, call in enumerate(calls[:2]):
         answer = ask(c, call, e.Request(f"r{number}", str(number).encode()))
-        assert not isinstance(answer, Refusal), answer
+        assert not isinstance(answer, Rejection), answer
     token = c.token()
     out = c.step(calls[2](e.Request("r2", b"2"), token))
     answer = c.reply(token)
-    assert isinstance(answer, Refusal)
-    assert (answer.fault, answer.reason, answer.name) == (
-        Fault.EXHAUSTED,
+    assert isinstance(answer, Rejection)
+    assert (answer.kind, answer.reason, answer.name) == (
+        ErrorKind.EXHAUSTED,
         "TOO_MANY_REQUESTS_REMEMBERED",
         "2",
     )
@@ -131,7 +131,7 @@ def test_a_call_beyond_the_bound_is_refused_and_does_nothing(make: Make) -> None
     assert len(c.state.dedup) == 2
     # What was answered is answered again, and without an id there is nothing to remember.
     assert not is_full(ask(c, calls[0], first))
-    assert not isinstance(ask(c, calls[2], e.Request()), Refusal)
+    assert not isinstance(ask(c, calls[2], e.Request()), Rejection)
 
 
 @pytest.mark.parametrize("flooded", KINDS, ids=lambda make: make.__name__)
@@ -143,7 +143,7 @@ def test_one_kind_of_call_leaves_room_for_the_others(flooded: Make) -> None:
     for make in KINDS:
         if make is not flooded:
             answer = ask(c, make(c, 10), e.Request(f"after-{make.__name__}", b"d"))
-            assert not isinstance(answer, Refusal), answer
+            assert not isinstance(answer, Rejection), answer
 
 
 @pytest.mark.parametrize("make", [pause_queue, control_node], ids=lambda make: make.__name__)
@@ -154,7 +154,7 @@ def test_there_is_room_again_when_answers_are_old(make: Make) -> None:
     assert is_full(ask(c, make(c, 2), e.Request("r2", b"d")))
     c.advance(61.0)
     c.retain()
-    assert not isinstance(ask(c, make(c, 2), e.Request("r2", b"d")), Refusal)
+    assert not isinstance(ask(c, make(c, 2), e.Request("r2", b"d")), Rejection)
 
 
 def test_a_call_that_is_refused_for_its_own_sake_says_why() -> None:
@@ -177,5 +177,5 @@ def test_a_call_that_is_refused_for_its_own_sake_says_why() -> None:
         ),
     ):
         answer = ask(c, make, e.Request("other", b"d"))
-        assert isinstance(answer, Refusal)
+        assert isinstance(answer, Rejection)
         assert answer.reason == reason

@@ -67,7 +67,7 @@ def test_short_attempts_write_nothing_more() -> None:
     c.now += LIVED
     out = c.step(e.StartsDue())
     assert (out.writes, out.then) == ([], [])
-    assert not c.state.begun
+    assert not c.state.recent_starts
 
 
 def test_a_start_is_written_once_and_is_the_first_one_told() -> None:

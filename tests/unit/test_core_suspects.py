@@ -72,7 +72,7 @@ def test_a_node_without_work_is_not_waited_for():
     n = c.node("n1")
     lease_ends(c, n)
     assert c.state.nodes == {}
-    assert c.state.holdings == {}
+    assert c.state.allocations == {}
 
 
 def test_three_sleeps_of_etcd_are_no_crash():
@@ -122,7 +122,7 @@ def test_the_next_leader_gives_up_what_ran_on_a_process_that_is_gone(how: str):
     c.lead(elected(log, how))
     c.step(e.NodeLost(n.name, n.instance, "its process is gone"))
     assert c.state_of(task) is TaskState.PENDING
-    assert c.state.holdings == {}
+    assert c.state.allocations == {}
     assert c.state.nodes == {}
     check(c.state)
 
@@ -134,7 +134,7 @@ def test_the_next_leader_gives_up_at_once_what_ran_before_another_process_took_t
     log.registered(node_row(n.name, InstanceId("other")))
     c.lead(log.loaded().state)
     assert c.state_of(task) is TaskState.PENDING
-    assert list(c.state.holdings) == [c.state.nodes[n.name].instance]
+    assert list(c.state.allocations) == [c.state.nodes[n.name].instance]
 
 
 def test_a_standby_forgets_a_suspect_once_it_holds_nothing():
@@ -144,4 +144,4 @@ def test_a_standby_forgets_a_suspect_once_it_holds_nothing():
     n.succeed(task)
     state = log.followed()
     assert state.nodes == {}
-    assert state.holdings == {}
+    assert state.allocations == {}

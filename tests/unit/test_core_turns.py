@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.queues.turns import HEARD_FOR, Contention, Pace, Turns
+from scheduler.core.queues.turns import HEARD_FOR, Contention, Throttle, Turns
 
 
 def taken(turns: Turns[int]) -> list[tuple[str, int]]:
@@ -93,7 +93,7 @@ def test_a_caller_is_alone_until_another_one_is_heard() -> None:
 
 
 def test_a_pace_lets_a_burst_through_and_then_so_many_a_second() -> None:
-    pace = Pace(10.0, burst=3)
+    pace = Throttle(10.0, burst=3)
     assert [pace.take(0.0) for _ in range(3)] == [0.0, 0.0, 0.0]
     waits = [pace.take(0.0) for _ in range(3)]
     assert [round(wait, 6) for wait in waits] == [0.1, 0.2, 0.3]

@@ -35,11 +35,11 @@ def test_versions_that_lose_acknowledged_writes_are_refused(
     version: str, empty_system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUORATE_ETCD_BIN", str(fake_etcd(empty_system, version)))
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         binary.find_etcd()
-    assert refusal.value.reason == "ETCD_VERSION_UNSAFE"
-    assert version in refusal.value.message
-    assert "lose acknowledged writes" in refusal.value.message
+    assert rejection.value.reason == "ETCD_VERSION_UNSAFE"
+    assert version in rejection.value.message
+    assert "lose acknowledged writes" in rejection.value.message
 
 
 @pytest.mark.parametrize("version", ["3.4.0", "3.4.23", "3.5.3", "3.5.28", "3.6.9", "3.6.0-rc.1"])
@@ -61,12 +61,12 @@ def test_a_running_server_is_held_to_the_same_versions() -> None:
         return StoreStatus(version, 0, 0, 1, 1, 1)
 
     binary.check_server_version(status("3.5.3"))
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         binary.check_server_version(status("3.5.1"))
-    assert refusal.value.reason == "ETCD_VERSION_UNSAFE"
-    with pytest.raises(QuorateError) as refusal:
+    assert rejection.value.reason == "ETCD_VERSION_UNSAFE"
+    with pytest.raises(QuorateError) as rejection:
         binary.check_server_version(status("unheard of"))
-    assert refusal.value.reason == "ETCD_VERSION_UNKNOWN"
+    assert rejection.value.reason == "ETCD_VERSION_UNKNOWN"
 
 
 def test_the_named_program_wins_over_path_and_path_over_the_checkout(
@@ -86,10 +86,10 @@ def test_a_named_program_that_is_missing_is_not_replaced_by_another(
 ) -> None:
     fake_etcd(empty_system, "3.4.23")
     monkeypatch.setenv("QUORATE_ETCD_BIN", str(tmp_path / "missing"))
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         binary.find_etcd()
-    assert refusal.value.reason == "ETCD_NOT_FOUND"
-    assert "QUORATE_ETCD_BIN" in refusal.value.message
+    assert rejection.value.reason == "ETCD_NOT_FOUND"
+    assert "QUORATE_ETCD_BIN" in rejection.value.message
 
 
 def test_a_program_that_is_not_etcd_is_refused(
@@ -98,9 +98,9 @@ def test_a_program_that_is_not_etcd_is_refused(
     path = empty_system / "etcd"
     path.write_text("#!/bin/sh\necho hello\n")
     path.chmod(0o755)
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         binary.find_etcd()
-    assert refusal.value.reason == "ETCD_VERSION_UNKNOWN"
+    assert rejection.value.reason == "ETCD_VERSION_UNKNOWN"
 
 
 def test_without_etcd_the_command_to_type_is_named(

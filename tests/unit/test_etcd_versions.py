@@ -72,10 +72,10 @@ async def check(endpoints: list[str]) -> AsyncIterator[SafeEtcd]:
 )
 async def test_one_member_that_loses_writes_is_enough(versions: list[str]) -> None:
     async with members(versions) as (_, endpoints), check(endpoints) as safe:
-        with pytest.raises(QuorateError, match="lose acknowledged writes") as refusal:
+        with pytest.raises(QuorateError, match="lose acknowledged writes") as rejection:
             await safe()
-        assert refusal.value.reason == "ETCD_VERSION_UNSAFE"
-        assert endpoints[-1] in refusal.value.message
+        assert rejection.value.reason == "ETCD_VERSION_UNSAFE"
+        assert endpoints[-1] in rejection.value.message
 
 
 @pytest.mark.parametrize("versions", [["3.4.23"], ["3.4.23", "3.5.9"], ["3.5.9", ""]])

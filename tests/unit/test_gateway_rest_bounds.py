@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.http.problems import HttpFault
+from gateway.http.problems import HttpError
 from gateway.rest.bodies import BodyBudget
 from tests.support.rest import JSON, ScriptedUpstream, client_of, problem
 
@@ -39,7 +39,7 @@ async def test_a_body_beyond_the_limit_is_refused(upstream):
 async def test_bodies_together_are_bounded():
     budget = BodyBudget(100)
     budget.take(60)
-    with pytest.raises(HttpFault) as refused:
+    with pytest.raises(HttpError) as refused:
         budget.take(41)
     assert (refused.value.status, budget.held) == (503, 60)
     budget.give_back(60)

@@ -21,7 +21,7 @@ def read(kind, value):
     return message
 
 
-def refusal(kind, value) -> QuorateError:
+def rejection(kind, value) -> QuorateError:
     with pytest.raises(QuorateError) as refused:
         read(kind, value)
     return refused.value
@@ -73,7 +73,7 @@ def test_integers_are_numbers_or_text(value, expected):
     ],
 )
 def test_what_is_no_32_bit_integer_is_refused_by_name(value):
-    error = refusal(scheduler_pb2.CreateTaskRequest, {"spec": {"priority": value}})
+    error = rejection(scheduler_pb2.CreateTaskRequest, {"spec": {"priority": value}})
     assert error.field == "spec.priority"
     assert len(error.message) < 200
 
@@ -112,7 +112,7 @@ def test_what_is_no_32_bit_integer_is_refused_by_name(value):
     ],
 )
 def test_a_wrong_type_is_refused_by_the_fields_path(body, field):
-    assert refusal(scheduler_pb2.CreateTaskRequest, body).field == field
+    assert rejection(scheduler_pb2.CreateTaskRequest, body).field == field
 
 
 def test_enums_are_names_or_known_numbers():
@@ -121,7 +121,7 @@ def test_enums_are_names_or_known_numbers():
         assert read(queue_pb2.Queue, {"placement": value}).placement == 2
     bad: list = ["ROUND_ROBIN", 77, "77", -1, True, [], ""]
     for value in bad:
-        assert refusal(queue_pb2.Queue, {"placement": value}).field == "placement"
+        assert rejection(queue_pb2.Queue, {"placement": value}).field == "placement"
 
 
 @pytest.mark.parametrize("text", ["_-8=", "_-8", "/+8=", "/+8"])

@@ -36,7 +36,7 @@ from scheduler.api.role import Local, Roles
 from scheduler.api.tasks.watch_pick import Place, encode_token
 from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
-from scheduler.leadership.term import Tenure
+from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust
 from scheduler.storage import keys
 from scheduler.storage.fold import Fold
@@ -96,10 +96,10 @@ async def test_a_token_of_another_generation_is_gone(generation: int) -> None:
     etcd = MemoryEtcd()
     revision = await etcd.put(PREFIX + b"head", b"")
     watches = watches_of(etcd, PREFIX, 2, head=revision)
-    with pytest.raises(QuorateError, match="list the tasks again") as refusal:
+    with pytest.raises(QuorateError, match="list the tasks again") as rejection:
         await first_answer(watches, encode_token(Place(revision, 0, generation)))
-    assert refusal.value.code is grpc.StatusCode.OUT_OF_RANGE
-    assert refusal.value.reason == "RESUME_TOKEN_GONE"
+    assert rejection.value.code is grpc.StatusCode.OUT_OF_RANGE
+    assert rejection.value.reason == "RESUME_TOKEN_GONE"
     assert await first_answer(watches, encode_token(Place(revision, 0, 2)))
 
 
@@ -121,13 +121,15 @@ async def test_what_a_watch_tells_grows_over_a_restore() -> None:
 
 
 class Candidate:
-    """A Tenure over an in-memory store that can be exchanged, as etcd is by a restore."""
+    """A LeadershipTerm over an in-memory store that can be exchanged, as etcd is by a restore."""
 
     def __init__(self, etcd: MemoryEtcd) -> None:
         self.etcd = etcd
         settings = SchedulerSettings(_cli_parse_args=[], name="s1")  # type: ignore[call-arg]
         self.roles = Roles(InstanceId("s1"))
-        self.tenure = Tenure(settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId("s1")))
+        self.term = LeadershipTerm(
+            settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId("s1"))
+        )
 
     @asynccontextmanager
     async def elected(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -135,7 +137,7 @@ class Candidate:
         lease = await LeaseSession.open(self.etcd, 2, clock=CLOCK)
         key = await Election(self.etcd, PREFIX + keys.ELECTION).campaign(lease.id, b"")
         leading = asyncio.create_task(
-            self.tenure.lead(key.create_revision, key.key, Trust(lease, 0.0))
+            self.term.lead(key.create_revision, key.key, Trust(lease, 0.0))
         )
         try:
             yield leading
@@ -154,7 +156,7 @@ class Candidate:
         head = (await read_head(self.etcd)).epoch
         return split(head)
 
-    async def refusal(self) -> str:
+    async def rejection(self) -> str:
         """Why it does not lead."""
         async with self.elected() as leading:
             async with asyncio.timeout(5):
@@ -178,7 +180,7 @@ async def read_head(etcd: MemoryEtcd) -> HeadRecord:
 @pytest.fixture
 async def candidate() -> AsyncIterator[Candidate]:
     candidate = Candidate(MemoryEtcd())
-    standing = asyncio.create_task(candidate.tenure.stand_by())
+    standing = asyncio.create_task(candidate.term.stand_by())
     yield candidate
     standing.cancel()
     await asyncio.wait({standing})
@@ -204,7 +206,7 @@ async def test_the_log_and_the_cluster_tell_the_scoped_epoch(candidate: Candidat
 async def test_nobody_leads_while_a_restore_is_under_way(candidate: Candidate) -> None:
     marker = PREFIX + b"restoring"
     await candidate.etcd.put(marker, RestoreRecord(records=2).SerializeToString())
-    assert "restore" in await candidate.refusal()
+    assert "restore" in await candidate.rejection()
     assert (await read_standing(candidate.etcd, PREFIX)).head_mod == 0
 
 
@@ -213,19 +215,19 @@ async def test_nobody_leads_amid_a_restore_with_what_was_folded_before_it(
 ) -> None:
     """The new etcd may have come past the revision that a standby knows of the old one."""
     async with asyncio.timeout(5):
-        while not candidate.tenure._replica.revision:
+        while not candidate.term._replica.revision:
             await asyncio.sleep(0)
     keep_silent(candidate, 3, monkeypatch)
     await candidate.etcd.put(PREFIX + b"restoring", RestoreRecord().SerializeToString())
     for _ in range(5):
         await candidate.etcd.put(b"/elsewhere", b"")
-    candidate.tenure._replica._revision = 1 + (await read_standing(candidate.etcd, PREFIX)).revision
-    assert "restore" in await candidate.refusal()
+    candidate.term._replica._revision = 1 + (await read_standing(candidate.etcd, PREFIX)).revision
+    assert "restore" in await candidate.rejection()
 
 
 def keep_silent(candidate: Candidate, revision: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch of what lies ahead tells nothing until it is reached."""
-    replica = candidate.tenure._replica
+    replica = candidate.term._replica
     replica._revision = revision
 
     async def silent(batch: WatchBatch) -> None:
@@ -249,12 +251,12 @@ async def test_what_was_seen_of_a_restore_is_folded_anew(candidate: Candidate) -
     """A restore writes in the order of keys; a standby that looked on must not lead with that."""
     etcd, marker = candidate.etcd, PREFIX + b"restoring"
     await etcd.put(marker, RestoreRecord(records=1).SerializeToString())
-    await candidate.refusal()
+    await candidate.rejection()
     queue = QueueRecord(name="mine").SerializeToString()
     await etcd.put(PREFIX + keys.queue_key("mine"), queue)
     await etcd.txn((), [generation(2)])
     await etcd.delete(marker)
-    assert "restore" in await candidate.refusal()
+    assert "restore" in await candidate.rejection()
     async with candidate.elected() as leading:
         await candidate.leads(leading)
         assert "mine" in candidate.queues
@@ -264,12 +266,12 @@ async def test_what_was_folded_from_another_generation_is_dropped(candidate: Can
     """As when etcd was exchanged below a standby that knows higher revisions of the one before."""
     async with candidate.elected() as leading:
         await candidate.leads(leading)
-    fold = candidate.tenure._fold
+    fold = candidate.term._fold
     async with asyncio.timeout(5):
         while not fold.revision:
             await asyncio.sleep(0)
     fold.generation = 7
-    assert await candidate.refusal() == "folded from generation 7; this is 1"
+    assert await candidate.rejection() == "folded from generation 7; this is 1"
     async with candidate.elected() as leading:
         await candidate.leads(leading)
 
@@ -278,9 +280,9 @@ async def test_what_was_folded_beyond_the_end_of_etcd_is_dropped(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with asyncio.timeout(5):
-        while not candidate.tenure._replica.revision:
+        while not candidate.term._replica.revision:
             await asyncio.sleep(0)
     keep_silent(candidate, 1 << 40, monkeypatch)
-    assert "etcd is at" in await candidate.refusal()
+    assert "etcd is at" in await candidate.rejection()
     async with candidate.elected() as leading:
         await candidate.leads(leading)

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
+from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand
 
 from quorate.etcd.api import Delete, Put, Range
 from quorate.etcd.journal import Deposed, Journal, JournalEnded
 from quorate.internal.v1.records_pb2 import HeadRecord
-from tests.support.fake_store import FakeStore, Fault
-from tests.support.tenure import HEAD, PREFIX, Outcomes, ended, running, stand
+from tests.support.fake_store import ErrorKind, FakeStore
 
 
 def put(name: str, value: bytes = b"v") -> Put:
@@ -65,7 +65,7 @@ async def test_a_claim_is_refused_when_the_leader_key_is_gone():
 async def test_what_arrives_during_a_txn_goes_into_the_next_one():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.HELD)
+    store.script.append(ErrorKind.HELD)
     async with running(journal):
         seen.append(journal, "1", put("k1"))
         await store.held.wait()
@@ -180,7 +180,7 @@ async def test_in_the_open_batch_the_last_write_of_a_key_wins(writes, left):
 async def test_a_sealed_batch_is_not_changed_any_more():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.HELD)
+    store.script.append(ErrorKind.HELD)
     async with running(journal):
         seen.append(journal, "1", put("k", b"1"))
         await store.held.wait()
@@ -217,7 +217,7 @@ async def test_after_effects_run_in_order_with_the_revision_of_the_commit():
 async def test_a_reply_without_writes_waits_for_the_uncommitted_first():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.extend([Fault.HELD, Fault.HELD])
+    store.script.extend([ErrorKind.HELD, ErrorKind.HELD])
     async with running(journal):
         seen.append(journal, "write", put("k"))
         await store.held.wait()
@@ -268,7 +268,7 @@ async def test_a_barrier_fails_when_deposed():
 async def test_room_is_bounded_by_events_and_waiters_come_in_as_it_frees():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store, max_pending_events=2)
-    store.script.append(Fault.HELD)
+    store.script.append(ErrorKind.HELD)
     entered = []
 
     async def caller(name: str) -> None:
@@ -318,7 +318,7 @@ async def test_a_flush_of_an_idle_journal_costs_nothing():
 async def test_stopping_tells_every_event_that_waits():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.HELD)
+    store.script.append(ErrorKind.HELD)
     async with running(journal):
         seen.append(journal, "in flight", put("k"))
         await store.held.wait()
@@ -335,7 +335,7 @@ async def test_stopping_tells_every_event_that_waits():
 async def test_an_abandoned_journal_commits_nothing_more_and_runs_no_after_effect():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.HELD)
+    store.script.append(ErrorKind.HELD)
     reason = RuntimeError("the driver's reason")
     async with running(journal) as task:
         seen.append(journal, "in flight", put("k"))

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 import structlog.testing
+from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand
 
 from quorate.etcd.api import Delete, EtcdUnauthenticated, EtcdUnavailable, Put
-from quorate.etcd.journal import Deposed, Journal, JournalFault, JournalStalled
+from quorate.etcd.journal import Deposed, Journal, JournalError, JournalStalled
 from quorate.internal.v1.records_pb2 import HeadRecord
 from quorate.runtime.clock import SimulatedClock
-from tests.support.fake_store import FakeStore, Fault
-from tests.support.tenure import HEAD, PREFIX, Outcomes, ended, running, stand
+from tests.support.fake_store import ErrorKind, FakeStore
 
 LEADER_A = PREFIX + b"election/scheduler/a"
 
@@ -27,7 +27,7 @@ async def claimed(store: FakeStore, **options) -> Journal:
     return journal
 
 
-@pytest.mark.parametrize("fault", [Fault.LOST_REQUEST, Fault.NO_SPACE])
+@pytest.mark.parametrize("fault", [ErrorKind.LOST_REQUEST, ErrorKind.NO_SPACE])
 async def test_a_txn_that_was_not_applied_is_sent_again(fault):
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
@@ -41,7 +41,7 @@ async def test_a_txn_that_was_not_applied_is_sent_again(fault):
     assert (journal.counters.unknown, journal.counters.repeats) == (1, 1)
 
 
-@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.NO_SPACE_BUT_APPLIED])
+@pytest.mark.parametrize("fault", [ErrorKind.LOST_REPLY, ErrorKind.NO_SPACE_BUT_APPLIED])
 async def test_a_txn_that_was_applied_is_not_sent_again(fault):
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
@@ -59,7 +59,7 @@ async def test_a_txn_that_was_applied_is_not_sent_again(fault):
 async def test_no_after_effect_runs_while_the_head_cannot_be_read(error):
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.LOST_REPLY)
+    store.script.append(ErrorKind.LOST_REPLY)
     store.range_errors.extend([error, error])
     during = []
     store.on_call = lambda: during.append(list(seen.names))
@@ -73,7 +73,7 @@ async def test_no_after_effect_runs_while_the_head_cannot_be_read(error):
 async def test_a_request_delivered_twice_counts_once():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.extend([Fault.TWICE, Fault.TWICE])
+    store.script.extend([ErrorKind.TWICE, ErrorKind.TWICE])
     async with running(journal):
         for name in ("1", "2"):
             seen.append(journal, name, put("k" + name))
@@ -85,7 +85,7 @@ async def test_a_request_delivered_twice_counts_once():
 async def test_a_first_copy_that_arrives_between_the_look_and_the_repeat_counts():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.extend([Fault.LATE, Fault.HELD])
+    store.script.extend([ErrorKind.LATE, ErrorKind.HELD])
     async with running(journal):
         seen.append(journal, "1", put("k"))
         await store.held.wait()
@@ -99,7 +99,7 @@ async def test_a_first_copy_that_arrives_between_the_look_and_the_repeat_counts(
 async def test_a_copy_that_arrives_after_its_repeat_and_its_successor_changes_nothing():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.LATE)
+    store.script.append(ErrorKind.LATE)
     async with running(journal):
         seen.append(journal, "running", put("run", b"RUNNING"))
         await seen.until("running")
@@ -115,7 +115,7 @@ async def test_a_leader_deposed_in_flight_answers_nobody():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
     successor = stand(store, "b")
-    store.script.append(Fault.HELD)
+    store.script.append(ErrorKind.HELD)
     async with running(journal) as task:
         seen.append(journal, "in flight", put("k"))
         await store.held.wait()
@@ -134,7 +134,7 @@ async def test_a_leader_deposed_in_flight_answers_nobody():
 async def test_an_unknown_outcome_whose_head_is_anothers_means_deposed():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.LOST_REPLY)
+    store.script.append(ErrorKind.LOST_REPLY)
 
     def succeed_once_applied() -> None:
         if store.value(PREFIX + b"k") is not None:
@@ -151,7 +151,7 @@ async def test_an_unknown_outcome_whose_head_is_anothers_means_deposed():
     assert store.value(PREFIX + b"k") == b"v"
 
 
-@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.LOST_REQUEST, Fault.TWICE])
+@pytest.mark.parametrize("fault", [ErrorKind.LOST_REPLY, ErrorKind.LOST_REQUEST, ErrorKind.TWICE])
 async def test_a_claim_with_an_unknown_outcome_is_settled(fault):
     store = FakeStore()
     journal = stand(store, "a")
@@ -164,7 +164,7 @@ async def test_a_claim_with_an_unknown_outcome_is_settled(fault):
 async def test_only_the_first_of_two_claims_on_one_head_succeeds():
     store = FakeStore()
     first, second = stand(store, "a"), stand(store, "b")
-    store.script.append(Fault.HELD)
+    store.script.append(ErrorKind.HELD)
     late = asyncio.create_task(first.claim())
     await store.held.wait()
     await second.claim()
@@ -176,11 +176,11 @@ async def test_only_the_first_of_two_claims_on_one_head_succeeds():
 async def test_a_refused_txn_is_logged_in_full_and_never_repeated():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store)
-    store.script.append(Fault.REFUSED)
+    store.script.append(ErrorKind.REFUSED)
     with structlog.testing.capture_logs() as logs:
         async with running(journal) as task:
             seen.append(journal, "1", put("k", b"x" * 5000), Delete(PREFIX + b"gone"))
-            assert isinstance(await ended(task), JournalFault)
+            assert isinstance(await ended(task), JournalError)
     assert len(store.sent) == 1
     assert seen.failures == ["1"]
     (log,) = logs
@@ -198,7 +198,7 @@ async def test_no_commit_for_long_although_there_is_work_means_stalled():
     journal = await claimed(store, clock=clock, stall_after=10.0)
     clock.advance(1000)  # Idle time is not counted.
     store.on_call = lambda: clock.advance(1)
-    store.script.extend([Fault.LOST_REQUEST] * 100)
+    store.script.extend([ErrorKind.LOST_REQUEST] * 100)
     async with running(journal) as task:
         seen.append(journal, "1", put("k"))
         assert isinstance(await ended(task), JournalStalled)
@@ -212,7 +212,7 @@ async def test_time_in_which_the_lease_is_silent_too_is_no_stall():
     store, seen, clock = FakeStore(), Outcomes(), SimulatedClock()
     acts = True
     journal = await claimed(store, clock=clock, stall_after=10.0, acts=lambda: acts)
-    store.script.extend([Fault.LOST_REQUEST] * 6)
+    store.script.extend([ErrorKind.LOST_REQUEST] * 6)
     store.on_call = lambda: clock.advance(4.0)
     acts = False
     async with running(journal):
@@ -242,7 +242,7 @@ async def test_what_was_committed_outside_the_trust_window_is_acted_on_once_it_i
         await seen.until("1", "2")
 
 
-async def test_what_waits_for_the_trust_window_is_unknown_when_the_tenure_ends():
+async def test_what_waits_for_the_trust_window_is_unknown_when_the_term_ends():
     store, seen = FakeStore(), Outcomes()
     journal = await claimed(store, acts=lambda: False)
     async with running(journal):
@@ -328,7 +328,7 @@ async def test_out_of_space_a_put_that_was_applied_all_the_same_is_found_by_the_
     store, seen = FakeStore(), Outcomes()
     store.put(PREFIX + b"old")
     journal = await claimed(store)
-    store.script.extend([Fault.LATE, Fault.NO_SPACE, Fault.NONE, Fault.HELD])
+    store.script.extend([ErrorKind.LATE, ErrorKind.NO_SPACE, ErrorKind.NONE, ErrorKind.HELD])
     async with running(journal):
         seen.append(journal, "put", put("k"))
         seen.purge(journal, "purge", PREFIX + b"old")
@@ -354,7 +354,7 @@ async def test_a_purge_deletes_only_and_leaves_the_head_alone():
     assert journal.counters.purges == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.LOST_REQUEST, Fault.TWICE])
+@pytest.mark.parametrize("fault", [ErrorKind.LOST_REPLY, ErrorKind.LOST_REQUEST, ErrorKind.TWICE])
 async def test_a_purge_may_be_applied_twice(fault):
     store, seen = FakeStore(), Outcomes()
     store.put(PREFIX + b"x")
@@ -371,7 +371,7 @@ async def test_a_purge_that_arrives_after_a_later_put_changes_nothing():
     store, seen = FakeStore(), Outcomes()
     store.put(PREFIX + b"x")
     journal = await claimed(store)
-    store.script.append(Fault.LATE)
+    store.script.append(ErrorKind.LATE)
     async with running(journal):
         seen.purge(journal, "purge", PREFIX + b"x")
         seen.append(journal, "again", put("x", b"again"))

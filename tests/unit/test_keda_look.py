@@ -129,7 +129,7 @@ def test_a_marked_node_is_seen_with_its_mark() -> None:
     c = Cluster()
     n = c.node("n1")
     assert (one(c).marked, one(c).instance) == (None, n.instance)
-    c.step(e.LeavingDecided([(n.name, n.instance)], ()))
+    c.step(e.ScaleDownDecided([(n.name, n.instance)], ()))
     c.advance(4.0)
     assert (one(c).marked, one(c).idle, one(c).draining) == (4.0, 4.0, False)
     control(c, n, Control(True, True, 5.0))

@@ -45,12 +45,12 @@ class Drives:
             self.cluster.step(event)
 
 
-def tenure(cluster: Cluster) -> ScaleDown:
+def term(cluster: Cluster) -> ScaleDown:
     return ScaleDown(cast("Driver", Drives(cluster)))
 
 
 def leaving(c: Cluster) -> list[str]:
-    return sorted(c.state.leaving)
+    return sorted(c.state.scaling_down)
 
 
 async def asked(c: Cluster, scale_down: ScaleDown, seconds: float, ask: Ask = ASK) -> int:
@@ -65,7 +65,7 @@ async def asked(c: Cluster, scale_down: ScaleDown, seconds: float, ask: Ask = AS
 async def test_nobody_is_marked_before_somebody_asks():
     c = Cluster()
     c.node("n1")
-    scale_down = tenure(c)
+    scale_down = term(c)
     c.advance(10_000.0)
     scale_down.look()
     assert leaving(c) == []
@@ -77,7 +77,7 @@ async def test_the_number_falls_in_two_steps():
     c.node("n2", credit=1)
     task = c.submit()
     busy = c.place_of(task)
-    scale_down = tenure(c)
+    scale_down = term(c)
     assert await scale_down.wanted(ASK) == 2
     c.advance(60.0)
     assert (await scale_down.wanted(ASK), len(leaving(c))) == (2, 1)
@@ -93,7 +93,7 @@ async def test_the_answer_after_marks_were_taken_back_is_of_what_is_then():
     one = c.node("n1", credit=1)
     c.submit()
     two = c.node("n2", credit=1)
-    scale_down = tenure(c)
+    scale_down = term(c)
     await asked(c, scale_down, 120.0)
     assert (leaving(c), await scale_down.wanted(ASK)) == ([two.name], 1)
     c.submit()
@@ -104,7 +104,7 @@ async def test_the_answer_after_marks_were_taken_back_is_of_what_is_then():
 async def test_marks_of_a_trigger_that_asks_no_longer_are_taken_back():
     c = Cluster()
     c.node("n1")
-    scale_down = tenure(c)
+    scale_down = term(c)
     await asked(c, scale_down, 90.0)
     assert leaving(c) == ["n1"]
     c.advance(ASKED_WITHIN - 20.0)
@@ -119,14 +119,14 @@ async def test_a_new_leader_keeps_marks_until_it_could_have_been_asked():
     log = Log()
     c = Cluster(log=log)
     n = c.node("n1")
-    await asked(c, tenure(c), 90.0)
+    await asked(c, term(c), 90.0)
     c.lead(log.followed())
-    scale_down = tenure(c)
+    scale_down = term(c)
     scale_down.look()
     assert leaving(c) == ["n1"]
     assert await scale_down.wanted(ASK) == 0
     c.advance(ASKED_WITHIN + 1.0)
-    # The one trigger is forgotten and the tenure is not young any more.
+    # The one trigger is forgotten and the term is not young any more.
     scale_down.look()
     assert leaving(c) == []
     assert n.leaving == [True, False]
@@ -136,9 +136,9 @@ async def test_a_new_leader_that_nobody_asks_takes_the_marks_back():
     log = Log()
     c = Cluster(log=log)
     c.node("n1")
-    await asked(c, tenure(c), 90.0)
+    await asked(c, term(c), 90.0)
     c.lead(log.followed())
-    scale_down = tenure(c)
+    scale_down = term(c)
     c.advance(ASKED_WITHIN + 1.0)
     scale_down.look()
     assert leaving(c) == []
@@ -147,7 +147,7 @@ async def test_a_new_leader_that_nobody_asks_takes_the_marks_back():
 async def test_a_node_that_nobody_ends_is_given_up_once():
     c = Cluster()
     n = c.node("n1")
-    scale_down = tenure(c)
+    scale_down = term(c)
     assert await asked(c, scale_down, 60.0 + LONGEST + 3_000.0) == 0
     # Ready again, counted out all the same, and not marked a second time.
     assert n.leaving == [True, False]
@@ -160,7 +160,7 @@ async def test_triggers_of_the_same_nodes_decide_together():
     c = Cluster()
     for number in range(3):
         c.node(f"n{number}")
-    scale_down = tenure(c)
+    scale_down = term(c)
     keeps_two = parse({"idleSeconds": "60", "minNodes": "2"})
     await scale_down.wanted(keeps_two)
     await asked(c, scale_down, 90.0)
@@ -173,7 +173,7 @@ async def test_of_too_many_triggers_those_that_asked_longest_ago_are_forgotten()
     c = Cluster()
     c.node("n1")
     c.advance(100.0)
-    scale_down = tenure(c)
+    scale_down = term(c)
     keeps_all = parse({"minNodes": "1"})
     await scale_down.wanted(keeps_all)
     for number in range(MAX_ASKS - 1):

@@ -17,7 +17,7 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from scheduler.api.role import Leader
-from scheduler.leadership.elector import Career, Leadership
+from scheduler.leadership.elector import ElectionState, Leadership
 from scheduler.leadership.leader_view import follow_election
 from scheduler.leadership.trust import Trust
 
@@ -25,7 +25,7 @@ PREFIX = b"/quorate/unit/election/scheduler"
 
 
 class Replica:
-    """A candidate whose tenures are scripted by the test."""
+    """A candidate whose terms are scripted by the test."""
 
     def __init__(self, etcd: Any, name: str, **options: Any) -> None:
         self.etcd = etcd
@@ -111,7 +111,7 @@ async def test_the_first_candidate_leads_under_its_keys_revision(stack: AsyncExi
     assert (leader.create_revision, leader.key) == (epoch, first.keys[0])
     assert CandidateRecord.FromString(leader.value).name == "first"
     assert first.trusts[0].ok(SystemClock().monotonic())
-    assert first.leadership.career is Career.LEADING
+    assert first.leadership.election_state is ElectionState.LEADING
 
 
 async def test_the_second_leads_when_the_first_leaves(stack: AsyncExitStack) -> None:
@@ -132,7 +132,7 @@ async def test_the_second_leads_when_the_first_leaves(stack: AsyncExitStack) -> 
 
 
 @pytest.mark.parametrize("order", [None, Deposed("a compare failed"), ValueError("a bug")])
-async def test_however_a_tenure_ends_the_replica_stands_again_with_a_fresh_lease(
+async def test_however_a_term_ends_the_replica_stands_again_with_a_fresh_lease(
     stack: AsyncExitStack, order: Exception | None
 ) -> None:
     stage = Stage(stack)
@@ -206,12 +206,12 @@ async def test_a_leader_without_etcd_falls_silent_then_ends_then_makes_good(
     etcd.mute = True
     silent_at = clock.monotonic()
     async with asyncio.timeout(5):
-        while first.leadership.career is Career.LEADING:
+        while first.leadership.election_state is ElectionState.LEADING:
             if first.trusts[0].ok(clock.monotonic()):
                 silent_at = clock.monotonic()
             await asyncio.sleep(0.005)
     ended_at = clock.monotonic()
-    # The margin: it fell silent before the tenure was over.
+    # The margin: it fell silent before the term was over.
     assert 0.2 < ended_at - silent_at < 0.8
     assert first.cancelled == 1
     etcd.mute = False
@@ -239,7 +239,7 @@ async def test_a_leader_whose_lease_is_renewed_late_goes_on_where_it_was(
     async with asyncio.timeout(5):
         while not first.trusts[0].ok(clock.monotonic()):
             await asyncio.sleep(0.01)
-    assert first.leadership.career is Career.LEADING
+    assert first.leadership.election_state is ElectionState.LEADING
     assert first.cancelled == 0
     leader = await stage.election.leader()
     assert leader is not None

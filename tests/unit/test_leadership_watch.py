@@ -199,7 +199,7 @@ async def test_a_closed_port_refuses_and_an_open_one_does_not(stack: AsyncExitSt
     assert await refused(process.address)
 
 
-async def test_silence_is_no_refusal() -> None:
+async def test_silence_is_no_rejection() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -210,7 +210,7 @@ async def test_silence_is_no_refusal() -> None:
 
 
 @pytest.mark.parametrize("address", ["nowhere.invalid:1", "127.0.0.1:port", "127.0.0.1", ""])
-async def test_an_address_that_makes_no_sense_is_no_refusal(address: str) -> None:
+async def test_an_address_that_makes_no_sense_is_no_rejection(address: str) -> None:
     assert not await refused(address)
 
 

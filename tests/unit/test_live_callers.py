@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from gateway.http.problems import HttpFault
+from gateway.http.problems import HttpError
 from gateway.live import limits
 from gateway.live.callers import Hubs
 from gateway.live.hub import Hub
@@ -53,7 +53,7 @@ async def test_tokens_that_nobody_knows_keep_no_user_out(hubs: Hubs) -> None:
     for hub in users:
         prove(hub)
     for number in range(3 * limits.UNPROVEN):
-        with pytest.raises(HttpFault) as full:
+        with pytest.raises(HttpError) as full:
             hubs.of(f"more junk{number}")
         assert full.value.reason == "TOO_MANY_CALLERS"
     assert [hubs.of(f"user{number}") for number in range(limits.CALLERS)] == users

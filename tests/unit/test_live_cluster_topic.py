@@ -5,14 +5,14 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import GET_CLUSTER
 from gateway.live.cluster.entries import Specs
 from gateway.live.cluster.leader import Leader
 from gateway.live.cluster.watches import Watches
 from gateway.live.messages.filters import NameFilter
 from gateway.live.topics.polled import Polled
-from gateway.live.topics.throttle import Pace
+from gateway.live.topics.throttle import Throttle
 from quorate.v1 import scheduler_pb2
 from tests.support.live import FakeCluster, Seat, fault, updated
 from tests.support.server import until
@@ -33,19 +33,19 @@ class ShyCluster(FakeCluster):
 
 
 @pytest.fixture
-async def crew():
-    crew = Crew()
-    yield crew
-    await crew.close()
+async def background():
+    background = BackgroundTasks()
+    yield background
+    await background.close()
 
 
-async def test_a_watch_that_was_refused_is_let_go_and_asked_for_again(crew):
+async def test_a_watch_that_was_refused_is_let_go_and_asked_for_again(background):
     cluster = ShyCluster()
-    watches = Watches(cluster, crew, Specs())
+    watches = Watches(cluster, background, Specs())
     leader = Leader(cluster, lambda *_: None, lambda _: None)
     answer = await cluster.unary(GET_CLUSTER, scheduler_pb2.GetClusterRequest(), timeout=1)
     leader.seen = answer.cluster
-    polled = Polled(cluster, crew, Pace(interval=0.0), leader, watches)
+    polled = Polled(cluster, background, Throttle(interval=0.0), leader, watches)
 
     first, second = Seat(), Seat()
     refused = watches.of("")

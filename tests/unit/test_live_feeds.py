@@ -125,7 +125,7 @@ def test_a_task_that_stops_matching_is_removed_if_it_was_told():
 
 
 def test_a_feed_that_told_too_many_ids_starts_over(monkeypatch):
-    monkeypatch.setattr(limits, "TOLD", 3)
+    monkeypatch.setattr(limits, "SENT_IDS", 3)
     world = World()
     feed = world.feed(states=frozenset([RUNNING]))
     seat = sit(feed)

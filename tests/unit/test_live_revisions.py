@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.live import limits
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import GET_CLUSTER
 from gateway.live.cluster.entries import Specs
 from gateway.live.cluster.journal import Journal
@@ -16,17 +16,17 @@ from gateway.live.messages.filters import NameFilter, TaskFilter
 from gateway.live.topics.polled import Polled
 from gateway.live.topics.services import Services
 from gateway.live.topics.tasks import Tasks
-from gateway.live.topics.throttle import Pace
+from gateway.live.topics.throttle import Throttle
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2
 from tests.support.live import FakeCluster, Seat, created
 from tests.support.server import until
 
 
 @pytest.fixture
-async def crew():
-    crew = Crew()
-    yield crew
-    await crew.close()
+async def background():
+    background = BackgroundTasks()
+    yield background
+    await background.close()
 
 
 async def nth(seat, number):
@@ -36,11 +36,13 @@ async def nth(seat, number):
 
 
 @pytest.mark.parametrize("topic", ["queues", "nodes", "cluster"])
-async def test_polled_topics_have_the_revision_of_what_was_listed(crew, topic, monkeypatch):
+async def test_polled_topics_have_the_revision_of_what_was_listed(background, topic, monkeypatch):
     monkeypatch.setattr(limits, "POLL", 0.05)
     cluster = FakeCluster()
     leader = Leader(cluster, lambda *_: None, lambda _: None)
-    polled = Polled(cluster, crew, Pace(interval=0.0), leader, Watches(cluster, crew, Specs()))
+    polled = Polled(
+        cluster, background, Throttle(interval=0.0), leader, Watches(cluster, background, Specs())
+    )
 
     async def ask():
         request = scheduler_pb2.GetClusterRequest()
@@ -59,17 +61,17 @@ async def test_polled_topics_have_the_revision_of_what_was_listed(crew, topic, m
     assert seat.told[-1]["kind"] == "delta"
 
 
-async def test_services_have_the_revision_of_their_watch(crew):
-    services = Services(FakeCluster(), crew, Pace(interval=0.0))
+async def test_services_have_the_revision_of_their_watch(background):
+    services = Services(FakeCluster(), background, Throttle(interval=0.0))
     seat = Seat()
     services.subscribe(seat, NameFilter())
     assert (await nth(seat, 1))["revision"] == "7"
 
 
-async def test_the_first_snapshot_of_tasks_has_the_revision_where_the_watch_begins(crew):
+async def test_the_first_snapshot_of_tasks_has_the_revision_where_the_watch_begins(background):
     cluster = FakeCluster()
     await cluster.happen(created(1), created(2))
-    tasks = Tasks(cluster, crew, Pace(interval=0.0))
+    tasks = Tasks(cluster, background, Throttle(interval=0.0))
     seat = Seat()
     tasks.subscribe(seat, TaskFilter(), "")
     first = await nth(seat, 1)

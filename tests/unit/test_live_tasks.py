@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from gateway.live import limits
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.messages.filters import TaskFilter
 from gateway.live.topics.tasks import Tasks
-from gateway.live.topics.throttle import Pace
+from gateway.live.topics.throttle import Throttle
 from quorate.v1 import task_pb2
 from tests.support.live import FakeCluster, Seat, created, deleted, ids, updated
 from tests.support.server import until
@@ -61,15 +61,15 @@ async def cluster():
 
 
 @pytest.fixture
-async def crew():
-    crew = Crew()
-    yield crew
-    await crew.close()
+async def background():
+    background = BackgroundTasks()
+    yield background
+    await background.close()
 
 
 @pytest.fixture
-async def tasks(cluster, crew):
-    return Tasks(cluster, crew, Pace(interval=0.0))
+async def tasks(cluster, background):
+    return Tasks(cluster, background, Throttle(interval=0.0))
 
 
 async def told(seat, number):
@@ -118,7 +118,7 @@ async def test_what_happens_during_a_load_is_in_its_snapshot(cluster, tasks, res
 @pytest.mark.parametrize("same", [False, True])
 @pytest.mark.parametrize("by", ["state", "label"])
 async def test_a_resumed_client_of_a_partial_filter_has_exactly_what_matches(
-    cluster, tasks, crew, same, by
+    cluster, tasks, background, same, by
 ):
     wanted = TaskFilter(states=RUNNING) if by == "state" else TaskFilter(labels=LABELS)
     await cluster.happen(*(created(n, team="a") for n in (1, 2, 3)))
@@ -131,7 +131,7 @@ async def test_a_resumed_client_of_a_partial_filter_has_exactly_what_matches(
     tasks.unsubscribe(first)
     # While it is away; specs are not told again.
     await cluster.happen(updated(1, "SUCCEEDED"))
-    second = tasks if same else Tasks(cluster, crew, Pace(interval=0.0))
+    second = tasks if same else Tasks(cluster, background, Throttle(interval=0.0))
     if not same:
         # It has a watch already, which began behind the token.
         other = await live(second)
@@ -189,7 +189,7 @@ async def test_a_forged_revision_does_not_become_the_journals(cluster, tasks):
     assert Held(first).ids == {2, 3}
 
 
-async def test_who_comes_back_again_and_again_does_not_hold_up_others(cluster, tasks, crew):
+async def test_who_comes_back_again_and_again_does_not_hold_up_others(cluster, tasks, background):
     other = await live(tasks)
     await cluster.happen(created(1))
     await told(other, 2)
@@ -210,12 +210,14 @@ async def test_who_comes_back_again_and_again_does_not_hold_up_others(cluster, t
     await until(lambda: cluster.telling == calls, "nobody is caught up any more")
 
 
-async def test_who_left_while_the_cluster_is_away_leaves_nothing_behind(cluster, tasks, crew):
+async def test_who_left_while_the_cluster_is_away_leaves_nothing_behind(cluster, tasks, background):
     cluster.leads.clear()
     cluster.opens.clear()
     for _ in range(100):
         tasks.unsubscribe(await sit(tasks, ALL, "50~t0"))
-    await until(lambda: len(crew._tasks) <= 1, "but for the watch, which lingers, nothing runs")
+    await until(
+        lambda: len(background._tasks) <= 1, "but for the watch, which lingers, nothing runs"
+    )
 
 
 async def test_a_catch_up_that_waits_for_others_ends_in_time_with_a_snapshot(

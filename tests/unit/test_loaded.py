@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from tests.support.memory_term import standing_by
+
 from quorate.etcd.api import Compacted, Put
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.memory import MemoryEtcd
@@ -14,16 +16,15 @@ from scheduler.app import _not_ready
 from scheduler.storage.fold import Fold
 from scheduler.storage.loaded import Loaded
 from scheduler.storage.replica import Replica
-from tests.support.memory_tenure import standing_by
 
 
 async def soon(what: Any) -> None:
     await asyncio.wait_for(what, 5)
 
 
-async def test_a_tenure_is_loaded_while_it_leads_and_loads_anew_afterwards() -> None:
+async def test_a_term_is_loaded_while_it_leads_and_loads_anew_afterwards() -> None:
     async with standing_by(MemoryEtcd()) as replica:
-        loaded = replica.tenure.loaded
+        loaded = replica.term.loaded
         assert not loaded.is_set()
         await soon(loaded.wait())
         async with replica.leading():

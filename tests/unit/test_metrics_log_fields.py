@@ -1,4 +1,4 @@
-"""What log lines carry without being told: the epoch of a tenure, what a failed call was about."""
+"""What log lines carry without being told: the epoch of a term, what a failed call was about."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_a_call_that_fails_is_logged_with_its_request_and_its_task() -> No
     )
 
 
-async def test_whatever_a_tenure_logs_says_its_epoch() -> None:
+async def test_whatever_a_term_logs_says_its_epoch() -> None:
     etcd, clock = MemoryEtcd(), SystemClock()
     seen: dict[str, Any] = {}
     led = asyncio.Event()

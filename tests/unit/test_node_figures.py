@@ -21,7 +21,7 @@ from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import Demand, plan
 from scheduler.core.model import events as e
-from scheduler.core.model.rows import Control, Leaving
+from scheduler.core.model.rows import Control, ScalingDown
 from scheduler.core.model.state import State
 from scheduler.core.placement.least_loaded import load
 from scheduler.core.values import Needs
@@ -145,7 +145,7 @@ def test_a_node_that_cannot_write_is_shown_as_such_and_is_no_capacity() -> None:
     c = Cluster()
     node = c.node("n1")
 
-    def shown(control: Control = Control(), mark: Leaving | None = None) -> int:  # noqa: B008
+    def shown(control: Control = Control(), mark: ScalingDown | None = None) -> int:  # noqa: B008
         return views.node(c.state.nodes[node.name], control, mark).state
 
     def tally() -> dict[str, float]:
@@ -158,7 +158,7 @@ def test_a_node_that_cannot_write_is_shown_as_such_and_is_no_capacity() -> None:
     assert (shown(), tally(), capacity()) == (node_pb2.NODE_STATE_READY, {"ready": 1}, [True])
     report(node, disk_error="No space left on device")
     assert shown() == node_pb2.NODE_STATE_UNWRITABLE
-    assert shown(mark=Leaving(node.instance, 1.0)) == node_pb2.NODE_STATE_UNWRITABLE
+    assert shown(mark=ScalingDown(node.instance, 1.0)) == node_pb2.NODE_STATE_UNWRITABLE
     # What an operator did says more.
     assert shown(Control(cordoned=True)) == node_pb2.NODE_STATE_CORDONED
     assert (tally(), capacity()) == ({"unwritable": 1}, [False])

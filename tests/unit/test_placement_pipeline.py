@@ -49,7 +49,7 @@ def test_resources_are_never_overcommitted():
     running: list[TaskId] = []
 
     def check_capacity(node: NodeRow) -> None:
-        rows = list(node.holding.rows.values())
+        rows = list(node.allocation.rows.values())
         assert sum(r.needs.cpu for r in rows) <= node.cpu + 1e-6
         assert sum(r.needs.memory for r in rows) <= node.memory
         assert sum(dict(r.needs.counters).get("gpu", 0) for r in rows) <= 2
@@ -73,8 +73,8 @@ def test_resources_are_never_overcommitted():
         task = next(task for task, row in c.state.tasks.items() if row.node)
         c.nodes[c.row(task).instance].succeed(task)
     for node in c.state.nodes.values():
-        assert abs(node.holding.cpu) < 1e-6
-        assert (node.holding.memory, node.holding.counters.get("gpu", 0)) == (0, 0)
+        assert abs(node.allocation.cpu) < 1e-6
+        assert (node.allocation.memory, node.allocation.counters.get("gpu", 0)) == (0, 0)
 
 
 def test_shares_of_cores_that_add_up_fit_whatever_the_rounding():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.http.hosts import names_of, refusal
+from gateway.http.hosts import names_of, rejection
 from gateway.proxy.options import ProxyOptions
 from gateway.proxy.routes import Routes
 
@@ -105,8 +105,8 @@ def test_the_table_of_hosts_is_bounded() -> None:
 
 @pytest.mark.parametrize("host", ["intranet", "gateway:7470", "evil.example", "localhost.evil"])
 def test_a_gateway_on_loopback_refuses_names_that_nobody_configured(host: str) -> None:
-    fault = refusal(host, names_of("", loopback=True))
+    fault = rejection(host, names_of("", loopback=True))
     assert fault is not None
     assert fault.status == 421
-    assert refusal(host, names_of("", loopback=False)) is None
-    assert refusal(host, names_of(f"{host.partition(':')[0]}.", loopback=True)) is None
+    assert rejection(host, names_of("", loopback=False)) is None
+    assert rejection(host, names_of(f"{host.partition(':')[0]}.", loopback=True)) is None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.proxy.balancing.health_tracker import CheckTerms, Vitality, terms_of
+from gateway.proxy.balancing.health_tracker import CheckTerms, HealthTracker, terms_of
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 
 
 def test_a_registered_instance_passes_until_enough_checks_in_a_row_fail():
-    record = Vitality(CheckTerms(unhealthy_after=3, healthy_after=2), 0.0, lambda: 0.5)
+    record = HealthTracker(CheckTerms(unhealthy_after=3, healthy_after=2), 0.0, lambda: 0.5)
     for passed in (False, False, True, False, False):
         assert not record.on_checked(passed, 1.0, lambda: 0.5)
         assert record.passing
@@ -25,14 +25,14 @@ def test_a_registered_instance_passes_until_enough_checks_in_a_row_fail():
 
 @pytest.mark.parametrize(("draw", "first", "next_"), [(0.0, 5.0, 6.8), (0.75, 6.5, 7.1)])
 def test_checks_are_spread_over_the_interval_and_jittered(draw: float, first: float, next_: float):
-    record = Vitality(CheckTerms(interval=2.0), 5.0, lambda: draw)
+    record = HealthTracker(CheckTerms(interval=2.0), 5.0, lambda: draw)
     assert record.due == pytest.approx(first)
     record.on_checked(True, 5.0, lambda: draw)
     assert record.due == pytest.approx(next_)
 
 
 def test_another_check_starts_counting_anew_and_keeps_the_verdict():
-    record = Vitality(CheckTerms(unhealthy_after=2), 0.0, lambda: 0.0)
+    record = HealthTracker(CheckTerms(unhealthy_after=2), 0.0, lambda: 0.0)
     record.on_checked(False, 0.0, lambda: 0.5)
     record.retarget(CheckTerms(path="/ok", unhealthy_after=2), 7.0, lambda: 0.5)
     assert record.due == 7.5
@@ -42,7 +42,7 @@ def test_another_check_starts_counting_anew_and_keeps_the_verdict():
 
 
 def test_the_same_check_again_changes_nothing():
-    record = Vitality(CheckTerms(unhealthy_after=2), 0.0, lambda: 0.0)
+    record = HealthTracker(CheckTerms(unhealthy_after=2), 0.0, lambda: 0.0)
     record.on_checked(False, 0.0, lambda: 0.5)
     due = record.due
     record.retarget(CheckTerms(unhealthy_after=2), 7.0, lambda: 0.5)

@@ -113,13 +113,13 @@ def test_a_token_is_good_for_its_own_list_only(
     for kind, asked in (("queues", filters), ("tasks", others)):
         if (kind, asked) == ("tasks", filters):
             continue
-        with pytest.raises(QuorateError) as refusal:
+        with pytest.raises(QuorateError) as rejection:
             page_tokens.decode(kind, asked, token)
-        assert refusal.value.reason == "STALE_PAGE_TOKEN"
+        assert rejection.value.reason == "STALE_PAGE_TOKEN"
 
 
 @given(st.text(min_size=1))
 def test_a_token_that_is_not_ours_is_stale(token: str) -> None:
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         page_tokens.decode("tasks", (), token)
-    assert (refusal.value.reason, refusal.value.field) == ("STALE_PAGE_TOKEN", "page_token")
+    assert (rejection.value.reason, rejection.value.field) == ("STALE_PAGE_TOKEN", "page_token")

@@ -1,4 +1,4 @@
-"""The driver joins events into Txns that etcd takes, and a tenure that is over leaves nothing."""
+"""The driver joins events into Txns that etcd takes, and a term that is over leaves nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from quorate.etcd.journal import Journal, JournalFault
+from quorate.etcd.journal import Journal, JournalError
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.clock import SystemClock, TenureClock
+from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from quorate.v1 import task_pb2
@@ -51,7 +51,7 @@ class Agents:
     def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None: ...
 
 
-class Tenure:
+class LeadershipTerm:
     """One leader on the in-memory store, with a node of eight slots."""
 
     def __init__(self, etcd: MemoryEtcd, journal: Journal) -> None:
@@ -64,7 +64,7 @@ class Tenure:
             Machine(self.state),
             records.Codec(PREFIX, self.state),
             journal,
-            TenureClock(CLOCK),
+            TermClock(CLOCK),
             lambda: True,
             128,
         )
@@ -84,7 +84,7 @@ class Tenure:
 
 
 @pytest.fixture
-async def tenure() -> AsyncIterator[Tenure]:
+async def term() -> AsyncIterator[LeadershipTerm]:
     etcd = MemoryEtcd()
     key = PREFIX + b"election/scheduler/1"
     epoch = await etcd.put(key, b"")
@@ -92,11 +92,11 @@ async def tenure() -> AsyncIterator[Tenure]:
         etcd, prefix=PREFIX, leader_key=key, epoch=epoch, clock=CLOCK, stall_after=5.0
     )
     await journal.claim()
-    tenure = Tenure(etcd, journal)
+    term = LeadershipTerm(etcd, journal)
     record = r.NodeRecord(name=NODE, instance=INSTANCE, address="h:1", slots=8)
-    row = records.node_row(NODE, record.SerializeToString(), 1, tenure.state)
+    row = records.node_row(NODE, record.SerializeToString(), 1, term.state)
     assert row is not None
-    tenure.driver.handle(
+    term.driver.handle(
         (
             e.Elected(),
             e.NodeRegistered(row),
@@ -104,78 +104,80 @@ async def tenure() -> AsyncIterator[Tenure]:
             e.CreditGiven(NODE, INSTANCE, 8),
         )
     )
-    yield tenure
-    tenure.driver.close()
-    tenure.run.cancel()
-    await asyncio.wait({tenure.run})
+    yield term
+    term.driver.close()
+    term.run.cancel()
+    await asyncio.wait({term.run})
 
 
 @pytest.mark.parametrize("size", [250_000, 700_000, 1 << 20])
-async def test_large_results_of_one_message_go_in_several_txns(tenure: Tenure, size: int) -> None:
-    tasks = [tenure.submit() for _ in range(8)]
-    await tenure.journal.flush()
+async def test_large_results_of_one_message_go_in_several_txns(
+    term: LeadershipTerm, size: int
+) -> None:
+    tasks = [term.submit() for _ in range(8)]
+    await term.journal.flush()
     result = task_pb2.TaskResult(pickle=b"x" * size)
-    tenure.driver.handle(e.AttemptSucceeded(INSTANCE, task, 1, 0.0, 0.0, result) for task in tasks)
-    await tenure.journal.flush()
-    assert [told for told in tenure.agents.told if told[0] == "acknowledge"] == [
+    term.driver.handle(e.AttemptSucceeded(INSTANCE, task, 1, 0.0, 0.0, result) for task in tasks)
+    await term.journal.flush()
+    assert [told for told in term.agents.told if told[0] == "acknowledge"] == [
         ("acknowledge", task) for task in tasks
     ]
-    assert all(tenure.state.finished[task].state is TaskState.SUCCEEDED for task in tasks)
+    assert all(term.state.finished[task].state is TaskState.SUCCEEDED for task in tasks)
 
 
-async def test_an_event_that_cannot_be_handled_ends_the_tenure(tenure: Tenure) -> None:
-    task = tenure.submit()
-    await tenure.journal.flush()
+async def test_an_event_that_cannot_be_handled_ends_the_term(term: LeadershipTerm) -> None:
+    task = term.submit()
+    await term.journal.flush()
     huge = task_pb2.TaskResult(pickle=b"x" * 2_000_000)
     with pytest.raises(ValueError, match="a Txn holds"):
-        tenure.driver.handle((e.AttemptSucceeded(INSTANCE, task, 1, 0.0, 0.0, huge),))
+        term.driver.handle((e.AttemptSucceeded(INSTANCE, task, 1, 0.0, 0.0, huge),))
     async with asyncio.timeout(5):
-        await asyncio.wait({tenure.run})
-    assert isinstance(tenure.run.exception(), JournalFault)
+        await asyncio.wait({term.run})
+    assert isinstance(term.run.exception(), JournalError)
 
 
-async def test_a_closed_tenure_sets_no_timer(tenure: Tenure) -> None:
-    tenure.driver.close()
-    tenure.submit(not_before=tenure.driver.clock.now() + 1_000.0)
-    assert tenure.driver._timer is None
-    for wait in (tenure.driver.room(), tenure.driver.finished(TaskId("0" * 32))):
+async def test_a_closed_term_sets_no_timer(term: LeadershipTerm) -> None:
+    term.driver.close()
+    term.submit(not_before=term.driver.clock.now() + 1_000.0)
+    assert term.driver._timer is None
+    for wait in (term.driver.room(), term.driver.finished(TaskId("0" * 32))):
         with pytest.raises(QuorateError, match="does not lead"):
             async with asyncio.timeout(5):
                 await wait
 
 
-async def test_callers_of_an_unfinished_batch_are_told_when_the_tenure_ends(
-    tenure: Tenure,
+async def test_callers_of_an_unfinished_batch_are_told_when_the_term_ends(
+    term: LeadershipTerm,
 ) -> None:
-    first, request = tenure.ids.next(1.0), e.Request("batch", b"d")
-    tokens = [tenure.token(), tenure.token()]
+    first, request = term.ids.next(1.0), e.Request("batch", b"d")
+    tokens = [term.token(), term.token()]
     specs = [spec()] * 1_000
     for token in tokens:
-        tenure.driver.handle((e.BatchSubmitted(DEFAULT_QUEUE, first, specs, request, token),))
-    tenure.driver.close()
+        term.driver.handle((e.BatchSubmitted(DEFAULT_QUEUE, first, specs, request, token),))
+    term.driver.close()
     async with asyncio.timeout(5):
         for token in tokens:
             with pytest.raises(QuorateError, match="does not lead"):
                 await token
 
 
-async def test_who_waits_is_told_what_is_committed_and_nothing_later(tenure: Tenure) -> None:
+async def test_who_waits_is_told_what_is_committed_and_nothing_later(term: LeadershipTerm) -> None:
     """It fails; while that is under way to etcd it is retried and cancelled."""
-    task = tenure.submit()
-    await tenure.journal.flush()
-    waiting = asyncio.ensure_future(tenure.driver.finished(task))
+    task = term.submit()
+    await term.journal.flush()
+    waiting = asyncio.ensure_future(term.driver.finished(task))
     await asyncio.sleep(0)
     # Or it would be placed again at once.
-    tenure.driver.handle((e.CreditGiven(NODE, INSTANCE, 0),))
+    term.driver.handle((e.CreditGiven(NODE, INSTANCE, 0),))
     error = task_pb2.TaskError(type="E")
-    tenure.driver.handle((e.AttemptFailed(INSTANCE, task, 1, 0.0, 0.0, "E", "", error),))
+    term.driver.handle((e.AttemptFailed(INSTANCE, task, 1, 0.0, 0.0, "E", "", error),))
     async with asyncio.timeout(5):
-        while tenure.journal._flight is None:
+        while term.journal._flight is None:
             await asyncio.sleep(0)
         request = e.Request()
-        tenure.driver.handle((e.TaskRetryAsked(task, spec(), 1.0, request, tenure.token()),))
-        tenure.driver.handle((e.TaskCancelAsked(task, request, tenure.token()),))
+        term.driver.handle((e.TaskRetryAsked(task, spec(), 1.0, request, term.token()),))
+        term.driver.handle((e.TaskCancelAsked(task, request, term.token()),))
         assert (await waiting).state == task_pb2.TASK_STATE_FAILED
-        await tenure.journal.flush()
-    assert tenure.state.finished[task].state is TaskState.CANCELLED
-    assert not tenure.driver._outcomes
+        await term.journal.flush()
+    assert term.state.finished[task].state is TaskState.CANCELLED
+    assert not term.driver._outcomes

@@ -28,16 +28,16 @@ def test_a_standby_forgets_processes_that_are_gone() -> None:
         else:
             fold.put(b"runs/q/1", back.SerializeToString(), 4)
             fold.deleted(b"nodes/n")
-    assert not fold.state.holdings
+    assert not fold.state.allocations
 
 
-def test_a_standby_keeps_the_holding_of_a_process_that_is_there() -> None:
+def test_a_standby_keeps_the_allocation_of_a_process_that_is_there() -> None:
     fold = Fold()
     for instance in ("i1", "i2"):
         node = r.NodeRecord(name="n", instance=instance, address="h:1")
         fold.put(b"nodes/n", node.SerializeToString(), 1)
-    assert list(fold.state.holdings) == ["i2"]
-    assert fold.state.nodes["n"].holding is fold.state.holdings["i2"]  # type: ignore[index]
+    assert list(fold.state.allocations) == ["i2"]
+    assert fold.state.nodes["n"].allocation is fold.state.allocations["i2"]  # type: ignore[index]
 
 
 def test_past_attempts_stay_small_whatever_an_exception_is_called() -> None:

@@ -1,4 +1,4 @@
-"""What a link sends, and in which order; what ends a session must not end the tenure."""
+"""What a link sends, and in which order; what ends a session must not end the term."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.clock import SystemClock, TenureClock
+from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.agents.node_link import Link
@@ -35,7 +35,7 @@ class NotingDriver:
     state: State = field(default_factory=State)
     events: list[e.Event] = field(default_factory=list)
     max_txn_ops: int = 8
-    clocks: Clocks = field(default_factory=lambda: Clocks(TenureClock(SystemClock()), 0.0))
+    clocks: Clocks = field(default_factory=lambda: Clocks(TermClock(SystemClock()), 0.0))
 
     def handle(self, events: Any) -> None:
         self.events.extend(events)
@@ -48,8 +48,8 @@ class Fixture:
         self.driver = NotingDriver()
         self.state = self.driver.state
         self.queue = self.state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, 0.0)
-        holding = self.state.holding(INSTANCE)
-        node = NodeRow(NODE, INSTANCE, "127.0.0.1:1", 8, 0.0, 0, {}, {}, 0.0, "", 1, holding)
+        allocation = self.state.allocation(INSTANCE)
+        node = NodeRow(NODE, INSTANCE, "127.0.0.1:1", 8, 0.0, 0, {}, {}, 0.0, "", 1, allocation)
         self.state.nodes[NODE] = node
         self.etcd = MemoryEtcd(max_txn_ops=self.driver.max_txn_ops)
         self.sessions = Sessions(self.driver, self.etcd, b"/q/", 1, "s1", 10.0)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Whatever `--etcd-max-txn-ops` is, no Txn of a leader is larger than etcd takes.
 
-One that is ends the tenure, and its callers repeat it at the next leader: nobody would lead for
+One that is ends the term, and its callers repeat it at the next leader: nobody would lead for
 long any more.
 """
 
@@ -17,7 +17,7 @@ from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.clock import SystemClock, TenureClock
+from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
 from scheduler.config import SchedulerSettings
 from scheduler.core.handlers.scaling_down import decided
@@ -63,7 +63,7 @@ class Started:
 
 
 @dataclass
-class Tenure:
+class LeadershipTerm:
     driver: Driver
     etcd: MemoryEtcd
     agents: Started
@@ -100,7 +100,7 @@ class Tenure:
 
 
 @asynccontextmanager
-async def leading(ops: int) -> AsyncIterator[Tenure]:
+async def leading(ops: int) -> AsyncIterator[LeadershipTerm]:
     """A leader on an etcd that refuses what is larger than configured."""
     etcd = MemoryEtcd(max_txn_ops=ops)
     key = PREFIX + b"election/scheduler/1"
@@ -118,17 +118,17 @@ async def leading(ops: int) -> AsyncIterator[Tenure]:
     state = State()
     settings = SchedulerSettings(_cli_parse_args=[], etcd_max_txn_ops=ops)  # type: ignore[call-arg]
     machine = Machine(state, _limits(settings))
-    clock = TenureClock(CLOCK)
+    clock = TermClock(CLOCK)
     driver = Driver(machine, records.Codec(PREFIX, state), journal, clock, lambda: True, ops)
-    tenure = Tenure(driver, etcd, Started())
-    driver.agents = tenure.agents
+    term = LeadershipTerm(driver, etcd, Started())
+    driver.agents = term.agents
     duties = [asyncio.create_task(journal.run()), asyncio.create_task(driver.bulk.run())]
     driver.handle((e.Elected(),))
-    await tenure.ask(
+    await term.ask(
         e.QueueSubmitted(QUEUE, Placement.LEAST_LOADED, Disconnect.KEEP, 0.0, 0, e.Request(), None)
     )
     try:
-        yield tenure
+        yield term
     finally:
         driver.close()
         for duty in duties:
@@ -138,29 +138,29 @@ async def leading(ops: int) -> AsyncIterator[Tenure]:
 
 @OPS
 async def test_a_batch_of_short_specs_is_written_in_parts_that_fit(ops: int) -> None:
-    async with leading(ops) as tenure:
-        made = await tenure.batch(5_000, e.Request("r" * 128, b"d" * 16))
+    async with leading(ops) as term:
+        made = await term.batch(5_000, e.Request("r" * 128, b"d" * 16))
         assert len(made) == 5_000
 
 
 @OPS
 async def test_what_waits_is_given_to_a_node_in_txns_that_fit(ops: int) -> None:
-    async with leading(ops) as tenure:
-        made = await tenure.batch(2_000)
-        tenure.node(2_000)
+    async with leading(ops) as term:
+        made = await term.batch(2_000)
+        term.node(2_000)
         async with asyncio.timeout(30):
-            while len(tenure.agents.tasks) < 2_000:
-                await tenure.driver.barrier()
-        assert tenure.agents.tasks == made
+            while len(term.agents.tasks) < 2_000:
+                await term.driver.barrier()
+        assert term.agents.tasks == made
 
 
 @OPS
 async def test_what_a_lost_node_held_is_given_back_in_txns_that_fit(ops: int) -> None:
     """Their records are short: all that is long are the keys."""
-    async with leading(ops) as tenure:
-        driver, held = tenure.driver, 8_000
-        tenure.node(held)
-        await tenure.batch(held)
+    async with leading(ops) as term:
+        driver, held = term.driver, 8_000
+        term.node(held)
+        await term.batch(held)
         while any(row.state is not TaskState.RUNNING for row in driver.state.tasks.values()):
             await driver.barrier()
         driver.handle((e.NodeLost(NODE, INSTANCE, "test"),))
@@ -171,25 +171,25 @@ async def test_what_a_lost_node_held_is_given_back_in_txns_that_fit(ops: int) ->
 @OPS
 async def test_marks_of_nodes_are_taken_back_for_work_until_there_is_none(ops: int) -> None:
     """Also when they are more than one step takes back."""
-    async with leading(ops) as tenure:
-        driver = tenure.driver
+    async with leading(ops) as term:
+        driver = term.driver
         nodes = [(NodeName(f"n{place}"), InstanceId(f"i{place}")) for place in range(100)]
         for name, instance in nodes:
-            tenure.node(1, name, instance)
+            term.node(1, name, instance)
         driver.handle(decided(nodes, ()))
-        assert len(driver.state.leaving) == 100
-        made = await tenure.batch(90)
+        assert len(driver.state.scaling_down) == 100
+        made = await term.batch(90)
         async with asyncio.timeout(30):
-            while len(tenure.agents.tasks) < 90:
+            while len(term.agents.tasks) < 90:
                 await driver.barrier()
-        assert sorted(tenure.agents.tasks) == made
-        assert len(driver.state.leaving) == 10
+        assert sorted(term.agents.tasks) == made
+        assert len(driver.state.scaling_down) == 10
 
 
 @OPS
 async def test_retention_deletes_in_txns_that_fit(ops: int) -> None:
-    async with leading(ops) as tenure:
-        driver = tenure.driver
+    async with leading(ops) as term:
+        driver = term.driver
         for number in range(1_500):
             # Ids of calls are the caller's: those that are letters of four bytes take most.
             asked = e.Request(f"{number:06}" + "\U0001f600" * 122, b"d" * 16)
@@ -202,7 +202,7 @@ async def test_retention_deletes_in_txns_that_fit(ops: int) -> None:
         assert driver.purge(20_000) == 1_500
         await driver.journal.flush()
         first = PREFIX + b"dedup/"
-        left = await tenure.etcd.range(Range(first, prefix_end(first), limit=1))
+        left = await term.etcd.range(Range(first, prefix_end(first), limit=1))
         assert (list(left.kvs), driver.state.dedup) == ([], {})
 
 

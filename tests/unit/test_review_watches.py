@@ -1,4 +1,4 @@
-"""A watch ends with the tenure of the leader that serves it; watches of one caller share a pace."""
+"""A watch ends with the term of the leader that serves it; watches of one caller share a pace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quorate.v1 import scheduler_pb2 as pb
 from tests.support.watching import Followed, running, watches_of
 
 
-async def test_a_watch_ends_with_the_tenure() -> None:
+async def test_a_watch_ends_with_the_term() -> None:
     etcd = MemoryEtcd()
     head = await etcd.put(b"/quorate/test/head", b"")
     watches = watches_of(etcd, b"/quorate/test/", head=head)

@@ -43,7 +43,7 @@ def limits_of(limits: Limits, *asked: str) -> dict[tuple[str, str, str], float]:
 def test_each_kind_of_fault_counts_from_nought() -> None:
     metrics = SchedulerMetrics(Roles(InstanceId("one")), SystemClock())
     assert faults(metrics) == dict.fromkeys(FAULTS, 0)
-    metrics.agent_at_fault("STALE_EPOCH")
+    metrics.agent_misbehaved("STALE_EPOCH")
     assert faults(metrics) == {**dict.fromkeys(FAULTS, 0), "STALE_EPOCH": 1}
 
 

@@ -19,7 +19,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from quorate.runtime.errors import QuorateError
 from quorate.security.identity import How, Role
-from quorate.security.jwks import KeyFault, KeySource, parse
+from quorate.security.jwks import KeyFileError, KeySource, parse
 from quorate.security.jwt import MOST_CACHED, Verifier
 from quorate.security.jwt_terms import KINDS, Refused
 
@@ -185,7 +185,7 @@ def test_a_jwks_that_cannot_be_used_is_refused(tmp_path: Path):
         path = tmp_path / "jwks"
         if content is not None:
             path.write_text(content)
-        with pytest.raises(KeyFault, match=words):
+        with pytest.raises(KeyFileError, match=words):
             KeySource(str(path))
 
 
@@ -196,7 +196,7 @@ def test_secrets_are_not_taken_from_urls():
 
 @pytest.mark.parametrize("url", ["http://id.example.com/jwks", "ftp://x/y", "file:///etc/passwd"])
 def test_keys_come_over_https_alone(url: str):
-    with pytest.raises(KeyFault, match="not an https URL"):
+    with pytest.raises(KeyFileError, match="not an https URL"):
         KeySource(url)
 
 

@@ -111,7 +111,7 @@ def test_usage_is_what_is_open_and_the_calls_of_the_last_full_second():
     assert limits.usage() == {}
 
 
-async def test_a_refusal_is_held_back_and_not_without_bound(monkeypatch: pytest.MonkeyPatch):
+async def test_a_rejection_is_held_back_and_not_without_bound(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("quorate.security.limits.HELD_FOR", 3600.0)
     monkeypatch.setattr("quorate.security.limits.MOST_HELD", 2)
     limits = CallerLimits(lambda name: CallLimits(0), monotonic=Clock())
@@ -130,7 +130,7 @@ async def test_a_refusal_is_held_back_and_not_without_bound(monkeypatch: pytest.
     again.cancel()
 
 
-async def test_refusals_that_came_together_are_not_answered_together(
+async def test_rejections_that_came_together_are_not_answered_together(
     monkeypatch: pytest.MonkeyPatch,
 ):
     waits: list[float] = []
@@ -154,7 +154,7 @@ async def test_refusals_that_came_together_are_not_answered_together(
     ]
 
 
-async def test_refused_calls_that_were_given_up_do_not_delay_later_refusals(
+async def test_refused_calls_that_were_given_up_do_not_delay_later_rejections(
     monkeypatch: pytest.MonkeyPatch,
 ):
     limits = CallerLimits(lambda name: CallLimits(0), monotonic=Clock())

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from quorate.runtime.errors import QuorateError
 from quorate.security.certs import Authority
-from quorate.security.pem import PemFiles, TlsFault
+from quorate.security.pem import PemFiles, TlsError
 from quorate.security.tls import ClientTls, Dialer, TlsSettings
 from tests.support.tls import Leaf, TestAuthority
 
@@ -85,7 +85,7 @@ def test_what_is_no_pem_is_refused(leaf: Leaf, tmp_path: Path):
         ("ca_file", "no certificate"),
     ):
         broken = {n: getattr(files, n) for n in ("cert_file", "key_file", "ca_file")}
-        with pytest.raises(TlsFault, match=words) as caught:
+        with pytest.raises(TlsError, match=words) as caught:
             PemFiles(**{**broken, name: str(junk)}).read()
         assert caught.value.flag == f"tls-{name.replace('_', '-')}"
 
@@ -94,7 +94,7 @@ def test_a_huge_file_is_refused_without_reading_it_all(leaf: Leaf, tmp_path: Pat
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(TlsFault, match="larger than 4 MiB"):
+    with pytest.raises(TlsError, match="larger than 4 MiB"):
         PemFiles(ca_file=str(huge)).read()
 
 
@@ -118,7 +118,7 @@ def test_an_encrypted_key_is_refused(leaf: Leaf, tmp_path: Path):
             serialization.BestAvailableEncryption(b"secret"),
         )
     )
-    with pytest.raises(TlsFault, match="encrypted"):
+    with pytest.raises(TlsError, match="encrypted"):
         Dialer(leaf.client)
 
 
@@ -137,9 +137,9 @@ def test_a_certificate_of_the_far_future_is_refused(tmp_path: Path):
     issued.write(cert, key)
     files = PemFiles(str(cert), str(key))
     files.check(NOW - dt.timedelta(hours=12))
-    with pytest.raises(TlsFault, match="not valid before 2029-12-31"):
+    with pytest.raises(TlsError, match="not valid before 2029-12-31"):
         files.check(NOW - dt.timedelta(days=2))
-    with pytest.raises(TlsFault, match="expired on 2030-01-31"):
+    with pytest.raises(TlsError, match="expired on 2030-01-31"):
         files.check(NOW + dt.timedelta(days=31))
 
 
@@ -211,5 +211,5 @@ def test_an_authority_made_here_satisfies_the_strictest_verification(ca: TestAut
 
 
 def test_a_client_without_files_that_can_be_read_is_refused(tmp_path: Path):
-    with pytest.raises(TlsFault, match="tls-ca-file"):
+    with pytest.raises(TlsError, match="tls-ca-file"):
         Dialer(ClientTls(ca_file=str(tmp_path / "gone")))

@@ -15,7 +15,7 @@ import pytest
 
 from quorate.security import file_changes, tokens
 from quorate.security.identity import Role
-from quorate.security.tokens import TokenFault, TokenFile
+from quorate.security.tokens import TokenFile, TokenFileError
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -98,9 +98,9 @@ def test_who_waits_for_the_file_says_so_in_the_end(path, monkeypatch):
     monkeypatch.setattr(file_changes, "_PATIENCE", 0.0)
     with path.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(TokenFault, match="another process is changing it"):
+        with pytest.raises(TokenFileError, match="another process is changing it"):
             make(path, "b")
-        with pytest.raises(TokenFault, match="another process is changing it"):
+        with pytest.raises(TokenFileError, match="another process is changing it"):
             tokens.revoke(path, "a")
     assert names(path) == ["a"]
 
@@ -144,9 +144,9 @@ def test_a_change_that_fails_leaves_the_file_as_it_was(path: Path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(TokenFault, match="No space left"):
+    with pytest.raises(TokenFileError, match="No space left"):
         make(path, "b")
-    with pytest.raises(TokenFault, match="No space left"):
+    with pytest.raises(TokenFileError, match="No space left"):
         tokens.revoke(path, "a")
     assert path.read_bytes() == before
     assert [one.name for one in path.parent.iterdir()] == [path.name]
@@ -157,7 +157,7 @@ def test_half_a_line_is_taken_back(path: Path, monkeypatch):
     before = path.read_bytes()
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:10]))
-    with pytest.raises(TokenFault, match="No space left"):
+    with pytest.raises(TokenFileError, match="No space left"):
         make(path, "b")
     assert path.read_bytes() == before
 

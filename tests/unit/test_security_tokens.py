@@ -11,7 +11,7 @@ import pytest
 from quorate.cli.app import run
 from quorate.security import tokens
 from quorate.security.identity import How, Role
-from quorate.security.tokens import LOOK, TokenFault, TokenFile
+from quorate.security.tokens import LOOK, TokenFile, TokenFileError
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -145,23 +145,23 @@ def test_a_last_line_without_its_end_is_not_continued(path: Path):
 def test_a_line_that_is_wrong_is_named(path: Path, change: dict[str, object], words: str):
     make(path)
     path.write_text("\n" + json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(TokenFault, match=f"line 2: .*{words}"):
+    with pytest.raises(TokenFileError, match=f"line 2: .*{words}"):
         TokenFile(path)
 
 
 def test_other_files_that_cannot_be_used(path: Path):
-    with pytest.raises(TokenFault, match="cannot read"):
+    with pytest.raises(TokenFileError, match="cannot read"):
         TokenFile(path)
     path.write_bytes(b"\xff")
-    with pytest.raises(TokenFault, match="not UTF-8"):
+    with pytest.raises(TokenFileError, match="not UTF-8"):
         TokenFile(path)
     make(path.with_name("t"))
     line = path.with_name("t").read_text()
     path.write_text(line + line)
-    with pytest.raises(TokenFault, match="is there twice"):
+    with pytest.raises(TokenFileError, match="is there twice"):
         TokenFile(path)
     path.write_text("[" * 100_000)
-    with pytest.raises(TokenFault, match="line 1"):
+    with pytest.raises(TokenFileError, match="line 1"):
         TokenFile(path)
 
 

@@ -9,7 +9,7 @@ from quorate.v1 import task_pb2
 from quorate.v1.service_pb2 import INSTANCE_STATE_HEALTHY
 from scheduler.core.handlers.services import see_service
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Done, Refusal, ServiceSeen
+from scheduler.core.model.answers import Done, Rejection, ServiceSeen
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.model.state import SERVICES_QUEUE
@@ -27,7 +27,7 @@ def seen(c: Cluster, name: ServiceName = WEB) -> ServiceSeen:
 
 
 def reason(answer: object) -> str:
-    assert isinstance(answer, Refusal), answer
+    assert isinstance(answer, Rejection), answer
     return answer.reason
 
 

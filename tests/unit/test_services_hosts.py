@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.api.asking import refused
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Refusal, ServiceSeen
+from scheduler.core.model.answers import Rejection, ServiceSeen
 from scheduler.core.values import ServiceName
 from tests.support.core import Cluster
 from tests.support.core_log import Log
@@ -16,7 +16,7 @@ SHOP = "shop.example"
 
 
 def taken(answer: object, by: str, place: int = 0) -> None:
-    assert isinstance(answer, Refusal), answer
+    assert isinstance(answer, Rejection), answer
     error = refused(answer)
     field = f"service.spec.proxy.hosts[{place}]"
     assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "HOST_TAKEN")
@@ -59,10 +59,10 @@ def test_a_service_keeps_its_hosts_until_it_is_gone() -> None:
     (task,) = c.replicas("web")
     node.start(task)
     c.delete_service("web")
-    refusal = c.service("api", hosts=[SHOP])
-    taken(refusal, "web")
-    assert isinstance(refusal, Refusal)
-    assert refusal.message.endswith("which is being deleted")
+    rejection = c.service("api", hosts=[SHOP])
+    taken(rejection, "web")
+    assert isinstance(rejection, Rejection)
+    assert rejection.message.endswith("which is being deleted")
     node.fail(task, "CANCELLED")
     assert ServiceName("web") not in c.state.services
     assert isinstance(c.service("api", hosts=[SHOP]), ServiceSeen)

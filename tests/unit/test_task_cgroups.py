@@ -45,7 +45,7 @@ class Machine:
     def open(self, pids: int = 64) -> TaskGroups:
         return open_groups("mark", pids, cgroup_file=self.cgroup, mount_file=self.mounts)
 
-    def refusal(self) -> str:
+    def rejection(self) -> str:
         with pytest.raises(Unavailable) as caught:
             self.open()
         return str(caught.value)
@@ -105,7 +105,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
         folder.mkdir()
         machine = Machine(folder)
         change(machine)
-        assert said in machine.refusal()
+        assert said in machine.rejection()
 
 
 def test_what_an_earlier_agent_left_is_ended_and_removed(tmp_path: Path) -> None:

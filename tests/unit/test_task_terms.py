@@ -14,7 +14,7 @@ from node_agent import task_settings as task_settings
 from node_agent.config import AgentSettings
 from node_agent.spawner.cgroups import Unavailable
 from node_agent.task.environment import DEFAULT_ENVIRONMENT, patterns
-from node_agent.task.secrets import MAX_SECRET, MAX_SECRETS, Reference, SecretFault, Secrets
+from node_agent.task.secrets import MAX_SECRET, MAX_SECRETS, Reference, SecretError, Secrets
 from node_agent.task.user import NoSuchUser, TaskUser, find_user, refuse_unable
 from node_agent.task_settings import TaskSettings
 
@@ -166,8 +166,8 @@ def test_flags_have_bounds(wrong: dict[str, object]) -> None:
 # -- secrets -----------------------------------------------------------------------------------
 
 
-def fault(secrets: Secrets, source: str, name: str) -> SecretFault:
-    with pytest.raises(SecretFault) as caught:
+def fault(secrets: Secrets, source: str, name: str) -> SecretError:
+    with pytest.raises(SecretError) as caught:
         secrets.resolve({"A": Reference(source, name)})  # type: ignore[arg-type]
     assert name in str(caught.value)
     return caught.value
@@ -212,7 +212,7 @@ def test_only_plain_files_of_bounded_size_are_secrets(tmp_path: Path) -> None:
     assert fault(Secrets(tmp_path), "file", "longer").type == "SECRET_NOT_USABLE"
     (tmp_path / "nul").write_bytes(b"a\0b")
     assert fault(Secrets(tmp_path), "file", "nul").type == "SECRET_NOT_USABLE"
-    with pytest.raises(SecretFault, match=str(MAX_SECRETS)):
+    with pytest.raises(SecretError, match=str(MAX_SECRETS)):
         Secrets(tmp_path).resolve({n: Reference("file", "long") for n in ("A", "B")})
 
 

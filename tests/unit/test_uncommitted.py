@@ -14,7 +14,7 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.engine import write_admission as uncommitted
+from scheduler.engine import write_admission as admission
 from tests.support.one_leader import Leader, leading
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -52,7 +52,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def refusal(call: Any) -> QuorateError:
+async def rejection(call: Any) -> QuorateError:
     """What an awaitable is refused with, soon."""
     with pytest.raises(QuorateError) as caught:
         async with asyncio.timeout(2):
@@ -80,7 +80,7 @@ async def leader(etcd: SlowEtcd) -> AsyncIterator[Leader]:
 async def test_who_waits_for_room_is_refused_in_the_end_and_may_repeat(
     leader: Leader, etcd: SlowEtcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uncommitted, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(admission, "LONGEST_WAIT", 0.02)
     etcd.open.clear()
     first = asyncio.create_task(leader.call("CreateTask", create()))
     await turns()
@@ -88,9 +88,9 @@ async def test_who_waits_for_room_is_refused_in_the_end_and_may_repeat(
         leader.call("CreateTask", create("again")),
         leader.call("GetQueue", pb.GetQueueRequest(name="default")),
     ):
-        refused = await refusal(call)
+        refused = await rejection(call)
         assert (refused.code, refused.reason) == (EXHAUSTED, "TOO_MANY_UNCOMMITTED")
-        assert refused.metadata["limit"] == str(uncommitted.MAX_CALLERS)
+        assert refused.metadata["limit"] == str(admission.MAX_CALLERS)
     etcd.open.set()
     await first
     await leader.call("CreateTask", create("again"))
@@ -100,11 +100,11 @@ async def test_who_waits_for_room_is_refused_in_the_end_and_may_repeat(
 async def test_more_than_so_many_may_not_even_wait(
     leader: Leader, etcd: SlowEtcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uncommitted, "MAX_CALLERS", 3)
+    monkeypatch.setattr(admission, "MAX_CALLERS", 3)
     etcd.open.clear()
     calls = [asyncio.create_task(leader.call("CreateTask", create())) for _ in range(4)]
     await turns()
-    refused = await refusal(leader.call("CreateTask", create()))
+    refused = await rejection(leader.call("CreateTask", create()))
     assert (refused.reason, refused.metadata["limit"]) == ("TOO_MANY_UNCOMMITTED", "3")
     etcd.open.set()
     # Those in line have their turn, and the line is open again.
@@ -117,7 +117,7 @@ async def test_more_than_so_many_may_not_even_wait(
 async def test_requests_that_wait_are_bounded_in_bytes(
     leader: Leader, etcd: SlowEtcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uncommitted, "MAX_CALLER_BYTES", 100_000)
+    monkeypatch.setattr(admission, "MAX_CALLER_BYTES", 100_000)
     etcd.open.clear()
     calls = [asyncio.create_task(leader.call("CreateTask", create(size=60_000))) for _ in "ab"]
     await turns()
@@ -126,7 +126,7 @@ async def test_requests_that_wait_are_bounded_in_bytes(
         leader.call("CreateTask", create(size=60_000)),
         leader.call("BatchCreateTasks", batch),
     ):
-        refused = await refusal(call)
+        refused = await rejection(call)
         assert refused.reason == "TOO_MANY_UNCOMMITTED"
         assert refused.metadata["limit_bytes"] == "100000"
     etcd.open.set()
@@ -136,7 +136,7 @@ async def test_requests_that_wait_are_bounded_in_bytes(
 
 async def test_batches_under_way_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a part of each is in the journal at a time, and there is room for others."""
-    monkeypatch.setattr(uncommitted, "MAX_ASKED_BYTES", 1_000_000)
+    monkeypatch.setattr(admission, "MAX_ASKED_BYTES", 1_000_000)
     etcd = SlowEtcd()
     batch = pb.BatchCreateTasksRequest(specs=[create(size=2_000).spec] * 300)
     async with leading(etcd) as leader:
@@ -144,7 +144,7 @@ async def test_batches_under_way_are_bounded_in_bytes(monkeypatch: pytest.Monkey
         first = asyncio.create_task(leader.call("BatchCreateTasks", batch))
         await turns()
         assert leader.journal.room
-        refused = await refusal(leader.call("BatchCreateTasks", batch))
+        refused = await rejection(leader.call("BatchCreateTasks", batch))
         assert refused.reason == "TOO_MANY_UNCOMMITTED"
         # Who asks for nothing to be kept only waits for what is written.
         reading = asyncio.create_task(leader.call("GetQueue", pb.GetQueueRequest(name="default")))
@@ -160,8 +160,8 @@ async def test_batches_under_way_are_bounded_in_bytes(monkeypatch: pytest.Monkey
 async def test_reports_of_agents_wait_as_long_as_it_takes(
     leader: Leader, etcd: SlowEtcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uncommitted, "LONGEST_WAIT", 0.0)
-    monkeypatch.setattr(uncommitted, "MAX_CALLERS", 0)
+    monkeypatch.setattr(admission, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(admission, "MAX_CALLERS", 0)
     etcd.open.clear()
     first = asyncio.create_task(leader.call("CreateTask", create()))
     await turns()
@@ -210,14 +210,14 @@ async def test_without_space_changes_are_refused_at_once_and_reads_go_on(bounds:
             assert [task.id for task in tasks.tasks] == [made]
             assert leader.journal.no_space
             for method, request in changes:
-                refused = await refusal(leader.call(method, request))
+                refused = await rejection(leader.call(method, request))
                 assert (refused.code, refused.reason) == (EXHAUSTED, "ETCD_SPACE_LOW"), method
             listed = await leader.call("ListTasks", pb.ListTasksRequest())
             assert [task.id for task in listed.tasks] == [made]
             assert (await leader.call("GetTask", pb.GetTaskRequest(id=made))).task.id == made
             assert len((await leader.call("ListQueues", pb.ListQueuesRequest())).queues) == 1
         # The call that found out is answered at once as well; it comes to be once there is space.
-        found_out = await refusal(early[0])
+        found_out = await rejection(early[0])
         assert (found_out.code, found_out.reason) == (grpc.StatusCode.UNAVAILABLE, "ETCD_SPACE_LOW")
         leader.etcd.no_space = False
         async with asyncio.timeout(5):
@@ -231,11 +231,11 @@ async def test_without_space_changes_are_refused_at_once_and_reads_go_on(bounds:
 async def test_a_call_that_may_yet_come_to_be_is_not_called_refused() -> None:
     async with leading(MemoryEtcd()) as leader:
         waiting = await out_of_space(leader)
-        refused = await refusal(leader.call("CreateTask", create("waiting")))
+        refused = await rejection(leader.call("CreateTask", create("waiting")))
         assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "ETCD_SPACE_LOW")
         leader.etcd.no_space = False
         async with asyncio.timeout(5):
-            assert (await refusal(waiting)).reason == "ETCD_SPACE_LOW"
+            assert (await rejection(waiting)).reason == "ETCD_SPACE_LOW"
             while leader.journal.no_space:
                 await asyncio.sleep(0)
             await leader.call("CreateTask", create("waiting"))
@@ -246,6 +246,6 @@ async def test_without_space_who_does_not_lead_any_longer_tells_nothing() -> Non
     async with leading(MemoryEtcd()) as leader:
         waiting = await out_of_space(leader)
         await leader.etcd.delete(leader.key)
-        refused = await refusal(leader.call("GetQueue", pb.GetQueueRequest(name="default")))
+        refused = await rejection(leader.call("GetQueue", pb.GetQueueRequest(name="default")))
         assert refused.reason == "LEADER_LOST"
-        assert (await refusal(waiting)).reason == "ETCD_SPACE_LOW"
+        assert (await rejection(waiting)).reason == "ETCD_SPACE_LOW"

@@ -73,10 +73,10 @@ def test_what_lies_on_a_bound_is_accepted(spec: t.TaskSpec) -> None:
 def test_the_payload_limit_is_inclusive() -> None:
     spec = command("x" * 100)
     assert check(spec, limit=spec.ByteSize())
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         check(spec, limit=spec.ByteSize() - 1)
-    assert refusal.value.reason == "PAYLOAD_TOO_LARGE"
-    assert refusal.value.metadata["limit"] == str(spec.ByteSize() - 1)
+    assert rejection.value.reason == "PAYLOAD_TOO_LARGE"
+    assert rejection.value.metadata["limit"] == str(spec.ByteSize() - 1)
 
 
 @given(
@@ -100,8 +100,8 @@ def test_any_json_array_is_accepted(arguments: list[Any]) -> None:
 def test_a_duration_is_within_bounds_or_refused_by_name(seconds: int, nanos: int) -> None:
     try:
         amount = validate.duration("f", Duration(seconds=seconds, nanos=nanos), 60.0)
-    except QuorateError as refusal:
-        assert refusal.field == "f"  # noqa: PT017
+    except QuorateError as rejection:
+        assert rejection.field == "f"  # noqa: PT017
     else:
         assert 0 < amount <= 60.0
         assert 0 <= nanos < 10**9
@@ -127,9 +127,9 @@ def test_a_duration_is_within_bounds_or_refused_by_name(seconds: int, nanos: int
 )
 def test_both_sides_of_a_bound(good: Any, bad: Any, call: Callable[[Any], object]) -> None:
     call(good)
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         call(bad)
-    assert refusal.value.field
+    assert rejection.value.field
 
 
 def test_defaults() -> None:

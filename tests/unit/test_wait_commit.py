@@ -85,7 +85,7 @@ async def test_a_result_on_record_is_one_read_on_an_idle_leader() -> None:
         assert etcd.done == before + 1
 
 
-async def test_a_result_that_was_not_committed_when_the_tenure_ended_is_not_told() -> None:
+async def test_a_result_that_was_not_committed_when_the_term_ended_is_not_told() -> None:
     etcd = Held()
     async with asyncio.timeout(10), leading(etcd) as leader:
         task = await pending(leader)
@@ -94,7 +94,7 @@ async def test_a_result_that_was_not_committed_when_the_tenure_ended_is_not_told
         waiting = waiting_for(leader, task)
         await asyncio.sleep(0)
         leader.driver.close()
-        with pytest.raises(QuorateError) as refusal:
+        with pytest.raises(QuorateError) as rejection:
             await waiting
-        assert refusal.value.reason == "LEADER_LOST"
+        assert rejection.value.reason == "LEADER_LOST"
         etcd.open.set()

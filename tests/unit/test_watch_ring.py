@@ -266,9 +266,9 @@ async def test_who_does_not_read_the_past_is_ended_and_holds_up_nobody(
             async for answer in slow:
                 answers.append(answer)
 
-        with pytest.raises(QuorateError) as refusal:
+        with pytest.raises(QuorateError) as rejection:
             await read_on()
-        assert refusal.value.reason == "WATCH_TOO_SLOW"
+        assert rejection.value.reason == "WATCH_TOO_SLOW"
         seen = [brief(event) for answer in answers for event in answer.events]
         seen += await told(served, head, resume_token=answers[-1].resume_token)
         assert len(seen) == len(set(seen)) == 10

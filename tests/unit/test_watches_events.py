@@ -147,10 +147,10 @@ async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
     served = watches_of(etcd, PREFIX, head=await etcd.put(PREFIX + b"head", b""))
     async with aclosing(Followed(served, pb.WatchTasksRequest())) as first:
         await anext(first)
-        with pytest.raises(QuorateError) as refusal:
+        with pytest.raises(QuorateError) as rejection:
             await anext(Followed(served, pb.WatchTasksRequest()))
-        assert refusal.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert refusal.value.metadata["limit"] == "1"
+        assert rejection.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert rejection.value.metadata["limit"] == "1"
     async with aclosing(Followed(served, pb.WatchTasksRequest())) as again:
         assert (await anext(again)).resume_token
 
@@ -163,6 +163,6 @@ def test_a_token_holds_its_place(revision: int, index: int, generation: int) -> 
 
 @given(st.text(min_size=1))
 def test_a_token_that_is_not_ours_is_refused(token: str) -> None:
-    with pytest.raises(QuorateError) as refusal:
+    with pytest.raises(QuorateError) as rejection:
         decode_token(token)
-    assert refusal.value.field == "resume_token"
+    assert rejection.value.field == "resume_token"

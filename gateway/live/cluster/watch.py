@@ -62,7 +62,7 @@ class TaskWatch:
         self.linger: asyncio.TimerHandle | None = None
         self._cluster = cluster
         self._specs = specs
-        self._begun = asyncio.Event()
+        self._started = asyncio.Event()
         self._failure: QuorateError | None = None
         # The place to begin at, until the journal has begun.
         self._start = start
@@ -72,9 +72,9 @@ class TaskWatch:
         """Whether the cluster refused it."""
         return self._failure is not None
 
-    async def begun(self) -> None:
+    async def started(self) -> None:
         """Until the journal has begun. Raises QuorateError when the watch failed."""
-        await self._begun.wait()
+        await self._started.wait()
         if self._failure is not None:
             raise self._failure
 
@@ -89,7 +89,7 @@ class TaskWatch:
                 if _token_gone(error):
                     log.info("live.watch_restarts", queue=self.queue, error=str(error))
                     self._start = None
-                    self._begun.clear()
+                    self._started.clear()
                 elif not passes(error):
                     self._fail(error)
                     return
@@ -97,7 +97,7 @@ class TaskWatch:
             pause = min(1.0, pause * 2)
 
     async def _follow(self) -> None:
-        if self._begun.is_set():
+        if self._started.is_set():
             token = self.journal.token.upstream
         else:
             token = self._start.upstream if self._start is not None else ""
@@ -113,7 +113,7 @@ class TaskWatch:
             log.info("live.watch_silent", queue=self.queue, seconds=SILENCE)
 
     def _take(self, answer: scheduler_pb2.WatchTasksResponse) -> None:
-        if not self._begun.is_set():
+        if not self._started.is_set():
             self._begin(answer)
         if not answer.events:
             self.journal.renew(answer.resume_token, answer.revision)
@@ -133,14 +133,14 @@ class TaskWatch:
         # The place is the cluster's to judge, and it did; the revision is a client's word.
         upstream = self._start.upstream if self._start else answer.resume_token
         self.journal.begin(Token(0, upstream), answer.revision)
-        self._begun.set()
+        self._started.set()
         if again:
             for holder in list(self.holders):
                 holder.on_restart(self)
 
     def _fail(self, error: QuorateError) -> None:
         self._failure = error
-        self._begun.set()
+        self._started.set()
         for holder in list(self.holders):
             holder.on_failure(self, error)
 

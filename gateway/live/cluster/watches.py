@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.live import limits
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import Cluster
 from gateway.live.cluster.entries import Specs
 from gateway.live.cluster.tokens import Token
@@ -18,9 +18,9 @@ from gateway.live.cluster.watch import Holder, TaskWatch
 class Watches:
     """The watches of one hub, by queue."""
 
-    def __init__(self, cluster: Cluster, crew: Crew, specs: Specs) -> None:
+    def __init__(self, cluster: Cluster, background: BackgroundTasks, specs: Specs) -> None:
         self._cluster = cluster
-        self._crew = crew
+        self._background = background
         self._specs = specs
         self._loop = asyncio.get_running_loop()
         self._watches: dict[str, TaskWatch] = {}
@@ -34,7 +34,7 @@ class Watches:
         # One that was refused may still be held by others; the cluster is asked again.
         if watch is None or watch.failed:
             watch = self._watches[queue] = TaskWatch(self._cluster, queue, self._specs, start)
-            watch.task = self._crew.spawn(watch.run(), f"watch {queue or 'all'}")
+            watch.task = self._background.spawn(watch.run(), f"watch {queue or 'all'}")
         return watch
 
     def hold(self, watch: TaskWatch, holder: Holder) -> None:

@@ -74,9 +74,9 @@ def status(leader: bool, message: str) -> bytes:
     return _rest({"kind": "status", "leader": leader, "message": message})
 
 
-def error(fault: QuorateError) -> bytes:
+def error(failure: QuorateError) -> bytes:
     """The rest of an error: the subscription is over."""
-    return _rest({"kind": "error", "problem": problem(fault)})
+    return _rest({"kind": "error", "problem": problem(failure)})
 
 
 def lines(stream: str, offset: int, text: str, resume: str, time: str) -> bytes:

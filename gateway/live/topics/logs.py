@@ -58,28 +58,28 @@ def _decoder() -> codecs.IncrementalDecoder:
 class Output:
     """How far one output was told. A character cut in two waits for its other half."""
 
-    told: int = 0
+    sent: int = 0
     decoder: codecs.IncrementalDecoder = field(default_factory=_decoder)
 
     def take(self, offset: int, data: bytes) -> tuple[int, str]:
         """The text of a chunk, and where it begins; what was told already is skipped."""
         end = offset + len(data)
-        if end <= self.told:
-            return self.told, ""
-        if offset < self.told:
-            data, offset = data[self.told - offset :], self.told
-        if offset > self.told:
+        if end <= self.sent:
+            return self.sent, ""
+        if offset < self.sent:
+            data, offset = data[self.sent - offset :], self.sent
+        if offset > self.sent:
             # The middle was rotated away, or only the tail was asked for.
             self.decoder.reset()
-            self.told = offset
+            self.sent = offset
         waiting = len(self.decoder.getstate()[0])
-        self.told = end
+        self.sent = end
         return offset - waiting, self.decoder.decode(data)
 
     @property
     def resume(self) -> int:
         """Bytes told as text."""
-        return self.told - len(self.decoder.getstate()[0])
+        return self.sent - len(self.decoder.getstate()[0])
 
 
 class LogTail:
@@ -96,7 +96,7 @@ class LogTail:
             if len(parts) != 2 or not all(map(_is_number, parts)):
                 raise bad_token()
             for output, part in zip(self._outputs.values(), parts, strict=True):
-                output.told = int(part)
+                output.sent = int(part)
 
     async def run(self, cluster: Cluster, reader: Reader) -> None:
         """Tell everything until the attempt's end."""
@@ -126,14 +126,14 @@ class LogTail:
 
     def _request(self) -> scheduler_pb2.StreamTaskLogsRequest:
         wanted = self._wanted
-        told = [output.resume for output in self._outputs.values()]
-        again = self._resumed or any(told)
+        sent = [output.resume for output in self._outputs.values()]
+        again = self._resumed or any(sent)
         # One offset is for both outputs: the lesser, and what is told twice is skipped.
         return scheduler_pb2.StreamTaskLogsRequest(
             id=wanted.id,
             attempt=self._attempt,
             follow=True,
-            offset=min(told) if again else 0,
+            offset=min(sent) if again else 0,
             tail_lines=0 if again else wanted.tail_lines,
         )
 

@@ -16,7 +16,7 @@ import structlog
 
 from gateway.http.jsonwrite import dump, to_json
 from gateway.live import limits
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import LIST_NODES, LIST_QUEUES, Cluster, pages, passes
 from gateway.live.cluster.leader import Leader
 from gateway.live.cluster.watch import Holder, TaskWatch
@@ -25,7 +25,7 @@ from gateway.live.messages.filters import NameFilter
 from gateway.live.topics.feed import Subscriber
 from gateway.live.topics.keyed import Entities, KeyedFeed
 from gateway.live.topics.rates import Rates
-from gateway.live.topics.throttle import Pace
+from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError, exhausted
 from quorate.v1 import queue_pb2, scheduler_pb2
 
@@ -38,10 +38,10 @@ _CLUSTER: Final = "cluster"
 class Keyed:
     """The subscriptions to one topic of small entities, and their feeds."""
 
-    def __init__(self, topic: str, pace: Pace) -> None:
+    def __init__(self, topic: str, throttle: Throttle) -> None:
         self.topic = topic
         self.entities = Entities()
-        self._pace = pace
+        self._throttle = throttle
         self._now = asyncio.get_running_loop().time
         self._feeds: dict[NameFilter, KeyedFeed] = {}
         self._homes: dict[Subscriber, KeyedFeed] = {}
@@ -70,7 +70,7 @@ class Keyed:
         feed = self._homes.pop(subscriber)
         feed.subscribers.pop(subscriber, None)
         if not feed.subscribers:
-            self._pace.stop(feed)
+            self._throttle.stop(feed)
             del self._feeds[feed.wanted]
         if not self._feeds:
             # It grows old from here on.
@@ -94,14 +94,14 @@ class Keyed:
         feeds, self._feeds = list(self._feeds.values()), {}
         self._homes.clear()
         for feed in feeds:
-            self._pace.stop(feed)
+            self._throttle.stop(feed)
             feed.fail(error)
 
     def _spread(self, changed: set[str]) -> None:
         for feed in self._feeds.values():
             # Who waits for a snapshot needs no delta beside it.
             if feed.followed and feed.note(changed):
-                self._pace.touch(feed, lambda feed=feed: self._publish(feed))  # type: ignore[misc]
+                self._throttle.touch(feed, lambda feed=feed: self._publish(feed))  # type: ignore[misc]
             self._serve(feed)
 
     def _publish(self, feed: KeyedFeed) -> None:
@@ -118,11 +118,16 @@ class Polled(Holder):
     """The three topics and the one task that asks for them."""
 
     def __init__(
-        self, cluster: Cluster, crew: Crew, pace: Pace, leader: Leader, watches: Watches
+        self,
+        cluster: Cluster,
+        background: BackgroundTasks,
+        throttle: Throttle,
+        leader: Leader,
+        watches: Watches,
     ) -> None:
-        self.topics = {name: Keyed(name, pace) for name in ("queues", "nodes", "cluster")}
+        self.topics = {name: Keyed(name, throttle) for name in ("queues", "nodes", "cluster")}
         self._cluster = cluster
-        self._crew = crew
+        self._background = background
         self._leader = leader
         self._watches = watches
         self._asking: asyncio.Task[None] | None = None
@@ -140,7 +145,7 @@ class Polled(Holder):
             self._watch.observers.append(self._observe)
             self._watches.hold(self._watch, self)
         if self._asking is None or self._asking.done():
-            self._asking = self._crew.spawn(self._ask(), "poll")
+            self._asking = self._background.spawn(self._ask(), "poll")
 
     def unsubscribe(self, subscriber: Subscriber, topic: str) -> None:
         """End."""

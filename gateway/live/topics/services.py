@@ -15,12 +15,12 @@ import structlog
 
 from gateway.cluster.service_view import SILENCE
 from gateway.http.jsonwrite import dump, to_json
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import WATCH_SERVICES, Cluster, passes
 from gateway.live.messages.filters import NameFilter
 from gateway.live.topics.feed import Subscriber
 from gateway.live.topics.polled import Keyed
-from gateway.live.topics.throttle import Pace
+from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2
 
@@ -30,17 +30,17 @@ log = structlog.get_logger(__name__)
 class Services:
     """Every subscription to services."""
 
-    def __init__(self, cluster: Cluster, crew: Crew, pace: Pace) -> None:
-        self._keyed = Keyed("services", pace)
+    def __init__(self, cluster: Cluster, background: BackgroundTasks, throttle: Throttle) -> None:
+        self._keyed = Keyed("services", throttle)
         self._cluster = cluster
-        self._crew = crew
+        self._background = background
         self._task: asyncio.Task[None] | None = None
 
     def subscribe(self, subscriber: Subscriber, wanted: NameFilter) -> None:
         """Begin. Raises QuorateError."""
         self._keyed.subscribe(subscriber, wanted)
         if self._task is None or self._task.done():
-            self._task = self._crew.spawn(self._follow(), "services")
+            self._task = self._background.spawn(self._follow(), "services")
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """End."""

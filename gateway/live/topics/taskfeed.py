@@ -5,7 +5,7 @@ it is kept up to date by the journal, so that a snapshot costs the cluster nothi
 every task that matches, in the window or not.
 
 A task can stop matching a filter by state or label. Whether clients have it is then known from the
-ids that were told; there are at most `TOLD` of them, and beyond that everybody gets a snapshot.
+ids that were told; there are at most `SENT_IDS` of them, and beyond that everybody gets a snapshot.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class TaskFeed(Feed):
         self._loaded = False
         # There are older tasks than the window's.
         self._cut = False
-        self._told: set[str] = set()
+        self._sent: set[str] = set()
         self._recheck: set[str] = set()
-        self.begun = False
+        self.started = False
         """Whether it has a place in the journal: the watch must have begun first."""
         self.position = journal.head
         self._token, self._revision = journal.token, journal.revision
@@ -50,7 +50,7 @@ class TaskFeed(Feed):
 
     def begin(self) -> None:
         """Start at the journal's head: what was before is not known."""
-        self.begun = True
+        self.started = True
         self.position = self._journal.head
         self._token, self._revision = self._journal.token, self._journal.revision
         self._loaded = False
@@ -80,7 +80,7 @@ class TaskFeed(Feed):
                 self._window[task.id] = task_text(task, self._specs)
         self._cut = more
         self._loaded = True
-        self._told.update(self._window)
+        self._sent.update(self._window)
         # Those who are live were told of these when they were flushed.
         self._sort([entry for entry in entries if entry.position <= self.position])
         self._trim(0)
@@ -107,11 +107,11 @@ class TaskFeed(Feed):
 
     def flush(self, now: float) -> bytes | None:
         """The delta since the last flush."""
-        if not self.begun:
+        if not self.started:
             return None
         entries = self._journal.since(self.position)
-        if entries is None or len(self._told) > limits.TOLD:
-            self._told = set()
+        if entries is None or len(self._sent) > limits.SENT_IDS:
+            self._sent = set()
             self.begin()
             return None
         entries += self._rechecked()
@@ -149,11 +149,11 @@ class TaskFeed(Feed):
                 changed.append(text)
                 self._window[entry.id] = text
                 if self.wanted.partial:
-                    self._told.add(entry.id)
+                    self._sent.add(entry.id)
             else:
                 self._window.pop(entry.id, None)
-                if not self.wanted.partial or entry.id in self._told:
-                    self._told.discard(entry.id)
+                if not self.wanted.partial or entry.id in self._sent:
+                    self._sent.discard(entry.id)
                     removed.append(entry.id)
         self._trim(self.wanted.limit // 4)
         return changed, removed

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.live import limits
-from gateway.live.background_tasks import Crew
+from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import Cluster, passes
 from gateway.live.cluster.entries import Specs
 from gateway.live.cluster.tokens import Token, read_token
@@ -27,7 +27,7 @@ from gateway.live.messages.filters import TaskFilter
 from gateway.live.topics.feed import Subscriber
 from gateway.live.topics.taskfeed import TaskFeed
 from gateway.live.topics.taskreads import TaskReads
-from gateway.live.topics.throttle import Pace
+from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError, exhausted
 
 # Between tries to load a feed while the cluster does not answer.
@@ -46,7 +46,7 @@ class _Live(Holder):
 
     def on_events(self, watch: TaskWatch) -> None:
         if self.feed.subscribers:
-            self.topic.pace.touch(self.feed, self.publish)
+            self.topic.throttle.touch(self.feed, self.publish)
 
     def on_restart(self, watch: TaskWatch) -> None:
         self.feed.begin()
@@ -63,13 +63,13 @@ class _Live(Holder):
 class Tasks:
     """Every subscription to tasks."""
 
-    def __init__(self, cluster: Cluster, crew: Crew, pace: Pace) -> None:
+    def __init__(self, cluster: Cluster, background: BackgroundTasks, throttle: Throttle) -> None:
         self.specs = Specs()
-        self.pace = pace
+        self.throttle = throttle
         self.now = asyncio.get_running_loop().time
-        self.watches = Watches(cluster, crew, self.specs)
+        self.watches = Watches(cluster, background, self.specs)
         self._reads = TaskReads(cluster, self.specs)
-        self._crew = crew
+        self._background = background
         self._feeds: dict[TaskFilter, _Live] = {}
         self._homes: dict[Subscriber, _Live] = {}
         # What those who resume are fetched; at most one for each of them.
@@ -104,7 +104,7 @@ class Tasks:
             self.serve(live)
         else:
             subscriber.joining = True
-            task = self._crew.spawn(self._resume(live, subscriber, token), "resume")
+            task = self._background.spawn(self._resume(live, subscriber, token), "resume")
             self._catching[subscriber] = task
             task.add_done_callback(lambda _: self._catching.pop(subscriber, None))
 
@@ -139,7 +139,7 @@ class Tasks:
         for task in (live.loading, live.resolving):
             if task is not None:
                 _cancel(task)
-        self.pace.stop(live.feed)
+        self.throttle.stop(live.feed)
         self.watches.release(live.watch, live)
 
     # -- snapshots
@@ -149,20 +149,20 @@ class Tasks:
         if live.feed.loaded:
             live.feed.serve()
         elif live.feed.waited_for and (live.loading is None or live.loading.done()):
-            live.loading = self._crew.spawn(self._load(live), "load")
+            live.loading = self._background.spawn(self._load(live), "load")
 
     def after_flush(self, live: _Live) -> None:
         """Do what a flush left to do."""
         if live.feed.waited_for:
             self.serve(live)
         if live.feed.unresolved and (live.resolving is None or live.resolving.done()):
-            live.resolving = self._crew.spawn(self._resolve(live), "resolve")
+            live.resolving = self._background.spawn(self._resolve(live), "resolve")
 
     async def _load(self, live: _Live) -> None:
         while True:
             try:
-                await live.watch.begun()
-                if not live.feed.begun:
+                await live.watch.started()
+                if not live.feed.started:
                     live.feed.begin()
                 async with self._turns:
                     mark = live.watch.journal.head
@@ -176,7 +176,7 @@ class Tasks:
             await asyncio.sleep(_AGAIN)
         live.feed.serve()
         # What was committed while it was loaded.
-        self.pace.touch(live.feed, live.publish)
+        self.throttle.touch(live.feed, live.publish)
 
     async def _resolve(self, live: _Live) -> None:
         """Read the labels of tasks that changed and whose specs are not known."""
@@ -195,20 +195,20 @@ class Tasks:
             for task in tasks:
                 self.specs.put(task)
             feed.recheck(task.id for task in tasks)
-            self.pace.touch(feed, live.publish)
+            self.throttle.touch(feed, live.publish)
 
     # -- resuming
 
     async def _resume(self, live: _Live, subscriber: Subscriber, token: Token) -> None:
         watch, feed = live.watch, live.feed
         try:
-            await watch.begun()
+            await watch.started()
         except QuorateError as error:
             # It failed before this feed was on it: the feed was not told.
             if self._homes.get(subscriber) is live:
                 self.fail(live, error)
             return
-        if not feed.begun:
+        if not feed.started:
             feed.begin()
         rest = None
         position = watch.journal.position_of(token)

@@ -12,7 +12,7 @@ from gateway.live import limits
 from gateway.live.topics.feed import Feed
 
 
-class Pace:
+class Throttle:
     """Flushes feeds that were touched, not more often than every `interval` seconds each."""
 
     def __init__(self, interval: float = limits.INTERVAL) -> None:

@@ -11,7 +11,7 @@ import asyncio
 from typing import Final
 
 from gateway.proxy.balancing.grpc_check import ask_grpc
-from gateway.proxy.balancing.health_tracker import Vitality
+from gateway.proxy.balancing.health_tracker import HealthTracker
 from gateway.proxy.balancing.services import Instance, ProxiedService, Services
 
 # Seconds: how late a check may begin.
@@ -33,39 +33,41 @@ class Checks:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                for service, instance, vitality in self._due(loop.time()):
-                    vitality.checking = True
+                for service, instance, health_tracker in self._due(loop.time()):
+                    health_tracker.checking = True
                     self._under_way += 1
-                    tasks.create_task(self._check(service, instance, vitality))
+                    tasks.create_task(self._check(service, instance, health_tracker))
                 await asyncio.sleep(TICK)
 
-    def _due(self, now: float) -> list[tuple[ProxiedService, Instance, Vitality]]:
+    def _due(self, now: float) -> list[tuple[ProxiedService, Instance, HealthTracker]]:
         due = [
-            (service, instance, instance.vitality)
+            (service, instance, instance.health_tracker)
             for service in self._services
             if service.check is not None
             for instance in service.instances.values()
-            if instance.vitality is not None
-            and not instance.vitality.checking
-            and instance.vitality.due <= now
+            if instance.health_tracker is not None
+            and not instance.health_tracker.checking
+            and instance.health_tracker.due <= now
         ]
         # The latest first: with too many of them, each has its turn.
         due.sort(key=lambda one: one[2].due)
         return due[: max(0, AT_ONCE - self._under_way)]
 
-    async def _check(self, service: ProxiedService, instance: Instance, vitality: Vitality) -> None:
+    async def _check(
+        self, service: ProxiedService, instance: Instance, health_tracker: HealthTracker
+    ) -> None:
         try:
             pool = instance.pool
-            terms = vitality.terms
+            terms = health_tracker.terms
             if terms.grpc is None:
-                fault = await ask(pool.host, pool.port, terms.path, terms.timeout)
+                failure = await ask(pool.host, pool.port, terms.path, terms.timeout)
             else:
-                fault = await ask_grpc(pool.host, pool.port, terms.grpc, terms.timeout)
-            if instance.vitality is vitality and vitality.terms is terms:
-                service.on_checked(instance, fault, asyncio.get_running_loop().time())
+                failure = await ask_grpc(pool.host, pool.port, terms.grpc, terms.timeout)
+            if instance.health_tracker is health_tracker and health_tracker.terms is terms:
+                service.on_checked(instance, failure, asyncio.get_running_loop().time())
         finally:
             self._under_way -= 1
-            vitality.checking = False
+            health_tracker.checking = False
 
 
 async def ask(host: str, port: int, path: str, timeout: float) -> str:

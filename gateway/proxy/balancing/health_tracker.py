@@ -70,7 +70,7 @@ def _count(value: int, default: int) -> int:
     return min(value, 10) if value > 0 else default
 
 
-class Vitality:
+class HealthTracker:
     """The record of one instance. Instants are monotonic seconds.
 
     Args:

@@ -18,7 +18,7 @@ import structlog
 
 from gateway.proxy.balancing.balance import Balancer, Random, balancer
 from gateway.proxy.balancing.ejection import Ejection, may_eject
-from gateway.proxy.balancing.health_tracker import CheckTerms, Vitality, terms_of
+from gateway.proxy.balancing.health_tracker import CheckTerms, HealthTracker, terms_of
 from gateway.proxy.balancing.limits import RateLimit, RetryBudget
 from gateway.proxy.balancing.policy import Policy, policy_of
 from gateway.proxy.balancing.pool import Pool
@@ -41,6 +41,7 @@ class Instance:
         "address",
         "authority",
         "ejection",
+        "health_tracker",
         "id",
         "in_flight",
         "labels",
@@ -48,7 +49,6 @@ class Instance:
         "pool",
         "state",
         "stats",
-        "vitality",
         "weight",
     )
 
@@ -60,7 +60,7 @@ class Instance:
         self.in_flight = 0
         self.ejection = Ejection()
         self.stats = InstanceStats()
-        self.vitality: Vitality | None = None
+        self.health_tracker: HealthTracker | None = None
         """What this gateway's checks say; None when it does not check this one."""
         self.update(message)
 
@@ -83,7 +83,7 @@ class Instance:
     def healthy(self) -> bool:
         """Whether the scheduler's view, and this gateway's own checks, let it have requests."""
         return self.state == pb.INSTANCE_STATE_HEALTHY and (
-            self.vitality is None or self.vitality.passing
+            self.health_tracker is None or self.health_tracker.passing
         )
 
     def snapshot(self, now: float) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Instance:
             "failures": self.stats.failures,
             "ejected": self.ejection.active(now),
             "ejections": self.ejection.count,
-            "passing": None if self.vitality is None else self.vitality.passing,
+            "passing": None if self.health_tracker is None else self.health_tracker.passing,
             "latency": self.stats.latencies.snapshot(),
         }
 
@@ -156,11 +156,11 @@ class ProxiedService:
     def _look_after(self, instance: Instance, now: float) -> None:
         """Replicas on nodes are looked after by their agents."""
         if self.check is None or instance.node:
-            instance.vitality = None
-        elif instance.vitality is None:
-            instance.vitality = Vitality(self.check, now, self._random)
+            instance.health_tracker = None
+        elif instance.health_tracker is None:
+            instance.health_tracker = HealthTracker(self.check, now, self._random)
         else:
-            instance.vitality.retarget(self.check, now, self._random)
+            instance.health_tracker.retarget(self.check, now, self._random)
         instance.take_verdict()
 
     def _make(self, message: pb.ServiceInstance) -> Instance | None:
@@ -206,19 +206,21 @@ class ProxiedService:
             (one.ejection.until for one in healthy if one.ejection.active(now)), default=math.inf
         )
 
-    def on_checked(self, instance: Instance, fault: str, now: float) -> None:
+    def on_checked(self, instance: Instance, failure: str, now: float) -> None:
         """An active check has ended: why it failed, or "" when it passed."""
-        vitality = instance.vitality
-        if vitality is None or not vitality.on_checked(not fault, now, self._random):
+        health_tracker = instance.health_tracker
+        if health_tracker is None or not health_tracker.on_checked(not failure, now, self._random):
             return
         instance.take_verdict()
         self._stale_at = 0.0
         log.warning(
-            "an instance passes its checks again" if vitality.passing else "an instance fails",
+            "an instance passes its checks again"
+            if health_tracker.passing
+            else "an instance fails",
             service=self.name,
             instance=instance.id,
             address=instance.address,
-            fault=fault,
+            failure=failure,
         )
 
     def on_failure(self, instance: Instance, now: float) -> None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.proxy.balancing.services import Instance, ProxiedService
-from gateway.proxy.http1 import rejections as faults
+from gateway.proxy.http1 import rejections as rejections
 from gateway.proxy.http1.heads import RequestHead, cookie_of, header_of
-from gateway.proxy.http1.problems import Refusal
+from gateway.proxy.http1.problems import Rejection
 
 # Answers that speak against the instance.
 _BLAMED: Final = frozenset((502, 503, 504))
@@ -56,12 +56,16 @@ class Tries:
         instance.stats.requests += 1
         return instance
 
-    def none_left(self) -> Refusal:
+    def none_left(self) -> Rejection:
         """Why there was no instance for the first try."""
         service = self._service
         service.stats.no_instance += 1
         busy = bool(service.healthy)
-        return faults.instances_busy(service.name) if busy else faults.no_instance(service.name)
+        return (
+            rejections.instances_busy(service.name)
+            if busy
+            else rejections.no_instance(service.name)
+        )
 
     def answered(self, status: int, seconds: float, now: float) -> None:
         """An answer has begun, after so many seconds: what it says about the instance."""

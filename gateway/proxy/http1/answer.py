@@ -57,7 +57,7 @@ class Answer:
         """Once it is over, the connection can carry another request."""
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether anything of it came, before its head was complete."""
         return bool(self.unread or self._interim)
 

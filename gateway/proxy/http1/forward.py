@@ -10,7 +10,7 @@ by `wire`; the framing is written anew here.
 from __future__ import annotations
 
 from gateway.proxy.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
-from gateway.proxy.http1.problems import Refusal
+from gateway.proxy.http1.problems import Rejection
 
 _FROM_PROXIES = (b"x-forwarded-port", b"x-real-ip", b"forwarded")
 
@@ -25,26 +25,26 @@ def forwarded(
         prefix: what was taken off the path's front; may be empty.
         trusted: whether to believe what the client's headers say.
     """
-    told = head.forwarded
-    if told is None or not trusted:
+    stated = head.forwarded
+    if stated is None or not trusted:
         lines = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\n" % (peer, proto)
         if head.host:
             lines += b"x-forwarded-host: " + head.host + b"\r\n"
         if prefix:
             lines += b"x-forwarded-prefix: " + prefix + b"\r\n"
         return lines
-    before = told.get(b"x-forwarded-for")
+    before = stated.get(b"x-forwarded-for")
     chain = peer if not before else before + b", " + peer
-    outer = told.get(b"x-forwarded-prefix", b"").rstrip(b"/")
+    outer = stated.get(b"x-forwarded-prefix", b"").rstrip(b"/")
     out = [
         b"x-forwarded-for: " + chain,
-        b"x-forwarded-proto: " + told.get(b"x-forwarded-proto", proto),
+        b"x-forwarded-proto: " + stated.get(b"x-forwarded-proto", proto),
     ]
-    if host := told.get(b"x-forwarded-host", head.host):
+    if host := stated.get(b"x-forwarded-host", head.host):
         out.append(b"x-forwarded-host: " + host)
     if outer or prefix:
         out.append(b"x-forwarded-prefix: " + outer + prefix)
-    out += [name + b": " + told[name] for name in _FROM_PROXIES if name in told]
+    out += [name + b": " + stated[name] for name in _FROM_PROXIES if name in stated]
     return b"\r\n".join(out) + b"\r\n"
 
 
@@ -65,7 +65,7 @@ def passed(head: RequestHead, gateway: bytes, service: bytes) -> bytes:
     if not before:
         return b"cdn-loop: " + member + b"\r\n"
     if member in (one.strip(b" \t") for one in before.split(b",")):
-        raise Refusal(
+        raise Rejection(
             508,
             "LOOP_DETECTED",
             "an instance of the service sent the request back to the gateway",

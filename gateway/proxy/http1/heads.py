@@ -18,7 +18,7 @@ import re
 from itertools import product
 from typing import Final
 
-from gateway.proxy.http1.problems import Refusal, malformed, method_refused
+from gateway.proxy.http1.problems import Rejection, malformed, method_refused
 
 # Bytes of a request's or an answer's head, its lines included; of a target for a service; lines.
 MAX_HEAD: Final = 65_536
@@ -224,7 +224,7 @@ def parse_request(head: bytes) -> RequestHead:
     elif version == b"HTTP/1.0":
         found.minor = 0
     elif _VERSION.fullmatch(version):
-        raise Refusal(505, "UNSUPPORTED_VERSION", "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        raise Rejection(505, "UNSUPPORTED_VERSION", "only HTTP/1.1 and HTTP/1.0 are spoken here")
     else:
         raise malformed("the request line is not: method, target, version")
     if not _METHOD.fullmatch(method):
@@ -234,7 +234,7 @@ def parse_request(head: bytes) -> RequestHead:
     if not target or target.translate(None, _VISIBLE):
         raise malformed("the request target has bytes that must be percent-encoded")
     if len(rows) > MAX_LINES:
-        raise Refusal(
+        raise Rejection(
             431,
             "TOO_MANY_HEADERS",
             f"more than {MAX_LINES} header lines",
@@ -280,7 +280,7 @@ def parse_request(head: bytes) -> RequestHead:
             upgrade = upgrade + b"," + value if upgrade else value
         elif kind == b"expect":
             if value.lower() != b"100-continue":
-                raise Refusal(417, "UNKNOWN_EXPECTATION", "only 100-continue can be expected")
+                raise Rejection(417, "UNKNOWN_EXPECTATION", "only 100-continue can be expected")
             found.expects = found.minor == 1
         elif kind == b"x-request-id":
             if _REQUEST_ID.fullmatch(value):
@@ -320,7 +320,9 @@ def _request_length(minor: int, length: bytes | None, coding: bytes | None) -> i
         if minor == 0:
             raise malformed("Transfer-Encoding in HTTP/1.0")
         if coding.lower() != b"chunked":
-            raise Refusal(400, "MALFORMED_HTTP", "the only transfer coding that is read is chunked")
+            raise Rejection(
+                400, "MALFORMED_HTTP", "the only transfer coding that is read is chunked"
+            )
         return CHUNKED
     if length is None:
         return 0

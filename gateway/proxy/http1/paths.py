@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from gateway.proxy.http1.problems import Refusal, malformed
+from gateway.proxy.http1.problems import Rejection, malformed
 
 SERVICES: Final = b"/services/"
 
@@ -89,7 +89,9 @@ def resolve(path: bytes) -> bytes:
         for segment in segments:
             if segment == b"..":
                 if not kept:
-                    raise Refusal(400, "PATH_TRAVERSAL", "the path leads out of the service's root")
+                    raise Rejection(
+                        400, "PATH_TRAVERSAL", "the path leads out of the service's root"
+                    )
                 kept.pop()
             elif segment != b".":
                 kept.append(segment)
@@ -119,7 +121,7 @@ def service_path(path: bytes, root: bytes = b"") -> ServicePath | None:
     if not name and not slash:
         return None
     if name in (b".", b".."):
-        raise Refusal(400, "PATH_TRAVERSAL", "the path leads out of the services' root")
+        raise Rejection(400, "PATH_TRAVERSAL", "the path leads out of the services' root")
     if not _NAME.fullmatch(name):
-        raise Refusal(404, "SERVICE_NOT_FOUND", "the path does not name a service")
+        raise Rejection(404, "SERVICE_NOT_FOUND", "the path does not name a service")
     return ServicePath(name, resolve(slash + rest) if slash else b"")

@@ -1,7 +1,7 @@
 """What a client is told when the proxy itself answers: `application/problem+json` (RFC 9457).
 
 The same members as the REST API's problems: canonical `code`, UPPER_SNAKE `reason`, `metadata`.
-A `Refusal` is a value as well as an exception: parsers raise it, the exchange answers with it.
+A `Rejection` is a value as well as an exception: parsers raise it, the exchange answers with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CODES: Final = {
 }
 
 
-class Refusal(Exception):
+class Rejection(Exception):
     """A request that gets no answer of an instance, and why.
 
     Args:
@@ -60,18 +60,20 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-def method_refused(method: str) -> Refusal:
+def method_refused(method: str) -> Rejection:
     """405, with what is allowed instead (RFC 9110 section 15.5.6)."""
     allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-    return Refusal(405, "METHOD_NOT_ALLOWED", f"{method} is not served", headers={"allow": allowed})
+    return Rejection(
+        405, "METHOD_NOT_ALLOWED", f"{method} is not served", headers={"allow": allowed}
+    )
 
 
-def malformed(detail: str, reason: str = "MALFORMED_HTTP") -> Refusal:
+def malformed(detail: str, reason: str = "MALFORMED_HTTP") -> Rejection:
     """400."""
-    return Refusal(400, reason, detail)
+    return Rejection(400, reason, detail)
 
 
-def answer(refusal: Refusal, *, request_id: str, close: bool, head_only: bool) -> bytes:
+def answer(rejection: Rejection, *, request_id: str, close: bool, head_only: bool) -> bytes:
     """The whole HTTP/1.1 answer.
 
     Args:
@@ -80,26 +82,26 @@ def answer(refusal: Refusal, *, request_id: str, close: bool, head_only: bool) -
     """
     body = json.dumps(
         {
-            "type": f"urn:quorate:problem:{refusal.reason}",
-            "title": refusal.reason.replace("_", " ").capitalize(),
-            "status": refusal.status,
-            "detail": refusal.detail,
+            "type": f"urn:quorate:problem:{rejection.reason}",
+            "title": rejection.reason.replace("_", " ").capitalize(),
+            "status": rejection.status,
+            "detail": rejection.detail,
             "instance": f"urn:quorate:request:{request_id}",
-            "code": _CODES[refusal.status],
-            "reason": refusal.reason,
+            "code": _CODES[rejection.status],
+            "reason": rejection.reason,
             "domain": "quorate",
-            "metadata": refusal.metadata,
+            "metadata": rejection.metadata,
             "violations": [],
         },
         separators=(",", ":"),
     ).encode()
     lines = [
-        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
+        f"HTTP/1.1 {rejection.status} {HTTPStatus(rejection.status).phrase}",
         "content-type: application/problem+json",
         f"content-length: {len(body)}",
         "cache-control: no-store",
     ]
-    lines += [f"{name}: {value}" for name, value in refusal.headers.items()]
+    lines += [f"{name}: {value}" for name, value in rejection.headers.items()]
     if close:
         lines.append("connection: close")
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"

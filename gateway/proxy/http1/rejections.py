@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from gateway.proxy.http1.problems import Refusal
+from gateway.proxy.http1.problems import Rejection
 
 
-def instances_busy(service: str) -> Refusal:
+def instances_busy(service: str) -> Rejection:
     """503: there are instances, and each has as many requests as it may."""
     return _none(
         service,
@@ -17,12 +17,12 @@ def instances_busy(service: str) -> Refusal:
     )
 
 
-def no_instance(service: str) -> Refusal:
+def no_instance(service: str) -> Rejection:
     """503: there is none that could be asked."""
     return _none(service, "NO_INSTANCE", "the service has no healthy instance")
 
 
-def unreachable(service: str, instance: str, reason: str) -> Refusal:
+def unreachable(service: str, instance: str, reason: str) -> Rejection:
     """502: no connection came about, so nothing was sent."""
     return _upstream(
         502,
@@ -33,7 +33,7 @@ def unreachable(service: str, instance: str, reason: str) -> Refusal:
     )
 
 
-def reset(service: str, instance: str) -> Refusal:
+def reset(service: str, instance: str) -> Rejection:
     """502: the connection was lost before a byte of the answer."""
     return _upstream(
         502,
@@ -44,7 +44,7 @@ def reset(service: str, instance: str) -> Refusal:
     )
 
 
-def garbage(service: str, instance: str, detail: str) -> Refusal:
+def garbage(service: str, instance: str, detail: str) -> Rejection:
     """502: what came is no answer."""
     return _upstream(
         502,
@@ -55,7 +55,7 @@ def garbage(service: str, instance: str, detail: str) -> Refusal:
     )
 
 
-def too_slow(service: str, instance: str, seconds: float) -> Refusal:
+def too_slow(service: str, instance: str, seconds: float) -> Rejection:
     """504: no answer began within the policy's `timeout`."""
     return _upstream(
         504,
@@ -66,9 +66,11 @@ def too_slow(service: str, instance: str, seconds: float) -> Refusal:
     )
 
 
-def _none(service: str, reason: str, detail: str) -> Refusal:
-    return Refusal(503, reason, detail, metadata={"service": service}, headers={"retry-after": "1"})
+def _none(service: str, reason: str, detail: str) -> Rejection:
+    return Rejection(
+        503, reason, detail, metadata={"service": service}, headers={"retry-after": "1"}
+    )
 
 
-def _upstream(status: int, reason: str, detail: str, service: str, instance: str) -> Refusal:
-    return Refusal(status, reason, detail, metadata={"service": service, "instance": instance})
+def _upstream(status: int, reason: str, detail: str, service: str, instance: str) -> Rejection:
+    return Rejection(status, reason, detail, metadata={"service": service, "instance": instance})

@@ -143,9 +143,9 @@ def restore(
         render.print_json(asdict(done))
         return
     when = dt.datetime.fromtimestamp(done.backup_time).astimezone().isoformat(timespec="seconds")
-    begun = f" ({done.resumed_at:,} by an earlier run)" if done.resumed_at else ""
+    started = f" ({done.resumed_at:,} by an earlier run)" if done.resumed_at else ""
     out.print(
-        f"Cluster {done.cluster} is as it was at {when}: {done.records:,} records{begun}, "
+        f"Cluster {done.cluster} is as it was at {when}: {done.records:,} records{started}, "
         f"generation {done.generation}",
         markup=False,
     )
@@ -195,7 +195,7 @@ def defrag(store: Store, yes: Yes = False) -> int:
     """
     if not yes:
         return _unconfirmed("This stops each member of etcd in turn, about a second for each GiB")
-    _on_members(store, lambda members: members.defragment(_told))
+    _on_members(store, lambda members: members.defragment(_report))
     return OK
 
 
@@ -214,10 +214,10 @@ def new_generation(store: Store, yes: Yes = False) -> int:
             return await begin_generation(etcd, store.settings.prefix, now=time.time())
 
     try:
-        begun = asyncio.run(work())
+        started = asyncio.run(work())
     except EtcdError as error:
         raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
-    out.print(f"Cluster {store.settings.cluster} is of generation {begun} now", markup=False)
+    out.print(f"Cluster {store.settings.cluster} is of generation {started} now", markup=False)
     return OK
 
 
@@ -278,7 +278,7 @@ def recover(store: Store, quota_mib: QuotaMib = 2048, yes: Yes = False) -> int:
 
     async def work(members: Maintenance) -> ClusterHealth:
         await members.compact()
-        await members.defragment(_told)
+        await members.defragment(_report)
         now = await members.health()
         fullest = max(now.members, key=lambda member: member.db_size)
         most = with_room(quota_mib << 20)
@@ -318,7 +318,7 @@ def _on_members(store: Store, work: Any) -> Any:
     return asyncio.run(run())
 
 
-def _told(done: Defragmented) -> None:
+def _report(done: Defragmented) -> None:
     out.print(
         f"{done.member.name}: {render.size(done.before)} -> {render.size(done.after)} in "
         f"{render.seconds(done.took)}",

@@ -26,7 +26,7 @@ from quorate.client.transport.discovery import (
 )
 from quorate.doctor.etcd_checks import EtcdTarget
 from quorate.doctor.examine import Targets, examine
-from quorate.doctor.finding import Finding, Level, fault, worst
+from quorate.doctor.finding import Finding, Level, failure, worst
 from quorate.doctor.process_checks import Process
 from quorate.etcd.channels import EtcdTls
 from quorate.runtime.config import EtcdSettings
@@ -122,7 +122,7 @@ def doctor(
         except QuorateError as error:
             if error.reason != "NO_CLUSTER":
                 raise
-            findings.append(fault("cluster", error.message, "or name what to look at: --help"))
+            findings.append(failure("cluster", error.message, "or name what to look at: --help"))
     processes = [Process(address, address) for address in health or ()]
     certificates = list(cert or ())
     target = _etcd_target(settings, etcd_quota_mib) if named else None
@@ -151,9 +151,9 @@ def _settings(given: dict[str, str]) -> EtcdSettings:
     try:
         return EtcdSettings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        fault = error.errors()[0]
-        flag = ".".join(str(part).replace("_", "-") for part in fault["loc"])
-        raise invalid(flag, fault["msg"].removeprefix("Value error, ")) from None
+        failure = error.errors()[0]
+        flag = ".".join(str(part).replace("_", "-") for part in failure["loc"])
+        raise invalid(flag, failure["msg"].removeprefix("Value error, ")) from None
 
 
 def _etcd_target(settings: EtcdSettings, quota_mib: int) -> EtcdTarget:

@@ -81,9 +81,9 @@ def find_store(given: dict[str, str], data_dir: Path | None) -> Store:
     try:
         return Store(EtcdSettings(**given))  # type: ignore[arg-type]
     except ValidationError as error:
-        fault = error.errors()[0]
-        flag = ".".join(str(part).replace("_", "-") for part in fault["loc"])
-        raise invalid(flag, fault["msg"].removeprefix("Value error, ")) from None
+        failure = error.errors()[0]
+        flag = ".".join(str(part).replace("_", "-") for part in failure["loc"])
+        raise invalid(flag, failure["msg"].removeprefix("Value error, ")) from None
 
 
 def _etcd_of(local: LocalCluster) -> str:

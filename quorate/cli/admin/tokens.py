@@ -78,8 +78,8 @@ def create(
             now=dt.datetime.now(dt.UTC),
             lasts=dt.timedelta(days=days) if days else None,
         )
-    except tokens.TokenFault as fault:
-        raise _unusable(fault) from fault
+    except tokens.TokenFileError as failure:
+        raise _unusable(failure) from failure
     except ValueError as error:
         field, _, message = str(error).partition(": ")
         raise invalid(field, message) from error
@@ -99,8 +99,8 @@ def list_(
 
     try:
         entries = tokens.read(_file_of(file, data_dir))
-    except tokens.TokenFault as fault:
-        raise _unusable(fault) from fault
+    except tokens.TokenFileError as failure:
+        raise _unusable(failure) from failure
     for entry in entries.values():
         caller = entry.caller
         expires = (
@@ -137,8 +137,8 @@ def revoke(
 
     try:
         gone = tokens.revoke(_file_of(file, data_dir), which)
-    except tokens.TokenFault as fault:
-        raise _unusable(fault) from fault
+    except tokens.TokenFileError as failure:
+        raise _unusable(failure) from failure
     if not gone:
         raise not_found("token", which)
     out.print(f"{gone} token{'' if gone == 1 else 's'} revoked.")
@@ -158,8 +158,8 @@ def _file_of(file: Path | None, data_dir: Path | None) -> Path:
     return local
 
 
-def _unusable(fault: Exception) -> QuorateError:
-    return precondition("TOKENS_FILE_UNUSABLE", str(fault))
+def _unusable(failure: Exception) -> QuorateError:
+    return precondition("TOKENS_FILE_UNUSABLE", str(failure))
 
 
 def register(root: typer.Typer) -> None:

@@ -91,11 +91,11 @@ def _warned(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        told: set[str] = set()
+        reported: set[str] = set()
 
         def tell(message: Warning | str, *_: object, **__: object) -> None:
-            if str(message) not in told:
-                told.add(str(message))
+            if str(message) not in reported:
+                reported.add(str(message))
                 warn(str(message))
 
         with warnings.catch_warnings():

@@ -231,7 +231,7 @@ def _attempts(found: task_pb2.Task) -> Table:
     # the latest attempts are kept: before the first of them nothing is known.
     known = found.attempts[0].number if found.failures + found.crashes > _KEPT else 1
     for attempt in found.attempts:
-        _add_handed_back(table, known, attempt.number - 1)
+        _add_returned(table, known, attempt.number - 1)
         known = attempt.number + 1
         assigned, began, ended = (
             render.stamp(value)
@@ -245,11 +245,11 @@ def _attempts(found: task_pb2.Task) -> Table:
             render.seconds(ended - began) if ended and began else "-",
             attempt.error.type or ("ok" if ended else "under way"),
         )
-    _add_handed_back(table, known, found.attempt)
+    _add_returned(table, known, found.attempt)
     return table
 
 
-def _add_handed_back(table: Table, first: int, last: int) -> None:
+def _add_returned(table: Table, first: int, last: int) -> None:
     if first <= last:
         numbers = str(last) if first == last else f"{first}-{last}"
         table.add_row(numbers, "-", "-", "-", "-", "handed back before it began")

@@ -82,7 +82,7 @@ class waiting:
             try:
                 self._wait = self._host.begin()
             except TooManyWait as refused:
-                raise _refusal(refused.limit) from None
+                raise _rejection(refused.limit) from None
 
     def __exit__(
         self,
@@ -105,7 +105,7 @@ def take(arrived: queue.SimpleQueue[T], timeout: float | None) -> T:
             return arrived.get(timeout=rest(timeout))
 
 
-def _refusal(limit: int) -> Exception:
+def _rejection(limit: int) -> Exception:
     import grpc
 
     from quorate.runtime.errors import QuorateError

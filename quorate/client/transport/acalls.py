@@ -107,12 +107,12 @@ class AsyncCalls:
             wait=waits(len(self.addresses)),
             reraise=True,
         )
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             answer: Res = await retrying(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            took = time.monotonic() - begun
+            took = time.monotonic() - started
             why = await asyncio.to_thread(why_none, self.addresses, self._access.tls)
             raise exhausted_error(again.error, self.addresses, took, why, again.address) from None
 

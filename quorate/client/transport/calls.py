@@ -81,12 +81,12 @@ class Calls:
         except TryAgain as again:
             if patience <= 0:
                 raise again.error from None
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             answer: Res = self._retrying(patience)(self._try, rpc, request, seconds)
             return answer
         except TryAgain as again:
-            took = time.monotonic() - begun
+            took = time.monotonic() - started
             why = why_none(self.addresses, self._access.tls)
             raise exhausted_error(again.error, self.addresses, took, why, again.address) from None
 

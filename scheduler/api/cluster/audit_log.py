@@ -48,7 +48,7 @@ class _Filter(NamedTuple):
 
 
 class AuditLog:
-    """Answers for one tenure."""
+    """Answers for one term."""
 
     def __init__(self, driver: Driver, stored: reads.FencedReads) -> None:
         self._driver = driver

@@ -25,7 +25,7 @@ from scheduler.api import views
 from scheduler.engine.driver import Driver
 from scheduler.engine.write_admission import NO_SPACE
 from scheduler.storage import keys
-from scheduler.storage.compaction_checkpoints import RevisionMarks
+from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 
 log = structlog.get_logger(__name__)
 
@@ -38,11 +38,11 @@ _GROWTH: Final = 1.5
 
 
 class Overview:
-    """Follows etcd's status for one tenure.
+    """Follows etcd's status for one term.
 
     Args:
         quota: bytes, etcd's --quota-backend-bytes.
-        marks: of this process; they outlive the tenure.
+        marks: of this process; they outlive the term.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Overview:
         cluster: str,
         epoch: int,
         quota: int,
-        marks: RevisionMarks,
+        checkpoints: CompactionCheckpoints,
     ) -> None:
         self._etcd = etcd
         self._driver = driver
@@ -61,7 +61,7 @@ class Overview:
         self._cluster = cluster
         self._epoch = epoch
         self._quota = quota
-        self._marks = marks
+        self._checkpoints = checkpoints
         self._since = driver.clock.now()
         self._status: StoreStatus | None = None
         # Bytes that the journal had committed at the last look and at the one before. etcd counts
@@ -85,7 +85,7 @@ class Overview:
             return NO_SPACE
         known = self._status.db_size_in_use if self._status is not None else 0
         written = journal.counters.bytes - self._before_look
-        coming = self._driver.uncommitted.bytes + weight
+        coming = self._driver.admission.bytes + weight
         held = known + int(_GROWTH * (written + coming))
         if held <= _FULL * self._quota:
             return None
@@ -113,8 +113,8 @@ class Overview:
         committed = self._driver.journal.counters.bytes
         status = self._status = await self._etcd.status()
         self._before_look, self._at_look = self._at_look, committed
-        self._marks.note(status.revision)
-        old = self._marks.take_old()
+        self._checkpoints.note(status.revision)
+        old = self._checkpoints.take_old()
         if old is not None:
             await self._etcd.compact(old)
             log.debug("compacted", revision=old)

@@ -1,6 +1,6 @@
 """The ServiceRegistry service of a leader: services, their outside processes, and watches.
 
-Called by `scheduler.api.forward` only while this process leads; a Registry lives for one tenure,
+Called by `scheduler.api.forward` only while this process leads; a Registry lives for one term,
 like `scheduler.api.tasks.servicer.Service`, and answers in the same way: validate, one event, the
 answer at its commit. Instances of outside processes are no events: their keys are written under a
 lease of their own (`scheduler.storage.instances`), found again in the key by whoever leads next,
@@ -36,7 +36,7 @@ from scheduler.api.services.changes import changes
 from scheduler.api.services.watches import ServiceFeed
 from scheduler.core.handlers.services import being_deleted, see_service
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Done, Fault, Refusal, ServiceSeen
+from scheduler.core.model.answers import Done, ErrorKind, Rejection, ServiceSeen
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import InstanceRow, ServiceRow
 from scheduler.core.placement.unplaceable import why_unplaceable
@@ -141,9 +141,9 @@ class Registry:
                 return update._replace(token=token)
 
             answer = await self._driver.call(make)
-            if not isinstance(answer, Refusal):
+            if not isinstance(answer, Rejection):
                 return pb.UpdateServiceResponse(service=self._view(answer))
-            if answer.fault is not Fault.CONFLICT or etag or not left:
+            if answer.kind is not ErrorKind.CONFLICT or etag or not left:
                 raise refused(answer)
         raise AssertionError("the last try is answered")
 
@@ -262,9 +262,9 @@ class Registry:
     def _refuse_instance(self, name: ServiceName, instance: str) -> None:
         row = self._service(name)
         known = self._known(name, instance)
-        refusal = being_deleted(row)
-        if refusal is not None:
-            raise refused(refusal)
+        rejection = being_deleted(row)
+        if rejection is not None:
+            raise refused(rejection)
         if row.spec.replica is not None:
             raise precondition(
                 "SERVICE_HAS_REPLICAS",

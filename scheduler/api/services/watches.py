@@ -8,7 +8,7 @@
 
 What is built is shown only when a fenced Txn behind it has committed, so nothing uncommitted is
 told. A watcher holds names, not messages: however slow it reads, it costs at most one name for
-each service, and is told each service's newest view only. The feed owns all of it for one tenure;
+each service, and is told each service's newest view only. The feed owns all of it for one term;
 when that ends, watchers get UNAVAILABLE and watch again at the next leader.
 """
 
@@ -53,7 +53,7 @@ class _Watcher:
 
 
 class ServiceFeed:
-    """Follows the services of one tenure and serves their watchers.
+    """Follows the services of one term and serves their watchers.
 
     Args:
         driver: its `service_changed` is taken.
@@ -74,7 +74,7 @@ class ServiceFeed:
         self._views: dict[str, pb.Service] = {}
         self._revision = 0
         # Publications begun, and the last one that was finished.
-        self._begun = 0
+        self._started = 0
         self._done = 0
         self._published = asyncio.Event()
         self._closed = False
@@ -111,14 +111,14 @@ class ServiceFeed:
         while True:
             changed, self._changed = self._changed, {}
             self._wake.clear()
-            self._begun += 1
+            self._started += 1
             try:
                 await self._publish(changed)
-                self._done = self._begun
+                self._done = self._started
                 self._published.set()
                 self._published = asyncio.Event()
             except QuorateError:
-                # Not trusted for a moment, or the end of the tenure, which cancels us.
+                # Not trusted for a moment, or the end of the term, which cancels us.
                 self._changed = changed | self._changed
             await asyncio.sleep(PACE)
             if not self._changed:
@@ -146,7 +146,7 @@ class ServiceFeed:
 
     async def _caught_up(self) -> None:
         """Wait until all that had changed when this was called may be told."""
-        needed = self._begun + bool(self._changed or not self._begun)
+        needed = self._started + bool(self._changed or not self._started)
         while self._done < needed and not self._closed:
             await self._published.wait()
 
@@ -154,7 +154,7 @@ class ServiceFeed:
         """Answer one call: a snapshot, then what changes; only `names`, or all when empty.
 
         Raises:
-            QuorateError: RESOURCE_EXHAUSTED past the bound; UNAVAILABLE when the tenure ends.
+            QuorateError: RESOURCE_EXHAUSTED past the bound; UNAVAILABLE when the term ends.
         """
         if len(self._watchers) >= MAX_WATCHES:
             raise exhausted("TOO_MANY_WATCHES", f"{MAX_WATCHES} are open", limit=MAX_WATCHES)
@@ -210,7 +210,7 @@ class ServiceFeed:
         return message
 
     def close(self) -> None:
-        """The tenure is over: nobody is told anything any longer."""
+        """The term is over: nobody is told anything any longer."""
         self._closed = True
         self._published.set()
         self._touched.set()

@@ -36,7 +36,7 @@ _KIND: Final = "cancel"
 class _Found(NamedTuple):
     tasks: list[TaskId]
     # How many the same call dealt with before these.
-    begun: int = 0
+    offset: int = 0
     page_end: str = ""
 
 
@@ -69,7 +69,7 @@ async def cancel_tasks(
             states,
             asked,
             None,
-            found.begun,
+            found.offset,
             TaskId(found.page_end),
             _subject(request),
             _changes(request, states),
@@ -111,15 +111,15 @@ async def _find(
             await driver.readable()
             raise errors.not_found("queue", name)
         queues = [row]
-    size, begun = validate.MAX_CANCELLED, 0
+    size, offset = validate.MAX_CANCELLED, 0
     if known is not None:
-        before, size, begun = known.last_id or before, known.count - known.progress, known.progress
+        before, size, offset = known.last_id or before, known.count - known.progress, known.progress
     numbers = frozenset(int(one) for one in states)
     page = await reads.find(lane, caller_name(), state, queues, numbers, before, size, words)
     tasks = [TaskId(task) for _, task in page.ids]
     if known is None:
         return _Found(tasks, 0, page.before or "")
-    return _Found([task for task in tasks if task >= known.first_id], begun, known.first_id)
+    return _Found([task for task in tasks if task >= known.first_id], offset, known.first_id)
 
 
 def _count(state: State, found: _Found, states: frozenset[TaskState]) -> TasksCancelled:

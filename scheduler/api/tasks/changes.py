@@ -38,7 +38,7 @@ WHOLE: Final = 2**31 - 1
 ALL: Final = ""
 
 
-class Told(NamedTuple):
+class Notification(NamedTuple):
     """A change as watchers see it."""
 
     # 0 for a deletion.
@@ -47,7 +47,7 @@ class Told(NamedTuple):
     data: bytes
 
 
-_UNTOLD: Final = Told(-1, b"")
+_UNMADE: Final = Notification(-1, b"")
 
 
 class Change:
@@ -58,7 +58,7 @@ class Change:
         told: what watchers see; None for what is not told. Made when first wanted, once for all.
     """
 
-    __slots__ = ("_event", "_generation", "_told", "at", "kind", "queue", "size", "task")
+    __slots__ = ("_event", "_generation", "_notification", "at", "kind", "queue", "size", "task")
 
     def __init__(
         self,
@@ -76,29 +76,29 @@ class Change:
         self.size = len(event.kv.key) + len(event.kv.value)
         self._event: WatchEvent | None = event
         self._generation = generation
-        self._told: Told | None = _UNTOLD
+        self._notification: Notification | None = _UNMADE
 
     @property
-    def told(self) -> Told | None:
-        if self._told is _UNTOLD:
-            self._told = self._tell()
+    def notification(self) -> Notification | None:
+        if self._notification is _UNMADE:
+            self._notification = self._make()
             self._event = None
-        return self._told
+        return self._notification
 
-    def _tell(self) -> Told | None:
+    def _make(self) -> Notification | None:
         event = self._event
         assert event is not None
         if event.deleted:
             # Both records go in one Txn: one of them tells.
             if self.kind == b"runs":
                 return None
-            told = pb.TaskEvent(kind=pb.TaskEvent.KIND_DELETED)
-            told.task.id, told.task.queue = self.task, self.queue
+            notification = pb.TaskEvent(kind=pb.TaskEvent.KIND_DELETED)
+            notification.task.id, notification.task.queue = self.task, self.queue
             state = 0
         elif self.kind == b"runs":
             run = r.RunRecord.FromString(event.kv.value)
             view = views.task(self.queue, self.task, None, run, now=0.0, full=False)
-            told = pb.TaskEvent(kind=pb.TaskEvent.KIND_UPDATED, task=view)
+            notification = pb.TaskEvent(kind=pb.TaskEvent.KIND_UPDATED, task=view)
             state = run.state
         else:
             if event.kv.version != 1:
@@ -108,10 +108,12 @@ class Change:
             view = views.task(
                 self.queue, self.task, record, None, now=record.create_time, full=False
             )
-            told = pb.TaskEvent(kind=pb.TaskEvent.KIND_CREATED, task=view)
+            notification = pb.TaskEvent(kind=pb.TaskEvent.KIND_CREATED, task=view)
             state = view.state
-        told.revision = scoped(self._generation, event.kv.mod_revision)
-        return Told(state, pb.WatchTasksResponse(events=(told,)).SerializeToString())
+        notification.revision = scoped(self._generation, event.kv.mod_revision)
+        return Notification(
+            state, pb.WatchTasksResponse(events=(notification,)).SerializeToString()
+        )
 
 
 def changes_in(

@@ -61,7 +61,7 @@ async def relay_logs(
     try:
         async for answer in call:
             if not isinstance(answer, node_agent_pb2.ReadLogsResponse) or _is_none(answer.chunk):
-                raise _at_fault(node, "it sent what is no piece of a log")
+                raise _misbehaved(node, "it sent what is no piece of a log")
             answer.chunk.attempt = attempt
             yield pb.StreamTaskLogsResponse(chunk=answer.chunk)
     except grpc.aio.AioRpcError as error:
@@ -148,11 +148,11 @@ def _translated(error: grpc.aio.AioRpcError, node: str) -> QuorateError:
     said = from_rpc_error(error)
     if said.code not in _ANSWERS:
         # Such as UNAUTHENTICATED: who calls was decided here, not by a node.
-        return _at_fault(node, f"it answered {said.code.name}: {said.message[:_LONGEST_ANSWER]}")
+        return _misbehaved(node, f"it answered {said.code.name}: {said.message[:_LONGEST_ANSWER]}")
     return said
 
 
-def _at_fault(node: str, why: str) -> QuorateError:
+def _misbehaved(node: str, why: str) -> QuorateError:
     return QuorateError(
         grpc.StatusCode.INTERNAL,
         "NODE_AT_FAULT",

@@ -1,6 +1,6 @@
 """The Scheduler service of a leader: requests in, events and fenced reads, answers out.
 
-Called by `scheduler.api.forward` only while this process leads; a Service lives for one tenure. It
+Called by `scheduler.api.forward` only while this process leads; a Service lives for one term. It
 validates (`scheduler.api.validate`), turns a request into one event, waits for its answer and makes
 the message. Reads answer what etcd holds; what memory alone knows (queues, nodes) is answered
 behind a barrier, so that nothing uncommitted is visible.
@@ -285,19 +285,21 @@ class Service:
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = audited("RetryTask", request, context)
         task = TaskId(validate.required("id", request.id))
-        spec, created, creator, kept = TaskSpec(b""), 0.0, "", b""
+        spec, created, creator, unknown_fields = TaskSpec(b""), 0.0, "", b""
         try:
             found = await self._stored.task(await self._queue_of(task), task)
             spec, created = views.core_spec(found.task.spec), found.task.create_time
             creator = found.task.created_by
-            kept = unknown.kept(found.task)
+            unknown_fields = unknown.unknown_fields(found.task)
         except QuorateError as error:
             # Retried by this very call before, and deleted since: it gets its first answer.
             repeated = known_to(self._state, TASKS_SCOPE, asked)
             if error.code is not grpc.StatusCode.NOT_FOUND or not repeated:
                 raise
         answer = await self._ask(
-            lambda token: e.TaskRetryAsked(task, spec, created, asked, token, creator, kept)
+            lambda token: e.TaskRetryAsked(
+                task, spec, created, asked, token, creator, unknown_fields
+            )
         )
         return pb.RetryTaskResponse(task=await self._read_again(answer))
 
@@ -429,7 +431,7 @@ class Service:
 
     def _node_view(self, name: NodeName) -> Any:
         state = self._state
-        return views.node(state.nodes[name], state.control(name), state.leaving.get(name))
+        return views.node(state.nodes[name], state.control(name), state.scaling_down.get(name))
 
     # -- the cluster
 

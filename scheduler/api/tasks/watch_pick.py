@@ -110,10 +110,10 @@ class Pick:
             return None
         if self.queue and change.queue != self.queue:
             return None
-        told = change.told
-        if told is None or (self._states and told.state not in self._states):
+        notification = change.notification
+        if notification is None or (self._states and notification.state not in self._states):
             return None
-        return told.data
+        return notification.data
 
     def _answer(self, parts: list[bytes]) -> Answer:
         # Encoded messages one behind the other are one with the fields of all.

@@ -34,7 +34,7 @@ from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks.changes import ALL, WHOLE, Recent
 from scheduler.api.tasks.watch_past import Past, gone
 from scheduler.api.tasks.watch_pick import Answer, Pick, Place, decode_token
-from scheduler.core.queues.turns import Pace
+from scheduler.core.queues.turns import Throttle
 from scheduler.engine.write_admission import lost
 
 log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ class Watches:
         self._closed = asyncio.Event()
 
     def close(self) -> None:
-        """The tenure is over: all watches end with LEADER_LOST, to be resumed at the next leader.
+        """The term is over: all watches end with LEADER_LOST, to be resumed at the next leader.
 
         What they tell would still be true, but each would keep the whole dropped state in memory.
         """
@@ -176,7 +176,7 @@ class Watches:
         Raises:
             QuorateError: INVALID_ARGUMENT for a bad token, OUT_OF_RANGE for one that etcd cannot
                 resume from any more, RESOURCE_EXHAUSTED past the bound, UNAVAILABLE when the
-                tenure ends or the watch is too slow.
+                term ends or the watch is too slow.
         """
         start = decode_token(request.resume_token)
         recent = self._recent
@@ -190,7 +190,7 @@ class Watches:
         if self._open >= MAX_WATCHES:
             raise exhausted("TOO_MANY_WATCHES", f"{MAX_WATCHES} are open", limit=MAX_WATCHES)
         pick = Pick(request, start)
-        with self._counted(), self._answering.of(caller) as pace:
+        with self._counted(), self._answering.of(caller) as throttle:
             yield pick.progress()
             silent_until = _soon()
             while not self._closed.is_set():
@@ -202,7 +202,7 @@ class Watches:
                             yield answer
                     silent_until = _soon()
                     continue
-                await self._answering.turn(pace)
+                await self._answering.turn(throttle)
                 if self._closed.is_set():
                     break
                 found, more = self._look(pick)
@@ -268,28 +268,28 @@ class _Answering:
     """
 
     def __init__(self) -> None:
-        self._all = Pace(ANSWERS_A_SECOND, _BURST)
+        self._all = Throttle(ANSWERS_A_SECOND, _BURST)
         # By caller: its pace, and how many watches it has.
-        self._callers: dict[str, tuple[Pace, int]] = {}
+        self._callers: dict[str, tuple[Throttle, int]] = {}
 
     @contextmanager
-    def of(self, caller: str) -> Iterator[Pace]:
+    def of(self, caller: str) -> Iterator[Throttle]:
         """The pace of a caller that has one more watch."""
         known, count = self._callers.get(caller, (None, 0))
         rate = ANSWERS_A_SECOND if not caller else ANSWERS_OF_CALLER
-        pace = known or Pace(rate, _BURST)
-        self._callers[caller] = pace, count + 1
+        throttle = known or Throttle(rate, _BURST)
+        self._callers[caller] = throttle, count + 1
         try:
-            yield pace
+            yield throttle
         finally:
-            pace, count = self._callers.pop(caller)
+            throttle, count = self._callers.pop(caller)
             if count > 1:
-                self._callers[caller] = pace, count - 1
+                self._callers[caller] = throttle, count - 1
 
-    async def turn(self, pace: Pace) -> None:
+    async def turn(self, throttle: Throttle) -> None:
         """Wait until a watch of a caller with this pace may be answered."""
         loop = asyncio.get_running_loop()
-        if wait := pace.take(loop.time()):
+        if wait := throttle.take(loop.time()):
             await asyncio.sleep(wait)
         # Only now: whoever must wait for its own turn takes none of the others'.
         if wait := self._all.take(loop.time()):

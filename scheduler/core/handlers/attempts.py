@@ -82,21 +82,21 @@ def began(state: State, row: TaskRow, start: float, out: Effects) -> None:
         out.then.append(AttemptLived(row.id, row.attempt, row.instance))
     else:
         # By this leader's time, by which they are looked at.
-        state.begun.append((min(start, state.last_instant), row.id, row.attempt))
+        state.recent_starts.append((min(start, state.last_instant), row.id, row.attempt))
 
 
 def starts_due(state: State, now: float) -> bool:
     """Whether `StartsDue` has something to do."""
-    return bool(state.begun) and state.begun[0][0] <= now - LIVED
+    return bool(state.recent_starts) and state.recent_starts[0][0] <= now - LIVED
 
 
 def on_starts_due(state: State, event: StartsDue, now: float, out: Effects) -> None:
     """Attempts that began `LIVED` seconds ago and go on are to be on record as begun."""
-    begun = state.begun
+    recent_starts = state.recent_starts
     for _ in range(_LOOKED_AT_ONCE):
         if not starts_due(state, now) or len(out.then) >= _KEPT_AT_ONCE:
             return
-        _, task, attempt = begun.popleft()
+        _, task, attempt = recent_starts.popleft()
         row = state.tasks.get(task)
         if row is not None and row.state is TaskState.RUNNING and row.attempt == attempt:
             out.then.append(AttemptLived(task, attempt, row.instance))

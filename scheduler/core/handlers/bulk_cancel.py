@@ -13,7 +13,7 @@ from __future__ import annotations
 from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.requests import TASKS_SCOPE
-from scheduler.core.model.answers import Fault, Refusal, TasksCancelled
+from scheduler.core.model.answers import ErrorKind, Rejection, TasksCancelled
 from scheduler.core.model.effects import Effects, PutDedup, Reply
 from scheduler.core.model.events import TasksCancelAsked, TasksCancelContinued
 from scheduler.core.model.limits import Limits
@@ -33,7 +33,7 @@ def on_tasks_cancel_asked(
     state: State, limits: Limits, event: TasksCancelAsked, now: float, out: Effects
 ) -> None:
     known = requests.recall(state, TASKS_SCOPE, event.request)
-    if isinstance(known, Refusal):
+    if isinstance(known, Rejection):
         out.after.append(Reply(event.token, known))
         return
     if known is not None and known.waiters is not None:
@@ -56,9 +56,9 @@ def on_tasks_cancel_asked(
             return
     else:
         # An earlier leader began it. Of a filter the tasks that it dealt with are not found again.
-        place = max(0, known.progress - event.begun)
+        place = max(0, known.progress - event.offset)
         counts = known.counts or NOTHING
-        known.count = event.begun + len(event.tasks)
+        known.count = event.offset + len(event.tasks)
         known.waiters = []
     part = TasksCancelContinued(event, place, counts, event.small)
     on_tasks_cancel_continued(state, limits, part, now, out)
@@ -113,7 +113,7 @@ def _note(
         return
     asked = event.asked
     kind, name, queue = asked.subject
-    total = Change("tasks", "", str(asked.begun + len(asked.tasks)))
+    total = Change("tasks", "", str(asked.offset + len(asked.tasks)))
     audit.note(
         state, limits, out, asked.request, now, kind, name, total, *asked.changes, queue=queue
     )
@@ -139,13 +139,13 @@ def _remember(
             now,
             requests.NO_QUEUE,
             asked.page_end,
-            asked.begun + len(asked.tasks),
+            asked.offset + len(asked.tasks),
             0,
             waiters=[],
             caller=asked.request.caller,
         )
         state.remember(key, row)
-    row.progress, row.counts = asked.begun + place, counts
+    row.progress, row.counts = asked.offset + place, counts
     if place:
         row.last_id = asked.tasks[place - 1]
     out.writes.append(PutDedup(key, row))
@@ -154,12 +154,12 @@ def _remember(
 
 def _bytes(row: TaskRow) -> int:
     """About what the task's new status takes in a Txn; at most 10 past attempts are in it."""
-    return _WRITE_BYTES + _PAST_BYTES * len(row.past) + len(row.kept)
+    return _WRITE_BYTES + _PAST_BYTES * len(row.past) + len(row.unknown_fields)
 
 
-def _too_many_waiters(limits: Limits) -> Refusal:
-    return Refusal(
-        Fault.EXHAUSTED,
+def _too_many_waiters(limits: Limits) -> Rejection:
+    return Rejection(
+        ErrorKind.EXHAUSTED,
         "TOO_MANY_BATCH_WAITERS",
         f"{limits.batch_waiters} callers wait for this call already",
         "limit",

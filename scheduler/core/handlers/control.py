@@ -9,8 +9,8 @@ from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.model.answers import (
     Done,
-    Fault,
-    Refusal,
+    ErrorKind,
+    Rejection,
     TaskKnown,
     no_queue,
     no_task,
@@ -49,7 +49,7 @@ def on_task_cancel_asked(
     state: State, limits: Limits, event: TaskCancelAsked, now: float, out: Effects
 ) -> None:
     known = requests.recall(state, TASKS_SCOPE, event.request)
-    if isinstance(known, Refusal):
+    if isinstance(known, Rejection):
         out.after.append(Reply(event.token, known))
         return
     if known is not None:
@@ -88,14 +88,14 @@ def on_task_cancel_asked(
     out.after.append(Reply(event.token, TaskKnown(event.task, queue)))
 
 
-def _cancel_finished(state: State, event: TaskCancelAsked) -> TaskKnown | Refusal:
+def _cancel_finished(state: State, event: TaskCancelAsked) -> TaskKnown | Rejection:
     done = state.finished.get(event.task)
     if done is None:
         return no_task(event.task)
     if done.state is TaskState.CANCELLED:
         return TaskKnown(done.id, done.queue.name)
-    return Refusal(
-        Fault.PRECONDITION,
+    return Rejection(
+        ErrorKind.PRECONDITION,
         "TASK_FINISHED",
         f"task {event.task!r} is {done.state.name} already",
         "task",
@@ -107,7 +107,7 @@ def on_task_retry_asked(
     state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects
 ) -> None:
     known = requests.recall(state, TASKS_SCOPE, event.request)
-    if isinstance(known, Refusal):
+    if isinstance(known, Rejection):
         out.after.append(Reply(event.token, known))
         return
     if known is not None:
@@ -117,11 +117,11 @@ def on_task_retry_asked(
     if done is None or done.state not in _RETRIABLE or event.spec.replica is not None:
         out.after.append(Reply(event.token, _not_retriable(state, event)))
         return
-    refusal = _refuse_live(state, limits, done) or requests.refuse_beyond(
+    rejection = _refuse_live(state, limits, done) or requests.refuse_beyond(
         state, limits, TASKS_SCOPE, event.request
     )
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     queue, before = done.queue, done.state
     state.revive(done)
@@ -132,7 +132,7 @@ def on_task_retry_asked(
     del state.finished[event.task]
     state.enter(row)
     # The spec goes first: a standby makes the row live again from it.
-    out.writes.append(PutTask(row, event.spec.spec, event.created_by, event.kept))
+    out.writes.append(PutTask(row, event.spec.spec, event.created_by, event.unknown_fields))
     out.writes.append(PutRun(row))
     change = Change("state", before.name, row.state.name)
     audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue.name)
@@ -150,11 +150,11 @@ def on_task_retry_asked(
     out.after.append(Reply(event.token, TaskKnown(event.task, queue.name)))
 
 
-def _refuse_live(state: State, limits: Limits, done: FinishedRow) -> Refusal | None:
+def _refuse_live(state: State, limits: Limits, done: FinishedRow) -> Rejection | None:
     if len(state.tasks) < limits.live_tasks:
         return refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
-    return Refusal(
-        Fault.EXHAUSTED,
+    return Rejection(
+        ErrorKind.EXHAUSTED,
         "TOO_MANY_LIVE_TASKS",
         f"the limit of {limits.live_tasks} tasks that are not finished is reached",
         "limit",
@@ -162,13 +162,13 @@ def _refuse_live(state: State, limits: Limits, done: FinishedRow) -> Refusal | N
     )
 
 
-def _not_retriable(state: State, event: TaskRetryAsked) -> Refusal:
+def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:
     if not state.on_record(event.task):
         return no_task(event.task)
     done = state.finished.get(event.task)
     if event.spec.replica is not None:
-        return Refusal(
-            Fault.PRECONDITION,
+        return Rejection(
+            ErrorKind.PRECONDITION,
             "TASK_IS_REPLICA",
             f"task {event.task!r} is a replica of service {event.spec.replica.service!r}, "
             "which replaces it by itself",
@@ -176,8 +176,8 @@ def _not_retriable(state: State, event: TaskRetryAsked) -> Refusal:
             event.task,
         )
     found = done.state.name if done else state.tasks[event.task].state.name
-    return Refusal(
-        Fault.PRECONDITION,
+    return Rejection(
+        ErrorKind.PRECONDITION,
         "TASK_NOT_RETRIABLE",
         f"task {event.task!r} is {found}; only FAILED and CANCELLED tasks can be retried",
         "task",
@@ -190,24 +190,24 @@ def on_task_delete_asked(
 ) -> None:
     known = requests.recall(state, TASKS_SCOPE, event.request)
     if known is not None:
-        answer = known if isinstance(known, Refusal) else Done()
+        answer = known if isinstance(known, Rejection) else Done()
         out.after.append(Reply(event.token, answer))
         return
     done = state.finished.get(event.task)
     if done is None:
         live = state.tasks.get(event.task)
-        refusal = (
+        rejection = (
             no_task(event.task)
             if live is None
-            else Refusal(
-                Fault.PRECONDITION,
+            else Rejection(
+                ErrorKind.PRECONDITION,
                 "TASK_NOT_FINISHED",
                 f"task {event.task!r} is {live.state.name}; cancel it first",
                 "task",
                 event.task,
             )
         )
-        out.after.append(Reply(event.token, refusal))
+        out.after.append(Reply(event.token, rejection))
         return
     full = requests.refuse_beyond(state, limits, TASKS_SCOPE, event.request)
     if full is not None:
@@ -228,7 +228,7 @@ def on_queue_submitted(
     state: State, limits: Limits, event: QueueSubmitted, now: float, out: Effects
 ) -> None:
     known = requests.recall(state, QUEUES_SCOPE, event.request)
-    if isinstance(known, Refusal):
+    if isinstance(known, Rejection):
         out.after.append(Reply(event.token, known))
         return
     existing = state.queues.get(event.queue)
@@ -236,11 +236,11 @@ def on_queue_submitted(
         answer = see_queue(existing) if existing else no_queue(event.queue)
         out.after.append(Reply(event.token, answer))
         return
-    refusal = _refuse_queue(state, limits, event.queue) or requests.refuse_beyond(
+    rejection = _refuse_queue(state, limits, event.queue) or requests.refuse_beyond(
         state, limits, QUEUES_SCOPE, event.request
     )
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     row = QueueRow(
         event.queue,
@@ -269,14 +269,18 @@ def on_queue_submitted(
     out.after.append(Reply(event.token, see_queue(row)))
 
 
-def _refuse_queue(state: State, limits: Limits, queue: QueueName) -> Refusal | None:
+def _refuse_queue(state: State, limits: Limits, queue: QueueName) -> Rejection | None:
     if queue in state.queues:
-        return Refusal(
-            Fault.EXISTS, "QUEUE_ALREADY_EXISTS", f"queue {queue!r} already exists", "queue", queue
+        return Rejection(
+            ErrorKind.EXISTS,
+            "QUEUE_ALREADY_EXISTS",
+            f"queue {queue!r} already exists",
+            "queue",
+            queue,
         )
     if len(state.queues) >= limits.queues:
-        return Refusal(
-            Fault.EXHAUSTED,
+        return Rejection(
+            ErrorKind.EXHAUSTED,
             "TOO_MANY_QUEUES",
             f"the limit of {limits.queues} queues is reached",
             "limit",
@@ -290,7 +294,7 @@ def on_queue_delete_asked(
 ) -> None:
     known = requests.recall(state, QUEUES_SCOPE, event.request)
     if known is not None:
-        answer = known if isinstance(known, Refusal) else Done()
+        answer = known if isinstance(known, Rejection) else Done()
         out.after.append(Reply(event.token, answer))
         return
     row = state.queues.get(event.queue)
@@ -299,14 +303,14 @@ def on_queue_delete_asked(
         return
     reason, why = _queue_stays(state, row)
     if reason:
-        refusal = Refusal(
-            Fault.PRECONDITION,
+        rejection = Rejection(
+            ErrorKind.PRECONDITION,
             reason,
             f"queue {event.queue!r} {why}",
             "queue",
             event.queue,
         )
-        out.after.append(Reply(event.token, refusal))
+        out.after.append(Reply(event.token, rejection))
         return
     full = requests.refuse_beyond(state, limits, QUEUES_SCOPE, event.request)
     if full is not None:
@@ -336,7 +340,7 @@ def on_queue_pause_asked(
 ) -> None:
     known = requests.recall(state, QUEUES_SCOPE, event.request)
     row = state.queues.get(event.queue)
-    if isinstance(known, Refusal):
+    if isinstance(known, Rejection):
         out.after.append(Reply(event.token, known))
         return
     if row is None:

@@ -12,8 +12,8 @@ from scheduler.core.handlers import requests
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.model.answers import (
     BatchCreated,
-    Fault,
-    Refusal,
+    ErrorKind,
+    Rejection,
     TaskCreated,
     TaskKnown,
     no_queue,
@@ -35,14 +35,14 @@ def on_task_submitted(
 ) -> None:
     known = requests.recall(state, event.queue, event.request)
     if known is not None:
-        answer = known if isinstance(known, Refusal) else TaskKnown(known.first_id, known.queue)
+        answer = known if isinstance(known, Rejection) else TaskKnown(known.first_id, known.queue)
         out.after.append(Reply(event.token, answer))
         return
-    refusal = _refuse(
+    rejection = _refuse(
         state, limits, event.queue, 1, task_units(len(event.spec.spec)), event.created_by
     ) or requests.refuse_beyond(state, limits, event.queue, event.request)
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     queue = state.queues[event.queue]
     row = create(state, queue, event.task, event.spec, now, out, event.created_by)
@@ -69,7 +69,7 @@ def on_batch_submitted(
     state: State, limits: Limits, event: BatchSubmitted, now: float, out: Effects
 ) -> None:
     known = requests.recall(state, event.queue, event.request)
-    if isinstance(known, Refusal):
+    if isinstance(known, Rejection):
         out.after.append(Reply(event.token, known))
         return
     if known is not None and known.progress >= known.count and known.waiters is None:
@@ -84,11 +84,11 @@ def on_batch_submitted(
         return
     missing = event.specs[known.progress :] if known else event.specs
     units = tasks_units(missing)
-    refusal = _refuse(state, limits, event.queue, len(missing), units, event.created_by)
-    if refusal is None and known is None:
-        refusal = requests.refuse_beyond(state, limits, event.queue, event.request)
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    rejection = _refuse(state, limits, event.queue, len(missing), units, event.created_by)
+    if rejection is None and known is None:
+        rejection = requests.refuse_beyond(state, limits, event.queue, event.request)
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     first, progress = event.first, 0
     if known is not None:
@@ -204,13 +204,13 @@ def _expect(state: State, queue: QueueRow | None, creator: str, tasks: int, unit
 
 def _refuse(
     state: State, limits: Limits, queue: QueueName, count: int, units: int, creator: str
-) -> Refusal | None:
+) -> Rejection | None:
     row = state.queues.get(queue)
     if row is None:
         return no_queue(queue)
     if len(state.tasks) + count > limits.live_tasks:
-        return Refusal(
-            Fault.EXHAUSTED,
+        return Rejection(
+            ErrorKind.EXHAUSTED,
             "TOO_MANY_LIVE_TASKS",
             f"{len(state.tasks)} tasks are not finished; the limit is {limits.live_tasks}",
             "limit",
@@ -219,9 +219,9 @@ def _refuse(
     return refuse_created(state, limits, row.usage, creator, count, units)
 
 
-def _too_many_waiters(limits: Limits) -> Refusal:
-    return Refusal(
-        Fault.EXHAUSTED,
+def _too_many_waiters(limits: Limits) -> Rejection:
+    return Rejection(
+        ErrorKind.EXHAUSTED,
         "TOO_MANY_BATCH_WAITERS",
         f"{limits.batch_waiters} callers wait for this batch already",
         "limit",

@@ -24,9 +24,9 @@ from __future__ import annotations
 
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.handlers import audit, requests
-from scheduler.core.handlers import scaling_down as leaving
+from scheduler.core.handlers import scaling_down as scaling_down
 from scheduler.core.handlers.attempts import began, end_if_unknown
-from scheduler.core.model.answers import Done, NodeControlled, Refusal, no_node
+from scheduler.core.model.answers import Done, NodeControlled, Rejection, no_node
 from scheduler.core.model.effects import (
     Effects,
     EndAttempt,
@@ -38,7 +38,7 @@ from scheduler.core.model.effects import (
     StartAttempt,
 )
 from scheduler.core.model.events import (
-    AgentAtFault,
+    AgentMisbehaved,
     AttemptLost,
     CreditGiven,
     Elected,
@@ -52,7 +52,7 @@ from scheduler.core.model.events import (
     StatsReported,
 )
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.rows import Control, Holding, NodeRow, QueueRow
+from scheduler.core.model.rows import Allocation, Control, NodeRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.values import Change, TaskState
 
@@ -65,12 +65,12 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
         node.connected = False
         node.credit = 0
         if node.suspect_since:
-            if node.holding.rows:
+            if node.allocation.rows:
                 node.suspect_since = now
             else:
                 del state.nodes[node.name]
         # A standby knows from the log when work ended, not when a node that had none came.
-        node.holding.idle_since = now
+        node.allocation.idle_since = now
     if DEFAULT_QUEUE not in state.queues:
         row = state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, now)
         out.writes.append(PutQueue(row))
@@ -78,22 +78,22 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
     for service in state.services:
         # Whatever the one before had begun: a look at each finds what is left to do.
         state.touch(service)
-    leaving.on_elected(state, out)
+    scaling_down.on_elected(state, out)
     known = {node.instance: node.name for node in state.nodes.values()}
     # Of several processes of one node only the last can be there still.
-    last_first = sorted(state.holdings.items(), key=_latest, reverse=True)
-    for instance, holding in last_first:
+    last_first = sorted(state.allocations.items(), key=_latest, reverse=True)
+    for instance, allocation in last_first:
         if instance in known:
             continue
-        if not holding.rows:
+        if not allocation.rows:
             # Nobody writes off a process on a standby.
-            del state.holdings[instance]
+            del state.allocations[instance]
             continue
-        name = next(iter(holding.rows.values())).node
+        name = next(iter(allocation.rows.values())).node
         if name in state.nodes:
             out.then.append(NodeLost(name, instance, "another process took its name"))
         else:
-            state.nodes[name] = _absent(name, instance, holding, now)
+            state.nodes[name] = _absent(name, instance, allocation, now)
 
 
 def _hold_backoffs_to_their_policy(state: State, now: float) -> None:
@@ -119,14 +119,14 @@ def _hold_backoffs_to_their_policy(state: State, now: float) -> None:
         state.enter(row)
 
 
-def _latest(item: tuple[InstanceId, Holding]) -> tuple[float, InstanceId]:
-    instance, holding = item
-    return max((row.assign_time for row in holding.rows.values()), default=0.0), instance
+def _latest(item: tuple[InstanceId, Allocation]) -> tuple[float, InstanceId]:
+    instance, allocation = item
+    return max((row.assign_time for row in allocation.rows.values()), default=0.0), instance
 
 
-def _absent(name: NodeName, instance: InstanceId, holding: Holding, now: float) -> NodeRow:
+def _absent(name: NodeName, instance: InstanceId, allocation: Allocation, now: float) -> NodeRow:
     """A suspect of which this leader knows only what the log says: that it has attempts."""
-    return NodeRow(name, instance, "", 0, 0.0, 0, {}, {}, 0.0, "", 0, holding, now)
+    return NodeRow(name, instance, "", 0, 0.0, 0, {}, {}, 0.0, "", 0, allocation, now)
 
 
 def on_node_registered(state: State, event: NodeRegistered, now: float, out: Effects) -> None:
@@ -135,13 +135,13 @@ def on_node_registered(state: State, event: NodeRegistered, now: float, out: Eff
     if old is not None and old.instance == new.instance:
         # Written again by the same process: what the session knows stays.
         new.connected, new.credit, new.stats = old.connected, old.credit, old.stats
-        new.fault = old.fault
+        new.failure = old.failure
     elif old is not None:
-        leaving.process_gone(state, old, out)
+        scaling_down.process_gone(state, old, out)
         _lose(state, old.name, old.instance, "another process took its name", old.lease, out)
     new.suspect_since = 0.0
-    new.holding = state.holding(new.instance)
-    new.holding.idle_since = new.holding.idle_since or now
+    new.allocation = state.allocation(new.instance)
+    new.allocation.idle_since = new.allocation.idle_since or now
     state.nodes[new.name] = new
 
 
@@ -149,7 +149,7 @@ def on_node_lease_ended(state: State, event: NodeLeaseEnded, now: float, out: Ef
     node = _node(state, event.node, event.instance)
     if node is None:
         return
-    if node.holding.rows:
+    if node.allocation.rows:
         node.suspect_since = node.suspect_since or now
         node.lease = 0
     else:
@@ -161,7 +161,7 @@ def on_node_lost(state: State, event: NodeLost, now: float, out: Effects) -> Non
     lease = 0
     if node is not None and node.instance == event.instance:
         lease = node.lease
-        leaving.process_gone(state, node, out)
+        scaling_down.process_gone(state, node, out)
         # Forgotten before its attempts are given back: placement must not pick it again.
         del state.nodes[event.node]
     _lose(state, event.node, event.instance, event.why, lease, out)
@@ -170,24 +170,24 @@ def on_node_lost(state: State, event: NodeLost, now: float, out: Effects) -> Non
 def _lose(
     state: State, node: NodeName, instance: InstanceId, why: str, lease: int, out: Effects
 ) -> None:
-    holding = state.holdings.get(instance)
-    if holding is not None:
+    allocation = state.allocations.get(instance)
+    if allocation is not None:
         why = f"node {node} was lost: {why}"
         out.then.extend(
-            AttemptLost(row.id, row.attempt, instance, why) for row in holding.rows.values()
+            AttemptLost(row.id, row.attempt, instance, why) for row in allocation.rows.values()
         )
     out.then.append(NodeWrittenOff(node, instance, lease))
 
 
 def on_node_written_off(state: State, event: NodeWrittenOff, now: float, out: Effects) -> None:
     """The loss is on record: only now its lease may be taken from it."""
-    holding = state.holdings.get(event.instance)
+    allocation = state.allocations.get(event.instance)
     node = state.nodes.get(event.node)
     # A process that lost its lease may have registered again meanwhile, under the same instance:
     # then the holding is in use.
     registered = node is not None and node.instance == event.instance
-    if holding is not None and not holding.rows and not registered:
-        del state.holdings[event.instance]
+    if allocation is not None and not allocation.rows and not registered:
+        del state.allocations[event.instance]
     out.after.append(RevokeNode(event.node, event.instance, event.lease))
 
 
@@ -202,7 +202,7 @@ def on_session_opened(state: State, event: SessionOpened, now: float, out: Effec
         row = end_if_unknown(state, task, attempt, event.instance, out)
         if row is not None and start_time > 0.0:
             began(state, row, max(row.assign_time, min(start_time, now)), out)
-    for row in list(node.holding.rows.values()):
+    for row in list(node.allocation.rows.values()):
         if (row.id, row.attempt) in listed:
             continue
         out.after.append(StartAttempt(row, row.attempt, event.instance))
@@ -224,10 +224,10 @@ def on_session_closed(state: State, event: SessionClosed, now: float, out: Effec
         node.credit = 0
 
 
-def on_agent_at_fault(state: State, event: AgentAtFault, now: float, out: Effects) -> None:
+def on_agent_misbehaved(state: State, event: AgentMisbehaved, now: float, out: Effects) -> None:
     node = _node(state, event.node, event.instance)
     if node is not None:
-        node.fault = event.fault
+        node.failure = event.failure
 
 
 def on_credit_given(state: State, event: CreditGiven, now: float, out: Effects) -> None:
@@ -246,7 +246,7 @@ def on_node_control_asked(
     state: State, limits: Limits, event: NodeControlAsked, now: float, out: Effects
 ) -> None:
     known = requests.recall(state, NODES_SCOPE, event.request)
-    if isinstance(known, Refusal):
+    if isinstance(known, Rejection):
         out.after.append(Reply(event.token, known))
         return
     node = state.nodes.get(event.node)
@@ -256,9 +256,9 @@ def on_node_control_asked(
     if node is None and event.node not in state.controls:
         out.after.append(Reply(event.token, no_node(event.node)))
         return
-    refusal = requests.refuse_beyond(state, limits, NODES_SCOPE, event.request)
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    rejection = requests.refuse_beyond(state, limits, NODES_SCOPE, event.request)
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     before = state.control(event.node)
     if before != event.control:
@@ -267,7 +267,7 @@ def on_node_control_asked(
         changes = _changes(before, event.control)
         audit.note(state, limits, out, event.request, now, "node", event.node, *changes)
         if node is not None and before.draining != event.control.draining:
-            for row in node.holding.rows.values():
+            for row in node.allocation.rows.values():
                 if row.replica is not None:
                     state.touch(row.replica.service)
         if node is not None and (before.draining or event.control.draining):

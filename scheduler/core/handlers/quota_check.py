@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from scheduler.core.model.answers import Fault, Refusal
+from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import ANONYMOUS, CALLER, QUEUE
 from scheduler.core.model.state import State
@@ -27,7 +27,7 @@ _ADVICE: Final[Mapping[str, str]] = {
 
 def refuse_created(
     state: State, limits: Limits, queue: Usage, creator: str, count: int, units: int
-) -> Refusal | None:
+) -> Rejection | None:
     """Whether so many more tasks of this weight are too much for their caller or queue.
 
     Args:
@@ -37,17 +37,17 @@ def refuse_created(
     for kind, usage in ((CALLER, caller), (QUEUE, queue)):
         most_tasks, most_bytes = state.durable_quota(limits, kind, usage.name)
         if most_tasks >= 0 and usage.tasks + count > most_tasks:
-            return _refusal(kind, usage, "live_tasks", most_tasks, usage.tasks, count)
+            return _rejection(kind, usage, "live_tasks", most_tasks, usage.tasks, count)
         size, used = units * UNIT, usage.stored_bytes
         if units and most_bytes >= 0 and used + size > most_bytes:
-            return _refusal(kind, usage, "stored_bytes", most_bytes, used, size)
+            return _rejection(kind, usage, "stored_bytes", most_bytes, used, size)
     return None
 
 
-def _refusal(kind: str, usage: Usage, quota: str, limit: int, used: int, asked: int) -> Refusal:
+def _rejection(kind: str, usage: Usage, quota: str, limit: int, used: int, asked: int) -> Rejection:
     name = usage.name or ANONYMOUS
-    return Refusal(
-        Fault.EXHAUSTED,
+    return Rejection(
+        ErrorKind.EXHAUSTED,
         _REASONS[quota],
         f"{kind} {name!r} uses {used} of its quota of {limit} {quota}, and this call needs {asked} "
         f"more: {_ADVICE[quota]}; an admin can raise it with "

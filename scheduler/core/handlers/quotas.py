@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scheduler.core.handlers import audit, requests
-from scheduler.core.model.answers import Done, Fault, Refusal
+from scheduler.core.model.answers import Done, ErrorKind, Rejection
 from scheduler.core.model.effects import DropQuota, Effects, PutQuota, Reply
 from scheduler.core.model.events import QuotaSubmitted
 from scheduler.core.model.limits import Limits
@@ -20,22 +20,22 @@ def on_quota_submitted(
 ) -> None:
     known = requests.recall(state, QUOTAS_SCOPE, event.request)
     if known is not None:
-        answer = known if isinstance(known, Refusal) else Done()
+        answer = known if isinstance(known, Rejection) else Done()
         out.after.append(Reply(event.token, answer))
         return
     key = (event.kind, event.name)
     before = state.quotas.get(key)
-    refusal = requests.refuse_beyond(state, limits, QUOTAS_SCOPE, event.request)
-    if refusal is None and before is None and len(state.quotas) >= MOST_QUOTAS:
-        refusal = Refusal(
-            Fault.EXHAUSTED,
+    rejection = requests.refuse_beyond(state, limits, QUOTAS_SCOPE, event.request)
+    if rejection is None and before is None and len(state.quotas) >= MOST_QUOTAS:
+        rejection = Rejection(
+            ErrorKind.EXHAUSTED,
             "TOO_MANY_QUOTAS",
             f"{MOST_QUOTAS} quotas are set; set one back to the defaults first",
             "limit",
             str(MOST_QUOTAS),
         )
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     old = before or NO_QUOTA
     if event.quota.empty:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from quorate.runtime.ids import TaskId
 
 
-class Wish(NamedTuple):
+class DesiredState(NamedTuple):
     """How many replicas are wanted, and how far an update may stray from it."""
 
     replicas: int
@@ -48,18 +48,18 @@ class Plan(NamedTuple):
     create: int
 
 
-def plan(wish: Wish, replicas: Sequence[ReplicaSeen]) -> Plan:
+def plan(desired: DesiredState, replicas: Sequence[ReplicaSeen]) -> Plan:
     """What brings `replicas` nearer to the wish."""
     current = sorted((r for r in replicas if r.current), key=_usefulness)
     outdated = sorted((r for r in replicas if not r.current), key=_usefulness)
-    ends = current[wish.replicas :]
-    current = current[: wish.replicas]
+    ends = current[desired.replicas :]
+    current = current[: desired.replicas]
 
     # Nothing is lost with one that has no process.
     ends += [r for r in outdated if r.waiting]
     outdated = [r for r in outdated if not r.waiting]
 
-    least = max(0, wish.replicas - wish.max_unavailable)
+    least = max(0, desired.replicas - desired.max_unavailable)
     starting = sum(1 for r in current if not r.ready)
     # Not ready is not useless: it may be starting, or its health unknown for a moment. So those
     # too go only as far as others can make up for them.
@@ -68,12 +68,12 @@ def plan(wish: Wish, replicas: Sequence[ReplicaSeen]) -> Plan:
     ends += _take(outdated, ready - least, ready=True)
 
     # Wished down, or a smaller surge: what is not ready makes room.
-    most = wish.replicas + wish.max_surge
+    most = desired.replicas + desired.max_surge
     ends += _take(outdated, len(current) + len(outdated) - most, ready=False)
     ends += _take(current, len(current) + len(outdated) - most, ready=False)
 
     left = len(current) + len(outdated)
-    create = max(0, min(wish.replicas - len(current), most - left))
+    create = max(0, min(desired.replicas - len(current), most - left))
     return Plan(tuple(r.task for r in ends), create)
 
 

@@ -15,7 +15,7 @@ of nobody else.
 from __future__ import annotations
 
 from quorate.runtime.ids import QueueName, TaskId, offset_id
-from scheduler.core.model.answers import Fault, Refusal
+from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.effects import Effects, PutDedup
 from scheduler.core.model.events import Request
 from scheduler.core.model.limits import Limits
@@ -53,7 +53,7 @@ def known_to(state: State, scope: str, request: Request) -> bool:
     return bool(request.id) and key_of(state, scope, request) in state.dedup
 
 
-def recall(state: State, scope: str, request: Request) -> DedupRow | Refusal | None:
+def recall(state: State, scope: str, request: Request) -> DedupRow | Rejection | None:
     """What is known of a call: its answer, a refusal to reuse its id, or nothing."""
     if not request.id:
         return None
@@ -61,8 +61,8 @@ def recall(state: State, scope: str, request: Request) -> DedupRow | Refusal | N
     if row is None:
         return None
     if row.digest != request.digest:
-        return Refusal(
-            Fault.INVALID,
+        return Rejection(
+            ErrorKind.INVALID,
             "REQUEST_ID_REUSED",
             f"request_id: {request.id!r} was used for another request",
             "request_id",
@@ -71,7 +71,7 @@ def recall(state: State, scope: str, request: Request) -> DedupRow | Refusal | N
     return row
 
 
-def refuse_beyond(state: State, limits: Limits, scope: str, request: Request) -> Refusal | None:
+def refuse_beyond(state: State, limits: Limits, scope: str, request: Request) -> Rejection | None:
     """Whether there is room to remember one more answer of this scope's kind.
 
     Each kind has room of its own: whoever creates or cancels without end leaves an operator what
@@ -83,8 +83,8 @@ def refuse_beyond(state: State, limits: Limits, scope: str, request: Request) ->
     most = limits.requests if kind in _OF_TASKS else limits.control_requests
     if state.answers.get(kind, 0) < most:
         return None
-    return Refusal(
-        Fault.EXHAUSTED,
+    return Rejection(
+        ErrorKind.EXHAUSTED,
         "TOO_MANY_REQUESTS_REMEMBERED",
         f"{most} answers are remembered for repeated calls; try later",
         "limit",

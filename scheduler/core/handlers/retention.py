@@ -25,19 +25,19 @@ def expired(state: State, queue: QueueRow, now: float, limit: int) -> list[Finis
     """Take up to `limit` rows off the queue's retained ones that are to be deleted."""
     rows: list[FinishedRow] = []
     retained = queue.retained
-    kept = sum(queue.counts[final] for final in FINISHED_STATES)
+    on_record = sum(queue.counts[final] for final in FINISHED_STATES)
     while retained and len(rows) < limit:
         row = retained[0]
         if state.finished.get(row.id) is not row:
             # Deleted, or retried by hand, since.
             retained.popleft()
             continue
-        too_many = kept - len(rows) > queue.retention_count
+        too_many = on_record - len(rows) > queue.retention_count
         if row.finish_time + queue.retention_age > now and not too_many:
             if row.finish_time > now and retained[-1].finish_time < row.finish_time:
                 # By a leader that was ahead of time: what finished later may be due long before.
                 # Once for each: behind this the earliest is in front.
-                ordered = sorted(retained, key=lambda kept: kept.finish_time)
+                ordered = sorted(retained, key=lambda on_record: on_record.finish_time)
                 retained.clear()
                 retained.extend(ordered)
                 continue

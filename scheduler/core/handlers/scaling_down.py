@@ -19,9 +19,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from quorate.runtime.ids import InstanceId, NodeName
-from scheduler.core.model.effects import DropLeaving, Effects, OrderLeaving, PutLeaving
-from scheduler.core.model.events import LeavingDecided
-from scheduler.core.model.rows import Leaving, NodeRow
+from scheduler.core.model.effects import DropScalingDown, Effects, OrderScaleDown, PutScalingDown
+from scheduler.core.model.events import ScaleDownDecided
+from scheduler.core.model.rows import NodeRow, ScalingDown
 from scheduler.core.model.state import State
 
 # Changes of one event: its writes are one Txn, and the smallest that may be configured has 8.
@@ -30,7 +30,7 @@ CHANGES_AT_ONCE: Final = 4
 
 def decided(
     mark: Iterable[tuple[NodeName, InstanceId]], back: Iterable[tuple[NodeName, InstanceId]]
-) -> list[LeavingDecided]:
+) -> list[ScaleDownDecided]:
     """The events that mark nodes and take marks back, of at most CHANGES_AT_ONCE changes each.
 
     Those that are taken back come first.
@@ -40,7 +40,7 @@ def decided(
     for start in range(0, len(changes), CHANGES_AT_ONCE):
         some = changes[start : start + CHANGES_AT_ONCE]
         events.append(
-            LeavingDecided(
+            ScaleDownDecided(
                 mark=tuple(each[1:] for each in some if not each[0]),
                 back=tuple(each[1:] for each in some if each[0]),
             )
@@ -48,37 +48,42 @@ def decided(
     return events
 
 
-def on_leaving_decided(state: State, event: LeavingDecided, now: float, out: Effects) -> None:
+def on_scale_down_decided(state: State, event: ScaleDownDecided, now: float, out: Effects) -> None:
     """Mark those that are idle still, and take back the others; what is not so any more is left."""
     for name, instance in event.back:
-        mark = state.leaving.pop(name, None)
+        mark = state.scaling_down.pop(name, None)
         if mark is not None and mark.instance != instance:
-            state.leaving[name] = mark
+            state.scaling_down[name] = mark
             continue
         # Also without a mark: `on_elected` has forgotten those whose records go here.
-        out.writes.append(DropLeaving(name))
-        out.after.append(OrderLeaving(name, instance, leaving=False))
+        out.writes.append(DropScalingDown(name))
+        out.after.append(OrderScaleDown(name, instance, scaling_down=False))
     for name, instance in event.mark:
         node = state.nodes.get(name)
-        if node is None or node.instance != instance or node.holding.rows or name in state.leaving:
+        if (
+            node is None
+            or node.instance != instance
+            or node.allocation.rows
+            or name in state.scaling_down
+        ):
             continue
-        state.leaving[name] = row = Leaving(instance, now)
-        out.writes.append(PutLeaving(name, row))
-        out.after.append(OrderLeaving(name, instance, leaving=True))
+        state.scaling_down[name] = row = ScalingDown(instance, now)
+        out.writes.append(PutScalingDown(name, row))
+        out.after.append(OrderScaleDown(name, instance, scaling_down=True))
 
 
 def take_back(state: State, name: NodeName, out: Effects) -> None:
     """The node is one like the others again. One write and one effect."""
-    mark = state.leaving.pop(name)
-    out.writes.append(DropLeaving(name))
-    out.after.append(OrderLeaving(name, mark.instance, leaving=False))
+    mark = state.scaling_down.pop(name)
+    out.writes.append(DropScalingDown(name))
+    out.after.append(OrderScaleDown(name, mark.instance, scaling_down=False))
 
 
 def process_gone(state: State, node: NodeRow, out: Effects) -> None:
     """The process is lost: its mark goes, and nobody is left to be told."""
-    if node.name in state.leaving:
-        del state.leaving[node.name]
-        out.writes.append(DropLeaving(node.name))
+    if node.name in state.scaling_down:
+        del state.scaling_down[node.name]
+        out.writes.append(DropScalingDown(node.name))
 
 
 def on_elected(state: State, out: Effects) -> None:
@@ -89,14 +94,14 @@ def on_elected(state: State, out: Effects) -> None:
     """
     void = [
         (name, mark.instance)
-        for name, mark in state.leaving.items()
+        for name, mark in state.scaling_down.items()
         if (node := state.nodes.get(name)) is None
         or node.instance != mark.instance
-        or node.holding.rows
+        or node.allocation.rows
     ]
     for name, _ in void:
-        del state.leaving[name]
-    for name, mark in state.leaving.items():
+        del state.scaling_down[name]
+    for name, mark in state.scaling_down.items():
         # Longer, as a rule; this much is on record.
-        state.nodes[name].holding.idle_since = mark.since
+        state.nodes[name].allocation.idle_since = mark.since
     out.then.extend(decided((), void))

@@ -24,8 +24,8 @@ from quorate.runtime.ids import QueueName, offset_id
 from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers.attempts import cancel_now
 from scheduler.core.handlers.creation import create
-from scheduler.core.handlers.reconcile import ReplicaSeen, Wish, plan
-from scheduler.core.model.answers import Done, Fault, Refusal, ServiceSeen, no_service
+from scheduler.core.handlers.reconcile import DesiredState, ReplicaSeen, plan
+from scheduler.core.model.answers import Done, ErrorKind, Rejection, ServiceSeen, no_service
 from scheduler.core.model.effects import (
     DropService,
     Effects,
@@ -59,17 +59,17 @@ def on_service_submitted(
 ) -> None:
     known = requests.recall(state, SERVICES_SCOPE, event.request)
     if known is not None:
-        answer = known if isinstance(known, Refusal) else _seen_again(state, event.service)
+        answer = known if isinstance(known, Rejection) else _seen_again(state, event.service)
         out.after.append(Reply(event.token, answer))
         return
-    refusal = (
+    rejection = (
         _refuse_new(state, limits, event.service)
         or _refuse_replicas(state, limits, 0, event.spec)
         or _refuse_hosts(state, (), event.spec.hosts)
         or requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
     )
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     row = ServiceRow(event.service, now, event.spec)
     state.put_service(row)
@@ -85,22 +85,22 @@ def on_service_update_asked(
 ) -> None:
     known = requests.recall(state, SERVICES_SCOPE, event.request)
     if known is not None:
-        answer = known if isinstance(known, Refusal) else _seen_again(state, event.service)
+        answer = known if isinstance(known, Rejection) else _seen_again(state, event.service)
         out.after.append(Reply(event.token, answer))
         return
     row = state.services.get(event.service)
     if row is None:
         out.after.append(Reply(event.token, no_service(event.service)))
         return
-    refusal = (
+    rejection = (
         being_deleted(row)
         or _refuse_version(row, event.version)
         or _refuse_replicas(state, limits, row.spec.replicas, event.spec)
         or _refuse_hosts(state, row.spec.hosts, event.spec.hosts)
         or requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
     )
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     if row.spec.spec != event.spec.spec:
         row.spec = event.spec
@@ -117,16 +117,16 @@ def on_service_delete_asked(
 ) -> None:
     known = requests.recall(state, SERVICES_SCOPE, event.request)
     if known is not None:
-        answer = known if isinstance(known, Refusal) else Done()
+        answer = known if isinstance(known, Rejection) else Done()
         out.after.append(Reply(event.token, answer))
         return
     row = state.services.get(event.service)
     if row is None:
         out.after.append(Reply(event.token, no_service(event.service)))
         return
-    refusal = requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
-    if refusal is not None:
-        out.after.append(Reply(event.token, refusal))
+    rejection = requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
+    if rejection is not None:
+        out.after.append(Reply(event.token, rejection))
         return
     if not row.deleting:
         row.deleting = True
@@ -137,27 +137,27 @@ def on_service_delete_asked(
     out.after.append(Reply(event.token, Done()))
 
 
-def _seen_again(state: State, service: ServiceName) -> ServiceSeen | Refusal:
+def _seen_again(state: State, service: ServiceName) -> ServiceSeen | Rejection:
     """The answer to a repeated call: the service as it is now."""
     row = state.services.get(service)
     return see_service(state, row) if row is not None else no_service(service)
 
 
-def being_deleted(row: ServiceRow) -> Refusal | None:
+def being_deleted(row: ServiceRow) -> Rejection | None:
     """Why a service cannot be changed any more."""
     if not row.deleting:
         return None
     message = f"service {row.name!r} is being deleted"
-    return Refusal(Fault.PRECONDITION, "SERVICE_BEING_DELETED", message, "service", row.name)
+    return Rejection(ErrorKind.PRECONDITION, "SERVICE_BEING_DELETED", message, "service", row.name)
 
 
-def _refuse_new(state: State, limits: Limits, service: ServiceName) -> Refusal | None:
+def _refuse_new(state: State, limits: Limits, service: ServiceName) -> Rejection | None:
     row = state.services.get(service)
     if row is not None:
         message = f"service {service!r} " + (
             "is being deleted" if row.deleting else "already exists"
         )
-        return Refusal(Fault.EXISTS, "SERVICE_ALREADY_EXISTS", message, "service", service)
+        return Rejection(ErrorKind.EXISTS, "SERVICE_ALREADY_EXISTS", message, "service", service)
     if len(state.services) >= limits.services:
         return _exhausted("TOO_MANY_SERVICES", limits.services, "services")
     return None
@@ -165,7 +165,7 @@ def _refuse_new(state: State, limits: Limits, service: ServiceName) -> Refusal |
 
 def _refuse_replicas(
     state: State, limits: Limits, before: int, spec: ServiceSpec
-) -> Refusal | None:
+) -> Rejection | None:
     if spec.replicas <= before:
         return None
     wanted = sum(row.spec.replicas for row in state.services.values()) - before + spec.replicas
@@ -174,7 +174,9 @@ def _refuse_replicas(
     return None
 
 
-def _refuse_hosts(state: State, before: tuple[str, ...], hosts: tuple[str, ...]) -> Refusal | None:
+def _refuse_hosts(
+    state: State, before: tuple[str, ...], hosts: tuple[str, ...]
+) -> Rejection | None:
     """A host's requests go to one service: none may claim what is another's.
 
     A service that is being deleted keeps its hosts until it is gone: until then gateways know it by
@@ -190,20 +192,22 @@ def _refuse_hosts(state: State, before: tuple[str, ...], hosts: tuple[str, ...])
                 message = f"{field}: {host!r} is a host of service {row.name!r}" + (
                     ", which is being deleted" if row.deleting else ""
                 )
-                return Refusal(Fault.EXISTS, "HOST_TAKEN", message, "service", row.name, field)
+                return Rejection(
+                    ErrorKind.EXISTS, "HOST_TAKEN", message, "service", row.name, field
+                )
     return None
 
 
-def _refuse_version(row: ServiceRow, version: int) -> Refusal | None:
+def _refuse_version(row: ServiceRow, version: int) -> Rejection | None:
     if row.version == version:
         return None
     message = f"etag: service {row.name!r} was changed since; read it again"
-    return Refusal(Fault.CONFLICT, "ETAG_MISMATCH", message, "service", row.name)
+    return Rejection(ErrorKind.CONFLICT, "ETAG_MISMATCH", message, "service", row.name)
 
 
-def _exhausted(reason: str, limit: int, what: str) -> Refusal:
-    return Refusal(
-        Fault.EXHAUSTED, reason, f"the limit of {limit} {what} is reached", "limit", str(limit)
+def _exhausted(reason: str, limit: int, what: str) -> Rejection:
+    return Rejection(
+        ErrorKind.EXHAUSTED, reason, f"the limit of {limit} {what} is reached", "limit", str(limit)
     )
 
 
@@ -244,11 +248,11 @@ def on_service_due(
         # Who watches it is to learn that it is gone.
         out.due.append(row.name)
         return
-    wish = Wish(row.spec.replicas, row.spec.max_surge, row.spec.max_unavailable)
+    desired = DesiredState(row.spec.replicas, row.spec.max_surge, row.spec.max_unavailable)
     if row.deleting:
-        wish = Wish(0, 0, 0)
+        desired = DesiredState(0, 0, 0)
     what = plan(
-        wish,
+        desired,
         [
             _see(state, row, replica)
             for replica in replicas.values()
@@ -272,10 +276,10 @@ def on_service_due(
 def _see(state: State, service: ServiceRow, row: TaskRow) -> ReplicaSeen:
     assert row.replica is not None
     running = row.state is TaskState.RUNNING
-    leaving = running and state.control(row.node).draining
+    scaling_down = running and state.control(row.node).draining
     return ReplicaSeen(
         row.id,
-        row.replica.generation == service.spec.generation and not leaving,
+        row.replica.generation == service.spec.generation and not scaling_down,
         running and _is_ready(state, row),
         not running,
     )

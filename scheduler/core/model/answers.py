@@ -10,7 +10,7 @@ from scheduler.core.model.rows import InstanceRow, NodeRow, QueueRow
 from scheduler.core.values import ServiceName, TaskState
 
 
-class Fault(Enum):
+class ErrorKind(Enum):
     """The kind of a refusal; the service maps it to a gRPC code."""
 
     NOT_FOUND = "not found"
@@ -22,7 +22,7 @@ class Fault(Enum):
     EXHAUSTED = "exhausted"
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     """No: nothing was changed.
 
     `subject` is what was named ("task"), `name` its name; `field` is the path of a field of the
@@ -30,7 +30,7 @@ class Refusal(NamedTuple):
     repeating the call may help.
     """
 
-    fault: Fault
+    kind: ErrorKind
     reason: str
     message: str
     subject: str = ""
@@ -137,19 +137,21 @@ class Done(NamedTuple):
     """Nothing more to say."""
 
 
-def no_task(task: str) -> Refusal:
-    return Refusal(Fault.NOT_FOUND, "TASK_NOT_FOUND", f"task {task!r} does not exist", "task", task)
-
-
-def no_queue(queue: str) -> Refusal:
-    return Refusal(
-        Fault.NOT_FOUND, "QUEUE_NOT_FOUND", f"queue {queue!r} does not exist", "queue", queue
+def no_task(task: str) -> Rejection:
+    return Rejection(
+        ErrorKind.NOT_FOUND, "TASK_NOT_FOUND", f"task {task!r} does not exist", "task", task
     )
 
 
-def no_service(service: str) -> Refusal:
-    return Refusal(
-        Fault.NOT_FOUND,
+def no_queue(queue: str) -> Rejection:
+    return Rejection(
+        ErrorKind.NOT_FOUND, "QUEUE_NOT_FOUND", f"queue {queue!r} does not exist", "queue", queue
+    )
+
+
+def no_service(service: str) -> Rejection:
+    return Rejection(
+        ErrorKind.NOT_FOUND,
         "SERVICE_NOT_FOUND",
         f"service {service!r} does not exist",
         "service",
@@ -157,7 +159,7 @@ def no_service(service: str) -> Refusal:
     )
 
 
-def no_node(node: str) -> Refusal:
-    return Refusal(
-        Fault.NOT_FOUND, "NODE_NOT_FOUND", f"node {node!r} is not registered", "node", node
+def no_node(node: str) -> Rejection:
+    return Rejection(
+        ErrorKind.NOT_FOUND, "NODE_NOT_FOUND", f"node {node!r} is not registered", "node", node
     )

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model.quotas import Quota
-from scheduler.core.model.rows import DedupRow, FinishedRow, Leaving, QueueRow, ServiceRow, TaskRow
+from scheduler.core.model.rows import (
+    DedupRow,
+    FinishedRow,
+    QueueRow,
+    ScalingDown,
+    ServiceRow,
+    TaskRow,
+)
 from scheduler.core.model.usage import Sized
 from scheduler.core.values import Change, Origin, ServiceName
 
@@ -29,7 +36,7 @@ class PutTask(NamedTuple):
     spec: bytes
     created_by: str = ""
     # What its record held that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
 
 
 class PutRun(NamedTuple):
@@ -75,12 +82,12 @@ class PutControl(NamedTuple):
     node: NodeName
 
 
-class PutLeaving(NamedTuple):
+class PutScalingDown(NamedTuple):
     node: NodeName
-    row: Leaving
+    row: ScalingDown
 
 
-class DropLeaving(NamedTuple):
+class DropScalingDown(NamedTuple):
     node: NodeName
 
 
@@ -124,8 +131,8 @@ Write = (
     | PutQuota
     | DropQuota
     | PutControl
-    | PutLeaving
-    | DropLeaving
+    | PutScalingDown
+    | DropScalingDown
     | PutDedup
     | DropDedup
     | PutService
@@ -137,7 +144,7 @@ Write = (
 
 
 class Reply(NamedTuple):
-    """Answer a caller: an answer from `scheduler.core.model.answers`, or a Refusal."""
+    """Answer a caller: an answer from `scheduler.core.model.answers`, or a Rejection."""
 
     token: object
     answer: object
@@ -188,12 +195,12 @@ class OrderDrain(NamedTuple):
     grace: float
 
 
-class OrderLeaving(NamedTuple):
+class OrderScaleDown(NamedTuple):
     """Tell a node whether a scale-down may end it."""
 
     node: NodeName
     instance: InstanceId
-    leaving: bool
+    scaling_down: bool
 
 
 class IndexAudit(NamedTuple):
@@ -210,7 +217,7 @@ After = (
     | NotifyFinished
     | RevokeNode
     | OrderDrain
-    | OrderLeaving
+    | OrderScaleDown
     | IndexAudit
 )
 

@@ -88,7 +88,7 @@ class TaskCancelAsked(NamedTuple):
 class TasksCancelAsked(NamedTuple):
     """CancelTasks: up to 10,000 tasks, each once.
 
-    `states`: only those in one of these; all that are not finished when empty. `begun`: how many
+    `states`: only those in one of these; all that are not finished when empty. `offset`: how many
     this very call dealt with before `tasks[0]`, where a filter found only the rest again.
     `page_end`: where the filter stopped looking, "" for the last page. `subject` and `changes` are
     for the audit log: kind, name, queue.
@@ -98,7 +98,7 @@ class TasksCancelAsked(NamedTuple):
     states: frozenset[TaskState]
     request: Request
     token: Token
-    begun: int = 0
+    offset: int = 0
     page_end: TaskId = TaskId("")
     subject: tuple[str, str, str] = ("task", "", "")
     changes: tuple[Change, ...] = ()
@@ -128,7 +128,7 @@ class TaskRetryAsked(NamedTuple):
     created_by: str = ""
     # What the spec's record holds that this version does not know:
     # `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
 
 
 class TaskDeleteAsked(NamedTuple):
@@ -217,7 +217,7 @@ class NodeWrittenOff(NamedTuple):
     lease: int
 
 
-class LeavingDecided(NamedTuple):
+class ScaleDownDecided(NamedTuple):
     """Which agent processes a scale-down may end, and which it may not any longer.
 
     At most `leaving.CHANGES_AT_ONCE` in all.
@@ -250,12 +250,12 @@ class SessionClosed(NamedTuple):
     instance: InstanceId
 
 
-class AgentAtFault(NamedTuple):
+class AgentMisbehaved(NamedTuple):
     """An agent said what none may say; `fault` is for people."""
 
     node: NodeName
     instance: InstanceId
-    fault: str
+    failure: str
 
 
 class CreditGiven(NamedTuple):
@@ -413,11 +413,11 @@ Event = (
     | NodeLost
     | AttemptLost
     | NodeWrittenOff
-    | LeavingDecided
+    | ScaleDownDecided
     | NodeControlAsked
     | SessionOpened
     | SessionClosed
-    | AgentAtFault
+    | AgentMisbehaved
     | CreditGiven
     | StatsReported
     | AttemptStarted

@@ -18,7 +18,7 @@ def check(state: State) -> None:
         running = row.state is TaskState.RUNNING
         assert running == bool(row.instance), f"{task} is {row.state.name} on {row.instance!r}"
         if running:
-            assert state.holdings[row.instance].rows.get(task) is row, f"{task} is not held"
+            assert state.allocations[row.instance].rows.get(task) is row, f"{task} is not held"
         assert not (row.state is TaskState.PENDING and row.cancel_requested)
         assert row.crashes < row.retry.crash_limit
         assert row.failures < row.retry.max_attempts
@@ -33,20 +33,20 @@ def check(state: State) -> None:
         assert (state.waiting.get(name) is queue) == bool(queue.pending.size)
         assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
     _check_usage(state)
-    for instance, holding in state.holdings.items():
-        for task, row in holding.rows.items():
+    for instance, allocation in state.allocations.items():
+        for task, row in allocation.rows.items():
             assert state.tasks.get(task) is row
             assert row.instance == instance
-        assert holding.cpu >= -1e-6
-        assert abs(holding.cpu - sum(r.needs.cpu for r in holding.rows.values())) < 1e-6
-        assert holding.memory == sum(r.needs.memory for r in holding.rows.values())
+        assert allocation.cpu >= -1e-6
+        assert abs(allocation.cpu - sum(r.needs.cpu for r in allocation.rows.values())) < 1e-6
+        assert allocation.memory == sum(r.needs.memory for r in allocation.rows.values())
     for node in state.nodes.values():
-        assert node.holding is state.holding(node.instance)
-    for leaver, mark in state.leaving.items():
+        assert node.allocation is state.allocation(node.instance)
+    for leaver, mark in state.scaling_down.items():
         there = state.nodes.get(leaver)
         assert there is not None, f"{leaver} is leaving and not there"
         assert there.instance == mark.instance, f"{leaver}: another process is leaving"
-        assert not there.holding.rows, f"{leaver} is leaving and holds work"
+        assert not there.allocation.rows, f"{leaver} is leaving and holds work"
     live_spec = sum(len(r.spec) for r in state.tasks.values() if r.spec is not None)
     assert live_spec == state.spec_bytes
     assert len(state.waiting) == sum(1 for q in state.queues.values() if q.pending.size)
@@ -67,8 +67,8 @@ def _check_usage(state: State) -> None:
                 count[2] += row.units
     for name, usage in state.callers.items():
         assert not usage.empty, f"{name!r} has nothing on record"
-        kept = [usage.live, usage.finished, usage.units]
-        assert counted.get(("caller", name), [0, 0, 0]) == kept, f"{name!r}: {kept}"
+        tally = [usage.live, usage.finished, usage.units]
+        assert counted.get(("caller", name), [0, 0, 0]) == tally, f"{name!r}: {tally}"
     for name, queue in state.queues.items():
-        kept = [queue.usage.live, queue.usage.finished, queue.usage.units]
-        assert counted.get(("queue", name), [0, 0, 0]) == kept, f"{name!r}: {kept}"
+        tally = [queue.usage.live, queue.usage.finished, queue.usage.units]
+        assert counted.get(("queue", name), [0, 0, 0]) == tally, f"{name!r}: {tally}"

@@ -36,7 +36,7 @@ class Quota:
     open_waits: int | None = None
     open_streams: int | None = None
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
 
     @property
     def empty(self) -> bool:
@@ -44,7 +44,7 @@ class Quota:
         return all(getattr(self, name) is None for name in NAMES)
 
 
-NAMES: Final = tuple(field.name for field in fields(Quota) if field.name != "kept")
+NAMES: Final = tuple(field.name for field in fields(Quota) if field.name != "unknown_fields")
 # Those of a queue: calls have callers.
 QUEUE_NAMES: Final = ("live_tasks", "stored_bytes")
 NO_QUOTA: Final = Quota()

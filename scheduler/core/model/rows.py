@@ -62,7 +62,7 @@ class TaskRow:
     past: tuple[PastAttempt, ...] = ()
     replica: Replica | None = None
     # What its run record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
     # What a search looks in besides the id.
     text: str = ""
     # Of whoever created it; and what it weighs there and in its queue's.
@@ -113,7 +113,7 @@ class QueueRow:
     # The text of the task that came last: tasks alike, one behind the other, share one.
     text: str = ""
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
     usage: Usage = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class QueueRow:
 
 
 @dataclass(slots=True, eq=False)
-class Holding:
+class Allocation:
     """The RUNNING tasks of one agent process and what they take together."""
 
     rows: dict[TaskId, TaskRow] = field(default_factory=dict)
@@ -179,7 +179,7 @@ class NodeRow:
     register_time: float
     version: str
     lease: int
-    holding: Holding
+    allocation: Allocation
     # Since when it is registered no longer although it may well run what it holds: see
     # `scheduler.core.handlers.nodes`. 0.0: it is registered.
     suspect_since: float = 0.0
@@ -189,7 +189,7 @@ class NodeRow:
     credit: int = 0
     stats: NodeStats = NodeStats()
     # What its process last said that no agent may say; memory only.
-    fault: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +200,11 @@ class Control:
     draining: bool = False
     drain_grace: float = 0.0
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class ScalingDown:
     """The mark of an idle agent process that a scale-down may end:
     `scheduler.core.handlers.scaling_down`."""
 
@@ -223,7 +223,7 @@ class ServiceRow:
     version: int = 1
     deleting: bool = False
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,4 +262,4 @@ class DedupRow:
     counts: tuple[int, ...] = ()
     last_id: TaskId = NO_TASK
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    kept: bytes = b""
+    unknown_fields: bytes = b""

@@ -17,14 +17,14 @@ from scheduler.core.model.audit_index import AuditIndex
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import Quota, in_force
 from scheduler.core.model.rows import (
+    Allocation,
     Control,
     DedupRow,
     FinishedRow,
-    Holding,
     InstanceRow,
-    Leaving,
     NodeRow,
     QueueRow,
+    ScalingDown,
     ServiceRow,
     TaskRow,
 )
@@ -59,13 +59,13 @@ class State:
         self.nodes: dict[NodeName, NodeRow] = {}
         self.controls: dict[NodeName, Control] = {}
         # Nodes that a scale-down may end.
-        self.leaving: dict[NodeName, Leaving] = {}
+        self.scaling_down: dict[NodeName, ScalingDown] = {}
         self.dedup: dict[tuple[str, str], DedupRow] = {}
         # How many of them there are of each kind: `kind_of` their scope.
         self.answers: dict[str, int] = {}
         # The keys of `dedup`, those that were looked at longest ago first.
         self.dedup_line: deque[tuple[str, str]] = deque()
-        self.holdings: dict[InstanceId, Holding] = {}
+        self.allocations: dict[InstanceId, Allocation] = {}
         self.services: dict[ServiceName, ServiceRow] = {}
         # The live tasks of each service, in the order in which they were made or folded.
         self.replicas: dict[ServiceName, dict[TaskId, TaskRow]] = {}
@@ -87,7 +87,7 @@ class State:
         self._dead_timers = 0
         # (start time, id, attempt) of attempts whose start may not be on record: those that began
         # within the last second or two, ended ones included, in the order in which it was told.
-        self.begun: deque[tuple[float, TaskId, int]] = deque()
+        self.recent_starts: deque[tuple[float, TaskId, int]] = deque()
         # The greatest id of the log: a new leader stays above it. The greatest instant that was
         # folded; for a leader, the instant of its last step.
         self.last_id = TaskId("")
@@ -194,7 +194,7 @@ class State:
             if queue.pending.size == 1:
                 self.waiting[queue.name] = queue
         elif state is TaskState.RUNNING:
-            self.holding(row.instance).add(row)
+            self.allocation(row.instance).add(row)
         elif state is TaskState.SCHEDULED:
             heappush(self.timers, (row.not_before, row.id))
 
@@ -211,10 +211,10 @@ class State:
             if not queue.pending.size:
                 del self.waiting[queue.name]
         elif before is TaskState.RUNNING:
-            holding = self.holdings[row.instance]
-            holding.remove(row)
-            if not holding.rows:
-                holding.idle_since = self.last_instant
+            allocation = self.allocations[row.instance]
+            allocation.remove(row)
+            if not allocation.rows:
+                allocation.idle_since = self.last_instant
         elif before is TaskState.SCHEDULED:
             self._dead_timers += 1
             if self._dead_timers > _CLEAR_ABOVE and self._dead_timers * 2 > len(self.timers):
@@ -367,12 +367,12 @@ class State:
             # Behind one that stays for long (its task is scheduled for next month) most are gone.
             self.dedup_line = deque(key for key in dict.fromkeys(line) if key in self.dedup)
 
-    def holding(self, instance: InstanceId) -> Holding:
+    def allocation(self, instance: InstanceId) -> Allocation:
         """What `instance` runs; made when first asked for."""
-        holding = self.holdings.get(instance)
-        if holding is None:
-            holding = self.holdings[instance] = Holding()
-        return holding
+        allocation = self.allocations.get(instance)
+        if allocation is None:
+            allocation = self.allocations[instance] = Allocation()
+        return allocation
 
     def control(self, node: NodeName) -> Control:
         """What was asked of a node."""

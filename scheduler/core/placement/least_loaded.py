@@ -17,7 +17,7 @@ def load(node: NodeRow) -> float:
     """Attempts a slot + CPU share + memory share; about 0 for an idle node."""
     stats = node.stats
     memory = stats.memory_used / stats.memory_total if stats.memory_total else 0.0
-    return len(node.holding.rows) / max(node.slots, 1) + stats.cpu + memory
+    return len(node.allocation.rows) / max(node.slots, 1) + stats.cpu + memory
 
 
 class LeastLoaded:

@@ -56,7 +56,7 @@ _STRATEGIES: Final[dict[Placement, Callable[[QueueRow, list[NodeRow]], Strategy]
 
 def fits(node: NodeRow, needs: Needs) -> bool:
     """Whether the node has credit, and free resources for `needs`."""
-    return len(node.holding.rows) < node.credit and fits_beside(node, needs)
+    return len(node.allocation.rows) < node.credit and fits_beside(node, needs)
 
 
 def fits_beside(node: NodeRow, needs: Needs) -> bool:
@@ -64,14 +64,14 @@ def fits_beside(node: NodeRow, needs: Needs) -> bool:
 
     The agent starts replicas beside whatever its slots hold, and then raises its credit by them.
     """
-    holding = node.holding
+    allocation = node.allocation
     if needs is NO_NEEDS:
         return True
     return (
-        holding.cpu + needs.cpu <= node.cpu + _CPU_ROUNDING
-        and holding.memory + needs.memory <= node.memory
+        allocation.cpu + needs.cpu <= node.cpu + _CPU_ROUNDING
+        and allocation.memory + needs.memory <= node.memory
         and all(
-            holding.counters.get(name, 0) + amount <= node.counters.get(name, 0)
+            allocation.counters.get(name, 0) + amount <= node.counters.get(name, 0)
             for name, amount in needs.counters
         )
     )
@@ -79,7 +79,7 @@ def fits_beside(node: NodeRow, needs: Needs) -> bool:
 
 def usable(state: State, node: NodeRow) -> bool:
     """Whether the node takes new work at all; an agent without credit takes none."""
-    return _open(state, node) and node.name not in state.leaving
+    return _open(state, node) and node.name not in state.scaling_down
 
 
 def _open(state: State, node: NodeRow) -> bool:
@@ -100,16 +100,16 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
     """
     left = _pass(state, now, limit, out)
     for _ in range(_BACK_AT_ONCE):
-        if left <= 0 or not state.leaving or (node := _needed(state)) is None:
+        if left <= 0 or not state.scaling_down or (node := _needed(state)) is None:
             return
         take_back(state, node.name, out)
         left = _pass(state, now, left, out)
-    out.more = bool(state.leaving)
+    out.more = bool(state.scaling_down)
 
 
 def _needed(state: State) -> NodeRow | None:
     """A node to be taken back for a task that waits; None when none of them would take one."""
-    marked = sorted(state.leaving.items(), key=lambda item: (-item[1].since, item[0]))
+    marked = sorted(state.scaling_down.items(), key=lambda item: (-item[1].since, item[0]))
     nodes = [node for name, _ in marked if _open(state, node := state.nodes[name])]
     if not nodes:
         return None
@@ -131,8 +131,8 @@ def _pass(state: State, now: float, limit: int, out: Effects) -> int:
     if not waiting or limit <= 0:
         return limit
     open_nodes = [node for node in state.nodes.values() if usable(state, node)]
-    nodes = [node for node in open_nodes if len(node.holding.rows) < node.credit]
-    free = sum(node.credit - len(node.holding.rows) for node in nodes)
+    nodes = [node for node in open_nodes if len(node.allocation.rows) < node.credit]
+    free = sum(node.credit - len(node.allocation.rows) for node in nodes)
     left = limit
     first = waiting[0].name
     strategies: dict[QueueName, Strategy] = {}

@@ -3,7 +3,7 @@
 `Turns` is a deficit round robin (Shreedhar and Varghese, 1995): callers go round, each for a
 quantum of cost, so that one with a thousand large pieces of work gets no more than one with a few
 small ones. `Contention` knows whether anybody else is there at all: who is alone is not slowed
-down. `Pace` spaces what goes on at a rate.
+down. `Throttle` spaces what goes on at a rate.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Contention:
         return now - at < HEARD_FOR
 
 
-class Pace:
+class Throttle:
     """So many a second, and `burst` at once after a rest; first come, first served.
 
     Args:

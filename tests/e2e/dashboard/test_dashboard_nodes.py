@@ -20,7 +20,7 @@ WHY = "it reported in the name of another process"
 
 
 @pytest.fixture
-def at_fault() -> Iterator[str]:
+def misbehaved() -> Iterator[str]:
     """The address of a gateway of such a cluster: `n1` is at fault, `n2` is not."""
     if ON:
         pytest.skip("the fake cluster speaks plaintext")
@@ -38,9 +38,9 @@ def at_fault() -> Iterator[str]:
 
 
 def test_a_node_at_fault_says_what_its_agent_did(
-    open_page: Callable[..., Look], at_fault: str
+    open_page: Callable[..., Look], misbehaved: str
 ) -> None:
-    look = open_page("nodes", address=at_fault)
+    look = open_page("nodes", address=misbehaved)
     node, other = look.card("n1"), look.card("n2")
     expect(node.locator('[data-label="State"]')).to_contain_text("at fault")
     expect(node.get_by_title(f"Its agent is at fault: {WHY}")).to_be_visible()
@@ -50,4 +50,4 @@ def test_a_node_at_fault_says_what_its_agent_did(
     detail = node.locator(".detail")
     expect(detail).to_contain_text(WHY)
     look.page.get_by_role("button", name="n2", exact=True).click()
-    expect(other.locator(".detail")).not_to_contain_text("Fault")
+    expect(other.locator(".detail")).not_to_contain_text("ErrorKind")

@@ -118,7 +118,7 @@ def test_a_new_quota_is_made_for_whom_nothing_is_known_of_yet(
     expect(look.page.get_by_role("heading", name="Quotas", level=1)).to_be_visible()
 
 
-def test_a_refusal_keeps_what_was_typed(open_page: OpenPage, metered: str) -> None:
+def test_a_rejection_keeps_what_was_typed(open_page: OpenPage, metered: str) -> None:
     look = open_page("quotas")
     look.button("Set quota").click()
     look.dialog().get_by_role("combobox").select_option("queue")

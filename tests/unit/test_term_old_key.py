@@ -22,10 +22,10 @@ from scheduler.api.role import Local
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.engine.driver import Driver
-from scheduler.leadership import term as tenure
+from scheduler.leadership import term as term
 from scheduler.storage import keys
 from tests.support.core_specs import spec
-from tests.support.memory_tenure import MemoryTenure, standing_by
+from tests.support.memory_term import MemoryTerm, standing_by
 
 
 class LateEtcd:
@@ -77,7 +77,7 @@ async def work(driver: Driver, commits: int) -> None:
 @asynccontextmanager
 async def late_candidate(
     etcd: MemoryEtcd, commits: int
-) -> AsyncIterator[tuple[MemoryTenure, LateEtcd, Any]]:
+) -> AsyncIterator[tuple[MemoryTerm, LateEtcd, Any]]:
     """A candidate that has folded its own key and nothing since; the leader has just resigned."""
     late = LateEtcd(etcd)
     async with (
@@ -88,7 +88,7 @@ async def late_candidate(
         driver = await first.enter_async_context(leader.leading())
         async with second.candidate() as standing:
             candidate, _ = standing
-            await second.tenure._replica.caught_up(candidate.create_revision, timeout=5)
+            await second.term._replica.caught_up(candidate.create_revision, timeout=5)
             late.hold()
             await work(driver, commits)
             await first.aclose()
@@ -131,8 +131,8 @@ async def test_what_was_purged_behind_the_head_is_not_in_the_next_leaders_memory
         )
         await driver.call(lambda token: e.TaskCancelAsked(task, e.Request(), token))
         async with second.candidate() as standing:
-            await second.tenure._replica.caught_up(standing[0].create_revision, timeout=5)
-            assert task in second.tenure._fold.state.finished
+            await second.term._replica.caught_up(standing[0].create_revision, timeout=5)
+            assert task in second.term._fold.state.finished
             late.hold()
             prefix = second.settings.prefix
             driver.journal.append_purge(
@@ -155,7 +155,7 @@ async def test_what_was_purged_behind_the_head_is_not_in_the_next_leaders_memory
 async def test_it_resigns_when_the_end_of_the_log_does_not_come_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tenure, "CATCH_UP", 0.05)
+    monkeypatch.setattr(term, "CATCH_UP", 0.05)
     etcd = MemoryEtcd()
     async with late_candidate(etcd, 10) as (replica, _, standing):
         before = await Journal.read_head(etcd, replica.settings.prefix)

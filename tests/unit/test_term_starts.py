@@ -18,7 +18,7 @@ from scheduler.core.values import TaskState
 from scheduler.engine import driver as driving
 from scheduler.storage import keys
 from tests.support.core_specs import node_row, spec
-from tests.support.memory_tenure import standing_by
+from tests.support.memory_term import standing_by
 
 NODE = NodeName("n1")
 

@@ -10,7 +10,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.leadership.trust import Trust
 from tests.support.core_specs import spec
-from tests.support.memory_tenure import standing_by
+from tests.support.memory_term import standing_by
 
 
 async def test_a_leader_that_committed_and_is_trusted_never_again_ends_with_its_trust() -> None:
@@ -21,7 +21,7 @@ async def test_a_leader_that_committed_and_is_trusted_never_again_ends_with_its_
     async with standing_by(MemoryEtcd()) as replica, replica.candidate() as (candidate, lease):
         trust = Trust(lease, 0.0)
         leading = asyncio.create_task(
-            replica.tenure.lead(candidate.create_revision, candidate.key, trust)
+            replica.term.lead(candidate.create_revision, candidate.key, trust)
         )
         driver = await replica.serves(leading)
         lease.trusted_until = 0.0

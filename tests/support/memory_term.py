@@ -1,4 +1,4 @@
-"""A scheduler's Tenure over an in-memory store, elected when a test says so.
+"""A scheduler's LeadershipTerm over an in-memory store, elected when a test says so.
 
 async with standing_by(MemoryEtcd()) as replica:
     async with replica.leading() as driver:
@@ -21,7 +21,7 @@ from quorate.runtime.ids import InstanceId
 from scheduler.api.role import Local, Roles
 from scheduler.config import SchedulerSettings
 from scheduler.engine.driver import Driver
-from scheduler.leadership.term import Tenure
+from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust
 from scheduler.storage import keys
 from scheduler.telemetry.health import InstanceHealth
@@ -29,14 +29,14 @@ from scheduler.telemetry.health import InstanceHealth
 CLOCK = SystemClock()
 
 
-class MemoryTenure:
+class MemoryTerm:
     """One replica."""
 
     def __init__(self, etcd: Etcd, name: str) -> None:
         self.etcd = etcd
         self.settings = SchedulerSettings(_cli_parse_args=[], name=name)  # type: ignore[call-arg]
         self.roles = Roles(InstanceId(name))
-        self.tenure = Tenure(
+        self.term = LeadershipTerm(
             self.settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId(name))
         )
 
@@ -56,7 +56,7 @@ class MemoryTenure:
     ) -> AsyncIterator[asyncio.Task[None]]:
         """What begins to lead as `candidate`."""
         leading = asyncio.create_task(
-            self.tenure.lead(candidate.create_revision, candidate.key, Trust(lease, 0.0))
+            self.term.lead(candidate.create_revision, candidate.key, Trust(lease, 0.0))
         )
         try:
             yield leading
@@ -82,10 +82,10 @@ class MemoryTenure:
 
 
 @asynccontextmanager
-async def standing_by(etcd: Etcd, name: str = "s1") -> AsyncIterator[MemoryTenure]:
+async def standing_by(etcd: Etcd, name: str = "s1") -> AsyncIterator[MemoryTerm]:
     """A replica that folds whenever it does not lead."""
-    replica = MemoryTenure(etcd, name)
-    standing = asyncio.create_task(replica.tenure.stand_by())
+    replica = MemoryTerm(etcd, name)
+    standing = asyncio.create_task(replica.term.stand_by())
     try:
         yield replica
     finally:

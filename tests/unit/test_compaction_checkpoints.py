@@ -8,13 +8,13 @@ from typing import Any
 from quorate.etcd.api import Compacted, Range
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SimulatedClock
-from scheduler.storage.compaction_checkpoints import EVERY, KEPT, RevisionMarks
-from tests.support.memory_tenure import standing_by
+from scheduler.storage.compaction_checkpoints import EVERY, HISTORY, CompactionCheckpoints
+from tests.support.memory_term import standing_by
 
 
 def test_an_old_revision_is_told_once_and_is_the_newest_of_the_old() -> None:
     clock = SimulatedClock()
-    marks = RevisionMarks(clock, kept=60.0, every=10.0)
+    marks = CompactionCheckpoints(clock, history=60.0, every=10.0)
     assert marks.take_old() is None
     for revision in range(1, 8):
         marks.note(revision)
@@ -34,25 +34,25 @@ def test_an_old_revision_is_told_once_and_is_the_newest_of_the_old() -> None:
 
 def test_a_standby_keeps_a_bounded_number_and_one_that_is_old() -> None:
     clock = SimulatedClock()
-    marks = RevisionMarks(clock)
+    marks = CompactionCheckpoints(clock)
     for revision in range(1, 1_001):
         marks.note(revision)
         clock.advance(EVERY)
-    assert len(marks._marks) <= KEPT / EVERY + 2
-    assert marks.take_old() == 1_000 - KEPT / EVERY + 1
+    assert len(marks._checkpoints) <= HISTORY / EVERY + 2
+    assert marks.take_old() == 1_000 - HISTORY / EVERY + 1
 
 
 async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:
     clock, etcd = SimulatedClock(), MemoryEtcd()
     first = await etcd.put(b"/something", b"")
     async with standing_by(etcd) as replica:
-        replica.tenure._marks = RevisionMarks(clock, every=0.01)
-        tenures = 0
+        replica.term._checkpoints = CompactionCheckpoints(clock, every=0.01)
+        terms = 0
         while not await compacted(etcd, first):
             # Each leads for a third of what is kept, and looks once.
-            clock.advance(KEPT / 3)
-            tenures += 1
-            assert tenures < 10
+            clock.advance(HISTORY / 3)
+            terms += 1
+            assert terms < 10
             async with replica.leading(), asyncio.timeout(5):
                 role: Any = replica.roles.role
                 while role.servicer.scheduler._overview.status is None:
@@ -60,16 +60,16 @@ async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:
                 # What follows the answer.
                 for _ in range(10):
                     await asyncio.sleep(0)
-    assert tenures >= 4
+    assert terms >= 4
 
 
 async def test_a_standby_keeps_marks_for_when_it_leads() -> None:
     clock, etcd = SimulatedClock(), MemoryEtcd()
     first = await etcd.put(b"/something", b"")
     async with standing_by(etcd) as replica, asyncio.timeout(5):
-        marks = replica.tenure._marks = RevisionMarks(clock, every=0.001)
+        marks = replica.term._checkpoints = CompactionCheckpoints(clock, every=0.001)
         while (old := marks.take_old()) is None:
-            clock.advance(KEPT)
+            clock.advance(HISTORY)
             await asyncio.sleep(0)
     assert old == first
 

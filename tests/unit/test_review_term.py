@@ -11,7 +11,7 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.ids import NodeName
 from scheduler.storage import keys
-from tests.support.memory_tenure import standing_by
+from tests.support.memory_term import standing_by
 
 
 class ForgetfulEtcd(MemoryEtcd):
@@ -37,7 +37,7 @@ class ForgetfulEtcd(MemoryEtcd):
         yield
 
 
-async def test_a_replica_leads_again_after_its_tenure() -> None:
+async def test_a_replica_leads_again_after_its_term() -> None:
     async with standing_by(MemoryEtcd()) as replica:
         for _ in range(3):
             async with replica.leading():

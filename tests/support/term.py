@@ -1,4 +1,4 @@
-"""One leader's tenure for tests of the journal: election key, claimed journal, running task."""
+"""One leader's term for tests of the journal: election key, claimed journal, running task."""
 
 from __future__ import annotations
 
