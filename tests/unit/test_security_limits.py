@@ -146,7 +146,12 @@ async def test_refusals_that_came_together_are_not_answered_together(
     for _ in range(3):
         await limits.hold_back(ALICE)
     await limits.hold_back(None)
-    assert waits == [HELD_FOR, HELD_FOR + 1 / REFUSALS_A_SECOND, HELD_FOR + 2 / REFUSALS_A_SECOND, HELD_FOR]
+    assert waits == [
+        HELD_FOR,
+        HELD_FOR + 1 / REFUSALS_A_SECOND,
+        HELD_FOR + 2 / REFUSALS_A_SECOND,
+        HELD_FOR,
+    ]
 
 
 async def test_refused_calls_that_were_given_up_do_not_delay_later_refusals(
