@@ -13,6 +13,7 @@ from typing import Final
 from gateway.proxy.grpc_check import ask_grpc
 from gateway.proxy.services import Instance, ProxiedService, Services
 from gateway.proxy.vitality import Vitality
+from quorate.runtime.lateness import own_delay
 
 # Seconds: how late a check may begin.
 TICK: Final = 0.1
@@ -54,6 +55,7 @@ class Checks:
         return due[: max(0, AT_ONCE - self._under_way)]
 
     async def _check(self, service: ProxiedService, instance: Instance, vitality: Vitality) -> None:
+        began = asyncio.get_running_loop().time()
         try:
             pool = instance.pool
             terms = vitality.terms
@@ -61,8 +63,12 @@ class Checks:
                 fault = await ask(pool.host, pool.port, terms.path, terms.timeout)
             else:
                 fault = await ask_grpc(pool.host, pool.port, terms.grpc, terms.timeout)
+            now = asyncio.get_running_loop().time()
+            if fault and own_delay(began, now, terms.timeout):
+                # It is due still: asked again as soon as there is time to listen.
+                return
             if instance.vitality is vitality and vitality.terms is terms:
-                service.on_checked(instance, fault, asyncio.get_running_loop().time())
+                service.on_checked(instance, fault, now)
         finally:
             self._under_way -= 1
             vitality.checking = False
