@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -53,10 +52,10 @@ from scheduler.health import SERVICE, InstanceHealth
 from scheduler.leader_view import follow_election
 from scheduler.leader_watch import LeaderWatch
 from scheduler.leadership import Leadership
-from scheduler.loaded import Loaded
 from scheduler.metrics import SchedulerMetrics
+from scheduler.readiness import Readiness
 from scheduler.records import NewerRecord
-from scheduler.role import Leader, Roles, Unknown
+from scheduler.role import Leader, Roles
 from scheduler.spans import TaskSpans
 from scheduler.tenure import Tenure
 
@@ -64,8 +63,6 @@ log = structlog.get_logger(__name__)
 
 _MESSAGE_BYTES = 20 << 20
 _STOP_GRACE = 0.5
-# Seconds; probes commonly wait one.
-_PROBE_TIMEOUT = 0.8
 # A service of others' contract: KEDA asks it how many agents to run.
 _SCALER = externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"]
 _REGISTRY = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
@@ -92,7 +89,7 @@ async def serve(settings: SchedulerSettings) -> None:
         settings.health_listen,
         "scheduler",
         metrics,
-        ready=partial(_not_ready, roles, etcd, tenure.loaded),
+        ready=Readiness(roles, etcd, tenure.loaded, clock),
         owner=settings.owner,
     )
     forwarding = (
@@ -279,23 +276,6 @@ def _spans(settings: SchedulerSettings) -> TaskSpans | None:
         return TaskSpans(Spans(settings.otlp_endpoint, "scheduler", settings.name))
     except QuorateError as error:
         raise CannotStart(error.message) from error
-
-
-async def _not_ready(roles: Roles, etcd: EtcdClient, loaded: Loaded) -> str:
-    """Why this scheduler should get no calls; empty when it should.
-
-    One that loads could pass calls on. But whoever replaces schedulers one by one waits for this
-    before the next: the last loaded one must not be stopped.
-    """
-    if isinstance(roles.role, Unknown):
-        return "no scheduler leads at the moment"
-    if not loaded.is_set():
-        return "it still loads the log: it cannot take over yet"
-    try:
-        await etcd.status(timeout=_PROBE_TIMEOUT)
-    except EtcdError as error:
-        return f"etcd does not answer: {error}"
-    return ""
 
 
 def _stop_signal() -> asyncio.Event:
