@@ -33,7 +33,9 @@ from scheduler.trust import Trust
 
 CLOCK = SystemClock()
 # The context of a call that came over no connection.
-NOWHERE: Any = SimpleNamespace(peer=lambda: "", invocation_metadata=lambda: ())
+NOWHERE: Any = SimpleNamespace(
+    peer=lambda: "", invocation_metadata=lambda: (), auth_context=dict
+)
 
 
 class Calls:
