@@ -33,9 +33,7 @@ from scheduler.trust import Trust
 
 CLOCK = SystemClock()
 # The context of a call that came over no connection.
-NOWHERE: Any = SimpleNamespace(
-    peer=lambda: "", invocation_metadata=lambda: (), auth_context=dict
-)
+NOWHERE: Any = SimpleNamespace(peer=lambda: "", invocation_metadata=lambda: (), auth_context=dict)
 
 
 class Calls:
