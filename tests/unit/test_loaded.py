@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from quorate.etcd.api import Compacted, EtcdUnavailable, Put
+from quorate.etcd.api import Compacted, EtcdUnavailable, Put, WatchBatch
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SystemClock
@@ -35,15 +37,21 @@ async def test_a_tenure_is_loaded_while_it_leads_and_loads_anew_afterwards() -> 
 
 
 class Forgetful(MemoryEtcd):
-    """Says once that what is asked for was compacted."""
+    """Says once, to whoever follows, that what is asked for was compacted."""
 
     forgets = False
 
-    def watch(self, *arguments: Any, **options: Any) -> Any:
+    @asynccontextmanager
+    async def watch(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
+        async with super().watch(*arguments, **options) as batches:
+            yield self._batches(batches)
+
+    async def _batches(self, batches: AsyncIterator[WatchBatch]) -> AsyncIterator[WatchBatch]:
         if self.forgets:
             self.forgets = False
             raise Compacted(1)
-        return super().watch(*arguments, **options)
+        async for batch in batches:
+            yield batch
 
 
 class Noted(Loaded):
