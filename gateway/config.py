@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.http.hosts import Names, is_address, names_of, normal
+from gateway.http.hosts import Names, check_names, is_address, names_of, normal
 from quorate.runtime.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
 from quorate.security.same_user import SameUserSettings
@@ -184,6 +184,12 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         if not _SUB_PATH.fullmatch(path) or any(s in (".", "..") for s in path.split("/")):
             raise ValueError(f"{value!r} is not a path such as /quorate")
         return path
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, value: str) -> str:
+        check_names(value)
+        return value
 
     @field_validator("service_domain")
     @classmethod

@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -46,7 +45,7 @@ from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler.api.forward import ForwardingHandlers
-from scheduler.api.role import Leader, Roles, Unknown
+from scheduler.api.role import Leader, Roles
 from scheduler.config import SchedulerSettings
 from scheduler.engine.garbage import keep_out_of_sight
 from scheduler.engine.spans import TaskSpans
@@ -55,17 +54,15 @@ from scheduler.leadership.failure_detector import LeaderWatch
 from scheduler.leadership.leader_view import follow_election
 from scheduler.leadership.term import LeadershipTerm
 from scheduler.storage import keys
-from scheduler.storage.loaded import Loaded
 from scheduler.storage.records import NewerRecord
 from scheduler.telemetry.health import SERVICE, InstanceHealth
 from scheduler.telemetry.metrics import SchedulerMetrics
+from scheduler.telemetry.readiness import Readiness
 
 log = structlog.get_logger(__name__)
 
 _MESSAGE_BYTES = 20 << 20
 _STOP_GRACE = 0.5
-# Seconds; probes commonly wait one.
-_PROBE_TIMEOUT = 0.8
 # A service of others' contract: KEDA asks it how many agents to run.
 _SCALER = externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"]
 _REGISTRY = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
@@ -94,7 +91,7 @@ async def serve(settings: SchedulerSettings) -> None:
         settings.health_listen,
         "scheduler",
         metrics,
-        ready=partial(_not_ready, roles, etcd, term.loaded),
+        ready=Readiness(roles, etcd, term.loaded, clock),
         owner=settings.owner,
     )
     forwarding = (
@@ -281,23 +278,6 @@ def _spans(settings: SchedulerSettings) -> TaskSpans | None:
         return TaskSpans(Spans(settings.otlp_endpoint, "scheduler", settings.name))
     except QuorateError as error:
         raise CannotStart(error.message) from error
-
-
-async def _not_ready(roles: Roles, etcd: EtcdClient, loaded: Loaded) -> str:
-    """Why this scheduler should get no calls; empty when it should.
-
-    One that loads could pass calls on. But whoever replaces schedulers one by one waits for this
-    before the next: the last loaded one must not be stopped.
-    """
-    if isinstance(roles.role, Unknown):
-        return "no scheduler leads at the moment"
-    if not loaded.is_set():
-        return "it still loads the log: it cannot take over yet"
-    try:
-        await etcd.status(timeout=_PROBE_TIMEOUT)
-    except EtcdError as error:
-        return f"etcd does not answer: {error}"
-    return ""
 
 
 def _stop_signal() -> asyncio.Event:

@@ -27,6 +27,7 @@ Names = frozenset[str] | None
 
 LOCAL: Final = "localhost"
 _ANY: Final = "*"
+_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*")
 # What ends in a number is an IPv4 address to a browser, however it is written (WHATWG URL 3.5).
 _NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 
@@ -42,6 +43,23 @@ def names_of(hosts: str, *, loopback: bool) -> Names:
     if _ANY in names or not (names or loopback):
         return None
     return names | {normal(socket.gethostname())}
+
+
+def check_names(hosts: str) -> None:
+    """Raise ValueError for what no Host header can match: a service could claim that name.
+
+    Args:
+        hosts: as `names_of` takes it.
+    """
+    for given in filter(None, map(str.strip, hosts.split(","))):
+        name, _, port = given.lower().partition(":")
+        if given == _ANY or is_address(given.strip("[]")):
+            continue
+        if not _NAME.fullmatch(name.removesuffix(".")) or not (port.isdecimal() or not port):
+            raise ValueError(
+                f"{given!r} is not a name such as q.example.com, an address, or `*` for any; a "
+                "name in other letters is written as browsers send it (xn--...)"
+            )
 
 
 def normal(host: str) -> str:

@@ -8,6 +8,7 @@ storage, permissions) is never the dashboard's, nor another service's:
 | `localhost`, an address, one of `--hosts` | the gateway's |
 | `NAME.localhost`, `NAME.<--service-domain>` | the service NAME's, whether there is one or not |
 | one of a service's `proxy.hosts` | that service's, where the gateway knows its own names |
+| `--service-domain` itself | nobody's: cookies of its pages would be all services' |
 | any other | the gateway's, which refuses it where it knows its names |
 
 The order matters: no claim in `proxy.hosts` takes a name of the gateway, or one that belongs to a
@@ -66,6 +67,8 @@ class Routes:
         for domain in self._domains:
             if name.endswith(domain):
                 return name.removesuffix(domain).encode("latin-1")
+            if name == domain[1:]:
+                return None
         service = self._claims.get(name.encode("latin-1"))
         if service is not None and self._own is None:
             log.warning(

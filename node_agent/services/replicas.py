@@ -27,6 +27,7 @@ from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.ports import NoPort, Ports
 from node_agent.task.work import Command, Replica
 from quorate.runtime.clock import Clock
+from quorate.runtime.lateness import own_delay
 from quorate.v1 import service_pb2
 
 _log = structlog.get_logger("node_agent.services")
@@ -165,6 +166,7 @@ class Replicas:
         try:
             while health.state is not HealthState.UNHEALTHY:
                 await asyncio.sleep(health.pause())
+                asked = self._clock.monotonic()
                 try:
                     why = await checker.run(terms.timeout)
                 except Exception as error:  # noqa: BLE001 - see below
@@ -173,6 +175,9 @@ class Replicas:
                     _log.error("a health check broke", task=attempt.task_id, exc_info=error)
                     why = f"the check broke: {error!r}"
                 now = self._clock.monotonic()
+                if why and own_delay(asked, now, terms.timeout):
+                    # This agent had no time to listen: that says nothing of the replica.
+                    continue
                 if attempt.running_since:
                     health.began(attempt.running_since)
                 elif why and now - handed_over < BEGIN_SECONDS:

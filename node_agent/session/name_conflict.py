@@ -2,8 +2,9 @@
 
 Every answer of an agent's health service carries its instance id in the initial metadata, as a
 scheduler's does. Who is about to register asks the address on record: only the very process that
-wrote the record counts. A refused connection, silence, or somebody else there means that it is
-gone, or cut off from here; then it is succeeded, as after a crash.
+wrote the record counts. A refused connection, or somebody else there, means that it is gone; then
+it is succeeded, as after a crash. Silence means nothing: a process under load answers late, and one
+that is cut off from here may work. While its lease lasts it is asked again (`registration`).
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class NodeHealth(health.HealthServicer):  # type: ignore[misc]  # no types
         return await super().Check(request, context)
 
 
-async def is_alive(record: NodeRecord, dialer: Dialer) -> bool:
-    """Whether the process that wrote `record` answers at its address, within a second."""
+async def is_alive(record: NodeRecord, dialer: Dialer) -> bool | None:
+    """Whether the process that wrote `record` answers at its address; None: nobody said anything
+    for a second."""
     channel = dialer.open(record.address, _OPTIONS)
     try:
         stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -47,7 +49,7 @@ async def is_alive(record: NodeRecord, dialer: Dialer) -> bool:
         await call
         metadata = await call.initial_metadata()
         return bool(metadata.get(INSTANCE_METADATA) == record.instance)
-    except grpc.aio.AioRpcError:
-        return False
+    except grpc.aio.AioRpcError as error:
+        return None if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else False
     finally:
         await channel.close(None)

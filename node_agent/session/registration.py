@@ -11,7 +11,8 @@ process that it can reach to register again. What was given away all the same, t
 tells (an attempt that the leader does not know any longer is ended). So the instance id, which
 attempts on record belong to, is the process's for good.
 
-Who finds a living agent of the same name at another address does not register: NameTaken.
+Who finds a living agent of the same name at another address does not register: NameTaken. One that
+neither answers nor is refused is asked again until its lease ends, or for twice as long as a lease.
 
 Owned by the app, which runs `keep`. While etcd is silent nothing happens: the lease may well be
 alive, and `on_alive` simply stops telling of later instants.
@@ -57,7 +58,7 @@ async def _nothing() -> None:
     pass
 
 
-async def _nobody(record: NodeRecord) -> bool:
+async def _nobody(record: NodeRecord) -> bool | None:
     return False
 
 
@@ -72,7 +73,8 @@ class Registration:
         on_lost: called when the lease is gone for certain.
         on_registered: told the lease and the instance id each time the record was written.
         before: awaited before anything is written; a QuorateError of it is final.
-        alive: whether the process that wrote a record answers; asked about another address.
+        alive: whether the process that wrote a record answers; asked about another address. None:
+            there is only silence.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Registration:
         on_registered: Callable[[int, str], None] = lambda lease, instance: None,
         *,
         before: Callable[[], Awaitable[None]] = _nothing,
-        alive: Callable[[NodeRecord], Awaitable[bool]] = _nobody,
+        alive: Callable[[NodeRecord], Awaitable[bool | None]] = _nobody,
     ) -> None:
         self.registered = asyncio.Event()
         self._etcd = etcd
@@ -181,9 +183,14 @@ class Registration:
         A record of another process is overwritten: it is our predecessor's, or that process cannot
         be reached and learns from it that we took its place.
         """
-        found = await self._etcd.range(Range(self._key))
-        if found.kvs:
-            await self._refuse_to_displace(found.kvs[0].value)
+        give_up = self._clock.monotonic() + 2 * self._ttl
+        while True:
+            found = await self._etcd.range(Range(self._key))
+            if not found.kvs or not await self._is_silent(found.kvs[0].value):
+                break
+            if self._clock.monotonic() > give_up:
+                break
+            await asyncio.sleep(_TELL_SECONDS)
         self._record.register_time = self._clock.wall()
         try:
             revision = await self._etcd.put(
@@ -195,18 +202,21 @@ class Registration:
         self._on_registered(lease.id, self._record.instance)
         return revision + 1
 
-    async def _refuse_to_displace(self, value: bytes) -> None:
+    async def _is_silent(self, value: bytes) -> bool:
+        """Whether the process of this record may live and does not say. Raises NameTaken."""
         try:
             other = NodeRecord.FromString(value)
         except DecodeError:
-            return
+            return False
         if other.instance == self._record.instance or other.address == self._record.address:
-            return
-        if await self._alive(other):
+            return False
+        alive = await self._alive(other)
+        if alive:
             raise NameTaken(
                 f"another agent runs as node {self._record.name!r} (at {other.address}): "
                 "give this one a name of its own with --name"
             )
+        return alive is None
 
     async def _watch(self, lease: LeaseSession, revision: int) -> None:
         """Return when the record has to be written again; raise Replaced when we have to go."""

@@ -73,7 +73,8 @@ def find_etcd() -> EtcdBinary:
         return probe_etcd(Path(found))
     for folder in _folders():
         path = _unpacked(folder)
-        if path.is_file():
+        # Not `Path.is_file`: that raises where a home may not be read.
+        if os.path.isfile(path):
             return probe_etcd(path)
     raise precondition("ETCD_NOT_FOUND", f"no etcd was found: {_INSTALL_HINT}")
 

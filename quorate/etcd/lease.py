@@ -10,6 +10,10 @@ that succeeded, because etcd's countdown began somewhere between its start and i
 
 Silence and loss are different things: while etcd does not answer, the lease may well be alive (a
 stopped etcd starts its leases afresh), so `lost` is set only once etcd says that the lease is gone.
+
+Late is not silent either. A renewal is given up early, so that another endpoint has its turn. Under
+load that would give up every answer, of renewals that etcd did: so each one that fails gives the
+next more time, up to a TTL, until an answer comes early again.
 """
 
 from __future__ import annotations
@@ -47,6 +51,8 @@ class LeaseSession:
         self.ttl = ttl
         self.trusted_until = trusted_until
         self.lost = asyncio.Event()
+        self._timeout = self._interval
+        self._started = clock.monotonic()
         self._etcd = etcd
         self._clock = clock
         self._task = asyncio.create_task(self._keep(), name=f"lease-{lease:x}")
@@ -84,12 +90,17 @@ class LeaseSession:
 
     async def renew(self) -> None:
         """Renew now. Raises LeaseNotFound (then `lost` is set) or another EtcdError."""
-        start = self._clock.monotonic()
+        start = self._started = self._clock.monotonic()
         try:
-            ttl = await self._etcd.lease_keepalive(self.id, timeout=self.ttl / _RENEWALS_PER_TTL)
+            ttl = await self._etcd.lease_keepalive(self.id, timeout=self._timeout)
         except LeaseNotFound:
             self.lost.set()
             raise
+        except EtcdError:
+            self._timeout = min(self.ttl, 2 * self._timeout)
+            raise
+        if self._clock.monotonic() - start < self._interval / 2:
+            self._timeout = self._interval
         # Two renewals may overlap; the later start is the better knowledge.
         self.trusted_until = max(self.trusted_until, start + ttl)
 
@@ -107,8 +118,12 @@ class LeaseSession:
             with suppress(EtcdError):
                 await self._etcd.lease_revoke(self.id, timeout=_REVOKE_TIMEOUT)
 
+    @property
+    def _interval(self) -> float:
+        return self.ttl / _RENEWALS_PER_TTL
+
     async def _keep(self) -> None:
-        pause = self.ttl / _RENEWALS_PER_TTL
+        pause = self._interval
         while True:
             await asyncio.sleep(pause)
             try:
@@ -119,4 +134,6 @@ class LeaseSession:
                 # Silence: `trusted_until` runs out by itself, and the holder looks at that.
                 pause = _RETRY_PAUSE
             else:
-                pause = self.ttl / _RENEWALS_PER_TTL
+                # From start to start: a late answer does not delay the next question, too.
+                taken = self._clock.monotonic() - self._started
+                pause = max(_RETRY_PAUSE, self._interval - taken)

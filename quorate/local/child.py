@@ -29,6 +29,8 @@ _PAUSE = (0.1, 5.0)
 # A process that ran so long is taken to be well, and its next pause is the first one again.
 _WELL = 10.0
 READY_TIMEOUT = 30.0
+# A machine under load may need longer for a restart: each one that was given up has twice the time.
+_LONGEST_READY = 240.0
 _LAST_WORDS = 4096
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -74,6 +76,7 @@ class Child:
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+        self._patience = READY_TIMEOUT
 
     @property
     def record(self) -> LocalProcess:
@@ -163,15 +166,17 @@ class Child:
     async def _read_output(self, process: asyncio.subprocess.Process, log: int) -> None:
         assert process.stdout is not None
         try:
-            async with asyncio.timeout(READY_TIMEOUT) as patience:
+            async with asyncio.timeout(self._patience) as patience:
                 while line := await process.stdout.readline():
                     _note(log, line)
                     if b" ready " in line:
                         patience.reschedule(None)
+                        self._patience = READY_TIMEOUT
                         self.ready.set()
                         self._set("running")
         except TimeoutError:
-            _note(log, f"supervisor: not ready within {READY_TIMEOUT:g} s\n".encode())
+            _note(log, f"supervisor: not ready within {self._patience:g} s\n".encode())
+            self._patience = min(_LONGEST_READY, 2 * self._patience)
             self._kill_group(process.pid)
 
     def _open_log(self) -> BinaryIO:

@@ -36,8 +36,8 @@ class DataDir:
         self._lock = -1
 
     def __enter__(self) -> DataDir:
-        _refuse_foreign(self.path)
         try:
+            _refuse_foreign(self.path)
             # Its owner's alone: payloads, results and logs, and the way to etcd. From the first
             # moment on: who gets to open a folder in it may read what comes there later.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from quorate.etcd.api import Etcd
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.lateness import own_delay
 from quorate.runtime.reachability import refused
 from quorate.security.diagnosis import why_not
 from quorate.security.dialer import Dialer
@@ -320,8 +321,8 @@ class Link:
                 if error.code() is grpc.StatusCode.UNAVAILABLE:
                     # The connection broke: the next dial says why.
                     return
-                # Much later than asked for, it is this process that had no time to listen.
-                late = clock() - began > 1.5 * _ANSWER_TIMEOUT
+                # It may be this process that had no time to listen.
+                late = own_delay(began, clock(), _ANSWER_TIMEOUT)
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not late:
                     raise _Silent from error
             await asyncio.sleep(_ASK_EVERY)

@@ -19,6 +19,10 @@ The replica owns no records; its `Folder` does. What it guarantees the folder:
   its run), and the keys of a prefix in key order;
 * changes come in the order of their revisions, none left out and none twice.
 
+The watch is opened before the snapshot is read, and read ahead meanwhile
+(`scheduler.storage.read_ahead` says why); what it tells of the snapshot's revision and before is
+dropped. The replica is loaded when it has also folded what had come by the end of the snapshot.
+
 A standby must keep its lease alive while it loads a million records, so folding is sliced: at most
 `SLICE` records between two turns of the event loop. etcd being away is no failure: the replica
 keeps what it has, says so once, and goes on when etcd is back.
@@ -47,6 +51,7 @@ from quorate.etcd.api import (
 from quorate.etcd.paging import pages
 from scheduler.storage import keys
 from scheduler.storage.loaded import Loaded
+from scheduler.storage.read_ahead import ReadAhead
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +120,8 @@ class Replica:
         self._full_order = tuple(prefix + part for part in order)
         # 0: no whole snapshot is loaded.
         self._revision = 0
+        # Of the snapshot: how many records it had, and what had come by its end.
+        self._records = self._came = 0
         # (revision, tie-break, future) of each caller of `caught_up`; they are few.
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._ticket = itertools.count()
@@ -161,8 +168,6 @@ class Replica:
         self._pause = _FIRST_PAUSE
         while True:
             try:
-                if not self._revision:
-                    await self._load()
                 await self._follow()
             except Compacted as gone:
                 log.info("replica.compacted", at=self._revision, first=gone.revision)
@@ -174,6 +179,29 @@ class Replica:
                 await asyncio.sleep(self._pause)
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
+    async def _follow(self) -> None:
+        # From now on when a snapshot is to be read: it will be of this revision or a later one.
+        start = self._revision + 1 if self._revision else 0
+        async with (
+            self._etcd.watch(
+                self._prefix, prefix_end(self._prefix), start_revision=start
+            ) as batches,
+            ReadAhead(batches) as ahead,
+        ):
+            if not self._revision:
+                await self._load()
+                self._came = ahead.revision
+            self._pause = _FIRST_PAUSE
+            while True:
+                if not self._loaded.is_set() and self._revision >= self._came:
+                    self._loaded.set(True)
+                    log.info("replica.loaded", revision=self._revision, records=self._records)
+                try:
+                    batch = await anext(ahead)
+                except StopAsyncIteration:
+                    return
+                await self._fold_batch(batch)
+
     async def _load(self) -> None:
         async with self._between_revisions:
             self._fold.reset()
@@ -183,10 +211,8 @@ class Replica:
                 count += read
             if self._recent is not None:
                 self._recent.restart(revision)
+            self._records = count
             self._reached(revision)
-            self._loaded.set(True)
-        self._pause = _FIRST_PAUSE
-        log.info("replica.loaded", revision=revision, records=count)
 
     async def _load_prefix(self, part: bytes, revision: int) -> tuple[int, int]:
         """Fold what is under `part` at `revision` (0: the newest); that revision and how much."""
@@ -205,15 +231,13 @@ class Replica:
                 await asyncio.sleep(0)
         await asyncio.sleep(0)
 
-    async def _follow(self) -> None:
-        async with self._etcd.watch(
-            self._prefix, prefix_end(self._prefix), start_revision=self._revision + 1
-        ) as batches:
-            self._pause = _FIRST_PAUSE
-            async for batch in batches:
-                await self._fold_batch(batch)
-
     async def _fold_batch(self, batch: WatchBatch) -> None:
+        if batch.revision <= self._revision:
+            return
+        if batch.events and batch.events[0].kv.mod_revision <= self._revision:
+            # A part of it is in the snapshot.
+            newer = [e for e in batch.events if e.kv.mod_revision > self._revision]
+            batch = WatchBatch(batch.revision, newer)
         skip, wanted = len(self._prefix), self._full_order
         put, deleted = self._fold.put, self._fold.deleted
         async with self._between_revisions:

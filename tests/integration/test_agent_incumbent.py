@@ -61,12 +61,12 @@ async def test_one_that_leaves_is_alive_until_it_has_left() -> None:
     await served.server.stop(None)
 
 
-async def test_one_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_is_silent_is_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incumbent, "_PATIENCE", 0.1)
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host, port = silent.getsockname()
-        assert not await is_alive(record(f"{host}:{port}"), dialer_of(None))
+        assert await is_alive(record(f"{host}:{port}"), dialer_of(None)) is None
 
 
 async def test_a_node_asks_another_with_its_own_certificate(tmp_path: Path) -> None:

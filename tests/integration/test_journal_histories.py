@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.support.term import Outcomes, ended, running
 
 from quorate.etcd.api import Compare, Delete, EtcdUnavailable, Put, Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.journal import Deposed, Journal, JournalError
 from quorate.runtime.clock import SystemClock
 from tests.support.fault_proxy import ErrorKind, FaultProxy
+from tests.support.term import Outcomes, ended, running
 
 # Long enough for an undisturbed Txn on a busy machine, short enough to wait out in a test.
 TXN_TIMEOUT = 0.5

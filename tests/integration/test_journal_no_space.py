@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.support.term import PREFIX, Outcomes, ended, running
 
 from quorate.etcd.api import Delete, Put, Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.journal import Deposed, Journal, JournalStalled
 from quorate.runtime.clock import SystemClock
 from tests.support.etcd import etcdctl
+from tests.support.term import PREFIX, Outcomes, ended, running
 
 OLD = PREFIX + b"old/"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -30,6 +31,7 @@ class Ward:
 
     def __init__(self) -> None:
         self.status = 200
+        self.seconds = 0.0
 
     async def __call__(
         self,
@@ -39,6 +41,7 @@ class Ward:
         writer: asyncio.StreamWriter,
     ) -> None:
         if request.line.startswith(b"GET /health "):
+            await asyncio.sleep(self.seconds)
             writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % self.status)
         else:
             writer.write(ok(instance.name.encode()))
@@ -73,6 +76,14 @@ def passing(bench: ProxyBench, name: str) -> bool | None:
     found = next(one for one in bench.figures("web")["instances"] if one["id"] == name)
     result: bool | None = found["passing"]
     return result
+
+
+def is_being_checked(bench: ProxyBench) -> bool:
+    service = bench.proxy.services.get(b"web")
+    assert service is not None
+    return any(
+        one.health_tracker and one.health_tracker.checking for one in service.instances.values()
+    )
 
 
 async def answers(bench: ProxyBench, count: int) -> Counter[bytes]:
@@ -217,3 +228,19 @@ async def test_a_check_of_one_that_says_nothing_ends_in_time():
         async with asyncio.timeout(5):
             await done.wait()
     assert await ask("127.0.0.1", port, "", 1.0) != ""
+
+
+async def test_a_gateway_without_time_to_listen_gives_up_no_instance(bench: ProxyBench):
+    ward = Ward()
+    ward.seconds = 0.05
+    a = await bench.instance("a", ward)
+    publish(bench, a, path="/health")
+    verdicts = []
+    for _ in range(6):
+        # A gateway that gets no CPU, once a check is under way: its limit is over when it goes on.
+        await until(lambda: is_being_checked(bench))
+        await asyncio.sleep(0.005)
+        time.sleep(0.5)  # noqa: ASYNC251 - on purpose
+        await asyncio.sleep(0.005)
+        verdicts.append(passing(bench, "a"))
+    assert verdicts == [True] * 6

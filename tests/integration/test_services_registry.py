@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
 
 from quorate.runtime.errors import QuorateError
+from quorate.security.identity import Caller, How, Role, set_caller
 from quorate.v1 import service_pb2 as pb
 from scheduler.core.model.state import SERVICES_QUEUE
 from tests.support.registry import Calls, Standing
@@ -102,6 +104,27 @@ async def test_of_those_who_claim_a_host_at_once_one_gets_it(calls: Calls) -> No
     await calls.CreateService(create("d"))
     late = update("d", "spec.proxy.hosts", proxy={"hosts": ["Shop.Example"]})
     assert (await refused(calls.UpdateService(late))).reason == "HOST_TAKEN"
+
+
+async def test_whose_a_host_is_is_hidden_from_who_may_not_name_that_service(calls: Calls) -> None:
+    async def bound_admin(pattern: str, call: Any) -> QuorateError:
+        set_caller(Caller("ann", Role.ADMIN, How.TOKEN, (pattern,)))
+        return await refused(call)
+
+    await calls.CreateService(create("their-secret", proxy={"hosts": ["shop.example"]}))
+    await calls.CreateService(create("mine"))
+    for ask in (
+        lambda: calls.CreateService(create("mine-2", proxy={"hosts": ["shop.example"]})),
+        lambda: calls.UpdateService(
+            update("mine", "spec.proxy.hosts", proxy={"hosts": ["shop.example"]})
+        ),
+    ):
+        error = await asyncio.create_task(bound_admin("mine*", ask()))
+        assert error.reason == "HOST_TAKEN"
+        assert error.field == "service.spec.proxy.hosts[0]"
+        assert "their" not in f"{error} {error.message} {error.metadata}"
+        error = await asyncio.create_task(bound_admin("*-secret", ask()))
+        assert error.metadata["service"] == "their-secret"
 
 
 async def test_a_mask_clears_what_the_request_leaves_unset(calls: Calls) -> None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.term import HEAD, PREFIX, Outcomes, stand
 
 from quorate.etcd.api import Delete, EtcdUnavailable, Op, Put
 from quorate.etcd.journal import Deposed, Journal
 from quorate.internal.v1.records_pb2 import HeadRecord
 from tests.support.fake_store import ErrorKind, FakeStore
 from tests.support.jumping_loop import JumpingLoop
+from tests.support.term import HEAD, PREFIX, Outcomes, stand
 
 KEYS = [PREFIX + name for name in (b"a", b"b", b"c")]
 FAULTS = [

@@ -33,7 +33,7 @@ from scheduler.telemetry.health import InstanceHealth
 
 CLOCK = SystemClock()
 # The context of a call that came over no connection.
-NOWHERE: Any = SimpleNamespace(peer=lambda: "", invocation_metadata=lambda: ())
+NOWHERE: Any = SimpleNamespace(peer=lambda: "", invocation_metadata=lambda: (), auth_context=dict)
 
 
 class Calls:

@@ -18,14 +18,16 @@ TERMS = HealthTerms(interval=0.001, unhealthy_after=2, start_grace=5.0)
 
 
 class _Deaf:
-    """The check of a program that does not listen; each takes a second of the node's clock."""
+    """The check of a program that does not listen; each takes `seconds` of the node's clock."""
+
+    seconds = 1.0
 
     def __init__(self, clock: SimulatedClock) -> None:
         self.clock = clock
         self.checks = 0
 
     async def run(self, timeout: float) -> str:
-        self.clock.advance(1.0)
+        self.clock.advance(self.seconds)
         self.checks += 1
         return "refused"
 
@@ -71,6 +73,21 @@ async def test_a_replica_that_has_not_begun_is_not_unhealthy(monkeypatch: pytest
         await world.until(12 + 10)
         assert world.unhealthy == [world.attempt]
         assert world.check.checks == 12 + 6
+    finally:
+        await world.replicas.close()
+
+
+async def test_a_node_without_time_to_listen_gives_up_no_replica(monkeypatch: pytest.MonkeyPatch):
+    """Checks that fail long after their limit: the answer may have been there in time."""
+    world = World(monkeypatch)
+    world.check.seconds = 2 * TERMS.timeout
+    world.attempt.running_since = world.clock.monotonic()
+    try:
+        await world.until(20)
+        assert not world.unhealthy
+        world.check.seconds = TERMS.timeout
+        await world.until(100)
+        assert world.unhealthy == [world.attempt]
     finally:
         await world.replicas.close()
 

@@ -1,12 +1,15 @@
 """What the command line says beyond the result: defaults, advice, why a task waits."""
 
+import threading
 from typing import Any
 
 import pytest
 import typer
 
 from quorate.cli.app import application, run
+from quorate.cli.output import render
 from quorate.cli.output.waiting import needs, why_pending
+from quorate.cli.tasks import tasks
 from quorate.cli.tasks.ending import _follow
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer
@@ -94,6 +97,30 @@ def test_a_pending_task_says_what_it_waits_for(quorate, cluster):
     assert code == 0
     assert "1.0 GiB of memory, 2 gpu" in out
     assert "no ready node has 1.0 GiB of memory, 2 gpu" in out
+
+
+@pytest.mark.parametrize("command", ["submit", "wait"])
+def test_a_command_that_waits_long_says_what_for(quorate, cluster, monkeypatch, command):
+    said = render.hint
+
+    def hint(text):
+        said(text)
+        cluster.hold.set()
+
+    monkeypatch.setattr(tasks, "_SOON", 0.05)
+    monkeypatch.setattr(tasks, "hint", hint)
+    # Should nothing be said, the test goes on all the same.
+    late = threading.Timer(5.0, cluster.hold.set)
+    late.start()
+    cluster.hold.clear()
+    words: tuple[str, ...] = ("submit", "--memory", "1G", "--wait", "--", "true")
+    if command == "wait":
+        _, task_id, _ = quorate("submit", "--memory", "1G", "--", "true")
+        words = ("wait", task_id.strip())
+    code, _, err = quorate(*words)
+    late.cancel()
+    assert code == 0
+    assert "Waiting: no ready node has 1.0 GiB of memory" in err
 
 
 def test_the_way_to_see_more_keeps_what_was_asked_for(quorate):

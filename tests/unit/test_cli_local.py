@@ -121,6 +121,15 @@ def test_a_data_dir_that_cannot_be_made_is_refused():
     assert caught.value.reason == "DATA_DIR_UNUSABLE"
 
 
+def test_a_data_dir_that_cannot_be_looked_into_is_neither_free_nor_a_crash():
+    # As in a home that may not be read; root may read all, but nobody a name as long.
+    unreadable = Path("/tmp") / ("x" * 300)
+    with pytest.raises(QuorateError, match="cannot be used: File name too long"):
+        DataDir(unreadable, "c").__enter__()
+    with pytest.raises(QuorateError, match="cannot be read: File name too long"):
+        owner_of(unreadable)
+
+
 def test_a_damaged_layout_is_refused(tmp_path):
     (tmp_path / "layout.json").write_text("{")
     with pytest.raises(QuorateError, match=r"layout\.json"):

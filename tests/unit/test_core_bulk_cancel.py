@@ -149,7 +149,7 @@ def test_next_leader_goes_on_with_what_a_filter_finds_of_the_rest():
     write_parts(c)
     assert c.reply(token) == TasksCancelled((4, 0, 0, 0, 0), tasks[3])
     # And the record says so to whoever asks again.
-    assert c.reply(ask(c, [], begun=0)) == TasksCancelled((4, 0, 0, 0, 0), tasks[3])
+    assert c.reply(ask(c, [], offset=0)) == TasksCancelled((4, 0, 0, 0, 0), tasks[3])
 
 
 def test_a_filter_that_found_nothing_finds_nothing_when_repeated():

@@ -111,6 +111,33 @@ def is_full(answer: object) -> bool:
 
 
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
+def test_an_id_that_another_caller_used_says_nothing(make: Make) -> None:
+    c = Cluster()
+    theirs, mine, third = (make(c, number) for number in range(3))
+    same = e.Request("r", b"1", caller="admin:a")
+    assert not isinstance(ask(c, theirs, same), Rejection)
+    for call, request in (
+        (mine, same._replace(caller="admin:b", digest=b"2")),
+        # Even with the same digest it is another call, whose answer is its own.
+        (third, same._replace(caller="admin:c")),
+    ):
+        writes = c.token()
+        assert c.step(call(request, writes)).writes, "it was not done"
+        assert not isinstance(c.reply(writes), Rejection)
+    # Each is remembered for its own caller.
+    for call, request in (
+        (theirs, same),
+        (mine, same._replace(caller="admin:b", digest=b"2")),
+    ):
+        token = c.token()
+        assert not c.step(call(request, token)).writes
+        assert not isinstance(c.reply(token), Rejection)
+    again = ask(c, mine, same._replace(caller="admin:b", digest=b"3"))
+    assert isinstance(again, Rejection)
+    assert again.reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
 def test_a_call_beyond_the_bound_is_refused_and_does_nothing(make: Make) -> None:
     c = Cluster(limits=Limits(requests=2, control_requests=2))
     calls = [make(c, number) for number in range(3)]

@@ -30,6 +30,16 @@ def empty_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return on_path
 
 
+def test_where_a_home_cannot_be_read_there_is_no_etcd(
+    empty_system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may read everything; a name as long is an OSError to everybody.
+    monkeypatch.setattr(binary, "_folders", lambda: [empty_system / ("x" * 300)])
+    with pytest.raises(QuorateError, match="no etcd was found") as refusal:
+        binary.find_etcd()
+    assert refusal.value.reason == "ETCD_NOT_FOUND"
+
+
 @pytest.mark.parametrize("version", ["3.5.0", "3.5.1", "3.5.2"])
 def test_versions_that_lose_acknowledged_writes_are_refused(
     version: str, empty_system: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand
 
 from quorate.etcd.api import Delete, Put, Range
 from quorate.etcd.journal import Deposed, Journal, JournalEnded
 from quorate.internal.v1.records_pb2 import HeadRecord
 from tests.support.fake_store import ErrorKind, FakeStore
+from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand
 
 
 def put(name: str, value: bytes = b"v") -> Put:

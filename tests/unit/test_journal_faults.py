@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 import structlog.testing
-from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand
 
 from quorate.etcd.api import Delete, EtcdUnauthenticated, EtcdUnavailable, Put
 from quorate.etcd.journal import Deposed, Journal, JournalError, JournalStalled
 from quorate.internal.v1.records_pb2 import HeadRecord
 from quorate.runtime.clock import SimulatedClock
 from tests.support.fake_store import ErrorKind, FakeStore
+from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand
 
 LEADER_A = PREFIX + b"election/scheduler/a"
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from tests.support.memory_term import standing_by
-
-from quorate.etcd.api import Compacted, Put
+from quorate.etcd.api import Compacted, EtcdUnavailable, Put, WatchBatch
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.memory import MemoryEtcd
+from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
 from scheduler.api.role import Leader, Roles
-from scheduler.app import _not_ready
 from scheduler.storage.fold import Fold
 from scheduler.storage.loaded import Loaded
 from scheduler.storage.replica import Replica
+from scheduler.telemetry.readiness import SILENT, Readiness
+from tests.support.memory_term import standing_by
 
 
 async def soon(what: Any) -> None:
@@ -35,15 +37,21 @@ async def test_a_term_is_loaded_while_it_leads_and_loads_anew_afterwards() -> No
 
 
 class Forgetful(MemoryEtcd):
-    """Says once that what is asked for was compacted."""
+    """Says once, to whoever follows, that what is asked for was compacted."""
 
     forgets = False
 
-    def watch(self, *arguments: Any, **options: Any) -> Any:
+    @asynccontextmanager
+    async def watch(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
+        async with super().watch(*arguments, **options) as batches:
+            yield self._batches(batches)
+
+    async def _batches(self, batches: AsyncIterator[WatchBatch]) -> AsyncIterator[WatchBatch]:
         if self.forgets:
             self.forgets = False
             raise Compacted(1)
-        return super().watch(*arguments, **options)
+        async for batch in batches:
+            yield batch
 
 
 class Noted(Loaded):
@@ -85,14 +93,44 @@ async def test_whoever_waits_is_told_of_each_change() -> None:
     await soon(waiting)
 
 
-async def test_a_scheduler_that_loads_is_not_ready() -> None:
-    class Answers:
-        async def status(self, *, timeout: float) -> None:
-            return None
+class Answers:
+    """An etcd that answers its status, or answers too late."""
 
+    late = False
+
+    async def status(self, *, timeout: float) -> None:
+        if self.late:
+            raise EtcdUnavailable("too late")
+
+
+async def test_a_scheduler_that_loads_is_not_ready() -> None:
     etcd, roles, loaded = cast("EtcdClient", Answers()), Roles(InstanceId("me")), Loaded()
-    assert await _not_ready(roles, etcd, loaded) == "no scheduler leads at the moment"
+    not_ready = Readiness(roles, etcd, loaded, SystemClock())
+    assert await not_ready() == "no scheduler leads at the moment"
     roles.seen(Leader(b"k", 1, 1, "s1", InstanceId("other"), "127.0.0.1:1"))
-    assert "loads the log" in await _not_ready(roles, etcd, loaded)
+    assert "loads the log" in await not_ready()
     loaded.set(True)
-    assert await _not_ready(roles, etcd, loaded) == ""
+    assert await not_ready() == ""
+
+
+async def test_one_late_answer_of_etcd_takes_no_scheduler_out_of_service() -> None:
+    """All of them ask the same etcd: under load none would be left."""
+
+    class Clock(SystemClock):
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    answers, clock, roles = Answers(), Clock(), Roles(InstanceId("me"))
+    roles.seen(Leader(b"k", 1, 1, "s1", InstanceId("other"), "127.0.0.1:1"))
+    not_ready = Readiness(roles, cast("EtcdClient", answers), Loaded(True), clock)
+    answers.late = True
+    assert await not_ready() == "etcd does not answer: too late"
+    answers.late = False
+    assert await not_ready() == ""
+    answers.late = True
+    clock.now = SILENT
+    assert await not_ready() == ""
+    clock.now += 0.1
+    assert await not_ready() == "etcd does not answer: too late"

@@ -72,6 +72,15 @@ def test_a_claimed_host_is_the_services_where_the_gateway_knows_its_own(host: st
     assert routes(claims, hosts=None).service_of(host.encode()) is None
 
 
+def test_nobody_gets_the_domain_of_all_services() -> None:
+    """Its pages could set cookies that every service below it gets."""
+    claims = {b"apps.example": b"evil", b"example": b"e"}
+    made = routes(claims, domain="apps.example")
+    for host in (b"apps.example", b"Apps.Example.:80"):
+        assert made.service_of(host) is None
+    assert routes(claims).service_of(b"apps.example") == b"evil"
+
+
 def test_a_claim_that_ends_has_no_effect_any_more() -> None:
     claims = {b"web.example": b"web"}
     made = routes(claims)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.support.memory_term import standing_by
 
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
@@ -17,6 +16,7 @@ from quorate.v1 import task_pb2
 from scheduler.api.cluster import overview
 from scheduler.api.role import Local
 from scheduler.engine.driver import Driver
+from tests.support.memory_term import standing_by
 from tests.support.registry import NOWHERE
 
 MIB = 1 << 20

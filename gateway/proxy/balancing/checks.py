@@ -13,6 +13,7 @@ from typing import Final
 from gateway.proxy.balancing.grpc_check import ask_grpc
 from gateway.proxy.balancing.health_tracker import HealthTracker
 from gateway.proxy.balancing.services import Instance, ProxiedService, Services
+from quorate.runtime.lateness import own_delay
 
 # Seconds: how late a check may begin.
 TICK: Final = 0.1
@@ -56,6 +57,7 @@ class Checks:
     async def _check(
         self, service: ProxiedService, instance: Instance, health_tracker: HealthTracker
     ) -> None:
+        began = asyncio.get_running_loop().time()
         try:
             pool = instance.pool
             terms = health_tracker.terms
@@ -63,8 +65,12 @@ class Checks:
                 failure = await ask(pool.host, pool.port, terms.path, terms.timeout)
             else:
                 failure = await ask_grpc(pool.host, pool.port, terms.grpc, terms.timeout)
+            now = asyncio.get_running_loop().time()
+            if failure and own_delay(began, now, terms.timeout):
+                # It is due still: asked again as soon as there is time to listen.
+                return
             if instance.health_tracker is health_tracker and health_tracker.terms is terms:
-                service.on_checked(instance, failure, asyncio.get_running_loop().time())
+                service.on_checked(instance, failure, now)
         finally:
             self._under_way -= 1
             health_tracker.checking = False

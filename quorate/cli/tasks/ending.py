@@ -14,7 +14,7 @@ from rich.progress import Progress
 from quorate.cli.exits import FAILED, TIMED_OUT, sentence_of
 from quorate.cli.output.progress import paused, wait_for_all
 from quorate.cli.output.render import as_dict, err, hint, print_json
-from quorate.cli.tasks.tasks import write_chunks, write_logs
+from quorate.cli.tasks.tasks import saying_why, write_chunks, write_logs
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
@@ -42,10 +42,11 @@ _ADVICE = {
 def wait_one(handle: TaskHandle[Any], timeout: float | None, as_json: bool) -> int:
     """Wait for a task, at most `timeout` seconds; the exit code. Raises TimeoutError."""
     try:
-        if not as_json and timeout is None:
-            _follow(handle)
-        with err.status(f"task {handle.id}"):
-            task = handle.wait(timeout)
+        with saying_why(handle):
+            if not as_json and timeout is None:
+                _follow(handle)
+            with err.status(f"task {handle.id}"):
+                task = handle.wait(timeout)
         if not as_json and timeout is not None:
             _show(handle, task)
     except KeyboardInterrupt:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -23,11 +25,15 @@ from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.pages import list_nodes, list_queues
 from quorate.client.tracking.outcome import is_finished, state_name
+from quorate.client.transport.calls import Calls
+from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
 # Failed attempts that a task keeps beside the current one.
 _KEPT = 9
+# Seconds after which a task that has not begun is worth a sentence.
+_SOON = 2.0
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The task's id, or its beginning.")]
 Ids = Annotated[
@@ -97,7 +103,7 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
         return
     details = _details(found)
     if found.state == task_pb2.TASK_STATE_PENDING:
-        details.add_row("Waiting", found.pending_reason or _waits_for(client, found))
+        details.add_row("Waiting", waits_for(client.calls, found))
     render.show(details)
     if found.attempts:
         render.show("")
@@ -160,8 +166,9 @@ def wait(
     """Wait until tasks are finished; exit code 0 when all of them succeeded."""
     good = True
     for id in [task_id(client, given) for given in ids]:
-        with err.status(f"task {id}"):
-            found = client.get(id).wait(timeout)
+        handle = client.get(id)
+        with err.status(f"task {id}"), saying_why(handle):
+            found = handle.wait(timeout)
         good &= found.state == task_pb2.TASK_STATE_SUCCEEDED
         sys.stdout.write(f"{id} {state_name(found)}\n")
     return OK if good else FAILED
@@ -210,10 +217,33 @@ def _details(found: task_pb2.Task) -> Table:
     return table
 
 
-def _waits_for(client: Client, found: task_pb2.Task) -> str:
-    queues = (queue for queue in list_queues(client.calls) if queue.name == found.queue)
+def waits_for(calls: Calls, found: task_pb2.Task) -> str:
+    """Why a PENDING task does not run yet."""
+    if found.pending_reason:
+        return found.pending_reason
+    queues = (queue for queue in list_queues(calls) if queue.name == found.queue)
     queue = next(queues, queue_pb2.Queue(name=found.queue))
-    return why_pending(found.spec.resources, queue, list(list_nodes(client.calls)))
+    return why_pending(found.spec.resources, queue, list(list_nodes(calls)))
+
+
+@contextmanager
+def saying_why(handle: TaskHandle[Any]) -> Iterator[None]:
+    """Say on standard error why a task waits that has not begun soon."""
+    timer = threading.Timer(_SOON, _say_why, (handle,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _say_why(handle: TaskHandle[Any]) -> None:
+    # What it waits for is said, or not; whether it can be waited for shows elsewhere.
+    with suppress(QuorateError):
+        found = handle.task()
+        if found.state == task_pb2.TASK_STATE_PENDING:
+            hint(f"Waiting: {waits_for(handle.calls, found)}")
 
 
 def _state_line(found: task_pb2.Task) -> str:

@@ -157,7 +157,8 @@ def read_local_cluster(data_dir: Path) -> LocalCluster | None:
         raise QuorateError(
             grpc.StatusCode.FAILED_PRECONDITION,
             "CLUSTER_FILE_UNREADABLE",
-            f"{data_dir / CLUSTER_FILE} cannot be read: {error}",
+            f"{data_dir / CLUSTER_FILE} cannot be read: "
+            f"{error.strerror if isinstance(error, OSError) else error}",
         ) from error
 
 
@@ -230,11 +231,19 @@ def owner_of(data_dir: Path) -> int:
     """Process id of the supervisor that runs a cluster there; 0 when nobody does.
 
     It holds the lock for as long as it lives; its pid alone could be another process's by now.
+    Raises QuorateError when that cannot be found out.
     """
+    path = data_dir / LOCK_FILE
     try:
-        lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return 0
+    except OSError as error:
+        raise QuorateError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "DATA_DIR_UNUSABLE",
+            f"{path} cannot be read: {error.strerror}",
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

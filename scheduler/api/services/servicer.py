@@ -10,8 +10,8 @@ and a call is answered once the watch has brought them back, so that a caller re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -19,6 +19,7 @@ import structlog
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found, precondition
+from quorate.security.identity import current_caller
 from quorate.v1 import service_pb2 as pb
 from scheduler.api import validate, views
 from scheduler.api.asking import (
@@ -52,6 +53,20 @@ log = structlog.get_logger(__name__)
 _ECHO: Final = 5.0
 # Updates without an etag that others were quicker than are tried again.
 _TRIES: Final = 8
+
+
+@contextmanager
+def _other_services_unnamed() -> Iterator[None]:
+    """Whose a host is, is said only to who may name that service. Raises what the block does."""
+    try:
+        yield
+    except QuorateError as error:
+        caller = current_caller()
+        named = error.metadata.get("service", "")
+        if error.reason != "HOST_TAKEN" or caller is None or caller.may_name(named):
+            raise
+        message = f"{error.field}: this is a host of another service"
+        raise QuorateError(error.code, error.reason, message, field=error.field) from None
 
 
 class Registry:
@@ -94,9 +109,10 @@ class Registry:
             raise exhausted(SPACE_LOW, full)
         spec = records.service_spec(name, 1, request.service.spec)
         made = changes(pb.ServiceSpec(), request.service.spec)
-        answer = await ask(
-            self._driver, lambda token: e.ServiceSubmitted(name, spec, asked, token, made)
-        )
+        with _other_services_unnamed():
+            answer = await ask(
+                self._driver, lambda token: e.ServiceSubmitted(name, spec, asked, token, made)
+            )
         return pb.CreateServiceResponse(service=self._view(answer))
 
     async def GetService(self, request: pb.GetServiceRequest, context: Context) -> Message:
@@ -144,7 +160,8 @@ class Registry:
             if not isinstance(answer, Rejection):
                 return pb.UpdateServiceResponse(service=self._view(answer))
             if answer.kind is not ErrorKind.CONFLICT or etag or not left:
-                raise refused(answer)
+                with _other_services_unnamed():
+                    raise refused(answer)
         raise AssertionError("the last try is answered")
 
     def _updated(
