@@ -101,7 +101,7 @@ def _listeners(name: str) -> list[str]:
 SPEAK = (
     "import os, socket, time\n"
     "from node_agent.protocol.replies import packets_of\n"
-    "from quorate.client import waiting\n"
+    "from quorate.client.tracking import waiting\n"
     "lane, key = socket.socket(fileno=os.dup(3)), waiting._host._key\n"
     "def say(key, sign, number=1.0):\n"
     "    for packet in packets_of(key, number, 0.0, (sign,)):\n"

@@ -366,7 +366,7 @@ class _Servicer(scheduler_pb2_grpc.SchedulerServicer):
                     while cluster.frozen and context.is_active():
                         cluster.lock.wait(0.02)
                     if self._left(generation):
-                        raise QuorateError(grpc.StatusCode.UNAVAILABLE, "LEAVING", "leaving")
+                        raise QuorateError(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", "leaving")
                     events = [
                         event
                         for event in cluster.events[position:]
