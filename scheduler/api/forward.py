@@ -191,7 +191,9 @@ class ForwardingHandlers:
                         await limits.hold_back(None)
                         raise
                 if self._left:
-                    raise unavailable("SHUTTING_DOWN", "this scheduler is shutting down; ask another one")
+                    raise unavailable(
+                        "SHUTTING_DOWN", "this scheduler is shutting down; ask another one"
+                    )
                 body = await _read(method, context, limits)
                 # gRPC itself cancels a call whose deadline has passed; a stream may go on for ever.
                 if timeout is not None or method.streams:
