@@ -36,6 +36,8 @@ PURE_PACKAGES = (
 PURE_ENOUGH = (
     "quorate.runtime.errors",
     "quorate.runtime.ids",
+    "quorate.runtime.timing.backoff",
+    "quorate.runtime.timing.token_bucket",
     "quorate.v1",
     "quorate.internal",
 )

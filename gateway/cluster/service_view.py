@@ -17,6 +17,7 @@ import structlog
 
 from gateway.cluster.calls import Upstream, method_of
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.timing.backoff import Backoff
 from quorate.v1 import service_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -70,7 +71,7 @@ class ServiceView:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             before = self.snapshots
             try:
@@ -81,8 +82,9 @@ class ServiceView:
                 log.info("the watch of services broke", reason=error.reason, detail=error.message)
             finally:
                 self._set_live(False)
-            pause = FIRST_PAUSE if self.snapshots > before else min(pause * 2, LONGEST_PAUSE)
-            await asyncio.sleep(pause)
+            if self.snapshots > before:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
 
     async def _follow(self) -> None:
         snapshot: dict[str, pb.Service] | None = {}

@@ -35,6 +35,7 @@ from gateway.http.problems import MEDIA_TYPE, HttpError, no_route, printable, pr
 from gateway.live import limits
 from gateway.live.messages import frames
 from gateway.live.session import POLICY, TRY_AGAIN, Session, Topics
+from quorate.runtime.timing.token_bucket import TokenBucket
 
 AWAY: Final = 1001
 UNSUPPORTED: Final = 1003
@@ -72,8 +73,7 @@ class LiveProtocol(asyncio.Protocol):
         self._drop: asyncio.TimerHandle | None = None
         now = self._loop.time()
         self._heard = self._pinged = now
-        # A bucket of messages that the client may send.
-        self._allowance, self._counted = float(limits.MESSAGES_A_SECOND), now
+        self._messages = TokenBucket(limits.MESSAGES_A_SECOND, limits.MESSAGES_A_SECOND, now)
 
     # -- asyncio.Protocol
 
@@ -172,7 +172,7 @@ class LiveProtocol(asyncio.Protocol):
     # -- the client's messages
 
     def _on_frame(self, frame: Frame) -> None:
-        if not self._allowed():
+        if self._messages.take(self._heard):
             self.close(POLICY, f"more than {limits.MESSAGES_A_SECOND} messages a second")
             return
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
@@ -191,14 +191,6 @@ class LiveProtocol(asyncio.Protocol):
             self.close(BAD_TEXT, "a message is not UTF-8")
         elif self._session is not None:
             self._session.on_message(data)
-
-    def _allowed(self) -> bool:
-        most = limits.MESSAGES_A_SECOND
-        now = self._heard
-        self._allowance = min(most, self._allowance + (now - self._counted) * most)
-        self._counted = now
-        self._allowance -= 1
-        return self._allowance >= 0
 
     # -- Wire
 

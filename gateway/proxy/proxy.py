@@ -25,7 +25,7 @@ from uvicorn.server import ServerState
 
 from gateway.http.hosts import rejection as foreign_host
 from gateway.proxy.balancing.balance import Random
-from gateway.proxy.balancing.limits import RateLimit, retry_after
+from gateway.proxy.balancing.limits import retry_after
 from gateway.proxy.balancing.services import ProxiedService, Services
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.exchange import Exchange
@@ -291,7 +291,7 @@ class Proxy:
         stats, policy = service.stats, service.policy
         stats.requests += 1
         about = {"service": service.name}
-        rate: RateLimit | None = service.rate
+        rate = service.rate
         if rate is not None and (wait := rate.take(self.now())):
             stats.over_rate += 1
             stats.statuses[4] += 1

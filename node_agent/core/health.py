@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import Enum
 from zlib import crc32
 
+from quorate.runtime.timing.backoff import either_way, exponential
+
 # A replica that starts is looked at sooner than it will be later: first after this long, then after
 # twice as long each time.
 _FIRST_PAUSE = 0.1
@@ -79,10 +81,9 @@ class Health:
         """Seconds until the next check."""
         pause = self._terms.interval
         if self.state is HealthState.STARTING:
-            # 2^20 times a tenth of a second is longer than any interval.
-            pause = min(pause, _FIRST_PAUSE * 2.0 ** min(self._checks, 20))
+            pause = exponential(self._checks + 1, _FIRST_PAUSE, pause)
         draw = crc32(f"{self._seed}:{self._checks}".encode()) / 2**32
-        return pause * (1 + _JITTER * (2 * draw - 1))
+        return either_way(pause, _JITTER, draw)
 
     def _on_passed(self) -> bool:
         self._failed_in_a_row = 0

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from node_agent.core.attempts import Attempt
 from node_agent.protocol.packets import MAX_PACKET, VERDICT, verdict
 from node_agent.protocol.replies import Reader
+from quorate.runtime.timing.backoff import Backoff
 
 # What user code that writes much to its socket end may have under way.
 SEND_BUFFER = 1 << 20
 # Packets taken from a lane at a time; twice as many as that buffer has room for.
 MOST_PACKETS = 8192
+# Seconds until a worker that ended before it was ready is started again.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 
 
 @dataclass(slots=True)
@@ -32,7 +35,8 @@ class Lane:
     # Process key at the spawner; 0 when no worker runs.
     process: int = 0
     ready: bool = False
-    failures: int = 0
+    # Between workers that end before they are ready.
+    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE, LONGEST_PAUSE))
     # Sent or to be sent, not answered: by key, in order.
     pending: dict[int, Attempt] = field(default_factory=dict)
     # Packets the kernel would not take yet; bounded by the lane's depth.

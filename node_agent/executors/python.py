@@ -51,9 +51,6 @@ from node_agent.task.work import Call
 _log = structlog.get_logger("node_agent.python")
 
 GRACE_SECONDS = 1.0
-# A worker that dies before it is ready is started again after this, doubled each time.
-FIRST_BACKOFF = 0.1
-LAST_BACKOFF = 10.0
 # With at least this many short attempts in hand a worker's answers are fetched every millisecond
 # instead of one by one: the loop wakes once for many.
 POLL_DEPTH = 4
@@ -426,7 +423,7 @@ class PythonExecutor:
 
     def _on_ready(self, lane: Lane) -> None:
         lane.ready = True
-        lane.failures = 0
+        lane.backoff.reset()
         self._events.on_lane_ready(lane.index)
 
     def _on_exit(self, lane: Lane, exit_: Exit) -> None:
@@ -461,8 +458,7 @@ class PythonExecutor:
             return
         delay = 0.0
         if not was_ready:
-            delay = min(FIRST_BACKOFF * 2**lane.failures, LAST_BACKOFF)
-            lane.failures += 1
+            delay = lane.backoff.next()
             _log.error("a worker ended before it was ready", why=why(exit_), retry_in=delay)
         self._restarts[lane.index] = self._loop.call_later(delay, self._launch, lane)
 

@@ -37,6 +37,7 @@ from quorate.etcd.api import (
     TxnResult,
 )
 from quorate.internal.v1.records_pb2 import InstanceRecord
+from quorate.runtime.timing.backoff import Backoff
 from quorate.v1.service_pb2 import ServiceInstance
 
 _log = structlog.get_logger("node_agent.instances")
@@ -119,7 +120,7 @@ class InstanceRecords:
 
     async def run(self, etcd: Etcd) -> None:
         """Write for ever."""
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             while not self._dirty or not self._lease:
                 self._wake.clear()
@@ -133,13 +134,12 @@ class InstanceRecords:
                 self._give_up(key)
             except LeaseNotFound:
                 # The registration learns of it too, and registers or loses everything.
-                await asyncio.sleep(pause)
+                await asyncio.sleep(_FIRST_PAUSE)
             except EtcdError as error:
                 _log.warning("instance not written yet", key=key, error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())
             else:
-                pause = _FIRST_PAUSE
+                backoff.reset()
 
     # -- inside --------------------------------------------------------------------------------
 

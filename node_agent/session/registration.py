@@ -31,6 +31,7 @@ from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.clock import Clock
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.timing.backoff import Backoff
 
 _log = structlog.get_logger("node_agent.registration")
 
@@ -112,7 +113,7 @@ class Registration:
     async def keep(self) -> None:
         """Register, and again after each loss. Raises Replaced or CannotRegister."""
         give_up = self._clock.monotonic() + PATIENCE_SECONDS
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             try:
                 await self._hold()
@@ -127,10 +128,9 @@ class Registration:
                     raise CannotRegister(f"etcd does not answer: {error}") from error
                 _log.warning("not registered yet", error=str(error))
             else:
-                pause = _FIRST_PAUSE
+                backoff.reset()
                 continue
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(backoff.next())
 
     async def close(self) -> None:
         """Leave: revoke the lease, and the record with it."""

@@ -44,6 +44,7 @@ from quorate.etcd.api import (
 from quorate.etcd.generation import scoped
 from quorate.internal.v1.records_pb2 import HeadRecord
 from quorate.runtime.clock import Clock
+from quorate.runtime.timing.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ class Patience:
             either, as far as this process knows, and the time does not count.
     """
 
-    __slots__ = ("_acts", "_clock", "_pause", "_since", "_stall_after", "_timeout")
+    __slots__ = ("_acts", "_backoff", "_clock", "_since", "_stall_after", "_timeout")
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class Patience:
         self._clock = clock
         self._stall_after = stall_after
         self._timeout = timeout
-        self._pause = 0.0
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, at_once=True)
         self._since = clock.monotonic()
 
     def timeout(self) -> float:
@@ -134,8 +135,7 @@ class Patience:
 
     async def pause(self) -> None:
         """Wait before the next attempt: not at all at first, then twice as long each time."""
-        await asyncio.sleep(min(self._pause, self.timeout()))
-        self._pause = min(max(self._pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+        await asyncio.sleep(min(self._backoff.next(), self.timeout()))
 
 
 async def read_head(

@@ -27,6 +27,7 @@ from quorate.etcd.api import (
     RangeResult,
     prefix_end,
 )
+from quorate.runtime.timing.backoff import Backoff
 
 # etcd takes requests of 1.5 MiB at most, so that many records always fit a 64 MiB answer.
 SAFE_PAGE: Final = 32
@@ -69,7 +70,7 @@ async def pages(
 
 async def _page(etcd: Etcd, read: Range, ceiling: int, tries: int) -> tuple[RangeResult, int, int]:
     """One page, the limit it was read with, and the most that any later one may have."""
-    failed, pause = 0, _FIRST_PAUSE
+    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while True:
         try:
             return await etcd.range(read, timeout=_PAGE_TIMEOUT), read.limit, ceiling
@@ -81,9 +82,8 @@ async def _page(etcd: Etcd, read: Range, ceiling: int, tries: int) -> tuple[Rang
             ceiling = max(SAFE_PAGE, read.limit // 4)
             read = read._replace(limit=SAFE_PAGE)
         except EtcdUnavailable:
-            failed += 1
             # Nothing is lost yet where no revision was settled on.
-            if failed >= tries or not read.revision:
+            pause = backoff.next()
+            if backoff.failures >= tries or not read.revision:
                 raise
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)

@@ -36,6 +36,7 @@ from quorate.etcd.calls import Calls
 from quorate.etcd.channels import Endpoint
 from quorate.etcd.failures import is_denial
 from quorate.etcd.wire import Message
+from quorate.runtime.timing.backoff import Backoff
 
 _OPEN_TIMEOUT = 5.0
 _FIRST_PAUSE = 0.02
@@ -63,7 +64,8 @@ class EtcdWatch:
         self._reading: asyncio.Task[Message] | None = None
         self._parts: list[WatchEvent] = []
         """The part of a revision that is here; etcd's own request limit bounds its size."""
-        self._pause = 0.0
+        # At once the first time; a batch resets it.
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, at_once=True)
 
     async def __aenter__(self) -> Self:
         deadline = asyncio.get_running_loop().time() + _OPEN_TIMEOUT
@@ -109,7 +111,7 @@ class EtcdWatch:
                 await self._lost()
                 continue
             if batch is not None:
-                self._pause = 0.0
+                self._backoff.reset()
                 return batch
 
     async def _open(self, deadline: float) -> None:
@@ -213,10 +215,8 @@ class EtcdWatch:
                 reading.exception()
 
     async def _back_off(self) -> None:
-        """At once the first time, then doubling; a batch resets it."""
-        if self._pause:
-            await asyncio.sleep(self._pause)
-        self._pause = min(max(self._pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+        if pause := self._backoff.next():
+            await asyncio.sleep(pause)
 
 
 def _whole(events: list[WatchEvent]) -> int:

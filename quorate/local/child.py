@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 from quorate.client.transport.discovery import LocalProcess
 from quorate.runtime.errors import QuorateError, unavailable
+from quorate.runtime.timing.backoff import Backoff
 
 _PR_SET_PDEATHSIG = 1
 # Seconds between the end of a process and its next start: doubles, up to the second figure.
@@ -96,8 +97,7 @@ class Child:
 
     async def run(self) -> None:
         """Keep it running until `stop`. Raises QuorateError when it ends before it ever served."""
-        least, most = _PAUSE
-        pause = least
+        backoff = Backoff(*_PAUSE)
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             began = loop.time()
@@ -106,11 +106,11 @@ class Child:
                 break
             if not self.ready.is_set():
                 raise self._did_not_start()
-            pause = least if loop.time() - began > _WELL else pause
+            if loop.time() - began > _WELL:
+                backoff.reset()
             self._set("restarting")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
-            pause = min(most, pause * 2)
+                await asyncio.wait_for(self._stopping.wait(), backoff.next())
             self.restarts += 1
         self._set("stopped")
 

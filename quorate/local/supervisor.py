@@ -33,6 +33,7 @@ from quorate.local.data_dir import DataDir
 from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
 from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import QuorateError, precondition, unavailable
+from quorate.runtime.timing.backoff import Backoff
 from quorate.security.same_user import PortHolds
 from quorate.v1 import scheduler_pb2
 
@@ -212,7 +213,7 @@ class Supervisor:
 
     async def _watch_etcd(self, etcd: EtcdProcess) -> None:
         """Start etcd again when it ends. Its port is kept, so everyone finds it again."""
-        pause = 0.1
+        backoff = Backoff(0.1, 5.0)
         while True:
             await asyncio.sleep(_LOOK)
             if self._unpublished:
@@ -225,10 +226,9 @@ class Supervisor:
                 await etcd.start()
             except QuorateError:
                 # Its log has the reason; the schedulers go on trying, and so do we.
-                await asyncio.sleep(pause)
-                pause = min(5.0, pause * 2)
+                await asyncio.sleep(backoff.next())
                 continue
-            pause = 0.1
+            backoff.reset()
             self._etcd_restarts += 1
             self._etcd_state = "running"
             self._changed()

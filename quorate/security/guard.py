@@ -30,10 +30,11 @@ import grpc
 import structlog
 
 from quorate.runtime.errors import QuorateError, abort
+from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security import identity
 from quorate.security.identity import Caller, How, Role, from_common_name, set_caller
 from quorate.security.jwt_terms import Refused
-from quorate.security.limits import UNLIMITED, Bucket, CallerLimits, CallLimits, kind_of
+from quorate.security.limits import UNLIMITED, CallerLimits, CallLimits, kind_of
 from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
 from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
@@ -117,7 +118,7 @@ class Guard:
             fixed = CallLimits(settings.auth_rate or UNLIMITED, settings.auth_streams or UNLIMITED)
             limits = CallerLimits(lambda name: fixed, monotonic=monotonic)
         self.limits = limits
-        self._lines = Bucket(_LOGGED, _LOGGED, monotonic())
+        self._lines = TokenBucket(_LOGGED, _LOGGED, monotonic())
 
     def public(self, path: str) -> bool:
         """Whether anybody may call."""

@@ -27,6 +27,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from quorate.runtime.errors import QuorateError, exhausted
+from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security.identity import Caller, Role
 
 MOST_CALLERS: Final = 10_000
@@ -100,33 +101,11 @@ def kind_of(path: str, *, streams: bool) -> Kind:
     return _KINDS.get(path, Kind.STREAM if streams else Kind.CALL)
 
 
-class Bucket:
-    """A token bucket that holds `most` and is refilled by `rate` a second."""
-
-    __slots__ = ("_left", "_most", "_rate", "_seen")
-
-    def __init__(self, rate: float, most: float, now: float) -> None:
-        self._rate = rate
-        self._most = most
-        self._left = most
-        self._seen = now
-
-    def take(self, now: float) -> float:
-        """Take one: 0, or the seconds until there is one."""
-        left = min(self._most, self._left + (now - self._seen) * self._rate)
-        self._seen = now
-        if left < 1:
-            self._left = left
-            return (1 - left) / self._rate
-        self._left = left - 1
-        return 0.0
-
-
 @dataclass(slots=True)
 class _Use:
     limits: CallLimits
     # None: calls are not limited.
-    bucket: Bucket | None
+    bucket: TokenBucket | None
     # Until when the limits are known.
     until: float
     open: list[int] = field(default_factory=lambda: [0, 0, 0])
@@ -317,9 +296,9 @@ class CallerLimits:
         return error
 
 
-def _bucket(limits: CallLimits, now: float) -> Bucket | None:
+def _bucket(limits: CallLimits, now: float) -> TokenBucket | None:
     rate = limits.requests_per_second
     if rate == UNLIMITED:
         return None
     # A rate of 0 refuses everything; its bucket still says when to come again.
-    return Bucket(max(rate, 1e-3), max(1.0, rate * BURST) if rate else 0.0, now)
+    return TokenBucket(max(rate, 1e-3), max(1.0, rate * BURST) if rate else 0.0, now)

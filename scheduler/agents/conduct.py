@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Any, Final
 
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.core.model import events as e
 
@@ -104,15 +105,9 @@ class HandBacks:
     """
 
     def __init__(self, now: float) -> None:
-        self._left = HAND_BACKS_AT_ONCE
-        self._at = now
+        self._allowed = TokenBucket(HAND_BACKS, HAND_BACKS_AT_ONCE, now)
 
     def wait(self, events: Sequence[e.Event], now: float) -> float:
         """Seconds to wait after these events; `now` is monotonic."""
         count = sum(type(event) is e.AttemptReturned for event in events)
-        if not count:
-            return 0.0
-        refilled = self._left + (now - self._at) * HAND_BACKS
-        self._left = min(HAND_BACKS_AT_ONCE, refilled) - count
-        self._at = now
-        return max(0.0, -self._left / HAND_BACKS)
+        return self._allowed.reserve(now, count) if count else 0.0

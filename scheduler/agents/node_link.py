@@ -27,6 +27,7 @@ from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.lateness import own_delay
 from quorate.runtime.reachability import refused
+from quorate.runtime.timing.backoff import Backoff
 from quorate.security.diagnosis import why_not
 from quorate.security.dialer import Dialer
 from quorate.v1 import node_agent_pb2 as pb
@@ -137,7 +138,9 @@ class Link:
             return
         clock = asyncio.get_running_loop().time
         last_heard = clock()
-        pause, longest = _FIRST_PAUSE, _LONGEST_PAUSE
+        pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        after_faults = Backoff(_FAULT_PAUSE, _LONGEST_FAULT_PAUSE)
+        backoff = pauses
         while True:
             why = "no answer"
             failure: AgentMisbehaviour | None = None
@@ -176,11 +179,13 @@ class Link:
             if failure is not None:
                 why = str(failure)
                 self._misbehaved(failure)
-                pause, longest = max(pause, _FAULT_PAUSE), _LONGEST_FAULT_PAUSE
+                backoff = after_faults
             elif lasted:
                 last_heard = clock()
                 if lasted >= _GOOD_SESSION:
-                    pause, longest = _FIRST_PAUSE, _LONGEST_PAUSE
+                    backoff = pauses
+                    pauses.reset()
+                    after_faults.reset()
             if await refused(self.address):
                 self._lose("its process is gone")
                 return
@@ -190,8 +195,7 @@ class Link:
                 why = await asyncio.to_thread(why_not, self.address, tls) or why
                 self._lose(f"unreachable for {after:g} s ({why})")
                 return
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, longest)
+            await asyncio.sleep(backoff.next())
 
     async def _leads(self) -> bool:
         """Whether etcd says that this leader leads; if it says no, the journal ends the term."""

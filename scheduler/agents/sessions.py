@@ -18,6 +18,7 @@ import structlog
 
 from quorate.etcd.api import Etcd, EtcdError, LeaseNotFound
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.runtime.timing.backoff import Backoff
 from quorate.security.dialer import Dialer
 from quorate.security.session_proof import proof_of
 from scheduler.agents.node_link import Link
@@ -157,7 +158,7 @@ class Sessions:
 
         Not whatever lease its key has by now: it may have registered again.
         """
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             try:
                 await self.etcd.lease_revoke(lease)
@@ -169,5 +170,4 @@ class Sessions:
                 # Again until it is done: a process that lives and keeps its lease would never
                 # learn that it was given up, and nobody would dial it.
                 log.warning("node_lease_not_revoked", node=node, error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())

@@ -19,8 +19,8 @@ import structlog
 from google.protobuf.descriptor import MethodDescriptor
 
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security.identity import current_caller, encode
-from quorate.security.limits import Bucket
 from quorate.security.metadata import PASSED_ON
 from quorate.security.permissions import check_request, path_of, rule_of
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 # Lines a second about refused requests.
 _LOGGED: Final = 10.0
-_lines: Final = Bucket(_LOGGED, _LOGGED, time.monotonic())
+_lines: Final = TokenBucket(_LOGGED, _LOGGED, time.monotonic())
 
 Check = Callable[[Any, Any], None]
 

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple, NewType
 
 from quorate.runtime.ids import InstanceId, NodeName
+from quorate.runtime.timing.backoff import either_way, exponential
 
 ServiceName = NewType("ServiceName", str)
 
@@ -66,9 +67,8 @@ class RetryPolicy:
         Exponential with a spread of `jitter` either way, so that tasks that failed together do
         not come back together.
         """
-        # The exponent is capped: 2.0 ** 1100 overflows, and max_backoff has long been reached.
-        grown = self.initial_backoff * self.multiplier ** min(failures - 1, 64)
-        return min(grown, self.max_backoff) * (1.0 + self.jitter * (2.0 * draw - 1.0))
+        grown = exponential(failures, self.initial_backoff, self.max_backoff, self.multiplier)
+        return either_way(grown, self.jitter, draw)
 
 
 @dataclass(frozen=True, slots=True)

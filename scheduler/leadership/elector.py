@@ -49,6 +49,7 @@ from quorate.etcd.journal_fence import JournalEnded
 from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import Clock
+from quorate.runtime.timing.backoff import Backoff
 from scheduler.leadership.racing import first_of
 from scheduler.leadership.trust import Trust
 from scheduler.storage.loaded import Loaded
@@ -60,7 +61,7 @@ Lead = Callable[[int, bytes, Trust], Coroutine[Any, Any, None]]
 # Seconds. A term shorter than this counts as a failure to lead.
 _SHORT_TENURE: Final = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_RETRY_PAUSE: Final = 0.1
+_RETRY_PAUSE, _LONGEST_RETRY_PAUSE = 0.1, 1.0
 # A busy machine or an etcd without quorum takes seconds; where etcd is out of reach of this process
 # alone, its callers must get to the next leader.
 PATIENCE: Final = 10.0
@@ -126,7 +127,7 @@ class Leadership:
         self._jitter = jitter
         self._loaded = Loaded(True) if loaded is None else loaded
         self._election_state = ElectionState.LOADING
-        self._short_terms = 0
+        self._short_terms = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.5)
         self._leftovers: list[int] = []
         self._look = asyncio.Event()
         self.lease: LeaseSession | None = None
@@ -146,21 +147,20 @@ class Leadership:
 
     async def run(self) -> None:
         """Stand, lead, resign, for ever. Cancel it to leave: it resigns first."""
-        pause = _RETRY_PAUSE
+        backoff = Backoff(_RETRY_PAUSE, _LONGEST_RETRY_PAUSE)
         while True:
             self._election_state = ElectionState.LOADING
             await self._loaded.wait()
             self._election_state = ElectionState.ENTERING
             try:
                 await self._once()
-                pause = _RETRY_PAUSE
+                backoff.reset()
             except CandidateGone as gone:
                 log.info("leadership.lost_candidacy", reason=str(gone))
             except EtcdError as error:
-                if pause == _RETRY_PAUSE:
+                if not backoff.failures:
                     log.warning("leadership.etcd_unreachable", error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
+                await asyncio.sleep(backoff.next())
 
     async def _once(self) -> None:
         """One lease, from its grant to its end. Raises EtcdError when it came to no term."""
@@ -268,12 +268,10 @@ class Leadership:
 
     async def _pause_after(self, led: float) -> None:
         if led >= _SHORT_TENURE:
-            self._short_terms = 0
+            self._short_terms.reset()
             return
-        pause = min(_FIRST_PAUSE * 2**self._short_terms, _LONGEST_PAUSE)
-        self._short_terms = min(self._short_terms + 1, 16)
         self._election_state = ElectionState.LOADING
-        await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
+        await asyncio.sleep(self._short_terms.next(self._jitter()))
 
     async def _revoke(self, lease: int) -> None:
         try:

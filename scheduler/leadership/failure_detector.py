@@ -37,6 +37,7 @@ from quorate.etcd.api import Etcd, EtcdError
 from quorate.runtime.clock import Clock
 from quorate.runtime.ids import INSTANCE_METADATA, InstanceId
 from quorate.runtime.reachability import refused
+from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security.dialer import Dialer
 from scheduler.api.role import Leader
 from scheduler.leadership.racing import first_of
@@ -84,8 +85,7 @@ class LeaderWatch:
         self._changed = asyncio.Event()
         # Set while the leader's process is being watched, that is, while its death would be seen.
         self.established = asyncio.Event()
-        self._allowance = float(BURST)
-        self._counted_at = clock.monotonic()
+        self._revocations = TokenBucket(1.0 / REFILL, BURST, clock.monotonic())
 
     def follow(self, leader: Leader | None) -> None:
         """`leader` leads now; None: nobody does."""
@@ -148,10 +148,6 @@ class LeaderWatch:
         self._revoked()
 
     async def _await_allowance(self) -> None:
-        now = self._clock.monotonic()
-        self._allowance = min(BURST, self._allowance + (now - self._counted_at) / REFILL)
-        self._counted_at = now
         # Taken before the pause, so that a leader that changes meanwhile still counts.
-        self._allowance -= 1
-        if self._allowance < 0:
-            await asyncio.sleep(-self._allowance * REFILL)
+        if wait := self._revocations.reserve(self._clock.monotonic()):
+            await asyncio.sleep(wait)

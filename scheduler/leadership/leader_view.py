@@ -17,6 +17,7 @@ from quorate.etcd.api import EtcdError, KeyValue
 from quorate.etcd.election import Election
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.backoff import Backoff
 from scheduler.api.role import Leader
 
 log = structlog.get_logger(__name__)
@@ -26,18 +27,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 async def follow_election(election: Election, seen: Callable[[Leader | None], None]) -> None:
     """Tell `seen` who leads, now and at every change, until cancelled. None: nobody."""
-    pause = _FIRST_PAUSE
+    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while True:
         try:
             async with aclosing(election.observe()) as leaders:
                 async for kv in leaders:
-                    pause = _FIRST_PAUSE
+                    backoff.reset()
                     seen(None if kv is None else leader_of(kv))
         except EtcdError as error:
-            if pause == _FIRST_PAUSE:
+            if not backoff.failures:
                 log.warning("leader_view.etcd_unreachable", error=str(error))
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+        await asyncio.sleep(backoff.next())
 
 
 def leader_of(kv: KeyValue) -> Leader:

@@ -49,6 +49,7 @@ from quorate.etcd.api import (
     prefix_end,
 )
 from quorate.etcd.paging import pages
+from quorate.runtime.timing.backoff import Backoff
 from scheduler.storage import keys
 from scheduler.storage.loaded import Loaded
 from scheduler.storage.read_ahead import ReadAhead
@@ -126,8 +127,7 @@ class Replica:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._ticket = itertools.count()
         self._between_revisions = asyncio.Lock()
-        # Seconds to wait after the next failure of etcd.
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
 
     @property
     def revision(self) -> int:
@@ -165,7 +165,7 @@ class Replica:
     async def run(self) -> None:
         """Load and follow until cancelled. Starts from nothing, whatever was folded before."""
         self._fall_back()
-        self._pause = _FIRST_PAUSE
+        self._backoff.reset()
         while True:
             try:
                 await self._follow()
@@ -173,11 +173,10 @@ class Replica:
                 log.info("replica.compacted", at=self._revision, first=gone.revision)
                 self._fall_back()
             except EtcdError as error:
-                # Once for each outage: a success sets the pause back.
-                if self._pause == _FIRST_PAUSE:
+                # Once for each outage.
+                if not self._backoff.failures:
                     log.warning("replica.etcd_unreachable", error=str(error), at=self._revision)
-                await asyncio.sleep(self._pause)
-                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(self._backoff.next())
 
     async def _follow(self) -> None:
         # From now on when a snapshot is to be read: it will be of this revision or a later one.
@@ -191,7 +190,7 @@ class Replica:
             if not self._revision:
                 await self._load()
                 self._came = ahead.revision
-            self._pause = _FIRST_PAUSE
+            self._backoff.reset()
             while True:
                 if not self._loaded.is_set() and self._revision >= self._came:
                     self._loaded.set(True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.queues.turns import HEARD_FOR, Contention, Throttle, Turns
+from scheduler.core.queues.turns import HEARD_FOR, Contention, Turns
 
 
 def taken(turns: Turns[int]) -> list[tuple[str, int]]:
@@ -90,11 +90,3 @@ def test_a_caller_is_alone_until_another_one_is_heard() -> None:
     assert contention.others("b", 2.0)
     assert not contention.others("a", 1.5 + HEARD_FOR)
     assert contention.others("c", 1.5 + HEARD_FOR)
-
-
-def test_a_pace_lets_a_burst_through_and_then_so_many_a_second() -> None:
-    pace = Throttle(10.0, burst=3)
-    assert [pace.take(0.0) for _ in range(3)] == [0.0, 0.0, 0.0]
-    waits = [pace.take(0.0) for _ in range(3)]
-    assert [round(wait, 6) for wait in waits] == [0.1, 0.2, 0.3]
-    assert pace.take(60.0) == 0.0

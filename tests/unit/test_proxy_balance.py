@@ -10,7 +10,7 @@ import pytest
 
 from gateway.proxy.balancing.balance import balancer
 from gateway.proxy.balancing.ejection import MAX_EJECTION, Ejection, may_eject
-from gateway.proxy.balancing.limits import FREE_AT_START, RateLimit, RetryBudget, retry_after
+from gateway.proxy.balancing.limits import FREE_AT_START, RetryBudget, rate_limit, retry_after
 from gateway.proxy.balancing.policy import Policy, policy_of
 from gateway.proxy.balancing.stats import Latencies, quantile
 from quorate.v1 import service_pb2 as pb
@@ -95,7 +95,7 @@ def test_at_most_half_may_be_ejected(instances: int, most: int):
 
 
 def test_a_rate_limit_lets_a_seconds_worth_through_at_once_and_then_its_rate():
-    limit = RateLimit(10.0, 0.0)
+    limit = rate_limit(10.0, 0.0)
     assert sum(limit.take(0.0) == 0.0 for _ in range(20)) == 10
     assert limit.take(0.0) == pytest.approx(0.1)
     assert sum(limit.take(0.125 * n) == 0.0 for n in range(1, 101)) == 100

@@ -21,6 +21,7 @@ from gateway.live.cluster.entries import Entry, Specs, remember
 from gateway.live.cluster.journal import Journal
 from gateway.live.cluster.tokens import Token
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.timing.backoff import Backoff
 from quorate.v1 import scheduler_pb2
 
 log = structlog.get_logger(__name__)
@@ -80,11 +81,11 @@ class TaskWatch:
 
     async def run(self) -> None:
         """Follow until cancelled, or until the cluster refuses for good."""
-        pause = 0.05
+        backoff = Backoff(0.05, 1.0, spread=0.5)
         while True:
             try:
                 await self._follow()
-                pause = 0.05
+                backoff.reset()
             except QuorateError as error:
                 if _token_gone(error):
                     log.info("live.watch_restarts", queue=self.queue, error=str(error))
@@ -93,8 +94,7 @@ class TaskWatch:
                 elif not passes(error):
                     self._fail(error)
                     return
-            await asyncio.sleep(random.uniform(pause / 2, pause))
-            pause = min(1.0, pause * 2)
+            await asyncio.sleep(backoff.next(random.random()))
 
     async def _follow(self) -> None:
         if self._started.is_set():

@@ -22,6 +22,7 @@ from gateway.live.topics.feed import Subscriber
 from gateway.live.topics.polled import Keyed
 from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.timing.backoff import Backoff
 from quorate.v1 import service_pb2
 
 log = structlog.get_logger(__name__)
@@ -54,17 +55,16 @@ class Services:
         self._keyed.drained(subscriber)
 
     async def _follow(self) -> None:
-        pause = 0.05
+        backoff = Backoff(0.05, 1.0, spread=0.5)
         while True:
             try:
                 await self._watch()
-                pause = 0.05
+                backoff.reset()
             except QuorateError as error:
                 if not passes(error):
                     self._keyed.fail(error)
                     return
-            await asyncio.sleep(random.uniform(pause / 2, pause))
-            pause = min(1.0, pause * 2)
+            await asyncio.sleep(backoff.next(random.random()))
 
     async def _watch(self) -> None:
         entities = self._keyed.entities

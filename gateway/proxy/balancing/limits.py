@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from quorate.runtime.timing.token_bucket import TokenBucket
+
 # Retries that a quiet service may have saved up, and those that it gets each second for nothing: a
 # service with few requests could otherwise never retry.
 MAX_SAVED: Final = 500.0
@@ -16,26 +18,9 @@ FREE_PER_SECOND: Final = 10.0
 FREE_AT_START: Final = 100.0
 
 
-class RateLimit:
+def rate_limit(rate: float, now: float) -> TokenBucket:
     """So many requests a second; a second's worth may come at once."""
-
-    __slots__ = ("_at", "_tokens", "rate")
-
-    def __init__(self, rate: float, now: float) -> None:
-        self.rate = rate
-        self._tokens = max(1.0, rate)
-        self._at = now
-
-    def take(self, now: float) -> float:
-        """0 when the request may pass, otherwise seconds until one may."""
-        rate = self.rate
-        tokens = min(max(1.0, rate), self._tokens + (now - self._at) * rate)
-        self._at = now
-        if tokens >= 1.0:
-            self._tokens = tokens - 1.0
-            return 0.0
-        self._tokens = tokens
-        return (1.0 - tokens) / rate
+    return TokenBucket(rate, max(1.0, rate), now)
 
 
 class RetryBudget:

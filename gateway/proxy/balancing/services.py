@@ -19,12 +19,13 @@ import structlog
 from gateway.proxy.balancing.balance import Balancer, Random, balancer
 from gateway.proxy.balancing.ejection import Ejection, may_eject
 from gateway.proxy.balancing.health_tracker import CheckTerms, HealthTracker, terms_of
-from gateway.proxy.balancing.limits import RateLimit, RetryBudget
+from gateway.proxy.balancing.limits import RetryBudget, rate_limit
 from gateway.proxy.balancing.policy import Policy, policy_of
 from gateway.proxy.balancing.pool import Pool
 from gateway.proxy.balancing.stats import InstanceStats, ServiceStats
 from gateway.proxy.options import ProxyOptions
 from quorate.runtime.addresses import split_address
+from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import service_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -117,7 +118,7 @@ class ProxiedService:
         self.stats = ServiceStats()
         self.instances: dict[str, Instance] = {}
         self.in_flight = 0
-        self.rate: RateLimit | None = None
+        self.rate: TokenBucket | None = None
         self.budget = RetryBudget(self.policy.retry_budget, now)
         self._options = options
         self._random = random
@@ -130,7 +131,7 @@ class ProxiedService:
         """Take over the view; what is not in it any more, for the caller to let end."""
         policy = policy_of(message.spec.proxy)
         if policy.rate_limit != self.policy.rate_limit:
-            self.rate = RateLimit(policy.rate_limit, now) if policy.rate_limit else None
+            self.rate = rate_limit(policy.rate_limit, now) if policy.rate_limit else None
         self.budget.share = policy.retry_budget
         self.policy = policy
         self.check = terms_of(message.spec)

@@ -30,11 +30,11 @@ import structlog
 
 from quorate.etcd.api import Compacted, Etcd, EtcdError, prefix_end
 from quorate.runtime.errors import exhausted
+from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks.changes import ALL, WHOLE, Recent
 from scheduler.api.tasks.watch_past import Past, gone
 from scheduler.api.tasks.watch_pick import Answer, Pick, Place, decode_token
-from scheduler.core.queues.turns import Throttle
 from scheduler.engine.write_admission import lost
 
 log = structlog.get_logger(__name__)
@@ -190,7 +190,7 @@ class Watches:
         if self._open >= MAX_WATCHES:
             raise exhausted("TOO_MANY_WATCHES", f"{MAX_WATCHES} are open", limit=MAX_WATCHES)
         pick = Pick(request, start)
-        with self._counted(), self._answering.of(caller) as throttle:
+        with self._counted(), self._answering.of(caller) as bucket:
             yield pick.progress()
             silent_until = _soon()
             while not self._closed.is_set():
@@ -202,7 +202,7 @@ class Watches:
                             yield answer
                     silent_until = _soon()
                     continue
-                await self._answering.turn(throttle)
+                await self._answering.turn(bucket)
                 if self._closed.is_set():
                     break
                 found, more = self._look(pick)
@@ -268,29 +268,29 @@ class _Answering:
     """
 
     def __init__(self) -> None:
-        self._all = Throttle(ANSWERS_A_SECOND, _BURST)
-        # By caller: its pace, and how many watches it has.
-        self._callers: dict[str, tuple[Throttle, int]] = {}
+        self._all = TokenBucket(ANSWERS_A_SECOND, _BURST)
+        # By caller: its bucket, and how many watches it has.
+        self._callers: dict[str, tuple[TokenBucket, int]] = {}
 
     @contextmanager
-    def of(self, caller: str) -> Iterator[Throttle]:
-        """The pace of a caller that has one more watch."""
+    def of(self, caller: str) -> Iterator[TokenBucket]:
+        """The bucket of a caller that has one more watch."""
         known, count = self._callers.get(caller, (None, 0))
         rate = ANSWERS_A_SECOND if not caller else ANSWERS_OF_CALLER
-        throttle = known or Throttle(rate, _BURST)
-        self._callers[caller] = throttle, count + 1
+        bucket = known or TokenBucket(rate, _BURST)
+        self._callers[caller] = bucket, count + 1
         try:
-            yield throttle
+            yield bucket
         finally:
-            throttle, count = self._callers.pop(caller)
+            bucket, count = self._callers.pop(caller)
             if count > 1:
-                self._callers[caller] = throttle, count - 1
+                self._callers[caller] = bucket, count - 1
 
-    async def turn(self, throttle: Throttle) -> None:
-        """Wait until a watch of a caller with this pace may be answered."""
+    async def turn(self, bucket: TokenBucket) -> None:
+        """Wait until a watch of a caller with this bucket may be answered."""
         loop = asyncio.get_running_loop()
-        if wait := throttle.take(loop.time()):
+        if wait := bucket.reserve(loop.time()):
             await asyncio.sleep(wait)
         # Only now: whoever must wait for its own turn takes none of the others'.
-        if wait := self._all.take(loop.time()):
+        if wait := self._all.reserve(loop.time()):
             await asyncio.sleep(wait)

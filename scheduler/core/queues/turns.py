@@ -3,7 +3,7 @@
 `Turns` is a deficit round robin (Shreedhar and Varghese, 1995): callers go round, each for a
 quantum of cost, so that one with a thousand large pieces of work gets no more than one with a few
 small ones. `Contention` knows whether anybody else is there at all: who is alone is not slowed
-down. `Throttle` spaces what goes on at a rate.
+down.
 """
 
 from __future__ import annotations
@@ -110,23 +110,3 @@ class Contention:
         """Whether anybody else was heard in the last `HEARD_FOR` seconds."""
         at = self._other_at if caller == self._last else self._last_at
         return now - at < HEARD_FOR
-
-
-class Throttle:
-    """So many a second, and `burst` at once after a rest; first come, first served.
-
-    Args:
-        rate: a second.
-    """
-
-    __slots__ = ("_burst", "_cost", "_next")
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self._cost = 1.0 / rate
-        self._burst = burst * self._cost
-        self._next = float("-inf")
-
-    def take(self, now: float) -> float:
-        """Take a turn: seconds until it comes."""
-        self._next = max(self._next + self._cost, now - self._burst + self._cost)
-        return max(0.0, self._next - now)
