@@ -13,7 +13,7 @@ from quorate.v1 import cluster_pb2, node_pb2, queue_pb2, service_pb2, task_pb2
 from scheduler.core.model.answers import QueueSeen, ServiceSeen
 from scheduler.core.model.quotas import ANONYMOUS
 from scheduler.core.model.rows import Control, NodeRow, ScalingDown
-from scheduler.core.values import TaskSpec, TaskState
+from scheduler.core.values import TaskSpec, TaskState, is_due
 from scheduler.storage.records import task_spec
 
 FULL = task_pb2.TASK_VIEW_FULL
@@ -64,7 +64,7 @@ def task(
         if view.spec.HasField("not_before"):
             not_before = view.spec.not_before.seconds + view.spec.not_before.nanos / 1e9
     if run is None:
-        due = not_before <= now
+        due = is_due(not_before, now)
         view.state = task_pb2.TASK_STATE_PENDING if due else task_pb2.TASK_STATE_SCHEDULED
         if not due:
             view.schedule_time.CopyFrom(instant(not_before))
@@ -75,7 +75,7 @@ def task(
 
 def _status(view: task_pb2.Task, run: r.RunRecord, now: float) -> None:
     state = run.state
-    if state == task_pb2.TASK_STATE_SCHEDULED and run.not_before <= now:
+    if state == task_pb2.TASK_STATE_SCHEDULED and is_due(run.not_before, now):
         state = task_pb2.TASK_STATE_PENDING
     view.state = state
     view.attempt = run.attempt

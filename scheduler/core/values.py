@@ -49,6 +49,14 @@ class Disconnect(IntEnum):
     STOP = 2
 
 
+def is_due(not_before: float, now: float) -> bool:
+    """Whether a task of this `not_before` is PENDING at `now`, no longer SCHEDULED.
+
+    Nothing is written when its time comes: whoever reads a record applies this.
+    """
+    return not_before <= now
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When a failed task is tried again. Durations in seconds."""

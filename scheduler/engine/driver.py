@@ -187,6 +187,8 @@ class Driver:
                 self._absorb(step(event, now), now)
             self._place(now)
             self._flush()
+            if self.state.illegal_moves:
+                self._report_illegal_moves()
         except Exception as error:
             # Our bug, and memory is ahead of the log now: nobody may see it or build on it.
             self.journal.abandon(JournalError(f"an event could not be handled: {error!r}"))
@@ -325,6 +327,12 @@ class Driver:
                     del waiters[task]
 
     # -- from step to journal
+
+    def _report_illegal_moves(self) -> None:
+        """Our bug: a task went from one state to another in a way that the table does not have."""
+        for task, before, after in self.state.illegal_moves:
+            log.error("transition_not_allowed", task=task, before=before.name, after=after.name)
+        self.state.illegal_moves.clear()
 
     def _absorb(self, out: fx.Effects, now: float) -> None:
         if out.writes:

@@ -21,10 +21,9 @@ from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2
+from scheduler.core.model import transitions
 from scheduler.core.model.state import State
-from scheduler.core.model.texts import error_text
-from scheduler.core.model.usage import outcome_units
-from scheduler.core.values import FINISHED, ServiceName, TaskState
+from scheduler.core.values import ServiceName, TaskState
 from scheduler.storage import audit_records, keys, quota_records, records
 
 log = structlog.get_logger(__name__)
@@ -91,6 +90,8 @@ class Fold:
         if handler is not None:
             self._mod = mod_revision
             handler(key, value, lease)
+            if self.state.illegal_moves:
+                self._report_illegal_moves()
 
     def deleted(self, key: bytes) -> None:
         """A key was deleted."""
@@ -119,6 +120,11 @@ class Fold:
             service, _, instance = rest.decode(errors="replace").partition("/")
             self.state.drop_instance(ServiceName(service), instance)
 
+    def _report_illegal_moves(self) -> None:
+        for task, before, after in self.state.illegal_moves:
+            log.error("transition_not_allowed", task=task, before=before.name, after=after.name)
+        self.state.illegal_moves.clear()
+
     def _names(self, instant: float) -> None:
         """The record that is being folded names an instant of when it was written."""
         if self._mod > self._latest_at:
@@ -138,15 +144,10 @@ class Fold:
         done = state.finished.get(task)
         if done is not None:
             # Written again: retried by hand. Its run record follows in the same Txn.
-            spec = spec._replace(not_before=0.0)
-            state.revive(done)
-        row = state.new_row(
-            task, state.queues[QueueName(queue_name)], spec, record.create_time, record.created_by
-        )
-        if done is not None:
-            row.attempt = done.attempt
-            del state.finished[task]
-        state.enter(row)
+            transitions.reopen(state, done, spec, record.create_time, record.created_by)
+            return
+        queue = state.queues[QueueName(queue_name)]
+        transitions.begin(state, task, queue, spec, record.create_time, record.created_by)
 
     def _put_run(self, key: bytes, value: bytes, lease: int) -> None:
         state = self.state
@@ -161,25 +162,13 @@ class Fold:
         if written:
             self._names(written)
         name, instance = row.node, row.instance
-        records.apply_run(state, row, record)
+        done = transitions.apply_status(state, row, records.run_status(task, record))
         if instance and instance != row.instance:
             node = state.nodes.get(name)
             if node is None or node.instance != instance:
                 self._drop_allocation(instance)
-        if row.state not in FINISHED:
-            state.enter(row)
-            self._forget_suspect(name)
-            return
-        error = ""
-        if row.state is TaskState.FAILED:
-            error = error_text(record.error.type, record.error.message)
-        outcome = 0
-        if record.HasField("result"):
-            outcome = outcome_units(record.result)
-        elif record.HasField("error"):
-            outcome = outcome_units(record.error)
-        done = state.finish(row, record.finish_time, error, outcome)
-        done.queue.retained.append(done)
+        if done is not None:
+            done.queue.retained.append(done)
         self._forget_suspect(name)
 
     def _forget_suspect(self, name: NodeName) -> None:
@@ -194,8 +183,7 @@ class Fold:
         row = state.tasks.get(task)
         if row is not None:
             # It finished and was deleted within one Txn, whose last write of a key is all we see.
-            state.move(row, TaskState.CANCELLED)
-            done = state.finish(row, state.last_instant)
+            done = transitions.finish(state, row, TaskState.CANCELLED, state.last_instant)
         if done is not None:
             state.forget(done)
             done.queue.index.removed(1, state.on_record)
@@ -297,10 +285,3 @@ class Fold:
         by_age = sorted(line, key=lambda scope: self.state.dedup[scope].create_time)
         line.clear()
         line.extend(by_age)
-
-
-def live_state(row_state: TaskState, not_before: float, now: float) -> TaskState:
-    """The state a record means at `now`: a SCHEDULED one that is due is PENDING."""
-    if row_state is TaskState.SCHEDULED and not_before <= now:
-        return TaskState.PENDING
-    return row_state

@@ -28,12 +28,14 @@ from scheduler.core.model.rows import (
     QueueRow,
     ScalingDown,
     ServiceRow,
-    TaskRow,
 )
 from scheduler.core.model.state import State
-from scheduler.core.model.texts import task_text
+from scheduler.core.model.texts import error_text, task_text
+from scheduler.core.model.transitions import Status
+from scheduler.core.model.usage import outcome_units
 from scheduler.core.values import (
     DEFAULT_RETRY,
+    FINISHED,
     NO_NEEDS,
     Disconnect,
     InstanceState,
@@ -489,44 +491,56 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
 _STATES: Mapping[int, TaskState] = {int(state): state for state in TaskState}
 
 
-def apply_run(state: State, row: TaskRow, record: r.RunRecord) -> None:
-    """Bring a live row to what its record says, as the leader's handler did.
+def run_status(task: TaskId, record: r.RunRecord) -> Status:
+    """The status that a record holds: undoes `run_record`.
 
     Raises:
         NewerRecord: the task is in a state that this version does not know.
     """
-    final = _STATES.get(record.state)
-    if final is None:
+    state = _STATES.get(record.state)
+    if state is None:
         raise NewerRecord(
-            f"task {row.id} is in state {record.state}, which this scheduler does not know"
+            f"task {task} is in state {record.state}, which this scheduler does not know"
         )
-    row.unknown_fields = unknown_fields(record)
-    state.move(row, final)
-    row.attempt = record.attempt
-    row.failures = record.failures
-    row.crashes = record.crashes
-    row.node = NodeName(record.node)
-    row.instance = InstanceId(record.instance)
-    row.assign_time = record.assign_time
-    row.start_time = record.start_time
-    row.not_before = record.not_before
-    row.cancel_requested = record.cancel_requested
-    if record.past or row.past:
-        row.past = tuple(
-            PastAttempt(
-                past.number,
-                NodeName(past.node),
-                InstanceId(past.instance),
-                past.assign_time,
-                past.start_time,
-                past.finish_time,
-                past.error_type,
-                past.error_message,
-                unknown_fields(past),
-            )
-            for past in record.past
-        )
-    state.saw(record.assign_time)
+    error, outcome = "", 0
+    if state is TaskState.FAILED:
+        error = error_text(record.error.type, record.error.message)
+    if state in FINISHED:
+        if record.HasField("result"):
+            outcome = outcome_units(record.result)
+        elif record.HasField("error"):
+            outcome = outcome_units(record.error)
+    return Status(
+        state,
+        record.attempt,
+        record.failures,
+        record.crashes,
+        NodeName(record.node),
+        InstanceId(record.instance),
+        record.assign_time,
+        record.start_time,
+        record.not_before,
+        record.cancel_requested,
+        tuple(map(_past_attempt, record.past)) if record.past else (),
+        unknown_fields(record),
+        record.finish_time,
+        error,
+        outcome,
+    )
+
+
+def _past_attempt(past: r.PastAttempt) -> PastAttempt:
+    return PastAttempt(
+        past.number,
+        NodeName(past.node),
+        InstanceId(past.instance),
+        past.assign_time,
+        past.start_time,
+        past.finish_time,
+        past.error_type,
+        past.error_message,
+        unknown_fields(past),
+    )
 
 
 def prefix_range(prefix: bytes, part: bytes) -> tuple[bytes, bytes]:

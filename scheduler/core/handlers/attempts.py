@@ -14,6 +14,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from quorate.runtime.ids import InstanceId, TaskId
+from scheduler.core.model import transitions
 from scheduler.core.model.effects import (
     Acknowledge,
     Effects,
@@ -31,7 +32,7 @@ from scheduler.core.model.events import (
     AttemptSucceeded,
     StartsDue,
 )
-from scheduler.core.model.rows import NO_INSTANCE, NOBODY, NodeRow, TaskRow
+from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.model.texts import error_text
 from scheduler.core.model.usage import Sized, outcome_units
@@ -54,14 +55,7 @@ _PAST_MESSAGE = 256
 
 def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) -> None:
     """Give a PENDING task to a node."""
-    state.move(row, TaskState.RUNNING)
-    row.attempt += 1
-    row.node = node.name
-    row.instance = node.instance
-    # A task's own instants follow one another, also one that a leader ahead of time created.
-    row.assign_time = now if now > row.create_time else row.create_time
-    row.start_time = 0.0
-    state.enter(row)
+    transitions.assign(state, row, node, now)
     out.writes.append(PutRun(row))
     out.after.append(StartAttempt(row, row.attempt, node.instance))
 
@@ -236,10 +230,10 @@ def _finish(
     if finish < row.start_time or finish < row.create_time:
         finish = max(row.start_time, row.create_time)
         put = put._replace(finish_time=finish)
-    state.move(row, final)
     out.writes.append(put)
-    outcome = put.result if put.result is not None else put.error
-    out.after.append(NotifyFinished(state.finish(row, finish, error, outcome_units(outcome))))
+    outcome = outcome_units(put.result if put.result is not None else put.error)
+    done = transitions.finish(state, row, final, finish, error, outcome)
+    out.after.append(NotifyFinished(done))
 
 
 def _failed(
@@ -291,10 +285,7 @@ def _back_off(
     """SCHEDULED until the backoff is over."""
     draw = crc32(f"{row.id}:{row.attempt}".encode()) / 2**32
     _remember_past(row, now, error_type, message)
-    state.move(row, TaskState.SCHEDULED)
-    row.not_before = now + row.retry.backoff(row.failures, draw)
-    _off_node(row)
-    state.enter(row)
+    transitions.requeue(state, row, now + row.retry.backoff(row.failures, draw))
     out.writes.append(put)
 
 
@@ -303,17 +294,8 @@ def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:
     if row.cancel_requested:
         cancel_now(state, row, now, out)
         return
-    state.move(row, TaskState.PENDING)
-    _off_node(row)
-    state.enter(row)
+    transitions.requeue(state, row)
     out.writes.append(PutRun(row))
-
-
-def _off_node(row: TaskRow) -> None:
-    row.node = NOBODY
-    row.instance = NO_INSTANCE
-    row.assign_time = 0.0
-    row.start_time = 0.0
 
 
 def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> None:

@@ -7,6 +7,7 @@ from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import TASKS_SCOPE
+from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     Done,
     ErrorKind,
@@ -124,13 +125,7 @@ def on_task_retry_asked(
         out.after.append(Reply(event.token, rejection))
         return
     queue, before = done.queue, done.state
-    state.revive(done)
-    # Fresh attempts, but their numbers go on: the fence of the old ones must hold.
-    spec = event.spec._replace(not_before=0.0)
-    row = state.new_row(event.task, queue, spec, event.create_time, event.created_by)
-    row.attempt = done.attempt
-    del state.finished[event.task]
-    state.enter(row)
+    row = transitions.reopen(state, done, event.spec, event.create_time, event.created_by)
     # The spec goes first: a standby makes the row live again from it.
     out.writes.append(PutTask(row, event.spec.spec, event.created_by, event.unknown_fields))
     out.writes.append(PutRun(row))

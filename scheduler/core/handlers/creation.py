@@ -10,6 +10,7 @@ from __future__ import annotations
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.handlers import requests
 from scheduler.core.handlers.quota_check import refuse_created
+from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     BatchCreated,
     ErrorKind,
@@ -171,8 +172,7 @@ def create(
     created_by: str = "",
 ) -> TaskRow:
     """Put a task on record, which nothing forbids."""
-    row = state.new_row(task, queue, spec, now, created_by)
-    state.enter(row)
+    row = transitions.begin(state, task, queue, spec, now, created_by)
     out.writes.append(PutTask(row, spec.spec, created_by))
     return row
 

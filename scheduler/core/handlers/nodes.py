@@ -26,6 +26,7 @@ from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers import scaling_down as scaling_down
 from scheduler.core.handlers.attempts import began, end_if_unknown
+from scheduler.core.model import transitions
 from scheduler.core.model.answers import Done, NodeControlled, Rejection, no_node
 from scheduler.core.model.effects import (
     Effects,
@@ -114,9 +115,7 @@ def _hold_backoffs_to_their_policy(state: State, now: float) -> None:
     ]
     for task in late:
         row = state.tasks[task]
-        state.move(row, TaskState.SCHEDULED)
-        row.not_before = now + row.retry.max_backoff
-        state.enter(row)
+        transitions.reschedule(state, row, now + row.retry.max_backoff)
 
 
 def _latest(item: tuple[InstanceId, Allocation]) -> tuple[float, InstanceId]:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from scheduler.core.handlers import audit, requests, retention
+from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, NotifyFinished, PurgeRun
 from scheduler.core.model.events import RetentionDue, TimersDue
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import State
-from scheduler.core.values import TaskState
+from scheduler.core.values import is_due
 
 # Tasks made PENDING in one step: bounds how long it holds the loop.
 _DUE_AT_ONCE = 2_000
 
 
 def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> None:
-    """SCHEDULED tasks whose time has come are PENDING.
-
-    Nothing is written: a SCHEDULED record whose instant has passed means just that, to whoever
-    reads or leads next.
-    """
+    """SCHEDULED tasks whose time has come are PENDING."""
     for _ in range(_DUE_AT_ONCE):
         due = state.next_due()
-        if due is None or due > now:
+        if due is None or not is_due(due, now):
             return
         # The entry stays: once the task has moved on it counts as dead.
-        row = state.tasks[state.timers[0][1]]
-        state.move(row, TaskState.PENDING)
-        row.not_before = 0.0
-        state.enter(row)
+        transitions.come_due(state, state.tasks[state.timers[0][1]])
 
 
 def on_retention_due(

@@ -8,6 +8,7 @@ from scheduler.core.values import FINISHED, TaskState
 
 def check(state: State) -> None:
     """Raise AssertionError naming the first broken invariant."""
+    assert not state.illegal_moves, state.illegal_moves
     by_queue = {name: [0] * len(queue.counts) for name, queue in state.queues.items()}
     for task, row in state.tasks.items():
         assert row.id == task

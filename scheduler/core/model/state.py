@@ -1,8 +1,8 @@
 """Everything the scheduler knows, with its indexes kept in one place.
 
-Leader and standby hold the same type: the leader's handlers change rows between `leave` and
-`enter`; a standby's fold does the same from the records it follows. So a standby that is elected
-has every index ready and rebuilds nothing.
+Leader and standby hold the same type: the leader's handlers and a standby's fold change the
+states of tasks by the functions of `scheduler.core.model.transitions` alone. So a standby that is
+elected has every index ready and rebuilds nothing.
 
 The state is the leader's alone and is dropped as a whole when it is deposed.
 """
@@ -29,7 +29,7 @@ from scheduler.core.model.rows import (
     TaskRow,
 )
 from scheduler.core.model.usage import Usage, task_units
-from scheduler.core.values import FINISHED, ServiceName, TaskSpec, TaskState
+from scheduler.core.values import FINISHED, ServiceName, TaskSpec, TaskState, is_due
 
 DEFAULT_QUEUE = QueueName("default")
 # Where replicas are; made with the first service.
@@ -88,6 +88,9 @@ class State:
         # (start time, id, attempt) of attempts whose start may not be on record: those that began
         # within the last second or two, ended ones included, in the order in which it was told.
         self.recent_starts: deque[tuple[float, TaskId, int]] = deque()
+        # Transitions that are not in the table of `transitions`: (task, from, to). Bugs of ours,
+        # for whoever can log them.
+        self.illegal_moves: list[tuple[TaskId, TaskState, TaskState]] = []
         # The greatest id of the log: a new leader stays above it. The greatest instant that was
         # folded; for a leader, the instant of its last step.
         self.last_id = TaskId("")
@@ -112,7 +115,7 @@ class State:
             cached = None
         else:
             self.spec_bytes += len(spec.spec)
-        due = spec.not_before <= create_time
+        due = is_due(spec.not_before, create_time)
         row = TaskRow(
             task,
             queue,
@@ -199,7 +202,10 @@ class State:
             heappush(self.timers, (row.not_before, row.id))
 
     def move(self, row: TaskRow, state: TaskState) -> None:
-        """Take `row` out of its indexes and give it another state; `enter` it afterwards."""
+        """Take `row` out of its indexes and give it another state; `enter` it afterwards.
+
+        For `transitions` alone, which knows what is allowed.
+        """
         before = row.state
         row.queue.counts[before] -= 1
         row.state = state

@@ -1,13 +1,28 @@
-"""The allowed transitions of a task, as data.
+"""What changes the state of a task: the table of allowed transitions, and functions that obey it.
 
-`tools/` draws the state diagram of docs/architecture.md from this table, and
-`scheduler.core.model.invariants` holds every step of every test against it.
+The leader's handlers and a standby's fold call the same functions: both move a task alike. A
+transition that is not in the table is a bug of ours. It is made all the same, because callers may
+have seen its effects, and it is put into `State.illegal_moves`. The driver and the fold log what is
+there; `scheduler.core.model.invariants` fails on it, so that it fails in tests.
+
+`tools/` draws the state diagram of docs/architecture.md from the table.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from scheduler.core.model.rows import (
+    NO_INSTANCE,
+    NOBODY,
+    FinishedRow,
+    NodeRow,
+    QueueRow,
+    TaskRow,
+)
+from scheduler.core.model.state import State
+from scheduler.core.values import FINISHED, PastAttempt, TaskSpec
 from scheduler.core.values import TaskState as S
 
 TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
@@ -25,3 +40,158 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.FAILED, S.PENDING): "retried by hand",
     (S.CANCELLED, S.PENDING): "retried by hand",
 }
+
+
+def _successors() -> tuple[int, ...]:
+    """For each state's number: a bit for each state that may follow it."""
+    masks = [0] * (max(S) + 1)
+    for start, finish in TRANSITIONS:
+        if start is not None:
+            masks[start] |= 1 << finish
+    return tuple(masks)
+
+
+def _reachable() -> tuple[int, ...]:
+    """For each state's number: a bit for each state that one or more transitions lead to."""
+    masks = list(_successors())
+    for middle in S:
+        for start in S:
+            if masks[start] >> middle & 1:
+                masks[start] |= masks[middle]
+    return tuple(masks)
+
+
+# Bitmasks, because every transition of every task is checked: 0.05 us.
+_NEXT: Final = _successors()
+# What a record may say of a task that was in a state: one Txn may join several transitions.
+_LATER: Final = _reachable()
+
+
+class Status(NamedTuple):
+    """A task's status, as its record has it."""
+
+    state: S
+    attempt: int
+    failures: int
+    crashes: int
+    node: NodeName
+    instance: InstanceId
+    assign_time: float
+    start_time: float
+    not_before: float
+    cancel_requested: bool
+    past: tuple[PastAttempt, ...]
+    # See `TaskRow.unknown_fields`.
+    unknown_fields: bytes
+    # Of a finished task; see `State.finish` for `error` and `outcome`.
+    finish_time: float = 0.0
+    error: str = ""
+    outcome: int = 0
+
+
+def begin(
+    state: State,
+    task: TaskId,
+    queue: QueueRow,
+    spec: TaskSpec,
+    create_time: float,
+    created_by: str = "",
+) -> TaskRow:
+    """A new task: PENDING, or SCHEDULED when its `not_before` is later than `create_time`."""
+    row = state.new_row(task, queue, spec, create_time, created_by)
+    state.enter(row)
+    return row
+
+
+def assign(state: State, row: TaskRow, node: NodeRow, now: float) -> None:
+    """PENDING -> RUNNING: the next attempt belongs to `node`."""
+    _move(state, row, S.RUNNING)
+    row.attempt += 1
+    row.node = node.name
+    row.instance = node.instance
+    # A task's own instants follow one another, also one that a leader ahead of time created.
+    row.assign_time = now if now > row.create_time else row.create_time
+    row.start_time = 0.0
+    state.enter(row)
+
+
+def requeue(state: State, row: TaskRow, not_before: float = 0.0) -> None:
+    """RUNNING -> PENDING, or SCHEDULED until an instant: another attempt is to follow."""
+    _move(state, row, S.SCHEDULED if not_before else S.PENDING)
+    row.not_before = not_before
+    row.node = NOBODY
+    row.instance = NO_INSTANCE
+    row.assign_time = 0.0
+    row.start_time = 0.0
+    state.enter(row)
+
+
+def come_due(state: State, row: TaskRow) -> None:
+    """SCHEDULED -> PENDING. Nothing is written: see `scheduler.core.values.is_due`."""
+    _move(state, row, S.PENDING)
+    row.not_before = 0.0
+    state.enter(row)
+
+
+def reschedule(state: State, row: TaskRow, not_before: float) -> None:
+    """A SCHEDULED task is due at another instant."""
+    assert row.state is S.SCHEDULED
+    state.move(row, S.SCHEDULED)
+    row.not_before = not_before
+    state.enter(row)
+
+
+def finish(
+    state: State, row: TaskRow, final: S, finish_time: float, error: str = "", outcome: int = 0
+) -> FinishedRow:
+    """A live task is finished. For `error` and `outcome` see `State.finish`."""
+    _move(state, row, final)
+    return state.finish(row, finish_time, error, outcome)
+
+
+def reopen(
+    state: State, done: FinishedRow, spec: TaskSpec, create_time: float, created_by: str
+) -> TaskRow:
+    """A finished task is retried by hand: PENDING, with fresh attempts.
+
+    Their numbers go on: the fence of the old ones must hold.
+    """
+    if not _NEXT[done.state] >> S.PENDING & 1:
+        state.illegal_moves.append((done.id, done.state, S.PENDING))
+    state.revive(done)
+    spec = spec._replace(not_before=0.0)
+    row = state.new_row(done.id, done.queue, spec, create_time, created_by)
+    row.attempt = done.attempt
+    del state.finished[done.id]
+    state.enter(row)
+    return row
+
+
+def apply_status(state: State, row: TaskRow, status: Status) -> FinishedRow | None:
+    """Bring a live row to what its record says; the finished row if the task is finished."""
+    if not _LATER[row.state] >> status.state & 1:
+        state.illegal_moves.append((row.id, row.state, status.state))
+    row.unknown_fields = status.unknown_fields
+    state.move(row, status.state)
+    row.attempt = status.attempt
+    row.failures = status.failures
+    row.crashes = status.crashes
+    row.node = status.node
+    row.instance = status.instance
+    row.assign_time = status.assign_time
+    row.start_time = status.start_time
+    row.not_before = status.not_before
+    row.cancel_requested = status.cancel_requested
+    row.past = status.past
+    state.saw(status.assign_time)
+    if status.state in FINISHED:
+        return state.finish(row, status.finish_time, status.error, status.outcome)
+    state.enter(row)
+    return None
+
+
+def _move(state: State, row: TaskRow, to: S) -> None:
+    """Give `row` another state, out of its indexes: `State.enter` or `State.finish` follows."""
+    if not _NEXT[row.state] >> to & 1:
+        state.illegal_moves.append((row.id, row.state, to))
+    state.move(row, to)
