@@ -156,14 +156,14 @@ async def serve(settings: GatewaySettings) -> None:
                 tasks.create_task(duty(), name=part.name) for part in parts for duty in part.duties
             ]
             serving = tasks.create_task(server.serve(sockets=[listening]), name="serve")
-            leaving = tasks.create_task(_leave(server, stopping), name="leave")
+            ending = tasks.create_task(_leave(server, stopping), name="leave")
             await server.up.wait()
             # Read by whoever started this process.
             port = listening.getsockname()[1]
             sys.stdout.write(f"gateway ready address={host}:{port} instance={instance}\n")
             sys.stdout.flush()
             await serving
-            for task in (*duties, leaving):
+            for task in (*duties, ending):
                 task.cancel()
     finally:
         await probes.close()

@@ -22,7 +22,7 @@ _FRESH = {"Cache-Control": "no-store"}
 async def why_not_ready(context: Context) -> QuorateError | None:
     """Why this gateway should get no requests just now; None when it should."""
     if context.stopping.is_set():
-        return unavailable("GATEWAY_LEAVING", "this gateway is being stopped")
+        return unavailable("GATEWAY_SHUTTING_DOWN", "this gateway is shutting down")
     if not await context.upstream.reachable(_CONNECT):
         addresses = ", ".join(context.upstream.addresses)
         return unavailable("NO_SCHEDULER", f"no scheduler can be reached at {addresses}")

@@ -413,7 +413,7 @@ def raise_unless_ours() -> None:
         raise asyncio.CancelledError
     raise UpstreamError(
         QuorateError(
-            grpc.StatusCode.UNAVAILABLE, "GATEWAY_LEAVING", "this gateway is being stopped"
+            grpc.StatusCode.UNAVAILABLE, "GATEWAY_SHUTTING_DOWN", "this gateway is shutting down"
         )
     ) from None
 

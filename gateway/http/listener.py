@@ -84,7 +84,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(_too_large())
         else:
             self._refuse(
-                _fault(400, "MALFORMED_HTTP", "this is not a well-formed HTTP/1.1 request")
+                _rejection(400, "MALFORMED_HTTP", "this is not a well-formed HTTP/1.1 request")
             )
 
     # -- parser's callbacks
@@ -149,7 +149,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head = None
         if not self.transport.is_closing():
             late = f"the request's head did not come within {self.head_timeout:g} s"
-            self._refuse(_fault(408, "REQUEST_TIMEOUT", late))
+            self._refuse(_rejection(408, "REQUEST_TIMEOUT", late))
 
     def _refuse(self, failure: HttpError) -> None:
         # Only before an answer has begun; in the middle of one, closing says enough.
@@ -164,12 +164,12 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def _fault(status: int, reason: str, message: str) -> HttpError:
+def _rejection(status: int, reason: str, message: str) -> HttpError:
     return HttpError(status, grpc.StatusCode.INVALID_ARGUMENT, reason, message)
 
 
 def _too_large() -> HttpError:
-    return _fault(431, "HEAD_TOO_LARGE", f"line and headers are larger than {HEAD_BYTES} bytes")
+    return _rejection(431, "HEAD_TOO_LARGE", f"line and headers are larger than {HEAD_BYTES} bytes")
 
 
 def bounded(*, wire_bytes: int, head_timeout: float, write_timeout: float) -> type[BoundedHttp]:

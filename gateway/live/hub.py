@@ -31,7 +31,7 @@ class Hub:
         self.sessions: dict[Session, None] = {}
         self.refused = False
         """The cluster does not know the token."""
-        self.leader = Leader(cluster, self._tell_leader, self._refuse)
+        self.leader = Leader(cluster, self._report_leader, self._refuse)
         self._cluster = cluster
         self._background = BackgroundTasks()
         throttle = Throttle()
@@ -134,7 +134,7 @@ class Hub:
         for session in list(self.sessions):
             session.wire.close(UNAUTHENTICATED, error.message[:100])
 
-    def _tell_leader(self, present: bool, message: str) -> None:
+    def _report_leader(self, present: bool, message: str) -> None:
         rest = frames.status(present, message)
         for session in list(self.sessions):
-            session.tell_status(rest)
+            session.send_status(rest)

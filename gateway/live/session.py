@@ -188,7 +188,7 @@ class Session:
             if self.wire.keeps_up():
                 self._topics.drained(subscription)
 
-    def tell_status(self, rest: bytes) -> None:
+    def send_status(self, rest: bytes) -> None:
         """The leader was lost, or there is one again."""
         self.wire.send(frames.NOBODY, rest)
 

@@ -8,7 +8,7 @@
 The status is sent with the first answer, or after a second without one; a failure before that is an
 ordinary problem response. A client that is gone, or does not read (the listener cuts it off), ends
 the upstream call; nothing is buffered but what gRPC's and the socket's windows hold. When the
-gateway leaves, streams are ended with the problem GATEWAY_LEAVING: clients go on at another one.
+gateway shuts down, streams end with the problem GATEWAY_SHUTTING_DOWN: clients connect to another.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ class Streams:
         send: Send,
     ) -> None:
         gone = asyncio.ensure_future(until_gone(receive))
-        leaving = asyncio.ensure_future(self._stopping.wait())
+        ending = asyncio.ensure_future(self._stopping.wait())
         answer = asyncio.ensure_future(_next(answers))
-        tasks: tuple[asyncio.Future[Any], ...] = (answer, gone, leaving)
+        tasks: tuple[asyncio.Future[Any], ...] = (answer, gone, ending)
         try:
             await asyncio.wait(tasks, timeout=_OPENING, return_when=asyncio.FIRST_COMPLETED)
             if answer.done() and (error := answer.exception()) is not None:
@@ -133,8 +133,11 @@ class Streams:
             while not gone.done():
                 if answer.done():
                     part, last = _part(answer, form)
-                elif leaving.done():
-                    left = unavailable("GATEWAY_LEAVING", "this gateway leaves; ask another one")
+                elif ending.done():
+                    left = unavailable(
+                        "GATEWAY_SHUTTING_DOWN",
+                        "this gateway is shutting down; connect to another one",
+                    )
                     part, last = form.failure(left), True
                 else:
                     part, last = form.keepalive, False
@@ -143,14 +146,14 @@ class Streams:
                     return
                 if answer.done():
                     answer = asyncio.ensure_future(_next(answers))
-                    tasks = (answer, gone, leaving)
+                    tasks = (answer, gone, ending)
                 await asyncio.wait(
                     tasks, timeout=self._keepalive, return_when=asyncio.FIRST_COMPLETED
                 )
         finally:
-            for task in (answer, gone, leaving):
+            for task in (answer, gone, ending):
                 task.cancel()
-            await asyncio.wait((answer, gone, leaving))
+            await asyncio.wait((answer, gone, ending))
 
 
 async def _next(answers: AsyncIterator[Message]) -> Message | None:

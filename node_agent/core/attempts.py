@@ -52,7 +52,7 @@ class Reason(Enum):
 # Ended without a report: the leader has already given these to someone else.
 SILENT = frozenset({Reason.SUPERSEDED})
 # Ended by no fault of the attempt: reported as handed back.
-HANDED_BACK = frozenset({Reason.DRAINED, Reason.DISCONNECTED})
+RETURNED = frozenset({Reason.DRAINED, Reason.DISCONNECTED})
 # Ended in its own time: a replica finishes its requests first.
 GENTLE = frozenset({Reason.CANCELLED, Reason.DRAINED})
 
@@ -165,7 +165,7 @@ def outcome_of_kill(attempt: Attempt, natural: Outcome) -> Outcome:
     """
     reason = attempt.killed
     assert reason is not None
-    if reason in HANDED_BACK:
+    if reason in RETURNED:
         if isinstance(natural.value, Result) and not attempt.replica:
             return natural
         return Outcome(None, natural.start, natural.seconds)

@@ -81,7 +81,7 @@ class Machine:
         self._drain_grace = 0.0
         self._lease_deadline: float | None = None
         # Attempts finished in each of the last ticks, about WAIT_SECONDS in all.
-        self._pace: deque[int] = deque([0], maxlen=max(1, int(WAIT_SECONDS / TICK_SECONDS)))
+        self._ended: deque[int] = deque([0], maxlen=max(1, int(WAIT_SECONDS / TICK_SECONDS)))
         self._credit_sent: int | None = None
         # How often an attempt went on since the last tick.
         self._resumed = 0
@@ -302,7 +302,7 @@ class Machine:
         if attempt.killed is None and outcome.start and not attempt.waited:
             self.durations.observe(attempt.profile, outcome.seconds)
         self._leave_lane(attempt, now)
-        self._pace[-1] += 1
+        self._ended[-1] += 1
         self._report(attempt, outcome)
 
     def on_unhealthy(self, attempt: Attempt, why: str) -> None:
@@ -343,7 +343,7 @@ class Machine:
         if self._drain_deadline is not None and now > self._drain_deadline:
             self._end_all(Reason.DRAINED)
         self._hand_back(now)
-        self._pace.append(0)
+        self._ended.append(0)
         if len(self.slots.lanes) > self.slots.count:
             effects.unstaff.extend(self.slots.close_spare(now))
 
@@ -438,7 +438,7 @@ class Machine:
         if not self.connected or not self._waiting:
             return
         # The pace of the last WAIT_SECONDS gets to so many in the next; an empty lane to one.
-        reached = sum(self._pace) + self.slots.empty()
+        reached = sum(self._ended) + self.slots.empty()
         for position, attempt in enumerate(tuple(self._waiting.values())):
             waited = now - attempt.accepted_at
             if waited <= WAIT_SECONDS:

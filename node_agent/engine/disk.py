@@ -84,7 +84,7 @@ class DiskWatch:
         self._disk.on_write_failed(
             os.strerror(number), full=number in FULL, now=self._clock.monotonic()
         )
-        self._tell()
+        self._report()
         self._wake.set()
         return True
 
@@ -110,9 +110,9 @@ class DiskWatch:
             # A server of files that is away: whoever writes there hangs, too.
             why = f"it has not answered for {HUNG_SECONDS:g} s"
             self._disk.on_write_failed(why, full=False, now=self._clock.monotonic())
-            self._tell()
+            self._report()
         self._disk.on_probed(probing.result(), wrote=writes, now=self._clock.monotonic())
-        self._tell()
+        self._report()
 
     async def _free(self) -> int:
         """Delete what is short; of how many attempts."""
@@ -130,7 +130,7 @@ class DiskWatch:
             _log.warning(_FREED, attempts=deleted, bytes=sweep.bytes)
         return deleted
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         error = self._disk.error
         if bool(error) != bool(self._reported):
             if error:

@@ -124,7 +124,7 @@ class CommandExecutor:
             self._logs.end(task_id, number)
             if scratch:
                 self._free.append(scratch)
-            self._on_exited(attempt, not_handed_over(error, self._link))
+            self._on_exited(attempt, not_started(error, self._link))
             return
         self._running[attempt] = (key, scratch)
         self._attempts[key] = attempt
@@ -204,7 +204,7 @@ def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
     return Outcome(failure, exit_.started, exit_.seconds)
 
 
-def not_handed_over(error: OSError, link: SpawnerLink) -> Outcome:
+def not_started(error: OSError, link: SpawnerLink) -> Outcome:
     """The outcome of an attempt for which there can be no file here.
 
     It is handed back when the node's disk cannot be written: others can run it.

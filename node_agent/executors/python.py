@@ -34,7 +34,7 @@ import structlog
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
 from node_agent.core.slots import MOST_YIELDED
-from node_agent.executors.command import not_handed_over
+from node_agent.executors.command import not_started
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.kills import Kills
 from node_agent.executors.lane_memory import limit_memory
@@ -215,7 +215,7 @@ class PythonExecutor:
             packet = self._spill.pack(message, secrets)
         except OSError as error:
             assert self._link is not None
-            self._events.on_exited(attempt, not_handed_over(error, self._link))
+            self._events.on_exited(attempt, not_started(error, self._link))
             return
         if path := spilled(packet):
             lane.spilled[key] = path

@@ -117,7 +117,7 @@ class Replicas:
         self._run(attempt, replace(work.command, env=env))
         if attempt not in self._running:
             return  # it could not be started, and `exited` was told so
-        self._tell(running, service_pb2.INSTANCE_STATE_STARTING)
+        self._report(running, service_pb2.INSTANCE_STATE_STARTING)
         checker = checker_for(work.check, self._host, port)
         running.checking = asyncio.create_task(
             self._check(running, checker), name=f"health-{attempt.task_id}"
@@ -130,7 +130,7 @@ class Replicas:
             return
         running.retired = True
         self._stop_checks(running)
-        self._tell(running, service_pb2.INSTANCE_STATE_DRAINING)
+        self._report(running, service_pb2.INSTANCE_STATE_DRAINING)
 
     def exited(self, attempt: Attempt) -> None:
         """The program is gone."""
@@ -143,7 +143,7 @@ class Replicas:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _tell(self, running: _Running, state: service_pb2.InstanceState) -> None:
+    def _report(self, running: _Running, state: service_pb2.InstanceState) -> None:
         work, attempt = running.work, running.attempt
         instance = service_pb2.ServiceInstance(
             service=work.service,
@@ -197,7 +197,7 @@ class Replicas:
             state=state.value,
             why=why,
         )
-        self._tell(running, _STATES[state])
+        self._report(running, _STATES[state])
         if state is HealthState.UNHEALTHY:
             running.retired = True
             self._on_unhealthy(attempt, why)

@@ -40,7 +40,7 @@ PATIENCE_SECONDS = 15.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 # How often the lease's latest renewal is passed on.
-_TELL_SECONDS = 0.25
+_RECHECK_SECONDS = 0.25
 
 
 class Replaced(Exception):
@@ -157,7 +157,7 @@ class Registration:
             while not lost.done():
                 self._on_alive(lease.trusted_until)
                 await asyncio.wait(
-                    (lost, watch), timeout=_TELL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    (lost, watch), timeout=_RECHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
                 if watch.done():
                     if (error := watch.exception()) is None:
@@ -165,7 +165,7 @@ class Registration:
                     if isinstance(error, Compacted) or not isinstance(error, EtcdError):
                         raise error
                     # Etcd is silent: the next watch is tried without haste.
-                    await asyncio.sleep(_TELL_SECONDS)
+                    await asyncio.sleep(_RECHECK_SECONDS)
                     watch = asyncio.ensure_future(self._watch(lease, revision))
         finally:
             lost.cancel()
@@ -190,7 +190,7 @@ class Registration:
                 break
             if self._clock.monotonic() > give_up:
                 break
-            await asyncio.sleep(_TELL_SECONDS)
+            await asyncio.sleep(_RECHECK_SECONDS)
         self._record.register_time = self._clock.wall()
         try:
             revision = await self._etcd.put(

@@ -191,9 +191,9 @@ def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) ->
         if packet[:1] == VERDICT:
             continue  # on a wait that a signal handler ended
         message, secrets = read(packet)
-        key, task_id, number, trace, tell, *work = message
+        key, task_id, number, trace, report_start, *work = message
         started, running_since = wall(), monotonic()
-        if tell:
+        if report_start:
             for part in packets_of(key, running_since, 0.0, ("began",)):
                 agent.send(part)
         waits.serve(key)

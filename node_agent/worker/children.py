@@ -27,7 +27,7 @@ class Children:
     """This process's children, as they were after the latest call."""
 
     def __init__(self) -> None:
-        self._faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+        self._page_ins = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
         self._known = _NONE
 
     def look(self, *, thorough: bool = False) -> tuple[bool, Sequence[str]]:
@@ -39,9 +39,9 @@ class Children:
         if not (noted.started or self._known or thorough or _STARTS_WITHOUT_PYTHON in sys.modules):
             return False, ()
         noted.started.clear()
-        faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
-        started = faults != self._faults
-        self._faults = faults
+        page_ins = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+        started = page_ins != self._page_ins
+        self._page_ins = page_ins
         try:
             os.waitid(os.P_ALL, 0, _LOOK)
         except ChildProcessError:

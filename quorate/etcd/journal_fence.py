@@ -195,7 +195,7 @@ class Fence:
                 _, mod, _ = await read_head(self._etcd, self._prefix, timeout=patience.timeout())
                 break
             except EtcdError as error:
-                self._or_fault(error, [self._head_range])
+                self._unknown_or_raise(error, [self._head_range])
                 await patience.pause()
         if expected_head_mod is not None and mod != expected_head_mod:
             raise Deposed(f"head moved from revision {expected_head_mod} to {mod} before the claim")
@@ -221,7 +221,7 @@ class Fence:
             try:
                 result = await self._send(ops, patience)
             except EtcdError as error:
-                self._or_fault(error, ops)
+                self._unknown_or_raise(error, ops)
                 revision = await self._settle(ours, patience)
                 if revision is None:
                     self.no_space = isinstance(error, EtcdNoSpace)
@@ -246,7 +246,7 @@ class Fence:
             try:
                 result = await self._send(ops, patience)
             except EtcdError as error:
-                self._or_fault(error, ops)
+                self._unknown_or_raise(error, ops)
                 await patience.pause()
                 self.counters.repeats += 1
                 continue
@@ -270,7 +270,7 @@ class Fence:
         try:
             result = await self._send(deletes, self._patience())
         except EtcdError as error:
-            self._or_fault(error, deletes)
+            self._unknown_or_raise(error, deletes)
             return None
         return result.revision if result.succeeded else None
 
@@ -295,14 +295,14 @@ class Fence:
         try:
             result = await self._send([self._head_range], self._patience())
         except EtcdError as error:
-            self._or_fault(error, [self._head_range])
+            self._unknown_or_raise(error, [self._head_range])
             return
         head = _head_in(result) if not result.succeeded else None
         # A head that moved is left to the next look: the put may have been applied after all.
         if head is not None and head.mod_revision == self.head_mod:
             raise self._deposed(head)
 
-    def _or_fault(self, error: EtcdError, ops: Sequence[Op]) -> None:
+    def _unknown_or_raise(self, error: EtcdError, ops: Sequence[Op]) -> None:
         """Note an unknown outcome, or raise JournalError for a definite refusal.
 
         Missing permissions count as unknown: nothing was written, but the account may come back.
@@ -325,7 +325,7 @@ class Fence:
             try:
                 read = await self._etcd.range(self._head_range, timeout=patience.timeout())
             except EtcdError as error:
-                self._or_fault(error, [self._head_range])
+                self._unknown_or_raise(error, [self._head_range])
                 await patience.pause()
                 continue
             head = read.kvs[0] if read.kvs else None

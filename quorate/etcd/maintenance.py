@@ -295,7 +295,9 @@ class Maintenance:
             except EtcdUnavailable:
                 continue
             except EtcdError as error:
-                raise unavailable("ETCD_UNAVAILABLE", f"alarms are not told: {error}") from error
+                raise unavailable(
+                    "ETCD_UNAVAILABLE", f"the alarms cannot be read: {error}"
+                ) from error
             return [(one.memberID, wire.alarm_name(one.alarm)) for one in answer.alarms]
         return []
 

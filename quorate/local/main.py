@@ -31,7 +31,7 @@ def main() -> int:
     try:
         asyncio.run(_run(LocalPlan(**vars(parser.parse_args()))))
     except QuorateError as error:
-        _tell({"error": error.message, "code": error.code.name, "reason": error.reason})
+        _answer({"error": error.message, "code": error.code.name, "reason": error.reason})
         return 1
     return 0
 
@@ -43,7 +43,7 @@ async def _run(plan: LocalPlan) -> None:
         nonlocal reported
         if cluster.ready and not reported:
             reported = True
-            _tell({"ready": True})
+            _answer({"ready": True})
             _leave_terminal(plan.data_dir)
 
     supervisor = Supervisor(plan, on_change)
@@ -53,7 +53,7 @@ async def _run(plan: LocalPlan) -> None:
     await supervisor.run()
 
 
-def _tell(answer: dict[str, object]) -> None:
+def _answer(answer: dict[str, object]) -> None:
     try:
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

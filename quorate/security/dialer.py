@@ -26,8 +26,8 @@ from quorate.security.pem import Pem, PemFiles, Stamp, TlsError
 log = logging.getLogger(__name__)
 
 Options = Sequence[tuple[str, Any]]
-Tell = Callable[[str, str], None]
-"""Is told of what happened (lower_case.words) and why (a sentence)."""
+Report = Callable[[str, str], None]
+"""Takes an event (snake_case) and its reason (a sentence)."""
 
 
 def _log(event: str, why: str) -> None:
@@ -57,9 +57,9 @@ class ClientTls:
 class Watched:
     """A set of files as last read; thread-safe, since gRPC asks from threads of its own."""
 
-    def __init__(self, files: PemFiles, tell: Tell) -> None:
+    def __init__(self, files: PemFiles, report: Report) -> None:
         self._files = files
-        self._tell = tell
+        self._report = report
         self._lock = threading.Lock()
         # Before reading: a file that changes meanwhile is read again next time.
         self._stamp = files.stamp()
@@ -77,7 +77,7 @@ class Watched:
             except TlsError as failure:
                 if stamp != self._refused:
                     self._refused = stamp
-                    self._tell("tls.former_files_kept", failure.message)
+                    self._report("tls.former_files_kept", failure.message)
                 return None
             self._stamp = stamp
             return self.pem
@@ -94,9 +94,9 @@ class Dialer:
     Raises TlsFault when made with files that cannot be used; later the former ones stay in use.
     """
 
-    def __init__(self, tls: ClientTls | None, tell: Tell = _log) -> None:
+    def __init__(self, tls: ClientTls | None, report: Report = _log) -> None:
         self.tls = tls
-        self._watched = None if tls is None else Watched(tls.files, tell)
+        self._watched = None if tls is None else Watched(tls.files, report)
         self._opened: weakref.WeakKeyDictionary[object, Stamp] = weakref.WeakKeyDictionary()
 
     def open(self, address: str, options: Options = ()) -> grpc.aio.Channel:

@@ -136,7 +136,8 @@ class Verifier:
         if role not in list(Role) or role in CERTIFICATE_ONLY:
             raise Refused(
                 "TOKEN_WITHOUT_ROLE",
-                f"the token's claim {self._role_claim!r} names no role of ours",
+                f"the token's claim {self._role_claim!r} is not a role that tokens may have "
+                "(admin, operator, submitter, viewer)",
             )
         try:
             name = check_name(claims["sub"])

@@ -9,7 +9,7 @@ is off, are one caller, `ANONYMOUS`.
 
 Past a limit the answer is RESOURCE_EXHAUSTED, nothing was done, its metadata names the quota, the
 limit and the usage, and `google.rpc.RetryInfo` says how long to wait. The answer itself comes a
-second later (`hold_back`), and no more than `REFUSALS_A_SECOND` of one caller: one that repeats
+second later (`hold_back`), and no more than `REJECTIONS_A_SECOND` of one caller: one that repeats
 refused calls at once would take the server's time from all others.
 
 Large requests are read one after the other (`reading`) once a caller has `LARGE_AT_ONCE` bytes of
@@ -41,7 +41,7 @@ _STREAM_DELAY: Final = 1.0
 # of all callers wait for it: 17 KB each. A caller that repeats each refused call costs the server
 # 0.2 ms for each of these.
 HELD_FOR: Final = 1.0
-REFUSALS_A_SECOND: Final = 20
+REJECTIONS_A_SECOND: Final = 20
 MOST_HELD: Final = 10_000
 # Bytes of a request that counts as large; of a caller's large ones that are not answered yet or
 # were refused, and how many of the refused are forgotten a second.
@@ -199,13 +199,13 @@ class CallerLimits:
             return
         now = self._monotonic()
         # Those that came together are not answered together: they would come again together.
-        use.rejection = max(now + HELD_FOR, use.rejection + 1 / REFUSALS_A_SECOND)
+        use.rejection = max(now + HELD_FOR, use.rejection + 1 / REJECTIONS_A_SECOND)
         self._held += 1
         try:
             await asyncio.sleep(use.rejection - now)
         except asyncio.CancelledError:
             # Nobody waits for this one: those that come later need not wait for its turn.
-            use.rejection -= 1 / REFUSALS_A_SECOND
+            use.rejection -= 1 / REJECTIONS_A_SECOND
             raise
         finally:
             self._held -= 1

@@ -101,10 +101,10 @@ class TlsSettings(BaseModel):
 
 def dialer_of(tls: ClientTls | None) -> Dialer:
     """A service's dialer: it logs as services do. Raises TlsFault."""
-    return Dialer(tls, _tell)
+    return Dialer(tls, _report)
 
 
-def _tell(event: str, why: str) -> None:
+def _report(event: str, why: str) -> None:
     log.warning(event, why=why)
 
 
@@ -114,7 +114,7 @@ def server_credentials(settings: TlsSettings) -> grpc.ServerCredentials:
     gRPC for Python can require callers' certificates or not ask for any, nothing between.
     Raises TlsFault.
     """
-    watched = Watched(settings.tls_files, _tell)
+    watched = Watched(settings.tls_files, _report)
 
     # Called by gRPC at each new connection, in one of its threads; None: nothing new.
     # The stubs do not know that it may say so.
@@ -138,7 +138,7 @@ def server_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
 
     `request` verifies a caller's certificate when there is one. Raises TlsFault.
     """
-    watched = Watched(settings.tls_files, _tell)
+    watched = Watched(settings.tls_files, _report)
     current = _context(settings, watched.pem)
 
     # Runs at each handshake, with or without a name, before the certificate is sent.

@@ -39,8 +39,8 @@ HAND_BACKS: Final = 1_000.0
 HAND_BACKS_AT_ONCE: Final = 10_000.0
 
 
-# What an agent may be at fault for; the label `kind` of the metric.
-FAULTS: Final = (
+# What breaks the protocol between agent and leader; the label `kind` of the metric.
+MISCONDUCT: Final = (
     "INVENTORY",
     "MALFORMED_MESSAGE",
     "STALE_EPOCH",

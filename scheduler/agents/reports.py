@@ -35,8 +35,8 @@ def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> l
     ]
     attempts += [(_task(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
     finished = [(_task(item.task_id), item.attempt) for item in inventory.finished]
-    begun = e.SessionOpened(name, instance, attempts, finished)
-    return [begun, *events_of(name, instance, first)]
+    session = e.SessionOpened(name, instance, attempts, finished)
+    return [session, *events_of(name, instance, first)]
 
 
 def events_of(
@@ -48,9 +48,9 @@ def events_of(
         yield e.StatsReported(name, instance, figures.stats(message.stats))
     if message.HasField("credit"):
         yield e.CreditGiven(name, instance, figures.credit(message.credit))
-    for begun in message.started:
+    for started in message.started:
         yield e.AttemptStarted(
-            instance, _task(begun.task_id), begun.attempt, seconds(begun.start_time)
+            instance, _task(started.task_id), started.attempt, seconds(started.start_time)
         )
     for item in message.finished:
         outcome = item.WhichOneof("outcome")

@@ -5,7 +5,7 @@ is made from memory and waits for a fenced Txn behind it, like every other read,
 uncommitted and nothing of a deposed leader scales anybody.
 
 StreamIsActive is driven by events: the driver tells of each step, the streams that sleep look
-again, at most every `PACE` seconds, and tell when their answer has changed. When the term ends
+again, at most every `INTERVAL` seconds, and tell when their answer has changed. When the term ends
 they get UNAVAILABLE; KEDA opens them again, at any scheduler.
 
 Whoever asks for the number has idle nodes marked for him: see `scheduler.autoscaling.scale_down`.
@@ -30,8 +30,8 @@ from scheduler.engine.write_admission import lost
 METRIC: Final = "quorate-nodes"
 MAX_STREAMS: Final = 64
 # Seconds between two looks of one stream. That work came is urgent, that it ended is not.
-PACE: Final = 0.1
-_PACE_ACTIVE: Final = 0.5
+INTERVAL: Final = 0.1
+_INTERVAL_ACTIVE: Final = 0.5
 
 
 class ExternalScaler:
@@ -75,7 +75,7 @@ class ExternalScaler:
                     await self._driver.barrier()
                     reported = found.active
                     yield pb.IsActiveResponse(result=reported)
-                await asyncio.sleep(_PACE_ACTIVE if reported else PACE)
+                await asyncio.sleep(_INTERVAL_ACTIVE if reported else INTERVAL)
                 if self._steps == before:
                     await self._step(found.expires)
             raise lost()

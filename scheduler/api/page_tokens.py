@@ -28,12 +28,12 @@ def decode(kind: str, filters: Sequence[object], token: str) -> str | None:
     if not token:
         return None
     if len(token) > _MOST_TOKEN:
-        raise stale("is not one of ours")
+        raise stale("is malformed; begin again without it")
     try:
         found = json.loads(base64.urlsafe_b64decode(token.encode()))
         of_kind, of_filters, position = found
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise stale("is not one of ours") from None
+        raise stale("is malformed; begin again without it") from None
     if of_kind != kind or of_filters != list(filters) or not isinstance(position, str):
         raise stale("belongs to a list with other filters; begin again without it")
     return position

@@ -95,7 +95,7 @@ class WriteAdmission:
         if self._journal.no_space:
             raise no_space()
         if weight and self._asked_bytes > MAX_ASKED_BYTES:
-            raise _too_much(f"{self._asked_bytes} bytes are asked for and not written")
+            raise _too_much(f"{self._asked_bytes} bytes wait to be written")
         if self._journal.room:
             return
         with self._waiting(weight):
@@ -242,8 +242,8 @@ def _unknown() -> QuorateError:
 
 def _too_much(why: str) -> QuorateError:
     return exhausted(
-        "TOO_MANY_UNCOMMITTED",
-        f"more is asked for than etcd commits: {why}",
+        "WRITE_QUEUE_FULL",
+        f"the write queue is full: {why}; try again later",
         limit=MAX_CALLERS,
         limit_bytes=MAX_CALLER_BYTES,
     )

@@ -59,7 +59,7 @@ log = structlog.get_logger(__name__)
 Lead = Callable[[int, bytes, Trust], Coroutine[Any, Any, None]]
 
 # Seconds. A term shorter than this counts as a failure to lead.
-_SHORT_TENURE: Final = 5.0
+_SHORT_TERM: Final = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _RETRY_PAUSE, _LONGEST_RETRY_PAUSE = 0.1, 1.0
 # A busy machine or an etcd without quorum takes seconds; where etcd is out of reach of this process
@@ -267,7 +267,7 @@ class Leadership:
             log.error("leadership.failed", epoch=epoch, exc_info=outcome)
 
     async def _pause_after(self, led: float) -> None:
-        if led >= _SHORT_TENURE:
+        if led >= _SHORT_TERM:
             self._short_terms.reset()
             return
         self._election_state = ElectionState.LOADING

@@ -203,13 +203,13 @@ class Fold:
 
     def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:
         row = records.dedup_row(value)
-        self.state.saw(row.create_time)
+        self.state.observe(row.create_time)
         self._names(row.create_time)
         self.state.remember(keys.split_dedup_key(key), row)
 
     def _put_audit(self, key: bytes, value: bytes, lease: int) -> None:
         entry = audit_records.id_of(key)
-        self.state.saw(audit_records.instant(entry))
+        self.state.observe(audit_records.instant(entry))
         self._names(audit_records.instant(entry))
         self.state.audit.add(entry)
 
@@ -223,7 +223,7 @@ class Fold:
     def _put_scaling_down(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode())
         mark = records.scaling_down(value)
-        self.state.saw(mark.since)
+        self.state.observe(mark.since)
         self.state.scaling_down[name] = mark
 
     def _put_node(self, key: bytes, value: bytes, lease: int) -> None:

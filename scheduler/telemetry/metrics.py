@@ -23,7 +23,7 @@ from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
 from quorate.telemetry.labels import Bounded
 from quorate.telemetry.lease import lease_metrics
-from scheduler.agents.conduct import FAULTS
+from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.quotas.servicer import Quotas
 from scheduler.api.role import Leader, Local, Roles
@@ -70,7 +70,7 @@ class SchedulerMetrics:
         self._batch = Buckets(RECORDS)
         # Of terms that are over.
         self._unknown = self._repeats = 0
-        self._faults = dict.fromkeys(FAULTS, 0)
+        self._misconduct = dict.fromkeys(MISCONDUCT, 0)
         self._driver: Driver | None = None
         self._overview: Overview | None = None
         self._quotas: Quotas | None = None
@@ -109,7 +109,7 @@ class SchedulerMetrics:
 
     def agent_misbehaved(self, kind: str) -> None:
         """An agent said what none may say; kinds are ours, and few."""
-        self._faults[kind] = self._faults.get(kind, 0) + 1
+        self._misconduct[kind] = self._misconduct.get(kind, 0) + 1
 
     def call_began(self, method: str) -> str:
         """A call came; what `call_ended` is to be told."""
@@ -148,7 +148,7 @@ class SchedulerMetrics:
             "quorate_agent_faults",
             "Sessions that this scheduler ended, or did not get, by a fault of the agent.",
             ("kind",),
-            self._faults,
+            self._misconduct,
         )
         yield from lease_metrics(self.lease(), self._clock.monotonic())
         yield from self.tasks.collect()

@@ -20,7 +20,7 @@ from quorate.cli.output.render import node_state
 from quorate.runtime.errors import from_rpc_error
 from quorate.runtime.free_port import free_port
 from quorate.v1 import scheduler_pb2
-from scheduler.api.external_scaler import PACE
+from scheduler.api.external_scaler import INTERVAL
 from tests.support.cluster import Cluster
 from tests.support.keda import SERVICE, Keda, Trigger
 from tests.support.load import Load
@@ -92,7 +92,7 @@ async def test_the_first_task_is_told_in_under_a_second_and_the_end_after_the_id
             assert await at_standby.replicas() == 0
             # The streams have looked and sleep: only the event wakes them.
             told = time.monotonic()
-            await until(lambda: time.monotonic() > told + 4 * PACE, "the streams sleep")
+            await until(lambda: time.monotonic() > told + 4 * INTERVAL, "the streams sleep")
             begin = time.monotonic()
             await load.submit(load.stamp(0.0))
             assert [await next_of(stream) for stream in streams] == [True, True]

@@ -105,7 +105,7 @@ async def test_sigterm_finishes_what_is_under_way_and_ends_streams(start, cluste
                 await asyncio.sleep(0.01)
             gateway.terminate()
             last = json.loads(await anext(lines))
-            assert last["error"]["reason"] == "GATEWAY_LEAVING"
+            assert last["error"]["reason"] == "GATEWAY_SHUTTING_DOWN"
         # No new ones.
         async with asyncio.timeout(10):
             while await serves(gateway):

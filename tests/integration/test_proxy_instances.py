@@ -191,7 +191,7 @@ async def test_a_draining_instance_gets_nothing_new_and_finishes_what_it_has(ben
     go.set()
     assert [(await one).body for one in waiting] == [b"done"] * 5
     assert len(leaving.received) == 5
-    await until(lambda: not bench.proxy.services._leaving)
+    await until(lambda: not bench.proxy.services._removed)
 
 
 async def test_the_near_ones_are_preferred_while_there_are_any(bench: ProxyBench):

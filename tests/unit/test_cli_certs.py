@@ -99,7 +99,7 @@ def test_files_that_exist_are_replaced_only_by_force(
         (("--host", "no host"), "neither a DNS name nor an IP address"),
         (("--node", "a:b"), "role:name"),
         (("--node", "x" * 60), "role:name"),
-        (("--node", "a", "--node", "a"), "asked for twice"),
+        (("--node", "a", "--node", "a"), "given twice"),
         (("--days", 0), "days: 0 must be 1 to 3650"),
         (("--days", 3651), "days: 3651 must be 1 to 3650"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
 from quorate.security.limits import CallerLimits, CallLimits
-from scheduler.agents.conduct import FAULTS
+from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.quotas.servicer import Quotas
 from scheduler.api.role import Roles
 from scheduler.core.model.limits import Limits
@@ -42,9 +42,9 @@ def limits_of(limits: Limits, *asked: str) -> dict[tuple[str, str, str], float]:
 
 def test_each_kind_of_fault_counts_from_nought() -> None:
     metrics = SchedulerMetrics(Roles(InstanceId("one")), SystemClock())
-    assert faults(metrics) == dict.fromkeys(FAULTS, 0)
+    assert faults(metrics) == dict.fromkeys(MISCONDUCT, 0)
     metrics.agent_misbehaved("STALE_EPOCH")
-    assert faults(metrics) == {**dict.fromkeys(FAULTS, 0), "STALE_EPOCH": 1}
+    assert faults(metrics) == {**dict.fromkeys(MISCONDUCT, 0), "STALE_EPOCH": 1}
 
 
 def test_the_limits_of_everybody_show_before_anybody_uses_anything() -> None:

@@ -14,7 +14,7 @@ from quorate.security.limits import (
     LARGE,
     LARGE_A_SECOND,
     LARGE_AT_ONCE,
-    REFUSALS_A_SECOND,
+    REJECTIONS_A_SECOND,
     CallerLimits,
     CallLimits,
     CallUsage,
@@ -148,8 +148,8 @@ async def test_rejections_that_came_together_are_not_answered_together(
     await limits.hold_back(None)
     assert waits == [
         HELD_FOR,
-        HELD_FOR + 1 / REFUSALS_A_SECOND,
-        HELD_FOR + 2 / REFUSALS_A_SECOND,
+        HELD_FOR + 1 / REJECTIONS_A_SECOND,
+        HELD_FOR + 2 / REJECTIONS_A_SECOND,
         HELD_FOR,
     ]
 
@@ -172,7 +172,7 @@ async def test_refused_calls_that_were_given_up_do_not_delay_later_rejections(
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     await limits.hold_back(ALICE)
-    assert waits == [pytest.approx(HELD_FOR, abs=1 / REFUSALS_A_SECOND)]
+    assert waits == [pytest.approx(HELD_FOR, abs=1 / REJECTIONS_A_SECOND)]
 
 
 class Sender:

@@ -35,18 +35,18 @@ class Leader:
     """What is known of the leader.
 
     Args:
-        tell: called with (leader, sentence) when that changes.
+        notify: called with (leader, sentence) when that changes.
         refused: called when the cluster does not let the caller ask.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        tell: Callable[[bool, str], None],
+        notify: Callable[[bool, str], None],
         refused: Callable[[QuorateError], None],
     ) -> None:
         self._cluster = cluster
-        self._tell = tell
+        self._notify = notify
         self._refused = refused
         self.present = True
         self.seen: cluster_pb2.Cluster | None = None
@@ -91,18 +91,18 @@ class Leader:
         before, self.seen = self.seen, answer.cluster
         self.caller = answer.caller.name
         if before is not None and before.epoch != self.seen.epoch and self.present:
-            self._tell(False, "the leader was lost; another one takes over")
+            self._notify(False, "the leader was lost; another one takes over")
             self.present = False
         if not self.present:
             self.present = True
             log.info("live.leader_found", epoch=self.seen.epoch)
-            self._tell(True, f"led again, epoch {self.seen.epoch}")
+            self._notify(True, f"led again, epoch {self.seen.epoch}")
 
     def _lost(self, message: str, error: QuorateError) -> None:
         if self.present:
             log.warning("live.leader_lost", message=message, error=str(error))
             self.present = False
-            self._tell(False, message)
+            self._notify(False, message)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -63,9 +63,9 @@ class Feed(ABC):
         """Flush, and tell everybody who is live."""
         rest = self.flush(now)
         if rest is not None:
-            self.tell(rest)
+            self.notify(rest)
 
-    def tell(self, rest: bytes) -> None:
+    def notify(self, rest: bytes) -> None:
         """Send to everybody who is live and ready; who is not ready gets a snapshot later."""
         for subscriber in self.subscribers:
             if subscriber.joining or subscriber.awaits_snapshot:

@@ -110,7 +110,7 @@ class LogTail:
                 async with aclosing(cast("Any", answers)):
                     async for answer in answers:
                         failing = None
-                        self._tell(answer.chunk, reader)
+                        self._publish(answer.chunk, reader)
                         await reader.drained()
                 reader.finish(frames.end())
                 return
@@ -137,7 +137,7 @@ class LogTail:
             tail_lines=0 if again else wanted.tail_lines,
         )
 
-    def _tell(self, chunk: scheduler_pb2.LogChunk, reader: Reader) -> None:
+    def _publish(self, chunk: scheduler_pb2.LogChunk, reader: Reader) -> None:
         self._attempt = self._attempt or chunk.attempt
         name = _NAMES.get(chunk.stream)
         if name is None:

@@ -165,7 +165,7 @@ class Pool:
     def open(self, user: LinkUser) -> None:
         """Open a connection for `user`, who is told of it or of the failure."""
         if self._closed:
-            self._loop.call_soon(user.on_connect_failed, "the gateway is leaving")
+            self._loop.call_soon(user.on_connect_failed, "the gateway is shutting down")
             return
         task = self._loop.create_task(self._open(user))
         self._opening.add(task)
@@ -175,7 +175,7 @@ class Pool:
         self._opening.discard(task)
         # By `close`. Told here, since a task that was cancelled before it began runs no code.
         if task.cancelled():
-            user.on_connect_failed("the gateway is leaving")
+            user.on_connect_failed("the gateway is shutting down")
 
     async def _open(self, user: LinkUser) -> None:
         try:

@@ -266,7 +266,7 @@ class Services:
         self.by_host: dict[bytes, bytes] = {}
         """Keys of services by the hosts that they claim, in lower case."""
         # Pools of instances that left the view, until their last request is over.
-        self._leaving: list[Instance] = []
+        self._removed: list[Instance] = []
 
     def get(self, name: bytes) -> ProxiedService | None:
         """The service of this name."""
@@ -291,7 +291,7 @@ class Services:
             self._hosts_of.pop(key, None)
             service = self._by_name.pop(key, None)
             if service is not None:
-                self._leaving += service.update(pb.Service(), now)
+                self._removed += service.update(pb.Service(), now)
         for message in changed:
             key = message.name.encode()
             service = self._by_name.get(key)
@@ -299,7 +299,7 @@ class Services:
                 service = self._by_name[key] = ProxiedService(
                     message.name, self._options, self._random, now
                 )
-            self._leaving += service.update(message, now)
+            self._removed += service.update(message, now)
             self._hosts_of[key] = list(message.spec.proxy.hosts)
         # Schedulers refuse a host that is another service's. Of claims from before they did, the
         # first by name has it, in every gateway.
@@ -313,11 +313,11 @@ class Services:
         for service in self._by_name.values():
             for instance in service.instances.values():
                 instance.pool.sweep(now)
-        if self._leaving:
-            self._leaving = [one for one in self._leaving if one.pool.links or one.in_flight]
+        if self._removed:
+            self._removed = [one for one in self._removed if one.pool.links or one.in_flight]
 
     async def close(self) -> None:
         """End all connections to instances."""
         instances = [one for service in self for one in service.instances.values()]
-        for instance in [*instances, *self._leaving]:
+        for instance in [*instances, *self._removed]:
             await instance.pool.close()

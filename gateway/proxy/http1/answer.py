@@ -83,7 +83,7 @@ class Answer:
         head = parse_response(data[:end], self._request.method)
         if head.status == 101:
             if not head.upgrade or head.upgrade != self._request.upgrade:
-                raise Garbage("it switched protocols without being asked to")
+                raise Garbage("it switched protocols without a request for it")
         elif head.status < 200:
             self._interim += 1
             if self._interim > MAX_INTERIM:

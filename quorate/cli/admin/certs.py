@@ -139,7 +139,7 @@ def _check(subjects: list[str], days: int) -> None:
         )
     doubles = {one for one in subjects if subjects.count(one) > 1}
     if doubles:
-        raise invalid("name", f"{', '.join(sorted(doubles))} is asked for twice")
+        raise invalid("name", f"{', '.join(sorted(doubles))} is given twice")
 
 
 def _refuse_to_replace(folder: Path, names: list[str], force: bool) -> None:

@@ -90,7 +90,7 @@ def doctor(
         typer.Option(
             min=0,
             max=65_536,
-            help="etcd's quota; 0: as the scheduler was told.",
+            help="etcd's quota in MiB (default 0: the scheduler's --etcd-quota-mib).",
             rich_help_panel=_ETCD,
         ),
     ] = 0,

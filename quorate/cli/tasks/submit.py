@@ -93,14 +93,14 @@ def _warned(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         reported: set[str] = set()
 
-        def tell(message: Warning | str, *_: object, **__: object) -> None:
+        def report(message: Warning | str, *_: object, **__: object) -> None:
             if str(message) not in reported:
                 reported.add(str(message))
                 warn(str(message))
 
         with warnings.catch_warnings():
             warnings.simplefilter("always", UnplaceableWarning)
-            warnings.showwarning = tell
+            warnings.showwarning = report
             return command(*args, **kwargs)
 
     return run
@@ -235,7 +235,7 @@ def map_(
         typer.Option(min=1, help="Items of one task. \\[default: learned]", show_default=False),
     ] = None,
     unordered: Annotated[
-        bool, typer.Option("--unordered", help="Print results as they come.")
+        bool, typer.Option("--unordered", help="Print each result when its task ends.")
     ] = False,
     queue: Queue = "default",
     name: Name = "",

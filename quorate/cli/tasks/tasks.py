@@ -126,10 +126,10 @@ def logs(
     tail: Annotated[int, typer.Option("--tail", min=0, help="Only the last so many lines.")] = 0,
     as_json: Json = False,
 ) -> int:
-    """Print what a task wrote: its standard output to ours, its standard error to ours.
+    """Print the output of a task, each stream to the same stream of this command.
 
-    With --json both to ours, piece by piece as it comes: one object a line, with its stream, its
-    attempt, where it begins there in bytes (offset), and the bytes themselves in base64 (data).
+    With --json both go to standard output, one JSON object a line: the stream, the attempt, the
+    offset in the stream in bytes, and the data in base64.
     """
     handle = client.get(task_id(client, id))
     if as_json:

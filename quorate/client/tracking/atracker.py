@@ -14,7 +14,7 @@ import grpc
 
 from quorate.client.tracking.ledger import Ledger, Outcome, Sink
 from quorate.client.tracking.outcome import TERMINAL, is_finished
-from quorate.client.tracking.tracker import PAGE, PAUSE, SILENCE, SILENT, WATCH_DEADLINE, tell
+from quorate.client.tracking.tracker import PAGE, PAUSE, SILENCE, SILENT, WATCH_DEADLINE, deliver
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.contact import explained
 from quorate.client.transport.rpcs import GET_TASK, LIST_TASKS, WATCH_TASKS, TryAgain, judge
@@ -49,7 +49,7 @@ class AsyncTracker:
         failed = self.failed
         if failed is not None:
             ready += self._ledger.give_up(failed)
-        tell(ready)
+        deliver(ready)
         for task_id in doubtful:
             await self._look_at(task_id)
         return ids
@@ -102,7 +102,7 @@ class AsyncTracker:
                                 await self._list()
                                 list_again = False
                             token = answer.resume_token or token
-                            tell(self._ledger.on_events(answer.events))
+                            deliver(self._ledger.on_events(answer.events))
                             self._watching.set()
                             silence.reschedule(loop.time() + SILENCE)
                 except TimeoutError:
@@ -153,10 +153,10 @@ class AsyncTracker:
             self._settle(task_id, task)
 
     def _settle(self, task_id: str, outcome: Outcome) -> None:
-        tell(self._ledger.settle(task_id, outcome))
+        deliver(self._ledger.settle(task_id, outcome))
 
     def _give_up(self, error: QuorateError) -> None:
         if self.failed is None:
             self.failed = error
         self._watching.set()
-        tell(self._ledger.give_up(error))
+        deliver(self._ledger.give_up(error))

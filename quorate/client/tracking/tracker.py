@@ -78,7 +78,7 @@ class Tracker:
             failed = self.failed
             if failed is not None:
                 ready += self._ledger.give_up(failed)
-        tell(ready)
+        deliver(ready)
         for task_id in doubtful:
             self._look_at(task_id)
         return ids
@@ -183,7 +183,7 @@ class Tracker:
     def _deliver(self, answer: pb.WatchTasksResponse) -> None:
         with self._lock:
             ready = self._ledger.on_events(answer.events)
-        tell(ready)
+        deliver(ready)
 
     def _list(self) -> None:
         """Find outcomes that happened while no watch was open."""
@@ -220,7 +220,7 @@ class Tracker:
     def _settle(self, task_id: str, outcome: Outcome) -> None:
         with self._lock:
             ready = self._ledger.settle(task_id, outcome)
-        tell(ready)
+        deliver(ready)
 
     def _give_up(self, error: QuorateError) -> None:
         with self._lock:
@@ -228,10 +228,10 @@ class Tracker:
                 self._failure = error
             ready = self._ledger.give_up(error)
         self._watching.set()
-        tell(ready)
+        deliver(ready)
 
 
-def tell(ready: Sequence[tuple[Sink, Outcome]]) -> None:
+def deliver(ready: Sequence[tuple[Sink, Outcome]]) -> None:
     """Tell each its outcome."""
     for sink, outcome in ready:
         sink(outcome)

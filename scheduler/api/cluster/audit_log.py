@@ -63,7 +63,7 @@ class AuditLog:
         before = page_tokens.decode("audit", filters, request.page_token)
         if before is not None:
             if not audit_records.is_id(before):
-                raise page_tokens.stale("is not one of ours")
+                raise page_tokens.stale("is malformed; begin again without it")
             end = min(end, int(before, 16))
         await self._driver.readable()
         index = self._driver.state.audit

@@ -21,7 +21,7 @@ from scheduler.api import validate
 from scheduler.core.values import InstanceState
 
 MAX_REPLICAS: Final = 1_000
-MAX_STRAY: Final = 100
+MAX_DEVIATION: Final = 100
 MAX_DRAIN: Final = 3_600.0
 # Of a service or instance: a service's instances, a thousand at most, go out in one message.
 MAX_LABEL_BYTES: Final = 2_048
@@ -56,8 +56,8 @@ def service_spec(check: validate.SpecCheck, spec: pb.ServiceSpec, field: str, no
     elif spec.HasField("resources"):
         raise invalid(f"{field}.resources", "outside processes get none; set command as well")
     labels(f"{field}.labels", spec.labels)
-    within(f"{field}.max_surge", spec.max_surge, 0, MAX_STRAY)
-    within(f"{field}.max_unavailable", spec.max_unavailable, 0, MAX_STRAY)
+    within(f"{field}.max_surge", spec.max_surge, 0, MAX_DEVIATION)
+    within(f"{field}.max_unavailable", spec.max_unavailable, 0, MAX_DEVIATION)
     if spec.HasField("drain_grace"):
         validate.duration(f"{field}.drain_grace", spec.drain_grace, MAX_DRAIN, zero=True)
     if spec.HasField("health"):

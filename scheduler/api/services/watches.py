@@ -29,7 +29,7 @@ from scheduler.engine.write_admission import lost
 
 MAX_WATCHES: Final = 512
 # Seconds between two publications: no service is told more often than 20 times a second.
-PACE: Final = 0.05
+INTERVAL: Final = 0.05
 KEEPALIVE: Final = 15.0
 _BYTES_AT_ONCE: Final = 1 << 20
 _SERVICES_AT_ONCE: Final = 500
@@ -45,7 +45,7 @@ class _Watcher:
         self.pending: dict[str, None] = {}
         self.wake = asyncio.Event()
 
-    def tell(self, names: Sequence[str]) -> None:
+    def notify(self, names: Sequence[str]) -> None:
         for name in names:
             if not self._only or name in self._only:
                 self.pending[name] = None
@@ -120,7 +120,7 @@ class ServiceFeed:
             except QuorateError:
                 # Not trusted for a moment, or the end of the term, which cancels us.
                 self._changed = changed | self._changed
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(INTERVAL)
             if not self._changed:
                 await self._wake.wait()
 
@@ -142,7 +142,7 @@ class ServiceFeed:
                 else:
                     self._views[changed_name] = view
             for watcher in self._watchers:
-                watcher.tell(list(built))
+                watcher.notify(list(built))
 
     async def _caught_up(self) -> None:
         """Wait until all that had changed when this was called may be told."""
@@ -163,7 +163,7 @@ class ServiceFeed:
         try:
             # Who watches sees in the snapshot what was answered to them before.
             await self._caught_up()
-            watcher.tell(sorted(self._views))
+            watcher.notify(sorted(self._views))
             # Told first in, first out: what changes meanwhile comes behind the snapshot.
             left = len(watcher.pending)
             while not self._closed:

@@ -102,7 +102,7 @@ async def _find(
     state = driver.state
     before = page_tokens.decode(_KIND, filters, request.page_token)
     if before is not None and not is_task_id(before):
-        raise page_tokens.stale("is not one of ours")
+        raise page_tokens.stale("is malformed; begin again without it")
     queues = list(state.queues.values())
     if request.queue:
         name = QueueName(validate.queue_name("queue", request.queue))

@@ -198,7 +198,7 @@ class Service:
         filters = (request.queue, sorted(states), *words)
         before = page_tokens.decode("tasks", filters, request.page_token)
         if before is not None and not is_task_id(before):
-            raise page_tokens.stale("is not one of ours")
+            raise page_tokens.stale("is malformed; begin again without it")
         if request.queue:
             name = QueueName(validate.queue_name("queue", request.queue))
             queues = [await self._queue(name)]

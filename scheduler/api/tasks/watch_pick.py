@@ -139,7 +139,7 @@ def decode_token(token: str) -> Place | None:
         numbers = map(int, base64.urlsafe_b64decode(token.encode()).decode().split("."))
         place = Place(*numbers)
     except (ValueError, TypeError, binascii.Error):
-        raise invalid("resume_token", "is not one of ours") from None
+        raise invalid("resume_token", "is malformed; begin again without it") from None
     if place.revision < 1 or not 0 <= place.offset <= WHOLE or place.generation < 1:
-        raise invalid("resume_token", "is not one of ours")
+        raise invalid("resume_token", "is malformed; begin again without it")
     return place

@@ -147,7 +147,7 @@ class State:
             self.drop_unused(done.creator)
         if task > self.last_id:
             self.last_id = task
-        self.saw(create_time)
+        self.observe(create_time)
         return row
 
     def usage_of(self, caller: str) -> Usage:
@@ -182,7 +182,7 @@ class State:
             known = self._durable[kind, name] = (quota.live_tasks, quota.stored_bytes)
         return known
 
-    def saw(self, instant: float) -> None:
+    def observe(self, instant: float) -> None:
         """Note an instant of the log."""
         if instant > self.last_instant:
             self.last_instant = instant
@@ -271,7 +271,7 @@ class State:
         row.queue.finished_total += 1
         if finish_time > row.queue.last_finish:
             row.queue.last_finish = finish_time
-        self.saw(finish_time)
+        self.observe(finish_time)
         return done
 
     def revive(self, done: FinishedRow) -> None:
@@ -322,7 +322,7 @@ class State:
     def put_service(self, row: ServiceRow) -> None:
         """A service is there, or is another one now."""
         self.services[row.name] = row
-        self.saw(row.create_time)
+        self.observe(row.create_time)
         self.touch(row.name)
 
     def drop_service(self, service: ServiceName) -> None:

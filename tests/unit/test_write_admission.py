@@ -89,7 +89,7 @@ async def test_who_waits_for_room_is_refused_in_the_end_and_may_repeat(
         leader.call("GetQueue", pb.GetQueueRequest(name="default")),
     ):
         refused = await rejection(call)
-        assert (refused.code, refused.reason) == (EXHAUSTED, "TOO_MANY_UNCOMMITTED")
+        assert (refused.code, refused.reason) == (EXHAUSTED, "WRITE_QUEUE_FULL")
         assert refused.metadata["limit"] == str(admission.MAX_CALLERS)
     etcd.open.set()
     await first
@@ -105,7 +105,7 @@ async def test_more_than_so_many_may_not_even_wait(
     calls = [asyncio.create_task(leader.call("CreateTask", create())) for _ in range(4)]
     await turns()
     refused = await rejection(leader.call("CreateTask", create()))
-    assert (refused.reason, refused.metadata["limit"]) == ("TOO_MANY_UNCOMMITTED", "3")
+    assert (refused.reason, refused.metadata["limit"]) == ("WRITE_QUEUE_FULL", "3")
     etcd.open.set()
     # Those in line have their turn, and the line is open again.
     async with asyncio.timeout(5):
@@ -127,7 +127,7 @@ async def test_requests_that_wait_are_bounded_in_bytes(
         leader.call("BatchCreateTasks", batch),
     ):
         refused = await rejection(call)
-        assert refused.reason == "TOO_MANY_UNCOMMITTED"
+        assert refused.reason == "WRITE_QUEUE_FULL"
         assert refused.metadata["limit_bytes"] == "100000"
     etcd.open.set()
     async with asyncio.timeout(5):
@@ -145,7 +145,7 @@ async def test_batches_under_way_are_bounded_in_bytes(monkeypatch: pytest.Monkey
         await turns()
         assert leader.journal.room
         refused = await rejection(leader.call("BatchCreateTasks", batch))
-        assert refused.reason == "TOO_MANY_UNCOMMITTED"
+        assert refused.reason == "WRITE_QUEUE_FULL"
         # Who asks for nothing to be kept only waits for what is written.
         reading = asyncio.create_task(leader.call("GetQueue", pb.GetQueueRequest(name="default")))
         await turns()
