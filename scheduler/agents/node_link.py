@@ -53,8 +53,8 @@ _ANSWER_TIMEOUT: Final = 1.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 # After a fault, and after one more each time.
-_FAULT_PAUSE: Final = 0.5
-_LONGEST_FAULT_PAUSE: Final = 5.0
+_MISCONDUCT_PAUSE: Final = 0.5
+_LONGEST_MISCONDUCT_PAUSE: Final = 5.0
 # A session that lasted so long was a good one: the next pause is the first one again.
 _GOOD_SESSION: Final = 1.0
 # What grpc.aio raises, beside AioRpcError, for a write to a call that has just ended.
@@ -139,7 +139,7 @@ class Link:
         clock = asyncio.get_running_loop().time
         last_heard = clock()
         pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        after_faults = Backoff(_FAULT_PAUSE, _LONGEST_FAULT_PAUSE)
+        after_misconduct = Backoff(_MISCONDUCT_PAUSE, _LONGEST_MISCONDUCT_PAUSE)
         backoff = pauses
         while True:
             why = "no answer"
@@ -179,13 +179,13 @@ class Link:
             if failure is not None:
                 why = str(failure)
                 self._misbehaved(failure)
-                backoff = after_faults
+                backoff = after_misconduct
             elif lasted:
                 last_heard = clock()
                 if lasted >= _GOOD_SESSION:
                     backoff = pauses
                     pauses.reset()
-                    after_faults.reset()
+                    after_misconduct.reset()
             if await refused(self.address):
                 self._lose("its process is gone")
                 return

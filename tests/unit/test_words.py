@@ -48,7 +48,7 @@ _IN_NAMES = frozenset(
 )
 # Names that are on the wire or in etcd; by word.
 _ALLOWED = {
-    "fault": {"fault", "_FAULT_PAUSE", "_LONGEST_FAULT_PAUSE"},
+    "fault": {"fault"},
     "leaving": {
         *("leaving_since", "leaving_seconds", "LeavingRecord", "NODE_STATE_LEAVING"),
         *("LEAVING", "DEFAULT_LEAVING", "MAX_LEAVING"),
