@@ -26,8 +26,8 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 from pydantic_settings import BaseSettings
@@ -127,7 +127,7 @@ def test_names_have_no_retired_words() -> None:
     assert [name for path in _sources() for name in _retired_names(path)] == []
 
 
-def _commands(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+def _commands(command: Any, path: str) -> Iterator[tuple[str, str]]:
     yield path, f"{command.help or ''} {command.epilog or ''}"
     for parameter in command.params:
         yield f"{path} {parameter.name}", str(getattr(parameter, "help", "") or "")

@@ -183,7 +183,7 @@ def apply_status(state: State, row: TaskRow, status: Status) -> FinishedRow | No
     row.not_before = status.not_before
     row.cancel_requested = status.cancel_requested
     row.past = status.past
-    state.saw(status.assign_time)
+    state.observe(status.assign_time)
     if status.state in FINISHED:
         return state.finish(row, status.finish_time, status.error, status.outcome)
     state.enter(row)
