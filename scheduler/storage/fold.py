@@ -194,6 +194,8 @@ class Fold:
         if old is None:
             self.state.queues[new.name] = new
             return
+        # Another one where it was deleted and made again within one Txn.
+        old.create_time = new.create_time
         old.placement = new.placement
         old.disconnect = new.disconnect
         old.retention_age = new.retention_age

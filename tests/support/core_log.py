@@ -26,10 +26,16 @@ class Log:
     Args:
         join: how many events the journal joins into one Txn, where the last write of a key
             replaces those before it.
+        replayable: keep every change, for `replayed`.
     """
 
-    def __init__(self, join: int = 1) -> None:
+    def __init__(self, join: int = 1, *, replayable: bool = False) -> None:
         self._join = join
+        # Every change in order: key, value (None: deleted), revision, lease.
+        self._changes: list[tuple[bytes, bytes | None, int, int]] | None = (
+            [] if replayable else None
+        )
+        self._leases: dict[bytes, int] = {}
         self._batch = Batch()
         self.kept: dict[bytes, bytes] = {}
         # The mod_revision of each key that was ever written.
@@ -54,28 +60,43 @@ class Log:
         self.revision += 1
         for op in ops:
             if isinstance(op, Put):
-                self.kept[op.key] = op.value
-                self._written[op.key] = self.revision
-                self.fold.put(op.key, op.value, self.revision)
+                self._put(op.key, op.value)
             elif not op.range_end:
                 self._delete(op.key)
             else:
                 for key in sorted(k for k in self.kept if op.key <= k < op.range_end):
                     self._delete(key)
 
+    def _put(self, key: bytes, value: bytes, lease: int = 0) -> None:
+        self.kept[key] = value
+        self._written[key] = self.revision
+        self._leases[key] = lease
+        if self._changes is not None:
+            self._changes.append((key, value, self.revision, lease))
+        self.fold.put(key, value, self.revision, lease)
+
     def _delete(self, key: bytes) -> None:
         if self.kept.pop(key, None) is not None:
+            if self._changes is not None:
+                self._changes.append((key, None, self.revision, 0))
             self.fold.deleted(key)
 
     def registered(self, node: NodeRow) -> None:
         """An agent wrote its key, under its lease."""
         record = r.NodeRecord(
-            name=node.name, instance=node.instance, address="h:1", slots=node.slots
+            name=node.name,
+            instance=node.instance,
+            address=node.address,
+            slots=node.slots,
+            labels=node.labels,
+            register_time=node.register_time,
+            version=node.version,
         )
         record.capacity.cpu = node.cpu
         record.capacity.memory = node.memory
         record.capacity.counters.update(node.counters)
-        self.apply([Put(keys.node_key(node.name), record.SerializeToString())])
+        self.revision += 1
+        self._put(keys.node_key(node.name), record.SerializeToString(), node.lease)
 
     def instance(self, service: str, name: str, record: r.InstanceRecord | None) -> None:
         """Somebody wrote an instance's key, or (None) it is gone."""
@@ -85,9 +106,7 @@ class Log:
             self.apply([Delete(key)])
             return
         self.revision += 1
-        self.kept[key] = record.SerializeToString()
-        self._written[key] = self.revision
-        self.fold.put(key, self.kept[key], self.revision, LEASE)
+        self._put(key, record.SerializeToString(), LEASE)
 
     def lease_ended(self, name: NodeName, instance: InstanceId) -> None:
         """The node's key is gone, unless another process has it."""
@@ -109,7 +128,20 @@ class Log:
         fold = Fold()
         for prefix in keys.SNAPSHOT_ORDER:
             for key in sorted(k for k in self.kept if k.startswith(prefix)):
-                lease = LEASE if prefix == keys.INSTANCES else 0
-                fold.put(key, self.kept[key], self._written[key], lease)
+                fold.put(key, self.kept[key], self._written[key], self._leases[key])
+        fold.at(self.revision)
+        return fold
+
+    def replayed(self) -> Fold:
+        """Another standby that followed from the beginning."""
+        assert self._changes is not None
+        self.flush()
+        fold = Fold()
+        fold.at(1)
+        for key, value, revision, lease in self._changes:
+            if value is None:
+                fold.deleted(key)
+            else:
+                fold.put(key, value, revision, lease)
         fold.at(self.revision)
         return fold

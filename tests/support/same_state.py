@@ -1,0 +1,217 @@
+"""Compares two states field by field: what a leader knows with what a standby folded of its writes.
+
+Fields are found by introspection, so a new field is compared unless `EXCEPTIONS` names it. An entry
+there says how the field is compared instead, and why; most of them are the leader's own memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, NamedTuple
+
+from scheduler.core.model import transitions
+from scheduler.core.model.audit_index import AuditIndex
+from scheduler.core.model.rows import (
+    Allocation,
+    DedupRow,
+    FinishedRow,
+    NodeRow,
+    QueueRow,
+    TaskRow,
+)
+from scheduler.core.model.state import State
+from scheduler.core.model.usage import Usage
+from scheduler.core.queues.index import TaskIndex
+from scheduler.core.queues.pending import PendingOrder
+from scheduler.core.values import is_due
+
+
+class Sides(NamedTuple):
+    """Two objects that are compared, and the states that they belong to."""
+
+    leader: Any
+    standby: Any
+    leader_state: State
+    standby_state: State
+
+
+Rule = Callable[[Sides], bool]
+
+
+def anything(sides: Sides) -> bool:
+    """The field is not compared."""
+    return True
+
+
+def by(render: Callable[[Any, State], object]) -> Rule:
+    """What `render(owner, state)` makes of both is equal."""
+    return lambda sides: (
+        render(sides.leader, sides.leader_state) == render(sides.standby, sides.standby_state)
+    )
+
+
+def _start_time(sides: Sides) -> bool:
+    known, row = sides.standby.start_time, sides.leader
+    recent = {(task, attempt) for _, task, attempt in sides.leader_state.recent_starts}
+    return known == row.start_time or (not known and (row.id, row.attempt) in recent)
+
+
+def _alive(done: Iterable[FinishedRow], state: State) -> list[str]:
+    return sorted(row.id for row in done if state.finished.get(row.id) is row)
+
+
+def _kinds(order: PendingOrder[TaskRow]) -> list[tuple[str, int]]:
+    return sorted((repr(needs), count) for needs, count in order.kinds())
+
+
+def _timers(state: State) -> set[tuple[float, str]]:
+    return {(row.not_before, t) for t, row in state.tasks.items() if row.state.name == "SCHEDULED"}
+
+
+def _live_timers(state: State, _: State) -> bool:
+    """Each SCHEDULED task has its timer."""
+    return _timers(state) <= set(state.timers)
+
+
+REFERENCE = "the row is compared where it belongs"
+MEMORY = "the leader's memory, of this session or this call; no record has it"
+OWN = "each process counts what it saw"
+
+EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
+    (State, "waiting"): (by(lambda s, _: sorted(s.waiting)), "the order of turns is memory"),
+    (State, "allocations"): (
+        by(
+            lambda s, _: {
+                i: (sorted(a.rows), round(a.cpu, 6), a.memory, _counted(a))
+                for i, a in s.allocations.items()
+                if a.rows
+            }
+        ),
+        "empty ones of processes without a row come and go; sums of cores differ in the last bit",
+    ),
+    (State, "answers"): (
+        by(lambda s, _: {kind: n for kind, n in s.answers.items() if n}),
+        "a kind may have had answers",
+    ),
+    (State, "dedup_line"): (
+        by(lambda s, _: {key for key in s.dedup_line if key in s.dedup}),
+        "the order is by when they were looked at last, which is memory",
+    ),
+    (State, "replicas"): (by(lambda s, _: {n: set(r) for n, r in s.replicas.items()}), REFERENCE),
+    (State, "touched"): (anything, "services are looked at by the leader alone"),
+    (State, "_durable"): (anything, "a cache"),
+    (State, "timers"): (by(_live_timers), "entries of tasks that moved on may be left"),
+    (State, "_dead_timers"): (anything, "how many entries are left"),
+    (State, "recent_starts"): (anything, MEMORY),
+    (State, "illegal_moves"): (by(lambda s, _: s.illegal_moves), "checked, and never filled"),
+    (State, "last_id"): (
+        lambda sides: max(sides.leader.tasks, default="") <= sides.standby.last_id,
+        "of tasks that are gone a snapshot knows nothing: their ids may be given again",
+    ),
+    (State, "last_instant"): (
+        lambda sides: sides.standby.last_instant <= sides.leader.last_instant + 0.001,
+        "the leader's is that of its last step, which may have written nothing; ids of audit "
+        "entries, which are instants, may be some microseconds ahead",
+    ),
+    (TaskRow, "queue"): (by(lambda row, _: row.queue.name), REFERENCE),
+    (TaskRow, "creator"): (by(lambda row, _: row.creator.name), REFERENCE),
+    (TaskRow, "start_time"): (
+        _start_time,
+        "the start of an attempt is on record once it has lived for a second",
+    ),
+    (FinishedRow, "queue"): (by(lambda row, _: row.queue.name), REFERENCE),
+    (FinishedRow, "creator"): (by(lambda row, _: row.creator.name), REFERENCE),
+    (QueueRow, "retained"): (
+        by(lambda q, s: _alive(q.retained, s)),
+        "rows that are deleted or live again are skipped when they are met",
+    ),
+    (QueueRow, "finished_total"): (anything, OWN),
+    (QueueRow, "last_finish"): (anything, OWN),
+    (QueueRow, "turn"): (anything, "where round robin goes on is memory"),
+    (QueueRow, "text"): (anything, "a text that rows may share; the rows' are compared"),
+    (Usage, "coming_tasks"): (anything, MEMORY),
+    (Usage, "coming_units"): (anything, MEMORY),
+    (DedupRow, "waiters"): (anything, MEMORY),
+    (NodeRow, "allocation"): (by(lambda n, _: sorted(n.allocation.rows)), REFERENCE),
+    (NodeRow, "suspect_since"): (
+        by(lambda n, _: bool(n.suspect_since)),
+        "by the clock of whoever noticed",
+    ),
+    (NodeRow, "connected"): (anything, MEMORY),
+    (NodeRow, "credit"): (anything, MEMORY),
+    (NodeRow, "stats"): (anything, MEMORY),
+    (NodeRow, "failure"): (anything, MEMORY),
+}
+
+# What is not made of fields that say something: these are compared by what they are for.
+RENDERED: Mapping[type, Callable[[Any, State], object]] = {
+    AuditIndex: lambda audit, _: (audit.below(1 << 62, 0, 1 << 20), audit.last),
+    PendingOrder: lambda order, _: (order.size, _kinds(order), getattr(order.oldest(), "id", "")),
+    TaskIndex: lambda index, s: (index.size, [t for t in index.oldest_first("") if s.on_record(t)]),
+}
+
+
+def differences(leader: State, standby: State) -> list[str]:
+    """What differs, each with its path; empty when nothing does."""
+    found: list[str] = []
+    _fields(Sides(leader, standby, leader, standby), "state", found)
+    return found
+
+
+def settle(state: State, now: float) -> None:
+    """Make tasks that are due PENDING, as the next leader would: nothing is written of it."""
+    for row in list(state.tasks.values()):
+        if row.state.name == "SCHEDULED" and is_due(row.not_before, now):
+            transitions.come_due(state, row)
+
+
+def names_of(owner: object) -> set[str]:
+    """The attributes of a state or a row."""
+    if is_dataclass(owner):
+        return {field.name for field in fields(owner)}
+    return set(vars(owner))
+
+
+def _counted(allocation: Allocation) -> dict[str, int]:
+    return {name: count for name, count in allocation.counters.items() if count}
+
+
+def _fields(sides: Sides, path: str, found: list[str]) -> None:
+    leader, standby = sides.leader, sides.standby
+    for name in sorted(names_of(leader) | names_of(standby)):
+        here = f"{path}.{name}"
+        rule = EXCEPTIONS.get((type(leader), name))
+        one, other = getattr(leader, name, None), getattr(standby, name, None)
+        if rule is None:
+            _compare(sides._replace(leader=one, standby=other), here, found)
+        elif not rule[0](sides):
+            found.append(f"{here}: {one!r} is not {other!r} ({rule[1]})"[:2_000])
+
+
+def _compare(sides: Sides, path: str, found: list[str]) -> None:
+    leader, standby = sides.leader, sides.standby
+    render = RENDERED.get(type(leader))
+    if type(leader) is not type(standby):
+        found.append(f"{path}: {leader!r} is not {standby!r}"[:2_000])
+    elif render is not None:
+        one, other = render(leader, sides.leader_state), render(standby, sides.standby_state)
+        if one != other:
+            found.append(f"{path}: {one!r} is not {other!r}"[:2_000])
+    elif isinstance(leader, dict):
+        if only := leader.keys() ^ standby.keys():
+            found.append(f"{path}: only one has {sorted(map(str, only))}"[:2_000])
+        for key in leader.keys() & standby.keys():
+            both = sides._replace(leader=leader[key], standby=standby[key])
+            _compare(both, f"{path}[{key!r}]", found)
+    elif isinstance(leader, list | deque):
+        if len(leader) != len(standby):
+            found.append(f"{path}: {len(leader)} is not {len(standby)} entries")
+        for place, (one, other) in enumerate(zip(leader, standby, strict=False)):
+            both = sides._replace(leader=one, standby=other)
+            _compare(both, f"{path}[{place}]", found)
+    elif is_dataclass(leader):
+        _fields(sides, path, found)
+    elif leader != standby:
+        found.append(f"{path}: {leader!r} is not {standby!r}"[:2_000])
