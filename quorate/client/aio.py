@@ -34,7 +34,13 @@ from quorate.client.mapping.plan import Chunk, MapPlan
 from quorate.client.tracking.atracker import AsyncTracker
 from quorate.client.tracking.ledger import Outcome
 from quorate.client.tracking.loglines import LogPosition
-from quorate.client.tracking.outcome import is_finished, is_pickled, state_name, value_of
+from quorate.client.tracking.outcome import (
+    is_finished,
+    is_pickled,
+    shown_state,
+    state_name,
+    value_of,
+)
 from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR
@@ -143,7 +149,7 @@ class AsyncTaskHandle(Generic[R]):
                 return task
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(
-                    f"task {self.id} is still {state_name(task)} after {timeout:g} s"
+                    f"task {self.id} is still {shown_state(task)} after {timeout:g} s"
                 )
 
     async def done(self) -> bool:
@@ -151,7 +157,7 @@ class AsyncTaskHandle(Generic[R]):
         return self._finished is not None or is_finished(await self.task())
 
     async def status(self) -> str:
-        """Its state, e.g. RUNNING."""
+        """Its state, e.g. RUNNING. As `TaskHandle.status`."""
         return state_name(self._finished or await self.task())
 
     async def task(self, *, full: bool = False) -> task_pb2.Task:

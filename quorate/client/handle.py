@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import grpc
 
 from quorate.client.tracking.loglines import LogPosition
-from quorate.client.tracking.outcome import is_finished, state_name, value_of
+from quorate.client.tracking.outcome import is_finished, shown_state, state_name, value_of
 from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import (
@@ -134,7 +134,7 @@ class TaskHandle(Generic[R]):
                 return task
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(
-                    f"task {self.id} is still {state_name(task)} after {timeout:g} s"
+                    f"task {self.id} is still {shown_state(task)} after {timeout:g} s"
                 )
 
     def done(self) -> bool:
@@ -142,7 +142,10 @@ class TaskHandle(Generic[R]):
         return self._finished is not None or is_finished(self.task())
 
     def status(self) -> str:
-        """Its state: SCHEDULED, PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, EXPIRED."""
+        """Its state: SCHEDULED, PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, EXPIRED.
+
+        RUNNING is also the state of a task whose attempt is assigned to a node and has not started.
+        """
         return state_name(self._finished or self.task())
 
     def task(self, *, full: bool = False) -> task_pb2.Task:

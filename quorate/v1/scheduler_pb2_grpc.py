@@ -218,7 +218,7 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelTask(self, request, context):
-        """Cancels a task: at once when it waits; a running attempt is ended first. Cancelling a
+        """Cancels a task: at once when it waits; an assigned or running attempt is ended first. Cancelling a
         cancelled task changes nothing; a task that finished otherwise is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -2,6 +2,7 @@ import type { Task } from "@ui/api/types";
 import { merged } from "@ui/api/store";
 import { problemOf } from "@ui/app/banner";
 import { ansi } from "@ui/lib/ansi";
+import { shownState } from "@ui/lib/format";
 import { pretty } from "@ui/lib/json";
 import { href, parseRoute } from "@ui/lib/router";
 import { Meter, Series } from "@ui/lib/series";
@@ -94,6 +95,13 @@ test("a line has the time at which its beginning was written", () => {
   expect(log.all.map((line) => `${line.text} ${line.time.slice(17, 19)}`)).toEqual([
     "one 00", "two 00", "oops 01", "three 02", "of an agent of old ",
   ]);
+});
+
+test("a task whose attempt has not started is shown as assigned, not as running", () => {
+  const task: Task = { id: "1", queue: "q", state: "TASK_STATE_RUNNING", createTime: "", attempts: [{ number: 1 }] };
+  expect(shownState(task)).toBe("assigned");
+  expect(shownState({ ...task, attempts: [{ number: 1, startTime: "2026-01-31T12:00:00Z" }] })).toBe("running");
+  expect(shownState({ ...task, state: "TASK_STATE_PENDING" })).toBe("pending");
 });
 
 test("attempts are bars on one axis, with the wait before each", () => {

@@ -105,7 +105,7 @@ def test_a_task_is_found_by_the_beginning_of_its_id(quorate, cluster):
     assert "6 or more characters" in err
 
 
-def test_attempts_that_were_handed_back_are_not_shown_as_failures(quorate, cluster):
+def test_attempts_that_were_returned_are_not_shown_as_failures(quorate, cluster):
     id = "01a22851d09c7000893655b6968f0722"
     task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_RUNNING, attempt=6, failures=1)
     task.attempts.add(number=2, node="n2").error.type = "EXIT_CODE"
@@ -113,14 +113,23 @@ def test_attempts_that_were_handed_back_are_not_shown_as_failures(quorate, clust
     cluster.tasks[id] = task
     listed = quorate("tasks")[1].splitlines()
     assert "ATTEMPT" not in listed[0]
-    assert listed[1].split()[:5] == [id, "-", "RUNNING", "1", "-"]
+    assert listed[1].split()[:5] == [id, "-", "ASSIGNED", "1", "-"]
     rows = [line.split() for line in quorate("task", id)[1].splitlines() if line.startswith(" ")]
     assert [(row[0], row[-1]) for row in rows] == [
-        ("1", "began"),
+        ("1", "started"),
         ("2", "EXIT_CODE"),
-        ("3-5", "began"),
-        ("6", "way"),
+        ("3-5", "started"),
+        ("6", "assigned"),
     ]
+
+
+def test_an_attempt_is_running_once_it_has_started(quorate, cluster):
+    id = "01a22851d09c7000893655b6968f0722"
+    task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_RUNNING, attempt=1)
+    task.attempts.add(number=1, node="n1").start_time.GetCurrentTime()
+    cluster.tasks[id] = task
+    assert quorate("tasks")[1].splitlines()[1].split()[3] == "RUNNING"
+    assert quorate("task", id)[1].splitlines()[-1].split()[-1] == "running"
 
 
 def test_a_name_with_a_line_break_or_markup_stays_in_its_row(quorate):

@@ -19,7 +19,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from quorate.cli.output.listing import Listing
-from quorate.client.tracking.outcome import state_name, value_name
+from quorate.client.tracking.outcome import shown_state, value_name
 from quorate.client.transport.discovery import LocalCluster
 from quorate.etcd.generation import split
 from quorate.runtime.visible import deceives, visible, visible_json
@@ -53,6 +53,7 @@ _STATE_STYLE = {
     "FAILED": "red",
     "CANCELLED": "yellow",
     "EXPIRED": "yellow",
+    "ASSIGNED": "blue",
     "RUNNING": "cyan",
     "READY": "green",
     "CORDONED": "yellow",
@@ -219,7 +220,7 @@ def task_node(task: task_pb2.Task) -> str:
 
 def _state_cell(task: task_pb2.Task) -> Text:
     """The state; and that no registered node can hold a task that waits."""
-    words = state_text(state_name(task))
+    words = state_text(shown_state(task))
     if task.pending_reason:
         words = words.copy()
         words.append(" (fits no node)", style="yellow")

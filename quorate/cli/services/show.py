@@ -19,7 +19,7 @@ from quorate.cli.output import render
 from quorate.cli.output.listing import Details
 from quorate.cli.output.render import hint
 from quorate.client.client import Client
-from quorate.client.tracking.outcome import state_name, value_name
+from quorate.client.tracking.outcome import shown_state, value_name
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
@@ -164,7 +164,7 @@ def _replicas(tasks: list[task_pb2.Task]) -> Table:
         error = f"{task.error.type}: {task.error.message}" if task.HasField("error") else "-"
         table.add_row(
             task.id,
-            render.state_text(state_name(task)),
+            render.state_text(shown_state(task)),
             str(task.attempt),
             _next(task),
             error.splitlines()[0],

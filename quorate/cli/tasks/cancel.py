@@ -114,7 +114,7 @@ def _show(counts: Cancelled, as_json: bool, waiting: str) -> None:
         )
         return
     parts = [f"{counts.cancelled:,} {waiting}"]
-    running = "being ended" if waiting == "cancelled" else "running"
+    running = "being ended" if waiting == "cancelled" else "assigned or running"
     for number, what in (
         (counts.stopping, running),
         (counts.finished, "finished already"),

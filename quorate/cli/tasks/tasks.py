@@ -24,7 +24,7 @@ from quorate.cli.tasks.ids import task_id
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.pages import list_nodes, list_queues
-from quorate.client.tracking.outcome import is_finished, state_name
+from quorate.client.tracking.outcome import is_finished, shown_state, state_name
 from quorate.client.transport.calls import Calls
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
@@ -32,7 +32,7 @@ from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 _MOST_SHOWN = 4_000
 # Failed attempts that a task keeps beside the current one.
 _KEPT = 9
-# Seconds after which a task that has not begun is worth a sentence.
+# Seconds after which a task that has not started is worth a sentence.
 _SOON = 2.0
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The task's id, or its beginning.")]
@@ -50,7 +50,8 @@ def tasks(
         typer.Option(
             "--state",
             "-s",
-            help="Only in this state, such as running or failed; may be repeated.",
+            help="Only tasks in this state, such as running (includes assigned ones) or failed; "
+            "may be repeated.",
         ),
     ] = None,
     search: Annotated[
@@ -218,7 +219,7 @@ def _details(found: task_pb2.Task) -> Table:
 
 
 def waits_for(calls: Calls, found: task_pb2.Task) -> str:
-    """Why a PENDING task does not run yet."""
+    """Why a PENDING task has not started."""
     if found.pending_reason:
         return found.pending_reason
     queues = (queue for queue in list_queues(calls) if queue.name == found.queue)
@@ -228,7 +229,7 @@ def waits_for(calls: Calls, found: task_pb2.Task) -> str:
 
 @contextmanager
 def saying_why(handle: TaskHandle[Any]) -> Iterator[None]:
-    """Say on standard error why a task waits that has not begun soon."""
+    """Say on standard error why a task waits that has not started soon."""
     timer = threading.Timer(_SOON, _say_why, (handle,))
     timer.daemon = True
     timer.start()
@@ -247,7 +248,7 @@ def _say_why(handle: TaskHandle[Any]) -> None:
 
 
 def _state_line(found: task_pb2.Task) -> str:
-    state = state_name(found)
+    state = shown_state(found)
     return f"{state} (cancelling)" if found.cancel_requested and not is_finished(found) else state
 
 
@@ -257,8 +258,8 @@ def _attempts(found: task_pb2.Task) -> Table:
         right=("ATTEMPT",),
         drop=("WAITED", "ASSIGNED", "RAN", "NODE"),
     )
-    # Numbers that are missing were handed back by a node, which is no failure and not kept. Only
-    # the latest attempts are kept: before the first of them nothing is known.
+    # A node returned the attempts whose numbers are missing, which is no failure and not on record.
+    # Only the latest attempts are on record: before the first of them nothing is known.
     known = found.attempts[0].number if found.failures + found.crashes > _KEPT else 1
     for attempt in found.attempts:
         _add_returned(table, known, attempt.number - 1)
@@ -273,7 +274,7 @@ def _attempts(found: task_pb2.Task) -> Table:
             render.moment(attempt.assign_time),
             render.seconds(began - assigned) if began and assigned else "-",
             render.seconds(ended - began) if ended and began else "-",
-            attempt.error.type or ("ok" if ended else "under way"),
+            attempt.error.type or ("ok" if ended else "running" if began else "assigned"),
         )
     _add_returned(table, known, found.attempt)
     return table
@@ -282,7 +283,7 @@ def _attempts(found: task_pb2.Task) -> Table:
 def _add_returned(table: Table, first: int, last: int) -> None:
     if first <= last:
         numbers = str(last) if first == last else f"{first}-{last}"
-        table.add_row(numbers, "-", "-", "-", "-", "handed back before it began")
+        table.add_row(numbers, "-", "-", "-", "-", "returned before it started")
 
 
 def _work(spec: task_pb2.TaskSpec) -> str:

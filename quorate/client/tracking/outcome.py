@@ -38,6 +38,18 @@ def state_name(task: task_pb2.Task) -> str:
     return value_name(task_pb2.TaskState.DESCRIPTOR, task.state, "TASK_STATE_")
 
 
+def has_started(task: task_pb2.Task) -> bool:
+    """Whether its latest attempt has started: an assigned attempt waits on its node at first."""
+    return bool(task.attempts) and task.attempts[-1].HasField("start_time")
+
+
+def shown_state(task: task_pb2.Task) -> str:
+    """Its state for people: as `state_name`, but `ASSIGNED` while its attempt has not started."""
+    if task.state == task_pb2.TASK_STATE_RUNNING and not has_started(task):
+        return "ASSIGNED"
+    return state_name(task)
+
+
 def value_name(enum: EnumDescriptor, number: int, prefix: str) -> str:
     """An enum's value without its prefix; its number when a newer cluster knows more than we do."""
     value = enum.values_by_number.get(number)

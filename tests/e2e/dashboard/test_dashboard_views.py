@@ -204,7 +204,7 @@ def test_tasks_are_filtered_searched_and_acted_on_together(open_page):
     bulk.get_by_role("button", name="Select all that match the filter").click()
     bulk.get_by_role("button", name="Cancel").click()
     # How many there are is counted before the question is asked.
-    expect(look.dialog()).to_contain_text("9 waiting, 0 running.")
+    expect(look.dialog()).to_contain_text("9 waiting, 0 assigned or running.")
     look.dialog().get_by_role("button", name="Cancel 9 tasks").click()
     look.told("9 tasks cancelled.")
 

@@ -21,7 +21,7 @@ def test_a_node_with_a_waiting_task_says_so(
         try:
             slots = look.page.locator("tbody").filter(has_text="of 4, 1 wait")
             expect(slots).to_have_count(1)
-            expect(look.page.get_by_title("have given their slots up")).to_have_count(1)
+            expect(look.page.get_by_title("use no slot")).to_have_count(1)
             look.page.goto(look.page.url.replace("#/nodes", "#/overview"))
             expect(look.page.locator("body")).to_contain_text("of 8 slots, 1 wait")
         finally:

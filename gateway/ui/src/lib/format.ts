@@ -1,5 +1,7 @@
 // Numbers, sizes, durations and instants for people. Pure: `now` is an argument.
 
+import type { Task } from "@ui/api/types";
+
 const counts = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 /** protobuf's JSON has int64 as strings and leaves zeros out. */
@@ -116,6 +118,12 @@ export function clock(text: string | undefined | null): string {
 export function plain(value: string | undefined, prefix: string): string {
   if (!value) return "";
   return value.replace(prefix, "").replaceAll("_", " ").toLowerCase();
+}
+
+/** A task's state for people: "assigned" is running on the wire, but its attempt has not started. */
+export function shownState(task: Task): string {
+  const started = task.attempts?.at(-1)?.startTime;
+  return task.state === "TASK_STATE_RUNNING" && !started ? "assigned" : plain(task.state, "TASK_STATE_");
 }
 
 /** "1 node", "2 nodes" */

@@ -2,8 +2,9 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ago, clock, count, plain } from "@ui/lib/format";
 import { now } from "@ui/api/store";
+import type { Task } from "@ui/api/types";
+import { ago, clock, count, shownState } from "@ui/lib/format";
 import { Icon, type IconName } from "@ui/parts/icons";
 
 /** A state as a coloured dot and a word: never by colour alone. */
@@ -16,13 +17,10 @@ export function Badge({ tone, children }: { tone: string; children: ComponentChi
   );
 }
 
-export function TaskBadge({ state, cancelling }: { state?: string; cancelling?: boolean }) {
-  const name = plain(state, "TASK_STATE_");
-  return (
-    <Badge tone={cancelling && name === "running" ? "cancelled" : name}>
-      {cancelling && name === "running" ? "cancelling" : name}
-    </Badge>
-  );
+export function TaskBadge({ task }: { task: Task }) {
+  const name = shownState(task);
+  const cancelling = task.cancelRequested && task.state === "TASK_STATE_RUNNING";
+  return <Badge tone={cancelling ? "cancelled" : name}>{cancelling ? "cancelling" : name}</Badge>;
 }
 
 interface ButtonProps {

@@ -1,14 +1,17 @@
 // What runs on a node now, and what it says of itself.
 
 import { now, useTasks } from "@ui/api/store";
-import type { Node } from "@ui/api/types";
-import { bytes, count, num, span } from "@ui/lib/format";
+import type { Node, Task } from "@ui/api/types";
+import { bytes, count, num, shownState, span } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
 import { Ago } from "@ui/parts/basics";
 import { lastAttempt, ranFor, taskName } from "@ui/views/task/names";
 
 const RUNNING = { states: ["TASK_STATE_RUNNING"], limit: 1000 };
 const MOST = 50;
+
+const ranText = (task: Task): string =>
+  shownState(task) === "assigned" ? "assigned" : span(Math.floor(ranFor(task, now.value) / 1000) * 1000);
 
 export function NodeDetail({ node }: { node: Node }) {
   const tasks = useTasks(RUNNING).value;
@@ -19,15 +22,15 @@ export function NodeDetail({ node }: { node: Node }) {
   return (
     <div class="detail">
       <div>
-        <h3>Runs now</h3>
+        <h3>Assigned and running</h3>
         {!here.length && <p class="muted">Nothing at the moment.</p>}
         <ul class="runs">
           {here.slice(0, MOST).map((task) => (
             <li key={task.id}>
-              <i class="dot tone-running" />
+              <i class={`dot tone-${shownState(task)}`} />
               <a href={href("tasks", task.id)}>{taskName(task)}</a>
               <span class="muted">{task.queue}</span>
-              <span class="number">{span(Math.floor(ranFor(task, now.value) / 1000) * 1000)}</span>
+              <span class="number">{ranText(task)}</span>
             </li>
           ))}
         </ul>
@@ -46,8 +49,8 @@ export function NodeDetail({ node }: { node: Node }) {
             <dd>
               <p class="error-line">{node.fault}</p>
               <span class="muted">
-                No agent may report that. Such a one gets no session for a while, and is lost when it
-                goes on.
+                The agent broke the protocol. It gets no session for a while, and the node is lost when
+                the agent goes on.
               </span>
             </dd>
           </>
@@ -55,11 +58,11 @@ export function NodeDetail({ node }: { node: Node }) {
         <dt>Assigned</dt>
         <dd>
           {count(node.assigned)}
-          <span class="muted"> · {count(node.running)} began</span>
+          <span class="muted"> · {count(node.running)} running</span>
         </dd>
         {node.leavingSince && (
           <>
-            <dt>Leaving</dt>
+            <dt>Scaling down</dt>
             <dd>
               <Ago time={node.leavingSince} />
               <span class="muted"> · idle, a scale-down may end it</span>

@@ -24,10 +24,10 @@ const TONES: Record<string, string> = {
   unwritable: "failed",
 };
 
-const LEAVING = "Idle, and fewer nodes are wanted: whoever scales down may end it";
+const LEAVING = "Idle, and fewer nodes are wanted: a scale-down may end it";
 
 const waitingText = (tasks: number) =>
-  `${count(tasks)} more running tasks wait for other tasks, and have given their slots up`;
+  `${count(tasks)} more running tasks wait for other tasks and use no slot`;
 
 /** `#/nodes/<name>` shows what runs on that one. */
 export function NodesView({ rest }: { rest: string }) {
@@ -81,7 +81,7 @@ export function NodesView({ rest }: { rest: string }) {
   );
 }
 
-/** Tasks that wait for other tasks are running ones, and have given their slots up. */
+/** Tasks that wait for other tasks: they run without a slot. */
 function yieldedOf(node: Node): number {
   return node.stats?.yielded ?? 0;
 }

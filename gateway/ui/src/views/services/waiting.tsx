@@ -57,7 +57,7 @@ const COLUMNS: readonly Column<Task>[] = [
       </a>
     ),
   },
-  { name: "State", cell: ({ state }) => <TaskBadge state={state} /> },
+  { name: "State", cell: (task) => <TaskBadge task={task} /> },
   { name: "Attempts", right: true, cell: ({ attempt }) => <Count value={attempt} /> },
   {
     name: "Last error",

@@ -11,7 +11,7 @@ import { Ago, Copy, Labels, Panel } from "@ui/parts/basics";
 import { attemptOf, lastAttempt, ranFor } from "@ui/views/task/names";
 
 const UNCOUNTED =
-  "Attempts before a manual retry, and those lost with a node or handed back by it, are not counted as tries.";
+  "Attempts before a manual retry, and those lost with a node or returned by it, are not counted as tries.";
 
 export function Facts({ task }: { task: Task }) {
   const attempt = lastAttempt(task);

@@ -54,7 +54,7 @@ export function TaskPage({ id }: { id: string }) {
       <BackLink />
       <div class="title">
         <h1>{taskName(task)}</h1>
-        <TaskBadge state={task.state} cancelling={task.cancelRequested} />
+        <TaskBadge task={task} />
         <span class="push row">
           <Actions task={task} />
         </span>

@@ -31,7 +31,7 @@ export const lastAttempt = (task: Task): Attempt | undefined => task.attempts?.a
 
 /**
  * "2 of 3". Numbers go on after a manual retry, whose tries are counted anew; what a node took with
- * it or handed back is no try either: "4 (try 1 of 3)". A replica is tried for ever: "4".
+ * it or returned is no try either: "4 (try 1 of 3)". A replica is tried for ever: "4".
  */
 export function attemptOf(task: Task): string {
   const { attempt = 0, failures = 0, spec } = task;

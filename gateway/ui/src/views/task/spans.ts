@@ -51,7 +51,7 @@ export function spans(task: Task, now: number): Spans {
     const stretches: Stretch[] = [];
     const begun = Number.isNaN(start) ? end : start;
     if (!Number.isNaN(given)) {
-      stretches.push(stretch(given, begun, "pending", "on its node, not started"));
+      stretches.push(stretch(given, begun, "assigned", "assigned, not started"));
     }
     if (!Number.isNaN(start)) stretches.push(stretch(start, end, toneOf(task, attempt, last), "ran"));
     rows.push({

@@ -78,7 +78,7 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
       try {
         const { waiting, running, more } = await countMany(requests());
         what = plural(waiting + running, "task") + (more ? " and more" : "");
-        text = `${count(waiting)} waiting, ${count(running)} running${more ? ", and more" : ""}. ${text}`;
+        text = `${count(waiting)} waiting, ${count(running)} assigned or running${more ? ", and more" : ""}. ${text}`;
       } catch (error) {
         // A scheduler of an earlier version does not count.
         if (!isMissing(error)) {
@@ -140,7 +140,7 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
 
 const CONSEQUENCES: Record<Verb, string> = {
   retry: "Failed and cancelled ones get fresh attempts; others are left alone.",
-  cancel: "Waiting ones end at once, running attempts are ended. Finished ones are left alone.",
+  cancel: "Waiting tasks are cancelled at once. Running attempts are ended first. Finished tasks stay as they are.",
   delete: "Records, results and errors of finished ones are gone for good. Others are left alone.",
 };
 

@@ -187,7 +187,7 @@ function Row({ task, row, active, selected, onToggle }: RowProps) {
         />
       </span>
       <span role="gridcell" class="c-state">
-        <TaskBadge state={task.state} cancelling={task.cancelRequested} />
+        <TaskBadge task={task} />
       </span>
       <span role="gridcell" class="c-name">
         <a href={href("tasks", task.id)} tabIndex={-1}>
