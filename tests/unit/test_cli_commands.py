@@ -128,7 +128,7 @@ def test_an_attempt_is_running_once_it_has_started(quorate, cluster):
     task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_RUNNING, attempt=1)
     task.attempts.add(number=1, node="n1").start_time.GetCurrentTime()
     cluster.tasks[id] = task
-    assert quorate("tasks")[1].splitlines()[1].split()[3] == "RUNNING"
+    assert quorate("tasks")[1].splitlines()[1].split()[2] == "RUNNING"
     assert quorate("task", id)[1].splitlines()[-1].split()[-1] == "running"
 
 
