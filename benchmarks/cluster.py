@@ -17,7 +17,7 @@ import grpc
 
 from quorate import Client
 from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_local_cluster
-from quorate.client.transport.rpcs import CHANNEL_OPTIONS
+from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from quorate.security.dialer import Dialer

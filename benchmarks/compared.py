@@ -27,7 +27,7 @@ from benchmarks.load import BATCH, NOOP, durably, warm_up
 from benchmarks.noop import noop
 from quorate import Executor
 from quorate.client.mapping.mapper import create_batch
-from quorate.client.transport.rpcs import CHANNEL_OPTIONS
+from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 
 # Seconds of creating one by one, and callers at once.

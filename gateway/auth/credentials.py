@@ -19,7 +19,8 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import Message
 
-from gateway.cluster.calls import Metadata, Method, Upstream
+from gateway.cluster.calls import Metadata, Upstream
+from gateway.cluster.methods import Method
 from gateway.config import GatewaySettings
 from gateway.http.problems import HttpError
 from quorate.security.metadata import AUTHORIZATION, ON_BEHALF

@@ -22,7 +22,8 @@ import grpc
 from google.protobuf.message import Message
 
 from gateway.auth.credentials import Access
-from gateway.cluster.calls import Method, Upstream, method_of
+from gateway.cluster.calls import Upstream
+from gateway.cluster.methods import Method, method_of
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2, service_pb2
 

@@ -1,7 +1,8 @@
 """Calls to the cluster: whichever scheduler answers, within the caller's deadline.
 
 Owns one channel to each scheduler it knows. Any scheduler serves any call (a standby forwards), so
-a call that gets UNAVAILABLE goes to the next one, when repeating it is safe:
+a call that fails goes to the next one (`quorate.client.transport.policy`), when repeating it is
+safe:
 
 * a method that only reads (by HTTP: GET) is repeated;
 * one that changes something is repeated when its request has a `request_id`, with the same id;
@@ -20,21 +21,19 @@ Failures are raised as `UpstreamError`, which keeps the cluster's own reason and
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, cast
 
 import grpc
 import structlog
-from google.protobuf import message_factory
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 
+from gateway.cluster.methods import Method, method_of
+from gateway.cluster.upstream_errors import raise_unless_ours, typed
 from quorate.client.transport.endpoints import Endpoints
-from quorate.client.transport.rpcs import CHANNEL_OPTIONS, new_request_id
-from quorate.runtime.errors import DOMAIN, QuorateError, from_rpc_error, unavailable
+from quorate.client.transport.policy import CHANNEL_OPTIONS, Failure, Pauses, failure_of
+from quorate.client.transport.rpcs import new_request_id
+from quorate.runtime.errors import from_rpc_error
 from quorate.security.dialer import Dialer
 from quorate.security.metadata import AUTHORIZATION
 from quorate.v1 import scheduler_pb2 as pb
@@ -45,7 +44,8 @@ log = structlog.get_logger(__name__)
 PATIENCE: Final = 10.0
 # Seconds of one try while there are others to ask: a frozen process neither answers nor refuses.
 TRY: Final = 5.0
-_DETAILS: Final = "grpc-status-details-bin"
+# A quota that is free again in a moment is for the HTTP client to wait for.
+_REPEATED: Final = (Failure.LOST, Failure.SILENT)
 # Seconds that calls on a channel with former certificates have to end by themselves.
 _RETIRE_GRACE: Final = 30.0
 _OPTIONS: Final = (
@@ -58,70 +58,6 @@ _OPTIONS: Final = (
 
 Address = str
 Metadata = tuple[tuple[str, str], ...]
-
-
-class UpstreamError(QuorateError):
-    """The cluster's answer of failure. `violations` are (field, description) pairs."""
-
-    def __init__(
-        self,
-        error: QuorateError,
-        *,
-        domain: str = DOMAIN,
-        violations: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        super().__init__(
-            error.code, error.reason, error.message, field=error.field, metadata=error.metadata
-        )
-        self.domain = domain
-        self.violations = tuple(violations)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Method:
-    """One RPC: how to call it, and what of its shape decides how it may be repeated."""
-
-    descriptor: MethodDescriptor
-    path: str
-    request: type[Message]
-    response: type[Message]
-    streams: bool
-    has_request_id: bool
-    resumes: bool
-    """Its stream goes on behind the `resume_token` of any answer."""
-    long_poll: bool
-    """It waits for `timeout` seconds, a field of its request."""
-
-    @property
-    def name(self) -> str:
-        """Without the service."""
-        return str(self.descriptor.name)
-
-
-def method_from(descriptor: MethodDescriptor) -> Method:
-    """The method of a descriptor; its requests must not be streamed."""
-    assert not descriptor.client_streaming, descriptor.full_name
-    fields = descriptor.input_type.fields_by_name
-    timeout = fields.get("timeout")
-    return Method(
-        descriptor=descriptor,
-        path=f"/{descriptor.containing_service.full_name}/{descriptor.name}",
-        request=message_factory.GetMessageClass(descriptor.input_type),
-        response=message_factory.GetMessageClass(descriptor.output_type),
-        streams=descriptor.server_streaming,
-        has_request_id="request_id" in fields,
-        resumes=descriptor.server_streaming
-        and "resume_token" in fields
-        and "resume_token" in descriptor.output_type.fields_by_name,
-        long_poll=timeout is not None
-        and timeout.message_type is not None
-        and timeout.message_type.full_name == "google.protobuf.Duration",
-    )
-
-
-def method_of(service: ServiceDescriptor, name: str) -> Method:
-    """The method of this name. Raises KeyError."""
-    return method_from(service.methods_by_name[name])
 
 
 _GET_CLUSTER: Final = method_of(pb.DESCRIPTOR.services_by_name["Scheduler"], "GetCluster")
@@ -200,7 +136,7 @@ class Upstream:
         repeatable = reads or method.has_request_id
         loop = asyncio.get_running_loop()
         start = loop.time()
-        pauses = self._pauses()
+        pauses = Pauses(len(self.addresses))
         while True:
             left = start + timeout - loop.time()
             alone = len(self.addresses) == 1 or method.long_poll or not repeatable
@@ -211,16 +147,18 @@ class Upstream:
                     request, timeout=seconds, metadata=self._own() if metadata is None else metadata
                 )
             except grpc.aio.AioRpcError as error:
-                self._on_failure(address, error, silent=not alone and seconds >= TRY)
-                code, pause = error.code(), next(pauses)
+                failure = failure_of(error, from_rpc_error(error))
+                self._on_failure(address, failure, full_try=not alone and seconds >= TRY)
+                pause = pauses.next(busy=failure is Failure.SHED)
                 waited = loop.time() - start + pause
-                late = code is grpc.StatusCode.DEADLINE_EXCEEDED and waited < timeout
+                # What was dropped unread was not done: any call may be repeated then.
+                repeat = failure is Failure.SHED or (repeatable and failure in _REPEATED)
                 if (
-                    not repeatable
-                    or not (late or code is grpc.StatusCode.UNAVAILABLE)
+                    not repeat
                     or waited > min(timeout, self._patience)
+                    or (failure is Failure.SILENT and waited >= timeout)
                 ):
-                    raise self._typed(error, timeout) from error
+                    raise typed(error, timeout, self.addresses) from error
                 await asyncio.sleep(pause)
             except asyncio.CancelledError:
                 # gRPC cancels the calls of a channel that is closed; the caller was not cancelled.
@@ -246,7 +184,7 @@ class Upstream:
         assert method.streams
         loop = asyncio.get_running_loop()
         start = heard = loop.time()
-        pauses = self._pauses()
+        pauses = Pauses(len(self.addresses))
         request = type(request).FromString(request.SerializeToString())
         received = False
         while True:
@@ -260,22 +198,23 @@ class Upstream:
                     if not received:
                         self._endpoints.on_answer(address)
                     received, heard = True, loop.time()
-                    pauses = self._pauses()
+                    pauses = Pauses(len(self.addresses))
                     yield answer
                     if method.resumes and answer.resume_token:
                         cast("Any", request).resume_token = answer.resume_token
                 return
             except grpc.aio.AioRpcError as error:
-                self._on_failure(address, error)
-                pause = next(pauses)
+                failure = failure_of(error, from_rpc_error(error))
+                self._on_failure(address, failure)
+                pause = pauses.next(busy=failure is Failure.SHED)
                 repeatable = not received or method.resumes
                 if (
                     not repeatable
-                    or error.code() is not grpc.StatusCode.UNAVAILABLE
+                    or failure not in (Failure.LOST, Failure.SHED)
                     or loop.time() + pause > heard + self._patience
                     or (left is not None and loop.time() + pause > start + cast("float", timeout))
                 ):
-                    raise self._typed(error, timeout) from error
+                    raise typed(error, timeout, self.addresses) from error
                 await asyncio.sleep(pause)
             except asyncio.CancelledError:
                 raise_unless_ours()
@@ -307,23 +246,13 @@ class Upstream:
                 one.cancel()
             await asyncio.wait(tries)
 
-    def _pauses(self) -> Iterator[float]:
-        """None while there are addresses not yet asked, then random ones growing to 1 s."""
-        for _ in range(len(self.addresses) - 1):
-            yield 0.0
-        most = 0.02
-        while True:
-            yield random.uniform(0.005, most)
-            most = min(1.0, most * 2)
-
-    def _on_failure(
-        self, address: Address, error: grpc.aio.AioRpcError, *, silent: bool = False
-    ) -> None:
-        """Another one is next. A deadline that a caller set short says nothing of the scheduler."""
-        late = silent and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        if late or error.code() is grpc.StatusCode.UNAVAILABLE:
+    def _on_failure(self, address: Address, failure: Failure, *, full_try: bool = False) -> None:
+        """Another one is next. A deadline that a caller set short says nothing of the scheduler:
+        only after a `full_try` is one silent."""
+        silent = full_try and failure is Failure.SILENT
+        if silent or failure is Failure.LOST:
             now = asyncio.get_running_loop().time()
-            self._endpoints.on_failure(address, silent=late, now=now)
+            self._endpoints.on_failure(address, silent=silent, now=now)
             self._drop_stale(address)
 
     def _drop_stale(self, address: Address) -> None:
@@ -335,29 +264,6 @@ class Upstream:
             closing = asyncio.create_task(channel.close(_RETIRE_GRACE), name="retire channel")
             self._retiring.add(closing)
             closing.add_done_callback(self._retiring.discard)
-
-    def _typed(self, error: grpc.aio.AioRpcError, timeout: float | None) -> UpstreamError:
-        """What a scheduler answered, or what gRPC itself found, in words of ours."""
-        typed = _answered(error)
-        if typed is not None:
-            return typed
-        code = error.code()
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout is not None:
-            found = QuorateError(
-                code,
-                "DEADLINE_EXCEEDED",
-                f"the deadline of {timeout:g} s passed; the outcome is not known",
-                metadata={"limit": f"{timeout:g}"},
-            )
-        elif code is grpc.StatusCode.UNAVAILABLE:
-            found = unavailable(
-                "NO_SCHEDULER",
-                f"no scheduler at {', '.join(self.addresses)} answers; repeat with the same "
-                f"request_id (last: {error.details()})",
-            )
-        else:
-            found = from_rpc_error(error)
-        return UpstreamError(found)
 
     def _stub(self, address: Address, method: Method) -> Any:
         stub = self._stubs.get((address, method.path))
@@ -384,15 +290,9 @@ class Upstream:
         cluster = await self._probe(self._endpoints.pick(asyncio.get_running_loop().time()), 1.0)
         if cluster is None:
             return
-        known = set(self.addresses)
-        reachable, leader = [], ""
-        for replica in cluster.schedulers:
-            # An advertised address may lie in another network than this process.
-            if replica.address in known or await self._probe(replica.address, 0.3) is not None:
-                reachable.append(replica.address)
-            if replica.leader:
-                leader = replica.address
-        self._endpoints.on_leader(leader, reachable)
+        unproven = self._endpoints.unproven(cluster.schedulers)
+        proven = {one for one in unproven if await self._probe(one, 0.3) is not None}
+        self._endpoints.on_cluster(cluster.schedulers, proven)
 
     async def _probe(self, address: Address, seconds: float) -> Any:
         try:
@@ -401,39 +301,3 @@ class Upstream:
             return (await stub(request, timeout=seconds, metadata=self._own())).cluster
         except grpc.aio.AioRpcError:
             return None
-
-
-def raise_unless_ours() -> None:
-    """Called for a CancelledError: passes a caller's on, makes UNAVAILABLE of a closed channel's.
-
-    Raises CancelledError or UpstreamError.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-    raise UpstreamError(
-        QuorateError(
-            grpc.StatusCode.UNAVAILABLE, "GATEWAY_SHUTTING_DOWN", "this gateway is shutting down"
-        )
-    ) from None
-
-
-def _answered(error: grpc.aio.AioRpcError) -> UpstreamError | None:
-    """The error with the details that a service of ours gives; None when gRPC made it."""
-    domain, violations = "", []
-    trailing: Any = error.trailing_metadata()
-    for key, value in trailing or ():
-        if key != _DETAILS:
-            continue
-        for detail in status_pb2.Status.FromString(value).details:
-            if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
-                info = error_details_pb2.ErrorInfo()
-                detail.Unpack(info)
-                domain = info.domain
-            elif detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
-                bad = error_details_pb2.BadRequest()
-                detail.Unpack(bad)
-                violations += [(one.field, one.description) for one in bad.field_violations]
-    if not domain:
-        return None
-    return UpstreamError(from_rpc_error(error), domain=domain, violations=violations)

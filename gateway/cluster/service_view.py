@@ -15,7 +15,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.cluster.calls import Upstream, method_of
+from gateway.cluster.calls import Upstream
+from gateway.cluster.methods import method_of
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.timing.backoff import Backoff
 from quorate.v1 import service_pb2 as pb

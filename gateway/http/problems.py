@@ -14,7 +14,7 @@ from typing import Any, Final
 import grpc
 from starlette.responses import Response
 
-from gateway.cluster.calls import UpstreamError
+from gateway.cluster.upstream_errors import UpstreamError
 from gateway.http.jsonwrite import dump
 from quorate.runtime.errors import DOMAIN, QuorateError
 

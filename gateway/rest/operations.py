@@ -14,7 +14,7 @@ from typing import Any, Final
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
 
-from gateway.cluster.calls import Method, method_from
+from gateway.cluster.methods import Method, method_from
 from gateway.rest.masks import mask_field, output_of
 from gateway.rest.template import Template, parse
 from quorate.v1 import output_pb2, scheduler_pb2, service_pb2

@@ -14,6 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from node_agent.task.work import Check
+from quorate.security.dialer import DIRECT
 
 # A status line is shorter; what follows it is not read.
 _STATUS_LINE = 1024
@@ -22,8 +23,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
+    *DIRECT,
 )
 
 

@@ -18,12 +18,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.ids import INSTANCE_METADATA
-from quorate.security.dialer import Dialer
+from quorate.security.dialer import ONE_QUESTION, Dialer
 
 # Seconds for the other process to answer.
 _PATIENCE: Final = 1.0
-# For one question: it shares no connection and no backoff.
-_OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 
 
 class NodeHealth(health.HealthServicer):  # type: ignore[misc]  # no types
@@ -42,7 +40,7 @@ class NodeHealth(health.HealthServicer):  # type: ignore[misc]  # no types
 async def is_alive(record: NodeRecord, dialer: Dialer) -> bool | None:
     """Whether the process that wrote `record` answers at its address; None: nobody said anything
     for a second."""
-    channel = dialer.open(record.address, _OPTIONS)
+    channel = dialer.open(record.address, ONE_QUESTION)
     try:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         call = stub.Check(health_pb2.HealthCheckRequest(), timeout=_PATIENCE)

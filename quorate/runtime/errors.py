@@ -164,16 +164,28 @@ async def abort(context: grpc.aio.ServicerContext, error: QuorateError) -> NoRet
     raise AssertionError("abort returned")
 
 
-def from_rpc_error(error: grpc.RpcError) -> QuorateError:
-    """The typed error behind an RpcError of either the sync or the aio API."""
-    code = error.code()
-    message = error.details() or code.name
+def has_status(error: grpc.RpcError) -> bool:
+    """Whether a service of this product answered; otherwise gRPC itself made the error."""
+    trailing: typing.Any = error.trailing_metadata()
+    return any(key == _DETAILS_KEY for key, _ in trailing or ())
+
+
+def status_of(error: grpc.RpcError) -> status_pb2.Status | None:
+    """The status, with its details, that a service answered; None when gRPC made the error."""
     # The stubs of grpc do not know that metadata is a sequence of pairs.
     trailing: typing.Any = error.trailing_metadata()
     for key, value in trailing or ():
         if key == _DETAILS_KEY:
-            status = status_pb2.Status.FromString(value)
-            return _from_status(code, status)
+            return status_pb2.Status.FromString(value)
+    return None
+
+
+def from_rpc_error(error: grpc.RpcError) -> QuorateError:
+    """The typed error behind an RpcError of either the sync or the aio API."""
+    code = error.code()
+    message = error.details() or code.name
+    if (status := status_of(error)) is not None:
+        return _from_status(code, status)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         message = f"the cluster does not have this call: it is of an earlier version ({message})"
     return QuorateError(code, code.name, message)

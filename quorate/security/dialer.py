@@ -16,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -26,6 +26,13 @@ from quorate.security.pem import Pem, PemFiles, Stamp, TlsError
 log = logging.getLogger(__name__)
 
 Options = Sequence[tuple[str, Any]]
+# For channels within a cluster: no proxy that the environment names, and a connection that no other
+# channel of the process shares, nor its pauses between attempts.
+DIRECT: Final[Options] = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
+# For a channel that asks one question and is closed. The connection is made for it: one that stood
+# before would say nothing about whether the other side can be reached now.
+ONE_QUESTION: Final[Options] = (*DIRECT, ("grpc.enable_retries", 0))
+
 Report = Callable[[str, str], None]
 """Takes an event (snake_case) and its reason (a sentence)."""
 

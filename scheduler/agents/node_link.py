@@ -29,7 +29,7 @@ from quorate.runtime.lateness import own_delay
 from quorate.runtime.reachability import refused
 from quorate.runtime.timing.backoff import Backoff
 from quorate.security.diagnosis import why_not
-from quorate.security.dialer import Dialer
+from quorate.security.dialer import DIRECT, Dialer
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc
 from scheduler.agents import conduct
@@ -62,8 +62,7 @@ _BROKEN: Final = (asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.Inter
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", conduct.MESSAGE_BYTES),
     ("grpc.max_send_message_length", 16 << 20),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
+    *DIRECT,
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.keepalive_time_ms", 10_000),

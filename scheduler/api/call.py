@@ -18,7 +18,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from quorate.runtime.errors import QuorateError, from_rpc_error, unavailable
+from quorate.runtime.errors import QuorateError, from_rpc_error, has_status, unavailable
 from quorate.runtime.parsing import parse_request
 from scheduler.api.authorization import request_check
 from scheduler.api.request_sizes import check_size, size_of_request
@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 NOT_LEADER: Final = "NOT_LEADER"
 LEADER_LOST: Final = "LEADER_LOST"
-_DETAILS: Final = "grpc-status-details-bin"
 _EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 # What gRPC itself makes of a connection that broke.
 # CANCELLED: a leader whose server was stopped under the call; our own caller's cancellation comes
@@ -218,7 +217,7 @@ def leader_lost() -> QuorateError:
 def _raise_answer(error: grpc.aio.AioRpcError, context: Context) -> NoReturn:
     metadata: Any = error.trailing_metadata()
     trailing: Metadata = tuple((key, value) for key, value in metadata or ())
-    ours = any(key == _DETAILS for key, _ in trailing)
+    ours = has_status(error)
     if not ours and error.code() in _BROKEN:
         raise leader_lost() from None
     answer = from_rpc_error(error)

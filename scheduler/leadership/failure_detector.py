@@ -38,7 +38,7 @@ from quorate.runtime.clock import Clock
 from quorate.runtime.ids import INSTANCE_METADATA, InstanceId
 from quorate.runtime.reachability import refused
 from quorate.runtime.timing.token_bucket import TokenBucket
-from quorate.security.dialer import Dialer
+from quorate.security.dialer import ONE_QUESTION, Dialer
 from scheduler.api.role import Leader
 from scheduler.leadership.racing import first_of
 from scheduler.telemetry.health import SERVICE
@@ -50,10 +50,6 @@ REFILL: Final = 1.0
 _REACH_TIMEOUT = 2.0
 _REACH_PAUSE = 0.2
 _REVOKE_TIMEOUT = 2.0
-
-
-# A channel is for one attempt at watching: it shares no connection and no backoff.
-_CHANNEL_OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 
 
 class LeaderWatch:
@@ -119,7 +115,7 @@ class LeaderWatch:
     async def _until_broken(self, leader: Leader) -> str:
         """Watch until the stream breaks; the instance id that answered, empty when none did."""
         answered = ""
-        channel = self._dialer.open(leader.address, _CHANNEL_OPTIONS)
+        channel = self._dialer.open(leader.address, ONE_QUESTION)
         try:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             stream = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))

@@ -7,7 +7,9 @@ from contextlib import aclosing
 import grpc
 import pytest
 
-from gateway.cluster.calls import Upstream, UpstreamError, method_of
+from gateway.cluster.calls import Upstream
+from gateway.cluster.methods import method_of
+from gateway.cluster.upstream_errors import UpstreamError
 from quorate.runtime.errors import unavailable
 from quorate.v1 import scheduler_pb2 as pb
 from tests.support.fake_scheduler import FakeCluster, FakeServer

@@ -18,7 +18,8 @@ import uvicorn
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
-from gateway.cluster.calls import Method, UpstreamError
+from gateway.cluster.methods import Method
+from gateway.cluster.upstream_errors import UpstreamError
 from gateway.live.endpoint import Live
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2

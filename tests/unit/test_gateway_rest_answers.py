@@ -6,7 +6,7 @@ import json
 import grpc
 import pytest
 
-from gateway.cluster.calls import UpstreamError
+from gateway.cluster.upstream_errors import UpstreamError
 from gateway.http.problems import HTTP_STATUS
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import scheduler_pb2 as pb

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cluster import service_view as view
-from gateway.cluster.calls import Method
+from gateway.cluster.methods import Method
 from gateway.cluster.service_view import ServiceView
 from gateway.live.cluster import watch
 from gateway.live.cluster.entries import Specs

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import grpc
 
-from gateway.cluster.calls import Method, method_of
+from gateway.cluster.methods import Method, method_of
 from gateway.live import limits
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2, service_pb2

@@ -11,10 +11,10 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from quorate.security.dialer import ONE_QUESTION
+
 _OPTIONS: Final = (
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.enable_retries", 0),
+    *ONE_QUESTION,
     # Bytes: an answer is one enum, a head is a status and a sentence.
     ("grpc.max_receive_message_length", 1_024),
     ("grpc.max_metadata_size", 8_192),

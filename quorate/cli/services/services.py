@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated
 
-import grpc
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -24,6 +23,7 @@ from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.discovery import local_of
+from quorate.client.transport.policy import is_lost
 from quorate.client.transport.rpcs import Req, Res, Rpc, new_request_id
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2 as pb
@@ -279,7 +279,7 @@ def _renew(client: Client, request: pb.RegisterInstanceRequest) -> None:
     try:
         client.calls.call(REGISTER, request)
     except QuorateError as error:
-        if error.code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        if not is_lost(error):
             raise
         err.print(f"quorate: not renewed: {sentence_of(error)}", markup=False)
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 
-from quorate.client.mapping.bulk import MOST_IDS, Cancelled, counts_of, is_lost, next_page
+from quorate.client.mapping.bulk import MOST_IDS, Cancelled, counts_of, next_page
 from quorate.client.transport.acalls import AsyncCalls
+from quorate.client.transport.policy import is_lost
 from quorate.client.transport.rpcs import CANCEL_TASK, CANCEL_TASKS, new_request_id
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb

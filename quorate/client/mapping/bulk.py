@@ -15,6 +15,7 @@ import grpc
 
 from quorate.client.tracking.outcome import state_of
 from quorate.client.transport.calls import Calls
+from quorate.client.transport.policy import is_lost
 from quorate.client.transport.rpcs import CANCEL_TASK, CANCEL_TASKS, new_request_id
 from quorate.client.work.texts import text_of
 from quorate.runtime.errors import QuorateError, invalid
@@ -155,8 +156,3 @@ def _one_by_one(calls: Calls, ids: Sequence[str], end: float) -> None:
             if is_lost(error):
                 return
             # Anything else (FAILED_PRECONDITION: it finished meanwhile) concerns this one alone.
-
-
-def is_lost(error: QuorateError) -> bool:
-    """Whether nobody answers: further calls would only wait."""
-    return error.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)

@@ -18,8 +18,8 @@ import tenacity
 from quorate.client.transport.access import Access
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR, explained, is_hopeless, is_refused
 from quorate.client.transport.endpoints import Endpoints
+from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.client.transport.rpcs import (
-    CHANNEL_OPTIONS,
     DEFAULT_RETRY_FOR,
     GET_CLUSTER,
     POLL,
@@ -215,14 +215,9 @@ class AsyncCalls:
             cluster = await self._probe(address, 1.0)
             if cluster is None:
                 return
-            known = set(self.addresses)
-            reachable, leader = [], ""
-            for replica in cluster.schedulers:
-                if replica.address in known or await self._probe(replica.address, 0.3) is not None:
-                    reachable.append(replica.address)
-                if replica.leader:
-                    leader = replica.address
-            self._endpoints.on_leader(leader, reachable)
+            unproven = self._endpoints.unproven(cluster.schedulers)
+            proven = {one for one in unproven if await self._probe(one, 0.3) is not None}
+            self._endpoints.on_cluster(cluster.schedulers, proven)
         finally:
             self._discovering = False
 

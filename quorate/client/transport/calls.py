@@ -19,8 +19,8 @@ import tenacity
 from quorate.client.transport.access import Access
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR, explained, is_hopeless, is_refused
 from quorate.client.transport.endpoints import Endpoints
+from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.client.transport.rpcs import (
-    CHANNEL_OPTIONS,
     DEFAULT_RETRY_FOR,
     GET_CLUSTER,
     Req,
@@ -216,15 +216,11 @@ class Calls:
             cluster = self._probe(address, 1.0)
             if cluster is None:
                 return
-            known = set(self.addresses)
-            reachable, leader = [], ""
-            for replica in cluster.schedulers:
-                if replica.address in known or self._probe(replica.address, 0.3) is not None:
-                    reachable.append(replica.address)
-                if replica.leader:
-                    leader = replica.address
             with self._lock:
-                self._endpoints.on_leader(leader, reachable)
+                unproven = self._endpoints.unproven(cluster.schedulers)
+            proven = {one for one in unproven if self._probe(one, 0.3) is not None}
+            with self._lock:
+                self._endpoints.on_cluster(cluster.schedulers, proven)
         finally:
             self._discovering.release()
 

@@ -10,11 +10,24 @@ Not thread-safe: the caller holds a lock (`calls`) or lives in one event loop (`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
+from typing import Protocol
 
 SILENCE = 15.0
 # How many addresses the cluster may teach us beside those given.
 _MOST_LEARNED = 8
+
+
+class Replica(Protocol):
+    """A scheduler as the cluster names it (`quorate.v1.SchedulerReplica`)."""
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+
+    @property
+    def leader(self) -> bool:
+        """Whether it leads."""
 
 
 class Endpoints:
@@ -66,6 +79,23 @@ class Endpoints:
         self._answers += 1
         self._silent.pop(address, None)
         return self._leader is None and (self._answers == 2 or self._answers % 1000 == 0)
+
+    def unproven(self, schedulers: Iterable[Replica]) -> list[str]:
+        """Addresses that the cluster names and nobody gave us: each has to answer before it is
+        used, since it may lie in another network than this process."""
+        known = set(self.all)
+        return [one.address for one in schedulers if one.address not in known]
+
+    def on_cluster(self, schedulers: Iterable[Replica], proven: Container[str]) -> None:
+        """The cluster named its schedulers; of `unproven` those in `proven` answered."""
+        known = set(self.all)
+        leader, reachable = "", []
+        for one in schedulers:
+            if one.address in known or one.address in proven:
+                reachable.append(one.address)
+            if one.leader:
+                leader = one.address
+        self.on_leader(leader, reachable)
 
     def on_leader(self, address: str, reachable: Sequence[str]) -> None:
         """The cluster named its leader, and `reachable` (its other addresses) answered."""

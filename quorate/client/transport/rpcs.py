@@ -5,16 +5,16 @@ Every method is safe to repeat: reads by nature, mutations by their `request_id`
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import grpc
 import tenacity
 
 from quorate.client.transport.contact import explained, is_hopeless, is_refused
+from quorate.client.transport.policy import Failure, Pauses, failure_of
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.v1 import scheduler_pb2 as pb
 
@@ -94,25 +94,10 @@ LIST_AUDIT_ENTRIES = Rpc(
 LIST_QUOTAS = Rpc("ListQuotas", pb.ListQuotasRequest, pb.ListQuotasResponse)
 SET_QUOTA = Rpc("SetQuota", pb.SetQuotaRequest, pb.SetQuotaResponse)
 
-# A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
-# Reconnecting is fast because a failover is: the standby serves within milliseconds.
-CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.max_send_message_length", 20 * 1024 * 1024),
-    ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-)
-
 
 def new_request_id() -> str:
     """A fresh id that makes a mutation safe to repeat."""
     return secrets.token_hex(16)
-
-
-_SPACE_LOW = "ETCD_SPACE_LOW"
 
 
 class TryAgain(Exception):
@@ -135,54 +120,25 @@ class TryAgain(Exception):
         return self.shed or self.error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-_DETAILS = "grpc-status-details-bin"
-# What gRPC says of calls that were cancelled on this side.
-_OURS = ("Locally cancelled by application!", "Channel closed!")
-
-
-def _is_shed(error: Any) -> bool:
-    """Whether a server dropped the call unread: gRPC then says CANCELLED, and nothing of why.
-
-    What a scheduler itself answers has status details; a cancellation of this side is either a
-    `CancelledError`, or says so.
-    """
-    if error.code() is not grpc.StatusCode.CANCELLED or error.details() in _OURS:
-        return False
-    return all(key != _DETAILS for key, _ in error.trailing_metadata() or ())
-
-
 def judge(error: grpc.RpcError) -> TryAgain | QuorateError:
     """What to raise for a failed try: TryAgain when another try may do better."""
-    if _is_shed(error):
+    typed = from_rpc_error(error)
+    failure = failure_of(error, typed)
+    if failure is Failure.SHED:
         busy = "the scheduler has more calls waiting than it takes in"
         return TryAgain(
             QuorateError(grpc.StatusCode.UNAVAILABLE, "TOO_MANY_CALLS", busy), shed=True
         )
-    typed = from_rpc_error(error)
-    if typed.reason == _SPACE_LOW:
-        # Every scheduler has the same etcd, and it does not get space within seconds by itself.
-        return typed
-    if typed.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        return TryAgain(typed)
-    # A quota that is free again in a moment. New tasks beyond theirs are the caller's to hold back.
-    if typed.retry_delay is not None and typed.reason != "TOO_MANY_LIVE_TASKS":
-        return TryAgain(typed)
-    return typed
+    return typed if failure is Failure.FINAL else TryAgain(typed)
 
 
 def waits(addresses: int) -> tenacity.wait.WaitBaseT:
-    """Pauses between tries: none while there are addresses not yet asked, then 5 ms growing to 1 s.
-
-    The time is drawn at random, so that a crowd of clients does not come back in step. What was too
-    much for a scheduler comes back a little later.
-    """
-    spread = tenacity.wait_random_exponential(multiplier=0.01, max=1.0)
+    """Pauses between the tries of one call; see `policy.Pauses`."""
+    pauses = Pauses(addresses)
 
     def wait(state: tenacity.RetryCallState) -> float:
         failed = state.outcome.exception() if state.outcome is not None else None
-        if isinstance(failed, TryAgain) and failed.busy:
-            return random.uniform(0.02, 0.2) + spread(state)
-        return 0.0 if state.attempt_number < addresses else spread(state)
+        return pauses.next(busy=isinstance(failed, TryAgain) and failed.busy)
 
     return wait
 
