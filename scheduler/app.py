@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import grpc
@@ -27,7 +26,6 @@ from quorate.etcd.api import EtcdError
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import Election
 from quorate.etcd.versions import SafeEtcd
-from quorate.externalscaler import externalscaler_pb2
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
@@ -43,9 +41,9 @@ from quorate.security.tls import TlsError, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
-from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler.api.forward import ForwardingHandlers
 from scheduler.api.role import Leader, Roles
+from scheduler.api.servicers import SERVED
 from scheduler.config import SchedulerSettings
 from scheduler.engine.garbage import keep_out_of_sight
 from scheduler.engine.spans import TaskSpans
@@ -63,9 +61,6 @@ log = structlog.get_logger(__name__)
 
 _MESSAGE_BYTES = 20 << 20
 _STOP_GRACE = 0.5
-# A service of others' contract: KEDA asks it how many agents to run.
-_SCALER = externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"]
-_REGISTRY = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
 
 
 async def serve(settings: SchedulerSettings) -> None:
@@ -84,8 +79,9 @@ async def serve(settings: SchedulerSettings) -> None:
     health_service.set(SERVICE, serving=False)
     metrics = SchedulerMetrics(roles, clock)
     session_key = secrets.token_bytes(32)
+    spans = _spans(settings)
     term = LeadershipTerm(
-        settings, etcd, clock, roles, health_service, metrics, dialer, session_key
+        settings, etcd, clock, roles, health_service, metrics, dialer, session_key, spans
     )
     probes = HealthServer(
         settings.health_listen,
@@ -94,41 +90,16 @@ async def serve(settings: SchedulerSettings) -> None:
         ready=Readiness(roles, etcd, term.loaded, clock),
         owner=settings.owner,
     )
-    forwarding = (
-        ForwardingHandlers(
-            scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
-            roles,
-            dialer=dialer,
-            part=attrgetter("scheduler"),
-            observer=metrics,
-            limits=term.callers,
-        ),
-        ForwardingHandlers(
-            _REGISTRY,
-            roles,
-            dialer=dialer,
-            part=attrgetter("registry"),
-            observer=metrics,
-            limits=term.callers,
-        ),
-        ForwardingHandlers(
-            _SCALER,
-            roles,
-            dialer=dialer,
-            part=attrgetter("scaler"),
-            observer=metrics,
-            limits=term.callers,
-        ),
-    )
-    spans = _spans(settings)
+    forwarding = [
+        ForwardingHandlers(service, roles, dialer=dialer, observer=metrics, limits=term.callers)
+        for service in SERVED
+    ]
     server, port = _bind(settings, _guarded(settings, term.callers))
     server.add_generic_rpc_handlers(tuple(each.handler() for each in forwarding))
     health_service.register(server)
     serve_reflection(
         (
-            SERVICE,
-            _REGISTRY.full_name,
-            _SCALER.full_name,
+            *(service.full_name for service in SERVED),
             health.SERVICE_NAME,
             reflection.SERVICE_NAME,
             *serve_channelz(server, wanted=settings.channelz),
@@ -140,7 +111,6 @@ async def serve(settings: SchedulerSettings) -> None:
     try:
         await _check_etcd(etcd, settings)
         await server.start()
-        term.spans = spans
         election = Election(etcd, settings.prefix + keys.ELECTION)
         candidate = CandidateRecord(
             name=settings.name,
@@ -215,9 +185,8 @@ def _guarded(settings: SchedulerSettings, callers: CallerLimits) -> Sequence[Any
     """What authenticates callers; nothing where that is off."""
     if not settings.auth_ways:
         return ()
-    scheduler = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
     try:
-        rules = rules_of((scheduler, _REGISTRY, _SCALER))
+        rules = rules_of(SERVED)
         return (GuardInterceptor(Guard(settings, rules, limits=callers)),)
     except ValueError as error:
         raise CannotStart(str(error)) from error

@@ -12,13 +12,12 @@ import grpc
 from quorate.runtime.errors import QuorateError
 from scheduler.api import page_tokens, validate
 from scheduler.api.origin import caller_name, origin_of
+from scheduler.api.servicer import Context
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.events import Request
 from scheduler.core.values import Origin
 from scheduler.engine.driver import Driver
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 # Bytes of one page, unless its first entry alone is larger: the others go to the next one. A gRPC
 # client takes messages of 4 MiB unless it is told otherwise; the rest is for the framing.

@@ -23,6 +23,7 @@ from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security.identity import current_caller, encode
 from quorate.security.metadata import PASSED_ON
 from quorate.security.permissions import check_request, path_of, rule_of
+from scheduler.api.servicer import Servicer
 
 log = structlog.get_logger(__name__)
 
@@ -30,19 +31,18 @@ log = structlog.get_logger(__name__)
 _LOGGED: Final = 10.0
 _lines: Final = TokenBucket(_LOGGED, _LOGGED, time.monotonic())
 
-Check = Callable[[Any, Any], None]
+Check = Callable[[Servicer, Any], None]
 
 
 def request_check(method: MethodDescriptor) -> Check:
     """A check `(servicer, request)` of one method, to be made right before the servicer is asked.
 
-    It raises PERMISSION_DENIED, and does nothing where authentication is off. The servicer of a
-    method that names a task has `queue_of_task`.
+    It raises PERMISSION_DENIED, and does nothing where authentication is off.
     """
     rule = rule_of(method)
     path = path_of(method)
 
-    def check(servicer: Any, request: Any) -> None:
+    def check(servicer: Servicer, request: Any) -> None:
         caller = current_caller()
         if caller is None or rule is None:
             # Without a rule nobody was let in.

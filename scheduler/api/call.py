@@ -22,6 +22,7 @@ from quorate.runtime.errors import QuorateError, from_rpc_error, has_status, una
 from quorate.runtime.parsing import parse_request
 from scheduler.api.authorization import request_check
 from scheduler.api.request_sizes import check_size, size_of_request
+from scheduler.api.servicer import Context, Servicer
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,6 @@ _BROKEN: Final = (
     grpc.StatusCode.CANCELLED,
 )
 
-Context = grpc.aio.ServicerContext[Any, Any]
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 
@@ -53,7 +53,7 @@ class Method(Protocol):
     # The full name of its requests' type.
     request: str
 
-    async def local(self, servicer: object, body: bytes, context: Context) -> bytes | None:
+    async def local(self, servicer: Servicer, body: bytes, context: Context) -> bytes | None:
         """Parse, call the servicer's method of this name, serialize. Raises QuorateError."""
 
     def stub(self, channel: Any) -> Any:
@@ -93,15 +93,15 @@ class UnaryMethod:
         self._path = _path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)
 
-    async def local(self, servicer: object, body: bytes, context: Context) -> bytes:
+    async def local(self, servicer: Servicer, body: bytes, context: Context) -> bytes:
         """See Method."""
-        check_size(self.name, len(body), servicer)
+        check_size(self.name, len(body), servicer.max_payload)
         request = parse_request(self._request, body, self.name)
         size_of_request.set(len(body))
         self._check(servicer, request)
         try:
-            reply = await getattr(servicer, self.name)(request, context)
-            return reply.SerializeToString()  # type: ignore[no-any-return]
+            reply = await servicer.answers[self.name](request, context)
+            return reply.SerializeToString()
         except (QuorateError, grpc.aio.AbortError):
             raise
         except Exception as error:
@@ -144,15 +144,15 @@ class StreamedMethod:
         self._path = _path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)
 
-    async def local(self, servicer: object, body: bytes, context: Context) -> None:
+    async def local(self, servicer: Servicer, body: bytes, context: Context) -> None:
         """See Method."""
-        check_size(self.name, len(body), servicer)
+        check_size(self.name, len(body), servicer.max_payload)
         request = parse_request(self._request, body, self.name)
         self._check(servicer, request)
         try:
             # Closed here, not by the garbage collector: the servicer's own clean-up must have run
             # when the call has ended.
-            async with aclosing(getattr(servicer, self.name)(request, context)) as answers:
+            async with aclosing(servicer.streams[self.name](request, context)) as answers:
                 async for answer in answers:
                     await context.write(answer.SerializeToString())
         except (QuorateError, grpc.aio.AbortError):

@@ -38,10 +38,11 @@ from quorate.security.identity import current_caller
 from quorate.security.limits import LARGE, CallerLimits, kind_of
 from quorate.security.metadata import FORWARDED, PASSED_ON, PASSED_ON_PEER
 from scheduler.api.authorization import passed_on
-from scheduler.api.call import NOT_LEADER, Answered, Context, Metadata, Method, NotLeader, method_of
+from scheduler.api.call import NOT_LEADER, Answered, Metadata, Method, NotLeader, method_of
 from scheduler.api.origin import passed_on_peer
 from scheduler.api.request_sizes import TOO_LARGE
 from scheduler.api.role import Local, Remote, Role, Roles
+from scheduler.api.servicer import Context
 
 _MARK: Final = (FORWARDED, "1")
 # What only a scheduler may say of a call.
@@ -94,13 +95,10 @@ class ForwardingHandlers:
 
     Args:
         service: the service; no method of it streams its requests.
-        roles: the role of this process. A local servicer has one coroutine (or, for a streamed
-            answer, async generator) `(request, context)` for each method, by the method's name.
-            It tells failures by raising QuorateError.
+        roles: the role of this process, with the servicers of a leader.
         dialer: opens the channel to a leader; a plaintext one when left out.
         leader_wait: seconds that a call waits for a leader to be known.
         default_timeout: seconds for a unary call that came without a deadline.
-        part: what of the role's servicer serves this service; the whole when left out.
         observer: told of each call and of its end.
         limits: of the anonymous caller; the guard asks them about all others.
     """
@@ -113,17 +111,16 @@ class ForwardingHandlers:
         dialer: Dialer | None = None,
         leader_wait: float = 3.0,
         default_timeout: float = 60.0,
-        part: Callable[[Any], object] = lambda servicer: servicer,
         observer: CallObserver | None = None,
         limits: CallerLimits | None = None,
     ) -> None:
         self._limits = limits
         self._service = service
+        self._name = service.full_name
         self._roles = roles
         self._dialer = dialer or Dialer(None)
         self._leader_wait = leader_wait
         self._default_timeout = default_timeout
-        self._part = part
         self._observer = observer
         # At most the current leader's: others are retired when the role changes.
         self._links: dict[str, _Link] = {}
@@ -235,14 +232,14 @@ class ForwardingHandlers:
     ) -> bytes | None:
         role = self._roles.role
         if isinstance(role, Local):
-            return await method.local(self._part(role.servicer), body, context)
+            return await method.local(role.servicers[self._name], body, context)
         loop = asyncio.get_running_loop()
         start = loop.time()
         wait = self._leader_wait if timeout is None else min(self._leader_wait, timeout)
         metadata, marked = _passed_on(context)
         while True:
             if isinstance(role, Local):
-                return await method.local(self._part(role.servicer), body, context)
+                return await method.local(role.servicers[self._name], body, context)
             if isinstance(role, Remote):
                 if marked:
                     raise unavailable(NOT_LEADER, "this scheduler does not lead")

@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import Final
 
 from quorate.runtime.errors import invalid
-from scheduler.api.validate import MAX_BATCH_BYTES
 
+MAX_BATCH_BYTES: Final = 16 << 20
 # Names, a page token, a mask, labels: no such request is near it.
 DEFAULT: Final = 64 << 10
 # Beside what is bounded by itself: a queue's name, a request id, framing.
@@ -29,18 +29,17 @@ _SPECS: Final[Mapping[str, str]] = {
     "CreateService": "service.spec",
     "UpdateService": "service.spec",
 }
-_MOST_PAYLOAD: Final = 1 << 20
 TOO_LARGE: Final = "PAYLOAD_TOO_LARGE"
 
 size_of_request: Final[ContextVar[int]] = ContextVar("size_of_request", default=0)
 """Bytes of the request that is being answered; 0: not known."""
 
 
-def check_size(method: str, size: int, servicer: object) -> None:
+def check_size(method: str, size: int, max_payload: int) -> None:
     """Refuse a request that is larger than the largest good one of this RPC.
 
     Args:
-        servicer: has `max_payload` where requests hold a spec.
+        max_payload: bytes of a spec, where requests hold one.
 
     Raises:
         QuorateError: INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) naming the field and the limit.
@@ -48,7 +47,7 @@ def check_size(method: str, size: int, servicer: object) -> None:
     if size <= DEFAULT:
         return
     if method in _SPECS:
-        field, most = _SPECS[method], getattr(servicer, "max_payload", _MOST_PAYLOAD)
+        field, most = _SPECS[method], max_payload
     else:
         most, field = _LARGER.get(method, (DEFAULT, "request"))
     if size > most + _BESIDE:

@@ -1,7 +1,7 @@
 """Who serves a call: this process, the leader elsewhere, or nobody yet.
 
 ```
-            seen(leader elsewhere)            lead(servicer)
+            seen(leader elsewhere)            lead(servicers)
   UNKNOWN ---------------------> REMOTE ---------------------> LOCAL
      ^ ^---------------------------+                             |
      |           seen(None), seen(myself)                        |
@@ -17,10 +17,14 @@ itself: it is UNKNOWN, so that calls wait for it instead of being refused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from quorate.runtime.ids import InstanceId
+from scheduler.api.servicer import Servicer
+
+Servicers = Mapping[str, Servicer]
+"""By the full name of the gRPC service that each answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,9 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """This process leads: its servicer answers."""
+    """This process leads: its servicers answer."""
 
-    servicer: object
+    servicers: Servicers
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Roles:
 
     def __init__(self, instance: InstanceId) -> None:
         self._instance = instance
-        self._servicer: object | None = None
+        self._servicers: Servicers | None = None
         self._leader: Leader | None = None
         self._role: Role = Unknown()
         self._changed = asyncio.Event()
@@ -85,9 +89,9 @@ class Roles:
         """Who leads, as far as the election tells."""
         return self._leader
 
-    def lead(self, servicer: object | None) -> None:
-        """This process leads from now on and `servicer` answers; None: it does no longer."""
-        self._servicer = servicer
+    def lead(self, servicers: Servicers | None) -> None:
+        """This process leads from now on and `servicers` answer; None: it does no longer."""
+        self._servicers = servicers
         self._update()
 
     def seen(self, leader: Leader | None) -> None:
@@ -107,8 +111,8 @@ class Roles:
 
     def _update(self) -> None:
         role: Role
-        if self._servicer is not None:
-            role = Local(self._servicer)
+        if self._servicers is not None:
+            role = Local(self._servicers)
         elif self._leader is None or self._leader.instance == self._instance:
             role = Unknown()
         else:

@@ -1,18 +1,51 @@
-"""What a leader serves: one servicer for each service of the contract."""
+"""What a leader serves: the gRPC services of the contract, and the families that answer them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
-from scheduler.api.external_scaler import ExternalScaler
-from scheduler.api.services.servicer import Registry
-from scheduler.api.tasks.servicer import Service
+from quorate.externalscaler import externalscaler_pb2
+from quorate.v1 import scheduler_pb2, service_pb2
+from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.nodes.servicer import NodeCalls
+from scheduler.api.queues.servicer import QueueCalls
+from scheduler.api.quotas.servicer import QuotaCalls
+from scheduler.api.role import Servicers
+from scheduler.api.scaling.servicer import ScalingCalls
+from scheduler.api.servicer import compose
+from scheduler.api.services.servicer import ServiceCalls
+from scheduler.api.tasks.servicer import TaskCalls
+
+SCHEDULER: Final = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
+REGISTRY: Final = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
+# A service of others' contract: KEDA asks it how many agents to run.
+SCALER: Final = externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"]
+
+SERVED: Final = (SCHEDULER, REGISTRY, SCALER)
 
 
-@dataclass(frozen=True, slots=True)
-class Servicers:
-    """The servicers of one term, the role's servicer while it lasts."""
+def servicers(
+    tasks: TaskCalls,
+    queues: QueueCalls,
+    nodes: NodeCalls,
+    quotas: QuotaCalls,
+    cluster: ClusterCalls,
+    services: ServiceCalls,
+    scaling: ScalingCalls,
+    max_payload: int,
+) -> Servicers:
+    """The servicers of one term.
 
-    scheduler: Service
-    registry: Registry
-    scaler: ExternalScaler
+    Args:
+        max_payload: bytes of one spec.
+    """
+    return {
+        SCHEDULER.full_name: compose(
+            SCHEDULER,
+            *(tasks, queues, nodes, quotas, cluster),
+            max_payload=max_payload,
+            queue_of_task=tasks.queue_of_task,
+        ),
+        REGISTRY.full_name: compose(REGISTRY, services, max_payload=max_payload),
+        SCALER.full_name: compose(SCALER, scaling),
+    }

@@ -24,41 +24,30 @@ from typing import Final
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
-from quorate.etcd.generation import Standing, read_standing, scoped
+from quorate.etcd.api import Etcd
+from quorate.etcd.generation import Standing, read_standing
 from quorate.etcd.journal import Journal, JournalEnded
-from quorate.runtime.clock import Clock, TermClock
-from quorate.runtime.ids import NodeName, TaskIds
+from quorate.runtime.clock import Clock
 from quorate.security.dialer import Dialer
 from quorate.security.limits import CallerLimits, CallLimits
-from scheduler.agents.sessions import Sessions
-from scheduler.api.cluster.overview import Overview
-from scheduler.api.external_scaler import ExternalScaler
-from scheduler.api.quotas.servicer import Quotas
 from scheduler.api.role import Roles
-from scheduler.api.servicers import Servicers
-from scheduler.api.services.servicer import Registry
-from scheduler.api.services.watches import ServiceFeed
 from scheduler.api.tasks.changes import Recent
-from scheduler.api.tasks.servicer import Service
-from scheduler.api.tasks.watches import Watches
-from scheduler.api.validate import SpecCheck
 from scheduler.config import SchedulerSettings
-from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import CALLER, UNLIMITED, Quota, in_force
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
+from scheduler.leadership.parts import ElectionWon, ProcessParts, TermParts
 from scheduler.leadership.racing import first_of
+from scheduler.leadership.registrations import follow_registrations
 from scheduler.leadership.trust import Trust
-from scheduler.storage import keys, records
+from scheduler.storage import keys
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.storage.fold import Fold
-from scheduler.storage.instances import InstanceKeys, follow_instances
+from scheduler.storage.instances import follow_instances
 from scheduler.storage.loaded import Loaded
-from scheduler.storage.reads import FencedReads
 from scheduler.storage.replica import Replica
 from scheduler.telemetry.health import SERVICE, InstanceHealth
 from scheduler.telemetry.metrics import SchedulerMetrics
@@ -87,23 +76,35 @@ class LeadershipTerm:
         metrics: SchedulerMetrics | None = None,
         dialer: Dialer | None = None,
         session_key: bytes = b"",
+        spans: TaskSpans | None = None,
+        checkpoints: CompactionCheckpoints | None = None,
     ) -> None:
-        self._dialer = dialer or Dialer(None)
-        self._session_key = session_key
         self._metrics = metrics or SchedulerMetrics(roles, clock)
-        self.spans: TaskSpans | None = None
-        """Who is told of assignments; for the next term."""
         self._settings = settings
         self._etcd = etcd
         self._clock = clock
         self._roles = roles
         self._health = health
-        self._checkpoints = CompactionCheckpoints(clock)
+        self._checkpoints = checkpoints or CompactionCheckpoints(clock)
         self.limits = _limits(settings)
         self.callers = CallerLimits(self._call_limits, monotonic=time.monotonic)
         """What one caller may ask of this process; leading or not."""
         self.loaded = Loaded()
         """Whether what is folded is all of the log; also while leading."""
+        self.parts: TermParts | None = None
+        """Those of the term that lasts; None while this process does not lead."""
+        self._process = ProcessParts(
+            settings,
+            etcd,
+            clock,
+            self._metrics,
+            dialer or Dialer(None),
+            session_key,
+            spans,
+            self.limits,
+            self.callers,
+            self._checkpoints,
+        )
         # Whether the replica is to run. One event for good: `stand_by` waits on it.
         self._wanted = asyncio.Event()
         self._new_fold()
@@ -229,101 +230,22 @@ class LeadershipTerm:
             elected: the leader key's create_revision; with the generation it is the epoch.
         """
         began = self._clock.monotonic()
-        settings = self._settings
 
         def trusted() -> bool:
             return trust.ok(self._clock.monotonic())
 
         async with self._taken_over(elected, leader_key, trusted) as (fold, revision, journal):
-            epoch = scoped(fold.generation, elected)
+            won = ElectionWon(elected, leader_key, trusted)
+            parts = TermParts(self._process, won, fold, self._recent, journal)
             # On every line of this term; `Leadership` knew the plain revision only.
-            bind_contextvars(epoch=epoch)
-            state = fold.state
-            ids = TaskIds(state.last_id or None)
-            limits = self.limits
-            machine = Machine(state, limits)
-            driver = Driver(
-                machine,
-                records.Codec(settings.prefix, state),
-                journal,
-                TermClock(self._clock),
-                trusted,
-                settings.etcd_max_txn_ops,
-                ids,
-                fold.generation,
-                fold.latest,
-            )
-            sessions = Sessions(
-                driver,
-                self._etcd,
-                settings.prefix,
-                epoch,
-                settings.name,
-                settings.unreachable_after,
-                self._dialer,
-                self._session_key,
-            )
-            sessions.spans = self.spans
-            sessions.on_misbehaved = self._metrics.agent_misbehaved
-            driver.agents = sessions
-            overview = Overview(
-                self._etcd,
-                driver,
-                settings.prefix,
-                settings.cluster,
-                epoch,
-                settings.etcd_quota_mib << 20,
-                self._checkpoints,
-            )
-            stored = FencedReads(
-                self._etcd, settings.prefix, leader_key, elected, settings.etcd_max_txn_ops
-            )
-            driver.admission.confirm = stored.revision
-            watches = Watches(
-                self._etcd,
-                self._recent,
-                lambda: journal.head_revision,
-                stored.revision,
-                lambda: trust.ok(self._clock.monotonic()),
-            )
-            check = SpecCheck(settings.max_payload_kib << 10)
-            quotas = Quotas(driver, limits, self.callers)
-            service = Service(
-                driver,
-                ids,
-                stored,
-                watches,
-                sessions,
-                overview,
-                check,
-                quotas,
-            )
-            feed = ServiceFeed(driver, generation=fold.generation)
-            registry = Registry(
-                driver,
-                feed,
-                InstanceKeys(self._etcd, settings.prefix, leader_key, elected),
-                check,
-                limits,
-                overview.full,
-            )
-            scaler = ExternalScaler(driver)
-            self._metrics.term_began(driver, overview, quotas)
-            driver.handle((e.Elected(),))
+            bind_contextvars(epoch=parts.epoch)
+            self._metrics.term_began(parts.driver, parts.overview, parts.quotas)
+            parts.driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
-            log.info("leading", epoch=epoch, tasks=len(state.tasks), took_ms=round(took * 1e3, 1))
-            work = asyncio.create_task(
-                self._work(
-                    driver,
-                    sessions,
-                    overview,
-                    feed,
-                    watches,
-                    Servicers(service, registry, scaler),
-                    revision,
-                ),
-                name="term",
-            )
+            tasks = len(fold.state.tasks)
+            log.info("leading", epoch=parts.epoch, tasks=tasks, took_ms=round(took * 1e3, 1))
+            self.parts = parts
+            work = asyncio.create_task(self._work(parts, revision), name="term")
             try:
                 await asyncio.wait({work})
             except asyncio.CancelledError:
@@ -336,97 +258,42 @@ class LeadershipTerm:
                 raise
             finally:
                 self._close()
+                self.parts = None
                 self._metrics.term_ended()
-                watches.close()
-                feed.close()
-                scaler.close()
-                driver.close()
+                parts.close()
                 work.cancel()
                 # Gathered, so that an error which comes beside a cancellation is not lost unread.
                 await asyncio.gather(work, return_exceptions=True)
             work.result()
 
-    async def _work(
-        self,
-        driver: Driver,
-        sessions: Sessions,
-        overview: Overview,
-        feed: ServiceFeed,
-        watches: Watches,
-        servicers: Servicers,
-        revision: int,
-    ) -> None:
+    async def _work(self, parts: TermParts, revision: int) -> None:
         """All of a leader's duties; the first that fails ends the others."""
+        etcd, prefix = self._etcd, self._settings.prefix
+        driver, sessions = parts.driver, parts.sessions
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(driver.journal.run(), name="journal")
+            tasks.create_task(parts.journal.run(), name="journal")
             tasks.create_task(sessions.run(), name="sessions")
             tasks.create_task(driver.bulk.run(), name="batches")
-            tasks.create_task(self._follow_nodes(driver, sessions, revision), name="nodes")
             tasks.create_task(
-                follow_instances(driver, self._etcd, self._settings.prefix, revision),
-                name="instances",
+                follow_registrations(etcd, prefix, driver, sessions, revision), name="nodes"
             )
+            tasks.create_task(follow_instances(driver, etcd, prefix, revision), name="instances")
             tasks.create_task(driver.look_after_services(), name="services")
             tasks.create_task(driver.note_starts(), name="starts")
-            tasks.create_task(feed.run(), name="service feed")
-            tasks.create_task(watches.run(), name="task feed")
-            tasks.create_task(overview.run(), name="overview")
-            tasks.create_task(servicers.scaler.scale_down.run(), name="scale down")
+            tasks.create_task(parts.feed.run(), name="service feed")
+            tasks.create_task(parts.watches.run(), name="task feed")
+            tasks.create_task(parts.overview.run(), name="overview")
+            tasks.create_task(parts.scaling.scale_down.run(), name="scale down")
             tasks.create_task(_keep_house(driver), name="retention")
             tasks.create_task(_measure_lag(), name="lag")
             tasks.create_task(driver.clocks.run(), name="clocks")
-            self._roles.lead(servicers)
+            self._roles.lead(parts.servicers)
             self._health.set(SERVICE, serving=True)
 
     def _close(self) -> None:
         """Answer nobody any longer."""
         self._roles.lead(None)
         self._health.set(SERVICE, serving=False)
-
-    async def _follow_nodes(self, driver: Driver, sessions: Sessions, revision: int) -> None:
-        """Registrations and lost leases, from where the fold ended."""
-        nodes = self._settings.prefix + keys.NODES
-        end = prefix_end(nodes)
-        while True:
-            try:
-                async with self._etcd.watch(nodes, end, start_revision=revision + 1) as batches:
-                    async for batch in batches:
-                        for event in batch.events:
-                            _node_changed(driver, event.kv, deleted=event.deleted, skip=len(nodes))
-                        sessions.sync()
-            except Compacted:
-                # The stream broke, and the last change of a node was longer ago than what etcd
-                # keeps: look at all of them.
-                found = await self._etcd.range(Range(nodes, end))
-                revision = found.revision
-                registered = {kv.key: kv for kv in found.kvs}
-                for name in list(driver.state.nodes):
-                    key = nodes + name.encode()
-                    if key not in registered:
-                        gone = KeyValue(key, b"", 0, 0, 0, 0)
-                        _node_changed(driver, gone, deleted=True, skip=len(nodes))
-                for kv in registered.values():
-                    _node_changed(driver, kv, deleted=False, skip=len(nodes))
-                sessions.sync()
-
-
-def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool, skip: int) -> None:
-    """A node's key was written or is gone; `skip` is the length of the keys' prefix.
-
-    Stepped one by one: a process may register and go within one batch.
-    """
-    state = driver.state
-    name = NodeName(kv.key[skip:].decode(errors="replace"))
-    if not deleted:
-        row = records.node_row(name, kv.value, kv.lease, state)
-        if row is not None:
-            driver.handle((e.NodeRegistered(row),))
-        elif name in state.nodes:
-            # Its process wrote what no agent writes.
-            why = "its record is none"
-            driver.handle((e.NodeLost(name, state.nodes[name].instance, why),))
-    elif name in state.nodes:
-        driver.handle((e.NodeLeaseEnded(name, state.nodes[name].instance),))
 
 
 def _limits(settings: SchedulerSettings) -> Limits:

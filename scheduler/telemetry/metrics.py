@@ -25,7 +25,7 @@ from quorate.telemetry.labels import Bounded
 from quorate.telemetry.lease import lease_metrics
 from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.cluster.overview import Overview
-from scheduler.api.quotas.servicer import Quotas
+from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.role import Leader, Local, Roles
 from scheduler.core.model.quotas import NAMES
 from scheduler.core.model.state import State
@@ -73,7 +73,7 @@ class SchedulerMetrics:
         self._misconduct = dict.fromkeys(MISCONDUCT, 0)
         self._driver: Driver | None = None
         self._overview: Overview | None = None
-        self._quotas: Quotas | None = None
+        self._quotas: QuotaCalls | None = None
         # Of the process; by quota.
         self.refused: Callable[[], Mapping[str, int]] = dict
 
@@ -87,7 +87,9 @@ class SchedulerMetrics:
             self._failovers += 1
         self._epoch = leader.epoch
 
-    def term_began(self, driver: Driver, overview: Overview, quotas: Quotas | None = None) -> None:
+    def term_began(
+        self, driver: Driver, overview: Overview, quotas: QuotaCalls | None = None
+    ) -> None:
         """This process leads: its state is worth telling."""
         driver.metrics = self.tasks
         self._quotas = quotas

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from quorate.telemetry.labels import Bounded
-from scheduler.api.quotas.servicer import Quotas
+from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.core.model.quotas import CALLER, EVERYBODY, QUEUE
 
 _LABELS = ("kind", "name", "quota")
@@ -15,7 +15,7 @@ _LABELS = ("kind", "name", "quota")
 _MOST = 100
 
 
-def quota_metrics(quotas: Quotas) -> Iterator[Metric]:
+def quota_metrics(quotas: QuotaCalls) -> Iterator[Metric]:
     """Usage, and limits where there are any; those beyond `_MOST` of a kind are added up."""
     usage = GaugeMetricFamily(
         "quorate_quota_usage", "What a caller or queue uses of a quota.", labels=_LABELS

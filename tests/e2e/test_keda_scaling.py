@@ -20,7 +20,7 @@ from quorate.cli.output.render import node_state
 from quorate.runtime.errors import from_rpc_error
 from quorate.runtime.free_port import free_port
 from quorate.v1 import scheduler_pb2
-from scheduler.api.external_scaler import INTERVAL
+from scheduler.api.scaling.servicer import INTERVAL
 from tests.support.cluster import Cluster
 from tests.support.keda import SERVICE, Keda, Trigger
 from tests.support.load import Load

@@ -107,8 +107,7 @@ async def test_good_addresses_are_taken(calls: Calls, address: str) -> None:
 
 async def test_instances_are_bounded(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     await calls.CreateService(create("db"))
-    limits = calls._registry._limits
-    object.__setattr__(limits, "service_instances", 2)
+    object.__setattr__(calls.limits, "service_instances", 2)
     for name in ("a", "b"):
         await calls.RegisterInstance(register("db", name))
     error = await refused(calls.RegisterInstance(register("db", "c")))

@@ -24,6 +24,7 @@ from scheduler.engine.driver import Driver
 from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust
 from scheduler.storage import keys
+from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.telemetry.health import InstanceHealth
 
 CLOCK = SystemClock()
@@ -32,12 +33,19 @@ CLOCK = SystemClock()
 class MemoryTerm:
     """One replica."""
 
-    def __init__(self, etcd: Etcd, name: str) -> None:
+    def __init__(
+        self, etcd: Etcd, name: str, checkpoints: CompactionCheckpoints | None = None
+    ) -> None:
         self.etcd = etcd
         self.settings = SchedulerSettings(_cli_parse_args=[], name=name)  # type: ignore[call-arg]
         self.roles = Roles(InstanceId(name))
         self.term = LeadershipTerm(
-            self.settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId(name))
+            self.settings,
+            etcd,
+            CLOCK,
+            self.roles,
+            InstanceHealth(InstanceId(name)),
+            checkpoints=checkpoints,
         )
 
     @asynccontextmanager
@@ -70,9 +78,8 @@ class MemoryTerm:
             while not isinstance(self.roles.role, Local):
                 assert not leading.done(), leading.result()
                 await asyncio.sleep(0)
-        driver = self.roles.role.servicer.scheduler._driver  # type: ignore[attr-defined]
-        assert isinstance(driver, Driver)
-        return driver
+        assert self.term.parts is not None
+        return self.term.parts.driver
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[Driver]:
@@ -82,9 +89,11 @@ class MemoryTerm:
 
 
 @asynccontextmanager
-async def standing_by(etcd: Etcd, name: str = "s1") -> AsyncIterator[MemoryTerm]:
+async def standing_by(
+    etcd: Etcd, name: str = "s1", checkpoints: CompactionCheckpoints | None = None
+) -> AsyncIterator[MemoryTerm]:
     """A replica that folds whenever it does not lead."""
-    replica = MemoryTerm(etcd, name)
+    replica = MemoryTerm(etcd, name, checkpoints)
     standing = asyncio.create_task(replica.term.stand_by())
     try:
         yield replica

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 from quorate.etcd.journal import Journal
@@ -18,9 +17,14 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import TaskIds
 from quorate.security.limits import CallerLimits, CallLimits
-from scheduler.api.quotas.servicer import Quotas
-from scheduler.api.tasks.servicer import Service
-from scheduler.api.validate import SpecCheck
+from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.nodes.servicer import NodeCalls
+from scheduler.api.queues.servicer import QueueCalls
+from scheduler.api.quotas.servicer import QuotaCalls
+from scheduler.api.servicer import compose
+from scheduler.api.servicers import SCHEDULER
+from scheduler.api.spec_check import SpecCheck
+from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
@@ -53,19 +57,30 @@ class Leader:
             128,
         )
         sessions: Any = None
-        overview: Any = SimpleNamespace(full=lambda weight: self.full)
         reads = FencedReads(etcd, PREFIX, key, epoch, 10_000)
         watches, check = watches_of(etcd, PREFIX), SpecCheck()
         self.callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
-        quotas = Quotas(driver, Limits(), self.callers)
-        self.service = Service(driver, TaskIds(), reads, watches, sessions, overview, check, quotas)
+        overview: Any = None
+        tasks = TaskCalls(
+            driver, TaskIds(), reads, watches, sessions, check, lambda weight: self.full
+        )
+        self.service = compose(
+            SCHEDULER,
+            tasks,
+            QueueCalls(driver),
+            NodeCalls(driver),
+            QuotaCalls(driver, Limits(), self.callers),
+            ClusterCalls(driver, reads, overview),
+            max_payload=check.max_payload,
+            queue_of_task=tasks.queue_of_task,
+        )
         driver.admission.confirm = reads.revision
         self.driver = driver
         driver.handle((e.Elected(),))
 
     async def call(self, method: str, request: Any) -> Any:
         """Ask as gRPC does: with a message of its own."""
-        return await getattr(self.service, method)(
+        return await self.service.answers[method](
             type(request).FromString(request.SerializeToString()), NOWHERE
         )
 

@@ -21,10 +21,11 @@ from quorate.etcd.election import Election
 from quorate.etcd.lease import LeaseSession
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
-from scheduler.api.role import Local, Roles
-from scheduler.api.servicers import Servicers
-from scheduler.api.services.servicer import Registry
+from scheduler.api.role import Local, Roles, Servicers
+from scheduler.api.servicer import Servicer
+from scheduler.api.servicers import REGISTRY
 from scheduler.config import SchedulerSettings
+from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import State
 from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust
@@ -39,11 +40,12 @@ NOWHERE: Any = SimpleNamespace(peer=lambda: "", invocation_metadata=lambda: (), 
 class Calls:
     """A registry's methods without gRPC: `await calls.GetService(request)`."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Servicer, limits: Limits) -> None:
         self._registry = registry
+        self.limits = limits
 
     def __getattr__(self, method: str) -> Any:
-        handler = getattr(self._registry, method)
+        handler: Any = self._registry.streams.get(method) or self._registry.answers[method]
         return lambda request: handler(request, NOWHERE)
 
 
@@ -63,13 +65,12 @@ class Standing:
     @property
     def servicers(self) -> Servicers:
         assert isinstance(self.roles.role, Local)
-        servicers = self.roles.role.servicer
-        assert isinstance(servicers, Servicers)
-        return servicers
+        return self.roles.role.servicers
 
     @property
     def state(self) -> State:
-        return self.servicers.registry._state
+        assert self.term.parts is not None
+        return self.term.parts.driver.state
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[Calls]:
@@ -85,7 +86,7 @@ class Standing:
                 while not isinstance(self.roles.role, Local):
                     assert not term.done(), term.result()
                     await asyncio.sleep(0)
-            yield Calls(self.servicers.registry)
+            yield Calls(self.servicers[REGISTRY.full_name], self.term.limits)
         finally:
             term.cancel()
             await asyncio.wait({term})

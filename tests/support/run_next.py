@@ -69,9 +69,9 @@ def main() -> None:
     sys.meta_path.insert(0, NextStubs(Path(folder)))
     sys.argv = sys.argv[2:]
     if module == "scheduler":
-        from scheduler.api.tasks.servicer import Service
+        from scheduler.api.cluster.servicer import ClusterCalls
 
-        setattr(Service, RPC, Service.GetCluster)
+        setattr(ClusterCalls, RPC, ClusterCalls.GetCluster)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -11,7 +11,7 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.api import validate
+from scheduler.api.tasks import validate
 from scheduler.storage import reads
 from tests.support.one_leader import Leader, leading
 

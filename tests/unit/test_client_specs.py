@@ -23,7 +23,8 @@ from quorate.client.work.specs import (
     python_spec,
 )
 from quorate.runtime.errors import QuorateError
-from scheduler.api import validate
+from scheduler.api.request_sizes import MAX_BATCH_BYTES
+from scheduler.api.tasks import validate
 
 OPTIONS = TaskOptions()
 
@@ -158,7 +159,7 @@ def test_chunks_do_what_the_function_does_to_each_item():
 
 def test_the_limits_of_a_batch_are_those_of_the_cluster():
     assert specs.MOST_IN_BATCH == validate.MAX_BATCH
-    assert specs.MOST_BATCH_BYTES == validate.MAX_BATCH_BYTES
+    assert specs.MOST_BATCH_BYTES == MAX_BATCH_BYTES
 
 
 def test_a_module_that_is_missing_on_the_node_is_named_with_what_to_do():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from quorate.etcd.api import Compacted, Range
 from quorate.etcd.memory import MemoryEtcd
@@ -45,8 +44,8 @@ def test_a_standby_keeps_a_bounded_number_and_one_that_is_old() -> None:
 async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:
     clock, etcd = SimulatedClock(), MemoryEtcd()
     first = await etcd.put(b"/something", b"")
-    async with standing_by(etcd) as replica:
-        replica.term._checkpoints = CompactionCheckpoints(clock, every=0.01)
+    checkpoints = CompactionCheckpoints(clock, every=0.01)
+    async with standing_by(etcd, checkpoints=checkpoints) as replica:
         terms = 0
         while not await compacted(etcd, first):
             # Each leads for a third of what is kept, and looks once.
@@ -54,8 +53,9 @@ async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:
             terms += 1
             assert terms < 10
             async with replica.leading(), asyncio.timeout(5):
-                role: Any = replica.roles.role
-                while role.servicer.scheduler._overview.status is None:
+                parts = replica.term.parts
+                assert parts is not None
+                while parts.overview.status is None:
                     await asyncio.sleep(0)
                 # What follows the answer.
                 for _ in range(10):
@@ -66,8 +66,8 @@ async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:
 async def test_a_standby_keeps_marks_for_when_it_leads() -> None:
     clock, etcd = SimulatedClock(), MemoryEtcd()
     first = await etcd.put(b"/something", b"")
-    async with standing_by(etcd) as replica, asyncio.timeout(5):
-        marks = replica.term._checkpoints = CompactionCheckpoints(clock, every=0.001)
+    marks = CompactionCheckpoints(clock, every=0.001)
+    async with standing_by(etcd, checkpoints=marks), asyncio.timeout(5):
         while (old := marks.take_old()) is None:
             clock.advance(HISTORY)
             await asyncio.sleep(0)

@@ -6,7 +6,8 @@ import pytest
 
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import node_pb2
-from scheduler.api import views
+from scheduler.api.nodes import views
+from scheduler.api.views import instant
 from scheduler.core.handlers.scaling_down import CHANGES_AT_ONCE, decided
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
@@ -275,7 +276,7 @@ def test_callers_see_the_mark():
     c.advance(2.0)
     mark(c, n)
     assert seen().state == node_pb2.NODE_STATE_LEAVING
-    assert seen().leaving_since == views.instant(START + 2.0)
+    assert seen().leaving_since == instant(START + 2.0)
     # What an operator did says more.
     c.control("n1", Control(cordoned=True))
     assert seen().state == node_pb2.NODE_STATE_CORDONED

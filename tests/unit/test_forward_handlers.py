@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,8 @@ from quorate.security.limits import LARGE_AT_ONCE, CallerLimits, CallLimits, Kin
 from quorate.security.metadata import FORWARDED
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from scheduler.api.forward import ForwardingHandlers
-from scheduler.api.role import Leader, Role, Roles
+from scheduler.api.role import Leader, Role, Roles, Servicers
+from scheduler.api.servicer import Servicer
 from tests.support.tls import NoticingDialer
 
 SERVICE = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
@@ -34,6 +35,11 @@ class FakeScheduler:
         self.entered = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.go_on = asyncio.Event()
+
+    @property
+    def servicers(self) -> Servicers:
+        fake = Servicer({"GetTask": self.GetTask}, {"WatchTasks": self.WatchTasks})
+        return {SERVICE.full_name: fake}
 
     async def GetTask(self, request: Any, context: Context) -> Any:
         self.metadata = dict(context.invocation_metadata() or ())
@@ -51,7 +57,7 @@ class FakeScheduler:
         reply.task.id = request.id
         return reply
 
-    async def WatchTasks(self, request: Any, context: Context) -> AsyncIterator[Any]:
+    async def WatchTasks(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:
         for number in range(3):
             yield scheduler_pb2.WatchTasksResponse(resume_token=str(number))
         if request.resume_token == "absent":
@@ -106,7 +112,7 @@ class Cluster:
 
     async def leader(self, **options: Any) -> Process:
         process = await self.process(**options)
-        process.roles.lead(process.fake)
+        process.roles.lead(process.fake.servicers)
         return process
 
     async def stub(self, process: Process) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 
 from quorate.runtime.ids import InstanceId
 from scheduler.api.role import Leader, Local, Remote, Role, Roles, Unknown
+from scheduler.api.servicer import Servicer
 
 ME = InstanceId("me")
 
@@ -34,11 +35,11 @@ def test_the_local_servicer_answers_while_this_process_leads() -> None:
     roles = Roles(ME)
     heard: list[Role] = []
     roles.subscribe(heard.append)
-    servicer = object()
-    roles.lead(servicer)
+    servicers = {"service": Servicer({})}
+    roles.lead(servicers)
     roles.seen(leader("other"))
     roles.lead(None)
-    assert heard == [Local(servicer), Remote("127.0.0.1:1")]
+    assert heard == [Local(servicers), Remote("127.0.0.1:1")]
 
 
 def test_subscribers_hear_of_changes_only() -> None:

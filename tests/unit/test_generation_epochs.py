@@ -167,8 +167,8 @@ class Candidate:
 
     @property
     def queues(self) -> set[str]:
-        assert isinstance(self.roles.role, Local)
-        return set(self.roles.role.servicer.scheduler._state.queues)  # type: ignore[attr-defined]
+        assert self.term.parts is not None
+        return set(self.term.parts.driver.state.queues)
 
 
 async def read_head(etcd: MemoryEtcd) -> HeadRecord:
@@ -197,8 +197,8 @@ async def test_the_log_and_the_cluster_tell_the_scoped_epoch(candidate: Candidat
         epoch, revision = await candidate.head_epoch()
         assert epoch == 3
         assert revision > 0
-        servicer = candidate.roles.role.servicer.scheduler  # type: ignore[union-attr]
-        cluster = await servicer._overview.cluster()
+        assert candidate.term.parts is not None
+        cluster = await candidate.term.parts.overview.cluster()
     assert split(cluster.epoch) == (3, revision)
     assert [replica.leader for replica in cluster.schedulers] == [True]
 

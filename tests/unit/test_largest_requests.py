@@ -118,7 +118,7 @@ async def test_a_batch_of_the_largest_size_is_checked_in_slices():
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_rpc_has_a_size_that_is_refused_by_its_field(name: str):
     with pytest.raises(QuorateError) as told:
-        check_size(name, 20 << 20, object())
+        check_size(name, 20 << 20, 1 << 20)
     assert told.value.reason == "PAYLOAD_TOO_LARGE"
     assert told.value.metadata["field"] in told.value.message
     assert int(told.value.metadata["limit"]) <= 16 << 20

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
-from scheduler.api import validate
-from scheduler.api.json_check import DEEPEST, shape
+from scheduler.api import spec_check
+from scheduler.api.spec_json import DEEPEST, shape
 from scheduler.engine import lane as lanes
 from scheduler.engine.lane import Lane
 
@@ -74,7 +74,7 @@ async def test_beyond_the_bound_of_a_caller_the_answer_says_when_to_come_again(
 def by_python(text: str) -> bool:
     """What a whole parse says of arguments."""
     try:
-        validate._json(text, "f")
+        spec_check._json(text, "f")
     except QuorateError:
         return False
     return True

@@ -16,6 +16,7 @@ from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2
 from scheduler.api.call import method_of
+from scheduler.api.servicer import Servicer
 from scheduler.leadership.elector import Leadership
 from scheduler.leadership.trust import Trust
 
@@ -29,8 +30,9 @@ async def test_a_call_that_fails_is_logged_with_its_request_and_its_task() -> No
     service = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
     method = method_of(service.methods_by_name["CancelTask"])
     request = scheduler_pb2.CancelTaskRequest(id="some-task", request_id="some-request")
+    broken = Servicer({"CancelTask": Broken().CancelTask})  # type: ignore[dict-item]
     with capture_logs() as lines, pytest.raises(QuorateError, match="its log says why"):
-        await method.local(Broken(), request.SerializeToString(), None)  # type: ignore[arg-type]
+        await method.local(broken, request.SerializeToString(), None)  # type: ignore[arg-type]
     (line,) = lines
     assert (line["method"], line["id"], line["request_id"]) == (
         "CancelTask",

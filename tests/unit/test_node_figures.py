@@ -16,7 +16,7 @@ from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2, task_pb2
 from scheduler.agents.reports import events_of
-from scheduler.api import views
+from scheduler.api.nodes import views
 from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import Demand, plan

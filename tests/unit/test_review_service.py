@@ -11,7 +11,7 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
-from scheduler.api.tasks import servicer as service
+from scheduler.api.tasks import reading
 from scheduler.core.model import events as e
 from tests.support.core_specs import node_row
 from tests.support.one_leader import Leader, leading
@@ -68,7 +68,7 @@ async def test_a_page_of_large_tasks_fits_into_a_message(leader: Leader) -> None
 async def test_a_task_that_is_larger_than_a_page_alone_is_a_page(
     leader: Leader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(reading, "PAGE_BYTES", 10_000)
     batch = pb.BatchCreateTasksRequest(specs=[spec(50_000), spec(), spec(), spec(50_000)])
     made = (await leader.call("BatchCreateTasks", batch)).ids
     request = pb.ListTasksRequest(view=task_pb2.TASK_VIEW_FULL)

@@ -25,6 +25,11 @@ UPWARDS = {
         "from scheduler.api import page_tokens",
         "scheduler.storage is not allowed to import scheduler.api",
     ),
+    "a family of calls knows another": (
+        "scheduler/api/queues/views.py",
+        "from scheduler.api.tasks import views",
+        "scheduler.api.queues is not allowed to import scheduler.api.tasks",
+    ),
     "an executor knows the session": (
         "node_agent/executors/kills.py",
         "from node_agent.session import outgoing",

@@ -10,7 +10,7 @@ from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.conduct import MISCONDUCT
-from scheduler.api.quotas.servicer import Quotas
+from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.role import Roles
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import EVERYBODY, Quota
@@ -30,7 +30,7 @@ def limits_of(limits: Limits, *asked: str) -> dict[tuple[str, str, str], float]:
     """The limits that a leader shows after calls of these callers."""
     callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
     driver: Any = SimpleNamespace(state=Cluster().state)
-    quotas = Quotas(driver, limits, callers)
+    quotas = QuotaCalls(driver, limits, callers)
     for name in asked:
         driver.state.callers[name] = SimpleNamespace(tasks=1, stored_bytes=256)
     _, shown = quota_metrics(quotas)

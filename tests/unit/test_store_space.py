@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -14,8 +13,9 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.api.cluster import overview
-from scheduler.api.role import Local
+from scheduler.api.servicers import SCHEDULER
 from scheduler.engine.driver import Driver
+from scheduler.leadership.parts import TermParts
 from tests.support.memory_term import standing_by
 from tests.support.registry import NOWHERE
 
@@ -26,29 +26,29 @@ SPEC = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"], stdin=bytes
 
 
 @asynccontextmanager
-async def leader() -> AsyncIterator[tuple[Driver, Any, MemoryEtcd]]:
-    """A leader that looked at an empty etcd a moment ago; its driver and service."""
+async def leader() -> AsyncIterator[tuple[Driver, TermParts, MemoryEtcd]]:
+    """A leader that looked at an empty etcd a moment ago; its driver and parts."""
     etcd = MemoryEtcd()
     async with standing_by(etcd) as replica:
         replica.settings.etcd_quota_mib = QUOTA // MIB
         async with replica.leading() as driver:
-            role = replica.roles.role
-            assert isinstance(role, Local)
-            servicer: Any = role.servicer
+            parts = replica.term.parts
+            assert parts is not None
             async with asyncio.timeout(5):
-                while servicer.scheduler._overview.status is None:
+                while parts.overview.status is None:
                     await asyncio.sleep(0)
-            yield driver, servicer.scheduler, etcd
+            yield driver, parts, etcd
 
 
-async def create(service: Any, count: int = 1) -> bool:
+async def create(parts: TermParts, count: int = 1) -> bool:
     """Whether new work is taken."""
+    answers = parts.servicers[SCHEDULER.full_name].answers
     try:
         if count == 1:
-            await service.CreateTask(pb.CreateTaskRequest(spec=SPEC), NOWHERE)
+            await answers["CreateTask"](pb.CreateTaskRequest(spec=SPEC), NOWHERE)
         else:
             request = pb.BatchCreateTasksRequest(specs=[SPEC] * count)
-            await service.BatchCreateTasks(request, NOWHERE)
+            await answers["BatchCreateTasks"](request, NOWHERE)
     except QuorateError as refused:
         if refused.reason != "ETCD_SPACE_LOW":
             raise
@@ -63,10 +63,10 @@ async def test_new_work_is_refused_in_time_though_nobody_looked(
 ) -> None:
     monkeypatch.setattr(overview, "_EVERY_WRITING", 3_600.0)
     monkeypatch.setattr(overview, "_EVERY", 3_600.0)
-    async with leader() as (_, service, etcd):
+    async with leader() as (_, parts, etcd):
         taken = 0
         while True:
-            answers = await asyncio.gather(*(create(service, count) for _ in range(at_once)))
+            answers = await asyncio.gather(*(create(parts, count) for _ in range(at_once)))
             taken += sum(answers)
             if not all(answers):
                 break
@@ -80,17 +80,18 @@ async def test_while_something_is_written_etcd_is_asked_soon(
 ) -> None:
     monkeypatch.setattr(overview, "_EVERY_WRITING", 0.001)
     monkeypatch.setattr(overview, "_EVERY", 3_600.0)
-    async with leader() as (_, service, _):
+    async with leader() as (_, parts, _):
         async with asyncio.timeout(5):
             for _ in range(20):
-                assert await create(service)
-                known = service._overview.status
-                while service._overview.status is known:
+                assert await create(parts)
+                known = parts.overview.status
+                while parts.overview.status is known:
                     await asyncio.sleep(0)
         # What it says is what is believed, once all that was written is in it.
-        status = service._overview.status
+        status = parts.overview.status
+        assert status is not None
         assert 20 * SIZE < status.db_size_in_use < 20 * SIZE + MIB
         left = int((0.8 * QUOTA - status.db_size_in_use) / overview._GROWTH)
         # Of the last one nobody knows whether it was in what etcd said: it is added.
-        assert service._overview.full(left - 2 * SIZE) is None
-        assert service._overview.full(left) is not None
+        assert parts.overview.full(left - 2 * SIZE) is None
+        assert parts.overview.full(left) is not None

@@ -20,7 +20,9 @@ from quorate.v1 import queue_pb2 as q
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
 from scheduler.api import validate
-from scheduler.api.validate import SpecCheck
+from scheduler.api.queues import validate as queues
+from scheduler.api.spec_check import SpecCheck
+from scheduler.api.tasks import validate as tasks
 
 NOW = 1_800_000_000.0
 DAY = 86_400
@@ -112,17 +114,17 @@ def test_a_duration_is_within_bounds_or_refused_by_name(seconds: int, nanos: int
     [
         (1, -1, validate.page_size),
         (1_000, 1_001, validate.page_size),
-        (0, -1, validate.offset),
-        (1 << 62, (1 << 62) + 1, validate.offset),
-        (100_000, 100_001, validate.tail_lines),
-        (0, -1, validate.tail_lines),
-        (0, -1, validate.attempt),
-        (2, 3, validate.view),
+        (0, -1, tasks.offset),
+        (1 << 62, (1 << 62) + 1, tasks.offset),
+        (100_000, 100_001, tasks.tail_lines),
+        (0, -1, tasks.tail_lines),
+        (0, -1, tasks.attempt),
+        (2, 3, tasks.view),
         ("a" * 64, "a" * 65, lambda name: validate.queue_name("queue", name)),
         ("0._-", "._-", lambda name: validate.queue_name("queue", name)),
         ("x" * 256, "x" * 257, lambda name: validate.required("id", name)),
         ("x" * 128, "x" * 129, validate.request_id),
-        (["x"] * 10_000, ["x"] * 10_001, validate.watched),
+        (["x"] * 10_000, ["x"] * 10_001, tasks.watched),
     ],
 )
 def test_both_sides_of_a_bound(good: Any, bad: Any, call: Callable[[Any], object]) -> None:
@@ -135,12 +137,12 @@ def test_both_sides_of_a_bound(good: Any, bad: Any, call: Callable[[Any], object
 def test_defaults() -> None:
     assert validate.page_size(0) == 100
     assert validate.queue_name("queue", "", default=True) == "default"
-    assert validate.retention(q.Queue()) == (86_400.0, 100_000)
+    assert queues.retention(q.Queue()) == (86_400.0, 100_000)
     longest = q.Retention(age=Duration(seconds=366 * DAY), count=1_000_000)
-    assert validate.retention(q.Queue(retention=longest)) == (366.0 * DAY, 1_000_000)
+    assert queues.retention(q.Queue(retention=longest)) == (366.0 * DAY, 1_000_000)
     shortest = q.Retention(age=Duration(seconds=1), count=1)
-    assert validate.retention(q.Queue(retention=shortest)) == (1.0, 1)
+    assert queues.retention(q.Queue(retention=shortest)) == (1.0, 1)
 
 
 def test_a_batch_on_its_bound_is_accepted() -> None:
-    validate.batch(pb.BatchCreateTasksRequest(specs=[command()] * 10_000))
+    tasks.batch(pb.BatchCreateTasksRequest(specs=[command()] * 10_000))

@@ -21,7 +21,7 @@ from quorate.etcd.generation import split
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import unavailable
 from quorate.v1 import cluster_pb2
-from scheduler.api import views
+from scheduler.api.views import instant
 from scheduler.engine.driver import Driver
 from scheduler.engine.write_admission import NO_SPACE
 from scheduler.storage import keys
@@ -126,7 +126,7 @@ class Overview:
             name=self._cluster,
             epoch=self._epoch,
             sequence=self._driver.journal.sequence,
-            leader_since=views.instant(self._since),
+            leader_since=instant(self._since),
             nodes=len(state.nodes),
             queues=len(state.queues),
             live_tasks=len(state.tasks),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import Message
+
 from quorate.runtime.errors import not_found
 from quorate.runtime.ids import QueueName
 from quorate.security.identity import current_caller
 from quorate.security.limits import CallerLimits, CallUsage
 from quorate.v1 import quota_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.api.asking import Context, ask, audited, page_of_names
+from scheduler.api.asking import ask, audited, page_of_names
+from scheduler.api.servicer import Context
 from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import (
@@ -28,7 +31,7 @@ from scheduler.storage import quota_records
 _NO_CALLS = CallUsage()
 
 
-class Quotas:
+class QuotaCalls:
     """The quotas of one leader.
 
     Args:
@@ -41,8 +44,7 @@ class Quotas:
         self._limits = limits
         self._callers = callers
 
-    async def page(self, request: pb.ListQuotasRequest) -> pb.ListQuotasResponse:
-        """A page of those that the caller may see."""
+    async def ListQuotas(self, request: pb.ListQuotasRequest, context: Context) -> Message:
         calls = self._callers.usage()
         shown = [f"{kind}/{name}" for kind, name in self._known(calls) if self._visible(kind, name)]
         names, token = page_of_names("quotas", shown, request.page_size, request.page_token)
@@ -53,8 +55,7 @@ class Quotas:
         await self._driver.readable()
         return pb.ListQuotasResponse(quotas=views, next_page_token=token)
 
-    async def set(self, request: pb.SetQuotaRequest, context: Context) -> pb.SetQuotaResponse:
-        """Set one. NOT_FOUND: there is no such queue."""
+    async def SetQuota(self, request: pb.SetQuotaRequest, context: Context) -> Message:
         asked = audited("SetQuota", request, context)
         kind, name, quota = quota_records.asked(request.quota)
         if kind == QUEUE and name != EVERYBODY and name not in self._state.queues:

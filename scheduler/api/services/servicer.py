@@ -1,7 +1,7 @@
 """The ServiceRegistry service of a leader: services, their outside processes, and watches.
 
-Called by `scheduler.api.forward` only while this process leads; a Registry lives for one term,
-like `scheduler.api.tasks.servicer.Service`, and answers in the same way: validate, one event, the
+Called by `scheduler.api.forward` only while this process leads; it lives for one term and
+answers as every family does: validate, one event, the
 answer at its commit. Instances of outside processes are no events: their keys are written under a
 lease of their own (`scheduler.storage.instances`), found again in the key by whoever leads next,
 and a call is answered once the watch has brought them back, so that a caller reads what it wrote.
@@ -21,20 +21,16 @@ from google.protobuf.message import Message
 from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found, precondition
 from quorate.security.identity import current_caller
 from quorate.v1 import service_pb2 as pb
-from scheduler.api import validate, views
-from scheduler.api.asking import (
-    PAGE_BYTES,
-    Context,
-    after_name,
-    ask,
-    audited,
-    page_of_names,
-    refused,
-)
+from scheduler.api import validate
+from scheduler.api.asking import PAGE_BYTES, after_name, ask, audited, page_of_names, refused
 from scheduler.api.origin import caller_name
+from scheduler.api.servicer import Context
 from scheduler.api.services import validate as bounds
+from scheduler.api.services import views
 from scheduler.api.services.changes import changes
 from scheduler.api.services.watches import ServiceFeed
+from scheduler.api.spec_check import SpecCheck
+from scheduler.api.views import instant
 from scheduler.core.handlers.services import being_deleted, see_service
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, ServiceSeen
@@ -69,7 +65,7 @@ def _other_services_unnamed() -> Iterator[None]:
         raise QuorateError(error.code, error.reason, message, field=error.field) from None
 
 
-class Registry:
+class ServiceCalls:
     """One method for each RPC; each raises QuorateError.
 
     Args:
@@ -81,7 +77,7 @@ class Registry:
         driver: Driver,
         feed: ServiceFeed,
         instances: InstanceKeys,
-        check: validate.SpecCheck,
+        check: SpecCheck,
         limits: Limits,
         full: Callable[[int], str | None],
     ) -> None:
@@ -90,7 +86,6 @@ class Registry:
         self._feed = feed
         self._instances = instances
         self._check = check
-        self.max_payload = check.max_payload
         self._limits = limits
         self._full = full
         # One registration of an instance at a time; a lock is there while it is used.
@@ -317,7 +312,7 @@ class Registry:
         if known is not None and isinstance(known.message, pb.ServiceInstance):
             wanted.start_time.CopyFrom(known.message.start_time)
         else:
-            wanted.start_time.CopyFrom(views.instant(self._driver.clock.now()))
+            wanted.start_time.CopyFrom(instant(self._driver.clock.now()))
         return wanted
 
     # -- watching

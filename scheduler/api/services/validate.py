@@ -18,6 +18,7 @@ from quorate.runtime.errors import invalid
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.api import validate
+from scheduler.api.spec_check import SpecCheck
 from scheduler.core.values import InstanceState
 
 MAX_REPLICAS: Final = 1_000
@@ -41,7 +42,7 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _PATH: Final = re.compile(r"/[\x21-\x7e]{0,1023}")
 
 
-def service_spec(check: validate.SpecCheck, spec: pb.ServiceSpec, field: str, now: float) -> None:
+def service_spec(check: SpecCheck, spec: pb.ServiceSpec, field: str, now: float) -> None:
     """Refuse a spec that is not within bounds. Raises QuorateError naming the field."""
     within = validate.between
     within(f"{field}.replicas", spec.replicas, 0, MAX_REPLICAS)

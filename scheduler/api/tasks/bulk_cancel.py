@@ -15,9 +15,12 @@ from typing import Final, NamedTuple
 from quorate.runtime import errors
 from quorate.runtime.ids import QueueName, TaskId, is_task_id
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.api import page_tokens, validate
-from scheduler.api.asking import Context, ask, audited
+from scheduler.api import page_tokens
+from scheduler.api.asking import ask, audited
 from scheduler.api.origin import caller_name
+from scheduler.api.servicer import Context
+from scheduler.api.tasks import validate
+from scheduler.api.validate import queue_name
 from scheduler.core.handlers import requests
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.model import events as e
@@ -105,7 +108,7 @@ async def _find(
         raise page_tokens.stale("is malformed; begin again without it")
     queues = list(state.queues.values())
     if request.queue:
-        name = QueueName(validate.queue_name("queue", request.queue))
+        name = QueueName(queue_name("queue", request.queue))
         row = state.queues.get(name)
         if row is None:
             await driver.readable()

@@ -27,7 +27,7 @@ from quorate.etcd.api import WatchBatch, WatchEvent, size_of
 from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.api import views
+from scheduler.api.tasks import views
 
 MAX_CHANGES: Final = 100_000
 MAX_BYTES: Final = 32 << 20

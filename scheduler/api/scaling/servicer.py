@@ -19,7 +19,7 @@ from typing import Final
 
 from quorate.externalscaler import externalscaler_pb2 as pb
 from quorate.runtime.errors import exhausted, invalid
-from scheduler.api.asking import Context
+from scheduler.api.servicer import Context
 from scheduler.autoscaling.ask import Ask, parse
 from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import Plan, plan
@@ -34,7 +34,7 @@ INTERVAL: Final = 0.1
 _INTERVAL_ACTIVE: Final = 0.5
 
 
-class ExternalScaler:
+class ScalingCalls:
     """One method for each RPC; each raises QuorateError.
 
     Args:

@@ -1,0 +1,92 @@
+"""The calls about nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from google.protobuf.message import Message
+
+from quorate.runtime.errors import not_found
+from quorate.runtime.ids import NodeName
+from quorate.v1 import node_pb2
+from quorate.v1 import scheduler_pb2 as pb
+from scheduler.api.asking import PAGE_BYTES, after_name, ask, audited, page_of_names
+from scheduler.api.nodes import validate, views
+from scheduler.api.servicer import Context
+from scheduler.api.validate import required
+from scheduler.core.model import events as e
+from scheduler.core.model.events import Request
+from scheduler.core.model.rows import Control
+from scheduler.engine.driver import Driver
+
+
+class NodeCalls:
+    """One method for each RPC; each raises QuorateError."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._state = driver.state
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> Message:
+        names, token = page_of_names(
+            "nodes", self._state.nodes, request.page_size, request.page_token
+        )
+        answer = pb.ListNodesResponse(next_page_token=token, revision=self._driver.revision)
+        length = 0
+        for name in names:
+            view = self._node_view(NodeName(name))
+            length += view.ByteSize()
+            if answer.nodes and length > PAGE_BYTES:
+                answer.next_page_token = after_name("nodes", answer.nodes[-1].name)
+                break
+            answer.nodes.append(view)
+        await self._driver.readable()
+        return answer
+
+    async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> Message:
+        name = NodeName(required("name", request.name))
+        view = self._node_view(name) if name in self._state.nodes else None
+        await self._driver.readable()
+        if view is None:
+            raise not_found("node", name)
+        return pb.GetNodeResponse(node=view)
+
+    async def CordonNode(self, request: pb.CordonNodeRequest, context: Context) -> Message:
+        asked = audited("CordonNode", request, context)
+        change = partial(replace, cordoned=True)
+        return pb.CordonNodeResponse(node=await self._control(request.name, change, asked))
+
+    async def UncordonNode(self, request: pb.UncordonNodeRequest, context: Context) -> Message:
+        asked = audited("UncordonNode", request, context)
+        change = partial(replace, cordoned=False, draining=False, drain_grace=0.0)
+        return pb.UncordonNodeResponse(node=await self._control(request.name, change, asked))
+
+    async def DrainNode(self, request: pb.DrainNodeRequest, context: Context) -> Message:
+        asked = audited("DrainNode", request, context)
+        grace = validate.drain_grace(request)
+        change = partial(replace, cordoned=True, draining=True, drain_grace=grace)
+        return pb.DrainNodeResponse(node=await self._control(request.name, change, asked))
+
+    async def _control(
+        self, name: str, change: Callable[[Control], Control], asked: Request
+    ) -> node_pb2.Node:
+        node = NodeName(required("name", name))
+        control = self._state.control
+        # What is on record is looked up when it is stepped: a call may have waited for room in the
+        # journal, and another one of this node with it.
+        await ask(
+            self._driver,
+            lambda token: e.NodeControlAsked(node, change(control(node)), asked, token),
+        )
+        # Away at the moment, or for good: the order is on record under its name.
+        known = node in self._state.nodes
+        view = self._node_view(node) if known else node_pb2.Node(name=node)
+        # It may show an order that came after this one, and is not committed.
+        await self._driver.readable()
+        return view
+
+    def _node_view(self, name: NodeName) -> node_pb2.Node:
+        state = self._state
+        return views.node(state.nodes[name], state.control(name), state.scaling_down.get(name))

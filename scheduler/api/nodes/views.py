@@ -1,0 +1,52 @@
+"""Nodes as the leader knows them."""
+
+from __future__ import annotations
+
+from quorate.v1 import node_pb2, task_pb2
+from scheduler.api.views import instant
+from scheduler.core.model.rows import Control, NodeRow, ScalingDown
+
+
+def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> node_pb2.Node:
+    """A node as the leader knows it."""
+    rows = row.allocation.rows
+    if control.draining:
+        state = node_pb2.NODE_STATE_DRAINING if rows else node_pb2.NODE_STATE_DRAINED
+    elif control.cordoned:
+        state = node_pb2.NODE_STATE_CORDONED
+    elif row.connected and row.stats.disk_error:
+        state = node_pb2.NODE_STATE_UNWRITABLE
+    elif mark is not None:
+        state = node_pb2.NODE_STATE_LEAVING
+    elif row.connected:
+        state = node_pb2.NODE_STATE_READY
+    else:
+        state = node_pb2.NODE_STATE_CONNECTING
+    stats = row.stats
+    idle_since = row.allocation.idle_since if not rows else 0.0
+    return node_pb2.Node(
+        name=row.name,
+        instance=row.instance,
+        address=row.address,
+        state=state,
+        slots=row.slots,
+        capacity=task_pb2.Resources(cpu=row.cpu, memory=row.memory, counters=row.counters),
+        labels=row.labels,
+        stats=node_pb2.NodeStats(
+            cpu=stats.cpu,
+            memory_used=stats.memory_used,
+            memory_total=stats.memory_total,
+            disk_used=stats.disk_used,
+            disk_total=stats.disk_total,
+            load1=stats.load1,
+            disk_error=stats.disk_error,
+            yielded=stats.yielded,
+        ),
+        assigned=len(rows),
+        running=sum(1 for task in rows.values() if task.start_time > 0.0),
+        register_time=instant(row.register_time),
+        version=row.version,
+        idle_since=instant(idle_since) if idle_since else None,
+        leaving_since=instant(mark.since) if mark is not None else None,
+        fault=row.failure,
+    )

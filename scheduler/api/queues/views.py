@@ -1,0 +1,35 @@
+"""Queues as callers see them."""
+
+from __future__ import annotations
+
+from quorate.v1 import queue_pb2
+from scheduler.api.views import instant
+from scheduler.core.model.answers import QueueSeen
+from scheduler.core.values import TaskState
+
+
+def queue(seen: QueueSeen) -> queue_pb2.Queue:
+    """A queue with its counts."""
+    counts = seen.by_state
+    view = queue_pb2.Queue(
+        name=seen.name,
+        placement=seen.placement,  # type: ignore[arg-type]
+        disconnect=seen.disconnect,  # type: ignore[arg-type]
+        paused=seen.paused,
+        create_time=instant(seen.create_time),
+        counts=queue_pb2.QueueCounts(
+            scheduled=counts[TaskState.SCHEDULED],
+            pending=counts[TaskState.PENDING],
+            running=counts[TaskState.RUNNING],
+            succeeded=counts[TaskState.SUCCEEDED],
+            failed=counts[TaskState.FAILED],
+            cancelled=counts[TaskState.CANCELLED],
+            finished_total=seen.finished_total,
+        ),
+    )
+    view.retention.count = seen.retention_count
+    view.retention.age.seconds = int(seen.retention_age)
+    view.retention.age.nanos = int(seen.retention_age % 1 * 1e9)
+    if seen.oldest_pending:
+        view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
+    return view

@@ -1,0 +1,1 @@
+"""KEDA's calls: how many nodes are wanted."""

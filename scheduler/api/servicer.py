@@ -1,0 +1,67 @@
+"""What answers the calls of one gRPC service at the leader: its methods, from several families.
+
+A family is an object with methods named as RPCs: a coroutine `(request, context)` for a single
+answer, an async generator for a stream. `compose` finds the family of each RPC when a term begins,
+so that a method that is missing or answered twice is an error then, not when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_PAYLOAD: Final = 1 << 20
+
+
+class Encodable(Protocol):
+    """An answer: a message, or what is encoded already."""
+
+    def SerializeToString(self) -> bytes: ...
+
+
+Answer = Callable[[Any, Context], Awaitable[Encodable]]
+Stream = Callable[[Any, Context], AsyncGenerator[Encodable, None]]
+
+
+def _no_queue(task: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Servicer:
+    """The methods of one service, by name. Each raises QuorateError."""
+
+    answers: Mapping[str, Answer]
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+    max_payload: int = MAX_PAYLOAD
+    """Bytes of a spec in a request."""
+    queue_of_task: Callable[[str], str | None] = _no_queue
+    """The queue of a task that a request names, which its caller must be allowed to name; None:
+    there is no such task."""
+
+
+def compose(
+    service: ServiceDescriptor,
+    *families: object,
+    max_payload: int = MAX_PAYLOAD,
+    queue_of_task: Callable[[str], str | None] = _no_queue,
+) -> Servicer:
+    """The servicer of all methods of `service`, each answered by the one family that has it.
+
+    Raises:
+        LookupError: no family has a method, or two have it.
+    """
+    found: dict[bool, dict[str, Any]] = {False: {}, True: {}}
+    for method in service.methods:
+        having = [family for family in families if hasattr(family, method.name)]
+        if len(having) != 1:
+            names = ", ".join(type(family).__name__ for family in having) or "none"
+            raise LookupError(f"{service.name}.{method.name} needs one family; found: {names}")
+        found[method.server_streaming][method.name] = getattr(having[0], method.name)
+    return Servicer(found[False], found[True], max_payload, queue_of_task)

@@ -1,0 +1,104 @@
+"""Bounds of the requests about tasks; see `scheduler.api.validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quorate.runtime.errors import invalid
+from quorate.v1 import scheduler_pb2 as pb
+from scheduler.api.request_sizes import MAX_BATCH_BYTES
+from scheduler.api.validate import at_most, between, known_enum, required
+from scheduler.core.model.texts import words
+from scheduler.core.values import FINISHED, TaskState
+
+MAX_BATCH = 10_000
+# Characters of a search.
+MAX_SEARCH = 256
+# Words of a search: each is looked for in every task.
+MAX_SEARCH_WORDS = 8
+MAX_WAIT = 3_600.0
+DEFAULT_WAIT = 60.0
+MAX_TAIL_LINES = 100_000
+MAX_WATCHED = 10_000
+MAX_CANCELLED = 10_000
+
+
+def batch(request: pb.BatchCreateTasksRequest, size: int = 0) -> int:
+    """The bounds of a batch as a whole; its bytes.
+
+    Args:
+        size: bytes that it came as; 0: they are counted, which takes long of a large one.
+    """
+    if not request.specs:
+        raise invalid("specs", "at least one is required")
+    at_most("specs", len(request.specs), MAX_BATCH, "tasks")
+    size = size or request.ByteSize()
+    if size > MAX_BATCH_BYTES:
+        raise invalid(
+            "specs",
+            f"{size} bytes together; at most {MAX_BATCH_BYTES} are allowed",
+            reason="PAYLOAD_TOO_LARGE",
+            limit=MAX_BATCH_BYTES,
+            value=size,
+        )
+    return size
+
+
+def search_words(value: str) -> tuple[str, ...]:
+    """At most 8 words that differ, of 256 characters together."""
+    if len(value) > MAX_SEARCH:
+        raise invalid(
+            "text",
+            f"{len(value)} characters are more than {MAX_SEARCH}",
+            limit=MAX_SEARCH,
+            value=len(value),
+        )
+    found = words(value)
+    at_most("text", len(found), MAX_SEARCH_WORDS, "different words")
+    return found
+
+
+def tail_lines(value: int) -> None:
+    between("tail_lines", value, 0, MAX_TAIL_LINES)
+
+
+def offset(value: int) -> None:
+    between("offset", value, 0, 1 << 62)
+
+
+def attempt(value: int) -> None:
+    between("attempt", value, 0, (1 << 31) - 1)
+
+
+def watched(ids: Sequence[str]) -> None:
+    at_most("ids", len(ids), MAX_WATCHED, "ids")
+    for place, task in enumerate(ids):
+        required(f"ids[{place}]", task)
+
+
+def cancelled(request: pb.CancelTasksRequest) -> frozenset[TaskState]:
+    """The bounds of CancelTasks as a whole; the states that it is about, none of them finished."""
+    at_most("ids", len(request.ids), MAX_CANCELLED, "ids")
+    for place, task in enumerate(request.ids):
+        required(f"ids[{place}]", task)
+    if request.ids:
+        for field in ("queue", "text", "page_token"):
+            if getattr(request, field):
+                raise invalid(field, "cannot be given together with ids")
+    elif not (request.queue or request.states or request.text):
+        raise invalid(
+            "ids", "is required, or a filter: at least one of queue, states and text; to cancel "
+            "everything set states to PENDING, SCHEDULED and RUNNING",
+        )  # fmt: skip
+    states = frozenset(
+        TaskState(known_enum("states", state, range(1, len(TaskState) + 1)))
+        for state in request.states
+    )
+    if over := sorted(states & FINISHED):
+        raise invalid("states", f"{over[0].name} tasks are finished already", value=over[0].name)
+    return states
+
+
+def view(value: int) -> int:
+    """A task view that this version knows."""
+    return known_enum("view", value, range(3))

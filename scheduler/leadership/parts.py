@@ -1,0 +1,159 @@
+"""What one leadership term consists of, each part complete when it is constructed.
+
+```
+ journal <-- driver <--+-- families of calls <-- servicers <-- gRPC
+              |        +-- sessions, feeds, overview, scale-down
+              +--------> links to the node agents
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from quorate.etcd.api import Etcd
+from quorate.etcd.generation import scoped
+from quorate.etcd.journal import Journal
+from quorate.runtime.clock import Clock, TermClock
+from quorate.runtime.ids import TaskIds
+from quorate.security.dialer import Dialer
+from quorate.security.limits import CallerLimits
+from scheduler.agents.sessions import Sessions
+from scheduler.api.cluster.overview import Overview
+from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.nodes.servicer import NodeCalls
+from scheduler.api.queues.servicer import QueueCalls
+from scheduler.api.quotas.servicer import QuotaCalls
+from scheduler.api.role import Servicers
+from scheduler.api.scaling.servicer import ScalingCalls
+from scheduler.api.servicers import servicers
+from scheduler.api.services.servicer import ServiceCalls
+from scheduler.api.services.watches import ServiceFeed
+from scheduler.api.spec_check import SpecCheck
+from scheduler.api.tasks.changes import Recent
+from scheduler.api.tasks.servicer import TaskCalls
+from scheduler.api.tasks.watches import Watches
+from scheduler.config import SchedulerSettings
+from scheduler.core.machine import Machine
+from scheduler.core.model.limits import Limits
+from scheduler.engine.driver import Driver
+from scheduler.engine.spans import TaskSpans
+from scheduler.storage import records
+from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
+from scheduler.storage.fold import Fold
+from scheduler.storage.instances import InstanceKeys
+from scheduler.storage.reads import FencedReads
+from scheduler.telemetry.metrics import SchedulerMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessParts:
+    """What the terms of one process have in common."""
+
+    settings: SchedulerSettings
+    etcd: Etcd
+    clock: Clock
+    metrics: SchedulerMetrics
+    dialer: Dialer
+    session_key: bytes
+    spans: TaskSpans | None
+    """Traces of assignments; None: not wanted."""
+    limits: Limits
+    callers: CallerLimits
+    checkpoints: CompactionCheckpoints
+
+
+@dataclass(frozen=True, slots=True)
+class ElectionWon:
+    """The election that this process won.
+
+    Attributes:
+        elected: the leader key's create_revision; with the generation it is the epoch.
+        trusted: whether the lease still lets this process dispatch and answer.
+    """
+
+    elected: int
+    leader_key: bytes
+    trusted: Callable[[], bool]
+
+
+class TermParts:
+    """The parts of one term.
+
+    Args:
+        fold: at rest, with all of the log.
+        recent: the changes of tasks that watches begin with.
+        journal: claimed.
+    """
+
+    def __init__(
+        self, process: ProcessParts, won: ElectionWon, fold: Fold, recent: Recent, journal: Journal
+    ) -> None:
+        settings, etcd, state = process.settings, process.etcd, fold.state
+        self.epoch = scoped(fold.generation, won.elected)
+        self.journal = journal
+        ids = TaskIds(state.last_id or None)
+        stored = FencedReads(
+            etcd, settings.prefix, won.leader_key, won.elected, settings.etcd_max_txn_ops
+        )
+        self.driver = driver = Driver(
+            Machine(state, process.limits),
+            records.Codec(settings.prefix, state),
+            journal,
+            TermClock(process.clock),
+            won.trusted,
+            settings.etcd_max_txn_ops,
+            ids,
+            fold.generation,
+            fold.latest,
+        )
+        self.sessions = Sessions(
+            driver,
+            etcd,
+            settings.prefix,
+            self.epoch,
+            settings.name,
+            settings.unreachable_after,
+            process.dialer,
+            process.session_key,
+        )
+        self.sessions.spans = process.spans
+        self.sessions.on_misbehaved = process.metrics.agent_misbehaved
+        driver.agents = self.sessions
+        driver.admission.confirm = stored.revision
+        self.overview = Overview(
+            etcd,
+            driver,
+            settings.prefix,
+            settings.cluster,
+            self.epoch,
+            settings.etcd_quota_mib << 20,
+            process.checkpoints,
+        )
+        self.watches = Watches(
+            etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted
+        )
+        self.feed = ServiceFeed(driver, generation=fold.generation)
+        self.quotas = QuotaCalls(driver, process.limits, process.callers)
+        self.scaling = ScalingCalls(driver)
+        check = SpecCheck(settings.max_payload_kib << 10)
+        keys = InstanceKeys(etcd, settings.prefix, won.leader_key, won.elected)
+        full = self.overview.full
+        self.servicers: Servicers = servicers(
+            TaskCalls(driver, ids, stored, self.watches, self.sessions, check, full),
+            QueueCalls(driver),
+            NodeCalls(driver),
+            self.quotas,
+            ClusterCalls(driver, stored, self.overview),
+            ServiceCalls(driver, self.feed, keys, check, process.limits, full),
+            self.scaling,
+            check.max_payload,
+        )
+
+    def close(self) -> None:
+        """The term is over: nobody waits any longer."""
+        self.watches.close()
+        self.feed.close()
+        self.scaling.close()
+        self.driver.close()
