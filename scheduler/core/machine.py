@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from scheduler.core.handlers import attempts, control, creation, nodes, services, upkeep
+from scheduler.core.handlers import (
+    attempts,
+    control,
+    creation,
+    nodes,
+    scaling_down,
+    services,
+    upkeep,
+)
 from scheduler.core.handlers import bulk_cancel as cancelling
 from scheduler.core.handlers import quotas as quota_changes
-from scheduler.core.handlers import scaling_down as scaling_down
+from scheduler.core.handlers.requests import Call, CallInParts
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.limits import Limits
@@ -43,14 +51,12 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.StartsDue: attempts.on_starts_due,
     e.TimersDue: upkeep.on_timers_due,
 }
-# Those that can reach a bound.
-_LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]] = {
+# What callers ask for: repeated, it gets its first answer.
+CALLS: Final[dict[type, Call | CallInParts]] = {
     e.TaskSubmitted: creation.on_task_submitted,
     e.BatchSubmitted: creation.on_batch_submitted,
-    e.BatchContinued: creation.on_batch_continued,
     e.TaskCancelAsked: control.on_task_cancel_asked,
     e.TasksCancelAsked: cancelling.on_tasks_cancel_asked,
-    e.TasksCancelContinued: cancelling.on_tasks_cancel_continued,
     e.TaskRetryAsked: control.on_task_retry_asked,
     e.TaskDeleteAsked: control.on_task_delete_asked,
     e.QueueSubmitted: control.on_queue_submitted,
@@ -61,6 +67,12 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     e.ServiceSubmitted: services.on_service_submitted,
     e.ServiceUpdateAsked: services.on_service_update_asked,
     e.ServiceDeleteAsked: services.on_service_delete_asked,
+}
+# Those that can reach a bound.
+_LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]] = {
+    **CALLS,
+    e.BatchContinued: creation.on_batch_continued,
+    e.TasksCancelContinued: cancelling.on_tasks_cancel_continued,
     e.ServiceDue: services.on_service_due,
     e.RetentionDue: upkeep.on_retention_due,
 }

@@ -21,11 +21,7 @@ from typing import Any, Final
 
 from quorate.etcd.journal import Journal, OutOfSpace
 from quorate.runtime.errors import QuorateError, exhausted, unavailable
-from scheduler.core.handlers.control import QUEUES_SCOPE
-from scheduler.core.handlers.nodes import NODES_SCOPE
-from scheduler.core.handlers.quotas import QUOTAS_SCOPE
-from scheduler.core.handlers.requests import TASKS_SCOPE, known_to
-from scheduler.core.handlers.services import SERVICES_SCOPE
+from scheduler.core.handlers.requests import SCOPES, known_to
 from scheduler.core.model.events import Request
 from scheduler.core.model.state import State
 
@@ -37,7 +33,6 @@ LONGEST_WAIT: Final = 5.0
 MAX_ASKED_BYTES: Final = 256 << 20
 SPACE_LOW: Final = "ETCD_SPACE_LOW"
 NO_SPACE: Final = "etcd has no space left: nothing can be written until it has"
-_SCOPES: Final = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE, QUOTAS_SCOPE)
 
 
 class WriteAdmission:
@@ -153,7 +148,7 @@ class WriteAdmission:
         """
         if not self._journal.no_space or not isinstance(request, Request) or not request.id:
             return
-        if any(known_to(state, scope, request) for scope in (*_SCOPES, str(queue))):
+        if any(known_to(state, scope, request) for scope in (*SCOPES, str(queue))):
             raise _unknown()
 
     async def answer(self, token: asyncio.Future[object]) -> object:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
+from scheduler.core.machine import CALLS
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import Quota
 from scheduler.core.model.rows import Control
 from scheduler.core.values import Disconnect, Placement, ServiceName
 from scheduler.storage import records
@@ -73,6 +75,28 @@ def create_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.E
     return lambda r, token: e.ServiceSubmitted(name, what, r, token)
 
 
+def update_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    name = ServiceName(f"changed-{number}")
+    c.service(name, outside=True)
+    what = records.service_spec(name, 1, service_spec(outside=True, hosts=[f"h{number}"]))
+    return lambda r, token: e.ServiceUpdateAsked(name, what, 1, r, token)
+
+
+def set_quota(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    quota = Quota(live_tasks=100 + number)
+    return lambda r, token: e.QuotaSubmitted("caller", f"admin:{number}", quota, r, token)
+
+
+def create_batch(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    first, specs = c.new_id(), [spec()] * 3
+    return lambda r, token: e.BatchSubmitted(QueueName("default"), first, specs, r, token)
+
+
+def cancel_tasks(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+    tasks = [c.submit(), c.submit()]
+    return lambda r, token: e.TasksCancelAsked(tasks, frozenset(), r, token)
+
+
 def delete_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
     name = ServiceName(f"gone-{number}")
     c.service(name, outside=True)
@@ -97,9 +121,20 @@ ALL: list[Make] = [
     control_node,
     create_service,
     delete_service,
+    update_service,
+    set_quota,
+    create_batch,
+    cancel_tasks,
 ]
 # One of each that has room of its own.
-KINDS: list[Make] = [create_task, cancel_task, pause_queue, control_node, create_service]
+KINDS: list[Make] = [
+    create_task,
+    cancel_task,
+    pause_queue,
+    control_node,
+    create_service,
+    set_quota,
+]
 
 
 def ask(c: Cluster, make: Callable[[e.Request, object], e.Event], request: e.Request) -> object:
@@ -108,6 +143,15 @@ def ask(c: Cluster, make: Callable[[e.Request, object], e.Event], request: e.Req
 
 def is_full(answer: object) -> bool:
     return isinstance(answer, Rejection) and answer.reason == "TOO_MANY_REQUESTS_REMEMBERED"
+
+
+def test_every_call_that_can_be_repeated_is_tested_here() -> None:
+    c = Cluster()
+    assert {type(make(c, 0)(e.Request(), "t")) for make in ALL} == set(CALLS)
+    # A part of a call is no call.
+    parts = {e.BatchContinued, e.TasksCancelContinued}
+    kinds = [kind for kind in vars(e).values() if "request" in getattr(kind, "_fields", ())]
+    assert set(kinds) - parts == set(CALLS)
 
 
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)

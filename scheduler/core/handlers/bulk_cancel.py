@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers.attempts import cancel_live
-from scheduler.core.handlers.requests import TASKS_SCOPE
-from scheduler.core.model.answers import ErrorKind, Rejection, TasksCancelled
-from scheduler.core.model.effects import Effects, PutDedup, Reply
+from scheduler.core.handlers.requests import TASKS_SCOPE, CallInParts
+from scheduler.core.model.answers import Rejection, TasksCancelled
+from scheduler.core.model.effects import Effects
 from scheduler.core.model.events import TasksCancelAsked, TasksCancelContinued
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow, TaskRow
@@ -29,39 +29,35 @@ _WRITE_BYTES = 500
 _PAST_BYTES = 700
 
 
-def on_tasks_cancel_asked(
-    state: State, limits: Limits, event: TasksCancelAsked, now: float, out: Effects
+def _refuse(
+    state: State, limits: Limits, event: TasksCancelAsked, known: DedupRow | None
+) -> Rejection | None:
+    return None
+
+
+def _begin(
+    state: State,
+    limits: Limits,
+    event: TasksCancelAsked,
+    known: DedupRow | None,
+    now: float,
+    out: Effects,
 ) -> None:
-    known = requests.recall(state, TASKS_SCOPE, event.request)
-    if isinstance(known, Rejection):
-        out.after.append(Reply(event.token, known))
-        return
-    if known is not None and known.waiters is not None:
-        # This very call is under way for an earlier caller: they are answered together.
-        if len(known.waiters) < limits.batch_waiters:
-            known.waiters.append(event.token)
-        else:
-            out.after.append(Reply(event.token, _too_many_waiters(limits)))
-        return
-    if known is not None and known.progress >= known.count:
-        out.after.append(
-            Reply(event.token, TasksCancelled(known.counts or NOTHING, known.first_id))
-        )
-        return
     place, counts = 0, NOTHING
-    if known is None:
-        full = requests.refuse_beyond(state, limits, TASKS_SCOPE, event.request)
-        if full is not None:
-            out.after.append(Reply(event.token, full))
-            return
-    else:
+    if known is not None:
         # An earlier leader began it. Of a filter the tasks that it dealt with are not found again.
         place = max(0, known.progress - event.offset)
         counts = known.counts or NOTHING
         known.count = event.offset + len(event.tasks)
-        known.waiters = []
     part = TasksCancelContinued(event, place, counts, event.small)
     on_tasks_cancel_continued(state, limits, part, now, out)
+
+
+def _known(state: State, event: TasksCancelAsked, known: DedupRow) -> TasksCancelled:
+    return TasksCancelled(known.counts or NOTHING, known.first_id)
+
+
+on_tasks_cancel_asked = CallInParts(TASKS_SCOPE, _refuse, _begin, _known)
 
 
 def on_tasks_cancel_continued(
@@ -87,16 +83,11 @@ def on_tasks_cancel_continued(
         place += 1
     counts = tuple(sums)
     _note(state, limits, event, counts, now, out)
-    known = _remember(state, event, counts, place, now, out)
+    known = _came_to(state, event, counts, place, now, out)
     if place < len(asked.tasks):
         out.then.append(TasksCancelContinued(asked, place, counts))
         return
-    waiters = [asked.token]
-    if known is not None:
-        waiters += known.waiters or ()
-        known.waiters = None
-    answer = TasksCancelled(counts, asked.page_end)
-    out.after.extend(Reply(token, answer) for token in waiters)
+    requests.answer_all(out, asked.token, known, TasksCancelled(counts, asked.page_end))
 
 
 def _note(
@@ -119,7 +110,7 @@ def _note(
     )
 
 
-def _remember(
+def _came_to(
     state: State,
     event: TasksCancelContinued,
     counts: tuple[int, ...],
@@ -129,39 +120,21 @@ def _remember(
 ) -> DedupRow | None:
     """Write down how far the call has come, in the Txn of what it did."""
     asked = event.asked
-    if not asked.request.id:
-        return None
-    key = requests.key_of(state, TASKS_SCOPE, asked.request)
-    row = state.dedup.get(key)
-    if row is None:
-        row = DedupRow(
-            asked.request.digest,
-            now,
-            requests.NO_QUEUE,
-            asked.page_end,
-            asked.offset + len(asked.tasks),
-            0,
-            waiters=[],
-            caller=asked.request.caller,
-        )
-        state.remember(key, row)
+    row = requests.under_way(state, TASKS_SCOPE, asked.request)
+    if row is not None:
+        requests.came_further(state, out, TASKS_SCOPE, asked.request, row)
+    else:
+        count, end = asked.offset + len(asked.tasks), asked.page_end
+        row = requests.remember(state, out, TASKS_SCOPE, asked.request, now, first=end, count=count)
+        if row is None:
+            return None
+        row.waiters = []
     row.progress, row.counts = asked.offset + place, counts
     if place:
         row.last_id = asked.tasks[place - 1]
-    out.writes.append(PutDedup(key, row))
     return row
 
 
 def _bytes(row: TaskRow) -> int:
     """About what the task's new status takes in a Txn; at most 10 past attempts are in it."""
     return _WRITE_BYTES + _PAST_BYTES * len(row.past) + len(row.unknown_fields)
-
-
-def _too_many_waiters(limits: Limits) -> Rejection:
-    return Rejection(
-        ErrorKind.EXHAUSTED,
-        "TOO_MANY_BATCH_WAITERS",
-        f"{limits.batch_waiters} callers wait for this call already",
-        "limit",
-        str(limits.batch_waiters),
-    )

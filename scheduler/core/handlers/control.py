@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from quorate.runtime.ids import QueueName
-from scheduler.core.handlers import audit, requests
+from scheduler.core.handlers import audit
 from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.quota_check import refuse_created
-from scheduler.core.handlers.requests import TASKS_SCOPE
+from scheduler.core.handlers.requests import QUEUES_SCOPE, TASKS_SCOPE, Answer, Call
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     Done,
     ErrorKind,
+    QueueSeen,
     Rejection,
     TaskKnown,
     no_queue,
@@ -24,7 +24,6 @@ from scheduler.core.model.effects import (
     PutQueue,
     PutRun,
     PutTask,
-    Reply,
 )
 from scheduler.core.model.events import (
     QueueDeleteAsked,
@@ -35,66 +34,22 @@ from scheduler.core.model.events import (
     TaskRetryAsked,
 )
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.rows import FinishedRow, QueueRow
+from scheduler.core.model.rows import DedupRow, FinishedRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
 from scheduler.core.values import Change, TaskState
-
-# The scope of request ids for calls about queues.
-QUEUES_SCOPE = "_queues"
 
 _RETRIABLE = (TaskState.FAILED, TaskState.CANCELLED)
 _BOOL = ("false", "true")
 
 
-def on_task_cancel_asked(
-    state: State, limits: Limits, event: TaskCancelAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, TASKS_SCOPE, event.request)
-    if isinstance(known, Rejection):
-        out.after.append(Reply(event.token, known))
-        return
-    if known is not None:
-        out.after.append(Reply(event.token, TaskKnown(event.task, known.queue)))
-        return
-    row = state.tasks.get(event.task)
-    full = requests.refuse_beyond(state, limits, TASKS_SCOPE, event.request)
-    if row is None:
-        answer = _cancel_finished(state, event)
-        if isinstance(answer, TaskKnown) and full is not None:
-            answer = full
-        if isinstance(answer, TaskKnown):
-            # Remembered all the same: repeated after a retry by hand, it must not cancel that.
-            requests.remember(
-                state,
-                out,
-                TASKS_SCOPE,
-                event.request,
-                now,
-                queue=answer.queue,
-                first=event.task,
-                progress=1,
-            )
-        out.after.append(Reply(event.token, answer))
-        return
-    if full is not None:
-        out.after.append(Reply(event.token, full))
-        return
-    queue = row.queue.name
-    change = cancel_live(state, row, now, out)
-    if change is not None:
-        audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
-    requests.remember(
-        state, out, TASKS_SCOPE, event.request, now, queue=queue, first=event.task, progress=1
-    )
-    out.after.append(Reply(event.token, TaskKnown(event.task, queue)))
-
-
-def _cancel_finished(state: State, event: TaskCancelAsked) -> TaskKnown | Rejection:
+def _refuse_cancel(state: State, limits: Limits, event: TaskCancelAsked) -> Rejection | None:
+    if event.task in state.tasks:
+        return None
     done = state.finished.get(event.task)
     if done is None:
         return no_task(event.task)
     if done.state is TaskState.CANCELLED:
-        return TaskKnown(done.id, done.queue.name)
+        return None
     return Rejection(
         ErrorKind.PRECONDITION,
         "TASK_FINISHED",
@@ -104,45 +59,50 @@ def _cancel_finished(state: State, event: TaskCancelAsked) -> TaskKnown | Reject
     )
 
 
-def on_task_retry_asked(
-    state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, TASKS_SCOPE, event.request)
-    if isinstance(known, Rejection):
-        out.after.append(Reply(event.token, known))
-        return
-    if known is not None:
-        out.after.append(Reply(event.token, TaskKnown(event.task, known.queue)))
-        return
+def _cancel(
+    state: State, limits: Limits, event: TaskCancelAsked, now: float, out: Effects
+) -> Answer:
+    row = state.tasks.get(event.task)
+    if row is None:
+        # Remembered all the same: repeated after a retry by hand, it must not cancel that.
+        queue = state.finished[event.task].queue.name
+    else:
+        queue = row.queue.name
+        change = cancel_live(state, row, now, out)
+        if change is not None:
+            audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
+    return Answer(TaskKnown(event.task, queue), queue, event.task, progress=1)
+
+
+def _known_task(
+    state: State, event: TaskCancelAsked | TaskRetryAsked, known: DedupRow
+) -> TaskKnown:
+    return TaskKnown(event.task, known.queue)
+
+
+on_task_cancel_asked = Call(TASKS_SCOPE, _refuse_cancel, _cancel, _known_task)
+
+
+def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Rejection | None:
     done = state.finished.get(event.task)
     if done is None or done.state not in _RETRIABLE or event.spec.replica is not None:
-        out.after.append(Reply(event.token, _not_retriable(state, event)))
-        return
-    rejection = _refuse_live(state, limits, done) or requests.refuse_beyond(
-        state, limits, TASKS_SCOPE, event.request
-    )
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
-    queue, before = done.queue, done.state
+        return _not_retriable(state, event)
+    return _refuse_live(state, limits, done)
+
+
+def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects) -> Answer:
+    done = state.finished[event.task]
+    queue, before = done.queue.name, done.state
     row = transitions.reopen(state, done, event.spec, event.create_time, event.created_by)
     # The spec goes first: a standby makes the row live again from it.
     out.writes.append(PutTask(row, event.spec.spec, event.created_by, event.unknown_fields))
     out.writes.append(PutRun(row))
     change = Change("state", before.name, row.state.name)
-    audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue.name)
-    requests.remember(
-        state,
-        out,
-        TASKS_SCOPE,
-        event.request,
-        now,
-        queue=queue.name,
-        first=event.task,
-        count=1,
-        progress=1,
-    )
-    out.after.append(Reply(event.token, TaskKnown(event.task, queue.name)))
+    audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
+    return Answer(TaskKnown(event.task, queue), queue, event.task, size=1, progress=1)
+
+
+on_task_retry_asked = Call(TASKS_SCOPE, _refuse_retry, _retry, _known_task)
 
 
 def _refuse_live(state: State, limits: Limits, done: FinishedRow) -> Rejection | None:
@@ -180,63 +140,44 @@ def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:
     )
 
 
-def on_task_delete_asked(
+def _refuse_delete(state: State, limits: Limits, event: TaskDeleteAsked) -> Rejection | None:
+    if event.task in state.finished:
+        return None
+    live = state.tasks.get(event.task)
+    if live is None:
+        return no_task(event.task)
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "TASK_NOT_FINISHED",
+        f"task {event.task!r} is {live.state.name}; cancel it first",
+        "task",
+        event.task,
+    )
+
+
+def _delete(
     state: State, limits: Limits, event: TaskDeleteAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, TASKS_SCOPE, event.request)
-    if known is not None:
-        answer = known if isinstance(known, Rejection) else Done()
-        out.after.append(Reply(event.token, answer))
-        return
-    done = state.finished.get(event.task)
-    if done is None:
-        live = state.tasks.get(event.task)
-        rejection = (
-            no_task(event.task)
-            if live is None
-            else Rejection(
-                ErrorKind.PRECONDITION,
-                "TASK_NOT_FINISHED",
-                f"task {event.task!r} is {live.state.name}; cancel it first",
-                "task",
-                event.task,
-            )
-        )
-        out.after.append(Reply(event.token, rejection))
-        return
-    full = requests.refuse_beyond(state, limits, TASKS_SCOPE, event.request)
-    if full is not None:
-        out.after.append(Reply(event.token, full))
-        return
+) -> Answer:
+    done = state.finished[event.task]
+    queue = done.queue
     state.forget(done)
-    done.queue.index.removed(1, state.on_record)
-    out.writes.append(DropTask(done.queue.name, done.id))
+    queue.index.removed(1, state.on_record)
+    out.writes.append(DropTask(queue.name, done.id))
     change = Change("state", done.state.name)
-    audit.note(
-        state, limits, out, event.request, now, "task", done.id, change, queue=done.queue.name
-    )
-    requests.remember(state, out, TASKS_SCOPE, event.request, now, queue=done.queue.name)
-    out.after.append(Reply(event.token, Done()))
+    audit.note(state, limits, out, event.request, now, "task", done.id, change, queue=queue.name)
+    return Answer(Done(), queue.name)
 
 
-def on_queue_submitted(
+def _done(state: State, event: TaskDeleteAsked | QueueDeleteAsked, known: DedupRow) -> Done:
+    return Done()
+
+
+on_task_delete_asked = Call(TASKS_SCOPE, _refuse_delete, _delete, _done)
+
+
+def _create_queue(
     state: State, limits: Limits, event: QueueSubmitted, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, QUEUES_SCOPE, event.request)
-    if isinstance(known, Rejection):
-        out.after.append(Reply(event.token, known))
-        return
-    existing = state.queues.get(event.queue)
-    if known is not None:
-        answer = see_queue(existing) if existing else no_queue(event.queue)
-        out.after.append(Reply(event.token, answer))
-        return
-    rejection = _refuse_queue(state, limits, event.queue) or requests.refuse_beyond(
-        state, limits, QUEUES_SCOPE, event.request
-    )
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
+) -> Answer:
     row = QueueRow(
         event.queue,
         now,
@@ -260,11 +201,18 @@ def on_queue_submitted(
         Change("retention.age", "", f"{row.retention_age:g}s"),
         Change("retention.count", "", str(row.retention_count)),
     )
-    requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=row.name)
-    out.after.append(Reply(event.token, see_queue(row)))
+    return Answer(see_queue(row), row.name)
 
 
-def _refuse_queue(state: State, limits: Limits, queue: QueueName) -> Rejection | None:
+def _queue_now(
+    state: State, event: QueueSubmitted | QueuePauseAsked, known: DedupRow
+) -> QueueSeen | Rejection:
+    row = state.queues.get(event.queue)
+    return see_queue(row) if row is not None else no_queue(event.queue)
+
+
+def _refuse_queue(state: State, limits: Limits, event: QueueSubmitted) -> Rejection | None:
+    queue = event.queue
     if queue in state.queues:
         return Rejection(
             ErrorKind.EXISTS,
@@ -284,38 +232,30 @@ def _refuse_queue(state: State, limits: Limits, queue: QueueName) -> Rejection |
     return None
 
 
-def on_queue_delete_asked(
-    state: State, limits: Limits, event: QueueDeleteAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, QUEUES_SCOPE, event.request)
-    if known is not None:
-        answer = known if isinstance(known, Rejection) else Done()
-        out.after.append(Reply(event.token, answer))
-        return
+on_queue_submitted = Call(QUEUES_SCOPE, _refuse_queue, _create_queue, _queue_now)
+
+
+def _refuse_queue_delete(state: State, limits: Limits, event: QueueDeleteAsked) -> Rejection | None:
     row = state.queues.get(event.queue)
     if row is None:
-        out.after.append(Reply(event.token, no_queue(event.queue)))
-        return
+        return no_queue(event.queue)
     reason, why = _queue_stays(state, row)
-    if reason:
-        rejection = Rejection(
-            ErrorKind.PRECONDITION,
-            reason,
-            f"queue {event.queue!r} {why}",
-            "queue",
-            event.queue,
-        )
-        out.after.append(Reply(event.token, rejection))
-        return
-    full = requests.refuse_beyond(state, limits, QUEUES_SCOPE, event.request)
-    if full is not None:
-        out.after.append(Reply(event.token, full))
-        return
+    if not reason:
+        return None
+    message = f"queue {event.queue!r} {why}"
+    return Rejection(ErrorKind.PRECONDITION, reason, message, "queue", event.queue)
+
+
+def _delete_queue(
+    state: State, limits: Limits, event: QueueDeleteAsked, now: float, out: Effects
+) -> Answer:
     del state.queues[event.queue]
     out.writes.append(DropQueue(event.queue))
     audit.note(state, limits, out, event.request, now, "queue", event.queue)
-    requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=event.queue)
-    out.after.append(Reply(event.token, Done()))
+    return Answer(Done(), event.queue)
+
+
+on_queue_delete_asked = Call(QUEUES_SCOPE, _refuse_queue_delete, _delete_queue, _done)
 
 
 def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
@@ -330,26 +270,20 @@ def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
     return "", ""
 
 
-def on_queue_pause_asked(
+def _refuse_pause(state: State, limits: Limits, event: QueuePauseAsked) -> Rejection | None:
+    return no_queue(event.queue) if event.queue not in state.queues else None
+
+
+def _pause(
     state: State, limits: Limits, event: QueuePauseAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, QUEUES_SCOPE, event.request)
-    row = state.queues.get(event.queue)
-    if isinstance(known, Rejection):
-        out.after.append(Reply(event.token, known))
-        return
-    if row is None:
-        out.after.append(Reply(event.token, no_queue(event.queue)))
-        return
-    if known is None:
-        full = requests.refuse_beyond(state, limits, QUEUES_SCOPE, event.request)
-        if full is not None:
-            out.after.append(Reply(event.token, full))
-            return
-        if row.paused != event.paused:
-            change = Change("paused", _BOOL[row.paused], _BOOL[event.paused])
-            row.paused = event.paused
-            out.writes.append(PutQueue(row))
-            audit.note(state, limits, out, event.request, now, "queue", row.name, change)
-        requests.remember(state, out, QUEUES_SCOPE, event.request, now, queue=row.name)
-    out.after.append(Reply(event.token, see_queue(row)))
+) -> Answer:
+    row = state.queues[event.queue]
+    if row.paused != event.paused:
+        change = Change("paused", _BOOL[row.paused], _BOOL[event.paused])
+        row.paused = event.paused
+        out.writes.append(PutQueue(row))
+        audit.note(state, limits, out, event.request, now, "queue", row.name, change)
+    return Answer(see_queue(row), row.name)
+
+
+on_queue_pause_asked = Call(QUEUES_SCOPE, _refuse_pause, _pause, _queue_now)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.handlers import requests
 from scheduler.core.handlers.quota_check import refuse_created
+from scheduler.core.handlers.requests import Answer, Call, CallInParts
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     BatchCreated,
@@ -19,10 +20,10 @@ from scheduler.core.model.answers import (
     TaskKnown,
     no_queue,
 )
-from scheduler.core.model.effects import Effects, PutDedup, PutTask, Reply
+from scheduler.core.model.effects import Effects, PutTask
 from scheduler.core.model.events import BatchContinued, BatchSubmitted, TaskSubmitted
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.rows import QueueRow, TaskRow
+from scheduler.core.model.rows import DedupRow, QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.model.usage import task_units, tasks_units
 from scheduler.core.values import TaskSpec
@@ -31,116 +32,79 @@ from scheduler.core.values import TaskSpec
 _WRITE_BYTES = 200
 
 
-def on_task_submitted(
+def _refuse_task(state: State, limits: Limits, event: TaskSubmitted) -> Rejection | None:
+    units = task_units(len(event.spec.spec))
+    return _refuse(state, limits, event.queue, 1, units, event.created_by)
+
+
+def _create_task(
     state: State, limits: Limits, event: TaskSubmitted, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, event.queue, event.request)
-    if known is not None:
-        answer = known if isinstance(known, Rejection) else TaskKnown(known.first_id, known.queue)
-        out.after.append(Reply(event.token, answer))
-        return
-    rejection = _refuse(
-        state, limits, event.queue, 1, task_units(len(event.spec.spec)), event.created_by
-    ) or requests.refuse_beyond(state, limits, event.queue, event.request)
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
+) -> Answer:
     queue = state.queues[event.queue]
     row = create(state, queue, event.task, event.spec, now, out, event.created_by)
-    requests.remember(
-        state,
-        out,
-        event.queue,
-        event.request,
-        now,
-        queue=event.queue,
-        first=event.task,
-        count=1,
-        progress=1,
-    )
-    out.after.append(
-        Reply(
-            event.token,
-            TaskCreated(row.id, queue.name, row.state, row.create_time, row.not_before),
-        )
-    )
+    made = TaskCreated(row.id, queue.name, row.state, row.create_time, row.not_before)
+    return Answer(made, event.queue, event.task, 1, 1)
 
 
-def on_batch_submitted(
-    state: State, limits: Limits, event: BatchSubmitted, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, event.queue, event.request)
-    if isinstance(known, Rejection):
-        out.after.append(Reply(event.token, known))
-        return
-    if known is not None and known.progress >= known.count and known.waiters is None:
-        out.after.append(Reply(event.token, BatchCreated(known.first_id, known.count)))
-        return
-    if known is not None and known.waiters is not None:
-        # The same batch is being created for an earlier caller: they are answered together.
-        if len(known.waiters) < limits.batch_waiters:
-            known.waiters.append(event.token)
-        else:
-            out.after.append(Reply(event.token, _too_many_waiters(limits)))
-        return
+def _known_task(state: State, event: TaskSubmitted, known: DedupRow) -> TaskKnown:
+    return TaskKnown(known.first_id, known.queue)
+
+
+on_task_submitted = Call(None, _refuse_task, _create_task, _known_task)
+
+
+def _refuse_batch(
+    state: State, limits: Limits, event: BatchSubmitted, known: DedupRow | None
+) -> Rejection | None:
     missing = event.specs[known.progress :] if known else event.specs
     units = tasks_units(missing)
-    rejection = _refuse(state, limits, event.queue, len(missing), units, event.created_by)
-    if rejection is None and known is None:
-        rejection = requests.refuse_beyond(state, limits, event.queue, event.request)
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
+    return _refuse(state, limits, event.queue, len(missing), units, event.created_by)
+
+
+def _begin_batch(
+    state: State,
+    limits: Limits,
+    event: BatchSubmitted,
+    known: DedupRow | None,
+    now: float,
+    out: Effects,
+) -> None:
+    queue, request = event.queue, event.request
     first, progress = event.first, 0
     if known is not None:
         first, progress = known.first_id, known.progress
-        known.waiters = []
     else:
+        count = len(event.specs)
         row = requests.remember(
-            state,
-            out,
-            event.queue,
-            event.request,
-            now,
-            queue=event.queue,
-            first=first,
-            count=len(event.specs),
+            state, out, queue, request, now, queue=queue, first=first, count=count
         )
         if row is not None:
             row.waiters = []
-    _expect(state, state.queues[event.queue], event.created_by, len(missing), units)
-    on_batch_continued(
-        state,
-        limits,
-        BatchContinued(
-            event.queue,
-            first,
-            event.specs,
-            event.request,
-            event.token,
-            progress,
-            event.created_by,
-            event.small,
-        ),
-        now,
-        out,
+    missing = event.specs[progress:]
+    _expect(state, state.queues[queue], event.created_by, len(missing), tasks_units(missing))
+    part = BatchContinued(
+        queue, first, event.specs, request, event.token, progress, event.created_by, event.small
     )
+    on_batch_continued(state, limits, part, now, out)
+
+
+def _known_batch(state: State, event: BatchSubmitted, known: DedupRow) -> BatchCreated:
+    return BatchCreated(known.first_id, known.count)
+
+
+on_batch_submitted = CallInParts(None, _refuse_batch, _begin_batch, _known_batch)
 
 
 def on_batch_continued(
     state: State, limits: Limits, event: BatchContinued, now: float, out: Effects
 ) -> None:
     queue = state.queues.get(event.queue)
-    key = requests.key_of(state, event.queue, event.request)
-    known = state.dedup.get(key) if event.request.id else None
+    known = requests.under_way(state, event.queue, event.request)
     if queue is None:
         # Deleted between two parts: only possible while all tasks made so far are gone.
-        waiters = [event.token, *((known.waiters if known else None) or ())]
         missing = event.specs[event.progress :]
         _expect(state, None, event.created_by, -len(missing), -tasks_units(missing))
-        if known is not None:
-            known.waiters = None
-        out.after.extend(Reply(token, no_queue(event.queue)) for token in waiters)
+        requests.answer_all(out, event.token, known, no_queue(event.queue))
         return
     end = _part_end(event, limits)
     units, creator = 0, event.created_by
@@ -150,16 +114,11 @@ def on_batch_continued(
     _expect(state, queue, creator, -len(tasks), -units)
     if known is not None:
         known.progress = end
-        out.writes.append(PutDedup(key, known))
+        requests.came_further(state, out, event.queue, event.request, known)
     if end < len(event.specs):
         out.then.append(event._replace(progress=end))
         return
-    waiters = [event.token]
-    if known is not None:
-        waiters += known.waiters or ()
-        known.waiters = None
-    answer = BatchCreated(event.first, len(event.specs))
-    out.after.extend(Reply(token, answer) for token in waiters)
+    requests.answer_all(out, event.token, known, BatchCreated(event.first, len(event.specs)))
 
 
 def create(
@@ -217,13 +176,3 @@ def _refuse(
             str(limits.live_tasks),
         )
     return refuse_created(state, limits, row.usage, creator, count, units)
-
-
-def _too_many_waiters(limits: Limits) -> Rejection:
-    return Rejection(
-        ErrorKind.EXHAUSTED,
-        "TOO_MANY_BATCH_WAITERS",
-        f"{limits.batch_waiters} callers wait for this batch already",
-        "limit",
-        str(limits.batch_waiters),
-    )

@@ -23,9 +23,9 @@ has not registered in time. A node that holds nothing has nothing to be waited f
 from __future__ import annotations
 
 from quorate.runtime.ids import InstanceId, NodeName
-from scheduler.core.handlers import audit, requests
-from scheduler.core.handlers import scaling_down as scaling_down
+from scheduler.core.handlers import audit, scaling_down
 from scheduler.core.handlers.attempts import began, end_if_unknown
+from scheduler.core.handlers.requests import NODES_SCOPE, Answer, Call
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import Done, NodeControlled, Rejection, no_node
 from scheduler.core.model.effects import (
@@ -34,7 +34,6 @@ from scheduler.core.model.effects import (
     OrderDrain,
     PutControl,
     PutQueue,
-    Reply,
     RevokeNode,
     StartAttempt,
 )
@@ -53,11 +52,9 @@ from scheduler.core.model.events import (
     StatsReported,
 )
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.rows import Allocation, Control, NodeRow, QueueRow
+from scheduler.core.model.rows import Allocation, Control, DedupRow, NodeRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.values import Change, TaskState
-
-NODES_SCOPE = "_nodes"
 
 
 def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
@@ -241,24 +238,16 @@ def on_stats_reported(state: State, event: StatsReported, now: float, out: Effec
         node.stats = event.stats
 
 
-def on_node_control_asked(
+def _refuse_control(state: State, limits: Limits, event: NodeControlAsked) -> Rejection | None:
+    if event.node in state.nodes or event.node in state.controls:
+        return None
+    return no_node(event.node)
+
+
+def _control(
     state: State, limits: Limits, event: NodeControlAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, NODES_SCOPE, event.request)
-    if isinstance(known, Rejection):
-        out.after.append(Reply(event.token, known))
-        return
+) -> Answer:
     node = state.nodes.get(event.node)
-    if known is not None:
-        out.after.append(Reply(event.token, NodeControlled(event.node) if node else Done()))
-        return
-    if node is None and event.node not in state.controls:
-        out.after.append(Reply(event.token, no_node(event.node)))
-        return
-    rejection = requests.refuse_beyond(state, limits, NODES_SCOPE, event.request)
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
     before = state.control(event.node)
     if before != event.control:
         state.controls[event.node] = event.control
@@ -275,8 +264,14 @@ def on_node_control_asked(
                     node.name, node.instance, event.control.draining, event.control.drain_grace
                 )
             )
-    requests.remember(state, out, NODES_SCOPE, event.request, now)
-    out.after.append(Reply(event.token, NodeControlled(event.node)))
+    return Answer(NodeControlled(event.node))
+
+
+def _controlled(state: State, event: NodeControlAsked, known: DedupRow) -> NodeControlled | Done:
+    return NodeControlled(event.node) if event.node in state.nodes else Done()
+
+
+on_node_control_asked = Call(NODES_SCOPE, _refuse_control, _control, _controlled)
 
 
 def _changes(before: Control, after: Control) -> list[Change]:

@@ -10,27 +10,161 @@ find it there during an upgrade; another caller's, while the first is remembered
 `(scope, _OWN + "<caller>\\0<id>")`, longer than any id that a caller may choose. Answers that a
 leader of version 0.1 remembered name no caller: they are of whoever repeats the same request, and
 of nobody else.
+
+`Call` and `CallInParts` wrap the handlers of calls. They recall, refuse and remember, so that a
+handler does its own work only.
+
+    known? --other request--> REQUEST_ID_REUSED
+      |----the same---------> repeat: the first answer
+      no
+      refuse: the handler's own reasons, then room for one more answer --> nothing was changed
+      perform, remember: one Txn --> Reply
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 from quorate.runtime.ids import QueueName, TaskId, offset_id
 from scheduler.core.model.answers import ErrorKind, Rejection
-from scheduler.core.model.effects import Effects, PutDedup
+from scheduler.core.model.effects import Effects, PutDedup, Reply
 from scheduler.core.model.events import Request
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State, kind_of
 
-# The scope of request ids for calls about tasks that are there: a queue's own name cannot begin
-# with "_".
+# The scopes of request ids. For calls that create tasks the scope is the queue, whose name cannot
+# begin with "_".
 TASKS_SCOPE = "_tasks"
+QUEUES_SCOPE = "_queues"
+NODES_SCOPE = "_nodes"
+SERVICES_SCOPE = "_services"
+QUOTAS_SCOPE = "_quotas"
+SCOPES = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE, QUOTAS_SCOPE)
 # Kinds of which there may be as many as there are tasks.
 _OF_TASKS = ("", TASKS_SCOPE)
 # No id of a caller is as long (128 characters): nobody can choose the key of another's answer.
 _OWN = "\0" * 129
 NO_TASK = TaskId("")
 NO_QUEUE = QueueName("")
+
+
+class Answer(NamedTuple):
+    """The answer to a call, and what is remembered of it: see `DedupRow`."""
+
+    reply: object
+    queue: QueueName = NO_QUEUE
+    first: TaskId = NO_TASK
+    size: int = 0
+    progress: int = 0
+
+
+# Any: each handler takes its own event type, which has a `request` and a `token`.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that is done in one step.
+
+    Attributes:
+        scope: of its request ids; None: the event's queue.
+        refuse: why it cannot be done; changes nothing.
+        perform: does what `refuse` did not object to.
+        repeat: the answer when the call comes again.
+    """
+
+    scope: str | None
+    refuse: Callable[[State, Limits, Any], Rejection | None]
+    perform: Callable[[State, Limits, Any, float, Effects], Answer]
+    repeat: Callable[[State, Any, DedupRow], object]
+
+    def __call__(self, state: State, limits: Limits, event: Any, now: float, out: Effects) -> None:
+        request: Request = event.request
+        scope = self.scope or event.queue
+        # Without an id there is nothing to recall or to remember: most tasks are created so.
+        reply: object = recall(state, scope, request) if request.id else None
+        if isinstance(reply, DedupRow):
+            reply = self.repeat(state, event, reply)
+        elif reply is None:
+            reply = self.refuse(state, limits, event)
+            if reply is None and request.id:
+                reply = _refuse_beyond(state, limits, scope, request)
+            if reply is None:
+                answer = self.perform(state, limits, event, now, out)
+                reply, queue, first, size, progress = answer
+                if request.id:
+                    remember(
+                        state,
+                        out,
+                        scope,
+                        request,
+                        now,
+                        queue=queue,
+                        first=first,
+                        count=size,
+                        progress=progress,
+                    )
+        out.after.append(Reply(event.token, reply))
+
+
+@dataclass(frozen=True, slots=True)
+class CallInParts:
+    """A call that takes several steps, each of which remembers how far it has come.
+
+    Who repeats it meanwhile waits for the same answer (`DedupRow.waiters`): see `answer_all`. After
+    a failover whoever repeats it goes on behind the last part that is on record.
+
+    Attributes:
+        refuse, repeat: as of `Call`; `refuse` gets what is known of a call that goes on.
+        begin: the first step, of a new call or (its row is given) of one that goes on.
+    """
+
+    scope: str | None
+    refuse: Callable[[State, Limits, Any, DedupRow | None], Rejection | None]
+    begin: Callable[[State, Limits, Any, DedupRow | None, float, Effects], None]
+    repeat: Callable[[State, Any, DedupRow], object]
+
+    def __call__(self, state: State, limits: Limits, event: Any, now: float, out: Effects) -> None:
+        scope = self.scope or event.queue
+        known = recall(state, scope, event.request)
+        reply: object = known
+        if isinstance(known, DedupRow) and known.waiters is not None:
+            # This very call is under way for an earlier caller: they are answered together.
+            if len(known.waiters) < limits.batch_waiters:
+                known.waiters.append(event.token)
+                return
+            reply = _too_many_waiters(limits)
+        elif isinstance(known, DedupRow) and known.progress >= known.count:
+            reply = self.repeat(state, event, known)
+        elif not isinstance(known, Rejection):
+            reply = self.refuse(state, limits, event, known)
+            if reply is None and known is None:
+                reply = _refuse_beyond(state, limits, scope, event.request)
+            if reply is None:
+                if known is not None:
+                    known.waiters = []
+                self.begin(state, limits, event, known, now, out)
+                return
+        out.after.append(Reply(event.token, reply))
+
+
+def under_way(state: State, scope: str, request: Request) -> DedupRow | None:
+    """What is remembered of a call that is being done in parts; None when it has no id."""
+    return state.dedup.get(key_of(state, scope, request)) if request.id else None
+
+
+def came_further(state: State, out: Effects, scope: str, request: Request, row: DedupRow) -> None:
+    """Write down how far a call in parts has come, in the Txn of what it did."""
+    out.writes.append(PutDedup(key_of(state, scope, request), row))
+
+
+def answer_all(out: Effects, token: object, known: DedupRow | None, answer: object) -> None:
+    """A call in parts is over: answer its caller and those who repeated it meanwhile."""
+    waiters = [token]
+    if known is not None:
+        waiters += known.waiters or ()
+        known.waiters = None
+    out.after.extend(Reply(waiter, answer) for waiter in waiters)
 
 
 def key_of(state: State, scope: str, request: Request) -> tuple[str, str]:
@@ -71,7 +205,7 @@ def recall(state: State, scope: str, request: Request) -> DedupRow | Rejection |
     return row
 
 
-def refuse_beyond(state: State, limits: Limits, scope: str, request: Request) -> Rejection | None:
+def _refuse_beyond(state: State, limits: Limits, scope: str, request: Request) -> Rejection | None:
     """Whether there is room to remember one more answer of this scope's kind.
 
     Each kind has room of its own: whoever creates or cancels without end leaves an operator what
@@ -149,3 +283,13 @@ def _any_on_record(state: State, row: DedupRow) -> bool:
         if state.on_record(task):
             return True
     return False
+
+
+def _too_many_waiters(limits: Limits) -> Rejection:
+    return Rejection(
+        ErrorKind.EXHAUSTED,
+        "TOO_MANY_BATCH_WAITERS",
+        f"{limits.batch_waiters} callers wait for this call already",
+        "limit",
+        str(limits.batch_waiters),
+    )

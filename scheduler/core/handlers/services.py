@@ -21,10 +21,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quorate.runtime.ids import QueueName, offset_id
-from scheduler.core.handlers import audit, requests
+from scheduler.core.handlers import audit
 from scheduler.core.handlers.attempts import cancel_now
 from scheduler.core.handlers.creation import create
 from scheduler.core.handlers.reconcile import DesiredState, ReplicaSeen, plan
+from scheduler.core.handlers.requests import SERVICES_SCOPE, Answer, Call
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, ServiceSeen, no_service
 from scheduler.core.model.effects import (
     DropService,
@@ -33,7 +34,6 @@ from scheduler.core.model.effects import (
     PutQueue,
     PutRun,
     PutService,
-    Reply,
 )
 from scheduler.core.model.events import (
     InstanceGone,
@@ -44,103 +44,91 @@ from scheduler.core.model.events import (
     ServiceUpdateAsked,
 )
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.rows import InstanceRow, QueueRow, ServiceRow, TaskRow
+from scheduler.core.model.rows import DedupRow, InstanceRow, QueueRow, ServiceRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.values import InstanceState, ServiceName, ServiceSpec, TaskState
-
-# The scope of request ids for calls about services.
-SERVICES_SCOPE = "_services"
 
 # -- calls
 
 
-def on_service_submitted(
-    state: State, limits: Limits, event: ServiceSubmitted, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, SERVICES_SCOPE, event.request)
-    if known is not None:
-        answer = known if isinstance(known, Rejection) else _seen_again(state, event.service)
-        out.after.append(Reply(event.token, answer))
-        return
-    rejection = (
+def _refuse_create(state: State, limits: Limits, event: ServiceSubmitted) -> Rejection | None:
+    return (
         _refuse_new(state, limits, event.service)
         or _refuse_replicas(state, limits, 0, event.spec)
         or _refuse_hosts(state, (), event.spec.hosts)
-        or requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
     )
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
+
+
+def _create(
+    state: State, limits: Limits, event: ServiceSubmitted, now: float, out: Effects
+) -> Answer:
     row = ServiceRow(event.service, now, event.spec)
     state.put_service(row)
     out.writes.append(PutService(row))
     _queue(state, now, out)
     audit.note(state, limits, out, event.request, now, "service", row.name, *event.changes)
-    requests.remember(state, out, SERVICES_SCOPE, event.request, now)
-    out.after.append(Reply(event.token, see_service(state, row)))
+    return Answer(see_service(state, row))
 
 
-def on_service_update_asked(
-    state: State, limits: Limits, event: ServiceUpdateAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, SERVICES_SCOPE, event.request)
-    if known is not None:
-        answer = known if isinstance(known, Rejection) else _seen_again(state, event.service)
-        out.after.append(Reply(event.token, answer))
-        return
+def _service_now(
+    state: State, event: ServiceSubmitted | ServiceUpdateAsked, known: DedupRow
+) -> ServiceSeen | Rejection:
+    row = state.services.get(event.service)
+    return see_service(state, row) if row is not None else no_service(event.service)
+
+
+on_service_submitted = Call(SERVICES_SCOPE, _refuse_create, _create, _service_now)
+
+
+def _refuse_update(state: State, limits: Limits, event: ServiceUpdateAsked) -> Rejection | None:
     row = state.services.get(event.service)
     if row is None:
-        out.after.append(Reply(event.token, no_service(event.service)))
-        return
-    rejection = (
+        return no_service(event.service)
+    return (
         being_deleted(row)
         or _refuse_version(row, event.version)
         or _refuse_replicas(state, limits, row.spec.replicas, event.spec)
         or _refuse_hosts(state, row.spec.hosts, event.spec.hosts)
-        or requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
     )
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
+
+
+def _update(
+    state: State, limits: Limits, event: ServiceUpdateAsked, now: float, out: Effects
+) -> Answer:
+    row = state.services[event.service]
     if row.spec.spec != event.spec.spec:
         row.spec = event.spec
         row.version += 1
         out.writes.append(PutService(row))
         audit.note(state, limits, out, event.request, now, "service", row.name, *event.changes)
         state.touch(row.name)
-    requests.remember(state, out, SERVICES_SCOPE, event.request, now)
-    out.after.append(Reply(event.token, see_service(state, row)))
+    return Answer(see_service(state, row))
 
 
-def on_service_delete_asked(
+on_service_update_asked = Call(SERVICES_SCOPE, _refuse_update, _update, _service_now)
+
+
+def _refuse_delete(state: State, limits: Limits, event: ServiceDeleteAsked) -> Rejection | None:
+    return no_service(event.service) if event.service not in state.services else None
+
+
+def _delete(
     state: State, limits: Limits, event: ServiceDeleteAsked, now: float, out: Effects
-) -> None:
-    known = requests.recall(state, SERVICES_SCOPE, event.request)
-    if known is not None:
-        answer = known if isinstance(known, Rejection) else Done()
-        out.after.append(Reply(event.token, answer))
-        return
-    row = state.services.get(event.service)
-    if row is None:
-        out.after.append(Reply(event.token, no_service(event.service)))
-        return
-    rejection = requests.refuse_beyond(state, limits, SERVICES_SCOPE, event.request)
-    if rejection is not None:
-        out.after.append(Reply(event.token, rejection))
-        return
+) -> Answer:
+    row = state.services[event.service]
     if not row.deleting:
         row.deleting = True
         out.writes.append(PutService(row))
         audit.note(state, limits, out, event.request, now, "service", row.name)
         state.touch(row.name)
-    requests.remember(state, out, SERVICES_SCOPE, event.request, now)
-    out.after.append(Reply(event.token, Done()))
+    return Answer(Done())
 
 
-def _seen_again(state: State, service: ServiceName) -> ServiceSeen | Rejection:
-    """The answer to a repeated call: the service as it is now."""
-    row = state.services.get(service)
-    return see_service(state, row) if row is not None else no_service(service)
+def _done(state: State, event: ServiceDeleteAsked, known: DedupRow) -> Done:
+    return Done()
+
+
+on_service_delete_asked = Call(SERVICES_SCOPE, _refuse_delete, _delete, _done)
 
 
 def being_deleted(row: ServiceRow) -> Rejection | None:
