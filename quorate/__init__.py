@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quorate import errors
-    from quorate.client.aio import AsyncClient, AsyncTaskHandle
+    from quorate.client.ahandle import AsyncTaskHandle
+    from quorate.client.aio import AsyncClient
     from quorate.client.client import Client
     from quorate.client.decorator import task
     from quorate.client.futures.completed import as_completed
@@ -46,7 +47,7 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "quorate.client.aio",
-    "AsyncTaskHandle": "quorate.client.aio",
+    "AsyncTaskHandle": "quorate.client.ahandle",
     "Client": "quorate.client.client",
     "ClientTls": "quorate.security.dialer",
     "Executor": "quorate.client.futures.executor",

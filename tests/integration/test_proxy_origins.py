@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.proxy.http1.heads import ORIGIN_WIDE
+from gateway.proxy.http1.header_names import ORIGIN_WIDE
 from tests.support.proxy import ok, proxy_bench
 
 WIDE = [b"%b: x" % name for name in sorted(ORIGIN_WIDE)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from quorate.client.aio import AsyncTaskHandle
+from quorate.client.ahandle import AsyncTaskHandle
 from quorate.client.futures import future as f
 from quorate.client.futures.future import ClusterFuture
 from quorate.client.handle import TaskHandle

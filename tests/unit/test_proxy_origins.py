@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.proxy.http1.heads import ORIGIN_WIDE, parse_request, parse_response
+from gateway.proxy.http1.header_names import ORIGIN_WIDE
+from gateway.proxy.http1.heads import parse_request, parse_response
 
 # What browsers act on for an origin, or for paths beside the answer's own.
 KNOWN = (

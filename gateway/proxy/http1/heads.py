@@ -15,9 +15,9 @@ would take for them (`X_Forwarded_For`).
 from __future__ import annotations
 
 import re
-from itertools import product
 from typing import Final
 
+from gateway.proxy.http1.header_names import REQUEST, RESPONSE
 from gateway.proxy.http1.problems import Rejection, malformed, method_refused
 
 # Bytes of a request's or an answer's head, its lines included; of a target for a service; lines.
@@ -39,89 +39,6 @@ _HOST: Final = re.compile(rb"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])( .*)?")
 
 
-def _spellings(name: bytes) -> list[bytes]:
-    parts = name.split(b"-")
-    return [
-        b"".join(x for pair in zip(parts, (*seps, b""), strict=True) for x in pair)
-        for seps in product((b"-", b"_"), repeat=len(parts) - 1)
-    ]
-
-
-_FORWARDED: Final = (
-    b"x-forwarded-for",
-    b"x-forwarded-proto",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-prefix",
-    b"x-real-ip",
-    b"forwarded",
-)
-# Lower-case name of a request's header -> what it is here; any other is passed on untouched.
-_REQUEST: Final[dict[bytes, bytes]] = {
-    **{spelled: name for name in _FORWARDED for spelled in _spellings(name)},
-    **{
-        name: name
-        for name in (
-            b"service-worker",
-            b"host",
-            b"content-length",
-            b"transfer-encoding",
-            b"connection",
-            b"upgrade",
-            b"expect",
-            b"x-request-id",
-            b"cdn-loop",
-        )
-    },
-    **dict.fromkeys(
-        (
-            b"keep-alive",
-            b"proxy-connection",
-            b"proxy-authorization",
-            b"te",
-            b"trailer",
-            b"http2-settings",
-        ),
-        b"drop",
-    ),
-    # Read as the real ones by servers that turn names into environment variables.
-    b"content_length": b"drop",
-    b"transfer_encoding": b"drop",
-}
-# What an answer says to the browser about its whole origin, or about the paths beside it, and not
-# about itself: not passed on from a service that shares an origin with others.
-ORIGIN_WIDE: Final = frozenset(
-    (
-        b"service-worker-allowed",
-        b"clear-site-data",
-        b"alt-svc",
-        b"strict-transport-security",
-        b"public-key-pins",
-        b"public-key-pins-report-only",
-        b"expect-ct",
-        b"nel",
-        b"report-to",
-        b"reporting-endpoints",
-        b"origin-agent-cluster",
-        b"accept-ch",
-        b"critical-ch",
-        b"set-login",
-        b"sec-session-registration",
-        b"secure-session-registration",
-        b"use-as-dictionary",
-        b"activate-storage-access",
-        b"shared-storage-write",
-        b"attribution-reporting-register-source",
-        b"attribution-reporting-register-trigger",
-    )
-)
-_RESPONSE: Final[dict[bytes, bytes]] = {
-    **dict.fromkeys(ORIGIN_WIDE, b"origin"),
-    **{name: name for name in (b"content-length", b"transfer-encoding", b"connection", b"upgrade")},
-    **dict.fromkeys(
-        (b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer"), b"drop"
-    ),
-}
 _PLAIN_CONNECTION: Final = frozenset((b"keep-alive", b"close", b"upgrade", b""))
 _REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
@@ -257,7 +174,7 @@ def parse_request(head: bytes) -> RequestHead:
         name, colon, value = row.partition(b":")
         if not colon or not name or name.translate(None, _TOKEN):
             raise malformed("a header line is not: name, colon, value")
-        kind = _REQUEST.get(name.lower())
+        kind = REQUEST.get(name.lower())
         if kind is None:
             lines.append(row)
             continue
@@ -398,7 +315,7 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
         name, colon, value = row.partition(b":")
         if not colon or not name or name.translate(None, _TOKEN):
             raise Garbage("a header line is not: name, colon, value")
-        kind = _RESPONSE.get(name.lower())
+        kind = RESPONSE.get(name.lower())
         if kind is None:
             lines.append(row)
             continue
