@@ -28,7 +28,7 @@ from node_agent.engine.disk import make_room
 from node_agent.engine.driver import Driver
 from node_agent.engine.spans import AttemptSpans
 from node_agent.executors.link import directory_mark
-from node_agent.executors.python import WorkerLimits
+from node_agent.executors.worker_program import WorkerLimits
 from node_agent.logs import retention as log_retention
 from node_agent.logs.attempt_log import LogStore
 from node_agent.logs.retention import Retention

@@ -28,7 +28,8 @@ from node_agent.engine.spans import AttemptSpans
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.link import SpawnerLink
-from node_agent.executors.python import PythonExecutor, WorkerLimits
+from node_agent.executors.python import PythonExecutor
+from node_agent.executors.worker_program import WorkerLimits
 from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.packets import Spill
 from node_agent.services.instance_records import InstanceRecords

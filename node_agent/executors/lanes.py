@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt
-from node_agent.protocol.packets import MAX_PACKET, VERDICT, verdict
+from node_agent.protocol.packets import MAX_PACKET, VERDICT, remove, verdict
 from node_agent.protocol.replies import Reader
 from quorate.runtime.timing.backoff import Backoff
 
@@ -69,6 +69,13 @@ class Lane:
 
     def __post_init__(self) -> None:
         self._pair()
+
+    def take(self, key: int) -> Attempt:
+        """An attempt is not the worker's any more. KeyError when it never was."""
+        attempt = self.pending.pop(key)
+        if path := self.spilled.pop(key, ""):
+            remove(path)
+        return attempt
 
     def send_unsent(self) -> None:
         """Send what the kernel has room for now. Raises BrokenPipeError if user code shut it."""

@@ -34,8 +34,7 @@ _RECEIVE = 1 << 20
 # Without site-packages (-S) and Python's variables (-E) it starts in a third of the time; it has to
 # be told where we are.
 _BOOT = (
-    "import sys; sys.path.append(sys.argv.pop(1)); "
-    "from node_agent.spawner.spawner import main; main()"
+    "import sys; sys.path.append(sys.argv.pop(1)); from node_agent.spawner.main import main; main()"
 )
 
 

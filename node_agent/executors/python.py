@@ -19,21 +19,18 @@ ahead of it in its socket, as what was is taken back first. Another lane runs wh
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
 from node_agent.core.slots import MOST_YIELDED
+from node_agent.executors.answer_polling import AnswerPolling
 from node_agent.executors.command import not_started
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.kills import Kills
@@ -41,9 +38,14 @@ from node_agent.executors.lane_memory import limit_memory
 from node_agent.executors.lanes import MOST_PACKETS, Lane
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.executors.outcomes import outcome_of_answer, outcome_of_crash, why
+from node_agent.executors.worker_program import (
+    Events,
+    WorkerLimits,
+    worker_command,
+    worker_environment,
+)
 from node_agent.logs.attempt_log import LogStore
-from node_agent.protocol.answers import DEFAULT_MAX_RESULT
-from node_agent.protocol.packets import MAX_PACKET, Spill, read, remove, spilled
+from node_agent.protocol.packets import MAX_PACKET, Spill, read, spilled
 from node_agent.protocol.replies import LAST, USED, Malformed, Reply
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import Call
@@ -51,39 +53,6 @@ from node_agent.task.work import Call
 _log = structlog.get_logger("node_agent.python")
 
 GRACE_SECONDS = 1.0
-# With at least this many short attempts in hand a worker's answers are fetched every millisecond
-# instead of one by one: the loop wakes once for many.
-POLL_DEPTH = 4
-POLL_SECONDS = 0.001
-
-
-class Events(Protocol):
-    """Whom the executor tells (the driver)."""
-
-    def on_exited(self, attempt: Attempt, outcome: Outcome) -> None: ...
-
-    def on_began(self, attempt: Attempt, when: float) -> None: ...
-
-    def on_yielded(self, attempt: Attempt) -> bool: ...
-
-    def on_resumed(self, attempt: Attempt) -> None: ...
-
-    def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None: ...
-
-    def on_lane_ready(self, lane: int) -> None: ...
-
-    def on_lane_lost(self, lane: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerLimits:
-    """When a worker is replaced, between two attempts; 0 is never. And what it may answer."""
-
-    max_tasks: int = 100_000
-    max_bytes: int = 1 << 30
-    # Bytes of a result, at most `replies.MAX_RESULT`; user code that gets around the worker's own
-    # look at it is held to that.
-    max_result: int = DEFAULT_MAX_RESULT
 
 
 class PythonExecutor:
@@ -129,7 +98,7 @@ class PythonExecutor:
         self._link: SpawnerLink | None = None
         self._kills: Kills | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._poll_timer: asyncio.TimerHandle | None = None
+        self._polling: AnswerPolling | None = None
         self._restarts: dict[int, asyncio.TimerHandle] = {}
         self._lanes = [Lane(index) for index in range(slots)]
         logs.called = self._called
@@ -145,20 +114,21 @@ class PythonExecutor:
         link.on_late = self._logs.adopt_late
         self._kills = Kills(link, self._grace)
         self._loop = asyncio.get_running_loop()
+        self._polling = AnswerPolling(self._receive, self._after)
         for lane in self._lanes:
-            self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+            self._polling.watch(lane)
             lane.wanted = True
             self._launch(lane)
 
     def staff(self, index: int) -> None:
         """Start a worker in a spare lane; `on_lane_ready` follows."""
-        assert self._loop is not None
+        assert self._polling is not None
         assert self._link is not None
         while len(self._lanes) <= index:
             lane = Lane(len(self._lanes))
             self._lanes.append(lane)
             self._link.give(lane.index, lane.theirs)
-            self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+            self._polling.watch(lane)
         lane = self._lanes[index]
         lane.wanted = True
         # One that is just ending is followed by another.
@@ -176,13 +146,12 @@ class PythonExecutor:
 
     def close(self) -> None:
         """Let go of the sockets: workers end by themselves."""
-        assert self._loop is not None
-        if self._poll_timer is not None:
-            self._poll_timer.cancel()
+        assert self._polling is not None
+        self._polling.close()
         for timer in self._restarts.values():
             timer.cancel()
         for lane in self._lanes:
-            self._loop.remove_reader(lane.ours.fileno())
+            self._polling.unwatch(lane)
             lane.close()
 
     # -- attempts ------------------------------------------------------------------------------
@@ -239,7 +208,7 @@ class PythonExecutor:
         """Take back what the worker has not received, in order."""
         lane = self._lanes[lane_index]
         # What we wrote ourselves: workers can send to our end only.
-        return [self._take(lane, read(packet)[0][0]) for packet in lane.take_back()]
+        return [lane.take(read(packet)[0][0]) for packet in lane.take_back()]
 
     def kill(self, attempt: Attempt, now: float) -> None:
         """End the worker that runs an attempt; `on_exited` follows."""
@@ -257,32 +226,6 @@ class PythonExecutor:
         self._kills.on_tick(now)
 
     # -- answers -------------------------------------------------------------------------------
-
-    def _on_readable(self, lane: Lane) -> None:
-        """Answers arrived in an idle or slow lane."""
-        assert self._loop is not None
-        self._receive(lane)
-        self._after()
-        if len(lane.pending) >= POLL_DEPTH:
-            lane.polled = True
-            self._loop.remove_reader(lane.ours.fileno())
-            if self._poll_timer is None:
-                self._poll_timer = self._loop.call_later(POLL_SECONDS, self._poll)
-
-    def _poll(self) -> None:
-        """Fetch the answers of all busy lanes."""
-        assert self._loop is not None
-        self._poll_timer = None
-        polled = [lane for lane in self._lanes if lane.polled]
-        for lane in polled:
-            self._receive(lane)
-        self._after()
-        for lane in polled:
-            if len(lane.pending) < POLL_DEPTH:
-                lane.polled = False
-                self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
-            elif self._poll_timer is None:
-                self._poll_timer = self._loop.call_later(POLL_SECONDS, self._poll)
 
     def _receive(self, lane: Lane) -> None:
         """Take every answer that is there. At most a lane's depth of them can be."""
@@ -303,7 +246,7 @@ class PythonExecutor:
                     self._on_more(lane, reply)
                     if len(answer) == 1:
                         continue
-                attempt = self._take(lane, key) if lane.spilled else pending.pop(key)
+                attempt = lane.take(key) if lane.spilled else pending.pop(key)
                 on_exited(attempt, outcome_of_answer(answer, started, seconds))
         except BlockingIOError:
             pass
@@ -318,13 +261,6 @@ class PythonExecutor:
                 lane.send_unsent()
             except BrokenPipeError as error:
                 self._on_forged(lane, error)
-
-    def _take(self, lane: Lane, key: int) -> Attempt:
-        """An attempt is not the worker's any more. KeyError when it never was."""
-        attempt = lane.pending.pop(key)
-        if path := lane.spilled.pop(key, ""):
-            remove(path)
-        return attempt
 
     def _on_more(self, lane: Lane, reply: Reply) -> None:
         """A reply that is not just an answer. Raises Malformed or KeyError."""
@@ -404,18 +340,8 @@ class PythonExecutor:
         lane.stem, lane.outputs = self._logs.worker_stem(lane.index), 1
         lane.process = self._link.work(
             lane.index,
-            [
-                sys.executable,
-                *("-P", "-m", "node_agent.worker"),
-                str(lane.index),
-                str(self._limits.max_tasks),
-                str(self._limits.max_bytes),
-                str(self._limits.max_result),
-            ],
-            {
-                "PYTHONPATH": os.pathsep.join(import_path(self._directory)),
-                "QUORATE_NODE": self._node,
-            },
+            worker_command(lane.index, self._limits),
+            worker_environment(self._directory, self._node),
             self._directory,
             lane.stem,
             partial(self._on_exit, lane),
@@ -437,7 +363,7 @@ class PythonExecutor:
         if len(lane.pending) < answered:
             since = lane.since  # the one that crashed began only now
         unstarted = self.recall(lane.index)
-        crashed = [self._take(lane, key) for key in tuple(lane.pending)]
+        crashed = [lane.take(key) for key in tuple(lane.pending)]
         self._replace_socket(lane)
         lane.replies.forget()
         lane.forged = False
@@ -464,19 +390,11 @@ class PythonExecutor:
 
     def _replace_socket(self, lane: Lane) -> None:
         """The next worker's socket is its own. What is left in the old one is of no use."""
-        assert self._loop is not None
+        assert self._polling is not None
         assert self._link is not None
         if not lane.polled:
-            self._loop.remove_reader(lane.ours.fileno())
+            self._polling.unwatch(lane)
         lane.renew()
         if not lane.polled:
-            self._loop.add_reader(lane.ours.fileno(), self._on_readable, lane)
+            self._polling.watch(lane)
         self._link.give(lane.index, lane.theirs)
-
-
-def import_path(directory: str) -> Iterable[str]:
-    """Where workers import from: the agent's directory, its PYTHONPATH, and this package's home."""
-    yield directory
-    if inherited := os.environ.get("PYTHONPATH"):
-        yield inherited
-    yield str(Path(__file__).resolve().parents[2])

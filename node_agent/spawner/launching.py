@@ -102,6 +102,16 @@ def enter(directory: str) -> None:
         raise OSError(f"working directory {directory!r}: {error.strerror}") from error
 
 
+def input_of(data: bytes) -> int:
+    """A file that a program reads `data` from; the caller closes it."""
+    file = os.memfd_create("stdin")
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
+
+
 def keep(descriptor: int) -> int:
     """Move a descriptor to where no child gets it, unless it is meant to."""
     kept = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD)

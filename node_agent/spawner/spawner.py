@@ -1,6 +1,6 @@
 """The spawner: a small process that starts, reaps and ends all other processes of a node.
 
-Run by the agent (`main` below, with <channel fd> <mark> <lane fd>...). It exists for two reasons.
+Run by the agent (see `main`). It exists for two reasons.
 Starting a program blocks the caller for a tenth of a millisecond or more, which the agent's event
 loop should not pay. And it outlives an agent that is killed: when the channel breaks it kills
 everything that was started, and whatever those started. It is their subreaper, so also processes
@@ -28,20 +28,17 @@ A lane runs one program at a time; those sent ahead wait here, and begin without
 agent when the one before them has exited. "unqueue" takes them back.
 
 A process group is killed as a whole when its leader has exited, and its cgroup where it has one;
-processes that left the group but carry the mark of a finished attempt (see `strays`) are found by a
-sweep and killed too. Standard library only: it must start fast and stay small.
+processes that left the group are found by a sweep and killed too (see `leftovers`).
+Standard library only: it must start fast and stay small.
 """
 
 from __future__ import annotations
 
-import ctypes
 import marshal
 import os
 import select
 import signal
 import socket
-import stat
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -49,24 +46,25 @@ from typing import Any
 
 from node_agent.protocol.packets import unpack
 from node_agent.spawner import group
-from node_agent.spawner.launching import Ids, Start, fork, keep, spawn
+from node_agent.spawner.launching import Ids, Start, fork, input_of, keep, spawn
+from node_agent.spawner.leftovers import Leftovers
 from node_agent.spawner.orphans import MARK, Marks, children, kill_group, kill_one
 from node_agent.spawner.outputs import Counts, WorkerOutputs
+from node_agent.spawner.process import Process
+from node_agent.spawner.programs import Programs, describe
 from node_agent.spawner.pump import Output, Pump
+from node_agent.spawner.rights import (
+    PR_CAP_AMBIENT,
+    PR_CAP_AMBIENT_CLEAR_ALL,
+    PR_SET_NO_NEW_PRIVS,
+    prctl,
+)
+from node_agent.spawner.scratch import enter_scratch, is_clean
 
 MAX_PACKET = 1 << 20
-SWEEP_SECONDS = 1.0
 LAST_KILL_SECONDS = 5.0
-_PR_SET_DUMPABLE = 4
-_PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
-SCRATCH_MODE = 0o700
 # Slots and spare lanes at most, see `node_agent.config`.
 MAX_LANES = 2048
-# Programs whose paths are remembered, and the longest PATH that they are remembered for.
-MAX_PROGRAMS = 256
-MAX_SEARCH = 4096
 # Exits in one message. More would cost less, but the agent has to send new programs before those
 # that wait here are used up.
 REPORT_EVERY = 4
@@ -74,32 +72,6 @@ REPORT_EVERY = 4
 BEGAN_SECONDS = 0.005
 # Where the environment is in "run", for what is too private to be in a spilled message.
 _ENVIRONMENT = 4
-
-
-class Process:
-    """One process group leader."""
-
-    __slots__ = ("cgroup", "key", "lane", "output", "running_since", "scratch", "started")
-
-    def __init__(
-        self,
-        key: int,
-        lane: int,
-        scratch: str,
-        cgroup: str,
-        output: Output | WorkerOutputs,
-        started: float,
-        running_since: float,
-    ) -> None:
-        self.key = key
-        self.output = output
-        # Of a program; -1 of a worker, which does not keep programs of its lane waiting.
-        self.lane = lane
-        self.scratch = scratch
-        # Its directory, or "".
-        self.cgroup = cgroup
-        self.started = started
-        self.running_since = running_since
 
 
 class Spawner:
@@ -112,17 +84,15 @@ class Spawner:
         self.base_env = dict(os.environ)
         self.ids: Ids | None = None
         self.cgroups = ""
-        # Cgroups of processes that have ended, in which something still dies.
-        self.emptying: list[str] = []
         self.processes: dict[int, Process] = {}
         self.pids: dict[int, int] = {}
-        self.programs: dict[tuple[str, str], str] = {}
+        self.programs = Programs()
         # Programs that wait for the one that runs in their lane.
         self.busy: set[int] = set()
         self.queues: dict[int, deque[tuple]] = {}  # type: ignore[type-arg]
         self.null = os.open("/dev/null", os.O_RDONLY)
-        self.sweep_at = 0.0
         self.marks = Marks(mark)
+        self.leftovers = Leftovers(self.marks, self.processes, self.pids)
         self.poll = select.epoll()
         self.pump = Pump(self.poll, self.on_unwritten, self.on_late)
         self.counts = Counts(MAX_LANES)
@@ -143,10 +113,10 @@ class Spawner:
         if ids is not None:
             # An agent that is not root may have its rights as ambient capabilities, which would
             # outlast the change of the user. We keep ours: they only pass to programs no more.
-            prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
         if not new_privileges:
             # Inherited, and for ever: it costs the start of a process nothing.
-            prctl(_PR_SET_NO_NEW_PRIVS, 1)
+            prctl(PR_SET_NO_NEW_PRIVS, 1)
 
     def on_run(self, key: int, lane: int, *program: Any) -> None:
         if lane in self.busy:
@@ -179,8 +149,7 @@ class Spawner:
     ) -> None:
         environment = self.base_env | env
         environment[MARK] = f"{self.mark}.{key}"
-        source = self.null
-        disk = 0
+        source, disk = self.null, 0
         try:
             if scratch:
                 environment["QUORATE_SCRATCH"] = scratch
@@ -190,11 +159,7 @@ class Spawner:
                     disk = error.errno or 0
                     raise
             if stdin:
-                source = os.memfd_create("stdin")
-                rest = memoryview(stdin)
-                while rest:
-                    rest = rest[os.write(source, rest) :]
-                os.lseek(source, 0, os.SEEK_SET)
+                source = input_of(stdin)
             output, stdout, stderr = self.pump.open(directory, self.ids)
             start = Start(argv, environment, "" if scratch else cwd, source, stdout, stderr)
             try:
@@ -268,8 +233,7 @@ class Spawner:
     ) -> None:
         program = start.argv[0]
         if "/" not in program:
-            search = start.env.get("PATH", os.defpath)
-            program = self.find(program, search)
+            program = self.programs.find(program, start.env.get("PATH", os.defpath))
         cgroup = ""
         if self.cgroups:
             cgroup = os.path.join(self.cgroups, str(key))
@@ -293,17 +257,6 @@ class Spawner:
         self.pids[key] = pid
         if lane >= 0:
             self.fresh[key] = running_since
-
-    def find(self, program: str, search: str) -> str:
-        """As `find_program`, remembered."""
-        known = self.programs.get((program, search))
-        if known is None:
-            known = find_program(program, search)
-            if len(search) <= MAX_SEARCH:  # tasks may choose it
-                if len(self.programs) >= MAX_PROGRAMS:
-                    self.programs.clear()
-                self.programs[program, search] = known
-        return known
 
     def on_kill(self, key: int, number: int) -> None:
         pid = self.pids.get(key)
@@ -338,9 +291,9 @@ class Spawner:
             del self.pids[process.key]
             self.fresh.pop(process.key, None)
             self.keep_output(process.output)
-            starved = bool(process.cgroup) and self.leave_cgroup(process.cgroup)
+            starved = bool(process.cgroup) and self.leftovers.leave_cgroup(process.cgroup)
             dirty = bool(process.scratch) and not (
-                is_clean(process.scratch) and self.has_no_orphans()
+                is_clean(process.scratch) and self.leftovers.none_running()
             )
             seconds = ended - process.running_since
             done.append((process.key, status, process.started, seconds, dirty, starved))
@@ -350,8 +303,8 @@ class Spawner:
                 self.send(("done", done))
                 done = []
         # Also after an orphan: its own children, which left its group, came back to us only now.
-        if reaped and not self.sweep_at:
-            self.sweep_at = time.monotonic() + SWEEP_SECONDS
+        if reaped:
+            self.leftovers.sweep_soon()
         if done:
             self.send(("done", done))
 
@@ -377,36 +330,6 @@ class Spawner:
         if began:
             self.send(("began", began))
 
-    def leave_cgroup(self, cgroup: str) -> bool:
-        """Empty and remove the cgroup of a process that exited; whether memory ran out in it."""
-        starved = group.out_of_memory(cgroup)
-        group.kill(cgroup)
-        if not group.remove(cgroup):
-            # Bounded by what dies: each goes with the first sweep that finds it empty.
-            self.emptying.append(cgroup)
-        return starved
-
-    def has_no_orphans(self) -> bool:
-        """Whether nobody is left who could still be in a scratch directory; rather no than yes."""
-        return all(pid in self.processes for pid in children())
-
-    def sweep(self) -> None:
-        """Kill strays: children that left the group of an attempt which is over.
-
-        The children of a stray come back to us when it has died. `reap` sees it die, and asks for
-        the next sweep: generation after generation goes, until one has no children.
-        """
-        self.sweep_at = 0.0
-        for pid in children():
-            if pid in self.processes:
-                continue
-            key = self.marks.key_of(pid)
-            if key is not None and key not in self.pids:
-                kill_one(pid)
-        self.emptying = [cgroup for cgroup in self.emptying if not group.remove(cgroup)]
-        if self.emptying:
-            self.sweep_at = time.monotonic() + SWEEP_SECONDS
-
     def end(self) -> None:
         """The agent is gone: leave nothing running."""
         deadline = time.monotonic() + LAST_KILL_SECONDS
@@ -428,7 +351,7 @@ class Spawner:
             except ChildProcessError:
                 break
             time.sleep(0.002)
-        for cgroup in (*self.emptying, *(one.cgroup for one in ended if one.cgroup)):
+        for cgroup in (*self.leftovers.emptying, *(one.cgroup for one in ended if one.cgroup)):
             group.remove(cgroup)
 
     def serve(self, wakeup: int) -> None:
@@ -437,7 +360,7 @@ class Spawner:
         poll.register(self.channel, select.EPOLLIN)
         poll.register(wakeup, select.EPOLLIN)
         pipes, workers = self.pump.owners, self.workers
-        channel = self.channel.fileno()
+        channel, leftovers = self.channel.fileno(), self.leftovers
         handlers: dict[str, Callable[..., None]] = {
             "confine": self.on_confine,
             "run": self.on_run,
@@ -453,11 +376,12 @@ class Spawner:
                 self.announce(now)
             if self.fresh:
                 timeout = BEGAN_SECONDS
-            if self.sweep_at and (timeout is None or self.sweep_at < now + timeout):
-                timeout = max(0.0, self.sweep_at - now)
+            sweep_at = leftovers.sweep_at
+            if sweep_at and (timeout is None or sweep_at < now + timeout):
+                timeout = max(0.0, sweep_at - now)
             ready = poll.poll(timeout)
-            if not ready and self.sweep_at and time.monotonic() >= self.sweep_at:
-                self.sweep()
+            if not ready and sweep_at and time.monotonic() >= sweep_at:
+                leftovers.sweep()
             for fd, _ in ready:
                 if fd in pipes:
                     self.pump.on_readable(fd)
@@ -475,80 +399,3 @@ class Spawner:
                     if private:
                         message[_ENVIRONMENT].update(private)
                     handlers[message[0]](*message[1:])
-
-
-def enter_scratch(path: str, ids: Ids | None) -> None:
-    """Work in a scratch directory, which may be there already: an empty one is used again."""
-    try:
-        os.chdir(path)
-    except FileNotFoundError:
-        os.mkdir(path, SCRATCH_MODE)
-        if ids is not None:
-            os.chown(path, ids[0], ids[1])
-        os.chdir(path)
-
-
-def is_clean(path: str) -> bool:
-    """Whether the next program may have this scratch directory: it cannot tell that it is used."""
-    try:
-        with os.scandir(path) as entries:
-            if next(entries, None) is not None:
-                return False
-        return stat.S_IMODE(os.lstat(path).st_mode) == SCRATCH_MODE
-    except OSError:
-        return False
-
-
-def describe(program: str, error: Exception) -> str:
-    """One sentence on why a program did not start."""
-    if isinstance(error, FileNotFoundError):
-        return f"{program}: no such program"
-    if isinstance(error, OSError):
-        return f"{program}: {error.strerror or error}"
-    return f"{program}: {error}"
-
-
-def find_program(name: str, search: str) -> str:
-    """The path of a program, as execvp(3) would find it."""
-    denied = False
-    for directory in search.split(os.pathsep):
-        path = os.path.join(directory or ".", name)
-        if os.path.isfile(path):
-            if os.access(path, os.X_OK):
-                return path
-            denied = True
-    if denied:
-        raise PermissionError(13, "permission denied")
-    raise FileNotFoundError(2, "no such program")
-
-
-def prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl({option})")
-
-
-def main() -> None:
-    """Serve the agent that started this process."""
-    channel_fd, mark, *lane_fds = sys.argv[1:]
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    # Attempts that run as our own user may not look into our memory.
-    prctl(_PR_SET_DUMPABLE, 0)
-    read_end, write_end = os.pipe()
-    os.set_blocking(read_end, False)
-    os.set_blocking(write_end, False)
-    # Warnings are off: a full pipe means that the wake-up is already on its way.
-    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    channel = socket.socket(fileno=int(channel_fd))
-    os.set_inheritable(channel.fileno(), False)
-    spawner = Spawner(channel, mark, [keep(int(text)) for text in lane_fds])
-    spawner.marks.open_many()
-    try:
-        spawner.serve(read_end)
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the agent died while we were telling it something
-    finally:
-        spawner.end()

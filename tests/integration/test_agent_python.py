@@ -12,7 +12,7 @@ import cloudpickle
 import pytest
 import pytest_asyncio
 
-from node_agent.executors.python import WorkerLimits
+from node_agent.executors.worker_program import WorkerLimits
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import task_pb2
 from tests.support.agent import (

@@ -13,7 +13,7 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from node_agent.executors.python import WorkerLimits
+from node_agent.executors.worker_program import WorkerLimits
 from node_agent.session import servicer as service
 from node_agent.session.session import Sessions
 from quorate.runtime.errors import from_rpc_error

@@ -16,7 +16,7 @@ from node_agent.app import serve
 from node_agent.engine.driver import Driver
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.link import directory_mark
-from node_agent.executors.python import WorkerLimits
+from node_agent.executors.worker_program import WorkerLimits
 from node_agent.logs.attempt_log import LogStore
 from node_agent.session.session import Sessions
 from node_agent.task.secrets import Secrets

@@ -10,8 +10,7 @@ import pytest
 from node_agent.app import locked
 from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.packets import MAX_PACKET, Spill, read, unpack
-from node_agent.spawner import spawner
-from node_agent.spawner.spawner import Spawner
+from node_agent.spawner.programs import MAX_PROGRAMS, Programs
 from node_agent.task.secrets import MAX_SECRET, MAX_SECRETS
 from quorate.runtime.startup import CannotStart
 
@@ -55,14 +54,13 @@ def test_secrets_of_any_bytes_arrive_and_stay_out_of_files(tmp_path: Path, size:
 
 def test_programs_that_were_found_are_not_remembered_without_end() -> None:
     """Tasks choose the PATH that theirs are looked for in."""
-    one = Spawner.__new__(Spawner)
-    one.programs = {}
-    for number in range(3 * spawner.MAX_PROGRAMS):
-        assert one.find("sh", f"/bin:/{number}") == "/bin/sh"
-        assert len(one.programs) <= spawner.MAX_PROGRAMS
+    programs = Programs()
+    for number in range(3 * MAX_PROGRAMS):
+        assert programs.find("sh", f"/bin:/{number}") == "/bin/sh"
+        assert len(programs) <= MAX_PROGRAMS
     for size in (10, 1 << 20):
-        assert one.find("sh", "/bin:" + "x" * size) == "/bin/sh"
-    assert sum(len(search) for _, search in one.programs) < 1 << 20
+        assert programs.find("sh", "/bin:" + "x" * size) == "/bin/sh"
+    assert sum(len(search) for _, search in programs) < 1 << 20
 
 
 def test_nobody_else_can_lock_the_data_directory(tmp_path: Path) -> None:

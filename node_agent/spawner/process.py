@@ -1,0 +1,32 @@
+"""A process that the spawner started for an attempt or a worker."""
+
+from __future__ import annotations
+
+from node_agent.spawner.outputs import WorkerOutputs
+from node_agent.spawner.pump import Output
+
+
+class Process:
+    """One process group leader."""
+
+    __slots__ = ("cgroup", "key", "lane", "output", "running_since", "scratch", "started")
+
+    def __init__(
+        self,
+        key: int,
+        lane: int,
+        scratch: str,
+        cgroup: str,
+        output: Output | WorkerOutputs,
+        started: float,
+        running_since: float,
+    ) -> None:
+        self.key = key
+        self.output = output
+        # Of a program; -1 of a worker, which does not keep programs of its lane waiting.
+        self.lane = lane
+        self.scratch = scratch
+        # Its directory, or "".
+        self.cgroup = cgroup
+        self.started = started
+        self.running_since = running_since
