@@ -148,6 +148,29 @@ def test_a_retry_that_a_leader_ahead_of_time_put_off_comes_within_its_longest_ba
     check(c.state)
 
 
+def test_a_task_given_away_by_a_leader_ahead_of_time_ends_no_earlier_than_that():
+    c = Cluster(now=START + 25 * HOUR)
+    node = c.node("n1")
+    task = c.submit()
+    assigned = c.row(task).assign_time
+    c.now = START
+    c.lead(c.state)
+    node.lose()
+    assert c.row(task).past[0].finish_time >= assigned
+    again = c.node("n2")
+    c.now = START + 25 * HOUR
+    c.lead(c.state)
+    again.open()
+    again.give_back(task)
+    again.credit(1)
+    assigned = c.row(task).assign_time
+    c.now = START
+    c.lead(c.state)
+    c.cancel(task)
+    again.give_back(task)
+    assert c.state.finished[task].finish_time >= assigned
+
+
 def test_the_instant_of_the_last_record_is_what_a_standby_takes_for_the_logs_time():
     log = Log()
     c = Cluster(log=log)

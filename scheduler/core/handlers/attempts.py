@@ -227,8 +227,10 @@ def _finish(
     error: str = "",
 ) -> None:
     finish = now
-    if finish < row.start_time or finish < row.create_time:
-        finish = max(row.start_time, row.create_time)
+    # The leader before may have been ahead of time.
+    earliest = max(row.create_time, row.assign_time, row.start_time)
+    if finish < earliest:
+        finish = earliest
         put = put._replace(finish_time=finish)
     out.writes.append(put)
     outcome = outcome_units(put.result if put.result is not None else put.error)
@@ -305,7 +307,7 @@ def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> N
         row.instance,
         row.assign_time,
         row.start_time,
-        max(now, row.start_time),
+        max(now, row.assign_time, row.start_time),
         error_type[:_PAST_MESSAGE],
         message[:_PAST_MESSAGE],
     )

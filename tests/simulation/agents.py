@@ -1,0 +1,228 @@
+"""Simulated agent processes: they register, run attempts and replicas, report, and die."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quorate.etcd.api import EtcdError, LeaseNotFound
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import task_pb2
+from scheduler.core.model import events as e
+from scheduler.core.values import InstanceState, ServiceName
+from scheduler.storage import keys
+from tests.simulation.network import PREFIX, Way
+
+if TYPE_CHECKING:
+    from tests.simulation.sessions import Session
+    from tests.simulation.world import World
+
+NODE_TTL = 3
+_KEEPALIVE = 1.0
+
+
+@dataclass
+class Attempt:
+    """One that the process has."""
+
+    number: int
+    service: ServiceName | None = None
+    begun: float = 0.0
+    ending: bool = False
+
+
+class Agent:
+    """One agent process."""
+
+    def __init__(self, world: World, name: NodeName, instance: InstanceId, slots: int) -> None:
+        self.world, self.name, self.instance, self.slots = world, name, instance, slots
+        self.way = Way(world)
+        self.alive = True
+        # The highest epoch that it has heard of: messages of lower ones are refused.
+        self.epoch = 0
+        self.session: Session | None = None
+        # Whether a scale-down may end it, as it was told last.
+        self.leaving = False
+        self.has: dict[TaskId, Attempt] = {}
+        # Outcomes that are not acknowledged.
+        self.outbox: dict[tuple[TaskId, int], e.Event] = {}
+        self._lease = 0
+        # The states of its replicas' instances, as they are to be in etcd and as they are.
+        self._instances: dict[TaskId, tuple[ServiceName, int, InstanceState]] = {}
+        self._written: dict[TaskId, tuple[ServiceName, int, InstanceState]] = {}
+        self._work = [world.spawn(self._keep_registered()), world.spawn(self._keep_instances())]
+
+    def die(self) -> None:
+        """As by SIGKILL: its lease ends by itself."""
+        self.alive = False
+        self.way.cut = True
+        for task in self._work:
+            task.cancel()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Its session breaks."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.broken()
+
+    # -- in etcd
+
+    async def _keep_registered(self) -> None:
+        while True:
+            try:
+                if not self._lease:
+                    await self._register()
+                else:
+                    await self.way.lease_keepalive(self._lease)
+            except LeaseNotFound:
+                self._lease = 0
+                continue
+            except EtcdError:
+                pass
+            await asyncio.sleep(_KEEPALIVE if self._lease else 0.2)
+
+    async def _register(self) -> None:
+        lease = (await self.way.lease_grant(NODE_TTL)).id
+        record = r.NodeRecord(
+            name=self.name, instance=self.instance, address="h:1", slots=self.slots
+        )
+        record.capacity.cpu = 4.0
+        record.capacity.memory = 8 << 30
+        key = PREFIX + keys.node_key(self.name)
+        await self.way.put(key, record.SerializeToString(), lease=lease)
+        self._lease = lease
+        self._written.clear()
+
+    async def _keep_instances(self) -> None:
+        """Bring etcd to what is so, one key at a time."""
+        while True:
+            await asyncio.sleep(self.world.rng.uniform(0.05, 0.2))
+            try:
+                for task in sorted({**self._written, **self._instances}):
+                    await self._write_instance(task)
+            except EtcdError:
+                pass
+
+    async def _write_instance(self, task: TaskId) -> None:
+        what, known = self._instances.get(task), self._written.get(task)
+        if what == known or not self._lease:
+            return
+        if what is None:
+            assert known is not None
+            await self.way.delete(PREFIX + keys.instance_key(known[0], task))
+            self._written.pop(task, None)
+            return
+        service, attempt, state = what
+        record = r.InstanceRecord(agent=self.instance, attempt=attempt)
+        record.instance.state = int(state)  # type: ignore[assignment]
+        key = PREFIX + keys.instance_key(service, task)
+        await self.way.put(key, record.SerializeToString(), lease=self._lease)
+        self._written[task] = what
+
+    # -- what the leader says
+
+    def accept(self, session: Session) -> bool:
+        """A leader opens a session; one of a lower epoch is refused."""
+        if not self.alive or session.epoch < self.epoch:
+            return False
+        self.hang_up()
+        self.epoch, self.session = session.epoch, session
+        self.leaving = session.scaling_down
+        return True
+
+    def assigned(self, task: TaskId, number: int, service: ServiceName | None) -> None:
+        known = self.has.get(task)
+        if known is not None and known.number >= number:
+            return
+        if (task, number) in self.outbox:
+            self.say(self.outbox[task, number])
+            return
+        self.has[task] = Attempt(number, service)
+        if service is not None:
+            self.say_credit()
+        self.world.later(self.world.rng.expovariate(5.0), lambda: self._begins(task, number))
+
+    def cancelled(self, task: TaskId, number: int) -> None:
+        attempt = self._attempt(task, number)
+        if attempt is None or attempt.ending:
+            return
+        if attempt.service is None or not attempt.begun:
+            self._ended(task, number, "CANCELLED")
+            return
+        # It finishes its requests first.
+        attempt.ending = True
+        self._instances[task] = (attempt.service, number, InstanceState.DRAINING)
+        how = self.world.rng.choice(["", "CANCELLED"])
+        self.world.later(
+            self.world.rng.expovariate(2.0), lambda: self._ended(task, number, how, asked=True)
+        )
+
+    def acknowledged(self, task: TaskId, number: int) -> None:
+        self.outbox.pop((task, number), None)
+
+    # -- what it does
+
+    def _attempt(self, task: TaskId, number: int) -> Attempt | None:
+        attempt = self.has.get(task)
+        alive = self.alive and attempt is not None and attempt.number == number
+        return attempt if alive else None
+
+    def _begins(self, task: TaskId, number: int) -> None:
+        attempt = self._attempt(task, number)
+        if attempt is None:
+            return
+        world = self.world
+        attempt.begun = world.wall()
+        self.say(e.AttemptStarted(self.instance, task, number, attempt.begun))
+        if attempt.service is not None:
+            self._instances[task] = (attempt.service, number, InstanceState.STARTING)
+            world.later(world.rng.expovariate(3.0), lambda: self._healthy(task, number))
+            if world.rng.random() < 5 * world.mischief:
+                lived = world.rng.uniform(0.1, 10.0)
+                world.later(lived, lambda: self._ended(task, number, world.rng.choice(["", "7"])))
+            return
+        outcome = world.rng.choices(["", "ValueError", "Fatal", "RETURN"], [80, 12, 3, 5])[0]
+        world.later(world.rng.expovariate(2.0), lambda: self._ended(task, number, outcome))
+
+    def _healthy(self, task: TaskId, number: int) -> None:
+        attempt = self._attempt(task, number)
+        if attempt is not None and attempt.service is not None and not attempt.ending:
+            self._instances[task] = (attempt.service, number, InstanceState.HEALTHY)
+
+    def _ended(self, task: TaskId, number: int, outcome: str, *, asked: bool = False) -> None:
+        attempt = self._attempt(task, number)
+        if attempt is None or (attempt.ending and not asked):
+            return
+        begun = self.has.pop(task).begun or self.world.wall()
+        if attempt.service is not None:
+            self._instances.pop(task, None)
+            self.say_credit()
+        now, who = self.world.wall(), self.instance
+        if outcome == "RETURN":
+            self.say(e.AttemptReturned(who, task, number))
+            return
+        self.world.history.ended[task, number] = outcome
+        event: e.Event
+        if outcome:
+            error = task_pb2.TaskError(type=outcome, message="it failed")
+            event = e.AttemptFailed(who, task, number, begun, now, outcome, "it failed", error)
+        else:
+            event = e.AttemptSucceeded(who, task, number, begun, now, None)
+        self.outbox[task, number] = event
+        self.say(event)
+
+    @property
+    def credit(self) -> int:
+        """How many attempts it will hold: replicas take no slots."""
+        return self.slots + sum(1 for attempt in self.has.values() if attempt.service is not None)
+
+    def say_credit(self) -> None:
+        self.say(e.CreditGiven(self.name, self.instance, self.credit))
+
+    def say(self, event: e.Event) -> None:
+        """Report, while there is a session."""
+        if self.session is not None:
+            self.session.hear(event)
