@@ -32,7 +32,7 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
     )
 
     listen: str = Field(
-        default="127.0.0.1:7470", description="host:port to serve on; port 0 picks one"
+        default="127.0.0.1:7470", description="host:port to listen on; port 0: a free one"
     )
     schedulers: str = Field(
         default="127.0.0.1:7480",
@@ -51,8 +51,8 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
     auth: str = Field(
         default="none",
         pattern="^(none|bearer)$",
-        description="bearer: requests to the API must bring a token, which schedulers judge; none: "
-        "those without go on as nobody's",
+        description="bearer: API requests need a token, which schedulers check; none: "
+        "requests without a token are anonymous",
     )
     token_file: str = Field(
         default="",
@@ -62,24 +62,25 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
     tls_client_auth: str = Field(
         default=REQUEST,
         pattern="^(require|request|none)$",
-        description="certificates of HTTP clients, by --tls-ca-file: require them, verify those "
-        "that are shown (request), or none",
+        description="certificates of HTTP clients: required (require), verified when a client"
+        " sends one (request), or not requested (none)",
     )
     insecure: bool = Field(
         default=False,
-        description="serve on an address that is not loopback without TLS and authentication",
+        description="listen on an address that is not loopback without TLS and authentication",
     )
     root_path: str = Field(
         default="",
-        description="path under which a proxy in front shows the gateway, such as /quorate",
+        description="path of the gateway behind a reverse proxy, such as /quorate",
     )
     labels: str = Field(
         default="",
-        description="this gateway's labels, such as zone=a: services may prefer instances alike",
+        description="labels of this gateway, such as zone=a; services may prefer instances "
+        "with the same label",
     )
     trust_forwarded: bool = Field(
         default=False,
-        description="believe X-Forwarded-*: only behind a proxy that every client comes through",
+        description="trust X-Forwarded-*; only behind a proxy that all requests pass",
     )
     cors_origins: str = Field(
         default="",
@@ -87,40 +88,47 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
     )
     hosts: str = Field(
         default="",
-        description="names by which callers know the gateway, comma-separated, beside addresses, "
-        "localhost and this machine's name; `*` for any, which is the default beyond loopback. "
-        "Services' own hosts (proxy.hosts) are served where names are given or on loopback",
+        description="host names of the gateway, comma-separated; IP addresses, localhost and "
+        "this machine's name always count. `*`: any name, the default beyond "
+        "loopback. Services' own hosts (proxy.hosts) work where names are given, "
+        "or on loopback",
     )
     service_domain: str = Field(
         default="",
-        description="domain below which each service has a host of its own, NAME.<domain>, beside "
+        description="domain of services: each service has the host NAME.<domain>, beside "
         "NAME.localhost",
     )
     service_paths: bool = Field(
         default=False,
-        description="serve services at /services/NAME/ too, on the dashboard's origin: their pages "
-        "can then do what its user can",
+        description="serve services at /services/NAME/ too, on the dashboard's origin: pages "
+        "of services can then act as the user of the dashboard",
     )
     max_body_kib: int = Field(
-        default=24_576, ge=1, le=262_144, description="KiB of one request's body"
+        default=24_576, ge=1, le=262_144, description="maximum size of a request body, in KiB"
     )
     max_buffered_mib: int = Field(
-        default=256, ge=1, le=65_536, description="MiB of request bodies held at the same time"
+        default=256,
+        ge=1,
+        le=65_536,
+        description="maximum size of all request bodies in memory, in MiB",
     )
     max_connections: int = Field(
-        default=2048, ge=2, le=1_000_000, description="connections, and requests, at the same time"
+        default=2048,
+        ge=2,
+        le=1_000_000,
+        description="maximum open connections, and maximum requests at the same time",
     )
     max_streams: int = Field(
-        default=1024, ge=1, le=1_000_000, description="streamed answers at the same time"
+        default=1024, ge=1, le=1_000_000, description="maximum open streamed answers"
     )
     default_timeout: float = Field(
-        default=30.0, gt=0, le=3600, description="seconds for a request that names no deadline"
+        default=30.0, gt=0, le=3600, description="deadline in seconds of a request that names none"
     )
     max_timeout: float = Field(
         default=3700.0,
         gt=0,
         le=86_400,
-        description="seconds that a request's deadline is cut down to",
+        description="maximum deadline of a request, in seconds",
     )
     head_timeout: float = Field(
         default=10.0,
@@ -141,17 +149,17 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         default=30.0,
         gt=0,
         le=3600,
-        description="seconds of an answer's silence for which a client is kept that has closed its "
-        "side of the connection, and may be gone",
+        description="seconds without data of the answer after which a client that has closed "
+        "its side of the connection is dropped",
     )
     keepalive: float = Field(
         default=15.0,
         gt=0,
         le=3600,
-        description="seconds of silence after which a stream says it lives",
+        description="seconds of silence after which a stream sends a keepalive",
     )
     grace: int = Field(
-        default=10, ge=0, le=3600, description="seconds that requests may go on after SIGTERM"
+        default=10, ge=0, le=3600, description="seconds that requests get to finish after SIGTERM"
     )
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
@@ -228,7 +236,7 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         if self.scheduler_tls is not None:
             self.scheduler_tls.files.check(dt.datetime.now(dt.UTC))
         elif self.scheduler_tls_cert_file or self.scheduler_tls_key_file:
-            raise TlsError("scheduler-tls-ca-file", "missing: TLS to the schedulers is used by it")
+            raise TlsError("scheduler-tls-ca-file", "is missing; TLS to the schedulers needs it")
         return self
 
     @property

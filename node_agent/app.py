@@ -244,7 +244,10 @@ async def serve(
     except RuntimeError:
         port = 0
     if not port:
-        raise CannotStart(f"cannot listen on {listen}: the port is in use or not ours")
+        raise CannotStart(
+            f"cannot listen on {listen}: the port is in use, or the address is not one of this "
+            "machine"
+        )
     for name in ("", SERVICE):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     host = listen.rpartition(":")[0]

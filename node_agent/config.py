@@ -45,20 +45,23 @@ class AgentSettings(
         pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
         description="the node's name, unique in the cluster",
     )
-    listen: str = Field("127.0.0.1:0", description="host:port to serve on; port 0 picks one")
+    listen: str = Field("127.0.0.1:0", description="host:port to listen on; port 0: a free one")
     advertise: str = Field(
-        "", description="host:port that schedulers dial; where it listens when empty"
+        "", description="host:port that schedulers connect to; empty: the address it listens on"
     )
     slots: int = Field(
-        0, ge=0, le=1024, description="attempts at once; 0: one for each core offered"
+        0,
+        ge=0,
+        le=1024,
+        description="attempts that run at the same time; 0: one for each core offered",
     )
     max_yielded: int = Field(
         -1,
         ge=-1,
         le=1024,
-        description="tasks that give up their slots at once while they wait for other tasks; "
-        "one more fails in its wait; 0: waiting tasks keep their slots; "
-        "-1: 64, or 4 for each slot where that is more",
+        description="maximum tasks that use no slot while they wait for other tasks (the wait"
+        " of one more fails); 0: waiting tasks keep their slots; -1: 64, or 4 per"
+        " slot when that is more",
     )
     cpu: float = Field(
         default_factory=lambda: share().cpu,
@@ -78,34 +81,49 @@ class AgentSettings(
     data_dir: Path = Field(Path(".quorate/node"), description="logs and scratch directories")
     lease_ttl: int = Field(3, ge=2, le=600, description="seconds until a silent node is lost")
     drain_grace: float = Field(
-        30.0, ge=0, le=86_400, description="seconds that started attempts get on SIGTERM"
+        30.0,
+        ge=0,
+        le=86_400,
+        description="seconds that running attempts get to finish after SIGTERM",
     )
     kill_grace: float = Field(
         5.0, ge=0, le=3600, description="seconds between SIGTERM and SIGKILL of a program"
     )
     insecure: bool = Field(
         False,
-        description="serve on an address others can reach without TLS and client certificates",
+        description="listen on an address that is not loopback without TLS and client certificates",
     )
-    log_cap: ByteSize = Field(ByteSize(16 << 20), ge=64 << 10, description="kept of each output")
-    log_total: ByteSize = Field(ByteSize(2 << 30), ge=1 << 20, description="kept of all outputs")
+    log_cap: ByteSize = Field(
+        ByteSize(16 << 20), ge=64 << 10, description="maximum bytes of each output"
+    )
+    log_total: ByteSize = Field(
+        ByteSize(2 << 30), ge=1 << 20, description="maximum bytes of all outputs"
+    )
     disk_reserve: ByteSize = Field(
         ByteSize(64 << 20),
         ge=0,
         le=1 << 40,
-        description="of the data directory's disk that is free while work is taken; "
-        "at most a twentieth of the disk counts; 0: only failed writes count",
+        description="free bytes on the data directory's disk below which the agent takes no "
+        "work; at most a twentieth of the disk; 0: only failed writes count",
     )
-    log_age: float = Field(7 * 86_400.0, ge=60, description="seconds that outputs are kept")
+    log_age: float = Field(
+        7 * 86_400.0, ge=60, description="seconds that outputs of finished attempts stay"
+    )
     worker_max_tasks: int = Field(
-        100_000, ge=0, description="calls after which a Python worker is replaced; 0: never"
+        100_000,
+        ge=0,
+        description="number of calls after which a Python worker is replaced; 0: never",
     )
     worker_max_memory: ByteSize = Field(
-        ByteSize(1 << 30), ge=0, description="size above which a Python worker is replaced"
+        ByteSize(1 << 30),
+        ge=0,
+        description="bytes of memory above which a Python worker is replaced",
     )
-    max_result_kib: int = Field(256, ge=1, le=1024, description="KiB of one task's result")
+    max_result_kib: int = Field(
+        256, ge=1, le=1024, description="maximum size of one task's result, in KiB"
+    )
     log_format: str = Field(
-        "auto", pattern="^(auto|json|console)$", description="of this process's own log"
+        "auto", pattern="^(auto|json|console)$", description="format of this process's own log"
     )
 
     @field_validator("listen", "advertise")

@@ -26,8 +26,8 @@ class TaskSettings(BaseModel):
     task_user: str = Field(
         default="",
         max_length=64,
-        description="whom tasks run as: NAME, UID or UID:GID; takes an agent of root. "
-        "As the agent itself when empty",
+        description="user that tasks run as: NAME, UID or UID:GID; the agent must run as "
+        "root. Empty: the agent's own user",
     )
     task_new_privileges: bool = Field(
         default=False,
@@ -35,14 +35,14 @@ class TaskSettings(BaseModel):
     )
     task_cgroups: Literal["auto", "off", "require"] = Field(
         default="auto",
-        description="a cgroup (v2) with limits for each task: where the agent may make some, "
-        "never, or it does not start without",
+        description="cgroup (v2) with limits for each task: where the agent may create "
+        "cgroups (auto), never (off), or required to start (require)",
     )
     task_pids: int = Field(
         default=4096,
         ge=0,
         le=4_194_304,
-        description="processes and threads of a task, where there are cgroups; 0: no limit",
+        description="maximum processes and threads of a task, where there are cgroups; 0: no limit",
     )
     task_env: str = Field(
         default=DEFAULT_ENVIRONMENT,
@@ -104,7 +104,7 @@ class TaskSettings(BaseModel):
                 groups = open_groups(mark, self.task_pids)
             except Unavailable as why:
                 if self.task_cgroups == "require":
-                    raise ValueError(f"task-cgroups: there are none here: {why}") from None
+                    raise ValueError(f"task-cgroups: cgroups are not available: {why}") from None
                 _log.info("no cgroups for tasks: no limits of memory and processes", why=str(why))
             else:
                 _log.info("cgroups", parent=groups.parent, limits=sorted(groups.controllers))

@@ -172,7 +172,9 @@ async def serve(settings: SchedulerSettings) -> None:
         newer = group.subgroup(NewerRecord)
         if newer is None:
             raise
-        raise CannotStart(f"{newer.exceptions[0]}: a newer version of it is to run") from group
+        raise CannotStart(
+            f"{newer.exceptions[0]}; run the newer version of the scheduler"
+        ) from group
     finally:
         await probes.close()
         await server.stop(None)
@@ -216,7 +218,10 @@ def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grp
     except RuntimeError:
         port = 0
     if port == 0:
-        raise CannotStart(f"cannot listen on {settings.listen}: the port is in use or not ours")
+        raise CannotStart(
+            f"cannot listen on {settings.listen}: the port is in use, or the address is not one "
+            "of this machine"
+        )
     if own is not None:
         own.local = (settings.listen.rpartition(":")[0], port)
     return server, port

@@ -32,23 +32,31 @@ class SchedulerSettings(
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$",
         description="this process's name, for people",
     )
-    listen: str = Field("127.0.0.1:7480", description="host:port to serve on; port 0 picks one")
+    listen: str = Field("127.0.0.1:7480", description="host:port to listen on; port 0: a free one")
     advertise: str = Field(
-        "", description="host:port under which others reach this process; as bound when empty"
+        "",
+        description="host:port under which others reach this process; empty: the address it "
+        "listens on",
     )
     insecure: bool = Field(
         False,
-        description="serve on an address that is not loopback without TLS and authentication",
+        description="listen on an address that is not loopback without TLS and authentication",
     )
-    lease_ttl: int = Field(2, ge=2, le=60, description="seconds until a silent leader is replaced")
+    lease_ttl: int = Field(
+        2, ge=2, le=60, description="seconds until a standby replaces a silent leader"
+    )
     unreachable_after: float = Field(
         10.0, gt=0, le=3600, description="seconds until a node without a session is lost"
     )
     max_live_tasks: int = Field(
-        2_000_000, ge=1, le=20_000_000, description="tasks that are not finished"
+        2_000_000, ge=1, le=20_000_000, description="maximum number of tasks that are not finished"
     )
-    max_payload_kib: int = Field(256, ge=1, le=1024, description="KiB of one task's spec")
-    spec_cache_mib: int = Field(128, ge=0, le=65_536, description="MiB of specs kept in memory")
+    max_payload_kib: int = Field(
+        256, ge=1, le=1024, description="maximum size of one task's specification, in KiB"
+    )
+    spec_cache_mib: int = Field(
+        128, ge=0, le=65_536, description="memory for specifications of tasks, in MiB"
+    )
     etcd_quota_mib: int = Field(
         2048, ge=16, le=65_536, description="etcd's --quota-backend-bytes, in MiB"
     )
@@ -56,28 +64,33 @@ class SchedulerSettings(
         0,
         ge=0,
         le=20_000_000,
-        description="live tasks of one authenticated caller; 0: half of --max-live-tasks",
+        description="maximum unfinished tasks of one authenticated caller; 0: half of "
+        "--max-live-tasks",
     )
     quota_stored_mib: int = Field(
         0,
         ge=0,
         le=65_536,
-        description="MiB on record of one authenticated caller; 0: half of --etcd-quota-mib",
+        description="maximum bytes on record of one authenticated caller, in MiB; 0: half of "
+        "--etcd-quota-mib",
     )
     quota_watches: int = Field(
-        256, ge=1, le=100_000, description="open watches of one authenticated caller"
+        256, ge=1, le=100_000, description="maximum open watches of one authenticated caller"
     )
     quota_waits: int = Field(
-        10_000, ge=1, le=1_000_000, description="WaitTask calls of one authenticated caller"
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="maximum open WaitTask calls of one authenticated caller",
     )
     audit_keep: int = Field(
-        10_000, ge=0, le=1_000_000, description="entries of the audit log that are kept; 0: no log"
+        10_000, ge=0, le=1_000_000, description="maximum entries of the audit log; 0: no audit log"
     )
     audit_keep_for: float = Field(
         90 * 86_400.0,
         ge=60,
         le=3650 * 86_400.0,
-        description="seconds that an entry of the audit log is kept",
+        description="seconds that an entry of the audit log stays",
     )
     etcd_wait: float = Field(
         10.0, ge=0, le=3600, description="seconds to wait for etcd when starting"

@@ -45,5 +45,5 @@ class OwnToken:
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"token-file: cannot read {self._path}: {error}") from None
         if not token or len(token) > _MOST or not token.isprintable():
-            raise ValueError(f"token-file: {self._path} holds no token")
+            raise ValueError(f"token-file: {self._path} contains no token")
         return token

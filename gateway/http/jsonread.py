@@ -48,7 +48,7 @@ def load(body: bytes, most: int = MOST_VALUES) -> dict[str, Any]:
     if _holds_too_many(body, most):
         raise invalid(
             "body",
-            f"the body holds more than {most} values",
+            f"the body has more than {most} values",
             reason="TOO_MANY_VALUES",
             limit=most,
         )
@@ -99,7 +99,7 @@ def _marks(text: bytes, start: int, end: int) -> int:
 
 
 def _malformed(why: str) -> QuorateError:
-    return invalid("body", f"the body is not good JSON: {why}", reason=MALFORMED)
+    return invalid("body", f"the body is not valid JSON: {why}", reason=MALFORMED)
 
 
 def _integer(digits: str) -> int:
@@ -182,7 +182,7 @@ def fill(message: Message, value: object, path: str = "") -> None:
         if item is None:
             continue
         if (other := seen.setdefault(field.alone, name)) != name:
-            raise invalid(where, f"is given beside {other}; only one of them may be")
+            raise invalid(where, f"is set together with {other}; set only one of them")
         field.put(message, item, where)
 
 

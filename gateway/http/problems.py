@@ -129,5 +129,7 @@ def problem_response(error: QuorateError) -> Response:
 def internal() -> QuorateError:
     """What a caller is told of our own bug; the log has the rest."""
     return QuorateError(
-        C.INTERNAL, "INTERNAL", "the gateway failed on this request; its log says why"
+        C.INTERNAL,
+        "INTERNAL",
+        "the gateway failed on this request because of a bug; the gateway's log has the traceback",
     )

@@ -103,7 +103,9 @@ class Hub:
     def _tail(self, subscription: Subscription, wanted: LogFilter, resume: str) -> None:
         if self._tails >= limits.LOG_TAILS:
             raise exhausted(
-                "TOO_MANY_LOGS", f"{limits.LOG_TAILS} logs are followed", limit=limits.LOG_TAILS
+                "TOO_MANY_LOGS",
+                f"{limits.LOG_TAILS} logs are followed, which is the limit; try again later",
+                limit=limits.LOG_TAILS,
             )
         tail = LogTail(wanted, resume)
         subscription.task = self._background.spawn(tail.run(self._cluster, subscription), "log")

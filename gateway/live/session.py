@@ -161,7 +161,8 @@ class Session:
             if len(self._subscriptions) >= limits.SUBSCRIPTIONS:
                 raise exhausted(
                     "TOO_MANY_SUBSCRIPTIONS",
-                    f"{limits.SUBSCRIPTIONS} subscriptions are open on this connection",
+                    f"{limits.SUBSCRIPTIONS} subscriptions are open on this connection, which "
+                    "is the limit; end some",
                     limit=limits.SUBSCRIPTIONS,
                 )
             subscription = Subscription(self, asked)

@@ -597,5 +597,5 @@ class ClientConnection(asyncio.Protocol):
             self._close()
         else:
             self._refuse_connection(
-                Rejection(408, "REQUEST_TIMEOUT", "the request's head did not come")
+                Rejection(408, "REQUEST_TIMEOUT", "the head of the request did not arrive in time")
             )

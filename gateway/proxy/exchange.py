@@ -469,7 +469,7 @@ class Exchange:
             if not self._complete and not client.held:
                 self._leave_instance(failed=False)
                 self._refuse(
-                    Rejection(408, "REQUEST_TIMEOUT", "the rest of the request came too slowly")
+                    Rejection(408, "REQUEST_TIMEOUT", "the rest of the request arrived too slowly")
                 )
                 return
             seconds = self._service.policy.timeout
@@ -481,7 +481,7 @@ class Exchange:
                     Rejection(
                         504,
                         "HALF_CLOSED",
-                        f"no answer began within {seconds:g} s after the client had closed its "
+                        f"no answer began within {seconds:g} s after the client closed its "
                         "side of the connection",
                     )
                 )

@@ -133,7 +133,7 @@ class Proxy:
         exchange = self._exchange_for(client, head)
         if exchange is None and head.service_worker:
             # The dashboard has none. A service's page beside it could make one of its scripts that.
-            raise Rejection(403, "SERVICE_WORKER_REFUSED", "the gateway has no service worker")
+            raise Rejection(403, "SERVICE_WORKER_REFUSED", "the gateway serves no service worker")
         return exchange
 
     def _exchange_for(self, client: ClientConnection, head: RequestHead) -> Exchange | None:
@@ -204,7 +204,7 @@ class Proxy:
             self._check_own(authority)
             if host and self.options.hosts is None and host.lower() != authority.lower():
                 raise Rejection(
-                    421, "FOREIGN_HOST", "the target's authority is not the gateway that Host names"
+                    421, "FOREIGN_HOST", "the authority of the request target differs from Host"
                 )
         return name
 
@@ -223,7 +223,7 @@ class Proxy:
             raise Rejection(
                 503,
                 "NO_VIEW",
-                "this gateway has not learned yet which services there are",
+                "this gateway has not loaded the list of services yet; try again",
                 headers={"retry-after": "1"},
             )
         shown = name[:80].decode("ascii", "replace")
@@ -244,7 +244,7 @@ class Proxy:
                 raise Rejection(
                     404,
                     "SERVICE_PATHS_OFF",
-                    "services are not served at paths of this gateway, but at hosts of their own: "
+                    "this gateway serves services at hosts of their own, not at paths: "
                     "see --service-domain, and --service-paths",
                     metadata={"service": service.name},
                 )
@@ -252,7 +252,7 @@ class Proxy:
             raise Rejection(
                 308,
                 "SERVICE_HAS_ITS_HOST",
-                f"the service is at {address}; see --service-paths",
+                f"the service is at {address}",
                 metadata={"service": service.name},
                 headers={"location": f"//{address}{where}"},
             )
@@ -260,7 +260,7 @@ class Proxy:
             raise Rejection(
                 308,
                 "NEEDS_SLASH",
-                "the service's root ends with a slash",
+                "the path of the service's root ends with a slash",
                 headers={"location": (found.name + b"/" + query).decode("latin-1")},
             )
         if head.service_worker:
@@ -282,7 +282,7 @@ class Proxy:
         return Rejection(
             503,
             "TOO_MANY_CONNECTIONS",
-            f"the gateway has more than {self._most} connections",
+            f"the gateway has {self._most} connections, which is the limit; try again later",
             metadata={"limit": str(self._most)},
             headers={"retry-after": "1"},
         )
@@ -298,7 +298,8 @@ class Proxy:
             raise Rejection(
                 429,
                 "RATE_LIMITED",
-                f"more than {policy.rate_limit:g} requests a second",
+                f"the service takes at most {policy.rate_limit:g} requests per second; try "
+                "again later",
                 metadata={**about, "limit": f"{policy.rate_limit:g}"},
                 headers={"retry-after": retry_after(wait)},
             )
@@ -308,8 +309,9 @@ class Proxy:
             stats.statuses[5] += 1
             raise Rejection(
                 503,
-                "TOO_MANY_IN_FLIGHT",
-                f"{limit} requests of the service are in flight",
+                "TOO_MANY_IN_FLIGHTTOO_MANY_IN_FLIGHT",
+                f"{limit} requests of the service are in flight, which is the limit; try again "
+                "later",
                 metadata={**about, "limit": str(limit)},
                 headers={"retry-after": "1"},
             )

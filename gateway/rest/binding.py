@@ -54,7 +54,7 @@ def _bind_path(message: Message, path: str, text: str) -> None:
     read_path(message, path, text)
     # The body may repeat what the path says; it may not say something else.
     if given and given != _at(message, path):
-        raise invalid(path, "is another one in the body than in the path", reason="CONTRADICTION")
+        raise invalid(path, "differs between body and path", reason="CONTRADICTION")
 
 
 def _at(message: Any, path: str) -> Any:
@@ -67,7 +67,7 @@ def _bind_key(message: Any, key: str) -> None:
     if not key:
         return
     if message.request_id and message.request_id != key:
-        raise invalid("request_id", f"is not what {h.IDEMPOTENCY_KEY} says", reason="CONTRADICTION")
+        raise invalid("request_id", f"differs from {h.IDEMPOTENCY_KEY}", reason="CONTRADICTION")
     message.request_id = key
 
 

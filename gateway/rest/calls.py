@@ -116,7 +116,7 @@ class RestCalls:
         )
         if not operation.reads:
             if known is not None:
-                raise invalid(h.IF_NONE_MATCH, "is for GET only", reason=h.MALFORMED)
+                raise invalid(h.IF_NONE_MATCH, "is allowed with GET only", reason=h.MALFORMED)
             if wanted is not None:
                 await self._check_current(cluster, operation, match, message, wanted, timeout)
         call = cluster.unary(operation.method, message, timeout=timeout, reads=operation.reads)
@@ -189,7 +189,9 @@ class RestCalls:
             return
         getter = self._router.getter(operation)
         if getter is None:
-            raise invalid(h.IF_MATCH, "nothing here has an entity tag", reason=h.MALFORMED)
+            raise invalid(
+                h.IF_MATCH, "is not allowed: this resource has no entity tag", reason=h.MALFORMED
+            )
         request = getter.method.request()
         for path, text in match.values(getter).items():
             read_path(request, path, text)

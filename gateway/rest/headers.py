@@ -45,7 +45,7 @@ def _one(headers: Headers, name: str) -> str | None:
     if not values:
         return None
     if len(values) > 1:
-        raise invalid(name, "is given twice", reason=MALFORMED)
+        raise invalid(name, "is set twice", reason=MALFORMED)
     return values[0].strip()
 
 
@@ -53,7 +53,9 @@ def timeout(headers: Headers) -> float | None:
     """Seconds that the caller allows; None when it does not say. Not capped."""
     plain, grpc_form = _one(headers, TIMEOUT), _one(headers, GRPC_TIMEOUT)
     if plain is not None and grpc_form is not None:
-        raise invalid(TIMEOUT, f"is given beside {GRPC_TIMEOUT}; one is enough", reason=MALFORMED)
+        raise invalid(
+            TIMEOUT, f"is set together with {GRPC_TIMEOUT}; set only one of them", reason=MALFORMED
+        )
     if grpc_form is not None:
         found = _grpc_timeout.fullmatch(grpc_form)
         if found is None or int(found[1]) == 0:
@@ -64,7 +66,7 @@ def timeout(headers: Headers) -> float | None:
     if plain is None:
         return None
     if len(plain) > 40 or not _seconds.fullmatch(plain) or float(plain) <= 0:
-        raise invalid(TIMEOUT, "must be seconds, more than 0, such as 2.5", reason=MALFORMED)
+        raise invalid(TIMEOUT, "must be seconds above 0, such as 2.5", reason=MALFORMED)
     return float(plain)
 
 

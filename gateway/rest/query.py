@@ -55,7 +55,7 @@ def fill_query(message: Message, operation: Operation, raw: bytes) -> set[str]:
             )
         where = ".".join(field.name for field in path)
         if where in given and not path[-1].is_repeated:
-            raise invalid(where, "is given twice", reason=MALFORMED)
+            raise invalid(where, "is set twice", reason=MALFORMED)
         _others_of_oneof(where, path[-1], given)
         given.add(where)
         _put(message, path, where, value)
@@ -69,7 +69,7 @@ def _others_of_oneof(where: str, field: FieldDescriptor, given: set[str]) -> Non
     for other in field.containing_oneof.fields:
         path = f"{parent}.{other.name}" if parent else other.name
         if other is not field and path in given:
-            raise invalid(where, f"is given beside {path}; only one of them may be")
+            raise invalid(where, f"is set together with {path}; set only one of them")
 
 
 def _proto_path(descriptor: Descriptor, name: str) -> list[FieldDescriptor] | None:

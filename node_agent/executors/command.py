@@ -212,7 +212,7 @@ def not_started(error: OSError, link: SpawnerLink) -> Outcome:
     if link.on_write_failed(error.errno):
         return Outcome(None)
     why = error.strerror or str(error)
-    return Outcome(Failure("NOT_STARTED", f"the node could not hand it over: {why}"))
+    return Outcome(Failure("NOT_STARTED", f"the node could not start it: {why}"))
 
 
 def out_of_memory(memory: int) -> Failure:

@@ -47,7 +47,7 @@ def checker_for(check: Check, host: str, port: int) -> Checker:
 
 
 class _Tcp:
-    """A connect succeeds."""
+    """TCP health check: a connect must succeed."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host.removeprefix("[").removesuffix("]")

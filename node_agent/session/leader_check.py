@@ -48,12 +48,12 @@ class LeaderCheck:
             named = await self._named()
             if named is None or named[0] != epoch:
                 raise precondition(
-                    "LEADER_NOT_NAMED", f"etcd names no leader of epoch {epoch}", epoch=epoch
+                    "LEADER_NOT_NAMED", f"etcd has no leader of epoch {epoch}", epoch=epoch
                 )
             self._epoch, self._key = named
         if self._key and not is_proof(proof, self._key, epoch, instance):
             raise precondition(
-                "LEADER_NOT_NAMED", "the proof is not the leader's whom etcd names", epoch=epoch
+                "LEADER_NOT_NAMED", "the proof is not that of the leader in etcd", epoch=epoch
             )
 
     async def _named(self) -> tuple[int, bytes] | None:
@@ -61,7 +61,9 @@ class LeaderCheck:
         try:
             found = await self._etcd.txn((), self._reads, timeout=_PATIENCE)
         except EtcdError as error:
-            raise unavailable("LEADER_UNKNOWN", f"etcd does not say who leads: {error}") from error
+            raise unavailable(
+                "LEADER_UNKNOWN", f"the leader cannot be read from etcd: {error}"
+            ) from error
         candidates, generations = (one.kvs for one in found.ranges)
         if not candidates:
             return None

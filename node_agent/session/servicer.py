@@ -129,7 +129,7 @@ async def _bug(method: str, context: Any) -> NoReturn:
     error = QuorateError(
         grpc.StatusCode.INTERNAL,
         "INTERNAL",
-        "the node agent failed on this call; its log says why",
+        "the node agent failed on this call because of a bug; the agent's log has the traceback",
         metadata={"method": method},
     )
     await abort(context, error)

@@ -72,7 +72,7 @@ class Sessions:
             raise QuorateError(
                 grpc.StatusCode.DEADLINE_EXCEEDED,
                 "NO_HELLO",
-                f"no hello came within {HELLO_SECONDS:g} s",
+                f"no hello arrived within {HELLO_SECONDS:g} s",
             ) from None
         if first is _EOF:
             return
@@ -213,5 +213,5 @@ def _stale(error: StaleEpoch) -> QuorateError:
 def _mismatch() -> QuorateError:
     # Which one it is is for those to know who may read etcd.
     return QuorateError(
-        grpc.StatusCode.NOT_FOUND, "INSTANCE_MISMATCH", "this process is another instance"
+        grpc.StatusCode.NOT_FOUND, "INSTANCE_MISMATCH", "this agent is another incarnation"
     )

@@ -38,7 +38,7 @@ def patterns(text: str) -> Patterns:
     """`PATH,LC_*` as patterns. Raises ValueError."""
     names = tuple(filter(None, (part.strip() for part in text.split(","))))
     if len(names) > MAX_PATTERNS:
-        raise ValueError(f"{len(names)} names; at most {MAX_PATTERNS} are allowed")
+        raise ValueError(f"{len(names)} names are too many; at most {MAX_PATTERNS} are allowed")
     for name in names:
         if not _PATTERN.fullmatch(name):
             raise ValueError(

@@ -46,7 +46,7 @@ def size_in_bytes(value: object) -> object:
         return value
     found = _SIZE.fullmatch(value.strip())
     if found is None:
-        raise ValueError(f"{value[:32]!r} is no size such as 512M or 4GiB")
+        raise ValueError(f"{value[:32]!r} is not a size such as 512M or 4GiB")
     number, unit = found.groups()
     return int(Decimal(number) * 1024 ** " kmgtp".index(unit.lower() or " "))
 

@@ -21,7 +21,8 @@ Address = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT[,...]",
-        help="Schedulers to talk to. \\[default: $QUORATE_ADDRESS, else the local cluster]",
+        help="Addresses of the schedulers, host:port, comma-separated. \\[default: "
+        "$QUORATE_ADDRESS, else the local cluster]",
         show_default=False,
         rich_help_panel="Which cluster",
     ),
@@ -43,7 +44,7 @@ RetryFor = Annotated[
         "--retry-for",
         metavar="SECONDS",
         min=0,
-        help="How long to keep trying when no scheduler answers. \\[default: 10, or 2 while none "
+        help="Seconds to keep trying while no scheduler answers. \\[default: 10, or 2 while none "
         "was ever reached]",
         show_default=False,
         rich_help_panel="Which cluster",
@@ -65,7 +66,7 @@ TlsCertFile = Annotated[
     typer.Option(
         "--tls-cert-file",
         metavar="FILE",
-        help="Your certificate. \\[default: $QUORATE_TLS_CERT_FILE]",
+        help="Client certificate (PEM). \\[default: $QUORATE_TLS_CERT_FILE]",
         show_default=False,
         rich_help_panel="Which cluster",
     ),
@@ -75,7 +76,7 @@ TlsKeyFile = Annotated[
     typer.Option(
         "--tls-key-file",
         metavar="FILE",
-        help="Its private key. \\[default: $QUORATE_TLS_KEY_FILE]",
+        help="Private key of the client certificate (PEM). \\[default: $QUORATE_TLS_KEY_FILE]",
         show_default=False,
         rich_help_panel="Which cluster",
     ),
@@ -85,13 +86,12 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         metavar="FILE",
-        help="File with a token that says who you are. "
-        "\\[default: $QUORATE_TOKEN, else $QUORATE_TOKEN_FILE]",
+        help="File that holds an API token. \\[default: $QUORATE_TOKEN, else $QUORATE_TOKEN_FILE]",
         show_default=False,
         rich_help_panel="Which cluster",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Seconds. A person waits in front of it: less patient than a program.
 _PATIENCE = 10.0

@@ -76,7 +76,7 @@ def find_etcd() -> EtcdBinary:
         # Not `Path.is_file`: that raises where a home may not be read.
         if os.path.isfile(path):
             return probe_etcd(path)
-    raise precondition("ETCD_NOT_FOUND", f"no etcd was found: {_INSTALL_HINT}")
+    raise precondition("ETCD_NOT_FOUND", f"etcd was not found: {_INSTALL_HINT}")
 
 
 def provide_etcd(say: Say = silent) -> EtcdBinary:
@@ -102,7 +102,8 @@ def fetch_etcd(folder: Path | None = None, say: Say = silent) -> EtcdBinary:
         unpack(_PACKAGES, target, lambda line: say(f"etcd: {line}"))
     except PackagesUnavailable as error:
         raise precondition(
-            "ETCD_FETCH_FAILED", f"no etcd was found or fetched ({error}): {_INSTALL_HINT}"
+            "ETCD_FETCH_FAILED",
+            f"etcd was not found and could not be downloaded ({error}): {_INSTALL_HINT}",
         ) from error
     return probe_etcd(_unpacked(target))
 
@@ -122,7 +123,7 @@ def probe_etcd(path: Path) -> EtcdBinary:
         raise precondition("ETCD_NOT_FOUND", f"{path} does not run: {error}") from error
     match = re.search(r"etcd Version:\s*(\S+)", output)
     if match is None:
-        raise precondition("ETCD_VERSION_UNKNOWN", f"{path} --version names no etcd version")
+        raise precondition("ETCD_VERSION_UNKNOWN", f"{path} --version prints no etcd version")
     check_version(match[1], where=str(path))
     etcdctl = path.with_name("etcdctl")
     return EtcdBinary(path, match[1], etcdctl if etcdctl.is_file() else None)
@@ -137,7 +138,7 @@ def check_version(version: str, *, where: str) -> None:
     """Refuse versions that lose writes or lack what is needed."""
     match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
     if match is None:
-        raise precondition("ETCD_VERSION_UNKNOWN", f"{where}: {version!r} is no version of etcd")
+        raise precondition("ETCD_VERSION_UNKNOWN", f"{where}: {version!r} is not a version of etcd")
     numbers = (int(match[1]), int(match[2]), int(match[3]))
     lowest, highest = _LOSES_WRITES
     if lowest <= numbers <= highest:
@@ -150,7 +151,7 @@ def check_version(version: str, *, where: str) -> None:
     if numbers < _OLDEST:
         raise precondition(
             "ETCD_VERSION_UNSAFE",
-            f"{where} is etcd {version}: use {USABLE}",
+            f"{where} is etcd {version}, which is too old; use {USABLE}",
             version=version,
         )
 

@@ -104,13 +104,14 @@ async def begin_generation(etcd: Etcd, prefix: bytes, *, now: float) -> int:
     if not standing.head_mod:
         raise not_found("cluster", prefix.decode().strip("/").rpartition("/")[2])
     if standing.restoring is not None:
-        raise precondition("RESTORE_UNFINISHED", "a restore is under way: it does this itself")
+        raise precondition("RESTORE_UNFINISHED", "a restore is in progress and does this itself")
     election = prefix + b"election/"
     candidates = (await etcd.range(Range(election, prefix_end(election), count_only=True))).count
     if candidates:
         raise precondition(
             "SCHEDULERS_RUNNING",
-            f"{candidates} schedulers stand to lead: stop them, and wait until their leases end "
+            f"{candidates} schedulers are candidates for leadership: stop them, and wait until "
+            "their leases end "
             "(--lease-ttl, 2 s by default)",
         )
     following = standing.generation + 1
@@ -118,5 +119,5 @@ async def begin_generation(etcd: Etcd, prefix: bytes, *, now: float) -> int:
     unchanged = Compare(prefix + HEAD, "mod", "=", standing.head_mod)
     put = Put(prefix + GENERATION, record.SerializeToString())
     if not (await etcd.txn([unchanged], [put])).succeeded:
-        raise precondition("OVERTAKEN", "a scheduler leads again: stop it first")
+        raise precondition("OVERTAKEN", "a scheduler became leader: stop it first")
     return following

@@ -324,4 +324,4 @@ class Maintenance:
 def _unwell(health: ClusterHealth) -> QuorateError:
     ill = [f"{member.name or member.id}: {member.trouble}" for member in health.members]
     reported = "; ".join(each for each in ill if not each.endswith(": "))
-    return precondition("ETCD_UNHEALTHY", f"not every member of etcd is well ({reported})")
+    return precondition("ETCD_UNHEALTHY", f"unhealthy etcd members: {reported}")

@@ -73,8 +73,8 @@ async def back_up(
     except Compacted as gone:
         raise precondition(
             "HISTORY_COMPACTED",
-            f"etcd dropped the revision that was being read (it keeps those from {gone.revision} "
-            "on): begin again, and compact nothing by hand meanwhile",
+            f"etcd compacted the revision that was being read (it has those from {gone.revision} "
+            "on); start again, and do not compact by hand meanwhile",
         ) from gone
     except EtcdError as error:
         raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
@@ -92,7 +92,7 @@ async def _back_up(
     standing = await read_standing(etcd, prefix)
     if standing.restoring is not None:
         raise precondition(
-            "RESTORE_UNFINISHED", f"cluster {cluster!r} is being restored: finish that first"
+            "RESTORE_UNFINISHED", f"cluster {cluster!r} is being restored; finish the restore first"
         )
     if not standing.head_mod:
         raise precondition(

@@ -112,7 +112,7 @@ async def restore(
         raise precondition(
             "OTHER_CLUSTER",
             f"{source} is a backup of cluster {header.cluster!r}, not of {cluster!r}: "
-            f"say --cluster {header.cluster}",
+            f"use --cluster {header.cluster}",
         )
     following = generation or header.generation + 1
     if not header.generation < following <= LAST_GENERATION:

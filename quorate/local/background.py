@@ -57,7 +57,7 @@ def start(plan: LocalPlan) -> LocalCluster:
         line = pipe.readline()
     if not line:
         supervisor.wait(_START_TIMEOUT)
-        raise unavailable("SUPERVISOR_ENDED", "the supervisor ended without a word")
+        raise unavailable("SUPERVISOR_ENDED", "the supervisor ended without a message")
     answer = json.loads(line)
     if "error" in answer:
         supervisor.wait(_START_TIMEOUT)

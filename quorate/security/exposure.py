@@ -54,4 +54,4 @@ def refuse_exposed(host: str, *, tls: bool, auth: bool, insecure: bool) -> None:
         (False, True): "TLS (--tls-cert-file)",
         (True, False): "authentication",
     }[tls, auth]
-    raise ValueError(f"listen: {host} is not loopback; without {missing} say --insecure")
+    raise ValueError(f"listen: {host} is not loopback; set {missing}, or --insecure")

@@ -108,7 +108,7 @@ class Verifier:
                 raise Refused("TOKEN_INVALID", "the token's algorithm is not allowed")
             key = await self._keys.key(kid)
             if key is None or key.kind != KINDS[algorithm] or key.algorithm not in ("", algorithm):
-                raise Refused("TOKEN_INVALID", "the token was signed by a key that is not known")
+                raise Refused("TOKEN_INVALID", "the token is signed by an unknown key")
             claims = jwt.decode(
                 token,
                 key.key,
@@ -128,7 +128,7 @@ class Verifier:
             # What was wrong with a signature is nobody's business; a missing claim is.
             missing = isinstance(error, jwt.MissingRequiredClaimError)
             why = str(error) if missing else "it cannot be verified"
-            raise Refused("TOKEN_INVALID", f"the token does not hold: {why}") from None
+            raise Refused("TOKEN_INVALID", f"the token is not valid: {why}") from None
         return self._caller(claims)
 
     def _caller(self, claims: dict[str, Any]) -> Caller:

@@ -87,9 +87,7 @@ class PemFiles:
         """The files' contents. Raises TlsFault unless all can be read and belong together."""
         for one, other in (("cert", "key"), ("key", "cert")):
             if self._path(one) and not self._path(other):
-                raise TlsError(
-                    self._flag(other), f"missing: --{self._flag(one)} is nothing without it"
-                )
+                raise TlsError(self._flag(other), f"is missing; --{self._flag(one)} needs it")
         pem = Pem(self._bytes("cert"), self._bytes("key"), self._bytes("ca"))
         if pem.ca:
             _certificates(pem.ca, self._flag("ca"), self.ca_file)
@@ -119,16 +117,18 @@ class PemFiles:
             key = serialization.load_pem_private_key(pem.key, password=None)
         except TypeError:
             raise TlsError(
-                self._flag("key"), f"the key in {self.key_file} is encrypted; store it without"
+                self._flag("key"),
+                f"the key in {self.key_file} is encrypted; store it without a passphrase",
             ) from None
         except (ValueError, UnsupportedAlgorithm):
             raise TlsError(
-                self._flag("key"), f"{self.key_file} holds no private key in PEM form"
+                self._flag("key"), f"{self.key_file} contains no private key in PEM form"
             ) from None
         if _public(key.public_key()) != _public(leaf.public_key()):
             raise TlsError(
                 self._flag("key"),
-                f"the key in {self.key_file} is not that of the certificate in {self.cert_file}",
+                f"the key in {self.key_file} does not belong to the certificate in "
+                f"{self.cert_file}",
             )
 
     def _bytes(self, name: str) -> bytes:
@@ -159,7 +159,7 @@ def _certificates(data: bytes, flag: str, path: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(data)
     except ValueError:
-        raise TlsError(flag, f"{path} holds no certificate in PEM form") from None
+        raise TlsError(flag, f"{path} contains no certificate in PEM form") from None
 
 
 def _public(key: object) -> bytes:

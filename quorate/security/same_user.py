@@ -98,8 +98,8 @@ class SameUser:
         return QuorateError(
             grpc.StatusCode.PERMISSION_DENIED,
             "OTHER_USER",
-            "this process serves the programs of the user that started it, and no others "
-            "(--same-user); 'quorate up --secure' serves whoever shows a token",
+            "this process accepts only programs of the user that started it "
+            "(--same-user); 'quorate up --secure' accepts every user with a token",
         )
 
 
@@ -169,8 +169,8 @@ class SameUserSettings(BaseModel):
 
     same_user: bool = Field(
         default=False,
-        description="serve the programs of this process's own user (and root) alone; only on an "
-        "IPv4 loopback address, on Linux",
+        description="accept connections of this process's own user (and root) only; needs "
+        "Linux and an IPv4 loopback address",
     )
 
     @model_validator(mode="after")
@@ -178,7 +178,7 @@ class SameUserSettings(BaseModel):
         if not self.same_user:
             return self
         if not sys.platform.startswith("linux"):
-            raise ValueError("same-user: only Linux tells whose a connection is")
+            raise ValueError("same-user: needs Linux")
         for name in ("listen", "health_listen"):
             value = getattr(self, name, "")
             if value and not split_address(value, least_port=0)[0].startswith("127."):

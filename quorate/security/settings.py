@@ -26,8 +26,8 @@ class AuthSettings(BaseModel):
     auth: str = Field(
         default=AUTO,
         pattern=rf"^({AUTO}|{NONE}|({MTLS}|{TOKENS}|{JWT})(,({MTLS}|{TOKENS}|{JWT})){{0,2}})$",
-        description="how callers prove who they are: mtls, tokens, jwt, comma-separated; none; "
-        "or auto: mtls where client certificates are demanded, else none",
+        description="how callers authenticate: mtls, tokens, jwt (comma-separated); none; or "
+        "auto: mtls where client certificates are required, else none",
     )
     auth_tokens_file: str = Field(
         default="", description="hashed API tokens, as `quorate tokens create` writes them"
@@ -35,14 +35,17 @@ class AuthSettings(BaseModel):
     auth_jwks: str = Field(
         default="", description="keys that sign JWTs: a JWKS file, or its https URL"
     )
-    auth_jwt_issuer: str = Field(default="", description="what a JWT's `iss` must be")
-    auth_jwt_audience: str = Field(default="", description="what a JWT's `aud` must contain")
+    auth_jwt_issuer: str = Field(default="", description="required `iss` of JWTs")
+    auth_jwt_audience: str = Field(default="", description="required `aud` of JWTs")
     auth_jwt_algorithms: str = Field(
         default=",".join(DEFAULT_ALGORITHMS),
         description=f"algorithms that may sign, comma-separated, of {', '.join(KINDS)}",
     )
     auth_jwt_leeway: float = Field(
-        default=30.0, ge=0, le=300, description="seconds that a JWT issuer's clock may differ"
+        default=30.0,
+        ge=0,
+        le=300,
+        description="seconds that the clock of the JWT issuer may differ",
     )
     auth_jwt_role_claim: str = Field(
         default="role", min_length=1, max_length=256, description="claim that names the role"
@@ -57,13 +60,13 @@ class AuthSettings(BaseModel):
         default=5_000,
         ge=0,
         le=1_000_000,
-        description="calls a second of one caller; 0 for no limit; not without --auth",
+        description="maximum calls per second of one authenticated caller; 0: no limit",
     )
     auth_streams: int = Field(
         default=512,
         ge=0,
         le=100_000,
-        description="streams of one caller at the same time; 0 for no limit; not without --auth",
+        description="maximum open streams of one authenticated caller; 0: no limit",
     )
 
     @field_validator("auth_jwt_algorithms")
@@ -87,7 +90,7 @@ class AuthSettings(BaseModel):
         )
         for way, flag, value in needs:
             if way in ways and not value:
-                raise ValueError(f"{flag}: missing: --auth {way} needs it")
+                raise ValueError(f"{flag}: is missing; --auth {way} needs it")
             if value and way not in ways:
                 raise ValueError(f"{flag}: has no effect without --auth {way}")
         if MTLS in ways and not getattr(self, "mutual_tls", False):
@@ -97,7 +100,8 @@ class AuthSettings(BaseModel):
         from_url = "://" in self.auth_jwks
         if from_url and any(a.startswith("HS") for a in self.jwt_algorithms):
             raise ValueError(
-                "auth-jwt-algorithms: HS256 and its like need a JWKS file: their keys are secret"
+                "auth-jwt-algorithms: HS256, HS384 and HS512 need a JWKS file, since their keys "
+                "are secret"
             )
         return self
 

@@ -53,12 +53,12 @@ class TlsSettings(BaseModel):
     )
     tls_key_file: str = Field(default="", description="private key of the certificate (PEM)")
     tls_ca_file: str = Field(
-        default="", description="CA certificates (PEM) by which the other side is verified"
+        default="", description="CA certificates (PEM) that verify the other side"
     )
     tls_client_auth: str = Field(
         default=REQUIRE,
         pattern="^(require|none)$",
-        description="require: callers show a certificate of the CA (mutual TLS); none: they do not",
+        description="require: callers need a certificate of the CA (mutual TLS); none: they do not",
     )
 
     @model_validator(mode="after")
@@ -66,12 +66,12 @@ class TlsSettings(BaseModel):
         if not self.tls:
             for flag in ("tls-key-file", "tls-ca-file"):
                 if getattr(self, flag.replace("-", "_")):
-                    raise TlsError("tls-cert-file", f"missing: --{flag} is nothing without it")
+                    raise TlsError("tls-cert-file", f"is missing; --{flag} needs it")
             return self
         if not self.tls_ca_file and self.tls_client_auth == REQUIRE:
             raise TlsError(
                 "tls-ca-file",
-                "missing: callers' certificates are verified by it (or --tls-client-auth none)",
+                "is missing; it verifies callers' certificates (or use --tls-client-auth none)",
             )
         self.tls_files.check(dt.datetime.now(dt.UTC))
         return self

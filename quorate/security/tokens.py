@@ -160,7 +160,7 @@ def read(path: Path) -> dict[str, Entry]:
         try:
             entry = _entry(json.loads(line))
             if entry.id in entries:
-                raise ValueError(f"id: {entry.id} is there twice")
+                raise ValueError(f"id: {entry.id} occurs twice")
         except (ValueError, RecursionError) as error:
             raise TokenFileError(f"{path}, line {number}: {error}") from None
         entries[entry.id] = entry
@@ -183,7 +183,7 @@ def create(
     Nothing keeps the token: it cannot be shown again. Raises ValueError, TokenFileError.
     """
     if role in CERTIFICATE_ONLY:
-        raise ValueError(f"role: a {role} is known by its certificate, not by a token")
+        raise ValueError(f"role: a {role} authenticates by a certificate, not by a token")
     identifier = secrets.token_hex(8)
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     line = json.dumps(

@@ -14,8 +14,7 @@ class HealthSettings(BaseModel):
 
     health_listen: str = Field(
         default="",
-        description="host:port to serve /livez, /readyz and /metrics on, in plain HTTP; "
-        "nothing is served when empty",
+        description="host:port for /livez, /readyz and /metrics (plain HTTP); empty: none",
     )
 
     @field_validator("health_listen")
@@ -31,8 +30,8 @@ class TraceSettings(BaseModel):
 
     otlp_endpoint: str = Field(
         default="",
-        description="collector to send spans to by OTLP over HTTP, such as http://collector:4318; "
-        "none are made when empty",
+        description="URL of the collector for spans (OTLP over HTTP), such as "
+        "http://collector:4318; empty: no spans",
     )
 
     @field_validator("otlp_endpoint")

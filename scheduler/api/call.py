@@ -202,7 +202,7 @@ def _bug(name: str, request: Message) -> QuorateError:
     return QuorateError(
         grpc.StatusCode.INTERNAL,
         "INTERNAL",
-        "the scheduler failed on this call; its log says why",
+        "the scheduler failed on this call because of a bug; the scheduler's log has the traceback",
         metadata={"method": name},
     )
 
@@ -210,7 +210,7 @@ def _bug(name: str, request: Message) -> QuorateError:
 def leader_lost() -> QuorateError:
     """The answer to a call whose leader went away with it."""
     return unavailable(
-        LEADER_LOST, "the leader was lost during the call; repeat it with the same request_id"
+        LEADER_LOST, "the leader was lost during the call; repeat the call with the same request_id"
     )
 
 

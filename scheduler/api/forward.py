@@ -242,7 +242,7 @@ class ForwardingHandlers:
                 return await method.local(role.servicers[self._name], body, context)
             if isinstance(role, Remote):
                 if marked:
-                    raise unavailable(NOT_LEADER, "this scheduler does not lead")
+                    raise unavailable(NOT_LEADER, "this scheduler is not the leader")
                 left = None if timeout is None else max(0.0, timeout - (loop.time() - start))
                 try:
                     stub = self._link(role.address).stub(method)
@@ -256,7 +256,7 @@ class ForwardingHandlers:
                 async with asyncio.timeout_at(start + wait):
                     role = await self._roles.other_than(role)
             except TimeoutError:
-                raise unavailable("NO_LEADER", "no scheduler leads at the moment") from None
+                raise unavailable("NO_LEADER", "there is no leader at present; try again") from None
 
     def _link(self, address: str) -> _Link:
         link = self._links.get(address)

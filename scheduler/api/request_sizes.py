@@ -53,7 +53,7 @@ def check_size(method: str, size: int, max_payload: int) -> None:
     if size > most + _BESIDE:
         raise invalid(
             field,
-            f"the request has {size} bytes; at most {most} are allowed",
+            f"the request has {size} bytes; the limit is {most}",
             reason=TOO_LARGE,
             limit=most,
             value=size,

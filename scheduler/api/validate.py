@@ -40,7 +40,10 @@ def at_most(field: str, value: int, limit: int, what: str) -> None:
     """Refuse more than `limit` of `what`."""
     if value > limit:
         raise invalid(
-            field, f"{value} {what}; at most {limit} are allowed", limit=limit, value=value
+            field,
+            f"{value} {what} are too many; at most {limit} are allowed",
+            limit=limit,
+            value=value,
         )
 
 
@@ -53,7 +56,10 @@ def duration(field: str, value: Duration, most: float, *, zero: bool = False) ->
     if amount < 0 or amount > most or (amount == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
         raise invalid(
-            field, f"{amount:g} s; must be {least} and at most {most:g} s", limit=most, value=amount
+            field,
+            f"{amount:g} s is out of range; it must be {least} and at most {most:g} s",
+            limit=most,
+            value=amount,
         )
     return amount
 

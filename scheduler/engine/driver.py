@@ -309,7 +309,9 @@ class Driver:
     async def _wait(self, waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId) -> T:
         if self._waiting >= MAX_WAITERS:
             raise exhausted(
-                "TOO_MANY_WAITERS", f"{MAX_WAITERS} callers wait already", limit=MAX_WAITERS
+                "TOO_MANY_WAITERS",
+                f"{MAX_WAITERS} calls wait already; try again later",
+                limit=MAX_WAITERS,
             )
         if self._closed:
             raise lost()

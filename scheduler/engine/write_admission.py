@@ -98,7 +98,7 @@ class WriteAdmission:
                 async with asyncio.timeout(LONGEST_WAIT):
                     await self._journal.wait_room(while_space=True)
             except TimeoutError:
-                raise _too_much(f"there was no room for {LONGEST_WAIT} s") from None
+                raise _too_much(f"the call waited {LONGEST_WAIT:g} s for room") from None
             except OutOfSpace:
                 raise no_space() from None
             except Exception as error:
@@ -218,7 +218,7 @@ class WriteAdmission:
 def lost() -> QuorateError:
     """What a caller gets when the term ends under its call."""
     return unavailable(
-        "LEADER_LOST", "this scheduler does not lead any longer; repeat with the same request_id"
+        "LEADER_LOST", "this scheduler no longer leads; repeat the call with the same request_id"
     )
 
 
@@ -230,8 +230,8 @@ def no_space() -> QuorateError:
 def _unknown() -> QuorateError:
     return unavailable(
         SPACE_LOW,
-        "etcd has no space left; this call waits, and its outcome is known once there is space: "
-        "repeat it then, with the same request_id",
+        "etcd has no space left; the outcome of this call is known once there is space: "
+        "repeat it then with the same request_id",
     )
 
 

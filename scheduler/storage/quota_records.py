@@ -72,7 +72,7 @@ def asked(message: quota_pb2.Quota) -> tuple[str, str, Quota]:
         field = f"quota.limits.{limit}"
         value: int = getattr(message.limits, limit)
         if kind == QUEUE and limit not in QUEUE_NAMES:
-            raise invalid(field, "is a limit of callers; a queue has none")
+            raise invalid(field, "is a limit of callers; it cannot be set for a queue")
         if not UNLIMITED <= value <= MOST:
             raise invalid(field, f"{value} is not within -1 and {MOST}", limit=MOST, value=value)
         values[limit] = value

@@ -34,7 +34,7 @@ class Readiness:
     async def __call__(self) -> str:
         """Why this scheduler should get no calls; empty when it should."""
         if isinstance(self._roles.role, Unknown):
-            return "no scheduler leads at the moment"
+            return "there is no leader at present; try again"
         if not self._loaded.is_set():
             return "it still loads the log: it cannot take over yet"
         try:

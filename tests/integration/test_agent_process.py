@@ -335,7 +335,11 @@ async def test_a_port_in_use_is_refused_with_one_sentence(cluster: Cluster):
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         code, said = await (await cluster.start("--listen", address)).end()
     assert code == 1
-    assert said == f"node_agent: cannot listen on {address}: the port is in use or not ours"
+    assert (
+        said
+        == f"node_agent: cannot listen on {address}: the port is in use, or the address is not "
+        "one of this machine"
+    )
 
 
 async def test_an_address_others_can_reach_needs_insecure(cluster: Cluster):

@@ -129,7 +129,7 @@ def test_a_missing_certificate_is_told_of_when_patience_ends(ca: TestAuthority, 
 
 def test_half_a_set_of_files_is_refused_before_anything_is_sent(ca: TestAuthority):
     leaf = ca.leaf("admin:alice")
-    with pytest.raises(QuorateError, match="tls-key-file: missing"):
+    with pytest.raises(QuorateError, match="tls-key-file: is missing"):
         Client("127.0.0.1:1", tls=ClientTls(str(leaf.ca_file), str(leaf.cert_file)))
 
 

@@ -51,7 +51,7 @@ def test_half_a_set_of_files_is_refused_in_one_sentence(ca: TestAuthority, modul
     leaf, other = ca.leaf("scheduler:s1"), ca.leaf("scheduler:s2")
     cert, _, authority = leaf.flags
     for flags, words in (
-        ((cert, authority), "--tls-key-file: missing"),
+        ((cert, authority), "--tls-key-file: is missing"),
         ((cert, f"--tls-key-file={other.key_file}", authority), "--tls-key-file: the key in"),
     ):
         assert words in refused(module, *flags)
@@ -61,8 +61,8 @@ def test_a_gateway_refuses_half_a_set_for_the_schedulers(ca: TestAuthority):
     leaf = ca.leaf("gateway:g1")
     files = {"ca": leaf.ca_file, "cert": leaf.cert_file, "key": leaf.key_file}
     for given, words in (
-        (("cert", "key"), "scheduler-tls-ca-file: missing"),
-        (("ca", "cert"), "scheduler-tls-key-file: missing"),
+        (("cert", "key"), "scheduler-tls-ca-file: is missing"),
+        (("ca", "cert"), "scheduler-tls-key-file: is missing"),
     ):
         flags = [f"--scheduler-tls-{name}-file={files[name]}" for name in given]
         assert words in refused("gateway", *flags)
@@ -76,7 +76,7 @@ def test_an_address_that_others_reach_needs_tls_and_knowing_them(ca: TestAuthori
     assert "without TLS" in said
     leaf = ca.leaf("scheduler:s1")
     said = refused(module, *leaf.flags, "--tls-client-auth", "none", "--listen", exposed)
-    assert "without authentication say --insecure" in said
+    assert "set authentication, or --insecure" in said
 
 
 def fetch(address: str, leaf: Leaf | None, ca: Path) -> bytes:

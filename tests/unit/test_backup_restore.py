@@ -143,7 +143,7 @@ async def test_a_revision_that_is_compacted_meanwhile_says_so(tmp_path: Path) ->
         return result
 
     etcd.range = compacting  # type: ignore[method-assign]
-    with pytest.raises(QuorateError, match="begin again") as refused:
+    with pytest.raises(QuorateError, match="start again") as refused:
         await made(etcd, tmp_path / "b")
     assert refused.value.reason == "HISTORY_COMPACTED"
     assert not list(tmp_path.iterdir())

@@ -44,7 +44,7 @@ def quorate(cluster, monkeypatch, tmp_path, capfdbinary):
     [
         ("up", "[default: cores / nodes]"),
         ("up", "[default: free ones]"),
-        ("map", "[default: learned]"),
+        ("map", "[default: measured]"),
         ("status", "$QUORATE_ADDRESS"),
         ("status", "$QUORATE_DATA_DIR"),
     ],

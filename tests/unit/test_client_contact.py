@@ -108,7 +108,7 @@ def closing_server() -> Iterator[str]:
 def test_a_server_that_hangs_up_is_given_up_early(closing_server: str) -> None:
     with (
         Client(closing_server, retry_for=300, connect_for=0.3) as client,
-        pytest.raises(QuorateError, match="another server, or wants TLS"),
+        pytest.raises(QuorateError, match="another server, or needs TLS"),
     ):
         client.cluster()
 

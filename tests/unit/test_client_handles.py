@@ -104,9 +104,11 @@ def test_a_request_id_makes_a_submission_repeatable(client: Client) -> None:
     many = client.options(request_id="night-8")
     calls = [(n, 1) for n in range(1_500)]
     assert many.submit_many(operator.add, calls) == many.submit_many(operator.add, calls)
-    with pytest.raises(QuorateError, match="request_id: a map makes many tasks"):
+    with pytest.raises(QuorateError, match="request_id: is not allowed: a map creates many tasks"):
         next(iter(once.map(abs, [1])))
-    with pytest.raises(QuorateError, match="request_id: an executor makes many tasks"):
+    with pytest.raises(
+        QuorateError, match="request_id: is not allowed: an executor creates many tasks"
+    ):
         quorate.Executor(client=client, request_id="night-9")
 
 

@@ -35,7 +35,7 @@ def test_where_a_home_cannot_be_read_there_is_no_etcd(
 ) -> None:
     # Root may read everything; a name as long is an OSError to everybody.
     monkeypatch.setattr(binary, "_folders", lambda: [empty_system / ("x" * 300)])
-    with pytest.raises(QuorateError, match="no etcd was found") as refusal:
+    with pytest.raises(QuorateError, match="etcd was not found") as refusal:
         binary.find_etcd()
     assert refusal.value.reason == "ETCD_NOT_FOUND"
 

@@ -55,7 +55,10 @@ def test_every_field_of_the_contract_that_has_a_comment_shows_it(served):
     task = served["components"]["schemas"]["Task"]["properties"]
     assert task["id"]["description"] == "Time-ordered: ids sort by creation."
     state = served["components"]["schemas"]["TaskState"]
-    assert "* `TASK_STATE_RUNNING` (5): An attempt was given to a node." in state["description"]
+    assert (
+        "* `TASK_STATE_RUNNING` (5): An attempt is assigned to a node, or runs there."
+        in state["description"]
+    )
     assert {"TASK_STATE_RUNNING", 5} <= set(state["enum"])
 
 

@@ -67,7 +67,7 @@ async def test_it_lives_and_tells_the_time(probed: Probed) -> None:
 
 async def test_it_says_why_it_is_not_ready(probed: Probed) -> None:
     assert (await get(probed, "/readyz"))[0] == 200
-    probed.why = "no scheduler leads at the moment"
+    probed.why = "there is no leader at present; try again"
     status, body = await get(probed, "/readyz")
     assert (status, json.loads(body)["why"]) == (503, probed.why)
 

@@ -106,7 +106,7 @@ class Answers:
 async def test_a_scheduler_that_loads_is_not_ready() -> None:
     etcd, roles, loaded = cast("EtcdClient", Answers()), Roles(InstanceId("me")), Loaded()
     not_ready = Readiness(roles, etcd, loaded, SystemClock())
-    assert await not_ready() == "no scheduler leads at the moment"
+    assert await not_ready() == "there is no leader at present; try again"
     roles.seen(Leader(b"k", 1, 1, "s1", InstanceId("other"), "127.0.0.1:1"))
     assert "loads the log" in await not_ready()
     loaded.set(True)

@@ -31,7 +31,7 @@ async def test_a_call_that_fails_is_logged_with_its_request_and_its_task() -> No
     method = method_of(service.methods_by_name["CancelTask"])
     request = scheduler_pb2.CancelTaskRequest(id="some-task", request_id="some-request")
     broken = Servicer({"CancelTask": Broken().CancelTask})  # type: ignore[dict-item]
-    with capture_logs() as lines, pytest.raises(QuorateError, match="its log says why"):
+    with capture_logs() as lines, pytest.raises(QuorateError, match="log has the traceback"):
         await method.local(broken, request.SerializeToString(), None)  # type: ignore[arg-type]
     (line,) = lines
     assert (line["method"], line["id"], line["request_id"]) == (

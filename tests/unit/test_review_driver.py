@@ -141,7 +141,7 @@ async def test_a_closed_term_sets_no_timer(term: LeadershipTerm) -> None:
     term.submit(not_before=term.driver.clock.now() + 1_000.0)
     assert term.driver._timer is None
     for wait in (term.driver.room(), term.driver.finished(TaskId("0" * 32))):
-        with pytest.raises(QuorateError, match="does not lead"):
+        with pytest.raises(QuorateError, match="no longer leads"):
             async with asyncio.timeout(5):
                 await wait
 
@@ -157,7 +157,7 @@ async def test_callers_of_an_unfinished_batch_are_told_when_the_term_ends(
     term.driver.close()
     async with asyncio.timeout(5):
         for token in tokens:
-            with pytest.raises(QuorateError, match="does not lead"):
+            with pytest.raises(QuorateError, match="no longer leads"):
                 await token
 
 

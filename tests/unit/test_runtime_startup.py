@@ -32,7 +32,7 @@ every_process = pytest.mark.parametrize(
     [
         (["--listen", "x"], ["--listen: 'x' is not host:port"]),
         (["--listen", "0.0.0.0:1"], ["--listen: 0.0.0.0 is not loopback"]),
-        (["--tls-key-file", "k"], ["--tls-cert-file: missing"]),
+        (["--tls-key-file", "k"], ["--tls-cert-file: is missing"]),
         (["--listen", "x", "--health-listen", "y"], ["--listen: 'x'", "; --", "-listen: 'y'"]),
     ],
 )

@@ -47,7 +47,7 @@ def test_what_lies_on_the_bounds_is_accepted() -> None:
         ({"1A": ref(env="A")}, "secrets", "'1A'"),
         ({"A=B": ref(env="A")}, "secrets", "'A=B'"),
         ({"QUORATE_X": ref(env="A")}, "secrets", "QUORATE_"),
-        ({"A": ref()}, "secrets.A", "one of env, file"),
+        ({"A": ref()}, "secrets.A", "set env or file"),
         ({"A": ref(env="")}, "secrets.A.env", "variable"),
         ({"A": ref(env="B C")}, "secrets.A.env", "variable"),
         ({"A": ref(env="E" * 256)}, "secrets.A.env", "255"),
@@ -78,7 +78,7 @@ def test_a_bad_reference_is_refused_with_its_field(
 
 def test_a_variable_cannot_be_given_and_be_secret() -> None:
     error = refused(command({"A": ref(file="a")}, env={"A": "b"}))
-    assert "'A' is in env too" in error.message
+    assert "'A' is also in env" in error.message
 
 
 def test_sdk_writes_them_into_programs_and_calls() -> None:

@@ -50,11 +50,11 @@ def test_client_certificates_are_identities_unless_told_otherwise(tmp_path: Path
         ({"auth": "password"}, "auth"),
         ({"auth": "none,tokens"}, "auth"),
         ({"auth": "mtls"}, "auth: mtls needs --tls-cert-file"),
-        ({"auth": "tokens"}, "auth-tokens-file: missing: --auth tokens needs it"),
+        ({"auth": "tokens"}, "auth-tokens-file: is missing; --auth tokens needs it"),
         ({"auth_tokens_file": "t"}, "auth-tokens-file: has no effect without --auth tokens"),
-        ({"auth": "jwt"}, "auth-jwks: missing"),
-        ({"auth": "jwt", **JWT, "auth_jwt_issuer": ""}, "auth-jwt-issuer: missing"),
-        ({"auth": "jwt", **JWT, "auth_jwt_audience": ""}, "auth-jwt-audience: missing"),
+        ({"auth": "jwt"}, "auth-jwks: is missing"),
+        ({"auth": "jwt", **JWT, "auth_jwt_issuer": ""}, "auth-jwt-issuer: is missing"),
+        ({"auth": "jwt", **JWT, "auth_jwt_audience": ""}, "auth-jwt-audience: is missing"),
         ({"auth_jwks": "j"}, "auth-jwks: has no effect"),
         ({"auth": "jwt", **JWT, "auth_jwt_algorithms": "none"}, "'none' is not one of"),
         ({"auth": "jwt", **JWT, "auth_jwt_algorithms": "RS256,x"}, "'x' is not one of"),
@@ -84,7 +84,7 @@ def test_what_cannot_work_is_refused_by_name(settings: dict[str, Any], words: st
 
 def test_an_address_that_others_reach_needs_tls_and_authentication(tmp_path: Path):
     tokens: dict[str, Any] = {"auth": "tokens", "auth_tokens_file": "t"}
-    with pytest.raises(ValidationError, match=r"without TLS \(--tls-cert-file\) say --insecure"):
+    with pytest.raises(ValidationError, match=r"set TLS \(--tls-cert-file\), or --insecure"):
         scheduler(listen="0.0.0.0:0", **tokens)
     leaf = TestAuthority(tmp_path).leaf("scheduler:s1")
     files: dict[str, Any] = {
@@ -92,11 +92,11 @@ def test_an_address_that_others_reach_needs_tls_and_authentication(tmp_path: Pat
         "tls_key_file": str(leaf.key_file),
         "tls_ca_file": str(leaf.ca_file),
     }
-    with pytest.raises(ValidationError, match="without authentication say --insecure"):
+    with pytest.raises(ValidationError, match="set authentication, or --insecure"):
         scheduler(listen="0.0.0.0:0", **files, auth="none")
     scheduler(listen="0.0.0.0:0", **files)
     scheduler(listen="0.0.0.0:0", **files, tls_client_auth="none", **tokens)
-    with pytest.raises(ValidationError, match="without authentication say --insecure"):
+    with pytest.raises(ValidationError, match="set authentication, or --insecure"):
         gateway(listen="0.0.0.0:0", **files)
     gateway(listen="0.0.0.0:0", **files, auth="bearer")
 
@@ -116,7 +116,7 @@ def test_a_gateways_own_token_is_read_again(tmp_path: Path):
     with pytest.raises(ValueError, match="token-file: cannot read"):
         OwnToken(path)
     path.write_text("\n")
-    with pytest.raises(ValueError, match="holds no token"):
+    with pytest.raises(ValueError, match="contains no token"):
         OwnToken(path)
     path.write_text("one\n")
     own = OwnToken(path, monotonic=lambda: clock[0])

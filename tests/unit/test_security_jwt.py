@@ -112,10 +112,10 @@ async def test_an_algorithm_that_is_not_allowed_is_refused(file: Path):
 async def test_a_key_is_used_for_its_own_kind_of_algorithm_alone(file: Path):
     """A token that says HS256 and names a public key, which everybody knows."""
     mixed = jwt.encode(claims(), SECRET, algorithm="HS256", headers={"kid": "RS256"})
-    with pytest.raises(Refused, match="key that is not known"):
+    with pytest.raises(Refused, match="unknown key"):
         await verifier(file).verify(mixed)
     file.write_text(jwks("RS256", alg="RS512"))
-    with pytest.raises(Refused, match="key that is not known"):
+    with pytest.raises(Refused, match="unknown key"):
         await verifier(file).verify(sign("RS256"))
 
 
@@ -145,7 +145,7 @@ async def test_a_key_that_is_taken_out_ends_its_tokens(file: Path):
     await verify(token)
     file.write_text(jwks("RS256"))
     clock[0] += 1
-    with pytest.raises(Refused, match="key that is not known"):
+    with pytest.raises(Refused, match="unknown key"):
         await verify(token)
     # One that cannot be used changes nothing.
     file.write_text("{")

@@ -24,7 +24,7 @@ def test_anything_else_needs_tls_and_authentication(host: str):
         if insecure or (tls and auth):
             refuse_exposed(host, tls=tls, auth=auth, insecure=insecure)
         else:
-            with pytest.raises(ValueError, match="say --insecure") as caught:
+            with pytest.raises(ValueError, match="or --insecure") as caught:
                 refuse_exposed(host, tls=tls, auth=auth, insecure=insecure)
             said = str(caught.value)
             assert said.startswith("listen: ")

@@ -55,10 +55,10 @@ def test_a_whole_set_is_mutual_tls(leaf: Leaf):
 
 def test_half_a_set_is_refused_and_the_missing_flag_named(leaf: Leaf):
     cert, key, ca = str(leaf.cert_file), str(leaf.key_file), str(leaf.ca_file)
-    assert refused(tls_cert_file=cert, tls_ca_file=ca).startswith("tls-key-file: missing")
-    assert refused(tls_key_file=key).startswith("tls-cert-file: missing")
-    assert refused(tls_ca_file=ca).startswith("tls-cert-file: missing")
-    assert refused(tls_cert_file=cert, tls_key_file=key).startswith("tls-ca-file: missing")
+    assert refused(tls_cert_file=cert, tls_ca_file=ca).startswith("tls-key-file: is missing")
+    assert refused(tls_key_file=key).startswith("tls-cert-file: is missing")
+    assert refused(tls_ca_file=ca).startswith("tls-cert-file: is missing")
+    assert refused(tls_cert_file=cert, tls_key_file=key).startswith("tls-ca-file: is missing")
     alone = TlsSettings(tls_cert_file=cert, tls_key_file=key, tls_client_auth="none")
     assert alone.tls
 
@@ -106,7 +106,7 @@ def test_a_key_of_another_certificate_is_refused(ca: TestAuthority, leaf: Leaf):
         tls_ca_file=str(leaf.ca_file),
     )
     assert said.startswith("tls-key-file: the key in")
-    assert "is not that of the certificate" in said
+    assert "does not belong to the certificate" in said
 
 
 def test_an_encrypted_key_is_refused(leaf: Leaf, tmp_path: Path):

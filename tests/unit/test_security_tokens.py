@@ -158,7 +158,7 @@ def test_other_files_that_cannot_be_used(path: Path):
     make(path.with_name("t"))
     line = path.with_name("t").read_text()
     path.write_text(line + line)
-    with pytest.raises(TokenFileError, match="is there twice"):
+    with pytest.raises(TokenFileError, match="occurs twice"):
         TokenFile(path)
     path.write_text("[" * 100_000)
     with pytest.raises(TokenFileError, match="line 1"):
@@ -167,7 +167,7 @@ def test_other_files_that_cannot_be_used(path: Path):
 
 def test_processes_of_the_cluster_get_no_token(path: Path):
     for role in (Role.NODE, Role.SCHEDULER):
-        with pytest.raises(ValueError, match="known by its certificate"):
+        with pytest.raises(ValueError, match="authenticates by a certificate"):
             tokens.create(path, "x", role, now=NOW, lasts=None)
     assert not path.exists()
 

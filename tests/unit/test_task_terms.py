@@ -148,7 +148,7 @@ def test_cgroups_that_are_not_there_are_done_without_or_required(
 
     monkeypatch.setattr(task_settings, "open_groups", none)
     assert TaskSettings(task_pids=7).confinement(tmp_path, "m").groups is None
-    with pytest.raises(ValueError, match=r"^task-cgroups: there are none here: no cgroup v2"):
+    with pytest.raises(ValueError, match=r"^task-cgroups: cgroups are not available: no cgroup v2"):
         TaskSettings(task_cgroups="require").confinement(tmp_path, "m")
     assert TaskSettings(task_cgroups="off").confinement(tmp_path, "m").groups is None
     assert asked == [7, 4096]

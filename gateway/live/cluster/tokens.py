@@ -40,4 +40,4 @@ def read_token(text: str) -> Token:
 
 def bad_token() -> QuorateError:
     """INVALID_ARGUMENT for a token that nobody gave out."""
-    return invalid("resume", "is not a token that this topic gave out")
+    return invalid("resume", "is not a token of this topic; subscribe without it")

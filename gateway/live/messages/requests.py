@@ -148,7 +148,7 @@ def _only(message: Mapping[str, Any], *names: str, prefix: str = "") -> None:
         if name not in names:
             known = ", ".join(names) or "nothing"
             where = f"{prefix}{name[:80]}"
-            raise invalid(where, f"is unknown here; known are: {known}", reason="UNKNOWN_FIELD")
+            raise invalid(where, f"is unknown; known fields are {known}", reason="UNKNOWN_FIELD")
 
 
 def _text(message: Mapping[str, Any], name: str, where: str, *, most: int = 256) -> str:

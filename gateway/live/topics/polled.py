@@ -56,7 +56,8 @@ class Keyed:
             if len(self._feeds) >= limits.FEEDS:
                 raise exhausted(
                     "TOO_MANY_FILTERS",
-                    f"{limits.FEEDS} different filters are being watched",
+                    f"{limits.FEEDS} different filters are in use, which is the limit; try "
+                    "again later",
                     limit=limits.FEEDS,
                 )
             feed = self._feeds[wanted] = KeyedFeed(self.topic, wanted, self.entities)

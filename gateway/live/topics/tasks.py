@@ -91,7 +91,8 @@ class Tasks:
             if len(self._feeds) >= limits.FEEDS:
                 raise exhausted(
                     "TOO_MANY_FILTERS",
-                    f"{limits.FEEDS} different filters are being watched",
+                    f"{limits.FEEDS} different filters are in use, which is the limit; try "
+                    "again later",
                     limit=limits.FEEDS,
                 )
             live = _Live(self, wanted, self.watches.of(wanted.queue, token))

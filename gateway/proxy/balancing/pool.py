@@ -192,7 +192,7 @@ class Pool:
             user.on_connect_failed("its host is not a name")
         else:
             if link.transport.is_closing():
-                user.on_connect_failed("it closed the connection, or spoke first")
+                user.on_connect_failed("it closed the connection, or sent data first")
             else:
                 link.user = user
                 user.on_connected(link)

@@ -141,7 +141,7 @@ def parse_request(head: bytes) -> RequestHead:
     elif version == b"HTTP/1.0":
         found.minor = 0
     elif _VERSION.fullmatch(version):
-        raise Rejection(505, "UNSUPPORTED_VERSION", "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        raise Rejection(505, "UNSUPPORTED_VERSION", "only HTTP/1.1 and HTTP/1.0 are supported")
     else:
         raise malformed("the request line is not: method, target, version")
     if not _METHOD.fullmatch(method):
@@ -197,7 +197,9 @@ def parse_request(head: bytes) -> RequestHead:
             upgrade = upgrade + b"," + value if upgrade else value
         elif kind == b"expect":
             if value.lower() != b"100-continue":
-                raise Rejection(417, "UNKNOWN_EXPECTATION", "only 100-continue can be expected")
+                raise Rejection(
+                    417, "UNKNOWN_EXPECTATION", "only 100-continue is supported in Expect"
+                )
             found.expects = found.minor == 1
         elif kind == b"x-request-id":
             if _REQUEST_ID.fullmatch(value):
@@ -237,9 +239,7 @@ def _request_length(minor: int, length: bytes | None, coding: bytes | None) -> i
         if minor == 0:
             raise malformed("Transfer-Encoding in HTTP/1.0")
         if coding.lower() != b"chunked":
-            raise Rejection(
-                400, "MALFORMED_HTTP", "the only transfer coding that is read is chunked"
-            )
+            raise Rejection(400, "MALFORMED_HTTP", "only the transfer coding chunked is supported")
         return CHUNKED
     if length is None:
         return 0

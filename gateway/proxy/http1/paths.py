@@ -89,9 +89,7 @@ def resolve(path: bytes) -> bytes:
         for segment in segments:
             if segment == b"..":
                 if not kept:
-                    raise Rejection(
-                        400, "PATH_TRAVERSAL", "the path leads out of the service's root"
-                    )
+                    raise Rejection(400, "PATH_TRAVERSAL", "the path leaves the service's root")
                 kept.pop()
             elif segment != b".":
                 kept.append(segment)
@@ -121,7 +119,7 @@ def service_path(path: bytes, root: bytes = b"") -> ServicePath | None:
     if not name and not slash:
         return None
     if name in (b".", b".."):
-        raise Rejection(400, "PATH_TRAVERSAL", "the path leads out of the services' root")
+        raise Rejection(400, "PATH_TRAVERSAL", "the path leaves the root of the services")
     if not _NAME.fullmatch(name):
         raise Rejection(404, "SERVICE_NOT_FOUND", "the path does not name a service")
     return ServicePath(name, resolve(slash + rest) if slash else b"")

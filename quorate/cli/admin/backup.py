@@ -42,11 +42,14 @@ from quorate.etcd.users import grant
 from quorate.runtime.errors import QuorateError, invalid, precondition, unavailable
 
 group = typer.Typer(
-    help="Look after etcd: its members, its space. See docs/runbooks.", no_args_is_help=True
+    help="Maintain etcd: its members and its space. See docs/runbooks.", no_args_is_help=True
 )
 
 File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", help="Do it. Without --yes the command only prints what it would do."),
+]
 QuotaMib = Annotated[
     int,
     typer.Option(
@@ -54,16 +57,16 @@ QuotaMib = Annotated[
         max=65_536,
         metavar="MIB",
         envvar="QUORATE_ETCD_QUOTA_MIB",
-        help="etcd's --quota-backend-bytes, in MiB (it does not tell).",
+        help="etcd's --quota-backend-bytes, in MiB (etcd does not report it).",
     ),
 ]
 
 
 @with_store
 def backup(store: Store, file: File, as_json: Json = False) -> None:
-    """Write the cluster to a file, as it is at one moment. It goes on working meanwhile.
+    """Write a consistent backup of the cluster to a file. The cluster goes on working.
 
-    FILE must not exist; it gets mode 0600, for it holds whatever tasks were given.
+    FILE must not exist. It gets mode 0600, since it holds the payloads of tasks.
     """
 
     async def work(progress: Progress) -> Backup:
@@ -100,8 +103,8 @@ def restore(
         typer.Option(
             min=0,
             max=LAST_GENERATION,
-            help="Generation of the restored cluster; 0: one more than the backup's. Give a higher "
-            "one when this backup was restored before.",
+            help="Generation of the restored cluster; 0: one more than the backup's. "
+            "Choose a higher one when this backup was restored before.",
         ),
     ] = 0,
     max_txn_ops: Annotated[
@@ -116,8 +119,8 @@ def restore(
 ) -> None:
     """Write a backup into an empty cluster. Stop its schedulers first.
 
-    The file is verified before anything is written. One that was cut off goes on when it is started
-    again with the same file; until it is done no scheduler leads.
+    The file is verified before anything is written. An interrupted restore goes on when it is
+    started again with the same file; until it is done no scheduler leads.
     """
     settings = store.settings
     ops = settings.etcd_max_txn_ops if max_txn_ops is None else max_txn_ops
@@ -155,7 +158,7 @@ def restore(
 @group.command("status")
 @with_store
 def status(store: Store, quota_mib: QuotaMib = 2048, as_json: Json = False) -> int:
-    """Show etcd's members, their databases, alarms. Exit code 1 when one is not well."""
+    """Show etcd's members, databases and alarms. Exit code 1 when a member is unhealthy."""
     health = _on_members(store, Maintenance.health)
     if as_json:
         document = asdict(health) | {"healthy": health.healthy, "quota": quota_mib << 20}
@@ -170,13 +173,13 @@ def status(store: Store, quota_mib: QuotaMib = 2048, as_json: Json = False) -> i
 def compact(
     store: Store,
     revision: Annotated[
-        int, typer.Option(min=0, help="Forget what is older; 0: the present revision.")
+        int, typer.Option(min=0, help="First revision to keep; 0: the present one.")
     ] = 0,
     yes: Yes = False,
 ) -> int:
-    """Make etcd forget old revisions at once. The leader does so by itself after 10 minutes.
+    """Drop etcd's old revisions at once. The leader drops them after 10 minutes by itself.
 
-    Watches and standbys that are behind begin anew; nothing else notices.
+    Watches and standbys that are behind load anew. Nothing else changes.
     """
     if not yes:
         return _unconfirmed("This makes etcd forget all revisions but the newest ones")
@@ -188,10 +191,10 @@ def compact(
 @group.command("defrag")
 @with_store
 def defrag(store: Store, yes: Yes = False) -> int:
-    """Give the space that is free inside etcd's files back to the disk.
+    """Return the free space inside etcd's files to the disk.
 
-    One member at a time, the leader last, each stopped for about a second a GiB, and only while all
-    of them are well.
+        One member at a time, the leader last. Each stops for about a second per GiB. Only while all
+    members are healthy.
     """
     if not yes:
         return _unconfirmed("This stops each member of etcd in turn, about a second for each GiB")
@@ -234,19 +237,20 @@ def grant_rights(
     ],
     yes: Yes = False,
 ) -> int:
-    """Have etcd ask who calls, and give each certificate what its process needs of it.
+    """Turn on authentication in etcd, and give each certificate the rights of its role.
 
-    An operator: has every right; name one that you hold, or nobody can change this again. What
-    is neither scheduler:, node: nor operator: gets nothing. Repeating it changes nothing.
+    Roles are scheduler:, node: and operator:; other certificates get no rights. operator: has all
+    rights: name one whose certificate you have, or nobody can change this again. Repeating the
+    command changes nothing.
     """
     unknown = [one for one in subject if one.partition(":")[0] not in ETCD_ROLES]
     if unknown:
-        raise invalid("subject", f"{unknown[0]} is not scheduler:, node: or operator: and a name")
+        raise invalid("subject", f"{unknown[0]} must be scheduler:, node: or operator: and a name")
     if not store.settings.etcd_cert_file:
         # etcd would ask from then on, and know nobody.
-        raise invalid("etcd-cert-file", "is missing: etcd knows its users by certificates")
+        raise invalid("etcd-cert-file", "is missing; etcd identifies its users by certificates")
     if not yes:
-        return _unconfirmed("From then on etcd refuses every certificate that is not named to it")
+        return _unconfirmed("From then on etcd refuses every certificate that is not listed")
 
     async def work() -> None:
         async with store.client() as etcd:
@@ -255,7 +259,7 @@ def grant_rights(
     try:
         asyncio.run(work())
     except EtcdError as error:
-        raise unavailable("ETCD_UNAVAILABLE", f"etcd does not do it: {error}") from error
+        raise unavailable("ETCD_UNAVAILABLE", f"etcd refused the change: {error}") from error
     out.print(f"etcd knows {', '.join(subject)}", markup=False)
     return OK
 
@@ -263,7 +267,7 @@ def grant_rights(
 @group.command("recover")
 @with_store
 def recover(store: Store, quota_mib: QuotaMib = 2048, yes: Yes = False) -> int:
-    """Bring etcd back from NOSPACE: compact, defragment, end the alarm.
+    """Recover etcd from NOSPACE: compact, defragment, end the alarm.
 
     Refuses to end the alarm while less than a tenth of the quota, or 4 MiB, is free: then raise the
     quota first.

@@ -18,20 +18,17 @@ _CA_DAYS = 3650
 _MOST_DAYS = 3650
 _MOST_LEAVES = 1000
 
-Folder = Annotated[
-    Path, typer.Option("--dir", metavar="DIR", help="Where the files are, or are to be.")
-]
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Directory of the files.")]
 Hosts = Annotated[
     list[str] | None,
     typer.Option(
         "--host",
         metavar="NAME",
-        help="A DNS name or IP address under which servers are dialled, beside localhost; "
-        "may be repeated.",
+        help="DNS name or IP address of the servers, beside localhost; may be repeated.",
     ),
 ]
 Days = Annotated[
-    int, typer.Option("--days", help=f"Days that leaves are valid, 1 to {_MOST_DAYS}.")
+    int, typer.Option("--days", help=f"Days that the certificates are valid, 1 to {_MOST_DAYS}.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
@@ -100,11 +97,12 @@ def init(
 def issue(
     folder: Folder,
     subject: Annotated[
-        str, typer.Argument(metavar="ROLE:NAME", help="As in node:n7 or submitter:ci.")
+        str,
+        typer.Argument(metavar="ROLE:NAME", help="Role and name, such as node:n7 or submitter:ci."),
     ],
     host: Hosts = None,
     client_only: Annotated[
-        bool, typer.Option("--client-only", help="For somebody who only calls, and serves nothing.")
+        bool, typer.Option("--client-only", help="Make a certificate for a client only.")
     ] = False,
     days: Days = 365,
     force: Force = False,
@@ -149,7 +147,7 @@ def _refuse_to_replace(folder: Path, names: list[str], force: bool) -> None:
             grpc.StatusCode.ALREADY_EXISTS,
             "FILE_ALREADY_EXISTS",
             f"{folder / existing[0]} exists; --force replaces it, "
-            "and whoever uses it must get the new one",
+            "then copy the new one to all who use it",
         )
 
 

@@ -61,7 +61,8 @@ def doctor(
             "--schedulers",
             "--address",
             metavar="HOST:PORT[,...]",
-            help="Schedulers to look at. \\[default: $QUORATE_ADDRESS, else the local cluster]",
+            help="Addresses of schedulers to check. \\[default: $QUORATE_ADDRESS, else the local "
+            "cluster]",
             show_default=False,
         ),
     ] = None,
@@ -77,7 +78,7 @@ def doctor(
     ] = None,
     cert: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="A certificate (PEM) to look at; may be repeated."),
+        typer.Option(metavar="FILE", help="Certificate (PEM) to check; may be repeated."),
     ] = None,
     etcd: Annotated[str | None, _etcd_option("etcd", "HOST:PORT[,...]")] = None,
     etcd_user: Annotated[str | None, _etcd_option("etcd_user", "NAME")] = None,
@@ -96,7 +97,7 @@ def doctor(
     ] = 0,
     as_json: Json = False,
 ) -> int:
-    """Look the cluster over: etcd, schedulers, nodes, clocks, certificates.
+    """Check the cluster: etcd, schedulers, nodes, clocks, certificates.
 
     Exits with 0 when there is nothing to do, 1 with warnings, 2 with errors.
     """

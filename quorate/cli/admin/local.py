@@ -35,18 +35,21 @@ _REFRESH = 0.5
 
 
 def up(
-    schedulers: Annotated[int, typer.Option(help="Schedulers: one leads, the rest stand by.")] = 2,
-    nodes: Annotated[int, typer.Option(help="Node agents.")] = 3,
+    schedulers: Annotated[
+        int, typer.Option(help="Number of schedulers; one leads, the others are standbys.")
+    ] = 2,
+    nodes: Annotated[int, typer.Option(help="Number of node agents.")] = 3,
     slots: Annotated[
         int,
         typer.Option(
-            help="Tasks that a node runs at once. \\[default: cores / nodes]", show_default=False
+            help="Attempts that a node runs at once. \\[default: cores / nodes]", show_default=False
         ),
     ] = 0,
     port: Annotated[
         int,
         typer.Option(
-            help="Port of the first scheduler, the others follow. \\[default: free ones]",
+            help="Port of the first scheduler; the others use the next ports. "
+            "\\[default: free ones]",
             show_default=False,
         ),
     ] = 0,
@@ -65,8 +68,8 @@ def up(
         typer.Option(
             "--tls",
             envvar="QUORATE_UP_TLS",
-            help="Mutual TLS between all processes, HTTPS for the dashboard; the "
-            "certificates are made below the data dir, and commands find them there.",
+            help="Use mutual TLS between all processes, and HTTPS for the dashboard. Certificates "
+            "are created below the data dir; commands find them there.",
         ),
     ] = False,
     secure: Annotated[
@@ -74,8 +77,8 @@ def up(
         typer.Option(
             "--secure",
             envvar="QUORATE_UP_SECURE",
-            help="As --tls, to etcd too, and callers have to show a token; an admin's is made "
-            "below the data dir, and commands find it there.",
+            help="As --tls, also to etcd, and callers need a token. An admin token is "
+            "created below the data dir; commands find it there.",
         ),
     ] = False,
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "local",

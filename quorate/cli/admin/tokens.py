@@ -24,7 +24,7 @@ File = Annotated[
         "--file",
         metavar="FILE",
         envvar="QUORATE_AUTH_TOKENS_FILE",
-        help="The tokens' hashes: what schedulers have as --auth-tokens-file. "
+        help="File with the hashes of tokens: the --auth-tokens-file of the schedulers. "
         "\\[default: those of the local cluster, when 'quorate up --secure' made some]",
         show_default=False,
     ),
@@ -35,7 +35,9 @@ app = typer.Typer(help="Make tokens for callers.", no_args_is_help=True)
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option("--name", help="Whose it is, for logs and the audit.")],
+    name: Annotated[
+        str, typer.Option("--name", help="Name of the caller, for logs and the audit log.")
+    ],
     role: Annotated[
         str,
         typer.Option(
@@ -47,17 +49,18 @@ def create(
         typer.Option(
             "--queue",
             metavar="PATTERN",
-            help="Queues (for the role service: services) it is bound to, such as 'mail*'; "
-            "may be repeated. \\[default: all]",
+            help="Queues (services for the role service) that the token is limited to, such as "
+            "'mail*'; may be repeated. \\[default: all]",
         ),
     ] = None,
     days: Annotated[
-        int, typer.Option("--days", help=f"Days it is good for, 1 to {_MOST_DAYS}; 0: for ever.")
+        int,
+        typer.Option("--days", help=f"Days that the token is valid, 1 to {_MOST_DAYS}; 0: no end."),
     ] = 90,
     file: File = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a new token, once, and append its hash to FILE, which is made when it is not there.
+    """Print a new token, once, and append its hash to FILE. FILE is created when it is missing.
 
     Schedulers take it up within a second.
     """
@@ -94,7 +97,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show whose tokens there are; the tokens themselves are not known."""
+    """List the tokens by name and id. The tokens themselves are not stored."""
     from quorate.security import tokens
 
     try:
@@ -128,11 +131,14 @@ def list_(
 
 @app.command()
 def revoke(
-    which: Annotated[str, typer.Argument(metavar="ID|NAME", help="As 'tokens list' shows it.")],
+    which: Annotated[
+        str,
+        typer.Argument(metavar="ID|NAME", help="Id or name, as 'quorate tokens list' shows it."),
+    ],
     file: File = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Take out a token by its id, or all tokens of a name. Schedulers refuse it within a second."""
+    """Revoke a token by its id, or all tokens of a name. Schedulers refuse them within a second."""
     from quorate.security import tokens
 
     try:

@@ -27,24 +27,26 @@ _WHEN = "Such as 90s, 30m, 2h or 7d ago, or 2026-01-31T12:00 (local time)."
 def audit(
     client: Client,
     caller: Annotated[
-        str, typer.Option(help="Only by this caller, such as alice or operator:alice.")
+        str, typer.Option(help="Only changes by this caller, such as alice or operator:alice.")
     ] = "",
     resource: Annotated[
         str,
         typer.Option(
             metavar="TYPE[/NAME]",
-            help="Only about these: queue/mail; or all of a type: queue, node, service, task, "
-            "quota.",
+            help="Only changes of this resource (queue/mail) or of a type (queue, node, service, "
+            "task, quota).",
         ),
     ] = "",
-    rpc: Annotated[str, typer.Option(metavar="RPC", help="Only this call: PauseQueue.")] = "",
+    rpc: Annotated[
+        str, typer.Option(metavar="RPC", help="Only this call, such as PauseQueue.")
+    ] = "",
     since: Annotated[
         str, typer.Option(metavar="WHEN", help=f"Not what happened before. {_WHEN}")
     ] = "",
-    until: Annotated[
-        str, typer.Option(metavar="WHEN", help="Only what happened before; as --since.")
-    ] = "",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
+    until: Annotated[str, typer.Option(metavar="WHEN", help="End of the period; as --since.")] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of lines.")
+    ] = 20,
     as_json: Json = False,
 ) -> None:
     """List who changed what, newest first."""

@@ -38,12 +38,12 @@ def nodes(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="Only those that have held nothing for so long, the longest first.",
+            help="Only nodes that have been idle for this many seconds, longest first.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the nodes and what they are doing."""
+    """List the nodes with their load."""
     found = list(list_nodes(client.calls))
     if idle is not None:
         found = idle_for(found, idle, time.time())
@@ -107,14 +107,14 @@ def running(node: node_pb2.Node) -> str:
 
 @with_client
 def cordon(client: Client, node: Name) -> None:
-    """Give a node no new work; what runs goes on."""
+    """Assign no new work to a node; running attempts go on."""
     request = scheduler_pb2.CordonNodeRequest(name=node, request_id=new_request_id())
     _say(client.calls.call(CORDON_NODE, request).node)
 
 
 @with_client
 def uncordon(client: Client, node: Name) -> None:
-    """Give a node work again; undoes cordon and drain."""
+    """Assign work to a node again; undoes cordon and drain."""
     request = scheduler_pb2.UncordonNodeRequest(name=node, request_id=new_request_id())
     _say(client.calls.call(UNCORDON_NODE, request).node)
 
@@ -124,11 +124,14 @@ def drain(
     client: Client,
     node: Name,
     grace: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="What runs may go on for so long.")
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="Seconds that running attempts may go on."),
     ] = 30.0,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is empty.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait until the node is empty.")
+    ] = False,
 ) -> int:
-    """Empty a node: it gets no new work, and what runs may finish within the grace."""
+    """Empty a node: no new work; running attempts may finish within the grace."""
     request = scheduler_pb2.DrainNodeRequest(name=node, request_id=new_request_id())
     request.grace.FromNanoseconds(int(grace * 1e9))
     found = client.calls.call(DRAIN_NODE, request).node

@@ -30,7 +30,7 @@ group = typer.Typer(help="Create, pause, resume or delete a queue.", no_args_is_
 
 
 class Placement(enum.StrEnum):
-    """How nodes are chosen."""
+    """Placement strategy."""
 
     LEAST_LOADED = "least-loaded"
     ROUND_ROBIN = "round-robin"
@@ -38,7 +38,7 @@ class Placement(enum.StrEnum):
 
 
 class Disconnect(enum.StrEnum):
-    """What becomes of attempts on a node that hears nobody."""
+    """What a disconnected node does with its attempts."""
 
     KEEP = "keep"
     STOP = "stop"
@@ -84,17 +84,22 @@ def create(
     client: Client,
     queue: Name,
     placement: Annotated[
-        Placement, typer.Option(help="How nodes are chosen.")
+        Placement, typer.Option(help="Placement strategy.")
     ] = Placement.LEAST_LOADED,
     keep_age: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Keep finished tasks so long. \\[default: 24 h]"),
+        typer.Option(
+            metavar="SECONDS", help="Seconds that finished tasks stay on record. \\[default: 24 h]"
+        ),
     ] = None,
     keep_count: Annotated[
-        int, typer.Option(help="Keep so many finished tasks; 0: the default of 100,000.")
+        int,
+        typer.Option(
+            help="Number of finished tasks that stay on record; 0: the default of 100,000."
+        ),
     ] = 0,
     disconnect: Annotated[
-        Disconnect, typer.Option(help="What becomes of attempts on a node that hears nobody.")
+        Disconnect, typer.Option(help="What a disconnected node does with its attempts.")
     ] = Disconnect.KEEP,
 ) -> None:
     """Create a queue."""
@@ -114,7 +119,7 @@ def create(
 @group.command("pause")
 @with_client
 def pause(client: Client, queue: Name) -> None:
-    """Start no more tasks of a queue; what runs goes on, and new tasks are accepted."""
+    """Pause a queue: its tasks do not start. Running ones go on, and new ones are accepted."""
     request = scheduler_pb2.PauseQueueRequest(name=queue, request_id=new_request_id())
     client.calls.call(PAUSE_QUEUE, request)
     sys.stdout.write(f"{queue} paused\n")
@@ -123,7 +128,7 @@ def pause(client: Client, queue: Name) -> None:
 @group.command("resume")
 @with_client
 def resume(client: Client, queue: Name) -> None:
-    """Start tasks of a queue again."""
+    """Resume a paused queue."""
     request = scheduler_pb2.ResumeQueueRequest(name=queue, request_id=new_request_id())
     client.calls.call(RESUME_QUEUE, request)
     sys.stdout.write(f"{queue} resumed\n")
@@ -132,7 +137,7 @@ def resume(client: Client, queue: Name) -> None:
 @group.command("delete")
 @with_client
 def delete(client: Client, queue: Name) -> None:
-    """Delete a queue that has no tasks, finished ones included."""
+    """Delete an empty queue: one without tasks, also finished ones."""
     request = scheduler_pb2.DeleteQueueRequest(name=queue, request_id=new_request_id())
     client.calls.call(DELETE_QUEUE, request)
     sys.stdout.write(f"{queue} deleted\n")

@@ -33,7 +33,7 @@ _HELP: Final = 'a number, "unlimited", or "default"'
 
 @with_client
 def quotas(client: Client, as_json: Json = False) -> None:
-    """List the quotas of callers and queues and what is used of them."""
+    """List the quotas of callers and queues with their use."""
     found = list(list_quotas(client.calls))
     if as_json:
         render.print_messages(found)
@@ -76,17 +76,15 @@ def set_quota(
         str,
         typer.Option(
             metavar="ROLE:NAME",
-            help='The caller, such as submitter:ci; "anonymous" without authentication; "*" for '
-            "every caller without a quota of its own.",
+            help='Caller, such as submitter:ci; "anonymous" without authentication; "*": every '
+            "caller without a quota of its own.",
         ),
     ] = "",
     queue: Annotated[
         str,
-        typer.Option(
-            metavar="QUEUE", help='The queue; "*" for every queue without one of its own.'
-        ),
+        typer.Option(metavar="QUEUE", help='Queue; "*": every queue without a quota of its own.'),
     ] = "",
-    live_tasks: Annotated[str, typer.Option(help=f"Tasks that are not finished: {_HELP}.")] = "",
+    live_tasks: Annotated[str, typer.Option(help=f"Unfinished tasks: {_HELP}.")] = "",
     stored_bytes: Annotated[
         str, typer.Option(help=f"Bytes on record, such as 512M: {_HELP}.")
     ] = "",
@@ -96,7 +94,7 @@ def set_quota(
     open_streams: Annotated[str, typer.Option(help=f"Other open streams: {_HELP}.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Set limits of a caller or a queue; those that are not named stay as they are.
+    """Set limits of a caller or a queue. The other limits stay as they are.
 
     [dim]quorate quota set --caller submitter:ci --live-tasks 10000[/dim]
     """

@@ -46,73 +46,103 @@ Argv = Annotated[
     list[str] | None,
     typer.Argument(metavar="[-- COMMAND...]", help="Program and arguments of a replica."),
 ]
-Replicas = Annotated[int | None, typer.Option("--replicas", "-n", help="Replicas to keep running.")]
+Replicas = Annotated[int | None, typer.Option("--replicas", "-n", help="Number of replicas.")]
 Env = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="Environment; may be repeated.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="KEY=VALUE", help="Environment variable; may be repeated.", rich_help_panel=_PANEL
+    ),
 ]
 Cwd = Annotated[
     str, typer.Option(metavar="DIR", help="Working directory on the node.", rich_help_panel=_PANEL)
 ]
 Cpu = Annotated[
-    float | None, typer.Option(metavar="CORES", help="Cores it needs.", rich_help_panel=_PANEL)
+    float | None,
+    typer.Option(metavar="CORES", help="Cores that the task needs.", rich_help_panel=_PANEL),
 ]
 Memory = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="Memory it needs, e.g. 512M.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="SIZE", help="Memory that the task needs, such as 512M.", rich_help_panel=_PANEL
+    ),
 ]
 Resource = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=COUNT", help="Named resource it needs.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="NAME=COUNT",
+        help="Counter that a replica needs, such as gpu=1; may be repeated.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Label = Annotated[
-    list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.")
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Label; may be repeated.")
 ]
 HealthHttp = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="GET answers 200 to 399.", rich_help_panel=_HEALTH),
+    typer.Option(
+        metavar="PATH",
+        help="Path of the HTTP health check: GET must answer 200 to 399.",
+        rich_help_panel=_HEALTH,
+    ),
 ]
 HealthTcp = Annotated[
-    bool, typer.Option("--health-tcp", help="A connect succeeds.", rich_help_panel=_HEALTH)
+    bool,
+    typer.Option(
+        "--health-tcp", help="TCP health check: a connect must succeed.", rich_help_panel=_HEALTH
+    ),
 ]
 HealthGrpc = Annotated[
     str | None,
     typer.Option(
         metavar="SERVICE",
-        help='grpc.health.v1 answers SERVING for it ("" for the whole).',
+        help='gRPC service of the health check (grpc.health.v1); "" is the whole server.',
         rich_help_panel=_HEALTH,
     ),
 ]
-HealthInterval = Annotated[float | None, _seconds("Between checks. \\[default: 1]", _HEALTH)]
-HealthTimeout = Annotated[float | None, _seconds("For one check. \\[default: 1]", _HEALTH)]
+HealthInterval = Annotated[
+    float | None, _seconds("Seconds between health checks. \\[default: 1]", _HEALTH)
+]
+HealthTimeout = Annotated[
+    float | None, _seconds("Seconds that one health check may take. \\[default: 1]", _HEALTH)
+]
 StartGrace = Annotated[
-    float | None, _seconds("Failures are forgiven while it starts. \\[default: 30]", _HEALTH)
+    float | None,
+    _seconds("Seconds after a start in which failed checks do not count. \\[default: 30]", _HEALTH),
 ]
 DrainGrace = Annotated[
-    float | None, _seconds("To finish requests before it is ended. \\[default: 10]", _PANEL)
+    float | None,
+    _seconds("Seconds to finish requests before a replica ends. \\[default: 10]", _PANEL),
 ]
 MaxSurge = Annotated[
     int | None,
-    typer.Option(help="Started beyond the replicas in an update.", rich_help_panel=_PANEL),
+    typer.Option(help="Maximum number of extra replicas during an update.", rich_help_panel=_PANEL),
 ]
 MaxUnavailable = Annotated[
-    int | None, typer.Option(help="May be missing in an update.", rich_help_panel=_PANEL)
+    int | None,
+    typer.Option(
+        help="Maximum number of missing replicas during an update.", rich_help_panel=_PANEL
+    ),
 ]
 BalancingOption = Annotated[
-    Balancing | None, typer.Option("--balancing", help="Which instance.", rich_help_panel=_PROXY)
+    Balancing | None,
+    typer.Option(
+        "--balancing", help="How the gateway chooses an instance.", rich_help_panel=_PROXY
+    ),
 ]
 HashOn = Annotated[
     str | None,
     typer.Option(
         metavar="header:NAME|cookie:NAME|path",
-        help="What consistent-hash hashes.",
+        help="Key of consistent-hash: header:NAME, cookie:NAME or path.",
         rich_help_panel=_PROXY,
     ),
 ]
 Host = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME", help="Requests for this host go to it; repeated.", rich_help_panel=_PROXY
+        metavar="NAME",
+        help="Host name of the service at the gateway; may be repeated.",
+        rich_help_panel=_PROXY,
     ),
 ]
 
@@ -158,7 +188,7 @@ class SpecOptions:
             spec.command.cwd = self.cwd
             paths.append("command")
         elif self.env or self.cwd:
-            raise typer.BadParameter("--env and --cwd go with a command: -- COMMAND...")
+            raise typer.BadParameter("--env and --cwd need a command: -- COMMAND...")
         for name in ("replicas", "max_surge", "max_unavailable"):
             value = getattr(self, name)
             if value is not None:
@@ -188,7 +218,9 @@ class SpecOptions:
         paths = []
         kinds = (self.health_http is not None, self.health_tcp, self.health_grpc is not None)
         if sum(kinds) > 1:
-            raise typer.BadParameter("--health-http, --health-tcp, --health-grpc: choose one")
+            raise typer.BadParameter(
+                "set only one of --health-http, --health-tcp and --health-grpc"
+            )
         if self.health_http is not None:
             spec.health.http_path = self.health_http
             paths.append("health.http_path")
@@ -221,7 +253,7 @@ class SpecOptions:
                 setattr(spec.proxy.hash_on, kind, name)
             else:
                 raise typer.BadParameter(
-                    f"--hash-on {self.hash_on!r} is none of header:NAME, cookie:NAME, path"
+                    f"--hash-on {self.hash_on!r} must be header:NAME, cookie:NAME or path"
                 )
             paths.append("proxy.hash_on")
         if self.host:

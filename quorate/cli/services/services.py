@@ -52,13 +52,18 @@ DEREGISTER = RegistryRpc(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The service's name.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="What the process is called.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the instance.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until all replicas are healthy.")]
 WaitTimeout = Annotated[
-    float, typer.Option("--wait-timeout", metavar="SECONDS", help="Wait no longer (exit code 6).")
+    float,
+    typer.Option(
+        "--wait-timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+    ),
 ]
 
-group = typer.Typer(help="Keep programs running behind one name.", no_args_is_help=True)
+group = typer.Typer(
+    help="Manage services: programs that the cluster keeps running.", no_args_is_help=True
+)
 
 
 @group.command("create")
@@ -89,9 +94,10 @@ def create(
     wait: Wait = False,
     wait_timeout: WaitTimeout = 60.0,
 ) -> int:
-    """Create a service and start its replicas: one, unless told otherwise.
+    """Create a service and start its replicas (1 by default).
 
-    Without a command it is one of outside processes; see [bold]service register[/bold].
+    Without a command its instances are processes outside the cluster: see
+    [bold]service register[/bold].
 
     [dim]quorate service create web -n 3 --health-http /healthz -- python web.py[/dim]
     """
@@ -139,7 +145,7 @@ def update(
     wait: Wait = False,
     wait_timeout: WaitTimeout = 60.0,
 ) -> int:
-    """Change what is given; the rest stays. Replicas are replaced one after the other."""
+    """Change the given settings of a service. Replicas are replaced one after the other."""
     options = o.SpecOptions(
         *(argv, replicas, env, cwd, cpu, memory, resource, label, health_http, health_tcp),
         *(health_grpc, health_interval, health_timeout, start_grace, drain_grace, max_surge),
@@ -148,7 +154,7 @@ def update(
     spec = pb.ServiceSpec()
     paths = options.write(spec)
     if not paths:
-        raise typer.BadParameter("say what is to change")
+        raise typer.BadParameter("nothing to change; give at least one option")
     _update(client, name, spec, paths)
     sys.stdout.write(f"{name} updated\n")
     return _until_ready(client, name, wait_timeout) if wait else OK
@@ -159,13 +165,13 @@ def update(
 def scale(
     client: Client,
     name: Name,
-    replicas: Annotated[int, typer.Argument(metavar="N", min=0, help="Replicas to keep running.")],
+    replicas: Annotated[int, typer.Argument(metavar="N", min=0, help="Number of replicas.")],
     wait: Wait = False,
     wait_timeout: WaitTimeout = 60.0,
 ) -> int:
     """Change how many replicas a service has."""
     if replicas >= 2**31:
-        raise typer.BadParameter(f"{replicas} replicas are too many")
+        raise typer.BadParameter(f"{replicas} replicas are too many; at most 1,000 are allowed")
     _update(client, name, pb.ServiceSpec(replicas=replicas), ["spec.replicas"])
     sys.stdout.write(f"{name} scaled to {replicas}\n")
     return _until_ready(client, name, wait_timeout) if wait else OK
@@ -215,7 +221,7 @@ _FIGURES = ("READY", "UPDATED", "GENERATION")
 @group.command("show")
 @with_client
 def show(client: Client, name: Name, as_json: Json = False) -> None:
-    """Show one service, its instances, and why replicas do not run."""
+    """Show one service, its instances, and the reasons why replicas do not run."""
     service = client.calls.call(GET, pb.GetServiceRequest(name=name)).service
     if as_json:
         render.print_json(render.as_dict(service))
@@ -227,7 +233,7 @@ def show(client: Client, name: Name, as_json: Json = False) -> None:
 @group.command("delete")
 @with_client
 def delete(client: Client, name: Name) -> None:
-    """End a service's replicas and forget it."""
+    """Delete a service and end its replicas."""
     request = pb.DeleteServiceRequest(name=name, request_id=new_request_id())
     client.calls.call(DELETE, request)
     sys.stdout.write(f"{name} deleted\n")
@@ -239,15 +245,22 @@ def register_instance(
     client: Client,
     name: Name,
     id: Id,
-    at: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where it listens.")],
-    ttl: Annotated[float, typer.Option(metavar="SECONDS", help="Forgotten after so long.")] = 10.0,
-    weight: Annotated[int, typer.Option(min=1, max=1000, help="Its share of requests.")] = 1,
+    at: Annotated[
+        str, typer.Argument(metavar="HOST:PORT", help="Address of the instance, host:port.")
+    ],
+    ttl: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Seconds until the registration ends by itself."),
+    ] = 10.0,
+    weight: Annotated[
+        int, typer.Option(min=1, max=1000, help="Weight of the instance: its share of requests.")
+    ] = 1,
     label: o.Label = None,
     hold: Annotated[
-        bool, typer.Option("--hold", help="Renew it until Ctrl-C, then take it off.")
+        bool, typer.Option("--hold", help="Renew the registration until Ctrl-C, then remove it.")
     ] = False,
 ) -> None:
-    """Register a process that no node runs as an instance of a service."""
+    """Register a process outside the cluster as an instance of a service."""
     if not 0 < ttl <= 10**9:
         raise typer.BadParameter(f"--ttl: {ttl:g} seconds is out of range")
     request = pb.RegisterInstanceRequest(
@@ -287,7 +300,7 @@ def _renew(client: Client, request: pb.RegisterInstanceRequest) -> None:
 @group.command("deregister")
 @with_client
 def deregister(client: Client, name: Name, id: Id) -> None:
-    """Take an outside process off its service."""
+    """Remove a registered process from its service."""
     _deregister(client, name, id)
 
 

@@ -48,12 +48,13 @@ def cancel(
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", help="With a filter: cancel; without --yes only say how many there are."
+            "--yes",
+            help="Cancel the tasks of a filter; without --yes the command only counts them.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Cancel tasks: at once when they wait; what runs is ended first.
+    """Cancel tasks. Waiting tasks are cancelled at once, running attempts are ended first.
 
     Either ids, or a filter of --queue, --state and --search, which must all apply:
 

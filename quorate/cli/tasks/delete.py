@@ -49,11 +49,11 @@ def delete(
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", help="With --queue: delete; without --yes only say how many there are."
+            "--yes", help="Delete the tasks of --queue; without --yes the command only counts them."
         ),
     ] = False,
 ) -> int:
-    """Delete finished tasks with their results and errors. Retention does so by itself in time.
+    """Delete finished tasks with their results and errors. Retention deletes them later by itself.
 
     [dim]quorate delete --queue mail --state failed --yes[/dim]
     """

@@ -31,44 +31,58 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PANEL = "How it is run"
-Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue to wait in.")]
-Name = Annotated[str, typer.Option(help="A name for people.", rich_help_panel=_PANEL)]
+Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue of the task.")]
+Name = Annotated[str, typer.Option(help="Name of the task, for people.", rich_help_panel=_PANEL)]
 Priority = Annotated[
-    int, typer.Option(help="Higher goes first, -1000 to 1000.", rich_help_panel=_PANEL)
+    int,
+    typer.Option(
+        help="Priority, -1000 to 1000; higher priority starts first.", rich_help_panel=_PANEL
+    ),
 ]
 Retries = Annotated[
-    int, typer.Option(help="Try again so often after a failure.", min=0, rich_help_panel=_PANEL)
+    int, typer.Option(help="Maximum retries after failures.", min=0, rich_help_panel=_PANEL)
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="Longest run of one attempt.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="SECONDS",
+        help="Maximum duration of one attempt, in seconds.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Delay = Annotated[
-    float, typer.Option(metavar="SECONDS", help="Start no sooner.", rich_help_panel=_PANEL)
+    float,
+    typer.Option(
+        metavar="SECONDS", help="Seconds until the task may start.", rich_help_panel=_PANEL
+    ),
 ]
 Label = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.", rich_help_panel=_PANEL),
+    typer.Option(metavar="KEY=VALUE", help="Label; may be repeated.", rich_help_panel=_PANEL),
 ]
 Cpu = Annotated[
-    float, typer.Option(metavar="CORES", help="Cores it needs.", rich_help_panel=_PANEL)
+    float, typer.Option(metavar="CORES", help="Cores that the task needs.", rich_help_panel=_PANEL)
 ]
 Memory = Annotated[
     str,
-    typer.Option(metavar="SIZE", help="Memory it needs, e.g. 512M.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="SIZE", help="Memory that the task needs, such as 512M.", rich_help_panel=_PANEL
+    ),
 ]
 Resource = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=COUNT", help="Named resource it needs, e.g. gpu=1.", rich_help_panel=_PANEL
+        metavar="NAME=COUNT",
+        help="Counter that the task needs, such as gpu=1; may be repeated.",
+        rich_help_panel=_PANEL,
     ),
 ]
 Secret = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=REF",
-        help="Environment variable whose value the node has: NAME=file:PATH below its secrets "
-        "directory, NAME=env:VARIABLE of its agent. May be repeated.",
+        help="Secret as an environment variable: NAME=file:PATH below the node's "
+        "secrets directory, or NAME=env:VARIABLE of its agent; may be repeated.",
     ),
 ]
 RequestId = Annotated[
@@ -76,13 +90,15 @@ RequestId = Annotated[
     typer.Option(
         "--request-id",
         metavar="ID",
-        help="Makes this submission repeatable: the same id with the same work is the same task.",
+        help="Request id: a repeated submission with the same id and work is the same task.",
         rich_help_panel=_PANEL,
     ),
 ]
 WaitTimeout = Annotated[
     float | None,
-    typer.Option("--wait-timeout", metavar="SECONDS", help="Wait no longer (exit code 6)."),
+    typer.Option(
+        "--wait-timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+    ),
 ]
 
 
@@ -113,9 +129,9 @@ def submit(
     argv: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Program and arguments.")],
     queue: Queue = "default",
     wait: Annotated[
-        bool, typer.Option("--wait", "-w", help="Show its output and wait for the end.")
+        bool, typer.Option("--wait", "-w", help="Show the task's output and wait until it ends.")
     ] = False,
-    times: Annotated[int, typer.Option(help="Run it so many times.", min=1, max=10_000)] = 1,
+    times: Annotated[int, typer.Option(help="Number of copies to submit.", min=1, max=10_000)] = 1,
     name: Name = "",
     priority: Priority = 0,
     retries: Retries = 0,
@@ -134,7 +150,11 @@ def submit(
         str, typer.Option(metavar="DIR", help="Working directory on the node (absolute).")
     ] = "",
     stdin: Annotated[
-        str, typer.Option(metavar="FILE", help="Standard input; '-' reads ours.")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="File for the task's standard input; '-' is the standard input of this command.",
+        ),
     ] = "",
     request_id: RequestId = "",
     wait_timeout: WaitTimeout = None,
@@ -174,8 +194,8 @@ def call(
         str,
         typer.Argument(
             metavar="[JSON]",
-            help="A list of positional arguments, or an object "
-            '{"args": [...], "kwargs": {...}}; anything else is the one argument.',
+            help='Arguments as JSON: a list of positional arguments, or an object {"args": [...], '
+            '"kwargs": {...}}; any other value is the only argument.',
             show_default=False,
         ),
     ] = "[]",
@@ -225,14 +245,16 @@ def map_(
     client: Client,
     function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
     items: Annotated[
-        str, typer.Option(metavar="FILE", help="One item a line; '-' reads standard input.")
+        str, typer.Option(metavar="FILE", help="File with one item a line; '-' is standard input.")
     ],
     json_items: Annotated[
-        bool, typer.Option("--json-items", help="Lines are JSON values, not strings.")
+        bool, typer.Option("--json-items", help="Read each line as a JSON value, not as a string.")
     ] = False,
     chunk: Annotated[
         int | None,
-        typer.Option(min=1, help="Items of one task. \\[default: learned]", show_default=False),
+        typer.Option(
+            min=1, help="Number of items per task. \\[default: measured]", show_default=False
+        ),
     ] = None,
     unordered: Annotated[
         bool, typer.Option("--unordered", help="Print each result when its task ends.")

@@ -44,7 +44,7 @@ Ids = Annotated[
 @with_client
 def tasks(
     client: Client,
-    queue: Annotated[str, typer.Option("--queue", "-q", help="Only of this queue.")] = "",
+    queue: Annotated[str, typer.Option("--queue", "-q", help="Only tasks of this queue.")] = "",
     state: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,10 +57,13 @@ def tasks(
     search: Annotated[
         str,
         typer.Option(
-            "--search", help="Only with all of these words in name, work, labels, id or error."
+            "--search",
+            help="Only tasks with all of these words in name, work, labels, id or error.",
         ),
     ] = "",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of lines.")
+    ] = 20,
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first."""
@@ -121,10 +124,12 @@ def logs(
     client: Client,
     id: Id,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Wait for more until it ends.")
+        bool, typer.Option("--follow", "-f", help="Follow the output until the attempt ends.")
     ] = False,
-    attempt: Annotated[int, typer.Option(min=0, help="Of this attempt; 0: the latest.")] = 0,
-    tail: Annotated[int, typer.Option("--tail", min=0, help="Only the last so many lines.")] = 0,
+    attempt: Annotated[int, typer.Option(min=0, help="Number of the attempt; 0: the latest.")] = 0,
+    tail: Annotated[
+        int, typer.Option("--tail", min=0, help="Number of lines from the end; 0: all.")
+    ] = 0,
     as_json: Json = False,
 ) -> int:
     """Print the output of a task, each stream to the same stream of this command.
@@ -146,7 +151,7 @@ def logs(
 
 @with_client
 def retry(client: Client, ids: Ids) -> int:
-    """Have FAILED or CANCELLED tasks run again with fresh attempts."""
+    """Run FAILED or CANCELLED tasks again."""
 
     def again(id: str) -> str:
         client.get(task_id(client, id)).retry()
@@ -161,7 +166,9 @@ def wait(
     ids: Ids,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", metavar="SECONDS", help="Wait no longer (exit code 6)."),
+        typer.Option(
+            "--timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+        ),
     ] = None,
 ) -> int:
     """Wait until tasks are finished; exit code 0 when all of them succeeded."""

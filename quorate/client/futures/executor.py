@@ -61,7 +61,10 @@ class Executor(BaseExecutor):
             raise ValueError("max_workers must be greater than 0")
         self._options = TaskOptions().but(options)
         if self._options.request_id:
-            raise invalid("request_id", "an executor makes many tasks, which one id cannot name")
+            raise invalid(
+                "request_id",
+                "is not allowed: an executor creates many tasks; each needs an id of its own",
+            )
         self._limit = payload_limit
         owned = client is None
         client = client or Client(address, data_dir=data_dir, payload_limit=payload_limit)

@@ -81,7 +81,9 @@ def requests_of(
     queue, text = text_of("queue", queue), text_of("text", text)
     if tasks is None:
         if not (queue or wanted or text):
-            raise invalid("tasks", "name tasks, or at least one of queue, states and text")
+            raise invalid(
+                "tasks", "is required, or a filter: at least one of queue, states and text"
+            )
         yield pb.CancelTasksRequest(
             queue=queue, states=wanted, text=text, validate_only=dry_run,
             request_id=new_request_id(),

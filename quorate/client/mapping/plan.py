@@ -103,7 +103,10 @@ class MapPlan:
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk must be 1 or more, not {chunk}")
         if options.request_id:
-            raise invalid("request_id", "a map makes many tasks, which one id cannot name")
+            raise invalid(
+                "request_id",
+                "is not allowed: a map creates many tasks; each needs an id of its own",
+            )
         total = len(items) if isinstance(items, Sized) else None
         return cls(work, iter(items), options, limit, chunk, ordered, star, total)
 

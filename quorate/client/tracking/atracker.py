@@ -74,7 +74,7 @@ class AsyncTracker:
         except Exception as error:
             # Our bug: nobody may be left waiting for ever because of it.
             self._give_up(
-                QuorateError(grpc.StatusCode.INTERNAL, "WATCH_BROKEN", f"the watch broke: {error}")
+                QuorateError(grpc.StatusCode.INTERNAL, "WATCH_BROKEN", f"the watch failed: {error}")
             )
             raise
 

@@ -62,7 +62,7 @@ def state_of(name: str) -> task_pb2.TaskState:
         number = task_pb2.TaskState.Value(f"TASK_STATE_{name.upper()}")
     except ValueError:
         known = ", ".join(key.removeprefix("TASK_STATE_").lower() for key in _STATES)
-        raise invalid("state", f"{name!r} is none of {known}", value=name) from None
+        raise invalid("state", f"{name!r} must be one of {known}", value=name) from None
     # An int at run time; the stubs say otherwise.
     return cast(task_pb2.TaskState, number)
 

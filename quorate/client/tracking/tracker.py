@@ -37,7 +37,7 @@ WATCH_DEADLINE = 3600.0
 PAUSE = 0.05
 PAGE = 1000
 SILENT = QuorateError(
-    grpc.StatusCode.DEADLINE_EXCEEDED, "WATCH_SILENT", f"the watch said nothing for {SILENCE:g} s"
+    grpc.StatusCode.DEADLINE_EXCEEDED, "WATCH_SILENT", f"the watch sent nothing for {SILENCE:g} s"
 )
 
 
@@ -121,7 +121,7 @@ class Tracker:
         except Exception as error:
             # Our bug: nobody may be left waiting for ever because of it.
             self._give_up(
-                QuorateError(grpc.StatusCode.INTERNAL, "WATCH_BROKEN", f"the watch broke: {error}")
+                QuorateError(grpc.StatusCode.INTERNAL, "WATCH_BROKEN", f"the watch failed: {error}")
             )
             raise
 

@@ -29,7 +29,7 @@ class Bearer:
 
     def __init__(self, token: str = "", file: str = "") -> None:
         if token and file:
-            raise invalid("token", "give a token or a file that holds one, not both")
+            raise invalid("token", "set a token or a token file, not both")
         self._file = file
         self._lock = threading.Lock()
         self._stamp = _stamp(file)
@@ -54,7 +54,9 @@ class Bearer:
 
 def _metadata(field: str, token: str) -> Metadata:
     if len(token) > _MOST_BYTES or not _TOKEN.fullmatch(token):
-        raise invalid(field, f"this is not a bearer token (RFC 6750) of up to {_MOST_BYTES} bytes")
+        raise invalid(
+            field, f"the value is not a bearer token (RFC 6750) of at most {_MOST_BYTES} bytes"
+        )
     return (("authorization", f"Bearer {token}"),)
 
 

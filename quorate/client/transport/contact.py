@@ -44,7 +44,7 @@ def explained(error: QuorateError, address: str) -> QuorateError:
         )
         return QuorateError(error.code, "NOT_A_SCHEDULER", text)
     if error.code is grpc.StatusCode.UNIMPLEMENTED and _says(error, _OTHER_SERVICE):
-        text = f"{address} is not a scheduler: it does not know the service quorate.v1.Scheduler"
+        text = f"{address} is not a scheduler: it has no service quorate.v1.Scheduler"
         return QuorateError(error.code, "NOT_A_SCHEDULER", text)
     if error.code is grpc.StatusCode.UNIMPLEMENTED and _says(error, ("Method not found",)):
         text = (
@@ -62,8 +62,8 @@ def explained(error: QuorateError, address: str) -> QuorateError:
             return QuorateError(error.code, error.reason, text)
     if _says(error, _NO_CONNECTION) and _says(error, _NO_ANSWER):
         text = (
-            f"{address} accepts connections and answers nothing that a scheduler would: it is "
-            "another server, or wants TLS"
+            f"{address} accepts connections but does not answer as a scheduler: it is "
+            "another server, or needs TLS"
         )
         return QuorateError(error.code, error.reason, text)
     return error

@@ -190,7 +190,9 @@ def find_access(
         for one in access.addresses:
             if not is_loopback(one.rpartition(":")[0]):
                 raise invalid(
-                    "token", f"it is not sent to {one} without TLS, where others could read it"
+                    "token",
+                    f"the token is not sent to {one} without TLS: others could read it; set "
+                    "--tls-ca-file",
                 )
     return access
 

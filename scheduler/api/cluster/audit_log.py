@@ -109,12 +109,12 @@ def _filter(request: pb.ListAuditEntriesRequest) -> _Filter:
         validate.at_most(field, len(getattr(request, field)), _MAX_TEXT, "characters")
     kind = request.resource_type
     if kind and kind not in RESOURCE_TYPES:
-        raise invalid("resource_type", f"{kind[:80]!r} is not one of {', '.join(RESOURCE_TYPES)}")
+        raise invalid("resource_type", f"{kind[:80]!r} must be one of {', '.join(RESOURCE_TYPES)}")
     method = request.method
     if method:
         found = [full for full in AUDITED.values() if method in (full, full.rpartition("/")[2])]
         if not found:
-            raise invalid("method", f"{method[:80]!r} is not an RPC that the audit log tells of")
+            raise invalid("method", f"{method[:80]!r} is not an RPC of the audit log")
         method = found[0]
     return _Filter(request.caller, kind, request.resource_name, method)
 

@@ -64,7 +64,11 @@ class ScalingCalls:
     ) -> AsyncGenerator[pb.IsActiveResponse, None]:
         ask = parse(request.scalerMetadata)
         if self._streams >= MAX_STREAMS:
-            raise exhausted("TOO_MANY_STREAMS", f"{MAX_STREAMS} are open", limit=MAX_STREAMS)
+            raise exhausted(
+                "TOO_MANY_STREAMS",
+                f"{MAX_STREAMS} streams are open, which is the limit; close some",
+                limit=MAX_STREAMS,
+            )
         self._streams += 1
         try:
             reported: bool | None = None

@@ -280,7 +280,8 @@ class ServiceCalls:
         if row.spec.replica is not None:
             raise precondition(
                 "SERVICE_HAS_REPLICAS",
-                f"service {name!r} has a command: its instances are its replicas",
+                f"service {name!r} has a command, so its instances are its replicas; none can "
+                "be registered",
                 service=name,
             )
         if known is not None:
@@ -296,7 +297,9 @@ class ServiceCalls:
         ):
             if count >= limit:
                 raise exhausted(
-                    "TOO_MANY_INSTANCES", f"the limit of {limit} instances is reached", limit=limit
+                    "TOO_MANY_INSTANCES",
+                    f"the limit of {limit} instances is reached; remove some first",
+                    limit=limit,
                 )
 
     def _wanted(self, given: pb.ServiceInstance, known: InstanceRow | None) -> pb.ServiceInstance:

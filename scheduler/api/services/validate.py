@@ -55,7 +55,10 @@ def service_spec(check: SpecCheck, spec: pb.ServiceSpec, field: str, now: float)
     elif spec.replicas:
         raise invalid(f"{field}.command", "is required for replicas")
     elif spec.HasField("resources"):
-        raise invalid(f"{field}.resources", "outside processes get none; set command as well")
+        raise invalid(
+            f"{field}.resources",
+            "has an effect only with a command; set command, or leave resources out",
+        )
     labels(f"{field}.labels", spec.labels)
     within(f"{field}.max_surge", spec.max_surge, 0, MAX_DEVIATION)
     within(f"{field}.max_unavailable", spec.max_unavailable, 0, MAX_DEVIATION)
@@ -94,13 +97,15 @@ def _health(health: task_pb2.HealthCheck, field: str) -> None:
     if kind == "http_path" and not _PATH.fullmatch(health.http_path):
         raise invalid(
             f"{field}.http_path",
-            "must begin with / and be at most 1,024 printable ASCII characters without blanks",
+            "must begin with / and have at most 1,024 printable ASCII characters without blanks",
             limit=1_024,
         )
     if kind == "grpc_service":
         validate.at_most(f"{field}.grpc_service", len(health.grpc_service), 256, "characters")
     if kind == "tcp" and not health.tcp:
-        raise invalid(f"{field}.tcp", "can only be true; choose another check instead")
+        raise invalid(
+            f"{field}.tcp", "must be true; for another kind of check set http_path or grpc"
+        )
     for name, most in (("interval", 3_600.0), ("timeout", 60.0)):
         if health.HasField(name):
             amount = validate.duration(f"{field}.{name}", getattr(health, name), most)
@@ -121,13 +126,19 @@ def _proxy(proxy: pb.ProxyPolicy, field: str) -> None:
                 f"{field}.hash_on.{source}", "is not a token of 1 to 128 characters", limit=128
             )
     elif source == "path" and not proxy.hash_on.path:
-        raise invalid(f"{field}.hash_on.path", "can only be true; choose another source instead")
+        raise invalid(
+            f"{field}.hash_on.path", "must be true; for another source set header or cookie"
+        )
     elif source is None and balancing == pb.BALANCING_CONSISTENT_HASH:
         raise invalid(f"{field}.hash_on", "is required for BALANCING_CONSISTENT_HASH")
     validate.at_most(f"{field}.hosts", len(proxy.hosts), MAX_HOSTS, "hosts")
     for place, host in enumerate(proxy.hosts):
         if len(host) > 253 or not _HOST.fullmatch(host):
-            raise invalid(f"{field}.hosts[{place}]", f"{host[:80]!r} is not a host name", limit=253)
+            raise invalid(
+                f"{field}.hosts[{place}]",
+                f"{host[:80]!r} is not a host name such as shop.example.com",
+                limit=253,
+            )
     if proxy.HasField("timeout"):
         validate.duration(f"{field}.timeout", proxy.timeout, 3_600.0)
     within(f"{field}.retries", proxy.retries, -1, 5)

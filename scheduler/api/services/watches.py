@@ -103,7 +103,7 @@ class ServiceFeed:
                     await self._touched.wait()
         except TimeoutError:
             raise unavailable(
-                "ETCD_UNAVAILABLE", f"etcd has not told of the change within {within:g} s"
+                "ETCD_UNAVAILABLE", f"etcd did not report the change within {within:g} s"
             ) from None
 
     async def run(self) -> None:
@@ -157,7 +157,12 @@ class ServiceFeed:
             QuorateError: RESOURCE_EXHAUSTED past the bound; UNAVAILABLE when the term ends.
         """
         if len(self._watchers) >= MAX_WATCHES:
-            raise exhausted("TOO_MANY_WATCHES", f"{MAX_WATCHES} are open", limit=MAX_WATCHES)
+            raise exhausted(
+                "TOO_MANY_WATCHES",
+                f"{MAX_WATCHES} watches are open, which is the limit; close some or try again "
+                "later",
+                limit=MAX_WATCHES,
+            )
         watcher = _Watcher(names)
         self._watchers[watcher] = None
         try:

@@ -49,7 +49,10 @@ async def relay_logs(
     row = sessions.driver.state.nodes.get(NodeName(node))
     channel = sessions.channel(row.instance) if row is not None else None
     if channel is None:
-        raise unavailable("NODE_UNAVAILABLE", f"node {node!r}, which has the logs, is away")
+        raise unavailable(
+            "NODE_UNAVAILABLE",
+            f"node {node!r}, which has the logs, cannot be reached; try again later",
+        )
     ask = node_agent_pb2.ReadLogsRequest(
         task_id=task,
         attempt=attempt,
@@ -131,7 +134,7 @@ def _no_attempt(task: str, attempt: int) -> QuorateError:
     return QuorateError(
         grpc.StatusCode.NOT_FOUND,
         "ATTEMPT_NOT_FOUND",
-        f"task {task!r} has no {what} on record; ask with follow to wait for its first",
+        f"task {task!r} has no {what} on record; set follow to wait for the first one",
         metadata={"task": task, "attempt": str(attempt)},
     )
 
@@ -144,7 +147,10 @@ def _is_none(chunk: pb.LogChunk) -> bool:
 def _translated(error: grpc.aio.AioRpcError, node: str) -> QuorateError:
     """What an agent answered, as the caller may take it for a scheduler's word."""
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return unavailable("NODE_UNAVAILABLE", f"node {node!r}, which has the logs, is away")
+        return unavailable(
+            "NODE_UNAVAILABLE",
+            f"node {node!r}, which has the logs, cannot be reached; try again later",
+        )
     said = from_rpc_error(error)
     if said.code not in _ANSWERS:
         # Such as UNAUTHENTICATED: who calls was decided here, not by a node.
@@ -156,6 +162,6 @@ def _misbehaved(node: str, why: str) -> QuorateError:
     return QuorateError(
         grpc.StatusCode.INTERNAL,
         "NODE_AT_FAULT",
-        f"node {node!r} does not give the logs as it should: {why}",
+        f"node {node!r} answers the request for logs wrongly: {why}",
         metadata={"node": node},
     )

@@ -107,7 +107,7 @@ class Past:
         except TimeoutError:
             end = unavailable(
                 "WATCH_TOO_SLOW",
-                f"nothing was read of this watch for {PATIENCE:g} s; resume from the last token",
+                f"the client read nothing for {PATIENCE:g} s; resume the watch from the last token",
             )
             # All of them: what comes behind a gap must not be told.
             while not ready.empty():

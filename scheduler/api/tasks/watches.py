@@ -188,7 +188,12 @@ class Watches:
         elif start.revision > now and start.revision > await self._confirm():
             raise gone("the token is of a later revision than the log: it was restored")
         if self._open >= MAX_WATCHES:
-            raise exhausted("TOO_MANY_WATCHES", f"{MAX_WATCHES} are open", limit=MAX_WATCHES)
+            raise exhausted(
+                "TOO_MANY_WATCHES",
+                f"{MAX_WATCHES} watches are open, which is the limit; close some or try again "
+                "later",
+                limit=MAX_WATCHES,
+            )
         pick = Pick(request, start)
         with self._counted(), self._answering.of(caller) as bucket:
             yield pick.progress()

@@ -53,7 +53,7 @@ def _refuse_cancel(state: State, limits: Limits, event: TaskCancelAsked) -> Reje
     return Rejection(
         ErrorKind.PRECONDITION,
         "TASK_FINISHED",
-        f"task {event.task!r} is {done.state.name} already",
+        f"task {event.task!r} is already {done.state.name}",
         "task",
         event.task,
     )
@@ -111,7 +111,8 @@ def _refuse_live(state: State, limits: Limits, done: FinishedRow) -> Rejection |
     return Rejection(
         ErrorKind.EXHAUSTED,
         "TOO_MANY_LIVE_TASKS",
-        f"the limit of {limits.live_tasks} tasks that are not finished is reached",
+        f"the limit of {limits.live_tasks} unfinished tasks is reached; try again when some "
+        "have finished",
         "limit",
         str(limits.live_tasks),
     )
@@ -126,7 +127,7 @@ def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:
             ErrorKind.PRECONDITION,
             "TASK_IS_REPLICA",
             f"task {event.task!r} is a replica of service {event.spec.replica.service!r}, "
-            "which replaces it by itself",
+            "which replaces replicas by itself",
             "task",
             event.task,
         )
@@ -225,7 +226,7 @@ def _refuse_queue(state: State, limits: Limits, event: QueueSubmitted) -> Reject
         return Rejection(
             ErrorKind.EXHAUSTED,
             "TOO_MANY_QUEUES",
-            f"the limit of {limits.queues} queues is reached",
+            f"the limit of {limits.queues} queues is reached; delete some first",
             "limit",
             str(limits.queues),
         )

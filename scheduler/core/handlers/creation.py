@@ -171,7 +171,8 @@ def _refuse(
         return Rejection(
             ErrorKind.EXHAUSTED,
             "TOO_MANY_LIVE_TASKS",
-            f"{len(state.tasks)} tasks are not finished; the limit is {limits.live_tasks}",
+            f"{len(state.tasks)} tasks are not finished; the limit is {limits.live_tasks}: try "
+            "again when some have finished",
             "limit",
             str(limits.live_tasks),
         )

@@ -20,7 +20,7 @@ def _refuse(state: State, limits: Limits, event: QuotaSubmitted) -> Rejection | 
     return Rejection(
         ErrorKind.EXHAUSTED,
         "TOO_MANY_QUOTAS",
-        f"{MOST_QUOTAS} quotas are set; set one back to the defaults first",
+        f"{MOST_QUOTAS} quotas are set, which is the limit; reset one to the defaults first",
         "limit",
         str(MOST_QUOTAS),
     )

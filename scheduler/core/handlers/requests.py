@@ -198,7 +198,7 @@ def recall(state: State, scope: str, request: Request) -> DedupRow | Rejection |
         return Rejection(
             ErrorKind.INVALID,
             "REQUEST_ID_REUSED",
-            f"request_id: {request.id!r} was used for another request",
+            f"request_id: {request.id!r} was used for a different request; choose a new id",
             "request_id",
             request.id,
         )
@@ -220,7 +220,7 @@ def _refuse_beyond(state: State, limits: Limits, scope: str, request: Request) -
     return Rejection(
         ErrorKind.EXHAUSTED,
         "TOO_MANY_REQUESTS_REMEMBERED",
-        f"{most} answers are remembered for repeated calls; try later",
+        f"{most} answers are stored for repeated calls, which is the limit; try again later",
         "limit",
         str(most),
     )

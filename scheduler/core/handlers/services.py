@@ -195,7 +195,11 @@ def _refuse_version(row: ServiceRow, version: int) -> Rejection | None:
 
 def _exhausted(reason: str, limit: int, what: str) -> Rejection:
     return Rejection(
-        ErrorKind.EXHAUSTED, reason, f"the limit of {limit} {what} is reached", "limit", str(limit)
+        ErrorKind.EXHAUSTED,
+        reason,
+        f"the limit of {limit} {what} is reached; delete some first",
+        "limit",
+        str(limit),
     )
 
 
