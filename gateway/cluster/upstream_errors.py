@@ -46,13 +46,13 @@ def typed(
         found = QuorateError(
             code,
             "DEADLINE_EXCEEDED",
-            f"the deadline of {timeout:g} s passed; the outcome is not known",
+            f"the deadline of {timeout:g} s passed; the outcome is unknown",
             metadata={"limit": f"{timeout:g}"},
         )
     elif code is grpc.StatusCode.UNAVAILABLE:
         found = unavailable(
             "NO_SCHEDULER",
-            f"no scheduler at {', '.join(addresses)} answers; repeat with the same "
+            f"no scheduler at {', '.join(addresses)} answers; repeat the request with the same "
             f"request_id (last: {error.details()})",
         )
     else:

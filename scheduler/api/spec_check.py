@@ -81,7 +81,7 @@ class SpecCheck:
         elif work == "command":
             _command(spec.command, f"{field}.command")
         else:
-            raise invalid(f"{field}.work", "one of command, python is required")
+            raise invalid(f"{field}.work", "is required: set command or python")
         _options(spec, field, now)
         return task_spec(spec, data)
 
@@ -125,10 +125,12 @@ def _secrets(secrets: Mapping[str, task_pb2.SecretRef], field: str) -> None:
                 limit=MAX_SECRET_NAME,
             )
         if name.startswith("QUORATE_"):
-            raise invalid(field, f"{name!r}: names with QUORATE_ are the agent's own")
+            raise invalid(
+                field, f"{name!r} begins with QUORATE_, which is reserved; choose another name"
+            )
         source = reference.WhichOneof("source")
         if source is None:
-            raise invalid(f"{field}.{name}", "one of env, file is required")
+            raise invalid(f"{field}.{name}", "is required: set env or file")
         text: str = getattr(reference, source)
         pattern = VARIABLE if source == "env" else SECRET_FILE
         at_most(f"{field}.{name}.{source}", len(text), MAX_SECRET_REF, "characters")
@@ -170,19 +172,24 @@ def _no_constant(name: str) -> None:
 def _command(work: task_pb2.CommandWork, field: str) -> None:
     argv = work.argv
     if not argv or not argv[0]:
-        raise invalid(f"{field}.argv", "at least the program's name is required")
+        raise invalid(f"{field}.argv", "is empty; the first argument is the program")
     at_most(f"{field}.argv", len(argv), MAX_ARGV, "arguments")
     if any("\0" in word for word in argv):
         raise invalid(f"{field}.argv", "must not hold a NUL character")
     if work.cwd and (not work.cwd.startswith("/") or "\0" in work.cwd):
-        raise invalid(f"{field}.cwd", f"{work.cwd[:80]!r} is not an absolute path, or holds NUL")
+        raise invalid(
+            f"{field}.cwd", f"{work.cwd[:80]!r} is not an absolute path without NUL characters"
+        )
     for name, value in work.env.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
-            raise invalid(f"{field}.env", f"{name[:80]!r} is not a variable's name, or holds NUL")
+            raise invalid(
+                f"{field}.env",
+                f"{name[:80]!r} is not a variable's name, or its value has a NUL character",
+            )
     if work.secrets:
         _secrets(work.secrets, f"{field}.secrets")
         if twice := sorted(work.env.keys() & work.secrets.keys()):
-            raise invalid(f"{field}.secrets", f"{twice[0]!r} is in env too")
+            raise invalid(f"{field}.secrets", f"{twice[0]!r} is also in env; set it in one of them")
 
 
 def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
@@ -198,7 +205,7 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
     if trace and not TRACEPARENT.fullmatch(trace):
         raise invalid(
             f"{field}.trace_context",
-            f"{trace[:80]!r} is no W3C traceparent of version 00 (55 characters)",
+            f"{trace[:80]!r} is not a W3C traceparent of version 00 (55 characters)",
             limit=55,
         )
     priority = spec.priority
@@ -218,7 +225,7 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         if at < 0 or at > now + MAX_AHEAD:
             raise invalid(
                 f"{field}.not_before",
-                "must lie after 1970 and at most 366 days ahead",
+                "must be after 1970 and at most 366 days in the future",
                 limit=MAX_AHEAD,
                 value=at,
             )

@@ -49,7 +49,7 @@ def search_words(value: str) -> tuple[str, ...]:
     if len(value) > MAX_SEARCH:
         raise invalid(
             "text",
-            f"{len(value)} characters are more than {MAX_SEARCH}",
+            f"has {len(value)} characters; at most {MAX_SEARCH} are allowed",
             limit=MAX_SEARCH,
             value=len(value),
         )
@@ -84,7 +84,7 @@ def cancelled(request: pb.CancelTasksRequest) -> frozenset[TaskState]:
     if request.ids:
         for field in ("queue", "text", "page_token"):
             if getattr(request, field):
-                raise invalid(field, "cannot be given together with ids")
+                raise invalid(field, "cannot be set together with ids")
     elif not (request.queue or request.states or request.text):
         raise invalid(
             "ids", "is required, or a filter: at least one of queue, states and text; to cancel "

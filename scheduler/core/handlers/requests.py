@@ -289,7 +289,7 @@ def _too_many_waiters(limits: Limits) -> Rejection:
     return Rejection(
         ErrorKind.EXHAUSTED,
         "TOO_MANY_BATCH_WAITERS",
-        f"{limits.batch_waiters} callers wait for this call already",
+        f"{limits.batch_waiters} calls wait for the same request already; try again later",
         "limit",
         str(limits.batch_waiters),
     )
