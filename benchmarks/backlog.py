@@ -64,7 +64,7 @@ def await_loaded(cluster: BenchCluster) -> None:
 def _has_loaded(log: Path) -> bool:
     """Whether the process that was started last has: each says both once it starts."""
     text = log.read_text(errors="replace")
-    return text.count("replica.loaded") >= text.count("scheduler ready ")
+    return text.count("replica_loaded") >= text.count("scheduler ready ")
 
 
 class _Found:

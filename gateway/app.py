@@ -180,7 +180,7 @@ async def _leave(server: uvicorn.Server, stopping: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     await stopping.wait()
-    log.info("leaving")
+    log.info("shutting_down")
     server.should_exit = True
 
 

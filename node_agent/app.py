@@ -201,7 +201,7 @@ async def run(settings: AgentSettings) -> None:
                 await probes.close()
                 if driver.spans is not None:
                     await asyncio.to_thread(driver.spans.close)
-    _log.info("left")
+    _log.info("stopped")
 
 
 async def serve(
@@ -296,7 +296,7 @@ async def leave(driver: Driver, serving: _Serving, settings: AgentSettings) -> N
     # acknowledged is run again elsewhere.
     while len(driver.machine.outbox):
         if asyncio.get_running_loop().time() > deadline:
-            _log.warning("reports were not acknowledged", reports=len(driver.machine.outbox))
+            _log.warning("reports_not_acknowledged", reports=len(driver.machine.outbox))
             break
         await asyncio.sleep(0.01)
 

@@ -35,7 +35,11 @@ def main() -> int:
     keep_private()
     settings = read_settings("node_agent", AgentSettings)
     terminal = settings.log_format == "auto" and sys.stderr.isatty()
-    configure_logging(console=terminal or settings.log_format == "console")
+    configure_logging(
+        console=terminal or settings.log_format == "console",
+        process=f"node:{settings.name}",
+        cluster=settings.cluster,
+    )
     try:
         require_fast_protobuf()
         uvloop.run(run(settings))

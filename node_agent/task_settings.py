@@ -105,9 +105,9 @@ class TaskSettings(BaseModel):
             except Unavailable as why:
                 if self.task_cgroups == "require":
                     raise ValueError(f"task-cgroups: cgroups are not available: {why}") from None
-                _log.info("no cgroups for tasks: no limits of memory and processes", why=str(why))
+                _log.info("task_cgroups_unavailable", why=str(why))
             else:
-                _log.info("cgroups", parent=groups.parent, limits=sorted(groups.controllers))
+                _log.info("task_cgroups", parent=groups.parent, limits=sorted(groups.controllers))
         return Confinement(
             user,
             groups,
@@ -119,7 +119,7 @@ class TaskSettings(BaseModel):
         user = find_user(self.task_user) if self.task_user else None
         if user is None or (user.uid, user.gid) == (os.geteuid(), os.getegid()):
             if os.geteuid() == 0:
-                _log.warning("tasks run as root: --task-user names another user")
+                _log.warning("tasks_run_as_root", advice="set --task-user")
             return None
         try:
             refuse_unable(user)

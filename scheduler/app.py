@@ -149,12 +149,12 @@ async def serve(settings: SchedulerSettings) -> None:
         stop = _stop_signal()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follow_election(election, seen), name="election view")
-            tasks.create_task(watch.run(), name="leader watch")
+            tasks.create_task(watch.run(), name="failure detector")
             tasks.create_task(term.stand_by(), name="stand by")
             tasks.create_task(keep_out_of_sight(term.rows), name="garbage")
             leading = tasks.create_task(leadership.run(), name="leadership")
             await stop.wait()
-            log.info("leaving", name=settings.name)
+            log.info("shutting_down", name=settings.name)
             # The lease goes first: from then on the next leader is elected while this process
             # still forwards to it what its callers ask.
             leading.cancel()

@@ -18,7 +18,9 @@ from scheduler.config import SchedulerSettings
 def main(arguments: list[str] | None = None) -> int:
     """Run a scheduler; the process's exit code. Raises SystemExit for wrong settings."""
     settings = read_settings("scheduler", SchedulerSettings, arguments)
-    configure_logging(settings.log_level)
+    configure_logging(
+        settings.log_level, process=f"scheduler:{settings.name}", cluster=settings.cluster
+    )
     try:
         require_fast_protobuf()
         uvloop.run(serve(settings))

@@ -35,7 +35,7 @@ class OwnToken:
             try:
                 self._token = self._read()
             except ValueError as error:
-                log.warning("token.kept", why=str(error))
+                log.warning("token_file_unusable", why=str(error))
         return self._token
 
     def _read(self) -> str:

@@ -78,9 +78,9 @@ class ServiceView:
             try:
                 await self._follow()
             except TimeoutError:
-                log.info("the watch of services fell silent", seconds=SILENCE)
+                log.info("service_watch_silent", seconds=SILENCE)
             except QuorateError as error:
-                log.info("the watch of services broke", reason=error.reason, detail=error.message)
+                log.info("service_watch_failed", reason=error.reason, detail=error.message)
             finally:
                 self._set_live(False)
             if self.snapshots > before:
@@ -105,7 +105,7 @@ class ServiceView:
                 for name in message.removed:
                     snapshot.pop(name, None)
                 if len(snapshot) > MAX_SERVICES:
-                    log.error("a snapshot has too many services", limit=MAX_SERVICES)
+                    log.error("service_snapshot_too_large", limit=MAX_SERVICES)
                     return
                 if message.snapshot_complete:
                     self._taker.replace(snapshot.values())

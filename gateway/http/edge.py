@@ -110,5 +110,5 @@ async def on_rejection(request: Request, error: Exception) -> Response:
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """Anything else. Starlette raises it again, so that the server logs the traceback."""
-    log.error("request.failed", method=request.method, path=request.scope["path"])
+    log.error("request_handler_failed", method=request.method, path=request.scope["path"])
     return problem_response(internal())

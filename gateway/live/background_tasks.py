@@ -35,7 +35,7 @@ class BackgroundTasks:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("live.task_failed", task=task.get_name(), exc_info=error)
+            log.error("live_task_failed", task=task.get_name(), exc_info=error)
 
     async def close(self) -> None:
         """End them all."""

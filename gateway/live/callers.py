@@ -84,7 +84,7 @@ class Hubs:
                 headers={"Retry-After": "1"},
             )
         if len(unproven) >= limits.UNPROVEN:
-            log.warning("live.unproven_dropped", limit=limits.UNPROVEN)
+            log.warning("live_unproven_dropped", limit=limits.UNPROVEN)
             self._homes[unproven[0]].hub.dismiss("others wait to be let in; try again")
             self._let_go(unproven[0])
 
@@ -97,7 +97,7 @@ class Hubs:
         most = max(tokens.values(), key=len, default=[])
         if len(most) < 2:
             return False
-        log.warning("live.token_dropped", caller=self._homes[most[0]].hub.caller, tokens=len(most))
+        log.warning("live_token_dropped", caller=self._homes[most[0]].hub.caller, tokens=len(most))
         self._homes[most[0]].hub.dismiss("others wait to be let in, and you have other tokens")
         self._let_go(most[0])
         return True

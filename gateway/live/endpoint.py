@@ -139,7 +139,7 @@ class Live:
         unread = self.unread
         if unread <= limits.PENDING:
             return
-        log.warning("live.shedding", unread=unread, connections=len(self._open))
+        log.warning("live_shedding", unread=unread, connections=len(self._open))
         for connection in sorted(self._open, key=lambda one: one.unread, reverse=True):
             if unread <= limits.PENDING:
                 return

@@ -118,7 +118,7 @@ class Proxy:
                 client.on_deadline()
             except Exception:
                 # A bug met on one connection: the clock serves all of them and must go on.
-                log.exception("a connection's deadline failed")
+                log.exception("connection_deadline_failed")
                 client.abort()
         self.services.sweep(now)
 

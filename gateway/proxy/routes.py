@@ -72,10 +72,10 @@ class Routes:
         service = self._claims.get(name.encode("latin-1"))
         if service is not None and self._own is None:
             log.warning(
-                "a host that a service claims is not given to it: --hosts does not say which names "
-                "are the gateway's own",
+                "service_host_ignored",
                 host=name,
                 service=service.decode(),
+                advice="set --hosts to the gateway's own names",
             )
             return None
         return service

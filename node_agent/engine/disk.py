@@ -33,7 +33,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 DISK_ERRORS = FULL | {errno.EROFS, errno.EIO}
 # Of these it is this process or the machine that has too few.
 _NOT_THE_DISK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_FREED = "deleted old logs, as the disk is nearly full"
+_FREED = "old_logs_deleted_for_space"
 
 
 class DiskWatch:
@@ -134,9 +134,9 @@ class DiskWatch:
         error = self._disk.error
         if bool(error) != bool(self._reported):
             if error:
-                _log.error("the disk cannot be written: no work is taken", why=error)
+                _log.error("disk_unwritable", why=error)
             else:
-                _log.warning("the disk can be written again: work is taken", was=self._reported)
+                _log.warning("disk_writable", was=self._reported)
             self._reported = error
             self.changed.set()
             self._on_changed()

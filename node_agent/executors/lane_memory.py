@@ -34,6 +34,6 @@ def limit_memory(groups: TaskGroups, lane: Lane) -> None:
         groups.limit_memory(lane.process, limit)
     except OSError as error:
         # It is just ending: the next worker begins without a limit.
-        _log.warning("a worker's memory is not limited", lane=lane.index, why=str(error))
+        _log.warning("worker_memory_not_limited", lane=lane.index, why=str(error))
         wanted = 0
     lane.memory = wanted

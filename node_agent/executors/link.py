@@ -110,7 +110,7 @@ class SpawnerLink:
         """Start the spawner, after ending what an earlier agent left behind."""
         self._loop = asyncio.get_running_loop()
         if killed := kill_marked(self._mark):
-            _log.warning("ended leftovers of an earlier agent", processes=killed)
+            _log.warning("orphan_processes_killed", processes=killed)
         self._launch()
 
     def run(
@@ -190,7 +190,7 @@ class SpawnerLink:
             try:
                 await asyncio.to_thread(process.wait, STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                _log.error("the spawner does not end: killed", pid=process.pid)
+                _log.error("spawner_killed", pid=process.pid)
                 process.kill()
                 await asyncio.to_thread(process.wait)
         if self._groups is not None:
@@ -316,7 +316,7 @@ class SpawnerLink:
             return
         if message[0] == "unwritten":
             _, directory, error, number = message
-            _log.error("outputs are lost", directory=directory, error=error)
+            _log.error("outputs_lost", directory=directory, error=error)
             self.on_write_failed(number)
             return
         for key, status, started, seconds, dirty, starved in message[1]:
@@ -325,7 +325,7 @@ class SpawnerLink:
     def _on_lost(self) -> None:
         """The spawner died: kill what it started, start another, tell everyone."""
         assert self._process is not None
-        _log.error("the spawner died", status=self._process.wait(), processes=len(self._exits))
+        _log.error("spawner_died", status=self._process.wait(), processes=len(self._exits))
         self._disconnect()
         if self._groups is not None:
             self._groups.kill_all()

@@ -325,7 +325,7 @@ class PythonExecutor:
         """User code meddled with the worker's socket: nothing from there can be believed."""
         if lane.forged:
             return
-        _log.error("a worker's reply makes no sense: it is ended", lane=lane.index, why=repr(error))
+        _log.error("worker_reply_malformed", lane=lane.index, why=repr(error))
         lane.forged = True
         if lane.process:
             assert self._link is not None
@@ -385,7 +385,7 @@ class PythonExecutor:
         delay = 0.0
         if not was_ready:
             delay = lane.backoff.next()
-            _log.error("a worker ended before it was ready", why=why(exit_), retry_in=delay)
+            _log.error("worker_start_failed", why=why(exit_), retry_in=delay)
         self._restarts[lane.index] = self._loop.call_later(delay, self._launch, lane)
 
     def _replace_socket(self, lane: Lane) -> None:

@@ -181,7 +181,7 @@ class LogStore:
         except OSError as error:
             if self.on_write_failed(error.errno):
                 # No room for a directory: even less for a copy.
-                _log.error("outputs are lost", path=directory, error=str(error))
+                _log.error("outputs_lost", path=directory, error=str(error))
                 self.discard(directory)
                 return
             self._append(directory, target)
@@ -228,7 +228,7 @@ class LogStore:
 
     def _lost(self, path: str, error: OSError) -> None:
         # A full disk, or a lease: the attempt's outcome counts more.
-        _log.error("outputs are lost", path=path, error=str(error))
+        _log.error("outputs_lost", path=path, error=str(error))
         self.on_write_failed(error.errno)
 
     # -- caps ----------------------------------------------------------------------------------

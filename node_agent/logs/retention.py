@@ -56,10 +56,10 @@ async def run(logs: LogStore, retention: Retention, clock: Clock) -> None:
             )
         except OSError as error:
             # A disk in trouble: logs are not worth the agent's life. Tried again next time.
-            _log.error("logs cannot be cleaned up", error=str(error))
+            _log.error("log_cleanup_failed", error=str(error))
         else:
             if deleted:
-                _log.info("deleted old logs", attempts=deleted)
+                _log.info("old_logs_deleted", attempts=deleted)
 
 
 def clean(root: Path, retention: Retention, now: float, spared: Collection[str] = ()) -> int:
@@ -133,7 +133,7 @@ class Sweep:
         try:
             return sorted(_entries(self._root), reverse=True)
         except OSError as error:
-            _log.error("logs cannot be looked through", error=str(error))
+            _log.error("log_scan_failed", error=str(error))
             return []
 
 

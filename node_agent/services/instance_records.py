@@ -130,13 +130,13 @@ class InstanceRecords:
                 await self._write(etcd, key)
             except EtcdRefused as error:
                 # The same write would be refused again, and hold up the others.
-                _log.error("etcd refuses an instance's record", key=key, error=str(error))
+                _log.error("instance_record_refused", key=key, error=str(error))
                 self._give_up(key)
             except LeaseNotFound:
                 # The registration learns of it too, and registers or loses everything.
                 await asyncio.sleep(_FIRST_PAUSE)
             except EtcdError as error:
-                _log.warning("instance not written yet", key=key, error=str(error))
+                _log.warning("instance_record_not_written", key=key, error=str(error))
                 await asyncio.sleep(backoff.next())
             else:
                 backoff.reset()

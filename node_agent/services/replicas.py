@@ -172,7 +172,7 @@ class Replicas:
                 except Exception as error:  # noqa: BLE001 - see below
                     # A check that breaks is a failed check, whatever broke it: without checks the
                     # replica would stay as it is for ever, and nobody would know.
-                    _log.error("a health check broke", task=attempt.task_id, exc_info=error)
+                    _log.error("health_check_failed", task=attempt.task_id, exc_info=error)
                     why = f"the check broke: {error!r}"
                 now = self._clock.monotonic()
                 if why and own_delay(asked, now, terms.timeout):

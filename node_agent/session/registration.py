@@ -122,11 +122,11 @@ class Registration:
             except EtcdUnauthenticated as error:
                 if not self.registered.is_set():
                     raise CannotRegister(f"etcd refuses the credentials: {error}") from error
-                _log.error("etcd refuses the credentials", error=str(error))
+                _log.error("etcd_credentials_refused", error=str(error))
             except EtcdError as error:
                 if not self.registered.is_set() and self._clock.monotonic() > give_up:
                     raise CannotRegister(f"etcd does not answer: {error}") from error
-                _log.warning("not registered yet", error=str(error))
+                _log.warning("not_registered", error=str(error))
             else:
                 backoff.reset()
                 continue
@@ -174,7 +174,7 @@ class Registration:
         if lease.lost.is_set():
             self._lease = None
             await lease.close(revoke=False)
-            _log.warning("the lease was lost: registering again")
+            _log.warning("lease_lost")
             self._on_lost()
 
     async def _put(self, lease: LeaseSession) -> int:

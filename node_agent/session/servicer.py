@@ -54,7 +54,7 @@ class NodeAgent:
         try:
             await self._sessions.serve(_Parsing(context))
         except QuorateError as error:
-            _log.info("session refused or ended", reason=error.reason, why=error.message)
+            _log.info("session_ended", reason=error.reason, why=error.message)
             await abort(context, error)
         except grpc.aio.AbortError:
             raise
@@ -125,7 +125,7 @@ class _Parsing:
 
 async def _bug(method: str, context: Any) -> NoReturn:
     """Answer INTERNAL for the exception under way; the traceback goes to the log alone."""
-    _log.exception("call failed", method=method)
+    _log.exception("call_handler_failed", method=method)
     error = QuorateError(
         grpc.StatusCode.INTERNAL,
         "INTERNAL",

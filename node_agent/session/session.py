@@ -98,19 +98,19 @@ class Sessions:
         )
         self._current = session
         self._on_scaling_down(first.hello.leaving)
-        _log.info("session opened", leader=first.hello.leader, epoch=first.epoch)
+        _log.info("session_opened", leader=first.hello.leader, epoch=first.epoch)
         try:
             await session.serve(context, first, self.stats)
         finally:
             if self._current is session:
                 self._current = None
             session.close()
-            _log.info("session closed", leader=first.hello.leader, epoch=first.epoch)
+            _log.info("session_closed", leader=first.hello.leader, epoch=first.epoch)
 
     def _on_scaling_down(self, scaling_down: bool) -> None:
         if scaling_down != self.scaling_down:
             self.scaling_down = scaling_down
-            _log.info("scale-down may end this node" if scaling_down else "this node stays")
+            _log.info("scaling_down" if scaling_down else "scaling_down_revoked")
 
     def _check_epoch(self, epoch: int) -> None:
         try:

@@ -51,11 +51,15 @@ def read_settings(program: str, settings: type[S], arguments: Sequence[str] | No
         raise SystemExit(USAGE) from None
 
 
-def configure_logging(level: str = "info", *, console: bool = False) -> None:
+def configure_logging(
+    level: str = "info", *, console: bool = False, process: str = "", cluster: str = ""
+) -> None:
     """Structured logs on standard error: a JSON object to a line, or lines for a person.
 
     Args:
         level: `debug`, `info`, `warning` or `error`; what is below it costs next to nothing.
+        process, cluster: fields of every line, where they are not empty: role and name of this
+            process (`scheduler:s1`), and the cluster's name.
 
     Lines that cannot be written are lost, and raise nothing.
     """
@@ -65,6 +69,7 @@ def configure_logging(level: str = "info", *, console: bool = False) -> None:
         ),
         processors=[
             structlog.contextvars.merge_contextvars,
+            _naming(process, cluster),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
@@ -73,6 +78,19 @@ def configure_logging(level: str = "info", *, console: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, LossyOutput(sys.stderr))),
         cache_logger_on_first_use=True,
     )
+
+
+def _naming(process: str, cluster: str) -> structlog.typing.Processor:
+    fields = {key: text for key, text in (("process", process), ("cluster", cluster)) if text}
+
+    def add(
+        _logger: object, _method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        for key, text in fields.items():
+            event.setdefault(key, text)
+        return event
+
+    return add
 
 
 def require_fast_protobuf() -> None:

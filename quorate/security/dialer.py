@@ -84,7 +84,7 @@ class Watched:
             except TlsError as failure:
                 if stamp != self._refused:
                     self._refused = stamp
-                    self._report("tls.former_files_kept", failure.message)
+                    self._report("tls_files_unusable", failure.message)
                 return None
             self._stamp = stamp
             return self.pem

@@ -137,7 +137,7 @@ class Guard:
         except QuorateError as error:
             if not self._lines.take(self._monotonic()):
                 log.warning(
-                    "auth.refused",
+                    "auth_refused",
                     method=path,
                     reason=error.reason,
                     caller=error.metadata.get("caller", ""),

@@ -111,7 +111,7 @@ class KeySource:
         try:
             self._take(parse(_read(self._where), secret=True))
         except KeyFileError as failure:
-            log.error("jwks.kept", why=str(failure))
+            log.error("jwks_unusable", why=str(failure))
 
     async def key(self, kid: str | None) -> SigningKey | None:
         """The key of this id; None when there is none. Raises UNAVAILABLE `JWKS_UNAVAILABLE`."""
@@ -132,7 +132,7 @@ class KeySource:
                     self._fetched = now
                     return
                 except KeyFileError as failure:
-                    log.error("jwks.kept", why=str(failure))
+                    log.error("jwks_unusable", why=str(failure))
         if now - self._fetched > _STALE:
             raise unavailable("JWKS_UNAVAILABLE", "the keys that sign tokens cannot be fetched")
 
@@ -162,14 +162,14 @@ def parse(data: bytes, *, secret: bool) -> Keys:
         if one.get("use", "sig") != "sig":
             continue
         if one.get("kty") == "oct" and not secret:
-            log.warning("jwks.secret_left_out", kid=str(one.get("kid")))
+            log.warning("jwks_secret_ignored", kid=str(one.get("kid")))
             continue
         try:
             kid = str(one.get("kid", f"#{len(keys)}"))
             key = jwt.PyJWK(one)
             keys[kid] = SigningKey(key.key, str(one["kty"]), str(one.get("alg", "")))
         except jwt.PyJWTError as error:
-            log.warning("jwks.key_left_out", kid=str(one.get("kid")), why=str(error))
+            log.warning("jwks_key_ignored", kid=str(one.get("kid")), why=str(error))
     if not keys:
         raise KeyFileError("has no key that signs")
     return Keys(keys)

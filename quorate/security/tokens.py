@@ -125,12 +125,12 @@ class TokenFile:
             # Whoever deletes it means all of them; a slip of the pen in it does not.
             self._entries = {}
             self.generation += 1
-            log.error("tokens.none", why=str(failure))
+            log.error("tokens_missing", why=str(failure))
         except TokenFileError as failure:
-            log.error("tokens.kept", why=str(failure))
+            log.error("tokens_file_unusable", why=str(failure))
         else:
             self.generation += 1
-            log.info("tokens.reloaded", path=str(self._path), tokens=len(self._entries))
+            log.info("tokens_reloaded", path=str(self._path), tokens=len(self._entries))
 
 
 def id_of(token: str) -> str:

@@ -106,7 +106,7 @@ class HealthServer:
                 f"cannot listen on {self._listen} (--health-listen): {error.strerror}"
             ) from error
         self._measuring = asyncio.create_task(self._lag.run(), name="loop lag")
-        log.info("health.serving", address=self.address)
+        log.info("health_serving", address=self.address)
 
     @property
     def address(self) -> str:

@@ -51,7 +51,7 @@ def request_check(method: MethodDescriptor) -> Check:
             check_request(rule, caller, request, servicer.queue_of_task if rule.task else _none)
         except QuorateError as error:
             if not _lines.take(time.monotonic()):
-                log.warning("auth.refused", method=path, reason=error.reason, caller=str(caller))
+                log.warning("auth_refused", method=path, reason=error.reason, caller=str(caller))
             raise
 
     return check

@@ -198,7 +198,7 @@ def _bug(name: str, request: Message) -> QuorateError:
     about = {
         field: value for field in ("request_id", "id") if (value := getattr(request, field, ""))
     }
-    log.exception("call.handler_failed", method=name, **about)
+    log.exception("call_handler_failed", method=name, **about)
     return QuorateError(
         grpc.StatusCode.INTERNAL,
         "INTERNAL",

@@ -156,10 +156,10 @@ class Leadership:
                 await self._once()
                 backoff.reset()
             except CandidateGone as gone:
-                log.info("leadership.lost_candidacy", reason=str(gone))
+                log.info("leadership_candidacy_lost", reason=str(gone))
             except EtcdError as error:
                 if not backoff.failures:
-                    log.warning("leadership.etcd_unreachable", error=str(error))
+                    log.warning("leadership_etcd_unreachable", error=str(error))
                 await asyncio.sleep(backoff.next())
 
     async def _once(self) -> None:
@@ -171,7 +171,7 @@ class Leadership:
             await self._revoke_leftovers()
             candidate = await self._election.campaign(session.id, self._value)
             self._election_state = ElectionState.STANDBY
-            log.info("leadership.standby", epoch=candidate.create_revision)
+            log.info("leadership_standby", epoch=candidate.create_revision)
             await self._until_elected(session, candidate)
             # A term resigns by itself.
             stood_only = False
@@ -213,7 +213,7 @@ class Leadership:
         trust = Trust(session, self._margin)
         begin = self._clock.monotonic()
         self._election_state = ElectionState.LEADING
-        log.info("leadership.leading", epoch=epoch)
+        log.info("leadership_won", epoch=epoch)
         # Bound here, once: the term's tasks inherit it, and say it in every line they log.
         with bound_contextvars(epoch=epoch):
             leading = asyncio.create_task(self._lead(epoch, candidate.key, trust), name="lead")
@@ -242,9 +242,9 @@ class Leadership:
         while not session.lost.is_set():
             left = session.trusted_until - self._clock.monotonic()
             if left <= 0 and not silent:
-                log.warning("leadership.etcd_silent", lease=f"{session.id:x}")
+                log.warning("leadership_etcd_silent", lease=f"{session.id:x}")
             elif left > 0 and silent:
-                log.info("leadership.renewed_late", lease=f"{session.id:x}")
+                log.info("leadership_lease_renewed_late", lease=f"{session.id:x}")
             silent = left <= 0
             left += self._patience if silent else 0.0
             if left <= 0:
@@ -258,13 +258,13 @@ class Leadership:
 
     def _log_end(self, epoch: int, why: str, outcome: BaseException | None) -> None:
         if outcome is None or isinstance(outcome, asyncio.CancelledError):
-            log.info("leadership.resigned", epoch=epoch, why=why)
+            log.info("leadership_resigned", epoch=epoch, why=why)
         elif _expected(outcome):
-            log.warning("leadership.resigned", epoch=epoch, why=repr(outcome))
+            log.warning("leadership_resigned", epoch=epoch, why=repr(outcome))
         else:
             # Whatever it was: its memory is dropped and another replica may try. This one goes on
             # as a standby, since the log, not the process, is what must be right.
-            log.error("leadership.failed", epoch=epoch, exc_info=outcome)
+            log.error("leadership_failed", epoch=epoch, exc_info=outcome)
 
     async def _pause_after(self, led: float) -> None:
         if led >= _SHORT_TERM:

@@ -36,7 +36,7 @@ async def follow_election(election: Election, seen: Callable[[Leader | None], No
                     seen(None if kv is None else leader_of(kv))
         except EtcdError as error:
             if not backoff.failures:
-                log.warning("leader_view.etcd_unreachable", error=str(error))
+                log.warning("leader_view_etcd_unreachable", error=str(error))
         await asyncio.sleep(backoff.next())
 
 

@@ -170,12 +170,12 @@ class Replica:
             try:
                 await self._follow()
             except Compacted as gone:
-                log.info("replica.compacted", at=self._revision, first=gone.revision)
+                log.info("replica_compacted", at=self._revision, first=gone.revision)
                 self._fall_back()
             except EtcdError as error:
                 # Once for each outage.
                 if not self._backoff.failures:
-                    log.warning("replica.etcd_unreachable", error=str(error), at=self._revision)
+                    log.warning("replica_etcd_unreachable", error=str(error), at=self._revision)
                 await asyncio.sleep(self._backoff.next())
 
     async def _follow(self) -> None:
@@ -194,7 +194,7 @@ class Replica:
             while True:
                 if not self._loaded.is_set() and self._revision >= self._came:
                     self._loaded.set(True)
-                    log.info("replica.loaded", revision=self._revision, records=self._records)
+                    log.info("replica_loaded", revision=self._revision, records=self._records)
                 try:
                     batch = await anext(ahead)
                 except StopAsyncIteration:

@@ -239,7 +239,7 @@ async def test_rejections_are_logged_without_secrets_and_not_without_bound(tmp_p
             stub = channel.unary_unary("/t.T/Admin")
             for _ in range(40):
                 await code_of(stub(b"", metadata=served.bearer(), timeout=20))
-    refused = [line for line in lines if line["event"] == "auth.refused"]
+    refused = [line for line in lines if line["event"] == "auth_refused"]
     assert 10 <= len(refused) < 30
     assert refused[0]["caller"] == "viewer:bob"
     assert refused[0]["method"] == "/t.T/Admin"

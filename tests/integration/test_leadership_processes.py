@@ -97,8 +97,8 @@ class Cast:
     async def standby(self) -> Candidate:
         """One that stands and watches the leader's process."""
         candidate = await self.start()
-        await candidate.told_of("leadership.standby")
-        await candidate.told_of("leader_watch.watching")
+        await candidate.told_of("leadership_standby")
+        await candidate.told_of("failure_detector_watching")
         return candidate
 
 
@@ -141,12 +141,12 @@ async def test_a_leader_told_to_leave_hands_over_within_200_ms(
 
 async def test_candidates_that_start_together_have_one_leader(cast: Cast) -> None:
     candidates = [await cast.start() for _ in range(3)]
-    epochs = [int((await one.told_of("leadership.standby"))["epoch"]) for one in candidates]
+    epochs = [int((await one.told_of("leadership_standby"))["epoch"]) for one in candidates]
     first = candidates[epochs.index(min(epochs))]
     await first.told_of("first commit")
     for other in candidates:
         if other is not first:
-            await other.told_of("leader_watch.watching")
+            await other.told_of("failure_detector_watching")
             assert not any(event["event"] == "first commit" for event in other.told)
 
 
@@ -161,7 +161,7 @@ async def test_a_leader_stopped_for_three_ttls_wakes_as_a_standby(
     await until(stopped + 3 * TTL)
     woken = leader.send(signal.SIGCONT)
     old = await leader.told_of("stopped leading", after=woken)
-    again = await leader.told_of("leadership.standby", after=woken)
+    again = await leader.told_of("leadership_standby", after=woken)
     assert again["at"] - woken < 1.0
     # Not one commit after it woke, not even one that the fence would have refused.
     assert old["last"] < stopped + 0.1

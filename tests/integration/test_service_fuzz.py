@@ -151,4 +151,4 @@ def test_any_request_is_answered_or_refused_in_kind(
                 assert rejection.fields == [rejection.metadata["field"]]
 
     send()
-    assert "call.handler_failed" not in (served.folder / "scheduler.log").read_text()
+    assert "call_handler_failed" not in (served.folder / "scheduler.log").read_text()

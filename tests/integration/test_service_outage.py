@@ -59,4 +59,4 @@ async def test_calls_while_etcd_is_away(own_etcd: Callable[..., Awaitable[EtcdPr
                         assert rejection.code in AWAY, rejection  # noqa: PT017
             assert (await caller.call(*calls[0])).task.id == repeated.task.id
         log = (served.folder / "scheduler.log").read_text()
-        assert "call.handler_failed" not in log
+        assert "call_handler_failed" not in log

@@ -229,9 +229,9 @@ class Cluster:
 
         def stands() -> bool:
             return (
-                other.said("leader_watch.watching", epoch=epoch)
-                and other.said("leadership.standby")
-                and other.said("replica.loaded")
+                other.said("failure_detector_watching", epoch=epoch)
+                and other.said("leadership_standby")
+                and other.said("replica_loaded")
             )
 
         await until(stands, f"{other.name} stands by")

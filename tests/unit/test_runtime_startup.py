@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import subprocess
 import sys
 from typing import TextIO, cast
 
 import pytest
+import structlog
 
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
 from quorate.runtime.log_output import LossyOutput
-from quorate.runtime.startup import CANNOT_START, USAGE, fail, read_settings
+from quorate.runtime.startup import CANNOT_START, USAGE, configure_logging, fail, read_settings
 from scheduler.config import SchedulerSettings
 
 every_process = pytest.mark.parametrize(
@@ -98,3 +100,20 @@ def test_a_log_goes_on_when_there_is_room_again():
 def test_what_fails_here_and_now_has_another_code(capsys):
     assert fail("scheduler", "etcd does not answer") == CANNOT_START == 1
     assert capsys.readouterr().err == "scheduler: etcd does not answer\n"
+
+
+def test_every_line_of_a_log_names_its_process_and_its_cluster(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = structlog.get_config()
+    try:
+        configure_logging(process="scheduler:s1", cluster="c")
+        structlog.get_logger("names").info("disk_writable", was="full")
+    finally:
+        structlog.configure(**before)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["process"], line["cluster"]) == (
+        "disk_writable",
+        "scheduler:s1",
+        "c",
+    )

@@ -189,6 +189,32 @@ def test_errors_and_help_of_metrics_have_no_retired_words() -> None:
     assert _mistakes(iter(texts)) == []
 
 
+_LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+
+
+def _events(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        logger = node.func.value
+        if node.func.attr not in _LEVELS or not isinstance(logger, ast.Name) or not node.args:
+            continue
+        if logger.id in ("log", "_log"):
+            events = [node.args[0]]
+            if isinstance(events[0], ast.IfExp):
+                events = [events[0].body, events[0].orelse]
+            yield from (str(e.value) for e in events if isinstance(e, ast.Constant))
+
+
+def test_log_events_are_names_in_snake_case() -> None:
+    # "%s: %s" is that of the standard library's logging, in programs that use the SDK.
+    events = [event for path in _sources() for event in _events(path) if event != "%s: %s"]
+    assert len(events) > 80
+    assert [
+        event for event in events if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", event)
+    ] == []
+
+
 def _documents() -> list[Path]:
     return [
         ROOT / "README.md",

@@ -95,12 +95,12 @@ class Leader:
             self.present = False
         if not self.present:
             self.present = True
-            log.info("live.leader_found", epoch=self.seen.epoch)
+            log.info("live_leader_found", epoch=self.seen.epoch)
             self._notify(True, f"led again, epoch {self.seen.epoch}")
 
     def _lost(self, message: str, error: QuorateError) -> None:
         if self.present:
-            log.warning("live.leader_lost", message=message, error=str(error))
+            log.warning("live_leader_lost", message=message, error=str(error))
             self.present = False
             self._notify(False, message)
 

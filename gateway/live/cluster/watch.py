@@ -88,7 +88,7 @@ class TaskWatch:
                 backoff.reset()
             except QuorateError as error:
                 if _token_gone(error):
-                    log.info("live.watch_restarts", queue=self.queue, error=str(error))
+                    log.info("live_watch_restarted", queue=self.queue, error=str(error))
                     self._start = None
                     self._started.clear()
                 elif not passes(error):
@@ -110,7 +110,7 @@ class TaskWatch:
                     self._take(answer)
                     silence.reschedule(loop.time() + SILENCE)
         except TimeoutError:
-            log.info("live.watch_silent", queue=self.queue, seconds=SILENCE)
+            log.info("live_watch_silent", queue=self.queue, seconds=SILENCE)
 
     def _take(self, answer: scheduler_pb2.WatchTasksResponse) -> None:
         if not self._started.is_set():

@@ -191,7 +191,7 @@ class Polled(Holder):
                 await self._once()
             except QuorateError as error:
                 if not passes(error):
-                    log.error("live.poll_refused", error=str(error))
+                    log.error("live_poll_refused", error=str(error))
                     for topic in self.topics.values():
                         topic.fail(error)
                     self._let_go()

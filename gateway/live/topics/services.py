@@ -86,4 +86,4 @@ class Services:
                         self._keyed.replace(snapshot)
                         snapshot = None
         except TimeoutError:
-            log.info("live.watch_silent", topic="services", seconds=SILENCE)
+            log.info("live_watch_silent", topic="services", seconds=SILENCE)

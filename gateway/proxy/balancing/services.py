@@ -168,7 +168,7 @@ class ProxiedService:
         try:
             host, port = split_address(message.address)
         except ValueError:
-            log.warning("an instance has no address", service=self.name, instance=message.id)
+            log.warning("instance_without_address", service=self.name, instance=message.id)
             return None
         return Instance(message, Pool(host, port, self._options))
 
@@ -215,9 +215,7 @@ class ProxiedService:
         instance.take_verdict()
         self._stale_at = 0.0
         log.warning(
-            "an instance passes its checks again"
-            if health_tracker.passing
-            else "an instance fails",
+            "instance_healthy" if health_tracker.passing else "instance_unhealthy",
             service=self.name,
             instance=instance.id,
             address=instance.address,
@@ -238,7 +236,7 @@ class ProxiedService:
             self.stats.ejections += 1
             self._stale_at = 0.0
             log.warning(
-                "an instance is ejected",
+                "instance_ejected",
                 service=self.name,
                 instance=instance.id,
                 address=instance.address,

@@ -229,7 +229,7 @@ class ServiceCalls:
             await self._feed.until(lambda: self._is_known(name, wanted, under), _ECHO)
         # In the process's log, not in the audit log: programs do this all the time.
         log.info(
-            "instance.registered",
+            "instance_registered",
             service=name,
             instance=given.id,
             address=given.address,
@@ -252,7 +252,7 @@ class ServiceCalls:
                 raise _is_replica(request.id)
             await self._instances.revoke(known.lease)
             await self._feed.until(lambda: self._known(name, request.id) is None, _ECHO)
-        log.info("instance.deregistered", service=name, instance=request.id, caller=caller_name())
+        log.info("instance_deregistered", service=name, instance=request.id, caller=caller_name())
         return pb.DeregisterInstanceResponse()
 
     def _lock(self, service: str, instance: str) -> asyncio.Lock:

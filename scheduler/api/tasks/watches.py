@@ -148,10 +148,10 @@ class Watches:
                         await self._index()
             except Compacted as error:
                 # It fell behind by more than etcd keeps: what was missed is gone for all.
-                log.warning("watches.compacted", at=recent.revision, first=error.revision)
+                log.warning("watches_compacted", at=recent.revision, first=error.revision)
                 recent.restart(self._head())
             except EtcdError as error:
-                log.warning("watches.etcd_unreachable", error=str(error))
+                log.warning("watches_etcd_unreachable", error=str(error))
                 await asyncio.sleep(_PAUSE)
 
     async def _index(self) -> None:
