@@ -130,6 +130,7 @@ async def serve(settings: SchedulerSettings) -> None:
         )
         metrics.rows = term.rows
         metrics.loaded = term.loaded.is_set
+        metrics.generation = term.generation
         metrics.refused = lambda: term.callers.refused
         metrics.lease = lambda: leadership.lease
         watch = LeaderWatch(etcd, clock, instance, dialer=dialer, revoked=leadership.look_again)

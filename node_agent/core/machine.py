@@ -35,6 +35,7 @@ from node_agent.core.epochs import StaleEpoch
 from node_agent.core.outbox import Outbox
 from node_agent.core.services import Services
 from node_agent.core.slots import BLOCKED_SECONDS, MOST_YIELDED, Slots
+from quorate.runtime.ids import Epoch
 
 # An attempt that waits longer than this and will not be reached soon is handed back.
 WAIT_SECONDS = 0.050
@@ -62,7 +63,7 @@ class Machine:
         self, slots: int, outbox: Outbox | None = None, most_yielded: int = MOST_YIELDED
     ) -> None:
         # Greatest epoch seen.
-        self.epoch = 0
+        self.epoch = Epoch(0)
         self.connected = False
         # No new work is taken; started attempts are ended at `_drain_deadline`.
         self.draining = False
@@ -131,7 +132,7 @@ class Machine:
 
     # -- sessions ------------------------------------------------------------------------------
 
-    def on_session_opened(self, epoch: int) -> Inventory:
+    def on_session_opened(self, epoch: Epoch) -> Inventory:
         """A leader said hello. Raises StaleEpoch; the driver ends any older session.
 
         Every unacknowledged outcome is sent again, and the credit.
@@ -150,7 +151,7 @@ class Machine:
             attempt.announced = True
         return inventory
 
-    def check_epoch(self, epoch: int) -> None:
+    def check_epoch(self, epoch: Epoch) -> None:
         """Raise StaleEpoch when a higher epoch was seen."""
         if epoch < self.epoch:
             raise StaleEpoch(epoch, self.epoch)

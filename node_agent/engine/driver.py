@@ -37,6 +37,7 @@ from node_agent.services.replicas import Replicas
 from node_agent.task.secrets import Secrets
 from node_agent.task.work import Call, Command, Replica, Unreadable
 from quorate.runtime.clock import Clock
+from quorate.runtime.ids import Epoch
 from quorate.v1 import node_pb2
 
 # Running attempts' logs are held to their cap every so many ticks.
@@ -171,7 +172,7 @@ class Driver:
 
     # -- the session ---------------------------------------------------------------------------
 
-    def open_session(self, epoch: int, outgoing: Downstream) -> Inventory:
+    def open_session(self, epoch: Epoch, outgoing: Downstream) -> Inventory:
         """Send to `outgoing` from now on. Raises StaleEpoch."""
         inventory = self.machine.on_session_opened(epoch)
         self._outgoing = outgoing

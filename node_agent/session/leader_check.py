@@ -16,9 +16,10 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from quorate.etcd.api import Etcd, EtcdError, Range, prefix_end
-from quorate.etcd.generation import FIRST_GENERATION, generation_in, scoped
+from quorate.etcd.generation import FIRST_GENERATION, epoch_of, generation_in
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import precondition, unavailable
+from quorate.runtime.ids import Epoch
 from quorate.security.session_proof import is_proof
 
 # Seconds; a leader waits two for the answer to its hello.
@@ -36,10 +37,10 @@ class LeaderCheck:
         self._etcd = etcd
         election = prefix + b"election/scheduler/"
         self._reads = (Range(election, prefix_end(election)), Range(prefix + b"generation"))
-        self._epoch: int | None = None
+        self._epoch: Epoch | None = None
         self._key = b""
 
-    async def __call__(self, epoch: int, proof: bytes, instance: str) -> None:
+    async def __call__(self, epoch: Epoch, proof: bytes, instance: str) -> None:
         """Return when the leader of `epoch` shows this `instance` that it is the leader.
 
         Raises QuorateError: LEADER_NOT_NAMED, or UNAVAILABLE when etcd does not answer.
@@ -56,7 +57,7 @@ class LeaderCheck:
                 "LEADER_NOT_NAMED", "the proof is not that of the leader in etcd", epoch=epoch
             )
 
-    async def _named(self) -> tuple[int, bytes] | None:
+    async def _named(self) -> tuple[Epoch, bytes] | None:
         """Epoch and secret of the leader."""
         try:
             found = await self._etcd.txn((), self._reads, timeout=_PATIENCE)
@@ -74,4 +75,4 @@ class LeaderCheck:
         except DecodeError:
             # Put there by hand: no scheduler has that epoch.
             return None
-        return scoped(generation, leader.create_revision), record.session_key
+        return epoch_of(generation, leader.create_revision), record.session_key

@@ -22,6 +22,7 @@ from node_agent.session.leader_check import LeaderCheck
 from node_agent.session.outgoing import Outgoing
 from quorate.runtime.clock import Clock
 from quorate.runtime.errors import QuorateError, invalid, precondition
+from quorate.runtime.ids import Epoch
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2
 
@@ -76,43 +77,42 @@ class Sessions:
             ) from None
         if first is _EOF:
             return
-        self._check_epoch(first.epoch)
+        epoch = Epoch(first.epoch)
+        self._check_epoch(epoch)
         if not first.HasField("hello"):
             raise invalid("hello", "is required in the first message")
         if first.hello.instance != self.instance:
             raise _mismatch()
         if self._is_leader is not None:
-            await self._is_leader(first.epoch, first.hello.proof, self.instance)
+            await self._is_leader(epoch, first.hello.proof, self.instance)
             # Another one may have come meanwhile, or this process is another instance by now.
-            self._check_epoch(first.epoch)
+            self._check_epoch(epoch)
             if first.hello.instance != self.instance:
                 raise _mismatch()
         if self._current is not None:
             self._current.end(
-                _stale(StaleEpoch(self._current.epoch, first.epoch))
-                if first.epoch > self._current.epoch
+                _stale(StaleEpoch(self._current.epoch, epoch))
+                if epoch > self._current.epoch
                 else precondition("SESSION_REPLACED", "the leader opened another session")
             )
-        session = _Session(
-            self._driver, self._clock, self.instance, first.epoch, self._on_scaling_down
-        )
+        session = _Session(self._driver, self._clock, self.instance, epoch, self._on_scaling_down)
         self._current = session
         self._on_scaling_down(first.hello.leaving)
-        _log.info("session_opened", leader=first.hello.leader, epoch=first.epoch)
+        _log.info("session_opened", leader=first.hello.leader, epoch=epoch)
         try:
             await session.serve(context, first, self.stats)
         finally:
             if self._current is session:
                 self._current = None
             session.close()
-            _log.info("session_closed", leader=first.hello.leader, epoch=first.epoch)
+            _log.info("session_closed", leader=first.hello.leader, epoch=epoch)
 
     def _on_scaling_down(self, scaling_down: bool) -> None:
         if scaling_down != self.scaling_down:
             self.scaling_down = scaling_down
             _log.info("scaling_down" if scaling_down else "scaling_down_revoked")
 
-    def _check_epoch(self, epoch: int) -> None:
+    def _check_epoch(self, epoch: Epoch) -> None:
         try:
             self._driver.machine.check_epoch(epoch)
         except StaleEpoch as stale:
@@ -127,7 +127,7 @@ class _Session:
         driver: Driver,
         clock: Clock,
         instance: str,
-        epoch: int,
+        epoch: Epoch,
         on_scaling_down: Callable[[bool], None],
     ) -> None:
         self.epoch = epoch

@@ -2,8 +2,8 @@
 
     <prefix>/<lease, lower-case hex> = proposal        the leader: lowest create_revision
 
-The key lives as long as its lease. A key's `create_revision` is never used again, so it is the
-leader's epoch, and grows from leader to leader.
+The key lives as long as its lease. A key's `create_revision` is never used again and grows
+from leader to leader; with the cluster's generation it is the leader's epoch.
 
 Being elected is not mutual exclusion: by the time a caller acts on it, its lease may be gone. What
 fences is the Txn that compares the key's `create_revision`; this module only says whose turn it is.
@@ -34,7 +34,7 @@ class CandidateGone(EtcdError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A key in the election; `create_revision` is the epoch it leads under."""
+    """A key in the election; `create_revision` is the revision at which it was elected."""
 
     key: bytes
     create_revision: int

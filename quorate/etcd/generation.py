@@ -24,6 +24,7 @@ from typing import Final
 from quorate.etcd.api import Compare, Etcd, KeyValue, Put, Range, prefix_end
 from quorate.internal.v1.backup_pb2 import GenerationRecord, RestoreRecord
 from quorate.runtime.errors import not_found, precondition
+from quorate.runtime.ids import Epoch
 
 GENERATION: Final = b"generation"
 RESTORING: Final = b"restoring"
@@ -36,8 +37,16 @@ _REVISION_BITS: Final = 48
 MAX_REVISION: Final = (1 << _REVISION_BITS) - 1
 
 
+def epoch_of(generation: int, elected: int) -> Epoch:
+    """The epoch of the leader whose key was created at the revision `elected`.
+
+    Raises ValueError as `scoped`.
+    """
+    return Epoch(scoped(generation, elected))
+
+
 def scoped(generation: int, revision: int) -> int:
-    """The epoch (or the place in the log) of a revision in a generation; grows with either.
+    """The place in the log of a revision in a generation; grows with either.
 
     Raises ValueError when one of them does not fit.
     """

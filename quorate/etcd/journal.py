@@ -72,7 +72,7 @@ class Journal:
         etcd: the store.
         prefix: the cluster's key prefix, ending in a slash.
         leader_key: this leader's election key.
-        epoch: that key's create_revision: the epoch within the generation.
+        elected: that key's create_revision; with the generation it is the epoch.
         generation: of the cluster.
         clock: for durations.
         max_txn_ops: etcd's `--max-txn-ops`; one of them is the head.
@@ -93,7 +93,7 @@ class Journal:
         *,
         prefix: bytes,
         leader_key: bytes,
-        epoch: int,
+        elected: int,
         generation: int = FIRST_GENERATION,
         clock: Clock,
         max_txn_ops: int = 128,
@@ -105,13 +105,13 @@ class Journal:
         acts: Callable[[], bool] = lambda: True,
         on_commit: Callable[[float, int], None] = lambda seconds, writes: None,
     ) -> None:
-        assert epoch > 0
+        assert elected > 0
         assert max_txn_ops >= 2
         self._fence = Fence(
             etcd,
             prefix=prefix,
             leader_key=leader_key,
-            epoch=epoch,
+            elected=elected,
             generation=generation,
             clock=clock,
             stall_after=stall_after,

@@ -41,7 +41,7 @@ from quorate.etcd.api import (
     Range,
     TxnResult,
 )
-from quorate.etcd.generation import scoped
+from quorate.etcd.generation import epoch_of
 from quorate.internal.v1.records_pb2 import HeadRecord
 from quorate.runtime.clock import Clock
 from quorate.runtime.timing.backoff import Backoff
@@ -164,7 +164,7 @@ class Fence:
         *,
         prefix: bytes,
         leader_key: bytes,
-        epoch: int,
+        elected: int,
         generation: int,
         clock: Clock,
         stall_after: float,
@@ -176,8 +176,8 @@ class Fence:
         self._prefix = prefix
         self._head_key = prefix + b"head"
         self._head_range = Range(self._head_key)
-        self._epoch = scoped(generation, epoch)
-        self._leads = Compare(leader_key, "create", "=", epoch)
+        self._epoch = epoch_of(generation, elected)
+        self._leads = Compare(leader_key, "create", "=", elected)
         self._clock = clock
         self._stall_after = stall_after
         self._txn_timeout = txn_timeout

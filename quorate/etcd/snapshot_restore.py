@@ -46,8 +46,8 @@ from quorate.etcd.generation import (
     LAST_GENERATION,
     RESTORING,
     Standing,
+    epoch_of,
     read_standing,
-    scoped,
 )
 from quorate.etcd.paging import pages
 from quorate.etcd.snapshot import Progress
@@ -197,7 +197,7 @@ class _Run:
             )
 
     async def _begin(self) -> None:
-        head = HeadRecord(epoch=scoped(self._marker.generation, 0), sequence=0)
+        head = HeadRecord(epoch=epoch_of(self._marker.generation, 0), sequence=0)
         await self._step([self._put_marker(), Put(self._prefix + HEAD, head.SerializeToString())])
         # Put in one Txn, at one revision.
         self._head_mod = self._marker_mod

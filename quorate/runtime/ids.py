@@ -14,6 +14,10 @@ TaskId = NewType("TaskId", str)
 QueueName = NewType("QueueName", str)
 NodeName = NewType("NodeName", str)
 InstanceId = NewType("InstanceId", str)
+# A leadership term: grows from leader to leader, also over a restore from a backup. Made by
+# `quorate.etcd.generation.epoch_of` from the revision at which the leader was elected, which is no
+# epoch by itself.
+Epoch = NewType("Epoch", int)
 # The metadata key under which health services tell the id of the process that answers.
 INSTANCE_METADATA = "quorate-instance"
 

@@ -11,15 +11,17 @@ import hashlib
 import hmac
 from typing import Final
 
+from quorate.runtime.ids import Epoch
+
 _PURPOSE: Final = b"quorate.v1.NodeAgent/Session\0"
 
 
-def proof_of(key: bytes, epoch: int, instance: str) -> bytes:
+def proof_of(key: bytes, epoch: Epoch, instance: str) -> bytes:
     """The proof for one agent process. `epoch` fits into 64 bits."""
     said = _PURPOSE + epoch.to_bytes(8, "big", signed=True) + instance.encode()
     return hmac.new(key, said, hashlib.sha256).digest()
 
 
-def is_proof(proof: bytes, key: bytes, epoch: int, instance: str) -> bool:
+def is_proof(proof: bytes, key: bytes, epoch: Epoch, instance: str) -> bool:
     """Whether it is that proof; in constant time."""
     return hmac.compare_digest(proof, proof_of(key, epoch, instance))

@@ -24,7 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.etcd.api import Etcd
 from quorate.runtime.errors import QuorateError, from_rpc_error
-from quorate.runtime.ids import InstanceId
+from quorate.runtime.ids import Epoch, InstanceId
 from quorate.runtime.lateness import own_delay
 from quorate.runtime.reachability import refused
 from quorate.runtime.timing.backoff import Backoff
@@ -80,7 +80,7 @@ class Owner(Protocol):
     driver: Driver
     etcd: Etcd
     prefix: bytes
-    epoch: int
+    epoch: Epoch
     leader: str
     unreachable_after: float
     dialer: Dialer

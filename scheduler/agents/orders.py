@@ -18,7 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from quorate.etcd.api import Etcd, EtcdError, Range
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.ids import InstanceId, TaskId
+from quorate.runtime.ids import Epoch, InstanceId, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.values import TaskState
@@ -96,7 +96,7 @@ class Orders:
         """Whether `fetch_specs` has anything to do."""
         return bool(self._without_spec)
 
-    def next_message(self, epoch: int, spans: TaskSpans | None) -> pb.SessionRequest | None:
+    def next_message(self, epoch: Epoch, spans: TaskSpans | None) -> pb.SessionRequest | None:
         """What has gathered, up to the bounds of one message; None when there is nothing."""
         cancels = self._cancel and not self._without_spec
         orders = self._drain is not None or self._scaling_down is not None

@@ -17,7 +17,7 @@ import grpc
 import structlog
 
 from quorate.etcd.api import Etcd, EtcdError, LeaseNotFound
-from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.runtime.ids import Epoch, InstanceId, NodeName, TaskId
 from quorate.runtime.timing.backoff import Backoff
 from quorate.security.dialer import Dialer
 from quorate.security.session_proof import proof_of
@@ -52,7 +52,7 @@ class Sessions:
         driver: Driver,
         etcd: Etcd,
         prefix: bytes,
-        epoch: int,
+        epoch: Epoch,
         leader: str,
         unreachable_after: float,
         dialer: Dialer | None = None,

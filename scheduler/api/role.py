@@ -31,11 +31,11 @@ Servicers = Mapping[str, Servicer]
 class Leader:
     """A candidate that leads, as its key in the election says.
 
-    `epoch` is the key's `create_revision`; `lease` is the lease under which the key lives.
+    `elected` is the key's `create_revision`; `lease` is the lease under which the key lives.
     """
 
     key: bytes
-    epoch: int
+    elected: int
     lease: int
     name: str
     instance: InstanceId

@@ -88,7 +88,7 @@ class Leadership:
         etcd: the store.
         election: the schedulers' election.
         candidate: what the replica says about itself in its key.
-        lead: `(epoch, leader key, trust)` leads until it returns or raises; the term then ends.
+        lead: `(elected, leader key, trust)` leads until it returns or raises; the term then ends.
             It is cancelled when the term ends for another reason, and has `hand_over` seconds
             to finish what it has begun (flush, answer) before the replica resigns.
         clock: monotonic time for the lease and the trust window.
@@ -171,7 +171,7 @@ class Leadership:
             await self._revoke_leftovers()
             candidate = await self._election.campaign(session.id, self._value)
             self._election_state = ElectionState.STANDBY
-            log.info("leadership_standby", epoch=candidate.create_revision)
+            log.info("leadership_standby", elected=candidate.create_revision)
             await self._until_elected(session, candidate)
             # A term resigns by itself.
             stood_only = False
@@ -209,14 +209,14 @@ class Leadership:
 
     async def _term(self, session: LeaseSession, candidate: Candidate) -> float:
         """Lead until something ends it, and resign; how long it lasted, in seconds."""
-        epoch = candidate.create_revision
+        elected = candidate.create_revision
         trust = Trust(session, self._margin)
         begin = self._clock.monotonic()
         self._election_state = ElectionState.LEADING
-        log.info("leadership_won", epoch=epoch)
+        log.info("leadership_won", elected=elected)
         # Bound here, once: the term's tasks inherit it, and say it in every line they log.
-        with bound_contextvars(epoch=epoch):
-            leading = asyncio.create_task(self._lead(epoch, candidate.key, trust), name="lead")
+        with bound_contextvars(elected=elected):
+            leading = asyncio.create_task(self._lead(elected, candidate.key, trust), name="lead")
         watching = asyncio.create_task(self._trust_passed(session), name="trust")
         try:
             await asyncio.wait({leading, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -233,7 +233,7 @@ class Leadership:
             finally:
                 trust.end()
                 outcome, _ = await asyncio.gather(leading, watching, return_exceptions=True)
-            self._log_end(epoch, why, outcome)
+            self._log_end(elected, why, outcome)
         return self._clock.monotonic() - begin
 
     async def _trust_passed(self, session: LeaseSession) -> None:
@@ -256,15 +256,15 @@ class Leadership:
                 # Renewed meanwhile, or not: the loop looks.
                 pass
 
-    def _log_end(self, epoch: int, why: str, outcome: BaseException | None) -> None:
+    def _log_end(self, elected: int, why: str, outcome: BaseException | None) -> None:
         if outcome is None or isinstance(outcome, asyncio.CancelledError):
-            log.info("leadership_resigned", epoch=epoch, why=why)
+            log.info("leadership_resigned", elected=elected, why=why)
         elif _expected(outcome):
-            log.warning("leadership_resigned", epoch=epoch, why=repr(outcome))
+            log.warning("leadership_resigned", elected=elected, why=repr(outcome))
         else:
             # Whatever it was: its memory is dropped and another replica may try. This one goes on
             # as a standby, since the log, not the process, is what must be right.
-            log.error("leadership_failed", epoch=epoch, exc_info=outcome)
+            log.error("leadership_failed", elected=elected, exc_info=outcome)
 
     async def _pause_after(self, led: float) -> None:
         if led >= _SHORT_TERM:

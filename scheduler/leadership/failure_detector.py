@@ -124,7 +124,7 @@ class LeaderWatch:
             answered = str(metadata.get(INSTANCE_METADATA, ""))
             if answered == leader.instance:
                 self.established.set()
-                log.info("failure_detector_watching", leader=leader.name, epoch=leader.epoch)
+                log.info("failure_detector_watching", leader=leader.name, elected=leader.elected)
                 while await stream.read() is not grpc.aio.EOF:  # type: ignore[attr-defined]
                     pass
         except (grpc.aio.AioRpcError, TimeoutError):
@@ -136,7 +136,7 @@ class LeaderWatch:
 
     async def _revoke(self, leader: Leader) -> None:
         await self._await_allowance()
-        log.warning("failure_detector_leader_gone", leader=leader.name, epoch=leader.epoch)
+        log.warning("failure_detector_leader_gone", leader=leader.name, elected=leader.elected)
         try:
             await self._etcd.lease_revoke(leader.lease, timeout=_REVOKE_TIMEOUT)
         except EtcdError as error:

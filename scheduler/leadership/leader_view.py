@@ -51,7 +51,7 @@ def leader_of(kv: KeyValue) -> Leader:
         record = CandidateRecord()
     return Leader(
         key=kv.key,
-        epoch=kv.create_revision,
+        elected=kv.create_revision,
         lease=kv.lease,
         name=record.name,
         instance=InstanceId(record.instance),

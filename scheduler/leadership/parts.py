@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quorate.etcd.api import Etcd
-from quorate.etcd.generation import scoped
+from quorate.etcd.generation import epoch_of
 from quorate.etcd.journal import Journal
 from quorate.runtime.clock import Clock, TermClock
 from quorate.runtime.ids import TaskIds
@@ -91,7 +91,7 @@ class TermParts:
         self, process: ProcessParts, won: ElectionWon, fold: Fold, recent: Recent, journal: Journal
     ) -> None:
         settings, etcd, state = process.settings, process.etcd, fold.state
-        self.epoch = scoped(fold.generation, won.elected)
+        self.epoch = epoch_of(fold.generation, won.elected)
         self.journal = journal
         ids = TaskIds(state.last_id or None)
         stored = FencedReads(

@@ -25,7 +25,7 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from quorate.etcd.api import Etcd
-from quorate.etcd.generation import Standing, read_standing
+from quorate.etcd.generation import Standing, epoch_of, read_standing
 from quorate.etcd.journal import Journal, JournalEnded
 from quorate.runtime.clock import Clock
 from quorate.security.dialer import Dialer
@@ -134,6 +134,10 @@ class LeadershipTerm:
         """How many tasks are in memory."""
         return len(self._fold.state.tasks) + len(self._fold.state.finished)
 
+    def generation(self) -> int:
+        """The cluster's, as far as this process has followed the log."""
+        return self._fold.generation
+
     async def stand_by(self) -> None:
         """Keep the replica running whenever this process does not lead. Cancel it to stop."""
         while True:
@@ -214,7 +218,7 @@ class LeadershipTerm:
             self._etcd,
             prefix=settings.prefix,
             leader_key=leader_key,
-            epoch=elected,
+            elected=elected,
             generation=generation,
             clock=self._clock,
             max_txn_ops=settings.etcd_max_txn_ops,
@@ -230,6 +234,8 @@ class LeadershipTerm:
             elected: the leader key's create_revision; with the generation it is the epoch.
         """
         began = self._clock.monotonic()
+        # On every line of this term; `Leadership` knows the plain revision only.
+        bind_contextvars(epoch=epoch_of(self._fold.generation, elected))
 
         def trusted() -> bool:
             return trust.ok(self._clock.monotonic())
@@ -237,8 +243,6 @@ class LeadershipTerm:
         async with self._taken_over(elected, leader_key, trusted) as (fold, revision, journal):
             won = ElectionWon(elected, leader_key, trusted)
             parts = TermParts(self._process, won, fold, self._recent, journal)
-            # On every line of this term; `Leadership` knew the plain revision only.
-            bind_contextvars(epoch=parts.epoch)
             self._metrics.term_began(parts.driver, parts.overview, parts.quotas)
             parts.driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began

@@ -15,6 +15,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
+from quorate.etcd.generation import FIRST_GENERATION, epoch_of
 from quorate.etcd.journal import JournalCounters
 from quorate.etcd.lease import LeaseSession
 from quorate.runtime.clock import Clock
@@ -60,9 +61,11 @@ class SchedulerMetrics:
         self.lease = lease
         # Whether this process could lead, as far as its memory goes.
         self.loaded: Callable[[], bool] = lambda: True
+        # Of the cluster, as far as this process has followed the log.
+        self.generation: Callable[[], int] = lambda: FIRST_GENERATION
         self._roles = roles
         self._clock = clock
-        self._epoch = 0
+        self._elected = 0
         self._failovers = 0
         self._calls = CallMetrics("quorate_rpc", "method", "RPCs")
         self._submit = Buckets(FAST_SECONDS)
@@ -81,11 +84,11 @@ class SchedulerMetrics:
 
     def seen(self, leader: Leader | None) -> None:
         """The election says that `leader` leads; None: nobody."""
-        if leader is None or leader.epoch <= self._epoch:
+        if leader is None or leader.elected <= self._elected:
             return
-        if self._epoch:
+        if self._elected:
             self._failovers += 1
-        self._epoch = leader.epoch
+        self._elected = leader.elected
 
     def term_began(
         self, driver: Driver, overview: Overview, quotas: QuotaCalls | None = None
@@ -131,7 +134,7 @@ class SchedulerMetrics:
         leads = isinstance(self._roles.role, Local)
         leader = self._roles.leader
         yield gauge("quorate_leader", "1 on the scheduler that leads, else 0.", leads)
-        epoch = leader.epoch if leader is not None else 0
+        epoch = epoch_of(self.generation(), leader.elected) if leader is not None else 0
         yield gauge("quorate_epoch", "The epoch that this scheduler knows of; 0: nobody's.", epoch)
         yield counter(
             "quorate_failovers", "Changes of leader that this scheduler saw.", self._failovers

@@ -43,7 +43,12 @@ class World:
         epoch = await self.store.put(key, b"")
         options = {"stall_after": 20.0, "txn_timeout": TXN_TIMEOUT, **options}
         return Journal(
-            client, prefix=self.prefix, leader_key=key, epoch=epoch, clock=SystemClock(), **options
+            client,
+            prefix=self.prefix,
+            leader_key=key,
+            elected=epoch,
+            clock=SystemClock(),
+            **options,
         )
 
     async def resign(self, name: str) -> None:

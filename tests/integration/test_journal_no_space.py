@@ -23,7 +23,7 @@ async def stand(client: EtcdClient, name: bytes, stall_after: float) -> Journal:
         client,
         prefix=PREFIX,
         leader_key=key,
-        epoch=epoch,
+        elected=epoch,
         clock=SystemClock(),
         stall_after=stall_after,
     )

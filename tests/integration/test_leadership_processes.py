@@ -141,7 +141,7 @@ async def test_a_leader_told_to_leave_hands_over_within_200_ms(
 
 async def test_candidates_that_start_together_have_one_leader(cast: Cast) -> None:
     candidates = [await cast.start() for _ in range(3)]
-    epochs = [int((await one.told_of("leadership_standby"))["epoch"]) for one in candidates]
+    epochs = [int((await one.told_of("leadership_standby"))["elected"]) for one in candidates]
     first = candidates[epochs.index(min(epochs))]
     await first.told_of("first commit")
     for other in candidates:

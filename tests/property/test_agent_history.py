@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from node_agent.core.attempts import SILENT, Attempt, Failure, Outcome, Ref, Result
 from node_agent.core.machine import Machine
 from node_agent.core.outbox import Report
+from quorate.runtime.ids import Epoch
 
 SLOTS = 2
 MOST_YIELDED = 3
@@ -151,7 +152,7 @@ class AgentHistory(RuleBasedStateMachine):
     @rule(higher=st.booleans())
     def open_session(self, higher: bool) -> None:
         self.epoch += higher
-        inventory = self.machine.on_session_opened(self.epoch)
+        inventory = self.machine.on_session_opened(Epoch(self.epoch))
         self.connected = True
         listed = [attempt.ref for attempt, _ in inventory.running]
         listed += [*inventory.waiting, *inventory.finished]

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node_agent.core.attempts import SILENT, Attempt, Failure, Outcome, Ref, Result
 from node_agent.core.machine import Machine
+from quorate.runtime.ids import Epoch
 
 SLOTS = 2
 TASKS = st.sampled_from("abcd")
@@ -20,7 +21,7 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.machine = Machine(SLOTS)
         self.now = 100.0
-        self.machine.on_session_opened(1)
+        self.machine.on_session_opened(Epoch(1))
         self.credit = 0
         # Programs that run, and those that were told to end.
         self.programs: list[Attempt] = []

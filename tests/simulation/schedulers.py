@@ -149,7 +149,7 @@ class Scheduler:
             self.way,
             prefix=PREFIX,
             leader_key=key,
-            epoch=epoch,
+            elected=epoch,
             clock=clock,
             stall_after=4.0,
             max_txn_ops=world.txn_ops,

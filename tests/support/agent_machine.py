@@ -11,6 +11,7 @@ from node_agent.core.effects import Effects
 from node_agent.core.machine import Machine
 from node_agent.core.outbox import Outbox
 from node_agent.core.slots import MOST_YIELDED
+from quorate.runtime.ids import Epoch
 
 OK = Outcome(Result("json", "1"), start=1000.0, seconds=0.00002)
 # Too long for another to queue behind it.
@@ -27,7 +28,7 @@ class Node:
         for lane in range(slots):
             self.machine.on_lane_ready(lane)
         self.now = 100.0
-        self.machine.on_session_opened(1)
+        self.machine.on_session_opened(Epoch(1))
         self.first = self.settle()
 
     def settle(self) -> Effects:

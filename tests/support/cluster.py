@@ -229,7 +229,7 @@ class Cluster:
 
         def stands() -> bool:
             return (
-                other.said("failure_detector_watching", epoch=epoch)
+                other.said("failure_detector_watching", elected=epoch)
                 and other.said("leadership_standby")
                 and other.said("replica_loaded")
             )

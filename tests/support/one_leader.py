@@ -91,7 +91,7 @@ async def leading(etcd: MemoryEtcd, **bounds: Any) -> AsyncIterator[Leader]:
     key = PREFIX + b"election/scheduler/1"
     epoch = await etcd.put(key, b"")
     journal = Journal(
-        etcd, prefix=PREFIX, leader_key=key, epoch=epoch, clock=CLOCK, stall_after=5.0, **bounds
+        etcd, prefix=PREFIX, leader_key=key, elected=epoch, clock=CLOCK, stall_after=5.0, **bounds
     )
     await journal.claim()
     leader = Leader(etcd, key, epoch, journal)

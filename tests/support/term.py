@@ -70,7 +70,7 @@ def stand(store: FakeStore, name: str, clock: Clock | None = None, **options) ->
         store,  # type: ignore[arg-type]
         prefix=PREFIX,
         leader_key=key,
-        epoch=epoch,
+        elected=epoch,
         clock=clock or SystemClock(),
         **options,
     )

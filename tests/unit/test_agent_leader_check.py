@@ -6,11 +6,12 @@ import pytest
 
 from node_agent.session.leader_check import LeaderCheck
 from quorate.etcd.api import EtcdUnavailable
-from quorate.etcd.generation import scoped
+from quorate.etcd.generation import epoch_of
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.backup_pb2 import GenerationRecord
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import Epoch
 from quorate.security.session_proof import proof_of
 
 PREFIX = b"/quorate/c/"
@@ -18,15 +19,16 @@ KEY, OTHER = b"k" * 32, b"o" * 32
 ME = "this-process"
 
 
-async def stand(etcd: MemoryEtcd, name: str, key: bytes = KEY) -> int:
+async def stand(etcd: MemoryEtcd, name: str, key: bytes = KEY) -> Epoch:
     """Enter the election; the epoch of it."""
     record = CandidateRecord(name=name, session_key=key)
-    return await etcd.put(
-        PREFIX + f"election/scheduler/{name}".encode(), record.SerializeToString()
-    )
+    key_of = PREFIX + f"election/scheduler/{name}".encode()
+    return epoch_of(1, await etcd.put(key_of, record.SerializeToString()))
 
 
-async def rejection(check: LeaderCheck, epoch: int, proof: bytes = b"", instance: str = ME) -> str:
+async def rejection(
+    check: LeaderCheck, epoch: Epoch, proof: bytes = b"", instance: str = ME
+) -> str:
     try:
         await check(epoch, proof, instance)
     except QuorateError as error:
@@ -37,10 +39,11 @@ async def rejection(check: LeaderCheck, epoch: int, proof: bytes = b"", instance
 async def test_the_leader_is_believed_and_no_other_epoch() -> None:
     etcd = MemoryEtcd()
     check = LeaderCheck(etcd, PREFIX)
-    assert await rejection(check, 1) == "LEADER_NOT_NAMED"
+    assert await rejection(check, Epoch(1)) == "LEADER_NOT_NAMED"
     epoch = await stand(etcd, "s1")
     standby = await stand(etcd, "s2", OTHER)
-    for stranger in ((1 << 63) - 1, epoch + 1, epoch - 1, 0, -1):
+    for number in ((1 << 63) - 1, epoch + 1, epoch - 1, 0, -1):
+        stranger = Epoch(number)
         assert await rejection(check, stranger, proof_of(KEY, stranger, ME)) == "LEADER_NOT_NAMED"
     assert await rejection(check, standby, proof_of(OTHER, standby, ME)) == "LEADER_NOT_NAMED"
     # None of that was remembered.
@@ -55,7 +58,7 @@ async def test_the_epoch_alone_is_no_proof() -> None:
         b"",
         b"x" * 32,
         proof_of(OTHER, epoch, ME),
-        proof_of(KEY, epoch + 1, ME),
+        proof_of(KEY, Epoch(epoch + 1), ME),
         # What another agent was shown, or whoever listens in its place.
         proof_of(KEY, epoch, "another-process"),
     ):
@@ -77,13 +80,13 @@ async def test_the_epoch_is_of_the_clusters_generation() -> None:
     revision = await stand(etcd, "s1")
     check = LeaderCheck(etcd, PREFIX)
     assert await rejection(check, revision, proof_of(KEY, revision, ME)) == "LEADER_NOT_NAMED"
-    epoch = scoped(3, revision)
+    epoch = epoch_of(3, revision)
     assert await rejection(check, epoch, proof_of(KEY, epoch, ME)) == ""
 
 
 async def test_what_is_no_candidate_leads_nobody() -> None:
     etcd = MemoryEtcd()
-    epoch = await etcd.put(PREFIX + b"election/scheduler/1", b"\xff")
+    epoch = epoch_of(1, await etcd.put(PREFIX + b"election/scheduler/1", b"\xff"))
     assert await rejection(LeaderCheck(etcd, PREFIX), epoch) == "LEADER_NOT_NAMED"
 
 
@@ -101,4 +104,4 @@ async def test_a_leader_that_is_known_may_dial_again_while_etcd_is_silent(
 
     monkeypatch.setattr(etcd, "txn", silent)
     assert await rejection(check, epoch, proof) == ""
-    assert await rejection(check, epoch + 1, proof) == "LEADER_UNKNOWN"
+    assert await rejection(check, Epoch(epoch + 1), proof) == "LEADER_UNKNOWN"

@@ -15,6 +15,7 @@ from node_agent.core.machine import Machine
 from node_agent.core.outbox import Report
 from node_agent.session.outgoing import Outgoing
 from node_agent.task.work import Command
+from quorate.runtime.ids import Epoch
 
 OK = Outcome(Result("exit_code", 0), start=1000.0, seconds=0.001)
 
@@ -34,7 +35,7 @@ def ids(outgoing: Outgoing) -> list[str]:
 
 def test_a_node_with_little_work_left_is_not_ample():
     machine = Machine(2)
-    machine.on_session_opened(1)
+    machine.on_session_opened(Epoch(1))
     assert not machine.ample
     machine.durations.observe("$ true", 0.001)
     enough = 2 + int(2 * LOW_SECONDS / 0.001)

@@ -10,6 +10,7 @@ from node_agent.core.effects import Effects
 from node_agent.core.health import Health, HealthState, HealthTerms
 from node_agent.core.machine import Machine
 from node_agent.core.services import MAX_REPLICAS
+from quorate.runtime.ids import Epoch
 
 DONE = Outcome(Result("exit_code", 0), start=1000.0, seconds=0.002)
 ENDED = Outcome(Failure("SIGNAL", "ended by SIGTERM", code=15), start=1000.0, seconds=9.0)
@@ -22,7 +23,7 @@ class Node:
         self.machine = Machine(slots)
         self.now = 100.0
         self.credit = 0
-        self.machine.on_session_opened(1)
+        self.machine.on_session_opened(Epoch(1))
         self.settle()
 
     def settle(self) -> Effects:
@@ -111,7 +112,7 @@ def test_a_new_session_is_told_of_replicas_and_the_credit():
     node = Node(slots=2)
     node.assign(replica("a"))
     node.machine.on_session_closed()
-    inventory = node.machine.on_session_opened(2)
+    inventory = node.machine.on_session_opened(Epoch(2))
     assert [(a.task_id, since) for a, since in inventory.running] == [("a", 100.0)]
     assert node.settle().credit == 3
 

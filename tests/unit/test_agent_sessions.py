@@ -6,6 +6,7 @@ import pytest
 
 from node_agent.core.attempts import Failure, Outcome, Reason, Ref
 from node_agent.core.epochs import StaleEpoch
+from quorate.runtime.ids import Epoch
 from tests.support.agent_machine import OK, Node, call, command
 
 # -- sessions ----------------------------------------------------------------------------------
@@ -13,11 +14,11 @@ from tests.support.agent_machine import OK, Node, call, command
 
 def test_a_lower_epoch_is_refused_and_an_equal_or_higher_one_is_not():
     node = Node()
-    node.machine.on_session_opened(5)
-    node.machine.on_session_opened(5)
+    node.machine.on_session_opened(Epoch(5))
+    node.machine.on_session_opened(Epoch(5))
     with pytest.raises(StaleEpoch):
-        node.machine.on_session_opened(4)
-    node.machine.on_session_opened(6)
+        node.machine.on_session_opened(Epoch(4))
+    node.machine.on_session_opened(Epoch(6))
 
 
 def test_outcomes_are_sent_in_every_session_until_acknowledged():
@@ -27,11 +28,11 @@ def test_outcomes_are_sent_in_every_session_until_acknowledged():
     node.machine.on_session_closed()
     assert node.exit(attempt).finished == []
     for epoch in (2, 3):
-        inventory = node.machine.on_session_opened(epoch)
+        inventory = node.machine.on_session_opened(Epoch(epoch))
         assert inventory.finished == (Ref("a", 1),)
         assert [report.task_id for report in node.settle().finished] == ["a"]
     node.machine.on_acknowledged([Ref("a", 1)])
-    assert node.machine.on_session_opened(4).finished == ()
+    assert node.machine.on_session_opened(Epoch(4)).finished == ()
     assert node.settle().finished == []
 
 
@@ -41,7 +42,7 @@ def test_the_inventory_tells_running_waiting_and_finished_apart():
     a, b, c, d = call("a"), call("b"), call("c"), command("d")
     node.assign(a, b, c, d)
     node.exit(a)
-    inventory = node.machine.on_session_opened(2)
+    inventory = node.machine.on_session_opened(Epoch(2))
     assert [(attempt.task_id, since) for attempt, since in inventory.running] == [("b", node.now)]
     assert inventory.waiting == (Ref("c", 1), Ref("d", 1))
     assert inventory.finished == (Ref("a", 1),)
@@ -49,7 +50,7 @@ def test_the_inventory_tells_running_waiting_and_finished_apart():
 
 def test_credit_is_told_again_to_a_new_session():
     node = Node()
-    node.machine.on_session_opened(2)
+    node.machine.on_session_opened(Epoch(2))
     assert node.settle().credit == 2
 
 
@@ -85,7 +86,7 @@ def test_a_drain_that_a_later_leader_repeats_ends_when_it_would_have_ended():
     node.assign(a)
     node.machine.on_drain_ordered(True, 10.0, node.now)
     assert not node.tick(9.0).kill
-    node.machine.on_session_opened(2)
+    node.machine.on_session_opened(Epoch(2))
     node.machine.on_drain_ordered(True, 10.0, node.now)
     assert node.tick(1.1).kill == [a]
 

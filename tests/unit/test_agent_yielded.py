@@ -7,6 +7,7 @@ import pytest
 from node_agent.config import AgentSettings
 from node_agent.core.attempts import Outcome, Reason, Ref, Result
 from node_agent.core.slots import SPARE_SECONDS
+from quorate.runtime.ids import Epoch
 from tests.support.agent_machine import OK, SLOW, Node, call, command, names
 
 LONG = Outcome(Result("json", "1"), start=1000.0, seconds=3.0)
@@ -87,7 +88,7 @@ def test_a_new_session_is_told_the_credit_that_holds_now():
     node.assign(parent)
     node.yields(parent)
     node.machine.on_session_closed()
-    inventory = node.machine.on_session_opened(2)
+    inventory = node.machine.on_session_opened(Epoch(2))
     assert [attempt.task_id for attempt, _ in inventory.running] == ["parent"]
     assert node.settle().credit == 2
 

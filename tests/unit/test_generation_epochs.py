@@ -19,6 +19,7 @@ from quorate.etcd.election import Election
 from quorate.etcd.generation import (
     LAST_GENERATION,
     MAX_REVISION,
+    epoch_of,
     read_standing,
     scoped,
     split,
@@ -77,10 +78,10 @@ def test_what_does_not_fit_is_refused(generation: int, revision: int) -> None:
 
 def test_an_agent_that_lived_through_a_restore_takes_the_lower_revision() -> None:
     machine = Machine(slots=1)
-    machine.on_session_opened(scoped(1, 90_000))
-    machine.on_session_opened(scoped(2, 12))
+    machine.on_session_opened(epoch_of(1, 90_000))
+    machine.on_session_opened(epoch_of(2, 12))
     with pytest.raises(StaleEpoch):
-        machine.on_session_opened(scoped(1, 90_001))
+        machine.on_session_opened(epoch_of(1, 90_001))
 
 
 # -- watches

@@ -376,7 +376,7 @@ async def test_followers_hear_of_each_leader(stack: AsyncExitStack) -> None:
             epoch = await first.leads()
             leader = await heard.get()
             assert leader is not None
-            assert (leader.name, leader.epoch, leader.address) == ("first", epoch, "127.0.0.1:1")
+            assert (leader.name, leader.elected, leader.address) == ("first", epoch, "127.0.0.1:1")
             await first.stop()
             assert await heard.get() is None
     finally:

@@ -41,13 +41,13 @@ async def test_a_call_that_fails_is_logged_with_its_request_and_its_task() -> No
     )
 
 
-async def test_whatever_a_term_logs_says_its_epoch() -> None:
+async def test_whatever_a_term_logs_says_when_its_leader_was_elected() -> None:
     etcd, clock = MemoryEtcd(), SystemClock()
     seen: dict[str, Any] = {}
     led = asyncio.Event()
 
-    async def lead(epoch: int, key: bytes, trust: Trust) -> None:
-        seen.update(get_contextvars(), led=epoch)
+    async def lead(elected: int, key: bytes, trust: Trust) -> None:
+        seen.update(get_contextvars(), led=elected)
         led.set()
         await asyncio.Event().wait()
 
@@ -65,6 +65,6 @@ async def test_whatever_a_term_logs_says_its_epoch() -> None:
     assert leadership.lease.trusted()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert seen["epoch"] == seen["led"] > 0
-    assert "epoch" not in get_contextvars()
+    assert seen["elected"] == seen["led"] > 0
+    assert "elected" not in get_contextvars()
     assert leadership.lease is None

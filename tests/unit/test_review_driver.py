@@ -89,7 +89,7 @@ async def term() -> AsyncIterator[LeadershipTerm]:
     key = PREFIX + b"election/scheduler/1"
     epoch = await etcd.put(key, b"")
     journal = Journal(
-        etcd, prefix=PREFIX, leader_key=key, epoch=epoch, clock=CLOCK, stall_after=5.0
+        etcd, prefix=PREFIX, leader_key=key, elected=epoch, clock=CLOCK, stall_after=5.0
     )
     await journal.claim()
     term = LeadershipTerm(etcd, journal)

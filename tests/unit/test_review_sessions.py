@@ -12,7 +12,7 @@ import pytest
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import SystemClock, TermClock
-from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.runtime.ids import Epoch, InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.agents.node_link import Link
 from scheduler.agents.reports import events_of
@@ -67,7 +67,7 @@ class Fixture:
 
     def messages(self) -> list[pb.SessionRequest]:
         found = []
-        while message := self.link.orders.next_message(1, None):
+        while message := self.link.orders.next_message(Epoch(1), None):
             found.append(message)
         return found
 

@@ -109,7 +109,7 @@ async def leading(ops: int) -> AsyncIterator[LeadershipTerm]:
         etcd,
         prefix=PREFIX,
         leader_key=key,
-        epoch=epoch,
+        elected=epoch,
         clock=CLOCK,
         max_txn_ops=ops,
         stall_after=20.0,

@@ -6,12 +6,13 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+from quorate.etcd.generation import epoch_of
 from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.quotas.servicer import QuotaCalls
-from scheduler.api.role import Roles
+from scheduler.api.role import Leader, Roles
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import EVERYBODY, Quota
 from scheduler.telemetry.metrics import SchedulerMetrics
@@ -45,6 +46,15 @@ def test_each_kind_of_fault_counts_from_nought() -> None:
     assert faults(metrics) == dict.fromkeys(MISCONDUCT, 0)
     metrics.agent_misbehaved("STALE_EPOCH")
     assert faults(metrics) == {**dict.fromkeys(MISCONDUCT, 0), "STALE_EPOCH": 1}
+
+
+def test_the_epoch_is_of_the_clusters_generation() -> None:
+    roles = Roles(InstanceId("one"))
+    metrics = SchedulerMetrics(roles, SystemClock())
+    roles.seen(Leader(b"key", 12, 7, "two", InstanceId("two"), "h:1"))
+    metrics.generation = lambda: 3
+    (epoch,) = (family for family in metrics.collect() if family.name == "quorate_epoch")
+    assert epoch.samples[0].value == epoch_of(3, 12)
 
 
 def test_the_limits_of_everybody_show_before_anybody_uses_anything() -> None:

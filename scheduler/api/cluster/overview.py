@@ -20,6 +20,7 @@ from quorate.etcd.api import Etcd, EtcdError, Range, StoreStatus, prefix_end
 from quorate.etcd.generation import split
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import unavailable
+from quorate.runtime.ids import Epoch
 from quorate.v1 import cluster_pb2
 from scheduler.api.views import instant
 from scheduler.engine.driver import Driver
@@ -51,7 +52,7 @@ class Overview:
         driver: Driver,
         prefix: bytes,
         cluster: str,
-        epoch: int,
+        epoch: Epoch,
         quota: int,
         checkpoints: CompactionCheckpoints,
     ) -> None:
