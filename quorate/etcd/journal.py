@@ -137,9 +137,14 @@ class Journal:
         self._work = asyncio.Event()
         self._freed = asyncio.Event()
         self._ended: Exception | None = None
-        self.no_space_noted: Callable[[], None] = lambda: None
-        """Called when etcd refused the put in flight for want of space; may be called again for
-        the same one. Must not raise."""
+        self._no_space_observers: list[Callable[[], None]] = []
+
+    def observe_no_space(self, observer: Callable[[], None]) -> None:
+        """Call `observer` when etcd refuses the put in flight for want of space.
+
+        It may be called again for the same one, and must not raise.
+        """
+        self._no_space_observers.append(observer)
 
     # -- before the term ---------------------------------------------------------------------
 
@@ -444,7 +449,8 @@ class Journal:
         assert self._flight is not None
         # Who waits for room looks again.
         self._freed.set()
-        self.no_space_noted()
+        for observer in self._no_space_observers:
+            observer()
         earlier = [self._flight]
         for batch in list(self._queue):
             if not batch.purge or any(put.puts_into(batch.deletes()) for put in earlier):

@@ -1,7 +1,7 @@
 """One stream to each node agent, for one epoch.
 
-`Sessions` keeps a `Link` per registered agent process: that dials it, opens a session, turns its
-reports into events, and writes what the driver tells it.
+`Sessions` keeps a `Link` per registered agent process in `Links`: that dials it, opens a session,
+turns its reports into events, and writes what the driver tells it.
 
 A node is lost when its link says so, or when it holds nothing and its key is gone from etcd. The
 loss is an event; only once it is on record is its lease revoked.
@@ -17,12 +17,12 @@ import grpc
 import structlog
 
 from quorate.etcd.api import Etcd, EtcdError, LeaseNotFound
-from quorate.runtime.ids import Epoch, InstanceId, NodeName, TaskId
+from quorate.runtime.ids import Epoch, InstanceId, NodeName
 from quorate.runtime.timing.backoff import Backoff
 from quorate.security.dialer import Dialer
 from quorate.security.session_proof import proof_of
+from scheduler.agents.links import Links
 from scheduler.agents.node_link import Link
-from scheduler.core.model.rows import TaskRow
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 
@@ -38,6 +38,7 @@ class Sessions:
 
     Args:
         driver: where reports go.
+        links: to be filled: through them the driver's orders go.
         etcd: for revoking leases and reading back specs.
         prefix: the cluster's key prefix.
         epoch: goes with every message.
@@ -45,11 +46,14 @@ class Sessions:
         unreachable_after: seconds.
         dialer: opens the channels to agents; plaintext ones when left out.
         key: the secret in this leader's election key, by which agents know that it is the leader.
+        spans: traces of assignments; None: not wanted.
+        on_misbehaved: called with the kind of each misconduct of an agent.
     """
 
     def __init__(
         self,
         driver: Driver,
+        links: Links,
         etcd: Etcd,
         prefix: bytes,
         epoch: Epoch,
@@ -57,6 +61,8 @@ class Sessions:
         unreachable_after: float,
         dialer: Dialer | None = None,
         key: bytes = b"",
+        spans: TaskSpans | None = None,
+        on_misbehaved: Callable[[str], None] = lambda kind: None,
     ) -> None:
         self.driver = driver
         self.etcd = etcd
@@ -65,21 +71,20 @@ class Sessions:
         self.leader = leader
         self.unreachable_after = unreachable_after
         self.dialer = dialer or Dialer(None)
-        self.spans: TaskSpans | None = None
-        # Who is marked, of what is committed: as folded, then as told. Kept for those registered.
-        self._scaling_down = {mark.instance for mark in driver.state.scaling_down.values()}
-        self._links: dict[InstanceId, tuple[Link, asyncio.Task[None]]] = {}
+        self.spans = spans
+        self._links = links
+        self._running: dict[InstanceId, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._key = key
-        self.on_misbehaved: Callable[[str], None] = lambda kind: None
-        """Told the kind of each fault of an agent."""
+        self._on_misbehaved = on_misbehaved
 
     async def run(self) -> None:
         """Own the links until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.sync()
-            await asyncio.Event().wait()
+            while True:
+                tasks.create_task(self._revoke(*await self._links.revocations.get()))
 
     def proof(self, instance: InstanceId) -> bytes:
         """What shows to one process that this leader is the one that etcd names."""
@@ -87,7 +92,7 @@ class Sessions:
 
     def misbehaved(self, kind: str) -> None:
         """An agent said what none may say."""
-        self.on_misbehaved(kind)
+        self._on_misbehaved(kind)
 
     def sync(self) -> None:
         """Have a link to each registered process, and to no other."""
@@ -95,63 +100,29 @@ class Sessions:
             return
         wanted = {node.instance: node for node in self.driver.state.nodes.values()}
         for instance in [known for known in self._links if known not in wanted]:
-            self._links.pop(instance)[1].cancel()
-        self._scaling_down.intersection_update(wanted)
+            self._links.remove(instance)
+            self._running.pop(instance).cancel()
+        self._links.forget_marks(wanted)
         for instance, node in wanted.items():
-            known = self._links.get(instance)
-            if known is not None and known[0].address != node.address:
+            link = self._links.of(instance)
+            if link is not None and link.address != node.address:
                 # Until now this leader did not know where it is.
-                known[1].cancel()
-                known = None
-            if known is None:
+                self._running.pop(instance).cancel()
+                link = None
+            if link is None:
                 link = Link(self, node)
-                known = (link, self._tasks.create_task(link.run()))
-                self._links[instance] = known
-            known[0].suspected(since=node.suspect_since)
+                self._links.add(instance, link)
+                self._running[instance] = self._tasks.create_task(link.run())
+            link.suspected(since=node.suspect_since)
+
+    def is_scaling_down(self, instance: InstanceId) -> bool:
+        """See Links."""
+        return self._links.is_scaling_down(instance)
 
     def channel(self, instance: InstanceId) -> grpc.aio.Channel | None:
         """The channel to a process, while there is a link to it."""
-        known = self._links.get(instance)
-        return known[0].channel if known else None
-
-    # -- driver.Agents
-
-    def start(self, instance: InstanceId, row: TaskRow, attempt: int) -> None:
-        known = self._links.get(instance)
-        if known is not None:
-            known[0].start(row, attempt)
-
-    def end_attempt(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
-        known = self._links.get(instance)
-        if known is not None:
-            known[0].orders.cancel(task, attempt)
-
-    def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
-        known = self._links.get(instance)
-        if known is not None:
-            known[0].orders.acknowledge(task, attempt)
-
-    def drain(self, instance: InstanceId, draining: bool, grace: float) -> None:
-        known = self._links.get(instance)
-        if known is not None:
-            known[0].orders.drain(draining, grace)
-
-    def leave(self, instance: InstanceId, scaling_down: bool) -> None:
-        if scaling_down:
-            self._scaling_down.add(instance)
-        else:
-            self._scaling_down.discard(instance)
-        known = self._links.get(instance)
-        if known is not None:
-            known[0].orders.leave(scaling_down)
-
-    def is_scaling_down(self, instance: InstanceId) -> bool:
-        """Whether a process is to know that a scale-down may end it."""
-        return instance in self._scaling_down
-
-    def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None:
-        if self._tasks is not None and lease:
-            self._tasks.create_task(self._revoke(node, instance, lease))
+        link = self._links.of(instance)
+        return link.channel if link is not None else None
 
     async def _revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None:
         """Take a lost process's lease from it, so that it learns and its key goes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any, Final
@@ -16,6 +15,7 @@ from scheduler.api.servicer import Context
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.events import Request
+from scheduler.core.model.pending import Pending
 from scheduler.core.values import Origin
 from scheduler.engine.driver import Driver
 
@@ -34,10 +34,19 @@ _CODES: Final = {
 
 
 async def ask(
-    driver: Driver, make: Callable[[asyncio.Future[object]], e.Event], weight: int = 0
+    driver: Driver,
+    request: Request,
+    make: Callable[[Pending[object]], e.Event],
+    weight: int = 0,
+    queue: str = "",
 ) -> object:
-    """Step an event and return its answer; a Refusal is raised. As `Driver.call`."""
-    answer = await driver.call(make, weight, caller_name())
+    """Step an event and return its answer; a Rejection is raised. As `Driver.call`.
+
+    Args:
+        request: the event's.
+        queue: in which its request id counts; that of others counts in all of its family.
+    """
+    answer = await driver.call(make, weight, caller_name(), request, queue)
     if isinstance(answer, Rejection):
         if answer.metadata:
             driver.metrics.quota_refused(dict(answer.metadata)["quota"])

@@ -19,9 +19,8 @@ Bounds: `WriteAdmission` holds back callers and agents; a step is bounded by the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
 
 import structlog
 
@@ -29,28 +28,26 @@ from quorate.etcd.api import Delete, Put
 from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.etcd.journal import Journal, JournalEnded, JournalError
 from quorate.etcd.journal_batch import weigh
-from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import TermClock
-from quorate.runtime.errors import exhausted
-from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
+from quorate.runtime.ids import TaskIds
 from scheduler.core.handlers import attempts, audit, requests
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.rows import TaskRow
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention
 from scheduler.core.values import ServiceName
 from scheduler.engine.bulk import Bulk
 from scheduler.engine.clocks import Clocks
+from scheduler.engine.ports import Agents, Encoder
 from scheduler.engine.task_metrics import TaskMetrics
+from scheduler.engine.task_waiters import TaskWaiters
 from scheduler.engine.write_admission import WriteAdmission, lost
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 PLACED_AT_ONCE = 1_024
 # Bytes of one group of writes: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
@@ -59,35 +56,6 @@ GROUP_BYTES = 512 << 10
 PURGED_AT_ONCE = 800
 # Seconds between two looks for attempts whose start is to be on record.
 STARTS_EVERY = 0.25
-# Callers that wait for tasks to finish or start, in all: 17 KB each, measured; 340 MB.
-MAX_WAITERS = 20_000
-
-
-class Agents(Protocol):
-    """The sessions with the nodes: whatever is told here is sent at once, or dropped when the
-    session is gone (the inventory of the next one settles it)."""
-
-    def start(self, instance: InstanceId, row: TaskRow, attempt: int) -> None: ...
-
-    def end_attempt(self, instance: InstanceId, task: TaskId, attempt: int) -> None: ...
-
-    def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None: ...
-
-    def drain(self, instance: InstanceId, draining: bool, grace: float) -> None: ...
-
-    def leave(self, instance: InstanceId, scaling_down: bool) -> None: ...
-
-    def revoke(self, node: NodeName, instance: InstanceId, lease: int) -> None: ...
-
-
-class Encoder(Protocol):
-    """Turns what the machine writes into operations on etcd: `scheduler.storage.records.Codec`."""
-
-    def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> None: ...
-
-    def encode_purges(self, out: fx.Effects) -> list[Delete]: ...
-
-    def run_record(self, write: fx.PutRun) -> r.RunRecord: ...
 
 
 class Driver:
@@ -103,6 +71,9 @@ class Driver:
         ids: of the tasks that the machine makes by itself; the same as for those of callers.
         generation: of the cluster; `revision` is scoped by it.
         latest: the log's last instant: see `scheduler.engine.clocks`.
+        agents: the sessions with the nodes.
+        metrics: counts what becomes of tasks.
+        confirm: a fenced read of etcd: it raises QuorateError when this process does not lead.
     """
 
     def __init__(
@@ -116,19 +87,23 @@ class Driver:
         ids: TaskIds | None = None,
         generation: int = FIRST_GENERATION,
         latest: float = 0.0,
+        *,
+        agents: Agents,
+        metrics: TaskMetrics | None = None,
+        confirm: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self.machine = machine
         self.journal = journal
         self.clock = clock
         self.clocks = Clocks(clock, latest)
         self.max_txn_ops = max_txn_ops
-        self.admission = WriteAdmission(journal, lambda: not self._closed and trusted())
-        self.agents: Agents | None = None
-        self.metrics = TaskMetrics()
-        # Told of each service of which something changed, before that is committed.
-        self.service_changed: Callable[[ServiceName], None] = lambda service: None
-        # Told after each step: something may have changed.
-        self.stepped: Callable[[], None] = lambda: None
+        self.admission = WriteAdmission(journal, lambda: not self._closed and trusted(), confirm)
+        self.metrics = metrics or TaskMetrics()
+        self.waiters = TaskWaiters(machine.state, codec.run_record)
+        """Callers that wait for tasks to be assigned, or to finish."""
+        self._agents = agents
+        self._step_observers: list[Callable[[], None]] = []
+        self._service_observers: list[Callable[[ServiceName], None]] = []
         self.revision = 0
         """The last Txn's that is known to be committed, scoped: the state has all up to it."""
         self._generation = generation
@@ -147,13 +122,6 @@ class Driver:
         self._after: list[fx.After] = []
         self.contention = Contention()
         self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention)
-        self._finish_waiters: dict[TaskId, list[asyncio.Future[r.RunRecord]]] = {}
-        self._start_waiters: dict[TaskId, list[asyncio.Future[None]]] = {}
-        self._waiting = 0
-        # Final writes between step and commit, which the journal bounds: whoever begins to wait
-        # meanwhile is answered from here, too. By finish time as well: a task may fail, be retried
-        # and be cancelled before the first of it is committed.
-        self._outcomes: dict[tuple[TaskId, float], fx.PutRun] = {}
         self._place_later = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -176,6 +144,17 @@ class Driver:
         """The state; read it, change it only by events."""
         return self.machine.state
 
+    def observe_steps(self, observer: Callable[[], None]) -> None:
+        """Call `observer` after each step: something may have changed. It must not raise."""
+        self._step_observers.append(observer)
+
+    def observe_services(self, observer: Callable[[ServiceName], None]) -> None:
+        """Call `observer` with each service of which something changed, before that is committed.
+
+        It must not raise.
+        """
+        self._service_observers.append(observer)
+
     # -- events
 
     def handle(self, events: Iterable[e.Event]) -> None:
@@ -194,13 +173,16 @@ class Driver:
             self.journal.abandon(JournalError(f"an event could not be handled: {error!r}"))
             raise
         self._arm_timer(now)
-        self.stepped()
+        for observer in self._step_observers:
+            observer()
 
     async def call(
         self,
-        make: Callable[[asyncio.Future[object]], e.Event],
+        make: Callable[[Pending[object]], e.Event],
         weight: int = 0,
         caller: str = "",
+        request: e.Request | None = None,
+        scope: str = "",
     ) -> object:
         """Step an event for a caller and wait for its answer.
 
@@ -208,16 +190,16 @@ class Driver:
             make: makes the event, given the token its Reply will carry.
             weight: bytes of what it asks to be kept; 0 for little.
             caller: who takes turns with others where much is to be written.
+            request: the one that the event has, so that its repeat is known again.
+            scope: of its request id, where that is a queue.
 
         Raises:
             QuorateError: UNAVAILABLE when the term ended first: the outcome is unknown.
                 RESOURCE_EXHAUSTED: nothing was done.
         """
         admission = self.admission
-        if self.journal.no_space:
-            event = make(self._loop.create_future())
-            request, queue = getattr(event, "request", None), getattr(event, "queue", "")
-            admission.refuse_known(self.state, request, queue)
+        if request is not None and self.journal.no_space:
+            admission.refuse_known(self.state, request, scope)
         with admission.asked(weight):
             await admission.admit(weight)
             contended = await self.bulk.turn(caller, weight, partial(admission.turn, weight=weight))
@@ -248,9 +230,19 @@ class Driver:
 
     def _append_barrier(self, token: asyncio.Future[int]) -> None:
         def passed(revision: int) -> None:
-            self._committed([fx.Reply(token, revision)], revision)
+            try:
+                self._committed((), revision)
+            except JournalEnded as error:
+                failed(error)
+                raise
+            if not token.done():
+                token.set_result(revision)
 
-        self.journal.append((), passed, partial(self._failed, [fx.Reply(token, None)]))
+        def failed(error: Exception) -> None:
+            if not token.done():
+                token.set_exception(lost())
+
+        self.journal.append((), passed, failed)
 
     async def look_after_services(self) -> None:
         """Look at services of which something changed, one at a time, as the journal has room."""
@@ -283,51 +275,6 @@ class Driver:
             self.journal.append_purge(deletes[start : start + self._purge_ops])
         return len(deletes)
 
-    # -- waiting for tasks
-
-    def finishing(self, task: TaskId) -> QueueName | None:
-        """The queue of a task that is live, or whose finishing is not known committed yet.
-
-        None for any other: what is on record of it is final.
-        """
-        row = self.state.tasks.get(task)
-        if row is not None:
-            return row.queue.name
-        done = self.state.finished.get(task)
-        if done is not None and (task, done.finish_time) in self._outcomes:
-            return done.queue.name
-        return None
-
-    async def finished(self, task: TaskId) -> r.RunRecord:
-        """Wait for the final record of a task that is `finishing`. The caller sets the deadline."""
-        return await self._wait(self._finish_waiters, task)
-
-    async def assigned(self, task: TaskId) -> None:
-        """Wait until an attempt of a live task is given to a node. The caller sets the deadline."""
-        await self._wait(self._start_waiters, task)
-
-    async def _wait(self, waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId) -> T:
-        if self._waiting >= MAX_WAITERS:
-            raise exhausted(
-                "TOO_MANY_WAITERS",
-                f"{MAX_WAITERS} calls wait already; try again later",
-                limit=MAX_WAITERS,
-            )
-        if self._closed:
-            raise lost()
-        future: asyncio.Future[T] = self._loop.create_future()
-        waiters.setdefault(task, []).append(future)
-        self._waiting += 1
-        try:
-            return await future
-        finally:
-            self._waiting -= 1
-            left = waiters.get(task)
-            if left is not None and future in left:
-                left.remove(future)
-                if not left:
-                    del waiters[task]
-
     # -- from step to journal
 
     def _report_illegal_moves(self) -> None:
@@ -342,9 +289,7 @@ class Driver:
                 self._flush()
             self._encode(out.writes)
             self.metrics.wrote(out.writes, now)
-            for write in out.writes:
-                if type(write) is fx.PutRun and write.finish_time:
-                    self._outcomes[write.row.id, write.finish_time] = write
+            self.waiters.stepped(out.writes)
         if out.after:
             self._after += out.after
         if out.due:
@@ -358,7 +303,8 @@ class Driver:
     def _note_due(self, services: list[ServiceName]) -> None:
         for service in services:
             self._due[service] = None
-            self.service_changed(service)
+            for observer in self._service_observers:
+                observer(service)
         self._due_wait.set()
 
     def _encode(self, writes: list[fx.Write]) -> None:
@@ -430,7 +376,7 @@ class Driver:
 
     # -- after the commit
 
-    def _committed(self, after: list[fx.After], revision: int) -> None:
+    def _committed(self, after: Sequence[fx.After], revision: int) -> None:
         if not self._trusted():
             # The journal waits for the trust window before it comes here. What is dropped all the
             # same was committed: only another term, with new sessions and their inventories,
@@ -445,52 +391,39 @@ class Driver:
             self._place_later = False
             self._soon()
 
-    def _failed(self, after: list[fx.After], error: Exception) -> None:
+    def _failed(self, after: Sequence[fx.After], error: Exception) -> None:
         for effect in after:
-            if type(effect) is fx.Reply:
-                token = effect.token
-                assert isinstance(token, asyncio.Future)
-                if not token.done():
-                    token.set_exception(lost())
+            if type(effect) is fx.Reply and not effect.token.done():
+                effect.token.set_exception(lost())
 
     def _reply(self, effect: fx.Reply) -> None:
         token = effect.token
         # The caller may have gone away meanwhile.
-        if not token.done():  # type: ignore[attr-defined]
-            token.set_result(effect.answer)  # type: ignore[attr-defined]
+        if not token.done():
+            token.set_result(effect.answer)
 
     def _start(self, effect: fx.StartAttempt) -> None:
-        assert self.agents is not None
-        self.agents.start(effect.instance, effect.row, effect.attempt)
-        if self._start_waiters:
-            _wake(self._start_waiters, effect.row.id, None)
+        self._agents.start(effect.instance, effect.row, effect.attempt)
+        self.waiters.was_assigned(effect.row.id)
 
     def _end(self, effect: fx.EndAttempt) -> None:
-        assert self.agents is not None
-        self.agents.end_attempt(effect.instance, effect.task, effect.attempt)
+        self._agents.end_attempt(effect.instance, effect.task, effect.attempt)
 
     def _acknowledge(self, effect: fx.Acknowledge) -> None:
-        assert self.agents is not None
-        self.agents.acknowledge(effect.instance, effect.task, effect.attempt)
+        self._agents.acknowledge(effect.instance, effect.task, effect.attempt)
 
     def _notify(self, effect: fx.NotifyFinished) -> None:
         retain(effect)
-        write = self._outcomes.pop((effect.done.id, effect.done.finish_time), None)
-        if write is not None and effect.done.id in self._finish_waiters:
-            # Its row is nobody's any more: it says what was written.
-            _wake(self._finish_waiters, effect.done.id, self._codec.run_record(write))
+        self.waiters.has_finished(effect.done)
 
     def _revoke(self, effect: fx.RevokeNode) -> None:
-        assert self.agents is not None
-        self.agents.revoke(effect.node, effect.instance, effect.lease)
+        self._agents.revoke(effect.node, effect.instance, effect.lease)
 
     def _drain(self, effect: fx.OrderDrain) -> None:
-        assert self.agents is not None
-        self.agents.drain(effect.instance, effect.draining, effect.grace)
+        self._agents.drain(effect.instance, effect.draining, effect.grace)
 
     def _leave(self, effect: fx.OrderScaleDown) -> None:
-        assert self.agents is not None
-        self.agents.leave(effect.instance, effect.scaling_down)
+        self._agents.leave(effect.instance, effect.scaling_down)
 
     def _index_audit(self, effect: fx.IndexAudit) -> None:
         audit.index(self.state, effect)
@@ -511,15 +444,4 @@ class Driver:
             for token in (first, *((known.waiters if known else None) or ())):
                 self._failed([fx.Reply(token, None)], lost())
         self.bulk.close(lost)
-        for waiters in (self._finish_waiters, self._start_waiters):
-            for futures in waiters.values():
-                for future in futures:
-                    if not future.done():
-                        future.set_exception(lost())
-            waiters.clear()
-
-
-def _wake(waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId, value: T) -> None:
-    for future in waiters.pop(task, ()):
-        if not future.done():
-            future.set_result(value)
+        self.waiters.close()

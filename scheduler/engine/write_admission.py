@@ -40,9 +40,15 @@ class WriteAdmission:
 
     Args:
         leads: whether this process may dispatch and answer.
+        confirm: a fenced read of etcd: it raises QuorateError when this process does not lead.
     """
 
-    def __init__(self, journal: Journal, leads: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        leads: Callable[[], bool],
+        confirm: Callable[[], Awaitable[int]] | None = None,
+    ) -> None:
         self._journal = journal
         self._leads = leads
         self._callers = 0
@@ -53,9 +59,8 @@ class WriteAdmission:
         self._barriers: dict[asyncio.Future[Any], None] = {}
         # Callers whose event was stepped: no more than wait for the journal.
         self._stepped: dict[asyncio.Future[object], None] = {}
-        self.confirm: Callable[[], Awaitable[int]] | None = None
-        """A fenced read of etcd: it raises QuorateError when this process does not lead."""
-        journal.no_space_noted = self._answer_waiting
+        self._confirm = confirm
+        journal.observe_no_space(self.answer_waiting)
 
     @property
     def bytes(self) -> int:
@@ -138,7 +143,7 @@ class WriteAdmission:
         finally:
             self._asked_bytes -= weight
 
-    def refuse_known(self, state: State, request: object, queue: object) -> None:
+    def refuse_known(self, state: State, request: Request, queue: str) -> None:
         """While etcd has no space: raise for a request that was stepped already.
 
         It may be among what waits: to call it refused would be wrong.
@@ -146,9 +151,9 @@ class WriteAdmission:
         Raises:
             QuorateError: UNAVAILABLE: whether it comes to be is not known yet.
         """
-        if not self._journal.no_space or not isinstance(request, Request) or not request.id:
+        if not self._journal.no_space or not request.id:
             return
-        if any(known_to(state, scope, request) for scope in (*SCOPES, str(queue))):
+        if any(known_to(state, scope, request) for scope in (*SCOPES, queue)):
             raise _unknown()
 
     async def answer(self, token: asyncio.Future[object]) -> object:
@@ -196,16 +201,17 @@ class WriteAdmission:
         try:
             await barrier()
         except QuorateError as error:
-            if error.reason != SPACE_LOW or self.confirm is None:
+            if error.reason != SPACE_LOW or self._confirm is None:
                 raise
-            await self.confirm()
+            await self._confirm()
             self._check()
 
     def _check(self) -> None:
         if not self._leads():
             raise lost()
 
-    def _answer_waiting(self) -> None:
+    def answer_waiting(self) -> None:
+        """etcd has no space: whoever waits is answered now."""
         for token in self._barriers:
             if not token.done():
                 token.set_exception(no_space())

@@ -3,7 +3,8 @@
 ```
  journal <-- driver <--+-- families of calls <-- servicers <-- gRPC
               |        +-- sessions, feeds, overview, scale-down
-              +--------> links to the node agents
+              v                  |
+            links to the node agents
 ```
 """
 
@@ -19,6 +20,7 @@ from quorate.runtime.clock import Clock, TermClock
 from quorate.runtime.ids import TaskIds
 from quorate.security.dialer import Dialer
 from quorate.security.limits import CallerLimits
+from scheduler.agents.links import Links
 from scheduler.agents.sessions import Sessions
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
@@ -97,6 +99,7 @@ class TermParts:
         stored = FencedReads(
             etcd, settings.prefix, won.leader_key, won.elected, settings.etcd_max_txn_ops
         )
+        self.links = links = Links(mark.instance for mark in state.scaling_down.values())
         self.driver = driver = Driver(
             Machine(state, process.limits),
             records.Codec(settings.prefix, state),
@@ -107,9 +110,13 @@ class TermParts:
             ids,
             fold.generation,
             fold.latest,
+            agents=links,
+            metrics=process.metrics.tasks,
+            confirm=stored.revision,
         )
         self.sessions = Sessions(
             driver,
+            links,
             etcd,
             settings.prefix,
             self.epoch,
@@ -117,11 +124,9 @@ class TermParts:
             settings.unreachable_after,
             process.dialer,
             process.session_key,
+            process.spans,
+            process.metrics.agent_misbehaved,
         )
-        self.sessions.spans = process.spans
-        self.sessions.on_misbehaved = process.metrics.agent_misbehaved
-        driver.agents = self.sessions
-        driver.admission.confirm = stored.revision
         self.overview = Overview(
             etcd,
             driver,

@@ -94,7 +94,6 @@ class SchedulerMetrics:
         self, driver: Driver, overview: Overview, quotas: QuotaCalls | None = None
     ) -> None:
         """This process leads: its state is worth telling."""
-        driver.metrics = self.tasks
         self._quotas = quotas
         self._driver, self._overview = driver, overview
 

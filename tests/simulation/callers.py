@@ -20,6 +20,7 @@ from scheduler.core.model.answers import (
     TaskCreated,
     TaskKnown,
 )
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.rows import Control
 from scheduler.core.values import Disconnect, Origin, Placement, ServiceName, TaskSpec
 from scheduler.storage import records
@@ -33,7 +34,7 @@ QUEUE = QueueName("work")
 SERVICES = (ServiceName("web"), ServiceName("api"))
 _ALICE = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CancelTask")
 
-Make = Callable[[Term, object], "e.Event | None"]
+Make = Callable[[Term, Pending[object]], "e.Event | None"]
 
 
 class Callers:
@@ -55,7 +56,7 @@ class Callers:
             term = self.world.some_leader()
             if term is not None:
 
-                def event(token: object, term: Term = term) -> e.Event:
+                def event(token: Pending[object], term: Term = term) -> e.Event:
                     made = make(term, token)
                     if made is None:
                         raise LookupError
@@ -120,7 +121,7 @@ class Callers:
     async def _submitted(self, name: str, caller: str, specs: list[TaskSpec]) -> None:
         request = e.Request(name, b"digest", caller=caller)
 
-        def make(term: Term, token: object) -> e.Event:
+        def make(term: Term, token: Pending[object]) -> e.Event:
             first = term.ids.next(term.driver.clock.now())
             if len(specs) == 1:
                 return e.TaskSubmitted(QUEUE, first, specs[0], request, token, caller)
@@ -180,7 +181,7 @@ class Callers:
         *,
         delete: bool,
     ) -> None:
-        def make(term: Term, token: object) -> e.Event | None:
+        def make(term: Term, token: Pending[object]) -> e.Event | None:
             row = term.driver.state.services.get(service)
             if row is None:
                 if delete:

@@ -172,8 +172,8 @@ class Scheduler:
             world.txn_ops,
             ids,
             latest=self.fold.latest,
+            agents=sessions,
         )
-        driver.agents = sessions
         sessions.driver = driver
         self.term = Term(driver, ids)
         driver.handle((e.Elected(),))

@@ -43,6 +43,7 @@ from scheduler.core.values import (
 from scheduler.storage import records
 from tests.support.core_log import LEASE, Log
 from tests.support.core_specs import START, node_row, service_spec, spec
+from tests.support.tokens import Token
 
 DAY = 86_400.0
 
@@ -315,9 +316,9 @@ class Cluster:
         self.step(make(token))
         return self.reply(token)
 
-    def token(self) -> str:
+    def token(self) -> Token:
         self._count += 1
-        return f"call-{self._count}"
+        return Token(f"call-{self._count}")
 
     def reply(self, token: object) -> object:
         answers = self.replies.get(token, [])
@@ -356,7 +357,7 @@ class Cluster:
         queue: str = DEFAULT_QUEUE,
         request: e.Request = e.Request(),  # noqa: B008 (a tuple)
         creator: str = "",
-    ) -> tuple[str, TaskId]:
+    ) -> tuple[Token, TaskId]:
         """Submit a batch: the caller's token, and the first id it proposed."""
         token, first = self.token(), self.new_id()
         self.step(e.BatchSubmitted(QueueName(queue), first, specs, request, token, creator))

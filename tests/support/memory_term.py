@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from quorate.etcd.api import Etcd
 from quorate.etcd.election import Candidate, Election
 from quorate.etcd.lease import LeaseSession
-from quorate.runtime.clock import SystemClock
+from quorate.runtime.clock import Clock, SystemClock
 from quorate.runtime.ids import InstanceId
 from scheduler.api.role import Local, Roles
 from scheduler.config import SchedulerSettings
@@ -26,8 +26,21 @@ from scheduler.leadership.trust import Trust
 from scheduler.storage import keys
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.telemetry.health import InstanceHealth
+from scheduler.telemetry.metrics import SchedulerMetrics
 
 CLOCK = SystemClock()
+
+
+class NotingMetrics(SchedulerMetrics):
+    """Notes the kind of each misconduct of an agent."""
+
+    def __init__(self, roles: Roles, clock: Clock) -> None:
+        super().__init__(roles, clock)
+        self.misconduct: list[str] = []
+
+    def agent_misbehaved(self, kind: str) -> None:
+        super().agent_misbehaved(kind)
+        self.misconduct.append(kind)
 
 
 class MemoryTerm:
@@ -39,12 +52,14 @@ class MemoryTerm:
         self.etcd = etcd
         self.settings = SchedulerSettings(_cli_parse_args=[], name=name)  # type: ignore[call-arg]
         self.roles = Roles(InstanceId(name))
+        self.metrics = NotingMetrics(self.roles, CLOCK)
         self.term = LeadershipTerm(
             self.settings,
             etcd,
             CLOCK,
             self.roles,
             InstanceHealth(InstanceId(name)),
+            self.metrics,
             checkpoints=checkpoints,
         )
 

@@ -17,6 +17,7 @@ from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import TaskIds
 from quorate.security.limits import CallerLimits, CallLimits
+from scheduler.agents.links import Links
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
@@ -48,6 +49,7 @@ class Leader:
         self.journal = journal
         self.full: str | None = None
         state = State()
+        reads = FencedReads(etcd, PREFIX, key, epoch, 10_000)
         driver = Driver(
             Machine(state),
             records.Codec(PREFIX, state),
@@ -55,9 +57,10 @@ class Leader:
             TermClock(CLOCK),
             lambda: True,
             128,
+            agents=Links(),
+            confirm=reads.revision,
         )
         sessions: Any = None
-        reads = FencedReads(etcd, PREFIX, key, epoch, 10_000)
         watches, check = watches_of(etcd, PREFIX), SpecCheck()
         self.callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
         overview: Any = None
@@ -74,7 +77,6 @@ class Leader:
             max_payload=check.max_payload,
             queue_of_task=tasks.queue_of_task,
         )
-        driver.admission.confirm = reads.revision
         self.driver = driver
         driver.handle((e.Elected(),))
 

@@ -26,7 +26,6 @@ from quorate.v1 import node_pb2
 from scheduler.agents import conduct
 from scheduler.agents import orders as order_book
 from scheduler.agents.conduct import AgentMisbehaviour, HandBacks, check
-from scheduler.agents.sessions import Sessions
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.engine.driver import Driver
@@ -196,12 +195,6 @@ async def agents(*fakes: Fake) -> AsyncIterator[None]:
             await fake.server.stop(None)
 
 
-def sessions_of(driver: Driver) -> Sessions:
-    sessions = driver.agents
-    assert isinstance(sessions, Sessions)
-    return sessions
-
-
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():
@@ -237,8 +230,7 @@ async def leads_on(replica: MemoryTerm, liar: Fake, good: Fake, kind: str) -> No
     replica.settings.unreachable_after = 60.0
     prefix, ids = replica.settings.prefix, TaskIds()
     async with replica.leading() as driver:
-        kinds: list[str] = []
-        sessions_of(driver).on_misbehaved = kinds.append
+        kinds = replica.metrics.misconduct
         await good.register(replica.etcd, prefix)
         await until(lambda: serves(driver, HONEST))
         await finishes(driver, ids, 20)
@@ -268,7 +260,9 @@ async def test_what_a_leader_answers_to_one_that_does_not_read_is_bounded() -> N
         for fake in (liar, good):
             await fake.register(replica.etcd, replica.settings.prefix)
         await until(lambda: serves(driver, HONEST) and liar.sessions)
-        (link, _) = sessions_of(driver)._links[InstanceId(liar.instance)]
+        assert replica.term.parts is not None
+        link = replica.term.parts.links.of(InstanceId(liar.instance))
+        assert link is not None
 
         def waiting() -> int:
             return len(link.orders._acknowledged)

@@ -22,6 +22,7 @@ from scheduler.storage import audit_records
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import START, service_spec, spec
+from tests.support.tokens import Token
 
 ALICE = Origin("alice", "operator", "token", "10.0.0.1:5", "quorate.v1.Scheduler/PauseQueue")
 
@@ -60,7 +61,7 @@ def pause(c: Cluster, request: e.Request, *, paused: bool = True) -> object:
 
 def test_the_entry_is_among_the_writes_of_the_change_and_says_who_and_what():
     c = logged()
-    out = c.step(e.QueuePauseAsked(QueueName("default"), True, asked("r1"), "t"))
+    out = c.step(e.QueuePauseAsked(QueueName("default"), True, asked("r1"), Token("t")))
     assert [type(write) for write in out.writes] == [fx.PutQueue, fx.PutAudit, fx.PutDedup]
     (entry,) = entries(c)
     assert told(entry) == ("queue", "default", [("paused", "false", "true")])
@@ -72,7 +73,7 @@ def test_the_entry_is_among_the_writes_of_the_change_and_says_who_and_what():
 
 def test_the_caller_is_answered_after_the_entry_can_be_read():
     c = logged()
-    out = c.step(e.QueuePauseAsked(QueueName("default"), True, asked(), "t"))
+    out = c.step(e.QueuePauseAsked(QueueName("default"), True, asked(), Token("t")))
     assert [type(effect) for effect in out.after] == [fx.IndexAudit, fx.Reply]
 
 
@@ -122,10 +123,10 @@ def test_what_changes_nothing_or_is_refused_writes_no_entry():
     assert isinstance(c.cancel(done, asked("a")), Rejection)
     assert isinstance(c.cancel(TaskId("f" * 32), asked("b")), Rejection)
     pause(c, asked("c"), paused=False)
-    uncordon = e.NodeControlAsked(NodeName("n1"), Control(), asked("d"), "t")
+    uncordon = e.NodeControlAsked(NodeName("n1"), Control(), asked("d"), Token("t"))
     c.step(uncordon)
-    c.step(e.QueueDeleteAsked(QueueName("default"), asked("e"), "t"))
-    c.step(e.QueueDeleteAsked(QueueName("none"), asked("f"), "t"))
+    c.step(e.QueueDeleteAsked(QueueName("default"), asked("e"), Token("t")))
+    c.step(e.QueueDeleteAsked(QueueName("none"), asked("f"), Token("t")))
     assert entries(c) == []
 
 
@@ -309,10 +310,14 @@ def test_tasks_say_who_created_them_and_write_no_entry():
     c.hold_parts = True
     c.machine.limits = dataclasses.replace(c.limits, part_tasks=2)
     first, several = c.new_id(), c.new_id()
-    c.step(e.TaskSubmitted(QueueName("default"), first, spec(), e.Request(), "a", "submitter:bob"))
+    c.step(
+        e.TaskSubmitted(
+            QueueName("default"), first, spec(), e.Request(), Token("a"), "submitter:bob"
+        )
+    )
     c.step(
         e.BatchSubmitted(
-            QueueName("default"), several, [spec()] * 3, e.Request("r"), "b", "submitter:eve"
+            QueueName("default"), several, [spec()] * 3, e.Request("r"), Token("b"), "submitter:eve"
         )
     )
     while c.parts:

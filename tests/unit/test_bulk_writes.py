@@ -113,7 +113,7 @@ async def test_who_waits_for_its_turn_is_refused_when_etcd_has_no_space() -> Non
         await one(term, "neighbour")
         waiting = [asyncio.create_task(one(term, "flooder", SIZE)) for _ in range(9)]
         await asyncio.sleep(0)
-        term.driver.journal.no_space_noted()
+        term.driver.admission.answer_waiting()
         with pytest.raises(QuorateError) as told:
             await waiting[-1]
         assert told.value.reason == "ETCD_SPACE_LOW"
@@ -123,10 +123,12 @@ async def test_who_waits_for_its_turn_is_refused_when_etcd_has_no_space() -> Non
 async def test_a_bulk_cancel_is_written_in_small_parts_while_others_write() -> None:
     async with leading(1_024) as term, asyncio.timeout(60):
         tasks = [TaskId(task) for task in await term.batch(2_000)]
-        cancel = e.TasksCancelAsked(tasks, frozenset(), e.Request(caller="flooder"), None)
+        asked = e.Request(caller="flooder")
         await one(term, "neighbour")
         made = asyncio.create_task(
-            term.driver.call(lambda token: cancel._replace(token=token), 0, "flooder")
+            term.driver.call(
+                lambda token: e.TasksCancelAsked(tasks, frozenset(), asked, token), 0, "flooder"
+            )
         )
         await asyncio.sleep(0)
         assert await one(term, "neighbour") < 100_000

@@ -27,6 +27,7 @@ from scheduler.storage.fold import Fold
 from scheduler.storage.records import NewerRecord
 from tests.support.core_specs import spec
 from tests.support.next_release import FIELD, NOTE, classes, fill, following, present
+from tests.support.tokens import Token
 
 NEXT = classes(following(present()))
 INTERNAL = "quorate.internal.v1."
@@ -77,7 +78,7 @@ def as_next(kind: str, value: bytes) -> Any:
 
 def test_a_queue_keeps_what_a_newer_scheduler_wrote() -> None:
     old = OldScheduler()
-    written = old.step(e.QueuePauseAsked(QueueName("q"), True, ASKED, "t"))
+    written = old.step(e.QueuePauseAsked(QueueName("q"), True, ASKED, Token("t")))
     record = as_next("QueueRecord", written["queues/q"])
     assert (record.paused, getattr(record, FIELD)) == (True, NOTE)
 
@@ -88,7 +89,7 @@ def test_a_queue_that_is_folded_again_keeps_what_is_newest() -> None:
     changed = NEXT[INTERNAL + "QueueRecord"](name="q")
     setattr(changed, FIELD, "changed")
     old.fold.put(b"queues/q", changed.SerializeToString(), 2)
-    written = old.step(e.QueuePauseAsked(QueueName("q"), True, ASKED, "t"))
+    written = old.step(e.QueuePauseAsked(QueueName("q"), True, ASKED, Token("t")))
     assert getattr(as_next("QueueRecord", written["queues/q"]), FIELD) == "changed"
 
 
@@ -97,7 +98,7 @@ def test_a_placement_nobody_here_knows_is_done_by_default_and_stays_on_record() 
     old.record("queues/p", "QueueRecord", name="p", placement=NEXT_VALUE, disconnect=NEXT_VALUE)
     row = old.fold.state.queues[QueueName("p")]
     assert (row.placement, row.disconnect) == (Placement.LEAST_LOADED, Disconnect.KEEP)
-    written = old.step(e.QueuePauseAsked(QueueName("p"), True, ASKED, "t"))
+    written = old.step(e.QueuePauseAsked(QueueName("p"), True, ASKED, Token("t")))
     record = as_next("QueueRecord", written["queues/p"])
     assert (record.placement, record.disconnect) == (NEXT_VALUE, NEXT_VALUE)
     assert (record.paused, getattr(record, FIELD)) == (True, NOTE)
@@ -108,7 +109,7 @@ def test_a_nodes_control_keeps_what_a_newer_scheduler_wrote() -> None:
     old.record("controls/n1", "NodeControlRecord", cordoned=True)
     control = old.fold.state.controls[NodeName("n1")]
     ordered = Control(False, unknown_fields=control.unknown_fields)
-    written = old.step(e.NodeControlAsked(NodeName("n1"), ordered, ASKED, "t"))
+    written = old.step(e.NodeControlAsked(NodeName("n1"), ordered, ASKED, Token("t")))
     record = as_next("NodeControlRecord", written["controls/n1"])
     assert (record.cordoned, getattr(record, FIELD)) == (False, NOTE)
 
@@ -116,7 +117,7 @@ def test_a_nodes_control_keeps_what_a_newer_scheduler_wrote() -> None:
 @pytest.mark.parametrize(
     ("event", "state"),
     [
-        pytest.param(e.TaskCancelAsked(TASK, ASKED, "t"), TaskState.RUNNING, id="cancel"),
+        pytest.param(e.TaskCancelAsked(TASK, ASKED, Token("t")), TaskState.RUNNING, id="cancel"),
         pytest.param(e.AttemptReturned(INSTANCE, TASK, 2), TaskState.PENDING, id="handed back"),
         pytest.param(e.AttemptLost(TASK, 2, INSTANCE, "gone"), TaskState.PENDING, id="lost"),
         pytest.param(
@@ -159,14 +160,16 @@ def test_a_task_that_is_retried_keeps_what_a_newer_scheduler_wrote_of_its_spec()
     stored = NEXT[INTERNAL + "TaskRecord"](spec=spec().spec)
     fill(stored)
     kept = unknown.unknown_fields(r.TaskRecord.FromString(stored.SerializeToString()))
-    written = old.step(e.TaskRetryAsked(TASK, spec(), BEGAN, ASKED, "t", unknown_fields=kept))
+    written = old.step(
+        e.TaskRetryAsked(TASK, spec(), BEGAN, ASKED, Token("t"), unknown_fields=kept)
+    )
     assert getattr(as_next("TaskRecord", written[f"tasks/q/{TASK}"]), FIELD) == NOTE
 
 
 def test_the_progress_of_a_batch_keeps_what_a_newer_scheduler_wrote() -> None:
     old = OldScheduler()
     old.record(KEY, "DedupRecord", digest=b"d", queue="q", first_id=TASK, count=2, progress=1)
-    event = e.BatchSubmitted(QueueName("q"), TASK, [spec()] * 2, e.Request("r1", b"d"), "t")
+    event = e.BatchSubmitted(QueueName("q"), TASK, [spec()] * 2, e.Request("r1", b"d"), Token("t"))
     record = as_next("DedupRecord", old.step(event)[KEY])
     assert (record.progress, getattr(record, FIELD)) == (2, NOTE)
 
@@ -177,7 +180,7 @@ def test_a_service_keeps_what_a_newer_scheduler_wrote_also_inside_its_spec() -> 
     wanted.command.argv.append("x")  # type: ignore[attr-defined]
     fill(wanted)
     old.record("service-specs/s", "ServiceRecord", name="s", version=1, generation=1, spec=wanted)
-    written = old.step(e.ServiceDeleteAsked(ServiceName("s"), ASKED, "t"))
+    written = old.step(e.ServiceDeleteAsked(ServiceName("s"), ASKED, Token("t")))
     record = as_next("ServiceRecord", written["service-specs/s"])
     assert (record.deleting, getattr(record, FIELD), record.spec) == (True, NOTE, wanted)
 

@@ -13,6 +13,7 @@ from scheduler.core.values import Origin, TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import spec
+from tests.support.tokens import Token
 
 REQUEST = e.Request("bulk", b"digest")
 PARTS_OF_TWO = Limits(part_tasks=2)
@@ -71,7 +72,7 @@ def test_states_leave_the_others_alone():
 def test_hundreds_are_one_txn_with_the_answer_of_the_call():
     c = Cluster(limits=Limits(part_tasks=384))
     tasks = [c.submit() for _ in range(300)]
-    out = c.step(e.TasksCancelAsked(tasks, frozenset(), REQUEST, "token"))
+    out = c.step(e.TasksCancelAsked(tasks, frozenset(), REQUEST, Token("token")))
     assert not out.then
     assert sum(isinstance(write, fx.PutRun) for write in out.writes) == 300
     remembered = [write.row for write in out.writes if isinstance(write, fx.PutDedup)]
@@ -185,7 +186,7 @@ def test_the_audit_log_gets_one_entry_for_the_call(parts):
     writes: list[fx.PutAudit] = []
     c.hold_parts = True
     event = e.TasksCancelAsked(
-        tasks, frozenset(), e.Request("bulk", b"d", ALICE), "t", subject=("queue", "q", "q")
+        tasks, frozenset(), e.Request("bulk", b"d", ALICE), Token("t"), subject=("queue", "q", "q")
     )
     out = c.step(event)
     writes += [write for write in out.writes if isinstance(write, fx.PutAudit)]
@@ -201,7 +202,9 @@ def test_a_call_that_changed_nothing_is_not_in_the_audit_log():
     node = c.node("n1")
     task = c.submit()
     node.succeed(task)
-    out = c.step(e.TasksCancelAsked([task], frozenset(), e.Request("bulk", b"d", ALICE), "t"))
+    out = c.step(
+        e.TasksCancelAsked([task], frozenset(), e.Request("bulk", b"d", ALICE), Token("t"))
+    )
     assert not [write for write in out.writes if isinstance(write, fx.PutAudit)]
 
 

@@ -12,6 +12,7 @@ from scheduler.core.model.limits import Limits
 from scheduler.core.values import Disconnect, Placement, TaskState
 from tests.support.core import Cluster
 from tests.support.core_specs import START, spec
+from tests.support.tokens import Token
 
 DEFAULT = QueueName("default")
 
@@ -76,7 +77,7 @@ def test_cancelling_twice_writes_once_and_tells_the_node_again():
     n = c.node("n1")
     task = c.submit()
     c.cancel(task)
-    out = c.step(e.TaskCancelAsked(task, e.Request(), "again"))
+    out = c.step(e.TaskCancelAsked(task, e.Request(), Token("again")))
     assert out.writes == []
     assert n.ended == [(task, 1)] * 2
 
@@ -109,7 +110,7 @@ def test_cancel_between_assignment_and_its_commit_ends_the_attempt_after_it_was_
     task = c.submit()
     c.commit_late = True
     n.credit(1)
-    c.step(e.TaskCancelAsked(task, e.Request(), "t"))
+    c.step(e.TaskCancelAsked(task, e.Request(), Token("t")))
     assert (n.started, n.ended) == ([], [])
     c.commit()
     assert (n.started, n.ended) == ([(task, 1)], [(task, 1)])
@@ -140,7 +141,7 @@ def test_retry_by_hand_writes_the_spec_before_the_status():
     c = Cluster()
     task = c.submit()
     c.cancel(task)
-    out = c.step(e.TaskRetryAsked(task, spec(), START, e.Request(), "t"))
+    out = c.step(e.TaskRetryAsked(task, spec(), START, e.Request(), Token("t")))
     assert [type(write) for write in out.writes] == [fx.PutTask, fx.PutRun]
 
 
@@ -177,7 +178,7 @@ def test_deleted_task_is_gone_with_both_records():
     n = c.node("n1")
     task = c.submit()
     n.succeed(task)
-    out = c.step(e.TaskDeleteAsked(task, e.Request(), "t"))
+    out = c.step(e.TaskDeleteAsked(task, e.Request(), Token("t")))
     assert out.writes == [fx.DropTask(DEFAULT, task)]
     assert c.reply("t") == Done()
     assert c.state_of(task) is None
@@ -238,7 +239,7 @@ def test_paused_queue_starts_nothing_and_lets_running_tasks_end():
 def test_pausing_a_paused_queue_writes_nothing():
     c = Cluster()
     c.pause()
-    out = c.step(e.QueuePauseAsked(DEFAULT, True, e.Request(), "t"))
+    out = c.step(e.QueuePauseAsked(DEFAULT, True, e.Request(), Token("t")))
     assert out.writes == []
     assert c.reply("t").paused  # type: ignore[attr-defined]
 

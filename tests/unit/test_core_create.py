@@ -13,6 +13,7 @@ from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 from tests.support.core import DAY, Cluster
 from tests.support.core_specs import START, spec
+from tests.support.tokens import Token
 
 
 def test_created_task_is_pending_and_its_record_precedes_the_reply():
@@ -36,7 +37,7 @@ def test_created_task_is_given_to_a_node_in_the_next_placement():
 
 def test_task_of_an_unknown_queue_is_refused_and_nothing_is_written():
     c = Cluster()
-    out = c.step(e.TaskSubmitted(QueueName("no"), c.new_id(), spec(), e.Request("r"), "t"))
+    out = c.step(e.TaskSubmitted(QueueName("no"), c.new_id(), spec(), e.Request("r"), Token("t")))
     assert out.writes == []
     answer = c.reply("t")
     assert isinstance(answer, Rejection)

@@ -11,6 +11,7 @@ from scheduler.core.values import TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import node_row, spec
+from tests.support.tokens import Token
 
 
 def test_tasks_of_a_lost_node_run_elsewhere():
@@ -300,7 +301,9 @@ def test_unchanged_control_writes_nothing():
     c = Cluster()
     c.node("n1")
     c.control("n1", Control(cordoned=True))
-    out = c.step(e.NodeControlAsked(NodeName("n1"), Control(cordoned=True), e.Request(), "again"))
+    out = c.step(
+        e.NodeControlAsked(NodeName("n1"), Control(cordoned=True), e.Request(), Token("again"))
+    )
     assert out.writes == []
 
 

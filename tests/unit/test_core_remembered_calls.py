@@ -17,87 +17,88 @@ from scheduler.core.values import Disconnect, Placement, ServiceName
 from scheduler.storage import records
 from tests.support.core import DAY, Cluster
 from tests.support.core_specs import START, service_spec, spec
+from tests.support.tokens import Token
 
 # Makes the `number`th call of a kind, which must not be refused for its own sake.
-Make = Callable[[Cluster, int], Callable[[e.Request, object], e.Event]]
+Make = Callable[[Cluster, int], Callable[[e.Request, Token], e.Event]]
 
 
-def create_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def create_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     task = c.new_id()
     return lambda r, token: e.TaskSubmitted(QueueName("default"), task, spec(), r, token)
 
 
-def cancel_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def cancel_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     task = c.submit()
     return lambda r, token: e.TaskCancelAsked(task, r, token)
 
 
-def cancel_cancelled(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def cancel_cancelled(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     task = _cancelled(c)
     return lambda r, token: e.TaskCancelAsked(task, r, token)
 
 
-def retry_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def retry_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     task = _cancelled(c)
     return lambda r, token: e.TaskRetryAsked(task, spec(), START, r, token)
 
 
-def delete_task(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def delete_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     task = _cancelled(c)
     return lambda r, token: e.TaskDeleteAsked(task, r, token)
 
 
-def create_queue(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def create_queue(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = QueueName(f"made-{number}")
     how = (Placement.LEAST_LOADED, Disconnect.KEEP, DAY, 10)
     return lambda r, token: e.QueueSubmitted(name, *how, r, token)
 
 
-def delete_queue(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def delete_queue(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = c.queue(f"gone-{number}")
     return lambda r, token: e.QueueDeleteAsked(name, r, token)
 
 
-def pause_queue(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def pause_queue(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     return lambda r, token: e.QueuePauseAsked(QueueName("default"), number % 2 == 0, r, token)
 
 
-def control_node(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def control_node(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     if not c.nodes:
         c.node("n1")
     control = Control(cordoned=number % 2 == 0)
     return lambda r, token: e.NodeControlAsked(NodeName("n1"), control, r, token)
 
 
-def create_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def create_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = ServiceName(f"made-{number}")
     what = records.service_spec(name, 1, service_spec())
     return lambda r, token: e.ServiceSubmitted(name, what, r, token)
 
 
-def update_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def update_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = ServiceName(f"changed-{number}")
     c.service(name, outside=True)
     what = records.service_spec(name, 1, service_spec(outside=True, hosts=[f"h{number}"]))
     return lambda r, token: e.ServiceUpdateAsked(name, what, 1, r, token)
 
 
-def set_quota(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def set_quota(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     quota = Quota(live_tasks=100 + number)
     return lambda r, token: e.QuotaSubmitted("caller", f"admin:{number}", quota, r, token)
 
 
-def create_batch(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def create_batch(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     first, specs = c.new_id(), [spec()] * 3
     return lambda r, token: e.BatchSubmitted(QueueName("default"), first, specs, r, token)
 
 
-def cancel_tasks(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def cancel_tasks(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     tasks = [c.submit(), c.submit()]
     return lambda r, token: e.TasksCancelAsked(tasks, frozenset(), r, token)
 
 
-def delete_service(c: Cluster, number: int) -> Callable[[e.Request, object], e.Event]:
+def delete_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = ServiceName(f"gone-{number}")
     c.service(name, outside=True)
     return lambda r, token: e.ServiceDeleteAsked(name, r, token)
@@ -137,7 +138,7 @@ KINDS: list[Make] = [
 ]
 
 
-def ask(c: Cluster, make: Callable[[e.Request, object], e.Event], request: e.Request) -> object:
+def ask(c: Cluster, make: Callable[[e.Request, Token], e.Event], request: e.Request) -> object:
     return c.call(lambda token: make(request, token))
 
 
@@ -147,7 +148,7 @@ def is_full(answer: object) -> bool:
 
 def test_every_call_that_can_be_repeated_is_tested_here() -> None:
     c = Cluster()
-    assert {type(make(c, 0)(e.Request(), "t")) for make in ALL} == set(CALLS)
+    assert {type(make(c, 0)(e.Request(), Token("t"))) for make in ALL} == set(CALLS)
     # A part of a call is no call.
     parts = {e.BatchContinued, e.TasksCancelContinued}
     kinds = [kind for kind in vars(e).values() if "request" in getattr(kind, "_fields", ())]

@@ -24,13 +24,6 @@ DRAIN = pb.DrainNodeRequest(name="n1")
 DRAIN.grace.seconds = 7
 
 
-class NoAgents:
-    """Nobody to tell."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
 class GatedEtcd(MemoryEtcd):
     """Commits when it may."""
 
@@ -61,7 +54,6 @@ async def etcd() -> GatedEtcd:
 @pytest.fixture
 async def leader(etcd: GatedEtcd) -> AsyncIterator[Leader]:
     async with leading(etcd, max_pending_events=1) as leader:
-        leader.driver.agents = NoAgents()
         leader.driver.handle((e.NodeRegistered(node_row("n1", "i1")),))
         yield leader
 
@@ -106,7 +98,6 @@ async def test_the_last_order_stands(etcd: GatedEtcd, leader: Leader) -> None:
 
 async def test_an_answer_does_not_show_an_order_that_is_not_committed(etcd: GatedEtcd) -> None:
     async with leading(etcd) as leader:
-        leader.driver.agents = NoAgents()
         leader.driver.handle((e.NodeRegistered(node_row("n1", "i1")),))
         etcd.open.clear()
         cordon = asyncio.create_task(leader.call("CordonNode", CORDON))

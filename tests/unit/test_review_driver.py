@@ -67,8 +67,8 @@ class LeadershipTerm:
             TermClock(CLOCK),
             lambda: True,
             128,
+            agents=self.agents,
         )
-        self.driver.agents = self.agents
         self.run = asyncio.create_task(journal.run())
 
     def token(self) -> asyncio.Future[object]:
@@ -140,7 +140,7 @@ async def test_a_closed_term_sets_no_timer(term: LeadershipTerm) -> None:
     term.driver.close()
     term.submit(not_before=term.driver.clock.now() + 1_000.0)
     assert term.driver._timer is None
-    for wait in (term.driver.room(), term.driver.finished(TaskId("0" * 32))):
+    for wait in (term.driver.room(), term.driver.waiters.finished(TaskId("0" * 32))):
         with pytest.raises(QuorateError, match="no longer leads"):
             async with asyncio.timeout(5):
                 await wait
@@ -165,7 +165,7 @@ async def test_who_waits_is_told_what_is_committed_and_nothing_later(term: Leade
     """It fails; while that is under way to etcd it is retried and cancelled."""
     task = term.submit()
     await term.journal.flush()
-    waiting = asyncio.ensure_future(term.driver.finished(task))
+    waiting = asyncio.ensure_future(term.driver.waiters.finished(task))
     await asyncio.sleep(0)
     # Or it would be placed again at once.
     term.driver.handle((e.CreditGiven(NODE, INSTANCE, 0),))
@@ -180,4 +180,4 @@ async def test_who_waits_is_told_what_is_committed_and_nothing_later(term: Leade
         assert (await waiting).state == task_pb2.TASK_STATE_FAILED
         await term.journal.flush()
     assert term.state.finished[task].state is TaskState.CANCELLED
-    assert not term.driver._outcomes
+    assert not term.driver.waiters.uncommitted

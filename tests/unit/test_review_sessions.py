@@ -14,6 +14,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import Epoch, InstanceId, NodeName, TaskId
 from quorate.v1 import node_agent_pb2 as pb
+from scheduler.agents.links import Links
 from scheduler.agents.node_link import Link
 from scheduler.agents.reports import events_of
 from scheduler.agents.sessions import Sessions
@@ -52,10 +53,11 @@ class Fixture:
         node = NodeRow(NODE, INSTANCE, "127.0.0.1:1", 8, 0.0, 0, {}, {}, 0.0, "", 1, allocation)
         self.state.nodes[NODE] = node
         self.etcd = MemoryEtcd(max_txn_ops=self.driver.max_txn_ops)
-        self.sessions = Sessions(self.driver, self.etcd, b"/q/", 1, "s1", 10.0)  # type: ignore[arg-type]
+        self.links = Links()
+        self.sessions = Sessions(self.driver, self.links, self.etcd, b"/q/", 1, "s1", 10.0)  # type: ignore[arg-type]
         self.link = Link(self.sessions, node)
         self.link._open = True
-        self.sessions._links[INSTANCE] = (self.link, None)  # type: ignore[assignment]
+        self.links.add(INSTANCE, self.link)
 
     def running(self, number: int, *, cached: bool = True) -> TaskRow:
         """A task whose first attempt was given to the node."""
@@ -76,8 +78,8 @@ def test_a_cancel_never_overtakes_its_assignment() -> None:
     fixture = Fixture()
     rows = [fixture.running(number) for number in range(1_500)]
     for row in rows:
-        fixture.sessions.start(INSTANCE, row, 1)
-    fixture.sessions.end_attempt(INSTANCE, rows[-1].id, 1)
+        fixture.links.start(INSTANCE, row, 1)
+    fixture.links.end_attempt(INSTANCE, rows[-1].id, 1)
     first, second = fixture.messages()
     assert not first.cancel
     assert [item.task_id for item in second.cancel] == [rows[-1].id]
@@ -87,9 +89,9 @@ def test_a_cancel_never_overtakes_its_assignment() -> None:
 def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
     fixture = Fixture()
     row = fixture.running(1, cached=False)
-    fixture.sessions.start(INSTANCE, row, 1)
-    fixture.sessions.end_attempt(INSTANCE, row.id, 1)
-    fixture.sessions.acknowledge(INSTANCE, TaskId("other"), 1)
+    fixture.links.start(INSTANCE, row, 1)
+    fixture.links.end_attempt(INSTANCE, row.id, 1)
+    fixture.links.acknowledge(INSTANCE, TaskId("other"), 1)
     (message,) = fixture.messages()
     assert not message.cancel
     assert len(message.acknowledge) == 1
@@ -105,7 +107,7 @@ async def test_many_specs_are_read_back_in_txns_that_etcd_takes() -> None:
     record = r.TaskRecord(spec=spec().spec).SerializeToString()
     for row in rows:
         await fixture.etcd.put(b"/q/" + keys.task_key(DEFAULT_QUEUE, row.id), record)
-        fixture.sessions.start(INSTANCE, row, 1)
+        fixture.links.start(INSTANCE, row, 1)
     await fixture.link.orders.fetch_specs(fixture.etcd, b"/q/", fixture.driver.max_txn_ops)
     (message,) = fixture.messages()
     assert [item.task_id for item in message.assign] == [row.id for row in rows]
@@ -117,8 +119,8 @@ def test_an_assignment_whose_attempt_ended_before_it_was_sent_is_left_out(ended:
     """Told in two sessions, run in the second after the first telling, acknowledged, forgotten."""
     fixture = Fixture()
     row, other = fixture.running(1), fixture.running(2)
-    fixture.sessions.start(INSTANCE, row, 1)
-    fixture.sessions.start(INSTANCE, other, 1)
+    fixture.links.start(INSTANCE, row, 1)
+    fixture.links.start(INSTANCE, other, 1)
     if ended == "finished":
         row.state = TaskState.SUCCEEDED
     elif ended == "retried":

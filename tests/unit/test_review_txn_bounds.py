@@ -7,7 +7,7 @@ long any more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from scheduler.core.handlers.scaling_down import decided
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import Disconnect, Placement, TaskState
@@ -69,10 +70,10 @@ class LeadershipTerm:
     agents: Started
     ids: TaskIds = field(default_factory=TaskIds)
 
-    async def ask(self, event: object) -> object:
-        """The answer to a caller's event, which has no token yet."""
+    async def ask(self, make: Callable[[Pending[object]], e.Event]) -> object:
+        """The answer to a caller's event, made of its token."""
         async with asyncio.timeout(30):
-            return await self.driver.call(lambda token: event._replace(token=token))  # type: ignore[attr-defined]
+            return await self.driver.call(make)
 
     async def batch(self, size: int, request: e.Request | None = None) -> list[TaskId]:
         """Create so many tasks whose specs are as short as specs are."""
@@ -80,7 +81,7 @@ class LeadershipTerm:
         first = self.ids.next(self.driver.clock.now())
         known = set(self.driver.state.tasks)
         answer = await self.ask(
-            e.BatchSubmitted(QUEUE, first, [spec()] * size, asked, None, CREATOR)
+            lambda token: e.BatchSubmitted(QUEUE, first, [spec()] * size, asked, token, CREATOR)
         )
         assert isinstance(answer, BatchCreated)
         return [task for task in self.driver.state.tasks if task not in known]
@@ -119,13 +120,16 @@ async def leading(ops: int) -> AsyncIterator[LeadershipTerm]:
     settings = SchedulerSettings(_cli_parse_args=[], etcd_max_txn_ops=ops)  # type: ignore[call-arg]
     machine = Machine(state, _limits(settings))
     clock = TermClock(CLOCK)
-    driver = Driver(machine, records.Codec(PREFIX, state), journal, clock, lambda: True, ops)
-    term = LeadershipTerm(driver, etcd, Started())
-    driver.agents = term.agents
+    agents = Started()
+    codec = records.Codec(PREFIX, state)
+    driver = Driver(machine, codec, journal, clock, lambda: True, ops, agents=agents)
+    term = LeadershipTerm(driver, etcd, agents)
     duties = [asyncio.create_task(journal.run()), asyncio.create_task(driver.bulk.run())]
     driver.handle((e.Elected(),))
     await term.ask(
-        e.QueueSubmitted(QUEUE, Placement.LEAST_LOADED, Disconnect.KEEP, 0.0, 0, e.Request(), None)
+        lambda token: e.QueueSubmitted(
+            QUEUE, Placement.LEAST_LOADED, Disconnect.KEEP, 0.0, 0, e.Request(), token
+        )
     )
     try:
         yield term

@@ -78,6 +78,7 @@ class NodeCalls:
         # journal, and another one of this node with it.
         await ask(
             self._driver,
+            asked,
             lambda token: e.NodeControlAsked(node, change(control(node)), asked, token),
         )
         # Away at the moment, or for good: the order is on record under its name.

@@ -36,6 +36,7 @@ class QueueCalls:
         disconnect = known_enum("queue.disconnect", queue.disconnect, range(3))
         answer = await ask(
             self._driver,
+            asked,
             lambda token: e.QueueSubmitted(
                 name,
                 Placement(placement or Placement.LEAST_LOADED),
@@ -71,7 +72,7 @@ class QueueCalls:
     async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:
         asked = audited("DeleteQueue", request, context)
         name = QueueName(queue_name("name", request.name))
-        await ask(self._driver, lambda token: e.QueueDeleteAsked(name, asked, token))
+        await ask(self._driver, asked, lambda token: e.QueueDeleteAsked(name, asked, token))
         return pb.DeleteQueueResponse()
 
     async def PauseQueue(self, request: pb.PauseQueueRequest, context: Context) -> Message:
@@ -85,7 +86,7 @@ class QueueCalls:
     async def _pause(self, name: str, paused: bool, asked: Request) -> queue_pb2.Queue:
         queue = QueueName(queue_name("name", name))
         answer = await ask(
-            self._driver, lambda token: e.QueuePauseAsked(queue, paused, asked, token)
+            self._driver, asked, lambda token: e.QueuePauseAsked(queue, paused, asked, token)
         )
         return _queue_view(answer)
 

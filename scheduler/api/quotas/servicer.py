@@ -61,7 +61,9 @@ class QuotaCalls:
         if kind == QUEUE and name != EVERYBODY and name not in self._state.queues:
             await self._driver.readable()
             raise not_found("queue", name)
-        await ask(self._driver, lambda token: e.QuotaSubmitted(kind, name, quota, asked, token))
+        await ask(
+            self._driver, asked, lambda token: e.QuotaSubmitted(kind, name, quota, asked, token)
+        )
         view = self._view(kind, name, self._callers.usage())
         await self._driver.readable()
         return pb.SetQuotaResponse(quota=view)

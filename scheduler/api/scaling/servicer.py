@@ -35,11 +35,7 @@ _INTERVAL_ACTIVE: Final = 0.5
 
 
 class ScalingCalls:
-    """One method for each RPC; each raises QuorateError.
-
-    Args:
-        driver: its `stepped` is taken.
-    """
+    """One method for each RPC; each raises QuorateError."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -52,7 +48,7 @@ class ScalingCalls:
         self._asleep = 0
         self._happened = asyncio.Event()
         self._closed = False
-        driver.stepped = self._stepped
+        driver.observe_steps(self._stepped)
 
     async def IsActive(self, request: pb.ScaledObjectRef, context: Context) -> pb.IsActiveResponse:
         found = self._plan(parse(request.scalerMetadata))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -34,7 +35,9 @@ from scheduler.api.views import instant
 from scheduler.core.handlers.services import being_deleted, see_service
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, ServiceSeen
+from scheduler.core.model.events import Request
 from scheduler.core.model.limits import Limits
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.rows import InstanceRow, ServiceRow
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpec
@@ -106,7 +109,9 @@ class ServiceCalls:
         made = changes(pb.ServiceSpec(), request.service.spec)
         with _other_services_unnamed():
             answer = await ask(
-                self._driver, lambda token: e.ServiceSubmitted(name, spec, asked, token, made)
+                self._driver,
+                asked,
+                lambda token: e.ServiceSubmitted(name, spec, asked, token, made),
             )
         return pb.CreateServiceResponse(service=self._view(answer))
 
@@ -146,12 +151,8 @@ class ServiceCalls:
         etag = request.service.etag
         for left in reversed(range(_TRIES)):
             spec, version, made = self._updated(name, request)
-            update = e.ServiceUpdateAsked(name, spec, version, asked, None, made)
-
-            def make(token: object, update: e.ServiceUpdateAsked = update) -> e.ServiceUpdateAsked:
-                return update._replace(token=token)
-
-            answer = await self._driver.call(make)
+            make = partial(_update, name, spec, version, asked, made)
+            answer = await self._driver.call(make, request=asked)
             if not isinstance(answer, Rejection):
                 return pb.UpdateServiceResponse(service=self._view(answer))
             if answer.kind is not ErrorKind.CONFLICT or etag or not left:
@@ -198,7 +199,9 @@ class ServiceCalls:
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Context) -> Message:
         asked = audited("DeleteService", request, context)
         name = _name("name", request.name)
-        answer = await ask(self._driver, lambda token: e.ServiceDeleteAsked(name, asked, token))
+        answer = await ask(
+            self._driver, asked, lambda token: e.ServiceDeleteAsked(name, asked, token)
+        )
         assert isinstance(answer, Done)
         return pb.DeleteServiceResponse()
 
@@ -328,6 +331,17 @@ class ServiceCalls:
         async with aclosing(self._feed.follow(request.names)) as answers:
             async for answer in answers:
                 yield answer
+
+
+def _update(
+    name: ServiceName,
+    spec: ServiceSpec,
+    version: int,
+    asked: Request,
+    made: tuple[Change, ...],
+    token: Pending[object],
+) -> e.ServiceUpdateAsked:
+    return e.ServiceUpdateAsked(name, spec, version, asked, token, made)
 
 
 def _name(field: str, name: str) -> ServiceName:

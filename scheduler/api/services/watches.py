@@ -56,7 +56,6 @@ class ServiceFeed:
     """Follows the services of one term and serves their watchers.
 
     Args:
-        driver: its `service_changed` is taken.
         keepalive: seconds of silence after which an empty message is sent.
         generation: of the cluster: what is told as a revision grows over restores too.
     """
@@ -80,7 +79,7 @@ class ServiceFeed:
         self._closed = False
         # A dict for its order; at most MAX_WATCHES.
         self._watchers: dict[_Watcher, None] = {}
-        driver.service_changed = self._touch
+        driver.observe_services(self._touch)
 
     def _touch(self, service: ServiceName) -> None:
         self._changed[service] = None

@@ -25,6 +25,7 @@ from scheduler.core.handlers import requests
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import TasksCancelled
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State
 from scheduler.core.values import FINISHED, Change, TaskState
@@ -67,17 +68,20 @@ async def cancel_tasks(
         await driver.readable()
         answer = _count(state, found, states)
     else:
-        event = e.TasksCancelAsked(
-            found.tasks,
-            states,
-            asked,
-            None,
-            found.offset,
-            TaskId(found.page_end),
-            _subject(request),
-            _changes(request, states),
-        )
-        reply = await ask(driver, lambda token: event._replace(token=token), weight)
+
+        def make(token: Pending[object]) -> e.TasksCancelAsked:
+            return e.TasksCancelAsked(
+                found.tasks,
+                states,
+                asked,
+                token,
+                found.offset,
+                TaskId(found.page_end),
+                _subject(request),
+                _changes(request, states),
+            )
+
+        reply = await ask(driver, asked, make, weight)
         assert isinstance(reply, TasksCancelled)
         answer = reply
     token = page_tokens.encode(_KIND, filters, answer.page_end) if answer.page_end else ""

@@ -116,8 +116,8 @@ async def _recorded(
 async def _attempt_or_end(driver: Driver, task: TaskId) -> None:
     """Wait until a live task is given to a node, or ends without: it may be cancelled."""
     waits: list[asyncio.Future[Any]] = [
-        asyncio.ensure_future(driver.assigned(task)),
-        asyncio.ensure_future(driver.finished(task)),
+        asyncio.ensure_future(driver.waiters.assigned(task)),
+        asyncio.ensure_future(driver.waiters.finished(task)),
     ]
     try:
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -100,8 +100,10 @@ class TaskCalls:
         task, creator = self._ids.next(now), caller_name()
         answer = await ask(
             self._driver,
+            asked,
             lambda token: e.TaskSubmitted(queue, task, spec, asked, token, creator),
             weight,
+            queue,
         )
         if isinstance(answer, TaskCreated):
             view = task_pb2.Task(id=answer.task, queue=answer.queue, created_by=creator)
@@ -128,8 +130,10 @@ class TaskCalls:
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await ask(
             self._driver,
+            asked,
             lambda token: e.BatchSubmitted(queue, first, specs, asked, token, creator),
             weight,
+            queue,
         )
         assert isinstance(answer, BatchCreated)
         made = offset_ids(answer.first, 0, answer.size)
@@ -182,13 +186,13 @@ class TaskCalls:
         timeout = validate.DEFAULT_WAIT
         if request.HasField("timeout"):
             timeout = duration("timeout", request.timeout, validate.MAX_WAIT, zero=True)
-        queue = self._driver.finishing(task)
+        queue = self._driver.waiters.finishing(task)
         if queue is None:
             # Finished and committed, or unknown: the read is fenced itself.
             return pb.WaitTaskResponse(task=await self._tasks.task(task, full=full))
         try:
             async with asyncio.timeout(timeout):
-                record = await self._driver.finished(task)
+                record = await self._driver.waiters.finished(task)
         except TimeoutError:
             return pb.WaitTaskResponse(task=await self._tasks.task(task, full=full))
         if full:
@@ -224,7 +228,7 @@ class TaskCalls:
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> Message:
         asked = audited("CancelTask", request, context)
         task = TaskId(required("id", request.id))
-        answer = await ask(self._driver, lambda token: e.TaskCancelAsked(task, asked, token))
+        answer = await ask(self._driver, asked, lambda token: e.TaskCancelAsked(task, asked, token))
         return pb.CancelTaskResponse(task=await self._tasks.as_known(answer))
 
     async def CancelTasks(self, request: pb.CancelTasksRequest, context: Context) -> Message:
@@ -246,6 +250,7 @@ class TaskCalls:
                 raise
         answer = await ask(
             self._driver,
+            asked,
             lambda token: e.TaskRetryAsked(
                 task, spec, created, asked, token, creator, unknown_fields
             ),
@@ -255,7 +260,7 @@ class TaskCalls:
     async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> Message:
         asked = audited("DeleteTask", request, context)
         task = TaskId(required("id", request.id))
-        await ask(self._driver, lambda token: e.TaskDeleteAsked(task, asked, token))
+        await ask(self._driver, asked, lambda token: e.TaskDeleteAsked(task, asked, token))
         return pb.DeleteTaskResponse()
 
     def queue_of_task(self, task: str) -> str | None:

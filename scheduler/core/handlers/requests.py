@@ -32,6 +32,7 @@ from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.effects import Effects, PutDedup, Reply
 from scheduler.core.model.events import Request
 from scheduler.core.model.limits import Limits
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State, kind_of
 
@@ -158,7 +159,9 @@ def came_further(state: State, out: Effects, scope: str, request: Request, row: 
     out.writes.append(PutDedup(key_of(state, scope, request), row))
 
 
-def answer_all(out: Effects, token: object, known: DedupRow | None, answer: object) -> None:
+def answer_all(
+    out: Effects, token: Pending[object], known: DedupRow | None, answer: object
+) -> None:
     """A call in parts is over: answer its caller and those who repeated it meanwhile."""
     waiters = [token]
     if known is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.quotas import Quota
 from scheduler.core.model.rows import (
     DedupRow,
@@ -146,7 +147,7 @@ Write = (
 class Reply(NamedTuple):
     """Answer a caller: an answer from `scheduler.core.model.answers`, or a Rejection."""
 
-    token: object
+    token: Pending[object]
     answer: object
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.quotas import Quota
 from scheduler.core.model.rows import Control, InstanceRow, NodeRow, NodeStats
 from scheduler.core.model.usage import Sized
@@ -24,7 +25,7 @@ from scheduler.core.values import (
     TaskState,
 )
 
-Token = object
+Token = Pending[object]
 
 
 class Request(NamedTuple):

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.pending import Pending
 from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.pending import PendingOrder
@@ -254,7 +255,7 @@ class DedupRow:
     progress: int
     # Callers that wait for a batch that this leader is creating right now, the first one
     # included, at most `Limits.batch_waiters`; None when it is not. Memory only.
-    waiters: list[object] | None = None
+    waiters: list[Pending[object]] | None = None
     # `<role>:<name>` of whose call it answers; empty without authentication, and of calls that a
     # leader of an earlier version answered.
     caller: str = ""
