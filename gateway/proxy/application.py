@@ -13,12 +13,18 @@ protocol, and the front is out of it.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from gateway.proxy.http1.framing import LAST_CHUNK, chunk
+from gateway.proxy.http1.heads import RequestHead
+
+_UPGRADE_LINES: Final = re.compile(rb"\r\n(?:upgrade|connection|http2-settings):[^\r]*", re.I)
 
 
 class Lender(Protocol):
@@ -136,9 +142,22 @@ class Application:
         # The front stands for the connection, whoever has it at the time.
         state.connections.discard(self._protocol)
 
-    def feed(self, data: bytes) -> None:
-        """Bytes of the request under way."""
-        self._protocol.data_received(data)
+    def begin(self, head: RequestHead, raw: bytes) -> None:
+        """The next request: its head, and the bytes that it came in."""
+        if not head.upgrade and b"pgrade" in raw.lower():
+            # No upgrade but to a WebSocket, or uvicorn's parser would take the rest of the
+            # connection for the other protocol.
+            raw = _UPGRADE_LINES.sub(b"", raw[:-4])
+            raw += b"\r\n\r\n" if head.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self._protocol.data_received(raw)
+
+    def body(self, data: bytes, done: bool, *, chunked: bool) -> None:
+        """The next part of the request's body."""
+        if chunked:
+            # One chunk of all that came: uvicorn's parser takes each by itself.
+            data = chunk(data) + LAST_CHUNK if done else chunk(data)
+        if data:
+            self._protocol.data_received(data)
 
     def on_client_full(self, full: bool) -> None:
         """The client does not read, or reads again."""

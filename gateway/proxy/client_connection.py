@@ -19,72 +19,31 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
-from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.proxy.application import Application
+from gateway.proxy.client_input import ClientInput
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.http1.framing import (
-    CHUNKS_A_STEP,
-    LAST_CHUNK,
-    BadFraming,
-    ChunkedFramer,
-    Framer,
-    chunk,
-    framer_of,
-)
+from gateway.proxy.http1.framing import CHUNKS_A_STEP, BadFraming, ChunkedFramer, Framer, framer_of
 from gateway.proxy.http1.heads import (
     MAX_HEAD,
     RequestHead,
-    has_bare_lf,
+    check_unfinished,
     parse_request,
     without_empty_lines,
 )
 from gateway.proxy.http1.problems import Rejection, answer, malformed
-from gateway.proxy.options import ProxyOptions
+from gateway.proxy.router import Router
 
-# Bytes of following requests that are read before the one under way is answered.
-MAX_AHEAD: Final = 65_536
-# The body of a request that was answered early is read and thrown away, so that the client gets to
-# read the answer: so many bytes at most, for so many seconds.
-MAX_DISCARDED: Final = 64 << 20
-LINGER: Final = 2.0
-# Heads and parts of bodies that are read before other connections have their turn.
-STEPS: Final = 16
 # Connections beyond those that are served which are at least told so.
 MOST_REFUSED: Final = 64
 
-_UPGRADE_LINES: Final = re.compile(rb"\r\n(?:upgrade|connection|http2-settings):[^\r]*", re.I)
 
-
-class Router(Protocol):
-    """Decides whose a request is, and knows all connections: `proxy.Proxy`."""
-
-    options: ProxyOptions
-    now: Callable[[], float]
-    connections: set[ClientConnection]
-    malformed: int
-    """Requests that could not be read."""
-
-    def exchange_for(self, client: ClientConnection, head: RequestHead) -> Exchange | None:
-        """The exchange of a service's request; None when the application has it. Raises Refusal."""
-
-    def is_crowded(self, connections: int, beyond: int = 0) -> bool:
-        """Whether there are more connections than are served, and so many beyond them."""
-
-    def crowded(self) -> Rejection:
-        """The answer on a connection too many."""
-
-    def new_request_id(self) -> bytes:
-        """An id that no other request has, in any gateway."""
-
-
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(ClientInput):
     """One client's connection. What uvicorn's `Server` sees in its list of connections.
 
     Args:
@@ -94,37 +53,22 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_application",
-        "_base",
         "_body",
-        "_buffer",
-        "_discarded",
-        "_due",
         "_in_application",
-        "_paused",
-        "_pumping",
         "_scanned",
         "_started",
         "_state",
         "_tunnel",
-        "_unread",
         "_uvicorn",
         "answered",
-        "client_full",
-        "deadline",
         "exchange",
-        "half_closed",
-        "held",
         "keep_alive",
-        "now",
-        "options",
         "peer",
         "proto",
         "proxy",
         "shutting_down",
-        "transport",
     )
 
-    transport: asyncio.Transport
     peer: bytes
     """The client's address."""
     proto: bytes
@@ -138,24 +82,15 @@ class ClientConnection(asyncio.Protocol):
         app_state: dict[str, Any],
     ) -> None:
         self.proxy = proxy
-        self.options: ProxyOptions = proxy.options
-        self.now = proxy.now
-        self.deadline = math.inf
-        self.held = False
-        """What arrives is not passed on for now."""
-        self.client_full = False
-        """The client does not read: what was written waits."""
+        super().__init__(proxy.options, proxy.now)
         self.keep_alive = True
         """The connection goes on after the request under way."""
         self.shutting_down = False
         """The process is: no further request on this connection."""
-        self.half_closed = False
-        """The client sends nothing any more."""
         self.answered = False
         """The application has written something; reset by whoever looks."""
         self.exchange: Exchange | None = None
-        self._base = base
-        self._uvicorn = (config, server_state, app_state)
+        self._uvicorn = (base, config, server_state, app_state)
         self._state = server_state
         self._application: Application | None = None
         # Whose the request under way is, if it is not an exchange's.
@@ -163,18 +98,9 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel = False
         # The request's body that is being read; None when it is complete.
         self._body: Framer | None = None
-        # Bytes thrown away; -1 when none are.
-        self._discarded = -1
-        self._buffer = b""
         self._scanned = 0
-        # Bytes that waited for the client when the connection was being closed.
-        self._unread = 0
         # Something of the next head has arrived, if only an empty line.
         self._started = False
-        self._paused = False
-        self._pumping = False
-        # `_pump` has been put off to the loop's next turn.
-        self._due = False
 
     # -- asyncio.Protocol
 
@@ -195,15 +121,7 @@ class ClientConnection(asyncio.Protocol):
         if owner is not None and not owner.serves(address, transport.get_extra_info("sockname")):
             # Before a byte of it is read.
             error = owner.rejection()
-            rejection = Rejection(403, error.reason, error.message)
-            self.write(
-                answer(
-                    rejection,
-                    request_id=self.proxy.new_request_id().decode("ascii"),
-                    close=True,
-                    head_only=False,
-                )
-            )
+            self._answer(Rejection(403, error.reason, error.message))
             self._linger()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -215,10 +133,6 @@ class ClientConnection(asyncio.Protocol):
         if self._application is not None:
             self._application.on_client_lost(exc)
             self._application = None
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else data
-        self._pump()
 
     def eof_received(self) -> bool:
         """Whether the connection stays open."""
@@ -236,20 +150,11 @@ class ClientConnection(asyncio.Protocol):
         self._pump()
         return True
 
-    def pause_writing(self) -> None:
-        self.client_full = True
+    def _on_client_full(self, full: bool) -> None:
         if self.exchange is not None:
-            self.exchange.on_client_full(True)
+            self.exchange.on_client_full(full)
         elif self._application is not None:
-            self._application.on_client_full(True)
-
-    def resume_writing(self) -> None:
-        self.client_full = False
-        if self.exchange is not None:
-            self.exchange.on_client_full(False)
-        elif self._application is not None:
-            self._application.on_client_full(False)
-        self._pump()
+            self._application.on_client_full(full)
 
     # -- uvicorn's side
 
@@ -286,61 +191,6 @@ class ClientConnection(asyncio.Protocol):
         self.proxy.connections.discard(self)
 
     # -- reading
-
-    def hold(self) -> None:
-        """Whoever has the request cannot take more of it for now."""
-        self.held = True
-        self._read_or_not()
-
-    def release(self) -> None:
-        """It can again."""
-        if self.held:
-            self.held = False
-            self._pump()
-
-    def _read_or_not(self) -> None:
-        pause = self.held or len(self._buffer) > MAX_AHEAD
-        if self.half_closed:
-            return  # there is nothing to read
-        if pause != self._paused and not self.transport.is_closing():
-            self._paused = pause
-            if pause:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
-
-    def _pump(self) -> None:
-        """Pass on what has arrived, as far as it goes."""
-        if self._pumping:
-            return
-        self._pumping = True
-        steps = STEPS
-        try:
-            while self._buffer and not self.held and not self.transport.is_closing():
-                if not steps:
-                    self._pump_soon()
-                    break
-                steps -= 1
-                if not self._step():
-                    break
-            if self.half_closed and not self._due:
-                self._at_end()
-        except Rejection as rejection:
-            self._refuse_connection(rejection)
-        finally:
-            self._pumping = False
-        if self._paused or len(self._buffer) > MAX_AHEAD:
-            self._read_or_not()
-
-    def _pump_soon(self) -> None:
-        if not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_soon(self._pump_now)
-
-    def _pump_now(self) -> None:
-        self._due = False
-        if not self.transport.is_closing():
-            self._pump()
 
     def _at_end(self) -> None:
         """All that the client sends has come, and has been read as far as it goes."""
@@ -379,15 +229,7 @@ class ClientConnection(asyncio.Protocol):
             return True
         end = buffer.find(b"\r\n\r\n", self._scanned)
         if end < 0 or end > MAX_HEAD:
-            if len(buffer) > MAX_HEAD:
-                raise Rejection(
-                    431,
-                    "HEAD_TOO_LARGE",
-                    f"the request's line and headers are larger than {MAX_HEAD} bytes",
-                    metadata={"limit": str(MAX_HEAD)},
-                )
-            if has_bare_lf(buffer, self._scanned):
-                raise malformed("a line of the head ends with a bare LF")
+            check_unfinished(buffer, self._scanned)
             self._scanned = max(1, len(buffer) - 3)
             return False
         self._scanned = 0
@@ -397,33 +239,23 @@ class ClientConnection(asyncio.Protocol):
         self.keep_alive = head.keep_alive
         self._body = framer_of(head.length, CHUNKS_A_STEP) if head.length else None
         self.deadline = math.inf
-        if self.proxy.is_crowded(len(self._state.connections)):
-            self.keep_alive = head.keep_alive = False
-            rejection = self.proxy.crowded()
-            self.refuse(rejection, head, head.request_id, complete=self._body is None)
-            return True
         try:
+            if self.proxy.is_crowded(len(self._state.connections)):
+                self.keep_alive = head.keep_alive = False
+                raise self.proxy.crowded()
             exchange = self.proxy.exchange_for(self, head)
         except Rejection as rejection:
             self.refuse(rejection, head, head.request_id, complete=self._body is None)
             return True
+        self.exchange = exchange
         if exchange is not None:
-            self.exchange = exchange
             exchange.begin()
-        else:
-            self._to_application(head, buffer[: end + 4])
-        return True
-
-    def _to_application(self, head: RequestHead, raw: bytes) -> None:
+            return True
         if self._application is None:
-            self._application = Application(self, self.transport, self._base, *self._uvicorn)
+            self._application = Application(self, self.transport, *self._uvicorn)
         self._in_application = True
-        if not head.upgrade and b"pgrade" in raw.lower():
-            # No upgrade but to a WebSocket, or uvicorn's parser would take the rest of the
-            # connection for the other protocol.
-            raw = _UPGRADE_LINES.sub(b"", raw[:-4])
-            raw += b"\r\n\r\n" if head.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self._application.feed(raw)
+        self._application.begin(head, buffer[: end + 4])
+        return True
 
     def _read_body(self, body: Framer) -> bool:
         try:
@@ -438,40 +270,19 @@ class ClientConnection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.on_body(data, done)
         elif self._application is not None:
-            if isinstance(body, ChunkedFramer):
-                # One chunk of all that came: uvicorn's parser takes each by itself.
-                data = chunk(data) + LAST_CHUNK if done else chunk(data)
             answered = not self._in_application
-            if data:
-                self._application.feed(data)
+            self._application.body(data, done, chunked=isinstance(body, ChunkedFramer))
             if answered and done:
                 # It has answered without reading all; its parser had to see the end.
                 self._next()
         return True
 
-    def _discard(self) -> bool:
-        self._discarded += len(self._buffer)
-        self._buffer = b""
-        if self._discarded > MAX_DISCARDED:
-            self.transport.abort()
-        return False
-
     # -- writing
-
-    def write(self, data: bytes) -> None:
-        """To the client."""
-        self.transport.write(data)
 
     def close(self) -> None:
         """End the connection when all is written."""
         self.exchange = None
         self._close()
-
-    def _close(self) -> None:
-        self.transport.close()
-        # What is written may wait for a client that never reads it.
-        self._unread = self.transport.get_write_buffer_size()
-        self.deadline = self.now() + self.options.write_timeout
 
     def abort(self) -> None:
         """End it at once; the client sees a reset."""
@@ -493,18 +304,23 @@ class ClientConnection(asyncio.Protocol):
         """
         self.exchange = None
         self.keep_alive = head.keep_alive and complete and not self.shutting_down
-        self.transport.write(
-            answer(
-                rejection,
-                request_id=(request_id or self.proxy.new_request_id()).decode("ascii"),
-                close=not self.keep_alive,
-                head_only=head.method == b"HEAD",
-            )
-        )
+        head_only = head.method == b"HEAD"
+        self._answer(rejection, request_id, close=not self.keep_alive, head_only=head_only)
         if complete:
             self._next()
         else:
             self._linger()
+
+    def _answer(
+        self,
+        rejection: Rejection,
+        request_id: bytes = b"",
+        *,
+        close: bool = True,
+        head_only: bool = False,
+    ) -> None:
+        text = (request_id or self.proxy.new_request_id()).decode("ascii")
+        self.write(answer(rejection, request_id=text, close=close, head_only=head_only))
 
     def _refuse_connection(self, rejection: Rejection) -> None:
         """Where a request begins is unknown from here on."""
@@ -525,14 +341,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
             return
         self.proxy.malformed += 1
-        self.transport.write(
-            answer(
-                rejection,
-                request_id=self.proxy.new_request_id().decode("ascii"),
-                close=True,
-                head_only=False,
-            )
-        )
+        self._answer(rejection)
         self._linger()
 
     def on_over(self) -> None:
@@ -559,17 +368,8 @@ class ClientConnection(asyncio.Protocol):
             self._close()
 
     def _linger(self) -> None:
-        """Read on for a moment before closing: a reset would take the answer from the client."""
         self._body = None
-        self._discarded = 0
-        self._buffer = b""
-        self.held = False
-        if self.half_closed:
-            self._close()
-            return
-        self.deadline = self.now() + LINGER
-        if self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()
+        super()._linger()
 
     # -- time
 
@@ -577,11 +377,7 @@ class ClientConnection(asyncio.Protocol):
         """`deadline` has passed."""
         self.deadline = math.inf
         if self.transport.is_closing():
-            unread = self.transport.get_write_buffer_size()
-            if unread < self._unread:
-                self._close()
-            else:
-                self.transport.abort()
+            self._unread_for_too_long()
         elif self.exchange is not None:
             self.exchange.on_deadline()
         elif self._in_application:

@@ -22,23 +22,21 @@ is sent again, and how often, is `tries`.
 
 from __future__ import annotations
 
-import enum
 import math
 import time
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-from gateway.http.patience import Patience
 from gateway.proxy.balancing.pool import Link, Pool
 from gateway.proxy.balancing.services import Instance, ProxiedService
 from gateway.proxy.balancing.tries import Tries
+from gateway.proxy.downstream import Downstream
+from gateway.proxy.exchange_flow import ExchangeFlow, State
 from gateway.proxy.http1 import rejections as rejections
 from gateway.proxy.http1.answer import Answer
 from gateway.proxy.http1.forward import request_bytes, response_bytes
 from gateway.proxy.http1.framing import LAST_CHUNK, BadFraming, chunk
 from gateway.proxy.http1.heads import CHUNKED, Garbage, RequestHead, ResponseHead
 from gateway.proxy.http1.problems import Rejection
-from gateway.proxy.options import ProxyOptions
 
 # Bytes of a request's body that are kept so that it can be sent again, and that are read before
 # there is a connection to send them on.
@@ -46,87 +44,20 @@ MAX_REPLAY: Final = 65_536
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 
 
-class State(enum.Enum):
-    """See the module's drawing."""
-
-    CONNECTING = 1
-    WAITING = 2
-    STREAMING = 3
-    TUNNEL = 4
-    OVER = 5
-
-
-class Downstream(Protocol):
-    """The client's side of an exchange: `client_connection.Front`."""
-
-    options: ProxyOptions
-    now: Callable[[], float]
-    deadline: float
-    keep_alive: bool
-
-    @property
-    def held(self) -> bool:
-        """What the client sends is not passed on for now."""
-
-    @property
-    def client_full(self) -> bool:
-        """The client does not read: what was written waits."""
-
-    @property
-    def shutting_down(self) -> bool:
-        """The process ends: no further request on this connection."""
-
-    @property
-    def half_closed(self) -> bool:
-        """The client sends nothing any more."""
-
-    def write(self, data: bytes) -> None:
-        """To the client."""
-
-    def hold(self) -> None:
-        """No more of the request can be taken for now."""
-
-    def release(self) -> None:
-        """It can again."""
-
-    def close(self) -> None:
-        """End the connection when all is written."""
-
-    def abort(self) -> None:
-        """End it at once."""
-
-    def refuse(
-        self, rejection: Rejection, head: RequestHead, request_id: bytes, *, complete: bool
-    ) -> None:
-        """Answer the request with a problem."""
-
-    def on_tunnel(self) -> None:
-        """The exchange's connection is upgraded: bytes from now on."""
-
-    def on_over(self) -> None:
-        """The exchange has been answered."""
-
-
-class Exchange:
+class Exchange(ExchangeFlow):
     """A request of a service. A `pool.LinkUser`."""
 
     __slots__ = (
         "_about",
         "_answer",
         "_body",
-        "_client",
-        "_complete",
         "_head",
         "_idempotent",
-        "_link",
-        "_patience",
         "_pool",
         "_replayable",
-        "_service",
         "_shares_origin",
         "_size",
         "_start",
-        "_state",
         "_target",
         "_tries",
         "request_id",
@@ -143,8 +74,7 @@ class Exchange:
         request_id: bytes,
         shares_origin: bool,
     ) -> None:
-        self._client = client
-        self._service = service
+        super().__init__(client, service, complete=head.length == 0)
         self._head = head
         self._target = target
         self._about = about
@@ -152,21 +82,15 @@ class Exchange:
         # The service is served at a path of the gateway, beside others and the dashboard.
         self._shares_origin = shares_origin
         self._idempotent = head.method in IDEMPOTENT
-        self._state = State.CONNECTING
         self._start = time.perf_counter()
         self._tries = Tries(service, head, target)
         self._answer = Answer(head)
-        self._link: Link | None = None
         # Whose link it is, or was asked for last.
         self._pool: Pool | None = None
         # The body's bytes for the wire, kept to send them (again); nothing when not replayable.
         self._body: list[bytes] = []
         self._size = 0
         self._replayable = True
-        self._complete = head.length == 0
-        self._patience = (
-            None if self._complete else Patience(client.options.read_timeout, client.now())
-        )
 
     # -- the request
 
@@ -263,31 +187,6 @@ class Exchange:
         self._replayable = False
         self._body = []
 
-    def _expect(self) -> None:
-        """When the next thing must have happened: the rest of the request, or an answer."""
-        client = self._client
-        if self._patience is not None and not self._complete and not client.held:
-            client.deadline = self._patience.ends
-        else:
-            client.deadline = client.now() + self._within(self._service.policy.timeout)
-
-    def _within(self, seconds: float) -> float:
-        """`seconds`, or less where the client may be gone without our knowing."""
-        client = self._client
-        return min(seconds, client.options.half_closed) if client.half_closed else seconds
-
-    def _renew_patience(self) -> None:
-        """The client was not read from for a while."""
-        if self._patience is not None:
-            self._patience.renew(self._client.now())
-
-    def on_half_closed(self) -> None:
-        """The client has ended its side, and may still read."""
-        if self._state is State.WAITING:
-            self._expect()
-        elif self._state is State.STREAMING and not self._client.client_full:
-            self._client.deadline = self._client.now() + self._idle()
-
     def on_bad_body(self) -> bool:
         """The rest of the request cannot be read. Whether nothing of an answer was passed on."""
         unanswered = self._state in (State.CONNECTING, State.WAITING)
@@ -297,39 +196,6 @@ class Exchange:
             self._service.stats.aborted += 1
         self._end(failed=False)
         return unanswered
-
-    # -- flow
-
-    def on_link_full(self, full: bool) -> None:
-        """See LinkUser: do not read from the client what the instance does not read."""
-        if full:
-            self._client.hold()
-        else:
-            self._renew_patience()
-            self._client.release()
-        if self._state is State.WAITING:
-            self._expect()
-
-    def on_client_full(self, full: bool) -> None:
-        """Do not read from the instance what the client does not read."""
-        if self._link is None:
-            return
-        client = self._client
-        if full:
-            self._link.transport.pause_reading()
-            client.deadline = client.now() + client.options.write_timeout
-        else:
-            self._link.transport.resume_reading()
-            if self._state is State.WAITING:
-                self._expect()
-            else:
-                client.deadline = client.now() + self._idle()
-
-    def _idle(self) -> float:
-        options = self._client.options
-        if self._state is State.TUNNEL:
-            return options.tunnel_idle
-        return self._within(max(options.answer_idle, self._service.policy.timeout))
 
     # -- the answer
 
@@ -468,23 +334,14 @@ class Exchange:
             assert self._tries.instance is not None
             if not self._complete and not client.held:
                 self._leave_instance(failed=False)
-                self._refuse(
-                    Rejection(408, "REQUEST_TIMEOUT", "the rest of the request arrived too slowly")
-                )
+                self._refuse(rejections.request_too_slow())
                 return
             seconds = self._service.policy.timeout
             if client.half_closed and client.options.half_closed < seconds:
                 # Perhaps it is gone; the instance has done nothing wrong.
                 seconds = client.options.half_closed
                 self._leave_instance(failed=False)
-                self._refuse(
-                    Rejection(
-                        504,
-                        "HALF_CLOSED",
-                        f"no answer began within {seconds:g} s after the client closed its "
-                        "side of the connection",
-                    )
-                )
+                self._refuse(rejections.half_closed(seconds))
                 return
             rejection = rejections.too_slow(self._service.name, self._tries.instance.id, seconds)
             self._leave_instance(failed=True)

@@ -28,6 +28,7 @@ from gateway.proxy.balancing.balance import Random
 from gateway.proxy.balancing.limits import retry_after
 from gateway.proxy.balancing.services import ProxiedService, Services
 from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.downstream import Client
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.forward import forwarded, passed
 from gateway.proxy.http1.heads import MAX_TARGET, RequestHead
@@ -124,7 +125,7 @@ class Proxy:
 
     # -- requests
 
-    def exchange_for(self, client: ClientConnection, head: RequestHead) -> Exchange | None:
+    def exchange_for(self, client: Client, head: RequestHead) -> Exchange | None:
         """The exchange of a service's request; None when it is the application's.
 
         Raises:
@@ -136,7 +137,7 @@ class Proxy:
             raise Rejection(403, "SERVICE_WORKER_REFUSED", "the gateway serves no service worker")
         return exchange
 
-    def _exchange_for(self, client: ClientConnection, head: RequestHead) -> Exchange | None:
+    def _exchange_for(self, client: Client, head: RequestHead) -> Exchange | None:
         target = head.target
         name = self.routes.service_of(head.host)
         if name is None and target[0] == 47 and b"services" not in target and b"%" not in target:
@@ -309,7 +310,7 @@ class Proxy:
             stats.statuses[5] += 1
             raise Rejection(
                 503,
-                "TOO_MANY_IN_FLIGHTTOO_MANY_IN_FLIGHT",
+                "TOO_MANY_IN_FLIGHT",
                 f"{limit} requests of the service are in flight, which is the limit; try again "
                 "later",
                 metadata={**about, "limit": str(limit)},

@@ -282,6 +282,19 @@ def without_empty_lines(data: bytes) -> bytes:
     return data[size - size % 2 :]
 
 
+def check_unfinished(data: bytes, scanned: int) -> None:
+    """Raise Rejection for a beginning that no head can have; `scanned` bytes were seen before."""
+    if len(data) > MAX_HEAD:
+        raise Rejection(
+            431,
+            "HEAD_TOO_LARGE",
+            f"the request's line and headers are larger than {MAX_HEAD} bytes",
+            metadata={"limit": str(MAX_HEAD)},
+        )
+    if has_bare_lf(data, scanned):
+        raise malformed("a line of the head ends with a bare LF")
+
+
 def has_bare_lf(data: bytes, start: int) -> bool:
     """Whether an LF behind `start` stands without its CR: no head will ever end there."""
     return data.count(b"\n", start) != data.count(b"\r\n", max(0, start - 1))

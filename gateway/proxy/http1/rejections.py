@@ -66,6 +66,20 @@ def too_slow(service: str, instance: str, seconds: float) -> Rejection:
     )
 
 
+def request_too_slow() -> Rejection:
+    """408: the request has begun, and does not end."""
+    return Rejection(408, "REQUEST_TIMEOUT", "the rest of the request arrived too slowly")
+
+
+def half_closed(seconds: float) -> Rejection:
+    """504: the client may be gone, so that no more time was given to the instance."""
+    return Rejection(
+        504,
+        "HALF_CLOSED",
+        f"no answer began within {seconds:g} s after the client closed its side of the connection",
+    )
+
+
 def _none(service: str, reason: str, detail: str) -> Rejection:
     return Rejection(
         503, reason, detail, metadata={"service": service}, headers={"retry-after": "1"}
