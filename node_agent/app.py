@@ -100,6 +100,7 @@ async def run(settings: AgentSettings) -> None:
         except ValueError as error:
             raise CannotStart(f"--{error}") from None
         instances = InstanceRecords(settings.prefix)
+        spans = _spans(settings, clock)
         try:
             make_room(data, data / "logs", int(settings.disk_reserve))
             private = confinement.user is not None
@@ -124,13 +125,13 @@ async def run(settings: AgentSettings) -> None:
                 secrets=secrets,
                 disk_reserve=int(settings.disk_reserve),
                 max_yielded=settings.yield_limit,
+                spans=spans,
             )
         except OSError as error:
             raise CannotStart(f"data directory {data}: {error.strerror}") from error
         async with client_of(settings) as etcd, node as driver:
             safe = SafeEtcd(etcd, settings)
             await refuse_unsafe(safe)
-            driver.spans = _spans(settings, clock)
             await driver.disk.look()  # no session finds a node ready that cannot write
             check = LeaderCheck(etcd, settings.prefix)
             sessions = Sessions(driver, clock, instance_id(), check)

@@ -79,6 +79,7 @@ class Driver:
         confinement: what holds for every process; `logs` has to be of the same user.
         secrets: what tasks may ask for.
         disk_reserve: bytes of the data directory's disk that stay free while work is taken.
+        spans: traces of attempts; None: not wanted.
 
     Attributes:
         disk: whether the data directory can be written; the caller runs it.
@@ -103,10 +104,11 @@ class Driver:
         secrets: Secrets | None = None,
         disk_reserve: int = DEFAULT_RESERVE,
         max_yielded: int = MOST_YIELDED,
+        spans: AttemptSpans | None = None,
     ) -> None:
         self.machine = Machine(slots, most_yielded=max_yielded)
         self.metrics = AttemptMetrics()
-        self.spans: AttemptSpans | None = None
+        self.spans = spans
         self.logs = logs
         self._clock = clock
         self._outgoing: Downstream | None = None

@@ -30,9 +30,8 @@ from quorate.etcd.journal import Journal, JournalEnded, JournalError
 from quorate.etcd.journal_batch import weigh
 from quorate.runtime.clock import TermClock
 from quorate.runtime.ids import TaskIds
-from scheduler.core.handlers import attempts, audit, requests
+from scheduler.core.handlers import attempts, requests
 from scheduler.core.handlers.requests import TASKS_SCOPE
-from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
@@ -40,6 +39,7 @@ from scheduler.core.model.pending import Pending
 from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention
 from scheduler.core.values import ServiceName
+from scheduler.engine.after_commit import AfterCommit
 from scheduler.engine.bulk import Bulk
 from scheduler.engine.clocks import Clocks
 from scheduler.engine.ports import Agents, Encoder
@@ -101,7 +101,7 @@ class Driver:
         self.metrics = metrics or TaskMetrics()
         self.waiters = TaskWaiters(machine.state, codec.run_record)
         """Callers that wait for tasks to be assigned, or to finish."""
-        self._agents = agents
+        self._after_commit = AfterCommit(machine.state, agents, self.waiters)
         self._step_observers: list[Callable[[], None]] = []
         self._service_observers: list[Callable[[ServiceName], None]] = []
         self.revision = 0
@@ -127,17 +127,6 @@ class Driver:
         self._timer_at = 0.0
         self._closed = False
         self._loop = asyncio.get_running_loop()
-        self._dispatch: dict[type, Callable[..., None]] = {
-            fx.Reply: self._reply,
-            fx.StartAttempt: self._start,
-            fx.EndAttempt: self._end,
-            fx.Acknowledge: self._acknowledge,
-            fx.NotifyFinished: self._notify,
-            fx.RevokeNode: self._revoke,
-            fx.OrderDrain: self._drain,
-            fx.IndexAudit: self._index_audit,
-            fx.OrderScaleDown: self._leave,
-        }
 
     @property
     def state(self) -> State:
@@ -325,7 +314,9 @@ class Driver:
         if not ops and not after:
             return
         self._ops, self._after, self._bytes = [], [], 0
-        self.journal.append(ops, partial(self._committed, after), partial(self._failed, after))
+        self.journal.append(
+            ops, partial(self._committed, after), partial(self._after_commit.failed, after)
+        )
 
     def _place(self, now: float) -> None:
         if not self.journal.room or self.journal.no_space:
@@ -381,52 +372,13 @@ class Driver:
             # The journal waits for the trust window before it comes here. What is dropped all the
             # same was committed: only another term, with new sessions and their inventories,
             # makes it good. So the term must not go on.
-            self._failed(after, lost())
+            self._after_commit.failed(after, lost())
             raise JournalEnded("the trust window passed before an effect")
         self.revision = scoped(self._generation, revision)
-        dispatch = self._dispatch
-        for effect in after:
-            dispatch[type(effect)](effect)
+        self._after_commit.do(after)
         if self._place_later:
             self._place_later = False
             self._soon()
-
-    def _failed(self, after: Sequence[fx.After], error: Exception) -> None:
-        for effect in after:
-            if type(effect) is fx.Reply and not effect.token.done():
-                effect.token.set_exception(lost())
-
-    def _reply(self, effect: fx.Reply) -> None:
-        token = effect.token
-        # The caller may have gone away meanwhile.
-        if not token.done():
-            token.set_result(effect.answer)
-
-    def _start(self, effect: fx.StartAttempt) -> None:
-        self._agents.start(effect.instance, effect.row, effect.attempt)
-        self.waiters.was_assigned(effect.row.id)
-
-    def _end(self, effect: fx.EndAttempt) -> None:
-        self._agents.end_attempt(effect.instance, effect.task, effect.attempt)
-
-    def _acknowledge(self, effect: fx.Acknowledge) -> None:
-        self._agents.acknowledge(effect.instance, effect.task, effect.attempt)
-
-    def _notify(self, effect: fx.NotifyFinished) -> None:
-        retain(effect)
-        self.waiters.has_finished(effect.done)
-
-    def _revoke(self, effect: fx.RevokeNode) -> None:
-        self._agents.revoke(effect.node, effect.instance, effect.lease)
-
-    def _drain(self, effect: fx.OrderDrain) -> None:
-        self._agents.drain(effect.instance, effect.draining, effect.grace)
-
-    def _leave(self, effect: fx.OrderScaleDown) -> None:
-        self._agents.leave(effect.instance, effect.scaling_down)
-
-    def _index_audit(self, effect: fx.IndexAudit) -> None:
-        audit.index(self.state, effect)
 
     def close(self) -> None:
         """The term is over: nobody waits any longer."""
@@ -442,6 +394,6 @@ class Driver:
                 scope, request, first = str(part.queue), part.request, part.token
             known = self.state.dedup.get(requests.key_of(self.state, scope, request))
             for token in (first, *((known.waiters if known else None) or ())):
-                self._failed([fx.Reply(token, None)], lost())
+                self._after_commit.failed([fx.Reply(token, None)], lost())
         self.bulk.close(lost)
         self.waiters.close()

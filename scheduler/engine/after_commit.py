@@ -1,0 +1,82 @@
+"""What is done once the writes of a step are committed: answers, orders to agents, notifications.
+
+One method for each kind of effect, found by its type: tens of thousands are done every second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scheduler.core.handlers import audit
+from scheduler.core.handlers.upkeep import retain
+from scheduler.core.model import effects as fx
+from scheduler.core.model.state import State
+from scheduler.engine.ports import Agents
+from scheduler.engine.task_waiters import TaskWaiters
+from scheduler.engine.write_admission import lost
+
+
+class AfterCommit:
+    """Does the effects of one term."""
+
+    def __init__(self, state: State, agents: Agents, waiters: TaskWaiters) -> None:
+        self._state = state
+        self._agents = agents
+        self._waiters = waiters
+        self._methods: dict[type, Callable[[Any], None]] = {
+            fx.Reply: self._reply,
+            fx.StartAttempt: self._start,
+            fx.EndAttempt: self._end,
+            fx.Acknowledge: self._acknowledge,
+            fx.NotifyFinished: self._notify,
+            fx.RevokeNode: self._revoke,
+            fx.OrderDrain: self._drain,
+            fx.IndexAudit: self._index_audit,
+            fx.OrderScaleDown: self._leave,
+        }
+
+    def do(self, after: Sequence[fx.After]) -> None:
+        """Do them, in order: their writes are committed."""
+        methods = self._methods
+        for effect in after:
+            methods[type(effect)](effect)
+
+    @staticmethod
+    def failed(after: Sequence[fx.After], error: Exception) -> None:
+        """Their writes are not known committed: callers learn that the outcome is unknown."""
+        for effect in after:
+            if type(effect) is fx.Reply and not effect.token.done():
+                effect.token.set_exception(lost())
+
+    def _reply(self, effect: fx.Reply) -> None:
+        token = effect.token
+        # The caller may have gone away meanwhile.
+        if not token.done():
+            token.set_result(effect.answer)
+
+    def _start(self, effect: fx.StartAttempt) -> None:
+        self._agents.start(effect.instance, effect.row, effect.attempt)
+        self._waiters.was_assigned(effect.row.id)
+
+    def _end(self, effect: fx.EndAttempt) -> None:
+        self._agents.end_attempt(effect.instance, effect.task, effect.attempt)
+
+    def _acknowledge(self, effect: fx.Acknowledge) -> None:
+        self._agents.acknowledge(effect.instance, effect.task, effect.attempt)
+
+    def _notify(self, effect: fx.NotifyFinished) -> None:
+        retain(effect)
+        self._waiters.has_finished(effect.done)
+
+    def _revoke(self, effect: fx.RevokeNode) -> None:
+        self._agents.revoke(effect.node, effect.instance, effect.lease)
+
+    def _drain(self, effect: fx.OrderDrain) -> None:
+        self._agents.drain(effect.instance, effect.draining, effect.grace)
+
+    def _leave(self, effect: fx.OrderScaleDown) -> None:
+        self._agents.leave(effect.instance, effect.scaling_down)
+
+    def _index_audit(self, effect: fx.IndexAudit) -> None:
+        audit.index(self._state, effect)
