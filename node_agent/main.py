@@ -9,6 +9,7 @@ import uvloop
 
 from node_agent.app import CannotRegister, Replaced, run
 from node_agent.config import AgentSettings
+from node_agent.spawner.rights import PR_SET_DUMPABLE
 from quorate.runtime.startup import (
     CannotStart,
     configure_logging,
@@ -17,8 +18,6 @@ from quorate.runtime.startup import (
     require_fast_protobuf,
 )
 
-_PR_SET_DUMPABLE = 4
-
 
 def keep_private() -> None:
     """Refuse other processes of our user a look into our memory and environment.
@@ -26,7 +25,7 @@ def keep_private() -> None:
     Tasks may run as our own user; the cluster's credentials are not theirs. Root is not held back.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
 
 

@@ -22,7 +22,7 @@ from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import queue_pb2, task_pb2
 
 # Seconds a replica has to finish its requests when its spec does not say.
-DEFAULT_DRAIN_GRACE = 10.0
+REPLICA_DRAIN_GRACE = 10.0
 # Of an HTTP request: nothing that could end the request line, or begin another request.
 _PATH = re.compile(r"/[!-~]{0,2047}")
 
@@ -66,7 +66,7 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
         replica = _replica(spec.service, spec)
         if isinstance(replica, Unreadable):
             return Attempt(task_id, number, replica, stop_on_disconnect=stop)
-        grace = DEFAULT_DRAIN_GRACE
+        grace = REPLICA_DRAIN_GRACE
         if spec.service.HasField("drain_grace"):
             grace = _within(spec.service.drain_grace, 0.0, 3600.0)
         return Attempt(

@@ -34,7 +34,7 @@ _STOP_TIMEOUT = 10.0
 _PROBE_TIMEOUT = 0.5
 _LOG_TAIL = 2000
 _PORT_ATTEMPTS = 3
-_PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1
 _PORT_TAKEN = "address already in use"
 _DIR_TAKEN = "another etcd holds its lock"
 # Both have to look like host:port to etcd 3.4.
@@ -311,6 +311,6 @@ def _pdeathsig() -> Callable[[], None] | None:
     prctl = ctypes.CDLL(None).prctl
 
     def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     return ask

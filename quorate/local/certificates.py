@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography import x509
 
 from quorate.runtime.errors import precondition
-from quorate.security.certs import CA_CERT, LOOPBACK, Authority, file_names
+from quorate.security.certs import CA_CERT, CA_DAYS, LOOPBACK, Authority, file_names
 from quorate.security.dialer import ClientTls
 from quorate.security.pem import TlsError
 
@@ -23,7 +23,6 @@ CLIENT = "client:local"
 # What looks after etcd from this machine: the supervisor, `quorate etcd`, `backup`, `doctor`.
 OPERATOR = "operator:local"
 ETCD = "etcd:etcd"
-_CA_DAYS = 3650
 _DAYS = 825
 _RENEW_DAYS = 30
 
@@ -44,7 +43,7 @@ class Certificates:
             if (self.folder / CA_CERT).exists():
                 authority = Authority.load(self.folder)
             else:
-                authority = Authority.create("quorate local CA", now=now, days=_CA_DAYS)
+                authority = Authority.create("quorate local CA", now=now, days=CA_DAYS)
                 authority.write(self.folder)
             for subject in subjects:
                 self._renew(authority, subject, now)

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from quorate.client.transport.discovery import LocalProcess
+from quorate.etcd.launcher import PR_SET_PDEATHSIG
 from quorate.runtime.errors import QuorateError, unavailable
 from quorate.runtime.timing.backoff import Backoff
 
-_PR_SET_PDEATHSIG = 1
 # Seconds between the end of a process and its next start: doubles, up to the second figure.
 _PAUSE = (0.1, 5.0)
 # A process that ran so long is taken to be well, and its next pause is the first one again.
@@ -40,7 +40,7 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 def die_with_parent() -> None:
     """Runs in the child before its program: SIGKILL when the supervisor's thread ends."""
     if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _note(log: int, line: bytes) -> None:

@@ -17,6 +17,8 @@ from google.protobuf.any_pb2 import Any
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "quorate"
+# The reason of calls that are refused, or wait, because etcd takes no put.
+ETCD_SPACE_LOW = "ETCD_SPACE_LOW"
 _DETAILS_KEY = "grpc-status-details-bin"
 
 

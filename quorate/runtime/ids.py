@@ -8,7 +8,7 @@ recorded as (first id, count).
 from __future__ import annotations
 
 import secrets
-from typing import NewType
+from typing import Final, NewType
 
 TaskId = NewType("TaskId", str)
 QueueName = NewType("QueueName", str)
@@ -18,6 +18,8 @@ InstanceId = NewType("InstanceId", str)
 # `quorate.etcd.generation.epoch_of` from the revision at which the leader was elected, which is no
 # epoch by itself.
 Epoch = NewType("Epoch", int)
+# How a caller without a name is called: authentication is off, or the cluster itself calls.
+ANONYMOUS: Final = "anonymous"
 # The metadata key under which health services tell the id of the process that answers.
 INSTANCE_METADATA = "quorate-instance"
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_COMMON_NAME: Final = "x509_common_name"
+COMMON_NAME: Final = "x509_common_name"
 # Lines a second about refused calls.
 _LOGGED: Final = 10.0
 
@@ -196,7 +196,7 @@ class Guard:
         """The caller that the connection's certificate names."""
         if not self._certificates:
             return None
-        shown = context.auth_context().get(_COMMON_NAME)
+        shown = context.auth_context().get(COMMON_NAME)
         return from_common_name(shown[0].decode(errors="replace")) if shown else None
 
     async def _bearer(self, value: str) -> Caller:

@@ -27,11 +27,11 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from quorate.runtime.errors import QuorateError, exhausted
+from quorate.runtime.ids import ANONYMOUS
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security.identity import Caller, Role
 
 MOST_CALLERS: Final = 10_000
-ANONYMOUS: Final = "anonymous"
 # Seconds of its rate that a caller may ask at once.
 BURST: Final = 2.0
 UNLIMITED: Final = -1

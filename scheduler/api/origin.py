@@ -12,14 +12,14 @@ from urllib.parse import unquote
 
 from google.protobuf.descriptor import MethodDescriptor
 
+from quorate.runtime.ids import ANONYMOUS
+from quorate.security.guard import COMMON_NAME
 from quorate.security.identity import Role, current_caller, from_common_name
 from quorate.security.metadata import FORWARDED, PASSED_ON_PEER
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler.core.values import Origin
 
-ANONYMOUS: Final = "anonymous"
 _MOST_PEER: Final = 128
-_COMMON_NAME: Final = "x509_common_name"
 # Each task says itself who created it.
 _CREATES_TASKS: Final = frozenset(("CreateTask", "BatchCreateTasks"))
 
@@ -79,6 +79,6 @@ def _peer(context: Any, *, trusted: bool) -> str:
 
 
 def _from_scheduler(context: Any) -> bool:
-    shown = context.auth_context().get(_COMMON_NAME)
+    shown = context.auth_context().get(COMMON_NAME)
     caller = from_common_name(shown[0].decode(errors="replace")) if shown else None
     return caller is not None and caller.role is Role.SCHEDULER

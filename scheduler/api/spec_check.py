@@ -14,14 +14,13 @@ from scheduler.api.validate import (
     DAY,
     MAX_AHEAD,
     MAX_LABEL,
-    MAX_LABELS,
     NAME,
     NANOS,
     at_most,
     between,
     duration,
 )
-from scheduler.core.values import TaskSpec
+from scheduler.core.values import MAX_COUNTERS, MAX_CPU, MAX_LABELS, TaskSpec
 from scheduler.storage.records import seconds, task_spec
 
 _DOTTED: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
@@ -45,8 +44,6 @@ MAX_AFFINITY = 256
 MAX_ATTEMPTS = 1_000
 MAX_CRASHES = 100
 MAX_FATAL = 64
-MAX_CPU = 1_024.0
-MAX_COUNTERS = 16
 
 
 class SpecCheck:

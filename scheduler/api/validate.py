@@ -25,7 +25,6 @@ DEFAULT_PAGE = 100
 MAX_AHEAD = 366 * DAY
 # Longer ones are the core's own: `scheduler.core.handlers.requests`.
 MAX_REQUEST_ID = 128
-MAX_LABELS = 32
 MAX_LABEL = 128
 
 

@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from quorate.runtime.errors import QuorateError, invalid
+from scheduler.core.values import MAX_COUNTERS, MAX_CPU, MAX_LABELS
 
 MAX_NODES: Final = 10_000
 MAX_TASKS: Final = 1_000_000
 MAX_SLOTS: Final = 1_024
-MAX_CPU: Final = 1_024.0
 MAX_MEMORY: Final = 1 << 50
 MAX_SECONDS: Final = 30 * 86_400.0
 MAX_PATTERNS: Final = 64
-MAX_LABELS: Final = 32
-MAX_COUNTERS: Final = 16
 MAX_COUNTER: Final = 1_000_000
 # Characters of one value, whatever it is.
 MAX_VALUE: Final = 4_096

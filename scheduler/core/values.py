@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.runtime.timing.backoff import either_way, exponential
@@ -107,6 +107,10 @@ class PastAttempt(NamedTuple):
     unknown_fields: bytes = b""
 
 
+# The most that one task, or a node, may ask for or have: cores, kinds of counters, labels.
+MAX_CPU: Final = 1_024.0
+MAX_COUNTERS: Final = 16
+MAX_LABELS: Final = 32
 # Past attempts kept of one task, beside the current one.
 MAX_PAST = 9
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from quorate.etcd.journal import Journal, OutOfSpace
-from quorate.runtime.errors import QuorateError, exhausted, unavailable
+from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, unavailable
 from scheduler.core.handlers.requests import SCOPES, known_to
 from scheduler.core.model.events import Request
 from scheduler.core.model.state import State
@@ -31,7 +31,6 @@ MAX_CALLER_BYTES: Final = 64 << 20
 LONGEST_WAIT: Final = 5.0
 # What is asked for and not answered, in all. Of a large batch the journal holds one part at a time.
 MAX_ASKED_BYTES: Final = 256 << 20
-SPACE_LOW: Final = "ETCD_SPACE_LOW"
 NO_SPACE: Final = "etcd has no space left: nothing can be written until it has"
 
 
@@ -201,7 +200,7 @@ class WriteAdmission:
         try:
             await barrier()
         except QuorateError as error:
-            if error.reason != SPACE_LOW or self._confirm is None:
+            if error.reason != ETCD_SPACE_LOW or self._confirm is None:
                 raise
             await self._confirm()
             self._check()
@@ -230,12 +229,12 @@ def lost() -> QuorateError:
 
 def no_space() -> QuorateError:
     """What a caller gets while etcd takes no put."""
-    return exhausted(SPACE_LOW, NO_SPACE)
+    return exhausted(ETCD_SPACE_LOW, NO_SPACE)
 
 
 def _unknown() -> QuorateError:
     return unavailable(
-        SPACE_LOW,
+        ETCD_SPACE_LOW,
         "etcd has no space left; the outcome of this call is known once there is space: "
         "repeat it then with the same request_id",
     )

@@ -5,10 +5,10 @@ Names hold no slash, so a key splits into its parts.
 
 from __future__ import annotations
 
-HEAD = b"head"
-# Of `quorate.etcd.generation`, written by a restore from a backup.
-GENERATION = b"generation"
-RESTORING = b"restoring"
+from quorate.etcd.generation import GENERATION as GENERATION
+from quorate.etcd.generation import HEAD as HEAD
+from quorate.etcd.generation import RESTORING as RESTORING
+
 ELECTION = b"election/scheduler"
 NODES = b"nodes/"
 CONTROLS = b"controls/"

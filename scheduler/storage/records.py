@@ -348,7 +348,7 @@ _REPLICA_RETRY = task_pb2.RetryPolicy(
     multiplier=2.0,
     crash_limit=(1 << 31) - 1,
 )
-DEFAULT_DRAIN_GRACE = Duration(seconds=10)
+REPLICA_DRAIN_GRACE = Duration(seconds=10)
 
 
 def service_spec(
@@ -364,7 +364,7 @@ def service_spec(
             health=message.health,
             drain_grace=message.drain_grace
             if message.HasField("drain_grace")
-            else DEFAULT_DRAIN_GRACE,
+            else REPLICA_DRAIN_GRACE,
             labels=message.labels,
         )
         task = task_pb2.TaskSpec(service=work, name=name, retry=_REPLICA_RETRY)

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import ANONYMOUS
 from quorate.security.identity import Caller, How, Role
 from quorate.security.limits import (
-    ANONYMOUS,
     HELD_FOR,
     LARGE,
     LARGE_A_SECOND,

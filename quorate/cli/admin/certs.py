@@ -12,9 +12,9 @@ import typer
 from quorate.cli.output import render
 from quorate.cli.output.render import hint, out
 from quorate.runtime.errors import QuorateError, invalid, precondition
+from quorate.security.certs import CA_DAYS
 
 # Ten years for the CA: it is made anew with everything it signed, not renewed.
-_CA_DAYS = 3650
 _MOST_DAYS = 3650
 _MOST_LEAVES = 1000
 
@@ -73,7 +73,7 @@ def init(
     files = [CA_CERT, CA_KEY, *(name for one in subjects for name in file_names(one))]
     _refuse_to_replace(folder, files, force)
     now = dt.datetime.now(dt.UTC)
-    authority = Authority.create("quorate CA", now=now, days=_CA_DAYS)
+    authority = Authority.create("quorate CA", now=now, days=CA_DAYS)
     # Signed before anything is written: a wrong name leaves no half of a set behind.
     hosts = [*LOOPBACK, *(host or [])]
     leaves = {

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import grpc
 
-from quorate.runtime.errors import QuorateError, has_status
+from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, has_status
 from quorate.runtime.timing.backoff import Backoff
 from quorate.security.dialer import DIRECT, Options
 
@@ -41,7 +41,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _SHORTEST_PAUSE = 0.02, 1.0, 0.005
 # Of a server that is well and has too much to do.
 _BUSY_PAUSES: Final = (0.02, 0.2)
 # Every scheduler has the same etcd, and it does not get space within seconds by itself.
-_SPACE_LOW: Final = "ETCD_SPACE_LOW"
 # New tasks beyond theirs are the caller's to hold back.
 _TOO_MANY_TASKS: Final = "TOO_MANY_LIVE_TASKS"
 _NOBODY_ANSWERS: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -63,7 +62,7 @@ def failure_of(error: grpc.RpcError, typed: QuorateError) -> Failure:
     """The kind of a failure; `typed` is the same error as `from_rpc_error` gives it."""
     if is_shed(error):
         return Failure.SHED
-    if typed.reason == _SPACE_LOW:
+    if typed.reason == ETCD_SPACE_LOW:
         return Failure.FINAL
     if typed.code is grpc.StatusCode.UNAVAILABLE:
         return Failure.LOST

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from quorate.runtime.ids import ANONYMOUS
 from quorate.security.identity import Caller, Role
 from quorate.security.policy import ROLES
 from quorate.v1 import cluster_pb2
-from scheduler.core.model.quotas import ANONYMOUS
 
 
 def caller(known: Caller | None) -> cluster_pb2.Caller:

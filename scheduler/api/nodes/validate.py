@@ -8,12 +8,12 @@ from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.validate import duration
 
 # Seconds.
-DEFAULT_DRAIN_GRACE: Final = 30.0
+NODE_DRAIN_GRACE: Final = 30.0
 MAX_DRAIN_GRACE: Final = 86_400.0
 
 
 def drain_grace(request: pb.DrainNodeRequest) -> float:
     """Seconds that the attempts of a node have before they are ended."""
     if not request.HasField("grace"):
-        return DEFAULT_DRAIN_GRACE
+        return NODE_DRAIN_GRACE
     return duration("grace", request.grace, MAX_DRAIN_GRACE, zero=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import not_found
-from quorate.runtime.ids import QueueName
+from quorate.runtime.ids import ANONYMOUS, QueueName
 from quorate.security.identity import current_caller
 from quorate.security.limits import CallerLimits, CallUsage
 from quorate.v1 import quota_pb2
@@ -15,7 +15,6 @@ from scheduler.api.servicer import Context
 from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import (
-    ANONYMOUS,
     CALLER,
     EVERYBODY,
     NAMES,

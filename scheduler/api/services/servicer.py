@@ -19,7 +19,14 @@ from weakref import WeakValueDictionary
 import structlog
 from google.protobuf.message import Message
 
-from quorate.runtime.errors import QuorateError, exhausted, invalid, not_found, precondition
+from quorate.runtime.errors import (
+    ETCD_SPACE_LOW,
+    QuorateError,
+    exhausted,
+    invalid,
+    not_found,
+    precondition,
+)
 from quorate.security.identity import current_caller
 from quorate.v1 import service_pb2 as pb
 from scheduler.api import validate
@@ -42,7 +49,6 @@ from scheduler.core.model.rows import InstanceRow, ServiceRow
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpec
 from scheduler.engine.driver import Driver
-from scheduler.engine.write_admission import SPACE_LOW
 from scheduler.storage import records
 from scheduler.storage.instances import InstanceKeys
 
@@ -104,7 +110,7 @@ class ServiceCalls:
         self._checked(request.service.spec)
         full = self._full(request.ByteSize())
         if full is not None:
-            raise exhausted(SPACE_LOW, full)
+            raise exhausted(ETCD_SPACE_LOW, full)
         spec = records.service_spec(name, 1, request.service.spec)
         made = changes(pb.ServiceSpec(), request.service.spec)
         with _other_services_unnamed():

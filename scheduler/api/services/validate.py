@@ -19,7 +19,7 @@ from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.api import validate
 from scheduler.api.spec_check import SpecCheck
-from scheduler.core.values import InstanceState
+from scheduler.core.values import MAX_LABELS, InstanceState
 
 MAX_REPLICAS: Final = 1_000
 MAX_DEVIATION: Final = 100
@@ -81,7 +81,7 @@ def service_spec(check: SpecCheck, spec: pb.ServiceSpec, field: str, now: float)
 
 def labels(field: str, given: Any) -> None:
     """At most 32 labels, each part of 128 characters, 2 KiB together."""
-    validate.at_most(field, len(given), validate.MAX_LABELS, "labels")
+    validate.at_most(field, len(given), MAX_LABELS, "labels")
     size = 0
     for key, value in given.items():
         if not key:

@@ -15,7 +15,7 @@ from typing import Final
 import grpc
 from google.protobuf.message import Message
 
-from quorate.runtime.errors import QuorateError, exhausted, invalid
+from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, invalid
 from quorate.runtime.ids import QueueName, TaskId, TaskIds, offset_ids
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
@@ -41,7 +41,6 @@ from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
-from scheduler.engine.write_admission import SPACE_LOW
 from scheduler.storage import unknown_fields as unknown
 from scheduler.storage.reads import FencedReads
 
@@ -169,7 +168,7 @@ class TaskCalls:
         full = self._full(weight)
         # What was accepted before is not refused when it is asked for again.
         if full is not None and not known_to(self._state, queue, asked):
-            raise exhausted(SPACE_LOW, full)
+            raise exhausted(ETCD_SPACE_LOW, full)
 
     # -- reading
 

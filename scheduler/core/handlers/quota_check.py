@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from quorate.runtime.ids import ANONYMOUS
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import ANONYMOUS, CALLER, QUEUE
+from scheduler.core.model.quotas import CALLER, QUEUE
 from scheduler.core.model.state import State
 from scheduler.core.model.usage import UNIT, Usage
 

@@ -33,7 +33,7 @@ from scheduler.core.model.effects import Effects, PutDedup, Reply
 from scheduler.core.model.events import Request
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.pending import Pending
-from scheduler.core.model.rows import DedupRow
+from scheduler.core.model.rows import NO_TASK, DedupRow
 from scheduler.core.model.state import State, kind_of
 
 # The scopes of request ids. For calls that create tasks the scope is the queue, whose name cannot
@@ -48,7 +48,6 @@ SCOPES = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE, QUOTAS_SCOPE)
 _OF_TASKS = ("", TASKS_SCOPE)
 # No id of a caller is as long (128 characters): nobody can choose the key of another's answer.
 _OWN = "\0" * 129
-NO_TASK = TaskId("")
 NO_QUEUE = QueueName("")
 
 

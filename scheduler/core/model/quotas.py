@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final, Protocol
 
+from quorate.runtime.ids import ANONYMOUS
+
 CALLER: Final = "caller"
 QUEUE: Final = "queue"
 EVERYBODY: Final = "*"
 # Records that an admin may make.
 MOST_QUOTAS: Final = 10_000
 UNLIMITED: Final = -1
-# How callers without a name are called: authentication is off, or the cluster itself.
-ANONYMOUS: Final = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
