@@ -253,7 +253,7 @@ async def serve(
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     host = listen.rpartition(":")[0]
     if own is not None:
-        own.local = (host, port)
+        own.listens_at((host, port))
     await server.start()
     return _Serving(advertise or f"{host}:{port}", server, checks)
 

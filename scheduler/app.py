@@ -56,6 +56,7 @@ from scheduler.storage.records import NewerRecord
 from scheduler.telemetry.health import SERVICE, InstanceHealth
 from scheduler.telemetry.metrics import SchedulerMetrics
 from scheduler.telemetry.readiness import Readiness
+from scheduler.telemetry.replica_metrics import ReplicaMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -77,18 +78,11 @@ async def serve(settings: SchedulerSettings) -> None:
     roles = Roles(instance)
     health_service = InstanceHealth(instance)
     health_service.set(SERVICE, serving=False)
-    metrics = SchedulerMetrics(roles, clock)
+    metrics = SchedulerMetrics(roles)
     session_key = secrets.token_bytes(32)
     spans = _spans(settings)
     term = LeadershipTerm(
         settings, etcd, clock, roles, health_service, metrics, dialer, session_key, spans
-    )
-    probes = HealthServer(
-        settings.health_listen,
-        "scheduler",
-        metrics,
-        ready=Readiness(roles, etcd, term.loaded, clock),
-        owner=settings.owner,
     )
     forwarding = [
         ForwardingHandlers(service, roles, dialer=dialer, observer=metrics, limits=term.callers)
@@ -108,31 +102,43 @@ async def serve(settings: SchedulerSettings) -> None:
     )
     host = settings.listen.rpartition(":")[0]
     address = settings.advertise or f"{host}:{port}"
+    election = Election(etcd, settings.prefix + keys.ELECTION)
+    candidate = CandidateRecord(
+        name=settings.name,
+        instance=instance,
+        address=address,
+        version=__version__,
+        session_key=session_key,
+    )
+    leadership = Leadership(
+        etcd,
+        election,
+        candidate,
+        term.lead,
+        clock=clock,
+        ttl=settings.lease_ttl,
+        loaded=term.loaded,
+    )
+    probes = HealthServer(
+        settings.health_listen,
+        "scheduler",
+        metrics,
+        ReplicaMetrics(
+            roles,
+            clock,
+            metrics.tasks,
+            rows=term.rows,
+            loaded=term.loaded.is_set,
+            generation=term.generation,
+            refused=lambda: term.callers.refused,
+            lease=lambda: leadership.lease,
+        ),
+        ready=Readiness(roles, etcd, term.loaded, clock),
+        owner=settings.owner,
+    )
     try:
         await _check_etcd(etcd, settings)
         await server.start()
-        election = Election(etcd, settings.prefix + keys.ELECTION)
-        candidate = CandidateRecord(
-            name=settings.name,
-            instance=instance,
-            address=address,
-            version=__version__,
-            session_key=session_key,
-        )
-        leadership = Leadership(
-            etcd,
-            election,
-            candidate,
-            term.lead,
-            clock=clock,
-            ttl=settings.lease_ttl,
-            loaded=term.loaded,
-        )
-        metrics.rows = term.rows
-        metrics.loaded = term.loaded.is_set
-        metrics.generation = term.generation
-        metrics.refused = lambda: term.callers.refused
-        metrics.lease = lambda: leadership.lease
         watch = LeaderWatch(etcd, clock, instance, dialer=dialer, revoked=leadership.look_again)
 
         def seen(leader: Leader | None) -> None:
@@ -224,7 +230,7 @@ def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grp
             "of this machine"
         )
     if own is not None:
-        own.local = (settings.listen.rpartition(":")[0], port)
+        own.listens_at((settings.listen.rpartition(":")[0], port))
     return server, port
 
 

@@ -197,14 +197,19 @@ class SameUserSettings(BaseModel):
 class SameUserInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Refuses every call of a `grpc.aio` server that comes from another user's process.
 
-    `local` is to be set before the server starts: gRPC does not tell its own end.
+    gRPC does not tell its own end of a connection, and a server has its interceptors before it has
+    a port: `listens_at` says the port before the server starts.
     """
 
     def __init__(self, owner: SameUser) -> None:
         self._owner = owner
-        self.local: Address = ("", 0)
+        self._local: Address = ("", 0)
         # By path: as many as the server has methods.
         self._wrapped: dict[str, tuple[Any, Any]] = {}
+
+    def listens_at(self, local: Address) -> None:
+        """Note the server's own address; to be called before the server starts."""
+        self._local = local
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """See grpc.aio.ServerInterceptor."""
@@ -223,7 +228,7 @@ class SameUserInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         host, _, port = address.rpartition(":")
         if kind == "ipv6":
             host = host.strip("[]").removeprefix("::ffff:")
-        if not port.isdigit() or not self._owner.serves((host, int(port)), self.local):
+        if not port.isdigit() or not self._owner.serves((host, int(port)), self._local):
             await abort(context, self._owner.rejection())
 
     def _wrap(self, handler: Any) -> Any:

@@ -79,7 +79,7 @@ class LeadershipTerm:
         spans: TaskSpans | None = None,
         checkpoints: CompactionCheckpoints | None = None,
     ) -> None:
-        self._metrics = metrics or SchedulerMetrics(roles, clock)
+        self._metrics = metrics or SchedulerMetrics(roles)
         self._settings = settings
         self._etcd = etcd
         self._clock = clock

@@ -2,7 +2,7 @@
 
     driver  --steps, placements-->  TaskMetrics      counted on the leader's hot path
     journal --commits------------>  SchedulerMetrics counted for the life of the process
-    state, journal, lease, etcd     read at a scrape
+    state, journal, etcd            read at a scrape; of the replica: `replica_metrics`
 
 Depths of queues come from the leader alone, so that a sum over all schedulers is right. Queues
 beyond `labels.MOST` are added up under `other`.
@@ -10,25 +10,20 @@ beyond `labels.MOST` are added up under `other`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client.core import Metric
 
-from quorate.etcd.generation import FIRST_GENERATION, epoch_of
 from quorate.etcd.journal import JournalCounters
-from quorate.etcd.lease import LeaseSession
-from quorate.runtime.clock import Clock
 from quorate.telemetry.buckets import FAST_SECONDS, RECORDS, Buckets
 from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
 from quorate.telemetry.labels import Bounded
-from quorate.telemetry.lease import lease_metrics
 from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.role import Leader, Local, Roles
-from scheduler.core.model.quotas import NAMES
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 from scheduler.engine.driver import Driver
@@ -44,27 +39,11 @@ class SchedulerMetrics:
 
     Args:
         roles: who leads.
-        clock: of leases.
-        rows: how many tasks are in memory, leading or standing by.
-        lease: this process's candidacy; None while it has none.
     """
 
-    def __init__(
-        self,
-        roles: Roles,
-        clock: Clock,
-        rows: Callable[[], int] = lambda: 0,
-        lease: Callable[[], LeaseSession | None] = lambda: None,
-    ) -> None:
+    def __init__(self, roles: Roles) -> None:
         self.tasks = TaskMetrics()
-        self.rows = rows
-        self.lease = lease
-        # Whether this process could lead, as far as its memory goes.
-        self.loaded: Callable[[], bool] = lambda: True
-        # Of the cluster, as far as this process has followed the log.
-        self.generation: Callable[[], int] = lambda: FIRST_GENERATION
         self._roles = roles
-        self._clock = clock
         self._elected = 0
         self._failovers = 0
         self._calls = CallMetrics("quorate_rpc", "method", "RPCs")
@@ -77,8 +56,6 @@ class SchedulerMetrics:
         self._driver: Driver | None = None
         self._overview: Overview | None = None
         self._quotas: QuotaCalls | None = None
-        # Of the process; by quota.
-        self.refused: Callable[[], Mapping[str, int]] = dict
 
     # -- told by others
 
@@ -131,22 +108,9 @@ class SchedulerMetrics:
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
         leads = isinstance(self._roles.role, Local)
-        leader = self._roles.leader
         yield gauge("quorate_leader", "1 on the scheduler that leads, else 0.", leads)
-        epoch = epoch_of(self.generation(), leader.elected) if leader is not None else 0
-        yield gauge("quorate_epoch", "The epoch that this scheduler knows of; 0: nobody's.", epoch)
         yield counter(
             "quorate_failovers", "Changes of leader that this scheduler saw.", self._failovers
-        )
-        yield gauge(
-            "quorate_replica_loaded",
-            "1 while this scheduler holds the whole log, led or followed; 0 while it loads it.",
-            self.loaded(),
-        )
-        yield gauge(
-            "quorate_tasks_in_memory",
-            "Tasks that this scheduler holds, led or followed.",
-            self.rows(),
         )
         yield counters(
             "quorate_agent_faults",
@@ -154,7 +118,6 @@ class SchedulerMetrics:
             ("kind",),
             self._misconduct,
         )
-        yield from lease_metrics(self.lease(), self._clock.monotonic())
         yield from self.tasks.collect()
         yield histogram(
             "quorate_submit_seconds", "From a call that creates tasks to its answer.", self._submit
@@ -165,11 +128,6 @@ class SchedulerMetrics:
         yield histogram(
             "quorate_journal_batch_records", "Writes in a transaction of the journal.", self._batch
         )
-        refused = dict.fromkeys(NAMES, 0)
-        for counts in (self.refused(), self.tasks.refused):
-            for quota, count in counts.items():
-                refused[quota] += count
-        yield counters("quorate_quota_refusals", "Calls refused for a quota.", ("quota",), refused)
         yield from self._collect_journal()
         yield from self._calls.collect()
         if self._driver is not None and self._overview is not None and leads:

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from quorate.etcd.api import Etcd
 from quorate.etcd.election import Candidate, Election
 from quorate.etcd.lease import LeaseSession
-from quorate.runtime.clock import Clock, SystemClock
+from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
 from scheduler.api.role import Local, Roles
 from scheduler.config import SchedulerSettings
@@ -34,8 +34,8 @@ CLOCK = SystemClock()
 class NotingMetrics(SchedulerMetrics):
     """Notes the kind of each misconduct of an agent."""
 
-    def __init__(self, roles: Roles, clock: Clock) -> None:
-        super().__init__(roles, clock)
+    def __init__(self, roles: Roles) -> None:
+        super().__init__(roles)
         self.misconduct: list[str] = []
 
     def agent_misbehaved(self, kind: str) -> None:
@@ -52,7 +52,7 @@ class MemoryTerm:
         self.etcd = etcd
         self.settings = SchedulerSettings(_cli_parse_args=[], name=name)  # type: ignore[call-arg]
         self.roles = Roles(InstanceId(name))
-        self.metrics = NotingMetrics(self.roles, CLOCK)
+        self.metrics = NotingMetrics(self.roles)
         self.term = LeadershipTerm(
             self.settings,
             etcd,

@@ -97,7 +97,7 @@ async def test_calls_of_another_user_are_refused_before_they_are_handled(monkeyp
         await checks.set("", health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         port = server.add_insecure_port(f"{HOST}:0")
-        guard.local = (HOST, port)
+        guard.listens_at((HOST, port))
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:

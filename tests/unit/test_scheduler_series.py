@@ -15,8 +15,10 @@ from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.role import Leader, Roles
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import EVERYBODY, Quota
+from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.telemetry.metrics import SchedulerMetrics
 from scheduler.telemetry.quota_metrics import quota_metrics
+from scheduler.telemetry.replica_metrics import ReplicaMetrics
 from tests.support.core import Cluster
 
 ALICE = "submitter:alice"
@@ -42,7 +44,7 @@ def limits_of(limits: Limits, *asked: str) -> dict[tuple[str, str, str], float]:
 
 
 def test_each_kind_of_fault_counts_from_nought() -> None:
-    metrics = SchedulerMetrics(Roles(InstanceId("one")), SystemClock())
+    metrics = SchedulerMetrics(Roles(InstanceId("one")))
     assert faults(metrics) == dict.fromkeys(MISCONDUCT, 0)
     metrics.agent_misbehaved("STALE_EPOCH")
     assert faults(metrics) == {**dict.fromkeys(MISCONDUCT, 0), "STALE_EPOCH": 1}
@@ -50,9 +52,17 @@ def test_each_kind_of_fault_counts_from_nought() -> None:
 
 def test_the_epoch_is_of_the_clusters_generation() -> None:
     roles = Roles(InstanceId("one"))
-    metrics = SchedulerMetrics(roles, SystemClock())
+    metrics = ReplicaMetrics(
+        roles,
+        SystemClock(),
+        TaskMetrics(),
+        rows=lambda: 0,
+        loaded=lambda: True,
+        generation=lambda: 3,
+        refused=dict,
+        lease=lambda: None,
+    )
     roles.seen(Leader(b"key", 12, 7, "two", InstanceId("two"), "h:1"))
-    metrics.generation = lambda: 3
     (epoch,) = (family for family in metrics.collect() if family.name == "quorate_epoch")
     assert epoch.samples[0].value == epoch_of(3, 12)
 
