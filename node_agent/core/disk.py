@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quorate.runtime.sizes import size_text
+
 # Longer than a probe's period, so that one lucky write does not end it.
 HOLD_SECONDS = 3.0
 MAX_HOLD_SECONDS = 60.0
@@ -103,7 +105,7 @@ class Disk:
         if probe.error:
             self.on_write_failed(probe.error, full=probe.full, now=now)
         elif probe.free < reserve:
-            self._trouble(f"less than {_size(reserve)} free", now)
+            self._trouble(f"less than {size_text(reserve)} free", now)
         elif probe.total_files and probe.free_files < files:
             self._trouble(f"fewer than {files} inodes free", now)
         elif self.error:
@@ -167,11 +169,3 @@ class Disk:
         if not short_bytes and not short_files:
             return None
         return Shortage(short_bytes, short_files, 0 if self.error else reserve)
-
-
-def _size(value: int) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value} {unit}"
-        value //= 1024
-    return f"{value} GiB"

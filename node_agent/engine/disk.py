@@ -120,15 +120,11 @@ class DiskWatch:
         if shortage is None:
             return 0
         sweep = Sweep(self._logs, shortage)
-        deleted = 0
         while not sweep.done:
-            step = await asyncio.to_thread(sweep.step, frozenset(self._spared()))
-            deleted += step
-            self.freed += step
-        self._disk.on_swept(deleted, self._clock.monotonic())
-        if deleted:
-            _log.warning(_FREED, attempts=deleted, bytes=sweep.bytes)
-        return deleted
+            self.freed += await asyncio.to_thread(sweep.step, frozenset(self._spared()))
+        self._disk.on_swept(sweep.attempts, self._clock.monotonic())
+        _log_freed(sweep)
+        return sweep.attempts
 
     def _report(self) -> None:
         error = self._disk.error
@@ -151,11 +147,15 @@ def make_room(data: Path, logs: Path, reserve: int) -> None:
     disk.on_probed(probe_of(str(data), writes=True, careful=False), wrote=True, now=0.0)
     if (shortage := disk.shortage(0.0)) is None:
         return
-    sweep, deleted = Sweep(logs, shortage), 0
+    sweep = Sweep(logs, shortage)
     while not sweep.done:
-        deleted += sweep.step(())
-    if deleted:
-        _log.warning(_FREED, attempts=deleted, bytes=sweep.bytes)
+        sweep.step(())
+    _log_freed(sweep)
+
+
+def _log_freed(sweep: Sweep) -> None:
+    if sweep.attempts:
+        _log.warning(_FREED, attempts=sweep.attempts, bytes=sweep.bytes)
 
 
 def probe_of(data: str, *, writes: bool, careful: bool) -> Probe:

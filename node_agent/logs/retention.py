@@ -84,11 +84,13 @@ class Sweep:
     Memory: an entry for each attempt with logs, as `clean` has it.
 
     Attributes:
+        attempts: whose logs were deleted so far.
         bytes: freed so far.
         done: nothing is left to be done.
     """
 
     def __init__(self, root: Path, shortage: Shortage) -> None:
+        self.attempts = 0
         self.bytes = 0
         self.done = False
         self._root = root
@@ -121,6 +123,7 @@ class Sweep:
                 continue
             deleted += 1
             size += entry.size
+            self.attempts += 1
             self.bytes += entry.size
             self._files += entry.files
         return deleted

@@ -95,8 +95,8 @@ def test_a_pending_task_says_what_it_waits_for(quorate, cluster):
     _, task_id, _ = quorate("submit", "--resource", "gpu=2", "--memory", "1G", "--", "true")
     code, out, _ = quorate("task", task_id.strip())
     assert code == 0
-    assert "1.0 GiB of memory, 2 gpu" in out
-    assert "no ready node has 1.0 GiB of memory, 2 gpu" in out
+    assert "1 GiB of memory, 2 gpu" in out
+    assert "no ready node has 1 GiB of memory, 2 gpu" in out
 
 
 @pytest.mark.parametrize("command", ["submit", "wait"])
@@ -120,7 +120,7 @@ def test_a_command_that_waits_long_says_what_for(quorate, cluster, monkeypatch, 
     code, _, err = quorate(*words)
     late.cancel()
     assert code == 0
-    assert "Waiting: no ready node has 1.0 GiB of memory" in err
+    assert "Waiting: no ready node has 1 GiB of memory" in err
 
 
 def test_the_way_to_see_more_keeps_what_was_asked_for(quorate):
@@ -151,7 +151,7 @@ class TestWhyPending:
         ],
     )
     def test_it_fits_nowhere(self, capacity):
-        assert self.why(self.node(**capacity)).startswith("no ready node has 2 cores, 1.0 KiB")
+        assert self.why(self.node(**capacity)).startswith("no ready node has 2 cores, 1 KiB")
 
     def test_no_node_is_ready(self):
         cordoned = self.node(node_pb2.NODE_STATE_CORDONED, cpu=9)

@@ -13,6 +13,7 @@ from quorate.client.transport.discovery import command_for, find_access, owner_o
 from quorate.local.data_dir import DataDir, read_layout
 from quorate.local.plan import LocalPlan, default_slots
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import size_text
 
 
 @pytest.mark.parametrize(
@@ -164,11 +165,11 @@ def test_durations_for_people(value, text):
 
 
 def test_sizes_for_people():
-    assert [render.size(n) for n in (5, 2048, 3 * 1024**2, 2**50)] == [
-        "5 B",
-        "2.0 KiB",
-        "3.0 MiB",
-        "1024.0 TiB",
+    assert [size_text(n) for n in (5, 2048, 3 * 1024**2 + 400 * 1024, 2**50)] == [
+        "5 bytes",
+        "2 KiB",
+        "3.39 MiB",
+        "1 PiB",
     ]
 
 

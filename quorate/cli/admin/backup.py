@@ -40,6 +40,7 @@ from quorate.etcd.snapshot_restore import restore as restore_backup
 from quorate.etcd.users import ROLES as ETCD_ROLES
 from quorate.etcd.users import grant
 from quorate.runtime.errors import QuorateError, invalid, precondition, unavailable
+from quorate.runtime.sizes import size_text
 
 group = typer.Typer(
     help="Maintain etcd: its members and its space. See docs/runbooks.", no_args_is_help=True
@@ -88,7 +89,7 @@ def backup(store: Store, file: File, as_json: Json = False) -> None:
         render.print_json({**asdict(made), "file": str(file.absolute())})
         return
     out.print(
-        f"{file}: cluster {made.cluster}, {made.records:,} records, {render.size(made.size)}, "
+        f"{file}: cluster {made.cluster}, {made.records:,} records, {size_text(made.size)}, "
         f"at revision {made.revision} of generation {made.generation}",
         markup=False,
     )
@@ -289,8 +290,8 @@ def recover(store: Store, quota_mib: QuotaMib = 2048, yes: Yes = False) -> int:
         if fullest.db_size > most:
             raise precondition(
                 "STILL_NO_SPACE",
-                f"{fullest.name} still holds {render.size(fullest.db_size)} of {quota_mib} MiB; "
-                f"up to {render.size(most)} leaves room to work. The alarm stays. Restart etcd "
+                f"{fullest.name} still holds {size_text(fullest.db_size)} of {quota_mib} MiB; "
+                f"up to {size_text(most)} leaves room to work. The alarm stays. Restart etcd "
                 "with a larger --quota-backend-bytes and say it with --quota-mib, or let finished "
                 "tasks go sooner (the queues' retention)",
                 limit=most,
@@ -324,7 +325,7 @@ def _on_members(store: Store, work: Any) -> Any:
 
 def _report(done: Defragmented) -> None:
     out.print(
-        f"{done.member.name}: {render.size(done.before)} -> {render.size(done.after)} in "
+        f"{done.member.name}: {size_text(done.before)} -> {size_text(done.after)} in "
         f"{render.seconds(done.took)}",
         markup=False,
     )
@@ -351,8 +352,8 @@ def _show(health: ClusterHealth, quota: int) -> None:
             member.id,
             _role(member),
             member.version,
-            render.size(member.db_size),
-            render.size(member.db_size_in_use),
+            size_text(member.db_size),
+            size_text(member.db_size_in_use),
             f"{member.db_size / quota:.0%}",
             render.seconds(member.latency),
             member.endpoint,

@@ -15,6 +15,7 @@ from quorate.cli.words import size_in_bytes
 from quorate.client.client import Client
 from quorate.client.pages import list_quotas
 from quorate.client.transport.rpcs import SET_QUOTA, new_request_id
+from quorate.runtime.sizes import size_text
 from quorate.v1 import quota_pb2, scheduler_pb2
 
 group = typer.Typer(help="Set what one caller or queue may use.", no_args_is_help=True)
@@ -65,7 +66,7 @@ def _cell(quota: quota_pb2.Quota, limit: str) -> str:
 
 
 def _amount(limit: str, value: int) -> str:
-    return render.size(value) if limit == "stored_bytes" else f"{value:,}"
+    return size_text(value) if limit == "stored_bytes" else f"{value:,}"
 
 
 @group.command("set")

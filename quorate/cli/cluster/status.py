@@ -18,6 +18,7 @@ from quorate.client.pages import list_nodes, list_queues
 from quorate.client.transport.discovery import LocalCluster, default_data_dir, read_local_cluster
 from quorate.client.transport.rpcs import GET_CLUSTER
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import size_text
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2
 
 
@@ -93,9 +94,9 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
         "Tasks", f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished on record"
     )
     etcd = cluster.etcd
-    quota = f" of {render.size(etcd.db_quota)}" if etcd.db_quota else ""
+    quota = f" of {size_text(etcd.db_quota)}" if etcd.db_quota else ""
     members = "1 member" if etcd.members == 1 else f"{etcd.members} members"
-    table.add_row("etcd", f"{etcd.version}, {members}, {render.size(etcd.db_size)}{quota}")
+    table.add_row("etcd", f"{etcd.version}, {members}, {size_text(etcd.db_size)}{quota}")
     return table
 
 

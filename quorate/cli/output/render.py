@@ -161,15 +161,6 @@ def seconds(value: float) -> str:
     return f"{whole} s"
 
 
-def size(value: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(value) < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
-
-
 def epoch(value: int) -> str:
     """An epoch for people: the generation only where the cluster was restored from a backup."""
     generation, revision = split(value)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quorate.cli.output import render
+from quorate.runtime.sizes import size_text
 from quorate.v1 import node_pb2, queue_pb2, task_pb2
 
 
 def needs(wanted: task_pb2.Resources) -> list[str]:
     """What one attempt asks for, in words; empty when it asks for a slot only."""
     words = [f"{wanted.cpu:g} cores"] if wanted.cpu else []
-    words += [f"{render.size(wanted.memory)} of memory"] if wanted.memory else []
+    words += [f"{size_text(wanted.memory)} of memory"] if wanted.memory else []
     return words + [f"{count} {name}" for name, count in sorted(wanted.counters.items())]
 
 

@@ -27,6 +27,7 @@ from quorate.client.pages import list_nodes, list_queues
 from quorate.client.tracking.outcome import is_finished, shown_state, state_name
 from quorate.client.transport.calls import Calls
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import size_text
 from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
@@ -303,7 +304,7 @@ def _work(spec: task_pb2.TaskSpec) -> str:
     function = python.entrypoint or "a pickled function"
     if python.WhichOneof("arguments") == "json":
         return f"{function} {python.json[:_MOST_SHOWN]}"
-    return f"{function} (pickled arguments, {render.size(len(python.pickle))})"
+    return f"{function} (pickled arguments, {size_text(len(python.pickle))})"
 
 
 def _result(result: task_pb2.TaskResult) -> str:
@@ -312,7 +313,7 @@ def _result(result: task_pb2.TaskResult) -> str:
         return result.json[:_MOST_SHOWN]
     if kind == "pickle":
         # Not unpickled: that would run code which came from elsewhere.
-        return f"a pickle of {render.size(len(result.pickle))}"
+        return f"a pickle of {size_text(len(result.pickle))}"
     return f"exit code {result.exit_code}"
 
 

@@ -6,13 +6,11 @@ A node is too small, or its agent cannot write to its disk and takes no work.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from quorate.runtime.ids import NodeName
+from quorate.runtime.sizes import size_text
 from scheduler.core.model.rows import NodeRow
 from scheduler.core.values import NO_NEEDS, Needs
-
-_SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def why_unplaceable(nodes: Mapping[NodeName, NodeRow], needs: Needs) -> str:
@@ -53,17 +51,9 @@ def _lacks(nodes: list[NodeRow], needs: Needs) -> Iterable[str]:
         yield f"no registered node has {needs.cpu:g} cores (at most {cores:g})"
     memory = max(node.memory for node in nodes)
     if needs.memory > memory:
-        most = _size(memory)
-        yield f"no registered node has {_size(needs.memory)} of memory (at most {most})"
+        most = size_text(memory)
+        yield f"no registered node has {size_text(needs.memory)} of memory (at most {most})"
     for name, amount in needs.counters:
         most_of = max(node.counters.get(name, 0) for node in nodes)
         if amount > most_of:
             yield f"no registered node has {amount} {name} (at most {most_of})"
-
-
-def _size(value: float) -> str:
-    unit = 0
-    while value >= 1024 and unit < len(_SIZES) - 1:
-        value /= 1024
-        unit += 1
-    return f"{value:.3g} {_SIZES[unit]}" if value < 1000 else f"{value:.0f} {_SIZES[unit]}"
