@@ -5,19 +5,17 @@ each request head, and decides per request whether it is the application's (its 
 uvicorn's protocol) or a service's (its bytes go to an instance). Bytes are forwarded as they come,
 with backpressure in both directions, and nothing here grows with the size of a body.
 
-    client -> front.Front --head--> wire.parse_request, paths.normalise
-                 |  `/services/<name>/...` or a service's host            anything else
-                 v                                                             v
-              exchange.Exchange -- balance, ejection, limits --> link.Link   asgi.Application
-                                                                 (pool.Pool)
+    client -> ClientConnection --head--> http1.heads, http1.paths
+                 |  a service's host or path                   anything else
+                 v                                                  v
+              Exchange -- balancing (choice, limits) --> pool   Application
+                                                                 (uvicorn)
 
-Pure (values in, values out; time and randomness are arguments):
-    wire       request and response heads, strictly     framing    bodies: length, chunked, to end
-    paths      the path, normalised once                forward    heads as they are passed on
-    policy     a service's policy with its defaults     balance    which instance
-    ejection   instances that fail                      limits     rates and budgets
-    stats      counters and latency buckets             problems   failures as problem+json
-    vitality   what checks of outside instances say     faults     when no instance answers
+    client_input, exchange_flow    buffers, timers and backpressure of the two
+    downstream, router             what they know of each other, and of the proxy
+    http1/                         heads, bodies, paths, problems: pure
+    balancing/                     which instance, its health, limits, retries
+    routes, options                which host or path is whose; the settings
 
 `proxy.Proxy` owns the rest: services as the view shows them, their pools, the clock that ends what
 takes too long; `checks.Checks` asks outside instances how they are. One event loop; nothing is
