@@ -24,7 +24,7 @@ Address = Annotated[
         help="Addresses of the schedulers, host:port, comma-separated. \\[default: "
         "$QUORATE_ADDRESS, else the local cluster]",
         show_default=False,
-        rich_help_panel="Which cluster",
+        rich_help_panel="Connection",
     ),
 ]
 DataDir = Annotated[
@@ -35,7 +35,7 @@ DataDir = Annotated[
         help="Data dir of a local cluster. \\[default: $QUORATE_DATA_DIR, else "
         "~/.local/state/quorate/local]",
         show_default=False,
-        rich_help_panel="Which cluster",
+        rich_help_panel="Connection",
     ),
 ]
 RetryFor = Annotated[
@@ -44,10 +44,10 @@ RetryFor = Annotated[
         "--retry-for",
         metavar="SECONDS",
         min=0,
-        help="Seconds to keep trying while no scheduler answers. \\[default: 10, or 2 while none "
-        "was ever reached]",
+        help="Seconds to keep trying while no scheduler answers. \\[default: 10; 2 while none "
+        "has ever answered]",
         show_default=False,
-        rich_help_panel="Which cluster",
+        rich_help_panel="Connection",
     ),
 ]
 TlsCaFile = Annotated[
@@ -58,7 +58,7 @@ TlsCaFile = Annotated[
         help="CA certificates of the schedulers; TLS is used when set. "
         "\\[default: $QUORATE_TLS_CA_FILE, else what the local cluster needs]",
         show_default=False,
-        rich_help_panel="Which cluster",
+        rich_help_panel="Connection",
     ),
 ]
 TlsCertFile = Annotated[
@@ -68,7 +68,7 @@ TlsCertFile = Annotated[
         metavar="FILE",
         help="Client certificate (PEM). \\[default: $QUORATE_TLS_CERT_FILE]",
         show_default=False,
-        rich_help_panel="Which cluster",
+        rich_help_panel="Connection",
     ),
 ]
 TlsKeyFile = Annotated[
@@ -78,7 +78,7 @@ TlsKeyFile = Annotated[
         metavar="FILE",
         help="Private key of the client certificate (PEM). \\[default: $QUORATE_TLS_KEY_FILE]",
         show_default=False,
-        rich_help_panel="Which cluster",
+        rich_help_panel="Connection",
     ),
 ]
 TokenFile = Annotated[
@@ -88,7 +88,7 @@ TokenFile = Annotated[
         metavar="FILE",
         help="File that holds an API token. \\[default: $QUORATE_TOKEN, else $QUORATE_TOKEN_FILE]",
         show_default=False,
-        rich_help_panel="Which cluster",
+        rich_help_panel="Connection",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -60,6 +60,20 @@ def code_of(error: BaseException) -> int:
     return FAILED
 
 
+# What to do about an error, as commands. The messages themselves are those of the cluster, for
+# every client.
+_COMMANDS = {
+    "QUEUE_NOT_FOUND": "see 'quorate queues', or create it with 'quorate queue create NAME'",
+    "QUEUE_NOT_EMPTY": "'quorate delete --queue NAME --yes' deletes finished tasks",
+    "NODE_NOT_FOUND": "see 'quorate nodes'",
+    "SERVICE_NOT_FOUND": "see 'quorate service list'",
+    "TASK_NOT_FOUND": "see 'quorate tasks'",
+}
+
+
 def sentence_of(error: BaseException) -> str:
-    """One line for a person."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """One line for a person: what is wrong, then what to do."""
+    sentence = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, QuorateError) and error.reason in _COMMANDS:
+        return f"{sentence}; {_COMMANDS[error.reason]}"
+    return sentence

@@ -108,8 +108,10 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
     minor, patch = (int(match[1]), int(match[2])), int(match[3])
     if minor >= _LATER or patch >= _FLOOR.get(minor, patch + 1):
         return ok(subject, f"version {version}")
-    text = f"version {version} is older than what is advised for production"
-    advice = "3.5.28 and 3.6.9 mend leases, stale reads after a pause, and authentication"
+    text = f"version {version} is older than the versions recommended for production"
+    advice = (
+        "use 3.5.28, 3.6.9 or later: they fix leases, stale reads after a pause, and authentication"
+    )
     return note(subject, text, advice) if local else warning(subject, text, advice)
 
 

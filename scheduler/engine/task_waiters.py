@@ -66,7 +66,7 @@ class TaskWaiters:
         await self._wait(self._assigning, task)
 
     @property
-    def uncommitted(self) -> int:
+    def final_writes_pending(self) -> int:
         """How many final writes are not known committed yet."""
         return len(self._outcomes)
 

@@ -356,7 +356,7 @@ def test_nodes_are_listed_cordoned_and_drained(quorate):
     assert quorate("drain", "n1", "--wait")[:2] == (0, "n1 DRAINED\n")
     code, _, err = quorate("drain", "n9")
     assert code == 3
-    assert err == "quorate: node 'n9' does not exist\n"
+    assert err == "quorate: node 'n9' does not exist; see 'quorate nodes'\n"
 
 
 def test_status_shows_leader_and_queues(quorate):

@@ -180,4 +180,4 @@ async def test_who_waits_is_told_what_is_committed_and_nothing_later(term: Leade
         assert (await waiting).state == task_pb2.TASK_STATE_FAILED
         await term.journal.flush()
     assert term.state.finished[task].state is TaskState.CANCELLED
-    assert not term.driver.waiters.uncommitted
+    assert not term.driver.waiters.final_writes_pending

@@ -72,7 +72,7 @@ async def test_a_result_under_way_to_etcd_is_answered_when_it_is_committed_witho
         assert (found.id, found.queue, found.state) == (task, "default", t.TASK_STATE_CANCELLED)
         await cancelled
         assert etcd.done == before + 1, "the commit itself and nothing else"
-        assert not leader.driver.waiters.uncommitted
+        assert not leader.driver.waiters.final_writes_pending
 
 
 async def test_a_result_on_record_is_one_read_on_an_idle_leader() -> None:

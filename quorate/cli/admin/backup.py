@@ -332,7 +332,7 @@ def _report(done: Defragmented) -> None:
 
 
 def _unconfirmed(what: str) -> int:
-    err.print(f"{what}. Say --yes to do it.", markup=False)
+    err.print(f"{what}. Repeat the command with --yes to do it.", markup=False)
     return FAILED
 
 

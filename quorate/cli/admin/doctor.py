@@ -191,7 +191,7 @@ def _show(findings: list[Finding], level: Level) -> None:
             out.print(Text(f"        -> {finding.advice}", style="dim"))
     counts = {one: sum(f.level is one for f in findings) for one in (Level.ERROR, Level.WARNING)}
     if level <= Level.NOTE:
-        out.print(Text("Nothing to be done.", style="green"))
+        out.print(Text("No problems found.", style="green"))
     else:
         out.print(f"{counts[Level.ERROR]} errors, {counts[Level.WARNING]} warnings.", markup=False)
 

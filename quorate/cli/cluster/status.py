@@ -83,7 +83,7 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
     table.add_row(
         "Leader",
-        f"{leader}, epoch {render.epoch(cluster.epoch)}, since {render.ago(cluster.leader_since)}",
+        f"{leader}, epoch {render.epoch(cluster.epoch)}, for {render.ago(cluster.leader_since)}",
     )
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
     slots, waiting = sum(node.slots for node in nodes), sum(node.stats.yielded for node in nodes)

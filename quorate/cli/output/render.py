@@ -99,7 +99,7 @@ def show(renderable: Any) -> None:
         return
     out.print(renderable)
     if isinstance(renderable, Listing) and (missing := renderable.left_out(out.width)):
-        hint(f"Not shown for lack of width: {', '.join(missing)}")
+        hint(f"Not shown for lack of width:  {', '.join(missing)}")
 
 
 def hint(text: str) -> None:

@@ -16,9 +16,9 @@ from google.protobuf.duration_pb2 import Duration
 from quorate.cli.words import count, pairs, size_in_bytes
 from quorate.v1 import service_pb2
 
-_HEALTH = "How its health is found out"
-_PROXY = "How requests reach it"
-_PANEL = "How replicas are run"
+_HEALTH = "Health checks"
+_PROXY = "Requests"
+_PANEL = "Replicas"
 
 
 class Balancing(enum.StrEnum):

@@ -96,8 +96,8 @@ def create(
 ) -> int:
     """Create a service and start its replicas (1 by default).
 
-    Without a command its instances are processes outside the cluster: see
-    [bold]service register[/bold].
+    Without a command the service has no replicas: processes outside the cluster register as its
+    instances with [bold]service register[/bold].
 
     [dim]quorate service create web -n 3 --health-http /healthz -- python web.py[/dim]
     """

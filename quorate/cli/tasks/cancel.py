@@ -28,7 +28,9 @@ def cancel(
     client: Client,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Ids of tasks, or their beginnings."),
+        typer.Argument(
+            metavar="[ID...]", help="Ids of tasks; 6 or more first characters are enough."
+        ),
     ] = None,
     queue: Annotated[str, typer.Option("--queue", "-q", help="All tasks of this queue.")] = "",
     state: Annotated[
@@ -77,7 +79,7 @@ def cancel(
     _show(counts, as_json, "cancelled" if yes else "waiting")
     if yes or not (counts.cancelled or counts.stopping):
         return OK
-    err.print("They would be cancelled. Say --yes to do it.", markup=False)
+    err.print("Repeat the command with --yes to cancel them.", markup=False)
     return FAILED
 
 

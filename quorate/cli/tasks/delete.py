@@ -32,7 +32,9 @@ def delete(
     client: Client,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Ids of finished tasks, or their beginnings."),
+        typer.Argument(
+            metavar="[ID...]", help="Ids of finished tasks; 6 or more first characters are enough."
+        ),
     ] = None,
     queue: Annotated[
         str, typer.Option("--queue", "-q", help="All finished tasks of this queue.")
@@ -70,7 +72,7 @@ def delete(
         count = sum(1 for _ in found)
         sys.stdout.write(f"{count:,} finished\n")
         if count:
-            err.print("They would be deleted. Say --yes to do it.", markup=False)
+            err.print("Repeat the command with --yes to delete them.", markup=False)
         return FAILED if count else OK
     with err.status(f"deleting finished tasks of queue {queue}"):
         count = _delete_all(client, found)

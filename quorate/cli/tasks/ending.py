@@ -165,5 +165,5 @@ def report_failure(failed: TaskFailed) -> int:
     # One line alone is the message again.
     if "\n" in failed.remote_traceback.strip():
         err.print(failed.remote_traceback.rstrip(), markup=False, style="dim")
-    hint(_ADVICE.get(failed.type, "") or f"Its output: quorate logs {failed.task_id}")
+    hint(_ADVICE.get(failed.type, "") or f"Output: quorate logs {failed.task_id}")
     return FAILED

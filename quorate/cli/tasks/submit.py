@@ -30,7 +30,7 @@ from quorate.v1 import task_pb2
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PANEL = "How it is run"
+_PANEL = "Execution"
 Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue of the task.")]
 Name = Annotated[str, typer.Option(help="Name of the task, for people.", rich_help_panel=_PANEL)]
 Priority = Annotated[

@@ -36,9 +36,12 @@ _KEPT = 9
 # Seconds after which a task that has not started is worth a sentence.
 _SOON = 2.0
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The task's id, or its beginning.")]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the task; 6 or more first characters are enough.")
+]
 Ids = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="Ids of tasks, or their beginnings.")
+    list[str],
+    typer.Argument(metavar="ID...", help="Ids of tasks; 6 or more first characters are enough."),
 ]
 
 
@@ -117,7 +120,7 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
         render.show("")
         render.out.print(found.error.traceback.rstrip(), markup=False, style="dim")
     if found.attempt:
-        hint(f"\nIts output: quorate logs {found.id}")
+        hint(f"\nOutput: quorate logs {found.id}")
 
 
 @with_client
@@ -146,7 +149,7 @@ def logs(
     wrote = write_logs(handle, follow=follow, attempt=attempt, tail=tail)
     if not wrote:
         state = handle.status()
-        hint(f"It has written nothing yet (it is {state})." if not handle.done() else "No output.")
+        hint(f"No output yet; the task is {state}." if not handle.done() else "No output.")
     return OK
 
 

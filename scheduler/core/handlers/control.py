@@ -263,7 +263,10 @@ def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
     """The reason why a queue cannot be deleted, and its words; both "" when it can."""
     left = sum(row.counts)
     if left:
-        return "QUEUE_NOT_EMPTY", f"has {left} tasks (finished ones count)"
+        return (
+            "QUEUE_NOT_EMPTY",
+            f"is not empty: it has {left} tasks, finished ones included; delete them first",
+        )
     if row.name == DEFAULT_QUEUE:
         return "QUEUE_IS_DEFAULT", "is the default queue"
     if row.name == SERVICES_QUEUE and state.services:
