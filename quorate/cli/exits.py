@@ -21,12 +21,12 @@ from __future__ import annotations
 import grpc
 
 from quorate.client.errors import TaskCancelled, TaskFailed
-from quorate.runtime import startup
+from quorate.runtime import exit_codes
 from quorate.runtime.errors import QuorateError
 
 OK = 0
 FAILED = 1
-USAGE = startup.USAGE
+USAGE = exit_codes.USAGE
 NOT_FOUND = 3
 UNAVAILABLE = 4
 REFUSED = 5

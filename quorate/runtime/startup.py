@@ -13,18 +13,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
 
 import structlog
 from google.protobuf.internal import api_implementation
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp
 
+from quorate.runtime.exit_codes import CANNOT_START, USAGE
 from quorate.runtime.log_output import LossyOutput
-
-CANNOT_START: Final = 1
-# As argparse has it, which refuses flags that do not exist.
-USAGE: Final = 2
 
 S = TypeVar("S", bound=BaseModel)
 

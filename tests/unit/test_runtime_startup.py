@@ -14,8 +14,9 @@ import structlog
 
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
+from quorate.runtime.exit_codes import CANNOT_START, USAGE
 from quorate.runtime.log_output import LossyOutput
-from quorate.runtime.startup import CANNOT_START, USAGE, configure_logging, fail, read_settings
+from quorate.runtime.startup import configure_logging, fail, read_settings
 from scheduler.config import SchedulerSettings
 
 every_process = pytest.mark.parametrize(
