@@ -11,6 +11,7 @@ from quorate.security.limits import CallerLimits, CallUsage
 from quorate.v1 import quota_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import ask, audited, page_of_names
+from scheduler.api.quotas import validate
 from scheduler.api.servicer import Context
 from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
@@ -56,7 +57,7 @@ class QuotaCalls:
 
     async def SetQuota(self, request: pb.SetQuotaRequest, context: Context) -> Message:
         asked = audited("SetQuota", request, context)
-        kind, name, quota = quota_records.asked(request.quota)
+        kind, name, quota = validate.quota(request.quota)
         if kind == QUEUE and name != EVERYBODY and name not in self._state.queues:
             await self._driver.readable()
             raise not_found("queue", name)
@@ -114,7 +115,7 @@ class QuotaCalls:
         )
         setattr(view, kind, name)
         if name != EVERYBODY:
-            view.usage.CopyFrom(quota_records.usage_view(self._used(kind, name, calls)))
+            view.usage.CopyFrom(quota_pb2.QuotaLimits(**self._used(kind, name, calls)))
         return view
 
     def _used(self, kind: str, name: str, calls: dict[str, CallUsage]) -> dict[str, int]:
