@@ -117,6 +117,10 @@ class Driver:
         self._pumping = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self.disk = DiskWatch(
+            data, logs.root, clock, disk_reserve, lambda: logs.running, self._on_disk_changed
+        )
+        logs.follow_disk(self.disk.failed)
         spill = data / "spool"
         self._python = PythonExecutor(
             slots,
@@ -132,7 +136,13 @@ class Driver:
             max_yielded=max_yielded,
         )
         self._link = SpawnerLink(
-            mark, Spill(str(spill), "spawn"), self._python.worker_ends, self.pump, confinement
+            mark,
+            Spill(str(spill), "spawn"),
+            self._python.worker_ends,
+            self.pump,
+            confinement,
+            logs.adopt_late,
+            self.disk.failed,
         )
         self._commands = CommandExecutor(
             self._link,
@@ -145,10 +155,6 @@ class Driver:
             secrets,
             self.on_began,
         )
-        self.disk = DiskWatch(
-            data, logs.root, clock, disk_reserve, lambda: logs.running, self._on_disk_changed
-        )
-        self._link.on_write_failed = logs.on_write_failed = self.disk.failed
         self._replicas = Replicas(
             node=node,
             host=host,

@@ -68,8 +68,7 @@ class CommandExecutor:
         self._scratch = str(scratch)
         self._on_exited = on_exited
         self._on_recalled = on_recalled
-        link.on_unqueued = self._on_unqueued
-        link.on_began = self._on_key_began
+        link.observe_programs(self._on_unqueued, self._on_key_began)
         self._kills = Kills(link, grace)
         # Key at the spawner and scratch directory of each; the attempt of each key.
         self._running: dict[Attempt, tuple[int, str]] = {}
@@ -209,7 +208,7 @@ def not_started(error: OSError, link: SpawnerLink) -> Outcome:
 
     It is handed back when the node's disk cannot be written: others can run it.
     """
-    if link.on_write_failed(error.errno):
+    if link.write_failed(error.errno):
         return Outcome(None)
     why = error.strerror or str(error)
     return Outcome(Failure("NOT_STARTED", f"the node could not start it: {why}"))

@@ -70,12 +70,7 @@ class SpawnerLink:
         lanes: the workers' ends of their sockets, inherited by the spawner.
         after: called after each batch of exits was delivered.
         confinement: what holds for every process.
-
-    Attributes:
-        on_unqueued: told the keys of programs that `unqueue` took back, by lane.
         on_late: told of a directory with outputs whose call had ended and written nothing.
-        on_began: told when the program of a key really began (monotonic seconds), of those that
-            run for a while.
         on_write_failed: told the errno of a write that failed; returns whether the disk is why.
     """
 
@@ -86,6 +81,8 @@ class SpawnerLink:
         lanes: Sequence[socket.socket],
         after: Callable[[], None],
         confinement: Confinement | None = None,
+        on_late: Callable[[str], None] = lambda _directory: None,
+        on_write_failed: Callable[[int | None], bool] = lambda _errno: False,
     ) -> None:
         self.confinement = confinement or Confinement()
         self._groups = self.confinement.groups
@@ -93,10 +90,10 @@ class SpawnerLink:
         self._spill = spill
         self._lanes = list(lanes)
         self._after = after
-        self.on_unqueued: Callable[[int, Sequence[int]], None] = lambda _lane, _keys: None
-        self.on_late: Callable[[str], None] = lambda _directory: None
-        self.on_began: Callable[[int, float], None] = lambda _key, _when: None
-        self.on_write_failed: Callable[[int | None], bool] = lambda _errno: False
+        self._on_late = on_late
+        self.write_failed = on_write_failed
+        self._unqueued_observers: list[Callable[[int, Sequence[int]], None]] = []
+        self._began_observers: list[Callable[[int, float], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -105,6 +102,21 @@ class SpawnerLink:
         # Packets that the kernel would not take yet, each with the sockets that go along; bounded
         # by the slots and a lane's depth.
         self._unsent: deque[tuple[bytes, Sequence[socket.socket]]] = deque()
+
+    def observe_programs(
+        self,
+        unqueued: Callable[[int, Sequence[int]], None],
+        began: Callable[[int, float], None],
+    ) -> None:
+        """Have an owner of programs notified.
+
+        Args:
+            unqueued: called with the keys of programs that `unqueue` took back, by lane.
+            began: called when the program of a key really began (monotonic seconds), of those that
+                run for a while.
+        """
+        self._unqueued_observers.append(unqueued)
+        self._began_observers.append(began)
 
     def open(self) -> None:
         """Start the spawner, after ending what an earlier agent left behind."""
@@ -174,7 +186,7 @@ class SpawnerLink:
         self._push(b"lane", (end,))
 
     def unqueue(self, lane: int) -> None:
-        """Take back programs that wait for their lane; `on_unqueued` is told, also of none."""
+        """Take back programs that wait for their lane; observers are notified, also of none."""
         self._send(("unqueue", lane))
 
     def kill(self, key: int, number: signal.Signals) -> None:
@@ -297,27 +309,29 @@ class SpawnerLink:
     def _on_message(self, message: Message) -> None:
         if message[0] == "failed":
             _, key, failure, number = message
-            unwritable = bool(number) and self.on_write_failed(number)
+            unwritable = bool(number) and self.write_failed(number)
             self._exits.pop(key)(Exit(failure=failure, unwritable=unwritable))
             return
         if message[0] == "unqueued":
             _, lane, keys = message
             for key in keys:
                 del self._exits[key]
-            self.on_unqueued(lane, keys)
+            for unqueued in self._unqueued_observers:
+                unqueued(lane, keys)
             return
         if message[0] == "began":
             for key, when in message[1]:
                 if key in self._exits:
-                    self.on_began(key, when)
+                    for began in self._began_observers:
+                        began(key, when)
             return
         if message[0] == "late":
-            self.on_late(message[1])
+            self._on_late(message[1])
             return
         if message[0] == "unwritten":
             _, directory, error, number = message
             _log.error("outputs_lost", directory=directory, error=error)
-            self.on_write_failed(number)
+            self.write_failed(number)
             return
         for key, status, started, seconds, dirty, starved in message[1]:
             self._exits.pop(key)(Exit(status, started, seconds, dirty, starved=starved))

@@ -101,7 +101,7 @@ class PythonExecutor:
         self._polling: AnswerPolling | None = None
         self._restarts: dict[int, asyncio.TimerHandle] = {}
         self._lanes = [Lane(index) for index in range(slots)]
-        logs.called = self._called
+        logs.follow_workers(self._called)
 
     @property
     def worker_ends(self) -> list[socket.socket]:
@@ -111,7 +111,6 @@ class PythonExecutor:
     def open(self, link: SpawnerLink) -> None:
         """Start a worker in each lane."""
         self._link = link
-        link.on_late = self._logs.adopt_late
         self._kills = Kills(link, self._grace)
         self._loop = asyncio.get_running_loop()
         self._polling = AnswerPolling(self._receive, self._after)
@@ -309,7 +308,7 @@ class PythonExecutor:
             self._events.on_recalled(lane.index, unstarted)
 
     def _called(self, task_id: str, number: int) -> str | None:
-        """See `LogStore.called`: what a worker has answered is read first."""
+        """See `LogStore.follow_workers`: what a worker has answered is read first."""
         for lane in self._lanes:
             attempt = next(iter(lane.pending.values()), None)
             if attempt is not None and attempt.task_id == task_id and attempt.number == number:

@@ -66,11 +66,6 @@ class LogStore:
         data: the agent's data directory.
         cap: bytes kept of each stream of an attempt.
         private: whether attempts run as another user, who passes through our directories.
-
-    Attributes:
-        called: the directory of an attempt that a worker is at, or None; set by the executor.
-        on_write_failed: told the errno of a write that failed, and says whether the disk is why;
-            set by the driver.
     """
 
     def __init__(self, data: Path, cap: int = DEFAULT_CAP, *, private: bool = False) -> None:
@@ -78,8 +73,8 @@ class LogStore:
         self._spool_root = data / "spool"
         self._cap = cap
         self._made = 0
-        self.called: Callable[[str, int], str | None] = lambda _task_id, _number: None
-        self.on_write_failed: Callable[[int | None], bool] = lambda _errno: False
+        self._called: Callable[[str, int], str | None] = lambda _task_id, _number: None
+        self._write_failed: Callable[[int | None], bool] = lambda _errno: False
         # Programs that run, and their directories.
         self._running: dict[tuple[str, int], str] = {}
         # Latest attempt number of each task seen lately. Not a dict: finding the oldest of one
@@ -94,6 +89,14 @@ class LogStore:
             for directory in (data, self._spool_root):
                 directory.chmod(PASSABLE)
             self.root.chmod(0o700)
+
+    def follow_workers(self, called: Callable[[str, int], str | None]) -> None:
+        """Ask `called` for the directory of an attempt that a worker is at; None: none is."""
+        self._called = called
+
+    def follow_disk(self, write_failed: Callable[[int | None], bool]) -> None:
+        """Tell `write_failed` the errno of a failed write; it returns whether the disk is why."""
+        self._write_failed = write_failed
 
     def directory(self, task_id: str, number: int) -> Path:
         """Where an attempt's files are, or would be."""
@@ -127,7 +130,7 @@ class LogStore:
     def place(self, task_id: str, number: int) -> Place:
         """Where an attempt's files are now; they may not exist."""
         if (task_id, number) not in self._running:
-            called = self.called(task_id, number)
+            called = self._called(task_id, number)
             if called is not None:
                 return Place(called, sure=False)
         return Place(str(self.root / task_id / str(number)), sure=True)
@@ -138,7 +141,7 @@ class LogStore:
 
     def confirm(self, task_id: str, number: int, place: Place) -> bool:
         """Whether what was read there before this call is the attempt's."""
-        return place.sure or self.called(task_id, number) == place.directory
+        return place.sure or self._called(task_id, number) == place.directory
 
     @property
     def running(self) -> Collection[str]:
@@ -179,7 +182,7 @@ class LogStore:
                 target.parent.mkdir(exist_ok=True)
                 os.rename(directory, target)
         except OSError as error:
-            if self.on_write_failed(error.errno):
+            if self._write_failed(error.errno):
                 # No room for a directory: even less for a copy.
                 _log.error("outputs_lost", path=directory, error=str(error))
                 self.discard(directory)
@@ -229,7 +232,7 @@ class LogStore:
     def _lost(self, path: str, error: OSError) -> None:
         # A full disk, or a lease: the attempt's outcome counts more.
         _log.error("outputs_lost", path=path, error=str(error))
-        self.on_write_failed(error.errno)
+        self._write_failed(error.errno)
 
     # -- caps ----------------------------------------------------------------------------------
 

@@ -151,7 +151,7 @@ async def test_what_was_read_of_a_call_that_had_ended_is_the_next_ones(tmp_path:
     Path(f"{stem}.1").mkdir()
     Path(f"{stem}.1", "stdout").write_text("the next one's")
     answers = iter([f"{stem}.1"])  # once at the open; then it has ended
-    logs.called = lambda _task, _number: next(answers, None)
+    logs.follow_workers(lambda _task, _number: next(answers, None))
     assert await everything(logs, "a") == b""
 
 
