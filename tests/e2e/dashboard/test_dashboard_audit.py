@@ -58,4 +58,4 @@ def test_who_changed_what_is_listed_by_type_and_page_by_page(
 
 def test_a_rejection_is_a_sentence(open_page: Callable[..., Look]) -> None:
     look = open_page("audit?type=nonsense")
-    expect(look.page.get_by_role("alert")).to_contain_text("'nonsense' is not one of queue, node")
+    expect(look.page.get_by_role("alert")).to_contain_text("'nonsense' must be one of queue, node")
