@@ -2,11 +2,12 @@
 
 One watch or poll of the cluster serves every client that wants the same:
 
-    cluster --> watch --> journal --> taskfeed -.                 .--> session --> wire --> client
+    cluster --> watch --> journal --> taskfeed -.                 .--> session --> client
             --> polled, services --> keyed -----+--> feed (shared) --> ...
             --> logs (one for each subscription) ---------------------^
 
-Pure:  filters requests tokens entries journal feed taskfeed keyed rates frames
-I/O:   wire (a connection) session hub tasks watch polled services logs leader pace crew calls
-`part` is what `gateway.app` composes; `limits` has every bound.
+    topics/     what clients subscribe to        cluster/    what topics read of the cluster
+    messages/   requests and answers             session, client_connection: one client
+
+`endpoint` is what `gateway.app` composes; `limits` has every bound.
 """

@@ -51,7 +51,7 @@ class Reason(Enum):
 
 # Ended without a report: the leader has already given these to someone else.
 SILENT = frozenset({Reason.SUPERSEDED})
-# Ended by no fault of the attempt: reported as handed back.
+# Ended for reasons outside the attempt: reported as returned.
 RETURNED = frozenset({Reason.DRAINED, Reason.DISCONNECTED})
 # Ended in its own time: a replica finishes its requests first.
 GENTLE = frozenset({Reason.CANCELLED, Reason.DRAINED})
@@ -137,7 +137,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Outcome:
-    """How an attempt ended. `value` None means: handed back, run it elsewhere."""
+    """How an attempt ended. `value` None means: returned, run it elsewhere."""
 
     value: Result | Failure | None
     # Wall time (seconds since the epoch) when it began; 0 when it never did.

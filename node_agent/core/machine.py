@@ -37,13 +37,13 @@ from node_agent.core.services import Services
 from node_agent.core.slots import BLOCKED_SECONDS, MOST_YIELDED, Slots
 from quorate.runtime.ids import Epoch
 
-# An attempt that waits longer than this and will not be reached soon is handed back.
+# An attempt that waits longer than this and will not be reached soon is returned.
 WAIT_SECONDS = 0.050
-# One that waits this long is handed back whatever the pace (a worker that never gets ready).
+# One that waits this long is always returned (a worker that never gets ready).
 WAIT_LIMIT_SECONDS = 5.0
 # Attempts that run this long are announced as started; of shorter ones only the end is reported.
 ANNOUNCE_SECONDS = 0.005
-# More than the leader may ever assign: what exceeds it is handed back at once.
+# More than the leader may ever assign: attempts beyond it are returned at once.
 MAX_WAITING = 4 * credits.MAX_AHEAD
 # When attempts wait and go on more often than this between two ticks, the leader is told of less
 # credit by the next tick. What it assigns too much meanwhile waits here, or is handed back.
@@ -201,7 +201,7 @@ class Machine:
     def on_drain_ordered(
         self, draining: bool, grace: float, now: float, *, shutting_down: bool = False
     ) -> None:
-        """Empty the node: hand back what waits, let the rest go on for `grace` seconds.
+        """Empty the node: return what waits, let the rest go on for `grace` seconds.
 
         Replicas finish their requests at the end of that time, so that others may take their
         place meanwhile; at once when `leaving`, since then nobody is told to replace them.
@@ -226,7 +226,7 @@ class Machine:
     # -- the disk ------------------------------------------------------------------------------
 
     def on_disk_changed(self, *, writable: bool) -> None:
-        """Take no new work while the disk cannot be written: hand back what did not begin."""
+        """Take no new work while the disk cannot be written: return what has not started."""
         self.unwritable = not writable
         if self.unwritable:
             self._return_unstarted()
@@ -432,13 +432,13 @@ class Machine:
         self._effects.kill.extend(self.services.overdue(now))
 
     def _hand_back(self, now: float) -> None:
-        """Return what has waited and will not be reached at the present pace.
+        """Return what has waited and will not be reached at the present rate.
 
         Without a session nobody could run it elsewhere, so it stays.
         """
         if not self.connected or not self._waiting:
             return
-        # The pace of the last WAIT_SECONDS gets to so many in the next; an empty lane to one.
+        # At the rate of the last WAIT_SECONDS so many are reached; an empty lane reaches one.
         reached = sum(self._ended) + self.slots.empty()
         for position, attempt in enumerate(tuple(self._waiting.values())):
             waited = now - attempt.accepted_at
@@ -489,7 +489,7 @@ class Machine:
             self._effects.kill.append(attempt)
 
     def _return(self, attempt: Attempt) -> None:
-        """Hand back an attempt that never began."""
+        """Return an attempt that never started."""
         self._waiting.pop(attempt.task_id, None)
         self._forget(attempt)
         self._effects.returned.append(attempt.ref)

@@ -8,7 +8,7 @@
 
 A replica may run for months. In a slot it would keep all other work out, so it gets a lane of its
 own, numbered behind those of the slots; what it takes of the node is what its resources say, which
-the leader counts. It never waits, so it is never handed back for waiting; its run says nothing
+the leader counts. It never waits, so it is never returned for waiting; its run says nothing
 about how long tasks take. The leader counts it against the node's credit like any other attempt:
 the credit is raised by exactly as many (`Services.counted`).
 """
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from node_agent.core.attempts import SILENT, WAITING, Attempt
 
-# More than a machine should run: what exceeds it is handed back.
+# More than a machine should run: attempts beyond it are returned.
 MAX_REPLICAS = 1024
 
 

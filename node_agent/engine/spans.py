@@ -50,7 +50,7 @@ class AttemptSpans:
         if isinstance(outcome.value, Failure):
             error = f"{outcome.value.type}: {outcome.value.message}"
         elif outcome.value is None:
-            error = "handed back"
+            error = "returned"
         self._spans.end(span, self._clock.wall(), error)
 
     def close(self) -> None:

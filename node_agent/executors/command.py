@@ -206,7 +206,7 @@ def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
 def not_started(error: OSError, link: SpawnerLink) -> Outcome:
     """The outcome of an attempt for which there can be no file here.
 
-    It is handed back when the node's disk cannot be written: others can run it.
+    It is returned when the node's disk cannot be written: other nodes can run it.
     """
     if link.write_failed(error.errno):
         return Outcome(None)

@@ -203,7 +203,7 @@ class LogStore:
         shutil.rmtree(directory, ignore_errors=True)
 
     def _append(self, directory: str, target: Path) -> None:
-        """Add to what the same attempt wrote here before: it was handed back, and is here again."""
+        """Add to what the same attempt wrote here before: it was returned, and is here again."""
         for stream in STREAMS:
             path = os.path.join(directory, stream)
             try:

@@ -157,7 +157,7 @@ def check_version(version: str, *, where: str) -> None:
 
 
 def etcd_environment() -> dict[str, str]:
-    """The environment for an etcd program: stray ETCD_* settings would override our flags."""
+    """The environment for an etcd program: other ETCD_* settings would override our flags."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
     if os.uname().machine != "x86_64":
         # 3.4 refuses to start elsewhere unless told that one knows.

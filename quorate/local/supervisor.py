@@ -37,7 +37,7 @@ from quorate.runtime.timing.backoff import Backoff
 from quorate.security.same_user import PortHolds
 from quorate.v1 import scheduler_pb2
 
-# Seconds. Nodes get the longest: what they run may finish or be handed back (`DRAIN_GRACE`).
+# Seconds. Nodes get the longest: what they run may finish or be returned (`DRAIN_GRACE`).
 _STOP_NODE = 15.0
 _STOP_GATEWAY = 5.0
 _STOP_SCHEDULER = 10.0

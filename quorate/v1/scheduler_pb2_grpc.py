@@ -328,7 +328,7 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DrainNode(self, request, context):
-        """Cordons a node and empties it: attempts that did not start are handed back at once, started
+        """Cordons a node and empties it: attempts that have not started are returned at once, started
         ones may finish within the grace, then they are ended and run elsewhere.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -8,7 +8,7 @@ the bounds that keep one that lies, or is broken, from costing the others anythi
   (none means that it has nothing), and all are of the instance that was dialled. Anything else is
   an `AgentMisbehaviour`: the session ends, and the next one is tried later and later. A node that
   gets no session without a fault for `unreachable_after` is lost, as one that cannot be reached is;
-* what is handed back at once can be assigned at once, so hand-backs are slowed down (`HandBacks`);
+* a returned attempt can be assigned again at once, so returns are throttled (`HandBacks`);
 * what is asked for (credit, slots) is held to what an agent of ours can ask for.
 
 An agent's word never deposes a leader: to STALE_EPOCH it looks at its own fence in etcd.
@@ -100,8 +100,8 @@ def parts(events: Sequence[e.Event]) -> Iterator[Sequence[e.Event]]:
 class HandBacks:
     """How long to wait before an agent that hands attempts back is heard again.
 
-    An honest one hands back what it holds when it drains, and then asks for nothing; one that takes
-    and hands back all the time would keep leader and etcd busy for nothing.
+    An honest agent returns its attempts when it drains, and then grants no credit. One that takes
+    and returns attempts all the time would keep leader and etcd busy for nothing.
     """
 
     def __init__(self, now: float) -> None:

@@ -43,7 +43,7 @@ def events_of(
     name: NodeName, instance: InstanceId, message: pb.SessionResponse
 ) -> Iterator[e.Event]:
     """What a message of the node `name` reports, as events."""
-    # First: a node that hands back and asks for nothing more does not get the same again.
+    # First: a node that returns attempts and grants no credit does not get the same ones again.
     if message.HasField("stats"):
         yield e.StatsReported(name, instance, figures.stats(message.stats))
     if message.HasField("credit"):

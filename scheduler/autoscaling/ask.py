@@ -63,7 +63,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One trigger's wish. Durations in seconds."""
+    """What one trigger asks for. Durations in seconds."""
 
     # Patterns over queue names, `*` standing for any characters.
     queues: tuple[str, ...] = ("*",)
@@ -110,7 +110,7 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def parse(metadata: Mapping[str, str]) -> Ask:
-    """The wish in a trigger's metadata.
+    """Read a trigger's metadata.
 
     Raises:
         QuorateError: INVALID_ARGUMENT naming the key and the limit.

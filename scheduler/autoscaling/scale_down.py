@@ -1,6 +1,6 @@
 """Marks idle nodes for a scale-down, as long as somebody asks how many nodes are wanted.
 
-Each question for the number is a wish; the wishes of the last `ASKED_WITHIN` seconds together
+Each call for the number is a request; the requests of the last `ASKED_WITHIN` seconds together
 decide (`scheduler.autoscaling.surplus`), and the changes are events like all others: stepped,
 committed behind the fence, and only then told to agents. Without a question nothing is ever marked.
 

@@ -43,7 +43,7 @@ class Placement(IntEnum):
 
 
 class Disconnect(IntEnum):
-    """A queue's wish for nodes that hear nobody (`quorate.v1.DisconnectPolicy`)."""
+    """A queue's policy for disconnected nodes (`quorate.v1.DisconnectPolicy`)."""
 
     KEEP = 1
     STOP = 2

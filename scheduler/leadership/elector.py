@@ -1,4 +1,4 @@
-"""One replica's career: standby, leader, standby again.
+"""The election states of one scheduler: standby, leader, standby again.
 
 ```
             loaded        lease granted, key created       elected (linearizable read)

@@ -14,6 +14,7 @@ Words that also have an ordinary meaning are looked for only where the retired o
 * `told`, `asked`: in texts only behind a form of "to be" ("is told", "was asked").
 * `leaving`: but for wire names (`leavingSeconds`, `leaving/`, `NODE_STATE_LEAVING`).
 * `fault`: in names but for `Node.fault`, which is on the wire.
+* comments and docstrings: only words without an ordinary meaning, `_IN_COMMENTS`.
 * `handed back`: in texts only; the field `handed_back` is on the wire.
 
 ADRs and the CHANGELOG are history and are not checked.
@@ -187,6 +188,21 @@ def test_errors_and_help_of_metrics_have_no_retired_words() -> None:
     texts = [each for path in _sources() for each in _messages(path)]
     assert len(texts) > 500
     assert _mistakes(iter(texts)) == []
+
+
+_IN_COMMENTS = re.compile(
+    r"\b(tenures?|careers?|leader watch|vitality|incumbents?|crews?|wish(es|ed)?)\b", re.IGNORECASE
+)
+
+
+def test_comments_and_docstrings_have_no_words_that_had_a_retired_meaning_alone() -> None:
+    lines = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in _sources()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if _IN_COMMENTS.search(line)
+    ]
+    assert lines == []
 
 
 _LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}

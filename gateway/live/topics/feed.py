@@ -42,7 +42,7 @@ class Feed(ABC):
         self.topic = topic
         # A dict for its order: who came first is told first.
         self.subscribers: dict[Subscriber, None] = {}
-        # Kept by `pace.Pace`.
+        # Kept by `throttle.Throttle`.
         self.timer: TimerHandle | None = None
         self.flushed = float("-inf")
 

@@ -6,7 +6,7 @@
                                                   its messages <-- views as they are by then
 ```
 
-What is built is shown only when a fenced Txn behind it has committed, so nothing uncommitted is
+What is built is shown only when a fenced Txn behind it has committed, so no pending write is
 told. A watcher holds names, not messages: however slow it reads, it costs at most one name for
 each service, and is told each service's newest view only. The feed owns all of it for one term;
 when that ends, watchers get UNAVAILABLE and watch again at the next leader.

@@ -1,4 +1,4 @@
-"""What becomes of attempts: given to a node, begun, ended, handed back, lost.
+"""What becomes of attempts: assigned to a node, started, ended, returned, lost.
 
 Every report is fenced: it counts only for the attempt number and the agent process on record. A
 stale one is acknowledged (so that the agent forgets it) and changes nothing.

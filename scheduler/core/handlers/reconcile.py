@@ -25,7 +25,7 @@ from quorate.runtime.ids import TaskId
 
 
 class DesiredState(NamedTuple):
-    """How many replicas are wanted, and how far an update may stray from it."""
+    """How many replicas are wanted, and how far an update may deviate from it."""
 
     replicas: int
     max_surge: int
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
 
 def plan(desired: DesiredState, replicas: Sequence[ReplicaSeen]) -> Plan:
-    """What brings `replicas` nearer to the wish."""
+    """What brings `replicas` nearer to the desired state."""
     current = sorted((r for r in replicas if r.current), key=_usefulness)
     outdated = sorted((r for r in replicas if not r.current), key=_usefulness)
     ends = current[desired.replicas :]
@@ -67,7 +67,7 @@ def plan(desired: DesiredState, replicas: Sequence[ReplicaSeen]) -> Plan:
     ready = sum(1 for r in current if r.ready) + sum(1 for r in outdated if r.ready)
     ends += _take(outdated, ready - least, ready=True)
 
-    # Wished down, or a smaller surge: what is not ready makes room.
+    # Scaled down, or a smaller surge: what is not ready makes room.
     most = desired.replicas + desired.max_surge
     ends += _take(outdated, len(current) + len(outdated) - most, ready=False)
     ends += _take(current, len(current) + len(outdated) - most, ready=False)

@@ -1,4 +1,4 @@
-"""Services: kept on record, and their replicas kept as wished.
+"""Services: their records, and their replicas brought to the desired state.
 
 A service is a row in the journal; its replicas are tasks in the queue `services`, which never give
 up (`attempts` starts them again); what is known of their health are the instances in etcd, watched

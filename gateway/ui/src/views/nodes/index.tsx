@@ -220,8 +220,8 @@ function DrainDialog({ name, onClose }: { name: string; onClose: () => void }) {
   return (
     <FormDialog title={`Drain ${name}?`} submit="Drain" danger onClose={onClose} onSubmit={submit}>
       <p>
-        It gets no new work. What did not start is handed back at once; what runs may finish within
-        the grace, then it is ended and runs elsewhere. Uncordon undoes it.
+        The node gets no new work. Attempts that have not started return to the queue at once. Running ones may
+        finish within the grace; then they are ended and run elsewhere. Uncordon undoes it.
       </p>
       <Field label="Grace">
         <input name="grace" placeholder="30s" autofocus />
