@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 from quorate.internal.v1.records_pb2 import TaskRecord
-from quorate.runtime.ids import QueueName
+from quorate.runtime.ids import QueueName, TaskId
 from quorate.v1.task_pb2 import TaskResult, TaskSpec
 from scheduler.core.handlers.requests import known_to
 from scheduler.core.handlers.scaling_down import decided
@@ -26,6 +26,8 @@ from tests.support.core_specs import spec
 QUEUES = ("default", "a", "b")
 CALLERS = ("", "submitter:a", "submitter:b")
 SERVICES = (ServiceName("web"), ServiceName("api"))
+# Seconds for which answers are remembered.
+REQUEST_AGE = 40.0
 # Of a caller that the audit log tells of.
 ASKED = e.Request(origin=Origin("alice", "operator", "token", "10.0.0.1:5", "Test"))
 
@@ -38,13 +40,15 @@ class History:
         self.log = Log(join=self.rng.choice([1, 2, 10]), replayable=True)
         self.cluster = Cluster(
             log=self.log,
-            limits=Limits(part_tasks=3, request_age=40.0, live_tasks=60, audit_entries=5),
+            limits=Limits(part_tasks=3, request_age=REQUEST_AGE, live_tasks=60, audit_entries=5),
         )
         self.cluster.hold_parts = True
         for name in QUEUES[1:]:
             self.cluster.queue(name, age=60.0, count=8)
         self.nodes: dict[str, FakeNode] = {}
         self.requests = 0
+        # What repeated calls must get again: the task of each, and when it was made.
+        self.answered: dict[tuple[str, str, str], tuple[TaskId, float]] = {}
         self.seen: list[tuple[str, e.Request, list]] = []
 
     def run(self, steps: int) -> None:
@@ -89,12 +93,12 @@ class History:
             # Each caller has request ids of its own, so that the same ones come from several.
             caller = self.rng.choice(CALLERS)
             self.requests += caller == ""
-            self.cluster.submit(
-                self.spec(),
-                queue=queue,
-                request=e.Request(f"r{self.requests}", b"d" + caller.encode(), caller=caller),
-                creator=caller,
+            request = e.Request(f"r{self.requests}", b"d" + caller.encode(), caller=caller)
+            task = self.cluster.submit(self.spec(), queue=queue, request=request, creator=caller)
+            first, when = self.answered.setdefault(
+                (queue, request.id, caller), (task, self.cluster.now)
             )
+            assert task == first or self.cluster.now - when >= REQUEST_AGE, "done twice"
 
     do_submit_again = do_submit
 
@@ -155,13 +159,28 @@ class History:
                 [
                     lambda: node.succeed(task),
                     lambda: node.succeed(task, result=TaskResult(json="1" * 700)),
-                    lambda: node.fail(task),
-                    lambda: node.fail(task, "OSError", traceback="t" * 1_000),
+                    lambda: self.fail(node, task),
+                    lambda: self.fail(node, task, "OSError", traceback="t" * 1_000),
                     lambda: node.give_back(task),
                 ]
             )()
 
     do_finish_again = do_finish
+
+    def fail(
+        self, node: FakeNode, task: TaskId, error: str = "ValueError", traceback: str = ""
+    ) -> None:
+        """An attempt fails: that counts, and the last one's failure is the task's."""
+        state, number = self.cluster.state, node.number(task)
+        row = state.tasks.get(task)
+        before = row.failures if row is not None else 0
+        node.fail(task, error, traceback=traceback)
+        if row is None or (row.replica is not None) or row.attempt != number:
+            return
+        ended = row.past and row.past[-1].number == number
+        if task in state.tasks and ended and row.past[-1].error_type == error:
+            assert row.failures == before + 1, f"{task}: a failure that does not count"
+            assert row.failures < row.retry.max_attempts, f"{task}: an attempt too many"
 
     def do_cancel(self) -> None:
         task = self.some(TaskState.PENDING, TaskState.RUNNING, TaskState.SCHEDULED)
