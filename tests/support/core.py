@@ -164,6 +164,8 @@ class Cluster:
         self.placing = True
         self._uncommitted: deque[fx.After] = deque()
         self._states: dict[TaskId, TaskState] = {}
+        # The last attempt that was given away of each task: the fence of the others.
+        self._numbers: dict[TaskId, tuple[int, InstanceId]] = {}
         self._count = 0
         self.lead(state or State())
 
@@ -236,6 +238,11 @@ class Cluster:
             case fx.Reply(token, answer):
                 self.replies.setdefault(token, []).append(answer)
             case fx.StartAttempt(row, attempt, instance):
+                last, whose = self._numbers.get(row.id, (0, instance))
+                assert attempt > last or (attempt, instance) == (last, whose), (
+                    f"{row.id}: attempt {attempt} is given to {instance}, {last} was to {whose}"
+                )
+                self._numbers[row.id] = (attempt, instance)
                 node = self.nodes.get(instance)
                 if node is not None:
                     node.started.append((row.id, attempt))

@@ -18,6 +18,9 @@ def check(state: State) -> None:
         by_queue[row.queue.name][row.state] += 1
         running = row.state is TaskState.RUNNING
         assert running == bool(row.instance), f"{task} is {row.state.name} on {row.instance!r}"
+        if not running:
+            times = (row.node, row.assign_time, row.start_time)
+            assert not any(times), f"{task} is on no node: {times}"
         if running:
             assert state.allocations[row.instance].rows.get(task) is row, f"{task} is not held"
         assert not (row.state is TaskState.PENDING and row.cancel_requested)
