@@ -1,10 +1,10 @@
 // The audit log: who changed what, newest first. Read when it is opened and when asked to, not live;
 // older pages on top of each other as they are wanted.
 
-import { useEffect, useRef, useState } from "preact/hooks";
 import { listAuditEntries } from "@ui/api/actions";
 import type { AuditChange, AuditEntry } from "@ui/api/types";
 import { count, shortId } from "@ui/lib/format";
+import { usePages } from "@ui/lib/pages";
 import { href, replace } from "@ui/lib/router";
 import { Ago, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
 import { Segments } from "@ui/parts/segments";
@@ -20,52 +20,25 @@ const TYPES = [
   { value: "quota", label: "Quotas" },
 ] as const;
 
-interface Shown {
-  entries: AuditEntry[];
-  /** Of the next page; empty when there is none. */
-  token: string;
-}
-
 export function AuditView({ query }: { query: URLSearchParams }) {
   const type = query.get("type") ?? "";
-  const [shown, setShown] = useState<Shown>();
-  const [failure, setFailure] = useState("");
-  const [busy, setBusy] = useState(false);
-  const reading = useRef<AbortController | undefined>(undefined);
+  const { items, more, failure, busy, refresh, next } = usePages<AuditEntry>(
+    async (pageToken, signal) => {
+      const filter = { resourceType: type, pageSize: PAGE, pageToken };
+      const page = await listAuditEntries(filter, { signal });
+      return { items: page.entries, token: page.nextPageToken };
+    },
+    type,
+  );
 
-  const read = async (before?: Shown) => {
-    // Another list is wanted: what was under way is of no use any more.
-    reading.current?.abort();
-    const abort = new AbortController();
-    reading.current = abort;
-    setBusy(true);
-    try {
-      const filter = { resourceType: type, pageSize: PAGE, pageToken: before?.token };
-      const page = await listAuditEntries(filter, { signal: abort.signal });
-      const entries = [...(before?.entries ?? []), ...(page.entries ?? [])];
-      setShown({ entries, token: page.nextPageToken ?? "" });
-      setFailure("");
-    } catch (error) {
-      if (abort.signal.aborted) return;
-      setFailure((error as Error).message);
-    }
-    setBusy(false);
-  };
-
-  useEffect(() => {
-    setShown(undefined);
-    void read();
-    return () => reading.current?.abort();
-  }, [type]);
-
-  const rows = shown?.entries ?? [];
+  const rows = items ?? [];
   return (
     <div class="view">
       <div class="title">
         <h1>Audit log</h1>
-        {shown && <span class="muted">{`${count(rows.length)}${shown.token ? "+" : ""}`}</span>}
+        {items && <span class="muted">{`${count(rows.length)}${more ? "+" : ""}`}</span>}
         <span class="push">
-          <Button icon="retry" busy={busy} onClick={() => void read()}>
+          <Button icon="retry" busy={busy} onClick={() => void refresh()}>
             Refresh
           </Button>
         </span>
@@ -78,8 +51,8 @@ export function AuditView({ query }: { query: URLSearchParams }) {
       />
       <Panel title="Who changed what" class="flush bare">
         {failure && <Failure message={failure} />}
-        {!shown && !failure && <Loading />}
-        {shown && !rows.length && !shown.token && (
+        {!items && !failure && <Loading />}
+        {items && !rows.length && !more && (
           <Empty icon="audit" title="No changes on record">
             <p>
               Queues, nodes, services and tasks that somebody changes are listed here, unless the
@@ -91,8 +64,8 @@ export function AuditView({ query }: { query: URLSearchParams }) {
           <Table label="Audit log" columns={COLUMNS} items={rows} keyOf={(entry) => entry.id} />
         )}
       </Panel>
-      {shown?.token && (
-        <Button busy={busy} onClick={() => void read(shown)}>
+      {more && (
+        <Button busy={busy} onClick={() => void next()}>
           Show older
         </Button>
       )}

@@ -1,11 +1,12 @@
 // The quotas: what callers and queues may use, what they use, and setting it. Read when the view is
 // opened and every few seconds after that, as long as one page holds them all.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { getCaller, listQuotas, setQuota } from "@ui/api/actions";
 import { token } from "@ui/api/token";
 import type { Caller, Quota } from "@ui/api/types";
 import { count } from "@ui/lib/format";
+import { usePages } from "@ui/lib/pages";
 import { href, replace } from "@ui/lib/router";
 import { Badge, Bar, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
@@ -38,63 +39,37 @@ const KINDS = [
   { value: "queue", label: "Queues" },
 ] as const;
 
-interface Shown {
-  quotas: Quota[];
-  /** Of the next page; empty when there is none. */
-  token: string;
-}
-
 export function QuotasView({ query }: { query: URLSearchParams }) {
   const kind = query.get("of") ?? "";
-  const [shown, setShown] = useState<Shown>();
+  const { items, more, failure, busy, refresh, next } = usePages<Quota>(
+    async (pageToken, signal) => {
+      const page = await listQuotas({ pageSize: PAGE, pageToken }, { signal });
+      return { items: page.quotas, token: page.nextPageToken };
+    },
+    token.value,
+  );
   const [caller, setCaller] = useState<Caller>();
-  const [failure, setFailure] = useState("");
-  const [busy, setBusy] = useState(false);
   const [drawn, setDrawn] = useState(DRAWN);
   const [edited, setEdited] = useState<Quota | "new">();
-  const reading = useRef<AbortController | undefined>(undefined);
-
-  const read = async (before?: Shown) => {
-    reading.current?.abort();
-    const abort = new AbortController();
-    reading.current = abort;
-    setBusy(true);
-    try {
-      const asked = { pageSize: PAGE, pageToken: before?.token };
-      const page = await listQuotas(asked, { signal: abort.signal });
-      const quotas = [...(before?.quotas ?? []), ...(page.quotas ?? [])];
-      setShown({ quotas, token: page.nextPageToken ?? "" });
-      setFailure("");
-    } catch (error) {
-      if (abort.signal.aborted) return;
-      setFailure((error as Error).message);
-    }
-    setBusy(false);
-  };
 
   useEffect(() => {
     const abort = new AbortController();
-    setShown(undefined);
-    void read();
     // Without an answer nothing is left out: what may not be done is refused with a sentence.
     getCaller({ signal: abort.signal }).then(({ caller: found }) => setCaller(found), () => {});
-    return () => {
-      abort.abort();
-      reading.current?.abort();
-    };
+    return () => abort.abort();
   }, [token.value]);
 
-  const onePage = shown !== undefined && !shown.token && shown.quotas.length <= PAGE;
+  const onePage = items !== undefined && !more && items.length <= PAGE;
   useEffect(() => {
     if (!onePage) return undefined;
     const timer = setInterval(() => {
-      if (!document.hidden) void read();
+      if (!document.hidden) void refresh();
     }, EVERY_MS);
     return () => clearInterval(timer);
   }, [onePage]);
 
   const may = maySet(caller);
-  const rows = (shown?.quotas ?? []).filter((quota) => !kind || kindOf(quota) === kind);
+  const rows = (items ?? []).filter((quota) => !kind || kindOf(quota) === kind);
   const create = may && (
     <Button kind="primary" icon="plus" onClick={() => setEdited("new")}>
       Set quota
@@ -111,17 +86,17 @@ export function QuotasView({ query }: { query: URLSearchParams }) {
       act: async () => {
         await setQuota(quota.caller ? { caller: quota.caller } : { queue: quota.queue });
         tell(`The defaults hold for ${subject(kindOf(quota), nameOf(quota))}.`);
-        await read();
+        await refresh();
       },
     });
   return (
     <div class="view">
       <div class="title">
         <h1>Quotas</h1>
-        {shown && <span class="muted">{`${count(rows.length)}${shown.token ? "+" : ""}`}</span>}
+        {items && <span class="muted">{`${count(rows.length)}${more ? "+" : ""}`}</span>}
         <span class="push row" data-create>
           {create}
-          <Button icon="retry" busy={busy && shown === undefined} onClick={() => void read()}>
+          <Button icon="retry" busy={busy && items === undefined} onClick={() => void refresh()}>
             Refresh
           </Button>
         </span>
@@ -132,12 +107,12 @@ export function QuotasView({ query }: { query: URLSearchParams }) {
         value={kind}
         onChange={(chosen) => replace(href("quotas", "", { of: chosen }))}
       />
-      {shown && !may && (
+      {items && !may && (
         <p class="muted">
           {`${caller?.name ?? "You"} may read quotas. Ask an admin to change them.`}
         </p>
       )}
-      {shown && may && !shown.quotas.some(isSet) && (
+      {items && may && !items.some(isSet) && (
         <p class="muted">
           No quota was set: the defaults hold. Set one to keep a caller or a queue from taking the
           cluster from the others.
@@ -145,8 +120,8 @@ export function QuotasView({ query }: { query: URLSearchParams }) {
       )}
       <Panel title="What is used, and what may be" class="flush bare">
         {failure && <Failure message={failure} />}
-        {!shown && !failure && <Loading />}
-        {shown && !rows.length && (
+        {!items && !failure && <Loading />}
+        {items && !rows.length && (
           <Empty icon="quotas" title={kind === "queue" ? "No queue uses anything" : "No quotas"}>
             <p>
               {may
@@ -165,12 +140,12 @@ export function QuotasView({ query }: { query: URLSearchParams }) {
           />
         )}
       </Panel>
-      {(rows.length > drawn || shown?.token) && (
+      {(rows.length > drawn || more) && (
         <Button
           busy={busy && rows.length <= drawn}
           onClick={() => {
             setDrawn(drawn + DRAWN);
-            if (rows.length <= drawn) void read(shown);
+            if (rows.length <= drawn) void next();
           }}
         >
           Show more
@@ -179,9 +154,9 @@ export function QuotasView({ query }: { query: URLSearchParams }) {
       {edited && (
         <QuotaDialog
           quota={edited === "new" ? undefined : edited}
-          known={shown?.quotas ?? []}
+          known={items ?? []}
           onClose={() => setEdited(undefined)}
-          onDone={() => void read()}
+          onDone={() => void refresh()}
         />
       )}
     </div>
