@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quorate.etcd.api import EtcdError, LeaseNotFound
+from quorate.etcd.api import Compare, Delete, EtcdError, LeaseNotFound, Put, Range
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import task_pb2
@@ -52,6 +52,8 @@ class Agent:
         # The states of its replicas' instances, as they are to be in etcd and as they are.
         self._instances: dict[TaskId, tuple[ServiceName, int, InstanceState]] = {}
         self._written: dict[TaskId, tuple[ServiceName, int, InstanceState]] = {}
+        # At which revision each instance's key was seen last.
+        self._revisions: dict[TaskId, int] = {}
         self._work = [world.spawn(self._keep_registered()), world.spawn(self._keep_instances())]
 
     def die(self) -> None:
@@ -61,6 +63,18 @@ class Agent:
         for task in self._work:
             task.cancel()
         self.hang_up()
+
+    def cut_off(self) -> None:
+        """Nobody hears it, and it hears nobody; it goes on with what it has."""
+        self.way.cut = True
+        self.hang_up()
+
+    def reachable_again(self) -> None:
+        self.way.cut = not self.alive
+
+    @property
+    def reachable(self) -> bool:
+        return self.alive and not self.way.cut
 
     def hang_up(self) -> None:
         """Its session breaks."""
@@ -107,26 +121,40 @@ class Agent:
                 pass
 
     async def _write_instance(self, task: TaskId) -> None:
-        what, known = self._instances.get(task), self._written.get(task)
-        if what == known or not self._lease:
+        what, known, lease = self._instances.get(task), self._written.get(task), self._lease
+        last = what or known
+        if what == known or last is None or not lease:
             return
-        if what is None:
-            assert known is not None
-            await self.way.delete(PREFIX + keys.instance_key(known[0], task))
-            self._written.pop(task, None)
-            return
-        service, attempt, state = what
-        record = r.InstanceRecord(agent=self.instance, attempt=attempt)
-        record.instance.state = int(state)  # type: ignore[assignment]
+        service, attempt, state = last
         key = PREFIX + keys.instance_key(service, task)
-        await self.way.put(key, record.SerializeToString(), lease=self._lease)
-        self._written[task] = what
+        op: Put | Delete = Delete(key)
+        if what is not None:
+            record = r.InstanceRecord(agent=self.instance, attempt=attempt)
+            record.instance.state = int(state)  # type: ignore[assignment]
+            op = Put(key, record.SerializeToString(), lease)
+        seen = Compare(key, "mod", "=", self._revisions.get(task, 0))
+        answer = await self.way.txn((seen,), (op,), (Range(key),))
+        if lease != self._lease:
+            return
+        if answer.succeeded:
+            self._revisions[task] = answer.revision if what is not None else 0
+            self._written.pop(task, None)
+            if what is not None:
+                self._written[task] = what
+            return
+        there = answer.ranges[0].kvs
+        if there and r.InstanceRecord.FromString(there[0].value).attempt > attempt:
+            # The task was given away meanwhile.
+            self._written.pop(task, None)
+            self._instances.pop(task, None)
+        else:
+            self._revisions[task] = there[0].mod_revision if there else 0
 
     # -- what the leader says
 
     def accept(self, session: Session) -> bool:
         """A leader opens a session; one of a lower epoch is refused."""
-        if not self.alive or session.epoch < self.epoch:
+        if not self.reachable or session.epoch < self.epoch:
             return False
         self.hang_up()
         self.epoch, self.session = session.epoch, session

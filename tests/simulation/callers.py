@@ -165,7 +165,7 @@ class Callers:
         what = service_spec(
             replicas=rng.randint(0, 3), argv=rng.choice("ab"), unavailable=rng.randint(0, 1)
         )
-        delete = rng.random() < 0.15
+        delete = rng.random() < 0.07
         self._begin(lambda: self._change(service, what, e.Request(name, b"service"), delete=delete))
 
     def delete_services(self) -> None:

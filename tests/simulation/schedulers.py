@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 NODES = PREFIX + keys.NODES
+# Of one history, ten times as many as in most.
+_MOST_STEPS = 20_000
 # A standby's state is checked after each so many revisions.
 _CHECKED_EVERY = 20
 
@@ -78,9 +80,10 @@ class CheckedMachine(Machine):
 
     def step(self, event: e.Event, now: float) -> fx.Effects:
         if isinstance(event, e.AttemptLost):
-            assert not self._world.process(event.instance).alive, f"{event} although it lives"
+            assert not self._world.process(event.instance).reachable, f"{event} although it lives"
         out = super().step(event, now)
         self._world.steps += 1
+        assert self._world.steps < _MOST_STEPS, f"it never comes to rest: {event}"
         check(self.state)
         return out
 
@@ -106,7 +109,7 @@ class Scheduler:
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
-        self.way = Way(world)
+        self.way = world.way_type(world)
         self.term: Term | None = None
         """While it leads, or believes so."""
         self.leading: asyncio.Task[None] | None = None
@@ -145,7 +148,7 @@ class Scheduler:
         _, head, _ = await Journal.read_head(self.way, PREFIX)
         await self.replica.caught_up(max(head, epoch), timeout=30.0)
         clock = LeaderClock(world, world.rng.choice(world.clocks_ahead))
-        journal = Journal(
+        journal = world.journal_type(
             self.way,
             prefix=PREFIX,
             leader_key=key,

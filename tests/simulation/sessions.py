@@ -105,9 +105,11 @@ class Sessions:
 
     def _dial(self, node: NodeRow) -> None:
         agent, world = self.world.process(node.instance), self.world
-        if not agent.alive:
+        if not agent.reachable:
             since = self._unreachable.setdefault(node.instance, world.loop.time())
-            gone = world.loop.time() - since > UNREACHABLE_AFTER or world.rng.random() < 0.05
+            # Where its machine is there, a connection to a process that is gone is refused.
+            refused = not agent.alive and world.rng.random() < 0.05
+            gone = refused or world.loop.time() - since > UNREACHABLE_AFTER
             if gone:
                 self.step(e.NodeLost(node.name, node.instance, "its process is gone"))
             return
@@ -117,6 +119,7 @@ class Sessions:
         if not agent.accept(session):
             return
         self._sessions[node.instance] = session
+        self._unreachable.pop(node.instance, None)
         assert self.driver is not None
         self.driver.clocks.report(agent.instance, world.wall())
         listed = [(task, a.number, a.begun) for task, a in agent.has.items()]

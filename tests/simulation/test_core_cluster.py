@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.world import World, play
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(8))
 def test_nothing_acknowledged_is_lost_and_everything_ends_once(seed: int) -> None:
     """The seed is the test's parameter: run it again with `-k [seed]`."""
     world = play(World, seed, 15.0)

@@ -14,6 +14,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
+from quorate.etcd.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.model.limits import Limits
@@ -22,7 +23,7 @@ from scheduler.storage.fold import Fold
 from tests.simulation.agents import Agent
 from tests.simulation.callers import Callers
 from tests.simulation.history import History
-from tests.simulation.network import PREFIX
+from tests.simulation.network import PREFIX, Way
 from tests.simulation.schedulers import CheckedFold, CheckedMachine, Scheduler, Term
 from tests.simulation.settled import (
     compare,
@@ -47,15 +48,20 @@ class World:
     driver_type: type[Driver] = Driver
     machine_type: type[CheckedMachine] = CheckedMachine
     fold_type: type[Fold] = CheckedFold
+    journal_type: type[Journal] = Journal
+    way_type: type[Way] = Way
+    # How often a message is lost, late or repeated.
+    mischief: float = 0.05
     # What happens, and how often.
     weights: ClassVar[dict[str, float]] = {
         "submit": 12,
         "cancel_some": 5,
-        "change_service": 3,
+        "change_service": 8,
         "control": 1,
         "mark": 1,
         "break_session": 3,
         "kill_agent": 1,
+        "cut_off_agent": 1,
         "kill_leader": 0.7,
         "depose_leader": 0.7,
         "lose_etcd": 0.4,
@@ -69,7 +75,6 @@ class World:
         self.etcd = MemoryEtcd(loop)
         self.etcd_away = False
         self.history = History(self.etcd)
-        self.mischief = 0.05
         self.clocks_ahead = CLOCKS_AHEAD
         self.limits = Limits(
             part_tasks=4, request_age=40.0, live_tasks=5_000, audit_entries=20, audit_age=60.0
@@ -235,6 +240,13 @@ class World:
         if agent.alive:
             agent.die()
             self.later(self.rng.uniform(0.2, 6.0), lambda: self.start_agent(agent.name))
+
+    async def cut_off_agent(self) -> None:
+        """A process hears nobody for a while, and may be given up although it goes on."""
+        agent = self.agents[self.rng.choice(sorted(self.agents))]
+        if agent.alive and not agent.way.cut:
+            agent.cut_off()
+            self.later(self.rng.uniform(1.0, 12.0), agent.reachable_again)
 
     async def break_session(self) -> None:
         self.agents[self.rng.choice(sorted(self.agents))].hang_up()

@@ -80,10 +80,14 @@ def take_back(state: State, name: NodeName, out: Effects) -> None:
 
 
 def process_gone(state: State, node: NodeRow, out: Effects) -> None:
-    """The process is lost: its mark goes, and nobody is left to be told."""
+    """The process is lost: its mark goes.
+
+    The sessions must know: the same process may register again before they look who is there.
+    """
     if node.name in state.scaling_down:
         del state.scaling_down[node.name]
         out.writes.append(DropScalingDown(node.name))
+        out.after.append(OrderScaleDown(node.name, node.instance, scaling_down=False))
 
 
 def on_elected(state: State, out: Effects) -> None:
