@@ -1,0 +1,44 @@
+"""Records in etcd and the core's rows: a file for each family, and the codec of a step's writes.
+
+`X_row`, or the name of what a record holds, reads a record; `X_record` undoes it. A new family gets
+a file, a write in `scheduler.core.model.effects`, a case in `codec.Codec` and one in
+`scheduler.storage.fold`.
+"""
+
+from __future__ import annotations
+
+from scheduler.storage.records.calls import dedup_row
+from scheduler.storage.records.codec import Codec, prefix_range
+from scheduler.storage.records.nodes import control, node_row, scaling_down
+from scheduler.storage.records.queues import queue_record, queue_row
+from scheduler.storage.records.services import (
+    REPLICA_DRAIN_GRACE,
+    instance_row,
+    replaces_replicas,
+    service_record,
+    service_row,
+    service_spec,
+)
+from scheduler.storage.records.tasks import NewerRecord, run_record, run_status, seconds, task_spec
+
+__all__ = [
+    "REPLICA_DRAIN_GRACE",
+    "Codec",
+    "NewerRecord",
+    "control",
+    "dedup_row",
+    "instance_row",
+    "node_row",
+    "prefix_range",
+    "queue_record",
+    "queue_row",
+    "replaces_replicas",
+    "run_record",
+    "run_status",
+    "scaling_down",
+    "seconds",
+    "service_record",
+    "service_row",
+    "service_spec",
+    "task_spec",
+]

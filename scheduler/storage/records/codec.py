@@ -1,0 +1,119 @@
+"""The codec between the core's rows and the protobuf records in etcd.
+
+The only place that knows both. `encode` is called right after the step that made the writes: rows
+move on afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from quorate.etcd.api import Delete, Put, prefix_end
+from quorate.internal.v1 import records_pb2 as r
+from scheduler.core.model import effects as fx
+from scheduler.core.model.state import State
+from scheduler.storage import audit_records, keys, quota_records
+from scheduler.storage.records.calls import dedup_record
+from scheduler.storage.records.nodes import control_record
+from scheduler.storage.records.queues import queue_record
+from scheduler.storage.records.services import service_record
+from scheduler.storage.records.tasks import run_record
+
+
+class Codec:
+    """Encodes the writes of one cluster, whose keys begin with `prefix`."""
+
+    def __init__(self, prefix: bytes, state: State) -> None:
+        self._prefix = prefix
+        self._tasks = prefix.decode() + "tasks/"
+        self._runs = prefix.decode() + "runs/"
+        self._state = state
+
+    def run_record(self, write: fx.PutRun) -> r.RunRecord:
+        """See `run_record`."""
+        return run_record(write)
+
+    def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> None:
+        """Append the ops of `writes` to `ops`, in order."""
+        for write in writes:
+            if isinstance(write, fx.PutRun):
+                row = write.row
+                key = f"{self._runs}{row.queue.name}/{row.id}".encode()
+                ops.append(Put(key, run_record(write).SerializeToString()))
+            elif isinstance(write, fx.PutTask):
+                row = write.row
+                key = f"{self._tasks}{row.queue.name}/{row.id}".encode()
+                record = r.TaskRecord(
+                    spec=write.spec, create_time=row.create_time, created_by=write.created_by
+                )
+                if write.unknown_fields:
+                    record.MergeFromString(write.unknown_fields)
+                ops.append(Put(key, record.SerializeToString()))
+            else:
+                self._encode_other(write, ops)
+
+    def _encode_other(self, write: fx.Write, ops: list[Put | Delete]) -> None:
+        prefix = self._prefix
+        match write:
+            case fx.PutDedup(key, row):
+                value = dedup_record(row).SerializeToString()
+                ops.append(Put(prefix + keys.dedup_key(*key), value))
+            case fx.DropDedup(key):
+                ops.append(Delete(prefix + keys.dedup_key(*key)))
+            case fx.DropTask(queue, task):
+                ops.append(Delete(prefix + keys.task_key(queue, task)))
+                ops.append(Delete(prefix + keys.run_key(queue, task)))
+            case fx.PutQueue(row):
+                ops.append(
+                    Put(prefix + keys.queue_key(row.name), queue_record(row).SerializeToString())
+                )
+            case fx.DropQueue(queue):
+                ops.append(Delete(prefix + keys.queue_key(queue)))
+            case fx.PutQuota(kind, name, quota):
+                ops.append(Put(prefix + keys.quota_key(kind, name), quota_records.record(quota)))
+            case fx.DropQuota(kind, name):
+                ops.append(Delete(prefix + keys.quota_key(kind, name)))
+            case fx.PutControl(node):
+                value = control_record(self._state.control(node)).SerializeToString()
+                ops.append(Put(prefix + keys.control_key(node), value))
+            case fx.PutScalingDown(node, row):
+                mark = r.LeavingRecord(instance=row.instance, mark_time=row.since)
+                ops.append(Put(prefix + keys.scaling_down_key(node), mark.SerializeToString()))
+            case fx.DropScalingDown(node):
+                ops.append(Delete(prefix + keys.scaling_down_key(node)))
+            case fx.PutService(row):
+                ops.append(
+                    Put(
+                        prefix + keys.service_key(row.name), service_record(row).SerializeToString()
+                    )
+                )
+            case fx.PutAudit(entry):
+                value = audit_records.record(write).SerializeToString()
+                ops.append(Put(prefix + audit_records.key_of(entry), value))
+            case fx.DropService(service):
+                ops.append(Delete(prefix + keys.service_key(service)))
+                # Of outside processes: nobody can renew them any more.
+                ops.append(Delete(*prefix_range(prefix, keys.instance_key(service, ""))))
+            case _:
+                raise AssertionError(f"unknown write {write!r}")
+
+    def encode_purges(self, out: fx.Effects) -> list[Delete]:
+        """The deletions of retention: a run of neighbours is a range."""
+        ops: list[Delete] = []
+        for run in out.purges:
+            for key in (keys.task_key, keys.run_key):
+                first = self._prefix + key(run.queue, run.first)
+                if run.first == run.last:
+                    ops.append(Delete(first))
+                else:
+                    ops.append(Delete(first, self._prefix + key(run.queue, run.last) + b"\0"))
+        ops.extend(Delete(self._prefix + keys.dedup_key(*key)) for key in out.purged_requests)
+        if out.purged_audit is not None:
+            first, last = map(audit_records.key_of, out.purged_audit)
+            ops.append(Delete(self._prefix + first, self._prefix + last + b"\0"))
+        return ops
+
+
+def prefix_range(prefix: bytes, part: bytes) -> tuple[bytes, bytes]:
+    """`(key, range_end)` of everything below `part`."""
+    return prefix + part, prefix_end(prefix + part)

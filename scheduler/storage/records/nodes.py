@@ -1,0 +1,86 @@
+"""Nodes as records: what agents write of themselves, and what was asked of a node by its name."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.addresses import split_address
+from quorate.runtime.ids import InstanceId, NodeName
+from scheduler.core.model import node_figures as figures
+from scheduler.core.model.rows import (
+    Control,
+    NodeRow,
+    ScalingDown,
+)
+from scheduler.core.model.state import State
+from scheduler.storage.unknown_fields import unknown_fields
+
+# Of a node's record. Agents of ours have ids of 32 characters, 32 labels and 16 counters at most.
+_LONGEST_INSTANCE = 128
+
+
+_LONGEST_ADDRESS = 512
+
+
+_MOST_LABELS = 64
+
+
+_NODE_BYTES = 64 << 10
+
+
+def control_record(row: Control) -> r.NodeControlRecord:
+    """Undoes `control`."""
+    record = r.NodeControlRecord(
+        cordoned=row.cordoned, draining=row.draining, drain_grace=row.drain_grace
+    )
+    record.MergeFromString(row.unknown_fields)
+    return record
+
+
+def control(data: bytes) -> Control:
+    record = r.NodeControlRecord.FromString(data)
+    return Control(record.cordoned, record.draining, record.drain_grace, unknown_fields(record))
+
+
+def scaling_down(data: bytes) -> ScalingDown:
+    record = r.LeavingRecord.FromString(data)
+    return ScalingDown(InstanceId(record.instance), record.mark_time)
+
+
+def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow | None:
+    """An agent as it registered under `name`; None when the record cannot be that of one.
+
+    Agents write these themselves, and may write anything: not in another's name, nor with another
+    process's instance id, whose attempts would be theirs.
+    """
+    try:
+        record = r.NodeRecord.FromString(data)
+        split_address(record.address)
+    except (DecodeError, ValueError):
+        return None
+    instance = InstanceId(record.instance)
+    if (
+        record.name != name
+        or not 0 < len(instance) <= _LONGEST_INSTANCE
+        or len(record.address) > _LONGEST_ADDRESS
+        or len(record.labels) > _MOST_LABELS
+        or len(record.capacity.counters) > _MOST_LABELS
+        or len(data) > _NODE_BYTES
+        or any(one.instance == instance and one.name != name for one in state.nodes.values())
+    ):
+        return None
+    return NodeRow(
+        name,
+        instance,
+        record.address,
+        figures.slots(record.slots),
+        figures.offered(record.capacity.cpu),
+        figures.amount(record.capacity.memory),
+        {name: figures.amount(count) for name, count in record.capacity.counters.items()},
+        dict(record.labels),
+        figures.instant(record.register_time),
+        record.version,
+        lease,
+        state.allocation(instance),
+    )

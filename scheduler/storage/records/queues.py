@@ -1,0 +1,51 @@
+"""Queues as records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import QueueName
+from scheduler.core.model.rows import (
+    QueueRow,
+)
+from scheduler.core.values import (
+    Disconnect,
+    Placement,
+)
+from scheduler.storage.unknown_fields import unknown_fields_with_enums
+
+
+def queue_record(row: QueueRow) -> r.QueueRecord:
+    record = r.QueueRecord(
+        name=row.name,
+        placement=int(row.placement),  # type: ignore[arg-type]
+        retention_age=row.retention_age,
+        retention_count=row.retention_count,
+        disconnect=int(row.disconnect),  # type: ignore[arg-type]
+        paused=row.paused,
+        create_time=row.create_time,
+    )
+    record.MergeFromString(row.unknown_fields)
+    return record
+
+
+def queue_row(data: bytes) -> QueueRow:
+    record = r.QueueRecord.FromString(data)
+    # What a newer version can do and this one cannot is done by default until it leads again.
+    return QueueRow(
+        QueueName(record.name),
+        record.create_time,
+        _PLACEMENTS.get(record.placement, Placement.LEAST_LOADED),
+        _DISCONNECTS.get(record.disconnect, Disconnect.KEEP),
+        record.retention_age,
+        record.retention_count,
+        record.paused,
+        unknown_fields=unknown_fields_with_enums(record),
+    )
+
+
+_PLACEMENTS: Mapping[int, Placement] = {int(value): value for value in Placement}
+
+
+_DISCONNECTS: Mapping[int, Disconnect] = {int(value): value for value in Disconnect}

@@ -1,0 +1,202 @@
+"""Tasks as records: the spec, written once, and the status, written with every transition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import task_pb2
+from scheduler.core.model import effects as fx
+from scheduler.core.model.texts import error_text, task_text
+from scheduler.core.model.transitions import Status
+from scheduler.core.model.usage import outcome_units
+from scheduler.core.values import (
+    DEFAULT_RETRY,
+    FINISHED,
+    NO_NEEDS,
+    Needs,
+    PastAttempt,
+    Replica,
+    RetryPolicy,
+    ServiceName,
+    TaskSpec,
+    TaskState,
+)
+from scheduler.storage.unknown_fields import unknown_fields
+
+
+class NewerRecord(Exception):
+    """A record cannot be understood by this version: its process must not lead, and ends."""
+
+
+def run_record(write: fx.PutRun) -> r.RunRecord:
+    """The status record of a task as it is now."""
+    row = write.row
+    record = r.RunRecord(
+        state=int(row.state),  # type: ignore[arg-type]
+        attempt=row.attempt,
+        node=row.node,
+        instance=row.instance,
+        assign_time=row.assign_time,
+        start_time=row.start_time,
+    )
+    if write.finish_time:
+        record.finish_time = write.finish_time
+        if write.result is not None:
+            record.result.MergeFrom(write.result)  # type: ignore[arg-type]
+        elif write.error is not None:
+            record.error.MergeFrom(write.error)  # type: ignore[arg-type]
+        elif write.error_type:
+            record.error.type = write.error_type
+            record.error.message = write.error_message
+    if row.failures or row.crashes or row.past or row.not_before or row.cancel_requested:
+        record.failures = row.failures
+        record.crashes = row.crashes
+        record.not_before = row.not_before
+        record.cancel_requested = row.cancel_requested
+        record.past.extend(map(_past_record, row.past))
+    if row.unknown_fields:
+        record.MergeFromString(row.unknown_fields)
+    return record
+
+
+def _past_record(past: PastAttempt) -> r.PastAttempt:
+    record = r.PastAttempt(
+        number=past.number,
+        node=past.node,
+        instance=past.instance,
+        assign_time=past.assign_time,
+        start_time=past.start_time,
+        finish_time=past.finish_time,
+        error_type=past.error_type,
+        error_message=past.error_message,
+    )
+    record.MergeFromString(past.unknown_fields)
+    return record
+
+
+# Looked up in a twentieth of the time that `TaskState(number)` takes.
+_STATES: Mapping[int, TaskState] = {int(state): state for state in TaskState}
+
+
+def run_status(task: TaskId, record: r.RunRecord) -> Status:
+    """The status that a record holds: undoes `run_record`.
+
+    Raises:
+        NewerRecord: the task is in a state that this version does not know.
+    """
+    state = _STATES.get(record.state)
+    if state is None:
+        raise NewerRecord(
+            f"task {task} is in state {record.state}, which this scheduler does not know"
+        )
+    error, outcome = "", 0
+    if state is TaskState.FAILED:
+        error = error_text(record.error.type, record.error.message)
+    if state in FINISHED:
+        if record.HasField("result"):
+            outcome = outcome_units(record.result)
+        elif record.HasField("error"):
+            outcome = outcome_units(record.error)
+    return Status(
+        state,
+        record.attempt,
+        record.failures,
+        record.crashes,
+        NodeName(record.node),
+        InstanceId(record.instance),
+        record.assign_time,
+        record.start_time,
+        record.not_before,
+        record.cancel_requested,
+        tuple(map(_past_attempt, record.past)) if record.past else (),
+        unknown_fields(record),
+        record.finish_time,
+        error,
+        outcome,
+    )
+
+
+def _past_attempt(past: r.PastAttempt) -> PastAttempt:
+    return PastAttempt(
+        past.number,
+        NodeName(past.node),
+        InstanceId(past.instance),
+        past.assign_time,
+        past.start_time,
+        past.finish_time,
+        past.error_type,
+        past.error_message,
+        unknown_fields(past),
+    )
+
+
+def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
+    """What the core must know of a validated spec; `data` is the spec, serialized."""
+    return TaskSpec(
+        data,
+        spec.priority,
+        _retry(spec.retry.SerializeToString()) if spec.HasField("retry") else DEFAULT_RETRY,
+        _needs(spec.resources.SerializeToString(deterministic=True))
+        if spec.HasField("resources")
+        else NO_NEEDS,
+        spec.affinity_key,
+        seconds(spec.not_before) if spec.HasField("not_before") else 0.0,
+        Replica(ServiceName(spec.service.service), spec.service.generation)
+        if spec.HasField("service")
+        else None,
+        task_text(spec.name, _work(spec), spec.labels),
+    )
+
+
+def _work(spec: task_pb2.TaskSpec) -> str:
+    """What the task runs, in a word."""
+    match spec.WhichOneof("work"):
+        case "command":
+            return spec.command.argv[0].rpartition("/")[2] if spec.command.argv else ""
+        case "python":
+            return spec.python.entrypoint
+        case "service":
+            return spec.service.service
+        case _:
+            return ""
+
+
+# Tasks share equal policies and needs: there are few kinds of them among many tasks.
+@lru_cache(maxsize=1024)
+def _retry(data: bytes) -> RetryPolicy:
+    message = task_pb2.RetryPolicy.FromString(data)
+    default = DEFAULT_RETRY
+    initial = default.initial_backoff
+    if message.HasField("initial_backoff"):
+        initial = seconds(message.initial_backoff)
+    longest = default.max_backoff
+    if message.HasField("max_backoff"):
+        longest = seconds(message.max_backoff)
+    return RetryPolicy(
+        message.max_attempts or default.max_attempts,
+        initial,
+        max(longest, initial),
+        message.multiplier or default.multiplier,
+        message.jitter if message.HasField("jitter") else default.jitter,
+        tuple(message.fatal_errors),
+        message.crash_limit or default.crash_limit,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _needs(data: bytes) -> Needs:
+    message = task_pb2.Resources.FromString(data)
+    counters = tuple(sorted((name, n) for name, n in message.counters.items() if n))
+    needs = Needs(message.cpu, message.memory, counters)
+    return NO_NEEDS if needs == NO_NEEDS else needs
+
+
+def seconds(value: Duration | Timestamp) -> float:
+    """A protobuf duration or instant in seconds."""
+    return value.seconds + value.nanos / 1e9
