@@ -1,0 +1,141 @@
+"""What can happen, in the past tense. The only way to change the state.
+
+Plain tuples: tens of thousands are made every second.
+"""
+
+from __future__ import annotations
+
+from scheduler.core.model.events.calls import (
+    BatchContinued,
+    BatchSubmitted,
+    NodeControlAsked,
+    QueueDeleteAsked,
+    QueuePauseAsked,
+    QueueSubmitted,
+    QuotaSubmitted,
+    Request,
+    ServiceDeleteAsked,
+    ServiceSubmitted,
+    ServiceUpdateAsked,
+    TaskCancelAsked,
+    TaskDeleteAsked,
+    TaskRetryAsked,
+    TasksCancelAsked,
+    TasksCancelContinued,
+    TaskSubmitted,
+    Token,
+)
+from scheduler.core.model.events.nodes import (
+    AgentMisbehaved,
+    AttemptFailed,
+    AttemptLived,
+    AttemptLost,
+    AttemptReturned,
+    AttemptStarted,
+    AttemptSucceeded,
+    CreditGiven,
+    InstanceGone,
+    InstanceSeen,
+    NodeLeaseEnded,
+    NodeLost,
+    NodeRegistered,
+    NodeWrittenOff,
+    ScaleDownDecided,
+    SessionClosed,
+    SessionOpened,
+    StatsReported,
+)
+from scheduler.core.model.events.time_passed import (
+    Elected,
+    RetentionDue,
+    ServiceDue,
+    StartsDue,
+    TimersDue,
+)
+
+Event = (
+    TaskSubmitted
+    | BatchSubmitted
+    | BatchContinued
+    | TaskCancelAsked
+    | TasksCancelAsked
+    | TasksCancelContinued
+    | TaskRetryAsked
+    | TaskDeleteAsked
+    | QueueSubmitted
+    | QueueDeleteAsked
+    | QueuePauseAsked
+    | QuotaSubmitted
+    | NodeRegistered
+    | NodeLeaseEnded
+    | NodeLost
+    | AttemptLost
+    | NodeWrittenOff
+    | ScaleDownDecided
+    | NodeControlAsked
+    | SessionOpened
+    | SessionClosed
+    | AgentMisbehaved
+    | CreditGiven
+    | StatsReported
+    | AttemptStarted
+    | AttemptLived
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptReturned
+    | ServiceSubmitted
+    | ServiceUpdateAsked
+    | ServiceDeleteAsked
+    | InstanceSeen
+    | InstanceGone
+    | ServiceDue
+    | TimersDue
+    | StartsDue
+    | RetentionDue
+    | Elected
+)
+
+__all__ = [
+    "AgentMisbehaved",
+    "AttemptFailed",
+    "AttemptLived",
+    "AttemptLost",
+    "AttemptReturned",
+    "AttemptStarted",
+    "AttemptSucceeded",
+    "BatchContinued",
+    "BatchSubmitted",
+    "CreditGiven",
+    "Elected",
+    "Event",
+    "InstanceGone",
+    "InstanceSeen",
+    "NodeControlAsked",
+    "NodeLeaseEnded",
+    "NodeLost",
+    "NodeRegistered",
+    "NodeWrittenOff",
+    "QueueDeleteAsked",
+    "QueuePauseAsked",
+    "QueueSubmitted",
+    "QuotaSubmitted",
+    "Request",
+    "RetentionDue",
+    "ScaleDownDecided",
+    "ServiceDeleteAsked",
+    "ServiceDue",
+    "ServiceSubmitted",
+    "ServiceUpdateAsked",
+    "SessionClosed",
+    "SessionOpened",
+    "StartsDue",
+    "StatsReported",
+    "TaskCancelAsked",
+    "TaskDeleteAsked",
+    "TaskRetryAsked",
+    "TaskSubmitted",
+    "TasksCancelAsked",
+    "TasksCancelContinued",
+    "TimersDue",
+    "Token",
+]
