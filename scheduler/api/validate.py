@@ -1,7 +1,7 @@
 """Bounds that the requests of all families share: each error names its field and the limit.
 
 Called at the service's edge, so that the core sees only values that are within bounds. What one
-family alone asks for is in its own `validate`; task specs, which several hold, in `spec_check`.
+family alone asks for is in its own `validate`; task specs, which several hold, in `specs`.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from scheduler.api.scaling.servicer import ScalingCalls
 from scheduler.api.servicers import servicers
 from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.services.watches import ServiceFeed
-from scheduler.api.spec_check import SpecCheck
+from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks.changes import Recent
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.api.tasks.watches import Watches

@@ -24,7 +24,7 @@ from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.servicer import compose
 from scheduler.api.servicers import SCHEDULER
-from scheduler.api.spec_check import SpecCheck
+from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e

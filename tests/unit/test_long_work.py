@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
-from scheduler.api import spec_check
-from scheduler.api.spec_json import DEEPEST, shape
+from scheduler.api.specs import check as spec_check
+from scheduler.api.specs.json import DEEPEST, shape
 from scheduler.engine import lane as lanes
 from scheduler.engine.lane import Lane
 

@@ -12,7 +12,7 @@ from quorate.client.work.options import TaskOptions
 from quorate.client.work.specs import command_spec, json_spec, python_spec
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
-from scheduler.api.spec_check import SpecCheck
+from scheduler.api.specs.check import SpecCheck
 
 NOW = 1_800_000_000.0
 

@@ -21,7 +21,7 @@ from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
 from scheduler.api import validate
 from scheduler.api.queues import validate as queues
-from scheduler.api.spec_check import SpecCheck
+from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks import validate as tasks
 
 NOW = 1_800_000_000.0

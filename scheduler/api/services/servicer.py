@@ -37,7 +37,7 @@ from scheduler.api.services import validate as bounds
 from scheduler.api.services import views
 from scheduler.api.services.changes import changes
 from scheduler.api.services.watches import ServiceFeed
-from scheduler.api.spec_check import SpecCheck
+from scheduler.api.specs.check import SpecCheck
 from scheduler.api.views import instant
 from scheduler.core.handlers.services import being_deleted, see_service
 from scheduler.core.model import events as e

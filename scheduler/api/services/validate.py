@@ -18,7 +18,7 @@ from quorate.runtime.errors import invalid
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.api import validate
-from scheduler.api.spec_check import SpecCheck
+from scheduler.api.specs.check import SpecCheck
 from scheduler.core.values import MAX_LABELS, InstanceState
 
 MAX_REPLICAS: Final = 1_000

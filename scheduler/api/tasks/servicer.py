@@ -24,7 +24,7 @@ from scheduler.api.asking import ask, audited, identified
 from scheduler.api.origin import caller_name
 from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
-from scheduler.api.spec_check import LARGE_JSON, SpecCheck
+from scheduler.api.specs.check import LARGE_JSON, SpecCheck
 from scheduler.api.tasks import validate, views
 from scheduler.api.tasks.bulk_cancel import cancel_tasks
 from scheduler.api.tasks.logs import relay_logs

@@ -9,7 +9,7 @@ from typing import Final
 
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
-from scheduler.api import spec_json
+from scheduler.api.specs import json as spec_json
 from scheduler.api.validate import (
     DAY,
     MAX_AHEAD,

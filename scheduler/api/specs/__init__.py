@@ -1,0 +1,1 @@
+"""The bounds of task specs, for the families whose requests hold them."""
