@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog
 
 from quorate.etcd.journal import Journal, JournalError
 from quorate.etcd.memory import MemoryEtcd
@@ -17,6 +18,7 @@ from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from quorate.v1 import task_pb2
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
+from scheduler.core.model import transitions
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.values import TaskState
@@ -134,6 +136,22 @@ async def test_an_event_that_cannot_be_handled_ends_the_term(term: LeadershipTer
     async with asyncio.timeout(5):
         await asyncio.wait({term.run})
     assert isinstance(term.run.exception(), JournalError)
+
+
+async def test_a_transition_that_is_not_in_the_table_is_logged_and_the_term_goes_on(
+    term: LeadershipTerm,
+) -> None:
+    row = term.state.tasks[term.submit(not_before=term.driver.clock.now() + 1_000.0)]
+    transitions.requeue(term.state, row)
+    transitions.finish(term.state, row, TaskState.SUCCEEDED, 1.0)
+    with structlog.testing.capture_logs() as logs:
+        term.driver.handle(())
+    assert [(line["log_level"], line["before"], line["after"]) for line in logs] == [
+        ("error", "PENDING", "SUCCEEDED")
+    ]
+    assert logs[0]["task"] == row.id
+    term.submit()
+    await term.journal.flush()
 
 
 async def test_a_closed_term_sets_no_timer(term: LeadershipTerm) -> None:
