@@ -12,7 +12,7 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated, TaskCreated
 from tests.support.core_specs import spec
-from tests.unit.test_review_txn_bounds import QUEUE, LeadershipTerm, leading
+from tests.unit.test_txn_bounds import QUEUE, LeadershipTerm, leading
 
 SIZE = 20_000
 COUNT = 200

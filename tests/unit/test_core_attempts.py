@@ -240,3 +240,12 @@ def test_cancelled_task_whose_node_is_lost_is_cancelled_even_at_the_crash_limit(
     c.cancel(task)
     n.lose()
     assert c.state_of(task) is TaskState.CANCELLED
+
+
+def test_past_attempts_stay_small_whatever_an_exception_is_called() -> None:
+    cluster = Cluster()
+    node = cluster.node("n1", credit=1)
+    task = cluster.submit(spec(attempts=2))
+    node.fail(task, "x" * 1_000_000)
+    (past,) = cluster.state.tasks[task].past
+    assert len(past.error_type) == 256
