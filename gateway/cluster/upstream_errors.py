@@ -25,6 +25,7 @@ class UpstreamError(QuorateError):
         super().__init__(
             error.code, error.reason, error.message, field=error.field, metadata=error.metadata
         )
+        self.retry_delay = error.retry_delay
         self.domain = domain
         self.violations = tuple(violations)
 

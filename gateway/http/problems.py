@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 import grpc
@@ -115,7 +116,8 @@ def problem_response(error: QuorateError) -> Response:
     status = body["status"]
     headers = {"Cache-Control": "no-store"}
     if status in _RETRY_AFTER:
-        headers["Retry-After"] = _RETRY_AFTER[status]
+        delay = error.retry_delay
+        headers["Retry-After"] = str(ceil(delay)) if delay else _RETRY_AFTER[status]
     if status == 401:
         # RFC 6750 section 3.
         missing = error.reason == "CREDENTIALS_MISSING"
