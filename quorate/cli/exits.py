@@ -64,7 +64,7 @@ def code_of(error: BaseException) -> int:
 # every client.
 _COMMANDS = {
     "QUEUE_NOT_FOUND": "see 'quorate queues', or create it with 'quorate queue create NAME'",
-    "QUEUE_NOT_EMPTY": "'quorate delete --queue NAME --yes' deletes finished tasks",
+    "QUEUE_NOT_EMPTY": "delete finished tasks with 'quorate delete --queue NAME --yes'",
     "NODE_NOT_FOUND": "see 'quorate nodes'",
     "SERVICE_NOT_FOUND": "see 'quorate service list'",
     "TASK_NOT_FOUND": "see 'quorate tasks'",

@@ -265,7 +265,7 @@ def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
     if left:
         return (
             "QUEUE_NOT_EMPTY",
-            f"is not empty: it has {left} tasks, finished ones included; delete them first",
+            f"is not empty: it has {left} tasks, finished ones included",
         )
     if row.name == DEFAULT_QUEUE:
         return "QUEUE_IS_DEFAULT", "is the default queue"
