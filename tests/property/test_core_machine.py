@@ -26,7 +26,8 @@ from scheduler.core.model.answers import BatchCreated, Done, Rejection, TasksCan
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import FINISHED, Placement, TaskState
-from tests.support.core import Cluster, FakeNode, ids
+from tests.support.core import Cluster, ids
+from tests.support.core_node import FakeNode
 from tests.support.core_specs import spec
 
 QUEUES = ("default", "round", "hash")

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
-from quorate.v1 import service_pb2, task_pb2
+from quorate.v1 import service_pb2
 from scheduler.core.handlers import attempts, audit
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
@@ -29,7 +28,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.invariants import check
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.rows import Control, NodeStats, TaskRow
+from scheduler.core.model.rows import Control, TaskRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.model.transitions import TRANSITIONS
 from scheduler.core.values import (
@@ -42,97 +41,11 @@ from scheduler.core.values import (
 )
 from scheduler.storage import records
 from tests.support.core_log import LEASE, Log
-from tests.support.core_specs import START, node_row, service_spec, spec
+from tests.support.core_node import FakeNode
+from tests.support.core_specs import START, service_spec, spec
 from tests.support.tokens import Token
 
 DAY = 86_400.0
-
-
-@dataclass
-class FakeNode:
-    """One agent process: remembers what it was told; says only what a test makes it say."""
-
-    cluster: Cluster
-    name: NodeName
-    instance: InstanceId
-    # Attempts it has been given and has not ended, by task: number, start time.
-    has: dict[TaskId, tuple[int, float]] = field(default_factory=dict)
-    # Everything it was ever told to start, in order.
-    started: list[tuple[TaskId, int]] = field(default_factory=list)
-    ended: list[tuple[TaskId, int]] = field(default_factory=list)
-    acknowledged: list[tuple[TaskId, int]] = field(default_factory=list)
-    drains: list[bool] = field(default_factory=list)
-    leaving: list[bool] = field(default_factory=list)
-
-    def register(self, **capacity: object) -> None:
-        row = node_row(self.name, self.instance, **capacity)  # type: ignore[arg-type]
-        if self.cluster.log is not None:
-            self.cluster.log.registered(row)
-        self.cluster.step(e.NodeRegistered(row))
-
-    def open(self, finished: Sequence[tuple[TaskId, int]] = ()) -> fx.Effects:
-        """Open a session; the inventory is what it has."""
-        listed = [(task, number, start) for task, (number, start) in self.has.items()]
-        return self.cluster.step(e.SessionOpened(self.name, self.instance, listed, finished))
-
-    def close(self) -> None:
-        self.cluster.step(e.SessionClosed(self.name, self.instance))
-
-    def credit(self, credit: int) -> None:
-        self.cluster.step(e.CreditGiven(self.name, self.instance, credit))
-
-    def stats(self, **values: float) -> None:
-        self.cluster.step(e.StatsReported(self.name, self.instance, NodeStats(**values)))  # type: ignore[arg-type]
-
-    def number(self, task: TaskId) -> int:
-        """The attempt it has of a task."""
-        return self.has[task][0]
-
-    def start(self, task: TaskId) -> None:
-        """The attempt began."""
-        number, _ = self.has[task]
-        self.has[task] = (number, self.cluster.now)
-        self.cluster.step(e.AttemptStarted(self.instance, task, number, self.cluster.now))
-
-    def succeed(
-        self, task: TaskId, number: int | None = None, result: task_pb2.TaskResult | None = None
-    ) -> fx.Effects:
-        """Report a success, by default of the attempt it has."""
-        number, start = self._end(task, number)
-        return self.cluster.step(
-            e.AttemptSucceeded(self.instance, task, number, start, self.cluster.now, result)
-        )
-
-    def fail(
-        self,
-        task: TaskId,
-        error_type: str = "ValueError",
-        number: int | None = None,
-        traceback: str = "",
-    ) -> fx.Effects:
-        number, start = self._end(task, number)
-        error = task_pb2.TaskError(type=error_type, message="it failed", traceback=traceback)
-        return self.cluster.step(
-            e.AttemptFailed(
-                self.instance, task, number, start, self.cluster.now, error_type, "it failed", error
-            )
-        )
-
-    def give_back(self, task: TaskId) -> fx.Effects:
-        number, _ = self._end(task, None)
-        return self.cluster.step(e.AttemptReturned(self.instance, task, number))
-
-    def lose(self) -> None:
-        """Its lease ended."""
-        if self.cluster.log is not None:
-            self.cluster.log.lease_ended(self.name, self.instance)
-        self.cluster.step(e.NodeLost(self.name, self.instance, "test"))
-
-    def _end(self, task: TaskId, number: int | None) -> tuple[int, float]:
-        known, start = self.has.get(task, (0, 0.0))
-        if number is None or number == known:
-            self.has.pop(task, None)
-        return known if number is None else number, start or self.cluster.now
 
 
 class Cluster:
@@ -237,26 +150,16 @@ class Cluster:
         match effect:
             case fx.Reply(token, answer):
                 self.replies.setdefault(token, []).append(answer)
-            case fx.StartAttempt(row, attempt, instance):
-                last, whose = self._numbers.get(row.id, (0, instance))
-                assert attempt > last or (attempt, instance) == (last, whose), (
-                    f"{row.id}: attempt {attempt} is given to {instance}, {last} was to {whose}"
-                )
-                self._numbers[row.id] = (attempt, instance)
-                node = self.nodes.get(instance)
+            case (
+                fx.StartAttempt()
+                | fx.EndAttempt()
+                | fx.Acknowledge()
+                | fx.OrderDrain()
+                | fx.OrderScaleDown()
+            ):
+                node = self.nodes.get(effect.instance)
                 if node is not None:
-                    node.started.append((row.id, attempt))
-                    known = node.has.get(row.id)
-                    if known is None or known[0] < attempt:
-                        node.has[row.id] = (attempt, 0.0)
-            case fx.EndAttempt(instance, task, attempt):
-                node = self.nodes.get(instance)
-                if node is not None:
-                    node.ended.append((task, attempt))
-            case fx.Acknowledge(instance, task, attempt):
-                node = self.nodes.get(instance)
-                if node is not None:
-                    node.acknowledged.append((task, attempt))
+                    node.receive(effect)
             case fx.NotifyFinished(done):
                 self.finished.append(done.id)
                 retain(effect)
@@ -264,14 +167,6 @@ class Cluster:
                 audit.index(self.state, effect)
             case fx.RevokeNode(name, instance, _):
                 self.revoked.append((name, instance))
-            case fx.OrderDrain(_, instance, draining, _):
-                node = self.nodes.get(instance)
-                if node is not None:
-                    node.drains.append(draining)
-            case fx.OrderScaleDown(_, instance, leaving):
-                node = self.nodes.get(instance)
-                if node is not None:
-                    node.leaving.append(leaving)
 
     def _all_states(self) -> dict[TaskId, TaskState]:
         states = {task: row.state for task, row in self.state.tasks.items()}

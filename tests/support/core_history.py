@@ -19,8 +19,9 @@ from scheduler.core.model.quotas import NO_QUOTA, Quota
 from scheduler.core.model.rows import Control
 from scheduler.core.values import FINISHED, InstanceState, Origin, ServiceName, TaskState
 from scheduler.storage.records import task_spec
-from tests.support.core import Cluster, FakeNode
+from tests.support.core import Cluster
 from tests.support.core_log import Log
+from tests.support.core_node import FakeNode
 from tests.support.core_specs import spec
 
 QUEUES = ("default", "a", "b")

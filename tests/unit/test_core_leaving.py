@@ -12,8 +12,9 @@ from scheduler.core.handlers.scaling_down import CHANGES_AT_ONCE, decided
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Control, ScalingDown
-from tests.support.core import Cluster, FakeNode
+from tests.support.core import Cluster
 from tests.support.core_log import Log
+from tests.support.core_node import FakeNode
 from tests.support.core_specs import START, spec
 
 

@@ -8,8 +8,9 @@ from scheduler.core.handlers.attempts import LIVED, starts_due
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.values import TaskState
-from tests.support.core import Cluster, FakeNode
+from tests.support.core import Cluster
 from tests.support.core_log import Log
+from tests.support.core_node import FakeNode
 from tests.support.core_specs import START, spec
 
 

@@ -9,8 +9,9 @@ from scheduler.core.model import events as e
 from scheduler.core.model.invariants import check
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
-from tests.support.core import Cluster, FakeNode
+from tests.support.core import Cluster
 from tests.support.core_log import Log
+from tests.support.core_node import FakeNode
 from tests.support.core_specs import node_row
 
 

@@ -13,8 +13,9 @@ from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Control
 from scheduler.core.values import NO_NEEDS, Needs
-from tests.support.core import Cluster, FakeNode
+from tests.support.core import Cluster
 from tests.support.core_log import Log
+from tests.support.core_node import FakeNode
 from tests.support.core_specs import START, spec
 
 

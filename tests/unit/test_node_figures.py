@@ -27,7 +27,8 @@ from scheduler.core.placement.least_loaded import load
 from scheduler.core.values import Needs
 from scheduler.storage import records
 from scheduler.telemetry.metrics import _nodes
-from tests.support.core import Cluster, FakeNode
+from tests.support.core import Cluster
+from tests.support.core_node import FakeNode
 
 FLOATS = [nan, inf, -inf, -1.0, -0.0, 1.5, 1e308, -1e308]
 INT64 = st.integers(-(2**63), 2**63 - 1)
