@@ -63,6 +63,7 @@ class MemoryEtcd:
         clock: its monotonic time drives lease expiry, when `tick` is called.
         max_txn_ops: as etcd's `--max-txn-ops`.
         max_request_bytes: as etcd's `--max-request-bytes`.
+        revision: of the empty store; a new etcd's is 1.
 
     Attributes:
         no_space: the NOSPACE alarm: puts and grants are refused, deletions are not.
@@ -74,12 +75,13 @@ class MemoryEtcd:
         *,
         max_txn_ops: int = 128,
         max_request_bytes: int = 3 * 512 * 1024,
+        revision: int = 1,
     ) -> None:
         self.no_space = False
         self._clock = clock or SystemClock()
         self._max_txn_ops = max_txn_ops
         self._max_request_bytes = max_request_bytes
-        self._revision = 1
+        self._revision = revision
         self._compacted = 0
         self._live: dict[bytes, KeyValue] = {}
         self._keys: list[bytes] = []

@@ -149,9 +149,8 @@ async def test_the_twin_answers_as_etcd_does(
     seed: int, etcd_client: EtcdClient, key_prefix: bytes
 ) -> None:
     base = await etcd_client.put(b"/base", b"")
-    twin = MemoryEtcd()
     # The twin's revisions begin where etcd's are, so that the same numbers can be asked for.
-    twin._revision = base
+    twin = MemoryEtcd(revision=base)
     real, imagined = (History(etcd, key_prefix, base) for etcd in (etcd_client, twin))
     span = (key_prefix, prefix_end(key_prefix))
     async with etcd_client.watch(*span) as real_batches, twin.watch(*span) as imagined_batches:
