@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pytest
 
@@ -69,6 +70,8 @@ class WritesWithoutTheHead(World):
 
 class OldAttemptsCount(World):
     """The result of an attempt that was given up is taken for that of the current one."""
+
+    weights: ClassVar[dict[str, float]] = {**World.weights, "cut_off_agent": 4, "kill_agent": 3}
 
     class machine_type(CheckedMachine):
         def step(self, event: e.Event, now: float) -> fx.Effects:
