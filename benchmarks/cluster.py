@@ -20,7 +20,7 @@ from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_
 from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.local import background
 from quorate.local.plan import LocalPlan
-from quorate.security.dialer import Dialer
+from quorate.security.tls.dialer import Dialer
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 DEADLINE = 60.0

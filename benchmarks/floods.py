@@ -42,8 +42,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from benchmarks.figures import Figure, Findings, at_most, median
 from benchmarks.usage import load_average
-from quorate.etcd.launcher import EtcdProcess
-from quorate.security import tokens
+from quorate.etcd.server.launcher import EtcdProcess
+from quorate.security.credentials import tokens
 from quorate.security.identity import Role
 from quorate.v1 import queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
 

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.figures import Figure, Findings, at_least, at_most, median, spread
 from benchmarks.usage import load_average
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 
 INSTANCES: Final = 3
 CONNECTIONS: Final = 32

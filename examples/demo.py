@@ -41,7 +41,7 @@ from examples.stdlib_stats import FileStats, Summary, combine, measure, standard
 from quorate import Client  # noqa: E402
 from quorate.client.transport.discovery import LocalCluster  # noqa: E402
 from quorate.runtime.errors import QuorateError  # noqa: E402
-from quorate.security.dialer import Dialer  # noqa: E402
+from quorate.security.tls.dialer import Dialer  # noqa: E402
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc  # noqa: E402
 
 # Seconds.

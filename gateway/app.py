@@ -40,11 +40,11 @@ from gateway.proxy.options import ProxyOptions
 from gateway.proxy.proxy import Proxy
 from gateway.rest import headers as h
 from gateway.rest.routes import rest_part
-from quorate.runtime.addresses import split_address
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
-from quorate.runtime.startup import CannotStart
-from quorate.security.tls import dialer_of, server_ssl_context
+from quorate.runtime.network.addresses import split_address
+from quorate.runtime.process.startup import CannotStart
+from quorate.security.tls.server import dialer_of, server_ssl_context
 from quorate.telemetry.server import HealthServer
 
 log = structlog.get_logger(__name__)

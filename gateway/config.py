@@ -14,10 +14,10 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.http.hosts import Names, check_names, is_address, names_of, normal
-from quorate.runtime.addresses import split_address
+from quorate.runtime.network.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
 from quorate.security.same_user import SameUserSettings
-from quorate.security.tls import REQUEST, ClientTls, TlsError, TlsSettings
+from quorate.security.tls.server import REQUEST, ClientTls, TlsError, TlsSettings
 from quorate.telemetry.settings import HealthSettings
 
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")

@@ -1,4 +1,4 @@
-"""One gateway process. Its exit codes: see `quorate.runtime.startup`."""
+"""One gateway process. Its exit codes: see `quorate.runtime.process.startup`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uvloop
 
 from gateway.app import serve
 from gateway.config import GatewaySettings
-from quorate.runtime.startup import (
+from quorate.runtime.process.startup import (
     CannotStart,
     configure_logging,
     fail,

@@ -19,11 +19,11 @@ from pydantic import (
 from node_agent.core.slots import MOST_YIELDED
 from node_agent.task.machine import share, size_in_bytes
 from node_agent.task_settings import TaskSettings
-from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
+from quorate.runtime.network.addresses import split_address
 from quorate.security.exposure import refuse_exposed
 from quorate.security.same_user import SameUserSettings
-from quorate.security.tls import TlsSettings
+from quorate.security.tls.server import TlsSettings
 from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
 from quorate.v1.task_pb2 import Resources

@@ -1,4 +1,4 @@
-"""One node agent: exit code 0 after a drain, else see `quorate.runtime.startup`."""
+"""One node agent: exit code 0 after a drain, else see `quorate.runtime.process.startup`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uvloop
 from node_agent.app import CannotRegister, Replaced, run
 from node_agent.config import AgentSettings
 from node_agent.spawner.rights import PR_SET_DUMPABLE
-from quorate.runtime.startup import (
+from quorate.runtime.process.startup import (
     CannotStart,
     configure_logging,
     fail,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from quorate.client.handle import TaskHandle
     from quorate.client.tracking.waiting import waiting
     from quorate.client.work.options import TaskOptions
-    from quorate.security.dialer import ClientTls
+    from quorate.security.tls.dialer import ClientTls
 
 __version__ = "0.1.0"
 
@@ -49,7 +49,7 @@ _HOMES = {
     "AsyncClient": "quorate.client.aio",
     "AsyncTaskHandle": "quorate.client.ahandle",
     "Client": "quorate.client.client",
-    "ClientTls": "quorate.security.dialer",
+    "ClientTls": "quorate.security.tls.dialer",
     "Executor": "quorate.client.futures.executor",
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",

@@ -25,19 +25,19 @@ from quorate import __version__
 from quorate.etcd.api import EtcdError
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import Election
-from quorate.etcd.versions import SafeEtcd
+from quorate.etcd.server.versions import SafeEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.runtime.pending import PENDING_OPTIONS
-from quorate.runtime.startup import CannotStart
+from quorate.runtime.process.startup import CannotStart
+from quorate.runtime.timing.clock import SystemClock
 from quorate.runtime.typed_requests import serve_reflection
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.limits import CallerLimits
 from quorate.security.permissions import rules_of
 from quorate.security.same_user import SameUserInterceptor
-from quorate.security.tls import TlsError, dialer_of, server_credentials
+from quorate.security.tls.server import TlsError, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans

@@ -6,12 +6,12 @@ import socket
 
 from pydantic import Field, field_validator, model_validator
 
-from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
+from quorate.runtime.network.addresses import split_address
 from quorate.security.exposure import refuse_exposed
 from quorate.security.same_user import SameUserSettings
 from quorate.security.settings import AuthSettings
-from quorate.security.tls import TlsSettings
+from quorate.security.tls.server import TlsSettings
 from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
 

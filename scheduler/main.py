@@ -1,10 +1,10 @@
-"""One scheduler process. Its exit codes: see `quorate.runtime.startup`."""
+"""One scheduler process. Its exit codes: see `quorate.runtime.process.startup`."""
 
 from __future__ import annotations
 
 import uvloop
 
-from quorate.runtime.startup import (
+from quorate.runtime.process.startup import (
     CannotStart,
     configure_logging,
     fail,

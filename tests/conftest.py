@@ -28,7 +28,7 @@ import pytest_asyncio
 from xdist.remote import Producer
 
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from tests.support import shared_folders
 from tests.support.needs import needed
 from tests.support.spread import WholeFolders

@@ -31,7 +31,7 @@ from pydantic_settings import BaseSettings
 
 import quorate
 from gateway.config import GatewaySettings
-from gateway.rest.comments import comment, first_sentence
+from gateway.rest.openapi.comments import comment, first_sentence
 from node_agent.config import AgentSettings
 from quorate.cli.app import application
 from quorate.v1 import node_agent_pb2, scheduler_pb2, service_pb2

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quorate.client.transport.discovery import LocalCluster
-from quorate.security.dialer import ClientTls
+from quorate.security.tls.dialer import ClientTls
 
 
 def token_of(local: LocalCluster) -> str:

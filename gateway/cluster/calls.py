@@ -34,8 +34,8 @@ from quorate.client.transport.endpoints import Endpoints
 from quorate.client.transport.policy import CHANNEL_OPTIONS, Failure, Pauses, failure_of
 from quorate.client.transport.rpcs import new_request_id
 from quorate.runtime.errors import from_rpc_error
-from quorate.security.dialer import Dialer
 from quorate.security.metadata import AUTHORIZATION
+from quorate.security.tls.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 log = structlog.get_logger(__name__)

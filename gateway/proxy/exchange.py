@@ -33,7 +33,7 @@ from gateway.proxy.downstream import Downstream
 from gateway.proxy.exchange_flow import ExchangeFlow, State
 from gateway.proxy.http1 import rejections as rejections
 from gateway.proxy.http1.answer import Answer
-from gateway.proxy.http1.forward import request_bytes, response_bytes
+from gateway.proxy.http1.forwarded_headers import request_bytes, response_bytes
 from gateway.proxy.http1.framing import LAST_CHUNK, BadFraming, chunk
 from gateway.proxy.http1.heads import CHUNKED, Garbage, RequestHead, ResponseHead
 from gateway.proxy.http1.problems import Rejection

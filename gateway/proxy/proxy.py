@@ -30,7 +30,7 @@ from gateway.proxy.balancing.services import ProxiedService, Services
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.downstream import Client
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.http1.forward import forwarded, passed
+from gateway.proxy.http1.forwarded_headers import forwarded, passed
 from gateway.proxy.http1.heads import MAX_TARGET, RequestHead
 from gateway.proxy.http1.paths import ServicePath, decode, resolve, service_path, split_target
 from gateway.proxy.http1.problems import Rejection, method_refused

@@ -10,8 +10,8 @@ from gateway.component import Context, Part
 from gateway.http.jsonwrite import dump
 from gateway.http.sub_path import inner_raw_path
 from gateway.rest.calls import RestCalls
-from gateway.rest.docs import docs_routes
-from gateway.rest.openapi import document
+from gateway.rest.openapi.docs import docs_routes
+from gateway.rest.openapi.document import document
 from gateway.rest.operations import operations_of
 from gateway.rest.router import Router
 from quorate import __version__

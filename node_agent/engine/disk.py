@@ -18,7 +18,7 @@ import structlog
 
 from node_agent.core.disk import PROBE_SECONDS, Disk, Probe
 from node_agent.logs.retention import Sweep
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 
 _log = structlog.get_logger("node_agent.disk")
 

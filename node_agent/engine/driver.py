@@ -36,8 +36,8 @@ from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.replicas import Replicas
 from node_agent.task.secrets import Secrets
 from node_agent.task.work import Call, Command, Replica, Unreadable
-from quorate.runtime.clock import Clock
 from quorate.runtime.ids import Epoch
+from quorate.runtime.timing.clock import Clock
 from quorate.v1 import node_pb2
 
 # Running attempts' logs are held to their cap every so many ticks.

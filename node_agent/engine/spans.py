@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 from quorate.telemetry.spans import Spans
 
 if TYPE_CHECKING:

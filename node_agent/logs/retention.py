@@ -19,7 +19,7 @@ import structlog
 
 from node_agent.core.disk import Shortage
 from node_agent.logs.attempt_log import LogStore
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 
 _log = structlog.get_logger("node_agent.logs")
 

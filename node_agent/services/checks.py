@@ -14,7 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from node_agent.task.work import Check
-from quorate.security.dialer import DIRECT
+from quorate.security.tls.dialer import DIRECT
 
 # A status line is shorter; what follows it is not read.
 _STATUS_LINE = 1024

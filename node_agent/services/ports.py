@@ -1,7 +1,7 @@
 """Ports for replicas.
 
-A port is drawn, bound to and let go again (`quorate.runtime.free_port`). Between that and the
-program's own bind another process may take it; then the program ends with EADDRINUSE, and is
+A port is drawn, bound to and let go again (`quorate.runtime.network.free_port`). Between that and
+the program's own bind another process may take it; then the program ends with EADDRINUSE, and is
 started again with another port. What this module rules out is that two replicas of this node get
 the same one, or that one gets the port of a replica that is just gone, to which requests may still
 be on their way.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 
 # Ports let go of lately: more than are given out while a gateway learns that one is gone.
 _RESTING = 256

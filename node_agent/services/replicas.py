@@ -26,8 +26,8 @@ from node_agent.services.checks import Checker, checker_for
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.ports import NoPort, Ports
 from node_agent.task.work import Command, Replica
-from quorate.runtime.clock import Clock
-from quorate.runtime.lateness import own_delay
+from quorate.runtime.timing.clock import Clock
+from quorate.runtime.timing.lateness import own_delay
 from quorate.v1 import service_pb2
 
 _log = structlog.get_logger("node_agent.services")

@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.ids import INSTANCE_METADATA
-from quorate.security.dialer import ONE_QUESTION, Dialer
+from quorate.security.tls.dialer import ONE_QUESTION, Dialer
 
 # Seconds for the other process to answer.
 _PATIENCE: Final = 1.0

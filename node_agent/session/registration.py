@@ -29,9 +29,9 @@ from google.protobuf.message import DecodeError
 from quorate.etcd.api import Compacted, Etcd, EtcdError, EtcdUnauthenticated, LeaseNotFound, Range
 from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import NodeRecord
-from quorate.runtime.clock import Clock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.timing.backoff import Backoff
+from quorate.runtime.timing.clock import Clock
 
 _log = structlog.get_logger("node_agent.registration")
 

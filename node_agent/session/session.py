@@ -20,9 +20,9 @@ from node_agent.engine.driver import Driver
 from node_agent.session import messages as wire
 from node_agent.session.leader_check import LeaderCheck
 from node_agent.session.outgoing import Outgoing
-from quorate.runtime.clock import Clock
 from quorate.runtime.errors import QuorateError, invalid, precondition
 from quorate.runtime.ids import Epoch
+from quorate.runtime.timing.clock import Clock
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2
 

@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from node_agent.engine.driver import Driver
 from node_agent.session.session import Sessions
 from quorate.etcd.lease import LeaseSession
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 from quorate.telemetry.families import counter, gauge, gauges
 from quorate.telemetry.lease import lease_metrics
 

@@ -7,7 +7,7 @@ Every reading command has `--json`. Exit codes are listed in `quorate.cli.exits`
 import os
 from typing import NoReturn
 
-from quorate.runtime.launch import launch
+from quorate.runtime.process.launch import launch
 
 # Before gRPC is imported: children are started with a function between fork and exec (they must die
 # with us), and gRPC's own fork handlers, which run there too, can end a child before its exec.

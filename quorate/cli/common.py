@@ -11,7 +11,7 @@ import typer
 from quorate.cli.provided import provided
 from quorate.client.client import Client
 from quorate.client.transport.discovery import default_data_dir
-from quorate.security.dialer import ClientTls
+from quorate.security.tls.dialer import ClientTls
 
 P = ParamSpec("P")
 R = TypeVar("R")

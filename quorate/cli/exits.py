@@ -21,8 +21,8 @@ from __future__ import annotations
 import grpc
 
 from quorate.client.errors import TaskCancelled, TaskFailed
-from quorate.runtime import exit_codes
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.process import exit_codes
 
 OK = 0
 FAILED = 1

@@ -47,7 +47,7 @@ from quorate.client.work.specs import (
     python_spec,
 )
 from quorate.client.work.texts import text_of
-from quorate.security.dialer import ClientTls
+from quorate.security.tls.dialer import ClientTls
 from quorate.v1 import cluster_pb2, scheduler_pb2, task_pb2
 
 P = ParamSpec("P")

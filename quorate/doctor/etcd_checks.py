@@ -11,8 +11,8 @@ from typing import Final
 
 from quorate.doctor.finding import Finding, failure, note, ok, warning
 from quorate.etcd.api import EtcdError, EtcdUnauthenticated, StoreStatus
-from quorate.etcd.binary import RECOMMENDED, check_version
 from quorate.etcd.client import EtcdClient, EtcdTls
+from quorate.etcd.server.binary import RECOMMENDED, check_version
 from quorate.runtime.errors import QuorateError
 
 # Puts, one after the other, by which latency is judged.

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from quorate.etcd.wire import Stubs
-from quorate.security.dialer import ClientTls, Dialer
+from quorate.security.tls.dialer import ClientTls, Dialer
 
 _MEBIBYTE = 1024 * 1024
 # Seconds that calls on a channel with former certificates have to end by themselves.

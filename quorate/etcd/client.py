@@ -194,7 +194,7 @@ class EtcdClient:
         return [(one.memberID, wire.alarm_name(one.alarm)) for one in response.alarms]
 
     async def administer(self, method: str, request: Message, *, timeout: float = 5.0) -> Message:
-        """A call of etcd's Auth service by name, for `quorate.etcd.users`; not repeated."""
+        """A call of etcd's Auth service by name, for `quorate.etcd.server.users`; not repeated."""
 
         def stub(stubs: Stubs) -> Any:
             return getattr(stubs.auth, method)

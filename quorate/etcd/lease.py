@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from quorate.etcd.api import Etcd, EtcdError, LeaseNotFound
-from quorate.runtime.clock import Clock, SystemClock
+from quorate.runtime.timing.clock import Clock, SystemClock
 
 # Renewals are tried often enough that two may fail within a TTL.
 _RENEWALS_PER_TTL = 3

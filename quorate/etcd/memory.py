@@ -42,7 +42,7 @@ from quorate.etcd.api import (
     WatchEvent,
 )
 from quorate.etcd.memory_checks import check_txn, within
-from quorate.runtime.clock import Clock, SystemClock
+from quorate.runtime.timing.clock import Clock, SystemClock
 
 _FIRST_LEASE = 0x1000
 # etcd settles on 1.5 election timeouts, rounded up.

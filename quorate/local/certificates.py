@@ -14,9 +14,9 @@ from pathlib import Path
 from cryptography import x509
 
 from quorate.runtime.errors import precondition
-from quorate.security.certs import CA_CERT, CA_DAYS, LOOPBACK, Authority, file_names
-from quorate.security.dialer import ClientTls
-from quorate.security.pem import TlsError
+from quorate.security.tls.certs import CA_CERT, CA_DAYS, LOOPBACK, Authority, file_names
+from quorate.security.tls.dialer import ClientTls
+from quorate.security.tls.pem import TlsError
 
 ADMIN = "admin:local"
 CLIENT = "client:local"

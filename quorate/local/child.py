@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from quorate.client.transport.discovery import LocalProcess
-from quorate.etcd.launcher import PR_SET_PDEATHSIG
+from quorate.etcd.server.launcher import PR_SET_PDEATHSIG
 from quorate.runtime.errors import QuorateError, unavailable
 from quorate.runtime.timing.backoff import Backoff
 

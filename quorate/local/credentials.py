@@ -15,7 +15,7 @@ from pathlib import Path
 
 from quorate.client.transport.discovery import ADMIN_TOKEN_FILE, TOKENS_FILE
 from quorate.runtime.errors import precondition
-from quorate.security import tokens
+from quorate.security.credentials import tokens
 from quorate.security.identity import Role
 
 _NAME = "local"

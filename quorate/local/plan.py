@@ -14,7 +14,7 @@ from quorate.local.certificates import ADMIN, CLIENT, OPERATOR, Certificates
 from quorate.local.credentials import Credentials
 from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import invalid, unavailable
-from quorate.security.dialer import ClientTls
+from quorate.security.tls.dialer import ClientTls
 
 GATEWAY = "gateway:gateway"
 MAX_TXN_OPS = 1024

@@ -25,8 +25,8 @@ from quorate.client.transport.rpcs import GET_CLUSTER
 from quorate.etcd.api import EtcdError
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess, socket_folder
-from quorate.etcd.users import grant
+from quorate.etcd.server.launcher import EtcdProcess, socket_folder
+from quorate.etcd.server.users import grant
 from quorate.local.certificates import ETCD
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quorate.runtime.addresses import split_address
+from quorate.runtime.network.addresses import split_address
 
 
 class EtcdSettings(BaseSettings):

@@ -32,17 +32,17 @@ import structlog
 from quorate.runtime.errors import QuorateError, abort
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security import identity
+from quorate.security.credentials.jwt_terms import Refused
+from quorate.security.credentials.streams import TokenStreams
+from quorate.security.credentials.tokens import PREFIX, TokenFile, TokenFileError, id_of
 from quorate.security.identity import Caller, How, Role, from_common_name, set_caller
-from quorate.security.jwt_terms import Refused
 from quorate.security.limits import UNLIMITED, CallerLimits, CallLimits, kind_of
 from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
 from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings
-from quorate.security.streams import TokenStreams
-from quorate.security.tokens import PREFIX, TokenFile, TokenFileError, id_of
 
 if TYPE_CHECKING:
-    from quorate.security.jwt import Verifier
+    from quorate.security.credentials.jwt import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -96,8 +96,8 @@ class Guard:
                 raise ValueError(f"auth-tokens-file: {failure}") from None
         if JWT in ways:
             # Slow to import, and needed by few.
-            from quorate.security.jwks import KeyFileError, KeySource
-            from quorate.security.jwt import Verifier
+            from quorate.security.credentials.jwks import KeyFileError, KeySource
+            from quorate.security.credentials.jwt import Verifier
 
             try:
                 keys = KeySource(settings.auth_jwks, monotonic=monotonic)

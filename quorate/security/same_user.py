@@ -30,8 +30,8 @@ from urllib.parse import unquote
 import grpc
 from pydantic import BaseModel, Field, model_validator
 
-from quorate.runtime.addresses import split_address
 from quorate.runtime.errors import QuorateError, abort
+from quorate.runtime.network.addresses import split_address
 
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20

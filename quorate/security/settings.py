@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from quorate.security.jwt_terms import DEFAULT_ALGORITHMS, KINDS
+from quorate.security.credentials.jwt_terms import DEFAULT_ALGORITHMS, KINDS
 
 AUTO: Final = "auto"
 NONE: Final = "none"

@@ -30,8 +30,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from quorate.runtime.addresses import split_address
-from quorate.runtime.startup import CannotStart
+from quorate.runtime.network.addresses import split_address
+from quorate.runtime.process.startup import CannotStart
 from quorate.security.exposure import is_address, is_loopback
 from quorate.security.same_user import SameUser
 from quorate.telemetry.process import Collector, LoopLag, registry_of

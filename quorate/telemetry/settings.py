@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
-from quorate.runtime.addresses import split_address
+from quorate.runtime.network.addresses import split_address
 
 
 class HealthSettings(BaseModel):

@@ -25,11 +25,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from quorate.etcd.api import Etcd
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import Epoch, InstanceId
-from quorate.runtime.lateness import own_delay
-from quorate.runtime.reachability import refused
+from quorate.runtime.network.reachability import refused
 from quorate.runtime.timing.backoff import Backoff
-from quorate.security.diagnosis import why_not
-from quorate.security.dialer import DIRECT, Dialer
+from quorate.runtime.timing.lateness import own_delay
+from quorate.security.tls.diagnosis import why_not
+from quorate.security.tls.dialer import DIRECT, Dialer
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc
 from scheduler.agents import conduct

@@ -19,8 +19,8 @@ import structlog
 from quorate.etcd.api import Etcd, EtcdError, LeaseNotFound
 from quorate.runtime.ids import Epoch, InstanceId, NodeName
 from quorate.runtime.timing.backoff import Backoff
-from quorate.security.dialer import Dialer
 from quorate.security.session_proof import proof_of
+from quorate.security.tls.dialer import Dialer
 from scheduler.agents.links import Links
 from scheduler.agents.node_link import Link
 from scheduler.engine.driver import Driver

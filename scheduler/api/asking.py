@@ -15,7 +15,7 @@ from scheduler.api.servicer import Context
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.events import Request
-from scheduler.core.model.pending import Pending
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.values import Origin
 from scheduler.engine.driver import Driver
 

@@ -33,10 +33,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
 from quorate.runtime.parsing import malformed_request
-from quorate.security.dialer import Dialer
 from quorate.security.identity import current_caller
 from quorate.security.limits import LARGE, CallerLimits, kind_of
 from quorate.security.metadata import FORWARDED, PASSED_ON, PASSED_ON_PEER
+from quorate.security.tls.dialer import Dialer
 from scheduler.api.authorization import passed_on
 from scheduler.api.call import NOT_LEADER, Answered, Metadata, Method, NotLeader, method_of
 from scheduler.api.origin import passed_on_peer

@@ -22,7 +22,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-from quorate.etcd.journal import Journal
+from quorate.etcd.journal.journal import Journal
 from scheduler.core.model import events as e
 from scheduler.core.queues.turns import Contention, Turns
 

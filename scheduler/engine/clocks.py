@@ -28,8 +28,8 @@ from typing import Final
 
 import structlog
 
-from quorate.runtime.clock import TermClock
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.clock import TermClock
 
 log = structlog.get_logger(__name__)
 

@@ -26,16 +26,16 @@ import structlog
 
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.generation import FIRST_GENERATION, scoped
-from quorate.etcd.journal import Journal, JournalEnded, JournalError
-from quorate.etcd.journal_batch import weigh
-from quorate.runtime.clock import TermClock
+from quorate.etcd.journal.batch import weigh
+from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.ids import TaskIds
+from quorate.runtime.timing.clock import TermClock
 from scheduler.core.handlers import attempts, requests
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.pending import Pending
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention
 from scheduler.core.values import ServiceName

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from quorate.etcd.journal import Journal, OutOfSpace
+from quorate.etcd.journal.journal import Journal, OutOfSpace
 from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, unavailable
 from scheduler.core.handlers.requests import SCOPES, known_to
 from scheduler.core.model.events import Request

@@ -45,11 +45,11 @@ from structlog.contextvars import bound_contextvars
 
 from quorate.etcd.api import Etcd, EtcdError
 from quorate.etcd.election import Candidate, CandidateGone, Election
-from quorate.etcd.journal_fence import JournalEnded
+from quorate.etcd.journal.fence import JournalEnded
 from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from quorate.runtime.clock import Clock
 from quorate.runtime.timing.backoff import Backoff
+from quorate.runtime.timing.clock import Clock
 from scheduler.leadership.racing import first_of
 from scheduler.leadership.trust import Trust
 from scheduler.storage.loaded import Loaded

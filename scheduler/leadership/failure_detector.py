@@ -34,11 +34,11 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quorate.etcd.api import Etcd, EtcdError
-from quorate.runtime.clock import Clock
 from quorate.runtime.ids import INSTANCE_METADATA, InstanceId
-from quorate.runtime.reachability import refused
+from quorate.runtime.network.reachability import refused
+from quorate.runtime.timing.clock import Clock
 from quorate.runtime.timing.token_bucket import TokenBucket
-from quorate.security.dialer import ONE_QUESTION, Dialer
+from quorate.security.tls.dialer import ONE_QUESTION, Dialer
 from scheduler.api.role import Leader
 from scheduler.leadership.racing import first_of
 from scheduler.telemetry.health import SERVICE

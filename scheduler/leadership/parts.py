@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from quorate.etcd.api import Etcd
 from quorate.etcd.generation import epoch_of
-from quorate.etcd.journal import Journal
-from quorate.runtime.clock import Clock, TermClock
+from quorate.etcd.journal.journal import Journal
 from quorate.runtime.ids import TaskIds
-from quorate.security.dialer import Dialer
+from quorate.runtime.timing.clock import Clock, TermClock
 from quorate.security.limits import CallerLimits
+from quorate.security.tls.dialer import Dialer
 from scheduler.agents.links import Links
 from scheduler.agents.sessions import Sessions
 from scheduler.api.cluster.overview import Overview

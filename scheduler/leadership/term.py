@@ -26,10 +26,10 @@ from structlog.contextvars import bind_contextvars
 
 from quorate.etcd.api import Etcd
 from quorate.etcd.generation import Standing, epoch_of, read_standing
-from quorate.etcd.journal import Journal, JournalEnded
-from quorate.runtime.clock import Clock
-from quorate.security.dialer import Dialer
+from quorate.etcd.journal.journal import Journal, JournalEnded
+from quorate.runtime.timing.clock import Clock
 from quorate.security.limits import CallerLimits, CallLimits
+from quorate.security.tls.dialer import Dialer
 from scheduler.api.role import Roles
 from scheduler.api.tasks.changes import Recent
 from scheduler.config import SchedulerSettings

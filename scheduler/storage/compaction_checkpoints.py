@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 
 # Seconds of history that compaction leaves, and between two checkpoints.
 HISTORY: Final = 600.0

@@ -15,7 +15,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from quorate.etcd.journal import JournalCounters
+from quorate.etcd.journal.journal import JournalCounters
 from quorate.telemetry.buckets import FAST_SECONDS, RECORDS, Buckets
 from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges, histogram

@@ -6,7 +6,7 @@ from typing import Final
 
 from quorate.etcd.api import EtcdError
 from quorate.etcd.client import EtcdClient
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 from scheduler.api.role import Roles, Unknown
 from scheduler.storage.loaded import Loaded
 

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 
 from quorate.etcd.generation import epoch_of
 from quorate.etcd.lease import LeaseSession
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 from quorate.telemetry.families import counters, gauge
 from quorate.telemetry.lease import lease_metrics
 from scheduler.api.role import Roles

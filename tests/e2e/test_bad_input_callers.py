@@ -11,9 +11,9 @@ import pytest
 
 import quorate
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge, TaskFailed
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 from tests.support.forked import Ended, run, run_from_scratch
 from tests.support.served import Served, serve
 

@@ -22,8 +22,8 @@ import pytest
 from aetcd import rpc
 
 from quorate.etcd.api import Range, prefix_end
-from quorate.etcd.launcher import EtcdProcess
-from quorate.runtime.free_port import free_port
+from quorate.etcd.server.launcher import EtcdProcess
+from quorate.runtime.network.free_port import free_port
 from tests.support.forked import Ended, run, run_from_scratch
 from tests.support.served import serve
 from tests.support.tls import etcd_flags, open_etcd

@@ -18,7 +18,7 @@ from quorate.client.transport.discovery import LocalCluster
 from quorate.etcd.api import EtcdNoSpace, Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.local.plan import LocalPlan
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 from tests.support import tls
 from tests.support.local import environment_of, open_etcd_of, running
 from tests.support.small_disk import mend, spoil

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from tests.support.gateway import GatewayProcess, run_gateway
 from tests.support.served import serve
 from tests.support.server import until

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 from quorate.v1 import scheduler_pb2
 from tests.support.cluster import Cluster
 from tests.support.etcd import Proxy

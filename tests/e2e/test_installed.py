@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.etcd.binary import find_etcd
+from quorate.etcd.server.binary import find_etcd
 from tests.support import tls
 from tests.support.needs import need_dashboard
 

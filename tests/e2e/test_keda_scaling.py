@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from quorate.cli.output.render import node_state
 from quorate.runtime.errors import from_rpc_error
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 from quorate.v1 import scheduler_pb2
 from scheduler.api.scaling.servicer import INTERVAL
 from tests.support.cluster import Cluster

@@ -15,8 +15,8 @@ from node_agent.app import serve
 from node_agent.session import name_conflict as incumbent
 from node_agent.session.name_conflict import is_alive
 from quorate.internal.v1.records_pb2 import NodeRecord
-from quorate.runtime.free_port import free_port
-from quorate.security.tls import dialer_of, server_credentials
+from quorate.runtime.network.free_port import free_port
+from quorate.security.tls.server import dialer_of, server_credentials
 from tests.support.tls import Leaf, TestAuthority
 
 

@@ -24,7 +24,7 @@ import pytest_asyncio
 from node_agent.task.user import find_user
 from quorate.etcd.api import KeyValue, Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.v1 import task_pb2
 from tests.support import forked

@@ -19,10 +19,10 @@ from node_agent.services.instance_records import InstanceRecords
 from node_agent.session.session import Sessions
 from quorate.etcd.api import WatchEvent, prefix_end
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
 from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import InstanceRecord
-from quorate.runtime.clock import SystemClock
+from quorate.runtime.timing.clock import SystemClock
 from quorate.v1 import service_pb2, task_pb2
 from tests.support.agent import INSTANCE, Agent, Leader, Session, command, eventually, task_id
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from quorate.etcd.api import Delete, prefix_end
-from quorate.etcd.snapshot import back_up
-from quorate.etcd.snapshot_restore import restore
+from quorate.etcd.snapshot.restore import restore
+from quorate.etcd.snapshot.snapshot import back_up
 from quorate.v1 import queue_pb2, scheduler_pb2
 from quorate.v1.audit_pb2 import AuditEntry
 from tests.support.cluster import NAME, PREFIX, Cluster

@@ -16,7 +16,7 @@ import pytest
 import structlog.testing
 
 from quorate.runtime.errors import from_rpc_error
-from quorate.security import tokens
+from quorate.security.credentials import tokens
 from quorate.security.guard import Guard, GuardInterceptor
 from quorate.security.identity import Role, current_caller
 from quorate.security.permissions import Rule

@@ -14,9 +14,9 @@ import grpc.aio
 import pytest
 import websockets
 
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.runtime.errors import from_rpc_error
-from quorate.security import tokens
+from quorate.security.credentials import tokens
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support.auth import Locked, locked
 

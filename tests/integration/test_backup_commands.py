@@ -12,7 +12,7 @@ import pytest
 from quorate.cli.app import run
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.generation import read_standing
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import HeadRecord
 from tests.support import forked
 from tests.support.runbook import Runbook

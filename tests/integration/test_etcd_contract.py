@@ -28,9 +28,9 @@ from quorate.etcd.api import (
     size_of,
 )
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.clock import SimulatedClock
+from quorate.etcd.server.launcher import EtcdProcess
+from quorate.runtime.timing.clock import SimulatedClock
 from tests.support.etcd import keys_of, read_prefix
 
 MAX_TXN_OPS = 1024  # as EtcdProcess starts it

@@ -12,8 +12,8 @@ import pytest
 from quorate.etcd.api import EtcdUnavailable, Range
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import CandidateGone, Election
-from quorate.etcd.launcher import EtcdProcess
 from quorate.etcd.lease import LeaseSession
+from quorate.etcd.server.launcher import EtcdProcess
 from tests.support.etcd import etcdctl_command, keys_of
 
 

@@ -18,9 +18,9 @@ from quorate.etcd.api import (
     prefix_end,
 )
 from quorate.etcd.client import EtcdClient, EtcdTls
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.runtime.config import EtcdSettings
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 from tests.support.etcd import Proxy, etcdctl, keys_of, make_certificates
 
 # Endpoints

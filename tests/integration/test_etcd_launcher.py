@@ -9,7 +9,7 @@ import pytest
 
 from quorate.etcd.api import Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess, socket_folder
+from quorate.etcd.server.launcher import EtcdProcess, socket_folder
 from quorate.runtime.errors import QuorateError
 
 

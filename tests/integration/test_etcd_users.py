@@ -21,8 +21,8 @@ from quorate.etcd.api import (
     prefix_end,
 )
 from quorate.etcd.client import EtcdClient, EtcdTls
-from quorate.etcd.launcher import EtcdProcess
-from quorate.etcd.users import grant
+from quorate.etcd.server.launcher import EtcdProcess
+from quorate.etcd.server.users import grant
 from tests.support import forked
 from tests.support.tls import TestAuthority
 

@@ -11,7 +11,7 @@ import time
 import grpc
 import psutil
 
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 from quorate.v1 import service_pb2 as pb
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 from tests.support.gateway import run_gateway

@@ -8,8 +8,8 @@ import pytest
 
 from quorate.etcd.api import Compare, Delete, EtcdUnavailable, Put, Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.journal import Deposed, Journal, JournalError
-from quorate.runtime.clock import SystemClock
+from quorate.etcd.journal.journal import Deposed, Journal, JournalError
+from quorate.runtime.timing.clock import SystemClock
 from tests.support.fault_proxy import ErrorKind, FaultProxy
 from tests.support.term import Outcomes, ended, running
 

@@ -8,8 +8,8 @@ import pytest
 
 from quorate.etcd.api import Delete, Put, Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.journal import Deposed, Journal, JournalStalled
-from quorate.runtime.clock import SystemClock
+from quorate.etcd.journal.journal import Deposed, Journal, JournalStalled
+from quorate.runtime.timing.clock import SystemClock
 from tests.support.etcd import etcdctl
 from tests.support.term import PREFIX, Outcomes, ended, running
 

@@ -11,9 +11,9 @@ import pytest
 from quorate.etcd.api import Compare, Put
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import Election
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from quorate.runtime.clock import SystemClock
+from quorate.runtime.timing.clock import SystemClock
 from scheduler.leadership.elector import PATIENCE, Leadership
 from scheduler.leadership.trust import Trust
 

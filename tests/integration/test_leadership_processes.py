@@ -15,7 +15,7 @@ import pytest
 
 from quorate.etcd.api import Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from tests.support import forked
 from tests.support.candidate_process import TTL
 

@@ -22,7 +22,7 @@ from gateway.http.jsonread import fill, load, read_field_mask
 from gateway.http.scalars import BadValue, read_bytes, read_duration, read_integer, shown
 from gateway.live.messages.requests import Malformed, read_request
 from gateway.proxy.http1.answer import Answer
-from gateway.proxy.http1.forward import passed
+from gateway.proxy.http1.forwarded_headers import passed
 from gateway.proxy.http1.framing import BadFraming, ChunkedFramer
 from gateway.proxy.http1.heads import (
     Garbage,

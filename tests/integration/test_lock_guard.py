@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from tests.support.auth import Locked, locked
 from tests.support.lock_guard import TRIPWIRE, LockGuard, Started
 from tests.support.served import serve

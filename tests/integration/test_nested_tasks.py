@@ -14,7 +14,7 @@ import pytest
 import quorate
 from quorate.client.transport.rpcs import LIST_NODES
 from quorate.errors import QuorateError, TaskCancelled, TaskFailed
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.v1 import scheduler_pb2
 from tests.support.futures import environment, until
 from tests.support.nested import parent_of_a_held_child

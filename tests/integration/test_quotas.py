@@ -19,7 +19,7 @@ from quorate.client.client import Client
 from quorate.client.pages import list_quotas
 from quorate.client.transport.rpcs import CANCEL_TASK, SET_QUOTA
 from quorate.runtime.errors import QuorateError, from_rpc_error
-from quorate.security import tokens
+from quorate.security.credentials import tokens
 from quorate.security.identity import Role
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support.auth import BOUND, Locked, locked, open_channel

@@ -13,8 +13,8 @@ import pytest
 
 from quorate.etcd.api import Delete, Etcd, EtcdAnswerTooLarge, EtcdError, Put, Range
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
 from quorate.etcd.paging import SAFE_PAGE
+from quorate.etcd.server.launcher import EtcdProcess
 from scheduler.api.tasks.changes import Recent
 from scheduler.storage import replica as replica_module
 from scheduler.storage.replica import Replica

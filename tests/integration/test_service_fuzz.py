@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.v1 import scheduler_pb2 as pb
 from tests.support.served import Refused, Served, serve
 

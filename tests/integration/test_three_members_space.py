@@ -6,7 +6,7 @@ import pytest
 
 from quorate.etcd.api import EtcdNoSpace
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.maintenance import ClusterHealth, Defragmented, Maintenance
+from quorate.etcd.server.maintenance import ClusterHealth, Defragmented, Maintenance
 from quorate.runtime.errors import QuorateError
 from tests.support.runbook import Runbook
 from tests.support.server import until

@@ -13,7 +13,7 @@ import pytest
 
 from quorate import AsyncClient, Client, ClientTls
 from quorate.runtime.errors import QuorateError
-from quorate.security.tls import TlsSettings, server_credentials
+from quorate.security.tls.server import TlsSettings, server_credentials
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc
 from tests.support.tls import TestAuthority
 

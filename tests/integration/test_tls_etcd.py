@@ -9,8 +9,8 @@ import pytest
 from quorate.etcd.api import Range
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient
-from quorate.runtime.free_port import free_port
-from quorate.security.pem import TlsError
+from quorate.runtime.network.free_port import free_port
+from quorate.security.tls.pem import TlsError
 from tests.support.tls import TestAuthority
 
 

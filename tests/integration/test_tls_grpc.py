@@ -12,8 +12,14 @@ import grpc
 import grpc.aio
 import pytest
 
-from quorate.security.diagnosis import why_not
-from quorate.security.tls import ClientTls, Dialer, TlsSettings, open_channel, server_credentials
+from quorate.security.tls.diagnosis import why_not
+from quorate.security.tls.server import (
+    ClientTls,
+    Dialer,
+    TlsSettings,
+    open_channel,
+    server_credentials,
+)
 from tests.support.tls import Leaf, TestAuthority
 
 OWN = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))

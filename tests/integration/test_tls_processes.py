@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from quorate.runtime.free_port import free_port
-from quorate.security.tls import server_ssl_context
+from quorate.runtime.network.free_port import free_port
+from quorate.security.tls.server import server_ssl_context
 from tests.support import forked
 from tests.support.gateway import run_gateway
 from tests.support.tls import Leaf, TestAuthority

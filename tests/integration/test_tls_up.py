@@ -23,8 +23,8 @@ from quorate.local import background
 from quorate.local.certificates import ADMIN, Certificates
 from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError
-from quorate.security.certs import CA_KEY, Authority, file_names
-from quorate.security.diagnosis import why_not
+from quorate.security.tls.certs import CA_KEY, Authority, file_names
+from quorate.security.tls.diagnosis import why_not
 from tests.support import forked
 from tests.support.tls import TestAuthority
 

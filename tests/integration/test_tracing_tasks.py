@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from quorate.client.client import Client
 from quorate.client.transport.rpcs import CREATE_TASK, GET_TASK
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.runtime.errors import QuorateError
 from quorate.telemetry.tracing import current_traceparent
 from quorate.v1 import scheduler_pb2, task_pb2

@@ -24,7 +24,7 @@ from quorate.local import background
 from quorate.local.credentials import Credentials
 from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError
-from quorate.security import tokens
+from quorate.security.credentials import tokens
 from quorate.security.identity import Role
 from tests.support import forked
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.etcd.api import Delete, EtcdUnavailable, Op, Put
-from quorate.etcd.journal import Deposed, Journal
+from quorate.etcd.journal.journal import Deposed, Journal
 from quorate.internal.v1.records_pb2 import HeadRecord
 from tests.support.fake_store import ErrorKind, FakeStore
 from tests.support.jumping_loop import JumpingLoop

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.proxy.http1.forward import forwarded, request_bytes
+from gateway.proxy.http1.forwarded_headers import forwarded, request_bytes
 from gateway.proxy.http1.framing import BadFraming, ChunkedFramer, chunk
 from gateway.proxy.http1.heads import CHUNKED, Garbage, parse_request, parse_response
 from gateway.proxy.http1.paths import decode, resolve

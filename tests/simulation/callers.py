@@ -20,7 +20,7 @@ from scheduler.core.model.answers import (
     TaskCreated,
     TaskKnown,
 )
-from scheduler.core.model.pending import Pending
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control
 from scheduler.core.values import Disconnect, Origin, Placement, ServiceName, TaskSpec
 from scheduler.storage import records

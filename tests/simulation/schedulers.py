@@ -11,10 +11,10 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.etcd.api import Compacted, EtcdError, KeyValue, Range, prefix_end
-from quorate.etcd.journal import Journal, JournalEnded
-from quorate.runtime.clock import TermClock
+from quorate.etcd.journal.journal import Journal, JournalEnded
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import NodeName, TaskId, TaskIds
+from quorate.runtime.timing.clock import TermClock
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e

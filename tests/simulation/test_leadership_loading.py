@@ -15,7 +15,7 @@ import pytest
 
 from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.election import Election
-from quorate.etcd.journal_fence import Deposed
+from quorate.etcd.journal.fence import Deposed
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from scheduler.leadership.elector import ElectionState, Leadership

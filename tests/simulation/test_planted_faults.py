@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 
 from quorate.etcd.api import Compare, Delete, Op, Put, TxnResult
-from quorate.etcd.journal import Journal
-from quorate.etcd.journal_batch import After, Failed
+from quorate.etcd.journal.batch import After, Failed
+from quorate.etcd.journal.journal import Journal
 from quorate.v1 import service_pb2
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e

@@ -14,7 +14,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
-from quorate.etcd.journal import Journal
+from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.model.limits import Limits

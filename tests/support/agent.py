@@ -20,7 +20,7 @@ from node_agent.executors.worker_program import WorkerLimits
 from node_agent.logs.attempt_log import LogStore
 from node_agent.session.session import Sessions
 from node_agent.task.secrets import Secrets
-from quorate.runtime.clock import SystemClock
+from quorate.runtime.timing.clock import SystemClock
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc, queue_pb2, scheduler_pb2, task_pb2
 

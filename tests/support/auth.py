@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from quorate.security import tokens
+from quorate.security.credentials import tokens
 from quorate.security.identity import CERTIFICATE_ONLY, Role
 from quorate.v1 import queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
 from tests.support import forked

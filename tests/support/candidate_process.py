@@ -22,10 +22,10 @@ import structlog
 from quorate.etcd.api import Compare, Etcd, Put
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import Election
-from quorate.etcd.journal_fence import Deposed
+from quorate.etcd.journal.fence import Deposed
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import instance_id
+from quorate.runtime.timing.clock import SystemClock
 from scheduler.leadership.elector import Leadership
 from scheduler.leadership.failure_detector import LeaderWatch
 from scheduler.leadership.leader_view import follow_election

@@ -22,9 +22,9 @@ import grpc
 import grpc.aio
 
 from quorate.etcd.api import EtcdError, KeyValue, Range, prefix_end
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import CandidateRecord, NodeRecord
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support.history import History
 from tests.support.server import Server, until

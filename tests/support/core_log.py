@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal_batch import Batch
+from quorate.etcd.journal.batch import Batch
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.model.rows import NodeRow

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from quorate.etcd.api import Etcd, KeyValue, Range, WatchBatch, WatchEvent, prefix_end
-from quorate.etcd.binary import find_etcd
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.binary import find_etcd
+from quorate.etcd.server.launcher import EtcdProcess
 
 
 @dataclass(frozen=True)

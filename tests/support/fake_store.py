@@ -26,7 +26,7 @@ from quorate.etcd.api import (
     RangeResult,
     TxnResult,
 )
-from quorate.etcd.journal_batch import covers
+from quorate.etcd.journal.batch import covers
 
 
 class ErrorKind(Enum):

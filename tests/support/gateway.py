@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from quorate.security.dialer import ClientTls
+from quorate.security.tls.dialer import ClientTls
 from tests.support import forked
 from tests.support.tls import Leaf, client_tls, gateway_flags
 from tools.gateway_http import https_context

@@ -20,7 +20,7 @@ from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.local import background
 from quorate.local.certificates import Certificates
 from quorate.local.plan import LocalPlan
-from quorate.security.dialer import Options
+from quorate.security.tls.dialer import Options
 from tests.support.tls import Leaf
 from tools.gateway_http import token_of
 

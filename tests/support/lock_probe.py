@@ -23,7 +23,7 @@ from pathlib import Path
 import grpc
 import psutil
 
-from quorate.security.certs import LOOPBACK, Authority
+from quorate.security.tls.certs import LOOPBACK, Authority
 from tests.support.lock_guard import Started
 
 _LOOK = 0.05

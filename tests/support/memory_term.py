@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 from quorate.etcd.api import Etcd
 from quorate.etcd.election import Candidate, Election
 from quorate.etcd.lease import LeaseSession
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.clock import SystemClock
 from scheduler.api.role import Local, Roles
 from scheduler.config import SchedulerSettings
 from scheduler.engine.driver import Driver

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from quorate.etcd.journal import Journal
+from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import TaskIds
+from quorate.runtime.timing.clock import SystemClock, TermClock
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.links import Links
 from scheduler.api.cluster.servicer import ClusterCalls

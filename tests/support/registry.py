@@ -19,8 +19,8 @@ from typing import Any
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.election import Election
 from quorate.etcd.lease import LeaseSession
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.clock import SystemClock
 from scheduler.api.role import Local, Roles, Servicers
 from scheduler.api.servicer import Servicer
 from scheduler.api.servicers import REGISTRY

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from quorate.etcd.binary import find_etcd
+from quorate.etcd.server.binary import find_etcd
 from tests.support.tls import etcd_environment
 
 _PAGES = Path(__file__).parents[2] / "docs" / "runbooks"

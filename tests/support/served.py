@@ -24,7 +24,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.v1 import node_pb2, scheduler_pb2, scheduler_pb2_grpc
 from tests.support.forked import start_piped
 from tests.support.tls import open_aio, open_etcd, open_sync, server_flags

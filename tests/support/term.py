@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal import Journal
-from quorate.runtime.clock import Clock, SystemClock
+from quorate.etcd.journal.journal import Journal
+from quorate.runtime.timing.clock import Clock, SystemClock
 from tests.support.fake_store import FakeStore
 
 PREFIX = b"/quorate/test/"

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Self
 
-from quorate.etcd.launcher import EtcdProcess
-from quorate.etcd.maintenance import ClusterHealth, Maintenance
-from quorate.runtime.free_port import free_port
+from quorate.etcd.server.launcher import EtcdProcess
+from quorate.etcd.server.maintenance import ClusterHealth, Maintenance
+from quorate.runtime.network.free_port import free_port
 from tests.support import tls
 from tests.support.cluster import Cluster
 from tests.support.server import until

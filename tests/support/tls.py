@@ -27,11 +27,11 @@ import grpc
 import grpc.aio
 
 from quorate.etcd.client import EtcdClient, EtcdTls
-from quorate.security.certs import CA_CERT, LOOPBACK, Authority, file_names
-from quorate.security.dialer import ClientTls, Dialer, Options
+from quorate.security.credentials.tokens import create as create_token
 from quorate.security.identity import Role
-from quorate.security.tls import TlsSettings
-from quorate.security.tokens import create as create_token
+from quorate.security.tls.certs import CA_CERT, LOOPBACK, Authority, file_names
+from quorate.security.tls.dialer import ClientTls, Dialer, Options
+from quorate.security.tls.server import TlsSettings
 from tools.gateway_http import https_context
 
 ON = os.environ.get("QUORATE_TEST_TLS") == "1"

@@ -13,8 +13,8 @@ from node_agent.session.registration import CannotRegister, NameTaken, Registrat
 from quorate.etcd.api import EtcdUnavailable, LeaseGrant, Range
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import precondition
+from quorate.runtime.timing.clock import SystemClock
 
 KEY = b"/quorate/c/nodes/n"
 

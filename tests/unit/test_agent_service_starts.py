@@ -12,7 +12,7 @@ from node_agent.core.health import HealthTerms
 from node_agent.services import replicas
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.task.work import Check, Command, Replica
-from quorate.runtime.clock import SimulatedClock
+from quorate.runtime.timing.clock import SimulatedClock
 
 TERMS = HealthTerms(interval=0.001, unhealthy_after=2, start_grace=5.0)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.etcd.snapshot_file import CHUNK_BYTES, FORMAT, MAGIC, SnapshotReader, SnapshotWriter
+from quorate.etcd.snapshot.file import CHUNK_BYTES, FORMAT, MAGIC, SnapshotReader, SnapshotWriter
 from quorate.internal.v1.backup_pb2 import BackupHeader
 from quorate.runtime.errors import QuorateError
 

@@ -12,8 +12,8 @@ import pytest
 from quorate.etcd.api import Compare, EtcdUnavailable, Op, Range, TxnResult, prefix_end
 from quorate.etcd.generation import read_standing
 from quorate.etcd.memory import MemoryEtcd
-from quorate.etcd.snapshot import back_up
-from quorate.etcd.snapshot_restore import restore
+from quorate.etcd.snapshot.restore import restore
+from quorate.etcd.snapshot.snapshot import back_up
 from quorate.internal.v1.records_pb2 import HeadRecord
 from quorate.runtime.errors import QuorateError
 
@@ -83,7 +83,7 @@ class Fickle(MemoryEtcd):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quorate.etcd.snapshot_restore._PAUSE", 0.0)
+    monkeypatch.setattr("quorate.etcd.snapshot.restore._PAUSE", 0.0)
 
 
 async def test_what_lasts_comes_back_and_what_was_leased_does_not(tmp_path: Path) -> None:

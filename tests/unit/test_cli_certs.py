@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from quorate.cli.app import run
-from quorate.security.tls import TlsSettings
+from quorate.security.tls.server import TlsSettings
 
 
 def certs(*arguments: object) -> int:

@@ -12,7 +12,7 @@ import typer
 
 import quorate
 from quorate.cli.app import COMMANDS
-from quorate.runtime import startup
+from quorate.runtime.process import startup
 
 
 def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def test_a_program_ends_with_the_code_of_its_main_and_collects_garbage_meanwhile
     )
     done = _python(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from quorate.runtime.launch import launch; launch('program')"
+        "from quorate.runtime.process.launch import launch; launch('program')"
     )
     assert (done.stdout, done.returncode) == ("False True\n", code)
 

@@ -23,7 +23,7 @@ from quorate.client.errors import (
 )
 from quorate.client.tracking.outcome import error_of, value_of, with_sources
 from quorate.runtime.errors import already_exists, exhausted, invalid, not_found, unavailable
-from quorate.security.pem import TlsError
+from quorate.security.tls.pem import TlsError
 from quorate.v1 import task_pb2
 
 

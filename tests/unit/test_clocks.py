@@ -7,8 +7,8 @@ import structlog.testing
 
 from quorate.doctor.cluster_checks import check_replicas
 from quorate.doctor.finding import Level
-from quorate.runtime.clock import SimulatedClock, TermClock
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.clock import SimulatedClock, TermClock
 from quorate.v1 import cluster_pb2
 from scheduler.core.model.invariants import check
 from scheduler.core.values import TaskState

@@ -6,7 +6,7 @@ import asyncio
 
 from quorate.etcd.api import Compacted, Range
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.clock import SimulatedClock
+from quorate.runtime.timing.clock import SimulatedClock
 from scheduler.storage.compaction_checkpoints import EVERY, HISTORY, CompactionCheckpoints
 from tests.support.memory_term import standing_by
 

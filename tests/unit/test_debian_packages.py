@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.runtime import debian_packages
-from quorate.runtime.debian_packages import PackagesUnavailable, install, unpack
+from quorate.runtime.process import debian_packages
+from quorate.runtime.process.debian_packages import PackagesUnavailable, install, unpack
 
 # Knows packages only when its lists were fetched: the marker `lists` in the state folder.
 APT = """#!/bin/sh

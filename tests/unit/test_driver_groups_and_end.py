@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import structlog
 
-from quorate.etcd.journal import Journal, JournalError
+from quorate.etcd.journal.journal import Journal, JournalError
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
+from quorate.runtime.timing.clock import SystemClock, TermClock
 from quorate.v1 import task_pb2
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.etcd import binary
 from quorate.etcd.api import StoreStatus
+from quorate.etcd.server import binary
 from quorate.runtime.errors import QuorateError
 
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from quorate.etcd.api import EtcdUnavailable, LeaseNotFound, Range
 from quorate.etcd.lease import LeaseSession
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.clock import SimulatedClock
+from quorate.runtime.timing.clock import SimulatedClock
 
 
 class Slow(MemoryEtcd):

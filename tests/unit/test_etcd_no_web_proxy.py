@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from quorate.etcd.channels import Endpoint
-from quorate.runtime.free_port import free_port
-from quorate.security.dialer import Dialer
+from quorate.runtime.network.free_port import free_port
+from quorate.security.tls.dialer import Dialer
 
 
 async def test_a_proxy_for_the_web_is_not_one_for_etcd(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from quorate.cli.app import application
-from quorate.etcd.maintenance import ClusterHealth, Maintenance, MemberHealth, with_room
+from quorate.etcd.server.maintenance import ClusterHealth, Maintenance, MemberHealth, with_room
 
 MIB = 1 << 20
 QUOTA_MIB = 100

@@ -12,10 +12,10 @@ from aetcd import rpc
 
 from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.versions import SafeEtcd
+from quorate.etcd.server.versions import SafeEtcd
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 
 
 class Member(grpc.GenericRpcHandler):
@@ -90,7 +90,7 @@ async def test_what_is_fit_passes_and_is_asked_once(versions: list[str]) -> None
 async def test_an_etcd_that_is_away_is_asked_again(
     versions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quorate.etcd.versions._TIMEOUT", 0.2)
+    monkeypatch.setattr("quorate.etcd.server.versions._TIMEOUT", 0.2)
     async with members(versions) as (_, endpoints), check(endpoints) as safe:
         for _ in range(2):
             with pytest.raises(EtcdUnavailable):

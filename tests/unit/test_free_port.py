@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from node_agent.services.ports import NoPort, Ports
-from quorate.runtime import free_port as module
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.free_port import PORTS, free_port
+from quorate.runtime.network import free_port as module
+from quorate.runtime.network.free_port import PORTS, free_port
 
 KERNELS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 

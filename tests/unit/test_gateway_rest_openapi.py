@@ -4,8 +4,8 @@ import pytest
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 
-from gateway.rest.comments import comments, first_sentence
-from gateway.rest.openapi import document
+from gateway.rest.openapi.comments import comments, first_sentence
+from gateway.rest.openapi.document import document
 from gateway.rest.operations import PUBLIC_SERVICES, operations_of
 from gateway.rest.router import Router
 

@@ -24,14 +24,14 @@ from quorate.etcd.generation import (
     scoped,
     split,
 )
-from quorate.etcd.journal import Journal, JournalEnded
+from quorate.etcd.journal.journal import Journal, JournalEnded
 from quorate.etcd.lease import LeaseSession
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.backup_pb2 import GenerationRecord, RestoreRecord
 from quorate.internal.v1.records_pb2 import HeadRecord, QueueRecord
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.clock import SystemClock
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.role import Local, Roles
 from scheduler.api.tasks.watch_pick import Place, encode_token

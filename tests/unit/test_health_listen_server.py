@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
-from quorate.runtime.startup import CannotStart
+from quorate.runtime.process.startup import CannotStart
 from quorate.telemetry import server as module
 from quorate.telemetry.server import HealthServer
 from scheduler.config import SchedulerSettings

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from quorate.etcd.api import Delete, Put, Range
-from quorate.etcd.journal import Deposed, Journal, JournalEnded
+from quorate.etcd.journal.journal import Deposed, Journal, JournalEnded
 from quorate.internal.v1.records_pb2 import HeadRecord
 from tests.support.fake_store import ErrorKind, FakeStore
 from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand

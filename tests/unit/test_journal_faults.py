@@ -6,9 +6,9 @@ import pytest
 import structlog.testing
 
 from quorate.etcd.api import Delete, EtcdUnauthenticated, EtcdUnavailable, Put
-from quorate.etcd.journal import Deposed, Journal, JournalError, JournalStalled
+from quorate.etcd.journal.journal import Deposed, Journal, JournalError, JournalStalled
 from quorate.internal.v1.records_pb2 import HeadRecord
-from quorate.runtime.clock import SimulatedClock
+from quorate.runtime.timing.clock import SimulatedClock
 from tests.support.fake_store import ErrorKind, FakeStore
 from tests.support.term import HEAD, PREFIX, Outcomes, ended, running, stand
 

@@ -27,12 +27,12 @@ import scheduler.app
 import scheduler.telemetry.health
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
-from quorate.etcd.binary import find_etcd
-from quorate.security.certs import Authority
+from quorate.etcd.server.binary import find_etcd
+from quorate.security.credentials.tokens import create as create_token
 from quorate.security.guard import Guard
 from quorate.security.identity import Role, from_common_name
 from quorate.security.policy import holds
-from quorate.security.tokens import create as create_token
+from quorate.security.tls.certs import Authority
 from quorate.telemetry.server import HealthServer
 from scheduler.autoscaling.ask import parse
 from scheduler.config import SchedulerSettings

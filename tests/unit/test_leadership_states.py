@@ -11,11 +11,11 @@ import pytest
 
 from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.election import Election
-from quorate.etcd.journal_fence import Deposed
+from quorate.etcd.journal.fence import Deposed
 from quorate.etcd.lease import LeaseSession
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from quorate.runtime.clock import SystemClock
+from quorate.runtime.timing.clock import SystemClock
 from scheduler.api.role import Leader
 from scheduler.leadership.elector import ElectionState, Leadership
 from scheduler.leadership.leader_view import follow_election

@@ -12,9 +12,9 @@ import grpc
 import pytest
 
 from quorate.etcd.api import EtcdUnavailable
-from quorate.runtime.clock import SimulatedClock
 from quorate.runtime.ids import InstanceId
-from quorate.runtime.reachability import refused
+from quorate.runtime.network.reachability import refused
+from quorate.runtime.timing.clock import SimulatedClock
 from scheduler.api.role import Leader
 from scheduler.leadership.failure_detector import BURST, REFILL, LeaderWatch
 from scheduler.telemetry.health import InstanceHealth

@@ -10,8 +10,8 @@ from typing import Any, cast
 from quorate.etcd.api import Compacted, EtcdUnavailable, Put, WatchBatch
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.clock import SystemClock
 from scheduler.api.role import Leader, Roles
 from scheduler.storage.fold import Fold
 from scheduler.storage.loaded import Loaded

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from quorate.etcd.election import Election
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.timing.clock import SystemClock
 from quorate.v1 import scheduler_pb2
 from scheduler.api.call import method_of
 from scheduler.api.servicer import Servicer

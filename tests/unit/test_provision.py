@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.runtime.debian_packages import PackagesUnavailable
+from quorate.runtime.process.debian_packages import PackagesUnavailable
 from tests.support.needs import give_up, needed
 from tools.provision import __main__ as provision
 from tools.provision import chromium, needs, place

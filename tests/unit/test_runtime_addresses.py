@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
 from quorate.client.transport.discovery import parse_addresses
-from quorate.runtime.addresses import split_address
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.network.addresses import split_address
 from scheduler.config import SchedulerSettings
 
 

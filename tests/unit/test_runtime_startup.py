@@ -14,9 +14,9 @@ import structlog
 
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
-from quorate.runtime.exit_codes import CANNOT_START, USAGE
-from quorate.runtime.log_output import LossyOutput
-from quorate.runtime.startup import configure_logging, fail, read_settings
+from quorate.runtime.process.exit_codes import CANNOT_START, USAGE
+from quorate.runtime.process.log_output import LossyOutput
+from quorate.runtime.process.startup import configure_logging, fail, read_settings
 from scheduler.config import SchedulerSettings
 
 every_process = pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_environment_is_read_and_flags_win(program, settings, monkeypatch):
 def test_a_log_on_a_full_disk_loses_lines_and_nothing_else():
     """A line used to raise in the middle of what it was about: no session was opened, say."""
     script = (
-        "import structlog; from quorate.runtime.startup import configure_logging\n"
+        "import structlog; from quorate.runtime.process.startup import configure_logging\n"
         "configure_logging()\n"
         "for number in range(500): structlog.get_logger('a').error('x' * 100, number=number)\n"
         "print('alive')"

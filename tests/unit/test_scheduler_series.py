@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from quorate.etcd.generation import epoch_of
-from quorate.runtime.clock import SystemClock
 from quorate.runtime.ids import InstanceId
+from quorate.runtime.timing.clock import SystemClock
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.quotas.servicer import QuotaCalls

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from quorate.runtime.errors import QuorateError
+from quorate.security.credentials.jwks import KeyFileError, KeySource, parse
+from quorate.security.credentials.jwt import MOST_CACHED, Verifier
+from quorate.security.credentials.jwt_terms import KINDS, Refused
 from quorate.security.identity import How, Role
-from quorate.security.jwks import KeyFileError, KeySource, parse
-from quorate.security.jwt import MOST_CACHED, Verifier
-from quorate.security.jwt_terms import KINDS, Refused
 
 ISSUER, AUDIENCE = "https://id.example.com", "quorate"
 SECRET = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -157,7 +157,7 @@ async def test_the_memory_of_verified_tokens_is_bounded(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ):
     assert MOST_CACHED == 10_000
-    monkeypatch.setattr("quorate.security.jwt.MOST_CACHED", 3)
+    monkeypatch.setattr("quorate.security.credentials.jwt.MOST_CACHED", 3)
     held = verifier(file)
     for number in range(5):
         await held.verify(sign("HS256", sub=f"u{number}"))

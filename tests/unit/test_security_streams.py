@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from quorate.security import tokens
+from quorate.security.credentials import tokens
+from quorate.security.credentials.streams import TokenStreams
 from quorate.security.identity import Caller, Role
-from quorate.security.streams import TokenStreams
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -29,7 +29,7 @@ class Looks(tokens.TokenFile):
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("quorate.security.streams.LOOK", 0.02)
+    monkeypatch.setattr("quorate.security.credentials.streams.LOOK", 0.02)
     path = tmp_path / "tokens"
     for name in ("bob", "eve"):
         tokens.create(path, name, Role.VIEWER, now=NOW, lasts=None)

@@ -11,7 +11,7 @@ import pytest
 from quorate.client.transport.bearer import Bearer
 from quorate.client.transport.discovery import LocalCluster, LocalProcess, find_access
 from quorate.runtime.errors import QuorateError
-from quorate.security.dialer import ClientTls
+from quorate.security.tls.dialer import ClientTls
 
 FILES = ClientTls("ca", "cert", "key")
 ENVIRON = {

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import ValidationError
 
 from quorate.runtime.errors import QuorateError
-from quorate.security.certs import Authority
-from quorate.security.pem import PemFiles, TlsError
-from quorate.security.tls import ClientTls, Dialer, TlsSettings
+from quorate.security.tls.certs import Authority
+from quorate.security.tls.pem import PemFiles, TlsError
+from quorate.security.tls.server import ClientTls, Dialer, TlsSettings
 from tests.support.tls import Leaf, TestAuthority
 
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from quorate.security import file_changes, tokens
+from quorate.security.credentials import file_changes, tokens
+from quorate.security.credentials.tokens import TokenFile, TokenFileError
 from quorate.security.identity import Role
-from quorate.security.tokens import TokenFile, TokenFileError
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from quorate.cli.app import run
-from quorate.security import tokens
+from quorate.security.credentials import tokens
+from quorate.security.credentials.tokens import LOOK, TokenFile, TokenFileError
 from quorate.security.identity import How, Role
-from quorate.security.tokens import LOOK, TokenFile, TokenFileError
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 

@@ -11,8 +11,8 @@ import pytest
 
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import Epoch, InstanceId, NodeName, TaskId
+from quorate.runtime.timing.clock import SystemClock, TermClock
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.agents.links import Links
 from scheduler.agents.node_link import Link

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from quorate.security.tls import open_channel
+from quorate.security.tls.server import open_channel
 from scheduler.agents.node_link import CHANNEL_OPTIONS, _connected
 
 

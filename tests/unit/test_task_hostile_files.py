@@ -12,7 +12,7 @@ from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.packets import MAX_PACKET, Spill, read, unpack
 from node_agent.spawner.programs import MAX_PROGRAMS, Programs
 from node_agent.task.secrets import MAX_SECRET, MAX_SECRETS
-from quorate.runtime.startup import CannotStart
+from quorate.runtime.process.startup import CannotStart
 
 CAP = 64 << 10
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from quorate.etcd.api import Delete, WatchBatch
-from quorate.etcd.journal import Journal
+from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.ids import TaskIds
 from scheduler.api.role import Local

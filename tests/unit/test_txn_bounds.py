@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from quorate.etcd.api import Range, prefix_end
-from quorate.etcd.journal import Journal
+from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.clock import SystemClock, TermClock
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
+from quorate.runtime.timing.clock import SystemClock, TermClock
 from scheduler.config import SchedulerSettings
 from scheduler.core.handlers.scaling_down import decided
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated
-from scheduler.core.model.pending import Pending
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import Disconnect, Placement, TaskState

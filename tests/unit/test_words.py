@@ -57,7 +57,7 @@ _ALLOWED = {
 }
 # Where a word is a name of somebody else: a method of Python's files, a field of a message.
 _ALLOWED_IN = {
-    "tell": {"quorate/etcd/launcher.py", "quorate/etcd/snapshot_file.py"},
+    "tell": {"quorate/etcd/server/launcher.py", "quorate/etcd/snapshot/file.py"},
     "leaving": {
         "scheduler/agents/node_link.py",
         "scheduler/agents/orders.py",

@@ -16,7 +16,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from quorate.runtime.debian_packages import PackagesUnavailable, Say, has_apt, install, unpack
+from quorate.runtime.process.debian_packages import (
+    PackagesUnavailable,
+    Say,
+    has_apt,
+    install,
+    unpack,
+)
 from tools.provision import driver, place
 from tools.provision.place import Missing
 

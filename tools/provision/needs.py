@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorate.runtime.debian_packages import PackagesUnavailable, Say, install, unpack
+from quorate.runtime.process.debian_packages import PackagesUnavailable, Say, install, unpack
 from tools.provision import place
 from tools.provision.place import Missing
 

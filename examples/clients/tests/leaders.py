@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 
 from quorate.client.transport.discovery import read_local_cluster
-from quorate.security.dialer import ClientTls, Dialer
+from quorate.security.tls.dialer import ClientTls, Dialer
 from quorate.v1 import cluster_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
 
 # The clients'.

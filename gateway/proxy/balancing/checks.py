@@ -13,7 +13,7 @@ from typing import Final
 from gateway.proxy.balancing.grpc_check import ask_grpc
 from gateway.proxy.balancing.health_tracker import HealthTracker
 from gateway.proxy.balancing.services import Instance, ProxiedService, Services
-from quorate.runtime.lateness import own_delay
+from quorate.runtime.timing.lateness import own_delay
 
 # Seconds: how late a check may begin.
 TICK: Final = 0.1

@@ -11,7 +11,7 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from quorate.security.dialer import ONE_QUESTION
+from quorate.security.tls.dialer import ONE_QUESTION
 
 _OPTIONS: Final = (
     *ONE_QUESTION,

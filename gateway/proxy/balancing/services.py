@@ -24,7 +24,7 @@ from gateway.proxy.balancing.policy import Policy, policy_of
 from gateway.proxy.balancing.pool import Pool
 from gateway.proxy.balancing.stats import InstanceStats, ServiceStats
 from gateway.proxy.options import ProxyOptions
-from quorate.runtime.addresses import split_address
+from quorate.runtime.network.addresses import split_address
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import service_pb2 as pb
 

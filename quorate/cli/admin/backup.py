@@ -27,18 +27,18 @@ from quorate.cli.output.progress import bar
 from quorate.cli.output.render import err, hint, out
 from quorate.etcd.api import EtcdError
 from quorate.etcd.generation import LAST_GENERATION, begin_generation
-from quorate.etcd.maintenance import (
+from quorate.etcd.server.maintenance import (
     ClusterHealth,
     Defragmented,
     Maintenance,
     MemberHealth,
     with_room,
 )
-from quorate.etcd.snapshot import Backup, Progress, back_up
-from quorate.etcd.snapshot_restore import Restore
-from quorate.etcd.snapshot_restore import restore as restore_backup
-from quorate.etcd.users import ROLES as ETCD_ROLES
-from quorate.etcd.users import grant
+from quorate.etcd.server.users import ROLES as ETCD_ROLES
+from quorate.etcd.server.users import grant
+from quorate.etcd.snapshot.restore import Restore
+from quorate.etcd.snapshot.restore import restore as restore_backup
+from quorate.etcd.snapshot.snapshot import Backup, Progress, back_up
 from quorate.runtime.errors import QuorateError, invalid, precondition, unavailable
 from quorate.runtime.sizes import size_text
 

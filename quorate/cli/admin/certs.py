@@ -12,7 +12,7 @@ import typer
 from quorate.cli.output import render
 from quorate.cli.output.render import hint, out
 from quorate.runtime.errors import QuorateError, invalid, precondition
-from quorate.security.certs import CA_DAYS
+from quorate.security.tls.certs import CA_DAYS
 
 # Ten years for the CA: it is made anew with everything it signed, not renewed.
 _MOST_DAYS = 3650
@@ -68,7 +68,7 @@ def init(
     subjects = [f"{role}:{name}" for role, those in names.items() for name in those]
     _check(subjects, days)
     # Not at the top: `cryptography` would slow down every other command.
-    from quorate.security.certs import CA_CERT, CA_KEY, LOOPBACK, Authority, file_names
+    from quorate.security.tls.certs import CA_CERT, CA_KEY, LOOPBACK, Authority, file_names
 
     files = [CA_CERT, CA_KEY, *(name for one in subjects for name in file_names(one))]
     _refuse_to_replace(folder, files, force)
@@ -114,7 +114,7 @@ def issue(
     _check([subject], days)
     if client_only and host:
         raise invalid("host", "a certificate with --client-only has no hosts")
-    from quorate.security.certs import LOOPBACK, Authority, file_names
+    from quorate.security.tls.certs import LOOPBACK, Authority, file_names
 
     authority = Authority.load(folder)
     hosts = () if client_only else (*LOOPBACK, *(host or []))
@@ -158,7 +158,7 @@ def _unusable(folder: Path, error: OSError) -> QuorateError:
 
 
 def _say_what_next(folder: Path, subjects: list[str], hosts: list[str], until: dt.datetime) -> None:
-    from quorate.security.certs import CA_CERT, CA_KEY, file_names
+    from quorate.security.tls.certs import CA_CERT, CA_KEY, file_names
 
     table = render.table("WHO", "CERTIFICATE", "KEY")
     for subject in subjects:

@@ -20,7 +20,7 @@ from quorate.cli.provided import provided
 from quorate.client.transport.discovery import LocalCluster, read_local_cluster
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.maintenance import Maintenance
+from quorate.etcd.server.maintenance import Maintenance
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.errors import invalid
 

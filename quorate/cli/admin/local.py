@@ -23,7 +23,7 @@ from quorate.cli.output.render import err, hint, out
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.discovery import LocalCluster, command_for
 from quorate.client.transport.rpcs import GET_CLUSTER
-from quorate.etcd.binary import provide_etcd
+from quorate.etcd.server.binary import provide_etcd
 from quorate.local import background
 from quorate.local.plan import GATEWAY_PORT, LocalPlan
 from quorate.local.supervisor import Supervisor

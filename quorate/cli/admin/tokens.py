@@ -66,7 +66,7 @@ def create(
     """
     if not 0 <= days <= _MOST_DAYS:
         raise invalid("days", f"must be 0 to {_MOST_DAYS}", limit=_MOST_DAYS)
-    from quorate.security import tokens
+    from quorate.security.credentials import tokens
     from quorate.security.identity import CERTIFICATE_ONLY, Role
 
     allowed = [one for one in Role if one not in CERTIFICATE_ONLY]
@@ -98,7 +98,7 @@ def list_(
     data_dir: DataDir = None,
 ) -> None:
     """List the tokens by name and id. The tokens themselves are not stored."""
-    from quorate.security import tokens
+    from quorate.security.credentials import tokens
 
     try:
         entries = tokens.read(_file_of(file, data_dir))
@@ -139,7 +139,7 @@ def revoke(
     data_dir: DataDir = None,
 ) -> None:
     """Revoke a token by its id, or all tokens of a name. Schedulers refuse them within a second."""
-    from quorate.security import tokens
+    from quorate.security.credentials import tokens
 
     try:
         gone = tokens.revoke(_file_of(file, data_dir), which)

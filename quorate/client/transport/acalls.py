@@ -34,8 +34,8 @@ from quorate.client.transport.rpcs import (
     waits,
 )
 from quorate.runtime.errors import QuorateError
-from quorate.security.diagnosis import why_none
-from quorate.security.dialer import Dialer
+from quorate.security.tls.diagnosis import why_none
+from quorate.security.tls.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 # Calls of one client under way at once; more wait here, where a coroutine costs less than a call.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quorate.client.transport.bearer import Bearer, Metadata
-from quorate.security.dialer import ClientTls
+from quorate.security.tls.dialer import ClientTls
 
 
 @dataclass(frozen=True, slots=True)

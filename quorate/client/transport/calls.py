@@ -33,8 +33,8 @@ from quorate.client.transport.rpcs import (
     waits,
 )
 from quorate.runtime.errors import QuorateError
-from quorate.security.diagnosis import why_none
-from quorate.security.dialer import Dialer
+from quorate.security.tls.diagnosis import why_none
+from quorate.security.tls.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
 

@@ -22,10 +22,10 @@ import grpc
 
 from quorate.client.transport.access import Access
 from quorate.client.transport.bearer import Bearer
-from quorate.runtime.addresses import split_address
 from quorate.runtime.errors import QuorateError, invalid
-from quorate.security.dialer import ClientTls
+from quorate.runtime.network.addresses import split_address
 from quorate.security.exposure import is_loopback
+from quorate.security.tls.dialer import ClientTls
 
 CLUSTER_FILE = "cluster.json"
 LOCK_FILE = "lock"

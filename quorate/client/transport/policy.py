@@ -24,7 +24,7 @@ import grpc
 
 from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, has_status
 from quorate.runtime.timing.backoff import Backoff
-from quorate.security.dialer import DIRECT, Options
+from quorate.security.tls.dialer import DIRECT, Options
 
 # A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
 # Reconnecting is fast because a failover is: the standby serves within milliseconds.

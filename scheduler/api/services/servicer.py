@@ -44,7 +44,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, ServiceSeen
 from scheduler.core.model.events import Request
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.pending import Pending
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import InstanceRow, ServiceRow
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpec

@@ -25,7 +25,7 @@ from scheduler.core.handlers import requests
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import TasksCancelled
-from scheduler.core.model.pending import Pending
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State
 from scheduler.core.values import FINISHED, Change, TaskState

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from scheduler.core.model.pending import Pending
 from scheduler.core.model.quotas import Quota
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import (
     DedupRow,
     FinishedRow,

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from scheduler.core.model.pending import Pending
+from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.pending import PendingOrder

@@ -5,8 +5,8 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.addresses import split_address
 from quorate.runtime.ids import InstanceId, NodeName
+from quorate.runtime.network.addresses import split_address
 from scheduler.core.model import node_figures as figures
 from scheduler.core.model.rows import (
     Control,

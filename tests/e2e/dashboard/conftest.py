@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from quorate.client.transport.discovery import LocalCluster
-from quorate.etcd.launcher import EtcdProcess
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from quorate.runtime.addresses import split_address
+from quorate.runtime.network.addresses import split_address
 
 _RETRY_PAUSE = 0.002
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal_batch import WRITE_OVERHEAD, After, Batch, Failed, conflicting, weigh
+from quorate.etcd.journal.batch import WRITE_OVERHEAD, After, Batch, Failed, conflicting, weigh
 
 
 class OutOfSpace(Exception):

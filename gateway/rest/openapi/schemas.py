@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from gateway.http.jsonread import is_map, map_fields
 from gateway.http.scalars import BASE64, BITS, DURATION, INTEGER, NUMBER
-from gateway.rest.comments import comment
+from gateway.rest.openapi.comments import comment
 
 F = FieldDescriptor
 Schema = dict[str, Any]

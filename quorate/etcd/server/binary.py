@@ -2,8 +2,8 @@
 
 Looks in `QUORATE_ETCD_BIN`, then PATH, then where `fetch_etcd` unpacks Debian's packages without
 installing them: `.etcd/` of the checkout, else `$XDG_DATA_HOME/quorate/etcd` of the user. Never in
-the current folder, which may be anybody's. `python -m quorate.etcd.binary` does all of it and
-prints the path; `make setup` and `quorate up` do the same.
+the current folder, which may be anybody's. `python -m quorate.etcd.server.binary` does all of it
+and prints the path; `make setup` and `quorate up` do the same.
 
 The oldest etcd that works is 3.4: earlier ones cannot split a watch response. etcd 3.5.0 to 3.5.2
 lose acknowledged writes when killed (etcd issue 13766). Both are refused, as a program and as a
@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorate.etcd.api import StoreStatus
-from quorate.runtime.debian_packages import (
+from quorate.runtime.errors import QuorateError, precondition
+from quorate.runtime.process.debian_packages import (
     UNPACKED,
     PackagesUnavailable,
     Say,
     silent,
     unpack,
 )
-from quorate.runtime.errors import QuorateError, precondition
 
 _VARIABLE = "QUORATE_ETCD_BIN"
 _PACKAGES = ("etcd-server", "etcd-client")
@@ -172,7 +172,7 @@ def _folders() -> list[Path]:
     # The XDG specification: a relative path is ignored.
     base = Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()
     own = [base / "quorate" / "etcd"]
-    checkout = Path(__file__).resolve().parents[2]
+    checkout = Path(__file__).resolve().parents[3]
     # An installed package lies in site-packages, which is nobody's checkout.
     return [checkout / ".etcd", *own] if (checkout / "pyproject.toml").is_file() else own
 
@@ -184,7 +184,7 @@ def _unpacked(folder: Path) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Print where etcd is, fetching it first when there is none."""
     parser = argparse.ArgumentParser(
-        prog="python -m quorate.etcd.binary", description="Find etcd, or fetch it."
+        prog="python -m quorate.etcd.server.binary", description="Find etcd, or fetch it."
     )
     parser.add_argument("--no-fetch", action="store_true", help="only look")
     options = parser.parse_args(arguments)

@@ -24,6 +24,8 @@ from typing import Any, Final
 
 import jwt
 
+from quorate.security.credentials.jwks import KeySource
+from quorate.security.credentials.jwt_terms import DEFAULT_ALGORITHMS, KINDS, Refused
 from quorate.security.identity import (
     CERTIFICATE_ONLY,
     EVERYTHING,
@@ -33,8 +35,6 @@ from quorate.security.identity import (
     check_name,
     check_patterns,
 )
-from quorate.security.jwks import KeySource
-from quorate.security.jwt_terms import DEFAULT_ALGORITHMS, KINDS, Refused
 
 MOST_CACHED: Final = 10_000
 MOST_BYTES: Final = 8192

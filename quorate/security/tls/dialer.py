@@ -21,7 +21,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from quorate.security.pem import Pem, PemFiles, Stamp, TlsError
+from quorate.security.tls.pem import Pem, PemFiles, Stamp, TlsError
 
 log = logging.getLogger(__name__)
 

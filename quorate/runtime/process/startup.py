@@ -20,8 +20,8 @@ from google.protobuf.internal import api_implementation
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp
 
-from quorate.runtime.exit_codes import CANNOT_START, USAGE
-from quorate.runtime.log_output import LossyOutput
+from quorate.runtime.process.exit_codes import CANNOT_START, USAGE
+from quorate.runtime.process.log_output import LossyOutput
 
 S = TypeVar("S", bound=BaseModel)
 

@@ -43,8 +43,8 @@ from quorate.etcd.api import (
 )
 from quorate.etcd.generation import epoch_of
 from quorate.internal.v1.records_pb2 import HeadRecord
-from quorate.runtime.clock import Clock
 from quorate.runtime.timing.backoff import Backoff
+from quorate.runtime.timing.clock import Clock
 
 _log = structlog.get_logger(__name__)
 

@@ -50,8 +50,8 @@ from quorate.etcd.generation import (
     read_standing,
 )
 from quorate.etcd.paging import pages
-from quorate.etcd.snapshot import Progress
-from quorate.etcd.snapshot_file import SnapshotReader
+from quorate.etcd.snapshot.file import SnapshotReader
+from quorate.etcd.snapshot.snapshot import Progress
 from quorate.internal.v1.backup_pb2 import BackupRecord, GenerationRecord, RestoreRecord
 from quorate.internal.v1.records_pb2 import HeadRecord
 from quorate.runtime.errors import invalid, precondition, unavailable

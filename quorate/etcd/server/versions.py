@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from quorate.etcd.api import EtcdError
-from quorate.etcd.binary import check_server_version
 from quorate.etcd.client import EtcdClient
+from quorate.etcd.server.binary import check_server_version
 from quorate.runtime.config import EtcdSettings
 
 # Seconds that the other endpoints have to answer once one has, and all of them together.

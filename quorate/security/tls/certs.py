@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quorate.runtime.errors import invalid
-from quorate.security.pem import TlsError
+from quorate.security.tls.pem import TlsError
 
 CA_CERT = "ca.crt"
 CA_KEY = "ca.key"

@@ -26,9 +26,9 @@ from typing import NoReturn
 
 from quorate.etcd.api import Etcd
 from quorate.etcd.generation import FIRST_GENERATION
-from quorate.etcd.journal_backlog import Backlog, OutOfSpace
-from quorate.etcd.journal_batch import After, Batch, Failed
-from quorate.etcd.journal_fence import (
+from quorate.etcd.journal.backlog import Backlog, OutOfSpace
+from quorate.etcd.journal.batch import After, Batch, Failed
+from quorate.etcd.journal.fence import (
     Deposed,
     Fence,
     JournalCounters,
@@ -38,7 +38,7 @@ from quorate.etcd.journal_fence import (
     read_head,
 )
 from quorate.internal.v1.records_pb2 import HeadRecord
-from quorate.runtime.clock import Clock
+from quorate.runtime.timing.clock import Clock
 
 __all__ = [
     "After",

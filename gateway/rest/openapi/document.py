@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from gateway.http.problems import HTTP_STATUS, MEDIA_TYPE
 from gateway.rest import headers as h
-from gateway.rest.comments import comment, first_sentence
+from gateway.rest.openapi.comments import comment, first_sentence
+from gateway.rest.openapi.schemas import Schema, Schemas
 from gateway.rest.operations import Operation, field_at
 from gateway.rest.query import query_paths
 from gateway.rest.router import Router
-from gateway.rest.schemas import Schema, Schemas
 from gateway.rest.streams import NDJSON, SSE
 from gateway.rest.template import Variable
 

@@ -35,7 +35,7 @@ from typing import Any, Final
 
 import structlog
 
-from quorate.security.file_changes import append, changing, replace
+from quorate.security.credentials.file_changes import append, changing, replace
 from quorate.security.identity import (
     CERTIFICATE_ONLY,
     EVERYTHING,

@@ -14,9 +14,9 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from quorate.runtime.addresses import split_address
-from quorate.security.dialer import ClientTls
-from quorate.security.pem import TlsError
+from quorate.runtime.network.addresses import split_address
+from quorate.security.tls.dialer import ClientTls
+from quorate.security.tls.pem import TlsError
 
 # What a server's alert means for the caller (RFC 8446, section 6.2), by words of OpenSSL's reason.
 _ALERTS: Final = (

@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quorate.etcd.api import EtcdUnauthenticated, EtcdUnavailable, Range
-from quorate.etcd.binary import EtcdBinary, etcd_environment, find_etcd
 from quorate.etcd.client import EtcdClient, EtcdTls
+from quorate.etcd.server.binary import EtcdBinary, etcd_environment, find_etcd
 from quorate.runtime.errors import QuorateError, unavailable
-from quorate.runtime.free_port import free_port
+from quorate.runtime.network.free_port import free_port
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 10.0

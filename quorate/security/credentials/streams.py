@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
+from quorate.security.credentials.tokens import LOOK, TokenFile
 from quorate.security.identity import Caller
-from quorate.security.tokens import LOOK, TokenFile
 
 
 class TokenStreams:

@@ -19,7 +19,7 @@ from typing import Final
 from quorate.etcd.api import Compacted, Etcd, EtcdError, Range, prefix_end
 from quorate.etcd.generation import GENERATION, HEAD, RESTORING, read_standing
 from quorate.etcd.paging import pages
-from quorate.etcd.snapshot_file import FORMAT, SnapshotWriter
+from quorate.etcd.snapshot.file import FORMAT, SnapshotWriter
 from quorate.internal.v1.backup_pb2 import BackupHeader
 from quorate.runtime.errors import precondition, unavailable
 

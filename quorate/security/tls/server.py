@@ -1,9 +1,9 @@
 """TLS and mutual TLS as a service's settings ask for it: where it listens, and where it dials.
 
 One rule for files: they are read again when they change, without a restart. A server asks at every
-new connection whether its files were replaced; `quorate.security.dialer` is the client's side of
-the rule. A connection that stands is left alone, and a set of files that cannot be used (half of it
-replaced, unreadable for a moment) is logged while the former one stays.
+new connection whether its files were replaced; `quorate.security.tls.dialer` is the client's side
+of the rule. A connection that stands is left alone, and a set of files that cannot be used (half of
+it replaced, unreadable for a moment) is logged while the former one stays.
 
 Callers are verified by the CA; what their certificate's common name (`<role>:<name>`) allows is
 decided elsewhere.
@@ -20,8 +20,8 @@ import grpc
 import structlog
 from pydantic import BaseModel, Field, model_validator
 
-from quorate.security.dialer import ClientTls, Dialer, Watched, open_channel
-from quorate.security.pem import Pem, PemFiles, TlsError
+from quorate.security.tls.dialer import ClientTls, Dialer, Watched, open_channel
+from quorate.security.tls.pem import Pem, PemFiles, TlsError
 
 __all__ = [
     "ClientTls",

@@ -1,0 +1,1 @@
+"""The journal: one fenced Txn for everything that arrived meanwhile."""

@@ -1,0 +1,1 @@
+"""The etcd server itself: found, started, looked after, its users and versions."""

@@ -1,0 +1,1 @@
+"""Backups: a cluster's records in a file, written and restored."""

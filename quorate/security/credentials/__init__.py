@@ -1,0 +1,1 @@
+"""API tokens and JWTs: made, read, verified, revoked."""

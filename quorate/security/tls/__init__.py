@@ -1,0 +1,1 @@
+"""Certificates, and channels and servers that use them."""
