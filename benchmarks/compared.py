@@ -26,10 +26,10 @@ from benchmarks.cluster import DEADLINE, BenchCluster, Stub
 from benchmarks.load import BATCH, NOOP, durably, warm_up
 from benchmarks.noop import noop
 from quorate import Executor
-from quorate.client.mapping.mapper import create_batch
-from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 
+# Bytes that a client of a watch takes at once.
+_OPTIONS = (("grpc.max_receive_message_length", 64 << 20),)
 # Seconds of creating one by one, and callers at once.
 CREATING = 5.0
 CALLERS = 8
@@ -119,7 +119,7 @@ def read_watches(address: str, number: int, ready: Any) -> None:
                 await asyncio.sleep(0.05)
 
     async def main() -> None:
-        channels = [grpc.aio.insecure_channel(address, CHANNEL_OPTIONS) for _ in range(4)]
+        channels = [grpc.aio.insecure_channel(address, _OPTIONS) for _ in range(4)]
         begun: list[None] = []
         await asyncio.gather(*(read(channels[n % 4], begun) for n in range(number)))
 
@@ -137,9 +137,10 @@ def quiet(cluster: BenchCluster, tasks: int) -> dict[str, float]:
         # Not in a `with` block, whose end waits for a result that may never come.
         pool = Executor(client=client, queue=still)
         waiting, began = pool.submit(time.sleep, NAP), time.monotonic()
+        batch = scheduler_pb2.BatchCreateTasksRequest(queue=busy, specs=[NOOP] * BATCH)
         with ThreadPoolExecutor(4) as creators:
             for _ in range(tasks // BATCH):
-                creators.submit(create_batch, client.calls, busy, [NOOP] * BATCH)
+                creators.submit(stub.rpc.BatchCreateTasks, batch, timeout=DEADLINE)
         rate = tasks / (time.monotonic() - began)
         used, looked = _seconds(etcd), time.monotonic()
         with suppress(TimeoutError):
