@@ -29,6 +29,7 @@ from xdist.remote import Producer
 
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.server.launcher import EtcdProcess
+from quorate.runtime.network import free_port
 from tests.support import shared_folders
 from tests.support.needs import needed
 from tests.support.spread import WholeFolders
@@ -57,6 +58,10 @@ def pytest_configure(config: pytest.Config) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    # Each worker draws ports of its own: what one drew and does not use yet is free to another.
+    name, count = os.environ.get("PYTEST_XDIST_WORKER"), os.environ.get("PYTEST_XDIST_WORKER_COUNT")
+    if name and count:
+        vars(free_port)["PORTS"] = free_port.PORTS[int(name.removeprefix("gw")) :: int(count)]
     # A test that needs a browser and has none says so itself.
     with contextlib.suppress(Missing):
         driver.make_it_run()

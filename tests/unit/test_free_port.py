@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ KERNELS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 def _only(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
     """Draw these, in turn, and the last one from then on."""
     left = list(ports)
+    monkeypatch.setattr(module, "_drawn", deque(maxlen=1_000))
     monkeypatch.setattr(random, "choice", lambda _: left.pop(0) if len(left) > 1 else left[0])
 
 
@@ -61,3 +64,15 @@ def test_where_none_is_free_that_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         assert refused.value.reason == "NO_FREE_PORT"
         with pytest.raises(NoPort, match="none of 100 ports"):
             Ports().take()
+
+
+def test_a_port_is_not_given_to_two_servers_that_are_both_still_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = (free_port() for _ in range(2))
+    _only(monkeypatch, one)
+    draws = cycle((one, other))
+    monkeypatch.setattr(random, "choice", lambda _: next(draws))
+    assert {free_port(), free_port()} == {one, other}
+    with pytest.raises(QuorateError, match="is free"):
+        free_port()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 from typing import Final
 
 from quorate.runtime.errors import unavailable
@@ -13,12 +14,15 @@ from quorate.runtime.errors import unavailable
 PORTS: Final = range(10_000, 32_768)
 # Draws before it is given up.
 _TRIES: Final = 100
+# The latest ports that this process drew: whoever asked may not have bound to its port yet.
+_drawn: Final[deque[int]] = deque(maxlen=1_000)
 
 
 def free_port(*, everywhere: bool = False) -> int:
     """A TCP port of 127.0.0.1 that nothing listens on right now, drawn at random.
 
-    Until its server binds to it another process may take it.
+    It is none of the last 1,000 that this process drew. Another process may take it until its
+    server binds to it.
 
     Args:
         everywhere: free on every address of the machine, IPv6 ones too.
@@ -27,7 +31,8 @@ def free_port(*, everywhere: bool = False) -> int:
     """
     for _ in range(_TRIES):
         port = random.choice(PORTS)
-        if _is_free(port, everywhere):
+        if port not in _drawn and _is_free(port, everywhere):
+            _drawn.append(port)
             return port
     where = "of the machine" if everywhere else "of 127.0.0.1"
     raise unavailable("NO_FREE_PORT", f"none of {_TRIES} ports {where} is free")
