@@ -77,7 +77,7 @@ def raise_unless_ours() -> None:
 
 
 def _answered(error: grpc.aio.AioRpcError) -> UpstreamError | None:
-    """The error with the details that a service of ours gives; None when gRPC made it."""
+    """The error with the details that a Quorate service gives; None when gRPC made it."""
     status = status_of(error)
     if status is None:
         return None

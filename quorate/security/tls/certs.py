@@ -35,7 +35,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SUBJECT = re.compile(r"[a-z]{1,16}:[A-Za-z0-9][A-Za-z0-9._@-]{0,46}")
 _DNS = re.compile(r"(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9_-]{1,63}")
 # Clocks of a cluster's machines differ a little.
-# How long a CA of ours is valid.
+# How long a CA made by `quorate certs init` is valid.
 CA_DAYS = 3_650
 _SKEW = dt.timedelta(minutes=10)
 

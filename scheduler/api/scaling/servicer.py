@@ -103,7 +103,7 @@ class ScalingCalls:
         return pb.GetMetricsResponse(metricValues=[value])
 
     def close(self) -> None:
-        """The term is over: nobody is told anything any longer."""
+        """The term is over: end all watches."""
         self._closed = True
         self._happened.set()
 

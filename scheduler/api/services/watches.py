@@ -8,7 +8,7 @@
 
 What is built is shown only when a fenced Txn behind it has committed, so no pending write is
 told. A watcher holds names, not messages: however slow it reads, it costs at most one name for
-each service, and is told each service's newest view only. The feed owns all of it for one term;
+each service, and gets each service's newest view only. The feed owns all of it for one term;
 when that ends, watchers get UNAVAILABLE and watch again at the next leader.
 """
 
@@ -214,7 +214,7 @@ class ServiceFeed:
         return message
 
     def close(self) -> None:
-        """The term is over: nobody is told anything any longer."""
+        """The term is over: end all watches."""
         self._closed = True
         self._published.set()
         self._touched.set()
