@@ -1,8 +1,8 @@
 // Modal dialogs on the <dialog> element, which keeps the focus inside and gives it back.
 
 import { signal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import type { ComponentChildren, RefObject } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Button, Failure } from "@ui/parts/basics";
 
 interface DialogProps {
@@ -12,26 +12,63 @@ interface DialogProps {
   children: ComponentChildren;
 }
 
-export function Dialog({ title, onClose, wide, children }: DialogProps) {
+interface Modal {
+  element: RefObject<HTMLDialogElement | null>;
+  /** Closes the dialog; whoever rendered it knows at once. Again: nothing happens. */
+  shut: () => void;
+}
+
+/**
+ * A dialog is open from its rendering until `shut`.
+ *
+ * The element's own `close` event comes in a later task, and effects run after the next frame:
+ * a key pressed meanwhile would find neither an open dialog nor a page that can open another one.
+ */
+function useModal(onClose: () => void): Modal {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  const closed = useRef(false);
+  useLayoutEffect(() => {
     element.current?.showModal();
   }, []);
+  const shut = () => {
+    if (closed.current) return;
+    closed.current = true;
+    element.current?.close();
+    onClose();
+  };
+  return { element, shut };
+}
+
+export function Dialog(props: DialogProps) {
+  return <Frame {...props} modal={useModal(props.onClose)} />;
+}
+
+interface FrameProps extends Omit<DialogProps, "onClose"> {
+  modal: Modal;
+}
+
+function Frame({ title, wide, modal: { element, shut }, children }: FrameProps) {
   return (
     <dialog
       ref={element}
       class={wide ? "dialog wide" : "dialog"}
       aria-label={title}
-      onClose={onClose}
+      onCancel={(event) => {
+        // Escape. The event of a file field inside bubbles and closes nothing.
+        if (event.target !== element.current) return;
+        event.preventDefault();
+        shut();
+      }}
+      onClose={shut}
       onClick={(event) => {
         // The backdrop belongs to the element itself; what is inside has padding of its own.
-        if (event.target === element.current) element.current?.close();
+        if (event.target === element.current) shut();
       }}
     >
       <div class="inside">
         <header>
           <h2>{title}</h2>
-          <Button kind="quiet" icon="close" title="Close" onClick={() => element.current?.close()} />
+          <Button kind="quiet" icon="close" title="Close" onClick={shut} />
         </header>
         {children}
       </div>
@@ -48,6 +85,7 @@ interface FormProps extends DialogProps {
 
 /** A form in a dialog. It closes when `onSubmit` is through. */
 export function FormDialog(props: FormProps) {
+  const modal = useModal(props.onClose);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState("");
   const send = async (event: SubmitEvent) => {
@@ -57,29 +95,25 @@ export function FormDialog(props: FormProps) {
     setFailure("");
     try {
       await props.onSubmit(new FormData(form));
-      form.closest("dialog")?.close();
+      modal.shut();
     } catch (error) {
       setFailure((error as Error).message);
       setBusy(false);
     }
   };
   return (
-    <Dialog title={props.title} onClose={props.onClose} wide={props.wide}>
+    <Frame title={props.title} wide={props.wide} modal={modal}>
       <form onSubmit={(event) => void send(event)}>
         {props.children}
         {failure && <Failure message={failure} />}
         <footer>
-          <Button
-            onClick={() => document.querySelector<HTMLDialogElement>("dialog[open]")?.close()}
-          >
-            Cancel
-          </Button>
+          <Button onClick={modal.shut}>Cancel</Button>
           <Button type="submit" kind={props.danger ? "danger" : "primary"} busy={busy}>
             {props.submit}
           </Button>
         </footer>
       </form>
-    </Dialog>
+    </Frame>
   );
 }
 
