@@ -109,6 +109,7 @@ async def serve(settings: GatewaySettings) -> None:
             hosts=settings.host_names,
             domain=settings.service_domain,
             paths=settings.service_paths,
+            connections=settings.max_connections,
             head_timeout=settings.head_timeout,
             write_timeout=settings.write_timeout,
             owner=settings.owner,
@@ -145,7 +146,6 @@ async def serve(settings: GatewaySettings) -> None:
             server_header=False,
             proxy_headers=False,
             ssl_context_factory=(lambda *_: server_ssl_context(settings)) if settings.tls else None,
-            limit_concurrency=settings.max_connections,
             timeout_graceful_shutdown=settings.grace,
         )
     )

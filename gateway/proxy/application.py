@@ -136,8 +136,6 @@ class Application:
     ) -> None:
         self._protocol = _telling(base)(config, state, app_state)
         self._state = state
-        # The front has counted the connections, and answers as a problem where there are too many.
-        self._protocol.limit_concurrency = None
         self._protocol.connection_made(Lent(client, transport))
         # The front stands for the connection, whoever has it at the time.
         state.connections.discard(self._protocol)

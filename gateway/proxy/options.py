@@ -22,6 +22,7 @@ class ProxyOptions:
         hosts: names of the gateway itself; see gateway.http.hosts.
         domain: below which services have hosts of their own, beside `localhost`; empty for none.
         paths: whether services are also served at `/services/`, on the gateway's own origin.
+        connections: number beyond which any request gets 503; None: no limit.
         connect_timeout: until an instance has accepted a connection.
         head_timeout: for a request's head, from its first byte; a new connection's first byte.
         read_timeout: patience with a request's body; see `limits.Patience`.
@@ -45,6 +46,7 @@ class ProxyOptions:
     owner: SameUser | None = None
     domain: str = ""
     paths: bool = False
+    connections: int | None = None
     connect_timeout: float = 1.0
     head_timeout: float = 10.0
     read_timeout: float = 30.0

@@ -65,8 +65,7 @@ class Proxy:
         self._next_id = 0
         # Whether there has been a view: until then no name is known to be wrong.
         self._viewed = False
-        # Connections beyond which any request gets 503; set by `protocol`.
-        self._most: int | None = None
+        self._most = options.connections
 
     # -- the view
 
@@ -97,7 +96,6 @@ class Proxy:
                 app_state: dict[str, Any],
                 _loop: asyncio.AbstractEventLoop | None = None,
             ) -> None:
-                proxy._most = config.limit_concurrency
                 super().__init__(proxy, base, config, server_state, app_state)
 
         return Connection

@@ -110,6 +110,10 @@ class Link:
         self._open = False
         self._opened_at = 0.0
 
+    def begin_session(self) -> None:
+        """The agent has answered: assignments are sent from now on."""
+        self._open = True
+
     def start(self, row: TaskRow, attempt: int) -> None:
         """Send an assignment; without a session, the next inventory settles it."""
         if self._open:
@@ -255,7 +259,8 @@ class Link:
             conduct.check(self._instance, first, first=True)
             self._note_clock(first)
             events = opened(self._name, self._instance, first)
-            self._open, self._opened_at = True, asyncio.get_running_loop().time()
+            self._opened_at = asyncio.get_running_loop().time()
+            self.begin_session()
             for part in conduct.parts(events):
                 self._driver.handle(part)
                 await asyncio.sleep(0)

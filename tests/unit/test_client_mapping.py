@@ -30,6 +30,11 @@ def answer(chunk, seconds=0.0, **task):
     return found
 
 
+def next_size(plan):
+    """Items of the chunk that is submitted next."""
+    return len(plan.batch()[0][0].items)
+
+
 def too_large():
     error = task_pb2.TaskError(type="RESULT_TOO_LARGE")
     return task_pb2.Task(state=task_pb2.TASK_STATE_FAILED, error=error)
@@ -88,8 +93,8 @@ def test_results_nobody_took_hold_back_submission():
     # The first is outstanding, so nothing could be handed out.
     assert list(plan.values()) == []
     for _ in range(100):
-        plan.batch()
-    assert len(plan._order) <= MOST_IN_FLIGHT
+        chunks += [chunk for chunk, _ in plan.batch()]
+    assert len(chunks) <= MOST_IN_FLIGHT
 
 
 def test_chunks_grow_while_items_are_quick_and_shrink_when_they_are_slow():
@@ -98,17 +103,24 @@ def test_chunks_grow_while_items_are_quick_and_shrink_when_they_are_slow():
         for chunk, _ in plan.batch():
             plan.on_outcome(chunk, answer(chunk, seconds=1e-4 * len(chunk.items)))
         list(plan.values())
-    assert plan._items_per_chunk() == pytest.approx(WORK_PER_CHUNK / 1e-4, rel=0.05)
+    assert next_size(plan) == pytest.approx(WORK_PER_CHUNK / 1e-4, rel=0.05)
     slow = plan_of(itertools.count())
     for chunk, _ in slow.batch():
         slow.on_outcome(chunk, answer(chunk, seconds=1.0))
-    assert slow._items_per_chunk() == 1
+    list(slow.values())
+    assert next_size(slow) == 1
 
 
 def test_a_short_list_is_spread_over_many_chunks():
     plan = plan_of(range(640))
-    plan._size = 4096
-    assert plan._items_per_chunk() == 10
+    sizes = []
+    while batch := plan.batch():
+        for chunk, _ in batch:
+            sizes.append(len(chunk.items))
+            plan.on_outcome(chunk, answer(chunk, seconds=1e-6))
+        list(plan.values())
+    assert sum(sizes) == 640
+    assert max(sizes) == 10
 
 
 def test_a_chunk_too_large_to_send_is_halved_and_order_is_kept():

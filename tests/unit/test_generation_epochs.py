@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from node_agent.core.epochs import StaleEpoch
 from node_agent.core.machine import Machine
 from quorate.cli.output import render
-from quorate.etcd.api import Put, WatchBatch
+from quorate.etcd.api import Etcd, Put
 from quorate.etcd.election import Election
 from quorate.etcd.generation import (
     LAST_GENERATION,
@@ -121,16 +122,35 @@ async def test_what_a_watch_tells_grows_over_a_restore() -> None:
 # -- leading
 
 
+class Address:
+    """Leads to a store that can be exchanged; open watches stay, silent, with the one before."""
+
+    def __init__(self, etcd: MemoryEtcd) -> None:
+        self.etcd = etcd
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.etcd, name)
+
+
 class Candidate:
     """A LeadershipTerm over an in-memory store that can be exchanged, as etcd is by a restore."""
 
     def __init__(self, etcd: MemoryEtcd) -> None:
         self.etcd = etcd
+        self._address = Address(etcd)
         settings = SchedulerSettings(_cli_parse_args=[], name="s1")  # type: ignore[call-arg]
         self.roles = Roles(InstanceId("s1"))
         self.term = LeadershipTerm(
-            settings, etcd, CLOCK, self.roles, InstanceHealth(InstanceId("s1"))
+            settings, cast(Etcd, self._address), CLOCK, self.roles, InstanceHealth(InstanceId("s1"))
         )
+
+    def exchange(self, etcd: MemoryEtcd) -> None:
+        """Another store is behind etcd's address."""
+        self.etcd = self._address.etcd = etcd
+
+    async def loaded(self) -> None:
+        async with asyncio.timeout(5):
+            await self.term.loaded.wait()
 
     @asynccontextmanager
     async def elected(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -178,13 +198,19 @@ async def read_head(etcd: MemoryEtcd) -> HeadRecord:
     return head
 
 
-@pytest.fixture
-async def candidate() -> AsyncIterator[Candidate]:
-    candidate = Candidate(MemoryEtcd())
+@asynccontextmanager
+async def standing_by(etcd: MemoryEtcd) -> AsyncIterator[Candidate]:
+    candidate = Candidate(etcd)
     standing = asyncio.create_task(candidate.term.stand_by())
     yield candidate
     standing.cancel()
     await asyncio.wait({standing})
+
+
+@pytest.fixture
+async def candidate() -> AsyncIterator[Candidate]:
+    async with standing_by(MemoryEtcd()) as candidate:
+        yield candidate
 
 
 def generation(number: int) -> Put:
@@ -211,30 +237,14 @@ async def test_nobody_leads_while_a_restore_is_under_way(candidate: Candidate) -
     assert (await read_standing(candidate.etcd, PREFIX)).head_mod == 0
 
 
-async def test_nobody_leads_amid_a_restore_with_what_was_folded_before_it(
-    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nobody_leads_amid_a_restore_with_what_was_folded_before_it() -> None:
     """The new etcd may have come past the revision that a standby knows of the old one."""
-    async with asyncio.timeout(5):
-        while not candidate.term._replica.revision:
-            await asyncio.sleep(0)
-    keep_silent(candidate, 3, monkeypatch)
-    await candidate.etcd.put(PREFIX + b"restoring", RestoreRecord().SerializeToString())
-    for _ in range(5):
-        await candidate.etcd.put(b"/elsewhere", b"")
-    candidate.term._replica._revision = 1 + (await read_standing(candidate.etcd, PREFIX)).revision
-    assert "restore" in await candidate.rejection()
-
-
-def keep_silent(candidate: Candidate, revision: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watch of what lies ahead tells nothing until it is reached."""
-    replica = candidate.term._replica
-    replica._revision = revision
-
-    async def silent(batch: WatchBatch) -> None:
-        pass
-
-    monkeypatch.setattr(replica, "_fold_batch", silent)
+    async with standing_by(MemoryEtcd(revision=9)) as candidate:
+        await candidate.loaded()
+        candidate.exchange(MemoryEtcd(revision=7))
+        await candidate.etcd.put(PREFIX + b"restoring", RestoreRecord().SerializeToString())
+        assert "restore" in await candidate.rejection()
+        assert (await read_standing(candidate.etcd, PREFIX)).revision > 9
 
 
 def test_what_a_restore_writes_is_not_folded() -> None:
@@ -263,27 +273,22 @@ async def test_what_was_seen_of_a_restore_is_folded_anew(candidate: Candidate) -
         assert "mine" in candidate.queues
 
 
-async def test_what_was_folded_from_another_generation_is_dropped(candidate: Candidate) -> None:
-    """As when etcd was exchanged below a standby that knows higher revisions of the one before."""
-    async with candidate.elected() as leading:
-        await candidate.leads(leading)
-    fold = candidate.term._fold
-    async with asyncio.timeout(5):
-        while not fold.revision:
-            await asyncio.sleep(0)
-    fold.generation = 7
-    assert await candidate.rejection() == "folded from generation 7; this is 1"
-    async with candidate.elected() as leading:
-        await candidate.leads(leading)
+async def test_what_was_folded_from_another_generation_is_dropped() -> None:
+    """Etcd was exchanged below a standby that knows higher revisions of the one before."""
+    old = MemoryEtcd(revision=100)
+    await old.txn((), [generation(7)])
+    async with standing_by(old) as candidate:
+        await candidate.loaded()
+        candidate.exchange(MemoryEtcd())
+        assert await candidate.rejection() == "folded from generation 7; this is 1"
+        async with candidate.elected() as leading:
+            await candidate.leads(leading)
 
 
-async def test_what_was_folded_beyond_the_end_of_etcd_is_dropped(
-    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with asyncio.timeout(5):
-        while not candidate.term._replica.revision:
-            await asyncio.sleep(0)
-    keep_silent(candidate, 1 << 40, monkeypatch)
-    assert "etcd is at" in await candidate.rejection()
-    async with candidate.elected() as leading:
-        await candidate.leads(leading)
+async def test_what_was_folded_beyond_the_end_of_etcd_is_dropped() -> None:
+    async with standing_by(MemoryEtcd(revision=1 << 40)) as candidate:
+        await candidate.loaded()
+        candidate.exchange(MemoryEtcd())
+        assert "etcd is at" in await candidate.rejection()
+        async with candidate.elected() as leading:
+            await candidate.leads(leading)

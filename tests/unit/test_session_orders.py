@@ -56,7 +56,7 @@ class Fixture:
         self.links = Links()
         self.sessions = Sessions(self.driver, self.links, self.etcd, b"/q/", 1, "s1", 10.0)  # type: ignore[arg-type]
         self.link = Link(self.sessions, node)
-        self.link._open = True
+        self.link.begin_session()
         self.links.add(INSTANCE, self.link)
 
     def running(self, number: int, *, cached: bool = True) -> TaskRow:
@@ -66,6 +66,14 @@ class Fixture:
             row.spec = None
         row.state, row.attempt, row.instance = TaskState.RUNNING, 1, INSTANCE
         return row
+
+    async def record(self, row: TaskRow) -> None:
+        """Its spec is in etcd."""
+        record = r.TaskRecord(spec=spec().spec).SerializeToString()
+        await self.etcd.put(b"/q/" + keys.task_key(DEFAULT_QUEUE, row.id), record)
+
+    async def read_specs(self) -> None:
+        await self.link.orders.fetch_specs(self.etcd, b"/q/", self.driver.max_txn_ops)
 
     def messages(self) -> list[pb.SessionRequest]:
         found = []
@@ -86,17 +94,17 @@ def test_a_cancel_never_overtakes_its_assignment() -> None:
     assert second.assign[-1].task_id == rows[-1].id
 
 
-def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
+async def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
     fixture = Fixture()
     row = fixture.running(1, cached=False)
+    await fixture.record(row)
     fixture.links.start(INSTANCE, row, 1)
     fixture.links.end_attempt(INSTANCE, row.id, 1)
     fixture.links.acknowledge(INSTANCE, TaskId("other"), 1)
     (message,) = fixture.messages()
     assert not message.cancel
     assert len(message.acknowledge) == 1
-    fixture.link.orders._without_spec.clear()
-    fixture.link.orders._assign.append((row, 1, spec().spec))
+    await fixture.read_specs()
     (message,) = fixture.messages()
     assert len(message.assign) == len(message.cancel) == 1
 
@@ -104,11 +112,10 @@ def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
 async def test_many_specs_are_read_back_in_txns_that_etcd_takes() -> None:
     fixture = Fixture()
     rows = [fixture.running(number, cached=False) for number in range(20)]
-    record = r.TaskRecord(spec=spec().spec).SerializeToString()
     for row in rows:
-        await fixture.etcd.put(b"/q/" + keys.task_key(DEFAULT_QUEUE, row.id), record)
+        await fixture.record(row)
         fixture.links.start(INSTANCE, row, 1)
-    await fixture.link.orders.fetch_specs(fixture.etcd, b"/q/", fixture.driver.max_txn_ops)
+    await fixture.read_specs()
     (message,) = fixture.messages()
     assert [item.task_id for item in message.assign] == [row.id for row in rows]
     assert {item.spec for item in message.assign} == {spec().spec}
