@@ -43,9 +43,9 @@ check: ready ## Lint, types, architecture contracts, protos
 	mypy $(CODE)
 	lint-imports --no-cache # its cache has missed changes of files
 	python -m tools.check_purity
-	python -m tools.check_protos
-	python -m tools.draw_transitions --check
-	python -m tools.build_ui --if-needed --check-size
+	python -m tools.protos.check
+	python -m tools.docs.draw_transitions --check
+	python -m tools.dashboard.build_ui --if-needed --check-size
 
 # Tests wait for processes more than they compute: more workers than cores. Each file stays whole,
 # so that its tests share what they started.
@@ -74,19 +74,19 @@ drills: ready ## Kill and stop leaders, nodes and etcd under load, many times; p
 
 docs: ready ## Build the documentation site into build/site
 	@$(BIN)/python tools/provision/environment.py $(VENV) docs
-	python -m tools.build_docs
+	python -m tools.docs.build
 
 ui: $(STAMP) ## Build the dashboard
-	python -m tools.build_ui --check-size
+	python -m tools.dashboard.build_ui --check-size
 
 screenshots: setup ## Take pictures of every view of the dashboard into docs/screenshots
-	python -m tools.screenshots $(ARGS)
+	python -m tools.dashboard.screenshots $(ARGS)
 
 protos: $(STAMP) ## Regenerate the stubs from protos/
-	python -m tools.generate_protos
+	python -m tools.protos.generate
 
 release-protos: $(STAMP) ## Write down the protos of the version in pyproject.toml: later ones keep to them
-	python -m tools.release_protos
+	python -m tools.protos.release
 
 format: $(STAMP) ## Format and fix what ruff can
 	ruff check --fix $(CODE)

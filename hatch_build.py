@@ -1,4 +1,4 @@
-"""Puts the built dashboard into the wheel. See `tools/build_ui.py`.
+"""Puts the built dashboard into the wheel. See `tools/dashboard/build_ui.py`.
 
 An editable install builds nothing here: `make setup` does, and only what changed.
 """
@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tools import build_ui
+from tools.dashboard import build_ui
 
 
 class DashboardHook(BuildHookInterface[Any]):

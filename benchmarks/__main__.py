@@ -13,21 +13,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import (
-    commands,
-    dashboard,
-    failover,
-    floods,
-    latency,
-    live,
-    memory,
-    proxy,
-    report,
-    throughput,
-    tls,
-    workers,
-)
+from benchmarks import report
+from benchmarks.failures import failover
 from benchmarks.figures import Findings
+from benchmarks.gateway import dashboard, live, proxy
+from benchmarks.tasks import commands, floods, latency, memory, throughput, tls, workers
 
 BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "throughput": throughput.run,

@@ -116,7 +116,7 @@ class Site:
     def create(self) -> None:
         """The service, when all its replicas are ready and the gateway knows."""
         spec = pb.ServiceSpec(replicas=REPLICAS)
-        spec.command.argv.extend([sys.executable, "-m", "benchmarks.replica"])
+        spec.command.argv.extend([sys.executable, "-m", "benchmarks.gateway.replica"])
         spec.command.env["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
         spec.health.tcp = True
         spec.drain_grace.FromSeconds(10)

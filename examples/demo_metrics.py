@@ -18,7 +18,7 @@ from quorate.cli.services.services import DELETE
 from quorate.client.transport.discovery import LocalCluster
 from quorate.client.transport.rpcs import new_request_id
 from quorate.v1 import service_pb2
-from tools.documented_metrics import Scrape, documented, missing
+from tools.docs.documented_metrics import Scrape, documented, missing
 from tools.gateway_http import ask
 
 SERVICE = "hello"

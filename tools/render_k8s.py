@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import build_ui
+from tools.dashboard import build_ui
 
 _SOURCE = Path(__file__).with_name("kustomize")
 _FOLDER = build_ui.CHECKOUT / "build" / "kustomize"

@@ -31,7 +31,7 @@ from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.forked import run
 from tests.support.local import running
-from tools.documented_metrics import EVERYWHERE, Scrape, documented, missing
+from tools.docs.documented_metrics import EVERYWHERE, Scrape, documented, missing
 from tools.gateway_http import ask, headers_of, https_context
 from tools.promtool import find_promtool
 

@@ -29,7 +29,7 @@ from tests.support.load import Load
 from tests.support.next_release import FIELD, NOTE, RPC, classes, following, present, write_stubs
 from tests.support.server import Server, until
 from tests.support.tls import client_environment, open_aio
-from tools.proto_rules import last_release
+from tools.protos.rules import last_release
 
 # Seconds of a short task, and of one that still runs when its agent is told to go.
 SHORT, LONGER = 0.02, 0.4

@@ -29,7 +29,7 @@ from quorate.local.plan import LocalPlan
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
 from tests.support import local as locals_
 from tests.support.stranger import Stranger, stranger
-from tools.browser import chromium
+from tools.dashboard.browser import chromium
 from tools.gateway_http import ask_json
 
 

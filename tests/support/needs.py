@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tools import build_ui
+from tools.dashboard import build_ui
 from tools.provision import needs, place
 from tools.provision.place import Missing, in_ci
 

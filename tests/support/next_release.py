@@ -27,7 +27,7 @@ from google.protobuf.descriptor_pb2 import (
 from google.protobuf.message import Message
 from grpc_tools import protoc
 
-from tools.generate_protos import proto_files
+from tools.protos.generate import proto_files
 
 FIELD = "next_release_note"
 """The field that each message has more."""

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from tests.support.needs import need_dashboard
-from tools import build_ui
+from tools.dashboard import build_ui
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,9 +16,9 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 from quorate.internal.v1 import backup_pb2, records_pb2
 from quorate.v1 import cluster_pb2, node_agent_pb2, scheduler_pb2, service_pb2
 from tests.support.next_release import present
-from tools.generate_protos import PROTOS
-from tools.proto_rules import build_image, keeps_to, last_release, version_of
-from tools.release_protos import project_version, release
+from tools.protos.generate import PROTOS
+from tools.protos.release import project_version, release
+from tools.protos.rules import build_image, keeps_to, last_release, version_of
 
 _SERVED = (cluster_pb2, node_agent_pb2, scheduler_pb2, service_pb2)
 _RECORDS = (records_pb2, backup_pb2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from examples.demo import Findings, Outage, verdict
-from tools.documented_metrics import EVERYWHERE, Scrape, documented, missing
+from tools.docs.documented_metrics import EVERYWHERE, Scrape, documented, missing
 
 TABLES = """
 ### Scheduler

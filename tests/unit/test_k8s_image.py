@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support.manifests import PROGRAMS, ROOT, container_of, pod_of, workloads
-from tools.build_ui import NODE_REQUIREMENT
+from tools.dashboard.build_ui import NODE_REQUIREMENT
 
 INSTRUCTIONS = [
     tuple(line.split(None, 1))

@@ -20,7 +20,7 @@ from functools import partial
 from quorate.etcd.server.binary import provide_etcd
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.process.debian_packages import Say
-from tools import build_ui
+from tools.dashboard import build_ui
 from tools.provision import chromium, needs, node
 from tools.provision.place import Missing, in_ci
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quorate.runtime.process.debian_packages import Say
-from tools import build_ui
+from tools.dashboard import build_ui
 from tools.provision import place
 from tools.provision.place import Missing
 

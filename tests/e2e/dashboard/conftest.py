@@ -22,7 +22,7 @@ from tests.support.auth import Locked, locked
 from tests.support.dashboard import Look
 from tests.support.needs import need_dashboard
 from tests.support.tls import etcd_options
-from tools.browser import browser as started_browser
+from tools.dashboard.browser import browser as started_browser
 from tools.gateway_http import token_of
 
 DESK = {"width": 1280, "height": 800}
@@ -57,7 +57,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One browser for all of these tests. No asyncio beside it: see `tools.browser`."""
+    """One browser for all of these tests. No asyncio beside it: see `tools.dashboard.browser`."""
     with started_browser() as started:
         yield started
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from benchmarks.dashboard import CHIP, MEASURE, QUEUE, SCROLL, TASKS, TEXT, fill
+from benchmarks.gateway.dashboard import CHIP, MEASURE, QUEUE, SCROLL, TASKS, TEXT, fill
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from tests.support.dashboard import Look, python, submit
 from tests.support.fake_scheduler import wait_until
 from tests.support.local import gateway_leaf
 from tests.support.tls import gateway_flags
-from tools.build_ui import SOURCE
+from tools.dashboard.build_ui import SOURCE
 from tools.gateway_http import ask_json
 
 VIEWS = ("overview", "queues", "tasks", "nodes/n1", "services", "quotas", "audit")

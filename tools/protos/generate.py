@@ -2,7 +2,7 @@
 
 Writes `*_pb2.py` and `*_pb2.pyi` for every file and `*_pb2_grpc.py` for the public contract (the
 internal records have no services). Stubs of proto files that are gone are removed. The output is
-committed, so that users need no protoc; `tools/check_protos.py` fails when it is stale.
+committed, so that users need no protoc; `tools/protos/check.py` fails when it is stale.
 
 Beside the stubs lies `descriptors.binpb`: the public contract with its comments, which the stubs
 drop. The gateway makes the OpenAPI document's texts of it.
@@ -18,7 +18,7 @@ from pathlib import Path
 import grpc_tools
 from grpc_tools import protoc
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "protos"
 PUBLIC = "quorate/v1"
 INTERNAL = "quorate/internal/v1"

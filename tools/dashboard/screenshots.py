@@ -23,11 +23,11 @@ from playwright.sync_api import Browser, Page, ViewportSize
 from quorate.client.transport.discovery import LocalCluster
 from quorate.local import background
 from quorate.local.plan import LocalPlan
-from tools.browser import browser
+from tools.dashboard.browser import browser
 from tools.gateway_http import ask, ask_json, token_of
 from tools.provision.place import Missing
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "docs" / "screenshots"
 _DESK = ViewportSize(width=1440, height=900)
 _PHONE = ViewportSize(width=390, height=844)
@@ -77,7 +77,7 @@ def work(cluster: LocalCluster) -> Iterator[None]:
     ask_json(cluster, "v1/queues", {"queue": {"name": "thumbnails", "placement": 3}})
     ask_json(cluster, "v1/queues", {"queue": {"name": "video"}})
     ask_json(cluster, "v1/queues/video:pause", {})
-    argv = [sys.executable, "-m", "tools.showcase"]
+    argv = [sys.executable, "-m", "tools.dashboard.showcase"]
     spec = {
         "command": {"argv": argv, "cwd": str(CHECKOUT)},
         "replicas": 3,
@@ -127,8 +127,8 @@ def _submit(cluster: LocalCluster, over: threading.Event) -> None:
 
 
 def call(function: str, argument: int, **options: object) -> dict[str, object]:
-    """The TaskSpec of a call of one of `tools.showcase`'s functions."""
-    python = {"entrypoint": f"tools.showcase:{function}", "json": json.dumps([argument])}
+    """The TaskSpec of a call of one of `tools.dashboard.showcase`'s functions."""
+    python = {"entrypoint": f"tools.dashboard.showcase:{function}", "json": json.dumps([argument])}
     return {"python": python, **options}
 
 

@@ -1,6 +1,6 @@
-"""Many WebSocket clients in one process, for `benchmarks.live`: some read, some stall.
+"""Many WebSocket clients in one process, for `benchmarks.gateway.live`: some read, some stall.
 
-    python -m benchmarks.live_clients HOST:PORT --clients 500 --stalled 5 --seconds 25
+    python -m benchmarks.gateway.live_clients HOST:PORT --clients 500 --stalled 5 --seconds 25
 
 Says `ready` when all are subscribed, and at the end one line of JSON. A client's own cost is kept
 small: of the frames only the heads are read, but for each twentieth, which is parsed in full.
@@ -178,7 +178,7 @@ async def _run(address: str, clients: int, stalled: int, seconds: float) -> None
 
 def main() -> int:
     """Run the clients."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.live_clients")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway.live_clients")
     parser.add_argument("address")
     parser.add_argument("--clients", type=int, default=500)
     parser.add_argument("--stalled", type=int, default=5)

@@ -1,4 +1,4 @@
-"""buf's rules on descriptor images: for `tools.check_protos` and `tools.release_protos`.
+"""buf's rules on descriptor images: for `tools.protos.check` and `tools.protos.release`.
 
 An image is a `FileDescriptorSet` with its imports, as `buf build -o` writes. protoc builds it
 here, since google/api comes from an installed Python package, not from a registry.
@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.generate_protos import ROOT, include_dirs, proto_files, run_protoc
+from tools.protos.generate import ROOT, include_dirs, proto_files, run_protoc
 
 RULES = ROOT / "buf.yaml"
 RECORD_RULES = ROOT / "buf.records.yaml"

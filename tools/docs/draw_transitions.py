@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- transitions:begin -->", "<!-- transitions:end -->"
 
@@ -63,7 +63,7 @@ def main() -> int:
     fresh = rewritten(page, current())
     if check:
         if page != fresh:
-            print("docs/architecture.md is stale: run `python -m tools.draw_transitions`")
+            print("docs/architecture.md is stale: run `python -m tools.docs.draw_transitions`")
             return 1
         print("docs/architecture.md shows the table of transitions")
         return 0

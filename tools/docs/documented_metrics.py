@@ -18,7 +18,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "observability.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "observability.md"
 EVERYWHERE = "every process"
 # Headings of the document, and the roles of `cluster.json`.
 ROLES = {

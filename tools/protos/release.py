@@ -14,8 +14,8 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from tools.generate_protos import PROTOS, ROOT
-from tools.proto_rules import RELEASED, build_image, keeps_to, last_release, version_of
+from tools.protos.generate import PROTOS, ROOT
+from tools.protos.rules import RELEASED, build_image, keeps_to, last_release, version_of
 
 
 def project_version() -> str:

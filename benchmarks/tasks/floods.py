@@ -219,7 +219,7 @@ def _process(folder: Path, command: tuple[str, ...], *flags: str) -> Iterator[st
 def flooding(flood: str, address: str, token: str) -> Iterator[int]:
     """One of the floods in a process of its own, whose id it is, from when it has begun."""
     process = subprocess.Popen(
-        (sys.executable, "-m", "benchmarks.floods", flood, address, token),
+        (sys.executable, "-m", "benchmarks.tasks.floods", flood, address, token),
         stdout=subprocess.PIPE,
         text=True,
     )

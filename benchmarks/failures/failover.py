@@ -12,8 +12,8 @@ import os
 import signal
 import time
 
-from benchmarks import backlog
 from benchmarks.cluster import DEADLINE, BenchCluster
+from benchmarks.failures import backlog
 from benchmarks.figures import Figure, Findings, at_most, median
 from benchmarks.usage import load_average
 

@@ -30,7 +30,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     """All of it, and its parts."""
     rounds = 3 if quick else 15
     with BenchCluster(nodes=nodes, slots=slots) as cluster, cluster.client() as client:
-        costs = client.submit("benchmarks.workers:measure", rounds).result(timeout=120)
+        costs = client.submit("benchmarks.tasks.workers:measure", rounds).result(timeout=120)
     load = load_average()
     findings = Findings()
     for name, cost in costs.items():

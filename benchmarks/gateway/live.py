@@ -184,7 +184,7 @@ def _gateway(schedulers: str) -> Iterator[tuple[str, psutil.Process]]:
 
 @contextmanager
 def _clients(address: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    command = (sys.executable, "-m", "benchmarks.live_clients", address)
+    command = (sys.executable, "-m", "benchmarks.gateway.live_clients", address)
     counts = ("--clients", str(CLIENTS), "--stalled", str(STALLED), "--seconds", str(seconds))
     process = subprocess.Popen([*command, *counts], stdout=subprocess.PIPE, text=True)
     try:

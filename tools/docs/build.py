@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tools import build_ui
-from tools.docs_pages import MERMAID
+from tools.dashboard import build_ui
+from tools.docs.pages import MERMAID
 
 _FOLDER: Final = MERMAID.parents[3]
 _MERMAID: Final = "mermaid@11.12.1"

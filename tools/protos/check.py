@@ -9,14 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.generate_protos import (
+from tools.protos.generate import (
     PROTOS,
     ROOT,
     generate,
     proto_files,
     stubs_below,
 )
-from tools.proto_rules import build_image, keeps_to, last_release, lint
+from tools.protos.rules import build_image, keeps_to, last_release, lint
 
 
 def stale_stubs() -> list[str]:

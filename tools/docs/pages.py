@@ -37,7 +37,7 @@ from quorate.cli.app import application
 from quorate.v1 import node_agent_pb2, scheduler_pb2, service_pb2
 from scheduler.config import SchedulerSettings
 
-CHECKOUT: Final = Path(__file__).resolve().parents[1]
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
 MERMAID: Final = CHECKOUT / "build/docs/node_modules/mermaid/dist/mermaid.min.js"
 _LINK: Final = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _SETTINGS: Final = (

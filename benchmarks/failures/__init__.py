@@ -1,0 +1,1 @@
+"""What a failure of the leader costs."""

@@ -1,0 +1,1 @@
+"""What goes through a gateway: proxied requests, live updates, the dashboard."""

@@ -1,0 +1,1 @@
+"""What tasks cost: a second of them, one of them, a million that wait, floods of them."""
