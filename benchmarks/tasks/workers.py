@@ -20,8 +20,7 @@ _PARTS: dict[str, Callable[[Any], Callable[[], object]]] = {
     "look for child processes": lambda worker: worker._children.look,
     "look whether anything was written": lambda worker: worker._pipes.written,
     "descriptors 0 to 2": lambda worker: worker._pipes.put_back,
-    "flush sys.stdout and sys.stderr": lambda worker: worker._streams.flush,
-    "streams": lambda worker: worker._streams.are_ours,
+    "flush and compare the streams": lambda worker: worker._streams.flush,
 }
 _ALL = "clean up after a call that changed nothing"
 

@@ -40,7 +40,8 @@ def of_result(kind: str, value: object, most: int) -> Answer:
             data = to_pickle(value)
             size = len(data)
         else:
-            data = _to_json(value)
+            # Most functions return nothing; an encoder takes 0.7 us to say so.
+            data = "null" if value is None else _to_json(value)
             size = len(data) if data.isascii() else len(data.encode())
     except BaseException as error:  # noqa: BLE001 (user code: __reduce__ may raise SystemExit too)
         name = "pickle" if kind == "pickle" else "JSON"

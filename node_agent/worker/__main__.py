@@ -39,6 +39,8 @@ _TRIES = 3
 _WEIGH_EVERY = 64
 _LOOK_EVERY = 256
 _TRACEPARENT = os.fsencode(TRACEPARENT)
+# As `os.fsencode` does, which looks at its argument's type first.
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -82,32 +84,39 @@ class Worker:
         self._served = 0
         self._pid = os.getpid()
 
-    def answer(self, task_id: str, number: int, trace: str, *work: object) -> Answer:
+    def answer(
+        self,
+        task_id: str,
+        number: int,
+        trace: str,
+        entrypoint: str,
+        kind: str,
+        arguments: str | bytes,
+    ) -> Answer:
         """Call what an attempt names."""
         give = self._snapshot.give
-        give(b"QUORATE_TASK_ID", task_id)
-        give(b"QUORATE_ATTEMPT", str(number))
-        if trace or TRACEPARENT in os.environ:
-            give(_TRACEPARENT, trace or None)
-        entrypoint, kind, arguments = work
+        give(b"QUORATE_TASK_ID", task_id.encode(_ENCODING, _ERRORS))
+        give(b"QUORATE_ATTEMPT", b"%d" % number)
+        if trace or _TRACEPARENT in os.environ._data:  # type: ignore[attr-defined]
+            give(_TRACEPARENT, trace.encode(_ENCODING, _ERRORS) if trace else None)
         known = len(sys.modules)
         try:
-            loaded = load(entrypoint, kind, arguments)  # type: ignore[arg-type]
+            loaded = load(entrypoint, kind, arguments)
             if len(sys.modules) != known:
                 self._adopt()
         except Problem as problem:
             return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
-        return call(loaded, kind, trace, self._max_result)  # type: ignore[arg-type]
+        return call(loaded, kind, trace, self._max_result)
 
     def with_secrets(self, secrets: dict[str, str], *attempt: object) -> Answer:
         """As `answer`, with more in the environment meanwhile."""
-        hidden = {name: os.environ.get(name) for name in secrets}
+        hidden = {name: os.environb.get(name) for name in map(os.fsencode, secrets)}
         os.environ.update(secrets)
         try:
             return self.answer(*attempt)  # type: ignore[arg-type]
         finally:
             for name, value in hidden.items():
-                self._snapshot.give(os.fsencode(name), value)
+                self._snapshot.give(name, value)
 
     def end_if_forked(self, answer: Answer) -> None:
         """End a process that the call forked and that came back as if it were the worker.
@@ -142,9 +151,9 @@ class Worker:
 
     def _end(self) -> int:
         pipes, streams = self._pipes, self._streams
-        flushed = streams.flush()
+        intact = streams.flush()
         pipes.put_back()
-        if not streams.are_ours() or not flushed:
+        if not intact:
             streams.put_back()
         self._served += 1
         thorough = self._served % _LOOK_EVERY == 0
@@ -173,7 +182,7 @@ class Worker:
         return USED | LAST
 
     def _adopt(self) -> None:
-        if not self._streams.are_ours():
+        if not self._streams.flush():
             self._streams.put_back()
         try:
             self._snapshot.adopt()
@@ -191,16 +200,18 @@ def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) ->
         if packet[:1] == VERDICT:
             continue  # on a wait that a signal handler ended
         message, secrets = read(packet)
-        key, task_id, number, trace, report_start, *work = message
+        key, task_id, number, trace, report_start, entrypoint, kind, arguments = message
         started, running_since = wall(), monotonic()
         if report_start:
             for part in packets_of(key, running_since, 0.0, ("began",)):
                 agent.send(part)
         waits.serve(key)
         if secrets:
-            answer = worker.with_secrets(secrets, task_id, number, trace, *work)
+            answer = worker.with_secrets(
+                secrets, task_id, number, trace, entrypoint, kind, arguments
+            )
         else:
-            answer = worker.answer(task_id, number, trace, *work)
+            answer = worker.answer(task_id, number, trace, entrypoint, kind, arguments)
         worker.end_if_forked(answer)
         waits.over()
         seconds = monotonic() - running_since

@@ -15,7 +15,9 @@ from node_agent.protocol.answers import Answer
 from quorate.client.chunk import MODULE_ADVICE
 from quorate.telemetry.tracing import attach, detach
 
-_from_json = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
+# In C, of a value without space around it.
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
 # Looked up once; a worker that is to see changed code is started again.
 _callables: dict[str, Callable[..., Any]] = {}
 
@@ -101,6 +103,17 @@ def resolve(entrypoint: str) -> Callable[..., Any]:
     return found
 
 
+def from_json(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError, or RecursionError."""
+    try:
+        value, end = _scan(text, 0)
+        if end == len(text):
+            return value
+    except StopIteration:
+        pass  # space first, or no JSON
+    return _decoder.decode(text)
+
+
 def read_arguments(
     function: Callable[..., Any] | None, kind: str, arguments: str | bytes
 ) -> tuple[Callable[..., Any], Any, Any]:
@@ -135,7 +148,7 @@ def read_arguments(
         return function, (), {}
     assert isinstance(arguments, str)
     try:
-        values = _from_json(arguments)
+        values = from_json(arguments)
     except ValueError as error:
         raise Problem("ARGUMENTS_NOT_READABLE", f"the arguments are not JSON: {error}") from None
     except RecursionError:

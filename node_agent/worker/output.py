@@ -140,33 +140,26 @@ class Streams:
         self.stderr = _text(self._raws[2])
         self._install()
 
-    def are_ours(self) -> bool:
-        """Whether the next call finds what the first one found."""
-        try:
-            return (
-                sys.stdout is self.stdout
-                and sys.stderr is self.stderr
-                and sys.stdin is self.stdin
-                and sys.__stdin__ is self.stdin
-                and sys.__stdout__ is self.stdout
-                and sys.__stderr__ is self.stderr
-                and not self.stdout.closed
-                and not self.stderr.closed
-                and not self.stdin.closed
-                and not self.stdout.reconfigured
-                and not self.stderr.reconfigured
-            )
-        except ValueError:
-            return False  # detached
-
     def flush(self) -> bool:
-        """Pass on what is buffered; False if that fails, and the stream has to be replaced."""
+        """Pass on what is buffered; False if the next call would not find what the first found."""
+        stdin, stdout, stderr = self.stdin, self.stdout, self.stderr
         try:
-            self.stdout.flush()
-            self.stderr.flush()
+            # Fails for one that is closed or detached.
+            stdout.flush()
+            stderr.flush()
+            return (
+                sys.stdout is stdout
+                and sys.stderr is stderr
+                and sys.stdin is stdin
+                and sys.__stdin__ is stdin
+                and sys.__stdout__ is stdout
+                and sys.__stderr__ is stderr
+                and not stdin.closed
+                and not stdout.reconfigured
+                and not stderr.reconfigured
+            )
         except (ValueError, OSError):
             return False
-        return True
 
     def put_back(self) -> None:
         """Ours again. Theirs are flushed, and cannot close a descriptor later. Raises Broken."""

@@ -202,7 +202,7 @@ class Snapshot:
             noted.changed.clear()
         return intact
 
-    def give(self, name: bytes, value: str | None) -> None:
+    def give(self, name: bytes, value: bytes | None) -> None:
         """Set a variable of the environment (None: remove it); it is meant to be like that."""
         known, saved = os.environ._data, self._environment  # type: ignore[attr-defined]
         if value is None:
@@ -211,11 +211,10 @@ class Snapshot:
                 os.unsetenv(name)
                 del known[name]
             return
-        data = os.fsencode(value)
-        if known.get(name) != data:
-            os.putenv(name, data)
+        if known.get(name) != value:
+            os.putenv(name, value)
         # The same object on both sides: that they are equal is seen at once.
-        known[name] = saved[name] = data
+        known[name] = saved[name] = value
 
     def put_back(self) -> Sequence[str]:
         """Mend what differs; what is worth a line in the attempt's log. Raises Broken."""
