@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from quorate.etcd.api import Compare, Delete, EtcdUnavailable, Put, Range
-from quorate.etcd.client import EtcdClient
-from quorate.etcd.journal.journal import Deposed, Journal, JournalError
-from quorate.runtime.timing.clock import SystemClock
+from quorate.etcd.api import Compare, Delete, EtcdUnavailable, Range
+from quorate.etcd.journal.journal import Deposed, JournalError
 from tests.support.fault_proxy import ErrorKind, FaultProxy
+from tests.support.journal_world import World
 from tests.support.term import Outcomes, ended, running
-
-# Long enough for an undisturbed Txn on a busy machine, short enough to wait out in a test.
-TXN_TIMEOUT = 0.5
 
 
 @pytest.fixture
@@ -28,45 +22,6 @@ async def far(proxy):
     """The leader's client: its network is the proxy."""
     async with proxy.client() as client:
         yield client
-
-
-class World:
-    """What a test sees of the store, past the proxy, and the candidates in it."""
-
-    def __init__(self, store: EtcdClient, prefix: bytes) -> None:
-        self.store = store
-        self.prefix = prefix
-
-    async def stand(self, client: EtcdClient, name: str, **options) -> Journal:
-        """A candidate that believes it leads."""
-        key = self.prefix + b"election/scheduler/" + name.encode()
-        epoch = await self.store.put(key, b"")
-        options = {"stall_after": 20.0, "txn_timeout": TXN_TIMEOUT, **options}
-        return Journal(
-            client,
-            prefix=self.prefix,
-            leader_key=key,
-            elected=epoch,
-            clock=SystemClock(),
-            **options,
-        )
-
-    async def resign(self, name: str) -> None:
-        """The candidate's lease ends."""
-        await self.store.delete(self.prefix + b"election/scheduler/" + name.encode())
-
-    def put(self, name: str, value: bytes = b"v") -> Put:
-        return Put(self.prefix + name.encode(), value)
-
-    async def value(self, name: str) -> bytes | None:
-        read = await self.store.range(Range(self.prefix + name.encode()))
-        return read.kvs[0].value if read.kvs else None
-
-    async def head(self) -> tuple[int, int, int]:
-        """epoch, sequence and mod_revision"""
-        head, mod, _ = await Journal.read_head(self.store, self.prefix)
-        assert head is not None
-        return head.epoch, head.sequence, mod
 
 
 @pytest.fixture
@@ -187,73 +142,6 @@ async def test_a_claim_whose_outcome_is_unknown_is_settled_by_the_head(world, pr
     assert (sequence, mod) == (0, revision)
 
 
-async def test_two_candidates_that_both_believe_they_lead_cannot_both_commit(
-    world, proxy, far, seen
-):
-    """The first one's key still lives; only the head tells them apart."""
-    first = await world.stand(far, "a")
-    await first.claim()
-    second, theirs = await world.stand(world.store, "b"), Outcomes()
-    proxy.script("Txn", ErrorKind.HOLD)
-    async with running(first) as first_task:
-        seen.append(first, "first's", world.put("k", b"first"))
-        held = await proxy.next_held()
-        await second.claim()
-        async with running(second):
-            theirs.append(second, "second's", world.put("k", b"second"))
-            await theirs.until("second's")
-            await held.deliver()
-            assert isinstance(await ended(first_task), Deposed)
-            theirs.append(second, "still leads", world.put("l"))
-            await theirs.until("second's", "still leads")
-    assert seen.names == []
-    assert seen.failures == ["first's"]
-    assert await world.value("k") == b"second"
-
-
-async def test_of_two_claims_on_the_same_head_one_succeeds(world):
-    candidates = [await world.stand(world.store, name) for name in ("a", "b", "c")]
-    outcomes = await asyncio.gather(
-        *(candidate.claim() for candidate in candidates), return_exceptions=True
-    )
-    revisions = [outcome for outcome in outcomes if isinstance(outcome, int)]
-    refused = [outcome for outcome in outcomes if isinstance(outcome, Deposed)]
-    # A claim that began after another had ended finds the new head and takes over from it.
-    assert len(revisions) + len(refused) == 3
-    assert max(revisions) == (await world.head())[2]
-    lasting = outcomes.index(max(revisions))
-    for number, candidate in enumerate(candidates):
-        if isinstance(outcomes[number], Deposed):
-            continue
-        seen = Outcomes()
-        async with running(candidate) as task:
-            seen.append(candidate, "write", world.put(f"by{number}"))
-            if number == lasting:
-                await seen.until("write")
-            else:
-                assert isinstance(await ended(task), Deposed)
-
-
-async def test_a_leader_deposed_in_flight_answers_nobody(world, proxy, far, seen):
-    journal = await world.stand(far, "a")
-    await journal.claim()
-    successor = await world.stand(world.store, "b")
-    proxy.script("Txn", ErrorKind.HOLD)
-    async with running(journal) as task:
-        seen.append(journal, "in flight", world.put("k"))
-        held = await proxy.next_held()
-        seen.append(journal, "waiting", world.put("l"))
-        seen.append(journal, "read")
-        await world.resign("a")
-        claimed = await successor.claim()
-        await held.deliver()
-        assert isinstance(await ended(task), Deposed)
-    assert seen.names == []
-    assert seen.failures == ["in flight", "waiting", "read"]
-    assert await world.value("k") is None
-    assert (await world.head())[2] == claimed
-
-
 async def test_a_reply_without_writes_waits_for_the_uncommitted_first(world, proxy, far, seen):
     journal = await world.stand(far, "a")
     await journal.claim()
@@ -287,19 +175,6 @@ async def test_a_reply_without_writes_is_not_given_when_the_write_before_it_is_l
         assert isinstance(await ended(task), Deposed)
     assert seen.names == []
     assert seen.failures == ["write", "repeat"]
-
-
-async def test_the_barrier_of_an_idle_leader_fails_when_it_is_deposed(world, far, seen):
-    journal = await world.stand(far, "a")
-    await journal.claim()
-    async with running(journal) as task:
-        seen.append(journal, "before")
-        await seen.until("before")
-        assert (await world.head())[1] == 0
-        await world.resign("a")
-        seen.append(journal, "after")
-        assert isinstance(await ended(task), Deposed)
-    assert seen.failures == ["after"]
 
 
 @pytest.mark.parametrize(
@@ -362,56 +237,3 @@ async def test_a_full_batch_and_the_heaviest_event_pass_etcds_own_limits(world, 
         await journal.flush()
     assert len(seen.names) == 301
     assert journal.counters.unknown == 0
-
-
-async def test_a_head_that_moved_since_the_fold_refuses_the_claim(world, far):
-    first = await world.stand(far, "a")
-    claimed = await first.claim()
-    second = await world.stand(far, "b")
-    with pytest.raises(Deposed):
-        await second.claim(expected_head_mod=claimed - 1)
-    assert await second.claim(expected_head_mod=claimed) > claimed
-    assert (await world.head())[1:] == (0, second.head_revision)
-
-
-async def test_a_txn_of_a_dead_leader_that_arrives_after_the_next_claim_changes_nothing(
-    world, proxy, far
-):
-    journal = await world.stand(far, "a")
-    await journal.claim()
-    proxy.script("Txn", ErrorKind.HOLD)
-    async with running(journal):
-        journal.append([world.put("spec"), world.put("dedup")])
-        held = await proxy.next_held()
-    await world.resign("a")
-    successor = await world.stand(world.store, "b")
-    await successor.claim()
-    before = await world.head()
-    await held.deliver()
-    assert (await world.value("spec"), await world.value("dedup")) == (None, None)
-    assert await world.head() == before
-
-
-async def test_a_candidate_whose_key_is_thousands_of_revisions_old_takes_the_log_over(
-    world, far, seen
-):
-    """Its epoch lies far below the head's revision, and below everything it has to fold."""
-    first, second = await world.stand(far, "a"), await world.stand(world.store, "b")
-    await first.claim()
-    theirs = Outcomes()
-    async with running(first) as first_task:
-        await asyncio.gather(*(world.store.put(world.prefix + b"x", b"") for _ in range(3000)))
-        seen.append(first, "last", world.put("k"))
-        await seen.until("last")
-        assert first.head_revision > 3000
-        await world.resign("a")
-        await second.claim(expected_head_mod=first.head_revision)
-        async with running(second):
-            theirs.append(second, "second's", world.put("k", b"second"))
-            await theirs.until("second's")
-            seen.append(first, "too late", world.put("k", b"first"))
-            assert isinstance(await ended(first_task), Deposed)
-            theirs.append(second, "still leads", world.put("l"))
-            await theirs.until("second's", "still leads")
-    assert await world.value("k") == b"second"
-    assert seen.failures == ["too late"]

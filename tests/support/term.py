@@ -14,6 +14,7 @@ from tests.support.fake_store import FakeStore
 
 PREFIX = b"/quorate/test/"
 HEAD = PREFIX + b"head"
+LEADER_A = PREFIX + b"election/scheduler/a"
 
 
 @dataclass
@@ -97,3 +98,15 @@ async def ended(task: asyncio.Task) -> BaseException:
     error = task.exception()
     assert error is not None
     return error
+
+
+def put(name: str, value: bytes = b"v") -> Put:
+    return Put(PREFIX + name.encode(), value)
+
+
+async def claimed(store: FakeStore, **options) -> Journal:
+    journal = stand(store, "a", **options)
+    await journal.claim()
+    store.sent.clear()
+    store.applied.clear()
+    return journal

@@ -3,123 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import AsyncMock
 
 import grpc
 import pytest
 
-from quorate.runtime.errors import from_rpc_error, not_found
-from quorate.runtime.ids import InstanceId
+from quorate.runtime.errors import from_rpc_error
 from quorate.security.limits import LARGE_AT_ONCE, CallerLimits, CallLimits, Kind
 from quorate.security.metadata import FORWARDED
-from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
-from scheduler.api.forward import ForwardingHandlers
-from scheduler.api.role import Leader, Role, Roles, Servicers
-from scheduler.api.servicer import Servicer
-from tests.support.tls import NoticingDialer
-
-SERVICE = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
-Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class FakeScheduler:
-    """Answers a few methods and remembers what it saw."""
-
-    def __init__(self) -> None:
-        self.metadata: dict[str, str | bytes] = {}
-        self.remaining: float | None = None
-        self.entered = asyncio.Event()
-        self.cancelled = asyncio.Event()
-        self.go_on = asyncio.Event()
-
-    @property
-    def servicers(self) -> Servicers:
-        fake = Servicer({"GetTask": self.GetTask}, {"WatchTasks": self.WatchTasks})
-        return {SERVICE.full_name: fake}
-
-    async def GetTask(self, request: Any, context: Context) -> Any:
-        self.metadata = dict(context.invocation_metadata() or ())
-        self.remaining = context.time_remaining()
-        if request.id == "absent":
-            raise not_found("task", request.id)
-        if request.id == "bug":
-            raise ValueError("a secret of ours")
-        if request.id == "aborts":
-            await context.abort(grpc.StatusCode.ABORTED, "said so")
-        if request.id == "slow":
-            await self._block()
-        context.set_trailing_metadata((("trailer", "kept"),))
-        reply = scheduler_pb2.GetTaskResponse()
-        reply.task.id = request.id
-        return reply
-
-    async def WatchTasks(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:
-        for number in range(3):
-            yield scheduler_pb2.WatchTasksResponse(resume_token=str(number))
-        if request.resume_token == "absent":
-            raise not_found("task", "x")
-        if request.resume_token == "bug":
-            raise ValueError("a secret of ours")
-        if request.resume_token == "endless":
-            await self._block()
-
-    async def _block(self) -> None:
-        self.entered.set()
-        try:
-            await self.go_on.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
-
-
-@dataclass
-class Process:
-    """One scheduler: its role, its handlers, its server."""
-
-    roles: Roles
-    handlers: ForwardingHandlers
-    server: grpc.aio.Server
-    address: str
-    fake: FakeScheduler = field(default_factory=FakeScheduler)
-
-    def follow(self, other: Process) -> None:
-        self.roles.seen(other.as_leader())
-
-    def as_leader(self) -> Leader:
-        return Leader(b"k", 1, 1, "n", InstanceId(self.address), self.address)
-
-
-class Cluster:
-    """Starts processes and stubs, and closes them in the end."""
-
-    def __init__(self, stack: AsyncExitStack) -> None:
-        self._stack = stack
-
-    async def process(self, **options: Any) -> Process:
-        server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-        roles = Roles(InstanceId(address))
-        handlers = ForwardingHandlers(SERVICE, roles, **options)
-        server.add_generic_rpc_handlers((handlers.handler(),))
-        await server.start()
-        self._stack.push_async_callback(handlers.close)
-        self._stack.push_async_callback(server.stop, None)
-        return Process(roles, handlers, server, address)
-
-    async def leader(self, **options: Any) -> Process:
-        process = await self.process(**options)
-        process.roles.lead(process.fake.servicers)
-        return process
-
-    async def stub(self, process: Process) -> Any:
-        return scheduler_pb2_grpc.SchedulerStub(await self.channel(process))
-
-    async def channel(self, process: Process) -> grpc.aio.Channel:
-        return await self._stack.enter_async_context(grpc.aio.insecure_channel(process.address))
+from tests.support.forwarding import (
+    Cluster,
+    FakeScheduler,
+    drain,
+    failure,
+    get,
+    reason,
+    watch,
+)
 
 
 @pytest.fixture
@@ -137,29 +40,6 @@ async def served(request: pytest.FixtureRequest, cluster: Cluster) -> tuple[Fake
     standby = await cluster.process()
     standby.follow(leader)
     return leader.fake, await cluster.stub(standby)
-
-
-def get(task: str) -> Any:
-    return scheduler_pb2.GetTaskRequest(id=task)
-
-
-def watch(token: str = "") -> Any:
-    return scheduler_pb2.WatchTasksRequest(resume_token=token)
-
-
-async def failure(call: Any) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return caught.value
-
-
-async def reason(call: Any) -> tuple[grpc.StatusCode, str]:
-    error = from_rpc_error(await failure(call))
-    return error.code, error.reason
-
-
-async def drain(call: Any) -> list[str]:
-    return [answer.resume_token async for answer in call]
 
 
 async def test_unary_call_is_answered(served: tuple[FakeScheduler, Any]) -> None:
@@ -306,99 +186,3 @@ async def test_unknown_method_is_unimplemented(cluster: Cluster) -> None:
     channel: Any = await cluster.channel(await cluster.leader())
     call = channel.unary_unary("/quorate.v1.Scheduler/Nothing")(b"", timeout=5)
     assert (await failure(call)).code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-async def test_a_forwarded_call_is_not_forwarded_again(cluster: Cluster) -> None:
-    first = await cluster.process(leader_wait=0.1)
-    second = await cluster.process()
-    first.follow(second)
-    second.follow(first)
-    stub = await cluster.stub(second)
-    marked = stub.GetTask(get("t"), timeout=5, metadata=((FORWARDED, "1"),))
-    assert await reason(marked) == (grpc.StatusCode.UNAVAILABLE, "NOT_LEADER")
-    # One hop to `second`, which refuses; `first` then sees no other leader in time.
-    plain = (await cluster.stub(first)).GetTask(get("t"), timeout=5)
-    assert await reason(plain) == (grpc.StatusCode.UNAVAILABLE, "NO_LEADER")
-
-
-async def test_call_refused_by_a_former_leader_goes_to_the_next_one(cluster: Cluster) -> None:
-    opened = asyncio.Event()
-
-    former, leader = await cluster.process(), await cluster.leader()
-    standby = await cluster.process(dialer=NoticingDialer(lambda _: opened.set()))
-    former.follow(leader)
-    standby.follow(former)
-    call = (await cluster.stub(standby)).GetTask(get("t"), timeout=5)
-    await asyncio.wait_for(opened.wait(), 5)
-    standby.follow(leader)
-    assert (await call).task.id == "t"
-
-
-async def test_call_waits_for_a_leader_to_be_known(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leader, standby = await cluster.leader(), await cluster.process()
-    stub = await cluster.stub(standby)
-    waiting = asyncio.Semaphore(0)
-    other_than = standby.roles.other_than
-
-    async def noticed(role: Role) -> Role:
-        waiting.release()
-        return await other_than(role)
-
-    monkeypatch.setattr(standby.roles, "other_than", noticed)
-    call = stub.GetTask(get("t"), timeout=5)
-    stream = asyncio.create_task(drain(stub.WatchTasks(watch())))
-    async with asyncio.timeout(5):
-        await waiting.acquire()
-        await waiting.acquire()
-    standby.follow(leader)
-    assert (await call).task.id == "t"
-    assert await stream == ["0", "1", "2"]
-
-
-async def test_without_a_leader_a_call_is_unavailable_after_a_short_wait(cluster: Cluster) -> None:
-    standby = await cluster.process(leader_wait=0.05)
-    stub = await cluster.stub(standby)
-    expected = (grpc.StatusCode.UNAVAILABLE, "NO_LEADER")
-    assert await reason(stub.GetTask(get("t"), timeout=5)) == expected
-    assert await reason(drain(stub.WatchTasks(watch()))) == expected
-
-
-async def test_leader_that_stops_during_a_call_is_leader_lost(cluster: Cluster) -> None:
-    leader, standby = await cluster.leader(), await cluster.process()
-    standby.follow(leader)
-    stub = await cluster.stub(standby)
-    unary = stub.GetTask(get("slow"), timeout=30)
-    stream = asyncio.create_task(drain(stub.WatchTasks(watch("endless"))))
-    await asyncio.wait_for(leader.fake.entered.wait(), 5)
-    await leader.server.stop(None)
-    expected = (grpc.StatusCode.UNAVAILABLE, "LEADER_LOST")
-    assert await reason(unary) == expected
-    assert await reason(stream) == expected
-    assert await reason(stub.GetTask(get("t"), timeout=5)) == expected
-
-
-async def test_silent_leader_loses_its_calls_when_another_leads(cluster: Cluster) -> None:
-    silent, standby, leader = await cluster.leader(), await cluster.process(), None
-    standby.follow(silent)
-    stub = await cluster.stub(standby)
-    unary = stub.GetTask(get("slow"), timeout=30)
-    stream = asyncio.create_task(drain(stub.WatchTasks(watch("endless"))))
-    await asyncio.wait_for(silent.fake.entered.wait(), 5)
-    leader = await cluster.leader()
-    standby.follow(leader)
-    assert (await stub.GetTask(get("t"), timeout=5)).task.id == "t"
-    expected = (grpc.StatusCode.UNAVAILABLE, "LEADER_LOST")
-    assert await reason(unary) == expected
-    assert await reason(stream) == expected
-
-
-async def test_call_under_way_may_come_home_after_a_hand_over(cluster: Cluster) -> None:
-    former, standby = await cluster.leader(), await cluster.process()
-    standby.follow(former)
-    call = (await cluster.stub(standby)).GetTask(get("slow"), timeout=30)
-    await asyncio.wait_for(former.fake.entered.wait(), 5)
-    standby.follow(await cluster.leader())
-    former.fake.go_on.set()
-    assert (await call).task.id == "slow"
