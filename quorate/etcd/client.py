@@ -132,8 +132,8 @@ class EtcdClient:
     ) -> TxnResult:
         request = wire.txn_request(compares, success, failure)
         response = await self._calls.unary(_TXN, request, timeout=timeout, repeat=False)
-        reads = any(type(op) is Range for op in success) or any(type(op) is Range for op in failure)
-        return wire.txn_result(response, reads)
+        done = success if response.succeeded else failure
+        return wire.txn_result(response, Range in map(type, done))
 
     async def lease_grant(self, ttl: int, *, timeout: float = 5.0) -> LeaseGrant:
         # May leave a second lease behind when repeated; it expires unused.

@@ -142,7 +142,7 @@ def range_result(response: Message, revision: int = 0) -> RangeResult:
 
 
 def txn_result(response: Message, reads: bool) -> TxnResult:
-    """`reads` is false when no branch has a Range: then the responses need no look."""
+    """`reads` is false when what was done has no Range: then the responses need no look."""
     revision = response.header.revision
     ranges = (
         [

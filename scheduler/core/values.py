@@ -79,9 +79,11 @@ class RetryPolicy:
         return either_way(grown, self.jitter, draw)
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What an attempt takes of a node beside a slot: cores, bytes, named counters (sorted)."""
+class Needs(NamedTuple):
+    """What an attempt takes of a node beside a slot: cores, bytes, named counters (sorted).
+
+    A tuple for its hash: it is a key whenever a task begins to wait, and when it ends.
+    """
 
     cpu: float = 0.0
     memory: int = 0

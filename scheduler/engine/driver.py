@@ -26,7 +26,6 @@ import structlog
 
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.generation import FIRST_GENERATION, scoped
-from quorate.etcd.journal.batch import weigh
 from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import TermClock
@@ -299,10 +298,9 @@ class Driver:
     def _encode(self, writes: list[fx.Write]) -> None:
         """Join an event's writes to the group; the group goes first if it would grow too large."""
         begin = len(self._ops)
-        self._codec.encode(writes, self._ops)
-        added = self._ops[begin:]
-        size = weigh(added)
+        size = self._codec.encode(writes, self._ops)
         if begin and self._bytes + size > GROUP_BYTES:
+            added = self._ops[begin:]
             del self._ops[begin:]
             self._flush()
             self._ops = added

@@ -46,6 +46,11 @@ MAX_CRASHES = 100
 MAX_FATAL = 64
 
 
+def serialize(spec: task_pb2.TaskSpec) -> bytes:
+    """The bytes of a spec, the same for equal ones."""
+    return spec.SerializeToString(deterministic=True)
+
+
 class SpecCheck:
     """Validates specs against one cluster's payload cap (bytes)."""
 
@@ -62,8 +67,11 @@ class SpecCheck:
         Raises:
             QuorateError: INVALID_ARGUMENT naming the field and the limit.
         """
+        return self.serialized(spec, serialize(spec), field, now)
+
+    def serialized(self, spec: task_pb2.TaskSpec, data: bytes, field: str, now: float) -> TaskSpec:
+        """As `spec`; `data` is `serialize(spec)`."""
         # The size first: nothing is looked into that is too large to be looked into at once.
-        data = spec.SerializeToString(deterministic=True)
         if len(data) > self.max_payload:
             raise invalid(
                 field,

@@ -24,7 +24,7 @@ from scheduler.api.asking import ask, audited, identified
 from scheduler.api.origin import caller_name
 from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
-from scheduler.api.specs.check import LARGE_JSON, SpecCheck
+from scheduler.api.specs.check import LARGE_JSON, SpecCheck, serialize
 from scheduler.api.tasks import validate, views
 from scheduler.api.tasks.bulk_cancel import cancel_tasks
 from scheduler.api.tasks.logs import relay_logs
@@ -150,15 +150,18 @@ class TaskCalls:
         """The specs of a batch, with a pause behind every `_SLICE_BYTES`."""
         now = self._driver.clock.now()
         specs, size = [], 0
+        checked = TaskSpec(b"")
         for place, spec in enumerate(request.specs):
-            field = f"specs[{place}]"
-            checked = self._check.spec(spec, field, now)
+            data = serialize(spec)
+            # The same task many times is common: it is checked once, and kept once.
+            if data != checked.spec or not place:
+                field = f"specs[{place}]"
+                checked = self._check.serialized(spec, data, field, now)
+                if len(data) > LARGE_JSON:
+                    for _ in self._check.large_json(spec, field):
+                        await pause()
             specs.append(checked)
-            length = len(checked.spec)
-            if length > LARGE_JSON:
-                for _ in self._check.large_json(spec, field):
-                    await pause()
-            size += length + _SPEC_COST
+            size += len(data) + _SPEC_COST
             if size > _SLICE_BYTES:
                 size = 0
                 await pause()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from quorate.etcd.api import Delete, Put, prefix_end
+from quorate.etcd.journal.batch import WRITE_OVERHEAD, weigh
 from quorate.internal.v1 import records_pb2 as r
 from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
@@ -17,7 +18,7 @@ from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
 from scheduler.storage.records.queues import queue_record
 from scheduler.storage.records.services import service_record
-from scheduler.storage.records.tasks import run_record
+from scheduler.storage.records.tasks import run_record, run_value, task_value
 
 
 class Codec:
@@ -33,24 +34,26 @@ class Codec:
         """See `run_record`."""
         return run_record(write)
 
-    def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> None:
-        """Append the ops of `writes` to `ops`, in order."""
+    def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> int:
+        """Append the ops of `writes` to `ops`, in order; what they weigh (`batch.weigh`)."""
+        size = 0
         for write in writes:
-            if isinstance(write, fx.PutRun):
+            if type(write) is fx.PutRun:
                 row = write.row
                 key = f"{self._runs}{row.queue.name}/{row.id}".encode()
-                ops.append(Put(key, run_record(write).SerializeToString()))
-            elif isinstance(write, fx.PutTask):
+                value = run_value(write)
+            elif type(write) is fx.PutTask:
                 row = write.row
                 key = f"{self._tasks}{row.queue.name}/{row.id}".encode()
-                record = r.TaskRecord(
-                    spec=write.spec, create_time=row.create_time, created_by=write.created_by
-                )
-                if write.unknown_fields:
-                    record.MergeFromString(write.unknown_fields)
-                ops.append(Put(key, record.SerializeToString()))
+                value = task_value(write)
             else:
+                begin = len(ops)
                 self._encode_other(write, ops)
+                size += weigh(ops[begin:])
+                continue
+            ops.append(Put(key, value))
+            size += len(key) + len(value) + WRITE_OVERHEAD
+        return size
 
     def _encode_other(self, write: fx.Write, ops: list[Put | Delete]) -> None:
         prefix = self._prefix

@@ -34,35 +34,66 @@ class NewerRecord(Exception):
     """A record cannot be understood by this version: its process must not lead, and ends."""
 
 
+def task_value(write: fx.PutTask) -> bytes:
+    """The record of a task's spec, serialized."""
+    record = r.TaskRecord()
+    record.spec = write.spec
+    record.create_time = write.row.create_time
+    record.created_by = write.created_by
+    if write.unknown_fields:
+        record.MergeFromString(write.unknown_fields)
+    return record.SerializeToString()
+
+
 def run_record(write: fx.PutRun) -> r.RunRecord:
     """The status record of a task as it is now."""
+    return r.RunRecord.FromString(run_value(write))
+
+
+def run_value(write: fx.PutRun) -> bytes:
+    """The status record of a task as it is now, serialized: two parts, behind one another."""
     row = write.row
-    record = r.RunRecord(
-        state=int(row.state),  # type: ignore[arg-type]
-        attempt=row.attempt,
-        node=row.node,
-        instance=row.instance,
-        assign_time=row.assign_time,
-        start_time=row.start_time,
-    )
+    assigned = _assigned(row.state, row.attempt, row.node, row.instance, row.assign_time)
+    history = row.failures or row.crashes or row.past or row.not_before or row.cancel_requested
+    if not (row.start_time or write.finish_time or history or row.unknown_fields):
+        return assigned
+    rest = r.RunRecord()
+    if row.start_time:
+        rest.start_time = row.start_time
     if write.finish_time:
-        record.finish_time = write.finish_time
+        rest.finish_time = write.finish_time
         if write.result is not None:
-            record.result.MergeFrom(write.result)  # type: ignore[arg-type]
+            rest.result.CopyFrom(write.result)  # type: ignore[arg-type]
         elif write.error is not None:
-            record.error.MergeFrom(write.error)  # type: ignore[arg-type]
+            rest.error.CopyFrom(write.error)  # type: ignore[arg-type]
         elif write.error_type:
-            record.error.type = write.error_type
-            record.error.message = write.error_message
-    if row.failures or row.crashes or row.past or row.not_before or row.cancel_requested:
-        record.failures = row.failures
-        record.crashes = row.crashes
-        record.not_before = row.not_before
-        record.cancel_requested = row.cancel_requested
-        record.past.extend(map(_past_record, row.past))
+            rest.error.type = write.error_type
+            rest.error.message = write.error_message
+    if history:
+        rest.failures = row.failures
+        rest.crashes = row.crashes
+        rest.not_before = row.not_before
+        rest.cancel_requested = row.cancel_requested
+        rest.past.extend(map(_past_record, row.past))
     if row.unknown_fields:
-        record.MergeFromString(row.unknown_fields)
-    return record
+        rest.MergeFromString(row.unknown_fields)
+    return assigned + rest.SerializeToString()
+
+
+# Tasks that were assigned to a node in one step share it.
+@lru_cache(maxsize=1024)
+def _assigned(
+    state: TaskState, attempt: int, node: NodeName, instance: InstanceId, assign_time: float
+) -> bytes:
+    """The part of a status record that says where a task runs, serialized."""
+    record = r.RunRecord(
+        state=int(state),  # type: ignore[arg-type]
+        attempt=attempt,
+        node=node,
+        instance=instance,
+        assign_time=assign_time,
+    )
+    return record.SerializeToString()
 
 
 def _past_record(past: PastAttempt) -> r.PastAttempt:
