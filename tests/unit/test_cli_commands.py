@@ -2,16 +2,12 @@
 
 import base64
 import json
-import os
-import subprocess
-import sys
 
-import grpc
 import pytest
 
-from quorate.cli.app import run
 from quorate.v1 import task_pb2
-from tests.support.fake_scheduler import FakeCluster, FakeServer
+from tests.support.command_line import command_line
+from tests.support.fake_scheduler import FakeCluster
 
 
 @pytest.fixture
@@ -23,18 +19,7 @@ def cluster():
 
 @pytest.fixture
 def quorate(cluster, monkeypatch, tmp_path, capfdbinary):
-    """Runs one command line: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("QUORATE_ADDRESS", FakeServer(cluster).address)
-    monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "none"))
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*arguments):
-        code = run(list(arguments))
-        sys.stderr.flush()
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
-
-    return call
+    return command_line(cluster, monkeypatch, tmp_path, capfdbinary)
 
 
 def test_an_empty_list_says_what_to_do_next(quorate):
@@ -161,17 +146,6 @@ def test_submit_wait_with_a_time_shows_the_output_too(quorate):
     assert quorate(*arguments) == (0, "hello\n", "")
 
 
-def test_submit_many_shows_what_each_wrote_in_one_piece(quorate, cluster):
-    words = ("submit", "--times", "5", "--wait")
-    assert quorate(*words, "--", "printf", "a\nb\n") == (0, "a\nb\n" * 5, "")
-    code, out, err = quorate(*words, "--", "sh", "-c", "echo out; echo oops >&2; exit 3")
-    assert (code, out) == (1, "out\n" * 5)
-    assert err.startswith("oops\n" * 5)
-    assert "5 of 5 tasks did not succeed" in err
-    code, out, _ = quorate(*words, "--json", "--", "echo", "hello")
-    assert (code, len(json.loads(out))) == (0, 5)
-
-
 def test_json_of_a_finished_task_has_its_output(quorate, monkeypatch):
     words = ("submit", "--wait", "--json")
     code, out, _ = quorate(*words, "--", "sh", "-c", "printf 'a\\377'; echo b >&2; exit 3")
@@ -220,65 +194,6 @@ def test_every_command_that_reads_has_json(quorate, command):
     code, out, _ = quorate(*command, "--help")
     assert code == 0
     assert "--json" in out
-
-
-def test_submit_many_goes_on_when_an_output_cannot_be_read(quorate, cluster):
-    cluster.faults["LogChunk"] = [grpc.StatusCode.NOT_FOUND]
-    code, out, err = quorate("submit", "--times", "3", "--wait", "--", "echo", "hello")
-    assert (code, out) == (0, "hello\n" * 2)
-    assert err.startswith("The output of ")
-    assert "cannot be read" in err
-
-
-def test_submit_many_and_wait_for_all(quorate, cluster):
-    assert quorate("submit", "--times", "30", "--wait", "--", "true")[0] == 0
-    assert len(cluster.tasks) == 30
-    code, _, err = quorate("submit", "--times", "3", "--wait", "--", "false")
-    assert code == 1
-    assert "3 of 3 tasks did not succeed" in err
-    cluster.hold.clear()
-    arguments = ("submit", "--times", "2", "--wait", "--wait-timeout", "0.05", "--", "true")
-    assert quorate(*arguments)[0] == 6
-
-
-@pytest.mark.parametrize(
-    ("given", "printed"),
-    [("[3, 4]", "5.0"), ('{"args": [3], "kwargs": {}}', "3.0"), ("-5", "5.0")],
-)
-def test_call_prints_the_result_as_json(quorate, given, printed):
-    assert quorate("call", "math:hypot", "--", given)[:2] == (0, printed + "\n")
-
-
-def test_call_reports_what_the_function_raised(quorate):
-    code, out, err = quorate("call", "math:sqrt", "[-1]")
-    assert (code, out) == (1, "")
-    assert "ValueError: math domain error" in err
-
-
-def test_call_without_waiting_prints_the_id(quorate, cluster):
-    _, out, _ = quorate("call", "--no-wait", "math:sqrt", "[4]")
-    assert out.strip() in cluster.tasks
-
-
-def test_map_prints_a_result_a_line_in_order(quorate, tmp_path):
-    items = tmp_path / "items"
-    items.write_text("1\n4\n9\n")
-    code, out, _ = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
-    assert (code, out) == (0, "1.0\n2.0\n3.0\n")
-    _, out, _ = quorate("map", "builtins:len", "--items", str(items), "--unordered")
-    assert sorted(out.split()) == ["1", "1", "1"]
-
-
-def test_map_reports_an_item_that_failed(quorate, tmp_path):
-    items = tmp_path / "items"
-    items.write_text("-1\n")
-    code, _, err = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
-    assert code == 1
-    assert "math domain error" in err
-    items.write_text("{\n")
-    code, _, err = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
-    assert code == 2
-    assert "line 1" in err
 
 
 def test_task_shows_everything_about_one(quorate):
@@ -374,123 +289,3 @@ def test_status_shows_leader_and_queues(quorate):
     assert node["state"] == "ready"
     # It runs elsewhere.
     assert (node["pid"], node["restarts"]) == (None, None)
-
-
-def test_options_may_come_before_the_command(quorate, cluster):
-    address = cluster.servers[0].address
-    assert quorate("--address", address, "tasks")[0] == 0
-    assert quorate(f"--address={address}", "queue", "pause", "default")[0] == 0
-
-
-def test_nobody_answers(quorate):
-    code, out, err = quorate("tasks", "--address", "127.0.0.1:1", "--retry-for", "0.1")
-    assert (code, out) == (4, "")
-    # Beside what gRPC may log of servers that earlier tests ended.
-    [sentence] = [line for line in err.splitlines() if "chttp2_transport" not in line]
-    assert "127.0.0.1:1" in sentence
-
-
-def test_no_cluster_at_all(quorate, monkeypatch):
-    monkeypatch.delenv("QUORATE_ADDRESS")
-    code, _, err = quorate("status")
-    assert code == 4
-    assert "quorate up" in err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("bogus",), "bogus"),
-        (("tasks", "--bogus"), "--bogus"),
-        (("task",), "ID"),
-        (("submit",), "COMMAND"),
-        (("submit", "--", ""), "argv"),
-        (("submit", "--timeout", "-1", "--", "true"), "timeout"),
-        (("submit", "--timeout", "1e400", "--", "true"), "timeout"),
-        (("submit", "--label", "x", "--", "true"), "KEY=VALUE"),
-        (("submit", "--memory", "lots", "--", "true"), "--memory"),
-        (("submit", "--stdin", "/does/not/exist", "--", "cat"), "/does/not/exist"),
-        (("call", "math"), "module:function"),
-        (("call", "math:sqrt", "{"), "JSON"),
-        (("map", "math:sqrt", "--items", "/does/not/exist"), "/does/not/exist"),
-        (("tasks", "--address", "nonsense"), "nonsense"),
-    ],
-)
-def test_a_wrong_command_line_is_exit_code_2_and_a_sentence(quorate, cluster, arguments, said):
-    code, out, err = quorate(*arguments)
-    assert (code, out) == (2, "")
-    assert said in err
-    assert "Traceback" not in err
-    assert not cluster.tasks
-
-
-def test_a_rejection_by_the_cluster_is_exit_code_5(quorate, cluster):
-    cluster.refuse("CreateTask", grpc.StatusCode.RESOURCE_EXHAUSTED)
-    code, _, err = quorate("submit", "--", "true")
-    assert (code, err) == (5, "quorate: ordered by the test\n")
-
-
-def test_our_own_bug_is_a_sentence_too(quorate, monkeypatch):
-    monkeypatch.setattr("quorate.client.client.Client.tasks", lambda *a, **k: 1 / 0)
-    code, _, err = quorate("tasks")
-    assert (code, err) == (1, "quorate: division by zero\n")
-
-
-def test_ctrl_c_is_exit_code_130(quorate, monkeypatch):
-    def interrupt(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("quorate.client.client.Client.tasks", interrupt)
-    assert quorate("tasks")[0] == 130
-
-
-def test_help_and_version(quorate):
-    assert quorate("--version")[1].startswith("quorate 0.")
-    code, out, _ = quorate()
-    assert code == 0
-    assert "submit" in out
-    for command in ("up", "submit", "map", "queue"):
-        assert quorate(command, "--help")[0] == 0
-
-
-def test_results_of_a_map_are_not_mixed_with_the_progress_on_the_terminal(quorate, tmp_path):
-    """Standard error is a terminal, standard output is not: results must not go to the former."""
-    items = tmp_path / "items"
-    items.write_text("4\n9\n")
-    terminal, stderr = os.openpty()
-    with (tmp_path / "out").open("wb") as stdout:
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "quorate", "map", "math:sqrt"),
-                *("--items", str(items), "--json-items"),
-            ],
-            stdout=stdout,
-            stderr=stderr,
-            check=True,
-            timeout=60,
-            env={**os.environ, "TERM": "xterm"},
-        )
-    os.close(stderr)
-    shown = b""
-    while piece := _read(terminal):
-        shown += piece
-    os.close(terminal)
-    assert (tmp_path / "out").read_text() == "2.0\n3.0\n"
-    assert b"items" in shown
-    assert b"3.0" not in shown
-
-
-def _read(terminal):
-    """What the terminal was sent; empty at its end, which Linux reports as an error."""
-    try:
-        return os.read(terminal, 65536)
-    except OSError:
-        return b""
-
-
-@pytest.mark.parametrize(
-    "words", [("task",), ("wait",), ("queue", "create"), ("cordon",), ("tasks", "--search")]
-)
-def test_words_that_are_not_utf8_are_named(quorate, words):
-    code, _, err = quorate(*words, os.fsdecode(b"caf\xe9"))
-    assert (code, "caf\\xe9" in err or "caf\\udce9" in err) == (2, True)
