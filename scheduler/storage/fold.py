@@ -20,7 +20,6 @@ import structlog
 from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from quorate.v1 import task_pb2
 from scheduler.core.model import transitions
 from scheduler.core.model.state import State
 from scheduler.core.values import ServiceName, TaskState
@@ -90,8 +89,6 @@ class Fold:
         if handler is not None:
             self._mod = mod_revision
             handler(key, value, lease)
-            if self.state.illegal_moves:
-                self._report_illegal_moves()
 
     def deleted(self, key: bytes) -> None:
         """A key was deleted."""
@@ -121,9 +118,10 @@ class Fold:
             self.state.drop_instance(ServiceName(service), instance)
 
     def _report_illegal_moves(self) -> None:
-        for task, before, after in self.state.illegal_moves:
+        moves = self.state.illegal_moves
+        for task, before, after in moves:
             log.error("transition_not_allowed", task=task, before=before.name, after=after.name)
-        self.state.illegal_moves.clear()
+        moves.clear()
 
     def _names(self, instant: float) -> None:
         """The record that is being folded names an instant of when it was written."""
@@ -140,11 +138,12 @@ class Fold:
             return
         record = r.TaskRecord.FromString(value)
         self._names(record.create_time)
-        spec = records.task_spec(task_pb2.TaskSpec.FromString(record.spec), record.spec)
+        spec = records.recorded_spec(record.spec)
         done = state.finished.get(task)
         if done is not None:
             # Written again: retried by hand. Its run record follows in the same Txn.
             transitions.reopen(state, done, spec, record.create_time, record.created_by)
+            self._report_illegal_moves()
             return
         queue = state.queues[QueueName(queue_name)]
         transitions.begin(state, task, queue, spec, record.create_time, record.created_by)
@@ -156,24 +155,28 @@ class Fold:
         if row is None:
             log.warning("run_without_task", task=task)
             return
-        record = r.RunRecord.FromString(value)
-        # Of one that ended nothing is later than its end: see `core.attempts`.
-        written = record.finish_time or max(record.assign_time, record.start_time)
+        name, instance = row.node, row.instance
+        status = records.run_status(task, value)
+        if isinstance(status, transitions.FinalStatus):
+            # Of one that ended nothing is later than its end: see `core.attempts`.
+            written = status.finish_time
+            done = transitions.apply_final_status(state, row, status)
+            done.queue.retained.append(done)
+        else:
+            written = max(status.assign_time, status.start_time)
+            transitions.apply_status(state, row, status)
         if written:
             self._names(written)
-        name, instance = row.node, row.instance
-        done = transitions.apply_status(state, row, records.run_status(task, record))
-        if instance and instance != row.instance:
-            node = state.nodes.get(name)
-            if node is None or node.instance != instance:
-                self._drop_allocation(instance)
-        if done is not None:
-            done.queue.retained.append(done)
-        self._forget_suspect(name)
+        if state.illegal_moves:
+            self._report_illegal_moves()
+        if instance:
+            self._run_was_on(name, instance, status.instance)
 
-    def _forget_suspect(self, name: NodeName) -> None:
+    def _run_was_on(self, name: NodeName, instance: InstanceId, now_on: InstanceId) -> None:
         """A run of a node was written: nobody waits for one that holds nothing any more."""
         node = self.state.nodes.get(name)
+        if instance != now_on and (node is None or node.instance != instance):
+            self._drop_allocation(instance)
         if node is not None and node.suspect_since and not node.allocation.rows:
             self._drop_node(name)
 

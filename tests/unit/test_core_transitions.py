@@ -13,7 +13,7 @@ from scheduler.core.model import transitions
 from scheduler.core.model.invariants import check
 from scheduler.core.model.rows import NO_INSTANCE, NOBODY
 from scheduler.core.model.transitions import TRANSITIONS
-from scheduler.core.values import TaskSpec, TaskState
+from scheduler.core.values import FINISHED, TaskSpec, TaskState
 from scheduler.storage import keys
 from tests.support.core import Cluster
 from tests.support.core_log import Log
@@ -68,8 +68,12 @@ def test_a_record_may_stand_for_several_transitions_but_for_none_that_are_not_in
     later = c.now + 60.0 if before is TaskState.SCHEDULED else 0.0
     row = c.row(c.submit(spec(not_before=later)))
     assert row.state is before
-    nowhere = (NOBODY, NO_INSTANCE, 0.0, 0.0, 0.0, False, (), b"")
-    transitions.apply_status(c.state, row, transitions.Status(after, 1, 0, 0, *nowhere))
+    if after in FINISHED:
+        final = transitions.FinalStatus(after, 1, NO_INSTANCE, 0.0, c.now)
+        transitions.apply_final_status(c.state, row, final)
+    else:
+        nowhere = (NOBODY, NO_INSTANCE, 0.0, 0.0, 0.0, False, (), b"")
+        transitions.apply_status(c.state, row, transitions.Status(after, 1, 0, 0, *nowhere))
     assert c.state.illegal_moves == ([] if after in reached else [(row.id, before, after)])
 
 

@@ -22,7 +22,7 @@ from scheduler.core.model.rows import (
     TaskRow,
 )
 from scheduler.core.model.state import State
-from scheduler.core.values import FINISHED, PastAttempt, TaskSpec
+from scheduler.core.values import PastAttempt, TaskSpec
 from scheduler.core.values import TaskState as S
 
 TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
@@ -68,7 +68,7 @@ _LATER: Final = _reachable()
 
 
 class Status(NamedTuple):
-    """A task's status, as its record has it."""
+    """What the record of a live task says."""
 
     state: S
     attempt: int
@@ -83,8 +83,17 @@ class Status(NamedTuple):
     past: tuple[PastAttempt, ...]
     # See `TaskRow.unknown_fields`.
     unknown_fields: bytes
-    # Of a finished task; see `State.finish` for `error` and `outcome`.
-    finish_time: float = 0.0
+
+
+class FinalStatus(NamedTuple):
+    """What the record of a finished task says, as far as its row has it."""
+
+    state: S
+    attempt: int
+    instance: InstanceId
+    assign_time: float
+    finish_time: float
+    # See `State.finish`.
     error: str = ""
     outcome: int = 0
 
@@ -167,27 +176,41 @@ def reopen(
     return row
 
 
-def apply_status(state: State, row: TaskRow, status: Status) -> FinishedRow | None:
-    """Bring a live row to what its record says; the finished row if the task is finished."""
-    if not _LATER[row.state] >> status.state & 1:
-        state.illegal_moves.append((row.id, row.state, status.state))
-    row.unknown_fields = status.unknown_fields
+def apply_status(state: State, row: TaskRow, status: Status) -> None:
+    """Bring a live row to what its record says."""
+    _later(state, row, status.state)
     state.move(row, status.state)
-    row.attempt = status.attempt
-    row.failures = status.failures
-    row.crashes = status.crashes
-    row.node = status.node
-    row.instance = status.instance
-    row.assign_time = status.assign_time
-    row.start_time = status.start_time
-    row.not_before = status.not_before
-    row.cancel_requested = status.cancel_requested
-    row.past = status.past
-    state.observe(status.assign_time)
-    if status.state in FINISHED:
-        return state.finish(row, status.finish_time, status.error, status.outcome)
+    (
+        _,
+        row.attempt,
+        row.failures,
+        row.crashes,
+        row.node,
+        row.instance,
+        row.assign_time,
+        row.start_time,
+        row.not_before,
+        row.cancel_requested,
+        row.past,
+        row.unknown_fields,
+    ) = status
+    state.observe(row.assign_time)
     state.enter(row)
-    return None
+
+
+def apply_final_status(state: State, row: TaskRow, status: FinalStatus) -> FinishedRow:
+    """Finish a live task as its record says."""
+    final, row.attempt, _, assign_time, finish_time, error, outcome = status
+    _later(state, row, final)
+    state.move(row, final)
+    state.observe(assign_time)
+    return state.finish(row, finish_time, error, outcome)
+
+
+def _later(state: State, row: TaskRow, to: S) -> None:
+    """Check that one or more transitions lead to what a record says."""
+    if not _LATER[row.state] >> to & 1:
+        state.illegal_moves.append((row.id, row.state, to))
 
 
 def _move(state: State, row: TaskRow, to: S) -> None:

@@ -70,10 +70,16 @@ class Lane(Generic[Row]):
     def discard(self, row: Row) -> None:
         """`row` is no longer PENDING (its state has changed already)."""
         self.size -= 1
-        self._dead += 1
-        self._prune()
-        if self._dead > _REBUILD_ABOVE and self._dead > self.size:
-            self._rebuild()
+        line = self._line
+        if line and line[0] is row:
+            # As a rule.
+            line.popleft()
+        else:
+            self._dead += 1
+        if self._dead:
+            self._prune()
+            if self._dead > _REBUILD_ABOVE and self._dead > self.size:
+                self._rebuild()
 
     def head(self) -> Row | None:
         """The oldest; it stays until it is discarded."""

@@ -19,7 +19,14 @@ from scheduler.storage.records.services import (
     service_row,
     service_spec,
 )
-from scheduler.storage.records.tasks import NewerRecord, run_record, run_status, seconds, task_spec
+from scheduler.storage.records.tasks import (
+    NewerRecord,
+    recorded_spec,
+    run_record,
+    run_status,
+    seconds,
+    task_spec,
+)
 
 __all__ = [
     "REPLICA_DRAIN_GRACE",
@@ -32,6 +39,7 @@ __all__ = [
     "prefix_range",
     "queue_record",
     "queue_row",
+    "recorded_spec",
     "replaces_replicas",
     "run_record",
     "run_status",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,8 +14,8 @@ from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import task_pb2
 from scheduler.core.model import effects as fx
 from scheduler.core.model.texts import error_text, task_text
-from scheduler.core.model.transitions import Status
-from scheduler.core.model.usage import outcome_units
+from scheduler.core.model.transitions import FinalStatus, Status
+from scheduler.core.model.usage import UNIT, outcome_units
 from scheduler.core.values import (
     DEFAULT_RETRY,
     FINISHED,
@@ -115,25 +116,39 @@ def _past_record(past: PastAttempt) -> r.PastAttempt:
 _STATES: Mapping[int, TaskState] = {int(state): state for state in TaskState}
 
 
-def run_status(task: TaskId, record: r.RunRecord) -> Status:
+# Of tasks that run: those that were assigned to one node at once have the same record.
+_RUNNING: Final[dict[bytes, Status]] = {}
+# Records kept there, and bytes of one.
+_MOST_RUNNING: Final = 512
+_MOST_BYTES: Final = 1_024
+
+
+def run_status(task: TaskId, data: bytes) -> Status | FinalStatus:
     """The status that a record holds: undoes `run_record`.
 
     Raises:
         NewerRecord: the task is in a state that this version does not know.
     """
+    known = _RUNNING.get(data)
+    if known is not None:
+        return known
+    record = r.RunRecord.FromString(data)
     state = _STATES.get(record.state)
     if state is None:
         raise NewerRecord(
             f"task {task} is in state {record.state}, which this scheduler does not know"
         )
-    error, outcome = "", 0
-    if state is TaskState.FAILED:
-        error = error_text(record.error.type, record.error.message)
     if state in FINISHED:
-        if record.HasField("result"):
-            outcome = outcome_units(record.result)
-        elif record.HasField("error"):
-            outcome = outcome_units(record.error)
+        return _final_status(state, record, len(data))
+    status = _status(state, record)
+    if state is TaskState.RUNNING and len(data) <= _MOST_BYTES:
+        if len(_RUNNING) >= _MOST_RUNNING:
+            _RUNNING.clear()
+        _RUNNING[data] = status
+    return status
+
+
+def _status(state: TaskState, record: r.RunRecord) -> Status:
     return Status(
         state,
         record.attempt,
@@ -145,8 +160,26 @@ def run_status(task: TaskId, record: r.RunRecord) -> Status:
         record.start_time,
         record.not_before,
         record.cancel_requested,
-        tuple(map(_past_attempt, record.past)) if record.past else (),
+        tuple(map(_past_attempt, record.past)),
         unknown_fields(record),
+    )
+
+
+def _final_status(state: TaskState, record: r.RunRecord, size: int) -> FinalStatus:
+    error, outcome = "", 0
+    if state is TaskState.FAILED:
+        error = error_text(record.error.type, record.error.message)
+    # The outcome of a short record weighs nothing, and need not be looked at.
+    if size >= UNIT:
+        if record.HasField("result"):
+            outcome = outcome_units(record.result)
+        elif record.HasField("error"):
+            outcome = outcome_units(record.error)
+    return FinalStatus(
+        state,
+        record.attempt,
+        InstanceId(record.instance),
+        record.assign_time,
         record.finish_time,
         error,
         outcome,
@@ -165,6 +198,23 @@ def _past_attempt(past: r.PastAttempt) -> PastAttempt:
         past.error_message,
         unknown_fields(past),
     )
+
+
+# Of the specs of a batch most are the same: a short one is described once.
+_SHORT_SPEC: Final = 1_024
+_SHORT_SPECS: Final = 256
+
+
+def recorded_spec(data: bytes) -> TaskSpec:
+    """As `task_spec`, of a spec on record."""
+    if len(data) > _SHORT_SPEC:
+        return task_spec(task_pb2.TaskSpec.FromString(data), data)
+    return _short_spec(data)
+
+
+@lru_cache(maxsize=_SHORT_SPECS)
+def _short_spec(data: bytes) -> TaskSpec:
+    return task_spec(task_pb2.TaskSpec.FromString(data), data)
 
 
 def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
