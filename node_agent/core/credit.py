@@ -71,9 +71,10 @@ def ahead_per_slot(overall: float, current: int = 0) -> int:
     """
     if overall > LONG_SECONDS:
         return 0
-    wanted = min(MAX_AHEAD_PER_SLOT, int(AHEAD_SECONDS / max(overall, 1e-6)))
-    right = wanted < MAX_AHEAD_PER_SLOT and 0.6 * current <= wanted <= 1.7 * current
-    return current if right else wanted
+    if overall * MAX_AHEAD_PER_SLOT <= AHEAD_SECONDS:
+        return MAX_AHEAD_PER_SLOT
+    wanted = int(AHEAD_SECONDS / overall)
+    return current if 0.6 * current <= wanted <= 1.7 * current else wanted
 
 
 def credit(slots: int, flowing_slots: int, ahead: int) -> int:

@@ -136,10 +136,11 @@ class Machine(HeldAttempts):
             if attempt is not None and attempt.number == ref[1]:
                 self._end(attempt, Reason.CANCELLED)
 
-    def on_acknowledged(self, refs: Iterable[Ref]) -> None:
+    def on_acknowledged(self, refs: Iterable[tuple[str, int]]) -> None:
         """Forget outcomes that are durable, or stale, at the leader."""
+        acknowledge = self.outbox.acknowledge
         for ref in refs:
-            self.outbox.acknowledge(ref)
+            acknowledge(ref)
 
     def on_drain_ordered(
         self, draining: bool, grace: float, now: float, *, shutting_down: bool = False

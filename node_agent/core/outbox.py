@@ -38,15 +38,17 @@ class Outbox:
 
     def add(self, task_id: str, number: int, outcome: Outcome) -> Report:
         """Keep an outcome; the report to send."""
-        report = Report(task_id, number, outcome, outcome.size)
-        assert (task_id, number) not in self._reports, "an attempt finished twice"
-        self._reports[task_id, number] = report
-        self._bytes += report.size
+        size = outcome.size
+        report = Report(task_id, number, outcome, size)
+        ref = (task_id, number)
+        assert ref not in self._reports, "an attempt finished twice"
+        self._reports[ref] = report
+        self._bytes += size
         return report
 
     def acknowledge(self, ref: tuple[str, int]) -> bool:
         """Forget one; whether it was here."""
-        report = self._reports.pop((ref[0], ref[1]), None)
+        report = self._reports.pop(ref, None)
         if report is None:
             return False
         self._bytes -= report.size
@@ -54,7 +56,7 @@ class Outbox:
 
     def get(self, ref: tuple[str, int]) -> Report | None:
         """The report of an attempt, if it is still unacknowledged."""
-        return self._reports.get((ref[0], ref[1]))
+        return self._reports.get(ref)
 
     def clear(self) -> None:
         """Forget all: the instance they belong to is no more."""

@@ -202,7 +202,7 @@ class Driver:
         """End attempts; `pump` follows."""
         self.machine.on_cancelled(refs)
 
-    def acknowledge(self, refs: Iterable[Ref]) -> None:
+    def acknowledge(self, refs: Iterable[tuple[str, int]]) -> None:
         """Forget reports; `pump` follows."""
         self.machine.on_acknowledged(refs)
 

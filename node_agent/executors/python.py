@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -46,7 +47,7 @@ from node_agent.executors.worker_program import (
 )
 from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.packets import MAX_PACKET, Spill, read, spilled
-from node_agent.protocol.replies import LAST, USED, Malformed, Reply
+from node_agent.protocol.replies import LAST, USED, Malformed
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import Call
 
@@ -242,7 +243,7 @@ class PythonExecutor:
                     continue
                 key, started, seconds, answer, flags = reply
                 if flags or len(answer) == 1:
-                    self._on_more(lane, reply)
+                    self._on_more(lane, key, started, answer, flags)
                     if len(answer) == 1:
                         continue
                 attempt = lane.take(key) if lane.spilled else pending.pop(key)
@@ -261,33 +262,34 @@ class PythonExecutor:
             except BrokenPipeError as error:
                 self._on_forged(lane, error)
 
-    def _on_more(self, lane: Lane, reply: Reply) -> None:
+    def _on_more(
+        self, lane: Lane, key: int, started: float, answer: tuple[Any, ...], flags: int
+    ) -> None:
         """A reply that is not just an answer. Raises Malformed or KeyError."""
-        if reply.key == 0:
+        if key == 0:
             if lane.ready:
                 raise Malformed("ready for a second time")
             if not lane.dismissed:
                 self._on_ready(lane)
             return
-        attempt = lane.pending[reply.key]
-        if len(reply.answer) == 1:
-            self._on_sign(lane, attempt, reply)
+        attempt = lane.pending[key]
+        if len(answer) == 1:
+            self._on_sign(lane, attempt, answer[0], started)
             return
-        if reply.flags & USED:
+        if flags & USED:
             self._logs.adopt(lane.directory, attempt.task_id, attempt.number)
             lane.outputs += 1
-        if reply.flags & LAST:
+        if flags & LAST:
             lane.ending = True
 
-    def _on_sign(self, lane: Lane, attempt: Attempt, reply: Reply) -> None:
+    def _on_sign(self, lane: Lane, attempt: Attempt, sign: str, started: float) -> None:
         """What the worker says about the attempt that it runs. Raises Malformed."""
-        sign = reply.answer[0]
         if attempt is not next(iter(lane.pending.values())):
             raise Malformed(f"{sign!r} of an attempt that does not run")
         if sign == "began":
             lane.since = time.time()
             # A worker that lies has no more time for it than others: from now, at the latest.
-            self._events.on_began(attempt, min(reply.started, time.monotonic()))
+            self._events.on_began(attempt, min(started, time.monotonic()))
         elif sign == "resumed":
             self._events.on_resumed(attempt)
         else:
@@ -296,7 +298,7 @@ class PythonExecutor:
                 self._events.on_recalled(lane.index, unstarted)
             may = self._events.on_yielded(attempt)
             try:
-                lane.answer_wait(int(reply.started), 0 if may else self._max_yielded)
+                lane.answer_wait(int(started), 0 if may else self._max_yielded)
             except OSError as error:
                 raise Malformed("it does not read what it asks for") from error
 

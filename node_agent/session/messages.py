@@ -7,7 +7,7 @@ attempt instead of the session.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
@@ -29,12 +29,14 @@ _PATH = re.compile(r"/[!-~]{0,2047}")
 _NO_SECRETS: Mapping[str, Reference] = {}
 
 _STOP = queue_pb2.DISCONNECT_POLICY_STOP
+# Looked up once: it is found through the class's metaclass.
+_read_spec = task_pb2.TaskSpec.FromString
 
 
 def attempt_of(assignment: pb.Assignment) -> Attempt:
     """The attempt that an assignment asks for."""
     try:
-        spec = task_pb2.TaskSpec.FromString(assignment.spec)
+        spec = _read_spec(assignment.spec)
     except DecodeError:
         spec = None
     attempt = _attempt_of(assignment, spec)
@@ -141,18 +143,22 @@ def _call(spec: task_pb2.TaskSpec) -> Call:
     python = spec.python
     secrets = _secrets(python.secrets)
     memory = spec.resources.memory if spec.HasField("resources") else 0
-    match python.WhichOneof("arguments"):
-        case "json":
-            return Call(python.entrypoint, "json", python.json, secrets, memory)
-        case "pickle":
-            return Call(python.entrypoint, "pickle", python.pickle, secrets, memory)
-        case _:
-            return Call(python.entrypoint, "", "", secrets, memory)
+    kind = python.WhichOneof("arguments")
+    if kind == "json":
+        return Call(python.entrypoint, "json", python.json, secrets, memory)
+    if kind == "pickle":
+        return Call(python.entrypoint, "pickle", python.pickle, secrets, memory)
+    return Call(python.entrypoint, "", "", secrets, memory)
 
 
-def ref_of(message: pb.AttemptRef) -> Ref:
-    """The name of an attempt."""
-    return Ref(message.task_id, message.attempt)
+def refs_of(messages: Iterable[pb.AttemptRef]) -> list[Ref]:
+    """The names of attempts."""
+    return [Ref(message.task_id, message.attempt) for message in messages]
+
+
+def acknowledged_of(messages: Iterable[pb.AttemptRef]) -> list[tuple[str, int]]:
+    """As `refs_of`, plain: every report is acknowledged, and a named tuple takes 0.2 us more."""
+    return [(message.task_id, message.attempt) for message in messages]
 
 
 def set_time(message: Timestamp, seconds: float) -> None:
@@ -177,20 +183,23 @@ def put_finished(response: pb.SessionResponse, report: Report, now: float) -> No
 
 def put_outcome(message: pb.AttemptFinished, outcome: Outcome) -> None:
     """Write how an attempt ended."""
-    match outcome.value:
-        case Result(kind="json", value=str(text)):
-            message.result.json = text
-        case Result(kind="pickle", value=bytes(data)):
+    value = outcome.value
+    if value is None:
+        message.handed_back = True
+    elif type(value) is Result:
+        data = value.value
+        if isinstance(data, str):
+            message.result.json = data
+        elif isinstance(data, bytes):
             message.result.pickle = data
-        case Result():
+        else:
             message.result.exit_code = 0
-        case Failure() as failure:
-            error = message.error
-            error.type = failure.type
-            error.message = failure.message
-            error.traceback = failure.traceback
-            error.code = failure.code
-            error.pickle = failure.pickle
-            error.base_types.extend(failure.base_types)
-        case None:
-            message.handed_back = True
+    else:
+        assert isinstance(value, Failure)
+        error = message.error
+        error.type = value.type
+        error.message = value.message
+        error.traceback = value.traceback
+        error.code = value.code
+        error.pickle = value.pickle
+        error.base_types.extend(value.base_types)

@@ -185,7 +185,7 @@ class _Session:
     def _on_request(self, request: pb.SessionRequest) -> None:
         driver = self._driver
         if request.acknowledge:
-            driver.acknowledge(map(wire.ref_of, request.acknowledge))
+            driver.acknowledge(wire.acknowledged_of(request.acknowledge))
         if request.HasField("drain"):
             grace = request.drain.grace
             driver.drain(request.drain.draining, grace.seconds + grace.nanos / 1e9)
@@ -194,7 +194,7 @@ class _Session:
         if request.assign:
             driver.assign([wire.attempt_of(assignment) for assignment in request.assign])
         if request.cancel:
-            driver.cancel(map(wire.ref_of, request.cancel))
+            driver.cancel(wire.refs_of(request.cancel))
         driver.pump()
 
     async def _write(self, context: Any, answer: pb.SessionResponse) -> None:

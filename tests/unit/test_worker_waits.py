@@ -33,8 +33,9 @@ class Far:
         """What the worker said, and the number of the wait."""
         reply = self.lane.replies.read(self.lane.ours.recv(4096))
         assert reply is not None
-        assert reply.key == KEY
-        return reply.answer[0], int(reply.started)
+        key, number, _, answer, _ = reply
+        assert key == KEY
+        return answer[0], int(number)
 
     def hears_nothing(self) -> bool:
         return not select.select([self.lane.ours], [], [], 0)[0]
