@@ -7,8 +7,8 @@ through REPAIRS, each of which looks again at its own part and mends it.
 
 What is in here is the process's, not the program's: modules, their globals, caches and connections
 stay, as a warm worker is for them. What a module sets up while it is imported stays too (`adopt`),
-as it will not be imported again; docs/running-tasks.md has the list. What cannot be put back raises
-Broken: the worker is replaced.
+as it will not be imported again; docs/python-workers.md has the list. What cannot be put back
+raises Broken: the worker is replaced.
 """
 
 from __future__ import annotations

@@ -43,6 +43,8 @@ INSTEAD = {
     ". .venv/bin/activate": ":",
     "quorate up": "quorate status",
 }
+# A cluster that is started with settings: the fixture has those that a later block needs.
+_UP = re.compile(r"(QUORATE_\w+=\S+ )+quorate up( --slots 2)?")
 # Above snippets that are about something of the reader's.
 BEFORE = {
     "pool.map(count_lines, paths)": "count_lines, paths = len, ['one', 'three']\n",
@@ -87,6 +89,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("QUORATE_SECRETS_DIR", str(secrets))
+            patch.setenv("QUORATE_COUNTERS", "waiters=1")
+            # A task of theirs is the command itself.
+            patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
             started = stack.enter_context(running(plan))
         yield started
 
@@ -139,7 +144,7 @@ def script_of(body: str) -> str:
     script = []
     for line in typed or body.splitlines():
         command = line.partition("  #")[0].strip()
-        command = INSTEAD.get(command, command)
+        command = INSTEAD.get(_UP.sub("quorate up", command), command)
         # ID stands for what `submit` and `tasks` print.
         newest = "$(quorate submit -- echo hello)"
         script.append(re.sub(r"(?<=\s)ID\b", newest, command))
