@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from quorate.runtime.ids import InstanceId
+from quorate.runtime.ids import InstanceId, TaskId
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.core.model import events as e
@@ -80,11 +80,12 @@ def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
         )
 
 
-def check_id(task: str) -> str:
-    """A task's id as an agent wrote it. Raises AgentFault when it can be none."""
+def check_id(task: str) -> TaskId:
+    """A task's id as an agent wrote it. Raises AgentMisbehaviour when it can be none."""
     if len(task) > LONGEST_ID:
         raise AgentMisbehaviour("MALFORMED_MESSAGE", f"a task's id of {len(task)} characters")
-    return task
+    # `TaskId(task)` is a call more, for each report.
+    return task  # type: ignore[return-value]
 
 
 def parts(events: Sequence[e.Event]) -> Iterator[Sequence[e.Event]]:
@@ -109,5 +110,5 @@ class HandBacks:
 
     def wait(self, events: Sequence[e.Event], now: float) -> float:
         """Seconds to wait after these events; `now` is monotonic."""
-        count = sum(type(event) is e.AttemptReturned for event in events)
+        count = list(map(type, events)).count(e.AttemptReturned)
         return self._allowed.reserve(now, count) if count else 0.0

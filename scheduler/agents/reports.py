@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.agents.conduct import check_id
@@ -23,18 +23,15 @@ _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
 _MAX_BASE_NAMES: Final = 32
 
 
-def _task(said: str) -> TaskId:
-    return TaskId(check_id(said))
-
-
 def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> list[e.Event]:
     """The first message of a session: what the agent has, and whatever else it reports."""
     inventory = first.inventory
     attempts = [
-        (_task(item.task_id), item.attempt, seconds(item.start_time)) for item in inventory.running
+        (check_id(item.task_id), item.attempt, seconds(item.start_time))
+        for item in inventory.running
     ]
-    attempts += [(_task(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
-    finished = [(_task(item.task_id), item.attempt) for item in inventory.finished]
+    attempts += [(check_id(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
+    finished = [(check_id(item.task_id), item.attempt) for item in inventory.finished]
     session = e.SessionOpened(name, instance, attempts, finished)
     return [session, *events_of(name, instance, first)]
 
@@ -50,12 +47,14 @@ def events_of(
         yield e.CreditGiven(name, instance, figures.credit(message.credit))
     for started in message.started:
         yield e.AttemptStarted(
-            instance, _task(started.task_id), started.attempt, seconds(started.start_time)
+            instance, check_id(started.task_id), started.attempt, seconds(started.start_time)
         )
+    # As a rule all of them together are small enough.
+    large = message.ByteSize() > _OUTCOME_BYTES
     for item in message.finished:
         outcome = item.WhichOneof("outcome")
-        task = _task(item.task_id)
-        if item.ByteSize() > _OUTCOME_BYTES:
+        task = check_id(item.task_id)
+        if large and item.ByteSize() > _OUTCOME_BYTES:
             yield _too_large(item, instance)
         elif outcome == "result":
             yield e.AttemptSucceeded(
@@ -71,7 +70,7 @@ def events_of(
         else:
             yield e.AttemptReturned(instance, task, item.attempt)
     for back in message.returned:
-        yield e.AttemptReturned(instance, _task(back.task_id), back.attempt)
+        yield e.AttemptReturned(instance, check_id(back.task_id), back.attempt)
 
 
 def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:
@@ -89,7 +88,7 @@ def _failed(
     bases = tuple(error.base_types[:_MAX_BASE_NAMES])
     return e.AttemptFailed(
         instance,
-        _task(item.task_id),
+        check_id(item.task_id),
         item.attempt,
         seconds(item.start_time),
         seconds(item.finish_time),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush, heapreplace
 
+from quorate.runtime.ids import NodeName
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.values import NO_NEEDS, Needs
 
@@ -20,11 +21,16 @@ def load(node: NodeRow) -> float:
     return len(node.allocation.rows) / max(node.slots, 1) + stats.cpu + memory
 
 
+def _entry(node: NodeRow) -> tuple[float, NodeName, int, NodeRow]:
+    """A node's place in the heap, with how many attempts it was computed for."""
+    return load(node), node.name, len(node.allocation.rows), node
+
+
 class LeastLoaded:
     """A heap of the nodes by load, kept up to date through one pass."""
 
     def __init__(self, queue: QueueRow, nodes: list[NodeRow]) -> None:
-        self._heap = [(load(node), node.name, node) for node in nodes]
+        self._heap = [_entry(node) for node in nodes]
         heapify(self._heap)
 
     def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
@@ -32,11 +38,10 @@ class LeastLoaded:
         aside = []
         found = None
         while heap:
-            known, name, node = heap[0]
-            now = load(node)
-            if now != known:
-                # Another queue's strategy placed something there in this pass.
-                heapreplace(heap, (now, name, node))
+            _, _, attempts, node = heap[0]
+            if len(node.allocation.rows) != attempts:
+                # Something was placed there in this pass, by this strategy or another queue's.
+                heapreplace(heap, _entry(node))
             elif fits(node, row.needs):
                 found = node
                 break

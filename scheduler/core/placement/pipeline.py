@@ -56,7 +56,9 @@ _STRATEGIES: Final[dict[Placement, Callable[[QueueRow, list[NodeRow]], Strategy]
 
 def fits(node: NodeRow, needs: Needs) -> bool:
     """Whether the node has credit, and free resources for `needs`."""
-    return len(node.allocation.rows) < node.credit and fits_beside(node, needs)
+    return len(node.allocation.rows) < node.credit and (
+        needs is NO_NEEDS or fits_beside(node, needs)
+    )
 
 
 def fits_beside(node: NodeRow, needs: Needs) -> bool:
