@@ -253,7 +253,10 @@ def test_requests_come_one_behind_another_on_one_connection(shared):
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
         found = b""
         while found.count(b'{"status":"ok"}') < 3:
-            found += connection.recv(65536)
+            part = connection.recv(65536)
+            assert part, found
+            found += part
+    assert found.count(b"HTTP/1.1 200 OK") == 3
 
 
 def test_memory_is_bounded_under_a_flood_of_heads(shared):

@@ -194,9 +194,11 @@ async def test_cancelling_and_its_repeats(caller: Caller) -> None:
 async def test_cancelling_what_runs_ends_it(caller: Caller) -> None:
     task = await create(caller, "default", command("sleep", "60"))
     stream = caller.stub.WatchTasks(pb.WatchTasksRequest(ids=[task]), timeout=15)
-    await stream.read()
-    answer = (await caller.call("CancelTask", pb.CancelTaskRequest(id=task))).task
-    assert answer.state == t.TASK_STATE_CANCELLED or answer.cancel_requested
+    async for answer in stream:
+        if any(event.task.state == t.TASK_STATE_RUNNING for event in answer.events):
+            break
+    asked = (await caller.call("CancelTask", pb.CancelTaskRequest(id=task))).task
+    assert (asked.state, asked.cancel_requested) == (t.TASK_STATE_RUNNING, True)
     assert (await finished(caller, task)).state == t.TASK_STATE_CANCELLED
     stream.cancel()
 

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from quorate.client.errors import PayloadTooLarge
+from quorate.client.errors import PayloadTooLarge, TaskFailed
 from quorate.client.mapping.plan import MOST_IN_FLIGHT, WORK_PER_CHUNK, MapPlan
 from quorate.client.work.options import TaskOptions
 from quorate.v1 import task_pb2
@@ -158,7 +158,7 @@ def test_one_result_too_large_is_that_tasks_failure():
     plan = plan_of([1], chunk=4)
     [(chunk, _)] = plan.batch()
     plan.on_outcome(chunk, too_large())
-    with pytest.raises(Exception, match="RESULT_TOO_LARGE"):
+    with pytest.raises(TaskFailed, match="RESULT_TOO_LARGE"):
         list(plan.values())
 
 

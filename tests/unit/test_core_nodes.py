@@ -205,8 +205,11 @@ def test_node_without_a_session_gets_nothing_even_with_credit():
     n = c.node("n1")
     n.close()
     n.credit(5)
-    c.submit()
+    task = c.submit()
     assert n.started == []
+    n.open()
+    n.credit(1)
+    assert n.started == [(task, 1)]
 
 
 def test_messages_of_an_instance_that_was_replaced_are_ignored():
