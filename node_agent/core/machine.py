@@ -298,14 +298,16 @@ class Machine(HeldAttempts):
         if waiting and (slots.yielded or len(slots.lanes) > slots.count):
             first = next(iter(waiting.values()))
             self._effects.staff.extend(slots.make_room(len(waiting), now, warm=first.warm))
+        known, choose, put = self.durations.expected, slots.choose, slots.put
         while waiting:
-            attempt = next(iter(waiting.values()))
-            expected = self.durations.expected(attempt.profile)
-            lane = slots.choose(attempt, expected, now)
+            task_id, attempt = waiting.popitem(last=False)
+            expected = known(attempt.profile)
+            lane = choose(attempt, expected, now)
             if lane is None:
+                waiting[task_id] = attempt
+                waiting.move_to_end(task_id, last=False)
                 break
-            waiting.popitem(last=False)
-            slots.put(lane, attempt, expected, now)
+            put(lane, attempt, expected, now)
             start.append(attempt)
         if slots.yielded and self.connected:
             while len(waiting) > slots.most_ahead() + slots.empty():

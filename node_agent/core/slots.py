@@ -85,53 +85,57 @@ class Slots:
 
     def choose(self, attempt: Attempt, expected: float | None, now: float) -> Lane | None:
         """The lane that should take an attempt now, or None when it has to wait."""
-        limit = SHORT_CALL_SECONDS if attempt.warm else SHORT_PROGRAM_SECONDS
+        warm = attempt.warm
+        limit = SHORT_CALL_SECONDS if warm else SHORT_PROGRAM_SECONDS
         short = expected is not None and expected <= limit
         # Without spare lanes an empty lane is a free slot.
         full = len(self.lanes) > self.count and self.busy() >= self.count
-        best: Lane | None = None
+        best, least = None, LANE_SECONDS
         for lane in self.lanes:
-            if attempt.warm and not lane.ready:
+            if warm and not lane.ready:
                 continue
-            if not lane.attempts:
+            attempts = lane.attempts
+            if not attempts:
                 if full:
                     continue
                 return lane
+            load = lane.load
             if (
                 short
-                and lane.load < LANE_SECONDS
-                and len(lane.attempts) < LANE_DEPTH
-                and lane.attempts[0].warm == attempt.warm
-                and lane.attempts[0].killed is None
+                and load < least
+                and len(attempts) < LANE_DEPTH
+                and attempts[0].warm == warm
+                and attempts[0].killed is None
                 and not lane.yielded
                 and now - lane.head_since < BLOCKED_SECONDS
-                and (best is None or lane.load < best.load)
             ):
-                best = lane
+                best, least = lane, load
         return best
 
     def put(self, lane: Lane, attempt: Attempt, expected: float | None, now: float) -> None:
         """Hand an attempt to a lane."""
-        if not lane.attempts:
+        attempts = lane.attempts
+        if not attempts:
             lane.head_since = now
             lane.load = 0.0
         attempt.lane = lane.index
         # Nothing is queued behind an attempt of which nothing is known.
-        attempt.load = LANE_SECONDS if expected is None else expected
-        lane.attempts.append(attempt)
-        lane.load += attempt.load
+        load = attempt.load = LANE_SECONDS if expected is None else expected
+        attempts.append(attempt)
+        lane.load += load
 
     def remove(self, attempt: Attempt, now: float) -> None:
         """Take an attempt out of its lane; the one behind it begins now."""
         lane = self.lanes[attempt.lane]
-        if lane.attempts[0] is attempt:
-            lane.attempts.popleft()
+        attempts = lane.attempts
+        if attempts[0] is attempt:
+            attempts.popleft()
             lane.head_since = now
             if lane.yielded:
                 self.resume(lane)
         else:
-            lane.attempts.remove(attempt)
-        lane.load = lane.load - attempt.load if lane.attempts else 0.0
+            attempts.remove(attempt)
+        lane.load = lane.load - attempt.load if attempts else 0.0
 
     # -- attempts that wait for other tasks ----------------------------------------------------
 

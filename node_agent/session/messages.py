@@ -174,9 +174,10 @@ def put_finished(response: pb.SessionResponse, report: Report, now: float) -> No
     message = response.finished.add()
     message.task_id = report.task_id
     message.attempt = report.number
-    if outcome.start:
-        set_time(message.start_time, outcome.start)
-        now = outcome.start + outcome.seconds
+    start = outcome.start
+    if start:
+        set_time(message.start_time, start)
+        now = start + outcome.seconds
     set_time(message.finish_time, now)
     put_outcome(message, outcome)
 

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from node_agent.logs import attempt_log
 from node_agent.logs import retention as log_retention
 from node_agent.logs.attempt_log import LogStore
 from node_agent.logs.reader import read_logs
@@ -85,6 +88,21 @@ def test_the_latest_attempt_is_found_in_memory_or_on_disk(tmp_path: Path):
     assert logs.latest("c") is None
     assert logs.knows("a", 2)
     assert not logs.knows("a", 3)
+
+
+def test_of_silent_attempts_the_newest_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(attempt_log, "MAX_REMEMBERED", 8)
+    logs = LogStore(tmp_path)
+    logs.remember("again", 1)
+    for number in range(50):
+        logs.remember("again", number)
+        logs.remember(str(number), 1)
+        assert logs.latest("again") == number
+        known = [one for one in range(number + 1) if logs.knows(str(one), 1)]
+        assert known == list(range(number + 1))[-len(known) :]
+        assert min(3, number + 1) <= len(known) <= 8
 
 
 def test_a_path_is_not_a_task(tmp_path: Path):
