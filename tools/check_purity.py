@@ -36,6 +36,7 @@ PURE_PACKAGES = (
 PURE_ENOUGH = (
     "quorate.runtime.errors",
     "quorate.runtime.ids",
+    "quorate.runtime.quotas",
     "quorate.runtime.sizes",
     "quorate.runtime.timing.backoff",
     "quorate.runtime.timing.token_bucket",

@@ -129,6 +129,14 @@ def unavailable(reason: str, message: str, **metadata: object) -> QuorateError:
     )
 
 
+def leader_lost() -> QuorateError:
+    """UNAVAILABLE `LEADER_LOST`: the leader's term ended under the call."""
+    return unavailable(
+        "LEADER_LOST",
+        "the leader was lost during the call; repeat the call with the same request_id",
+    )
+
+
 def to_status(error: QuorateError) -> status_pb2.Status:
     """The `google.rpc.Status` of an error."""
     details = []

@@ -30,13 +30,14 @@ import grpc
 import structlog
 
 from quorate.runtime.errors import QuorateError, abort
+from quorate.runtime.quotas import UNLIMITED
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security import identity
 from quorate.security.credentials.jwt_terms import Refused
 from quorate.security.credentials.streams import TokenStreams
 from quorate.security.credentials.tokens import PREFIX, TokenFile, TokenFileError, id_of
 from quorate.security.identity import Caller, How, Role, from_common_name, set_caller
-from quorate.security.limits import UNLIMITED, CallerLimits, CallLimits, kind_of
+from quorate.security.limits import CallerLimits, CallLimits, kind_of
 from quorate.security.metadata import AUTHORIZATION, FORWARDED, ON_BEHALF, PASSED_ON
 from quorate.security.permissions import Rule, check_request, check_role
 from quorate.security.settings import JWT, MTLS, TOKENS, AuthSettings

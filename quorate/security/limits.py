@@ -28,13 +28,13 @@ from typing import Final, NamedTuple
 
 from quorate.runtime.errors import QuorateError, exhausted
 from quorate.runtime.ids import ANONYMOUS
+from quorate.runtime.quotas import UNLIMITED
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security.identity import Caller, Role
 
 MOST_CALLERS: Final = 10_000
 # Seconds of its rate that a caller may ask at once.
 BURST: Final = 2.0
-UNLIMITED: Final = -1
 # Seconds to wait for a stream to end: nobody knows when one will.
 _STREAM_DELAY: Final = 1.0
 # Seconds after which a refusal is answered, how many of one caller are in a second, and how many

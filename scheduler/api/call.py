@@ -18,7 +18,12 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from quorate.runtime.errors import QuorateError, from_rpc_error, has_status, unavailable
+from quorate.runtime.errors import (
+    QuorateError,
+    from_rpc_error,
+    has_status,
+    leader_lost,
+)
 from quorate.runtime.parsing import parse_request
 from scheduler.api.authorization import request_check
 from scheduler.api.request_sizes import check_size, size_of_request
@@ -27,7 +32,6 @@ from scheduler.api.servicer import Context, Servicer
 log = structlog.get_logger(__name__)
 
 NOT_LEADER: Final = "NOT_LEADER"
-LEADER_LOST: Final = "LEADER_LOST"
 _EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 # What gRPC itself makes of a connection that broke.
 # CANCELLED: a leader whose server was stopped under the call; our own caller's cancellation comes
@@ -204,13 +208,6 @@ def _bug(name: str, request: Message) -> QuorateError:
         "INTERNAL",
         "the scheduler failed on this call because of a bug; the scheduler's log has the traceback",
         metadata={"method": name},
-    )
-
-
-def leader_lost() -> QuorateError:
-    """The answer to a call whose leader went away with it."""
-    return unavailable(
-        LEADER_LOST, "the leader was lost during the call; repeat the call with the same request_id"
     )
 
 

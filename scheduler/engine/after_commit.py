@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from quorate.runtime.errors import leader_lost
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
 from scheduler.engine.ports import Agents
 from scheduler.engine.task_waiters import TaskWaiters
-from scheduler.engine.write_admission import lost
 
 
 class AfterCommit:
@@ -47,7 +47,7 @@ class AfterCommit:
         """Their writes are not known committed: callers learn that the outcome is unknown."""
         for effect in after:
             if type(effect) is fx.Reply and not effect.token.done():
-                effect.token.set_exception(lost())
+                effect.token.set_exception(leader_lost())
 
     def _reply(self, effect: fx.Reply) -> None:
         token = effect.token

@@ -27,6 +27,7 @@ import structlog
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
+from quorate.runtime.errors import leader_lost
 from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import TermClock
 from scheduler.core.handlers import attempts, requests
@@ -44,7 +45,7 @@ from scheduler.engine.clocks import Clocks
 from scheduler.engine.ports import Agents, Encoder
 from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.engine.task_waiters import TaskWaiters
-from scheduler.engine.write_admission import WriteAdmission, lost
+from scheduler.engine.write_admission import WriteAdmission
 
 log = structlog.get_logger(__name__)
 
@@ -228,7 +229,7 @@ class Driver:
 
         def failed(error: Exception) -> None:
             if not token.done():
-                token.set_exception(lost())
+                token.set_exception(leader_lost())
 
         self.journal.append((), passed, failed)
 
@@ -370,7 +371,7 @@ class Driver:
             # The journal waits for the trust window before it comes here. What is dropped all the
             # same was committed: only another term, with new sessions and their inventories,
             # makes it good. So the term must not go on.
-            self._after_commit.failed(after, lost())
+            self._after_commit.failed(after, leader_lost())
             raise JournalEnded("the trust window passed before an effect")
         self.revision = scoped(self._generation, revision)
         self._after_commit.do(after)
@@ -392,6 +393,6 @@ class Driver:
                 scope, request, first = str(part.queue), part.request, part.token
             known = self.state.dedup.get(requests.key_of(self.state, scope, request))
             for token in (first, *((known.waiters if known else None) or ())):
-                self._after_commit.failed([fx.Reply(token, None)], lost())
-        self.bulk.close(lost)
+                self._after_commit.failed([fx.Reply(token, None)], leader_lost())
+        self.bulk.close(leader_lost)
         self.waiters.close()

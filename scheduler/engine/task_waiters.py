@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.errors import exhausted
+from quorate.runtime.errors import exhausted, leader_lost
 from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model.effects import PutRun, Write
 from scheduler.core.model.rows import FinishedRow
 from scheduler.core.model.state import State
-from scheduler.engine.write_admission import lost
 
 T = TypeVar("T")
 
@@ -97,7 +96,7 @@ class TaskWaiters:
             for futures in waiters.values():
                 for future in futures:
                     if not future.done():
-                        future.set_exception(lost())
+                        future.set_exception(leader_lost())
             waiters.clear()
 
     async def _wait(self, waiters: dict[TaskId, list[asyncio.Future[T]]], task: TaskId) -> T:
@@ -108,7 +107,7 @@ class TaskWaiters:
                 limit=MAX_WAITERS,
             )
         if self._closed:
-            raise lost()
+            raise leader_lost()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         waiters.setdefault(task, []).append(future)
         self._count += 1

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from quorate.etcd.journal.journal import Journal, OutOfSpace
-from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, unavailable
+from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, leader_lost, unavailable
 from scheduler.core.handlers.requests import SCOPES, known_to
 from scheduler.core.model.events import Request
 from scheduler.core.model.state import State
@@ -78,7 +78,7 @@ class WriteAdmission:
             await self._journal.wait_room()
         except Exception as error:
             # Whatever ended the journal, for the caller it is a leader that is gone.
-            raise lost() from error
+            raise leader_lost() from error
 
     async def admit(self, weight: int = 0) -> None:
         """Wait until a caller's event may be stepped, for a bounded time.
@@ -106,7 +106,7 @@ class WriteAdmission:
             except OutOfSpace:
                 raise no_space() from None
             except Exception as error:
-                raise lost() from error
+                raise leader_lost() from error
 
     async def turn(self, turn: asyncio.Future[None], weight: int) -> None:
         """Wait until it is a caller's turn to write so many bytes, however long.
@@ -207,7 +207,7 @@ class WriteAdmission:
 
     def _check(self) -> None:
         if not self._leads():
-            raise lost()
+            raise leader_lost()
 
     def answer_waiting(self) -> None:
         """etcd has no space: whoever waits is answered now."""
@@ -218,13 +218,6 @@ class WriteAdmission:
             if not call.done():
                 # It is in memory, and is written once there is space: it was not refused.
                 call.set_exception(_unknown())
-
-
-def lost() -> QuorateError:
-    """What a caller gets when the term ends under its call."""
-    return unavailable(
-        "LEADER_LOST", "this scheduler no longer leads; repeat the call with the same request_id"
-    )
 
 
 def no_space() -> QuorateError:

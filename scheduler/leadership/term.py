@@ -27,6 +27,7 @@ from structlog.contextvars import bind_contextvars
 from quorate.etcd.api import Etcd
 from quorate.etcd.generation import Standing, epoch_of, read_standing
 from quorate.etcd.journal.journal import Journal, JournalEnded
+from quorate.runtime.quotas import UNLIMITED
 from quorate.runtime.timing.clock import Clock
 from quorate.security.limits import CallerLimits, CallLimits
 from quorate.security.tls.dialer import Dialer
@@ -35,7 +36,7 @@ from scheduler.api.tasks.changes import Recent
 from scheduler.config import SchedulerSettings
 from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import CALLER, UNLIMITED, Quota, in_force
+from scheduler.core.model.quotas import CALLER, Quota, in_force
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans

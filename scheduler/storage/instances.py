@@ -27,12 +27,12 @@ from quorate.etcd.api import (
     prefix_end,
 )
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.errors import QuorateError, not_found, unavailable
+from quorate.runtime.errors import QuorateError, leader_lost, not_found, unavailable
 from quorate.v1 import service_pb2
 from scheduler.core.model import events as e
 from scheduler.core.values import ServiceName
 from scheduler.engine.driver import Driver
-from scheduler.engine.write_admission import lost, no_space
+from scheduler.engine.write_admission import no_space
 from scheduler.storage import keys, records
 
 log = structlog.get_logger(__name__)
@@ -127,7 +127,7 @@ class InstanceKeys:
         except EtcdError as error:
             # A lease that was granted in vain ends by itself.
             raise _silent(error) from error
-        raise lost() if done.ranges[0].kvs else not_found("service", instance.service)
+        raise leader_lost() if done.ranges[0].kvs else not_found("service", instance.service)
 
     async def revoke(self, lease: int) -> None:
         """End a lease, and what is under it."""

@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 from quorate.etcd.api import Compare, Etcd, EtcdError, KeyValue, Range
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.errors import not_found, unavailable
+from quorate.runtime.errors import leader_lost, not_found, unavailable
 from quorate.runtime.ids import TaskId
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.model.state import State
 from scheduler.core.model.texts import found
 from scheduler.engine.lane import Lane
-from scheduler.engine.write_admission import lost
 from scheduler.storage import keys
 
 # Ids looked at for one page when a filter leaves most of them out: in one step, which takes well
@@ -65,7 +64,7 @@ class FencedReads:
         except EtcdError as error:
             raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
         if not found.succeeded:
-            raise lost()
+            raise leader_lost()
         return [result.kvs for result in found.ranges], found.revision
 
     async def span(self, first: bytes, last: bytes) -> Sequence[KeyValue]:

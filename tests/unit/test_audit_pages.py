@@ -163,7 +163,7 @@ async def test_every_page_is_behind_a_barrier_and_fenced(desk: Desk):
     await desk.page()
     assert desk.barriers == 1
     await desk.etcd.delete(LEADER)
-    with pytest.raises(QuorateError, match="no longer leads"):
+    with pytest.raises(QuorateError, match="the leader was lost"):
         await desk.page()
 
 

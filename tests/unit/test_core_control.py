@@ -169,7 +169,11 @@ def test_retry_by_hand_is_refused_at_the_limit_of_live_tasks():
     task = c.submit()
     c.cancel(task)
     c.submit()
-    assert reason(c.retry(task)) == "TOO_MANY_LIVE_TASKS"
+    refused = c.retry(task)
+    assert reason(refused) == "TOO_MANY_LIVE_TASKS"
+    # The rule stands once, and so does its text.
+    token, _ = c.batch([spec()])
+    assert c.reply(token) == refused
     assert c.state_of(task) is TaskState.CANCELLED
 
 

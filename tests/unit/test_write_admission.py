@@ -11,7 +11,7 @@ import pytest
 
 from quorate.etcd.api import Compare, Op, Put, TxnResult
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.errors import QuorateError
+from quorate.runtime.errors import QuorateError, leader_lost
 from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.engine import write_admission as admission
@@ -247,5 +247,5 @@ async def test_without_space_who_does_not_lead_any_longer_tells_nothing() -> Non
         waiting = await out_of_space(leader)
         await leader.etcd.delete(leader.key)
         refused = await rejection(leader.call("GetQueue", pb.GetQueueRequest(name="default")))
-        assert refused.reason == "LEADER_LOST"
+        assert (refused.reason, refused.message) == (leader_lost().reason, leader_lost().message)
         assert (await rejection(waiting)).reason == "ETCD_SPACE_LOW"

@@ -15,6 +15,7 @@ from quorate.cli.words import size_in_bytes
 from quorate.client.client import Client
 from quorate.client.pages import list_quotas
 from quorate.client.transport.rpcs import SET_QUOTA, new_request_id
+from quorate.runtime.quotas import UNLIMITED
 from quorate.runtime.sizes import size_text
 from quorate.v1 import quota_pb2, scheduler_pb2
 
@@ -59,7 +60,7 @@ def _cell(quota: quota_pb2.Quota, limit: str) -> str:
     if not quota.in_force.HasField(limit):
         return "-"
     most = getattr(quota.in_force, limit)
-    words = "unlimited" if most < 0 else _amount(limit, most)
+    words = "unlimited" if most == UNLIMITED else _amount(limit, most)
     if not quota.usage.HasField(limit):
         return words
     return f"{_amount(limit, getattr(quota.usage, limit))} of {words}"
@@ -130,7 +131,7 @@ def _put(limits: quota_pb2.QuotaLimits, limit: str, text: str) -> None:
         limits.ClearField(limit)
         return
     if text == "unlimited":
-        value = -1
+        value = UNLIMITED
     elif limit == "stored_bytes":
         value = size_in_bytes(option, text)
     elif text.isascii() and text.isdigit() and len(text) < 16:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quorate.runtime.errors import invalid
+from quorate.runtime.quotas import UNLIMITED
 from quorate.v1 import quota_pb2
 from scheduler.core.model.quotas import (
     CALLER,
@@ -12,7 +13,6 @@ from scheduler.core.model.quotas import (
     NO_QUOTA,
     QUEUE,
     QUEUE_NAMES,
-    UNLIMITED,
     Quota,
 )
 

@@ -18,14 +18,13 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from quorate.externalscaler import externalscaler_pb2 as pb
-from quorate.runtime.errors import exhausted, invalid
+from quorate.runtime.errors import exhausted, invalid, leader_lost
 from scheduler.api.servicer import Context
 from scheduler.autoscaling.ask import Ask, parse
 from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import Plan, plan
 from scheduler.autoscaling.scale_down import ScaleDown
 from scheduler.engine.driver import Driver
-from scheduler.engine.write_admission import lost
 
 METRIC: Final = "quorate-nodes"
 MAX_STREAMS: Final = 64
@@ -78,7 +77,7 @@ class ScalingCalls:
                 await asyncio.sleep(_INTERVAL_ACTIVE if reported else INTERVAL)
                 if self._steps == before:
                     await self._step(found.expires)
-            raise lost()
+            raise leader_lost()
         finally:
             self._streams -= 1
 

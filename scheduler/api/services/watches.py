@@ -19,13 +19,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 from quorate.etcd.generation import FIRST_GENERATION, scoped
-from quorate.runtime.errors import QuorateError, exhausted, unavailable
+from quorate.runtime.errors import QuorateError, exhausted, leader_lost, unavailable
 from quorate.v1 import service_pb2 as pb
 from scheduler.api.services import views
 from scheduler.core.handlers.services import see_service
 from scheduler.core.values import ServiceName
 from scheduler.engine.driver import Driver
-from scheduler.engine.write_admission import lost
 
 MAX_WATCHES: Final = 512
 # Seconds between two publications: no service is told more often than 20 times a second.
@@ -98,7 +97,7 @@ class ServiceFeed:
             async with asyncio.timeout(within):
                 while not condition():
                     if self._closed:
-                        raise lost()
+                        raise leader_lost()
                     await self._touched.wait()
         except TimeoutError:
             raise unavailable(
@@ -182,7 +181,7 @@ class ServiceFeed:
                 if not watcher.pending and not self._closed:
                     await self._news(watcher)
                 if self._closed:
-                    raise lost()
+                    raise leader_lost()
                 yield self._message(watcher)
         finally:
             del self._watchers[watcher]

@@ -29,13 +29,12 @@ from typing import Final
 import structlog
 
 from quorate.etcd.api import Compacted, Etcd, EtcdError, prefix_end
-from quorate.runtime.errors import exhausted
+from quorate.runtime.errors import exhausted, leader_lost
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks.changes import ALL, WHOLE, Recent
 from scheduler.api.tasks.watch_past import Past, gone
 from scheduler.api.tasks.watch_pick import Answer, Pick, Place, decode_token
-from scheduler.engine.write_admission import lost
 
 log = structlog.get_logger(__name__)
 
@@ -221,7 +220,7 @@ class Watches:
                     silent_until = _soon()
                 if not more:
                     await self._change(pick.queue, silent_until)
-            raise lost()
+            raise leader_lost()
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -34,7 +34,7 @@ from scheduler.core.model.events import (
     TaskRetryAsked,
 )
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.rows import DedupRow, FinishedRow, QueueRow
+from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
 from scheduler.core.values import Change, TaskState
 
@@ -87,7 +87,7 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
     done = state.finished.get(event.task)
     if done is None or done.state not in _RETRIABLE or event.spec.replica is not None:
         return _not_retriable(state, event)
-    return _refuse_live(state, limits, done)
+    return refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
 
 
 def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects) -> Answer:
@@ -103,19 +103,6 @@ def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out:
 
 
 on_task_retry_asked = Call(TASKS_SCOPE, _refuse_retry, _retry, _known_task)
-
-
-def _refuse_live(state: State, limits: Limits, done: FinishedRow) -> Rejection | None:
-    if len(state.tasks) < limits.live_tasks:
-        return refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
-    return Rejection(
-        ErrorKind.EXHAUSTED,
-        "TOO_MANY_LIVE_TASKS",
-        f"the limit of {limits.live_tasks} unfinished tasks is reached; try again when some "
-        "have finished",
-        "limit",
-        str(limits.live_tasks),
-    )
 
 
 def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:

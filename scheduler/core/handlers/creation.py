@@ -14,7 +14,6 @@ from scheduler.core.handlers.requests import Answer, Call, CallInParts
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     BatchCreated,
-    ErrorKind,
     Rejection,
     TaskCreated,
     TaskKnown,
@@ -167,13 +166,4 @@ def _refuse(
     row = state.queues.get(queue)
     if row is None:
         return no_queue(queue)
-    if len(state.tasks) + count > limits.live_tasks:
-        return Rejection(
-            ErrorKind.EXHAUSTED,
-            "TOO_MANY_LIVE_TASKS",
-            f"{len(state.tasks)} tasks are not finished; the limit is {limits.live_tasks}: try "
-            "again when some have finished",
-            "limit",
-            str(limits.live_tasks),
-        )
     return refuse_created(state, limits, row.usage, creator, count, units)

@@ -29,11 +29,20 @@ _ADVICE: Final[Mapping[str, str]] = {
 def refuse_created(
     state: State, limits: Limits, queue: Usage, creator: str, count: int, units: int
 ) -> Rejection | None:
-    """Whether so many more tasks of this weight are too much for their caller or queue.
+    """Whether so many more tasks of this weight are too much for the scheduler, caller or queue.
 
     Args:
         units: together, see `usage.task_units`; 0 when they are on record already.
     """
+    if len(state.tasks) + count > limits.live_tasks:
+        return Rejection(
+            ErrorKind.EXHAUSTED,
+            "TOO_MANY_LIVE_TASKS",
+            f"{len(state.tasks)} tasks are not finished; the limit is {limits.live_tasks}: try "
+            "again when some have finished",
+            "limit",
+            str(limits.live_tasks),
+        )
     caller = state.callers.get(creator) or Usage(creator)
     for kind, usage in ((CALLER, caller), (QUEUE, queue)):
         most_tasks, most_bytes = state.durable_quota(limits, kind, usage.name)

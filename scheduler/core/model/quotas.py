@@ -16,13 +16,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Final, Protocol
 
 from quorate.runtime.ids import ANONYMOUS
+from quorate.runtime.quotas import UNLIMITED
 
 CALLER: Final = "caller"
 QUEUE: Final = "queue"
 EVERYBODY: Final = "*"
 # Records that an admin may make.
 MOST_QUOTAS: Final = 10_000
-UNLIMITED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
