@@ -181,7 +181,10 @@ class ResponseEvents(CompactEvents):
     def changes(self) -> Iterator[Change]:
         for event in self._events:
             kv = event.kv
-            yield event.type == _DELETED, kv.key, kv.value, kv.mod_revision, kv.lease
+            value = kv.value
+            # A deletion has none, and to ask for the type takes as long as for the value.
+            gone = not value and event.type == _DELETED
+            yield gone, kv.key, value, kv.mod_revision, kv.lease
 
 
 def _watch_event(event: Message) -> WatchEvent:

@@ -134,19 +134,22 @@ class Fold:
         state = self.state
         _, queue_name, task_name = key.decode().split("/")
         task = TaskId(task_name)
-        if task in state.tasks:
-            return
+        done = None
+        if not state.is_new(task):
+            if task in state.tasks:
+                return
+            done = state.finished.get(task)
         record = r.TaskRecord.FromString(value)
-        self._names(record.create_time)
+        create_time = record.create_time
+        self._names(create_time)
         spec = records.recorded_spec(record.spec)
-        done = state.finished.get(task)
         if done is not None:
             # Written again: retried by hand. Its run record follows in the same Txn.
-            transitions.reopen(state, done, spec, record.create_time, record.created_by)
+            transitions.reopen(state, done, spec, create_time, record.created_by)
             self._report_illegal_moves()
             return
         queue = state.queues[QueueName(queue_name)]
-        transitions.begin(state, task, queue, spec, record.create_time, record.created_by)
+        transitions.begin(state, task, queue, spec, create_time, record.created_by)
 
     def _put_run(self, key: bytes, value: bytes, lease: int) -> None:
         state = self.state

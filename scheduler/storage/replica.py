@@ -35,11 +35,13 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Final, Protocol
 
 import structlog
 
 from quorate.etcd.api import (
+    Change,
     Compacted,
     Etcd,
     EtcdError,
@@ -237,21 +239,25 @@ class Replica:
             # A part of it is in the snapshot.
             newer = [e for e in batch.events if e.kv.mod_revision > self._revision]
             batch = WatchBatch(batch.revision, newer)
-        skip, wanted = len(self._prefix), self._full_order
-        put, deleted = self._fold.put, self._fold.deleted
+        changes = changes_of(batch.events)
         async with self._between_revisions:
-            for number, change in enumerate(changes_of(batch.events), 1):
-                gone, key, value, revision, lease = change
-                if key.startswith(wanted):
-                    if gone:
-                        deleted(key[skip:])
-                    else:
-                        put(key[skip:], value, revision, lease)
-                if number % SLICE == 0:
+            for done in range(0, len(batch.events), SLICE):
+                if done:
                     await asyncio.sleep(0)
+                self._fold_changes(islice(changes, SLICE))
             if self._recent is not None:
                 self._recent.take(batch)
             self._reached(batch.revision)
+
+    def _fold_changes(self, changes: Iterable[Change]) -> None:
+        skip, wanted = len(self._prefix), self._full_order
+        put, deleted = self._fold.put, self._fold.deleted
+        for gone, key, value, revision, lease in changes:
+            if key.startswith(wanted):
+                if gone:
+                    deleted(key[skip:])
+                else:
+                    put(key[skip:], value, revision, lease)
 
     def _fall_back(self) -> None:
         """What is folded is worth nothing: it is to be loaded."""

@@ -140,7 +140,8 @@ class State:
             row.replica = spec.replica
             self.replicas.setdefault(spec.replica.service, {})[task] = row
             self.touch(spec.replica.service)
-        done = self.finished.get(task)
+        # Looked up only where it may be there: of a million tasks that is a good part of the time.
+        done = None if self.is_new(task) else self.finished.get(task)
         if done is None:
             queue.index.add(task)
         else:
@@ -149,6 +150,10 @@ class State:
             self.last_id = task
         self.observe(create_time)
         return row
+
+    def is_new(self, task: TaskId) -> bool:
+        """Whether an id is greater than all before it: such a task is not on record."""
+        return task > self.last_id
 
     def usage_of(self, caller: str) -> Usage:
         """What a caller has on record; made when first asked for."""
@@ -243,34 +248,28 @@ class State:
             error: what a search finds it by from now on, besides its text.
             outcome: what its result or error weighs, see `usage.outcome_units`.
         """
-        assert row.state in FINISHED
-        del self.tasks[row.id]
+        task, state, queue = row.id, row.state, row.queue
+        assert state in FINISHED
+        del self.tasks[task]
         if row.spec is not None:
             self.spec_bytes -= len(row.spec)
         if row.replica is not None:
             replicas = self.replicas[row.replica.service]
-            del replicas[row.id]
+            del replicas[task]
             if not replicas:
                 del self.replicas[row.replica.service]
         text = f"{row.text}\n{error}" if error else row.text
         creator = row.creator
         creator.ended(outcome)
-        row.queue.usage.ended(outcome)
+        queue.usage.ended(outcome)
         done = FinishedRow(
-            row.id,
-            row.queue,
-            row.state,
-            finish_time,
-            row.attempt,
-            text,
-            creator,
-            row.units + outcome,
+            task, queue, state, finish_time, row.attempt, text, creator, row.units + outcome
         )
-        self.finished[row.id] = done
-        row.queue.counts[row.state] += 1
-        row.queue.finished_total += 1
-        if finish_time > row.queue.last_finish:
-            row.queue.last_finish = finish_time
+        self.finished[task] = done
+        queue.counts[state] += 1
+        queue.finished_total += 1
+        if finish_time > queue.last_finish:
+            queue.last_finish = finish_time
         self.observe(finish_time)
         return done
 
