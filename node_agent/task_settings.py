@@ -133,7 +133,7 @@ class TaskSettings(BaseModel):
                     f"task-user: {user.name!r} cannot enter {closed}, on the way to {what} {place}"
                 )
         for what, place in (*_needed(data), *_trusted(data)):
-            # By a link in the place of an output, or a module in the place of ours.
+            # By a link in the place of an output, or a module in the place of the agent's.
             if (theirs := user.can_change(place)) is not None:
                 raise ValueError(
                     f"task-user: {user.name!r} may change {theirs}, on the way to {what} {place}: "

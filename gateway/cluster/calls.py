@@ -40,7 +40,7 @@ from quorate.v1 import scheduler_pb2 as pb
 
 log = structlog.get_logger(__name__)
 
-# Seconds without any scheduler's answer until the caller is told; a failover takes two or three.
+# Seconds without any scheduler's answer until the call fails; a failover takes two or three.
 PATIENCE: Final = 10.0
 # Seconds of one try while there are others to ask: a frozen process neither answers nor refuses.
 TRY: Final = 5.0

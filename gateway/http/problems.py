@@ -129,7 +129,7 @@ def problem_response(error: QuorateError) -> Response:
 
 
 def internal() -> QuorateError:
-    """What a caller is told of our own bug; the log has the rest."""
+    """The answer when the gateway has a bug; the log has the rest."""
     return QuorateError(
         C.INTERNAL,
         "INTERNAL",

@@ -1,7 +1,7 @@
 """A hub for each credential: what is shared among clients is shared among those of one caller.
 
 A hub asks the cluster with its callers' own token, so that the scheduler decides what each of them
-is told, and nothing that one may see gets to another. Clients without a token share one hub, which
+sees, and nothing that one may see gets to another. Clients without a token share one hub, which
 lasts as long as the gateway.
 
     new token --> unproven --the cluster answers--> proven --no client for LINGER s--> closed

@@ -1,7 +1,7 @@
 """`/v1/live` as a part of the gateway: the WebSocket protocol for uvicorn, and its duty.
 
     uvicorn's `ws`   `Live.protocol`: upgrades of any path come here
-    routes           a request to the path that is no upgrade is told so (426)
+    routes           a request to the path that is no upgrade gets 426
     duty             `Live.run`
 
 `run` is the clock of all connections; it must run as long as connections are accepted.

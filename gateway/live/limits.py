@@ -83,10 +83,10 @@ ENTITIES: Final = 10_000
 POLL: Final = 1.0
 # Between two looks for the leader.
 PROBE: Final = 0.25
-# So long every look must say that there is none until clients are told: less than a second together
+# So long every look must find none before clients are notified: less than a second together
 # with a look.
 LEADERLESS: Final = 0.5
-# How long a look may take, and for how long none may be answered until clients are told that the
+# How long a look may take, and for how long none may be answered before clients hear that the
 # cluster does not answer. A cluster under load answers late; that says nothing about its leader.
 # Longer than a standby waits for a leader to be known (3 s) before it says that there is none.
 PROBE_TIMEOUT: Final = 4.0

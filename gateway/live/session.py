@@ -1,4 +1,4 @@
-"""One client's subscriptions: what it says is done, what concerns it is told.
+"""One client's subscriptions: carries out its messages, sends what concerns it.
 
 Owned by its connection (`wire.LiveProtocol`), which reads, writes and knows whether the client
 keeps up. Nothing is queued here: a message is acted on when it is read, and what cannot be sent is

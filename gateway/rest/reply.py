@@ -29,7 +29,7 @@ _PIECE: Final = 64 * 1024
 def tag_of(answer: Message) -> str:
     """The entity tag of an answer: its resource's `etag` where it has one, else of its content.
 
-    Fields that move by themselves (OUTPUT_LIVE: a node's load, a queue's counts) are told apart:
+    Fields that move by themselves (OUTPUT_LIVE: a node's load, a queue's counts) are distinguished:
     `<what callers change>` LIVE `<what moves>`. `If-Match` compares the first part alone
     (`gateway.rest.headers`), so that a change is refused when somebody else changed the resource
     and not because a node idled on; `If-None-Match` compares both: a 304 must not hide new figures.

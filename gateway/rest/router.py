@@ -2,7 +2,7 @@
 
 Works on the raw path: it is split at `/` first and each segment is decoded after that, so that an
 encoded slash or colon is part of a value and never a separator. A colon in the last segment that is
-not encoded begins a verb; no id or name of ours holds one.
+not encoded begins a verb; no id or name of the API holds one.
 
 Literals win over variables. A router is made once and never changes.
 """

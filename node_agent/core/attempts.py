@@ -74,7 +74,7 @@ class Attempt:
     stop_on_disconnect: bool = False
     # A replica of a service: it runs beside the slots (see `services`), until it is ended.
     replica: bool = False
-    # Seconds between being told to end and the signal; replicas only.
+    # Seconds between the order to end and the signal; replicas only.
     drain_grace: float = 0.0
     # The lane it was handed to, or WAITING.
     lane: int = WAITING
@@ -83,7 +83,7 @@ class Attempt:
     accepted_at: float = 0.0
     # When its program or function really began (monotonic seconds); 0 while that is not known.
     running_since: float = 0.0
-    # The leader was told that it began.
+    # Its start was reported to the leader.
     announced: bool = False
     # It has waited for other tasks: how long it took says nothing about the next one.
     waited: bool = False

@@ -79,7 +79,7 @@ class Services:
         self._deadlines[attempt] = None, grace
 
     def overdue(self, now: float) -> list[Attempt]:
-        """Replicas whose time to finish requests is over; each is told once."""
+        """Replicas whose time to finish requests is over; each is returned once."""
         due = []
         for attempt, (until, grace) in tuple(self._deadlines.items()):
             if until is None:

@@ -77,7 +77,7 @@ class DiskWatch:
         return self._disk.error
 
     def failed(self, number: int | None) -> bool:
-        """A write of ours failed with this errno. Whether the disk is why; if so, it is noted."""
+        """A write of the agent failed with this errno. Whether the disk is why; if so, note it."""
         if number not in DISK_ERRORS:
             return False
         self.lost += 1

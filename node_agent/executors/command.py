@@ -39,7 +39,7 @@ class CommandExecutor:
     """Programs that run now, and those sent ahead to the spawner.
 
     Args:
-        node: the node's name, told to programs as QUORATE_NODE.
+        node: the node's name, which programs see as QUORATE_NODE.
         scratch: directory of the private scratch directories; emptied here.
         grace: seconds between SIGTERM and SIGKILL.
         on_exited: called once for each attempt started and not recalled.

@@ -45,7 +45,7 @@ class Lane:
     # Wall time when its worker began what it does now, as far as we can tell.
     since: float = 0.0
     replies: Reader = field(default_factory=Reader)
-    # Its worker sent what none of ours would, and is being ended.
+    # Its worker sent what a correct one never sends, and is being ended.
     forged: bool = False
     # Files of messages too big for a packet, by key; ours to delete, as the worker may not.
     spilled: dict[int, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Lane:
     ending: bool = False
     # A worker is wanted here: always in the slots' own lanes, else while the core says so.
     wanted: bool = False
-    # Its worker was told to end, as none is wanted any more.
+    # Its worker was asked to end, as none is wanted any more.
     dismissed: bool = False
 
     @property

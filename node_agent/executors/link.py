@@ -1,7 +1,7 @@
 """The agent's side of the spawner: starts it, talks to it, and starts it again when it dies.
 
 Owned by the driver; used by both executors. If the spawner is killed, the processes it started
-lost their reaper: they are found by their mark and killed, and everyone waiting for one is told
+lost their reaper: they are found by their mark and killed, and everyone waiting for one gets
 `lost`. The same search at start ends what an agent AND its spawner, killed together, left behind.
 """
 

@@ -34,7 +34,7 @@ STDOUT = "stdout"
 STDERR = "stderr"
 STREAMS = (STDOUT, STDERR)
 DEFAULT_CAP = 16 * 1024 * 1024
-# Attempts remembered although they wrote nothing, or half as many: "no output" is told from
+# Attempts remembered although they wrote nothing, or half as many: "no output" differs from
 # "unknown".
 MAX_REMEMBERED = 50_000
 # Calls that are remembered because they may have left somebody who writes.

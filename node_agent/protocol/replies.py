@@ -59,7 +59,7 @@ _PIECE_BYTES = MAX_PACKET - 1
 
 
 class Malformed(Exception):
-    """Not what a worker of ours sends."""
+    """A correct worker does not send this."""
 
 
 # A worker's answer to the attempt of a key: key, started, seconds, answer as `answers` has it, and

@@ -199,7 +199,7 @@ class InstanceRecords:
 
 
 def _attempt_of(kv: KeyValue) -> int:
-    """Which attempt wrote a record; 0 when it is none of ours."""
+    """The attempt that wrote a record; 0 when no attempt did."""
     try:
         return InstanceRecord.FromString(kv.value).attempt
     except DecodeError:

@@ -3,7 +3,7 @@
 ```
  start -> STARTING -> HEALTHY -----------+-> drain -> DRAINING -> exited
                |          |              |
-               +----------+--> UNHEALTHY (told to the machine, which ends it) -> exited
+               +----------+--> UNHEALTHY (reported to the machine, which ends it) -> exited
 ```
 
 Owned by the driver; the machine decides when a replica is ended, this module carries it out. Each
@@ -86,7 +86,7 @@ class Replicas:
         self._on_unhealthy = on_unhealthy
         self._ports = Ports()
         self._running: dict[Attempt, _Running] = {}
-        # Checks that were told to stop and may not have noticed yet.
+        # Checks that were cancelled and may not have ended yet.
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class Replicas:
         }
         self._run(attempt, replace(work.command, env=env))
         if attempt not in self._running:
-            return  # it could not be started, and `exited` was told so
+            return  # it could not be started; `exited` was called
         self._report(running, service_pb2.INSTANCE_STATE_STARTING)
         checker = checker_for(work.check, self._host, port)
         running.checking = asyncio.create_task(

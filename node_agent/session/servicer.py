@@ -1,6 +1,6 @@
 """The NodeAgent service: protobuf and status codes around `session` and `log_reader`.
 
-Requests come as bytes and are parsed here: what does not parse, and what fails by a bug of ours,
+Requests come as bytes and are parsed here: what does not parse, and what fails by our own bug,
 is a typed error like any other. gRPC itself would make a bare UNKNOWN of either.
 """
 
@@ -58,7 +58,7 @@ class NodeAgent:
             await abort(context, error)
         except grpc.aio.AbortError:
             raise
-        except Exception:  # noqa: BLE001 (logged with its traceback; the caller is told so)
+        except Exception:  # noqa: BLE001 (logged with its traceback; the caller gets INTERNAL)
             await _bug("Session", context)
 
     async def read_logs(self, body: bytes, context: Any) -> None:

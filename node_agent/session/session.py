@@ -42,7 +42,7 @@ class Sessions:
 
     Attributes:
         instance: this process's id; another one is refused.
-        stats: the newest measurements; the first thing a new session is told.
+        stats: the newest measurements; sent first in a new session.
         leaving: whether a scale-down may end this node, as the latest leader said. For the probes;
             whatever is assigned is run.
     """
@@ -65,7 +65,7 @@ class Sessions:
         self._driver.send_stats(stats)
 
     async def serve(self, context: Any) -> None:
-        """Serve one Session RPC to its end. Raises QuorateError for what the leader is told."""
+        """Serve one Session RPC to its end. Raises the QuorateError that the leader gets."""
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 first = await context.read()

@@ -63,7 +63,7 @@ class Marks:
                 resource.setrlimit(resource.RLIMIT_RTTIME, self._ours)
 
     def key_of(self, pid: int) -> int | None:
-        """The key that a process carries, if it is one of ours."""
+        """The key that a process carries, if an agent started it."""
         key = mark_of(pid, self._prefix)
         if key is not None:
             return key

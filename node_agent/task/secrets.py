@@ -3,7 +3,7 @@
 Sources are files below one directory, and those variables of the agent's environment that its
 operator allows. Nothing is kept: a file that was replaced is read anew by the next attempt. Values
 are in the memory of agent, spawner and worker and in the environment of the attempt, never in a
-log, a report or a file of ours; errors name the reference alone.
+log, a report or a file of the agent; errors name the reference alone.
 """
 
 from __future__ import annotations

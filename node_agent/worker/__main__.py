@@ -191,7 +191,7 @@ class Worker:
 
 
 def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) -> None:
-    """Answer attempts until told to end; a limit of 0 tasks is none."""
+    """Answer attempts until the agent ends this; a limit of 0 tasks is none."""
     served = 0
     wall, monotonic = time.time, time.monotonic
     for part in packets_of(0, 0.0, 0.0, ("ready",)):

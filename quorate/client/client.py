@@ -114,7 +114,7 @@ class Client:
         access = find_access(address, directory, tls=tls, token=token, token_file=token_file)
         self._shared = _Shared(Calls(access, retry_for=retry_for, connect_for=connect_for))
         self.data_dir = directory
-        """The data dir it was told to look in, if any."""
+        """The data dir given to the constructor, if any."""
         self._payload_limit = payload_limit
         self._options = TaskOptions()
 

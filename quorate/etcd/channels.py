@@ -32,7 +32,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
-    # A proxy that the environment names is for the web, and gets no credentials of ours.
+    # A proxy that the environment names is for the web, and gets no credentials of etcd's.
     ("grpc.enable_http_proxy", 0),
     # A write must reach etcd at most once: no layer below repeats anything.
     ("grpc.enable_retries", 0),

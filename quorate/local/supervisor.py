@@ -45,7 +45,7 @@ _START_TIMEOUT = 60.0
 # As long a standby that loads a large log is waited for: the cluster works without it.
 _STANDBY_TIMEOUT = 5.0
 _LOOK = 0.05
-# What says how clients find a cluster: the processes of this one are told by flags.
+# How clients find a cluster: the processes of this one get that from flags.
 _NOT_PASSED_ON = ("QUORATE_ADDRESS", "QUORATE_TLS_", "QUORATE_TOKEN")
 
 
@@ -177,7 +177,7 @@ class Supervisor:
 
     @staticmethod
     def _hold(holds: PortHolds, ports: Mapping[str, int]) -> None:
-        """Nobody else's process is to listen where one of ours has just ended."""
+        """No other process may listen where one of this cluster has just ended."""
         ours = {name: port for name, port in ports.items() if not name.startswith("etcd")}
         try:
             holds.take(HOST, ours.values())

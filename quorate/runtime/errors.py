@@ -1,4 +1,4 @@
-"""Errors that a caller is told about, and how they travel.
+"""Errors that a caller gets, and how they travel.
 
 A `QuorateError` has a canonical gRPC code, an UPPER_SNAKE reason, a sentence, and metadata naming
 the field, id or limit. On the wire it is a `google.rpc.Status` with one `ErrorInfo` (domain

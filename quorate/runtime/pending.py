@@ -1,4 +1,4 @@
-"""How many calls a gRPC server of ours lets wait until its event loop takes them.
+"""How many calls a gRPC server of Quorate lets wait until its event loop takes them.
 
 gRPC's own bounds are 1,000, from which on it sheds calls at random, and 3,000: a burst of one
 client reaches them. What is shed is answered CANCELLED with no word of why (gRPC 1.85). A call that

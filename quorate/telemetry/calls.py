@@ -25,7 +25,7 @@ class CallMetrics:
         prefix: of the metrics' names, such as `quorate_rpc`.
         label: what a name is, such as `method`.
         what: for the texts, such as "RPCs".
-        follows: whether those under way are told too; then `began` is called for each.
+        follows: whether those under way are counted too; then `began` is called for each.
     """
 
     def __init__(self, prefix: str, label: str, what: str, *, follows: bool = True) -> None:
@@ -46,13 +46,13 @@ class CallMetrics:
         return name
 
     def ended(self, name: str, code: str, seconds: float | None) -> None:
-        """It ended. `seconds` is None where a duration means nothing: a stream ends when it is
-        told to."""
+        """It ended. `seconds` is None where a duration means nothing: a stream ends when its caller
+        wants."""
         self._under_way[name] -= 1
         self.count(name, code, seconds)
 
     def count(self, name: str, code: str, seconds: float | None) -> None:
-        """Count a call that was never told to have begun."""
+        """Count a call for which `began` was not called."""
         if name not in self._under_way:
             if len(self._under_way) >= MOST_NAMES:
                 name = OTHER

@@ -9,7 +9,7 @@ the bounds that keep one that lies, or is broken, from costing the others anythi
   an `AgentMisbehaviour`: the session ends, and the next one is tried later and later. A node that
   gets no session without a fault for `unreachable_after` is lost, as one that cannot be reached is;
 * a returned attempt can be assigned again at once, so returns are throttled (`HandBacks`);
-* what is asked for (credit, slots) is held to what an agent of ours can ask for.
+* what it asks for (credit, slots) counts at most as much as a correct agent can ask for.
 
 An agent's word never deposes a leader: to STALE_EPOCH it looks at its own fence in etcd.
 """

@@ -1,4 +1,4 @@
-"""What is to be told to one agent process, and in which order.
+"""The messages to one agent process, and their order.
 
 Everything that gathers while one message is being written goes out in the next. A cancel never
 overtakes the assignment it is for.

@@ -74,7 +74,7 @@ def events_of(
 
 
 def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:
-    """What becomes of an outcome that no Txn can hold: no agent of ours sends one."""
+    """What becomes of an outcome that no Txn can hold; a correct agent never sends one."""
     error = task_pb2.TaskError(
         type="RESULT_TOO_LARGE", message=f"the outcome is {item.ByteSize()} bytes long"
     )
@@ -84,7 +84,7 @@ def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFaile
 def _failed(
     item: pb.AttemptFinished, instance: InstanceId, error: task_pb2.TaskError
 ) -> e.AttemptFailed:
-    # More than an agent of ours reports is not matched against.
+    # A correct agent reports no more than this; the rest is not matched.
     bases = tuple(error.base_types[:_MAX_BASE_NAMES])
     return e.AttemptFailed(
         instance,

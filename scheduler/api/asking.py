@@ -20,7 +20,7 @@ from scheduler.core.values import Origin
 from scheduler.engine.driver import Driver
 
 # Bytes of one page, unless its first entry alone is larger: the others go to the next one. A gRPC
-# client takes messages of 4 MiB unless it is told otherwise; the rest is for the framing.
+# client takes messages of 4 MiB by default; the rest is for the framing.
 PAGE_BYTES: Final = 7 << 19
 
 _CODES: Final = {
@@ -55,7 +55,7 @@ async def ask(
 
 
 def refused(rejection: Rejection) -> QuorateError:
-    """A refusal as its caller is told of it."""
+    """The error that a caller gets for a rejection."""
     error = QuorateError(
         _CODES[rejection.kind],
         rejection.reason,

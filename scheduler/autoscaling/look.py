@@ -15,7 +15,7 @@ from scheduler.core.model.rows import NodeRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.values import NO_NEEDS, Needs
 
-# Kinds of needs that are told apart; tasks of further kinds count as if they needed a slot alone.
+# Kinds of needs that are distinguished; tasks of further kinds count as if they needed only a slot.
 MAX_KINDS: Final = 128
 
 

@@ -2,7 +2,7 @@
 
 Each call for the number is a request; the requests of the last `ASKED_WITHIN` seconds together
 decide (`scheduler.autoscaling.surplus`), and the changes are events like all others: stepped,
-committed behind the fence, and only then told to agents. Without a question nothing is ever marked.
+committed behind the fence, and only then sent to agents. Without a request nothing is ever marked.
 
 Owned by the term, together with what it remembers: who asked, and which nodes were given up. A
 new leader keeps the marks (they are records), knows neither of these, and so gives whoever asked

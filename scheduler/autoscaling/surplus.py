@@ -1,4 +1,4 @@
-"""Which idle nodes are marked for whoever ends nodes, and how many are told as wanted meanwhile.
+"""Which idle nodes are marked for removal, and how many nodes are reported as wanted meanwhile.
 
 Whoever ends nodes picks them by himself, those that are not ready first. So the number falls in
 two steps:

@@ -13,7 +13,7 @@ from scheduler.core.model.rows import TaskRow
 
 
 class Agents(Protocol):
-    """The sessions with the nodes: whatever is told here is sent at once, or dropped when the
+    """The sessions with the nodes: each message is sent at once, or dropped when the
     session is gone (the inventory of the next one settles it)."""
 
     def start(self, instance: InstanceId, row: TaskRow, attempt: int) -> None: ...

@@ -84,7 +84,7 @@ class WriteAdmission:
         """Wait until a caller's event may be stepped, for a bounded time.
 
         Args:
-            weight: bytes of what it asks to be kept, those that `asked` was told of; 0 for little.
+            weight: bytes of what it asks to be kept, as given to `asked`; 0 for little.
 
         Raises:
             QuorateError: UNAVAILABLE: this process does not lead any longer. RESOURCE_EXHAUSTED:
@@ -187,10 +187,10 @@ class WriteAdmission:
             del self._barriers[token]
 
     async def readable(self, barrier: Callable[[], Awaitable[int]]) -> None:
-        """Wait until what memory says may be told to who asks for it.
+        """Wait until a caller may see what memory says.
 
         Behind a barrier. While etcd has no space, that is behind puts which cannot commit; then
-        behind a fenced read alone. What is told in that time (figures, and settings whose change
+        behind a fenced read alone. An answer in that time (figures, and settings whose change
         was not answered) may be ahead of the log by what waited when the space ended; tasks are
         read from etcd and never are.
 

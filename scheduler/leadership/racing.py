@@ -24,7 +24,7 @@ async def first_of(*racers: Coroutine[Any, Any, object]) -> int:
     finally:
         for task in tasks:
             task.cancel()
-        # A second cancellation of ours must not leave one of them running.
+        # A second cancellation of this task must not leave one of them running.
         await asyncio.gather(*tasks, return_exceptions=True)
     tasks[winner].result()
     return winner

@@ -41,8 +41,8 @@ class CompactionCheckpoints:
             checkpoints.popleft()
 
     def take_old(self) -> int | None:
-        """The newest revision that is as old as what is kept; None when there is none. It is told
-        once."""
+        """The newest revision that is as old as what is kept; None when there is none. Each is
+        returned once."""
         now, old = self._clock.monotonic(), None
         while self._checkpoints and self._checkpoints[0][0] <= now - self._history:
             old = self._checkpoints.popleft()[1]

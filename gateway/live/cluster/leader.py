@@ -1,13 +1,13 @@
 """Whether the cluster has a leader, found out by asking it several times a second.
 
-Runs while any client is connected, who are told of each change.
+Runs while any client is connected; clients are notified of each change.
 
-| what is asked says | then |
+| the cluster answers | then |
 |---|---|
 | an answer, of the same epoch | there is a leader, however long the answer took |
 | an answer, of another epoch | the leader was lost, and another one leads |
 | UNAVAILABLE, for `limits.LEADERLESS` seconds | the schedulers say so, or none is there |
-| nothing, for `limits.SILENT` seconds | nobody knows: clients are told that the cluster is silent |
+| nothing, for `limits.SILENT` seconds | nobody knows: clients hear that the cluster is silent |
 
 A single late answer says nothing: a cluster under load, or a starved gateway, answers late.
 """

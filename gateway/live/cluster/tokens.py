@@ -1,4 +1,4 @@
-"""Resume tokens of topic `tasks`: the cluster's own token, and the revision it was told with. Pure.
+"""Resume tokens of topic `tasks`: the cluster's own token, and the revision it came with. Pure.
 
 The cluster's token is good at any scheduler and for any filter; the revision lets a gateway see
 whether a client is ahead of what it knows itself.

@@ -1,8 +1,8 @@
-"""A feed: what all subscribers of one topic with equal filters are told. No I/O.
+"""A feed: what all subscribers of one topic with equal filters get. No I/O.
 
 Each subscriber is in one of three places:
 
-    joining          what it missed is being fetched: it is told nothing yet
+    joining          what it missed is being fetched: it gets nothing yet
     awaits_snapshot  new, or its client fell behind: deltas pass it by until it gets a snapshot
     live             it has the state of the last flush, and gets each delta
 
@@ -40,7 +40,7 @@ class Feed(ABC):
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
-        # A dict for its order: who came first is told first.
+        # A dict for its order: first come, first served.
         self.subscribers: dict[Subscriber, None] = {}
         # Kept by `throttle.Throttle`.
         self.timer: TimerHandle | None = None

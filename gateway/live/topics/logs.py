@@ -56,13 +56,13 @@ def _decoder() -> codecs.IncrementalDecoder:
 
 @dataclass(slots=True)
 class Output:
-    """How far one output was told. A character cut in two waits for its other half."""
+    """How far one output was sent. A character cut in two waits for its other half."""
 
     sent: int = 0
     decoder: codecs.IncrementalDecoder = field(default_factory=_decoder)
 
     def take(self, offset: int, data: bytes) -> tuple[int, str]:
-        """The text of a chunk, and where it begins; what was told already is skipped."""
+        """The text of a chunk, and where it begins; what was sent already is skipped."""
         end = offset + len(data)
         if end <= self.sent:
             return self.sent, ""
@@ -89,7 +89,7 @@ class LogTail:
         self._wanted = wanted
         self._outputs = {name: Output() for name in _NAMES.values()}
         self._resumed = bool(resume)
-        # Once it is known, the latest attempt stays the one that is told.
+        # Once it is known, the latest attempt stays the one that is sent.
         self._attempt = wanted.attempt
         if resume:
             parts = resume.split(".")
@@ -128,7 +128,7 @@ class LogTail:
         wanted = self._wanted
         sent = [output.resume for output in self._outputs.values()]
         again = self._resumed or any(sent)
-        # One offset is for both outputs: the lesser, and what is told twice is skipped.
+        # One offset is for both outputs: the lesser, and what comes twice is skipped.
         return scheduler_pb2.StreamTaskLogsRequest(
             id=wanted.id,
             attempt=self._attempt,

@@ -96,7 +96,7 @@ class TaskReads:
                 answer = await _answer(answers, None if reached < until else _SILENCE)
                 if answer is None:
                     break
-                # An answer without events says how far all is told.
+                # An answer without events says how far all is sent.
                 reached = max(reached, answer.revision)
                 for event in answer.events:
                     remember(event, self._specs)

@@ -6,8 +6,8 @@
 
 A client that resumes gets what its token lacks: from the watch's journal; else, when the token is
 another gateway's or older, from a WatchTasks of its own that ends where the journal is; else, when
-the cluster cannot tell any more, a snapshot. So does everybody who filters by state or label: which
-tasks stopped matching can only be told to those of whom it is known what they have.
+the cluster no longer knows it, a snapshot. So does everybody who filters by state or label: which
+tasks stopped matching can only be sent to clients of which it is known what they have.
 
 While there is no leader, loading waits for one.
 """

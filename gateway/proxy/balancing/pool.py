@@ -163,7 +163,7 @@ class Pool:
         return None
 
     def open(self, user: LinkUser) -> None:
-        """Open a connection for `user`, who is told of it or of the failure."""
+        """Open a connection for `user`, which is called with it or with the failure."""
         if self._closed:
             self._loop.call_soon(user.on_connect_failed, "the gateway is shutting down")
             return
@@ -237,7 +237,7 @@ class Pool:
         self._retired = False
 
     async def close(self) -> None:
-        """End everything. Users are told that their connection is lost."""
+        """End everything. Users are notified that their connection is lost."""
         self.retire()
         self._closed = True
         for task in list(self._opening):

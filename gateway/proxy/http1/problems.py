@@ -1,4 +1,4 @@
-"""What a client is told when the proxy itself answers: `application/problem+json` (RFC 9457).
+"""The answers of the proxy itself: `application/problem+json` (RFC 9457).
 
 The same members as the REST API's problems: canonical `code`, UPPER_SNAKE `reason`, `metadata`.
 A `Rejection` is a value as well as an exception: parsers raise it, the exchange answers with it.

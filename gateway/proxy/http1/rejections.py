@@ -1,4 +1,4 @@
-"""What a client is told when no instance answers its request. Pure.
+"""The answers to requests that no instance answers. Pure.
 
 `service` and `instance` are names, for the problem's metadata.
 """

@@ -59,7 +59,7 @@ class AsyncTracker:
             raise self.failed
 
     async def close(self) -> None:
-        """End the stream; whoever still waits is told CANCELLED."""
+        """End the stream; whoever still waits gets CANCELLED."""
         self._task.cancel()
         await asyncio.wait([self._task])
         self._give_up(

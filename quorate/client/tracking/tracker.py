@@ -4,7 +4,7 @@ The stream is opened, and its first token received, before the first task is sub
 outcome can be missed; after any break, and when nothing is heard for `SILENCE` seconds, it resumes
 behind the last token seen, on whichever scheduler answers. When the token is too old (OUT_OF_RANGE)
 it begins anew and lists the queue's tasks once. When no scheduler answers for `retry_for` seconds,
-everyone who waits is told.
+every wait fails.
 
     submit --begin--> CreateTask/BatchCreateTasks --ids--> claim
                                  watch thread --events--> ledger --> sinks
@@ -61,7 +61,7 @@ class Tracker:
     def submit(self, create: Callable[[], Sequence[str]], sinks: Sequence[Sink]) -> Sequence[str]:
         """Run `create`, which returns one id for each of `sinks`; each sink gets its outcome.
 
-        Raises what `create` raises; no sink is told then.
+        Raises what `create` raises; no sink gets an outcome then.
         """
         self._watching.wait(self._calls.retry_for + SILENCE)
         with self._lock:
@@ -99,7 +99,7 @@ class Tracker:
         return self._failure
 
     def close(self, *, timeout: float = 5.0) -> None:
-        """End the stream; whoever still waits is told CANCELLED."""
+        """End the stream; whoever still waits gets CANCELLED."""
         self._closing.set()
         self._stop_stream()
         if threading.current_thread() is not self._thread:

@@ -5,7 +5,7 @@ whatever in the SDK waits for a task's end does so inside `waiting()`. In a work
 this tells the node's agent, which gives the slot away until the wait is over; anywhere else it
 does nothing. The worker registers its `Host` here: the SDK knows no service.
 
-A wait that is over within `BRIEF_SECONDS` is told nobody: to give a slot away and to take it back
+A wait that is over within `BRIEF_SECONDS` is not reported: to give a slot away and to take it back
 costs more. Outside of a worker all this is one comparison. This module imports no gRPC (see the
 package).
 """

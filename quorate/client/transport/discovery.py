@@ -70,7 +70,7 @@ class LocalCluster:
     tls: ClientTls | None = None
     """What clients on this machine need; None: plaintext."""
     token_file: str = ""
-    """The token that they show beside it; empty: nobody is asked."""
+    """The token that they show beside it; empty: none is needed."""
     etcd_tls: ClientTls | None = None
     """What etcd's clients on this machine need; None: plaintext."""
 
@@ -81,7 +81,7 @@ class LocalCluster:
 
     @property
     def bearer(self) -> Bearer | None:
-        """The token in `token_file`, as calls bring it; None: nobody is asked.
+        """The token in `token_file`, as calls bring it; None: none is needed.
 
         Raises QuorateError (INVALID_ARGUMENT) when the file cannot be read.
         """

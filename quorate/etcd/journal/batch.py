@@ -121,7 +121,7 @@ class Batch:
     def committed(self, revision: int) -> None:
         """Run the after-effects in order.
 
-        One that raises is our bug: those behind it are told that they failed, and it propagates.
+        One that raises is our bug: those behind it fail, and the exception propagates.
         """
         waiters = self.waiters
         for index in range(0, len(waiters), 2):

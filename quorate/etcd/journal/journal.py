@@ -4,7 +4,7 @@
                  fills while a Txn is in flight            one at a time
 
 Guarantee: every event's writes are applied in one Txn, in append order, exactly once or (when the
-journal ends first) not at all or with an outcome that its caller is told is unknown; an
+journal ends first) not at all or with an outcome that is unknown, which its caller learns; an
 after-effect runs only when the Txn is known committed. `journal_fence` says how.
 
 Txns that leave the head alone: retention (deletions of what is finished and expired, idempotent)

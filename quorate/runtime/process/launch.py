@@ -1,4 +1,4 @@
-"""How a program of ours is loaded, and how its process ends: a third sooner than by itself.
+"""How a program of Quorate is loaded, and how its process ends: a third sooner than by itself.
 
 Loading makes objects by the hundred thousand, and none of them is garbage before the end; Python's
 collector would look at each of them several times meanwhile, and once more when the process ends.

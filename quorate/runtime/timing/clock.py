@@ -31,7 +31,7 @@ class SystemClock:
 
 
 class SimulatedClock:
-    """A clock that moves when told to."""
+    """A clock that a test moves."""
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         self._now = start

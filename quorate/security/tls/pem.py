@@ -22,7 +22,7 @@ from quorate.runtime.errors import QuorateError
 if TYPE_CHECKING:
     from cryptography import x509
 
-# A chain or a bundle of CAs is some KiB; whoever names a disk image by mistake is told.
+# A chain or a bundle of CAs is some KiB; a disk image that was named by mistake is refused.
 _MOST_BYTES = 4 << 20
 
 Stamp = tuple[tuple[int, int, int], ...]

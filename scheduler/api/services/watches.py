@@ -27,7 +27,7 @@ from scheduler.core.values import ServiceName
 from scheduler.engine.driver import Driver
 
 MAX_WATCHES: Final = 512
-# Seconds between two publications: no service is told more often than 20 times a second.
+# Seconds between two publications: no service is published more than 20 times a second.
 INTERVAL: Final = 0.05
 KEEPALIVE: Final = 15.0
 _BYTES_AT_ONCE: Final = 1 << 20
@@ -56,7 +56,7 @@ class ServiceFeed:
 
     Args:
         keepalive: seconds of silence after which an empty message is sent.
-        generation: of the cluster: what is told as a revision grows over restores too.
+        generation: of the cluster; it makes the revisions in answers grow over restores too.
     """
 
     def __init__(

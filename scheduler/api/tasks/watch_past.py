@@ -115,7 +115,7 @@ class Past:
         await ready.put(end)
 
     async def _changes(self, pick: Pick) -> AsyncGenerator[tuple[Sequence[Change], int], None]:
-        """Changes, and the revision up to which all were given when those are told."""
+        """Changes, and the revision up to which all are sent once these are."""
         recent, (revision, offset) = self._recent, pick.at
         floor = recent.floor
         if not pick.queue or offset != WHOLE or revision < recent.since:
@@ -180,7 +180,7 @@ class _Stream:
                 return False
             batch = await anext(self._batches)
             self._reached = batch.revision
-            # What is behind the last one is told from the ring, of both kinds in their order.
+            # What is behind the last one comes from the ring, both kinds in their order.
             self.events.extend(e for e in batch.events if e.kv.mod_revision <= self._last)
         return True
 

@@ -1,6 +1,6 @@
 """What one watch of tasks wants, and how far it got: changes in, encoded answers out. Pure.
 
-A token is (generation, revision, index): all is told up to that event of that revision. The index
+A token is (generation, revision, index): all is sent up to that event of that revision. The index
 counts all events of the revision below the cluster's prefix, which is the order of the Txn's writes
 and never changes, so that a token means the same at every scheduler of every version.
 """
@@ -26,7 +26,7 @@ _FIRST_STATES: Final = frozenset((task_pb2.TASK_STATE_SCHEDULED, task_pb2.TASK_S
 
 
 class Place(NamedTuple):
-    """Where a watch is: all is told up to this event of this revision."""
+    """Where a watch is: all is sent up to this event of this revision."""
 
     revision: int
     # Of an event among those of its revision.
@@ -51,7 +51,7 @@ class Pick:
     """One request's filter and place.
 
     Args:
-        start: all is told up to here.
+        start: all is sent up to here.
     """
 
     def __init__(self, request: pb.WatchTasksRequest, start: Place) -> None:
@@ -89,7 +89,7 @@ class Pick:
         size = 0
         for change in changes:
             # Cut before an event, not behind it: of some revisions it is known only as a whole
-            # what was told.
+            # what was sent.
             if (
                 parts
                 and change.at > self.at

@@ -5,9 +5,9 @@
    '----- Past: what is older than the ring, a few at a time ------------------^
 ```
 
-Nothing is told that is not committed, in the order of the log, and a watch can begin at any
+A watch sends only what is committed, in the order of the log, and can begin at any
 revision that is not compacted. A restore from a backup begins another generation, in which
-revisions mean other things: tokens of an earlier one are gone. What is told as an event's revision
+revisions mean other things: tokens of an earlier one are gone. The revision in an event
 is scoped by the generation, so that it grows for ever.
 
 What a watch costs the leader: no stream of etcd's, a place in the ring and one answer under way

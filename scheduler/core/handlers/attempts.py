@@ -164,7 +164,7 @@ def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) 
 def end_if_unknown(
     state: State, task: TaskId, attempt: int, instance: InstanceId, out: Effects
 ) -> TaskRow | None:
-    """The row of an attempt that an agent has; an unknown one is told to end."""
+    """The row of an attempt that an agent has; an unknown attempt is ended."""
     row = _current(state, task, attempt, instance)
     if row is None or row.cancel_requested:
         out.after.append(EndAttempt(instance, task, attempt))

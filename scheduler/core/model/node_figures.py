@@ -6,7 +6,7 @@ for ever for a load that has not moved. The rules, applied where messages and re
 
     a share         held to 0 to 1; NaN is 1: what is not known to be idle gets no work for it
     an amount       negative is 0; what is used is at most what there is
-    slots, credit   the same, and at most what an agent can be told to offer
+    slots, credit   the same, and at most what an agent can be configured to offer
     what it offers  negative, infinite or NaN is 0: it offers none
     an instant      the same, and none after the year 9999: no Timestamp holds it
     a sentence      cut

@@ -86,10 +86,10 @@ class State:
         self.timers: list[tuple[float, TaskId]] = []
         self._dead_timers = 0
         # (start time, id, attempt) of attempts whose start may not be on record: those that began
-        # within the last second or two, ended ones included, in the order in which it was told.
+        # within the last second or two, ended ones included, in the order of the reports.
         self.recent_starts: deque[tuple[float, TaskId, int]] = deque()
-        # Transitions that are not in the table of `transitions`: (task, from, to). Bugs of ours,
-        # for whoever can log them.
+        # Transitions that are not in the table of `transitions`: (task, from, to). They are bugs
+        # of this code; the driver and the fold log them.
         self.illegal_moves: list[tuple[TaskId, TaskState, TaskState]] = []
         # The greatest id of the log: a new leader stays above it. The greatest instant that was
         # folded; for a leader, the instant of its last step.
@@ -314,7 +314,7 @@ class State:
     # -- services
 
     def touch(self, service: ServiceName) -> None:
-        """Something of a service changed: it is to be looked at, and told to who watches it."""
+        """Something of a service changed: it is to be looked at, and sent to its watchers."""
         if service in self.services:
             self.touched[service] = None
 

@@ -1,7 +1,7 @@
 """What changes the state of a task: the table of allowed transitions, and functions that obey it.
 
 The leader's handlers and a standby's fold call the same functions: both move a task alike. A
-transition that is not in the table is a bug of ours. It is made all the same, because callers may
+transition that is not in the table is our own bug. It is made all the same, because callers may
 have seen its effects, and it is put into `State.illegal_moves`. The driver and the fold log what is
 there; `scheduler.core.model.invariants` fails on it, so that it fails in tests.
 

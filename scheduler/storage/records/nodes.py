@@ -16,7 +16,7 @@ from scheduler.core.model.rows import (
 from scheduler.core.model.state import State
 from scheduler.storage.unknown_fields import unknown_fields
 
-# Of a node's record. Agents of ours have ids of 32 characters, 32 labels and 16 counters at most.
+# Of a node's record. Correct agents have ids of 32 characters, 32 labels and 16 counters at most.
 _LONGEST_INSTANCE = 128
 
 

@@ -100,7 +100,7 @@ def replaces_replicas(old: service_pb2.ServiceSpec, new: service_pb2.ServiceSpec
 
 
 def instance_row(service: str, instance: str, data: bytes, lease: int) -> InstanceRow | None:
-    """An instance; None when it is none of ours: anybody may put a key there, but not for ever."""
+    """An instance; None for another program's key: anybody may put one there, but not for ever."""
     if not lease:
         return None
     try:
