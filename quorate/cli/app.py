@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import sys
 from typing import Annotated, Any, Final
 
@@ -92,7 +93,7 @@ def run(arguments: list[str]) -> int:
         code = application(words[0])(args=words, prog_name="quorate", standalone_mode=False)
         sys.stdout.flush()
     except _CommandLineError as error:
-        err.print(f"quorate: {error.format_message()}", markup=False)
+        err.print(f"quorate: {_mistake(error)}", markup=False)
         context = getattr(error, "ctx", None)
         if context is not None:
             err.print(f"See '{context.command_path} --help'.", markup=False, style="dim")
@@ -118,6 +119,17 @@ def run(arguments: list[str]) -> int:
         # Newer versions of typer make an exit code of Ctrl-C themselves.
         err.print("Interrupted.", style="dim")
     return code if isinstance(code, int) else 0
+
+
+def _mistake(error: Any) -> str:
+    """What is wrong with a command line, in words."""
+    words: str = error.format_message().removeprefix("Invalid value: ")
+    if re.fullmatch(r"-[\d.]+", getattr(error, "option_name", "") or ""):
+        return f"{words}; as an argument of a function write '[-1]' (a JSON list)"
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    if words.startswith("Got unexpected extra") and getattr(command, "name", "") == "call":
+        return f"{words}; give several arguments as one JSON list, such as '[2, 10]'"
+    return words
 
 
 def _not_utf8(arguments: list[str]) -> str:

@@ -17,9 +17,9 @@ STAR_ENTRYPOINT = "quorate.client.chunk:run_star_chunk"
 
 # What to do about a module that is not there, for whoever reads the error.
 MODULE_ADVICE = (
-    "nodes import what is installed where they run, and those of 'quorate up' also from the folder "
-    "in which it was called; put the module there, or send it along: "
-    "cloudpickle.register_pickle_by_value(module)"
+    "check its name; nodes import what is installed where they run, and those of 'quorate up' also "
+    "from the folder in which it was called (a Python program can send a module along: "
+    "cloudpickle.register_pickle_by_value(module))"
 )
 
 

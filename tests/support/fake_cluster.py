@@ -186,7 +186,9 @@ class FakeCluster:
                 list(command.argv), input=command.stdin, capture_output=True, check=False
             )
         except OSError as error:
-            return None, task_pb2.TaskError(type="NOT_STARTED", message=str(error))
+            missing = isinstance(error, FileNotFoundError)
+            why = f"{command.argv[0]}: no such program" if missing else str(error)
+            return None, task_pb2.TaskError(type="NOT_STARTED", message=why)
         with self.lock:
             for stream, data in (
                 (scheduler_pb2.LOG_STREAM_STDOUT, done.stdout),

@@ -186,6 +186,9 @@ class Servicer(scheduler_pb2_grpc.SchedulerServicer):
             if request.follow:
                 with self._cluster.lock:
                     self._cluster.lock.wait_for(lambda: task.state in FINAL, 10)
+            elif task.state == task_pb2.TASK_STATE_PENDING:
+                code = grpc.StatusCode.NOT_FOUND
+                raise QuorateError(code, "ATTEMPT_NOT_FOUND", "has no attempt on record")
             for chunk in list(self._cluster.logs[request.id]):
                 if self._cluster.faults["LogChunk"]:
                     raise QuorateError(self._cluster.faults["LogChunk"].pop(0), "ORDERED", "")

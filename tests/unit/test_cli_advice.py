@@ -9,7 +9,7 @@ import typer
 from quorate.cli.app import application, run
 from quorate.cli.output import render
 from quorate.cli.output.waiting import needs, why_pending
-from quorate.cli.tasks import tasks
+from quorate.cli.tasks import waits
 from quorate.cli.tasks.ending import _follow
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer
@@ -44,7 +44,7 @@ def quorate(cluster, monkeypatch, tmp_path, capfdbinary):
     [
         ("up", "[default: cores / nodes]"),
         ("up", "[default: free ones]"),
-        ("map", "[default: measured]"),
+        ("map", "[default: chosen by how long items take]"),
         ("status", "$QUORATE_ADDRESS"),
         ("status", "$QUORATE_DATA_DIR"),
     ],
@@ -88,6 +88,51 @@ def test_a_program_that_is_not_there_is_answered_with_the_shell(quorate):
     assert code == 1
     assert "sh -c 'echo hello'" in err
     assert "Its output" not in err
+    # One word is a name, and no line of shell.
+    _, _, err = quorate("submit", "--wait", "--", "no-such-program")
+    assert "installed on the nodes" in err
+    assert "sh -c" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("math.sqrt", "16"), "did you mean 'math:sqrt'?"),
+        (("pow", "2", "10"), "one JSON list, such as '[2, 10]'"),
+        (("math:sqrt", "foo"), """a string is written '"foo"'"""),
+        (("math:sqrt", "[1,"), "are not JSON: "),
+        (("math:sqrt", "-1"), "'[-1]'"),
+    ],
+)
+def test_a_mistaken_argument_of_call_says_how_it_is_written(quorate, cluster, words, said):
+    code, out, err = quorate("call", *words)
+    assert (code, out) == (2, "")
+    assert said in err.splitlines()[0]
+    assert not cluster.tasks
+
+
+def test_a_wait_that_ends_early_says_why_the_task_has_not_started(quorate, cluster):
+    cluster.hold.clear()
+    code, _, err = quorate("call", "--wait-timeout", "0.1", "--memory", "1G", "math:sqrt", "16")
+    assert code == 6
+    assert "Waiting: no ready node has 1 GiB of memory" in err
+    [id] = cluster.tasks
+    code, _, err = quorate("logs", id)
+    assert code == 3
+    assert "has not started (PENDING: no ready node has 1 GiB of memory)" in err
+    code, _, err = quorate("wait", "--timeout", "0.1", id, id)
+    assert code == 6
+    assert f"2 of 2 tasks not finished after 0.1 s: {id}, {id}" in err
+    cluster.hold.set()
+
+
+def test_a_map_of_strings_says_how_numbers_are_given(quorate, tmp_path):
+    items = tmp_path / "items"
+    items.write_text("1\n2\n")
+    code, _, err = quorate("map", "math:sqrt", "--items", str(items))
+    assert code == 1
+    assert "line 1 of the items" in err
+    assert "did you mean --json-items?" in err
 
 
 def test_a_pending_task_says_what_it_waits_for(quorate, cluster):
@@ -99,24 +144,30 @@ def test_a_pending_task_says_what_it_waits_for(quorate, cluster):
     assert "no ready node has 1 GiB of memory, 2 gpu" in out
 
 
-@pytest.mark.parametrize("command", ["submit", "wait"])
-def test_a_command_that_waits_long_says_what_for(quorate, cluster, monkeypatch, command):
+@pytest.mark.parametrize("command", ["submit", "wait", "call", "map", "logs"])
+def test_a_command_that_waits_long_says_what_for(quorate, cluster, monkeypatch, tmp_path, command):
+    items = tmp_path / "items"
     said = render.hint
 
     def hint(text):
         said(text)
         cluster.hold.set()
 
-    monkeypatch.setattr(tasks, "_SOON", 0.05)
-    monkeypatch.setattr(tasks, "hint", hint)
+    monkeypatch.setattr(waits, "_SOON", 0.05)
+    monkeypatch.setattr(waits, "hint", hint)
     # Should nothing be said, the test goes on all the same.
     late = threading.Timer(5.0, cluster.hold.set)
     late.start()
     cluster.hold.clear()
     words: tuple[str, ...] = ("submit", "--memory", "1G", "--wait", "--", "true")
-    if command == "wait":
+    if command in ("wait", "logs"):
         _, task_id, _ = quorate("submit", "--memory", "1G", "--", "true")
-        words = ("wait", task_id.strip())
+        words = ("wait", task_id.strip()) if command == "wait" else ("logs", "-f", task_id.strip())
+    elif command == "call":
+        words = ("call", "--memory", "1G", "math:sqrt", "16")
+    elif command == "map":
+        items.write_text("16\n")
+        words = ("map", "--memory", "1G", "--json-items", "--items", str(items), "math:sqrt")
     code, _, err = quorate(*words)
     late.cancel()
     assert code == 0

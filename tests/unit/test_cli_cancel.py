@@ -41,7 +41,7 @@ def live(cluster) -> int:
 def test_a_filter_says_how_many_there_are_and_cancels_with_yes(quorate, cluster):
     submit(quorate, 3)
     code, out, err = quorate("cancel", "--queue", "default", "--state", "pending")
-    assert (code, out) == (1, "3 waiting\n")
+    assert (code, out) == (1, "3 scheduled or pending\n")
     assert "--yes" in err
     assert live(cluster) == 3
     assert quorate("cancel", "--queue", "default", "--state", "pending", "--yes")[:2] == (
@@ -49,7 +49,7 @@ def test_a_filter_says_how_many_there_are_and_cancels_with_yes(quorate, cluster)
         "3 cancelled\n",
     )
     assert live(cluster) == 0
-    assert quorate("cancel", "--queue", "default")[:2] == (0, "0 waiting\n")
+    assert quorate("cancel", "--queue", "default")[:2] == (0, "0 scheduled or pending\n")
     states = [list(request.states) for request in cluster.bulk_cancels]
     assert states == [[3], [3], []]
 
@@ -82,4 +82,8 @@ def test_ids_and_a_filter_or_neither_are_refused(quorate, cluster):
     code, _, err = quorate("cancel", "--state", "nonsense", "--yes")
     assert code == 2
     assert "nonsense" in err
+    for state in ("failed", "assigned"):
+        code, _, err = quorate("cancel", "--state", state, "--yes")
+        assert code == 2
+        assert f"--state {state}: " in err
     assert live(cluster) == 1

@@ -60,7 +60,9 @@ def test_submit_wait_shows_the_output_and_the_exit_code_of_failure(quorate):
     assert code == 3
     assert err.startswith("oops\n")
     assert "EXIT_CODE" in err
-    assert "quorate logs" in err
+    # The output was shown.
+    assert "quorate logs" not in err
+    assert "quorate task " in err
 
 
 @pytest.mark.parametrize("more", [(), ("--json",), ("--wait-timeout", "20")])
@@ -77,11 +79,14 @@ def test_a_task_is_found_by_the_beginning_of_its_id(quorate, cluster):
     assert quorate("task", first[:20])[1].split()[:2] == ["Task", first]
     assert quorate("wait", first[:20].upper())[:2] == (0, f"{first} SUCCEEDED\n")
     assert quorate("wait", f" {first.upper()}\n")[:2] == (0, f"{first} SUCCEEDED\n")
+    for end in (first[-8:], first[-6:], f"\u2026{first[-8:]}", f"...{first[-8:]}"):
+        assert quorate("task", end)[1].split()[:2] == ["Task", first]
     other = first[:-1] + ("0" if first[-1] != "0" else "1")
     cluster.tasks[other] = task_pb2.Task(id=other, state=task_pb2.TASK_STATE_RUNNING)
     code, _, err = quorate("cancel", first[:20])
     assert code == 2
-    assert "is the beginning of 2 ids" in err
+    assert "is part of 2 ids" in err
+    assert "its last 8 characters" in err
     assert first in err
     assert other in err
     assert quorate("logs", "f" * 12)[0] == 3
@@ -101,11 +106,45 @@ def test_attempts_that_were_returned_are_not_shown_as_failures(quorate, cluster)
     assert listed[1].split()[:5] == [id, "-", "ASSIGNED", "1", "-"]
     rows = [line.split() for line in quorate("task", id)[1].splitlines() if line.startswith(" ")]
     assert [(row[0], row[-1]) for row in rows] == [
-        ("1", "started"),
+        ("1", "record"),
         ("2", "EXIT_CODE"),
         ("3-5", "started"),
         ("6", "assigned"),
     ]
+
+
+def test_attempts_before_a_retry_by_hand_are_not_called_returned(quorate, cluster):
+    id = "01a22851d09c7000893655b6968f0722"
+    task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_FAILED, attempt=4, failures=2)
+    for number in (3, 4):
+        task.attempts.add(number=number, node="n2").error.type = "EXIT_CODE"
+    cluster.tasks[id] = task
+    _, out, err = quorate("task", id)
+    assert "returned" not in out
+    assert [line.split()[0] for line in out.splitlines() if "not on record" in line] == ["1-2"]
+    assert "Attempts before 3 are not on record: it was retried by hand" in err
+    assert "2 failed attempts" in out
+    assert "lost node" not in out
+
+
+def test_assigned_tasks_are_found_by_the_state_that_is_shown(quorate, cluster):
+    ids = [f"01a22851d09c7000893655b6968f072{number}" for number in range(3)]
+    for id in ids[:2]:
+        cluster.tasks[id] = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_RUNNING, attempt=1)
+    cluster.tasks[ids[0]].attempts.add(number=1, node="n1").start_time.GetCurrentTime()
+    cluster.tasks[ids[1]].attempts.add(number=1, node="n1")
+    cluster.tasks[ids[2]] = task_pb2.Task(id=ids[2], state=task_pb2.TASK_STATE_SUCCEEDED)
+
+    def found(*states):
+        words = [word for state in states for word in ("--state", state)]
+        return {task["id"] for task in json.loads(quorate("tasks", "--json", *words)[1])}
+
+    assert found("assigned") == {ids[1]}
+    assert found("ASSIGNED", "succeeded") == {ids[1], ids[2]}
+    assert found("assigned", "running") == found("running") == {ids[0], ids[1]}
+    code, _, err = quorate("tasks", "--state", "runing")
+    assert code == 2
+    assert "did you mean running?" in err
 
 
 def test_an_attempt_is_running_once_it_has_started(quorate, cluster):

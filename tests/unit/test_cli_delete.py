@@ -59,14 +59,14 @@ def test_a_queue_is_emptied_of_finished_tasks_once_confirmed(
     kept = put(cluster, 1, task_pb2.TASK_STATE_RUNNING)
     kept += put(cluster, 1, task_pb2.TASK_STATE_FAILED, "other")
     code, out, err = quorate("delete", "--queue", "q")
-    assert (code, out) == (1, "302 finished\n")
+    assert (code, out) == (1, "302 finished tasks\n")
     assert "--yes" in err
     assert len(cluster.tasks) == 304
     assert quorate("delete", "--queue", "q", "--state", "failed", "--yes")[1] == "2 deleted\n"
     assert not set(failed) & set(cluster.tasks)
     assert quorate("delete", "--queue", "q", "--yes")[1] == "300 deleted\n"
     assert list(cluster.tasks) == kept
-    assert quorate("delete", "--queue", "q")[:2] == (0, "0 finished\n")
+    assert quorate("delete", "--queue", "q")[:2] == (0, "0 finished tasks\n")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,8 @@ def test_a_queue_is_emptied_of_finished_tasks_once_confirmed(
     [
         ((), "either ids or --queue"),
         (("--queue", "q", "f" * 32), "either ids or --queue"),
-        (("--queue", "q", "--state", "running"), '"running" is not one of'),
+        (("--queue", "q", "--state", "running"), "running tasks are not finished"),
+        (("--state", "failed"), "--state: needs --queue"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

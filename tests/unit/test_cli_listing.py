@@ -69,6 +69,17 @@ def test_an_id_is_whole_where_a_long_state_has_to_be_folded(width: int) -> None:
     assert max(map(len, lines)) <= width
 
 
+def test_values_with_a_short_form_take_it_before_a_column_is_left_out() -> None:
+    table = Listing(("ID", "NAME", "STATE"), short={"ID": lambda text: text[-8:]}, drop=("NAME",))
+    table.add_row(ID, "a-name", "SUCCEEDED")
+    assert shown(table, 51)[1] == f"{ID}  a-name  SUCCEEDED"
+    assert not table.is_shortened(51)
+    assert shown(table, 50)[1] == f"{ID[-8:]}  a-name  SUCCEEDED"
+    assert table.is_shortened(50)
+    assert table.left_out(50) == []
+    assert table.left_out(20) == ["NAME"]
+
+
 def test_a_row_is_one_line() -> None:
     table = Listing(("A", "B"))
     table.add_row("x\r\n\ty", "[bold]z[/bold]")

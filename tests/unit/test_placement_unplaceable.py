@@ -47,7 +47,7 @@ def test_nodes_that_cannot_write_are_the_reason_when_no_other_is_large_enough(ne
     found[NodeName("b")].stats = NodeStats(disk_error="Read-only file system")
     why = why_unplaceable(found, needs)
     assert "(No space left on device)" in why
-    assert why.endswith("no work: it waits until a node can")
+    assert why.endswith("no work: the task waits until a node can")
     assert why.startswith("node a " if needs.memory > 8 * GIB else "a and 1 more ")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import typer
 
-from quorate.cli.tasks import submit
+from quorate.cli.tasks import options
 from quorate.client.work.options import TaskOptions
 from quorate.client.work.specs import command_spec, json_spec, python_spec
 from quorate.runtime.errors import QuorateError
@@ -103,7 +103,7 @@ def test_a_value_given_for_a_reference_is_not_repeated(mistaken: str) -> None:
 
 
 def test_the_command_line_reads_them() -> None:
-    assert submit._secrets(["A=file:x", "B=env:C"]) == {"A": "file:x", "B": "env:C"}
+    assert options.secrets(["A=file:x", "B=env:C"]) == {"A": "file:x", "B": "env:C"}
     with pytest.raises(typer.BadParameter) as caught:
-        submit._secrets(["hunter2"])
+        options.secrets(["hunter2"])
     assert "hunter2" not in str(caught.value)

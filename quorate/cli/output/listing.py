@@ -1,14 +1,14 @@
 """Tables that fit the terminal without cutting what people copy.
 
-A row is one line: line breaks in a name become a sign. Where the terminal is too narrow, first the
-elastic columns (names, texts) are shortened, then whole columns are left out, the least important
-first; a value in any other column, such as an id, is never cut.
+A row is one line: line breaks in a name become a sign. Where the terminal is too narrow, first
+values that have a short form take it (ids), then the elastic columns (names, texts) are shortened,
+then whole columns are left out, the least important first; any other value is never cut.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -30,6 +30,7 @@ class Listing(Table):
     Args:
         columns: their headings.
         right: those aligned to the right.
+        short: of columns whose values have a short form, what makes it.
         elastic: those that may be shortened, the first one first.
         drop: those that may be left out, the least important first; by default all but the first
             column, the last one first.
@@ -40,12 +41,14 @@ class Listing(Table):
         columns: Sequence[str],
         *,
         right: Sequence[str] = (),
+        short: Mapping[str, Callable[[str], str]] | None = None,
         elastic: Sequence[str] = (),
         drop: Sequence[str] | None = None,
     ) -> None:
         super().__init__(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
         self._headings = list(columns)
         self._right = frozenset(right)
+        self._short = dict(short or {})
         self._elastic = list(elastic)
         self._drop = list(reversed(columns[1:])) if drop is None else list(drop)
         self._cells: list[list[Text]] = []
@@ -60,12 +63,16 @@ class Listing(Table):
 
     def left_out(self, width: int) -> list[str]:
         """The headings that do not fit into `width` characters."""
-        kept = self._fitted(width)
+        kept, _ = self._fitted(width)
         return [heading for heading in self._headings if heading and heading not in kept]
+
+    def is_shortened(self, width: int) -> bool:
+        """Whether values are shown in their short form in `width` characters."""
+        return self._fitted(width)[1] is not self._cells
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The columns that fit, as a plain table."""
-        widths = self._fitted(options.max_width)
+        widths, rows = self._fitted(options.max_width)
         plain = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
         for heading, width in widths.items():
             elastic = heading in self._elastic
@@ -77,19 +84,23 @@ class Listing(Table):
                 width=min(width, options.max_width),
             )
         indexes = [self._headings.index(heading) for heading in widths]
-        for row in self._cells:
+        for row in rows:
             plain.add_row(*(row[index] for index in indexes))
         yield plain
 
     def _justify(self, heading: str) -> Any:
         return "right" if heading in self._right else "left"
 
-    def _fitted(self, room: int) -> dict[str, int]:
-        """Width of each column that is shown, in order."""
-        widths = {
-            heading: max([cell_len(heading), *(cell_len(row[index].plain) for row in self._cells)])
-            for index, heading in enumerate(self._headings)
-        }
+    def _fitted(self, room: int) -> tuple[dict[str, int], list[list[Text]]]:
+        """Width of each column that is shown, in order; and the rows, in short form or not."""
+        rows = self._cells
+        widths = self._widths(rows)
+        if self._short and sum(widths.values()) + _GAP * (len(widths) - 1) > room:
+            rows = [
+                [self._shortened(*pair) for pair in zip(self._headings, row, strict=True)]
+                for row in rows
+            ]
+            widths = self._widths(rows)
 
         def excess() -> int:
             return sum(widths.values()) + _GAP * (len(widths) - 1) - room
@@ -113,7 +124,18 @@ class Listing(Table):
         # Too narrow all the same: the first column, what people copy, is folded last.
         for heading in list(widths)[:0:-1]:
             widths[heading] = max(cell_len(heading), widths[heading] - max(0, excess()))
-        return widths
+        return widths, rows
+
+    def _widths(self, rows: Sequence[Sequence[Text]]) -> dict[str, int]:
+        return {
+            heading: max([cell_len(heading), *(cell_len(row[index].plain) for row in rows)])
+            for index, heading in enumerate(self._headings)
+        }
+
+    def _shortened(self, heading: str, cell: Text) -> Text:
+        if heading not in self._short:
+            return cell
+        return Text(self._short[heading](cell.plain), style=cell.style)
 
 
 class Details(Table):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -41,6 +42,12 @@ class Terminal(Console):
             else:
                 yield segment
 
+
+_ID = re.compile(r"\b[0-9a-f]{32}\b")
+# Random characters of an id: of 100,000 tasks about two share them.
+_SHORT_ID = 8
+# Stands before them.
+SHORTENED = "\N{HORIZONTAL ELLIPSIS}"
 
 # Characters; tables that are not read in a terminal may be as wide as this.
 _PIPED_WIDTH = 1_000
@@ -82,11 +89,12 @@ def node_state(node: node_pb2.Node) -> str:
 def table(
     *columns: str,
     right: Sequence[str] = (),
+    short: Mapping[str, Callable[[str], str]] | None = None,
     elastic: Sequence[str] = (),
     drop: Sequence[str] | None = None,
 ) -> Listing:
     """An empty table in the house style; see `Listing`."""
-    return Listing(columns, right=right, elastic=elastic, drop=drop)
+    return Listing(columns, right=right, short=short, elastic=elastic, drop=drop)
 
 
 def show(renderable: Any) -> None:
@@ -99,7 +107,19 @@ def show(renderable: Any) -> None:
         return
     out.print(renderable)
     if isinstance(renderable, Listing) and (missing := renderable.left_out(out.width)):
-        hint(f"Not shown for lack of width:  {', '.join(missing)}")
+        hint(f"Not shown for lack of width: {', '.join(missing)} (--json has them)")
+
+
+def short_ids(text: str) -> str:
+    """The text with the last characters of each task id in it: the first ones are the time."""
+    return _ID.sub(lambda found: f"{SHORTENED}{found[0][-_SHORT_ID:]}", text)
+
+
+def show_tasks(listing: Listing) -> None:
+    """As `show`, a table with ids of tasks; says what the short ones are."""
+    show(listing)
+    if out.is_terminal and listing.is_shortened(out.width):
+        hint(f"Commands take ids as shown, by their last {_SHORT_ID} characters.")
 
 
 def hint(text: str) -> None:
@@ -178,6 +198,13 @@ def ago(value: Timestamp) -> str:
     return seconds(max(0.0, time.time() - when)) if when else "-"
 
 
+def zoned(value: Timestamp) -> str:
+    """As `moment`, with the zone: `2026-01-31 12:00:00.000 CET`."""
+    when = stamp(value)
+    zone = dt.datetime.fromtimestamp(when).astimezone().tzname() if when else ""
+    return f"{moment(value)} {zone}".rstrip()
+
+
 def moment(value: Timestamp) -> str:
     """Local date and time to the millisecond; `-` when unset."""
     when = stamp(value)
@@ -185,6 +212,11 @@ def moment(value: Timestamp) -> str:
         return "-"
     local = dt.datetime.fromtimestamp(when).astimezone()
     return local.strftime("%Y-%m-%d %H:%M:%S.") + f"{local.microsecond // 1000:03d}"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 node`, `2,000 nodes`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def span(value: Duration) -> str:

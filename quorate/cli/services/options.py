@@ -44,7 +44,7 @@ def _seconds(help: str, panel: str) -> Any:
 
 Argv = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[-- COMMAND...]", help="Program and arguments of a replica."),
+    typer.Argument(metavar="-- COMMAND", help="Program and arguments of a replica."),
 ]
 Replicas = Annotated[int | None, typer.Option("--replicas", "-n", help="Number of replicas.")]
 Env = Annotated[

@@ -13,7 +13,8 @@ from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, NOT_FOUND, OK, REFUSED, code_of, sentence_of
 from quorate.cli.output import render
 from quorate.cli.output.render import err
-from quorate.cli.tasks.ids import task_id
+from quorate.cli.tasks.ids import WHICH, task_id
+from quorate.cli.tasks.states import ASSIGNED, FINISHED, states
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.mapping.bulk import Cancelled
@@ -28,9 +29,7 @@ def cancel(
     client: Client,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ID...]", help="Ids of tasks; 6 or more first characters are enough."
-        ),
+        typer.Argument(metavar="ID", help=f"Ids of tasks: each {WHICH}."),
     ] = None,
     queue: Annotated[str, typer.Option("--queue", "-q", help="All tasks of this queue.")] = "",
     state: Annotated[
@@ -38,13 +37,16 @@ def cancel(
         typer.Option(
             "--state",
             "-s",
-            help="All tasks in this state: pending, scheduled or running; may be repeated.",
+            help="All tasks in this state: scheduled, pending or running (includes assigned "
+            "ones); may be repeated.",
         ),
     ] = None,
     search: Annotated[
         str,
         typer.Option(
-            "--search", help="All tasks with all of these words in name, work, labels, id or error."
+            "--search",
+            help="All tasks with all of these words in name, program or function, labels, id or "
+            "error.",
         ),
     ] = "",
     yes: Annotated[
@@ -75,12 +77,25 @@ def cancel(
         if counts.not_found:
             return NOT_FOUND
         return REFUSED if counts.finished else OK
-    counts = client.cancel_tasks(queue=queue, states=state or (), text=search, dry_run=not yes)
-    _show(counts, as_json, "cancelled" if yes else "waiting")
+    counts = client.cancel_tasks(
+        queue=queue, states=_cancellable(state), text=search, dry_run=not yes
+    )
+    _show(counts, as_json, "cancelled" if yes else "scheduled or pending")
     if yes or not (counts.cancelled or counts.stopping):
         return OK
     err.print("Repeat the command with --yes to cancel them.", markup=False)
     return FAILED
+
+
+def _cancellable(words: list[str] | None) -> tuple[str, ...]:
+    wanted = states(words)
+    if over := [one for one in wanted if one in FINISHED]:
+        raise typer.BadParameter(
+            f"--state {over[0]}: finished tasks cannot be cancelled; delete removes them"
+        )
+    if ASSIGNED in wanted:
+        raise typer.BadParameter("--state assigned: use running, which includes assigned tasks")
+    return wanted
 
 
 def each(ids: list[str], act: Callable[[str], str]) -> int:
@@ -117,7 +132,7 @@ def _show(counts: Cancelled, as_json: bool, waiting: str) -> None:
         )
         return
     parts = [f"{counts.cancelled:,} {waiting}"]
-    running = "being ended" if waiting == "cancelled" else "assigned or running"
+    running = "being ended" if waiting == "cancelled" else "running (or assigned)"
     for number, what in (
         (counts.stopping, running),
         (counts.finished, "finished already"),

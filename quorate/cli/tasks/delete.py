@@ -13,15 +13,17 @@ import typer
 
 from quorate.cli.common import with_client
 from quorate.cli.exits import FAILED, OK
-from quorate.cli.output.render import err
+from quorate.cli.output.render import err, plural
 from quorate.cli.tasks.cancel import each
-from quorate.cli.tasks.ids import task_id
+from quorate.cli.tasks.ids import WHICH, task_id
+from quorate.cli.tasks.states import FINISHED, states
 from quorate.client.client import Client
 from quorate.client.transport.rpcs import DELETE_TASK, new_request_id
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import scheduler_pb2
 
-_FINISHED = ("succeeded", "failed", "cancelled", "expired")
+# Expired tasks there are none yet; a newer cluster may have them.
+_ANY = (*FINISHED, "expired")
 _PAGE = 1_000
 # Calls under way at once; the leader commits them together.
 _AT_ONCE = 32
@@ -32,9 +34,7 @@ def delete(
     client: Client,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ID...]", help="Ids of finished tasks; 6 or more first characters are enough."
-        ),
+        typer.Argument(metavar="ID", help=f"Ids of finished tasks: each {WHICH}."),
     ] = None,
     queue: Annotated[
         str, typer.Option("--queue", "-q", help="All finished tasks of this queue.")
@@ -44,8 +44,8 @@ def delete(
         typer.Option(
             "--state",
             "-s",
-            help="With --queue: only tasks in this state: succeeded, failed, cancelled or expired; "
-            "may be repeated.",
+            help="With --queue: only tasks in this state: succeeded, failed or cancelled; may be "
+            "repeated.",
         ),
     ] = None,
     yes: Annotated[
@@ -55,22 +55,26 @@ def delete(
         ),
     ] = False,
 ) -> int:
-    """Delete finished tasks with their results and errors. Retention deletes them later by itself.
+    """Delete finished tasks with their results and errors.
+
+    Without this command they stay until the retention of their queue ends.
 
     [dim]quorate delete --queue mail --state failed --yes[/dim]
     """
+    if state and not queue:
+        raise invalid("--state", "needs --queue, whose finished tasks it chooses from")
     if bool(ids) == bool(queue):
         raise invalid("ID", "give either ids or --queue")
     if ids:
         return each(ids, lambda id: _delete(client, task_id(client, id)))
-    states = tuple(one.lower() for one in state or _FINISHED)
-    for one in states:
-        if one not in _FINISHED:
-            raise invalid("state", f'"{one}" is not one of {", ".join(_FINISHED)}')
-    found = (task.id for task in client.tasks(queue=queue, states=states, page_size=_PAGE))
+    chosen = states(state) or _ANY
+    for one in chosen:
+        if one not in _ANY:
+            raise invalid("--state", f"{one} tasks are not finished; cancel them first")
+    found = (task.id for task in client.tasks(queue=queue, states=chosen, page_size=_PAGE))
     if not yes:
         count = sum(1 for _ in found)
-        sys.stdout.write(f"{count:,} finished\n")
+        sys.stdout.write(f"{plural(count, 'finished task')}\n")
         if count:
             err.print("Repeat the command with --yes to delete them.", markup=False)
         return FAILED if count else OK

@@ -13,8 +13,9 @@ from rich.progress import Progress
 
 from quorate.cli.exits import FAILED, TIMED_OUT, sentence_of
 from quorate.cli.output.progress import paused, wait_for_all
-from quorate.cli.output.render import as_dict, err, hint, print_json
-from quorate.cli.tasks.tasks import saying_why, write_chunks, write_logs
+from quorate.cli.output.render import as_dict, err, hint, plural, print_json
+from quorate.cli.tasks.tasks import write_chunks, write_logs
+from quorate.cli.tasks.waits import saying_why, why_not_started
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
@@ -30,13 +31,15 @@ _STREAMS = {
 }
 # Seconds between looks for another attempt of a task that is waited for.
 _LOOK = 0.2
-# What to do about failures that come before any output, by `TaskError.type`.
-_ADVICE = {
-    "ENTRYPOINT_NOT_FOUND": "Nodes import a module once: after a change of the code, start "
-    "'quorate up' again.",
-    "NOT_STARTED": "Program and arguments are words of their own; "
-    "for a line of shell: quorate submit --wait -- sh -c 'echo hello'",
-}
+_IMPORTED_ONCE = (
+    "Nodes import a module once: if it is new in the code, start the nodes again "
+    "('quorate down', 'quorate up')."
+)
+_WORDS = (
+    "Program and arguments are words of their own; for a line of shell: "
+    "quorate submit --wait -- sh -c 'echo hello'"
+)
+_PROGRAM = "Check the program's name, and that it is installed on the nodes."
 
 
 def wait_one(handle: TaskHandle[Any], timeout: float | None, as_json: bool) -> int:
@@ -50,11 +53,18 @@ def wait_one(handle: TaskHandle[Any], timeout: float | None, as_json: bool) -> i
         if not as_json and timeout is not None:
             _show(handle, task)
     except KeyboardInterrupt:
-        hint(f"\nThe task goes on. End it with: quorate cancel {handle.id}")
+        goes_on(handle)
         raise
     if as_json:
         print_json(_with_output(handle, task))
-    return 0 if task.state == task_pb2.TASK_STATE_SUCCEEDED else report(task, program=True)
+    if task.state == task_pb2.TASK_STATE_SUCCEEDED:
+        return 0
+    return report(task, program=True, shown=True)
+
+
+def goes_on(handle: TaskHandle[Any]) -> None:
+    """Say that only the command was interrupted."""
+    hint(f"\nThe task goes on. End it with: quorate cancel {handle.id}")
 
 
 def _follow(handle: TaskHandle[Any]) -> None:
@@ -87,7 +97,11 @@ def wait_many(
     if as_json:
         print_json([_with_output(client.get(task.id), task) for task in finished.values()])
     if len(finished) < len(handles):
-        err.print(f"{len(handles) - len(finished)} tasks are not finished yet.")
+        late = len(handles) - len(finished)
+        err.print(f"quorate: {late} of {plural(len(handles), 'task')} not finished yet")
+        first = next(handle for handle in handles if handle.id not in finished)
+        if why := why_not_started(first):
+            hint(why)
         return TIMED_OUT
     bad = [t for t in finished.values() if t.state != task_pb2.TASK_STATE_SUCCEEDED]
     if bad:
@@ -137,16 +151,16 @@ def _show(handle: TaskHandle[Any], task: task_pb2.Task, bar: Progress | None = N
         err.print(f"The output of {task.id} cannot be read: {sentence_of(error)}", markup=False)
 
 
-def report(task: task_pb2.Task, *, program: bool = False) -> int:
+def report(task: task_pb2.Task, *, program: bool = False, shown: bool = False) -> int:
     """One sentence about a task that did not succeed, and the traceback of its own code.
 
     Returns the command's exit code; with `program` that of the program which the task ran: its own
-    code, or 128 + N when signal N ended it, as shells have it.
+    code, or 128 + N when signal N ended it, as shells have it. `shown`: as `report_failure`.
     """
     # Nobody needs the original here, and a pickle runs code of whoever made it.
     error = error_of(task, pickled=False)
     if isinstance(error, TaskFailed):
-        code = report_failure(error)
+        code = report_failure(error, shown=shown)
         return program_code(error) or code if program else code
     err.print(f"quorate: {error}", markup=False)
     return FAILED
@@ -159,11 +173,26 @@ def program_code(failed: TaskFailed) -> int:
     return 128 + (failed.code & 0x7F) if failed.type == "SIGNAL" else 0
 
 
-def report_failure(failed: TaskFailed) -> int:
-    """As `report`, of a failure that is known already."""
+def report_failure(failed: TaskFailed, *, shown: bool = False) -> int:
+    """As `report`, of a failure that is known already; `shown`: the task's output was shown."""
     err.print(f"quorate: {failed}", markup=False)
     # One line alone is the message again.
     if "\n" in failed.remote_traceback.strip():
         err.print(failed.remote_traceback.rstrip(), markup=False, style="dim")
-    hint(_ADVICE.get(failed.type, "") or f"Output: quorate logs {failed.task_id}")
+    if advice := _advice(failed):
+        hint(advice)
+    elif shown:
+        hint(f"Details: quorate task {failed.task_id}")
+    else:
+        hint(f"Output: quorate logs {failed.task_id}")
     return FAILED
+
+
+def _advice(failed: TaskFailed) -> str:
+    """What to do about a failure that comes before any output."""
+    match failed.type:
+        case "ENTRYPOINT_NOT_FOUND" if "has no attribute" in failed.message:
+            return _IMPORTED_ONCE
+        case "NOT_STARTED" if failed.message.endswith("no such program"):
+            return _WORDS if " " in failed.message.rpartition(": ")[0] else _PROGRAM
+    return ""

@@ -1,30 +1,41 @@
-"""Ids of tasks as people type them: whole, or a beginning that only one task has."""
+"""Ids of tasks as people type them: whole, or a beginning or an end that only one task has.
+
+Ids begin with the time, so tasks of one minute begin alike. Their ends are random: tables show
+those where a whole id has no room.
+"""
 
 from __future__ import annotations
 
 from itertools import islice
+from typing import Final
 
 import grpc
 
+from quorate.cli.output.render import SHORTENED
 from quorate.client.client import Client
 from quorate.runtime.errors import QuorateError, invalid, not_found
 
 _WHOLE = 32
-# Shorter ones are not looked up: they could be the beginning of any task.
+# Shorter ones are not looked up: they could be a part of any task's.
 SHORTEST = 6
-# Tasks in which the text was found that are looked at for the beginning of their id.
+# Tasks in which the text was found that are looked at for the two ends of their id.
 _LOOKED_AT = 1_000
 _NAMED = 5
+# For the help of commands.
+WHICH: Final = (
+    f"whole, or its last {SHORTEST} or more characters (or its first ones, if no other id begins "
+    "so)"
+)
 
 
 def task_id(client: Client, given: str) -> str:
-    """The id that `given` means: itself when it is whole, else the one task whose id begins so.
+    """The id that `given` means: itself when it is whole, else the one that begins or ends so.
 
     Raises QuorateError: INVALID_ARGUMENT for one that is too short or that several tasks have,
     NOT_FOUND when there is none.
     """
-    text = given.strip().lower()
-    if not all(digit in "0123456789abcdef" for digit in text):
+    text = given.strip().lower().removeprefix(SHORTENED).removeprefix("...")
+    if not text or not all(digit in "0123456789abcdef" for digit in text):
         return given
     if len(text) >= _WHOLE:
         return text
@@ -33,7 +44,7 @@ def task_id(client: Client, given: str) -> str:
     found = [
         task.id
         for task in islice(client.tasks(text=text, page_size=100), _LOOKED_AT)
-        if task.id.startswith(text)
+        if task.id.startswith(text) or task.id.endswith(text)
     ]
     if not found:
         raise not_found("task", given)
@@ -44,7 +55,8 @@ def task_id(client: Client, given: str) -> str:
         raise QuorateError(
             grpc.StatusCode.INVALID_ARGUMENT,
             "AMBIGUOUS_ID",
-            f'"{given}" is the beginning of {least}{len(found)} ids: {shown}{more}',
+            f'"{given}" is part of {least}{len(found)} ids: {shown}{more}; give the whole id, or '
+            "its last 8 characters (the first ones are the time)",
             field="id",
         )
     return found[0]

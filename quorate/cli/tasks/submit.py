@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 import warnings
@@ -16,90 +17,20 @@ import typer
 from quorate.cli.common import Json, with_client
 from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
-from quorate.cli.tasks.ending import report, report_failure, wait_many, wait_one
-from quorate.cli.words import count, pairs, size_in_bytes
+from quorate.cli.tasks import options as o
+from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
+from quorate.cli.tasks.waits import saying_why, saying_why_none
+from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.unplaceable import UnplaceableWarning
-from quorate.client.work.options import OptionArgs
 from quorate.client.work.specs import command_spec
 from quorate.runtime.visible import visible_json
 from quorate.v1 import task_pb2
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_PANEL = "Execution"
-Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue of the task.")]
-Name = Annotated[str, typer.Option(help="Name of the task, for people.", rich_help_panel=_PANEL)]
-Priority = Annotated[
-    int,
-    typer.Option(
-        help="Priority, -1000 to 1000; higher priority starts first.", rich_help_panel=_PANEL
-    ),
-]
-Retries = Annotated[
-    int, typer.Option(help="Maximum retries after failures.", min=0, rich_help_panel=_PANEL)
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SECONDS",
-        help="Maximum duration of one attempt, in seconds.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Delay = Annotated[
-    float,
-    typer.Option(
-        metavar="SECONDS", help="Seconds until the task may start.", rich_help_panel=_PANEL
-    ),
-]
-Label = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="Label; may be repeated.", rich_help_panel=_PANEL),
-]
-Cpu = Annotated[
-    float, typer.Option(metavar="CORES", help="Cores that the task needs.", rich_help_panel=_PANEL)
-]
-Memory = Annotated[
-    str,
-    typer.Option(
-        metavar="SIZE", help="Memory that the task needs, such as 512M.", rich_help_panel=_PANEL
-    ),
-]
-Resource = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=COUNT",
-        help="Counter that the task needs, such as gpu=1; may be repeated.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Secret = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=REF",
-        help="Secret as an environment variable: NAME=file:PATH below the node's "
-        "secrets directory, or NAME=env:VARIABLE of its agent; may be repeated.",
-    ),
-]
-RequestId = Annotated[
-    str,
-    typer.Option(
-        "--request-id",
-        metavar="ID",
-        help="Request id: a repeated submission with the same id and work is the same task.",
-        rich_help_panel=_PANEL,
-    ),
-]
-WaitTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--wait-timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
-    ),
-]
 
 
 def _warned(command: Callable[P, R]) -> Callable[P, R]:
@@ -126,26 +57,26 @@ def _warned(command: Callable[P, R]) -> Callable[P, R]:
 @_warned
 def submit(
     client: Client,
-    argv: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="Program and arguments.")],
-    queue: Queue = "default",
+    argv: Annotated[list[str], typer.Argument(metavar="COMMAND", help="Program and arguments.")],
+    queue: o.Queue = "default",
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Show the task's output and wait until it ends.")
     ] = False,
     times: Annotated[int, typer.Option(help="Number of copies to submit.", min=1, max=10_000)] = 1,
-    name: Name = "",
-    priority: Priority = 0,
-    retries: Retries = 0,
-    timeout: Timeout = None,
-    delay: Delay = 0.0,
-    label: Label = None,
-    cpu: Cpu = 0.0,
-    memory: Memory = "",
-    resource: Resource = None,
+    name: o.Name = "",
+    priority: o.Priority = 0,
+    retries: o.Retries = 0,
+    timeout: o.Timeout = None,
+    delay: o.Delay = 0.0,
+    label: o.Label = None,
+    cpu: o.Cpu = 0.0,
+    memory: o.Memory = "",
+    resource: o.Resource = None,
     env: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Environment variable; may be repeated."),
     ] = None,
-    secret: Secret = None,
+    secret: o.Secret = None,
     cwd: Annotated[
         str, typer.Option(metavar="DIR", help="Working directory on the node (absolute).")
     ] = "",
@@ -156,15 +87,21 @@ def submit(
             help="File for the task's standard input; '-' is the standard input of this command.",
         ),
     ] = "",
-    request_id: RequestId = "",
-    wait_timeout: WaitTimeout = None,
+    request_id: o.RequestId = "",
+    wait_timeout: o.WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
-    """Run a program on the cluster. Prints the task's id.
+    """Run a program on the cluster. Prints the task's id; with --wait its output.
 
     [dim]quorate submit --wait -- echo hello[/dim]
+
+    With --wait it exits as the program did. Pipes and the like need a shell:
+
+    [dim]quorate submit --wait -- sh -c 'ls | wc -l'[/dim]
     """
-    options = _options(queue, name, priority, retries, timeout, delay, label, cpu, memory, resource)
+    options = o.option_args(
+        queue, name, priority, retries, timeout, delay, label, cpu, memory, resource
+    )
     options["request_id"] = request_id
     bound = client.options(**options)
     spec = command_spec(
@@ -174,7 +111,7 @@ def submit(
         env=pairs("--env", env),
         cwd=cwd,
         stdin=_read(stdin) if stdin else b"",
-        secrets=_secrets(secret),
+        secrets=o.secrets(secret),
     )
     handles = bound.submit_batch([spec] * times) if times > 1 else [bound.submit_spec(spec)]
     if not wait:
@@ -193,43 +130,55 @@ def call(
     arguments: Annotated[
         str,
         typer.Argument(
-            metavar="[JSON]",
-            help='Arguments as JSON: a list of positional arguments, or an object {"args": [...], '
-            '"kwargs": {...}}; any other value is the only argument.',
+            metavar="JSON",
+            help="Arguments as one JSON value: a list of positional arguments, or an object "
+            '{"args": [...], "kwargs": {...}}; any other value is the only argument.',
             show_default=False,
         ),
     ] = "[]",
-    queue: Queue = "default",
+    queue: o.Queue = "default",
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Print the task's id, not the result.")
     ] = False,
-    name: Name = "",
-    priority: Priority = 0,
-    retries: Retries = 0,
-    timeout: Timeout = None,
-    delay: Delay = 0.0,
-    label: Label = None,
-    cpu: Cpu = 0.0,
-    memory: Memory = "",
-    resource: Resource = None,
-    secret: Secret = None,
-    request_id: RequestId = "",
-    wait_timeout: WaitTimeout = None,
+    name: o.Name = "",
+    priority: o.Priority = 0,
+    retries: o.Retries = 0,
+    timeout: o.Timeout = None,
+    delay: o.Delay = 0.0,
+    label: o.Label = None,
+    cpu: o.Cpu = 0.0,
+    memory: o.Memory = "",
+    resource: o.Resource = None,
+    secret: o.Secret = None,
+    request_id: o.RequestId = "",
+    wait_timeout: o.WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
     """Call a Python function on the cluster and print its result as JSON.
 
+    [dim]quorate call math:sqrt 16[/dim]
+
     [dim]quorate call math:hypot '[3, 4]'[/dim]
+
+    [dim]quorate call builtins:sorted '{"args": [[2, 1]], "kwargs": {"reverse": true}}'[/dim]
+
+    A string is written '"text"', a negative number '[-1]'.
     """
-    options = _options(queue, name, priority, retries, timeout, delay, label, cpu, memory, resource)
-    options["secrets"] = _secrets(secret)
+    options = o.option_args(
+        queue, name, priority, retries, timeout, delay, label, cpu, memory, resource
+    )
+    options["secrets"] = o.secrets(secret)
     options["request_id"] = request_id
     handle = client.options(**options).submit_json(function, _arguments(arguments))
     if no_wait:
         _print_ids([handle], as_json)
         return 0
-    with err.status(f"task {handle.id}"):
-        task = handle.wait(wait_timeout)
+    try:
+        with err.status(f"task {handle.id}"), saying_why(handle):
+            task = handle.wait(wait_timeout)
+    except KeyboardInterrupt:
+        goes_on(handle)
+        raise
     if as_json:
         print_json(as_dict(task))
     if task.state != task_pb2.TASK_STATE_SUCCEEDED:
@@ -253,51 +202,60 @@ def map_(
     chunk: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Number of items per task. \\[default: measured]", show_default=False
+            min=1,
+            help="Number of items per task. \\[default: chosen by how long items take]",
+            show_default=False,
         ),
     ] = None,
     unordered: Annotated[
         bool, typer.Option("--unordered", help="Print each result when its task ends.")
     ] = False,
-    queue: Queue = "default",
-    name: Name = "",
-    priority: Priority = 0,
-    retries: Retries = 0,
-    timeout: Timeout = None,
-    label: Label = None,
-    cpu: Cpu = 0.0,
-    memory: Memory = "",
-    resource: Resource = None,
+    queue: o.Queue = "default",
+    name: o.Name = "",
+    priority: o.Priority = 0,
+    retries: o.Retries = 0,
+    timeout: o.Timeout = None,
+    label: o.Label = None,
+    cpu: o.Cpu = 0.0,
+    memory: o.Memory = "",
+    resource: o.Resource = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> int:
     """Call a Python function for each line of a file; prints one JSON result a line, in order.
 
     [dim]seq 1000 | quorate map --items - --json-items math:sqrt[/dim]
+
+    An item that fails ends the map: what has not finished is cancelled.
     """
-    options = _options(queue, name, priority, retries, timeout, 0.0, label, cpu, memory, resource)
+    options = o.option_args(
+        queue, name, priority, retries, timeout, 0.0, label, cpu, memory, resource
+    )
     total, lines = _lines(items)
     values = (_item(line, number) for number, line in enumerate(lines, 1)) if json_items else lines
     bound = client.options(**options)
     run = bound.map_unordered if unordered else bound.map
+    number = 0
     try:
-        with map_progress(total, quiet=quiet) as progress:
+        with (
+            map_progress(total, quiet=quiet) as progress,
+            saying_why_none(client, queue) as started,
+        ):
             for result in run(function, values, chunk=chunk):
+                started()
+                number += 1
                 progress.print(visible_json(json.dumps(result, ensure_ascii=False, default=repr)))
     except Exception as error:
         # The function's own exception: its task and its traceback are in the cause.
         failed = error if isinstance(error, TaskFailed) else error.__cause__
         if not isinstance(failed, TaskFailed):
             raise
-        return report_failure(failed)
+        code = report_failure(failed)
+        if not unordered:
+            hint(f"The first line of that task is line {number + 1} of the items.")
+        if failed.type == "TypeError" and not json_items:
+            hint("Items are strings; did you mean --json-items?")
+        return code
     return 0
-
-
-def _secrets(words: list[str] | None) -> dict[str, str]:
-    for word in words or ():
-        if "=" not in word:
-            # Not what was given, which may be the secret itself by mistake.
-            raise typer.BadParameter("--secret: must be NAME=file:PATH or NAME=env:VARIABLE")
-    return pairs("--secret", words)
 
 
 def _print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
@@ -309,39 +267,14 @@ def _print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
         hint(f"Follow it: quorate logs -f {handles[0].id}")
 
 
-def _options(
-    queue: str,
-    name: str,
-    priority: int,
-    retries: int,
-    timeout: float | None,
-    delay: float,
-    labels: list[str] | None,
-    cpu: float,
-    memory: str,
-    resources: list[str] | None,
-) -> OptionArgs:
-    return OptionArgs(
-        queue=queue,
-        name=name,
-        priority=priority,
-        retries=retries,
-        timeout=timeout,
-        delay=delay,
-        labels=pairs("--label", labels),
-        cpu=cpu,
-        memory=size_in_bytes("--memory", memory),
-        resources={
-            key: count("--resource", value) for key, value in pairs("--resource", resources).items()
-        },
-    )
-
-
 def _arguments(text: str) -> Any:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"the arguments are not JSON: {error}") from None
+        if text[:1] in ("[", "{", '"'):
+            raise typer.BadParameter(f"the arguments are not JSON: {error}") from None
+        string = shlex.quote(json.dumps(text, ensure_ascii=False))
+        raise typer.BadParameter(f"{text!r} is not JSON; a string is written {string}") from None
     if isinstance(value, list):
         return value
     if isinstance(value, dict) and value and set(value) <= {"args", "kwargs"}:

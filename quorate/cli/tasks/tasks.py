@@ -5,44 +5,36 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from quorate.cli.common import Json, with_client
-from quorate.cli.exits import FAILED, OK
+from quorate.cli.exits import FAILED, NOT_FOUND, OK, TIMED_OUT
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details, one_line
 from quorate.cli.output.render import err, hint
-from quorate.cli.output.waiting import needs, why_pending
+from quorate.cli.output.waiting import needs
 from quorate.cli.tasks.cancel import cancel, each
-from quorate.cli.tasks.ids import task_id
+from quorate.cli.tasks.ids import WHICH, task_id
+from quorate.cli.tasks.states import asked, picked, states
+from quorate.cli.tasks.waits import saying_why, waits_for, why_not_started
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
-from quorate.client.pages import list_nodes, list_queues
 from quorate.client.tracking.outcome import is_finished, shown_state, state_name
-from quorate.client.transport.calls import Calls
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import size_text
-from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
+from quorate.v1 import scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
-# Failed attempts that a task keeps beside the current one.
-_KEPT = 9
-# Seconds after which a task that has not started is worth a sentence.
-_SOON = 2.0
+_RETURNED = "returned before it started"
+_UNKNOWN = "not on record"
 
-Id = Annotated[
-    str, typer.Argument(metavar="ID", help="Id of the task; 6 or more first characters are enough.")
-]
-Ids = Annotated[
-    list[str],
-    typer.Argument(metavar="ID...", help="Ids of tasks; 6 or more first characters are enough."),
-]
+Id = Annotated[str, typer.Argument(metavar="ID", help=f"Id of the task: {WHICH}.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of tasks: each {WHICH}.")]
 
 
 @with_client
@@ -54,15 +46,16 @@ def tasks(
         typer.Option(
             "--state",
             "-s",
-            help="Only tasks in this state, such as running (includes assigned ones) or failed; "
-            "may be repeated.",
+            help="Only tasks in this state: scheduled, pending, assigned, running (includes "
+            "assigned ones), succeeded, failed or cancelled; may be repeated.",
         ),
     ] = None,
     search: Annotated[
         str,
         typer.Option(
             "--search",
-            help="Only tasks with all of these words in name, work, labels, id or error.",
+            help="Only tasks with all of these words in name, program or function, labels, id or "
+            "error.",
         ),
     ] = "",
     limit: Annotated[
@@ -70,11 +63,16 @@ def tasks(
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """List tasks, newest first."""
+    """List tasks, newest first.
+
+    Where a terminal has no room for whole ids, their last 8 characters are shown, as in …1565b145;
+    commands take these. --json and a pipe have whole ids.
+    """
+    wanted = states(state)
     pages = client.tasks(
-        queue=queue, states=state or (), text=search, page_size=min(limit + 1, 1000)
+        queue=queue, states=asked(wanted), text=search, page_size=min(limit + 1, 1000)
     )
-    found = list(itertools.islice(pages, limit + 1))
+    found = list(itertools.islice(picked(pages, wanted), limit + 1))
     shown, more = found[:limit], len(found) > limit
     if as_json:
         render.print_messages(shown)
@@ -88,12 +86,13 @@ def tasks(
     table = render.table(
         *("ID", "NAME", "QUEUE", "STATE", "FAILURES", "AGE", "RAN", "NODE"),
         right=("FAILURES",),
+        short={"ID": render.short_ids},
         elastic=("NAME",),
-        drop=("NODE", "RAN", "FAILURES", "AGE", "QUEUE", "NAME"),
+        drop=("FAILURES", "NODE", "QUEUE", "NAME", "RAN", "AGE"),
     )
     for task in shown:
         table.add_row(*render.task_row(task))
-    render.show(table)
+    render.show_tasks(table)
     if more:
         chosen_by = [f"--queue {queue}"] if queue else []
         chosen_by += [f"--state {one}" for one in state or ()]
@@ -116,9 +115,14 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
     if found.attempts:
         render.show("")
         render.show(_attempts(found))
-    if found.error.traceback:
+        if (first := found.attempts[0].number) > 1:
+            hint(
+                f"Attempts before {first} are not on record: it was retried by hand, ten came "
+                "later, or a node returned them before they started."
+            )
+    if traceback := _traceback(found.error):
         render.show("")
-        render.out.print(found.error.traceback.rstrip(), markup=False, style="dim")
+        render.out.print(traceback, markup=False, style="dim")
     if found.attempt:
         hint(f"\nOutput: quorate logs {found.id}")
 
@@ -130,32 +134,65 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow the output until the attempt ends.")
     ] = False,
-    attempt: Annotated[int, typer.Option(min=0, help="Number of the attempt; 0: the latest.")] = 0,
+    attempt: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Number of the attempt; 0: the latest.")
+    ] = 0,
     tail: Annotated[
         int, typer.Option("--tail", min=0, help="Number of lines from the end; 0: all.")
     ] = 0,
     as_json: Json = False,
 ) -> int:
-    """Print the output of a task, each stream to the same stream of this command.
+    """Print the output of a task's latest attempt: its stdout to stdout, its stderr to stderr.
 
     With --json both go to standard output, one JSON object a line: the stream, the attempt, the
     offset in the stream in bytes, and the data in base64.
     """
     handle = client.get(task_id(client, id))
-    if as_json:
-        for chunk in handle.logs(follow, attempt=attempt, tail=tail):
-            render.print_line(chunk)
-        return OK
-    wrote = write_logs(handle, follow=follow, attempt=attempt, tail=tail)
+    try:
+        if as_json:
+            for chunk in handle.logs(follow, attempt=attempt, tail=tail):
+                render.print_line(chunk)
+            return OK
+        with saying_why(handle):
+            wrote = write_logs(handle, follow=follow, attempt=attempt, tail=tail)
+    except QuorateError as error:
+        if error.reason != "ATTEMPT_NOT_FOUND":
+            raise
+        err.print(f"quorate: {_no_attempt(handle, attempt)}", markup=False)
+        return NOT_FOUND
     if not wrote:
         state = handle.status()
         hint(f"No output yet; the task is {state}." if not handle.done() else "No output.")
+    if err.is_terminal and len(known := _numbers(handle.task())) > 1:
+        shown = attempt or known[-1]
+        others = ", ".join(str(number) for number in known if number != shown)
+        hint(f"This is attempt {shown}; also on record: {others} (--attempt N)")
     return OK
+
+
+def _numbers(found: task_pb2.Task) -> list[int]:
+    return [attempt.number for attempt in found.attempts]
+
+
+def _no_attempt(handle: TaskHandle[Any], attempt: int) -> str:
+    """A sentence about a task that has no such attempt. Raises QuorateError."""
+    found = handle.task()
+    if known := _numbers(found):
+        numbers = ", ".join(map(str, known))
+        return f"task {found.id} has no attempt {attempt} on record; it has {numbers}"
+    if is_finished(found):
+        return f"task {found.id} has no output: it is {shown_state(found)} and never started"
+    why = why_not_started(handle).removeprefix("Waiting: ").replace("Waiting until", "until")
+    state = f"{shown_state(found)}{why and f': {why}'}"
+    return f"task {found.id} has not started ({state}); wait for it with: quorate logs -f ID"
 
 
 @with_client
 def retry(client: Client, ids: Ids) -> int:
-    """Run FAILED or CANCELLED tasks again."""
+    """Run FAILED or CANCELLED tasks again, with all of their retries anew.
+
+    What has not finished, or has SUCCEEDED, cannot be retried: submit it once more.
+    """
 
     def again(id: str) -> str:
         client.get(task_id(client, id)).retry()
@@ -171,18 +208,36 @@ def wait(
     timeout: Annotated[
         float | None,
         typer.Option(
-            "--timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+            "--timeout",
+            metavar="SECONDS",
+            help="Maximum wait for all of them together, in seconds; then exit code 6.",
         ),
     ] = None,
 ) -> int:
-    """Wait until tasks are finished; exit code 0 when all of them succeeded."""
-    good = True
+    """Wait until tasks are finished.
+
+    Exit code: 0 when all of them succeeded, 1 when one failed or was cancelled, 6 after --timeout.
+    """
+    good, late = True, list[str]()
+    end = None if timeout is None else time.monotonic() + timeout
     for id in [task_id(client, given) for given in ids]:
         handle = client.get(id)
-        with err.status(f"task {id}"), saying_why(handle):
-            found = handle.wait(timeout)
+        try:
+            with err.status(f"task {id}"), saying_why(handle):
+                found = handle.wait(None if end is None else max(0.0, end - time.monotonic()))
+        except TimeoutError:
+            late.append(id)
+            continue
         good &= found.state == task_pb2.TASK_STATE_SUCCEEDED
         sys.stdout.write(f"{id} {state_name(found)}\n")
+    if late:
+        sys.stdout.flush()
+        err.print(
+            f"quorate: {len(late)} of {render.plural(len(ids), 'task')} not finished after "
+            f"{timeout:g} s: {', '.join(late)}",
+            markup=False,
+        )
+        return TIMED_OUT
     return OK if good else FAILED
 
 
@@ -215,13 +270,20 @@ def _details(found: task_pb2.Task) -> Table:
     if found.spec.labels:
         table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(found.spec.labels.items())))
     creator = f" by {found.created_by}" if found.created_by else ""
-    table.add_row("Created", render.moment(found.create_time) + creator)
+    table.add_row("Created", render.zoned(found.create_time) + creator)
     if found.state == task_pb2.TASK_STATE_SCHEDULED:
-        table.add_row("Waits until", render.moment(found.schedule_time))
+        table.add_row("Waits until", render.zoned(found.schedule_time))
+    first = found.attempts[0] if found.attempts else task_pb2.Attempt()
+    if first.number == 1 and first.HasField("start_time"):
+        after = render.stamp(first.start_time) - render.stamp(found.create_time)
+        when = f"{render.zoned(first.start_time)}, {render.seconds(max(0.0, after))} later"
+        table.add_row("Started", when)
     if is_finished(found):
-        table.add_row("Finished", render.moment(found.finish_time))
+        table.add_row("Finished", render.zoned(found.finish_time))
     if found.failures or found.crashes:
-        table.add_row("Failures", f"{found.failures} failed attempts, {found.crashes} lost nodes")
+        counts = ((found.failures, "failed attempt"), (found.crashes, "lost node"))
+        words = [render.plural(count, what) for count, what in counts if count]
+        table.add_row("Failures", ", ".join(words))
     if found.state == task_pb2.TASK_STATE_SUCCEEDED:
         table.add_row("Result", _result(found.result))
     if found.error.type:
@@ -229,33 +291,11 @@ def _details(found: task_pb2.Task) -> Table:
     return table
 
 
-def waits_for(calls: Calls, found: task_pb2.Task) -> str:
-    """Why a PENDING task has not started."""
-    if found.pending_reason:
-        return found.pending_reason
-    queues = (queue for queue in list_queues(calls) if queue.name == found.queue)
-    queue = next(queues, queue_pb2.Queue(name=found.queue))
-    return why_pending(found.spec.resources, queue, list(list_nodes(calls)))
-
-
-@contextmanager
-def saying_why(handle: TaskHandle[Any]) -> Iterator[None]:
-    """Say on standard error why a task waits that has not started soon."""
-    timer = threading.Timer(_SOON, _say_why, (handle,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _say_why(handle: TaskHandle[Any]) -> None:
-    # What it waits for is said, or not; whether it can be waited for shows elsewhere.
-    with suppress(QuorateError):
-        found = handle.task()
-        if found.state == task_pb2.TASK_STATE_PENDING:
-            hint(f"Waiting: {waits_for(handle.calls, found)}")
+def _traceback(error: task_pb2.TaskError) -> str:
+    """The traceback without a last line that repeats what stands above it."""
+    text = error.traceback.rstrip()
+    rest, _, last = text.rpartition("\n")
+    return rest if rest and last == f"{error.type}: {error.message}" else text
 
 
 def _state_line(found: task_pb2.Task) -> str:
@@ -265,15 +305,18 @@ def _state_line(found: task_pb2.Task) -> str:
 
 def _attempts(found: task_pb2.Task) -> Table:
     table = render.table(
-        *("ATTEMPT", "NODE", "ASSIGNED", "WAITED", "RAN", "OUTCOME"),
+        *("ATTEMPT", "NODE", "ASSIGNED", "STARTUP", "RAN", "OUTCOME"),
         right=("ATTEMPT",),
-        drop=("WAITED", "ASSIGNED", "RAN", "NODE"),
+        # Without the year.
+        short={"ASSIGNED": lambda text: text[5:] or text},
+        drop=("STARTUP", "ASSIGNED", "RAN", "NODE"),
     )
-    # A node returned the attempts whose numbers are missing, which is no failure and not on record.
-    # Only the latest attempts are on record: before the first of them nothing is known.
-    known = found.attempts[0].number if found.failures + found.crashes > _KEPT else 1
+    first = found.attempts[0].number
+    _add_missing(table, 1, first - 1, _UNKNOWN)
+    known = first
     for attempt in found.attempts:
-        _add_returned(table, known, attempt.number - 1)
+        # A node returned the attempts whose numbers are missing: that is no failure.
+        _add_missing(table, known, attempt.number - 1, _RETURNED)
         known = attempt.number + 1
         assigned, began, ended = (
             render.stamp(value)
@@ -283,18 +326,19 @@ def _attempts(found: task_pb2.Task) -> Table:
             str(attempt.number),
             attempt.node,
             render.moment(attempt.assign_time),
+            # From the assignment to the start, on the node.
             render.seconds(began - assigned) if began and assigned else "-",
             render.seconds(ended - began) if ended and began else "-",
             attempt.error.type or ("ok" if ended else "running" if began else "assigned"),
         )
-    _add_returned(table, known, found.attempt)
+    _add_missing(table, known, found.attempt, _RETURNED)
     return table
 
 
-def _add_returned(table: Table, first: int, last: int) -> None:
+def _add_missing(table: Table, first: int, last: int, why: str) -> None:
     if first <= last:
         numbers = str(last) if first == last else f"{first}-{last}"
-        table.add_row(numbers, "-", "-", "-", "-", "returned before it started")
+        table.add_row(numbers, "-", "-", "-", "-", why)
 
 
 def _work(spec: task_pb2.TaskSpec) -> str:

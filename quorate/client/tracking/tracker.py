@@ -94,6 +94,12 @@ class Tracker:
             raise self._failure
 
     @property
+    def unfinished(self) -> list[str]:
+        """Ids of tasks whose outcomes are still to come, the oldest first."""
+        with self._lock:
+            return self._ledger.waiting
+
+    @property
     def failed(self) -> QuorateError | None:
         """Why it gave up; a new one may fare better."""
         return self._failure

@@ -44,11 +44,22 @@ def entrypoint_of(work: Work) -> str | None:
     """The name by which a node can import it, or None when it has to go by value."""
     if isinstance(work, str):
         if not _ENTRYPOINT.fullmatch(work):
-            raise invalid("entrypoint", f"{work!r} is not of the form module:function", value=work)
+            raise invalid(
+                "entrypoint",
+                f"{work!r} is not of the form module:function{_meant(work)}",
+                value=work,
+            )
         return work
     if not callable(work):
         raise invalid("entrypoint", f"{type(work).__name__} is not callable")
     return _importable_name(work)
+
+
+def _meant(work: str) -> str:
+    """`math.sqrt` is how Python writes it."""
+    module, _, name = work.rpartition(".")
+    meant = f"{module}:{name}"
+    return f"; did you mean {meant!r}?" if _ENTRYPOINT.fullmatch(meant) else ""
 
 
 def _importable_name(work: Callable[..., Any]) -> str | None:

@@ -114,7 +114,8 @@ def _filter(request: pb.ListAuditEntriesRequest) -> _Filter:
     if method:
         found = [full for full in AUDITED.values() if method in (full, full.rpartition("/")[2])]
         if not found:
-            raise invalid("method", f"{method[:80]!r} is not an RPC of the audit log")
+            names = sorted(full.rpartition("/")[2] for full in AUDITED.values())
+            raise invalid("method", f"{method[:80]!r} must be one of {', '.join(names)}")
         method = found[0]
     return _Filter(request.caller, kind, request.resource_name, method)
 

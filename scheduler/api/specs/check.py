@@ -108,7 +108,7 @@ def _python(work: task_pb2.PythonWork, field: str) -> None:
             raise invalid(f"{field}.python.entrypoint", "is required unless a callable is pickled")
     elif not ENTRYPOINT.fullmatch(entrypoint):
         raise invalid(
-            f"{field}.python.entrypoint", f"{entrypoint[:80]!r} is not of the form module:qualname"
+            f"{field}.python.entrypoint", f"{entrypoint[:80]!r} is not of the form module:function"
         )
     if arguments == "json":
         text = work.json

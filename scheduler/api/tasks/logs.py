@@ -130,11 +130,15 @@ async def _attempt_or_end(driver: Driver, task: TaskId) -> None:
 
 
 def _no_attempt(task: str, attempt: int) -> QuorateError:
-    what = f"attempt {attempt}" if attempt else "attempt"
+    what = (
+        f"has no attempt {attempt} on record"
+        if attempt
+        else "has no attempt on record; set follow to wait for the first one"
+    )
     return QuorateError(
         grpc.StatusCode.NOT_FOUND,
         "ATTEMPT_NOT_FOUND",
-        f"task {task!r} has no {what} on record; set follow to wait for the first one",
+        f"task {task!r} {what}",
         metadata={"task": task, "attempt": str(attempt)},
     )
 

@@ -26,7 +26,7 @@ def why_unplaceable(nodes: Mapping[NodeName, NodeRow], needs: Needs) -> str:
     lacks = list(_lacks(list(nodes.values()), needs))
     if not lacks:
         lacks = ["no registered node has all that it needs together"]
-    return f"{'; '.join(lacks)}: it waits until such a node is registered"
+    return f"{'; '.join(lacks)}: the task waits until such a node is registered"
 
 
 def _cannot_write(nodes: list[NodeRow]) -> str:
@@ -34,7 +34,9 @@ def _cannot_write(nodes: list[NodeRow]) -> str:
     which = f"{first.name} and {more} more nodes" if more else f"node {first.name}"
     # They may have several reasons: that of the first one.
     why = f"cannot write to {'their disks' if more else 'its disk'} ({first.stats.disk_error})"
-    return f"{which} {why} and {'take' if more else 'takes'} no work: it waits until a node can"
+    return (
+        f"{which} {why} and {'take' if more else 'takes'} no work: the task waits until a node can"
+    )
 
 
 def _holds(node: NodeRow, needs: Needs) -> bool:

@@ -1,0 +1,130 @@
+"""Options of `submit`, `call` and `map`, and what they make."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quorate.cli.words import count, pairs, size_in_bytes
+from quorate.client.work.options import OptionArgs
+
+_PANEL = "Execution"
+Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue to submit to.")]
+Name = Annotated[
+    str,
+    typer.Option(
+        help="Name for people. \\[default: the program or function]", rich_help_panel=_PANEL
+    ),
+]
+Priority = Annotated[
+    int,
+    typer.Option(
+        help="Priority, -1000 to 1000; higher priority starts first.", rich_help_panel=_PANEL
+    ),
+]
+Retries = Annotated[
+    int, typer.Option(help="Maximum retries after failures.", min=0, rich_help_panel=_PANEL)
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Maximum duration of one attempt, in seconds. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Delay = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", help="Seconds until it may start.", rich_help_panel=_PANEL),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Label; may be repeated.", rich_help_panel=_PANEL),
+]
+Cpu = Annotated[
+    float,
+    typer.Option(
+        metavar="CORES",
+        help="Cores that one attempt needs, such as 0.5.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory that one attempt needs, such as 512M or 2G.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Resource = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COUNT",
+        help="Counter of the node that one attempt needs, such as gpu=1; may be repeated.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Secret = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=REF",
+        help="Secret as an environment variable: NAME=file:PATH below the node's "
+        "secrets directory, or NAME=env:VARIABLE of its agent; may be repeated.",
+    ),
+]
+RequestId = Annotated[
+    str,
+    typer.Option(
+        "--request-id",
+        metavar="ID",
+        help="Request id: a repeated submission with the same id and work is the same task.",
+        rich_help_panel=_PANEL,
+    ),
+]
+WaitTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--wait-timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+    ),
+]
+
+
+def secrets(words: list[str] | None) -> dict[str, str]:
+    """The references that --secret names. Raises BadParameter."""
+    for word in words or ():
+        if "=" not in word:
+            # Not what was given, which may be the secret itself by mistake.
+            raise typer.BadParameter("--secret: must be NAME=file:PATH or NAME=env:VARIABLE")
+    return pairs("--secret", words)
+
+
+def option_args(
+    queue: str,
+    name: str,
+    priority: int,
+    retries: int,
+    timeout: float | None,
+    delay: float,
+    labels: list[str] | None,
+    cpu: float,
+    memory: str,
+    resources: list[str] | None,
+) -> OptionArgs:
+    """What the SDK takes. Raises BadParameter."""
+    return OptionArgs(
+        queue=queue,
+        name=name,
+        priority=priority,
+        retries=retries,
+        timeout=timeout,
+        delay=delay,
+        labels=pairs("--label", labels),
+        cpu=cpu,
+        memory=size_in_bytes("--memory", memory),
+        resources={
+            key: count("--resource", value) for key, value in pairs("--resource", resources).items()
+        },
+    )

@@ -1,0 +1,89 @@
+"""Why a task that is waited for does not start: said once, after two seconds.
+
+A spinner alone leaves a person to guess whether the cluster is full, the queue paused or the task
+too large for every node.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from quorate.cli.output import render
+from quorate.cli.output.render import hint
+from quorate.cli.output.waiting import why_pending
+from quorate.client.client import Client
+from quorate.client.handle import TaskHandle
+from quorate.client.pages import list_nodes, list_queues
+from quorate.client.transport.calls import Calls
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import queue_pb2, task_pb2
+
+# Seconds after which a task that has not started is worth a sentence.
+_SOON = 2.0
+
+
+def waits_for(calls: Calls, found: task_pb2.Task) -> str:
+    """Why a PENDING task has not started. Raises QuorateError."""
+    if found.pending_reason:
+        return found.pending_reason
+    queues = (queue for queue in list_queues(calls) if queue.name == found.queue)
+    queue = next(queues, queue_pb2.Queue(name=found.queue))
+    return why_pending(found.spec.resources, queue, list(list_nodes(calls)))
+
+
+def why_not_started(handle: TaskHandle[Any]) -> str:
+    """A sentence; empty when the task has started, or when the cluster does not say."""
+    with suppress(QuorateError):
+        found = handle.task()
+        if found.state == task_pb2.TASK_STATE_PENDING:
+            return f"Waiting: {waits_for(handle.calls, found)}"
+        if found.state == task_pb2.TASK_STATE_SCHEDULED:
+            return f"Waiting until {render.zoned(found.schedule_time)}"
+    return ""
+
+
+@contextmanager
+def saying_why(handle: TaskHandle[Any]) -> Iterator[None]:
+    """Say on standard error why a task has not started: after 2 s, or when waiting times out."""
+    with _later(lambda: why_not_started(handle)):
+        yield
+
+
+@contextmanager
+def saying_why_none(client: Client, queue: str) -> Iterator[Callable[[], None]]:
+    """As `saying_why`, of the first of many tasks that this client submits to a queue.
+
+    Yields what is to be called when the first of them has ended.
+    """
+
+    def why() -> str:
+        first = next(iter(client.tracker(queue).unfinished), "")
+        return why_not_started(client.get(first)) if first else ""
+
+    with _later(why) as once:
+        yield once
+
+
+@contextmanager
+def _later(why: Callable[[], str]) -> Iterator[Callable[[], None]]:
+    """Say once what `why` returns; yields what says that there is no more need."""
+    once = threading.Lock()
+
+    def say() -> None:
+        if once.acquire(blocking=False) and (words := why()):
+            hint(words)
+
+    timer = threading.Timer(_SOON, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    except TimeoutError:
+        timer.cancel()
+        say()
+        raise
+    finally:
+        timer.cancel()
