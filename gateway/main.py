@@ -22,7 +22,7 @@ from quorate.runtime.process.startup import (
 def main(arguments: list[str] | None = None) -> int:
     """Run a gateway; the process's exit code. Raises SystemExit for wrong settings."""
     settings = read_settings("gateway", GatewaySettings, arguments)
-    # A gateway has no name, and learns the cluster's from nobody: its address tells it apart.
+    # A gateway has no name, and learns the cluster's from nobody: its address identifies it.
     configure_logging(settings.log_level, process=f"gateway:{settings.listen}")
     # uvicorn's own: of its warnings, "Invalid HTTP request" is the caller's fault, not news.
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a gateway tells Prometheus: requests by route, live connections, and what the proxy does.
+"""The metrics of a gateway: requests by route, live connections, and what the proxy does.
 
 A route is the template of an API's path (`/v1/tasks/{id}`), so the number of series is that of the
 API; what no route takes is `none`. The proxy's figures are labelled with the service; services

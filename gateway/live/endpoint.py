@@ -47,7 +47,7 @@ class Live:
 
     Args:
         cluster: how the cluster is called.
-        instance: tells clients which gateway they have.
+        instance: shows clients which gateway they have.
         origins: that may connect beside the gateway's own.
         root_path: prefix of a proxy in front.
         connections: at the same time.

@@ -56,10 +56,10 @@ FAREWELL: Final = 2.0
 # -- feeds
 # Between two deltas of one subscription.
 INTERVAL: Final = 0.1
-# Until a quiet feed tells a new resume token.
+# Until a quiet feed sends a new resume token.
 RENEWAL: Final = 60.0
 FEEDS: Final = 512
-# Ids that a filtered feed remembers having told; beyond it there is a fresh snapshot.
+# Ids that a filtered feed remembers having sent; beyond it there is a fresh snapshot.
 SENT_IDS: Final = 10_000
 # Pages of 1,000 that are looked through for a snapshot by label.
 SCAN_PAGES: Final = 10

@@ -109,7 +109,7 @@ class Tags:
 
     @property
     def unmoved(self) -> Tags:
-        """The same without what tells figures apart that move by themselves: for `If-Match`."""
+        """The same without the part for figures that move by themselves: for `If-Match`."""
         strong, weak = (frozenset(map(unmoved, tags)) for tags in (self.strong, self.weak))
         return Tags(self.any, strong, weak)
 

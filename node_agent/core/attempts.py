@@ -111,7 +111,7 @@ class Attempt:
 
     @property
     def brief(self) -> bool:
-        """Whether it is expected to end before anybody could be told that it began."""
+        """Whether it is expected to end before its start could be reported to anybody."""
         return self.load < BRIEF_SECONDS
 
 

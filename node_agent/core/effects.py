@@ -26,7 +26,7 @@ class Effects:
     staff: list[int] = field(default_factory=list)
     # Attempts to run in `attempt.lane`.
     start: list[Attempt] = field(default_factory=list)
-    # To tell the leader.
+    # To report to the leader.
     started: list[Attempt] = field(default_factory=list)
     finished: list[Report] = field(default_factory=list)
     returned: list[Ref] = field(default_factory=list)

@@ -42,8 +42,8 @@ WAIT_LIMIT_SECONDS = 5.0
 ANNOUNCE_SECONDS = 0.005
 # More than the leader may ever assign: attempts beyond it are returned at once.
 MAX_WAITING = 4 * credits.MAX_AHEAD
-# When attempts wait and go on more often than this between two ticks, the leader is told of less
-# credit by the next tick. What it assigns too much meanwhile waits here, or is handed back.
+# When attempts wait and go on more often than this between two ticks, the next tick reports less
+# credit to the leader. What it assigns too much meanwhile waits here, or is handed back.
 MOST_RESUMED = 4
 # `on_tick` is meant to be called this often.
 TICK_SECONDS = 0.010
@@ -148,9 +148,9 @@ class Machine(HeldAttempts):
         """Empty the node: return what waits, let the rest go on for `grace` seconds.
 
         Replicas finish their requests at the end of that time, so that others may take their
-        place meanwhile; at once when `leaving`, since then nobody is told to replace them.
-        `leaving` (the process was told to stop) cannot be undone by the leader. Told the same
-        again, as by every leader whose session opens, the time of the first telling counts.
+        place meanwhile; at once when `leaving`, since then nobody replaces them. The leader
+        cannot undo `leaving` (the process shuts down). When the same order comes again, as from
+        every leader whose session opens, the time of the first order counts.
         """
         if self._shutting_down and not shutting_down:
             return
@@ -293,7 +293,7 @@ class Machine(HeldAttempts):
             effects.unstaff.extend(self.slots.close_spare(now))
 
     def settle(self, now: float) -> None:
-        """Hand waiting attempts to lanes and tell the credit; call it after each batch."""
+        """Hand waiting attempts to lanes and report the credit; call it after each batch."""
         waiting, slots, start = self._waiting, self.slots, self._effects.start
         if waiting and (slots.yielded or len(slots.lanes) > slots.count):
             first = next(iter(waiting.values()))

@@ -75,7 +75,7 @@ class Driver:
         kill_grace: seconds between SIGTERM and SIGKILL of a program.
         host: where others reach the replicas of services.
         labels: the node's.
-        records: told of the replicas; the caller writes them.
+        records: notified of the replicas; the caller writes them.
         confinement: what holds for every process; `logs` has to be of the same user.
         secrets: what tasks may ask for.
         disk_reserve: bytes of the data directory's disk that stay free while work is taken.

@@ -43,8 +43,8 @@ class CommandExecutor:
         scratch: directory of the private scratch directories; emptied here.
         grace: seconds between SIGTERM and SIGKILL.
         on_exited: called once for each attempt started and not recalled.
-        on_began: told when a program that runs for a while really began (monotonic seconds).
-        on_recalled: told what `recall` took back, also if nothing.
+        on_began: called when a program that runs for a while really began (monotonic seconds).
+        on_recalled: called with what `recall` took back, also if nothing.
         secrets: where programs' secrets are.
     """
 

@@ -32,7 +32,7 @@ _log = structlog.get_logger("node_agent.spawner")
 STOP_SECONDS = 6.0
 _RECEIVE = 1 << 20
 # Without site-packages (-S) and Python's variables (-E) it starts in a third of the time; it has to
-# be told where we are.
+# know where we are.
 _BOOT = (
     "import sys; sys.path.append(sys.argv.pop(1)); from node_agent.spawner.main import main; main()"
 )
@@ -70,8 +70,8 @@ class SpawnerLink:
         lanes: the workers' ends of their sockets, inherited by the spawner.
         after: called after each batch of exits was delivered.
         confinement: what holds for every process.
-        on_late: told of a directory with outputs whose call had ended and written nothing.
-        on_write_failed: told the errno of a write that failed; returns whether the disk is why.
+        on_late: called with a directory with outputs whose call had ended and written nothing.
+        on_write_failed: called with the errno of a failed write; returns whether the disk is why.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class SpawnerLink:
             memory, cpu: what it asked for (bytes, cores; 0 for nothing): the limits of its cgroup.
             secrets: more of its environment, which must not reach the disk.
 
-        Raises OSError: it takes a file to tell the spawner, and there can be none.
+        Raises OSError: it takes a file to ask the spawner, and there can be none.
         """
         key = self._key(on_exit)
         limits = self._groups.limits(memory, cpu) if self._groups is not None else ()
@@ -267,7 +267,7 @@ class SpawnerLink:
                 assert self._loop is not None
                 self._loop.add_writer(self._channel.fileno(), self._on_writable)
             except (BrokenPipeError, ConnectionResetError):
-                return  # the reader sees the end of the channel and tells everyone
+                return  # the reader sees the end of the channel and notifies everyone
             else:
                 return
         self._unsent.append((packet, ends))
@@ -337,7 +337,7 @@ class SpawnerLink:
             self._exits.pop(key)(Exit(status, started, seconds, dirty, starved=starved))
 
     def _on_lost(self) -> None:
-        """The spawner died: kill what it started, start another, tell everyone."""
+        """The spawner died: kill what it started, start another, notify everyone."""
         assert self._process is not None
         _log.error("spawner_died", status=self._process.wait(), processes=len(self._exits))
         self._disconnect()

@@ -14,7 +14,7 @@ from node_agent.protocol.answers import DEFAULT_MAX_RESULT
 
 
 class Events(Protocol):
-    """Whom the executor tells (the driver)."""
+    """Whom the executor notifies (the driver)."""
 
     def on_exited(self, attempt: Attempt, outcome: Outcome) -> None: ...
 

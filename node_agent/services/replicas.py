@@ -60,8 +60,8 @@ class Replicas:
         host: where others reach this node's programs.
         labels: the node's labels; an instance has them beside those of its service.
         run: starts a program for an attempt.
-        on_exited: told of a replica that could not be started.
-        on_unhealthy: told of a replica that has to be ended, and why.
+        on_exited: called with a replica that could not be started.
+        on_unhealthy: called with a replica that has to be ended, and why.
     """
 
     def __init__(

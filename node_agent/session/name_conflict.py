@@ -25,7 +25,7 @@ _PATIENCE: Final = 1.0
 
 
 class NodeHealth(health.HealthServicer):  # type: ignore[misc]  # no types
-    """The standard health service, which also tells which process is answering."""
+    """The standard health service, which also says which process is answering."""
 
     def __init__(self, instance: Callable[[], str]) -> None:
         super().__init__()

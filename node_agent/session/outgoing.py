@@ -1,4 +1,4 @@
-"""What a session still has to tell the leader, and how it is cut into messages.
+"""What a session still has to report to the leader, and how it is cut into messages.
 
 Filled by the driver on the agent's loop, emptied by the session's one writer. Its size is bounded
 by the outbox and the credit, as every entry belongs to an attempt that counts there.

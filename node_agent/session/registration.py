@@ -70,9 +70,9 @@ class Registration:
         key: the node's key.
         record: the record of this process; `register_time` is set here.
         ttl: of the lease, in seconds.
-        on_alive: told until when (monotonic) the lease is surely alive.
+        on_alive: called with the time until when (monotonic) the lease is surely alive.
         on_lost: called when the lease is gone for certain.
-        on_registered: told the lease and the instance id each time the record was written.
+        on_registered: called with the lease and the instance id each time the record was written.
         before: awaited before anything is written; a QuorateError of it is final.
         alive: whether the process that wrote a record answers; asked about another address. None:
             there is only silence.

@@ -147,8 +147,8 @@ class Pump:
 
     Args:
         poll: the spawner's; a readable descriptor that is in `owners` belongs to `on_readable`.
-        on_failed: told once of an output that cannot be written, and why.
-        on_late: told of an output of which the first byte came after its attempt had ended.
+        on_failed: called once with an output that cannot be written, and why.
+        on_late: called with an output of which the first byte came after its attempt had ended.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a node agent tells Prometheus: its slots and what is in them, and what became of attempts.
+"""The metrics of a node agent: its slots and what is in them, and what became of attempts.
 
 Everything is read at a scrape; what became of attempts is counted by `engine.attempt_metrics`.
 Nothing is labelled with a task or a queue.

@@ -66,7 +66,7 @@ class _Buffer(io.BufferedWriter):
 class _Text(io.TextIOWrapper):
     """Stays open for the next call, and for the handlers of `logging` that have it."""
 
-    # Set by user code; no attribute tells how it ends lines.
+    # Set by user code; no attribute says how it ends lines.
     reconfigured = False
 
     def reconfigure(self, **kinds: Any) -> None:

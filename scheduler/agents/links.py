@@ -1,4 +1,4 @@
-"""The links of one epoch to the node agents: what the driver tells is sent through them.
+"""The links of one epoch to the node agents: what the driver sends goes through them.
 
 What is for an agent process without a link is dropped: the inventory of the next session settles
 it.
@@ -22,7 +22,7 @@ class Links:
     """
 
     def __init__(self, scaling_down: Iterable[InstanceId] = ()) -> None:
-        # As folded, then as told. Kept for those registered.
+        # As folded, then as reported. Kept for those registered.
         self._scaling_down = set(scaling_down)
         self._links: dict[InstanceId, Link] = {}
         self.revocations: asyncio.Queue[tuple[NodeName, InstanceId, int]] = asyncio.Queue()

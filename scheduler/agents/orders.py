@@ -37,7 +37,7 @@ _READ_AGAIN: Final = 0.5
 
 
 class Orders:
-    """What one process has not been told yet. `wake` is set whenever there is something."""
+    """What was not sent yet to one process. `wake` is set whenever there is something."""
 
     def __init__(self, instance: InstanceId) -> None:
         self.wake = asyncio.Event()
@@ -49,7 +49,7 @@ class Orders:
         self._cancel: list[tuple[TaskId, int]] = []
         self._acknowledged: list[tuple[TaskId, int]] = []
         self._drain: pb.DrainOrder | None = None
-        # To be told; None when the process knows.
+        # To be sent; None when the process knows.
         self._scaling_down: bool | None = None
 
     def start(self, row: TaskRow, attempt: int) -> None:
@@ -84,7 +84,7 @@ class Orders:
             await self._fewer.wait()
 
     def clear(self) -> None:
-        """The session is over: the next one's inventory settles what there was to tell."""
+        """The session is over: the next one's inventory settles what was not sent."""
         self._assign.clear()
         self._without_spec.clear()
         self._cancel.clear()

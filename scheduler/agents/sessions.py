@@ -34,7 +34,7 @@ _LONGEST_PAUSE: Final = 0.5
 
 
 class Sessions:
-    """All links of one epoch; what `Driver.agents` tells goes through here.
+    """All links of one epoch; what the driver sends to agents goes through here.
 
     Args:
         driver: where reports go.

@@ -74,7 +74,7 @@ def identified(method: str, request: Any, origin: Origin | None = None) -> Reque
     """The id and digest of a mutating call; the digest leaves out the id.
 
     Args:
-        origin: who calls, where the audit log is to tell of it.
+        origin: who calls, where the audit log is to record it.
     """
     request_id = request.request_id
     if not request_id:
@@ -87,7 +87,7 @@ def identified(method: str, request: Any, origin: Origin | None = None) -> Reque
 
 
 def audited(method: str, request: Any, context: Context) -> Request:
-    """As `identified`, of a call that the audit log tells of."""
+    """As `identified`, of a call that the audit log records."""
     return identified(method, request, origin_of(request, context))
 
 

@@ -58,7 +58,7 @@ def request_check(method: MethodDescriptor) -> Check:
 
 
 def passed_on() -> tuple[tuple[str, str], ...]:
-    """The metadata that tells another scheduler who calls."""
+    """The metadata that says to another scheduler who calls."""
     caller = current_caller()
     return () if caller is None else ((PASSED_ON, encode(caller)),)
 

@@ -84,7 +84,7 @@ class CallObserver(Protocol):
     """Who counts calls: `scheduler.telemetry.metrics`."""
 
     def call_began(self, method: str) -> str:
-        """A call came; the name that `call_ended` is to be told."""
+        """A call came; the name to pass to `call_ended`."""
 
     def call_ended(self, method: str, code: str, seconds: float, *, streams: bool) -> None:
         """It is over, with a status code by name."""
@@ -99,7 +99,7 @@ class ForwardingHandlers:
         dialer: opens the channel to a leader; a plaintext one when left out.
         leader_wait: seconds that a call waits for a leader to be known.
         default_timeout: seconds for a unary call that came without a deadline.
-        observer: told of each call and of its end.
+        observer: called for each call and for its end.
         limits: of the anonymous caller; the guard asks them about all others.
     """
 

@@ -33,7 +33,7 @@ def _changes(method: MethodDescriptor) -> bool:
     return "request_id" in method.input_type.fields_by_name and method.name not in _CREATES_TASKS
 
 
-# The RPCs that the audit log tells of, by their request's type.
+# The RPCs that the audit log records, by their request's type.
 AUDITED: Final = {
     method.input_type.full_name: _path(method)
     for service in (
@@ -62,7 +62,7 @@ def caller_name() -> str:
 
 
 def passed_on_peer(context: Any) -> tuple[tuple[str, str], ...]:
-    """The metadata that tells another scheduler where a call came from."""
+    """The metadata that says to another scheduler where a call came from."""
     peer = context.peer()
     return ((PASSED_ON_PEER, peer[:_MOST_PEER]),) if peer and peer.isascii() else ()
 

@@ -86,7 +86,7 @@ class Roles:
 
     @property
     def leader(self) -> Leader | None:
-        """Who leads, as far as the election tells."""
+        """Who leads, as far as the election shows."""
         return self._leader
 
     def lead(self, servicers: Servicers | None) -> None:

@@ -29,7 +29,7 @@ MAX_VALUE: Final = 4_096
 DEFAULT_MAX_NODES: Final = 100
 DEFAULT_IDLE: Final = 60.0
 MAX_LEAVING: Final = 600.0
-# The readiness probe of k8s/base fails for the second time after 10 s at most, and is then told.
+# The readiness probe of k8s/base fails for the second time after 10 s at most, and is then seen.
 DEFAULT_LEAVING: Final = 15.0
 
 KEYS: Final = frozenset(

@@ -39,7 +39,7 @@ def look(state: State, ask: Ask, now: float) -> Seen:
             kinds[kind] = kinds.get(kind, 0) + count
         first = queue.pending.oldest()
         if first is not None:
-            # Since it was created: rows do not tell when a delay or a backoff ended.
+            # Since it was created: rows do not say when a delay or a backoff ended.
             oldest = min(oldest, first.create_time)
     return Seen(
         nodes=[_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)],
@@ -60,7 +60,7 @@ def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
         memory=node.memory,
         counters=node.counters,
         held=len(allocation.rows),
-        # Of those that have given their slots up its agent told a second ago at most.
+        # Of those that have given their slots up its agent reported a second ago at most.
         slots_held=max(0, len(allocation.rows) - replicas - node.stats.yielded),
         cpu_held=allocation.cpu,
         memory_held=allocation.memory,

@@ -46,7 +46,7 @@ class ScaleDown:
         self._given_up: dict[InstanceId, float] = {}
 
     async def wanted(self, ask: Ask) -> int:
-        """How many nodes to tell this trigger; marks are set and taken back before.
+        """How many nodes to report to this trigger; marks are set and taken back before.
 
         Wait for the driver's barrier before telling it.
 

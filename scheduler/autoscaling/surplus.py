@@ -93,7 +93,7 @@ def decide(targets: Sequence[Target], given_up: GivenUp) -> Decision:
 
 
 def number(target: Target, given_up: GivenUp) -> int:
-    """How many nodes to tell as wanted: those too many count until they can be told from others."""
+    """How many nodes to report as wanted: those too many count until they can be distinguished."""
     ask, nodes = target.ask, target.seen.nodes
     if not ask.leaving_seconds:
         return target.plan.nodes

@@ -13,9 +13,8 @@ being done twice. So expiry goes by the earliest of
 
 The last costs a cluster without nodes as much delay as it was idle, or down, before the election.
 
-Whose clocks: those of node agents, told with the inventory and the stats of each session. etcd has
-no clock to be asked. A message under way makes a node look late by as much, so that only seconds
-count here.
+Whose clocks: those of node agents, reported with the inventory and the stats of each session. etcd
+has none. A message under way makes a node look late by as much, so that only seconds count here.
 
 Owned by the term; read and written on its event loop. Bounded by the number of nodes.
 """
@@ -50,7 +49,7 @@ class Clocks:
         self._clock = clock
         self._elected = clock.now()
         self._latest = latest or self._elected
-        # By how much the leader's clock was ahead of each process's when it told.
+        # By how much the leader's clock was ahead of each process's when it reported.
         self._ahead: dict[InstanceId, float] = {}
         self._said = False
 

@@ -214,7 +214,7 @@ class Driver:
         return await self.admission.barrier(self._append_barrier)
 
     async def readable(self) -> None:
-        """Wait until what memory says may be told: `WriteAdmission.readable`."""
+        """Wait until a caller may see what memory says: `WriteAdmission.readable`."""
         await self.admission.readable(self.barrier)
 
     def _append_barrier(self, token: asyncio.Future[int]) -> None:

@@ -1,6 +1,6 @@
 """What becomes of tasks, in numbers: the part of the metrics on the leader's hot path.
 
-The driver tells of whole batches, and only rows that are at hand are read: about half a
+The driver reports whole batches, and only rows that are at hand are read: about half a
 microsecond a task altogether. What is counted was decided, not necessarily committed: of a leader
 that is deposed it may be up to one journal too many.
 """
@@ -22,7 +22,7 @@ _FINAL: Final = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED)
 
 
 class TaskMetrics:
-    """What becomes of tasks, told by the driver. Owned by the event loop."""
+    """What becomes of tasks, reported by the driver. Owned by the event loop."""
 
     def __init__(self) -> None:
         self.created = 0

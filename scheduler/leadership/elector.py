@@ -139,7 +139,7 @@ class Leadership:
         return self._election_state
 
     def look_again(self) -> None:
-        """It may be this replica's turn: look at once, not when the watch tells.
+        """It may be this replica's turn: look at once, not when the watch does.
 
         (etcd serves a watch that is new, or asked for from an older revision, every 100 ms only.)
         """

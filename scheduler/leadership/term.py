@@ -6,7 +6,7 @@
 ```
 
 Nobody leads while a restore from a backup is under way, nor with what was folded from the etcd of
-before it: the `generation` tells.
+before it: the `generation` shows it.
 
 `LeadershipTerm.lead` is what `scheduler.leadership.elector` runs for each epoch. It raises whatever
 ended it (`JournalEnded` and its kinds, etcd's errors); either way the state is dropped and the

@@ -74,7 +74,7 @@ def _event(change: WatchEvent, skip: int) -> e.InstanceSeen | e.InstanceGone | N
     row = records.instance_row(service, name, change.kv.value, change.kv.lease)
     if row is None:
         log.warning("instance_unreadable", service=service, instance=name)
-        # Whatever it was before, it cannot be told any longer.
+        # Whatever it was before, it can no longer be known.
         return e.InstanceGone(ServiceName(service), name)
     return e.InstanceSeen(row)
 

@@ -101,7 +101,7 @@ class Replica:
         order: the prefixes (below `prefix`) that are folded, in the order of the snapshot. Keys
             under none of them are left out.
         recent: gets the batches of the watch too, all of each.
-        loaded: told whether a whole snapshot is folded.
+        loaded: set while a whole snapshot is folded.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Replica:
 
         Args:
             revision: a revision at which a key under the replica's prefixes changed (e.g. the
-                `mod_revision` of `head`): the watch does not tell of others.
+                `mod_revision` of `head`): the watch does not show others.
             timeout: seconds.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The health service of a scheduler, which also tells which process is answering.
+"""The health service of a scheduler, which also says which process is answering.
 
 Standard `grpc.health.v1.Health`, with one addition: every answer carries the process's instance
 id in its initial metadata, so that a watcher can tell a restarted process from the one it knew.
@@ -44,7 +44,7 @@ class InstanceHealth:
         health_pb2_grpc.add_HealthServicer_to_server(self, typed(server))
 
     def set(self, service: str, *, serving: bool) -> None:
-        """Set a service's status and tell its watchers."""
+        """Set a service's status and notify its watchers."""
         response = health_pb2.HealthCheckResponse
         self._statuses[service] = response.SERVING if serving else response.NOT_SERVING
         # Everybody who waits holds the old event; later comers get the new one.

@@ -1,4 +1,4 @@
-"""What a scheduler tells Prometheus.
+"""The metrics of a scheduler.
 
     driver  --steps, placements-->  TaskMetrics      counted on the leader's hot path
     journal --commits------------>  SchedulerMetrics counted for the life of the process
@@ -57,7 +57,7 @@ class SchedulerMetrics:
         self._overview: Overview | None = None
         self._quotas: QuotaCalls | None = None
 
-    # -- told by others
+    # -- called by others
 
     def seen(self, leader: Leader | None) -> None:
         """The election says that `leader` leads; None: nobody."""
@@ -93,7 +93,7 @@ class SchedulerMetrics:
         self._misconduct[kind] = self._misconduct.get(kind, 0) + 1
 
     def call_began(self, method: str) -> str:
-        """A call came; what `call_ended` is to be told."""
+        """A call came; the name to pass to `call_ended`."""
         return self._calls.began(method)
 
     def call_ended(self, method: str, code: str, seconds: float, *, streams: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a scheduler tells Prometheus of itself as a replica, leading or standing by."""
+"""The metrics of a scheduler as a replica, leading or standing by."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ Request = Subscribe | Unsubscribe | Ping
 
 
 class Malformed(Exception):
-    """A message that is not understood. `id` is the subscription it meant, if that can be told."""
+    """A message that is not understood. `id` is the subscription it meant, where known."""
 
     def __init__(self, error: QuorateError, subscription: str) -> None:
         super().__init__(str(error))

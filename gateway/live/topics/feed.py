@@ -49,7 +49,7 @@ class Feed(ABC):
     @property
     @abstractmethod
     def loaded(self) -> bool:
-        """Whether `snapshot` can be told."""
+        """Whether `snapshot` can be sent."""
 
     @abstractmethod
     def snapshot(self) -> bytes:
@@ -57,10 +57,10 @@ class Feed(ABC):
 
     @abstractmethod
     def flush(self, now: float) -> bytes | None:
-        """What changed since the last flush; None when there is nothing to tell."""
+        """What changed since the last flush; None when there is nothing to send."""
 
     def publish(self, now: float) -> None:
-        """Flush, and tell everybody who is live."""
+        """Flush, and send to every client that is live."""
         rest = self.flush(now)
         if rest is not None:
             self.notify(rest)

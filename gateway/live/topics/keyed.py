@@ -21,7 +21,7 @@ class Entities:
         self.items: dict[str, bytes] = {}
         self.known = False
         self.version = 0
-        # The etcd revision up to which all is here; 0 where the cluster does not tell it.
+        # The etcd revision up to which all is here; 0 where the cluster does not give it.
         self.revision = 0
 
     def replace(self, items: Mapping[str, bytes]) -> set[str]:

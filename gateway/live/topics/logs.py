@@ -78,7 +78,7 @@ class Output:
 
     @property
     def resume(self) -> int:
-        """Bytes told as text."""
+        """Bytes as text."""
         return self.sent - len(self.decoder.getstate()[0])
 
 

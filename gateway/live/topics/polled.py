@@ -1,4 +1,4 @@
-"""Topics `queues`, `nodes` and `cluster`: asked of the leader once a second, told as differences.
+"""Topics `queues`, `nodes` and `cluster`: asked of the leader once a second, sent as differences.
 
 Asked only while somebody is subscribed. What was last seen stands while the leader is away.
 """
@@ -176,7 +176,7 @@ class Polled(Holder):
         """Nothing: rates forget by themselves."""
 
     def on_failure(self, watch: TaskWatch, error: QuorateError) -> None:
-        """The cluster refuses to tell of tasks: rates stay zero until the next one subscribes."""
+        """The cluster refuses the watch of tasks: rates stay zero until the next one subscribes."""
         self._let_go()
 
     def _observe(self, event: scheduler_pb2.TaskEvent) -> None:

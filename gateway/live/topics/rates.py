@@ -89,7 +89,7 @@ class Rates:
 
         Args:
             wall: seconds since the epoch. An event of more than a minute ago, which a resumed watch
-                tells late, says nothing of now.
+                sends late, says nothing about now.
         """
         task = event.task
         if event.kind == _Event.KIND_DELETED:

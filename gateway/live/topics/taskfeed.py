@@ -5,7 +5,7 @@ it is kept up to date by the journal, so that a snapshot costs the cluster nothi
 every task that matches, in the window or not.
 
 A task can stop matching a filter by state or label. Whether clients have it is then known from the
-ids that were told; there are at most `SENT_IDS` of them, and beyond that everybody gets a snapshot.
+ids that were sent; there are at most `SENT_IDS` of them, and beyond that everybody gets a snapshot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from quorate.v1 import task_pb2
 
 
 class TaskFeed(Feed):
-    """Tasks that match `wanted`, as `journal` tells of them."""
+    """Tasks that match `wanted`, as `journal` shows them."""
 
     def __init__(self, wanted: TaskFilter, journal: Journal, specs: Specs) -> None:
         super().__init__("tasks")
@@ -62,7 +62,7 @@ class TaskFeed(Feed):
         """Take the tasks that a listing found.
 
         What was flushed while they were listed is folded over them here, and what is not flushed
-        yet by the next flush: a version may thereby be told twice, none is left out.
+        yet by the next flush: a version may thereby be sent twice, none is left out.
 
         Args:
             mark: the journal's head before the listing began.
@@ -81,7 +81,7 @@ class TaskFeed(Feed):
         self._cut = more
         self._loaded = True
         self._sent.update(self._window)
-        # Those who are live were told of these when they were flushed.
+        # Clients that are live got these when they were flushed.
         self._sort([entry for entry in entries if entry.position <= self.position])
         self._trim(0)
         return True

@@ -21,7 +21,7 @@ from gateway.live.messages.filters import TaskFilter
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2, task_pb2
 
-# A watch that reached the journal's revision is given so long to tell the rest of it.
+# A watch that reached the journal's revision has so long to send the rest of it.
 _SILENCE = 0.2
 
 

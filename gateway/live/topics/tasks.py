@@ -205,7 +205,7 @@ class Tasks:
         try:
             await watch.started()
         except QuorateError as error:
-            # It failed before this feed was on it: the feed was not told.
+            # It failed before this feed was on it: the feed was not notified.
             if self._homes.get(subscriber) is live:
                 self.fail(live, error)
             return

@@ -95,7 +95,7 @@ class Ledger:
             del self._unclaimed[task_id]
 
     def on_events(self, events: Sequence[pb.TaskEvent]) -> list[tuple[Sink, Outcome]]:
-        """Versions of tasks arrived: the outcomes to be told now."""
+        """Versions of tasks arrived: the outcomes to report now."""
         ready: list[tuple[Sink, Outcome]] = []
         for event in events:
             if event.kind != pb.TaskEvent.KIND_DELETED and is_finished(event.task):

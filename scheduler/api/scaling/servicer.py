@@ -4,7 +4,7 @@ Called by `scheduler.api.forward` only while this process leads; lives for one t
 is made from memory and waits for a fenced Txn behind it, like every other read, so that nothing
 uncommitted and nothing of a deposed leader scales anybody.
 
-StreamIsActive is driven by events: the driver tells of each step, the streams that sleep look
+StreamIsActive is driven by events: the driver notifies of each step, the streams that sleep look
 again, at most every `INTERVAL` seconds, and tell when their answer has changed. When the term ends
 they get UNAVAILABLE; KEDA opens them again, at any scheduler.
 

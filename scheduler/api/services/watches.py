@@ -7,7 +7,7 @@
 ```
 
 What is built is shown only when a fenced Txn behind it has committed, so no pending write is
-told. A watcher holds names, not messages: however slow it reads, it costs at most one name for
+seen. A watcher holds names, not messages: however slow it reads, it costs at most one name for
 each service, and gets each service's newest view only. The feed owns all of it for one term;
 when that ends, watchers get UNAVAILABLE and watch again at the next leader.
 """
@@ -37,7 +37,7 @@ _SLICE: Final = 100
 
 
 class _Watcher:
-    """One open watch: what it has not been told yet."""
+    """One open watch: what was not sent to it yet."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._only = frozenset(names)
@@ -68,7 +68,7 @@ class ServiceFeed:
         self._changed: dict[ServiceName, None] = dict.fromkeys(driver.state.services)
         self._wake = asyncio.Event()
         self._touched = asyncio.Event()
-        # What is committed and may be told, by name.
+        # What is committed and may be sent, by name.
         self._views: dict[str, pb.Service] = {}
         self._revision = 0
         # Publications begun, and the last one that was finished.
@@ -143,7 +143,7 @@ class ServiceFeed:
                 watcher.notify(list(built))
 
     async def _caught_up(self) -> None:
-        """Wait until all that had changed when this was called may be told."""
+        """Wait until all that had changed when this was called may be sent."""
         needed = self._started + bool(self._changed or not self._started)
         while self._done < needed and not self._closed:
             await self._published.wait()
@@ -187,7 +187,7 @@ class ServiceFeed:
             del self._watchers[watcher]
 
     async def _news(self, watcher: _Watcher) -> None:
-        """Wait until there is something to tell, or for as long as silence may last."""
+        """Wait until there is something to send, or for as long as silence may last."""
         watcher.wake.clear()
         try:
             async with asyncio.timeout(self._keepalive):

@@ -55,7 +55,7 @@ class Change:
 
     Attributes:
         at: (revision, index): its place among all events of its revision below the prefix.
-        told: what watchers see; None for what is not told. Made when first wanted, once for all.
+        told: what watchers see; None when they see nothing. Made when first wanted, once for all.
     """
 
     __slots__ = ("_event", "_generation", "_notification", "at", "kind", "queue", "size", "task")
@@ -89,7 +89,7 @@ class Change:
         event = self._event
         assert event is not None
         if event.deleted:
-            # Both records go in one Txn: one of them tells.
+            # Both records go in one Txn: one of them counts.
             if self.kind == b"runs":
                 return None
             notification = pb.TaskEvent(kind=pb.TaskEvent.KIND_DELETED)

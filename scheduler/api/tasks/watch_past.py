@@ -51,7 +51,7 @@ class Past:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     def needed(self, pick: Pick) -> bool:
-        """Whether something between the place of `pick` and the ring may have to be told."""
+        """Whether something between the place of `pick` and the ring may have to be sent."""
         recent, (revision, offset) = self._recent, pick.at
         if pick.at >= (recent.floor, WHOLE):
             return False
@@ -109,7 +109,7 @@ class Past:
                 "WATCH_TOO_SLOW",
                 f"the client read nothing for {PATIENCE:g} s; resume the watch from the last token",
             )
-            # All of them: what comes behind a gap must not be told.
+            # All of them: what comes behind a gap must not be sent.
             while not ready.empty():
                 ready.get_nowait()
         await ready.put(end)

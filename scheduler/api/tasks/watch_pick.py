@@ -63,7 +63,7 @@ class Pick:
 
     @property
     def kinds(self) -> tuple[bytes, ...]:
-        """The kinds of records of which something may be told."""
+        """The kinds of records of which something may be sent."""
         if self._states and not self._states & _FIRST_STATES:
             return (b"runs",)
         return (b"tasks", b"runs")

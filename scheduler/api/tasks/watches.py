@@ -64,7 +64,7 @@ class Watches:
         recent: the ring; of what it holds nothing is missing up to its revision.
         head: the revision of this leader's last commit that wrote something.
         confirm: reads etcd's revision, fenced.
-        trusted: whether this process may tell anything.
+        trusted: whether this process may answer.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Watches:
     def close(self) -> None:
         """The term is over: all watches end with LEADER_LOST, to be resumed at the next leader.
 
-        What they tell would still be true, but each would keep the whole dropped state in memory.
+        What they send would still be true, but each would keep the whole dropped state in memory.
         """
         self._closed.set()
         for waiting in self._waiting.values():

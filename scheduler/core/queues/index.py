@@ -61,7 +61,7 @@ class TaskIndex:
             blocks[place : place + 1] = [block[:_BLOCK], block[_BLOCK:]]
 
     def removed(self, count: int, on_record: Callable[[TaskId], bool]) -> None:
-        """`count` ids are gone; `on_record` tells which are not."""
+        """`count` ids are gone; `on_record` says which are not."""
         self.size -= count
         # More than are removed, or the holes would outrun it.
         allowance = 4 * count + _BLOCK
