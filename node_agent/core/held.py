@@ -154,9 +154,9 @@ class HeldAttempts:
 
     def _report(self, attempt: Attempt, outcome: Outcome) -> None:
         self._forget(attempt)
-        if attempt.killed in SILENT:
-            return
         if attempt.killed is not None:
+            if attempt.killed in SILENT:
+                return
             outcome = outcome_of_kill(attempt, outcome)
         report = self.outbox.add(attempt.task_id, attempt.number, outcome)
         if self.connected:
@@ -164,8 +164,9 @@ class HeldAttempts:
 
     def _forget(self, attempt: Attempt) -> None:
         attempt.over = True
-        if self._live.get(attempt.task_id) is attempt:
-            del self._live[attempt.task_id]
+        live, task_id = self._live, attempt.task_id
+        if live.get(task_id) is attempt:
+            del live[task_id]
 
     def _leave_lane(self, attempt: Attempt, now: float) -> None:
         self.slots.remove(attempt, now)

@@ -107,12 +107,13 @@ class Machine(HeldAttempts):
 
     def on_assigned(self, attempts: Iterable[Attempt], now: float) -> None:
         """Accept attempts; known ones are not run again."""
-        live, waiting = self._live, self._waiting
+        live, waiting, finished = self._live, self._waiting, self.outbox.get
         for attempt in attempts:
-            known = live.get(attempt.task_id)
+            task_id = attempt.task_id
+            known = live.get(task_id)
             if known is not None and known.number >= attempt.number:
                 continue
-            report = self.outbox.get((attempt.task_id, attempt.number))
+            report = finished((task_id, attempt.number))
             if report is not None:
                 # The leader missed the outcome: it is sent, not made, again.
                 self._effects.finished.append(report)
@@ -126,8 +127,7 @@ class Machine(HeldAttempts):
                 self._start_replica(attempt, now)
                 continue
             attempt.accepted_at = now
-            live[attempt.task_id] = attempt
-            waiting[attempt.task_id] = attempt
+            live[task_id] = waiting[task_id] = attempt
 
     def on_cancelled(self, refs: Iterable[Ref]) -> None:
         """End attempts; unknown ones are ignored."""

@@ -49,7 +49,9 @@ class Spill:
         Raises OSError: the message has to be spilled, and cannot be.
         """
         # As the bytes they are: what is no text would take three times as many as one.
-        sealed = {name: os.fsencode(value) for name, value in private.items()} if private else None
+        sealed = None
+        if private:
+            sealed = {name: os.fsencode(value) for name, value in private.items()}
         data = marshal.dumps((message, sealed))
         if len(data) <= MAX_PACKET:
             return data

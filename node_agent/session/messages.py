@@ -174,8 +174,7 @@ def put_finished(response: pb.SessionResponse, report: Report, now: float) -> No
     message = response.finished.add()
     message.task_id = report.task_id
     message.attempt = report.number
-    start = outcome.start
-    if start:
+    if start := outcome.start:
         set_time(message.start_time, start)
         now = start + outcome.seconds
     set_time(message.finish_time, now)

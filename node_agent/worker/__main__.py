@@ -56,14 +56,19 @@ def die_with_spawner() -> None:
 
 def resident() -> int:
     """Bytes of memory this process holds."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE
+    descriptor = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(descriptor, 256).split()[1]) * _PAGE
+    finally:
+        os.close(descriptor)
 
 
 def is_full_of_files() -> bool:
     """Whether calls have left half of the descriptors open that the process may have."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return len(os.listdir("/proc/self/fd")) > most // 2
+    # Their number, since Linux 6.2; to list them takes ten times as long.
+    count = os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))
+    return count > most // 2
 
 
 class Worker:
