@@ -1,7 +1,7 @@
 """Assembles one agent process and takes it down in order.
 
 Start: lock the data directory, start the spawner and the workers, serve, register, say `ready`.
-Stop (SIGTERM, SIGINT): take no more work, hand back what waits, let what runs go on for the grace,
+Stop (SIGTERM, SIGINT): take no more work, return what waits, let what runs go on for the grace,
 end the rest, wait for the leader to acknowledge the reports, revoke the lease, leave with 0.
 """
 

@@ -43,7 +43,7 @@ ANNOUNCE_SECONDS = 0.005
 # More than the leader may ever assign: attempts beyond it are returned at once.
 MAX_WAITING = 4 * credits.MAX_AHEAD
 # When attempts wait and go on more often than this between two ticks, the next tick reports less
-# credit to the leader. What it assigns too much meanwhile waits here, or is handed back.
+# credit to the leader. What it assigns too much meanwhile waits here, or is returned.
 MOST_RESUMED = 4
 # `on_tick` is meant to be called this often.
 TICK_SECONDS = 0.010

@@ -41,7 +41,7 @@ class Outgoing:
     def add(self, effects: Effects, wall: float, now: float, *, hold: bool) -> None:
         """Take over what is meant for the leader. `wall`, `now`: the time, wall and monotonic.
 
-        `hold`: nothing is in a hurry, and waits for more or for `flush`. What is handed back does
+        `hold`: nothing is in a hurry, and waits for more or for `flush`. What is returned does
         not wait, since it could run elsewhere.
         """
         self._started.extend(

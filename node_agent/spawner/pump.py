@@ -117,7 +117,7 @@ class Output:
     def _open(self, now: int) -> None:
         os.makedirs(self.directory, exist_ok=True)
         self._index = os.open(os.path.join(self.directory, INDEX), _INDEX_FLAGS, _MODE)
-        # Not empty when the same attempt ran here before, and was handed back.
+        # Not empty when the same attempt ran here before, and was returned.
         self._records = os.fstat(self._index).st_size // RECORD.size
         self._started = now
 

@@ -18,7 +18,7 @@ from quorate.security.tls.dialer import ClientTls
 
 GATEWAY = "gateway:gateway"
 MAX_TXN_OPS = 1024
-# Seconds that running attempts get when the cluster is stopped; then they are handed back, and
+# Seconds that running attempts get when the cluster is stopped; then they are returned, and
 # run again when it is started again.
 DRAIN_GRACE = 5.0
 # Where people look for the dashboard first.

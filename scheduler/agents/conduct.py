@@ -8,7 +8,7 @@ the bounds that keep one that lies, or is broken, from costing the others anythi
   (none means that it has nothing), and all are of the instance that was dialled. Anything else is
   an `AgentMisbehaviour`: the session ends, and the next one is tried later and later. A node that
   gets no session without a fault for `unreachable_after` is lost, as one that cannot be reached is;
-* a returned attempt can be assigned again at once, so returns are throttled (`HandBacks`);
+* a returned attempt can be assigned again at once, so returns are throttled (`ReturnThrottle`);
 * what it asks for (credit, slots) counts at most as much as a correct agent can ask for.
 
 An agent's word never deposes a leader: to STALE_EPOCH it looks at its own fence in etcd.
@@ -34,9 +34,9 @@ MOST_ITEMS: Final = 32_768
 LONGEST_ID: Final = 128
 # Events stepped between two turns of the event loop.
 AT_ONCE: Final = 1_024
-# Hand-backs a second, and at once.
-HAND_BACKS: Final = 1_000.0
-HAND_BACKS_AT_ONCE: Final = 10_000.0
+# Returned attempts a second, and at once.
+RETURNS_A_SECOND: Final = 1_000.0
+RETURNS_AT_ONCE: Final = 10_000.0
 
 
 # What breaks the protocol between agent and leader; the label `kind` of the metric.
@@ -98,15 +98,15 @@ def parts(events: Sequence[e.Event]) -> Iterator[Sequence[e.Event]]:
         yield part
 
 
-class HandBacks:
-    """How long to wait before an agent that hands attempts back is heard again.
+class ReturnThrottle:
+    """How long to wait before the next message of an agent that returns attempts is read.
 
     An honest agent returns its attempts when it drains, and then grants no credit. One that takes
     and returns attempts all the time would keep leader and etcd busy for nothing.
     """
 
     def __init__(self, now: float) -> None:
-        self._allowed = TokenBucket(HAND_BACKS, HAND_BACKS_AT_ONCE, now)
+        self._allowed = TokenBucket(RETURNS_A_SECOND, RETURNS_AT_ONCE, now)
 
     def wait(self, events: Sequence[e.Event], now: float) -> float:
         """Seconds to wait after these events; `now` is monotonic."""

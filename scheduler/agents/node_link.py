@@ -33,7 +33,7 @@ from quorate.security.tls.dialer import DIRECT, Dialer
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc
 from scheduler.agents import conduct
-from scheduler.agents.conduct import AgentMisbehaviour, HandBacks
+from scheduler.agents.conduct import AgentMisbehaviour, ReturnThrottle
 from scheduler.agents.orders import Orders
 from scheduler.agents.reports import events_of, opened
 from scheduler.core.model import events as e
@@ -285,7 +285,7 @@ class Link:
 
     async def _read(self, call: Any) -> None:
         driver, clock = self._driver, asyncio.get_running_loop().time
-        hand_backs = HandBacks(clock())
+        returns = ReturnThrottle(clock())
         while True:
             message = await call.read()
             if message is _EOF:
@@ -300,7 +300,7 @@ class Link:
                 if number:
                     await asyncio.sleep(0)
                 driver.handle(part)
-            if wait := hand_backs.wait(events, clock()):
+            if wait := returns.wait(events, clock()):
                 await asyncio.sleep(wait)
 
     async def _write(self, call: Any) -> None:

@@ -44,7 +44,7 @@ def events_of(
     if message.HasField("stats"):
         yield e.StatsReported(name, instance, figures.stats(message.stats))
     if message.HasField("credit"):
-        yield e.CreditGiven(name, instance, figures.credit(message.credit))
+        yield e.CreditReported(name, instance, figures.credit(message.credit))
     for started in message.started:
         yield e.AttemptStarted(
             instance, check_id(started.task_id), started.attempt, seconds(started.start_time)

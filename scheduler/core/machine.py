@@ -44,7 +44,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.SessionOpened: nodes.on_session_opened,
     e.SessionClosed: nodes.on_session_closed,
     e.AgentMisbehaved: nodes.on_agent_misbehaved,
-    e.CreditGiven: nodes.on_credit_given,
+    e.CreditReported: nodes.on_credit_reported,
     e.StatsReported: nodes.on_stats_reported,
     e.InstanceSeen: services.on_instance_seen,
     e.InstanceGone: services.on_instance_gone,

@@ -57,7 +57,7 @@ async def test_output_goes_to_the_log_of_its_attempt(leader: Leader, session: Se
         arguments: tuple[object, ...] = (number,) if name == "add" else (f"text {number}",)
         await session.assign(task, python(f"usercode:{name}", *arguments))
         if number % 2:
-            # No more than the slots at once: what waits may be handed back.
+            # No more than the slots at once: what waits may be returned.
             await session.finished(tasks[-2][0])
             await session.finished(task)
     for task, number in tasks:
@@ -156,7 +156,7 @@ async def test_calls_queued_behind_one_that_turns_out_long_do_not_wait_for_it(se
     for task in short:
         await session.assign(task, python("usercode:sleep", 0))
     for task in short:
-        # On a busy machine some may be handed back instead.
+        # On a busy machine some may be returned instead.
         await session.settled(task)
         assert {report.result.json for report in session.reports(task)} <= {"null"}
     assert any(session.reports(task) for task in short)

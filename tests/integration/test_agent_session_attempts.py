@@ -154,7 +154,7 @@ async def test_a_drain_order_hands_back_what_waits_and_can_be_ended(leader: Lead
         drain=pb.DrainOrder(draining=True),
     )
     await session.until(lambda: session.returned(waiting))
-    # The grace is 0: what runs is handed back too.
+    # The grace is 0: what runs is returned too.
     for task in running:
         assert (await session.finished(task)).handed_back
     await session.until(lambda: session.credit == 0)

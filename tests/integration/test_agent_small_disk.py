@@ -53,7 +53,7 @@ async def test_a_full_disk_takes_no_work_and_comes_back_when_there_is_room(
     fill(disk / "hog")
     await session.until(lambda: session.credit == 0)
     assert agent.driver.disk.error
-    # What crosses the message is handed back, and did not fail; what runs goes on.
+    # What crosses the message is returned, and did not fail; what runs goes on.
     crossing = task_id()
     await session.assign(crossing, command("true"))
     await session.until(lambda: session.returned(crossing))

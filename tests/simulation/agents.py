@@ -248,7 +248,7 @@ class Agent:
         return self.slots + sum(1 for attempt in self.has.values() if attempt.service is not None)
 
     def say_credit(self) -> None:
-        self.say(e.CreditGiven(self.name, self.instance, self.credit))
+        self.say(e.CreditReported(self.name, self.instance, self.credit))
 
     def say(self, event: e.Event) -> None:
         """Report, while there is a session."""

@@ -125,7 +125,7 @@ class Sessions:
         listed = [(task, a.number, a.begun) for task, a in agent.has.items()]
         self.step(
             e.SessionOpened(agent.name, agent.instance, listed, list(agent.outbox)),
-            e.CreditGiven(agent.name, agent.instance, agent.credit),
+            e.CreditReported(agent.name, agent.instance, agent.credit),
         )
         for event in list(agent.outbox.values()):
             session.hear(event)

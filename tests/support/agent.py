@@ -170,7 +170,7 @@ class Session:
         return reports[0]  # type: ignore[no-any-return]
 
     async def settled(self, task: str) -> None:
-        """Wait until a task has ended or was handed back."""
+        """Wait until a task has ended or was returned."""
         await self.until(lambda: self.returned(task) or self.reports(task))
 
     async def started(self, task: str) -> None:

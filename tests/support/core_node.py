@@ -65,7 +65,7 @@ class FakeNode:
         self.cluster.step(e.SessionClosed(self.name, self.instance))
 
     def credit(self, credit: int) -> None:
-        self.cluster.step(e.CreditGiven(self.name, self.instance, credit))
+        self.cluster.step(e.CreditReported(self.name, self.instance, credit))
 
     def stats(self, **values: float) -> None:
         self.cluster.step(e.StatsReported(self.name, self.instance, NodeStats(**values)))  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2
 from scheduler.agents import conduct
 from scheduler.agents import orders as order_book
-from scheduler.agents.conduct import AgentMisbehaviour, HandBacks, check
+from scheduler.agents.conduct import AgentMisbehaviour, ReturnThrottle, check
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.engine.driver import Driver
@@ -368,13 +368,13 @@ def test_slots_and_credit_are_held_to_what_an_agent_can_offer() -> None:
     assert fold.state.nodes[NodeName(LIAR)].slots == 1_024
 
 
-def test_hand_backs_beyond_the_rate_are_waited_for() -> None:
+def test_returns_beyond_the_rate_are_waited_for() -> None:
     back = e.AttemptReturned(InstanceId("i"), spec_id(), 1)
-    hand_backs = HandBacks(0.0)
-    assert hand_backs.wait([back] * 10_000, 0.0) == 0.0
-    assert hand_backs.wait([back] * 500, 0.0) == pytest.approx(0.5)
-    assert hand_backs.wait([], 0.0) == 0.0
-    assert hand_backs.wait([back], 100.0) == 0.0
+    returns = ReturnThrottle(0.0)
+    assert returns.wait([back] * 10_000, 0.0) == 0.0
+    assert returns.wait([back] * 500, 0.0) == pytest.approx(0.5)
+    assert returns.wait([], 0.0) == 0.0
+    assert returns.wait([back], 100.0) == 0.0
 
 
 def spec_id() -> Any:

@@ -1,4 +1,4 @@
-"""The agent's decisions about where attempts run: slots, pipelining, credit, handing back."""
+"""The agent's decisions about where attempts run: slots, pipelining, credit, returns."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_full_outbox_counts_bytes():
     assert outbox.full
 
 
-# -- handing back ------------------------------------------------------------------------------
+# -- returned attempts -------------------------------------------------------------------------
 
 
 def test_what_waits_behind_long_attempts_is_handed_back():
@@ -154,7 +154,7 @@ def test_what_will_soon_be_reached_stays():
         node.exit(running, SLOW)
         running = node.machine.slots.lanes[0].attempts[0]
         assert running.task_id == str(number)
-    # Four in the last ticks: of the four that still wait none is handed back.
+    # Four in the last ticks: of the four that still wait none is returned.
     assert len(node.machine.waiting) == 4
     assert node.tick(0.06).returned == []
     # When the pace is lost, all are.

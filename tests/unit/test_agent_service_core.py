@@ -236,7 +236,7 @@ def test_a_drain_leaves_time_for_others_to_take_its_place():
     assert node.tick(1.5).drain == [attempt]
     assert node.tick(9.6).kill == [attempt]
     [report] = node.exit(attempt, DONE).finished
-    assert report.outcome.value is None  # handed back, although its exit code was 0
+    assert report.outcome.value is None  # returned, although its exit code was 0
 
 
 def test_a_drain_that_is_undone_leaves_replicas_alone():

@@ -31,7 +31,7 @@ def test_a_call_waits_for_the_worker_of_its_spare_lane():
     node.assign(call("child"))
     effects = node.yields(parent)
     assert (effects.staff, effects.start) == ([1], [])
-    # Meanwhile it is not handed back: its turn comes.
+    # Meanwhile it is not returned: its turn comes.
     assert not any(node.tick(0.3).returned for _ in range(5))
     effects = node.staffed(1)
     assert names(effects.start) == ["child"]

@@ -118,7 +118,7 @@ def test_a_nodes_control_keeps_what_a_newer_scheduler_wrote() -> None:
     ("event", "state"),
     [
         pytest.param(e.TaskCancelAsked(TASK, ASKED, Token("t")), TaskState.RUNNING, id="cancel"),
-        pytest.param(e.AttemptReturned(INSTANCE, TASK, 2), TaskState.PENDING, id="handed back"),
+        pytest.param(e.AttemptReturned(INSTANCE, TASK, 2), TaskState.PENDING, id="returned"),
         pytest.param(e.AttemptLost(TASK, 2, INSTANCE, "gone"), TaskState.PENDING, id="lost"),
         pytest.param(
             e.AttemptSucceeded(INSTANCE, TASK, 2, BEGAN, BEGAN, task_pb2.TaskResult(json="1")),

@@ -1,4 +1,4 @@
-"""Attempts: retried with backoff, fenced, handed back, lost with their node."""
+"""Attempts: retried with backoff, fenced, returned, lost with their node."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ async def term() -> AsyncIterator[LeadershipTerm]:
             e.Elected(),
             e.NodeRegistered(row),
             e.SessionOpened(NODE, INSTANCE, [], []),
-            e.CreditGiven(NODE, INSTANCE, 8),
+            e.CreditReported(NODE, INSTANCE, 8),
         )
     )
     yield term
@@ -186,7 +186,7 @@ async def test_who_waits_is_told_what_is_committed_and_nothing_later(term: Leade
     waiting = asyncio.ensure_future(term.driver.waiters.finished(task))
     await asyncio.sleep(0)
     # Or it would be placed again at once.
-    term.driver.handle((e.CreditGiven(NODE, INSTANCE, 0),))
+    term.driver.handle((e.CreditReported(NODE, INSTANCE, 0),))
     error = task_pb2.TaskError(type="E")
     term.driver.handle((e.AttemptFailed(INSTANCE, task, 1, 0.0, 0.0, "E", "", error),))
     async with asyncio.timeout(5):

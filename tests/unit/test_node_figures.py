@@ -172,13 +172,13 @@ def test_what_is_handed_back_is_stepped_behind_the_credit_of_its_message() -> No
     refs = [pb.AttemptRef(task_id="t", attempt=1)]
     message = pb.SessionResponse(credit=0, returned=refs, stats=node_pb2.NodeStats())
     kinds = [type(event) for event in events_of(NodeName("n1"), InstanceId("i1"), message)]
-    assert kinds == [e.StatsReported, e.CreditGiven, e.AttemptReturned]
+    assert kinds == [e.StatsReported, e.CreditReported, e.AttemptReturned]
 
 
 def test_negative_credit_is_none() -> None:
     message = pb.SessionResponse(credit=-3)
     (event,) = events_of(NodeName("n1"), InstanceId("i1"), message)
-    assert event == e.CreditGiven(NodeName("n1"), InstanceId("i1"), 0)
+    assert event == e.CreditReported(NodeName("n1"), InstanceId("i1"), 0)
 
 
 @pytest.mark.parametrize("cpu", [nan, inf, -inf, -2.0])

@@ -51,7 +51,7 @@ async def _crash_twice(task: TaskId, address: str) -> None:
                     (
                         e.NodeRegistered(row),
                         e.SessionOpened(NODE, instance, [], []),
-                        e.CreditGiven(NODE, instance, 1),
+                        e.CreditReported(NODE, instance, 1),
                     )
                 )
                 if crash == 2:

@@ -95,7 +95,7 @@ class LeadershipTerm:
             (
                 e.NodeRegistered(row),
                 e.SessionOpened(name, instance, [], []),
-                e.CreditGiven(name, instance, slots),
+                e.CreditReported(name, instance, slots),
             )
         )
 

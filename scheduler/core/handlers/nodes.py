@@ -40,7 +40,7 @@ from scheduler.core.model.effects import (
 from scheduler.core.model.events import (
     AgentMisbehaved,
     AttemptLost,
-    CreditGiven,
+    CreditReported,
     Elected,
     NodeControlAsked,
     NodeLeaseEnded,
@@ -226,7 +226,7 @@ def on_agent_misbehaved(state: State, event: AgentMisbehaved, now: float, out: E
         node.failure = event.failure
 
 
-def on_credit_given(state: State, event: CreditGiven, now: float, out: Effects) -> None:
+def on_credit_reported(state: State, event: CreditReported, now: float, out: Effects) -> None:
     node = _node(state, event.node, event.instance)
     if node is not None:
         node.credit = event.credit

@@ -33,7 +33,7 @@ from scheduler.core.model.events.nodes import (
     AttemptReturned,
     AttemptStarted,
     AttemptSucceeded,
-    CreditGiven,
+    CreditReported,
     InstanceGone,
     InstanceSeen,
     NodeLeaseEnded,
@@ -76,7 +76,7 @@ Event = (
     | SessionOpened
     | SessionClosed
     | AgentMisbehaved
-    | CreditGiven
+    | CreditReported
     | StatsReported
     | AttemptStarted
     | AttemptLived
@@ -105,7 +105,7 @@ __all__ = [
     "AttemptSucceeded",
     "BatchContinued",
     "BatchSubmitted",
-    "CreditGiven",
+    "CreditReported",
     "Elected",
     "Event",
     "InstanceGone",

@@ -83,7 +83,7 @@ class AgentMisbehaved(NamedTuple):
     failure: str
 
 
-class CreditGiven(NamedTuple):
+class CreditReported(NamedTuple):
     node: NodeName
     instance: InstanceId
     credit: int
