@@ -110,7 +110,8 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
         return ok(subject, f"version {version}")
     text = f"version {version} is older than the versions recommended for production"
     advice = (
-        "use 3.5.28, 3.6.9 or later: they fix leases, stale reads after a pause, and authentication"
+        f"use {RECOMMENDED}: these versions fix leases, stale reads after a pause, and "
+        "authentication"
     )
     return note(subject, text, advice) if local else warning(subject, text, advice)
 

@@ -42,6 +42,8 @@ _BLOCK = re.compile(
 INSTEAD = {
     ". .venv/bin/activate": ":",
     "quorate up": "quorate status",
+    "quorate up --port 7480 --gateway-port 7470": "quorate status",
+    "GATEWAY=http://127.0.0.1:7470": ":",
 }
 # A cluster that is started with settings: the fixture has those that a later block needs.
 _UP = re.compile(r"(QUORATE_\w+=\S+ )+quorate up( --slots 2)?")

@@ -157,4 +157,4 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 def test_every_text_names_the_same_versions_of_etcd(page: str) -> None:
     text = " ".join((_CHECKOUT / page).read_text().split())
     assert binary.USABLE in text
-    assert f"for production {binary.RECOMMENDED}" in text.lower()
+    assert f"for production, use {binary.RECOMMENDED}" in text.lower()

@@ -3,7 +3,7 @@
 //   client [--tasks N] [--service-config FILE] ADDRESS...
 //
 // ADDRESS is ip:port of any scheduler; give all of them. A single one may be any gRPC target, such
-// as dns:///quorate-scheduler:7400. Prints one line for each task created, finished and read.
+// as dns:///schedulers:7480. Prints one line for each task created, finished and read.
 //
 // Who repeats what when a scheduler dies:
 //   a single call   gRPC itself, on another address, as the service config says; then `repeat`,

@@ -7,7 +7,7 @@ and prints the path; `make setup` and `quorate up` do the same.
 
 The oldest etcd that works is 3.4: earlier ones cannot split a watch response. etcd 3.5.0 to 3.5.2
 lose acknowledged writes when killed (etcd issue 13766). Both are refused, as a program and as a
-running server. For production 3.5.28, 3.6.9 or later is recommended.
+running server. For production, use 3.5.28 or a later 3.5, or 3.6.9 or later.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOSES_WRITES = ((3, 5, 0), (3, 5, 2))
 _PROBE_TIMEOUT = 10.0
 
 USABLE = "etcd 3.4 or later, except 3.5.0 to 3.5.2"
-RECOMMENDED = "3.5.28, 3.6.9 or later"
+RECOMMENDED = "3.5.28 or a later 3.5, or 3.6.9 or later"
 _INSTALL_HINT = (
     f"install {USABLE}, and put it on PATH (Debian and Ubuntu: `apt-get install etcd-server`, "
     "macOS: `brew install etcd`), or set QUORATE_ETCD_BIN to it"
