@@ -27,6 +27,7 @@ from node_agent.engine.disk import DEFAULT_RESERVE, DiskWatch
 from node_agent.engine.spans import AttemptSpans
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
 from node_agent.executors.confinement import Confinement
+from node_agent.executors.lanes import Lane
 from node_agent.executors.link import SpawnerLink
 from node_agent.executors.python import PythonExecutor
 from node_agent.executors.worker_program import WorkerLimits
@@ -122,8 +123,19 @@ class Driver:
         )
         logs.follow_disk(self.disk.failed)
         spill = data / "spool"
+        lanes = [Lane(index) for index in range(slots)]
+        self._link = SpawnerLink(
+            mark,
+            Spill(str(spill), "spawn"),
+            [lane.theirs for lane in lanes],
+            self.pump,
+            confinement,
+            logs.adopt_late,
+            self.disk.failed,
+        )
         self._python = PythonExecutor(
-            slots,
+            lanes,
+            self._link,
             logs,
             spill,
             directory,
@@ -134,15 +146,6 @@ class Driver:
             confinement=confinement,
             secrets=secrets,
             max_yielded=max_yielded,
-        )
-        self._link = SpawnerLink(
-            mark,
-            Spill(str(spill), "spawn"),
-            self._python.worker_ends,
-            self.pump,
-            confinement,
-            logs.adopt_late,
-            self.disk.failed,
         )
         self._commands = CommandExecutor(
             self._link,
@@ -168,7 +171,7 @@ class Driver:
 
     async def __aenter__(self) -> Driver:
         self._link.open()
-        self._python.open(self._link)
+        self._python.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:

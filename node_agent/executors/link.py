@@ -7,15 +7,10 @@ lost their reaper: they are found by their mark and killed, and everyone waiting
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import marshal
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +18,12 @@ from pathlib import Path
 import structlog
 
 from node_agent.executors.confinement import Confinement
+from node_agent.executors.spawner_process import SpawnerProcess
 from node_agent.protocol.packets import Message, Spill
-from node_agent.spawner import orphans as orphans
+from node_agent.spawner import orphans
 from node_agent.spawner.orphans import Marks
 
 _log = structlog.get_logger("node_agent.spawner")
-
-STOP_SECONDS = 6.0
-_RECEIVE = 1 << 20
-# Without site-packages (-S) and Python's variables (-E) it starts in a third of the time; it has to
-# know where we are.
-_BOOT = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from node_agent.spawner.main import main; main()"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +82,10 @@ class SpawnerLink:
         self.write_failed = on_write_failed
         self._unqueued_observers: list[Callable[[int, Sequence[int]], None]] = []
         self._began_observers: list[Callable[[int, float], None]] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
+        # None before it is opened, and when it is closed.
+        self._spawner: SpawnerProcess | None = None
         self._next_key = 1
         self._exits: dict[int, OnExit] = {}
-        # Packets that the kernel would not take yet, each with the sockets that go along; bounded
-        # by the slots and a lane's depth.
-        self._unsent: deque[tuple[bytes, Sequence[socket.socket]]] = deque()
 
     def observe_programs(
         self,
@@ -119,8 +103,7 @@ class SpawnerLink:
         self._began_observers.append(began)
 
     def open(self) -> None:
-        """Start the spawner, after ending what an earlier agent left behind."""
-        self._loop = asyncio.get_running_loop()
+        """Start the spawner, after ending what an earlier agent left behind; in the event loop."""
         if killed := kill_marked(self._mark):
             _log.warning("orphan_processes_killed", processes=killed)
         self._launch()
@@ -183,7 +166,8 @@ class SpawnerLink:
         """The next worker of a lane gets this socket; a new lane is the next one."""
         self._lanes[lane : lane + 1] = [end]
         self._send(("lane", lane))
-        self._push(b"lane", (end,))
+        if self._spawner is not None:
+            self._spawner.send(b"lane", (end,))
 
     def unqueue(self, lane: int) -> None:
         """Take back programs that wait for their lane; observers are notified, also of none."""
@@ -194,17 +178,16 @@ class SpawnerLink:
         if key in self._exits:
             self._send(("kill", key, int(number)))
 
+    @property
+    def spawner_pid(self) -> int:
+        """The spawner's process; 0 when none runs."""
+        return self._spawner.pid if self._spawner is not None else 0
+
     async def close(self) -> None:
         """End the spawner, which first kills everything that still runs."""
-        self._disconnect()
-        if self._process is not None:
-            process, self._process = self._process, None
-            try:
-                await asyncio.to_thread(process.wait, STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                _log.error("spawner_killed", pid=process.pid)
-                process.kill()
-                await asyncio.to_thread(process.wait)
+        spawner, self._spawner = self._spawner, None
+        if spawner is not None:
+            await spawner.end()
         if self._groups is not None:
             self._groups.close()
         self._exits.clear()
@@ -218,93 +201,20 @@ class SpawnerLink:
         return key
 
     def _launch(self) -> None:
-        assert self._loop is not None
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            lanes = [lane.fileno() for lane in self._lanes]
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    *("-S", "-E", "-P", "-c", _BOOT),
-                    str(Path(orphans.__file__).parents[2]),
-                    str(theirs.fileno()),
-                    self._mark,
-                    *map(str, lanes),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), *lanes],
-                env=self.confinement.base_environment,
-                # Out of reach of a Ctrl-C meant for the agent.
-                start_new_session=True,
-            )
-        ours.setblocking(False)
-        self._channel = ours
-        self._loop.add_reader(ours.fileno(), self._on_readable)
+        self._spawner = SpawnerProcess(
+            self._mark,
+            self._lanes,
+            self.confinement.base_environment,
+            self._on_message,
+            self._on_lost,
+            self._after,
+        )
         cgroups = self._groups.parent if self._groups is not None else ""
         self._send(("confine", self.confinement.ids, self.confinement.new_privileges, cgroups))
 
-    def _disconnect(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            assert self._loop is not None
-            self._loop.remove_reader(channel.fileno())
-            self._loop.remove_writer(channel.fileno())
-            channel.close()
-        self._unsent.clear()
-
     def _send(self, message: Message, private: dict[str, str] | None = None) -> None:
-        if self._channel is not None:  # else closing: nobody waits for an answer
-            self._push(self._spill.pack(message, private))
-
-    def _push(self, packet: bytes, ends: Sequence[socket.socket] = ()) -> None:
-        if self._channel is None:
-            return
-        if not self._unsent:
-            try:
-                self._put(packet, ends)
-            except BlockingIOError:
-                assert self._loop is not None
-                self._loop.add_writer(self._channel.fileno(), self._on_writable)
-            except (BrokenPipeError, ConnectionResetError):
-                return  # the reader sees the end of the channel and notifies everyone
-            else:
-                return
-        self._unsent.append((packet, ends))
-
-    def _put(self, packet: bytes, ends: Sequence[socket.socket]) -> None:
-        assert self._channel is not None
-        if ends:
-            socket.send_fds(self._channel, [packet], [end.fileno() for end in ends])
-        else:
-            self._channel.send(packet)
-
-    def _on_writable(self) -> None:
-        assert self._channel is not None
-        assert self._loop is not None
-        try:
-            while self._unsent:
-                self._put(*self._unsent[0])
-                self._unsent.popleft()
-        except BlockingIOError:
-            return
-        except (BrokenPipeError, ConnectionResetError):
-            self._unsent.clear()  # as above
-        self._loop.remove_writer(self._channel.fileno())
-
-    def _on_readable(self) -> None:
-        assert self._channel is not None
-        try:
-            packet = self._channel.recv(_RECEIVE)
-        except BlockingIOError:
-            return
-        except ConnectionResetError:
-            packet = b""
-        if not packet:
-            self._on_lost()
-        else:
-            self._on_message(marshal.loads(packet))
-        self._after()
+        if self._spawner is not None:  # else closing: nobody waits for an answer
+            self._spawner.send(self._spill.pack(message, private))
 
     def _on_message(self, message: Message) -> None:
         if message[0] == "failed":
@@ -336,11 +246,10 @@ class SpawnerLink:
         for key, status, started, seconds, dirty, starved in message[1]:
             self._exits.pop(key)(Exit(status, started, seconds, dirty, starved=starved))
 
-    def _on_lost(self) -> None:
+    def _on_lost(self, status: int) -> None:
         """The spawner died: kill what it started, start another, notify everyone."""
-        assert self._process is not None
-        _log.error("spawner_died", status=self._process.wait(), processes=len(self._exits))
-        self._disconnect()
+        _log.error("spawner_died", status=status, processes=len(self._exits))
+        self._spawner = None
         if self._groups is not None:
             self._groups.kill_all()
         kill_marked(self._mark)

@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,10 +56,10 @@ GRACE_SECONDS = 1.0
 
 
 class PythonExecutor:
-    """All warm workers of a node.
+    """All warm workers of a node. Made in the event loop that it lives in.
 
     Args:
-        slots: how many lanes have a worker from the start.
+        lanes: those that have a worker from the start; the spawner has their workers' ends.
         max_yielded: how many may have one beside them, and attempts that wait for other tasks.
         directory: where workers run, and import from, beside PYTHONPATH.
         after: called after each batch of answers.
@@ -70,7 +69,8 @@ class PythonExecutor:
 
     def __init__(
         self,
-        slots: int,
+        lanes: Sequence[Lane],
+        link: SpawnerLink,
         logs: LogStore,
         spill_directory: Path,
         directory: str,
@@ -94,27 +94,17 @@ class PythonExecutor:
         self._events = events
         self._after = after
         self._limits = limits or WorkerLimits()
-        self._grace = grace
         self._next_key = 1
-        self._link: SpawnerLink | None = None
-        self._kills: Kills | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._polling: AnswerPolling | None = None
+        self._link = link
+        self._kills = Kills(link, grace)
+        self._loop = asyncio.get_running_loop()
+        self._polling = AnswerPolling(self._receive, after)
         self._restarts: dict[int, asyncio.TimerHandle] = {}
-        self._lanes = [Lane(index) for index in range(slots)]
+        self._lanes = list(lanes)
         logs.follow_workers(self._called)
 
-    @property
-    def worker_ends(self) -> list[socket.socket]:
-        """The sockets that the spawner gives to workers, by lane."""
-        return [lane.theirs for lane in self._lanes]
-
-    def open(self, link: SpawnerLink) -> None:
+    def open(self) -> None:
         """Start a worker in each lane."""
-        self._link = link
-        self._kills = Kills(link, self._grace)
-        self._loop = asyncio.get_running_loop()
-        self._polling = AnswerPolling(self._receive, self._after)
         for lane in self._lanes:
             self._polling.watch(lane)
             lane.wanted = True
@@ -122,8 +112,6 @@ class PythonExecutor:
 
     def staff(self, index: int) -> None:
         """Start a worker in a spare lane; `on_lane_ready` follows."""
-        assert self._polling is not None
-        assert self._link is not None
         while len(self._lanes) <= index:
             lane = Lane(len(self._lanes))
             self._lanes.append(lane)
@@ -146,7 +134,6 @@ class PythonExecutor:
 
     def close(self) -> None:
         """Let go of the sockets: workers end by themselves."""
-        assert self._polling is not None
         self._polling.close()
         for timer in self._restarts.values():
             timer.cancel()
@@ -183,7 +170,6 @@ class PythonExecutor:
         try:
             packet = self._spill.pack(message, secrets)
         except OSError as error:
-            assert self._link is not None
             self._events.on_exited(attempt, not_started(error, self._link))
             return
         if path := spilled(packet):
@@ -214,7 +200,6 @@ class PythonExecutor:
         """End the worker that runs an attempt; `on_exited` follows."""
         lane = self._lanes[attempt.lane]
         if lane.process:
-            assert self._kills is not None
             self._kills.begin(lane.process, now)
             # The worker ends, also if this attempt's answer is on its way already: an attempt
             # sent now would die with it.
@@ -222,7 +207,6 @@ class PythonExecutor:
 
     def on_tick(self, now: float) -> None:
         """Escalate kills."""
-        assert self._kills is not None
         self._kills.on_tick(now)
 
     # -- answers -------------------------------------------------------------------------------
@@ -329,7 +313,6 @@ class PythonExecutor:
         _log.error("worker_reply_malformed", lane=lane.index, why=repr(error))
         lane.forged = True
         if lane.process:
-            assert self._link is not None
             self._link.kill(lane.process, signal.SIGKILL)
             self._events.on_lane_lost(lane.index)
 
@@ -337,7 +320,6 @@ class PythonExecutor:
 
     def _launch(self, lane: Lane) -> None:
         self._restarts.pop(lane.index, None)
-        assert self._link is not None
         lane.stem, lane.outputs = self._logs.worker_stem(lane.index), 1
         lane.process = self._link.work(
             lane.index,
@@ -355,8 +337,6 @@ class PythonExecutor:
 
     def _on_exit(self, lane: Lane, exit_: Exit) -> None:
         """A worker ended. The order matters: answers, then what it never saw, then the rest."""
-        assert self._kills is not None
-        assert self._loop is not None
         self._kills.forget(lane.process)
         lane.process = 0
         since, answered = lane.since, len(lane.pending)
@@ -391,8 +371,6 @@ class PythonExecutor:
 
     def _replace_socket(self, lane: Lane) -> None:
         """The next worker's socket is its own. What is left in the old one is of no use."""
-        assert self._polling is not None
-        assert self._link is not None
         if not lane.polled:
             self._polling.unwatch(lane)
         lane.renew()

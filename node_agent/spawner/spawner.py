@@ -53,12 +53,7 @@ from node_agent.spawner.outputs import Counts, WorkerOutputs
 from node_agent.spawner.process import Process
 from node_agent.spawner.programs import Programs, describe
 from node_agent.spawner.pump import Output, Pump
-from node_agent.spawner.rights import (
-    PR_CAP_AMBIENT,
-    PR_CAP_AMBIENT_CLEAR_ALL,
-    PR_SET_NO_NEW_PRIVS,
-    prctl,
-)
+from node_agent.spawner.rights import give_up
 from node_agent.spawner.scratch import enter_scratch, is_clean
 
 MAX_PACKET = 1 << 20
@@ -110,13 +105,7 @@ class Spawner:
         """What holds for every process from now on."""
         self.ids = ids
         self.cgroups = cgroups
-        if ids is not None:
-            # An agent that is not root may have its rights as ambient capabilities, which would
-            # outlast the change of the user. We keep ours: they only pass to programs no more.
-            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-        if not new_privileges:
-            # Inherited, and for ever: it costs the start of a process nothing.
-            prctl(PR_SET_NO_NEW_PRIVS, 1)
+        give_up(privileges=not new_privileges, other_user=ids is not None)
 
     def on_run(self, key: int, lane: int, *program: Any) -> None:
         if lane in self.busy:

@@ -106,12 +106,11 @@ async def test_a_program_that_waits_for_its_start_does_not_time_out(
 ) -> None:
     """The spawner is stopped while the program is handed over: it begins later than its timeout."""
 
-    spawner = agent.driver._link._process
-    assert spawner is not None
+    spawner = agent.driver._link.spawner_pid
     async with Leader(agent.address) as leader:
         session = await leader.open()
         task = task_id()
-        os.kill(spawner.pid, signal.SIGSTOP)
+        os.kill(spawner, signal.SIGSTOP)
         try:
             await session.assign(task, command("sleep", "0.2", timeout=0.5))
             await eventually(lambda: agent.driver.machine.live(task) is not None)
@@ -119,7 +118,7 @@ async def test_a_program_that_waits_for_its_start_does_not_time_out(
             await eventually(lambda: time.monotonic() > until)
             assert not session.reports(task)
         finally:
-            os.kill(spawner.pid, signal.SIGCONT)
+            os.kill(spawner, signal.SIGCONT)
         report = await session.finished(task)
         assert report.WhichOneof("outcome") == "result", report
         # And the timeout counts once it runs.

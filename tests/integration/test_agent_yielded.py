@@ -144,9 +144,7 @@ async def test_a_new_spawner_knows_the_spare_lanes(
     parent = Parent(session, tmp_path)
     await parent.begin()
     await pid(session)
-    spawner = agent.driver._link._process
-    assert spawner is not None
-    os.kill(spawner.pid, signal.SIGKILL)
+    os.kill(agent.driver._link.spawner_pid, signal.SIGKILL)
     report = await session.finished(parent.task)
     assert report.handed_back, report
     assert agent.driver.machine.slots.yielded == 0

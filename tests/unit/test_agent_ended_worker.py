@@ -9,6 +9,7 @@ from typing import Any
 
 from node_agent.core.attempts import Attempt, Outcome, Result
 from node_agent.core.machine import Machine
+from node_agent.executors.lanes import Lane
 from node_agent.executors.python import PythonExecutor
 from node_agent.logs.attempt_log import LogStore
 from node_agent.task.work import Call
@@ -66,9 +67,16 @@ async def test_no_attempt_goes_to_a_worker_that_was_told_to_end(tmp_path: Path) 
     (tmp_path / "spill").mkdir()
     after: Callable[[], None] = lambda: None  # noqa: E731
     executor = PythonExecutor(
-        1, LogStore(tmp_path / "logs", 1 << 20), tmp_path / "spill", ".", "n", events, after
+        [Lane(0)],
+        link,  # type: ignore[arg-type]
+        LogStore(tmp_path / "logs", 1 << 20),
+        tmp_path / "spill",
+        ".",
+        "n",
+        events,
+        after,
     )
-    executor.open(link)  # type: ignore[arg-type]
+    executor.open()
     try:
         machine.on_lane_ready(0)
         first = call("first")
