@@ -1,4 +1,4 @@
-"""The live view of services: what `ServiceRegistry.WatchServices` tells, from whichever scheduler.
+"""The live view of services: what `ServiceRegistry.WatchServices` sends, from whichever scheduler.
 
 A stream begins with a snapshot, which replaces the view when it is complete; changes follow. When
 the stream breaks, the next scheduler is asked, at once first and then after pauses, for as long as
@@ -49,7 +49,7 @@ class ServiceView:
     """Keeps a `ViewTaker` up to date.
 
     Args:
-        on_state: told whether a stream is up, each time that changes.
+        on_state: called with whether a stream is up, each time that changes.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ class Hubs:
             return self.nobodys
         home = self._homes.get(token)
         if home is not None and home.hub.refused:
-            # Its clients are being told; who comes now is judged anew.
+            # Its clients are being notified; who comes now is judged anew.
             self._let_go(token)
             home = None
         if home is None:

@@ -39,7 +39,7 @@ from gateway.proxy.http1.heads import (
 from gateway.proxy.http1.problems import Rejection, answer, malformed
 from gateway.proxy.router import Router
 
-# Connections beyond those that are served which are at least told so.
+# Connections beyond those that are served which at least get an answer.
 MOST_REFUSED: Final = 64
 
 
@@ -114,7 +114,7 @@ class ClientConnection(ClientInput):
         self.proxy.connections.add(self)
         self.deadline = self.now() + self.options.head_timeout
         if self.proxy.is_crowded(len(self._state.connections), MOST_REFUSED):
-            # Not even told: a file descriptor is worth more than an answer by now.
+            # Without an answer: a file descriptor is worth more than an answer by now.
             self.transport.abort()
             return
         owner = self.options.owner
@@ -381,7 +381,7 @@ class ClientConnection(ClientInput):
         elif self.exchange is not None:
             self.exchange.on_deadline()
         elif self._in_application:
-            # It has its own; but it is not told that the client may be gone.
+            # It has its own; but it does not learn that the client may be gone.
             if self.answered:
                 self.answered = False
                 self.deadline = self.now() + self.options.half_closed

@@ -359,7 +359,7 @@ class Exchange(ExchangeFlow):
         self._end(failed=False)
 
     def _cut_short(self, *, failed: bool) -> None:
-        """The answer cannot be completed: a reset tells the client so."""
+        """The answer cannot be completed: a reset shows that to the client."""
         self._service.stats.aborted += 1
         self._end(failed=failed)
         self._client.abort()

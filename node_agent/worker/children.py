@@ -1,8 +1,8 @@
 """Child processes that a call started: whether it did, and which of them it left.
 
-It did not when no function that starts one was called (`noted`). Else two system calls tell: what
-the dead ones used, which grows with each that was waited for, and whether there is one to wait for.
-Only then /proc is read. One that was started and left by a child is not seen here; the child is.
+It did not when no function that starts one was called (`noted`). Else two system calls show it:
+what the dead ones used, which grows with each that was waited for, and whether there is one to wait
+for. Only then /proc is read. One that a child started and left is not seen here, but the child is.
 """
 
 from __future__ import annotations

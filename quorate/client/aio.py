@@ -222,7 +222,7 @@ class AsyncClient:
         try:
             while plan.is_under_way():
                 if batch := plan.batch():
-                    # Goes on when this coroutine is cancelled: only its answer tells which tasks
+                    # Goes on when this coroutine is cancelled: only its answer says which tasks
                     # there are to be cancelled.
                     task = asyncio.ensure_future(self._submit_chunks(batch, arrived))
                     creating.add(task)

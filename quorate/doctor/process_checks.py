@@ -61,7 +61,7 @@ def _check(process: Process) -> list[Finding]:
         findings.append(ok(process.name, "ready"))
     else:
         findings.append(
-            failure(process.name, f"not ready: {_why(body)}", "its log tells what it waits for")
+            failure(process.name, f"not ready: {_why(body)}", "its log says what it waits for")
         )
     return findings
 

@@ -1,6 +1,6 @@
 """What a failed RPC to etcd means to the caller.
 
-etcd tells its errors apart by the text of the gRPC status (etcd's `rpctypes/error.go`); the code
+etcd distinguishes its errors by the text of the gRPC status (etcd's `rpctypes/error.go`); the code
 alone is not enough: RESOURCE_EXHAUSTED is both a full database and a request that is too large.
 What is not known here for a definite refusal becomes EtcdUnavailable, whose meaning, "the outcome
 is unknown", is always safe.

@@ -220,7 +220,7 @@ class CallerLimits:
             use.large += len(body) if len(body) > LARGE else 0
             return body
         async with use.reading:
-            # Nothing tells: time passes, and calls of the same caller end.
+            # Nothing signals it: time passes, and calls of the same caller end.
             while self._large(use) >= LARGE_AT_ONCE:  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK)
             body = await receive()

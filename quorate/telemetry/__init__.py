@@ -1,4 +1,4 @@
-"""What a process tells of itself: metrics for Prometheus, and whether it lives and is ready.
+"""What a process reports about itself: metrics for Prometheus, and whether it lives and is ready.
 
     Buckets, CallMetrics       counted on the hot path; a few hundred nanoseconds each
     a collector of a service   reads them, and the service's state, when somebody scrapes

@@ -1,4 +1,4 @@
-"""A lease's health, as schedulers and agents tell it."""
+"""A lease's health, as schedulers and agents report it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every process tells of itself: version, memory, CPU, files, and how its event loop does."""
+"""What each process reports of itself: version, memory, CPU, files, and how its event loop does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOK: Final = 0.25
 
 
 class Collector(Protocol):
-    """Reads what there is to tell, at the moment of a scrape."""
+    """Reads what there is to report, at the moment of a scrape."""
 
     def collect(self) -> Iterable[Metric]:
         """The families; called on the event loop, so that state may be read as it is."""

@@ -1,7 +1,7 @@
 """One stream to each node agent, for one epoch.
 
 `Sessions` keeps a `Link` per registered agent process in `Links`: that dials it, opens a session,
-turns its reports into events, and writes what the driver tells it.
+turns its reports into events, and writes what the driver sends.
 
 A node is lost when its link says so, or when it holds nothing and its key is gone from etcd. The
 loss is an event; only once it is on record is its lease revoked.

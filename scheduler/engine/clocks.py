@@ -8,7 +8,7 @@ What may not be done early is to delete: results, and the answers that keep a re
 being done twice. So expiry goes by the earliest of
 
 * the leader's clock;
-* the leader's clock less its offset from the middle one of the nodes' clocks, where nodes tell;
+* the leader's clock less its offset from the middle one of the nodes' clocks, where nodes report;
 * else, the last instant that the log knew when this leader was elected, and the time since.
 
 The last costs a cluster without nodes as much delay as it was idle, or down, before the election.

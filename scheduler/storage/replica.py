@@ -20,7 +20,7 @@ The replica owns no records; its `Folder` does. What it guarantees the folder:
 * changes come in the order of their revisions, none left out and none twice.
 
 The watch is opened before the snapshot is read, and read ahead meanwhile
-(`scheduler.storage.read_ahead` says why); what it tells of the snapshot's revision and before is
+(`scheduler.storage.read_ahead` says why); what it sends of the snapshot's revision and before is
 dropped. The replica is loaded when it has also folded what had come by the end of the snapshot.
 
 A standby must keep its lease alive while it loads a million records, so folding is sliced: at most

@@ -1,4 +1,4 @@
-"""One committed version of a task, as live updates keep and tell it. Pure.
+"""One committed version of a task, as live updates keep and send it. Pure.
 
 What makes a task large (results, tracebacks, pickles) is left out beyond a bound, so that a version
 has a bounded size; such an item says `"elided": true` and is whole in GET /v1/tasks/{id}.
@@ -65,7 +65,7 @@ class Specs:
 
 
 class Entry:
-    """A version of a task, or its end. Encoded once, when it is first told."""
+    """A version of a task, or its end. Encoded once, when it is first sent."""
 
     __slots__ = (
         "_task",
@@ -101,7 +101,7 @@ class Entry:
 
 
 def remember(event: scheduler_pb2.TaskEvent, specs: Specs) -> None:
-    """Keep what an event tells of specs, and cut what is too large for a live item."""
+    """Keep what an event says about specs, and cut what is too large for a live item."""
     if event.kind == scheduler_pb2.TaskEvent.KIND_DELETED:
         specs.drop(event.task.id)
     elif event.task.HasField("spec"):

@@ -1,7 +1,7 @@
 """Recent versions of tasks, the newest of each: what resuming clients missed is read from it. Pure.
 
 A journal follows one watch. Each answer of the watch is one batch with a position (1, 2, ...) and a
-token to resume behind it. Nobody is ever told an older version of a task once there is a newer one,
+token to resume behind it. Nobody ever gets an older version of a task once there is a newer one,
 so an older one is dropped; `floor` is the newest position of which something else had to go.
 
     begin(token) -> append(entries, token)* -> since(position) | None when that is too old

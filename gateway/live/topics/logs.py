@@ -4,7 +4,7 @@ Nothing is dropped and nothing buffered: while the client does not keep up, the 
 and waits at the node. When the way to the node breaks, the stream is opened again and goes on where
 it was; a node that stays away for `PATIENCE` seconds ends the subscription with the reason.
 
-The resume token is the bytes told of each output: `<stdout>.<stderr>`.
+The resume token is the bytes sent of each output: `<stdout>.<stderr>`.
 """
 
 from __future__ import annotations

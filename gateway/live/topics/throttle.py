@@ -1,6 +1,6 @@
 """When feeds are flushed: at once after silence, and then at most ten times a second.
 
-Owns one timer for each feed with changes that are not told yet.
+Owns one timer for each feed with changes that are not sent yet.
 """
 
 from __future__ import annotations

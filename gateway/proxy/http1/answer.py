@@ -121,5 +121,5 @@ class Answer:
 
     @property
     def ending(self) -> bytes:
-        """What tells the client that an endless body is over."""
+        """What ends a body without a length for the client."""
         return LAST_CHUNK if self._chunked else b""

@@ -360,7 +360,7 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
         raise Garbage("Content-Length is not a number")
     found.bodiless = method == b"HEAD" or status < 200 or status in (204, 304)
     if found.bodiless:
-        # Here Content-Length tells of a body that does not come (RFC 9110 section 8.6).
+        # Here Content-Length is that of a body which does not come (RFC 9110 section 8.6).
         found.length = 0
         if length is not None and status >= 200 and status != 204:
             found.lines.append(b"content-length: " + length)

@@ -1,7 +1,7 @@
 """Why a task that waits for a slot does not run: what a person would otherwise have to guess.
 
-Pure: told the task, its queue and the nodes. A guess from the outside: the scheduler's own
-decision also knows what other tasks hold at this moment.
+Pure: its arguments are the task, its queue and the nodes. A guess from the outside: the scheduler's
+own decision also knows what other tasks hold at this moment.
 """
 
 from __future__ import annotations

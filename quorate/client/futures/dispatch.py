@@ -230,7 +230,7 @@ class Dispatch:
             # First: who joins finds every future done.
             future._settle(outcome)
         except BaseException:
-            # A callback that exits: this thread tells the outcomes of all others, too.
+            # A callback that exits: this thread reports the outcomes of all others, too.
             _logger.exception("exception calling callback for %r", future)
         finally:
             clients.pop()

@@ -1,7 +1,7 @@
 """Outcomes of many tasks by one watch stream and one coroutine. The twin of `tracker`.
 
 Same rules: the stream is open before the first submission, resumes behind its token, lists once
-when the token is too old, and tells everyone when nobody answers for `retry_for` seconds.
+when the token is too old, and all waits fail when nobody answers for `retry_for` seconds.
 """
 
 from __future__ import annotations

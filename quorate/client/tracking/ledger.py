@@ -1,6 +1,6 @@
 """Who waits for which task's outcome: pure bookkeeping for the trackers.
 
-A watch may tell that a task finished before the answer to its creation told its id. Such events
+A watch may report that a task finished before the answer to its creation brings its id. Such events
 are kept, for as long as a submission that began before them is under way, and at most
 `MOST_UNCLAIMED` of them (other programs' tasks are among them). What had to be dropped is named
 by `claim`, and has to be asked for one by one.
@@ -76,7 +76,7 @@ class Ledger:
         return ready, doubtful
 
     def on_gap(self) -> None:
-        """The watch began anew: what finished in between was not told.
+        """The watch began anew: what finished in between was not reported.
 
         Who waits already is looked for in a list; submissions under way, whose ids nobody knows
         yet, have to ask for each.
@@ -120,7 +120,7 @@ class Ledger:
         return [] if sink is None else [(sink, outcome)]
 
     def give_up(self, error: BaseException) -> list[tuple[Sink, Outcome]]:
-        """No outcome will come any more: tell everyone."""
+        """No outcome will come any more: every wait fails."""
         ready: list[tuple[Sink, Outcome]] = [(sink, error) for sink in self._waiting.values()]
         self._waiting.clear()
         self._unclaimed.clear()

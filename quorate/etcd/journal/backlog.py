@@ -181,7 +181,7 @@ class Backlog(ABC):
         return self._pending_bytes
 
     def abandon(self, error: Exception) -> None:
-        """End the journal: tell every event that waits; nothing is sent any more. Idempotent.
+        """End the journal: every event that waits fails; nothing is sent any more. Idempotent.
 
         `run` calls it when it ends. A driver that stops first may call it with its own error, and
         then cancels `run`.

@@ -290,7 +290,7 @@ class Fence:
     async def _still_leads(self) -> None:
         """Raise Deposed if the leader key is gone.
 
-        The repeated put would not tell: etcd without space refuses it before it compares.
+        The repeated put would not show it: etcd without space refuses it before it compares.
         """
         try:
             result = await self._send([self._head_range], self._patience())

@@ -75,8 +75,8 @@ class Journal(Backlog):
         txn_timeout: deadline of one call, seconds; past it the outcome is unknown.
         acts: whether the leader may act on what it committed (its trust window). While it is false
             after-effects wait, and so does everything behind them.
-        on_commit: told the seconds and the writes (0: a barrier) of each Txn, once known; for
-            metrics. Must not raise.
+        on_commit: called with the seconds and the writes (0: a barrier) of each Txn, once known;
+            for metrics. Must not raise.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class Journal(Backlog):
 
     async def _trusted_again(self) -> None:
         """Wait until the leader may act again: whoever ends its term ends this, too."""
-        # The window opens and shuts with the time: nothing tells.
+        # The window opens and shuts with the time: nothing signals it.
         while not self._acts() and self._ended is None:  # noqa: ASYNC110
             await asyncio.sleep(_TRUST_PAUSE)
 

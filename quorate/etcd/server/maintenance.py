@@ -180,10 +180,10 @@ class Maintenance:
         """Defragment every member, the leader last, waiting for health in between.
 
         Args:
-            each: told after each member.
+            each: called after each member.
 
         Raises:
-            QuorateError: ETCD_UNHEALTHY, before the first or between two; those told are done.
+            QuorateError: ETCD_UNHEALTHY, before the first or between two; those reported are done.
         """
         health = await self.health()
         if any(member.trouble for member in health.members):

@@ -99,7 +99,7 @@ async def restore(
         now: seconds since the epoch, for the record.
         max_txn_ops: etcd's --max-txn-ops.
         generation: of the restored cluster; 0: one more than the backup's.
-        progress: told how many of how many records are written.
+        progress: called with how many of how many records are written.
 
     Raises:
         QuorateError: BACKUP_DAMAGED, OTHER_CLUSTER, CLUSTER_NOT_EMPTY, OTHER_RESTORE,

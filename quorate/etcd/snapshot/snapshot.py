@@ -61,7 +61,7 @@ async def back_up(
 
     Args:
         now: seconds since the epoch, for the header; `version`: of this program, likewise.
-        progress: told how many of about how many keys were read.
+        progress: called with how many of about how many keys were read.
 
     Raises:
         QuorateError: NOTHING_TO_BACK_UP, RESTORE_UNFINISHED, HISTORY_COMPACTED,

@@ -4,9 +4,9 @@ Called by `scheduler.api.forward` only while this process leads; lives for one t
 is made from memory and waits for a fenced Txn behind it, like every other read, so that nothing
 uncommitted and nothing of a deposed leader scales anybody.
 
-StreamIsActive is driven by events: the driver notifies of each step, the streams that sleep look
-again, at most every `INTERVAL` seconds, and tell when their answer has changed. When the term ends
-they get UNAVAILABLE; KEDA opens them again, at any scheduler.
+StreamIsActive is driven by events: the driver notifies of each step, streams that sleep look
+again, at most every `INTERVAL` seconds, and send their answer when it has changed. When the term
+ends they get UNAVAILABLE; KEDA opens them again, at any scheduler.
 
 Whoever asks for the number has idle nodes marked for him: see `scheduler.autoscaling.scale_down`.
 """
