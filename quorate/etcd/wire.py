@@ -102,19 +102,20 @@ def txn_request(
 def _fill_ops(add: Any, ops: Sequence[Op]) -> None:
     for op in ops:
         message: Any
-        if isinstance(op, Put):
+        if type(op) is Put:
             message = add().request_put
-            message.key = op.key
-            message.value = op.value
-            if op.lease:
-                message.lease = op.lease
-        elif isinstance(op, Delete):
+            message.key, message.value, lease = op
+            if lease:
+                message.lease = lease
+        elif type(op) is Delete:
             message = add().request_delete_range
             message.key = op.key
             if op.range_end:
                 message.range_end = op.range_end
-        else:
+        elif type(op) is Range:
             _fill_range(add().request_range, op)
+        else:
+            raise AssertionError(f"unknown operation {op!r}")
 
 
 def _fill_range(message: Message, read: Range) -> None:

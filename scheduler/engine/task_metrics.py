@@ -62,7 +62,8 @@ class TaskMetrics:
                 self.assigned += 1
                 if effect.attempt == 1:
                     row = effect.row
-                    add(now - max(row.create_time, row.not_before))
+                    due, created = row.not_before, row.create_time
+                    add(now - (due if due > created else created))
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""

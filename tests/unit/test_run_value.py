@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from quorate.etcd.api import Delete, Put
+from quorate.etcd.journal.batch import weigh
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import task_pb2 as t
-from scheduler.core.model.effects import PutRun
+from scheduler.core.model.effects import PutRun, PutTask
 from scheduler.core.model.rows import QueueRow, TaskRow
+from scheduler.core.model.state import State
 from scheduler.core.values import DEFAULT_RETRY, NO_NEEDS, PastAttempt, TaskState
+from scheduler.storage.records.codec import Codec
 from scheduler.storage.records.tasks import run_record, run_value
 
 QUEUE = QueueRow(QueueName("q"), 1.0)
@@ -93,3 +97,23 @@ def test_tasks_of_one_step_do_not_share_what_differs() -> None:
     one, other = assigned(TaskState.RUNNING), assigned(TaskState.RUNNING, attempt=2)
     assert run_value(PutRun(one)) == run_value(PutRun(assigned(TaskState.RUNNING)))
     assert r.RunRecord.FromString(run_value(PutRun(other))).attempt == 2
+
+
+def test_tasks_share_a_spec_record_only_where_all_of_it_is_equal() -> None:
+    spec = b"spec"
+    early, late = row(TaskState.PENDING), row(TaskState.PENDING)
+    late.create_time = 9.0
+    writes = [
+        PutTask(early, spec, "admin:a"),
+        PutTask(early, spec, "admin:b"),
+        PutTask(late, spec, "admin:b"),
+        PutTask(late, b"other", "admin:b"),
+        PutTask(late, b"other", "admin:b"),
+    ]
+    ops: list[Put | Delete] = []
+    size = Codec(b"/q/", State()).encode(writes, ops)
+    assert size == weigh(ops)
+    assert [r.TaskRecord.FromString(op[1]) for op in ops] == [
+        r.TaskRecord(spec=w.spec, create_time=w.row.create_time, created_by=w.created_by)
+        for w in writes
+    ]

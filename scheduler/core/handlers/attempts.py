@@ -214,7 +214,8 @@ def _current(state: State, task: TaskId, attempt: int, instance: InstanceId) -> 
 
 def _began(row: TaskRow, start: float, finish: float, now: float) -> float:
     """When an attempt began, on the leader's clock: agents' clocks count for durations only."""
-    return max(row.assign_time, now - max(0.0, finish - start))
+    began = now - (finish - start) if finish > start else now
+    return began if began > row.assign_time else row.assign_time
 
 
 def _finish(
@@ -227,10 +228,9 @@ def _finish(
     error: str = "",
 ) -> None:
     finish = now
-    # The leader before may have been ahead of time.
-    earliest = max(row.create_time, row.assign_time, row.start_time)
-    if finish < earliest:
-        finish = earliest
+    if now < row.create_time or now < row.assign_time or now < row.start_time:
+        # The leader before was ahead of time.
+        finish = max(row.create_time, row.assign_time, row.start_time)
         put = put._replace(finish_time=finish)
     out.writes.append(put)
     outcome = outcome_units(put.result if put.result is not None else put.error)

@@ -111,11 +111,12 @@ class State:
     ) -> TaskRow:
         """A row for a task that is live from now on: PENDING, or SCHEDULED if not yet due."""
         cached: bytes | None = spec.spec
-        if self.spec_bytes + len(spec.spec) > self._spec_cache_bytes:
+        size = len(spec.spec)
+        if self.spec_bytes + size > self._spec_cache_bytes:
             cached = None
         else:
-            self.spec_bytes += len(spec.spec)
-        due = is_due(spec.not_before, create_time)
+            self.spec_bytes += size
+        due = not spec.not_before or is_due(spec.not_before, create_time)
         row = TaskRow(
             task,
             queue,
@@ -132,7 +133,7 @@ class State:
             queue.text = spec.text
         row.text = queue.text
         row.creator = creator = self.usage_of(created_by)
-        row.units = units = task_units(len(spec.spec))
+        row.units = units = task_units(size)
         creator.began(units)
         queue.usage.began(units)
         self.tasks[task] = row
@@ -259,7 +260,7 @@ class State:
             if not replicas:
                 del self.replicas[row.replica.service]
         text = f"{row.text}\n{error}" if error else row.text
-        creator = row.creator
+        queue, creator = row.queue, row.creator
         creator.ended(outcome)
         queue.usage.ended(outcome)
         done = FinishedRow(

@@ -93,7 +93,10 @@ class TaskIndex:
 
     def _block_of(self, task: TaskId) -> int:
         """The last block that begins at or below `task`; the first when none does."""
-        return max(0, bisect_right(self._blocks, task, key=_first) - 1)
+        blocks = self._blocks
+        if task >= blocks[-1][0]:
+            return len(blocks) - 1
+        return max(0, bisect_right(blocks, task, key=_first) - 1)
 
     def newest_first(self, before: TaskId | None) -> Iterator[TaskId]:
         """Ids below `before` (all when None), descending; may yield removed ones."""

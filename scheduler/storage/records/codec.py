@@ -18,7 +18,12 @@ from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
 from scheduler.storage.records.queues import queue_record
 from scheduler.storage.records.services import service_record
-from scheduler.storage.records.tasks import run_record, run_value, task_value
+from scheduler.storage.records.tasks import (
+    have_one_record,
+    run_record,
+    run_value,
+    task_value,
+)
 
 
 class Codec:
@@ -37,6 +42,7 @@ class Codec:
     def encode(self, writes: Iterable[fx.Write], ops: list[Put | Delete]) -> int:
         """Append the ops of `writes` to `ops`, in order; what they weigh (`batch.weigh`)."""
         size = 0
+        last: fx.PutTask | None = None
         for write in writes:
             if type(write) is fx.PutRun:
                 row = write.row
@@ -45,7 +51,10 @@ class Codec:
             elif type(write) is fx.PutTask:
                 row = write.row
                 key = f"{self._tasks}{row.queue.name}/{row.id}".encode()
-                value = task_value(write)
+                # Equal tasks of a batch have equal records.
+                if last is None or not have_one_record(write, last):
+                    task_record = task_value(write)
+                last, value = write, task_record
             else:
                 begin = len(ops)
                 self._encode_other(write, ops)

@@ -46,6 +46,16 @@ def task_value(write: fx.PutTask) -> bytes:
     return record.SerializeToString()
 
 
+def have_one_record(one: fx.PutTask, other: fx.PutTask) -> bool:
+    """Whether `task_value` is the same for both; told from what can be compared at once."""
+    return (
+        one.spec is other.spec
+        and one.row.create_time == other.row.create_time
+        and one.created_by == other.created_by
+        and one.unknown_fields == other.unknown_fields
+    )
+
+
 def run_record(write: fx.PutRun) -> r.RunRecord:
     """The status record of a task as it is now."""
     return r.RunRecord.FromString(run_value(write))
