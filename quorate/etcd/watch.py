@@ -35,7 +35,7 @@ from quorate.etcd.api import (
 from quorate.etcd.calls import Calls
 from quorate.etcd.channels import Endpoint
 from quorate.etcd.failures import is_denial
-from quorate.etcd.wire import Message
+from quorate.etcd.wire import WatchResponse
 from quorate.runtime.timing.backoff import Backoff
 
 _OPEN_TIMEOUT = 5.0
@@ -61,7 +61,7 @@ class EtcdWatch:
         """The first revision not yet handed out; 0 until the server has said where "now" is."""
         self._endpoint: Endpoint | None = None
         self._stream: Any = None
-        self._reading: asyncio.Task[Message] | None = None
+        self._reading: asyncio.Task[WatchResponse] | None = None
         self._parts: list[WatchEvent] = []
         """The part of a revision that is here; etcd's own request limit bounds its size."""
         # At once the first time; a batch resets it.
@@ -124,7 +124,7 @@ class EtcdWatch:
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._stream.write(wire.watch_request(self._key, self._range_end, start))
-                    created = await self._read()
+                    created = (await self._read()).message
             except TimeoutError:
                 raise _Broken(f"{endpoint.address} did not answer") from None
             except grpc.aio.AioRpcError as error:
@@ -145,7 +145,7 @@ class EtcdWatch:
             await self._calls.renew_token(endpoint, dict(metadata).get("token", ""))
         raise EtcdUnauthenticated(f"watch of {self._key!r}: {created.cancel_reason}")
 
-    async def _read(self) -> Message:
+    async def _read(self) -> WatchResponse:
         if self._reading is None:
             # A task of its own: cancelling `read` itself would end the RPC. `_drop` awaits it.
             self._reading = asyncio.create_task(self._stream.read())
@@ -163,14 +163,15 @@ class EtcdWatch:
             raise _Broken("the server ended the stream")
         return response
 
-    async def _take(self, response: Message) -> WatchBatch | None:
-        """The batch that `response` completes, if it does."""
+    async def _take(self, read: WatchResponse) -> WatchBatch | None:
+        """The batch that a response completes, if it does."""
+        response = read.message
         if response.canceled:
             await self._drop()
             if response.compact_revision:
                 raise Compacted(response.compact_revision + 1)
             raise _Broken(response.cancel_reason)
-        events: Sequence[WatchEvent] = wire.watch_events(response)
+        events: Sequence[WatchEvent] = wire.watch_events(read)
         if response.fragment or self._parts:
             parts, self._parts = [*self._parts, *events], []
             if response.fragment:
@@ -238,7 +239,8 @@ async def compacted_revision(calls: Calls, key: bytes, revision: int, timeout: f
     stream = endpoint.stubs.watch(metadata=await calls.stream_metadata(endpoint), timeout=timeout)
     try:
         await stream.write(wire.watch_request(key, b"", revision))
-        while (response := await stream.read()) is not wire.EOF:
+        while (read := await stream.read()) is not wire.EOF:
+            response = read.message
             if response.canceled:
                 return int(response.compact_revision)
             if not response.created:

@@ -79,7 +79,7 @@ async def test_revisions_larger_than_a_response_arrive_whole(
     convert = wire.watch_events
 
     def spy(response):
-        fragments.append(response.fragment)
+        fragments.append(response.message.fragment)
         return convert(response)
 
     monkeypatch.setattr(wire, "watch_events", spy)

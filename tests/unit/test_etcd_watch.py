@@ -83,7 +83,9 @@ class Stream:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        if answer is wire.EOF:
+            return answer
+        return wire.watch_response(answer.SerializeToString())
 
     def cancel(self) -> None:
         self.answers = [wire.EOF]
