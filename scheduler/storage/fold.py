@@ -114,8 +114,7 @@ class Fold:
         elif kind == b"service-specs":
             self.state.drop_service(ServiceName(rest.decode()))
         elif kind == b"services":
-            service, _, instance = rest.decode(errors="replace").partition("/")
-            self.state.drop_instance(ServiceName(service), instance)
+            self._drop_instance(key)
 
     def _report_illegal_moves(self) -> None:
         moves = self.state.illegal_moves
@@ -268,11 +267,18 @@ class Fold:
         self.state.put_service(records.service_row(value))
 
     def _put_instance(self, key: bytes, value: bytes, lease: int) -> None:
-        # Not journalled, so anybody's program may have written it: whatever it is, it is taken.
-        _, service, name = (*key.decode(errors="replace").split("/", 2), "")[:3]
-        instance = records.instance_row(service, name, value, lease)
-        if instance is not None:
+        # Not journalled, so anybody's program may have written it.
+        named = keys.split_instance_key(key)
+        instance = records.instance_row(*named, value, lease) if named else None
+        if instance is None:
+            # Whatever it was before, it can no longer be known.
+            self._drop_instance(key)
+        else:
             self.state.put_instance(instance)
+
+    def _drop_instance(self, key: bytes) -> None:
+        if named := keys.split_instance_key(key):
+            self.state.drop_instance(ServiceName(named[0]), named[1])
 
     def _put_head(self, key: bytes, value: bytes, lease: int) -> None:
         self.head = r.HeadRecord.FromString(value)

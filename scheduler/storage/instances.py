@@ -50,25 +50,28 @@ async def follow_instances(driver: Driver, etcd: Etcd, prefix: bytes, revision: 
             async with etcd.watch(instances, end, start_revision=revision + 1) as batches:
                 async for batch in batches:
                     driver.handle(
-                        [event for one in batch.events if (event := _event(one, len(instances)))]
+                        [event for one in batch.events if (event := _event(one, len(prefix)))]
                     )
         except Compacted:
             # The stream broke, and the last change was longer ago than what etcd keeps.
             found = await etcd.range(Range(instances, end))
             revision = found.revision
-            seen = [_event(WatchEvent(False, kv), len(instances)) for kv in found.kvs]
-            there = {kv.key[len(instances) :].decode() for kv in found.kvs}
+            seen = [_event(WatchEvent(False, kv), len(prefix)) for kv in found.kvs]
+            there = {kv.key for kv in found.kvs}
             gone = [
                 e.InstanceGone(service, name)
                 for service, known in driver.state.instances.items()
                 for name in known
-                if f"{service}/{name}" not in there
+                if prefix + keys.instance_key(service, name) not in there
             ]
             driver.handle([*gone, *(event for event in seen if event is not None)])
 
 
 def _event(change: WatchEvent, skip: int) -> e.InstanceSeen | e.InstanceGone | None:
-    service, _, name = change.kv.key[skip:].decode(errors="replace").partition("/")
+    named = keys.split_instance_key(change.kv.key[skip:])
+    if named is None:
+        return None
+    service, name = named
     if change.deleted:
         return e.InstanceGone(ServiceName(service), name)
     row = records.instance_row(service, name, change.kv.value, change.kv.lease)

@@ -74,6 +74,18 @@ def instance_key(service: str, instance: str) -> bytes:
     return f"services/{service}/{instance}".encode()
 
 
+def split_instance_key(key: bytes) -> tuple[str, str] | None:
+    """The (service, instance) of a key; None for one that `instance_key` does not make.
+
+    Every agent may write below `services/`, and so may whoever has taken one over.
+    """
+    try:
+        _, service, instance = key.decode().split("/")
+    except ValueError:
+        return None
+    return (service, instance) if service and instance else None
+
+
 def dedup_key(scope: str, request: str) -> bytes:
     """The request id is hex-encoded: it is the caller's, and may hold anything."""
     return f"dedup/{scope}/{request.encode().hex()}".encode()

@@ -95,8 +95,13 @@ def test_neither_does_the_command_line(
     words: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    failed = request.node.callspec.params["cluster"] == "error"
     monkeypatch.setenv("QUORATE_ADDRESS", FakeServer(cluster).address)
     monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "none"))
-    run(list(words))
+    code, err = run(list(words)), capfd.readouterr().err
+    # It was there to be read: what failed says why.
+    assert (code != 0) == ("EXIT_CODE: no" in err) == failed
     assert not sprung.exists()

@@ -138,6 +138,7 @@ async def test_a_new_leader_that_nobody_asks_takes_the_marks_back():
     c.node("n1")
     await asked(c, term(c), 90.0)
     c.lead(log.followed())
+    assert leaving(c) == ["n1"]
     scale_down = term(c)
     c.advance(ASKED_WITHIN + 1.0)
     scale_down.look()

@@ -310,10 +310,27 @@ def test_outside_processes_are_shown_as_they_say() -> None:
 
 def test_keys_of_strangers_among_the_instances_are_passed_over() -> None:
     fold = Fold()
-    for key in (b"services/", b"services/a", b"services/a/b/c", b"services/\xff/\xff"):
-        fold.put(key, b"\xff\xff", 1, 9)
-        fold.put(key, b"", 1, 9)
+    record = r.InstanceRecord()
+    record.instance.state = INSTANCE_STATE_HEALTHY
+    good = record.SerializeToString()
+    for key in (
+        b"services/",
+        b"services/a",
+        b"services/a/b/c",
+        b"services/\xff/\xff",
+        b"services//b",
+    ):
+        for value in (good, b"", b"\xff\xff"):
+            fold.put(key, value, 1, 9)
+            assert fold.state.instance_count == 0
         fold.deleted(key)
+    fold.put(b"services/a/b", b"\xff\xff", 1, 9)
+    fold.put(b"services/a/b", good, 1, 0)
+    assert fold.state.instance_count == 0
+    fold.put(b"services/a/b", good, 1, 9)
+    assert fold.state.instance_count == 1
+    # As the leader takes it, who follows the same keys.
+    fold.put(b"services/a/b", b"\xff\xff", 1, 9)
     assert fold.state.instance_count == 0
 
 
