@@ -12,7 +12,8 @@ import yaml
 from typer.testing import CliRunner
 
 from quorate.cli.app import application
-from tests.support.manifests import BY_HAND, K8S, ROOT, objects, pod_of, workloads
+from quorate.security.identity import Role, from_common_name
+from tests.support.manifests import BY_HAND, K8S, ROOT, container_of, objects, pod_of, workloads
 from tools.render_k8s import render
 
 TEXT = (ROOT / "docs" / "kubernetes.md").read_text()
@@ -23,7 +24,10 @@ COMMANDS = [
     if language == "console"
     for line in body.splitlines()
 ]
-KUSTOMIZATIONS = [yaml.safe_load(body) for language, body in _BLOCKS if language == "yaml"]
+_YAML = [yaml.safe_load(body) for language, body in _BLOCKS if language == "yaml"]
+KUSTOMIZATIONS = [each for each in _YAML if each["kind"] == "Kustomization"]
+# The reader makes it, of the first kustomization of the page.
+_OWN = "k8s/overlays/mine"
 
 
 def test_every_command_is_one_that_is_checked_here() -> None:
@@ -43,7 +47,7 @@ def test_folders_exist_and_objects_are_rendered() -> None:
             assert words[words.index("-n") + 1] == "quorate"
             words = [w for i, w in enumerate(words) if w != "-n" and words[i - 1] != "-n"]
         verbs.add(words[1])
-        if "-k" in words:
+        if "-k" in words and words[-1] != _OWN:
             assert (ROOT / words[-1] / "kustomization.yaml").is_file()
         for word in words:
             kind, slash, name = word.partition("/")
@@ -82,6 +86,49 @@ def test_kustomizations_render(kustomization: dict[str, list[str]], tmp_path: Pa
             key, _, value = literal.partition("=")
             assert any(data.get(key) == value for data in maps)
     assert [each for each in rendered if each["kind"] == "Deployment"]
+
+
+def test_the_own_overlay_names_images_and_the_host(tmp_path: Path) -> None:
+    assert f"`{_OWN}/kustomization.yaml`" in TEXT
+    up = os.path.relpath(K8S, os.path.realpath(tmp_path))
+    text = yaml.safe_dump(KUSTOMIZATIONS[0]).replace("../../", f"{up}/")
+    (tmp_path / "kustomization.yaml").write_text(text)
+    rendered = list(yaml.safe_load_all(render(Path(os.path.realpath(tmp_path)))))
+    (ingress,) = (each for each in rendered if each["kind"] == "Ingress")
+    host = ingress["spec"]["rules"][0]["host"]
+    assert ingress["spec"]["tls"][0]["hosts"] == [host]
+    assert host != "quorate.example.com"
+    assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "my-issuer"
+    images = {
+        container["image"].rpartition(":")[0]
+        for each in rendered
+        if each["kind"] in ("Deployment", "StatefulSet")
+        for container in each["spec"]["template"]["spec"]["containers"]
+    }
+    assert images == {"registry.example.com/quorate", "registry.example.com/etcd"}
+
+
+def test_the_certificate_of_a_program_is_of_an_issuer_and_a_role_that_exist() -> None:
+    (certificate,) = (each for each in _YAML if each["kind"] == "Certificate")
+    issuers = {
+        (each["metadata"]["namespace"], each["metadata"]["name"])
+        for each in objects("prod")
+        if each["kind"] == "Issuer"
+    }
+    issuer = certificate["spec"]["issuerRef"]
+    assert (certificate["metadata"]["namespace"], issuer["name"]) in issuers
+    caller = from_common_name(certificate["spec"]["commonName"])
+    assert caller is not None
+    assert caller.role is Role.SUBMITTER
+
+
+def test_ports_of_the_text_are_those_of_the_pods() -> None:
+    ports = dict(re.findall(r"^\| (scheduler|agent|gateway) \|.*\| (\d+) \(", TEXT, re.MULTILINE))
+    pods = dict(workloads("prod"))
+    assert set(ports) == {"scheduler", "agent", "gateway"}
+    for name, port in ports.items():
+        served = [each["containerPort"] for each in container_of(pods[name])["ports"]]
+        assert int(port) in served
 
 
 def test_every_folder_is_in_the_table() -> None:
