@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Final
 import typer
 
 import quorate
-from quorate.cli.exits import INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
+from quorate.cli.exits import EPILOG, INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
 from quorate.cli.output.render import err
 
 # The base of what a wrong command line raises: click's class, or that of the copy of click which
@@ -53,6 +54,7 @@ def application(command: str = "") -> typer.Typer:
         help="Run work on a highly available cluster.\n\n"
         "Start one on this machine with [bold]quorate up[/bold], then try "
         "[bold]quorate submit --wait -- echo hello[/bold].",
+        epilog=EPILOG,
         add_completion=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
@@ -62,7 +64,19 @@ def application(command: str = "") -> typer.Typer:
     named = [module for module, commands in COMMANDS.items() if command in commands]
     for module in named or (() if command == "--version" else COMMANDS):
         importlib.import_module(f"quorate.cli.{module}").register(app)
+    _rewrap(app)
     return app
+
+
+def _rewrap(app: typer.Typer) -> None:
+    """Have each paragraph of a command's help fill its lines, whatever lines the source has."""
+    for command in app.registered_commands:
+        text = inspect.getdoc(command.callback) if command.callback else ""
+        paragraphs = (text or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(one.split()) for one in paragraphs)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _rewrap(group.typer_instance)
 
 
 def _version(value: bool) -> None:

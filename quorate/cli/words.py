@@ -58,4 +58,9 @@ def size_in_bytes(option: str, text: str) -> int:
     number = text.upper().removesuffix("B").removesuffix("I")
     factor = _UNITS.get(number[-1:], 1)
     digits = number[:-1] if factor > 1 else number
-    return count(option, digits) * factor
+    if not (digits.isascii() and digits.isdigit()):
+        raise typer.BadParameter(
+            f"{option}: {text!r} is not a size such as 512M or 2G (a whole number, with K, M, G or "
+            "T for KiB, MiB, GiB or TiB)"
+        )
+    return int(digits) * factor

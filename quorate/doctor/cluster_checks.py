@@ -13,6 +13,7 @@ from quorate.client.transport.access import Access
 from quorate.client.transport.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
 from quorate.doctor.finding import Finding, failure, note, ok, warning
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import plural
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2, task_pb2
 
 _TIMEOUT: Final = 3.0
@@ -150,20 +151,32 @@ async def _check_pending(access: Access) -> list[Finding]:
 
 def check_pending(tasks: Sequence[task_pb2.Task]) -> list[Finding]:
     """A finding for each reason why tasks cannot start as things are."""
-    by_reason: dict[str, list[str]] = {}
+    by_reason: dict[str, list[task_pb2.Task]] = {}
     for task in tasks:
         if task.pending_reason:
-            by_reason.setdefault(task.pending_reason, []).append(task.id)
-    return [
-        warning(
-            "tasks",
-            f"{len(ids)} of the newest {len(tasks)} that wait can start on no node, such as "
-            f"{ids[0]}: {reason}",
-            "add such a node, or cancel them (quorate cancel ID); a service's replicas: have it "
-            "ask for less (quorate service update)",
+            by_reason.setdefault(task.pending_reason, []).append(task)
+    return [_unplaceable(found, reason, of=len(tasks)) for reason, found in by_reason.items()]
+
+
+def _unplaceable(found: Sequence[task_pb2.Task], reason: str, *, of: int) -> Finding:
+    first = found[0]
+    which = f"such as {first.id}" if len(found) > 1 else first.id
+    fit = "fits" if len(found) == 1 else "fit"
+    among = f" (of the newest {of})" if of > len(found) else ""
+    advice = f"add such a node, or cancel what asks for too much (quorate cancel {first.id})"
+    if service := next((task.spec.service.service for task in found if _is_replica(task)), ""):
+        advice = (
+            f"add such a node, or have the service ask for less: quorate service update {service}"
         )
-        for reason, ids in by_reason.items()
-    ]
+    return warning(
+        "tasks",
+        f"{plural(len(found), 'waiting task')} {fit} no node{among}, {which}: {reason}",
+        advice,
+    )
+
+
+def _is_replica(task: task_pb2.Task) -> bool:
+    return task.spec.HasField("service")
 
 
 async def _check_nodes(access: Access) -> list[Finding]:
@@ -202,8 +215,10 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
     if ready:
         slots = sum(node.slots for node in nodes if node.state in open_states)
         waiting = sum(node.stats.yielded for node in nodes)
-        more = f"; {waiting} running tasks wait for other tasks" if waiting else ""
-        findings.append(ok("nodes", f"{ready} of {len(nodes)} take work, with {slots} slots{more}"))
+        wait = "waits" if waiting == 1 else "wait"
+        more = f"; {plural(waiting, 'running task')} {wait} for other tasks" if waiting else ""
+        take = f"{ready} of {len(nodes)} {'takes' if len(nodes) == 1 else 'take'} work"
+        findings.append(ok("nodes", f"{take}, with {plural(slots, 'slot')}{more}"))
     else:
         findings.append(
             failure(

@@ -108,12 +108,14 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
     minor, patch = (int(match[1]), int(match[2])), int(match[3])
     if minor >= _LATER or patch >= _FLOOR.get(minor, patch + 1):
         return ok(subject, f"version {version}")
-    text = f"version {version} is older than the versions recommended for production"
-    advice = (
-        f"use {RECOMMENDED}: these versions fix leases, stale reads after a pause, and "
-        "authentication"
+    if local:
+        text = f"version {version}, good for a trial on one machine; production needs {RECOMMENDED}"
+        return note(subject, text)
+    return warning(
+        subject,
+        f"version {version} is older than the versions recommended for production",
+        f"use {RECOMMENDED}: they fix leases, stale reads after a pause, and authentication",
     )
-    return note(subject, text, advice) if local else warning(subject, text, advice)
 
 
 def check_space(endpoint: str, status: StoreStatus, quota: int) -> list[Finding]:

@@ -1,10 +1,15 @@
-"""Sizes for people, the same in the command line, in agents and in schedulers. Pure."""
+"""Sizes and counts for people, the same in the command line, in agents and in schedulers. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun, which takes an s: `1 node`, `2,000 nodes`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size_text(value: float) -> str:

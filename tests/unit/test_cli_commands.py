@@ -315,7 +315,8 @@ def test_nodes_are_listed_cordoned_and_drained(quorate):
 
 def test_status_shows_leader_and_queues(quorate):
     _, out, _ = quorate("status")
-    assert "s1, epoch 7" in out
+    assert "s1, for " in out
+    assert "(epoch 7)" in out
     assert "default" in out
     document = json.loads(quorate("status", "--json")[1])
     assert document["epoch"] == "7"

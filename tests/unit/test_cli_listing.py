@@ -73,9 +73,9 @@ def test_values_with_a_short_form_take_it_before_a_column_is_left_out() -> None:
     table = Listing(("ID", "NAME", "STATE"), short={"ID": lambda text: text[-8:]}, drop=("NAME",))
     table.add_row(ID, "a-name", "SUCCEEDED")
     assert shown(table, 51)[1] == f"{ID}  a-name  SUCCEEDED"
-    assert not table.is_shortened(51)
+    assert table.shortened(51) == ""
     assert shown(table, 50)[1] == f"{ID[-8:]}  a-name  SUCCEEDED"
-    assert table.is_shortened(50)
+    assert table.shortened(50) == ID[-8:]
     assert table.left_out(50) == []
     assert table.left_out(20) == ["NAME"]
 

@@ -70,14 +70,14 @@ def test_replicas_that_fail_are_listed_with_error_and_attempts(capsys: pytest.Ca
         "id4 SCHEDULED 3 in 0 ms EXIT_CODE: exited with code 1",
         "id1 PENDING 0 when a node has room -",
     ]
-    assert "Why one ended: quorate logs id3" in lines
+    assert "What one wrote before it ended: quorate logs id3" in lines
     assert "It has no instances now." not in lines
 
 
 def test_many_are_cut_and_counted(capsys: pytest.CaptureFixture[str]):
     lines = shown(capsys, Tasks(*(replica(n) for n in range(14))), web(14))
     assert sum(line.startswith("id") for line in lines) == 10
-    assert "4 more replicas do not run." in lines
+    assert "4 more replicas not running." in lines
 
 
 def test_tasks_are_not_asked_for_when_all_replicas_are_there(capsys: pytest.CaptureFixture[str]):
@@ -122,4 +122,4 @@ def test_the_check_is_told_of_outside_processes_too(
     [line] = [line for line in lines if line.startswith("Health check")]
     assert line.removeprefix("Health check ").startswith(told)
     # What gateways found is not known here, and nothing is claimed of it.
-    assert ("Ready 0 on record" in lines) is not command
+    assert ("Ready 0 registered" in lines) is not command

@@ -322,7 +322,7 @@ def test_wait_is_over_when_all_are_healthy_or_the_time_is(quorate: Quorate, regi
     registry.services["web"] = with_instances()
     code, _, err = quorate("scale", "web", "2", "--wait", "--wait-timeout", "0")
     assert code == 6
-    assert "1 of 2 replicas are healthy" in err
+    assert "1 of 2 replicas healthy after 0 s" in err
     registry.services["web"].instances[1].state = pb.INSTANCE_STATE_HEALTHY
     assert quorate("scale", "web", "2", "--wait")[0] == 0
 

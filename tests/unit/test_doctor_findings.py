@@ -190,19 +190,23 @@ def test_a_wrong_command_line_is_refused(
 
 def test_tasks_that_fit_no_node_are_one_warning_for_each_reason():
     def waits(number: int, reason: str) -> task_pb2.Task:
-        return task_pb2.Task(id=f"t{number}", pending_reason=reason)
+        task = task_pb2.Task(id=f"t{number}", pending_reason=reason)
+        if reason == device:
+            task.spec.service.service = "web"
+        return task
 
     memory, device = "no registered node has 900 GiB", "no registered node has 1 gpu"
     reasons = ("", memory, device, memory, "")
     found = check_pending([waits(number, reason) for number, reason in enumerate(reasons)])
     assert [(one.level, one.subject) for one in found] == [(Level.WARNING, "tasks")] * 2
-    several = "of the newest 5 that wait can start on no node, such as"
-    assert found[0].text == f"2 {several} t1: {memory}"
-    assert found[1].text == f"1 {several} t2: {device}"
-    assert all(
-        "quorate cancel ID" in one.advice and "quorate service update" in one.advice
-        for one in found
-    )
+    assert found[0].text == (f"2 waiting tasks fit no node (of the newest 5), such as t1: {memory}")
+    assert found[1].text == f"1 waiting task fits no node (of the newest 5), t2: {device}"
+    # Services are named only where one of them asks for too much.
+    assert "quorate cancel t1" in found[0].advice
+    assert "service" not in found[0].advice
+    assert "quorate service update web" in found[1].advice
+    [alone] = check_pending([waits(7, memory)])
+    assert alone.text == f"1 waiting task fits no node, t7: {memory}"
 
 
 def test_tasks_that_wait_for_their_turn_are_no_finding():

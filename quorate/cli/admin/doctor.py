@@ -17,6 +17,7 @@ from rich.text import Text
 
 from quorate.cli.common import DataDir, Json, data_dir_of
 from quorate.cli.output import render
+from quorate.cli.output.listing import Details
 from quorate.cli.output.render import out
 from quorate.client.transport.discovery import (
     LocalCluster,
@@ -31,6 +32,7 @@ from quorate.doctor.process_checks import Process
 from quorate.etcd.channels import EtcdTls
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.errors import QuorateError, invalid
+from quorate.runtime.sizes import plural
 
 _CODES = {Level.OK: 0, Level.NOTE: 0, Level.WARNING: 1, Level.ERROR: 2}
 _STYLES = {
@@ -123,7 +125,8 @@ def doctor(
         except QuorateError as error:
             if error.reason != "NO_CLUSTER":
                 raise
-            findings.append(failure("cluster", error.message, "or name what to look at: --help"))
+            advice = "to look at etcd, a process or a certificate alone: --etcd, --health, --cert"
+            findings.append(failure("cluster", error.message, advice))
     processes = [Process(address, address) for address in health or ()]
     certificates = list(cert or ())
     target = _etcd_target(settings, etcd_quota_mib) if named else None
@@ -181,19 +184,21 @@ def _local(data_dir: Path | None) -> LocalCluster | None:
 
 
 def _show(findings: list[Finding], level: Level) -> None:
+    table = Details()
     for finding in findings:
-        name = finding.level.name.lower()
-        line = Text.assemble(
-            (f"{name:8}", _STYLES[finding.level]), f"{finding.subject}: {finding.text}"
-        )
-        out.print(line)
+        name = Text(finding.level.name.lower(), style=_STYLES[finding.level])
+        table.add_row(name, f"{finding.subject}: {finding.text}")
         if finding.advice:
-            out.print(Text(f"        -> {finding.advice}", style="dim"))
-    counts = {one: sum(f.level is one for f in findings) for one in (Level.ERROR, Level.WARNING)}
+            table.add_row("", Text(f"-> {finding.advice}", style="dim"))
+    render.show(table)
+    shown = (Level.ERROR, Level.WARNING, Level.NOTE)
+    counts = {one: sum(f.level is one for f in findings) for one in shown}
+    words = [plural(count, one.name.lower()) for one, count in counts.items() if count]
     if level <= Level.NOTE:
-        out.print(Text("No problems found.", style="green"))
+        notes = f" ({', '.join(words)})" if words else ""
+        out.print(Text(f"No problems found{notes}.", style="green"))
     else:
-        out.print(f"{counts[Level.ERROR]} errors, {counts[Level.WARNING]} warnings.", markup=False)
+        out.print(f"{', '.join(words)}.", markup=False)
 
 
 def register(app: typer.Typer) -> None:

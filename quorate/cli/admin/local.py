@@ -28,8 +28,10 @@ from quorate.local import background
 from quorate.local.plan import GATEWAY_PORT, LocalPlan
 from quorate.local.supervisor import Supervisor
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import plural
 from quorate.v1 import cluster_pb2, scheduler_pb2
 
+_TRY = "submit --wait -- echo hello"
 # Seconds between looks at the cluster while the table is shown.
 _REFRESH = 0.5
 
@@ -77,7 +79,7 @@ def up(
         typer.Option(
             "--secure",
             envvar="QUORATE_UP_SECURE",
-            help="As --tls, also to etcd, and callers need a token. An admin token is "
+            help="Like --tls, with TLS to etcd too, and callers need a token. An admin token is "
             "created below the data dir; commands find it there.",
         ),
     ] = False,
@@ -108,8 +110,9 @@ def up(
                 out.print(*dashboard_lines(started), sep="\n")
                 out.print()
             render.show(process_table(local_processes(started)))
-            hint("\nRunning in the background. Try: quorate submit --wait -- echo hello")
-            hint(f"Stop it with: {command_for('down', data_dir_of(data_dir))}")
+            directory = data_dir_of(data_dir)
+            hint(f"\nRunning in the background. Try: {command_for(_TRY, directory)}")
+            hint(f"Stop it with: {command_for('down', directory)}")
             return OK
         asyncio.run(_Foreground(plan).run())
     except QuorateError as error:
@@ -230,14 +233,14 @@ class _Foreground:
             return Text("Stopping: nodes, then schedulers, then etcd. Ctrl-C again to kill.")
         if not snapshot.ready:
             waited = render.seconds(time.time() - snapshot.started)
-            return Text(f"Starting ({waited})", style="cyan")
+            return Text(f"Starting ({waited}). Ctrl-C stops it.", style="cyan")
         if info is None:
-            return Text("No leader at the moment.", style="yellow")
+            return Text("No leader at the moment. Ctrl-C stops the cluster.", style="yellow")
         return Text.assemble(
-            f"Epoch {render.epoch(info.epoch)}, {info.nodes} nodes, "
-            f"{info.live_tasks:,} tasks unfinished.\n",
-            ("In another terminal, try: quorate submit --wait -- echo hello\n", "dim"),
-            ("Ctrl-C stops the cluster.", "dim"),
+            f"Ready: {plural(info.nodes, 'node')}, "
+            f"{plural(info.live_tasks, 'unfinished task')}. Ctrl-C stops the cluster.\n",
+            ("In another terminal, try:\n", "dim"),
+            (command_for(_TRY, data_dir_of(self._plan.data_dir)), "dim"),
         )
 
 

@@ -10,17 +10,19 @@ from typing import Annotated
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.table import Table
 from rich.text import Text
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.output import render
+from quorate.cli.output.listing import Listing
 from quorate.cli.words import instant
 from quorate.client.client import Client
 from quorate.client.pages import list_audit_entries
+from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import size_text
 from quorate.v1 import audit_pb2, scheduler_pb2
 
-_WHEN = "Such as 90s, 30m, 2h or 7d ago, or 2026-01-31T12:00 (local time)."
+_WHEN = "such as 90s, 30m, 2h or 7d ago, or 2026-01-31T12:00 (local time)."
 
 
 @with_client
@@ -41,15 +43,22 @@ def audit(
         str, typer.Option(metavar="RPC", help="Only this call, such as PauseQueue.")
     ] = "",
     since: Annotated[
-        str, typer.Option(metavar="WHEN", help=f"Not what happened before. {_WHEN}")
+        str, typer.Option(metavar="WHEN", help=f"Only changes after this time: {_WHEN}")
     ] = "",
-    until: Annotated[str, typer.Option(metavar="WHEN", help="End of the period; as --since.")] = "",
+    until: Annotated[
+        str, typer.Option(metavar="WHEN", help="Only changes before this time, as --since.")
+    ] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Maximum number of lines.")
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """List who changed what, newest first."""
+    """List who changed what, newest first.
+
+    It has changes of queues, nodes, services and quotas, and of tasks that exist: cancel, retry,
+    delete. Submitted tasks and reads are not in it. Schedulers keep 10,000 entries for 90 days, or
+    what --audit-keep and --audit-keep-for say.
+    """
     kind, _, name = resource.partition("/")
     now = time.time()
     request = scheduler_pb2.ListAuditEntriesRequest(
@@ -61,7 +70,10 @@ def audit(
         since=_timestamp("--since", since, now),
         until=_timestamp("--until", until, now),
     )
-    found = list(itertools.islice(list_audit_entries(client.calls, request), limit + 1))
+    try:
+        found = list(itertools.islice(list_audit_entries(client.calls, request), limit + 1))
+    except QuorateError as error:
+        raise _of_option(error) from None
     shown, more = found[:limit], len(found) > limit
     if as_json:
         render.print_messages(shown)
@@ -82,10 +94,18 @@ def audit(
             "Try: quorate queue create mail"
         )
         return
-    render.show(_table(shown))
+    render.show_tasks(_table(shown))
     if more:
         words = shlex.join(["quorate", "audit", *chosen, "--limit", str(limit * 10)])
         render.hint(f"There are more. Show them with: {words}")
+
+
+def _of_option(error: QuorateError) -> Exception:
+    """A mistake in a field of the request, as one in the option that it came from."""
+    for field, option in (("resource_type", "--resource"), ("method", "--rpc")):
+        if error.message.startswith(f"{field}: "):
+            return typer.BadParameter(f"{option}: {error.message.removeprefix(f'{field}: ')}")
+    return error
 
 
 def _timestamp(option: str, text: str, now: float) -> Timestamp | None:
@@ -96,7 +116,7 @@ def _timestamp(option: str, text: str, now: float) -> Timestamp | None:
     return made
 
 
-def _table(shown: Sequence[audit_pb2.AuditEntry]) -> Table:
+def _table(shown: Sequence[audit_pb2.AuditEntry]) -> Listing:
     table = render.table(
         "TIME",
         "WHO",
@@ -104,8 +124,11 @@ def _table(shown: Sequence[audit_pb2.AuditEntry]) -> Table:
         "DID",
         "TO",
         "CHANGED",
-        elastic=("CHANGED",),
-        drop=("FROM", "CHANGED"),
+        # Without the year and milliseconds.
+        short={"TIME": lambda text: text[5:19], "TO": render.short_ids},
+        elastic=("CHANGED", "TO"),
+        wrapped=("CHANGED", "TO"),
+        drop=("FROM", "TIME"),
     )
     for entry in shown:
         words = (
@@ -114,19 +137,28 @@ def _table(shown: Sequence[audit_pb2.AuditEntry]) -> Table:
             entry.peer or "-",
             entry.method.rpartition("/")[2],
             f"{entry.resource_type}/{entry.resource_name}",
-            ", ".join(map(_change, entry.changes)) or "-",
+            ", ".join(_change(change, entry.resource_type) for change in entry.changes) or "-",
         )
         # Not markup, whatever brackets are in it.
         table.add_row(*map(Text, words))
     return table
 
 
-def _change(change: audit_pb2.AuditChange) -> str:
-    if change.before and change.after:
-        return f"{change.field} {change.before} -> {change.after}"
-    if change.before:
-        return f"{change.field} was {change.before}"
-    return f"{change.field} {change.after}" if change.after else change.field
+def _change(change: audit_pb2.AuditChange, kind: str) -> str:
+    if (change.field, change.after) == ("cancel_requested", "true"):
+        return "cancelled"
+    before, after = (_value(change.field, value) for value in (change.before, change.after))
+    if kind == "quota":
+        before, after = before or "default", after or "default"
+    if before and after:
+        return f"{change.field} {before} -> {after}"
+    if before:
+        return f"{change.field} was {before}"
+    return f"{change.field} {after}" if after else change.field
+
+
+def _value(field: str, text: str) -> str:
+    return size_text(int(text)) if field.endswith("_bytes") and text.isdigit() else text
 
 
 def register(app: typer.Typer) -> None:

@@ -23,6 +23,7 @@ from quorate.client.transport.rpcs import (
     UNCORDON_NODE,
     new_request_id,
 )
+from quorate.runtime.sizes import plural
 from quorate.v1 import node_pb2, scheduler_pb2
 
 _LOOK = 0.2
@@ -43,7 +44,11 @@ def nodes(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the nodes with their load."""
+    """List the nodes with their load.
+
+    RUNNING counts tasks and replicas of services, which use no slot. HOST CPU and HOST MEM are of
+    the whole machine.
+    """
     found = list(list_nodes(client.calls))
     if idle is not None:
         found = idle_for(found, idle, time.time())
@@ -57,7 +62,9 @@ def nodes(
         hint("No nodes. Start one: python -m node_agent --etcd HOST:PORT --name n1")
         return
     table = render.table(
-        "NODE", "STATE", "RUNNING", "SLOTS", "CPU", "MEMORY", "ADDRESS", "UP", right=_FIGURES
+        *("NODE", "STATE", "RUNNING", "SLOTS", "HOST CPU", "HOST MEM", "ADDRESS", "UP"),
+        right=_FIGURES,
+        drop=("UP", "ADDRESS", "HOST MEM", "HOST CPU"),
     )
     for node in found:
         table.add_row(*_row(node))
@@ -81,7 +88,7 @@ def idle_for(found: list[node_pb2.Node], seconds: float, now: float) -> list[nod
     return sorted(resting, key=lambda node: (node.idle_since.ToNanoseconds(), node.name))
 
 
-_FIGURES = ("RUNNING", "SLOTS", "CPU", "MEMORY")
+_FIGURES = ("RUNNING", "SLOTS", "HOST CPU", "HOST MEM")
 
 
 def _row(node: node_pb2.Node) -> list[str | Text]:
@@ -109,7 +116,10 @@ def running(node: node_pb2.Node) -> str:
 def cordon(client: Client, node: Name) -> None:
     """Assign no new work to a node; running attempts go on."""
     request = scheduler_pb2.CordonNodeRequest(name=node, request_id=new_request_id())
-    _say(client.calls.call(CORDON_NODE, request).node)
+    found = client.calls.call(CORDON_NODE, request).node
+    _say(found)
+    if found.state in (node_pb2.NODE_STATE_DRAINING, node_pb2.NODE_STATE_DRAINED):
+        hint(f"Nothing changed: {node} is being drained or was, which includes cordon.")
 
 
 @with_client
@@ -125,20 +135,26 @@ def drain(
     node: Name,
     grace: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0, help="Seconds that running attempts may go on."),
+        typer.Option(
+            metavar="SECONDS", min=0, help="Seconds that running attempts have to finish."
+        ),
     ] = 30.0,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait until the node is empty.")
     ] = False,
 ) -> int:
-    """Empty a node: no new work; running attempts may finish within the grace."""
+    """Empty a node: it gets no new work, and running attempts have --grace seconds to finish.
+
+    After that they are stopped, and run again on other nodes; this counts as no failure.
+    """
     request = scheduler_pb2.DrainNodeRequest(name=node, request_id=new_request_id())
     request.grace.FromNanoseconds(int(grace * 1e9))
     found = client.calls.call(DRAIN_NODE, request).node
     end = time.monotonic() + grace + 10
     while wait and found.state != node_pb2.NODE_STATE_DRAINED:
         if time.monotonic() > end:
-            err.print(f"quorate: node {node} still has {found.assigned} attempts.")
+            count = plural(found.assigned, "attempt")
+            err.print(f"quorate: node {node} still has {count}")
             return TIMED_OUT
         time.sleep(_LOOK)
         found = client.calls.call(GET_NODE, scheduler_pb2.GetNodeRequest(name=node)).node

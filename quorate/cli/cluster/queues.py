@@ -46,7 +46,10 @@ class Disconnect(enum.StrEnum):
 
 @with_client
 def queues(client: Client, as_json: Json = False) -> None:
-    """List the queues and how many tasks they have."""
+    """List the queues and how many tasks they have.
+
+    RUNNING includes assigned tasks. OLDEST WAITS: since when the oldest pending task waits.
+    """
     found = list(list_queues(client.calls))
     if as_json:
         render.print_messages(found)
@@ -60,9 +63,9 @@ _COUNTS = ("SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"
 def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     """Queues with their counts."""
     table = render.table(
-        *("QUEUE", *_COUNTS, "OLDEST PENDING", "PLACEMENT"),
+        *("QUEUE", *_COUNTS, "OLDEST WAITS", "PLACEMENT"),
         right=_COUNTS,
-        drop=("PLACEMENT", "CANCELLED", "OLDEST PENDING", "SCHEDULED", "SUCCEEDED"),
+        drop=("PLACEMENT", "OLDEST WAITS", "SCHEDULED", "CANCELLED", "SUCCEEDED"),
     )
     for queue in found:
         name = Text(queue.name)
@@ -73,9 +76,15 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
             name,
             *(f"{getattr(queue.counts, column.lower()):,}" for column in _COUNTS),
             render.ago(queue.oldest_pending_time),
-            placement.removeprefix("PLACEMENT_STRATEGY_").replace("UNSPECIFIED", "LEAST_LOADED"),
+            _placement(placement),
         )
     return table
+
+
+def _placement(name: str) -> str:
+    """As `queue create --placement` takes it."""
+    word = name.removeprefix("PLACEMENT_STRATEGY_").replace("UNSPECIFIED", "LEAST_LOADED")
+    return word.lower().replace("_", "-")
 
 
 @group.command("create")

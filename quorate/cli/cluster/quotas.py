@@ -35,7 +35,15 @@ _HELP: Final = 'a number, "unlimited", or "default"'
 
 @with_client
 def quotas(client: Client, as_json: Json = False) -> None:
-    """List the quotas of callers and queues with their use."""
+    """List the quotas of callers and queues, with what they use.
+
+    A cell is use / limit; - is no limit, and n/a one that queues do not have.
+
+    LIVE TASKS are unfinished ones; STORED is what all tasks on record take; CALLS/S are calls a
+    second. WATCHES (of tasks), WAITS (for one task) and STREAMS (others, such as logs -f) are open
+    at the moment. The row * has the limits of those without a row of their own; anonymous callers
+    have no limits unless some are set.
+    """
     found = list(list_quotas(client.calls))
     if as_json:
         render.print_messages(found)
@@ -45,10 +53,10 @@ def quotas(client: Client, as_json: Json = False) -> None:
 
 def _table(found: Sequence[quota_pb2.Quota]) -> Table:
     table = render.table(
-        "OF",
+        "CALLER OR QUEUE",
         *_LIMITS.values(),
         right=tuple(_LIMITS.values()),
-        drop=("STREAMS", "WAITS", "WATCHES", "CALLS/S"),
+        drop=("STREAMS", "WAITS", "WATCHES", "CALLS/S", "STORED"),
     )
     for quota in found:
         name = f"caller {quota.caller}" if quota.caller else f"queue {quota.queue}"
@@ -58,12 +66,12 @@ def _table(found: Sequence[quota_pb2.Quota]) -> Table:
 
 def _cell(quota: quota_pb2.Quota, limit: str) -> str:
     if not quota.in_force.HasField(limit):
-        return "-"
+        return "n/a"
     most = getattr(quota.in_force, limit)
-    words = "unlimited" if most == UNLIMITED else _amount(limit, most)
+    words = "-" if most == UNLIMITED else _amount(limit, most)
     if not quota.usage.HasField(limit):
         return words
-    return f"{_amount(limit, getattr(quota.usage, limit))} of {words}"
+    return f"{_amount(limit, getattr(quota.usage, limit))} / {words}"
 
 
 def _amount(limit: str, value: int) -> str:
@@ -78,8 +86,8 @@ def set_quota(
         str,
         typer.Option(
             metavar="ROLE:NAME",
-            help='Caller, such as submitter:ci; "anonymous" without authentication; "*": every '
-            "caller without a quota of its own.",
+            help='Caller, such as submitter:ci; "anonymous": all, where authentication is off; '
+            '"*": every caller without a quota of its own.',
         ),
     ] = "",
     queue: Annotated[
@@ -110,6 +118,8 @@ def set_quota(
         "open_waits": open_waits,
         "open_streams": open_streams,
     }
+    if not any(given.values()):
+        raise typer.BadParameter("nothing to set; give a limit, such as --live-tasks 10000")
     quota = quota_pb2.Quota(caller=caller, queue=queue)
     for known in list_quotas(client.calls):
         if (known.caller, known.queue) == (caller, queue):

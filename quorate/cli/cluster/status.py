@@ -18,8 +18,11 @@ from quorate.client.pages import list_nodes, list_queues
 from quorate.client.transport.discovery import LocalCluster, default_data_dir, read_local_cluster
 from quorate.client.transport.rpcs import GET_CLUSTER
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.sizes import size_text
+from quorate.runtime.sizes import plural, size_text
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2
+
+# Whoever calls where authentication is off.
+_ANONYMOUS = "anonymous"
 
 
 @with_client
@@ -47,7 +50,8 @@ def status(client: Client, as_json: Json = False) -> None:
     # A scheduler of an earlier version says nothing of it.
     if caller.name:
         bound = f", bound to {', '.join(caller.patterns)}" if caller.patterns else ""
-        summary.add_row("You", f"{caller.name}{bound}")
+        off = " (authentication is off)" if caller.name == _ANONYMOUS else ""
+        summary.add_row("You", f"{caller.name}{bound}{off}")
     if local is not None and local.dashboard:
         summary.add_row("Dashboard", local.dashboard)
         if local.token_file:
@@ -83,12 +87,13 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
     table.add_row(
         "Leader",
-        f"{leader}, epoch {render.epoch(cluster.epoch)}, for {render.ago(cluster.leader_since)}",
+        f"{leader}, for {render.ago(cluster.leader_since)} (epoch {render.epoch(cluster.epoch)})",
     )
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
     slots, waiting = sum(node.slots for node in nodes), sum(node.stats.yielded for node in nodes)
     busy = max(0, sum(node.running for node in nodes) - waiting)
-    more = f"; {waiting} tasks wait for other tasks" if waiting else ""
+    wait = "waits" if waiting == 1 else "wait"
+    more = f"; {plural(waiting, 'task')} {wait} for other tasks" if waiting else ""
     table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {busy} of {slots} slots busy{more}")
     table.add_row(
         "Tasks", f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished on record"

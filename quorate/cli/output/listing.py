@@ -20,6 +20,7 @@ from rich.text import Text
 _GAP = 2
 # An elastic column is not made narrower than this: it is left out instead.
 _LEAST = 8
+_LEAST_WRAPPED = 16
 _BREAKS = re.compile(r"[\r\n\v\f\t\x1c-\x1e\x85\u2028\u2029]+")
 BREAK = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 
@@ -32,6 +33,7 @@ class Listing(Table):
         right: those aligned to the right.
         short: of columns whose values have a short form, what makes it.
         elastic: those that may be shortened, the first one first.
+        wrapped: of the elastic ones those that go on in the next line, and are not cut.
         drop: those that may be left out, the least important first; by default all but the first
             column, the last one first.
     """
@@ -43,6 +45,7 @@ class Listing(Table):
         right: Sequence[str] = (),
         short: Mapping[str, Callable[[str], str]] | None = None,
         elastic: Sequence[str] = (),
+        wrapped: Sequence[str] = (),
         drop: Sequence[str] | None = None,
     ) -> None:
         super().__init__(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
@@ -50,6 +53,7 @@ class Listing(Table):
         self._right = frozenset(right)
         self._short = dict(short or {})
         self._elastic = list(elastic)
+        self._wrapped = frozenset(wrapped)
         self._drop = list(reversed(columns[1:])) if drop is None else list(drop)
         self._cells: list[list[Text]] = []
         for heading in columns:
@@ -66,16 +70,20 @@ class Listing(Table):
         kept, _ = self._fitted(width)
         return [heading for heading in self._headings if heading and heading not in kept]
 
-    def is_shortened(self, width: int) -> bool:
-        """Whether values are shown in their short form in `width` characters."""
-        return self._fitted(width)[1] is not self._cells
+    def shortened(self, width: int) -> str:
+        """The values that are shown in their short form in `width` characters, as one text."""
+        rows = self._fitted(width)[1]
+        if rows is self._cells:
+            return ""
+        indexes = [self._headings.index(heading) for heading in self._short]
+        return " ".join(row[index].plain for row in rows for index in indexes)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The columns that fit, as a plain table."""
         widths, rows = self._fitted(options.max_width)
         plain = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
         for heading, width in widths.items():
-            elastic = heading in self._elastic
+            elastic = heading in self._elastic and heading not in self._wrapped
             plain.add_column(
                 heading,
                 justify=self._justify(heading),
@@ -108,7 +116,8 @@ class Listing(Table):
         def shorten() -> None:
             for heading in self._elastic:
                 if heading in widths and excess() > 0:
-                    least = min(widths[heading], max(_LEAST, cell_len(heading)))
+                    least = _LEAST_WRAPPED if heading in self._wrapped else _LEAST
+                    least = min(widths[heading], max(least, cell_len(heading)))
                     widths[heading] = max(least, widths[heading] - excess())
 
         natural = dict(widths)

@@ -97,11 +97,18 @@ def _role(role: str, leads: bool) -> str:
     return "leader" if leads else "standby"
 
 
+def _short_address(address: str) -> str:
+    """Not the path of a socket, which may be longer than a line."""
+    return "(a socket)" if address.startswith("unix:") else address
+
+
 def process_table(processes: Sequence[Process]) -> Table:
     """Processes of a local cluster."""
     table = render.table(
         *("PROCESS", "ROLE", "STATE", "PID", "RESTARTS", "ADDRESS", "VERSION"),
         right=("PID", "RESTARTS"),
+        short={"ADDRESS": _short_address},
+        drop=("VERSION", "RESTARTS", "PID", "STATE", "ROLE"),
     )
     for process in processes:
         table.add_row(

@@ -91,10 +91,11 @@ def table(
     right: Sequence[str] = (),
     short: Mapping[str, Callable[[str], str]] | None = None,
     elastic: Sequence[str] = (),
+    wrapped: Sequence[str] = (),
     drop: Sequence[str] | None = None,
 ) -> Listing:
     """An empty table in the house style; see `Listing`."""
-    return Listing(columns, right=right, short=short, elastic=elastic, drop=drop)
+    return Listing(columns, right=right, short=short, elastic=elastic, wrapped=wrapped, drop=drop)
 
 
 def show(renderable: Any) -> None:
@@ -118,7 +119,7 @@ def short_ids(text: str) -> str:
 def show_tasks(listing: Listing) -> None:
     """As `show`, a table with ids of tasks; says what the short ones are."""
     show(listing)
-    if out.is_terminal and listing.is_shortened(out.width):
+    if out.is_terminal and SHORTENED in listing.shortened(out.width):
         hint(f"Commands take ids as shown, by their last {_SHORT_ID} characters.")
 
 
@@ -212,11 +213,6 @@ def moment(value: Timestamp) -> str:
         return "-"
     local = dt.datetime.fromtimestamp(when).astimezone()
     return local.strftime("%Y-%m-%d %H:%M:%S.") + f"{local.microsecond // 1000:03d}"
-
-
-def plural(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: `1 node`, `2,000 nodes`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def span(value: Duration) -> str:

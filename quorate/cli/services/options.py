@@ -44,9 +44,14 @@ def _seconds(help: str, panel: str) -> Any:
 
 Argv = Annotated[
     list[str] | None,
-    typer.Argument(metavar="-- COMMAND", help="Program and arguments of a replica."),
+    typer.Argument(
+        metavar="-- COMMAND",
+        help="Program and arguments of a replica; it must listen on port $PORT.",
+    ),
 ]
-Replicas = Annotated[int | None, typer.Option("--replicas", "-n", help="Number of replicas.")]
+Replicas = Annotated[
+    int | None, typer.Option("--replicas", "-n", metavar="N", help="Number of replicas.")
+]
 Env = Annotated[
     list[str] | None,
     typer.Option(
@@ -58,12 +63,12 @@ Cwd = Annotated[
 ]
 Cpu = Annotated[
     float | None,
-    typer.Option(metavar="CORES", help="Cores that the task needs.", rich_help_panel=_PANEL),
+    typer.Option(metavar="CORES", help="Cores that a replica needs.", rich_help_panel=_PANEL),
 ]
 Memory = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE", help="Memory that the task needs, such as 512M.", rich_help_panel=_PANEL
+        metavar="SIZE", help="Memory that a replica needs, such as 512M.", rich_help_panel=_PANEL
     ),
 ]
 Resource = Annotated[
@@ -88,7 +93,9 @@ HealthHttp = Annotated[
 HealthTcp = Annotated[
     bool,
     typer.Option(
-        "--health-tcp", help="TCP health check: a connect must succeed.", rich_help_panel=_HEALTH
+        "--health-tcp",
+        help="TCP health check: a connect must succeed; the default when there is a command.",
+        rich_help_panel=_HEALTH,
     ),
 ]
 HealthGrpc = Annotated[
@@ -115,24 +122,34 @@ DrainGrace = Annotated[
 ]
 MaxSurge = Annotated[
     int | None,
-    typer.Option(help="Maximum number of extra replicas during an update.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="N",
+        help="Maximum number of extra replicas during an update. \\[default: 1]",
+        rich_help_panel=_PANEL,
+    ),
 ]
 MaxUnavailable = Annotated[
     int | None,
     typer.Option(
-        help="Maximum number of missing replicas during an update.", rich_help_panel=_PANEL
+        metavar="N",
+        help="Maximum number of missing replicas during an update. \\[default: 0]",
+        rich_help_panel=_PANEL,
     ),
 ]
 BalancingOption = Annotated[
     Balancing | None,
     typer.Option(
-        "--balancing", help="How the gateway chooses an instance.", rich_help_panel=_PROXY
+        "--balancing",
+        metavar="NAME",
+        help="How the gateway chooses an instance: least-request, round-robin, weighted or "
+        "consistent-hash. \\[default: least-request]",
+        rich_help_panel=_PROXY,
     ),
 ]
 HashOn = Annotated[
     str | None,
     typer.Option(
-        metavar="header:NAME|cookie:NAME|path",
+        metavar="KEY",
         help="Key of consistent-hash: header:NAME, cookie:NAME or path.",
         rich_help_panel=_PROXY,
     ),

@@ -26,6 +26,7 @@ from quorate.client.transport.discovery import local_of
 from quorate.client.transport.policy import is_lost
 from quorate.client.transport.rpcs import Req, Res, Rpc, new_request_id
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import plural
 from quorate.v1 import service_pb2 as pb
 
 _LOOK = 0.2
@@ -96,6 +97,9 @@ def create(
 ) -> int:
     """Create a service and start its replicas (1 by default).
 
+    Each replica gets a port of its node in the environment variable PORT, where the program must
+    listen. The replica takes requests once its health check succeeds.
+
     Without a command the service has no replicas: processes outside the cluster register as its
     instances with [bold]service register[/bold].
 
@@ -114,6 +118,10 @@ def create(
     request = pb.CreateServiceRequest(service=service, request_id=new_request_id())
     _warn(client.calls.call(CREATE, request).service)
     sys.stdout.write(f"{name} created\n")
+    sys.stdout.flush()
+    local = local_of(client.addresses)
+    if local and (address := service_show.address_of(name, local.dashboard)):
+        hint(f"Its address: {address}")
     return _until_ready(client, name, wait_timeout) if wait else OK
 
 
@@ -334,7 +342,14 @@ def _until_ready(client: Client, name: str, patience: float) -> int:
         if len(serving) == len(good) == service.spec.replicas:
             return OK
         if time.monotonic() > end:
-            err.print(f"quorate: {len(good)} of {service.spec.replicas} replicas are healthy.")
+            wanted = service.spec.replicas
+            err.print(
+                f"quorate: {len(good)} of {plural(wanted, 'replica')} healthy after {patience:g} s",
+                markup=False,
+            )
+            if why := service_show.why_not_ready(client, service):
+                hint(why)
+            hint(f"Details: quorate service show {name}")
             return TIMED_OUT
         time.sleep(_LOOK)
 

@@ -21,6 +21,7 @@ from quorate.cli.output.render import hint
 from quorate.client.client import Client
 from quorate.client.tracking.outcome import shown_state, value_name
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import plural
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 
@@ -60,8 +61,8 @@ def show(client: Client, service: pb.Service, dashboard: str = "") -> None:
     if service.pending_reason:
         render.warn(service.pending_reason)
     if len(waiting) > _SHOWN:
-        hint(f"{len(waiting) - _SHOWN} more replicas do not run.")
-    hint(f"Why one ended: quorate logs {waiting[0].id}")
+        hint(f"{plural(len(waiting) - _SHOWN, 'more replica')} not running.")
+    hint(f"What one wrote before it ended: quorate logs {waiting[0].id}")
 
 
 def address_of(name: str, dashboard: str) -> str:
@@ -93,17 +94,23 @@ def _details(service: pb.Service, address: str) -> Table:
     for label, value in (
         ("Service", service.name),
         ("Command", command),
-        ("Ready", ready(service) if replicas else f"{service.ready} on record"),
-        ("Updated", f"{service.updated} of generation {service.generation}"),
+        ("Ready", ready(service) if replicas else f"{service.ready} registered"),
+        ("Updated", _updated(service) if replicas else "-"),
         ("Health check", _health(spec)),
-        ("Balancing", balancing.replace("UNSPECIFIED", "LEAST_REQUEST")),
+        ("Balancing", balancing.replace("UNSPECIFIED", "LEAST_REQUEST").lower().replace("_", "-")),
         ("Address", address or f"{service.name}.localhost at the gateway's port"),
         ("Hosts", ", ".join(spec.proxy.hosts) or "-"),
         ("Labels", ", ".join(f"{k}={v}" for k, v in sorted(spec.labels.items())) or "-"),
-        ("Created", render.moment(service.create_time)),
+        ("Created", render.zoned(service.create_time)),
     ):
         table.add_row(Text(label, style="dim"), value)
     return table
+
+
+def _updated(service: pb.Service) -> str:
+    """How many replicas run as the service is now, and not as it was before an update."""
+    runs = "replica runs" if service.updated == 1 else "replicas run"
+    return f"{service.updated} {runs} the current generation ({service.generation})"
 
 
 def _health(spec: pb.ServiceSpec) -> str:
@@ -124,7 +131,9 @@ def _health(spec: pb.ServiceSpec) -> str:
 
 def _instances(service: pb.Service) -> Table:
     table = render.table(
-        "INSTANCE", "STATE", "ADDRESS", "NODE", "GENERATION", "WEIGHT", "UP", right=_NUMBERS
+        *("INSTANCE", "STATE", "ADDRESS", "NODE", "GENERATION", "WEIGHT", "UP"),
+        right=_NUMBERS,
+        short={"INSTANCE": render.short_ids},
     )
     for instance in service.instances:
         table.add_row(
@@ -137,6 +146,22 @@ def _instances(service: pb.Service) -> Table:
             render.ago(instance.start_time),
         )
     return table
+
+
+def why_not_ready(client: Client, service: pb.Service) -> str:
+    """A sentence about replicas that are not healthy; empty when nothing is known. Raises
+    QuorateError."""
+    if service.pending_reason:
+        return service.pending_reason
+    for task in _waiting(client, service):
+        if task.HasField("error"):
+            return f"A replica ended: {task.error.type}: {task.error.message}".splitlines()[0]
+    if any(one.state != pb.INSTANCE_STATE_HEALTHY for one in service.instances):
+        return (
+            f"Replicas run, but their health check ({_health(service.spec)}) does not succeed: "
+            "does the program listen on port $PORT?"
+        )
+    return ""
 
 
 def _waiting(client: Client, service: pb.Service) -> list[task_pb2.Task]:
@@ -158,7 +183,12 @@ def _waiting(client: Client, service: pb.Service) -> list[task_pb2.Task]:
 
 def _replicas(tasks: list[task_pb2.Task]) -> Table:
     table = render.table(
-        "REPLICA", "STATE", "ATTEMPTS", "NEXT START", "LAST ERROR", right=("ATTEMPTS",)
+        *("REPLICA", "STATE", "ATTEMPTS", "NEXT START", "LAST ERROR"),
+        right=("ATTEMPTS",),
+        short={"REPLICA": render.short_ids},
+        elastic=("LAST ERROR",),
+        wrapped=("LAST ERROR",),
+        drop=("ATTEMPTS", "NEXT START"),
     )
     for task in tasks:
         error = f"{task.error.type}: {task.error.message}" if task.HasField("error") else "-"

@@ -13,13 +13,14 @@ import typer
 
 from quorate.cli.common import with_client
 from quorate.cli.exits import FAILED, OK
-from quorate.cli.output.render import err, plural
+from quorate.cli.output.render import err
 from quorate.cli.tasks.cancel import each
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.states import FINISHED, states
 from quorate.client.client import Client
 from quorate.client.transport.rpcs import DELETE_TASK, new_request_id
 from quorate.runtime.errors import QuorateError, invalid
+from quorate.runtime.sizes import plural
 from quorate.v1 import scheduler_pb2
 
 # Expired tasks there are none yet; a newer cluster may have them.

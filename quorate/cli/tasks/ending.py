@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from quorate.cli.exits import FAILED, TIMED_OUT, sentence_of
 from quorate.cli.output.progress import paused, wait_for_all
-from quorate.cli.output.render import as_dict, err, hint, plural, print_json
+from quorate.cli.output.render import as_dict, err, hint, print_json
 from quorate.cli.tasks.tasks import write_chunks, write_logs
 from quorate.cli.tasks.waits import saying_why, why_not_started
 from quorate.client.client import Client
@@ -21,6 +21,7 @@ from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.tracking.outcome import error_of, is_finished
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import plural
 from quorate.v1 import scheduler_pb2, task_pb2
 
 # Bytes of each stream of a task that are kept for JSON.
@@ -39,6 +40,7 @@ _WORDS = (
     "Program and arguments are words of their own; for a line of shell: "
     "quorate submit --wait -- sh -c 'echo hello'"
 )
+_BEFORE_OUTPUT = ("ENTRYPOINT_NOT_FOUND", "NOT_STARTED")
 _PROGRAM = "Check the program's name, and that it is installed on the nodes."
 
 
@@ -181,7 +183,7 @@ def report_failure(failed: TaskFailed, *, shown: bool = False) -> int:
         err.print(failed.remote_traceback.rstrip(), markup=False, style="dim")
     if advice := _advice(failed):
         hint(advice)
-    elif shown:
+    elif shown or failed.type in _BEFORE_OUTPUT:
         hint(f"Details: quorate task {failed.task_id}")
     else:
         hint(f"Output: quorate logs {failed.task_id}")

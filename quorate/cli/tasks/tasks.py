@@ -26,7 +26,7 @@ from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.tracking.outcome import is_finished, shown_state, state_name
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.sizes import size_text
+from quorate.runtime.sizes import plural, size_text
 from quorate.v1 import scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
@@ -233,7 +233,7 @@ def wait(
     if late:
         sys.stdout.flush()
         err.print(
-            f"quorate: {len(late)} of {render.plural(len(ids), 'task')} not finished after "
+            f"quorate: {len(late)} of {plural(len(ids), 'task')} not finished after "
             f"{timeout:g} s: {', '.join(late)}",
             markup=False,
         )
@@ -282,7 +282,7 @@ def _details(found: task_pb2.Task) -> Table:
         table.add_row("Finished", render.zoned(found.finish_time))
     if found.failures or found.crashes:
         counts = ((found.failures, "failed attempt"), (found.crashes, "lost node"))
-        words = [render.plural(count, what) for count, what in counts if count]
+        words = [plural(count, what) for count, what in counts if count]
         table.add_row("Failures", ", ".join(words))
     if found.state == task_pb2.TASK_STATE_SUCCEEDED:
         table.add_row("Result", _result(found.result))

@@ -132,10 +132,11 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def command_for(command: str, data_dir: Path) -> str:
-    """`quorate up` or `quorate down`, as it has to be typed to mean this data dir."""
+    """`quorate up` or another command, as it has to be typed to mean this data dir."""
     if data_dir == default_data_dir().absolute():
         return f"quorate {command}"
-    return f"quorate {command} --data-dir {shlex.quote(str(data_dir))}"
+    name, space, rest = command.partition(" ")
+    return f"quorate {name} --data-dir {shlex.quote(str(data_dir))}{space}{rest}"
 
 
 def local_of(addresses: Collection[str]) -> LocalCluster | None:
@@ -224,7 +225,8 @@ def _running_cluster(directory: Path) -> LocalCluster:
             grpc.StatusCode.UNAVAILABLE,
             "NO_CLUSTER",
             f"no cluster is running in {directory}; start one with "
-            f"'{command_for('up', directory.absolute())}', or set QUORATE_ADDRESS to host:port",
+            f"'{command_for('up', directory.absolute())}', or say which one is meant: --data-dir "
+            "(QUORATE_DATA_DIR) of another local one, --address host:port (QUORATE_ADDRESS)",
         )
     return local
 
