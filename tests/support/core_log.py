@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal.batch import Batch
+from quorate.etcd.journal.batch import Batch, weigh
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.model.rows import NodeRow
@@ -45,7 +45,7 @@ class Log:
 
     def append(self, ops: Sequence[Put | Delete]) -> None:
         """One event."""
-        self._batch.add(ops, None, None)
+        self._batch.add(ops, weigh(ops), None, None)
         if self._batch.events >= self._join:
             self.flush()
 

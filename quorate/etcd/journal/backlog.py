@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal.batch import WRITE_OVERHEAD, After, Batch, Failed, conflicting, weigh
+from quorate.etcd.journal.batch import After, Batch, Failed, conflicting, weigh
 
 
 class OutOfSpace(Exception):
@@ -75,12 +75,11 @@ class Backlog(ABC):
         Raises:
             ValueError: no Txn can hold the event, or it puts a key inside a range it deletes.
         """
-        weight = 0
-        ranged = False
-        for write in writes:
-            weight += len(write[0]) + len(write[1]) + WRITE_OVERHEAD
-            if type(write) is Delete and write.range_end:
-                ranged = True
+        weight = weigh(writes)
+        # Most have puts alone, which is found out in no time.
+        ranged = Delete in map(type, writes) and any(
+            type(write) is Delete and write.range_end for write in writes
+        )
         if ranged or len(writes) > self._max_ops or weight > self._max_bytes:
             self._check_event(writes, weight)
         if self._ended is not None:
@@ -98,7 +97,7 @@ class Backlog(ABC):
             batch = self._open = Batch()
             self._queue.append(batch)
             self._work.set()
-        self._pending_bytes += batch.add(writes, after, failed)
+        self._pending_bytes += batch.add(writes, weight, after, failed)
         self._pending_events += 1
 
     def append_purge(
@@ -125,7 +124,7 @@ class Backlog(ABC):
                 failed(self._ended)
             return
         batch = Batch(purge=True)
-        self._pending_bytes += batch.add(deletes, after, failed)
+        self._pending_bytes += batch.add(deletes, weight, after, failed)
         self._pending_events += 1
         self._queue.append(batch)
         self._open = None

@@ -21,7 +21,7 @@ WRITE_OVERHEAD = 24
 def weigh(writes: Sequence[Put | Delete]) -> int:
     """Bytes that `writes` take in a request, rounded up."""
     # Field 1 of both kinds is bytes: a Put's value, a Delete's range_end.
-    return sum(len(write[0]) + len(write[1]) + WRITE_OVERHEAD for write in writes)
+    return sum([len(write[0]) + len(write[1]) for write in writes]) + WRITE_OVERHEAD * len(writes)
 
 
 def covers(delete: Delete, key: bytes) -> bool:
@@ -66,20 +66,23 @@ class Batch:
         return len(self.writes) + len(self.ranges)
 
     def add(
-        self, writes: Sequence[Put | Delete], after: After | None, failed: Failed | None
+        self,
+        writes: Sequence[Put | Delete],
+        weight: int,
+        after: After | None,
+        failed: Failed | None,
     ) -> int:
-        """Take one event; the caller has checked that it fits. Returns the bytes it added."""
+        """Take one event of `weight`; the caller has checked that it fits. Returns the bytes it
+        added."""
         known = self.writes
-        grown = 0
+        grown = weight
         for write in writes:
             key = write[0]
-            grown += len(key) + len(write[1]) + WRITE_OVERHEAD
             if type(write) is Delete and write.range_end:
                 self.ranges.append(write)
                 continue
-            replaced = known.get(key)
-            if replaced is not None:
-                grown -= len(key) + len(replaced[1]) + WRITE_OVERHEAD
+            if key in known:
+                grown -= len(key) + len(known[key][1]) + WRITE_OVERHEAD
             known[key] = write
         self.weight += grown
         self.events += 1

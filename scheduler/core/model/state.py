@@ -260,7 +260,7 @@ class State:
             if not replicas:
                 del self.replicas[row.replica.service]
         text = f"{row.text}\n{error}" if error else row.text
-        queue, creator = row.queue, row.creator
+        creator = row.creator
         creator.ended(outcome)
         queue.usage.ended(outcome)
         done = FinishedRow(
