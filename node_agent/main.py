@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 
 import uvloop
@@ -29,9 +30,16 @@ def keep_private() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
 
 
+# Objects made and not freed between two young collections. A node with many short tasks has some
+# thousand in flight, none of which is garbage: with Python's 700, 1.5 % of its processor time goes
+# into finding that out.
+_YOUNG = 10_000
+
+
 def main() -> int:
     """Run one agent; the exit code. Raises SystemExit for wrong settings."""
     keep_private()
+    gc.set_threshold(_YOUNG)
     settings = read_settings("node_agent", AgentSettings)
     terminal = settings.log_format == "auto" and sys.stderr.isatty()
     configure_logging(

@@ -40,11 +40,8 @@ class Durations:
     def observe(self, profile: str, seconds: float) -> None:
         """Learn from one attempt."""
         average = self.overall
-        if average is None:
-            self.overall = seconds
-        else:
-            self.overall = _moved(average, seconds)
-        self.ahead = ahead_per_slot(self.overall, self.ahead)
+        overall = self.overall = seconds if average is None else _moved(average, seconds)
+        self.ahead = ahead_per_slot(overall, self.ahead)
         known = self._profiles.get(profile)
         if known is not None:
             self._profiles[profile] = _moved(known, seconds)
