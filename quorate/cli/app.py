@@ -110,6 +110,8 @@ def run(arguments: list[str]) -> int:
         err.print(f"quorate: {_mistake(error)}", markup=False)
         context = getattr(error, "ctx", None)
         if context is not None:
+            if example := _example(error):
+                err.print(f"Example: {example}", markup=False, style="dim")
             err.print(f"See '{context.command_path} --help'.", markup=False, style="dim")
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
@@ -144,6 +146,15 @@ def _mistake(error: Any) -> str:
     if words.startswith("Got unexpected extra") and getattr(command, "name", "") == "call":
         return f"{words}; give several arguments as one JSON list, such as '[2, 10]'"
     return words
+
+
+def _example(error: Any) -> str:
+    """How a command that lacks an argument is called, where its help has an example."""
+    command = getattr(error.ctx, "command", None)
+    if not error.format_message().startswith("Missing "):
+        return ""
+    found = re.search(r"\[dim\](.+?)\[/dim\]", getattr(command, "help", "") or "")
+    return found[1] if found else ""
 
 
 def _not_utf8(arguments: list[str]) -> str:

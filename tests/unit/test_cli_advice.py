@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from quorate.cli.app import application, run
-from quorate.cli.output import render
+from quorate.cli.output import progress, render
 from quorate.cli.output.waiting import needs, why_pending
 from quorate.cli.tasks import waits
 from quorate.cli.tasks.ending import _follow
@@ -111,6 +111,16 @@ def test_a_mistaken_argument_of_call_says_how_it_is_written(quorate, cluster, wo
     assert not cluster.tasks
 
 
+def test_a_missing_argument_is_answered_with_an_example(quorate):
+    for command, example in (
+        ("call", "quorate call math:sqrt 16"),
+        ("submit", "quorate submit --wait -- echo hello"),
+    ):
+        code, _, err = quorate(command)
+        assert code == 2
+        assert f"Example: {example}" in err.splitlines()
+
+
 def test_a_wait_that_ends_early_says_why_the_task_has_not_started(quorate, cluster):
     cluster.hold.clear()
     code, _, err = quorate("call", "--wait-timeout", "0.1", "--memory", "1G", "math:sqrt", "16")
@@ -155,6 +165,7 @@ def test_a_command_that_waits_long_says_what_for(quorate, cluster, monkeypatch, 
 
     monkeypatch.setattr(waits, "_SOON", 0.05)
     monkeypatch.setattr(waits, "hint", hint)
+    monkeypatch.setattr(progress, "hint", hint)
     # Should nothing be said, the test goes on all the same.
     late = threading.Timer(5.0, cluster.hold.set)
     late.start()

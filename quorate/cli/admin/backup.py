@@ -118,7 +118,7 @@ def restore(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a backup into an empty cluster. Stop its schedulers first.
+    """Write a backup into an etcd that holds no cluster of that name. Stop its schedulers first.
 
     The file is verified before anything is written. An interrupted restore goes on when it is
     started again with the same file; until it is done no scheduler leads.

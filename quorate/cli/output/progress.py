@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from quorate.cli.output.render import hint
 from quorate.client.client import Client
 from quorate.client.tracking.ledger import Outcome
 from quorate.v1 import task_pb2
@@ -65,6 +66,13 @@ class MapProgress:
         self._progress = progress
         self._task = task
         self._shared = progress is not None and sys.stdout.isatty()
+
+    def say(self, text: str) -> None:
+        """A sentence for the person in front of the bar."""
+        if self._progress is None:
+            hint(text)
+        else:
+            self._progress.console.print(text, style="dim", markup=False, soft_wrap=True)
 
     def print(self, line: str) -> None:
         """One result."""

@@ -238,7 +238,7 @@ def map_(
     try:
         with (
             map_progress(total, quiet=quiet) as progress,
-            saying_why_none(client, queue) as started,
+            saying_why_none(client, queue, progress.say) as started,
         ):
             for result in run(function, values, chunk=chunk):
                 started()

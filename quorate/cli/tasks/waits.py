@@ -48,13 +48,15 @@ def why_not_started(handle: TaskHandle[Any]) -> str:
 @contextmanager
 def saying_why(handle: TaskHandle[Any]) -> Iterator[None]:
     """Say on standard error why a task has not started: after 2 s, or when waiting times out."""
-    with _later(lambda: why_not_started(handle)):
+    with _later(lambda: why_not_started(handle), hint):
         yield
 
 
 @contextmanager
-def saying_why_none(client: Client, queue: str) -> Iterator[Callable[[], None]]:
-    """As `saying_why`, of the first of many tasks that this client submits to a queue.
+def saying_why_none(
+    client: Client, queue: str, say: Callable[[str], None]
+) -> Iterator[Callable[[], None]]:
+    """As `saying_why`, by `say`, of the first of many tasks that this client submits to a queue.
 
     Yields what is to be called when the first of them has ended.
     """
@@ -63,27 +65,27 @@ def saying_why_none(client: Client, queue: str) -> Iterator[Callable[[], None]]:
         first = next(iter(client.tracker(queue).unfinished), "")
         return why_not_started(client.get(first)) if first else ""
 
-    with _later(why) as once:
+    with _later(why, say) as once:
         yield once
 
 
 @contextmanager
-def _later(why: Callable[[], str]) -> Iterator[Callable[[], None]]:
+def _later(why: Callable[[], str], say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
     """Say once what `why` returns; yields what says that there is no more need."""
     once = threading.Lock()
 
-    def say() -> None:
+    def say_once() -> None:
         if once.acquire(blocking=False) and (words := why()):
-            hint(words)
+            say(words)
 
-    timer = threading.Timer(_SOON, say)
+    timer = threading.Timer(_SOON, say_once)
     timer.daemon = True
     timer.start()
     try:
         yield timer.cancel
     except TimeoutError:
         timer.cancel()
-        say()
+        say_once()
         raise
     finally:
         timer.cancel()
