@@ -6,42 +6,52 @@ than a busy cluster writes (measured: 24 revisions a second of the 50 that were 
 % of a core instead of 28): such a watch falls further behind for as long as the load lasts.
 
 So a follower opens its watch before it reads its snapshot, and takes at once what comes.
+
+The pages of the snapshot are read ahead too, one of them: etcd reads it while the one before it is
+folded.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Final, Self
-
-from quorate.etcd.api import WatchBatch, size_of
+from typing import Final, Generic, Self, TypeVar
 
 # Bytes of records.
 MOST_AHEAD: Final = 64 * 1024 * 1024
 
+Batch = TypeVar("Batch")
 
-class ReadAhead:
-    """Async context manager and iterator of the batches of a watch, in their order.
+
+class ReadAhead(Generic[Batch]):
+    """Async context manager and iterator of what another iterator yields, in its order.
 
     Args:
-        batches: the watch. What it raises is raised behind the batches before it.
-        most: bytes of records held at once, and one batch; beyond that the watch is held back.
+        batches: the watch, or the pages. What it raises is raised behind the batches before it.
+        size: how much a batch counts, in bytes of records.
+        most: how much is held at once, beside one batch; beyond that the iterator is held back.
     """
 
-    def __init__(self, batches: AsyncIterator[WatchBatch], most: int = MOST_AHEAD) -> None:
+    def __init__(
+        self,
+        batches: AsyncIterator[Batch],
+        size: Callable[[Batch], int],
+        most: int = MOST_AHEAD,
+    ) -> None:
         self._batches = batches
+        self._size = size
         self._most = most
-        self._held: deque[tuple[WatchBatch, int]] = deque()
+        self._held: deque[tuple[Batch, int]] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
     @property
-    def revision(self) -> int:
-        """The revision of the last batch that is held; 0 while none is."""
-        return self._held[-1][0].revision if self._held else 0
+    def last(self) -> Batch | None:
+        """The last batch that is held."""
+        return self._held[-1][0] if self._held else None
 
     async def __aenter__(self) -> Self:
         self._reading = asyncio.create_task(self._read(), name="read ahead")
@@ -62,7 +72,7 @@ class ReadAhead:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> WatchBatch:
+    async def __anext__(self) -> Batch:
         assert self._reading is not None
         while not self._held:
             if self._reading.done():
@@ -77,7 +87,7 @@ class ReadAhead:
 
     async def _read(self) -> None:
         async for batch in self._batches:
-            size = size_of(batch.events)
+            size = self._size(batch)
             self._held.append((batch, size))
             self._bytes += size
             self._changed.set()

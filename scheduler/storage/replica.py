@@ -49,6 +49,7 @@ from quorate.etcd.api import (
     WatchBatch,
     changes_of,
     prefix_end,
+    size_of,
 )
 from quorate.etcd.paging import pages
 from quorate.runtime.timing.backoff import Backoff
@@ -187,11 +188,11 @@ class Replica:
             self._etcd.watch(
                 self._prefix, prefix_end(self._prefix), start_revision=start
             ) as batches,
-            ReadAhead(batches) as ahead,
+            ReadAhead(batches, lambda batch: size_of(batch.events)) as ahead,
         ):
             if not self._revision:
                 await self._load()
-                self._came = ahead.revision
+                self._came = ahead.last.revision if ahead.last is not None else 0
             self._backoff.reset()
             while True:
                 if not self._loaded.is_set() and self._revision >= self._came:
@@ -218,10 +219,12 @@ class Replica:
     async def _load_prefix(self, part: bytes, revision: int) -> tuple[int, int]:
         """Fold what is under `part` at `revision` (0: the newest); that revision and how much."""
         count = 0
-        async for page in pages(self._etcd, part, revision, tries=_PAGE_TRIES):
-            revision = revision or page.revision
-            await self._fold_page(page.kvs)
-            count += len(page.kvs)
+        found = pages(self._etcd, part, revision, tries=_PAGE_TRIES)
+        async with ReadAhead(found, lambda page: 1, most=0) as ahead:
+            async for page in ahead:
+                revision = revision or page.revision
+                await self._fold_page(page.kvs)
+                count += len(page.kvs)
         return revision, count
 
     async def _fold_page(self, kvs: Iterable[KeyValue]) -> None:

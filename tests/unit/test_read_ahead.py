@@ -18,6 +18,7 @@ from quorate.etcd.api import (
     RangeResult,
     WatchBatch,
     WatchEvent,
+    size_of,
 )
 from quorate.etcd.memory import MemoryEtcd
 from scheduler.storage.loaded import Loaded
@@ -130,9 +131,38 @@ async def test_a_replica_is_loaded_when_it_has_folded_what_came_during_the_load(
         await asyncio.wait({running})
 
 
+async def test_a_page_is_read_while_the_one_before_it_is_folded() -> None:
+    asked: list[int] = []
+
+    class Counting(MemoryEtcd):
+        async def range(self, read: Range, *, timeout: float = 5.0) -> RangeResult:
+            asked.append(len(records.told))
+            return await super().range(read, timeout=timeout)
+
+    etcd, records, loaded = Counting(), Records(), Loaded()
+    # Pages of 32, then of 512, then as large as may be.
+    keys = [PREFIX + b"tasks/q/%04d" % number for number in range(1_000)]
+    for first in range(0, len(keys), 100):
+        await etcd.txn([], [Put(key, b"v") for key in keys[first : first + 100]])
+    replica = Replica(etcd, PREFIX, records, order=(b"tasks/",), loaded=loaded)
+    running = asyncio.create_task(replica.run())
+    try:
+        await asyncio.wait_for(loaded.wait(), 5)
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+    assert len(records.told) == len(keys)
+    assert len(asked) == 3
+    assert asked[2] < 32 + 512, "the third page is asked for before the second is folded"
+
+
 def batch(revision: int, size: int = 1) -> WatchBatch:
     kv = KeyValue(b"", b"x" * size, revision, revision, 1, 0)
     return WatchBatch(revision, [WatchEvent(False, kv)])
+
+
+def size(batch: WatchBatch) -> int:
+    return size_of(batch.events)
 
 
 class Source:
@@ -155,10 +185,10 @@ async def settled() -> None:
 
 async def test_it_reads_ahead_up_to_its_bound() -> None:
     source = Source(100)
-    async with ReadAhead(source.batches(), most=10) as ahead:
+    async with ReadAhead(source.batches(), size, most=10) as ahead:
         await settled()
         assert source.taken == 11
-        assert ahead.revision == 11
+        assert ahead.last == batch(11)
         assert (await anext(ahead)).revision == 1
         await settled()
         assert source.taken == 12
@@ -166,7 +196,7 @@ async def test_it_reads_ahead_up_to_its_bound() -> None:
 
 async def test_what_the_watch_raises_comes_behind_the_batches_before_it() -> None:
     source = Source(3)
-    async with ReadAhead(source.batches()) as ahead:
+    async with ReadAhead(source.batches(), size) as ahead:
         await settled()
         assert [(await anext(ahead)).revision for _ in range(3)] == [1, 2, 3]
         with pytest.raises(Compacted):
@@ -175,7 +205,7 @@ async def test_what_the_watch_raises_comes_behind_the_batches_before_it() -> Non
 
 async def test_nothing_is_read_any_more_when_it_is_left() -> None:
     source = Source(100)
-    async with ReadAhead(source.batches(), most=5):
+    async with ReadAhead(source.batches(), size, most=5):
         await settled()
     taken = source.taken
     await settled()
