@@ -104,7 +104,7 @@ class Fold:
         elif kind == b"leaving":
             self.state.scaling_down.pop(NodeName(rest.decode()), None)
         elif kind == b"nodes":
-            self._node_gone(NodeName(rest.decode()))
+            self._node_gone(NodeName(rest.decode(errors="replace")))
         elif kind == b"dedup":
             self.state.forget_request(keys.split_dedup_key(key))
         elif kind == b"quotas":

@@ -37,3 +37,12 @@ def test_a_standby_keeps_the_allocation_of_a_process_that_is_there() -> None:
         fold.put(b"nodes/n", node.SerializeToString(), 1)
     assert list(fold.state.allocations) == ["i2"]
     assert fold.state.nodes["n"].allocation is fold.state.allocations["i2"]  # type: ignore[index]
+
+
+def test_a_node_whose_name_is_not_text_comes_and_goes_unnoticed() -> None:
+    """Agents write these keys themselves."""
+    fold = Fold()
+    record = r.NodeRecord(name="\ufffd", instance="i", address="h:1").SerializeToString()
+    fold.put(b"nodes/\xff\xfe", record, 2, 9)
+    fold.deleted(b"nodes/\xff\xfe")
+    assert not fold.state.nodes
