@@ -161,7 +161,6 @@ def check_pending(tasks: Sequence[task_pb2.Task]) -> list[Finding]:
 def _unplaceable(found: Sequence[task_pb2.Task], reason: str, *, of: int) -> Finding:
     first = found[0]
     which = f"such as {first.id}" if len(found) > 1 else first.id
-    fit = "fits" if len(found) == 1 else "fit"
     among = f" (of the newest {of})" if of > len(found) else ""
     advice = f"add such a node, or cancel what asks for too much (quorate cancel {first.id})"
     if service := next((task.spec.service.service for task in found if _is_replica(task)), ""):
@@ -170,7 +169,7 @@ def _unplaceable(found: Sequence[task_pb2.Task], reason: str, *, of: int) -> Fin
         )
     return warning(
         "tasks",
-        f"{plural(len(found), 'waiting task')} {fit} no node{among}, {which}: {reason}",
+        f"{plural(len(found), 'waiting task')} can start on no node{among}, {which}: {reason}",
         advice,
     )
 

@@ -253,7 +253,7 @@ def fails(result: Ended, code: int, said: str) -> None:
     assert said in lines[0], result.err
     assert lines[0].startswith("quorate: ")
     # One sentence; where to read on, and what to try, may follow.
-    hints = ("See ", "Output: ", "Details: ", "Nodes import a module once: ")
+    hints = ("See ", "Example: ", "Output: ", "Details: ", "Nodes import a module once: ")
     assert all(line.startswith(hints) for line in lines[1:]), result.err
 
 

@@ -60,7 +60,7 @@ def test_an_admin_sees_and_sets_what_a_tenant_may_use(cluster: Locked):
             *("quota", "set", "--caller", "submitter:ci", "--live-tasks", "1"),
             *("--stored-bytes", "256M"),
         )
-        assert "1 of 1" in said
+        assert "1 / 1" in said
         with pytest.raises(QuorateError) as told:
             mine.options(queue="other").command(["true"])
         assert told.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
