@@ -3,6 +3,7 @@ import datetime
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import job_pb2 as _job_pb2
 from quorate.v1 import node_pb2 as _node_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2
@@ -17,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionRequest(_message.Message):
-    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving")
+    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving", "recall", "acknowledge_reports", "forget_jobs")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +26,9 @@ class SessionRequest(_message.Message):
     ACKNOWLEDGE_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
+    FORGET_JOBS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     hello: Hello
     assign: _containers.RepeatedCompositeFieldContainer[Assignment]
@@ -32,7 +36,10 @@ class SessionRequest(_message.Message):
     acknowledge: _containers.RepeatedCompositeFieldContainer[AttemptRef]
     drain: DrainOrder
     leaving: bool
-    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ...) -> None: ...
+    recall: _containers.RepeatedCompositeFieldContainer[AttemptRef]
+    acknowledge_reports: _containers.RepeatedCompositeFieldContainer[ChunkReportRef]
+    forget_jobs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ..., recall: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge_reports: _Optional[_Iterable[_Union[ChunkReportRef, _Mapping]]] = ..., forget_jobs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("instance", "leader", "leaving", "proof")
@@ -63,21 +70,81 @@ class AttemptRef(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("task_id", "attempt", "queue", "spec", "disconnect")
+    __slots__ = ("task_id", "attempt", "queue", "spec", "disconnect", "chunk")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     queue: str
     spec: bytes
     disconnect: _queue_pb2.DisconnectPolicy
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., queue: _Optional[str] = ..., spec: _Optional[bytes] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ...) -> None: ...
+    chunk: Chunk
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., queue: _Optional[str] = ..., spec: _Optional[bytes] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
+
+class Chunk(_message.Message):
+    __slots__ = ("job_id", "ranges", "items", "first_index", "index_step", "count", "expected_seconds")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    INDEX_STEP_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    ranges: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    items: _containers.RepeatedScalarFieldContainer[bytes]
+    first_index: int
+    index_step: int
+    count: int
+    expected_seconds: float
+    def __init__(self, job_id: _Optional[str] = ..., ranges: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., items: _Optional[_Iterable[bytes]] = ..., first_index: _Optional[int] = ..., index_step: _Optional[int] = ..., count: _Optional[int] = ..., expected_seconds: _Optional[float] = ...) -> None: ...
+
+class ChunkReportRef(_message.Message):
+    __slots__ = ("task_id", "attempt", "number")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    number: int
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+
+class ChunkReport(_message.Message):
+    __slots__ = ("task_id", "attempt", "number", "succeeded", "failed", "results", "returned", "seconds")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    number: int
+    succeeded: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    failed: _containers.RepeatedCompositeFieldContainer[SubtaskFailure]
+    results: _containers.RepeatedCompositeFieldContainer[_job_pb2.ResultRun]
+    returned: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    seconds: float
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., number: _Optional[int] = ..., succeeded: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., failed: _Optional[_Iterable[_Union[SubtaskFailure, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[_job_pb2.ResultRun, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class SubtaskFailure(_message.Message):
+    __slots__ = ("position", "error", "finish_time")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    error: _task_pb2.TaskError
+    finish_time: _timestamp_pb2.Timestamp
+    def __init__(self, position: _Optional[int] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("instance", "inventory", "started", "finished", "returned", "stats", "credit", "time")
+    __slots__ = ("instance", "inventory", "started", "finished", "returned", "stats", "credit", "time", "chunk_reports")
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +153,7 @@ class SessionResponse(_message.Message):
     STATS_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_REPORTS_FIELD_NUMBER: _ClassVar[int]
     instance: str
     inventory: Inventory
     started: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
@@ -94,17 +162,30 @@ class SessionResponse(_message.Message):
     stats: _node_pb2.NodeStats
     credit: int
     time: _timestamp_pb2.Timestamp
-    def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    chunk_reports: _containers.RepeatedCompositeFieldContainer[ChunkReport]
+    def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chunk_reports: _Optional[_Iterable[_Union[ChunkReport, _Mapping]]] = ...) -> None: ...
 
 class Inventory(_message.Message):
-    __slots__ = ("running", "waiting", "finished")
+    __slots__ = ("running", "waiting", "finished", "chunks")
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
     running: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
     waiting: _containers.RepeatedCompositeFieldContainer[AttemptRef]
     finished: _containers.RepeatedCompositeFieldContainer[AttemptRef]
-    def __init__(self, running: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ...) -> None: ...
+    chunks: _containers.RepeatedCompositeFieldContainer[ChunkProgress]
+    def __init__(self, running: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., chunks: _Optional[_Iterable[_Union[ChunkProgress, _Mapping]]] = ...) -> None: ...
+
+class ChunkProgress(_message.Message):
+    __slots__ = ("task_id", "attempt", "left")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    left: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., left: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ...) -> None: ...
 
 class AttemptStarted(_message.Message):
     __slots__ = ("task_id", "attempt", "start_time")

@@ -33,7 +33,7 @@ class CandidateRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
-    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version")
+    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class NodeRecord(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     REGISTER_TIME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    TAKES_CHUNKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
@@ -57,7 +58,8 @@ class NodeRecord(_message.Message):
     labels: _containers.ScalarMap[str, str]
     register_time: float
     version: str
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ...) -> None: ...
+    takes_chunks: bool
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ...) -> None: ...
 
 class NodeControlRecord(_message.Message):
     __slots__ = ("cordoned", "draining", "drain_grace")

@@ -1,0 +1,188 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import task_pb2 as _task_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
+    JOB_STATE_ACTIVE: _ClassVar[JobState]
+    JOB_STATE_PAUSED: _ClassVar[JobState]
+    JOB_STATE_SUCCEEDED: _ClassVar[JobState]
+    JOB_STATE_FAILED: _ClassVar[JobState]
+    JOB_STATE_CANCELLED: _ClassVar[JobState]
+
+class SubtaskState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SUBTASK_STATE_UNSPECIFIED: _ClassVar[SubtaskState]
+    SUBTASK_STATE_PENDING: _ClassVar[SubtaskState]
+    SUBTASK_STATE_RUNNING: _ClassVar[SubtaskState]
+    SUBTASK_STATE_SUCCEEDED: _ClassVar[SubtaskState]
+    SUBTASK_STATE_FAILED: _ClassVar[SubtaskState]
+    SUBTASK_STATE_CANCELLED: _ClassVar[SubtaskState]
+JOB_STATE_UNSPECIFIED: JobState
+JOB_STATE_ACTIVE: JobState
+JOB_STATE_PAUSED: JobState
+JOB_STATE_SUCCEEDED: JobState
+JOB_STATE_FAILED: JobState
+JOB_STATE_CANCELLED: JobState
+SUBTASK_STATE_UNSPECIFIED: SubtaskState
+SUBTASK_STATE_PENDING: SubtaskState
+SUBTASK_STATE_RUNNING: SubtaskState
+SUBTASK_STATE_SUCCEEDED: SubtaskState
+SUBTASK_STATE_FAILED: SubtaskState
+SUBTASK_STATE_CANCELLED: SubtaskState
+
+class IndexRange(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
+
+class JobSpec(_message.Message):
+    __slots__ = ("template", "count", "items", "open", "close_after_idle", "first_index", "index_step", "max_parallel", "max_failures", "max_failure_share", "name", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_AFTER_IDLE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    INDEX_STEP_FIELD_NUMBER: _ClassVar[int]
+    MAX_PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    template: _task_pb2.TaskSpec
+    count: int
+    items: _containers.RepeatedScalarFieldContainer[bytes]
+    open: bool
+    close_after_idle: _duration_pb2.Duration
+    first_index: int
+    index_step: int
+    max_parallel: int
+    max_failures: int
+    max_failure_share: float
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., count: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., open: _Optional[bool] = ..., close_after_idle: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_index: _Optional[int] = ..., index_step: _Optional[int] = ..., max_parallel: _Optional[int] = ..., max_failures: _Optional[int] = ..., max_failure_share: _Optional[float] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class JobCounts(_message.Message):
+    __slots__ = ("pending", "running", "succeeded", "failed", "cancelled")
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    pending: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    def __init__(self, pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("id", "queue", "spec", "state", "counts", "count", "open", "create_time", "start_time", "finish_time", "cancel_requested", "reason", "average_duration", "created_by", "round")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AVERAGE_DURATION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    queue: str
+    spec: JobSpec
+    state: JobState
+    counts: JobCounts
+    count: int
+    open: bool
+    create_time: _timestamp_pb2.Timestamp
+    start_time: _timestamp_pb2.Timestamp
+    finish_time: _timestamp_pb2.Timestamp
+    cancel_requested: bool
+    reason: str
+    average_duration: _duration_pb2.Duration
+    created_by: str
+    round: int
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., reason: _Optional[str] = ..., average_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., created_by: _Optional[str] = ..., round: _Optional[int] = ...) -> None: ...
+
+class Subtask(_message.Message):
+    __slots__ = ("id", "index", "state", "attempt", "result", "error", "node")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    index: int
+    state: SubtaskState
+    attempt: int
+    result: _task_pb2.TaskResult
+    error: _task_pb2.TaskError
+    node: str
+    def __init__(self, id: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[SubtaskState, str]] = ..., attempt: _Optional[int] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., node: _Optional[str] = ...) -> None: ...
+
+class ResultRun(_message.Message):
+    __slots__ = ("first", "kind", "values")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[ResultRun.Kind]
+        KIND_JSON: _ClassVar[ResultRun.Kind]
+        KIND_PICKLE: _ClassVar[ResultRun.Kind]
+    KIND_UNSPECIFIED: ResultRun.Kind
+    KIND_JSON: ResultRun.Kind
+    KIND_PICKLE: ResultRun.Kind
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    kind: ResultRun.Kind
+    values: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, first: _Optional[int] = ..., kind: _Optional[_Union[ResultRun.Kind, str]] = ..., values: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class JobErrorGroup(_message.Message):
+    __slots__ = ("type", "message", "count", "first_index", "last_index", "example", "example_index")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LAST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    message: str
+    count: int
+    first_index: int
+    last_index: int
+    example: _task_pb2.TaskError
+    example_index: int
+    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., count: _Optional[int] = ..., first_index: _Optional[int] = ..., last_index: _Optional[int] = ..., example: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., example_index: _Optional[int] = ...) -> None: ...
