@@ -37,6 +37,7 @@ PURE_ENOUGH = (
     "quorate.runtime.errors",
     "quorate.runtime.ids",
     "quorate.runtime.quotas",
+    "quorate.runtime.ranges",
     "quorate.runtime.sizes",
     "quorate.runtime.timing.backoff",
     "quorate.runtime.timing.token_bucket",
