@@ -109,6 +109,7 @@ async def serve(settings: SchedulerSettings) -> None:
         address=address,
         version=__version__,
         session_key=session_key,
+        record_kinds=keys.RECORD_KINDS,
     )
     leadership = Leadership(
         etcd,

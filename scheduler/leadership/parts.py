@@ -22,6 +22,7 @@ from quorate.security.limits import CallerLimits
 from quorate.security.tls.dialer import Dialer
 from scheduler.agents.links import Links
 from scheduler.agents.sessions import Sessions
+from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.nodes.servicer import NodeCalls
@@ -140,6 +141,7 @@ class TermParts:
             etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted
         )
         self.feed = ServiceFeed(driver, generation=fold.generation)
+        self.candidates = Candidates(etcd, settings.prefix)
         self.quotas = QuotaCalls(driver, process.limits, process.callers)
         self.scaling = ScalingCalls(driver)
         check = SpecCheck(settings.max_payload_kib << 10)

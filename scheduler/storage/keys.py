@@ -41,6 +41,10 @@ SNAPSHOT_ORDER = (
     INSTANCES,
 )
 
+# The kinds of records that this version reads and writes beyond those of version 0.1: for
+# `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
+RECORD_KINDS: tuple[str, ...] = ()
+
 
 def task_key(queue: str, task: str) -> bytes:
     return f"tasks/{queue}/{task}".encode()

@@ -19,18 +19,20 @@ class HeadRecord(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class CandidateRecord(_message.Message):
-    __slots__ = ("name", "instance", "address", "version", "session_key")
+    __slots__ = ("name", "instance", "address", "version", "session_key", "record_kinds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SESSION_KEY_FIELD_NUMBER: _ClassVar[int]
+    RECORD_KINDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
     version: str
     session_key: bytes
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ...) -> None: ...
+    record_kinds: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ..., record_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
     __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks")
