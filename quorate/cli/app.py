@@ -24,6 +24,9 @@ from quorate.cli.output.render import err
 # newer versions of typer bring along.
 _CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 
+# What some versions of typer say of a word that is no number.
+_NOT_A_NUMBER: Final = re.compile(r"Input should be a valid (number|integer), unable to parse.*")
+
 # The modules of the commands, in the order of `quorate --help`. A command line loads the one that
 # it names: a short command would spend most of its time on loading the others.
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
@@ -140,6 +143,7 @@ def run(arguments: list[str]) -> int:
 def _mistake(error: Any) -> str:
     """What is wrong with a command line, in words."""
     words: str = error.format_message().removeprefix("Invalid value: ")
+    words = _NOT_A_NUMBER.sub("must be a number", words)
     if re.fullmatch(r"-[\d.]+", getattr(error, "option_name", "") or ""):
         return f"{words}; as an argument of a function write '[-1]' (a JSON list)"
     command = getattr(getattr(error, "ctx", None), "command", None)

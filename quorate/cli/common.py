@@ -21,7 +21,7 @@ Address = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT[,...]",
-        help="Addresses of the schedulers, host:port, comma-separated. \\[default: "
+        help="Addresses of schedulers, separated by commas. \\[default: "
         "$QUORATE_ADDRESS, else the local cluster]",
         show_default=False,
         rich_help_panel="Connection",
@@ -32,7 +32,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Data dir of a local cluster. \\[default: $QUORATE_DATA_DIR, else "
+        help="Data directory of a local cluster. \\[default: $QUORATE_DATA_DIR, else "
         "~/.local/state/quorate/local]",
         show_default=False,
         rich_help_panel="Connection",
@@ -44,8 +44,8 @@ RetryFor = Annotated[
         "--retry-for",
         metavar="SECONDS",
         min=0,
-        help="Seconds to keep trying while no scheduler answers. \\[default: 10; 2 while none "
-        "has ever answered]",
+        help="Time to keep trying while no scheduler answers, in seconds. \\[default: 10, or 2 if "
+        "none has ever answered]",
         show_default=False,
         rich_help_panel="Connection",
     ),
@@ -55,7 +55,7 @@ TlsCaFile = Annotated[
     typer.Option(
         "--tls-ca-file",
         metavar="FILE",
-        help="CA certificates of the schedulers; TLS is used when set. "
+        help="CA certificates of the schedulers (PEM). Turns TLS on. "
         "\\[default: $QUORATE_TLS_CA_FILE, else what the local cluster needs]",
         show_default=False,
         rich_help_panel="Connection",
@@ -86,7 +86,7 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         metavar="FILE",
-        help="File that holds an API token. \\[default: $QUORATE_TOKEN, else $QUORATE_TOKEN_FILE]",
+        help="File with an API token. \\[default: $QUORATE_TOKEN, else $QUORATE_TOKEN_FILE]",
         show_default=False,
         rich_help_panel="Connection",
     ),

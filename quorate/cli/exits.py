@@ -27,8 +27,10 @@ from quorate.runtime.process import exit_codes
 # At the end of `quorate --help`.
 EPILOG = (
     "Exit codes: 0 done; 1 a task failed or was cancelled; 2 wrong command line or value; "
-    "3 it does not exist; 4 no cluster answered; 5 refused (a state, a limit, no permission); "
-    "6 not finished in the time given; 130 Ctrl-C. 'submit --wait' exits as the program did."
+    "3 the task, queue or node does not exist; 4 no cluster answered; "
+    "5 refused (a state, a limit, no permission); "
+    "6 not finished in the time given; 130 Ctrl-C. The exit code of 'submit --wait' is that of "
+    "the program."
 )
 
 OK = 0

@@ -64,3 +64,11 @@ def size_in_bytes(option: str, text: str) -> int:
             "T for KiB, MiB, GiB or TiB)"
         )
     return int(digits) * factor
+
+
+def sentence(description: str) -> str:
+    """The description of a setting of the services, as help has it: `CA certificate for etcd.`"""
+    first = (
+        description if description.startswith("etcd") else description[:1].upper() + description[1:]
+    )
+    return first.removesuffix(".") + "."

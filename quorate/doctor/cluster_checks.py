@@ -106,7 +106,7 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
     if leader is not None:
         findings.append(ok("schedulers", f"{leader.name} leads, epoch {cluster.epoch}"))
     if len(cluster.schedulers) < 2:
-        text = "no standby: when the leader fails nobody takes over"
+        text = "no standby: if the leader fails, nobody takes over"
         advice = "run a second scheduler"
         findings.append(
             note("schedulers", text, advice) if local else warning("schedulers", text, advice)
@@ -162,14 +162,12 @@ def _unplaceable(found: Sequence[task_pb2.Task], reason: str, *, of: int) -> Fin
     first = found[0]
     which = f"such as {first.id}" if len(found) > 1 else first.id
     among = f" (of the newest {of})" if of > len(found) else ""
-    advice = f"add such a node, or cancel what asks for too much (quorate cancel {first.id})"
+    advice = f"add such a node, or cancel the task: quorate cancel {first.id}"
     if service := next((task.spec.service.service for task in found if _is_replica(task)), ""):
-        advice = (
-            f"add such a node, or have the service ask for less: quorate service update {service}"
-        )
+        advice = f"add such a node, or let the service need less: quorate service update {service}"
     return warning(
         "tasks",
-        f"{plural(len(found), 'waiting task')} can start on no node{among}, {which}: {reason}",
+        f"{plural(len(found), 'waiting task')} cannot start on any node{among}, {which}: {reason}",
         advice,
     )
 

@@ -109,7 +109,7 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
     if minor >= _LATER or patch >= _FLOOR.get(minor, patch + 1):
         return ok(subject, f"version {version}")
     if local:
-        text = f"version {version}, good for a trial on one machine; production needs {RECOMMENDED}"
+        text = f"version {version} is good enough for a trial; for production use {RECOMMENDED}"
         return note(subject, text)
     return warning(
         subject,
@@ -125,7 +125,7 @@ def check_space(endpoint: str, status: StoreStatus, quota: int) -> list[Finding]
     findings = []
     mib = f"{used / _MEBIBYTE:,.1f} MiB"
     if not quota:
-        findings.append(ok(subject, f"database: {mib} in use (quota not known)"))
+        findings.append(ok(subject, f"database: {mib} in use (its quota is not known)"))
     elif used > 0.8 * quota:
         findings.append(
             failure(
@@ -144,7 +144,7 @@ def check_space(endpoint: str, status: StoreStatus, quota: int) -> list[Finding]
             )
         )
     else:
-        findings.append(ok(subject, f"database: {mib}, {used / quota:.0%} of the quota"))
+        findings.append(ok(subject, f"database: {mib} in use, {used / quota:.0%} of its quota"))
     if size > 2 * used and size > 256 * _MEBIBYTE:
         findings.append(
             warning(
@@ -161,11 +161,13 @@ def _check_members(target: EtcdTarget, statuses: dict[str, StoreStatus]) -> Find
     if members >= 3 and members % 2:
         return ok("etcd", f"{members} members")
     if members == 1 and target.local:
-        return note("etcd", "one member: as durable as this machine's disk")
+        return note("etcd", "one member: if this machine's disk is lost, all tasks are lost")
     advice = "run 3 or 5 members, on machines of their own"
     if members == 1:
-        return warning("etcd", "one member: its machine is all there is", advice)
-    return warning("etcd", f"{members} members survive no more than {members - 1} would", advice)
+        return warning("etcd", "one member: if its machine is lost, all tasks are lost", advice)
+    return warning(
+        "etcd", f"{members} members tolerate no more failures than {members - 1} members", advice
+    )
 
 
 async def _check_alarms(client: EtcdClient) -> list[Finding]:

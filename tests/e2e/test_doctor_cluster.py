@@ -112,7 +112,7 @@ def test_tasks_that_fit_no_node_are_warned_of_by_what_they_lack(
     assert code == 1
     texts = [one["text"] for one in findings if one["subject"] == "tasks"]
     for lacks in ("900 GiB of memory", "1000 cores", "1 gpu"):
-        assert sum(f"no registered node has {lacks} (at most" in text for text in texts) == 1
+        assert sum(f"no node has {lacks} (the most is" in text for text in texts) == 1
     # Labels are for people: no node is chosen by them.
     assert len(texts) == 3
     code, findings = doctor(*where)
@@ -152,7 +152,7 @@ def test_a_node_that_cannot_write_is_named_with_the_reason(
     assert "nodes: none of 1 takes work" in bad(findings)
     why = "cannot write to the disk and take no work: n1: Is a directory"
     assert f"nodes: {why}" in bad(findings)
-    assert any(task in said and "can start on no node" in said for said in bad(findings))
+    assert any(task in said and "cannot start on any node" in said for said in bad(findings))
     until("READY")
     assert run(["wait", task, "--data-dir", local.data_dir]) == 0
 

@@ -129,11 +129,33 @@ def test_a_wait_that_ends_early_says_why_the_task_has_not_started(quorate, clust
     [id] = cluster.tasks
     code, _, err = quorate("logs", id)
     assert code == 3
-    assert "has not started (PENDING: no ready node has 1 GiB of memory)" in err
+    assert err.splitlines() == [
+        f"quorate: task {id} has not started: it is PENDING",
+        "Waiting: no ready node has 1 GiB of memory",
+        f"Show its output when it starts: quorate logs -f {id}",
+    ]
     code, _, err = quorate("wait", "--timeout", "0.1", id, id)
     assert code == 6
     assert f"2 of 2 tasks not finished after 0.1 s: {id}, {id}" in err
     cluster.hold.set()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("submit", "--wait-timeout", "5", "--", "true"), "--wait-timeout needs --wait"),
+        (
+            ("call", "--no-wait", "--wait-timeout", "5", "math:sqrt", "4"),
+            "--wait-timeout and --no-wait exclude each other",
+        ),
+        (("submit", "--delay", "1h", "--", "true"), "'--delay': must be a number"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_a_mistake(quorate, cluster, words, said):
+    code, _, err = quorate(*words)
+    assert code == 2
+    assert said in err
+    assert not cluster.tasks
 
 
 def test_a_map_of_strings_says_how_numbers_are_given(quorate, tmp_path):

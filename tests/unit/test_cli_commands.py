@@ -106,7 +106,7 @@ def test_attempts_that_were_returned_are_not_shown_as_failures(quorate, cluster)
     assert listed[1].split()[:5] == [id, "-", "ASSIGNED", "1", "-"]
     rows = [line.split() for line in quorate("task", id)[1].splitlines() if line.startswith(" ")]
     assert [(row[0], row[-1]) for row in rows] == [
-        ("1", "record"),
+        ("1", "stored"),
         ("2", "EXIT_CODE"),
         ("3-5", "started"),
         ("6", "assigned"),
@@ -121,8 +121,8 @@ def test_attempts_before_a_retry_by_hand_are_not_called_returned(quorate, cluste
     cluster.tasks[id] = task
     _, out, err = quorate("task", id)
     assert "returned" not in out
-    assert [line.split()[0] for line in out.splitlines() if "not on record" in line] == ["1-2"]
-    assert "Attempts before 3 are not on record: it was retried by hand" in err
+    assert [line.split()[0] for line in out.splitlines() if "not stored" in line] == ["1-2"]
+    assert "Attempts before 3 are not stored. " in err
     assert "2 failed attempts" in out
     assert "lost node" not in out
 

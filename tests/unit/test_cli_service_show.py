@@ -70,7 +70,7 @@ def test_replicas_that_fail_are_listed_with_error_and_attempts(capsys: pytest.Ca
         "id4 SCHEDULED 3 in 0 ms EXIT_CODE: exited with code 1",
         "id1 PENDING 0 when a node has room -",
     ]
-    assert "What one wrote before it ended: quorate logs id3" in lines
+    assert "Output of a replica that ended: quorate logs id3" in lines
     assert "It has no instances now." not in lines
 
 

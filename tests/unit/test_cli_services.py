@@ -327,6 +327,18 @@ def test_wait_is_over_when_all_are_healthy_or_the_time_is(quorate: Quorate, regi
     assert quorate("scale", "web", "2", "--wait")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "words", [("create", "web", "--", "web"), ("scale", "web", "2"), ("update", "web", "-n", "2")]
+)
+def test_a_time_to_wait_needs_wait(quorate: Quorate, registry: FakeRegistry, words: list[str]):
+    registry.services["web"] = with_instances()
+    before = registry.services["web"].SerializeToString()
+    code, _, err = quorate(*words[:2], "--wait-timeout", "5", *words[2:])
+    assert code == 2
+    assert "--wait-timeout needs --wait" in err
+    assert registry.services["web"].SerializeToString() == before
+
+
 def test_delete(quorate: Quorate, registry: FakeRegistry):
     quorate("create", "web", "--", "web")
     assert quorate("delete", "web")[:2] == (0, "web deleted\n")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import typer
 
 from quorate.cli.app import application, run
 from quorate.cli.exits import EPILOG
@@ -68,7 +70,7 @@ def test_a_task_that_fits_no_node_takes_no_ages_and_nodes_away(
     quorate: Quorate, cluster: FakeCluster
 ) -> None:
     task = task_pb2.Task(id=ID, queue="default", state=task_pb2.TASK_STATE_PENDING)
-    task.pending_reason = "no registered node has 900 GiB of memory"
+    task.pending_reason = "no node has 900 GiB of memory"
     task.spec.name = "a-program-with-a-name"
     task.create_time.FromSeconds(int(time.time()) - 200)
     attempt = task.attempts.add(number=1, node="node-number-1")
@@ -132,6 +134,16 @@ def test_addresses_of_processes_are_shown_before_their_ids(terminal: io.StringIO
     assert "127.0.0.1:23456" in second
 
 
+def test_versions_of_processes_are_shown_only_if_they_differ(terminal: io.StringIO) -> None:
+    etcd = Process("etcd", "etcd", "127.0.0.1:1", "running", 1, 0, "3.5.28")
+    s1 = Process("s1", "leader", "127.0.0.1:2", "running", 2, 0, "0.2.0")
+    gateway = Process("gateway", "gateway", "127.0.0.1:3", "running", 3, 0)
+    render.show(process_table([etcd, s1, gateway]))
+    assert "VERSION" not in terminal.getvalue()
+    render.show(process_table([etcd, s1, Process("s2", "standby", "127.0.0.1:4", version="0.1")]))
+    assert "VERSION" in terminal.getvalue()
+
+
 def test_a_quota_without_a_limit_is_a_mistake(quorate: Quorate) -> None:
     code, _, err = quorate("quota", "set", "--queue", "default")
     assert code == 2
@@ -152,6 +164,24 @@ def test_paragraphs_of_helps_have_no_line_breaks_of_the_source() -> None:
         helps = [command.help or "" for command in app.registered_commands]
         assert all(helps)
         assert [text for text in helps if "\n" in text.replace("\n\n", "")] == []
+
+
+def _paths(command: Any, path: list[str]) -> Iterator[list[str]]:
+    yield path
+    for name, child in getattr(command, "commands", {}).items():
+        yield from _paths(child, [*path, name])
+
+
+def test_no_help_is_cut_in_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for path in _paths(typer.main.get_command(application()), []):
+        assert run([*path, "--help"]) == 0
+        text = capfd.readouterr().out
+        assert [line for line in text.splitlines() if "\N{HORIZONTAL ELLIPSIS} " in line] == [], (
+            path
+        )
 
 
 def test_the_help_has_the_exit_codes(capfd: pytest.CaptureFixture[str]) -> None:

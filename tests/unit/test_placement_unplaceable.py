@@ -26,11 +26,11 @@ def nodes():
     [
         (Needs(), ""),
         (Needs(memory=16 * GIB), ""),
-        (Needs(memory=900 * GIB), "no registered node has 900 GiB of memory (at most 16 GiB)"),
-        (Needs(cpu=17), "no registered node has 17 cores (at most 16)"),
-        (Needs(counters=(("gpu", 2),)), "no registered node has 2 gpu (at most 1)"),
-        (Needs(cpu=8, memory=12 * GIB), "no registered node has all that it needs together"),
-        (Needs(counters=(("fpga", 1),)), "no registered node has 1 fpga (at most 0)"),
+        (Needs(memory=900 * GIB), "no node has 900 GiB of memory (the most is 16 GiB)"),
+        (Needs(cpu=17), "no node has 17 cores (the most is 16)"),
+        (Needs(counters=(("gpu", 2),)), "no node has 2 gpu (the most is 1)"),
+        (Needs(cpu=8, memory=12 * GIB), "no node has all that the task needs together"),
+        (Needs(counters=(("fpga", 1),)), "no node has 1 fpga (the most is 0)"),
     ],
 )
 def test_the_reason_names_what_is_asked_for_and_the_most_there_is(needs: Needs, why: str):
@@ -55,8 +55,8 @@ def test_too_large_is_too_large_whoever_can_write():
     found = nodes()
     for row in found.values():
         row.stats = NodeStats(disk_error="No space left on device")
-    assert why_unplaceable(found, Needs(cpu=17)).startswith("no registered node has 17 cores")
+    assert why_unplaceable(found, Needs(cpu=17)).startswith("no node has 17 cores")
 
 
 def test_without_a_node_that_is_the_reason():
-    assert why_unplaceable({}, Needs(cpu=1)) == "no node is registered"
+    assert why_unplaceable({}, Needs(cpu=1)) == "the cluster has no nodes"

@@ -104,15 +104,19 @@ def restore(
         typer.Option(
             min=0,
             max=LAST_GENERATION,
-            help="Generation of the restored cluster; 0: one more than the backup's. "
-            "Choose a higher one when this backup was restored before.",
+            metavar="N",
+            help="Generation of the restored cluster. Choose a higher one if this backup was "
+            "restored before. \\[default: one more than the backup's]",
+            show_default=False,
         ),
     ] = 0,
     max_txn_ops: Annotated[
         int | None,
         typer.Option(
             "--etcd-max-txn-ops",
-            help="etcd's --max-txn-ops. \\[default: $QUORATE_ETCD_MAX_TXN_OPS, else 128]",
+            metavar="N",
+            help="Value of etcd's option --max-txn-ops. \\[default: $QUORATE_ETCD_MAX_TXN_OPS, "
+            "else 128]",
             show_default=False,
         ),
     ] = None,

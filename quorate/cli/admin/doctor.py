@@ -19,6 +19,7 @@ from quorate.cli.common import DataDir, Json, data_dir_of
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details
 from quorate.cli.output.render import out
+from quorate.cli.words import sentence
 from quorate.client.transport.discovery import (
     LocalCluster,
     find_access,
@@ -50,7 +51,7 @@ def _etcd_option(name: str, metavar: str) -> Any:
     variable = f"QUORATE_{name.upper()}"
     return typer.Option(
         metavar=metavar,
-        help=f"{text} \\[default: ${variable}]",
+        help=f"{sentence(text or '')} \\[default: ${variable}]",
         show_default=False,
         rich_help_panel=_ETCD,
     )
@@ -63,8 +64,8 @@ def doctor(
             "--schedulers",
             "--address",
             metavar="HOST:PORT[,...]",
-            help="Addresses of schedulers to check. \\[default: $QUORATE_ADDRESS, else the local "
-            "cluster]",
+            help="Addresses of schedulers, separated by commas. "
+            "\\[default: $QUORATE_ADDRESS, else the local cluster]",
             show_default=False,
         ),
     ] = None,
@@ -73,14 +74,17 @@ def doctor(
         list[str] | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Health port of a process (its --health-listen); may be repeated. "
+            help="Address of a process's health port (its --health-listen); may be repeated. "
             "\\[default: those of the local cluster]",
             show_default=False,
         ),
     ] = None,
     cert: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Certificate (PEM) to check; may be repeated."),
+        typer.Option(
+            metavar="FILE",
+            help="Certificate (PEM) to check; may be repeated. \\[default: the client's own]",
+        ),
     ] = None,
     etcd: Annotated[str | None, _etcd_option("etcd", "HOST:PORT[,...]")] = None,
     etcd_user: Annotated[str | None, _etcd_option("etcd_user", "NAME")] = None,
@@ -91,9 +95,11 @@ def doctor(
     etcd_quota_mib: Annotated[
         int,
         typer.Option(
+            metavar="MIB",
             min=0,
             max=65_536,
-            help="etcd's quota in MiB (default 0: the scheduler's --etcd-quota-mib).",
+            help="Maximum size of etcd, in MiB. \\[default: the scheduler's --etcd-quota-mib]",
+            show_default=False,
             rich_help_panel=_ETCD,
         ),
     ] = 0,
@@ -101,7 +107,7 @@ def doctor(
 ) -> int:
     """Check the cluster: etcd, schedulers, nodes, clocks, certificates.
 
-    Exits with 0 when there is nothing to do, 1 with warnings, 2 with errors.
+    The exit code is 0 if there is nothing to do, 1 if there are warnings, 2 if there are errors.
     """
     given = {
         "etcd": etcd,

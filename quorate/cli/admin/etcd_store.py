@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from quorate.cli.common import DataDir, data_dir_of
 from quorate.cli.provided import provided
+from quorate.cli.words import sentence
 from quorate.client.transport.discovery import LocalCluster, read_local_cluster
 from quorate.etcd.channels import EtcdTls
 from quorate.etcd.client import EtcdClient
@@ -118,7 +119,8 @@ def _option(name: str, metavar: str) -> Any:
     return typer.Option(
         f"--{name.replace('_', '-')}",
         metavar=metavar,
-        help=f"{text} \\[default: $QUORATE_{name.upper()}, else the local cluster's]",
+        help=f"{sentence(text or '')} \\[default: $QUORATE_{name.upper()}, else the local "
+        "cluster's]",
         show_default=False,
         rich_help_panel="Which etcd",
     )

@@ -38,25 +38,27 @@ _REFRESH = 0.5
 
 def up(
     schedulers: Annotated[
-        int, typer.Option(help="Number of schedulers; one leads, the others are standbys.")
+        int, typer.Option(help="Number of schedulers. One leads, the others are standbys.")
     ] = 2,
     nodes: Annotated[int, typer.Option(help="Number of node agents.")] = 3,
     slots: Annotated[
         int,
         typer.Option(
-            help="Attempts that a node runs at once. \\[default: cores / nodes]", show_default=False
+            help="Number of attempts that a node runs at a time. \\[default: cores / nodes]",
+            show_default=False,
         ),
     ] = 0,
     port: Annotated[
         int,
         typer.Option(
-            help="Port of the first scheduler; the others use the next ports. "
+            help="Port of the first scheduler. The others use the next ports. "
             "\\[default: free ones]",
             show_default=False,
         ),
     ] = 0,
     gateway: Annotated[
-        bool, typer.Option("--gateway/--no-gateway", help="Serve dashboard and REST API.")
+        bool,
+        typer.Option("--gateway/--no-gateway", help="A gateway: the dashboard and the REST API."),
     ] = True,
     gateway_port: Annotated[
         int,
@@ -70,8 +72,8 @@ def up(
         typer.Option(
             "--tls",
             envvar="QUORATE_UP_TLS",
-            help="Use mutual TLS between all processes, and HTTPS for the dashboard. Certificates "
-            "are created below the data dir; commands find them there.",
+            help="Mutual TLS between all processes, and HTTPS for the dashboard. Certificates are "
+            "created below the data dir. Commands find them there. \\[default: off]",
         ),
     ] = False,
     secure: Annotated[
@@ -79,13 +81,18 @@ def up(
         typer.Option(
             "--secure",
             envvar="QUORATE_UP_SECURE",
-            help="Like --tls, with TLS to etcd too, and callers need a token. An admin token is "
-            "created below the data dir; commands find it there.",
+            help="As --tls, also to etcd, and callers need a token. An admin token is created "
+            "below the data dir. Commands find it there. \\[default: off]",
         ),
     ] = False,
-    cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "local",
+    cluster: Annotated[str, typer.Option(help="Name of the cluster.")] = "local",
     data_dir: DataDir = None,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", "-d", help="Run in the background, and return when the cluster is ready."
+        ),
+    ] = False,
 ) -> int:
     """Run a cluster here: etcd, schedulers, node agents, dashboard. Ctrl-C stops it."""
     try:
@@ -111,8 +118,8 @@ def up(
                 out.print()
             render.show(process_table(local_processes(started)))
             directory = data_dir_of(data_dir)
-            hint(f"\nRunning in the background. Try: {command_for(_TRY, directory)}")
-            hint(f"Stop it with: {command_for('down', directory)}")
+            hint(f"\nThe cluster runs in the background. Try: {command_for(_TRY, directory)}")
+            hint(f"Stop it: {command_for('down', directory)}")
             return OK
         asyncio.run(_Foreground(plan).run())
     except QuorateError as error:

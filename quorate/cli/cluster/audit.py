@@ -29,24 +29,30 @@ _WHEN = "such as 90s, 30m, 2h or 7d ago, or 2026-01-31T12:00 (local time)."
 def audit(
     client: Client,
     caller: Annotated[
-        str, typer.Option(help="Only changes by this caller, such as alice or operator:alice.")
+        str,
+        typer.Option(
+            help="Caller who made the changes, such as alice or operator:alice. \\[default: all]"
+        ),
     ] = "",
     resource: Annotated[
         str,
         typer.Option(
             metavar="TYPE[/NAME]",
-            help="Only changes of this resource (queue/mail) or of a type (queue, node, service, "
-            "task, quota).",
+            help="Resource that was changed, such as queue/mail, or a type: queue, node, service, "
+            "task or quota. \\[default: all]",
         ),
     ] = "",
     rpc: Annotated[
-        str, typer.Option(metavar="RPC", help="Only this call, such as PauseQueue.")
+        str,
+        typer.Option(
+            metavar="RPC", help="Call that made the change, such as PauseQueue. \\[default: all]"
+        ),
     ] = "",
     since: Annotated[
-        str, typer.Option(metavar="WHEN", help=f"Only changes after this time: {_WHEN}")
+        str, typer.Option(metavar="WHEN", help=f"Earliest time of the changes: {_WHEN}")
     ] = "",
     until: Annotated[
-        str, typer.Option(metavar="WHEN", help="Only changes before this time, as --since.")
+        str, typer.Option(metavar="WHEN", help="Latest time of the changes, written as --since.")
     ] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Maximum number of lines.")
@@ -55,9 +61,9 @@ def audit(
 ) -> None:
     """List who changed what, newest first.
 
-    It has changes of queues, nodes, services and quotas, and of tasks that exist: cancel, retry,
-    delete. Submitted tasks and reads are not in it. Schedulers keep 10,000 entries for 90 days, or
-    what --audit-keep and --audit-keep-for say.
+    The audit log has changes of queues, nodes, services and quotas. Of tasks it has cancel, retry
+    and delete, but not their submission. Schedulers keep at most 10,000 entries (--audit-keep), for
+    90 days (--audit-keep-for).
     """
     kind, _, name = resource.partition("/")
     now = time.time()
@@ -90,7 +96,7 @@ def audit(
         render.hint(
             "No such changes. Show all of them with: quorate audit"
             if chosen
-            else "No changes on record yet (or the schedulers run with --audit-keep 0). "
+            else "No changes yet, or the schedulers keep none (--audit-keep 0). "
             "Try: quorate queue create mail"
         )
         return

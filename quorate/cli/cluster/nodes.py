@@ -39,15 +39,17 @@ def nodes(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="Only nodes that have been idle for this many seconds, longest first.",
+            help="Minimum idle time of the nodes to list, in seconds; longest idle first. "
+            "\\[default: all nodes]",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """List the nodes with their load.
 
-    RUNNING counts tasks and replicas of services, which use no slot. HOST CPU and HOST MEM are of
-    the whole machine.
+    RUNNING is the number of tasks and replicas that run. Replicas use no slot. "3 (1 waiting)"
+    means that one of three tasks waits for another task and uses no slot. HOST CPU and HOST MEM are
+    the load of the whole machine. UP is how long the node has been in the cluster.
     """
     found = list(list_nodes(client.calls))
     if idle is not None:
@@ -136,7 +138,7 @@ def drain(
     grace: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", min=0, help="Seconds that running attempts have to finish."
+            metavar="SECONDS", min=0, help="Time that running attempts have to finish, in seconds."
         ),
     ] = 30.0,
     wait: Annotated[
@@ -145,7 +147,8 @@ def drain(
 ) -> int:
     """Empty a node: it gets no new work, and running attempts have --grace seconds to finish.
 
-    After that they are stopped, and run again on other nodes; this counts as no failure.
+    After that they are stopped. Their tasks run again on other nodes. This does not count as a
+    failure.
     """
     request = scheduler_pb2.DrainNodeRequest(name=node, request_id=new_request_id())
     request.grace.FromNanoseconds(int(grace * 1e9))

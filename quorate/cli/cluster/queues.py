@@ -48,7 +48,7 @@ class Disconnect(enum.StrEnum):
 def queues(client: Client, as_json: Json = False) -> None:
     """List the queues and how many tasks they have.
 
-    RUNNING includes assigned tasks. OLDEST WAITS: since when the oldest pending task waits.
+    RUNNING includes assigned tasks. OLDEST WAITS is how long the oldest pending task has waited.
     """
     found = list(list_queues(client.calls))
     if as_json:
@@ -93,22 +93,28 @@ def create(
     client: Client,
     queue: Name,
     placement: Annotated[
-        Placement, typer.Option(help="Placement strategy.")
+        Placement, typer.Option(help="Placement strategy: how the queue chooses a node.")
     ] = Placement.LEAST_LOADED,
     keep_age: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="Seconds that finished tasks stay on record. \\[default: 24 h]"
+            metavar="SECONDS",
+            help="Seconds that finished tasks stay stored. \\[default: 86400, 24 hours]",
         ),
     ] = None,
     keep_count: Annotated[
         int,
         typer.Option(
-            help="Number of finished tasks that stay on record; 0: the default of 100,000."
+            help="Maximum number of finished tasks that stay stored. \\[default: 100,000]",
+            show_default=False,
         ),
     ] = 0,
     disconnect: Annotated[
-        Disconnect, typer.Option(help="What a disconnected node does with its attempts.")
+        Disconnect,
+        typer.Option(
+            help="What a node does with its running attempts while it has no connection to the "
+            "leader."
+        ),
     ] = Disconnect.KEEP,
 ) -> None:
     """Create a queue."""

@@ -35,14 +35,15 @@ _HELP: Final = 'a number, "unlimited", or "default"'
 
 @with_client
 def quotas(client: Client, as_json: Json = False) -> None:
-    """List the quotas of callers and queues, with what they use.
+    """List the quotas of callers and queues, and how much of them is in use.
 
-    A cell is use / limit; - is no limit, and n/a one that queues do not have.
+    "2 / 10" means that 2 of 10 are in use. "-" is no limit. "n/a" is a limit that queues cannot
+    have. The rows with * have the limits of callers and queues that have no quota of their own.
 
-    LIVE TASKS are unfinished ones; STORED is what all tasks on record take; CALLS/S are calls a
-    second. WATCHES (of tasks), WAITS (for one task) and STREAMS (others, such as logs -f) are open
-    at the moment. The row * has the limits of those without a row of their own; anonymous callers
-    have no limits unless some are set.
+    LIVE TASKS are unfinished tasks. STORED is the size of all stored tasks, also of finished ones.
+    CALLS/S are calls per second. The others are calls that are open now: WATCHES of many tasks,
+    WAITS for one task, and STREAMS such as logs -f. Callers without authentication are "caller
+    anonymous".
     """
     found = list(list_quotas(client.calls))
     if as_json:
@@ -86,22 +87,32 @@ def set_quota(
         str,
         typer.Option(
             metavar="ROLE:NAME",
-            help='Caller, such as submitter:ci; "anonymous": all, where authentication is off; '
-            '"*": every caller without a quota of its own.',
+            help='Caller, such as submitter:ci. "anonymous" is every caller without '
+            'authentication. "*" is every caller without a quota of its own.',
         ),
     ] = "",
     queue: Annotated[
         str,
-        typer.Option(metavar="QUEUE", help='Queue; "*": every queue without a quota of its own.'),
+        typer.Option(metavar="QUEUE", help='Queue. "*" is every queue without a quota of its own.'),
     ] = "",
-    live_tasks: Annotated[str, typer.Option(help=f"Unfinished tasks: {_HELP}.")] = "",
+    live_tasks: Annotated[
+        str, typer.Option(help=f"Maximum number of unfinished tasks: {_HELP}.")
+    ] = "",
     stored_bytes: Annotated[
-        str, typer.Option(help=f"Bytes on record, such as 512M: {_HELP}.")
+        str, typer.Option(help=f"Maximum size of all stored tasks, such as 512M: {_HELP}.")
     ] = "",
-    requests_per_second: Annotated[str, typer.Option(help=f"Calls per second: {_HELP}.")] = "",
-    open_watches: Annotated[str, typer.Option(help=f"Open watches: {_HELP}.")] = "",
-    open_waits: Annotated[str, typer.Option(help=f"Open WaitTask calls: {_HELP}.")] = "",
-    open_streams: Annotated[str, typer.Option(help=f"Other open streams: {_HELP}.")] = "",
+    requests_per_second: Annotated[
+        str, typer.Option(help=f"Maximum number of calls per second: {_HELP}.")
+    ] = "",
+    open_watches: Annotated[
+        str, typer.Option(help=f"Maximum number of open watches: {_HELP}.")
+    ] = "",
+    open_waits: Annotated[
+        str, typer.Option(help=f"Maximum number of open WaitTask calls: {_HELP}.")
+    ] = "",
+    open_streams: Annotated[
+        str, typer.Option(help=f"Maximum number of other open streams: {_HELP}.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Set limits of a caller or a queue. The other limits stay as they are.

@@ -27,7 +27,11 @@ _ANONYMOUS = "anonymous"
 
 @with_client
 def status(client: Client, as_json: Json = False) -> None:
-    """Show the cluster: leader, schedulers, nodes, queues, processes of a local cluster."""
+    """Show the cluster: leader, schedulers, nodes, queues, processes of a local cluster.
+
+    Of the queues, RUNNING includes assigned tasks, and OLDEST WAITS is how long the oldest pending
+    task has waited.
+    """
     answer = client.calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest())
     cluster, caller = answer.cluster, answer.caller
     nodes, queues = list(list_nodes(client.calls)), list(list_queues(client.calls))
@@ -55,7 +59,7 @@ def status(client: Client, as_json: Json = False) -> None:
     if local is not None and local.dashboard:
         summary.add_row("Dashboard", local.dashboard)
         if local.token_file:
-            summary.add_row("", f"asks for a token: {local.token_file}")
+            summary.add_row("", f"It asks for a token. The token is in {local.token_file}")
     render.show(summary)
     render.show("")
     if local is not None:
@@ -96,7 +100,8 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     more = f"; {plural(waiting, 'task')} {wait} for other tasks" if waiting else ""
     table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {busy} of {slots} slots busy{more}")
     table.add_row(
-        "Tasks", f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished on record"
+        "Tasks",
+        f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished and still stored",
     )
     etcd = cluster.etcd
     quota = f" of {size_text(etcd.db_quota)}" if etcd.db_quota else ""

@@ -46,9 +46,9 @@ def dashboard_lines(cluster: LocalCluster) -> list[Text]:
     lines = [Text.assemble("Dashboard: ", (cluster.dashboard, "bold cyan"))]
     if cluster.token_file:
         # Not the token: what is on a terminal is soon in a log.
-        lines.append(Text(f"  it asks for a token: the one in {cluster.token_file}"))
+        lines.append(Text(f"  It asks for a token. The token is in {cluster.token_file}"))
     if cluster.tls is not None:
-        lines.append(Text(f"  its certificate is of {cluster.tls.ca_file}", style="dim"))
+        lines.append(Text(f"  CA of its certificate: {cluster.tls.ca_file}", style="dim"))
     return lines
 
 
@@ -103,12 +103,14 @@ def _short_address(address: str) -> str:
 
 
 def process_table(processes: Sequence[Process]) -> Table:
-    """Processes of a local cluster."""
+    """Processes of a local cluster; with their versions only if these differ."""
+    versions = {one.version for one in processes if one.role != "etcd" and one.version}
+    more = ("VERSION",) if len(versions) > 1 else ()
     table = render.table(
-        *("PROCESS", "ROLE", "STATE", "PID", "RESTARTS", "ADDRESS", "VERSION"),
+        *("PROCESS", "ROLE", "STATE", "PID", "RESTARTS", "ADDRESS", *more),
         right=("PID", "RESTARTS"),
         short={"ADDRESS": _short_address},
-        drop=("VERSION", "RESTARTS", "PID", "STATE", "ROLE"),
+        drop=(*more, "RESTARTS", "PID", "STATE", "ROLE"),
     )
     for process in processes:
         table.add_row(
@@ -118,6 +120,6 @@ def process_table(processes: Sequence[Process]) -> Table:
             str(process.pid or "-"),
             str(process.restarts or "-"),
             process.address,
-            process.version or "-",
+            *([process.version or "-"] if more else ()),
         )
     return table

@@ -108,7 +108,7 @@ def show(renderable: Any) -> None:
         return
     out.print(renderable)
     if isinstance(renderable, Listing) and (missing := renderable.left_out(out.width)):
-        hint(f"Not shown for lack of width: {', '.join(missing)} (--json has them)")
+        hint(f"The terminal is too narrow for: {', '.join(missing)} (--json has them)")
 
 
 def short_ids(text: str) -> str:
@@ -120,7 +120,7 @@ def show_tasks(listing: Listing) -> None:
     """As `show`, a table with ids of tasks; says what the short ones are."""
     show(listing)
     if out.is_terminal and SHORTENED in listing.shortened(out.width):
-        hint(f"Commands take ids as shown, by their last {_SHORT_ID} characters.")
+        hint(f"You can use these ids in commands: they are the last {_SHORT_ID} characters.")
 
 
 def hint(text: str) -> None:

@@ -24,7 +24,7 @@ def why_pending(
 ) -> str:
     """Why a PENDING task is not running yet."""
     if queue.paused:
-        return f"queue {queue.name} is paused: quorate queue resume {queue.name}"
+        return f"queue {queue.name} is paused; resume it with: quorate queue resume {queue.name}"
     # A node that leaves takes what nobody else takes.
     takes = (node_pb2.NODE_STATE_READY, node_pb2.NODE_STATE_LEAVING)
     ready = [node for node in nodes if node.state in takes]
@@ -38,7 +38,7 @@ def why_pending(
     missing = f"no ready node has {', '.join(needs(wanted))}" if ready else "no node is ready"
     if full:
         return f"{missing}: {full[0].name} {cannot_write(full[0])}"
-    return missing if ready else f"{missing}: quorate nodes"
+    return missing if ready else f"{missing}; see: quorate nodes"
 
 
 def cannot_write(node: node_pb2.Node) -> str:

@@ -46,7 +46,7 @@ Argv = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="-- COMMAND",
-        help="Program and arguments of a replica; it must listen on port $PORT.",
+        help="Program of a replica and its arguments. It must listen on port $PORT.",
     ),
 ]
 Replicas = Annotated[
@@ -55,38 +55,52 @@ Replicas = Annotated[
 Env = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="KEY=VALUE", help="Environment variable; may be repeated.", rich_help_panel=_PANEL
+        metavar="KEY=VALUE",
+        help="Environment variable; may be repeated. \\[default: none]",
+        rich_help_panel=_PANEL,
     ),
 ]
 Cwd = Annotated[
-    str, typer.Option(metavar="DIR", help="Working directory on the node.", rich_help_panel=_PANEL)
+    str,
+    typer.Option(
+        metavar="DIR",
+        help="Working directory on the node. \\[default: an empty one]",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Cpu = Annotated[
     float | None,
-    typer.Option(metavar="CORES", help="Cores that a replica needs.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="CORES",
+        help="Number of cores that a replica needs. \\[default: 0]",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Memory = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE", help="Memory that a replica needs, such as 512M.", rich_help_panel=_PANEL
+        metavar="SIZE",
+        help="Memory that a replica needs, such as 512M. \\[default: 0]",
+        rich_help_panel=_PANEL,
     ),
 ]
 Resource = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=COUNT",
-        help="Counter that a replica needs, such as gpu=1; may be repeated.",
+        help="Counter that a replica needs, such as gpu=1; may be repeated. \\[default: none]",
         rich_help_panel=_PANEL,
     ),
 ]
 Label = Annotated[
-    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Label; may be repeated.")
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Label; may be repeated. \\[default: none]"),
 ]
 HealthHttp = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Path of the HTTP health check: GET must answer 200 to 399.",
+        help="Path of the HTTP health check. The answer to GET must be 200 to 399.",
         rich_help_panel=_HEALTH,
     ),
 ]
@@ -94,7 +108,7 @@ HealthTcp = Annotated[
     bool,
     typer.Option(
         "--health-tcp",
-        help="TCP health check: a connect must succeed; the default when there is a command.",
+        help="TCP health check: a connection must succeed. The default if there is a command.",
         rich_help_panel=_HEALTH,
     ),
 ]
@@ -102,23 +116,26 @@ HealthGrpc = Annotated[
     str | None,
     typer.Option(
         metavar="SERVICE",
-        help='gRPC service of the health check (grpc.health.v1); "" is the whole server.',
+        help='gRPC service of the health check (grpc.health.v1). "" is the whole server.',
         rich_help_panel=_HEALTH,
     ),
 ]
 HealthInterval = Annotated[
-    float | None, _seconds("Seconds between health checks. \\[default: 1]", _HEALTH)
+    float | None, _seconds("Time between health checks, in seconds. \\[default: 1]", _HEALTH)
 ]
 HealthTimeout = Annotated[
-    float | None, _seconds("Seconds that one health check may take. \\[default: 1]", _HEALTH)
+    float | None, _seconds("Maximum time of one health check, in seconds. \\[default: 1]", _HEALTH)
 ]
 StartGrace = Annotated[
     float | None,
-    _seconds("Seconds after a start in which failed checks do not count. \\[default: 30]", _HEALTH),
+    _seconds(
+        "Time after a start in which failed checks do not count, in seconds. \\[default: 30]",
+        _HEALTH,
+    ),
 ]
 DrainGrace = Annotated[
     float | None,
-    _seconds("Seconds to finish requests before a replica ends. \\[default: 10]", _PANEL),
+    _seconds("Time to finish requests before a replica ends, in seconds. \\[default: 10]", _PANEL),
 ]
 MaxSurge = Annotated[
     int | None,
@@ -141,7 +158,7 @@ BalancingOption = Annotated[
     typer.Option(
         "--balancing",
         metavar="NAME",
-        help="How the gateway chooses an instance: least-request, round-robin, weighted or "
+        help="Way to choose an instance for a request: least-request, round-robin, weighted or "
         "consistent-hash. \\[default: least-request]",
         rich_help_panel=_PROXY,
     ),
@@ -150,7 +167,7 @@ HashOn = Annotated[
     str | None,
     typer.Option(
         metavar="KEY",
-        help="Key of consistent-hash: header:NAME, cookie:NAME or path.",
+        help="Part of a request that consistent-hash uses: header:NAME, cookie:NAME or path.",
         rich_help_panel=_PROXY,
     ),
 ]
@@ -158,7 +175,7 @@ Host = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Host name of the service at the gateway; may be repeated.",
+        help="Host name of the service at the gateway; may be repeated. \\[default: none]",
         rich_help_panel=_PROXY,
     ),
 ]

@@ -30,6 +30,8 @@ from quorate.runtime.sizes import plural
 from quorate.v1 import service_pb2 as pb
 
 _LOOK = 0.2
+# Seconds to wait for replicas by default.
+_PATIENCE = 60.0
 # An outside process is registered again after this share of its ttl.
 _RENEW = 1 / 3
 
@@ -56,9 +58,11 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The service's name.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the instance.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until all replicas are healthy.")]
 WaitTimeout = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--wait-timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+        "--wait-timeout",
+        metavar="SECONDS",
+        help="With --wait: maximum wait, in seconds. Then the exit code is 6. \\[default: 60]",
     ),
 ]
 
@@ -93,7 +97,7 @@ def create(
     hash_on: o.HashOn = None,
     host: o.Host = None,
     wait: Wait = False,
-    wait_timeout: WaitTimeout = 60.0,
+    wait_timeout: WaitTimeout = None,
 ) -> int:
     """Create a service and start its replicas (1 by default).
 
@@ -105,6 +109,7 @@ def create(
 
     [dim]quorate service create web -n 3 --health-http /healthz -- python web.py[/dim]
     """
+    patience = _patience(wait, wait_timeout)
     if argv and replicas is None:
         replicas = 1
     options = o.SpecOptions(
@@ -122,7 +127,7 @@ def create(
     local = local_of(client.addresses)
     if local and (address := service_show.address_of(name, local.dashboard)):
         hint(f"Its address: {address}")
-    return _until_ready(client, name, wait_timeout) if wait else OK
+    return _until_ready(client, name, patience) if wait else OK
 
 
 @group.command("update")
@@ -151,9 +156,10 @@ def update(
     hash_on: o.HashOn = None,
     host: o.Host = None,
     wait: Wait = False,
-    wait_timeout: WaitTimeout = 60.0,
+    wait_timeout: WaitTimeout = None,
 ) -> int:
     """Change the given settings of a service. Replicas are replaced one after the other."""
+    patience = _patience(wait, wait_timeout)
     options = o.SpecOptions(
         *(argv, replicas, env, cwd, cpu, memory, resource, label, health_http, health_tcp),
         *(health_grpc, health_interval, health_timeout, start_grace, drain_grace, max_surge),
@@ -165,7 +171,7 @@ def update(
         raise typer.BadParameter("nothing to change; give at least one option")
     _update(client, name, spec, paths)
     sys.stdout.write(f"{name} updated\n")
-    return _until_ready(client, name, wait_timeout) if wait else OK
+    return _until_ready(client, name, patience) if wait else OK
 
 
 @group.command("scale")
@@ -175,14 +181,15 @@ def scale(
     name: Name,
     replicas: Annotated[int, typer.Argument(metavar="N", min=0, help="Number of replicas.")],
     wait: Wait = False,
-    wait_timeout: WaitTimeout = 60.0,
+    wait_timeout: WaitTimeout = None,
 ) -> int:
     """Change how many replicas a service has."""
+    patience = _patience(wait, wait_timeout)
     if replicas >= 2**31:
         raise typer.BadParameter(f"{replicas} replicas are too many; at most 1,000 are allowed")
     _update(client, name, pb.ServiceSpec(replicas=replicas), ["spec.replicas"])
     sys.stdout.write(f"{name} scaled to {replicas}\n")
-    return _until_ready(client, name, wait_timeout) if wait else OK
+    return _until_ready(client, name, patience) if wait else OK
 
 
 def _update(client: Client, name: str, spec: pb.ServiceSpec, paths: list[str]) -> None:
@@ -203,7 +210,11 @@ def _warn(service: pb.Service) -> None:
 @group.command("list")
 @with_client
 def list_(client: Client, as_json: Json = False) -> None:
-    """List the services."""
+    """List the services.
+
+    READY is how many of the wanted replicas are healthy. UPDATED is how many run with the current
+    settings. GENERATION is the number of these settings: each change adds 1.
+    """
     found = list(_services(client.calls))
     if as_json:
         render.print_messages(found)
@@ -229,7 +240,11 @@ _FIGURES = ("READY", "UPDATED", "GENERATION")
 @group.command("show")
 @with_client
 def show(client: Client, name: Name, as_json: Json = False) -> None:
-    """Show one service, its instances, and the reasons why replicas do not run."""
+    """Show one service, its instances, and the reasons why replicas do not run.
+
+    An instance is a replica that runs, or a registered process outside the cluster. WEIGHT is its
+    share of the requests, relative to the other instances.
+    """
     service = client.calls.call(GET, pb.GetServiceRequest(name=name)).service
     if as_json:
         render.print_json(render.as_dict(service))
@@ -258,7 +273,9 @@ def register_instance(
     ],
     ttl: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Seconds until the registration ends by itself."),
+        typer.Option(
+            metavar="SECONDS", help="Time until the registration ends by itself, in seconds."
+        ),
     ] = 10.0,
     weight: Annotated[
         int, typer.Option(min=1, max=1000, help="Weight of the instance: its share of requests.")
@@ -326,6 +343,13 @@ def _services(calls: Calls) -> Iterator[pb.Service]:
         token = answer.next_page_token
         if not token:
             return
+
+
+def _patience(wait: bool, timeout: float | None) -> float:
+    """Seconds to wait for replicas. Raises BadParameter for a time without --wait."""
+    if timeout is not None and not wait:
+        raise typer.BadParameter("--wait-timeout needs --wait")
+    return _PATIENCE if timeout is None else timeout
 
 
 def _until_ready(client: Client, name: str, patience: float) -> int:

@@ -62,7 +62,7 @@ def show(client: Client, service: pb.Service, dashboard: str = "") -> None:
         render.warn(service.pending_reason)
     if len(waiting) > _SHOWN:
         hint(f"{plural(len(waiting) - _SHOWN, 'more replica')} not running.")
-    hint(f"What one wrote before it ended: quorate logs {waiting[0].id}")
+    hint(f"Output of a replica that ended: quorate logs {waiting[0].id}")
 
 
 def address_of(name: str, dashboard: str) -> str:

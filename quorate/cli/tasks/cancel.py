@@ -29,38 +29,42 @@ def cancel(
     client: Client,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID", help=f"Ids of tasks: each {WHICH}."),
+        typer.Argument(metavar="ID", help=f"Ids of tasks. Of each: {WHICH}."),
     ] = None,
-    queue: Annotated[str, typer.Option("--queue", "-q", help="All tasks of this queue.")] = "",
+    queue: Annotated[
+        str,
+        typer.Option("--queue", "-q", help="Queue of the tasks to cancel. \\[default: all queues]"),
+    ] = "",
     state: Annotated[
         list[str] | None,
         typer.Option(
             "--state",
             "-s",
-            help="All tasks in this state: scheduled, pending or running (includes assigned "
-            "ones); may be repeated.",
+            help="State of the tasks to cancel: scheduled, pending or running (includes assigned "
+            "ones); may be repeated. \\[default: all three]",
         ),
     ] = None,
     search: Annotated[
         str,
         typer.Option(
             "--search",
-            help="All tasks with all of these words in name, program or function, labels, id or "
-            "error.",
+            help="Words that a task must have, all of them: in its name, program or function, "
+            "labels, id or error. \\[default: none]",
         ),
     ] = "",
     yes: Annotated[
         bool,
         typer.Option(
             "--yes",
-            help="Cancel the tasks of a filter; without --yes the command only counts them.",
+            help="Cancel the tasks of a filter. Without --yes the command only counts them.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Cancel tasks. Waiting tasks are cancelled at once, running attempts are ended first.
+    """Cancel tasks. Waiting tasks are cancelled at once. Running attempts are ended first.
 
-    Either ids, or a filter of --queue, --state and --search, which must all apply:
+    Give either ids or a filter. The filter is --queue, --state and --search, of which you can
+    combine several:
 
     [dim]quorate cancel --queue mail --state pending --yes[/dim]
     """

@@ -38,27 +38,29 @@ def delete(
         typer.Argument(metavar="ID", help=f"Ids of finished tasks: each {WHICH}."),
     ] = None,
     queue: Annotated[
-        str, typer.Option("--queue", "-q", help="All finished tasks of this queue.")
+        str, typer.Option("--queue", "-q", help="Queue whose finished tasks to delete.")
     ] = "",
     state: Annotated[
         list[str] | None,
         typer.Option(
             "--state",
             "-s",
-            help="With --queue: only tasks in this state: succeeded, failed or cancelled; may be "
-            "repeated.",
+            help="With --queue: state of the tasks to delete: succeeded, failed or cancelled; may "
+            "be repeated. \\[default: all three]",
         ),
     ] = None,
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", help="Delete the tasks of --queue; without --yes the command only counts them."
+            "--yes",
+            help="Delete the tasks of --queue. Without --yes the command only counts them.",
         ),
     ] = False,
 ) -> int:
     """Delete finished tasks with their results and errors.
 
-    Without this command they stay until the retention of their queue ends.
+    Otherwise they stay as long as their queue stores finished tasks: see the options --keep-age and
+    --keep-count of [bold]quorate queue create[/bold].
 
     [dim]quorate delete --queue mail --state failed --yes[/dim]
     """

@@ -33,15 +33,15 @@ _STREAMS = {
 # Seconds between looks for another attempt of a task that is waited for.
 _LOOK = 0.2
 _IMPORTED_ONCE = (
-    "Nodes import a module once: if it is new in the code, start the nodes again "
+    "Nodes import a module once. If the function is new in its module, restart the nodes "
     "('quorate down', 'quorate up')."
 )
 _WORDS = (
-    "Program and arguments are words of their own; for a line of shell: "
+    "Write the program and its arguments as separate words. For a line of shell: "
     "quorate submit --wait -- sh -c 'echo hello'"
 )
 _BEFORE_OUTPUT = ("ENTRYPOINT_NOT_FOUND", "NOT_STARTED")
-_PROGRAM = "Check the program's name, and that it is installed on the nodes."
+_PROGRAM = "Check the program's name. It must be installed on the nodes."
 
 
 def wait_one(handle: TaskHandle[Any], timeout: float | None, as_json: bool) -> int:

@@ -23,8 +23,8 @@ _LOOKED_AT = 1_000
 _NAMED = 5
 # For the help of commands.
 WHICH: Final = (
-    f"whole, or its last {SHORTEST} or more characters (or its first ones, if no other id begins "
-    "so)"
+    f"the whole id, its last {SHORTEST} or more characters, or its first ones if no other id "
+    "begins with them"
 )
 
 

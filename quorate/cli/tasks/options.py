@@ -14,39 +14,52 @@ Queue = Annotated[str, typer.Option("--queue", "-q", help="Queue to submit to.")
 Name = Annotated[
     str,
     typer.Option(
-        help="Name for people. \\[default: the program or function]", rich_help_panel=_PANEL
+        help="Name of the task, for people. \\[default: the program or function]",
+        rich_help_panel=_PANEL,
     ),
 ]
 Priority = Annotated[
     int,
     typer.Option(
-        help="Priority, -1000 to 1000; higher priority starts first.", rich_help_panel=_PANEL
+        help="Priority, -1000 to 1000. Higher priority starts first.", rich_help_panel=_PANEL
     ),
 ]
 Retries = Annotated[
-    int, typer.Option(help="Maximum retries after failures.", min=0, rich_help_panel=_PANEL)
+    int,
+    typer.Option(
+        help="Maximum number of retries after failed attempts.", min=0, rich_help_panel=_PANEL
+    ),
 ]
 Timeout = Annotated[
     float | None,
     typer.Option(
         metavar="SECONDS",
-        help="Maximum duration of one attempt, in seconds. \\[default: none]",
+        help="Maximum run time of one attempt, in seconds. \\[default: none]",
         rich_help_panel=_PANEL,
     ),
 ]
 Delay = Annotated[
     float,
-    typer.Option(metavar="SECONDS", help="Seconds until it may start.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="SECONDS",
+        help="Time until the task may start, in seconds. \\[default: 0]",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
 ]
 Label = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="Label; may be repeated.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Label, for people and filters; may be repeated. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Cpu = Annotated[
     float,
     typer.Option(
         metavar="CORES",
-        help="Cores that one attempt needs, such as 0.5.",
+        help="Number of cores that one attempt needs, such as 0.5. \\[default: 0]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -55,7 +68,7 @@ Memory = Annotated[
     str,
     typer.Option(
         metavar="SIZE",
-        help="Memory that one attempt needs, such as 512M or 2G.",
+        help="Memory that one attempt needs, such as 512M or 2G. \\[default: 0]",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -63,7 +76,7 @@ Resource = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=COUNT",
-        help="Counter of the node that one attempt needs, such as gpu=1; may be repeated.",
+        help="Counter that one attempt needs, such as gpu=1; may be repeated. \\[default: none]",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -71,8 +84,9 @@ Secret = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=REF",
-        help="Secret as an environment variable: NAME=file:PATH below the node's "
-        "secrets directory, or NAME=env:VARIABLE of its agent; may be repeated.",
+        help="Environment variable with a secret of the node: NAME=file:PATH, a file below its "
+        "--secrets-dir, or NAME=env:VARIABLE, a variable of its agent; may be repeated. "
+        "\\[default: none]",
     ),
 ]
 RequestId = Annotated[
@@ -80,14 +94,17 @@ RequestId = Annotated[
     typer.Option(
         "--request-id",
         metavar="ID",
-        help="Request id: a repeated submission with the same id and work is the same task.",
+        help="Request id. A second submission with the same request id creates no second task. "
+        "\\[default: a new one]",
         rich_help_panel=_PANEL,
     ),
 ]
 WaitTimeout = Annotated[
     float | None,
     typer.Option(
-        "--wait-timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+        "--wait-timeout",
+        metavar="SECONDS",
+        help="Maximum wait, in seconds. Then the exit code is 6. \\[default: none]",
     ),
 ]
 

@@ -32,6 +32,14 @@ from quorate.v1 import task_pb2
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Function = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:FUNCTION",
+        help="Function, such as math:sqrt. Nodes must be able to import its module.",
+    ),
+]
+
 
 def _warned(command: Callable[P, R]) -> Callable[P, R]:
     """Have the SDK's warnings on standard error, each sentence once."""
@@ -57,7 +65,9 @@ def _warned(command: Callable[P, R]) -> Callable[P, R]:
 @_warned
 def submit(
     client: Client,
-    argv: Annotated[list[str], typer.Argument(metavar="COMMAND", help="Program and arguments.")],
+    argv: Annotated[
+        list[str], typer.Argument(metavar="COMMAND", help="Program and its arguments.")
+    ],
     queue: o.Queue = "default",
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Show the task's output and wait until it ends.")
@@ -74,31 +84,40 @@ def submit(
     resource: o.Resource = None,
     env: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Environment variable; may be repeated."),
+        typer.Option(
+            metavar="KEY=VALUE", help="Environment variable; may be repeated. \\[default: none]"
+        ),
     ] = None,
     secret: o.Secret = None,
     cwd: Annotated[
-        str, typer.Option(metavar="DIR", help="Working directory on the node (absolute).")
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="Working directory on the node (absolute path). \\[default: an empty one]",
+        ),
     ] = "",
     stdin: Annotated[
         str,
         typer.Option(
             metavar="FILE",
-            help="File for the task's standard input; '-' is the standard input of this command.",
+            help="File for the task's standard input. '-' is the standard input of this command. "
+            "\\[default: none]",
         ),
     ] = "",
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
     as_json: Json = False,
 ) -> int:
-    """Run a program on the cluster. Prints the task's id; with --wait its output.
+    """Run a program on the cluster. Prints the task's id, or with --wait its output.
 
     [dim]quorate submit --wait -- echo hello[/dim]
 
-    With --wait it exits as the program did. Pipes and the like need a shell:
+    With --wait the exit code is that of the program. Pipes and other shell syntax need a shell:
 
     [dim]quorate submit --wait -- sh -c 'ls | wc -l'[/dim]
     """
+    if wait_timeout is not None and not wait:
+        raise typer.BadParameter("--wait-timeout needs --wait")
     options = o.option_args(
         queue, name, priority, retries, timeout, delay, label, cpu, memory, resource
     )
@@ -126,7 +145,7 @@ def submit(
 @_warned
 def call(
     client: Client,
-    function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
+    function: Function,
     arguments: Annotated[
         str,
         typer.Argument(
@@ -162,11 +181,13 @@ def call(
 
     [dim]quorate call builtins:sorted '{"args": [[2, 1]], "kwargs": {"reverse": true}}'[/dim]
 
-    A string is written '"text"', a negative number '[-1]'.
+    Write a string as '"text"', and a negative number as '[-1]'.
     """
     options = o.option_args(
         queue, name, priority, retries, timeout, delay, label, cpu, memory, resource
     )
+    if wait_timeout is not None and no_wait:
+        raise typer.BadParameter("--wait-timeout and --no-wait exclude each other")
     options["secrets"] = o.secrets(secret)
     options["request_id"] = request_id
     handle = client.options(**options).submit_json(function, _arguments(arguments))
@@ -192,9 +213,10 @@ def call(
 @_warned
 def map_(
     client: Client,
-    function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
+    function: Function,
     items: Annotated[
-        str, typer.Option(metavar="FILE", help="File with one item a line; '-' is standard input.")
+        str,
+        typer.Option(metavar="FILE", help="File with one item per line. '-' is standard input."),
     ],
     json_items: Annotated[
         bool, typer.Option("--json-items", help="Read each line as a JSON value, not as a string.")
@@ -221,11 +243,11 @@ def map_(
     resource: o.Resource = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> int:
-    """Call a Python function for each line of a file; prints one JSON result a line, in order.
+    """Call a Python function for each line of a file. Prints one JSON result per line, in order.
 
     [dim]seq 1000 | quorate map --items - --json-items math:sqrt[/dim]
 
-    An item that fails ends the map: what has not finished is cancelled.
+    If an item fails, the command ends. It cancels the items that are not finished.
     """
     options = o.option_args(
         queue, name, priority, retries, timeout, 0.0, label, cpu, memory, resource

@@ -21,7 +21,7 @@ from quorate.cli.output.waiting import needs
 from quorate.cli.tasks.cancel import cancel, each
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.states import asked, picked, states
-from quorate.cli.tasks.waits import saying_why, waits_for, why_not_started
+from quorate.cli.tasks.waits import say_no_attempt, saying_why, stored_attempts, waits_for
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.tracking.outcome import is_finished, shown_state, state_name
@@ -31,31 +31,33 @@ from quorate.v1 import scheduler_pb2, task_pb2
 
 _MOST_SHOWN = 4_000
 _RETURNED = "returned before it started"
-_UNKNOWN = "not on record"
+_UNKNOWN = "not stored"
 
 Id = Annotated[str, typer.Argument(metavar="ID", help=f"Id of the task: {WHICH}.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of tasks: each {WHICH}.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of tasks. Of each: {WHICH}.")]
 
 
 @with_client
 def tasks(
     client: Client,
-    queue: Annotated[str, typer.Option("--queue", "-q", help="Only tasks of this queue.")] = "",
+    queue: Annotated[
+        str, typer.Option("--queue", "-q", help="Queue of the tasks. \\[default: all queues]")
+    ] = "",
     state: Annotated[
         list[str] | None,
         typer.Option(
             "--state",
             "-s",
-            help="Only tasks in this state: scheduled, pending, assigned, running (includes "
-            "assigned ones), succeeded, failed or cancelled; may be repeated.",
+            help="State of the tasks: scheduled, pending, assigned, running (includes assigned "
+            "ones), succeeded, failed or cancelled; may be repeated. \\[default: all states]",
         ),
     ] = None,
     search: Annotated[
         str,
         typer.Option(
             "--search",
-            help="Only tasks with all of these words in name, program or function, labels, id or "
-            "error.",
+            help="Words that a task must have, all of them: in its name, program or function, "
+            "labels, id or error. \\[default: none]",
         ),
     ] = "",
     limit: Annotated[
@@ -103,7 +105,11 @@ def tasks(
 
 @with_client
 def task(client: Client, id: Id, as_json: Json = False) -> None:
-    """Show one task: its state, attempts, result or error."""
+    """Show one task: its state, attempts, result or error.
+
+    STARTUP is the time from the assignment to the start of the attempt, and RAN is its run time
+    since then.
+    """
     found = client.get(task_id(client, id)).task(full=True)
     if as_json:
         render.print_json(render.as_dict(found))
@@ -117,8 +123,8 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
         render.show(_attempts(found))
         if (first := found.attempts[0].number) > 1:
             hint(
-                f"Attempts before {first} are not on record: it was retried by hand, ten came "
-                "later, or a node returned them before they started."
+                f"Attempts before {first} are not stored. The cluster stores the last 10 attempts "
+                "since the last retry by hand, but not those that a node returned."
             )
     if traceback := _traceback(found.error):
         render.show("")
@@ -135,10 +141,22 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Follow the output until the attempt ends.")
     ] = False,
     attempt: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Number of the attempt; 0: the latest.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Number of the attempt. \\[default: the latest]",
+            show_default=False,
+        ),
     ] = 0,
     tail: Annotated[
-        int, typer.Option("--tail", min=0, help="Number of lines from the end; 0: all.")
+        int,
+        typer.Option(
+            "--tail",
+            min=0,
+            help="Number of lines from the end. \\[default: all]",
+            show_default=False,
+        ),
     ] = 0,
     as_json: Json = False,
 ) -> int:
@@ -158,40 +176,23 @@ def logs(
     except QuorateError as error:
         if error.reason != "ATTEMPT_NOT_FOUND":
             raise
-        err.print(f"quorate: {_no_attempt(handle, attempt)}", markup=False)
+        say_no_attempt(handle, attempt)
         return NOT_FOUND
     if not wrote:
         state = handle.status()
         hint(f"No output yet; the task is {state}." if not handle.done() else "No output.")
-    if err.is_terminal and len(known := _numbers(handle.task())) > 1:
+    if err.is_terminal and len(known := stored_attempts(handle.task())) > 1:
         shown = attempt or known[-1]
         others = ", ".join(str(number) for number in known if number != shown)
-        hint(f"This is attempt {shown}; also on record: {others} (--attempt N)")
+        hint(f"This is the output of attempt {shown}. Other attempts: {others} (--attempt N)")
     return OK
-
-
-def _numbers(found: task_pb2.Task) -> list[int]:
-    return [attempt.number for attempt in found.attempts]
-
-
-def _no_attempt(handle: TaskHandle[Any], attempt: int) -> str:
-    """A sentence about a task that has no such attempt. Raises QuorateError."""
-    found = handle.task()
-    if known := _numbers(found):
-        numbers = ", ".join(map(str, known))
-        return f"task {found.id} has no attempt {attempt} on record; it has {numbers}"
-    if is_finished(found):
-        return f"task {found.id} has no output: it is {shown_state(found)} and never started"
-    why = why_not_started(handle).removeprefix("Waiting: ").replace("Waiting until", "until")
-    state = f"{shown_state(found)}{why and f': {why}'}"
-    return f"task {found.id} has not started ({state}); wait for it with: quorate logs -f ID"
 
 
 @with_client
 def retry(client: Client, ids: Ids) -> int:
-    """Run FAILED or CANCELLED tasks again, with all of their retries anew.
+    """Run FAILED or CANCELLED tasks again. They get all of their retries again.
 
-    What has not finished, or has SUCCEEDED, cannot be retried: submit it once more.
+    Tasks in other states cannot be retried. Submit such a task once more instead.
     """
 
     def again(id: str) -> str:
@@ -210,7 +211,8 @@ def wait(
         typer.Option(
             "--timeout",
             metavar="SECONDS",
-            help="Maximum wait for all of them together, in seconds; then exit code 6.",
+            help="Maximum wait for all of them together, in seconds. Then the exit code is 6. "
+            "\\[default: none]",
         ),
     ] = None,
 ) -> int:
@@ -276,7 +278,8 @@ def _details(found: task_pb2.Task) -> Table:
     first = found.attempts[0] if found.attempts else task_pb2.Attempt()
     if first.number == 1 and first.HasField("start_time"):
         after = render.stamp(first.start_time) - render.stamp(found.create_time)
-        when = f"{render.zoned(first.start_time)}, {render.seconds(max(0.0, after))} later"
+        waited = render.seconds(max(0.0, after))
+        when = f"{render.zoned(first.start_time)}, {waited} after it was created"
         table.add_row("Started", when)
     if is_finished(found):
         table.add_row("Finished", render.zoned(found.finish_time))
@@ -328,7 +331,7 @@ def _attempts(found: task_pb2.Task) -> Table:
             render.moment(attempt.assign_time),
             # From the assignment to the start, on the node.
             render.seconds(began - assigned) if began and assigned else "-",
-            render.seconds(ended - began) if ended and began else "-",
+            render.seconds(max(0.0, (ended or time.time()) - began)) if began else "-",
             attempt.error.type or ("ok" if ended else "running" if began else "assigned"),
         )
     _add_missing(table, known, found.attempt, _RETURNED)

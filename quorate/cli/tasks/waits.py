@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from quorate.cli.output import render
-from quorate.cli.output.render import hint
+from quorate.cli.output.render import err, hint
 from quorate.cli.output.waiting import why_pending
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.pages import list_nodes, list_queues
+from quorate.client.tracking.outcome import is_finished, shown_state
 from quorate.client.transport.calls import Calls
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, task_pb2
@@ -43,6 +44,29 @@ def why_not_started(handle: TaskHandle[Any]) -> str:
         if found.state == task_pb2.TASK_STATE_SCHEDULED:
             return f"Waiting until {render.zoned(found.schedule_time)}"
     return ""
+
+
+def stored_attempts(found: task_pb2.Task) -> list[int]:
+    """The numbers of a task's attempts that the cluster still stores."""
+    return [attempt.number for attempt in found.attempts]
+
+
+def say_no_attempt(handle: TaskHandle[Any], attempt: int) -> None:
+    """Say that a task has no such attempt, and why. Raises QuorateError."""
+    found = handle.task()
+    if known := stored_attempts(found):
+        numbers = ", ".join(map(str, known))
+        words = f"has no stored attempt {attempt}; the stored attempts are {numbers}"
+    elif is_finished(found):
+        words = f"has no output: it is {shown_state(found)} and never started"
+    else:
+        words = f"has not started: it is {shown_state(found)}"
+    err.print(f"quorate: task {found.id} {words}", markup=False)
+    if known or is_finished(found):
+        return
+    if why := why_not_started(handle):
+        hint(why)
+    hint(f"Show its output when it starts: quorate logs -f {found.id}")
 
 
 @contextmanager

@@ -22,11 +22,11 @@ def why_unplaceable(nodes: Mapping[NodeName, NodeRow], needs: Needs) -> str:
     if needs is NO_NEEDS:
         return ""
     if not nodes:
-        return "no node is registered"
+        return "the cluster has no nodes"
     lacks = list(_lacks(list(nodes.values()), needs))
     if not lacks:
-        lacks = ["no registered node has all that it needs together"]
-    return f"{'; '.join(lacks)}: the task waits until such a node is registered"
+        lacks = ["no node has all that the task needs together"]
+    return f"{'; '.join(lacks)}: the task waits until such a node joins"
 
 
 def _cannot_write(nodes: list[NodeRow]) -> str:
@@ -50,12 +50,12 @@ def _holds(node: NodeRow, needs: Needs) -> bool:
 def _lacks(nodes: list[NodeRow], needs: Needs) -> Iterable[str]:
     cores = max(node.cpu for node in nodes)
     if needs.cpu > cores + 1e-6:
-        yield f"no registered node has {needs.cpu:g} cores (at most {cores:g})"
+        yield f"no node has {needs.cpu:g} cores (the most is {cores:g})"
     memory = max(node.memory for node in nodes)
     if needs.memory > memory:
         most = size_text(memory)
-        yield f"no registered node has {size_text(needs.memory)} of memory (at most {most})"
+        yield f"no node has {size_text(needs.memory)} of memory (the most is {most})"
     for name, amount in needs.counters:
         most_of = max(node.counters.get(name, 0) for node in nodes)
         if amount > most_of:
-            yield f"no registered node has {amount} {name} (at most {most_of})"
+            yield f"no node has {amount} {name} (the most is {most_of})"

@@ -187,7 +187,7 @@ def test_a_task_that_fits_no_node_says_what_it_waits_for(open_page):
     task = quorate(look.cluster, "submit", "--name", "large", "--memory", "900G", "--", "true")
     look.go(f"tasks/{task}")
     facts = look.page.locator(".facts").first
-    expect(facts).to_contain_text("No registered node has 900 GiB of memory")
+    expect(facts).to_contain_text("No node has 900 GiB of memory")
     look.button("Cancel").click()
     expect(look.page.locator(".title")).to_contain_text("cancelled", timeout=SOON)
     expect(facts).not_to_contain_text("900 GiB")

@@ -87,4 +87,4 @@ def test_replicas_that_fit_no_node_are_warned_of_when_they_are_asked_for(look, c
     look.dialog().get_by_label("Replicas").fill("1")
     look.dialog().get_by_role("button", name="Scale").click()
     look.told("huge is being scaled to 1 replica.")
-    look.told("No registered node has 900 GiB of memory")
+    look.told("No node has 900 GiB of memory")
