@@ -161,13 +161,15 @@ def check_pending(tasks: Sequence[task_pb2.Task]) -> list[Finding]:
 def _unplaceable(found: Sequence[task_pb2.Task], reason: str, *, of: int) -> Finding:
     first = found[0]
     which = f"such as {first.id}" if len(found) > 1 else first.id
-    among = f" (of the newest {of})" if of > len(found) else ""
+    count = plural(len(found), "waiting task")
+    if of > len(found):
+        count = f"{len(found)} of the {of} newest waiting tasks"
     advice = f"add such a node, or cancel the task: quorate cancel {first.id}"
     if service := next((task.spec.service.service for task in found if _is_replica(task)), ""):
         advice = f"add such a node, or let the service need less: quorate service update {service}"
     return warning(
         "tasks",
-        f"{plural(len(found), 'waiting task')} cannot start on any node{among}, {which}: {reason}",
+        f"{count} cannot start on any node ({which}): {reason}",
         advice,
     )
 

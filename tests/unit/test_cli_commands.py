@@ -122,7 +122,7 @@ def test_attempts_before_a_retry_by_hand_are_not_called_returned(quorate, cluste
     _, out, err = quorate("task", id)
     assert "returned" not in out
     assert [line.split()[0] for line in out.splitlines() if "not stored" in line] == ["1-2"]
-    assert "Attempts before 3 are not stored. " in err
+    assert "Not stored: attempts before the last retry by hand" in err
     assert "2 failed attempts" in out
     assert "lost node" not in out
 

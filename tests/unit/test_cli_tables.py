@@ -82,7 +82,7 @@ def test_a_task_that_fits_no_node_takes_no_ages_and_nodes_away(
     short = row.split()[0]
     assert short == f"\N{HORIZONTAL ELLIPSIS}{ID[-8:]}"
     assert "last 8 characters" in err
-    assert "FAILURES, NODE (--json has them)" in err
+    assert "Hidden columns: FAILURES, NODE " in err
     assert quorate("task", short)[0] == 0
     assert quorate("task", short)[1][0].split() == ["Task", ID]
 
@@ -112,7 +112,7 @@ def test_the_audit_log_keeps_what_changed(quorate: Quorate, cluster: FakeCluster
     changed = " ".join(" ".join(line[lines[0].index("CHANGED") :] for line in lines[1:]).split())
     assert changed == "stored_bytes 1 GiB -> default, live_tasks default -> 5 cancelled"
     assert any(f"task/\N{HORIZONTAL ELLIPSIS}{ID[-8:]}" in line for line in lines)
-    assert "FROM (--json has them)" in err
+    assert "Hidden columns: FROM " in err
     code, _, err = quorate("audit", "--resource", "foo")
     if code:
         assert "--resource: " in err

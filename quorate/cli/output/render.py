@@ -108,7 +108,8 @@ def show(renderable: Any) -> None:
         return
     out.print(renderable)
     if isinstance(renderable, Listing) and (missing := renderable.left_out(out.width)):
-        hint(f"The terminal is too narrow for: {', '.join(missing)} (--json has them)")
+        names = ", ".join(missing)
+        hint(f"Hidden columns: {names} (the terminal is too narrow; --json has them)")
 
 
 def short_ids(text: str) -> str:
@@ -120,7 +121,7 @@ def show_tasks(listing: Listing) -> None:
     """As `show`, a table with ids of tasks; says what the short ones are."""
     show(listing)
     if out.is_terminal and SHORTENED in listing.shortened(out.width):
-        hint(f"You can use these ids in commands: they are the last {_SHORT_ID} characters.")
+        hint(f"Ids are shortened to their last {_SHORT_ID} characters. Commands accept them.")
 
 
 def hint(text: str) -> None:

@@ -212,7 +212,7 @@ def _warn(service: pb.Service) -> None:
 def list_(client: Client, as_json: Json = False) -> None:
     """List the services.
 
-    READY is how many of the wanted replicas are healthy. UPDATED is how many run with the current
+    READY is how many of the wanted replicas are healthy. UPDATED is how many have the current
     settings. GENERATION is the number of these settings: each change adds 1.
     """
     found = list(_services(client.calls))

@@ -109,8 +109,8 @@ def _details(service: pb.Service, address: str) -> Table:
 
 def _updated(service: pb.Service) -> str:
     """How many replicas run as the service is now, and not as it was before an update."""
-    runs = "replica runs" if service.updated == 1 else "replicas run"
-    return f"{service.updated} {runs} the current generation ({service.generation})"
+    have = "replica has" if service.updated == 1 else "replicas have"
+    return f"{service.updated} {have} the current settings (generation {service.generation})"
 
 
 def _health(spec: pb.ServiceSpec) -> str:

@@ -67,8 +67,11 @@ def tasks(
 ) -> None:
     """List tasks, newest first.
 
-    Where a terminal has no room for whole ids, their last 8 characters are shown, as in …1565b145;
-    commands take these. --json and a pipe have whole ids.
+    In a narrow terminal, ids are shortened to their last 8 characters, as in …1565b145. Commands
+    accept such ids. --json and a pipe show whole ids.
+
+    FAILURES counts failed attempts and lost nodes. AGE is the time since the submission, and RAN
+    the run time of the newest attempt.
     """
     wanted = states(state)
     pages = client.tasks(
@@ -121,10 +124,10 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
     if found.attempts:
         render.show("")
         render.show(_attempts(found))
-        if (first := found.attempts[0].number) > 1:
+        if found.attempts[0].number > 1:
             hint(
-                f"Attempts before {first} are not stored. The cluster stores the last 10 attempts "
-                "since the last retry by hand, but not those that a node returned."
+                "Not stored: attempts before the last retry by hand, attempts older than the last "
+                "10, and attempts that a node returned."
             )
     if traceback := _traceback(found.error):
         render.show("")
