@@ -32,8 +32,9 @@ _NOT_A_NUMBER: Final = re.compile(r"Input should be a valid (number|integer), un
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "admin.local": ("up", "down"),
     "tasks.submit": ("submit", "call", "map"),
-    "tasks.tasks": ("tasks", "task", "logs", "cancel", "retry", "wait"),
-    "tasks.delete": ("delete",),
+    "tasks.tasks": ("tasks", "task", "logs", "cancel", "wait"),
+    "control.retry": ("retry",),
+    "control.delete": ("delete",),
     "cluster.status": ("status",),
     "cluster.queues": ("queues", "queue"),
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),

@@ -26,8 +26,8 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 import grpc
 
 from quorate.client.ahandle import AsyncTaskHandle
+from quorate.client.control.amany import AsyncManyTasks
 from quorate.client.mapping import abulk
-from quorate.client.mapping.bulk import Cancelled, requests_of
 from quorate.client.mapping.mapper import CANCEL_SECONDS
 from quorate.client.mapping.plan import Chunk, MapPlan
 from quorate.client.tracking.atracker import AsyncTracker
@@ -68,7 +68,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient:
+class AsyncClient(AsyncManyTasks):
     """A connection to a cluster for one event loop. Arguments and guarantees as `Client`'s."""
 
     def __init__(
@@ -158,19 +158,6 @@ class AsyncClient:
     def get(self, task_id: str) -> AsyncTaskHandle[Any]:
         """A handle of any task; whether it exists is seen when it is used."""
         return AsyncTaskHandle(self._calls, text_of("id", task_id))
-
-    async def cancel_tasks(
-        self,
-        tasks: Iterable[AsyncTaskHandle[Any] | str] | None = None,
-        *,
-        queue: str = "",
-        states: Sequence[str] = (),
-        text: str = "",
-        dry_run: bool = False,
-    ) -> Cancelled:
-        """As `Client.cancel_tasks`."""
-        requests = requests_of(tasks, queue=queue, states=states, text=text, dry_run=dry_run)
-        return await abulk.cancel(self._calls, requests)
 
     async def cluster(self) -> cluster_pb2.Cluster:
         """Leader, epoch, members and sizes."""

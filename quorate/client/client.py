@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
+from quorate.client.control.many import ManyTasks
 from quorate.client.handle import TaskHandle
-from quorate.client.mapping.bulk import Cancelled, cancel, requests_of
 from quorate.client.mapping.mapper import create_batch, run_map
 from quorate.client.mapping.plan import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH, MapPlan
 from quorate.client.tracking.outcome import is_pickled, state_of
@@ -78,7 +78,7 @@ class _Shared:
         self.calls.close()
 
 
-class Client:
+class Client(ManyTasks):
     """A connection to a cluster. Thread-safe; close it, or use it in a `with` block.
 
     What `submit` and `command` return is durable: it survives any process of the cluster. Every
@@ -302,33 +302,6 @@ class Client:
             token = answer.next_page_token
             if not token:
                 return
-
-    def cancel_tasks(
-        self,
-        tasks: Iterable[TaskHandle[Any] | str] | None = None,
-        *,
-        queue: str = "",
-        states: Sequence[str] = (),
-        text: str = "",
-        dry_run: bool = False,
-    ) -> Cancelled:
-        """Cancel many tasks by few calls: waiting ones at once, running attempts are ended first.
-
-        What is finished or unknown is counted and is no error.
-
-        Args:
-            tasks: handles or ids, any number; without them the filter says which are meant.
-            queue, text: as `tasks` has them. Tasks created after this call began are left out.
-            states: only in these, such as "pending"; of `tasks` too. Any that is not finished when
-                empty.
-            dry_run: count, and change nothing.
-
-        Raises QuorateError: INVALID_ARGUMENT where both or neither are given.
-        """
-        return cancel(
-            self.calls,
-            requests_of(tasks, queue=queue, states=states, text=text, dry_run=dry_run),
-        )
 
     def cluster(self) -> cluster_pb2.Cluster:
         """Leader, epoch, members and sizes."""

@@ -221,6 +221,76 @@ class RetryTaskResponse(_message.Message):
     task: _task_pb2.Task
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
+class RetryTasksRequest(_message.Message):
+    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id", "max_rate")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_RATE_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
+    text: str
+    page_token: str
+    validate_only: bool
+    request_id: str
+    max_rate: float
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., max_rate: _Optional[float] = ...) -> None: ...
+
+class RetryTasksResponse(_message.Message):
+    __slots__ = ("retried", "not_finished", "skipped", "not_found", "over_quota", "next_page_token", "last_start_time")
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
+    NOT_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
+    OVER_QUOTA_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LAST_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    retried: int
+    not_finished: int
+    skipped: int
+    not_found: int
+    over_quota: int
+    next_page_token: str
+    last_start_time: _timestamp_pb2.Timestamp
+    def __init__(self, retried: _Optional[int] = ..., not_finished: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., over_quota: _Optional[int] = ..., next_page_token: _Optional[str] = ..., last_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class DeleteTasksRequest(_message.Message):
+    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
+    text: str
+    page_token: str
+    validate_only: bool
+    request_id: str
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteTasksResponse(_message.Message):
+    __slots__ = ("deleted", "not_finished", "skipped", "not_found", "next_page_token")
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    NOT_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    deleted: int
+    not_finished: int
+    skipped: int
+    not_found: int
+    next_page_token: str
+    def __init__(self, deleted: _Optional[int] = ..., not_finished: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class DeleteTaskRequest(_message.Message):
     __slots__ = ("id", "request_id")
     ID_FIELD_NUMBER: _ClassVar[int]

@@ -80,10 +80,20 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTaskRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTaskResponse.FromString,
                 _registered_method=True)
+        self.RetryTasks = channel.unary_unary(
+                '/quorate.v1.Scheduler/RetryTasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
+                _registered_method=True)
         self.DeleteTask = channel.unary_unary(
                 '/quorate.v1.Scheduler/DeleteTask',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTaskRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTaskResponse.FromString,
+                _registered_method=True)
+        self.DeleteTasks = channel.unary_unary(
+                '/quorate.v1.Scheduler/DeleteTasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.FromString,
                 _registered_method=True)
         self.StreamTaskLogs = channel.unary_stream(
                 '/quorate.v1.Scheduler/StreamTaskLogs',
@@ -237,7 +247,16 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryTask(self, request, context):
-        """Makes a FAILED or CANCELLED task PENDING again with fresh attempts.
+        """Makes a FAILED or CANCELLED task PENDING again with fresh attempts. Its past attempts stay on
+        record.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryTasks(self, request, context):
+        """Retries up to 10,000 tasks, each as RetryTask does: those of `ids`, or those that a filter finds.
+        What cannot be retried is counted and is no error. Repeats are as those of CancelTasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -245,6 +264,14 @@ class SchedulerServicer:
 
     def DeleteTask(self, request, context):
         """Deletes a finished task's records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTasks(self, request, context):
+        """Deletes the records of up to 10,000 finished tasks: those of `ids`, or those that a filter finds.
+        What is not finished or unknown is counted and is no error. Repeats are as those of CancelTasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -415,10 +442,20 @@ def add_SchedulerServicer_to_server(servicer, server):
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTaskRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTaskResponse.SerializeToString,
             ),
+            'RetryTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryTasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.SerializeToString,
+            ),
             'DeleteTask': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteTask,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTaskRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTaskResponse.SerializeToString,
+            ),
+            'DeleteTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.SerializeToString,
             ),
             'StreamTaskLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamTaskLogs,
@@ -756,6 +793,33 @@ class Scheduler:
             _registered_method=True)
 
     @staticmethod
+    def RetryTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/RetryTasks',
+            quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteTask(request,
             target,
             options=(),
@@ -772,6 +836,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/DeleteTask',
             quorate_dot_v1_dot_scheduler__pb2.DeleteTaskRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.DeleteTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/DeleteTasks',
+            quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,8 @@ _LARGER: Final[Mapping[str, tuple[int, str]]] = {
     "BatchCreateTasks": (MAX_BATCH_BYTES, "specs"),
     "WatchTasks": (3 << 20, "ids"),
     "CancelTasks": (3 << 20, "ids"),
+    "RetryTasks": (3 << 20, "ids"),
+    "DeleteTasks": (3 << 20, "ids"),
 }
 # Those that hold one spec, which `--max-payload-kib` bounds.
 _SPECS: Final[Mapping[str, str]] = {

@@ -18,8 +18,8 @@ from scheduler.core.handlers import (
     services,
     upkeep,
 )
-from scheduler.core.handlers import bulk_cancel as cancelling
 from scheduler.core.handlers import quotas as quota_changes
+from scheduler.core.handlers.bulk import parts as bulk
 from scheduler.core.handlers.requests import Call, CallInParts
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import Effects
@@ -56,7 +56,7 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.TaskSubmitted: creation.on_task_submitted,
     e.BatchSubmitted: creation.on_batch_submitted,
     e.TaskCancelAsked: control.on_task_cancel_asked,
-    e.TasksCancelAsked: cancelling.on_tasks_cancel_asked,
+    e.BulkAsked: bulk.on_bulk_asked,
     e.TaskRetryAsked: control.on_task_retry_asked,
     e.TaskDeleteAsked: control.on_task_delete_asked,
     e.QueueSubmitted: control.on_queue_submitted,
@@ -72,7 +72,7 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
 _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]] = {
     **CALLS,
     e.BatchContinued: creation.on_batch_continued,
-    e.TasksCancelContinued: cancelling.on_tasks_cancel_continued,
+    e.BulkContinued: bulk.on_bulk_continued,
     e.ServiceDue: services.on_service_due,
     e.RetentionDue: upkeep.on_retention_due,
 }

@@ -6,7 +6,7 @@ The numbers of the enums are those of `quorate.v1`, so that the codec copies the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Final, NamedTuple, NewType
 
 from quorate.runtime.ids import InstanceId, NodeName
@@ -32,6 +32,21 @@ class TaskState(IntEnum):
 FINISHED = frozenset(
     (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
 )
+# Those that can be retried by hand.
+RETRIABLE = frozenset((TaskState.FAILED, TaskState.CANCELLED))
+
+
+class BulkAct(Enum):
+    """What one call does to many tasks."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    DELETE = "delete"
+
+    @property
+    def reads(self) -> bool:
+        """Whether it needs the records of the tasks."""
+        return self is BulkAct.RETRY
 
 
 class Placement(IntEnum):
@@ -113,8 +128,10 @@ class PastAttempt(NamedTuple):
 MAX_CPU: Final = 1_024.0
 MAX_COUNTERS: Final = 16
 MAX_LABELS: Final = 32
-# Past attempts kept of one task, beside the current one.
+# Past attempts kept of one task, beside the current one, and characters of their error types and
+# messages: they are written again with every later status.
 MAX_PAST = 9
+PAST_TEXT: Final = 256
 
 
 class Origin(NamedTuple):

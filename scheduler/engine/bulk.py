@@ -1,4 +1,5 @@
-"""Heavy writes, callers in turn: parts of batches and of bulk cancels, and calls with much in them.
+"""Heavy writes, callers in turn: parts of batches and of calls about many tasks, calls with much
+in them.
 
 ```
  batch --next part--> Turns, by caller and bytes --> step --> journal
@@ -23,10 +24,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from quorate.etcd.journal.journal import Journal
+from quorate.runtime.errors import QuorateError
+from scheduler.core.handlers import requests
+from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.model import events as e
+from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention, Turns
 
-Part = e.BatchContinued | e.TasksCancelContinued
+Part = e.BatchContinued | e.BulkContinued
+ReadBack = Callable[[e.BulkContinued], Awaitable[e.BulkContinued]]
 
 # Bytes of a call that goes past all this, of a few small tasks.
 LIGHT: Final = 8 << 10
@@ -37,6 +43,8 @@ _QUANTUM: Final = 32 << 10
 REST: Final = 3
 _LONGEST_REST: Final = 0.5
 BYTES_A_SECOND: Final = 4 << 20
+# Seconds until a part is read back again whose records etcd did not give.
+_READ_AGAIN: Final = 0.2
 
 
 class Bulk:
@@ -45,20 +53,37 @@ class Bulk:
     Args:
         handle: steps a part's event.
         contention: who wrote of late.
+        read_back: gets what is on record of a part's tasks; None: no call needs it.
     """
 
     def __init__(
-        self, journal: Journal, handle: Callable[[Part], None], contention: Contention
+        self,
+        journal: Journal,
+        handle: Callable[[Part], None],
+        contention: Contention,
+        read_back: ReadBack | None = None,
     ) -> None:
         self._journal = journal
         self._handle = handle
         self._contention = contention
+        self._read_back = read_back
+        # The part whose records are being read: its turn has come, and it is not stepped yet.
+        self._reading: e.BulkContinued | None = None
         self._turns = Turns[Part | asyncio.Future[None]](_QUANTUM)
         self._added = asyncio.Event()
 
-    def parts(self) -> Iterator[Part]:
-        """Those that wait."""
-        return (part for part in self._turns if not isinstance(part, asyncio.Future))
+    def callers(self, state: State) -> Iterator[e.Token]:
+        """Those who wait for calls under way: their reply would come with the last part."""
+        waiting = [part for part in self._turns if not isinstance(part, asyncio.Future)]
+        for part in (*waiting, self._reading):
+            if part is None:
+                continue
+            if isinstance(part, e.BulkContinued):
+                scope, request, first = TASKS_SCOPE, part.asked.request, part.asked.token
+            else:
+                scope, request, first = str(part.queue), part.request, part.token
+            known = state.dedup.get(requests.key_of(state, scope, request))
+            yield from (first, *((known.waiters if known else None) or ()))
 
     def add(self, part: Part) -> None:
         """A part is to be written; when it is, the next one of its call is added."""
@@ -102,7 +127,7 @@ class Bulk:
             began, before = loop.time(), self._journal.counters.bytes
             contended = self._contention.others(caller, began)
             if not isinstance(item, asyncio.Future):
-                self._handle(item._replace(small=contended))
+                await self._step(item._replace(small=contended))
             elif item.done():
                 # Its caller went away.
                 continue
@@ -120,6 +145,22 @@ class Bulk:
             wrote = self._journal.counters.bytes - before
             rest = max(REST * (loop.time() - began), wrote / BYTES_A_SECOND)
             await asyncio.sleep(min(rest, _LONGEST_REST))
+
+    async def _step(self, part: Part) -> None:
+        """Step a part, with what is on record of its tasks where it needs that."""
+        if isinstance(part, e.BulkContinued) and part.asked.act.reads:
+            assert self._read_back is not None
+            self._reading = part
+            try:
+                part = await self._read_back(part)
+            except QuorateError:
+                # Either etcd answers again, or the term is over soon.
+                await asyncio.sleep(_READ_AGAIN)
+                self.add(part)
+                return
+            finally:
+                self._reading = None
+        self._handle(part)
 
     def _put(self, caller: str, item: Part | asyncio.Future[None], cost: int) -> None:
         self._turns.add(caller, item, cost)

@@ -30,8 +30,7 @@ from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.errors import leader_lost
 from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import TermClock
-from scheduler.core.handlers import attempts, requests
-from scheduler.core.handlers.requests import TASKS_SCOPE
+from scheduler.core.handlers import attempts
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
@@ -40,7 +39,7 @@ from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention
 from scheduler.core.values import ServiceName
 from scheduler.engine.after_commit import AfterCommit
-from scheduler.engine.bulk import Bulk
+from scheduler.engine.bulk import Bulk, ReadBack
 from scheduler.engine.clocks import Clocks
 from scheduler.engine.ports import Agents, Encoder
 from scheduler.engine.task_metrics import TaskMetrics
@@ -74,6 +73,7 @@ class Driver:
         agents: the sessions with the nodes.
         metrics: counts what becomes of tasks.
         confirm: a fenced read of etcd: it raises QuorateError when this process does not lead.
+        read_back: reads what is on record of the tasks of a part.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Driver:
         agents: Agents,
         metrics: TaskMetrics | None = None,
         confirm: Callable[[], Awaitable[int]] | None = None,
+        read_back: ReadBack | None = None,
     ) -> None:
         self.machine = machine
         self.journal = journal
@@ -121,7 +122,7 @@ class Driver:
         self._bytes = 0
         self._after: list[fx.After] = []
         self.contention = Contention()
-        self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention)
+        self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention, read_back)
         self._place_later = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -195,7 +196,7 @@ class Driver:
             token: asyncio.Future[object] = self._loop.create_future()
             # Made only now: what it is made of may have changed while it waited.
             event = make(token)
-            if contended and isinstance(event, e.BatchSubmitted | e.TasksCancelAsked):
+            if contended and isinstance(event, e.BatchSubmitted | e.BulkAsked):
                 event = event._replace(small=True)
             self.handle((event,))
             return await admission.answer(token)
@@ -284,7 +285,7 @@ class Driver:
         if out.due:
             self._note_due(out.due)
         for event in out.then:
-            if isinstance(event, e.BatchContinued | e.TasksCancelContinued):
+            if isinstance(event, e.BatchContinued | e.BulkContinued):
                 self.bulk.add(event)
             else:
                 self._absorb(self.machine.step(event, now), now)
@@ -385,14 +386,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self.journal.abandon(JournalEnded("the term is over"))
-        # Calls under way: the reply to their callers would have come with the last part.
-        for part in self.bulk.parts():
-            if isinstance(part, e.TasksCancelContinued):
-                scope, request, first = TASKS_SCOPE, part.asked.request, part.asked.token
-            else:
-                scope, request, first = str(part.queue), part.request, part.token
-            known = self.state.dedup.get(requests.key_of(self.state, scope, request))
-            for token in (first, *((known.waiters if known else None) or ())):
-                self._after_commit.failed([fx.Reply(token, None)], leader_lost())
+        for token in self.bulk.callers(self.state):
+            self._after_commit.failed([fx.Reply(token, None)], leader_lost())
         self.bulk.close(leader_lost)
         self.waiters.close()

@@ -46,6 +46,7 @@ from scheduler.storage import records
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.storage.fold import Fold
 from scheduler.storage.instances import InstanceKeys
+from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
 from scheduler.telemetry.metrics import SchedulerMetrics
 
@@ -114,6 +115,7 @@ class TermParts:
             agents=links,
             metrics=process.metrics.tasks,
             confirm=stored.revision,
+            read_back=ReadBack(state, stored, process.limits),
         )
         self.sessions = Sessions(
             driver,

@@ -21,6 +21,7 @@ from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model import transitions
+from scheduler.core.model.rows import NO_INSTANCE
 from scheduler.core.model.state import State
 from scheduler.core.values import ServiceName, TaskState
 from scheduler.storage import audit_records, keys, quota_records, records
@@ -188,7 +189,10 @@ class Fold:
         row = state.tasks.get(task)
         if row is not None:
             # It finished and was deleted within one Txn, whose last write of a key is all we see.
+            name, instance = row.node, row.instance
             done = transitions.finish(state, row, TaskState.CANCELLED, state.last_instant)
+            if instance:
+                self._run_was_on(name, instance, NO_INSTANCE)
         if done is not None:
             state.forget(done)
             done.queue.index.removed(1, state.on_record)

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import BatchCreated, Done, Rejection, TasksCancelled
+from scheduler.core.model.answers import BatchCreated, BulkDone, Done, Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import FINISHED, Placement, TaskState
@@ -131,7 +131,7 @@ class CoreMachine(RuleBasedStateMachine):
         request = e.Request(f"c{self.requests}", b"d")
         for _ in range(1 + again):
             token = self.c.token()
-            self.c.step(e.TasksCancelAsked(chosen, states, request, token))
+            self.c.step(e.BulkAsked(chosen, states, request, token))
             self.cancels.append((token, len(chosen)))
 
     @rule(task=tasks)
@@ -295,7 +295,7 @@ class CoreMachine(RuleBasedStateMachine):
         for token, asked in self.cancels:
             answer = self.c.reply(token)
             if answer is not None and not isinstance(answer, Rejection):
-                assert isinstance(answer, TasksCancelled)
+                assert isinstance(answer, BulkDone)
                 assert sum(answer.counts) == asked
         self.cancels = [c for c in self.cancels if self.c.reply(c[0]) is None]
 

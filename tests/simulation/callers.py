@@ -151,7 +151,7 @@ class Callers:
         else:
             some: list[TaskId] = promised[: rng.randint(1, 12)]
             self._begin(
-                lambda: self._asked(lambda _, t: e.TasksCancelAsked(some, frozenset(), request, t))
+                lambda: self._asked(lambda _, t: e.BulkAsked(some, frozenset(), request, t))
             )
 
     async def _asked(self, make: Make) -> object:

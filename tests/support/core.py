@@ -42,6 +42,7 @@ from scheduler.core.values import (
 from scheduler.storage import records
 from tests.support.core_log import LEASE, Log
 from tests.support.core_node import FakeNode
+from tests.support.core_recorded import Recorded
 from tests.support.core_specs import START, service_spec, spec
 from tests.support.tokens import Token
 
@@ -71,7 +72,7 @@ class Cluster:
         self.touched: list[ServiceName] = []
         self.revoked: list[tuple[NodeName, InstanceId]] = []
         # Parts of batches that are not written yet, when `hold_parts`.
-        self.parts: deque[e.BatchContinued | e.TasksCancelContinued] = deque()
+        self.parts: deque[e.BatchContinued | e.BulkContinued] = deque()
         self.hold_parts = False
         self.commit_late = False
         self.placing = True
@@ -80,6 +81,7 @@ class Cluster:
         # The last attempt that was given away of each task: the fence of the others.
         self._numbers: dict[TaskId, tuple[int, InstanceId]] = {}
         self._count = 0
+        self.recorded = Recorded()
         self.lead(state or State())
 
     def lead(self, state: State) -> None:
@@ -108,10 +110,13 @@ class Cluster:
         return out
 
     def _step(self, event: e.Event) -> fx.Effects:
+        if isinstance(event, e.BulkContinued) and event.asked.act.reads:
+            # As the driver does, when the part's turn has come.
+            event = self.recorded.read_back(event, self.limits)
         out = self.machine.step(event, self.now)
         self._absorb(out)
         for follow in out.then:
-            if self.hold_parts and isinstance(follow, e.BatchContinued | e.TasksCancelContinued):
+            if self.hold_parts and isinstance(follow, e.BatchContinued | e.BulkContinued):
                 self.parts.append(follow)
             else:
                 self._step(follow)
@@ -125,6 +130,7 @@ class Cluster:
             self._step(e.ServiceDue(service, self.new_id()))
 
     def _absorb(self, out: fx.Effects) -> None:
+        self.recorded.note(out.writes)
         if self.checked:
             check(self.state)
             self._check_transitions()
@@ -289,7 +295,9 @@ class Cluster:
 
     def retry(self, task: TaskId, what: TaskSpec | None = None, created: float = START) -> object:
         return self.call(
-            lambda token: e.TaskRetryAsked(task, what or spec(), created, e.Request(), token)
+            lambda token: e.TaskRetryAsked(
+                task, e.TaskRecorded(what or spec(), created), e.Request(), token
+            )
         )
 
     def delete(self, task: TaskId) -> object:

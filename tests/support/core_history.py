@@ -17,7 +17,14 @@ from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import NO_QUOTA, Quota
 from scheduler.core.model.rows import Control
-from scheduler.core.values import FINISHED, InstanceState, Origin, ServiceName, TaskState
+from scheduler.core.values import (
+    FINISHED,
+    BulkAct,
+    InstanceState,
+    Origin,
+    ServiceName,
+    TaskState,
+)
 from scheduler.storage.records import task_spec
 from tests.support.core import Cluster
 from tests.support.core_log import Log
@@ -199,7 +206,7 @@ class History:
         if len(tasks) > 2 and self.rng.random() < 0.2:
             states = self.rng.choice([frozenset(), frozenset({TaskState.PENDING})])
             request = self.request(b"many")
-            self.cluster.call(lambda token: e.TasksCancelAsked(tasks, states, request, token))
+            self.cluster.call(lambda token: e.BulkAsked(tasks, states, request, token))
 
     def do_other_queue(self) -> None:
         """One that comes and goes."""
@@ -218,11 +225,27 @@ class History:
             key = next(k for k in self.log.kept if k.startswith(b"tasks/") and task.encode() in k)
             record = TaskRecord.FromString(self.log.kept[key])
             what = task_spec(TaskSpec.FromString(record.spec), record.spec)
+            found = e.TaskRecorded(what, record.create_time, record.created_by)
             request = self.request(b"retry" + task.encode())
+            self.cluster.call(lambda token: e.TaskRetryAsked(task, found, request, token))
+
+    def do_retry_many(self) -> None:
+        """In parts, at a rate or at once, also tasks that cannot be retried."""
+        tasks = sorted(self.cluster.state.finished)[:6]
+        if tasks and self.rng.random() < 0.2:
+            request, rate = self.request(b"again"), self.rng.choice([0.0, 0.5, 100.0])
             self.cluster.call(
-                lambda token: e.TaskRetryAsked(
-                    task, what, record.create_time, request, token, record.created_by
+                lambda token: e.BulkAsked(
+                    tasks, frozenset(), request, token, act=BulkAct.RETRY, rate=rate
                 )
+            )
+
+    def do_delete_many(self) -> None:
+        tasks = sorted(self.cluster.state.finished)[:6]
+        if tasks and self.rng.random() < 0.1:
+            request = self.request(b"delete many")
+            self.cluster.call(
+                lambda token: e.BulkAsked(tasks, frozenset(), request, token, act=BulkAct.DELETE)
             )
 
     def do_delete(self) -> None:

@@ -58,6 +58,7 @@ class FakeCluster:
         self.requests: dict[str, list[str]] = {}
         self.calls: list[tuple[str, str]] = []
         self.bulk_cancels: list[scheduler_pb2.CancelTasksRequest] = []
+        self.bulk_retries: list[scheduler_pb2.RetryTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
         self.first_event = 0
         self.faults: dict[str, list[grpc.StatusCode]] = defaultdict(list)

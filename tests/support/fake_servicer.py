@@ -29,6 +29,9 @@ FINAL = {
 }
 
 
+RETRIABLE = {task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED}
+
+
 class Servicer(scheduler_pb2_grpc.SchedulerServicer):
     def __init__(self, server: FakeServer) -> None:
         self._server = server
@@ -170,6 +173,52 @@ class Servicer(scheduler_pb2_grpc.SchedulerServicer):
                     if not request.validate_only:
                         self._cluster.cancel(task_id)
             return answer
+
+    def RetryTasks(self, request, context):
+        with self._serving("RetryTasks", context):
+            answer = scheduler_pb2.RetryTasksResponse()
+            self._cluster.bulk_retries.append(request)
+            for task in self._finished(request, answer):
+                if task.state not in (request.states or RETRIABLE):
+                    answer.skipped += 1
+                    continue
+                answer.retried += 1
+                if not request.validate_only:
+                    task.state = task_pb2.TASK_STATE_PENDING
+            if request.max_rate and answer.retried:
+                answer.last_start_time.FromSeconds(1_900_000_000)
+            return answer
+
+    def DeleteTasks(self, request, context):
+        with self._serving("DeleteTasks", context):
+            answer = scheduler_pb2.DeleteTasksResponse()
+            for task in self._finished(request, answer):
+                if request.states and task.state not in request.states:
+                    answer.skipped += 1
+                    continue
+                answer.deleted += 1
+                if not request.validate_only:
+                    del self._cluster.tasks[task.id]
+            return answer
+
+    def _finished(self, request, answer) -> list[task_pb2.Task]:
+        """The finished tasks of a call about many; the others are counted."""
+        found = []
+        with self._cluster.lock:
+            wanted = request.ids or [
+                task.id
+                for task in self._cluster.tasks.values()
+                if request.queue in ("", task.queue) and task.state in (request.states or FINAL)
+            ]
+            for task_id in dict.fromkeys(wanted):
+                task = self._cluster.tasks.get(task_id)
+                if task is None:
+                    answer.not_found += 1
+                elif task.state not in FINAL:
+                    answer.not_finished += 1
+                else:
+                    found.append(task)
+        return found
 
     def RetryTask(self, request, context):
         with self._serving("RetryTask", context):

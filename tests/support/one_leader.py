@@ -32,6 +32,7 @@ from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.storage import records
+from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
 from tests.support.registry import NOWHERE
 from tests.support.watching import watches_of
@@ -59,6 +60,7 @@ class Leader:
             128,
             agents=Links(),
             confirm=reads.revision,
+            read_back=ReadBack(state, reads, Limits()),
         )
         sessions: Any = None
         watches, check = watches_of(etcd, PREFIX), SpecCheck()

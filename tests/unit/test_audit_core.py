@@ -146,7 +146,7 @@ def test_every_change_of_a_task_says_from_which_state_to_which():
     c.cancel(runs, asked())
     c.cancel(runs, asked())
     node.fail(runs, "CANCELLED")
-    c.call(lambda t: e.TaskRetryAsked(waits, spec(), START, asked(), t))
+    c.call(lambda t: e.TaskRetryAsked(waits, e.TaskRecorded(spec(), START), asked(), t))
     node.succeed(waits)
     c.call(lambda t: e.TaskDeleteAsked(waits, asked(), t))
     assert [told(entry) for entry in entries(c)] == [
@@ -330,7 +330,9 @@ def test_a_retry_by_hand_keeps_who_created_the_task():
     c = logged()
     task = c.submit()
     c.cancel(task)
-    c.call(lambda t: e.TaskRetryAsked(task, spec(), START, asked(), t, "submitter:bob"))
+    c.call(
+        lambda t: e.TaskRetryAsked(task, e.TaskRecorded(spec(), START, "submitter:bob"), asked(), t)
+    )
     assert created_by(c)[task] == "submitter:bob"
 
 

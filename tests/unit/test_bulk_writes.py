@@ -127,7 +127,7 @@ async def test_a_bulk_cancel_is_written_in_small_parts_while_others_write() -> N
         await one(term, "neighbour")
         made = asyncio.create_task(
             term.driver.call(
-                lambda token: e.TasksCancelAsked(tasks, frozenset(), asked, token), 0, "flooder"
+                lambda token: e.BulkAsked(tasks, frozenset(), asked, token), 0, "flooder"
             )
         )
         await asyncio.sleep(0)

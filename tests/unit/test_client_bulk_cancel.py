@@ -8,7 +8,8 @@ import pytest
 from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
 from quorate.client.mapping import bulk, mapper
-from quorate.client.mapping.bulk import Cancelled, give_up
+from quorate.client.mapping.bulk import give_up
+from quorate.client.mapping.counts import Cancelled
 from quorate.runtime.errors import QuorateError
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 

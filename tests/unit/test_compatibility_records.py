@@ -161,7 +161,9 @@ def test_a_task_that_is_retried_keeps_what_a_newer_scheduler_wrote_of_its_spec()
     fill(stored)
     kept = unknown.unknown_fields(r.TaskRecord.FromString(stored.SerializeToString()))
     written = old.step(
-        e.TaskRetryAsked(TASK, spec(), BEGAN, ASKED, Token("t"), unknown_fields=kept)
+        e.TaskRetryAsked(
+            TASK, e.TaskRecorded(spec(), BEGAN, unknown_fields=kept), ASKED, Token("t")
+        )
     )
     assert getattr(as_next("TaskRecord", written[f"tasks/q/{TASK}"]), FIELD) == NOTE
 

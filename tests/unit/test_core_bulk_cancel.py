@@ -7,7 +7,7 @@ import pytest
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Rejection, TasksCancelled
+from scheduler.core.model.answers import BulkDone, Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.values import Origin, TaskState
 from tests.support.core import Cluster
@@ -28,14 +28,14 @@ def ask(
     **more: object,
 ) -> str:
     token = c.token()
-    event = e.TasksCancelAsked(tasks, frozenset(states), request, token)
+    event = e.BulkAsked(tasks, frozenset(states), request, token)
     c.step(event._replace(**more))  # type: ignore[arg-type]
     return token
 
 
 def counts(c: Cluster, token: str) -> tuple[int, ...]:
     answer = c.reply(token)
-    assert isinstance(answer, TasksCancelled), answer
+    assert isinstance(answer, BulkDone), answer
     return answer.counts
 
 
@@ -72,7 +72,7 @@ def test_states_leave_the_others_alone():
 def test_hundreds_are_one_txn_with_the_answer_of_the_call():
     c = Cluster(limits=Limits(part_tasks=384))
     tasks = [c.submit() for _ in range(300)]
-    out = c.step(e.TasksCancelAsked(tasks, frozenset(), REQUEST, Token("token")))
+    out = c.step(e.BulkAsked(tasks, frozenset(), REQUEST, Token("token")))
     assert not out.then
     assert sum(isinstance(write, fx.PutRun) for write in out.writes) == 300
     remembered = [write.row for write in out.writes if isinstance(write, fx.PutDedup)]
@@ -148,9 +148,9 @@ def test_next_leader_goes_on_with_what_a_filter_finds_of_the_rest():
     assert (row.progress, row.last_id, row.first_id) == (2, tasks[1], tasks[3])
     token = ask(c, tasks[2:], offset=2, page_end=tasks[3])
     write_parts(c)
-    assert c.reply(token) == TasksCancelled((4, 0, 0, 0, 0), tasks[3])
+    assert c.reply(token) == BulkDone((4, 0, 0, 0, 0), tasks[3])
     # And the record says so to whoever asks again.
-    assert c.reply(ask(c, [], offset=0)) == TasksCancelled((4, 0, 0, 0, 0), tasks[3])
+    assert c.reply(ask(c, [], offset=0)) == BulkDone((4, 0, 0, 0, 0), tasks[3])
 
 
 def test_a_filter_that_found_nothing_finds_nothing_when_repeated():
@@ -185,7 +185,7 @@ def test_the_audit_log_gets_one_entry_for_the_call(parts):
     tasks = [c.submit() for _ in range(10)]
     writes: list[fx.PutAudit] = []
     c.hold_parts = True
-    event = e.TasksCancelAsked(
+    event = e.BulkAsked(
         tasks, frozenset(), e.Request("bulk", b"d", ALICE), Token("t"), subject=("queue", "q", "q")
     )
     out = c.step(event)
@@ -202,9 +202,7 @@ def test_a_call_that_changed_nothing_is_not_in_the_audit_log():
     node = c.node("n1")
     task = c.submit()
     node.succeed(task)
-    out = c.step(
-        e.TasksCancelAsked([task], frozenset(), e.Request("bulk", b"d", ALICE), Token("t"))
-    )
+    out = c.step(e.BulkAsked([task], frozenset(), e.Request("bulk", b"d", ALICE), Token("t")))
     assert not [write for write in out.writes if isinstance(write, fx.PutAudit)]
 
 

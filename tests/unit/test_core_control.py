@@ -141,7 +141,7 @@ def test_retry_by_hand_writes_the_spec_before_the_status():
     c = Cluster()
     task = c.submit()
     c.cancel(task)
-    out = c.step(e.TaskRetryAsked(task, spec(), START, e.Request(), Token("t")))
+    out = c.step(e.TaskRetryAsked(task, e.TaskRecorded(spec(), START), e.Request(), Token("t")))
     assert [type(write) for write in out.writes] == [fx.PutTask, fx.PutRun]
 
 

@@ -126,7 +126,9 @@ def test_a_retry_by_hand_counts_as_a_live_task_of_who_created_it():
     task = ask(c, ALICE).task
     c.cancel(task)
     ask(c, ALICE)
-    answer = c.call(lambda t: e.TaskRetryAsked(task, spec(), 0.0, e.Request(), t, ALICE))
+    answer = c.call(
+        lambda t: e.TaskRetryAsked(task, e.TaskRecorded(spec(), 0.0, ALICE), e.Request(), t)
+    )
     assert isinstance(answer, Rejection)
     assert answer.reason == "TOO_MANY_LIVE_TASKS"
 

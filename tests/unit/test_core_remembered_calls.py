@@ -40,7 +40,7 @@ def cancel_cancelled(c: Cluster, number: int) -> Callable[[e.Request, Token], e.
 
 def retry_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     task = _cancelled(c)
-    return lambda r, token: e.TaskRetryAsked(task, spec(), START, r, token)
+    return lambda r, token: e.TaskRetryAsked(task, e.TaskRecorded(spec(), START), r, token)
 
 
 def delete_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
@@ -95,7 +95,7 @@ def create_batch(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Even
 
 def cancel_tasks(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     tasks = [c.submit(), c.submit()]
-    return lambda r, token: e.TasksCancelAsked(tasks, frozenset(), r, token)
+    return lambda r, token: e.BulkAsked(tasks, frozenset(), r, token)
 
 
 def delete_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
@@ -150,7 +150,7 @@ def test_every_call_that_can_be_repeated_is_tested_here() -> None:
     c = Cluster()
     assert {type(make(c, 0)(e.Request(), Token("t"))) for make in ALL} == set(CALLS)
     # A part of a call is no call.
-    parts = {e.BatchContinued, e.TasksCancelContinued}
+    parts = {e.BatchContinued, e.BulkContinued}
     kinds = [kind for kind in vars(e).values() if "request" in getattr(kind, "_fields", ())]
     assert set(kinds) - parts == set(CALLS)
 

@@ -193,7 +193,9 @@ async def test_who_waits_is_told_what_is_committed_and_nothing_later(term: Leade
         while term.journal._flight is None:
             await asyncio.sleep(0)
         request = e.Request()
-        term.driver.handle((e.TaskRetryAsked(task, spec(), 1.0, request, term.token()),))
+        term.driver.handle(
+            (e.TaskRetryAsked(task, e.TaskRecorded(spec(), 1.0), request, term.token()),)
+        )
         term.driver.handle((e.TaskCancelAsked(task, request, term.token()),))
         assert (await waiting).state == task_pb2.TASK_STATE_FAILED
         await term.journal.flush()

@@ -17,7 +17,7 @@ from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.states import ASSIGNED, FINISHED, states
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
-from quorate.client.mapping.bulk import Cancelled
+from quorate.client.mapping.counts import Cancelled
 from quorate.runtime.errors import QuorateError, invalid
 
 # Beyond, one call cancels all, and one line says what became of them.

@@ -1,4 +1,4 @@
-"""Commands about tasks that exist: `tasks`, `task`, `logs`, `cancel`, `retry`."""
+"""Commands about tasks that exist: `tasks`, `task`, `logs`, `cancel`, `wait`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from quorate.cli.output import render
 from quorate.cli.output.listing import Details, one_line
 from quorate.cli.output.render import err, hint
 from quorate.cli.output.waiting import needs
-from quorate.cli.tasks.cancel import cancel, each
+from quorate.cli.tasks.cancel import cancel
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.states import asked, picked, states
 from quorate.cli.tasks.waits import say_no_attempt, saying_why, stored_attempts, waits_for
@@ -192,20 +192,6 @@ def logs(
 
 
 @with_client
-def retry(client: Client, ids: Ids) -> int:
-    """Run FAILED or CANCELLED tasks again. They get all of their retries again.
-
-    Tasks in other states cannot be retried. Submit such a task once more instead.
-    """
-
-    def again(id: str) -> str:
-        client.get(task_id(client, id)).retry()
-        return "will run again"
-
-    return each(ids, again)
-
-
-@with_client
 def wait(
     client: Client,
     ids: Ids,
@@ -376,5 +362,4 @@ def register(app: typer.Typer) -> None:
     app.command("task")(task)
     app.command("logs")(logs)
     app.command("cancel")(cancel)
-    app.command("retry")(retry)
     app.command("wait")(wait)

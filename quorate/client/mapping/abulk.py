@@ -1,13 +1,14 @@
-"""Cancelling many tasks from an asyncio program. The twin of `bulk`."""
+"""Many tasks by few calls from an asyncio program. The twin of `bulk`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import grpc
 
-from quorate.client.mapping.bulk import MOST_IDS, Cancelled, counts_of, next_page
+from quorate.client.mapping.bulk import MOST_IDS, BulkCall, C, Req, Res, next_page
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.policy import is_lost
 from quorate.client.transport.rpcs import CANCEL_TASK, CANCEL_TASKS, new_request_id
@@ -15,17 +16,17 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 
 
-async def cancel(calls: AsyncCalls, requests: Iterable[pb.CancelTasksRequest]) -> Cancelled:
-    """As `bulk.cancel`."""
-    total = Cancelled()
+async def make(calls: AsyncCalls, call: BulkCall[Req, Res, C], requests: Iterable[Any]) -> C:
+    """As `BulkCall.make`."""
+    total: C | None = None
     for first in requests:
-        request: pb.CancelTasksRequest | None = first
+        request = first
         while request is not None:
-            answer = await calls.call(CANCEL_TASKS, request)
-            total += counts_of(answer)
-            token = answer.next_page_token
-            request = next_page(request, token) if token else None
-    return total
+            answer: Any = await calls.call(call.rpc, request)
+            counts = call.counts(answer)
+            total = counts if total is None else total + counts
+            request = next_page(request, answer.next_page_token)
+    return total if total is not None else call.counts(call.rpc.response())
 
 
 async def give_up(calls: AsyncCalls, ids: Sequence[str], *, seconds: float) -> None:

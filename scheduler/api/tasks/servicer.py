@@ -26,7 +26,7 @@ from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import LARGE_JSON, SpecCheck, serialize
 from scheduler.api.tasks import validate, views
-from scheduler.api.tasks.bulk_cancel import cancel_tasks
+from scheduler.api.tasks.bulk.calls import cancel_tasks, delete_tasks, retry_tasks
 from scheduler.api.tasks.logs import relay_logs
 from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
 from scheduler.api.tasks.watch_pick import Answer
@@ -41,7 +41,7 @@ from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
-from scheduler.storage import unknown_fields as unknown
+from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
 # Bytes of a batch's specs checked between two turns of the event loop, of a batch whose caller must
@@ -236,15 +236,21 @@ class TaskCalls:
     async def CancelTasks(self, request: pb.CancelTasksRequest, context: Context) -> Message:
         return await cancel_tasks(self._driver, self._lane, request, context)
 
+    async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> Message:
+        return await retry_tasks(self._driver, self._lane, request, context)
+
+    async def DeleteTasks(self, request: pb.DeleteTasksRequest, context: Context) -> Message:
+        return await delete_tasks(self._driver, self._lane, request, context)
+
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = audited("RetryTask", request, context)
         task = TaskId(required("id", request.id))
-        spec, created, creator, unknown_fields = TaskSpec(b""), 0.0, "", b""
+        record = e.TaskRecorded(TaskSpec(b""), 0.0)
         try:
-            found = await self._stored.task(await self._tasks.queue_of(task), task)
-            spec, created = views.core_spec(found.task.spec), found.task.create_time
-            creator = found.task.created_by
-            unknown_fields = unknown.unknown_fields(found.task)
+            queue = await self._tasks.queue_of(task)
+            # What is read back is to be what memory says: its last attempt too.
+            await self._driver.readable()
+            record = recorded(await self._stored.task(queue, task))
         except QuorateError as error:
             # Retried by this very call before, and deleted since: it gets its first answer.
             repeated = known_to(self._state, TASKS_SCOPE, asked)
@@ -253,9 +259,7 @@ class TaskCalls:
         answer = await ask(
             self._driver,
             asked,
-            lambda token: e.TaskRetryAsked(
-                task, spec, created, asked, token, creator, unknown_fields
-            ),
+            lambda token: e.TaskRetryAsked(task, record, asked, token),
         )
         return pb.RetryTaskResponse(task=await self._tasks.as_known(answer))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from quorate.runtime.errors import invalid
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.request_sizes import MAX_BATCH_BYTES
 from scheduler.api.validate import at_most, between, known_enum, required
 from scheduler.core.model.texts import words
-from scheduler.core.values import FINISHED, TaskState
+from scheduler.core.values import TaskState
 
 MAX_BATCH = 10_000
 # Characters of a search.
@@ -21,6 +22,8 @@ DEFAULT_WAIT = 60.0
 MAX_TAIL_LINES = 100_000
 MAX_WATCHED = 10_000
 MAX_CANCELLED = 10_000
+# Tasks a second of RetryTasks.
+MIN_RATE, MAX_RATE = 0.01, 1_000_000.0
 
 
 def batch(request: pb.BatchCreateTasksRequest, size: int = 0) -> int:
@@ -76,8 +79,16 @@ def watched(ids: Sequence[str]) -> None:
         required(f"ids[{place}]", task)
 
 
-def cancelled(request: pb.CancelTasksRequest) -> frozenset[TaskState]:
-    """The bounds of CancelTasks as a whole; the states that it is about, none of them finished."""
+def many(
+    request: Any, allowed: frozenset[TaskState], why: str, all_of_them: str
+) -> frozenset[TaskState]:
+    """The bounds of a call about many tasks as a whole; the states that it is about.
+
+    Args:
+        request: with the fields of CancelTasksRequest.
+        allowed: states that it may name; `why` says of another one why not.
+        all_of_them: how to mean every task.
+    """
     at_most("ids", len(request.ids), MAX_CANCELLED, "ids")
     for place, task in enumerate(request.ids):
         required(f"ids[{place}]", task)
@@ -87,16 +98,23 @@ def cancelled(request: pb.CancelTasksRequest) -> frozenset[TaskState]:
                 raise invalid(field, "cannot be set together with ids")
     elif not (request.queue or request.states or request.text):
         raise invalid(
-            "ids", "is required, or a filter: at least one of queue, states and text; to cancel "
-            "everything set states to PENDING, SCHEDULED and RUNNING",
+            "ids", "is required, or a filter: at least one of queue, states and text; "
+            f"{all_of_them}",
         )  # fmt: skip
     states = frozenset(
         TaskState(known_enum("states", state, range(1, len(TaskState) + 1)))
         for state in request.states
     )
-    if over := sorted(states & FINISHED):
-        raise invalid("states", f"{over[0].name} tasks are finished already", value=over[0].name)
+    if over := sorted(states - allowed):
+        raise invalid("states", f"{over[0].name} tasks {why}", value=over[0].name)
     return states
+
+
+def rate(value: float) -> float:
+    """Tasks a second; 0: no bound."""
+    if value:
+        between("max_rate", value, MIN_RATE, MAX_RATE)
+    return value
 
 
 def view(value: int) -> int:

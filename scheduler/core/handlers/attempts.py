@@ -36,7 +36,7 @@ from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.model.texts import error_text
 from scheduler.core.model.usage import Sized, outcome_units
-from scheduler.core.values import MAX_PAST, Change, PastAttempt, TaskState
+from scheduler.core.values import MAX_PAST, PAST_TEXT, Change, PastAttempt, TaskState
 
 CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
@@ -49,8 +49,6 @@ LIVED = 1.0
 # Starts put on record in one step, and looked at: each bounds how long it holds the loop.
 _KEPT_AT_ONCE = 500
 _LOOKED_AT_ONCE = 5_000
-# Types and messages of past attempts are cut: they are written again with every later status.
-_PAST_MESSAGE = 256
 
 
 def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) -> None:
@@ -308,7 +306,7 @@ def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> N
         row.assign_time,
         row.start_time,
         max(now, row.assign_time, row.start_time),
-        error_type[:_PAST_MESSAGE],
-        message[:_PAST_MESSAGE],
+        error_type[:PAST_TEXT],
+        message[:PAST_TEXT],
     )
     row.past = (*row.past[-(MAX_PAST - 1) :], past)

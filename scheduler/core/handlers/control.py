@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.attempts import cancel_live
+from scheduler.core.handlers.bulk.acts import delete_finished
+from scheduler.core.handlers.bulk.retry import reopen
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import QUEUES_SCOPE, TASKS_SCOPE, Answer, Call
-from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     Done,
     ErrorKind,
@@ -19,11 +20,8 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.effects import (
     DropQueue,
-    DropTask,
     Effects,
     PutQueue,
-    PutRun,
-    PutTask,
 )
 from scheduler.core.model.events import (
     QueueDeleteAsked,
@@ -36,9 +34,8 @@ from scheduler.core.model.events import (
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
-from scheduler.core.values import Change, TaskState
+from scheduler.core.values import RETRIABLE, Change, TaskState
 
-_RETRIABLE = (TaskState.FAILED, TaskState.CANCELLED)
 _BOOL = ("false", "true")
 
 
@@ -85,7 +82,7 @@ on_task_cancel_asked = Call(TASKS_SCOPE, _refuse_cancel, _cancel, _known_task)
 
 def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Rejection | None:
     done = state.finished.get(event.task)
-    if done is None or done.state not in _RETRIABLE or event.spec.replica is not None:
+    if done is None or done.state not in RETRIABLE or event.record.spec.replica is not None:
         return _not_retriable(state, event)
     return refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
 
@@ -93,10 +90,7 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
 def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects) -> Answer:
     done = state.finished[event.task]
     queue, before = done.queue.name, done.state
-    row = transitions.reopen(state, done, event.spec, event.create_time, event.created_by)
-    # The spec goes first: a standby makes the row live again from it.
-    out.writes.append(PutTask(row, event.spec.spec, event.created_by, event.unknown_fields))
-    out.writes.append(PutRun(row))
+    row = reopen(state, done, event.record, 0.0, out)
     change = Change("state", before.name, row.state.name)
     audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
     return Answer(TaskKnown(event.task, queue), queue, event.task, size=1, progress=1)
@@ -109,11 +103,11 @@ def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:
     if not state.on_record(event.task):
         return no_task(event.task)
     done = state.finished.get(event.task)
-    if event.spec.replica is not None:
+    if event.record.spec.replica is not None:
         return Rejection(
             ErrorKind.PRECONDITION,
             "TASK_IS_REPLICA",
-            f"task {event.task!r} is a replica of service {event.spec.replica.service!r}, "
+            f"task {event.task!r} is a replica of service {event.record.spec.replica.service!r}, "
             "which replaces replicas by itself",
             "task",
             event.task,
@@ -147,13 +141,11 @@ def _delete(
     state: State, limits: Limits, event: TaskDeleteAsked, now: float, out: Effects
 ) -> Answer:
     done = state.finished[event.task]
-    queue = done.queue
-    state.forget(done)
-    queue.index.removed(1, state.on_record)
-    out.writes.append(DropTask(queue.name, done.id))
+    queue = done.queue.name
+    delete_finished(state, done, out)
     change = Change("state", done.state.name)
-    audit.note(state, limits, out, event.request, now, "task", done.id, change, queue=queue.name)
-    return Answer(Done(), queue.name)
+    audit.note(state, limits, out, event.request, now, "task", done.id, change, queue=queue)
+    return Answer(Done(), queue)
 
 
 def _done(state: State, event: TaskDeleteAsked | QueueDeleteAsked, known: DedupRow) -> Done:

@@ -60,14 +60,16 @@ class BatchCreated(NamedTuple):
     size: int
 
 
-class TasksCancelled(NamedTuple):
-    """What the tasks of CancelTasks came to, and where its page ends ("" for the last one).
+class BulkDone(NamedTuple):
+    """What the tasks of a call about many came to, and where its page ends ("" for the last one).
 
-    `counts`: cancelled, stopping, finished, not found, skipped.
+    `counts`: as the acts of `scheduler.core.handlers.bulk` count. `last_start`: with a rate, when
+    the last of the retried tasks becomes PENDING.
     """
 
     counts: tuple[int, ...]
     page_end: TaskId
+    last_start: float = 0.0
 
 
 class QueueSeen(NamedTuple):

@@ -259,7 +259,7 @@ class DedupRow:
     # `<role>:<name>` of whose call it answers; empty without authentication, and of calls that a
     # leader of an earlier version answered.
     caller: str = ""
-    # Of CancelTasks: what it came to so far, and the task that it dealt with last.
+    # Of a call about many tasks: what it came to so far, and the task that it dealt with last.
     counts: tuple[int, ...] = ()
     last_id: TaskId = NO_TASK
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.

@@ -39,6 +39,8 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.RUNNING, S.CANCELLED): "cancelled",
     (S.FAILED, S.PENDING): "retried by hand",
     (S.CANCELLED, S.PENDING): "retried by hand",
+    (S.FAILED, S.SCHEDULED): "retried by hand, at a rate",
+    (S.CANCELLED, S.SCHEDULED): "retried by hand, at a rate",
 }
 
 
@@ -159,18 +161,27 @@ def finish(
 
 
 def reopen(
-    state: State, done: FinishedRow, spec: TaskSpec, create_time: float, created_by: str
+    state: State,
+    done: FinishedRow,
+    spec: TaskSpec,
+    create_time: float,
+    created_by: str,
+    not_before: float = 0.0,
+    past: tuple[PastAttempt, ...] = (),
 ) -> TaskRow:
-    """A finished task is retried by hand: PENDING, with fresh attempts.
+    """A finished task is retried by hand: PENDING or, until `not_before`, SCHEDULED; with fresh
+    attempts.
 
     Their numbers go on: the fence of the old ones must hold.
     """
-    if not _NEXT[done.state] >> S.PENDING & 1:
-        state.illegal_moves.append((done.id, done.state, S.PENDING))
     state.revive(done)
     spec = spec._replace(not_before=0.0)
     row = state.new_row(done.id, done.queue, spec, create_time, created_by)
-    row.attempt = done.attempt
+    if not_before:
+        row.state, row.not_before = S.SCHEDULED, not_before
+    if not _NEXT[done.state] >> row.state & 1:
+        state.illegal_moves.append((done.id, done.state, row.state))
+    row.attempt, row.past = done.attempt, past
     del state.finished[done.id]
     state.enter(row)
     return row

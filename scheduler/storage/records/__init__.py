@@ -21,6 +21,7 @@ from scheduler.storage.records.services import (
 )
 from scheduler.storage.records.tasks import (
     NewerRecord,
+    past_attempts,
     recorded_spec,
     run_record,
     run_status,
@@ -36,6 +37,7 @@ __all__ = [
     "dedup_row",
     "instance_row",
     "node_row",
+    "past_attempts",
     "prefix_range",
     "queue_record",
     "queue_row",

@@ -19,7 +19,9 @@ from scheduler.core.model.usage import UNIT, outcome_units
 from scheduler.core.values import (
     DEFAULT_RETRY,
     FINISHED,
+    MAX_PAST,
     NO_NEEDS,
+    PAST_TEXT,
     Needs,
     PastAttempt,
     Replica,
@@ -208,6 +210,25 @@ def _past_attempt(past: r.PastAttempt) -> PastAttempt:
         past.error_message,
         unknown_fields(past),
     )
+
+
+def past_attempts(record: r.RunRecord) -> tuple[PastAttempt, ...]:
+    """The attempts of a task that ended: the past ones, and the last one of a finished task."""
+    past = tuple(map(_past_attempt, record.past))
+    ended = _STATES.get(record.state) in FINISHED and record.node
+    if ended and (not past or past[-1].number != record.attempt):
+        last = PastAttempt(
+            record.attempt,
+            NodeName(record.node),
+            InstanceId(record.instance),
+            record.assign_time,
+            record.start_time,
+            record.finish_time,
+            record.error.type[:PAST_TEXT],
+            record.error.message[:PAST_TEXT],
+        )
+        past = (*past, last)
+    return past[-MAX_PAST:]
 
 
 # Of the specs of a batch most are the same: a short one is described once.

@@ -5,6 +5,7 @@ Plain tuples: tens of thousands are made every second.
 
 from __future__ import annotations
 
+from scheduler.core.model.events.bulk import BulkAsked, BulkContinued
 from scheduler.core.model.events.calls import (
     BatchContinued,
     BatchSubmitted,
@@ -19,9 +20,8 @@ from scheduler.core.model.events.calls import (
     ServiceUpdateAsked,
     TaskCancelAsked,
     TaskDeleteAsked,
+    TaskRecorded,
     TaskRetryAsked,
-    TasksCancelAsked,
-    TasksCancelContinued,
     TaskSubmitted,
     Token,
 )
@@ -58,8 +58,8 @@ Event = (
     | BatchSubmitted
     | BatchContinued
     | TaskCancelAsked
-    | TasksCancelAsked
-    | TasksCancelContinued
+    | BulkAsked
+    | BulkContinued
     | TaskRetryAsked
     | TaskDeleteAsked
     | QueueSubmitted
@@ -105,6 +105,8 @@ __all__ = [
     "AttemptSucceeded",
     "BatchContinued",
     "BatchSubmitted",
+    "BulkAsked",
+    "BulkContinued",
     "CreditReported",
     "Elected",
     "Event",
@@ -132,10 +134,9 @@ __all__ = [
     "StatsReported",
     "TaskCancelAsked",
     "TaskDeleteAsked",
+    "TaskRecorded",
     "TaskRetryAsked",
     "TaskSubmitted",
-    "TasksCancelAsked",
-    "TasksCancelContinued",
     "TimersDue",
     "Token",
 ]

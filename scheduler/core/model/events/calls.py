@@ -16,11 +16,11 @@ from scheduler.core.values import (
     Change,
     Disconnect,
     Origin,
+    PastAttempt,
     Placement,
     ServiceName,
     ServiceSpec,
     TaskSpec,
-    TaskState,
 )
 
 Token = Pending[object]
@@ -35,6 +35,21 @@ class Request(NamedTuple):
     origin: Origin | None = None
     # `<role>:<name>`; "" without authentication. Each caller has request ids of its own.
     caller: str = ""
+
+
+class TaskRecorded(NamedTuple):
+    """What the records of a task hold, read back from etcd.
+
+    `past` has the attempts that ended, the last one of a finished task included.
+    """
+
+    spec: TaskSpec
+    create_time: float
+    created_by: str = ""
+    # What the spec's record holds that this version does not know:
+    # `scheduler.storage.unknown_fields`.
+    unknown_fields: bytes = b""
+    past: tuple[PastAttempt, ...] = ()
 
 
 class TaskSubmitted(NamedTuple):
@@ -81,50 +96,13 @@ class TaskCancelAsked(NamedTuple):
     token: Token
 
 
-class TasksCancelAsked(NamedTuple):
-    """CancelTasks: up to 10,000 tasks, each once.
-
-    `states`: only those in one of these; all that are not finished when empty. `offset`: how many
-    this very call dealt with before `tasks[0]`, where a filter found only the rest again.
-    `page_end`: where the filter stopped looking, "" for the last page. `subject` and `changes` are
-    for the audit log: kind, name, queue.
-    """
-
-    tasks: Sequence[TaskId]
-    states: frozenset[TaskState]
-    request: Request
-    token: Token
-    offset: int = 0
-    page_end: TaskId = TaskId("")
-    subject: tuple[str, str, str] = ("task", "", "")
-    changes: tuple[Change, ...] = ()
-    # In small parts: others write, too.
-    small: bool = False
-
-
-class TasksCancelContinued(NamedTuple):
-    """The next part of CancelTasks may be written: `asked.tasks[place:]` are left, and `counts` is
-    what the others came to."""
-
-    asked: TasksCancelAsked
-    place: int
-    counts: tuple[int, ...]
-    # A small one: others write, too.
-    small: bool = False
-
-
 class TaskRetryAsked(NamedTuple):
-    """RetryTask, with the spec read back from etcd, and who created it."""
+    """RetryTask, with what is on record of the task."""
 
     task: TaskId
-    spec: TaskSpec
-    create_time: float
+    record: TaskRecorded
     request: Request
     token: Token
-    created_by: str = ""
-    # What the spec's record holds that this version does not know:
-    # `scheduler.storage.unknown_fields`.
-    unknown_fields: bytes = b""
 
 
 class TaskDeleteAsked(NamedTuple):

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Annotated
 
-import grpc
 import typer
 
 from quorate.cli.common import with_client
-from quorate.cli.exits import FAILED, OK
-from quorate.cli.output.render import err
+from quorate.cli.control.many import again
 from quorate.cli.tasks.cancel import each
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.states import FINISHED, states
 from quorate.client.client import Client
 from quorate.client.transport.rpcs import DELETE_TASK, new_request_id
-from quorate.runtime.errors import QuorateError, invalid
+from quorate.runtime.errors import invalid
 from quorate.runtime.sizes import plural
 from quorate.v1 import scheduler_pb2
 
 # Expired tasks there are none yet; a newer cluster may have them.
 _ANY = (*FINISHED, "expired")
-_PAGE = 1_000
-# Calls under way at once; the leader commits them together.
-_AT_ONCE = 32
 
 
 @with_client
@@ -70,41 +62,16 @@ def delete(
         raise invalid("ID", "give either ids or --queue")
     if ids:
         return each(ids, lambda id: _delete(client, task_id(client, id)))
-    chosen = states(state) or _ANY
+    chosen = states(state) or FINISHED
     for one in chosen:
         if one not in _ANY:
             raise invalid("--state", f"{one} tasks are not finished; cancel them first")
-    found = (task.id for task in client.tasks(queue=queue, states=chosen, page_size=_PAGE))
-    if not yes:
-        count = sum(1 for _ in found)
-        sys.stdout.write(f"{plural(count, 'finished task')}\n")
-        if count:
-            err.print("Repeat the command with --yes to delete them.", markup=False)
-        return FAILED if count else OK
-    with err.status(f"deleting finished tasks of queue {queue}"):
-        count = _delete_all(client, found)
-    sys.stdout.write(f"{count:,} deleted\n")
-    return OK
-
-
-def _delete_all(client: Client, found: Iterable[str]) -> int:
-    """Delete page by page; the number of tasks that are gone. Raises QuorateError."""
-    count, rest = 0, iter(found)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        while page := list(islice(rest, _PAGE)):
-            count += sum(pool.map(lambda id: _is_deleted(client, id), page))
-    return count
-
-
-def _is_deleted(client: Client, id: str) -> bool:
-    try:
-        _delete(client, id)
-    except QuorateError as error:
-        if error.code is not grpc.StatusCode.NOT_FOUND:
-            raise
-        # Retention was faster.
-        return False
-    return True
+    counts = client.delete_tasks(queue=queue, states=chosen, dry_run=not yes)
+    if yes:
+        sys.stdout.write(f"{counts.deleted:,} deleted\n")
+    else:
+        sys.stdout.write(f"{plural(counts.deleted, 'finished task')}\n")
+    return again(counts.deleted, yes=yes, verb="delete")
 
 
 def _delete(client: Client, id: str) -> str:

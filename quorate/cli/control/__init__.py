@@ -1,0 +1,1 @@
+"""Commands about what failed or is to change: retry, delete."""

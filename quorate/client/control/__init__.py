@@ -1,0 +1,1 @@
+"""Methods of the clients about what was submitted: many tasks at once, failed ones."""

@@ -1,0 +1,60 @@
+"""The methods of `AsyncClient` that are about many tasks at once. The twin of `many`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from quorate.client.ahandle import AsyncTaskHandle
+from quorate.client.mapping import abulk
+from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY
+from quorate.client.mapping.counts import Cancelled, Deleted, Retried
+from quorate.client.transport.acalls import AsyncCalls
+
+
+class AsyncManyTasks:
+    """Tasks by their handles or ids, or all that a filter finds."""
+
+    _calls: AsyncCalls
+
+    async def cancel_tasks(
+        self,
+        tasks: Iterable[AsyncTaskHandle[Any] | str] | None = None,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        dry_run: bool = False,
+    ) -> Cancelled:
+        """As `Client.cancel_tasks`."""
+        requests = CANCEL.requests(tasks, queue=queue, states=states, text=text, dry_run=dry_run)
+        return await abulk.make(self._calls, CANCEL, requests)
+
+    async def retry_tasks(
+        self,
+        tasks: Iterable[AsyncTaskHandle[Any] | str] | None = None,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        rate: float = 0.0,
+        dry_run: bool = False,
+    ) -> Retried:
+        """As `Client.retry_tasks`."""
+        requests = RETRY.requests(
+            tasks, queue=queue, states=states, text=text, dry_run=dry_run, max_rate=rate
+        )
+        return await abulk.make(self._calls, RETRY, requests)
+
+    async def delete_tasks(
+        self,
+        tasks: Iterable[AsyncTaskHandle[Any] | str] | None = None,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        dry_run: bool = False,
+    ) -> Deleted:
+        """As `Client.delete_tasks`."""
+        requests = DELETE.requests(tasks, queue=queue, states=states, text=text, dry_run=dry_run)
+        return await abulk.make(self._calls, DELETE, requests)

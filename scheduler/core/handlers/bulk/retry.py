@@ -1,0 +1,89 @@
+"""RetryTasks: what becomes of one task, and when with a rate.
+
+With a rate the n-th retried task is SCHEDULED until `start + n / rate`: the instants are on record
+with the tasks, so that a new leader keeps the rate and no timer has to remember anything.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quorate.runtime.ids import TaskId
+from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
+from scheduler.core.handlers.quota_check import refuse_created
+from scheduler.core.model import transitions
+from scheduler.core.model.effects import Effects, PutRun, PutTask
+from scheduler.core.model.events import BulkAsked, BulkContinued, TaskRecorded
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.rows import FinishedRow, TaskRow
+from scheduler.core.model.state import State
+from scheduler.core.values import RETRIABLE, is_due
+
+# Places in the counts: those of the answer.
+_RETRIED, _NOT_FINISHED, _SKIPPED, _NOT_FOUND, _OVER_QUOTA = range(5)
+
+
+def reopen(
+    state: State, done: FinishedRow, record: TaskRecorded, not_before: float, out: Effects
+) -> TaskRow:
+    """A finished task that nothing forbids to retry is live again."""
+    spec, creator = record.spec, record.created_by
+    row = transitions.reopen(
+        state, done, spec, record.create_time, creator, not_before, record.past
+    )
+    # The spec goes first: a standby makes the row live again from it.
+    out.writes.append(PutTask(row, spec.spec, creator, record.unknown_fields))
+    out.writes.append(PutRun(row))
+    return row
+
+
+def start_of(asked: BulkAsked, began: float, retried: int) -> float:
+    """When the task that comes behind `retried` others becomes PENDING; 0.0: at once."""
+    if not asked.rate:
+        return 0.0
+    return max(began, asked.start) + retried / asked.rate
+
+
+def last_start(asked: BulkAsked, began: float, counts: tuple[int, ...]) -> float:
+    """When the last of the retried tasks becomes PENDING; 0.0 without a rate, or without one."""
+    retried = counts[_RETRIED] if counts else 0
+    if not asked.rate or not retried:
+        return asked.start
+    return start_of(asked, began, retried - 1)
+
+
+def _weigh(state: State, task: TaskId, record: TaskRecorded | None) -> int:
+    if record is None:
+        return 0
+    fields = len(record.spec.spec) + len(record.unknown_fields)
+    return fields + 2 * WRITE_BYTES + PAST_BYTES * len(record.past)
+
+
+def _retry(
+    state: State,
+    limits: Limits,
+    event: BulkContinued,
+    task: TaskId,
+    record: TaskRecorded | None,
+    counts: list[int],
+    now: float,
+    out: Effects,
+) -> int:
+    done = state.finished.get(task)
+    if done is None:
+        return _NOT_FINISHED if task in state.tasks else _NOT_FOUND
+    if done.state not in (event.asked.states or RETRIABLE):
+        return _SKIPPED
+    if record is None:
+        # Deleted since it was read, and made anew: nothing that an id can be.
+        return _NOT_FOUND
+    if record.spec.replica is not None:
+        return _SKIPPED
+    if refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0) is not None:
+        return _OVER_QUOTA
+    start = start_of(event.asked, event.began, counts[_RETRIED])
+    reopen(state, done, record, 0.0 if is_due(start, now) else start, out)
+    return _RETRIED
+
+
+RETRY: Final = Act(5, 1, _weigh, _retry)
