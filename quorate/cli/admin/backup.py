@@ -46,7 +46,7 @@ group = typer.Typer(
     help="Maintain etcd: its members and its space. See docs/runbooks.", no_args_is_help=True
 )
 
-File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="File of the backup.")]
 Yes = Annotated[
     bool,
     typer.Option("--yes", help="Do it. Without --yes the command only prints what it would do."),
@@ -122,10 +122,10 @@ def restore(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a backup into an etcd that holds no cluster of that name. Stop its schedulers first.
+    """Write a backup into an etcd that has no cluster of that name. Stop its schedulers first.
 
-    The file is verified before anything is written. An interrupted restore goes on when it is
-    started again with the same file; until it is done no scheduler leads.
+    The file is checked before anything is written. If a restore was interrupted, run it again with
+    the same file. Until it is done, no scheduler leads.
     """
     settings = store.settings
     ops = settings.etcd_max_txn_ops if max_txn_ops is None else max_txn_ops
@@ -178,7 +178,7 @@ def status(store: Store, quota_mib: QuotaMib = 2048, as_json: Json = False) -> i
 def compact(
     store: Store,
     revision: Annotated[
-        int, typer.Option(min=0, help="First revision to keep; 0: the present one.")
+        int, typer.Option(min=0, help="First revision of etcd to keep; 0 is the present one.")
     ] = 0,
     yes: Yes = False,
 ) -> int:

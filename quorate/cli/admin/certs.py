@@ -28,7 +28,8 @@ Hosts = Annotated[
     ),
 ]
 Days = Annotated[
-    int, typer.Option("--days", help=f"Days that the certificates are valid, 1 to {_MOST_DAYS}.")
+    int,
+    typer.Option("--days", help=f"Number of days that a certificate is valid, 1 to {_MOST_DAYS}."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
@@ -40,24 +41,38 @@ def init(
     folder: Folder,
     host: Hosts = None,
     scheduler: Annotated[
-        list[str] | None, typer.Option("--scheduler", metavar="NAME", help="\\[default: s1, s2]")
+        list[str] | None,
+        typer.Option(
+            "--scheduler",
+            metavar="NAME",
+            help="Name of a scheduler; may be repeated. \\[default: s1, s2]",
+        ),
     ] = None,
     node: Annotated[
-        list[str] | None, typer.Option("--node", metavar="NAME", help="\\[default: n1]")
+        list[str] | None,
+        typer.Option(
+            "--node", metavar="NAME", help="Name of a node; may be repeated. \\[default: n1]"
+        ),
     ] = None,
     gateway: Annotated[
-        list[str] | None, typer.Option("--gateway", metavar="NAME", help="\\[default: g1]")
+        list[str] | None,
+        typer.Option(
+            "--gateway", metavar="NAME", help="Name of a gateway; may be repeated. \\[default: g1]"
+        ),
     ] = None,
     admin: Annotated[
-        list[str] | None, typer.Option("--admin", metavar="NAME", help="\\[default: admin]")
+        list[str] | None,
+        typer.Option(
+            "--admin", metavar="NAME", help="Name of an admin; may be repeated. \\[default: admin]"
+        ),
     ] = None,
     days: Days = 365,
     force: Force = False,
 ) -> None:
-    """Make a CA and a certificate for each process and person; keys are for their owner only.
+    """Make a CA and a certificate for each process and person. Only their owner can read the keys.
 
-    The CA's key stands for every role: keep it away from the cluster's machines. For production
-    prefer an authority that renews by itself, such as cert-manager.
+    Whoever has the CA's key can get every role, so keep it away from the cluster's machines. For
+    production prefer an authority that renews certificates by itself, such as cert-manager.
     """
     names = {
         "scheduler": scheduler or ["s1", "s2"],
@@ -109,7 +124,7 @@ def issue(
 ) -> None:
     """Have the CA of 'quorate certs init' sign one more certificate, or renew one (--force).
 
-    Processes take up a renewed certificate by themselves.
+    Processes load a renewed certificate by themselves.
     """
     _check([subject], days)
     if client_only and host:

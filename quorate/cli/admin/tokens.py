@@ -25,7 +25,7 @@ File = Annotated[
         metavar="FILE",
         envvar="QUORATE_AUTH_TOKENS_FILE",
         help="File with the hashes of tokens: the --auth-tokens-file of the schedulers. "
-        "\\[default: those of the local cluster, when 'quorate up --secure' made some]",
+        "\\[default: the file of a local cluster that 'quorate up --secure' started]",
         show_default=False,
     ),
 ]
@@ -41,7 +41,9 @@ def create(
     role: Annotated[
         str,
         typer.Option(
-            "--role", help="admin, operator, submitter, viewer, scaler, service or gateway."
+            "--role",
+            help="Role of the caller: admin, operator, submitter, viewer, scaler, service or "
+            "gateway.",
         ),
     ],
     queue: Annotated[
@@ -55,14 +57,17 @@ def create(
     ] = None,
     days: Annotated[
         int,
-        typer.Option("--days", help=f"Days that the token is valid, 1 to {_MOST_DAYS}; 0: no end."),
+        typer.Option(
+            "--days",
+            help=f"Number of days that the token is valid, 1 to {_MOST_DAYS}. 0 means no end.",
+        ),
     ] = 90,
     file: File = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a new token, once, and append its hash to FILE. FILE is created when it is missing.
+    """Print a new token, and append its hash to FILE. FILE is created if it is missing.
 
-    Schedulers take it up within a second.
+    The token is not stored, and cannot be printed again. Schedulers accept it within a second.
     """
     if not 0 <= days <= _MOST_DAYS:
         raise invalid("days", f"must be 0 to {_MOST_DAYS}", limit=_MOST_DAYS)

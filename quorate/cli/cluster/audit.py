@@ -22,7 +22,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import size_text
 from quorate.v1 import audit_pb2, scheduler_pb2
 
-_WHEN = "such as 90s, 30m, 2h or 7d ago, or 2026-01-31T12:00 (local time)."
+_WHEN = "such as 2h (2 hours ago; also s, m, d) or 2026-01-31T12:00 (local time)."
 
 
 @with_client
@@ -49,10 +49,13 @@ def audit(
         ),
     ] = "",
     since: Annotated[
-        str, typer.Option(metavar="WHEN", help=f"Earliest time of the changes: {_WHEN}")
+        str, typer.Option(metavar="WHEN", help=f"Earliest time of the changes, {_WHEN}")
     ] = "",
     until: Annotated[
-        str, typer.Option(metavar="WHEN", help="Latest time of the changes, written as --since.")
+        str,
+        typer.Option(
+            metavar="WHEN", help="Latest time of the changes, written like that of --since."
+        ),
     ] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Maximum number of lines.")

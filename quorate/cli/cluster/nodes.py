@@ -47,9 +47,9 @@ def nodes(
 ) -> None:
     """List the nodes with their load.
 
-    RUNNING is the number of tasks and replicas that run. Replicas use no slot. "3 (1 waiting)"
-    means that one of three tasks waits for another task and uses no slot. HOST CPU and HOST MEM are
-    the load of the whole machine. UP is how long the node has been in the cluster.
+    RUNNING is the number of tasks and replicas that run. Some of them use no slot: replicas, and
+    tasks that wait for other tasks; "(1 waiting)" is the number of the latter. HOST CPU and HOST
+    MEM are the load of the whole machine. UP is how long the node has been in the cluster.
     """
     found = list(list_nodes(client.calls))
     if idle is not None:

@@ -99,7 +99,8 @@ def create(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Seconds that finished tasks stay stored. \\[default: 86400, 24 hours]",
+            help="Time that finished tasks stay stored, in seconds. "
+            "\\[default: 86400, which is 24 hours]",
         ),
     ] = None,
     keep_count: Annotated[

@@ -117,6 +117,9 @@ def set_quota(
 ) -> None:
     """Set limits of a caller or a queue. The other limits stay as they are.
 
+    "unlimited" means no limit. "default" removes the value that was set. Then the value for "*"
+    holds, or else the default of the schedulers.
+
     [dim]quorate quota set --caller submitter:ci --live-tasks 10000[/dim]
     """
     if bool(caller) == bool(queue):

@@ -158,7 +158,11 @@ def update(
     wait: Wait = False,
     wait_timeout: WaitTimeout = None,
 ) -> int:
-    """Change the given settings of a service. Replicas are replaced one after the other."""
+    """Change the given settings of a service. Replicas are replaced one after the other.
+
+    Settings that are not given stay as they are. The defaults below are those of [bold]service
+    create[/bold].
+    """
     patience = _patience(wait, wait_timeout)
     options = o.SpecOptions(
         *(argv, replicas, env, cwd, cpu, memory, resource, label, health_http, health_tcp),
@@ -278,7 +282,8 @@ def register_instance(
         ),
     ] = 10.0,
     weight: Annotated[
-        int, typer.Option(min=1, max=1000, help="Weight of the instance: its share of requests.")
+        int,
+        typer.Option(min=1, max=1000, help="Share of the requests, relative to other instances."),
     ] = 1,
     label: o.Label = None,
     hold: Annotated[
