@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "tasks.tasks": ("tasks", "task", "logs", "cancel", "wait"),
     "control.retry": ("retry",),
     "control.delete": ("delete",),
+    "control.dead": ("dead",),
     "cluster.status": ("status",),
     "cluster.queues": ("queues", "queue"),
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),

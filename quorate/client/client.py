@@ -281,7 +281,13 @@ class Client(ManyTasks):
         return TaskHandle(self.calls, text_of("id", task_id))
 
     def tasks(
-        self, *, queue: str = "", states: Sequence[str] = (), text: str = "", page_size: int = 100
+        self,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        error_group: str = "",
+        page_size: int = 100,
     ) -> Iterator[task_pb2.Task]:
         """Tasks on record, newest first, page by page.
 
@@ -289,13 +295,19 @@ class Client(ManyTasks):
             queue: of all queues when empty.
             states: such as "failed"; in any when empty.
             text: words that must all be found in a task's name, work, labels, id or error.
+            error_group: failed tasks of this group of `dead_letters`.
         """
         wanted = [state_of(name) for name in states]
         queue, text = text_of("queue", queue), text_of("text", text)
         token = ""
         while True:
             request = scheduler_pb2.ListTasksRequest(
-                queue=queue, states=wanted, text=text, page_size=page_size, page_token=token
+                queue=queue,
+                states=wanted,
+                text=text,
+                error_group=error_group,
+                page_size=page_size,
+                page_token=token,
             )
             answer = self.calls.call(LIST_TASKS, request)
             yield from answer.tasks

@@ -5,6 +5,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import audit_pb2 as _audit_pb2
 from quorate.v1 import cluster_pb2 as _cluster_pb2
+from quorate.v1 import dead_letter_pb2 as _dead_letter_pb2
 from quorate.v1 import node_pb2 as _node_pb2
 from quorate.v1 import output_pb2 as _output_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
@@ -78,20 +79,22 @@ class GetTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("queue", "states", "page_size", "page_token", "view", "text")
+    __slots__ = ("queue", "states", "page_size", "page_token", "view", "text", "error_group")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_GROUP_FIELD_NUMBER: _ClassVar[int]
     queue: str
     states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
     page_size: int
     page_token: str
     view: _task_pb2.TaskView
     text: str
-    def __init__(self, queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., view: _Optional[_Union[_task_pb2.TaskView, str]] = ..., text: _Optional[str] = ...) -> None: ...
+    error_group: str
+    def __init__(self, queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., view: _Optional[_Union[_task_pb2.TaskView, str]] = ..., text: _Optional[str] = ..., error_group: _Optional[str] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")
@@ -222,7 +225,7 @@ class RetryTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class RetryTasksRequest(_message.Message):
-    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id", "max_rate")
+    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id", "max_rate", "error_group")
     IDS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
@@ -231,6 +234,7 @@ class RetryTasksRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     MAX_RATE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_GROUP_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[str]
     queue: str
     states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
@@ -239,7 +243,8 @@ class RetryTasksRequest(_message.Message):
     validate_only: bool
     request_id: str
     max_rate: float
-    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., max_rate: _Optional[float] = ...) -> None: ...
+    error_group: str
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., max_rate: _Optional[float] = ..., error_group: _Optional[str] = ...) -> None: ...
 
 class RetryTasksResponse(_message.Message):
     __slots__ = ("retried", "not_finished", "skipped", "not_found", "over_quota", "next_page_token", "last_start_time")
@@ -260,7 +265,7 @@ class RetryTasksResponse(_message.Message):
     def __init__(self, retried: _Optional[int] = ..., not_finished: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., over_quota: _Optional[int] = ..., next_page_token: _Optional[str] = ..., last_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class DeleteTasksRequest(_message.Message):
-    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id")
+    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id", "error_group")
     IDS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
@@ -268,6 +273,7 @@ class DeleteTasksRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_GROUP_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[str]
     queue: str
     states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
@@ -275,7 +281,8 @@ class DeleteTasksRequest(_message.Message):
     page_token: str
     validate_only: bool
     request_id: str
-    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+    error_group: str
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., error_group: _Optional[str] = ...) -> None: ...
 
 class DeleteTasksResponse(_message.Message):
     __slots__ = ("deleted", "not_finished", "skipped", "not_found", "next_page_token")
@@ -302,6 +309,26 @@ class DeleteTaskRequest(_message.Message):
 class DeleteTaskResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ListDeadLettersRequest(_message.Message):
+    __slots__ = ("queue", "page_size", "page_token")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    page_size: int
+    page_token: str
+    def __init__(self, queue: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDeadLettersResponse(_message.Message):
+    __slots__ = ("groups", "next_page_token", "total")
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[_dead_letter_pb2.DeadLetterGroup]
+    next_page_token: str
+    total: int
+    def __init__(self, groups: _Optional[_Iterable[_Union[_dead_letter_pb2.DeadLetterGroup, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
 
 class StreamTaskLogsRequest(_message.Message):
     __slots__ = ("id", "attempt", "follow", "offset", "tail_lines")

@@ -95,6 +95,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListDeadLetters',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
         self.StreamTaskLogs = channel.unary_stream(
                 '/quorate.v1.Scheduler/StreamTaskLogs',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.SerializeToString,
@@ -272,6 +277,14 @@ class SchedulerServicer:
     def DeleteTasks(self, request, context):
         """Deletes the records of up to 10,000 finished tasks: those of `ids`, or those that a filter finds.
         What is not finished or unknown is counted and is no error. Repeats are as those of CancelTasks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Lists FAILED tasks grouped by error, the largest groups first. To see the tasks of a group, to
+        retry or to delete them, pass its id to ListTasks, RetryTasks or DeleteTasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -456,6 +469,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.DeleteTasks,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersResponse.SerializeToString,
             ),
             'StreamTaskLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamTaskLogs,
@@ -863,6 +881,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/DeleteTasks',
             quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListDeadLetters',
+            quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

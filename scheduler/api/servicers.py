@@ -7,6 +7,7 @@ from typing import Final
 from quorate.externalscaler import externalscaler_pb2
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
@@ -26,6 +27,7 @@ SERVED: Final = (SCHEDULER, REGISTRY, SCALER)
 
 def servicers(
     tasks: TaskCalls,
+    dead_letters: DeadLetterCalls,
     queues: QueueCalls,
     nodes: NodeCalls,
     quotas: QuotaCalls,
@@ -42,7 +44,7 @@ def servicers(
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, queues, nodes, quotas, cluster),
+            *(tasks, dead_letters, queues, nodes, quotas, cluster),
             max_payload=max_payload,
             queue_of_task=tasks.queue_of_task,
         ),

@@ -25,6 +25,7 @@ from scheduler.agents.sessions import Sessions
 from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
@@ -151,6 +152,7 @@ class TermParts:
         full = self.overview.full
         self.servicers: Servicers = servicers(
             TaskCalls(driver, ids, stored, self.watches, self.sessions, check, full),
+            DeadLetterCalls(driver, stored),
             QueueCalls(driver),
             NodeCalls(driver),
             self.quotas,

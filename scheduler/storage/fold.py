@@ -299,6 +299,7 @@ class Fold:
             ordered = sorted(queue.retained, key=lambda done: done.finish_time)
             queue.retained.clear()
             queue.retained.extend(ordered)
+        self.state.dead.settle()
         line = self.state.dedup_line
         by_age = sorted(line, key=lambda scope: self.state.dedup[scope].create_time)
         line.clear()

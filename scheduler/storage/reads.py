@@ -121,12 +121,14 @@ def page(
     size: int,
     words: Sequence[str],
     scan: int = 0,
+    group: str = "",
 ) -> Page:
     """Up to `size` ids, newest first; at most `scan` ids (`SCAN` when 0) are looked at.
 
     Args:
         states: all when empty.
         words: each must be found in a task's id or text.
+        group: of dead letters; its tasks only.
     """
     start = TaskId(before) if before else None
     lines: list[Iterator[tuple[str, str]]] = [
@@ -142,6 +144,8 @@ def page(
         row = state.tasks.get(TaskId(task)) or state.finished.get(TaskId(task))
         if row is None or (states and row.state not in states):
             continue
+        if group and not _is_of(state, TaskId(task), group):
+            continue
         if not words or found(words, TaskId(task), row.text):
             ids.append((queue, task))
     return Page(ids, None)
@@ -156,6 +160,7 @@ async def find(
     before: str | None,
     size: int,
     words: Sequence[str],
+    group: str = "",
 ) -> Page:
     """As `page`; looks at `SCANS` times as many ids, behind the first step in the lane.
 
@@ -164,18 +169,23 @@ async def find(
     """
     # A step begins with a look at each queue: it is worth as many ids at least.
     scan = max(SCAN, len(queues))
-    ids, before = page(state, queues, states, before, size, words, scan)
+    ids, before = page(state, queues, states, before, size, words, scan, group)
     if before is None or len(ids) == size:
         return Page(ids, before)
     async with lane.turn(caller):
         for _ in range(SCANS * SCAN // scan - 1):
-            found = page(state, queues, states, before, size - len(ids), words, scan)
+            found = page(state, queues, states, before, size - len(ids), words, scan, group)
             ids += found.ids
             before = found.before
             if before is None or len(ids) == size:
                 break
             await lane.pause()
     return Page(ids, before)
+
+
+def _is_of(state: State, task: TaskId, group: str) -> bool:
+    done = state.finished.get(task)
+    return done is not None and done.dead is not None and done.dead.id == group
 
 
 def _descending(queue: QueueRow, before: TaskId | None) -> Iterator[tuple[str, str]]:

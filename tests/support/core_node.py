@@ -95,12 +95,13 @@ class FakeNode:
         error_type: str = "ValueError",
         number: int | None = None,
         traceback: str = "",
+        message: str = "it failed",
     ) -> fx.Effects:
         number, start = self._end(task, number)
-        error = task_pb2.TaskError(type=error_type, message="it failed", traceback=traceback)
+        error = task_pb2.TaskError(type=error_type, message=message, traceback=traceback)
         return self.cluster.step(
             e.AttemptFailed(
-                self.instance, task, number, start, self.cluster.now, error_type, "it failed", error
+                self.instance, task, number, start, self.cluster.now, error_type, message, error
             )
         )
 

@@ -21,7 +21,7 @@ from quorate.runtime.errors import (
     precondition,
 )
 from quorate.runtime.ids import TaskIds, offset_id
-from quorate.v1 import audit_pb2, node_pb2, queue_pb2, scheduler_pb2, task_pb2
+from quorate.v1 import audit_pb2, dead_letter_pb2, node_pb2, queue_pb2, scheduler_pb2, task_pb2
 
 if TYPE_CHECKING:
     from tests.support.fake_scheduler import FakeServer
@@ -58,6 +58,7 @@ class FakeCluster:
         self.requests: dict[str, list[str]] = {}
         self.calls: list[tuple[str, str]] = []
         self.bulk_cancels: list[scheduler_pb2.CancelTasksRequest] = []
+        self.dead_letters: list[dead_letter_pb2.DeadLetterGroup] = []
         self.bulk_retries: list[scheduler_pb2.RetryTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
         self.first_event = 0

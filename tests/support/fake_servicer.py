@@ -220,6 +220,15 @@ class Servicer(scheduler_pb2_grpc.SchedulerServicer):
                     found.append(task)
         return found
 
+    def ListDeadLetters(self, request, context):
+        with self._serving("ListDeadLetters", context):
+            begin, groups = int(request.page_token or 0), self._cluster.dead_letters
+            return scheduler_pb2.ListDeadLettersResponse(
+                groups=groups[begin : begin + 2],
+                next_page_token=str(begin + 2) if begin + 2 < len(groups) else "",
+                total=sum(group.count for group in groups),
+            )
+
     def RetryTask(self, request, context):
         with self._serving("RetryTask", context):
             task = self._cluster.find(request.id)

@@ -19,6 +19,7 @@ from quorate.runtime.timing.clock import SystemClock, TermClock
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.links import Links
 from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
@@ -72,6 +73,7 @@ class Leader:
         self.service = compose(
             SCHEDULER,
             tasks,
+            DeadLetterCalls(driver, reads),
             QueueCalls(driver),
             NodeCalls(driver),
             QuotaCalls(driver, Limits(), self.callers),

@@ -75,6 +75,10 @@ def _live_timers(state: State, _: State) -> bool:
     return _timers(state) <= set(state.timers)
 
 
+def _dead(state: State) -> list[tuple[str, str, list[str]]]:
+    return sorted((g.queue, g.id, sorted(g.rows)) for g in state.dead.groups())
+
+
 REFERENCE = "the row is compared where it belongs"
 MEMORY = "the leader's memory, of this session or this call; no record has it"
 OWN = "each process counts what it saw"
@@ -121,6 +125,8 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
         _start_time,
         "the start of an attempt is on record once it has lived for a second",
     ),
+    (State, "dead"): (by(lambda s, _: _dead(s)), "the order within a group is by time"),
+    (FinishedRow, "dead"): (by(lambda row, _: row.dead and row.dead.id), REFERENCE),
     (FinishedRow, "queue"): (by(lambda row, _: row.queue.name), REFERENCE),
     (FinishedRow, "creator"): (by(lambda row, _: row.creator.name), REFERENCE),
     (QueueRow, "retained"): (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from quorate.client.ahandle import AsyncTaskHandle
@@ -10,6 +10,9 @@ from quorate.client.mapping import abulk
 from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY
 from quorate.client.mapping.counts import Cancelled, Deleted, Retried
 from quorate.client.transport.acalls import AsyncCalls
+from quorate.client.transport.rpcs import LIST_DEAD_LETTERS
+from quorate.client.work.texts import text_of
+from quorate.v1 import dead_letter_pb2, scheduler_pb2
 
 
 class AsyncManyTasks:
@@ -37,12 +40,19 @@ class AsyncManyTasks:
         queue: str = "",
         states: Sequence[str] = (),
         text: str = "",
+        error_group: str = "",
         rate: float = 0.0,
         dry_run: bool = False,
     ) -> Retried:
         """As `Client.retry_tasks`."""
         requests = RETRY.requests(
-            tasks, queue=queue, states=states, text=text, dry_run=dry_run, max_rate=rate
+            tasks,
+            queue=queue,
+            states=states,
+            text=text,
+            dry_run=dry_run,
+            max_rate=rate,
+            error_group=error_group,
         )
         return await abulk.make(self._calls, RETRY, requests)
 
@@ -53,8 +63,24 @@ class AsyncManyTasks:
         queue: str = "",
         states: Sequence[str] = (),
         text: str = "",
+        error_group: str = "",
         dry_run: bool = False,
     ) -> Deleted:
         """As `Client.delete_tasks`."""
-        requests = DELETE.requests(tasks, queue=queue, states=states, text=text, dry_run=dry_run)
+        requests = DELETE.requests(
+            tasks, queue=queue, states=states, text=text, dry_run=dry_run, error_group=error_group
+        )
         return await abulk.make(self._calls, DELETE, requests)
+
+    async def dead_letters(
+        self, *, queue: str = ""
+    ) -> AsyncIterator[dead_letter_pb2.DeadLetterGroup]:
+        """As `Client.dead_letters`."""
+        request = scheduler_pb2.ListDeadLettersRequest(queue=text_of("queue", queue))
+        while True:
+            answer = await self._calls.call(LIST_DEAD_LETTERS, request)
+            for group in answer.groups:
+                yield group
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return

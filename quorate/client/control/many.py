@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from quorate.client.handle import TaskHandle
 from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY
 from quorate.client.mapping.counts import Cancelled, Deleted, Retried
 from quorate.client.transport.calls import Calls
+from quorate.client.transport.rpcs import LIST_DEAD_LETTERS
+from quorate.client.work.texts import text_of
+from quorate.v1 import dead_letter_pb2, scheduler_pb2
 
 
 class ManyTasks:
@@ -54,6 +57,7 @@ class ManyTasks:
         queue: str = "",
         states: Sequence[str] = (),
         text: str = "",
+        error_group: str = "",
         rate: float = 0.0,
         dry_run: bool = False,
     ) -> Retried:
@@ -65,12 +69,19 @@ class ManyTasks:
             tasks, queue, text, dry_run: as of `cancel_tasks`.
             states: only in these: "failed" or "cancelled". When empty, a filter finds failed tasks,
                 and of `tasks` both are retried.
+            error_group: tasks of this group of `dead_letters`; a filter by itself.
             rate: tasks a second that may start; 0: all at once. The others are SCHEDULED meanwhile.
 
         Raises QuorateError: INVALID_ARGUMENT where both or neither are given.
         """
         requests = RETRY.requests(
-            tasks, queue=queue, states=states, text=text, dry_run=dry_run, max_rate=rate
+            tasks,
+            queue=queue,
+            states=states,
+            text=text,
+            dry_run=dry_run,
+            max_rate=rate,
+            error_group=error_group,
         )
         return RETRY.make(self.calls, requests)
 
@@ -81,6 +92,7 @@ class ManyTasks:
         queue: str = "",
         states: Sequence[str] = (),
         text: str = "",
+        error_group: str = "",
         dry_run: bool = False,
     ) -> Deleted:
         """Delete the records of many finished tasks by few calls, with their results and errors.
@@ -90,10 +102,32 @@ class ManyTasks:
         Args:
             tasks, queue, text, dry_run: as of `cancel_tasks`.
             states: only in these, such as "failed"; in any finished state when empty.
+            error_group: tasks of this group of `dead_letters`; a filter by itself.
 
         Raises QuorateError: INVALID_ARGUMENT where both or neither are given.
         """
         return DELETE.make(
             self.calls,
-            DELETE.requests(tasks, queue=queue, states=states, text=text, dry_run=dry_run),
+            DELETE.requests(
+                tasks,
+                queue=queue,
+                states=states,
+                text=text,
+                dry_run=dry_run,
+                error_group=error_group,
+            ),
         )
+
+    def dead_letters(self, *, queue: str = "") -> Iterator[dead_letter_pb2.DeadLetterGroup]:
+        """Failed tasks grouped by error, the largest groups first, page by page.
+
+        Args:
+            queue: of all queues when empty.
+        """
+        request = scheduler_pb2.ListDeadLettersRequest(queue=text_of("queue", queue))
+        while True:
+            answer = self.calls.call(LIST_DEAD_LETTERS, request)
+            yield from answer.groups
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return

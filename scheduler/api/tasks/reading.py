@@ -92,7 +92,10 @@ class TaskReader:
             known_enum("states", state, range(1, len(TaskState) + 1)) for state in request.states
         )
         words = validate.search_words(request.text)
-        filters = (request.queue, sorted(states), *words)
+        group = validate.error_group(request.error_group)
+        filters: tuple[object, ...] = (request.queue, sorted(states), *words)
+        if group:
+            filters = (*filters, "group", group)
         before = page_tokens.decode("tasks", filters, request.page_token)
         if before is not None and not is_task_id(before):
             raise page_tokens.stale("is malformed; begin again without it")
@@ -102,7 +105,7 @@ class TaskReader:
         else:
             queues = list(self._state.queues.values())
         page = await reads.find(
-            self._lane, caller_name(), self._state, queues, states, before, size, words
+            self._lane, caller_name(), self._state, queues, states, before, size, words, group
         )
         await self._driver.readable()
         now = self._driver.clock.now()
@@ -113,6 +116,8 @@ class TaskReader:
             view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
             # It may have moved on since its id was picked; then it belongs to another list.
             if states and view.state not in states:
+                continue
+            if group and view.state != task_pb2.TASK_STATE_FAILED:
                 continue
             self._add_start(view)
             self._add_reason(view, reasons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from scheduler.api.request_sizes import MAX_BATCH_BYTES
 from scheduler.api.validate import at_most, between, known_enum, required
 from scheduler.core.model.texts import words
 from scheduler.core.values import TaskState
+
+_GROUP = re.compile("[0-9a-f]{16}")
 
 MAX_BATCH = 10_000
 # Characters of a search.
@@ -92,11 +95,12 @@ def many(
     at_most("ids", len(request.ids), MAX_CANCELLED, "ids")
     for place, task in enumerate(request.ids):
         required(f"ids[{place}]", task)
+    group = error_group(getattr(request, "error_group", ""))
     if request.ids:
-        for field in ("queue", "text", "page_token"):
-            if getattr(request, field):
+        for field in ("queue", "text", "page_token", "error_group"):
+            if getattr(request, field, ""):
                 raise invalid(field, "cannot be set together with ids")
-    elif not (request.queue or request.states or request.text):
+    elif not (request.queue or request.states or request.text or group):
         raise invalid(
             "ids", "is required, or a filter: at least one of queue, states and text; "
             f"{all_of_them}",
@@ -108,6 +112,17 @@ def many(
     if over := sorted(states - allowed):
         raise invalid("states", f"{over[0].name} tasks {why}", value=over[0].name)
     return states
+
+
+def error_group(value: str) -> str:
+    """The id of a group of dead letters; empty for none."""
+    if value and not _GROUP.fullmatch(value):
+        raise invalid(
+            "error_group",
+            f"{value!r} is not the id of a group: 16 hexadecimal digits, as ListDeadLetters lists "
+            "them",
+        )
+    return value
 
 
 def rate(value: float) -> float:

@@ -30,6 +30,11 @@ def check(state: State) -> None:
         assert done.id == task
         assert done.state in FINISHED
         by_queue[done.queue.name][done.state] += 1
+    dead = {task: group.id for group in state.dead.groups() for task in group.rows}
+    for task, done in state.finished.items():
+        assert (done.dead is not None) == (done.state is TaskState.FAILED), task
+        assert done.dead is None or dead.pop(task) == done.dead.id, task
+    assert not dead, f"dead letters that are no more: {dead}"
     for name, counts in by_queue.items():
         queue = state.queues[name]
         assert counts == queue.counts, f"{name}: counted {counts}, kept {queue.counts}"

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.dead_letters import DeadGroup
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
@@ -86,6 +87,8 @@ class FinishedRow:
     creator: Usage
     # With its outcome.
     units: int
+    # Of a FAILED one: those that failed alike.
+    dead: DeadGroup | None = None
 
 
 @dataclass(slots=True, eq=False)

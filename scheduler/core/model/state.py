@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model.audit_index import AuditIndex
+from scheduler.core.model.dead_letters import DeadLetters
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import Quota, in_force
 from scheduler.core.model.rows import (
@@ -75,6 +76,7 @@ class State:
         # Services of which something changed since the last step, in the order of the changes.
         self.touched: dict[ServiceName, None] = {}
         self.audit = AuditIndex()
+        self.dead = DeadLetters()
         # What callers have on record, by `<role>:<name>`; those that have nothing are left out.
         self.callers: dict[str, Usage] = {}
         # What an admin set, by kind ("caller", "queue") and name.
@@ -266,6 +268,8 @@ class State:
         done = FinishedRow(
             task, queue, state, finish_time, row.attempt, text, creator, row.units + outcome
         )
+        if state is TaskState.FAILED:
+            self.dead.add(done, queue.name, error)
         self.finished[task] = done
         queue.counts[state] += 1
         queue.finished_total += 1
@@ -277,6 +281,8 @@ class State:
     def revive(self, done: FinishedRow) -> None:
         """A finished task is about to be live again: `new_row` follows."""
         done.queue.counts[done.state] -= 1
+        if done.dead is not None:
+            self.dead.remove(done)
         done.creator.gone(done.units)
         done.queue.usage.gone(done.units)
         # Kept in `finished` until new_row has seen that its id is in the index already.
@@ -290,6 +296,8 @@ class State:
         finished, queue = self.finished, done.queue
         del finished[done.id]
         queue.counts[done.state] -= 1
+        if done.dead is not None:
+            self.dead.remove(done)
         creator = done.creator
         creator.gone(done.units)
         queue.usage.gone(done.units)

@@ -14,7 +14,7 @@ from tests.support.tls import gateway_flags
 from tools.dashboard.build_ui import SOURCE
 from tools.gateway_http import ask_json
 
-VIEWS = ("overview", "queues", "tasks", "nodes/n1", "services", "quotas", "audit")
+VIEWS = ("overview", "queues", "tasks", "dead", "nodes/n1", "services", "quotas", "audit")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 RUN_AXE = """

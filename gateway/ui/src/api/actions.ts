@@ -1,7 +1,7 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
-import type { AuditEntry, Caller, Queue, Quota, Service, Task, TaskSpec } from "@ui/api/types";
+import type { AuditEntry, Caller, DeadLetterGroup, Int64, Queue, Quota, Service, Task, TaskSpec } from "@ui/api/types";
 
 export interface TaskPage {
   tasks?: Task[];
@@ -13,6 +13,7 @@ export const listTasks = (
     queue?: string;
     states?: readonly string[];
     text?: string;
+    errorGroup?: string;
     pageSize: number;
     pageToken?: string;
   },
@@ -45,6 +46,26 @@ export interface CancelCounts {
 
 export const cancelTasks = (request: CancelRequest & { pageToken?: string; validateOnly?: boolean }) =>
   post<CancelCounts>("v1/tasks:cancel", request);
+
+export interface BulkFilter {
+  queue?: string;
+  states?: readonly string[];
+  errorGroup?: string;
+}
+type BulkPage = BulkFilter & { pageToken?: string; validateOnly?: boolean };
+
+export const retryTasks = (request: BulkPage & { maxRate?: number }) =>
+  post<{ retried?: number; nextPageToken?: string }>("v1/tasks:retry", request);
+export const deleteTasks = (request: BulkPage) =>
+  post<{ deleted?: number; nextPageToken?: string }>("v1/tasks:delete", request);
+export const listDeadLetters = (
+  filter: { queue: string; pageSize: number; pageToken?: string },
+  options?: Options,
+) =>
+  get<{ groups?: DeadLetterGroup[]; nextPageToken?: string; total?: Int64 }>("v1/deadLetters", {
+    ...options,
+    query: filter,
+  });
 export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
 export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);
 

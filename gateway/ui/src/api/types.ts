@@ -100,6 +100,20 @@ export interface Task {
   pendingReason?: string;
 }
 
+export interface DeadLetterGroup {
+  id: string;
+  queue: string;
+  errorType?: string;
+  errorMessage?: string;
+  count?: Int64;
+  firstTime?: string;
+  lastTime?: string;
+  exampleTask?: string;
+  exampleName?: string;
+  /** Errors of many kinds. */
+  mixed?: boolean;
+}
+
 export interface Queue {
   name: string;
   placement?: string;

@@ -4,6 +4,7 @@
 import type { ComponentType } from "preact";
 import type { IconName } from "@ui/parts/icons";
 import { AuditView } from "@ui/views/audit";
+import { DeadView } from "@ui/views/dead";
 import { NodesView } from "@ui/views/nodes";
 import { OverviewView } from "@ui/views/overview";
 import { QueuesView } from "@ui/views/queues";
@@ -26,6 +27,7 @@ export const VIEWS: readonly View[] = [
   { id: "overview", title: "Overview", icon: "overview", key: "o", component: OverviewView },
   { id: "queues", title: "Queues", icon: "queues", key: "q", component: QueuesView },
   { id: "tasks", title: "Tasks", icon: "tasks", key: "t", component: TasksView },
+  { id: "dead", title: "Dead letters", icon: "dead", key: "d", component: DeadView },
   { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
   { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },
   { id: "quotas", title: "Quotas", icon: "quotas", key: "u", component: QuotasView },

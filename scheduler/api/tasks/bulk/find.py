@@ -71,6 +71,7 @@ class _Found(NamedTuple):
 class _Filter(NamedTuple):
     states: frozenset[TaskState]
     words: tuple[str, ...]
+    group: str
     # What a page token is good for.
     key: tuple[object, ...]
     # Where the page begins: behind which id; and of its first task the instant.
@@ -101,9 +102,12 @@ async def bulk(
         states = states or call.found
     words = validate.search_words(request.text)
     key: tuple[object, ...] = (request.queue, sorted(states), *words)
+    group = getattr(request, "error_group", "")
+    if group:
+        key = (*key, "group", group)
     if rate:
         key = (*key, rate)
-    where = _Filter(states, words, key, *_page_start(call, key, request.page_token))
+    where = _Filter(states, words, group, key, *_page_start(call, key, request.page_token))
     state = driver.state
     known = None
     if asked.id and not request.validate_only:
@@ -184,7 +188,9 @@ async def _find(
     if known is not None:
         before, size, offset = known.last_id or before, known.count - known.progress, known.progress
     numbers = frozenset(int(one) for one in where.states)
-    page = await reads.find(lane, caller_name(), state, queues, numbers, before, size, where.words)
+    page = await reads.find(
+        lane, caller_name(), state, queues, numbers, before, size, where.words, where.group
+    )
     tasks = [TaskId(task) for _, task in page.ids]
     if known is None:
         return _Found(tasks, 0, page.before or "")
@@ -202,6 +208,7 @@ def _changes(request: Any, states: frozenset[TaskState], rate: float) -> tuple[C
     changes = (
         Change("states", "", ", ".join(state.name for state in sorted(states))),
         Change("text", "", request.text),
+        Change("error_group", "", getattr(request, "error_group", "")),
         Change("max_rate", "", f"{rate:g}/s" if rate else ""),
     )
     return tuple(change for change in changes if change.after)

@@ -1,0 +1,212 @@
+"""`quorate dead`: failed tasks grouped by error; their tasks, retried or deleted."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.control.many import again, show
+from quorate.cli.control.retry import Rate, print_retried
+from quorate.cli.output import render
+from quorate.cli.output.listing import one_line
+from quorate.client.client import Client
+from quorate.runtime.errors import invalid, not_found
+from quorate.runtime.sizes import plural
+from quorate.v1 import dead_letter_pb2
+
+group = typer.Typer(
+    help="Failed tasks grouped by error: list, show, retry or delete them.", no_args_is_help=True
+)
+
+# Groups that a prefix of an id is looked up among, and characters of a shown message.
+_LOOKED_UP = 11_000
+_MIXED = "(errors of many kinds)"
+
+Group = Annotated[
+    str,
+    typer.Argument(metavar="GROUP", help="Id of a group, or its first characters; see the list."),
+]
+MaybeGroup = Annotated[
+    str | None,
+    typer.Argument(metavar="GROUP", help="Id of a group, or its first characters; see the list."),
+]
+Queue = Annotated[
+    str, typer.Option("--queue", "-q", help="Only failed tasks of this queue (default all).")
+]
+All = Annotated[bool, typer.Option("--all", help="All failed tasks.")]
+
+
+@group.command("list")
+@with_client
+def list_groups(
+    client: Client,
+    queue: Queue = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of groups.")
+    ] = 20,
+    as_json: Json = False,
+) -> None:
+    """List failed tasks grouped by error, the largest groups first.
+
+    Errors are alike when their types are the same, and their messages but for digits.
+    """
+    found = list(itertools.islice(client.dead_letters(queue=queue), limit + 1))
+    if as_json:
+        render.print_messages(found[:limit])
+        return
+    table = render.table(
+        "GROUP", "QUEUE", "TASKS", "ERROR", "LAST", right=("TASKS",), elastic=("ERROR",)
+    )
+    for one in found[:limit]:
+        table.add_row(
+            one.id, one.queue, f"{one.count:,}", Text(_error(one)), render.ago(one.last_time)
+        )
+    render.show(table)
+    if len(found) > limit:
+        render.hint(f"There are more groups; see them with -n {limit * 10}")
+
+
+@group.command("show")
+@with_client
+def show_group(
+    client: Client,
+    name: Group,
+    queue: Queue = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of tasks.")
+    ] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show one group of failed tasks, and the newest of them."""
+    found = _find(client, name, queue)
+    tasks = list(
+        itertools.islice(
+            client.tasks(queue=queue, error_group=found[0].id, page_size=min(limit, 1_000)), limit
+        )
+    )
+    if as_json:
+        render.print_json(
+            {
+                "groups": [render.as_dict(one) for one in found],
+                "tasks": [render.as_dict(task) for task in tasks],
+            }
+        )
+        return
+    for one in found:
+        since, last = render.moment(one.first_time), render.moment(one.last_time)
+        sys.stdout.write(
+            f"{_error(one)}\n{plural(one.count, 'failed task')} of queue {one.queue}, "
+            f"from {since} to {last}\n"
+        )
+    table = render.table(
+        "ID", "NAME", "QUEUE", "ATTEMPTS", "NODE", "FAILED", drop=("NODE", "QUEUE")
+    )
+    for task in tasks:
+        table.add_row(
+            task.id,
+            Text(task.spec.name or "-"),
+            task.queue,
+            str(task.attempt),
+            render.task_node(task),
+            render.ago(task.finish_time),
+        )
+    render.show_tasks(table)
+
+
+@group.command("retry")
+@with_client
+def retry_group(
+    client: Client,
+    name: MaybeGroup = None,
+    queue: Queue = "",
+    everything: All = False,
+    rate: Rate = 0.0,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Retry them; without --yes the command only counts them."),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Run the failed tasks of a group again, or (--all) every failed task.
+
+    They get all of their retries anew, and keep their past attempts.
+
+    [dim]quorate dead retry 3f2a --rate 10 --yes[/dim]
+    """
+    chosen = _chosen(client, name, queue, everything=everything)
+    counts = client.retry_tasks(
+        queue=queue, states=["failed"], error_group=chosen, rate=rate, dry_run=not yes
+    )
+    print_retried(counts, "will run again" if yes else "failed", as_json=as_json)
+    return again(counts.retried, yes=yes, verb="retry")
+
+
+@group.command("delete")
+@with_client
+def delete_group(
+    client: Client,
+    name: MaybeGroup = None,
+    queue: Queue = "",
+    everything: All = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Delete them; without --yes the command only counts them."),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Delete the failed tasks of a group, or (--all) every failed task, with their errors."""
+    chosen = _chosen(client, name, queue, everything=everything)
+    counts = client.delete_tasks(
+        queue=queue, states=["failed"], error_group=chosen, dry_run=not yes
+    )
+    show(
+        {
+            "deleted": counts.deleted,
+            "not_finished": counts.not_finished,
+            "skipped": counts.skipped,
+            "not_found": counts.not_found,
+        },
+        {
+            "deleted": "deleted" if yes else "failed",
+            "not_finished": "not finished",
+            "skipped": "in another state",
+            "not_found": "not found",
+        },
+        as_json=as_json,
+    )
+    return again(counts.deleted, yes=yes, verb="delete")
+
+
+def _chosen(client: Client, name: str | None, queue: str, *, everything: bool) -> str:
+    """The id of the group that is meant; "" for all failed tasks. Raises QuorateError."""
+    if bool(name) == everything:
+        raise invalid("GROUP", "give either the id of a group, or --all")
+    return _find(client, name, queue)[0].id if name else ""
+
+
+def _find(client: Client, name: str, queue: str) -> list[dead_letter_pb2.DeadLetterGroup]:
+    """The groups (one of each queue) of the id that begins so. Raises QuorateError."""
+    wanted = name.lower()
+    groups = itertools.islice(client.dead_letters(queue=queue), _LOOKED_UP)
+    found = [one for one in groups if one.id.startswith(wanted)]
+    if not found:
+        raise not_found("group", name)
+    if len({one.id for one in found}) > 1:
+        raise invalid("GROUP", f"{name!r} is the beginning of several ids; give more characters")
+    return found
+
+
+def _error(one: dead_letter_pb2.DeadLetterGroup) -> str:
+    if one.mixed:
+        return _MIXED
+    return one_line(f"{one.error_type}: {one.error_message}".rstrip(": "))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="dead")

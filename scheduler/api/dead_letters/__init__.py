@@ -1,0 +1,1 @@
+"""The calls about dead letters: FAILED tasks grouped by error."""
