@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "cluster.queues": ("queues", "queue"),
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),
     "services.services": ("service",),
+    "cluster.limits": ("limits", "limit"),
     "cluster.quotas": ("quotas", "quota"),
     "cluster.audit": ("audit",),
     "admin.certs": ("certs",),

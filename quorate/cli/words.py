@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import typer
 
 _AGO = re.compile(r"(\d{1,9})([smhd])")
+_RATE = re.compile(r"(\d{1,9})/(\d{0,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
@@ -29,6 +30,23 @@ def count(option: str, text: str) -> int:
     if not text.isdigit():
         raise typer.BadParameter(f"{option}: {text!r} is not a whole number")
     return int(text)
+
+
+def rate(option: str, text: str) -> tuple[int, float]:
+    """(10, 1.0) of `10/s`, (100, 900.0) of `100/15m`. Raises BadParameter naming the option."""
+    found = _RATE.fullmatch(text)
+    if found is None or not int(found[2] or 1):
+        raise typer.BadParameter(f"{option}: {text!r} is not a rate such as 10/s, 100/m or 5/15m")
+    return int(found[1]), float(int(found[2] or 1) * _SECONDS[found[3]])
+
+
+def rate_text(starts: int, period: float) -> str:
+    """`10/s`, as `rate` reads it."""
+    for unit, seconds in reversed(_SECONDS.items()):
+        if period >= seconds and period % seconds == 0:
+            many = int(period // seconds)
+            return f"{starts:,}/{unit if many == 1 else f'{many}{unit}'}"
+    return f"{starts:,}/{period:g}s"
 
 
 def instant(option: str, text: str, now: float) -> float:

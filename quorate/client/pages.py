@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quorate.client.transport.calls import Calls
-from quorate.client.transport.rpcs import LIST_AUDIT_ENTRIES, LIST_NODES, LIST_QUEUES, LIST_QUOTAS
-from quorate.v1 import audit_pb2, node_pb2, queue_pb2, quota_pb2, scheduler_pb2
+from quorate.client.transport.rpcs import (
+    LIST_AUDIT_ENTRIES,
+    LIST_LIMITS,
+    LIST_NODES,
+    LIST_QUEUES,
+    LIST_QUOTAS,
+)
+from quorate.v1 import audit_pb2, limit_pb2, node_pb2, queue_pb2, quota_pb2, scheduler_pb2
 
 
 def list_nodes(calls: Calls) -> Iterator[node_pb2.Node]:
@@ -37,6 +43,17 @@ def list_quotas(calls: Calls) -> Iterator[quota_pb2.Quota]:
     while True:
         answer = calls.call(LIST_QUOTAS, request)
         yield from answer.quotas
+        request.page_token = answer.next_page_token
+        if not request.page_token:
+            return
+
+
+def list_limits(calls: Calls) -> Iterator[limit_pb2.Limit]:
+    """The shared limits by name, with what is used of them."""
+    request = limit_pb2.ListLimitsRequest()
+    while True:
+        answer = calls.call(LIST_LIMITS, request)
+        yield from answer.limits
         request.page_token = answer.next_page_token
         if not request.page_token:
             return

@@ -28,6 +28,8 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "cluster.read": "read the cluster's leader, members and sizes",
     "quotas.read": "read quotas and what is used of them",
     "quotas.write": "set quotas",
+    "limits.read": "read shared limits and what is used of them",
+    "limits.write": "create, change and delete shared limits",
     "audit.read": "read who changed what",
     "scaling.read": "ask whether there is work for nodes (KEDA)",
     "scaling.mark": "ask how many nodes are needed (KEDA), for which idle ones are marked to go",
@@ -40,12 +42,12 @@ PERMISSIONS: Final[Mapping[str, str]] = {
 _VIEWER: Final = frozenset(
     (
         *("tasks.read", "queues.read", "nodes.read", "services.read"),
-        *("cluster.read", "quotas.read", "scaling.read", "reflection.read"),
+        *("cluster.read", "quotas.read", "limits.read", "scaling.read", "reflection.read"),
     )
 )
 _OPERATOR: Final = _VIEWER | {
     *("tasks.control", "queues.control", "queues.write", "nodes.control"),
-    *("services.register", "audit.read", "scaling.mark"),
+    *("services.register", "audit.read", "limits.write", "scaling.mark"),
 }
 
 ROLES: Final[Mapping[Role, frozenset[str]]] = {
@@ -54,7 +56,7 @@ ROLES: Final[Mapping[Role, frozenset[str]]] = {
     Role.SUBMITTER: frozenset(
         (
             *("tasks.submit", "tasks.read", "tasks.control", "queues.read"),
-            *("cluster.read", "quotas.read", "reflection.read"),
+            *("cluster.read", "quotas.read", "limits.read", "reflection.read"),
         )
     ),
     Role.VIEWER: _VIEWER,

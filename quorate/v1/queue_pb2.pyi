@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import limit_pb2 as _limit_pb2
 from quorate.v1 import output_pb2 as _output_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -58,7 +59,7 @@ class QueueCounts(_message.Message):
     def __init__(self, scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., finished_total: _Optional[int] = ...) -> None: ...
 
 class Queue(_message.Message):
-    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time")
+    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +68,12 @@ class Queue(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     OLDEST_PENDING_TIME_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNNING_PER_KEY_FIELD_NUMBER: _ClassVar[int]
+    RATE_PER_KEY_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_POLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: PlacementStrategy
     retention: Retention
@@ -75,4 +82,10 @@ class Queue(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     counts: QueueCounts
     oldest_pending_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    max_running: int
+    rate: _limit_pb2.RateLimit
+    max_running_per_key: int
+    rate_per_key: _limit_pb2.RateLimit
+    max_length: int
+    length_policy: _limit_pb2.LengthPolicy
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ...) -> None: ...

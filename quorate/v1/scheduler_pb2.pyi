@@ -2,10 +2,12 @@ import datetime
 
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import audit_pb2 as _audit_pb2
 from quorate.v1 import cluster_pb2 as _cluster_pb2
 from quorate.v1 import dead_letter_pb2 as _dead_letter_pb2
+from quorate.v1 import limit_pb2 as _limit_pb2
 from quorate.v1 import node_pb2 as _node_pb2
 from quorate.v1 import output_pb2 as _output_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
@@ -407,6 +409,22 @@ class ListQueuesResponse(_message.Message):
     next_page_token: str
     revision: int
     def __init__(self, queues: _Optional[_Iterable[_Union[_queue_pb2.Queue, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class UpdateQueueRequest(_message.Message):
+    __slots__ = ("queue", "update_mask", "request_id")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    queue: _queue_pb2.Queue
+    update_mask: _field_mask_pb2.FieldMask
+    request_id: str
+    def __init__(self, queue: _Optional[_Union[_queue_pb2.Queue, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class UpdateQueueResponse(_message.Message):
+    __slots__ = ("queue",)
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    queue: _queue_pb2.Queue
+    def __init__(self, queue: _Optional[_Union[_queue_pb2.Queue, _Mapping]] = ...) -> None: ...
 
 class DeleteQueueRequest(_message.Message):
     __slots__ = ("name", "request_id")

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from quorate.v1 import limit_pb2 as quorate_dot_v1_dot_limit__pb2
 from quorate.v1 import scheduler_pb2 as quorate_dot_v1_dot_scheduler__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -120,6 +121,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListQueuesRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListQueuesResponse.FromString,
                 _registered_method=True)
+        self.UpdateQueue = channel.unary_unary(
+                '/quorate.v1.Scheduler/UpdateQueue',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueResponse.FromString,
+                _registered_method=True)
         self.DeleteQueue = channel.unary_unary(
                 '/quorate.v1.Scheduler/DeleteQueue',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteQueueRequest.SerializeToString,
@@ -179,6 +185,31 @@ class SchedulerStub:
                 '/quorate.v1.Scheduler/SetQuota',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.FromString,
+                _registered_method=True)
+        self.CreateLimit = channel.unary_unary(
+                '/quorate.v1.Scheduler/CreateLimit',
+                request_serializer=quorate_dot_v1_dot_limit__pb2.CreateLimitRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_limit__pb2.CreateLimitResponse.FromString,
+                _registered_method=True)
+        self.GetLimit = channel.unary_unary(
+                '/quorate.v1.Scheduler/GetLimit',
+                request_serializer=quorate_dot_v1_dot_limit__pb2.GetLimitRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_limit__pb2.GetLimitResponse.FromString,
+                _registered_method=True)
+        self.ListLimits = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListLimits',
+                request_serializer=quorate_dot_v1_dot_limit__pb2.ListLimitsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_limit__pb2.ListLimitsResponse.FromString,
+                _registered_method=True)
+        self.UpdateLimit = channel.unary_unary(
+                '/quorate.v1.Scheduler/UpdateLimit',
+                request_serializer=quorate_dot_v1_dot_limit__pb2.UpdateLimitRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_limit__pb2.UpdateLimitResponse.FromString,
+                _registered_method=True)
+        self.DeleteLimit = channel.unary_unary(
+                '/quorate.v1.Scheduler/DeleteLimit',
+                request_serializer=quorate_dot_v1_dot_limit__pb2.DeleteLimitRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_limit__pb2.DeleteLimitResponse.FromString,
                 _registered_method=True)
 
 
@@ -318,6 +349,13 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateQueue(self, request, context):
+        """Changes settings of a queue. They hold at once, also for tasks that wait; what runs goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteQueue(self, request, context):
         """Deletes an empty queue; FAILED_PRECONDITION while it has tasks, finished ones included.
         """
@@ -402,6 +440,42 @@ class SchedulerServicer:
         """Sets the quota of a caller or a queue as a whole: a limit that the request leaves out is the
         default again. It holds within a second, also for what is there already: nothing is deleted or
         ended, but new tasks and calls are refused until the usage is below it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateLimit(self, request, context):
+        """Creates a limit that tasks of any queue share. ALREADY_EXISTS when the name is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLimit(self, request, context):
+        """Reads one shared limit with what is used of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLimits(self, request, context):
+        """Lists the shared limits by name, with what is used of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateLimit(self, request, context):
+        """Changes a shared limit. It holds at once. What runs goes on: above a lowered limit nothing starts
+        until enough has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteLimit(self, request, context):
+        """Deletes a shared limit; FAILED_PRECONDITION while unfinished tasks name it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -495,6 +569,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListQueuesRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListQueuesResponse.SerializeToString,
             ),
+            'UpdateQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateQueue,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueResponse.SerializeToString,
+            ),
             'DeleteQueue': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteQueue,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteQueueRequest.FromString,
@@ -554,6 +633,31 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.SetQuota,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.SerializeToString,
+            ),
+            'CreateLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateLimit,
+                    request_deserializer=quorate_dot_v1_dot_limit__pb2.CreateLimitRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_limit__pb2.CreateLimitResponse.SerializeToString,
+            ),
+            'GetLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLimit,
+                    request_deserializer=quorate_dot_v1_dot_limit__pb2.GetLimitRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_limit__pb2.GetLimitResponse.SerializeToString,
+            ),
+            'ListLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLimits,
+                    request_deserializer=quorate_dot_v1_dot_limit__pb2.ListLimitsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_limit__pb2.ListLimitsResponse.SerializeToString,
+            ),
+            'UpdateLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateLimit,
+                    request_deserializer=quorate_dot_v1_dot_limit__pb2.UpdateLimitRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_limit__pb2.UpdateLimitResponse.SerializeToString,
+            ),
+            'DeleteLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteLimit,
+                    request_deserializer=quorate_dot_v1_dot_limit__pb2.DeleteLimitRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_limit__pb2.DeleteLimitResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1027,6 +1131,33 @@ class Scheduler:
             _registered_method=True)
 
     @staticmethod
+    def UpdateQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/UpdateQueue',
+            quorate_dot_v1_dot_scheduler__pb2.UpdateQueueRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.UpdateQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteQueue(request,
             target,
             options=(),
@@ -1340,6 +1471,141 @@ class Scheduler:
             '/quorate.v1.Scheduler/SetQuota',
             quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CreateLimit',
+            quorate_dot_v1_dot_limit__pb2.CreateLimitRequest.SerializeToString,
+            quorate_dot_v1_dot_limit__pb2.CreateLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/GetLimit',
+            quorate_dot_v1_dot_limit__pb2.GetLimitRequest.SerializeToString,
+            quorate_dot_v1_dot_limit__pb2.GetLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListLimits',
+            quorate_dot_v1_dot_limit__pb2.ListLimitsRequest.SerializeToString,
+            quorate_dot_v1_dot_limit__pb2.ListLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/UpdateLimit',
+            quorate_dot_v1_dot_limit__pb2.UpdateLimitRequest.SerializeToString,
+            quorate_dot_v1_dot_limit__pb2.UpdateLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/DeleteLimit',
+            quorate_dot_v1_dot_limit__pb2.DeleteLimitRequest.SerializeToString,
+            quorate_dot_v1_dot_limit__pb2.DeleteLimitResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,8 +48,8 @@ async def ask(
     """
     answer = await driver.call(make, weight, caller_name(), request, queue)
     if isinstance(answer, Rejection):
-        if answer.metadata:
-            driver.metrics.quota_refused(dict(answer.metadata)["quota"])
+        if quota := dict(answer.metadata).get("quota"):
+            driver.metrics.quota_refused(quota)
         raise refused(answer)
     return answer
 

@@ -23,6 +23,8 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import precondition, unavailable
 from scheduler.storage import keys
 
+# The kind of shared limits, and of queues that have limits.
+LIMIT_GROUP: Final = "limit-group"
 # Seconds for which an answer "all understand it" is used again: callers that create many records
 # make one read a second. A refusal is never used again.
 _FRESH: Final = 1.0

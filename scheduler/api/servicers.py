@@ -8,6 +8,7 @@ from quorate.externalscaler import externalscaler_pb2
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
@@ -31,6 +32,7 @@ def servicers(
     queues: QueueCalls,
     nodes: NodeCalls,
     quotas: QuotaCalls,
+    limits: LimitCalls,
     cluster: ClusterCalls,
     services: ServiceCalls,
     scaling: ScalingCalls,
@@ -44,7 +46,7 @@ def servicers(
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, dead_letters, queues, nodes, quotas, cluster),
+            *(tasks, dead_letters, queues, nodes, quotas, limits, cluster),
             max_payload=max_payload,
             queue_of_task=tasks.queue_of_task,
         ),

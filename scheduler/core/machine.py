@@ -20,6 +20,7 @@ from scheduler.core.handlers import (
 )
 from scheduler.core.handlers import quotas as quota_changes
 from scheduler.core.handlers.bulk import parts as bulk
+from scheduler.core.handlers.limits import queue_update, shared
 from scheduler.core.handlers.requests import Call, CallInParts
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import Effects
@@ -62,6 +63,10 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.QueueSubmitted: control.on_queue_submitted,
     e.QueueDeleteAsked: control.on_queue_delete_asked,
     e.QueuePauseAsked: control.on_queue_pause_asked,
+    e.QueueUpdateAsked: queue_update.on_queue_update_asked,
+    e.LimitSubmitted: shared.on_limit_submitted,
+    e.LimitUpdateAsked: shared.on_limit_update_asked,
+    e.LimitDeleteAsked: shared.on_limit_delete_asked,
     e.QuotaSubmitted: quota_changes.on_quota_submitted,
     e.NodeControlAsked: nodes.on_node_control_asked,
     e.ServiceSubmitted: services.on_service_submitted,

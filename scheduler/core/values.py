@@ -64,6 +64,60 @@ class Disconnect(IntEnum):
     STOP = 2
 
 
+class LengthPolicy(IntEnum):
+    """What happens to a new task of a full queue (`quorate.v1.LengthPolicy`)."""
+
+    REJECT = 1
+    DROP_OLDEST = 2
+
+
+class Rate(NamedTuple):
+    """`starts` starts in `period` seconds, and `burst` of them at once after a pause."""
+
+    starts: int
+    period: float
+    burst: int
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one start to the next."""
+        return self.period / self.starts
+
+
+class QueueLimits(NamedTuple):
+    """The limits of one queue; 0 and None: no limit."""
+
+    max_running: int = 0
+    rate: Rate | None = None
+    max_running_per_key: int = 0
+    rate_per_key: Rate | None = None
+    max_length: int = 0
+    length_policy: LengthPolicy = LengthPolicy.REJECT
+
+
+class QueueSettings(NamedTuple):
+    """What callers set of a queue."""
+
+    placement: Placement
+    disconnect: Disconnect
+    # Seconds; tasks.
+    retention_age: float
+    retention_count: int
+    limits: QueueLimits
+
+
+# The very object of every queue without limits: the hot path compares identities.
+NO_LIMITS: Final = QueueLimits()
+
+
+class TaskLimits(NamedTuple):
+    """What a task that can be held back by limits says of itself: its key in its queue, and the
+    shared limits that it names."""
+
+    key: str = ""
+    shared: tuple[str, ...] = ()
+
+
 def is_due(not_before: float, now: float) -> bool:
     """Whether a task of this `not_before` is PENDING at `now`, no longer SCHEDULED.
 
@@ -106,6 +160,19 @@ class Needs(NamedTuple):
 
 
 NO_NEEDS = Needs()
+
+
+class Kind(NamedTuple):
+    """Of tasks with limits: those of one kind wait together. Of all others the kind is their needs.
+
+    `keyed`: they have keys, each of which may be full while others are not.
+    """
+
+    needs: Needs
+    shared: tuple[str, ...]
+    keyed: bool
+
+
 DEFAULT_RETRY = RetryPolicy()
 
 
@@ -172,6 +239,15 @@ class TaskSpec(NamedTuple):
     replica: Replica | None = None
     # What a search for the task looks in: short, in lower case.
     text: str = ""
+    # None as a rule.
+    limits: TaskLimits | None = None
+
+
+def kind_of_spec(spec: TaskSpec) -> Needs | Kind:
+    """With which others a task waits."""
+    if spec.limits is None:
+        return spec.needs
+    return Kind(spec.needs, spec.limits.shared, bool(spec.limits.key))
 
 
 class InstanceState(IntEnum):

@@ -41,6 +41,7 @@ from scheduler.core.values import ServiceName
 from scheduler.engine.after_commit import AfterCommit
 from scheduler.engine.bulk import Bulk, ReadBack
 from scheduler.engine.clocks import Clocks
+from scheduler.engine.due_timer import DueTimer
 from scheduler.engine.ports import Agents, Encoder
 from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.engine.task_waiters import TaskWaiters
@@ -124,8 +125,7 @@ class Driver:
         self.contention = Contention()
         self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention, read_back)
         self._place_later = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer = DueTimer(lambda: self.handle((e.TimersDue(),)))
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
@@ -297,7 +297,7 @@ class Driver:
                 observer(service)
         self._due_wait.set()
 
-    def _encode(self, writes: list[fx.Write]) -> None:
+    def _encode(self, writes: Sequence[fx.Write]) -> None:
         """Join an event's writes to the group; the group goes first if it would grow too large."""
         begin = len(self._ops)
         size = self._codec.encode(writes, self._ops)
@@ -326,9 +326,15 @@ class Driver:
         out = self.machine.place(now, PLACED_AT_ONCE)
         if out.due:
             self._note_due(out.due)
+        if out.more:
+            self._soon()
         if not out.writes:
             return
         self.metrics.placed(out.after, now)
+        for name in out.rates:
+            if len(self._ops) >= self._group_ops:
+                self._flush()
+            self._encode([fx.PutRate(name, self.state.permits.arrivals[name])])
         # Each assignment is one write and one effect: they are cut alike.
         done, size = 0, len(out.writes)
         while done < size:
@@ -339,7 +345,7 @@ class Driver:
             self._encode(out.writes[done : done + space])
             self._after += out.after[done : done + space]
             done += space
-        if size >= PLACED_AT_ONCE or out.more:
+        if size >= PLACED_AT_ONCE and not out.more:
             self._soon()
 
     def _soon(self) -> None:
@@ -350,20 +356,9 @@ class Driver:
         self.handle(())
 
     def _arm_timer(self, now: float) -> None:
-        """Wake when the next SCHEDULED task is due."""
-        due = self.state.next_due()
-        # A timer of a term that is over would keep its whole state in memory.
-        if due is None or self._closed or (self._timer is not None and self._timer_at <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        # At most an hour ahead: asyncio refuses timers of months.
-        self._timer = self._loop.call_later(min(max(0.0, due - now), 3_600.0), self._timer_fired)
-
-    def _timer_fired(self) -> None:
-        self._timer = None
-        self.handle((e.TimersDue(),))
+        """Wake when the next SCHEDULED task is due, or a rate limit lets something through."""
+        due, wake = self.state.next_due(), self.state.permits.next_wake()
+        self._timer.arm(wake if due is None or (wake is not None and wake < due) else due, now)
 
     # -- after the commit
 
@@ -383,8 +378,7 @@ class Driver:
     def close(self) -> None:
         """The term is over: nobody waits any longer."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.close()
         self.journal.abandon(JournalEnded("the term is over"))
         for token in self.bulk.callers(self.state):
             self._after_commit.failed([fx.Reply(token, None)], leader_lost())

@@ -26,6 +26,7 @@ from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
@@ -153,9 +154,10 @@ class TermParts:
         self.servicers: Servicers = servicers(
             TaskCalls(driver, ids, stored, self.watches, self.sessions, check, full),
             DeadLetterCalls(driver, stored),
-            QueueCalls(driver),
+            QueueCalls(driver, self.candidates),
             NodeCalls(driver),
             self.quotas,
+            LimitCalls(driver, self.candidates),
             ClusterCalls(driver, stored, self.overview),
             ServiceCalls(driver, self.feed, keys, check, process.limits, full),
             self.scaling,

@@ -57,6 +57,8 @@ class Fold:
             b"controls": self._put_control,
             b"audit": self._put_audit,
             b"quotas": self._put_quota,
+            b"limit-groups": self._put_limit,
+            b"rates": self._put_rate,
             b"leaving": self._put_scaling_down,
             b"nodes": self._put_node,
             b"service-specs": self._put_service,
@@ -110,6 +112,10 @@ class Fold:
             self.state.forget_request(keys.split_dedup_key(key))
         elif kind == b"quotas":
             self.state.set_quota(*keys.split_quota_key(key), None)
+        elif kind == b"limit-groups":
+            self.state.permits.shared.pop(rest.decode(), None)
+        elif kind == b"rates":
+            self.state.permits.arrivals.pop(keys.split_rate_key(key), None)
         elif kind == b"audit":
             self.state.audit.discard(audit_records.id_of(key))
         elif kind == b"service-specs":
@@ -210,6 +216,7 @@ class Fold:
         old.retention_age = new.retention_age
         old.retention_count = new.retention_count
         old.paused = new.paused
+        old.limits = new.limits
         old.unknown_fields = new.unknown_fields
 
     def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:
@@ -226,6 +233,15 @@ class Fold:
 
     def _put_quota(self, key: bytes, value: bytes, lease: int) -> None:
         self.state.set_quota(*keys.split_quota_key(key), quota_records.quota(value))
+
+    def _put_limit(self, key: bytes, value: bytes, lease: int) -> None:
+        row = records.limit_row(value)
+        self.state.observe(row.create_time)
+        self.state.permits.shared[row.name] = row
+
+    def _put_rate(self, key: bytes, value: bytes, lease: int) -> None:
+        # An instant that may lie ahead: it is not observed.
+        self.state.permits.arrivals[keys.split_rate_key(key)] = records.arrival(value)
 
     def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode())

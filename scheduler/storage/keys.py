@@ -17,6 +17,8 @@ QUEUES = b"queues/"
 DEDUP = b"dedup/"
 AUDIT = b"audit/"
 QUOTAS = b"quotas/"
+LIMIT_GROUPS = b"limit-groups/"
+RATES = b"rates/"
 TASKS = b"tasks/"
 RUNS = b"runs/"
 SERVICE_SPECS = b"service-specs/"
@@ -31,6 +33,8 @@ SNAPSHOT_ORDER = (
     CONTROLS,
     LEAVING,
     QUEUES,
+    LIMIT_GROUPS,
+    RATES,
     SERVICE_SPECS,
     TASKS,
     RUNS,
@@ -43,7 +47,7 @@ SNAPSHOT_ORDER = (
 
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
-RECORD_KINDS: tuple[str, ...] = ()
+RECORD_KINDS: tuple[str, ...] = ("limit-group",)
 
 
 def task_key(queue: str, task: str) -> bytes:
@@ -56,6 +60,21 @@ def run_key(queue: str, task: str) -> bytes:
 
 def queue_key(queue: str) -> bytes:
     return f"queues/{queue}".encode()
+
+
+def limit_key(name: str) -> bytes:
+    return f"limit-groups/{name}".encode()
+
+
+def rate_key(kind: str, name: str, key: str) -> bytes:
+    """A limit key is hex-encoded: it is the caller's, and may hold anything."""
+    return f"rates/{kind}/{name}/{key.encode().hex()}".encode()
+
+
+def split_rate_key(key: bytes) -> tuple[str, str, str]:
+    """The (kind, name, limit key) of a key."""
+    _, kind, name, limit_key = key.decode().split("/")
+    return kind, name, bytes.fromhex(limit_key).decode()
 
 
 def control_key(node: str) -> bytes:

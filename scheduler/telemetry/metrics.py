@@ -28,6 +28,7 @@ from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.task_metrics import TaskMetrics
+from scheduler.telemetry.limit_metrics import limit_metrics
 from scheduler.telemetry.quota_metrics import quota_metrics
 
 # RPCs that create tasks.
@@ -135,6 +136,7 @@ class SchedulerMetrics:
             yield from _queues(self._driver.state, now)
             yield from _nodes(self._driver.state)
             yield from _store(self._overview)
+            yield from limit_metrics(self._driver.state)
             if self._quotas is not None:
                 yield from quota_metrics(self._quotas)
             yield gauge(

@@ -12,7 +12,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.invariants import check
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
-from scheduler.core.values import TaskState
+from scheduler.core.values import NO_LIMITS, TaskState
 from scheduler.storage import keys
 from tests.support.core import Cluster
 from tests.support.core_history import QUEUES, History
@@ -65,7 +65,8 @@ def expected_order(state: State, now: float) -> dict[str, list[str]]:
 def order_of(state: State, now: float) -> dict[str, list[str]]:
     """In what order they do go, under a new leader with a node that takes everything."""
     for queue in state.queues.values():
-        queue.paused = False
+        queue.paused, queue.limits = False, NO_LIMITS
+    state.permits.shared.clear()
     state.nodes.clear()
     held = {task for task, row in state.tasks.items() if row.state is TaskState.RUNNING}
     c = Cluster(state=state, now=now)

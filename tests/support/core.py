@@ -28,28 +28,27 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.invariants import check
 from scheduler.core.model.limits import Limits
+from scheduler.core.model.permits import RateName
 from scheduler.core.model.rows import Control, TaskRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.model.transitions import TRANSITIONS
 from scheduler.core.values import (
-    Disconnect,
     InstanceState,
-    Placement,
     ServiceName,
     TaskSpec,
     TaskState,
 )
 from scheduler.storage import records
+from tests.support.core_limits import DAY as DAY
+from tests.support.core_limits import LimitCalls, check_starts
 from tests.support.core_log import LEASE, Log
 from tests.support.core_node import FakeNode
 from tests.support.core_recorded import Recorded
 from tests.support.core_specs import START, service_spec, spec
 from tests.support.tokens import Token
 
-DAY = 86_400.0
 
-
-class Cluster:
+class Cluster(LimitCalls):
     """A machine, its state, and agents that were told what the machine wanted."""
 
     def __init__(
@@ -105,6 +104,7 @@ class Cluster:
 
     def place(self, limit: int = 1_000) -> fx.Effects:
         out = self.machine.place(self.now, limit)
+        check_starts(self.state, out)
         self._absorb(out)
         self._look_after(out)
         return out
@@ -135,17 +135,27 @@ class Cluster:
             check(self.state)
             self._check_transitions()
         if self.log is not None:
+            for name in out.rates:
+                # Before the assignments, maybe in a Txn of their own.
+                self.log.append(self._encoded([fx.PutRate(name, self.arrival(name))]))
             if out.writes:
-                ops: list[Put | Delete] = []
-                self.codec.encode(out.writes, ops)
-                self.log.append(ops)
-            if out.purges or out.purged_requests or out.purged_audit:
+                self.log.append(self._encoded(out.writes))
+            if out.purges or out.purged_requests or out.purged_audit or out.purged_rates:
                 # A Txn of its own, in its place among the others.
                 self.log.flush()
                 self.log.apply(self.codec.encode_purges(out))
         self._uncommitted.extend(out.after)
         if not self.commit_late:
             self.commit()
+
+    def _encoded(self, writes: Sequence[fx.Write]) -> list[Put | Delete]:
+        ops: list[Put | Delete] = []
+        self.codec.encode(writes, ops)
+        return ops
+
+    def arrival(self, name: RateName) -> float:
+        """What the state knows of a rate limit."""
+        return self.state.permits.arrivals[name]
 
     def commit(self) -> None:
         """Everything written so far is durable: do what waited for it."""
@@ -185,7 +195,9 @@ class Cluster:
         for task, state in now.items():
             was = before.get(task)
             if was is not state:
-                assert (was, state) in TRANSITIONS, f"{task}: {was} -> {state}"
+                # Of a batch that is longer than its queue, the first ones go at once.
+                dropped = was is None and state is TaskState.FAILED
+                assert dropped or (was, state) in TRANSITIONS, f"{task}: {was} -> {state}"
         for task, was in before.items():
             if task not in now:
                 assert was.name in ("SUCCEEDED", "FAILED", "CANCELLED"), f"{task} vanished as {was}"
@@ -194,12 +206,14 @@ class Cluster:
     def advance(self, seconds: float) -> None:
         """Let time pass; what comes due is stepped."""
         self.now += seconds
-        due = self.state.next_due()
-        while due is not None and due <= self.now:
+        while self._due():
             self.step(e.TimersDue())
-            due = self.state.next_due()
         while attempts.starts_due(self.state, self.now):
             self.step(e.StartsDue())
+
+    def _due(self) -> bool:
+        due, wake = self.state.next_due(), self.state.permits.next_wake()
+        return (due is not None and due <= self.now) or (wake is not None and wake <= self.now)
 
     # -- nodes
 
@@ -270,22 +284,6 @@ class Cluster:
         token, first = self.token(), self.new_id()
         self.step(e.BatchSubmitted(QueueName(queue), first, specs, request, token, creator))
         return token, first
-
-    def queue(
-        self,
-        name: str,
-        *,
-        placement: Placement = Placement.LEAST_LOADED,
-        age: float = DAY,
-        count: int = 100_000,
-    ) -> QueueName:
-        answer = self.call(
-            lambda token: e.QueueSubmitted(
-                QueueName(name), placement, Disconnect.KEEP, age, count, e.Request(), token
-            )
-        )
-        assert not isinstance(answer, Rejection), answer
-        return QueueName(name)
 
     def pause(self, queue: str = DEFAULT_QUEUE, paused: bool = True) -> None:
         self.call(lambda token: e.QueuePauseAsked(QueueName(queue), paused, e.Request(), token))

@@ -22,6 +22,7 @@ from scheduler.core.values import (
     BulkAct,
     InstanceState,
     Origin,
+    Rate,
     ServiceName,
     TaskState,
 )
@@ -33,6 +34,7 @@ from tests.support.core_specs import spec
 
 QUEUES = ("default", "a", "b")
 CALLERS = ("", "submitter:a", "submitter:b")
+RATES = (Rate(2, 1.0, 2), Rate(1, 10.0, 1), Rate(5, 1.0, 3))
 SERVICES = (ServiceName("web"), ServiceName("api"))
 # Seconds for which answers are remembered.
 REQUEST_AGE = 40.0
@@ -53,6 +55,8 @@ class History:
         self.cluster.hold_parts = True
         for name in QUEUES[1:]:
             self.cluster.queue(name, age=60.0, count=8)
+        self.cluster.limit("licence", 2)
+        self.cluster.limit("api", 0, RATES[0])
         self.nodes: dict[str, FakeNode] = {}
         self.requests = 0
         # What repeated calls must get again: the task of each, and when it was made.
@@ -81,6 +85,8 @@ class History:
             affinity=rng.choice(["", "", "near"]),
             fatal=rng.choice([(), ("OSError",)]),
             not_before=rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
+            key=rng.choice(["", "", "", "x", "y"]),
+            limits=rng.choice([(), (), (), ("licence",), ("api", "licence")]),
         )
 
     def some(self, *states: TaskState):
@@ -311,6 +317,19 @@ class History:
         known = [(s, i) for s, found in self.cluster.state.instances.items() for i in found]
         if known:
             self.cluster.instance(*self.rng.choice(known), None)
+
+    def do_limits(self) -> None:
+        """Limits of a queue and of a shared limit are changed, or taken away."""
+        rng = self.rng
+        rates = (None, None, *RATES)
+        self.cluster.set_limits(
+            rng.choice(QUEUES),
+            max_running=rng.choice([0, 0, 1, 3]),
+            rate=rng.choice(rates),
+            max_running_per_key=rng.choice([0, 1, 2]),
+            rate_per_key=rng.choice(rates),
+        )
+        self.cluster.update_limit("licence", rng.choice([1, 2, 4]), rng.choice(rates))
 
     def do_retain(self) -> None:
         self.cluster.retain(self.rng.choice([2, 1_000]))

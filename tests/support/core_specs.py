@@ -33,6 +33,8 @@ def spec(
     counters: dict[str, int] | None = None,
     affinity: str = "",
     not_before: float = 0.0,
+    key: str = "",
+    limits: Iterable[str] = (),
 ) -> TaskSpec:
     """A spec as the service makes it: from a message, through the codec."""
     return _spec(
@@ -50,6 +52,8 @@ def spec(
         tuple(sorted((counters or {}).items())),
         affinity,
         not_before,
+        key,
+        tuple(limits),
     )
 
 
@@ -92,8 +96,12 @@ def _spec(
     counters: tuple[tuple[str, int], ...],
     affinity: str,
     not_before: float,
+    key: str,
+    limits: tuple[str, ...],
 ) -> TaskSpec:
-    message = task_pb2.TaskSpec(priority=priority, affinity_key=affinity)
+    message = task_pb2.TaskSpec(
+        priority=priority, affinity_key=affinity, limit_key=key, limits=limits
+    )
     message.command.argv.append("true")
     message.command.stdin = payload
     message.retry.max_attempts = attempts

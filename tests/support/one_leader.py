@@ -18,8 +18,10 @@ from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import SystemClock, TermClock
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.links import Links
+from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
@@ -67,6 +69,7 @@ class Leader:
         watches, check = watches_of(etcd, PREFIX), SpecCheck()
         self.callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
         overview: Any = None
+        candidates = Candidates(etcd, PREFIX)
         tasks = TaskCalls(
             driver, TaskIds(), reads, watches, sessions, check, lambda weight: self.full
         )
@@ -74,9 +77,10 @@ class Leader:
             SCHEDULER,
             tasks,
             DeadLetterCalls(driver, reads),
-            QueueCalls(driver),
+            QueueCalls(driver, candidates),
             NodeCalls(driver),
             QuotaCalls(driver, Limits(), self.callers),
+            LimitCalls(driver, candidates),
             ClusterCalls(driver, reads, overview),
             max_payload=check.max_payload,
             queue_of_task=tasks.queue_of_task,

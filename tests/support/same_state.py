@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from scheduler.core.model import transitions
 from scheduler.core.model.audit_index import AuditIndex
+from scheduler.core.model.permits import Permits
 from scheduler.core.model.rows import (
     Allocation,
     DedupRow,
@@ -137,6 +138,16 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (QueueRow, "last_finish"): (anything, OWN),
     (QueueRow, "turn"): (anything, "where round robin goes on is memory"),
     (QueueRow, "text"): (anything, "a text that rows may share; the rows' are compared"),
+    (Permits, "arrivals"): (
+        lambda sides: (
+            sides.leader.arrivals.keys() == sides.standby.arrivals.keys()
+            and all(a <= sides.standby.arrivals[n] for n, a in sides.leader.arrivals.items())
+        ),
+        "one that is too far ahead under a changed limit is cut in memory",
+    ),
+    (Permits, "wake_at"): (anything, MEMORY),
+    (Permits, "wakes"): (anything, MEMORY),
+    (Permits, "waking"): (anything, MEMORY),
     (Usage, "coming_tasks"): (anything, MEMORY),
     (Usage, "coming_units"): (anything, MEMORY),
     (DedupRow, "waiters"): (anything, MEMORY),

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
+from scheduler.core.handlers.limits.queue_update import settings_of
 from scheduler.core.machine import CALLS
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import Quota
 from scheduler.core.model.rows import Control
-from scheduler.core.values import Disconnect, Placement, ServiceName
+from scheduler.core.values import Disconnect, Placement, QueueLimits, ServiceName
 from scheduler.storage import records
 from tests.support.core import DAY, Cluster
 from tests.support.core_specs import START, service_spec, spec
@@ -88,6 +89,26 @@ def set_quota(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     return lambda r, token: e.QuotaSubmitted("caller", f"admin:{number}", quota, r, token)
 
 
+def update_queue(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    limits = QueueLimits(max_running=number + 1)
+    settings = settings_of(c.state.queues[QueueName("default")])._replace(limits=limits)
+    return lambda r, token: e.QueueUpdateAsked(QueueName("default"), settings, r, token)
+
+
+def create_limit(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    return lambda r, token: e.LimitSubmitted(f"made-{number}", 1, None, r, token)
+
+
+def update_limit(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    c.limit("changed", 1)
+    return lambda r, token: e.LimitUpdateAsked("changed", number + 2, None, r, token)
+
+
+def delete_limit(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    c.limit(f"gone-{number}", 1)
+    return lambda r, token: e.LimitDeleteAsked(f"gone-{number}", r, token)
+
+
 def create_batch(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     first, specs = c.new_id(), [spec()] * 3
     return lambda r, token: e.BatchSubmitted(QueueName("default"), first, specs, r, token)
@@ -124,6 +145,10 @@ ALL: list[Make] = [
     delete_service,
     update_service,
     set_quota,
+    update_queue,
+    create_limit,
+    update_limit,
+    delete_limit,
     create_batch,
     cancel_tasks,
 ]
@@ -135,6 +160,7 @@ KINDS: list[Make] = [
     control_node,
     create_service,
     set_quota,
+    create_limit,
 ]
 
 

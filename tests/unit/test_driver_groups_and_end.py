@@ -157,7 +157,7 @@ async def test_a_transition_that_is_not_in_the_table_is_logged_and_the_term_goes
 async def test_a_closed_term_sets_no_timer(term: LeadershipTerm) -> None:
     term.driver.close()
     term.submit(not_before=term.driver.clock.now() + 1_000.0)
-    assert term.driver._timer is None
+    assert not term.driver._timer.armed
     for wait in (term.driver.room(), term.driver.waiters.finished(TaskId("0" * 32))):
         with pytest.raises(QuorateError, match="the leader was lost"):
             async with asyncio.timeout(5):

@@ -113,5 +113,6 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
         "Node.fault",
         *("Queue.counts", "Queue.oldest_pending_time"),
         *("Service.instances", "Service.ready", "Service.updated", "Service.pending_reason"),
+        *("Limit.running", "Limit.live_tasks"),
         *("Cluster.revision", "Cluster.clock_offset"),
     }

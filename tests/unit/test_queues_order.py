@@ -7,7 +7,8 @@ import random
 from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.queues.index import TaskIndex
-from scheduler.core.queues.pending import Lane, PendingOrder
+from scheduler.core.queues.lanes import Lane
+from scheduler.core.queues.pending import PendingOrder
 from scheduler.core.values import DEFAULT_RETRY, NO_NEEDS, TaskState
 
 QUEUE = QueueRow(QueueName("q"), 0.0)

@@ -1,4 +1,4 @@
-"""Commands about queues: `queues`, and `queue create | pause | resume | delete`."""
+"""Commands about queues: `queues`, and `queue create | update | pause | resume | delete`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from quorate.cli.cluster import limit_options as o
 from quorate.cli.common import Json, with_client
 from quorate.cli.output import render
 from quorate.client.client import Client
@@ -20,13 +21,14 @@ from quorate.client.transport.rpcs import (
     DELETE_QUEUE,
     PAUSE_QUEUE,
     RESUME_QUEUE,
+    UPDATE_QUEUE,
     new_request_id,
 )
 from quorate.v1 import queue_pb2, scheduler_pb2
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 
-group = typer.Typer(help="Create, pause, resume or delete a queue.", no_args_is_help=True)
+group = typer.Typer(help="Create, change, pause, resume or delete a queue.", no_args_is_help=True)
 
 
 class Placement(enum.StrEnum):
@@ -42,6 +44,13 @@ class Disconnect(enum.StrEnum):
 
     KEEP = "keep"
     STOP = "stop"
+
+
+class WhenFull(enum.StrEnum):
+    """What happens to a new task of a full queue."""
+
+    REJECT = "reject"
+    DROP_OLDEST = "drop-oldest"
 
 
 @with_client
@@ -87,22 +96,24 @@ def _placement(name: str) -> str:
     return word.lower().replace("_", "-")
 
 
+_KEEP_AGE = typer.Option(
+    metavar="SECONDS",
+    help="Time that finished tasks stay stored, in seconds. \\[default: 86400, which is 24 hours]",
+)
+_PLACEMENT = typer.Option(help="Placement strategy: how the queue chooses a node.")
+_DISCONNECT = typer.Option(
+    help="What a node does with its running attempts while it has no connection to the leader."
+)
+_WHEN_FULL = typer.Option(help="What happens to a new task at --max-length. \\[default: reject]")
+
+
 @group.command("create")
 @with_client
 def create(
     client: Client,
     queue: Name,
-    placement: Annotated[
-        Placement, typer.Option(help="Placement strategy: how the queue chooses a node.")
-    ] = Placement.LEAST_LOADED,
-    keep_age: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Time that finished tasks stay stored, in seconds. "
-            "\\[default: 86400, which is 24 hours]",
-        ),
-    ] = None,
+    placement: Annotated[Placement, _PLACEMENT] = Placement.LEAST_LOADED,
+    keep_age: Annotated[float | None, _KEEP_AGE] = None,
     keep_count: Annotated[
         int,
         typer.Option(
@@ -110,13 +121,15 @@ def create(
             show_default=False,
         ),
     ] = 0,
-    disconnect: Annotated[
-        Disconnect,
-        typer.Option(
-            help="What a node does with its running attempts while it has no connection to the "
-            "leader."
-        ),
-    ] = Disconnect.KEEP,
+    disconnect: Annotated[Disconnect, _DISCONNECT] = Disconnect.KEEP,
+    max_running: o.MaxRunning = "",
+    rate: o.Rate = "",
+    burst: o.Burst = 0,
+    key_max_running: o.KeyMaxRunning = "",
+    key_rate: o.KeyRate = "",
+    key_burst: o.KeyBurst = 0,
+    max_length: o.MaxLength = "",
+    when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
 ) -> None:
     """Create a queue."""
     wanted = queue_pb2.Queue(
@@ -127,9 +140,62 @@ def create(
     wanted.retention.count = keep_count
     if keep_age is not None:
         wanted.retention.age.FromNanoseconds(int(keep_age * 1e9))
+    o.queue_limits(
+        *(wanted, max_running, rate, burst, key_max_running, key_rate, key_burst, max_length),
+        when_full or "",
+    )
     request = scheduler_pb2.CreateQueueRequest(queue=wanted, request_id=new_request_id())
     client.calls.call(CREATE_QUEUE, request)
     sys.stdout.write(f"{queue} created\n")
+
+
+@group.command("update")
+@with_client
+def update(
+    client: Client,
+    queue: Name,
+    placement: Annotated[Placement | None, _PLACEMENT] = None,
+    keep_age: Annotated[float | None, _KEEP_AGE] = None,
+    keep_count: Annotated[
+        int | None, typer.Option(help="Maximum number of finished tasks that stay stored.")
+    ] = None,
+    disconnect: Annotated[Disconnect | None, _DISCONNECT] = None,
+    max_running: o.MaxRunning = "",
+    rate: o.Rate = "",
+    burst: o.Burst = 0,
+    key_max_running: o.KeyMaxRunning = "",
+    key_rate: o.KeyRate = "",
+    key_burst: o.KeyBurst = 0,
+    max_length: o.MaxLength = "",
+    when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
+) -> None:
+    """Change settings of a queue. What is not given stays as it is; running tasks go on.
+
+    [dim]quorate queue update mail --rate 100/m --key-max-running 2[/dim]
+    """
+    wanted = queue_pb2.Queue(name=queue)
+    fields = o.queue_limits(
+        *(wanted, max_running, rate, burst, key_max_running, key_rate, key_burst, max_length),
+        when_full or "",
+    )
+    if placement is not None:
+        wanted.placement = getattr(queue_pb2, f"PLACEMENT_STRATEGY_{placement.name}")
+        fields.append("placement")
+    if disconnect is not None:
+        wanted.disconnect = getattr(queue_pb2, f"DISCONNECT_POLICY_{disconnect.name}")
+        fields.append("disconnect")
+    if keep_age is not None:
+        wanted.retention.age.FromNanoseconds(int(keep_age * 1e9))
+        fields.append("retention.age")
+    if keep_count is not None:
+        wanted.retention.count = keep_count
+        fields.append("retention.count")
+    if not fields:
+        raise typer.BadParameter("nothing to change; give a setting, such as --max-running 10")
+    request = scheduler_pb2.UpdateQueueRequest(queue=wanted, request_id=new_request_id())
+    request.update_mask.paths.extend(fields)
+    client.calls.call(UPDATE_QUEUE, request)
+    sys.stdout.write(f"{queue} changed\n")
 
 
 @group.command("pause")

@@ -244,6 +244,9 @@ def _state_cell(task: task_pb2.Task) -> Text:
     if task.pending_reason:
         words = words.copy()
         words.append(" (fits no node)", style="yellow")
+    elif task.limited_by:
+        words = words.copy()
+        words.append(" (limit)", style="yellow")
     return words
 
 

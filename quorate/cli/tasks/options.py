@@ -89,6 +89,22 @@ Secret = Annotated[
         "\\[default: none]",
     ),
 ]
+LimitKey = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Limit key: tasks with the same key share the queue's limits for each key.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Shared limit that applies to it (see 'quorate limits'); may be repeated.",
+        rich_help_panel=_PANEL,
+    ),
+]
 RequestId = Annotated[
     str,
     typer.Option(
@@ -129,6 +145,8 @@ def option_args(
     cpu: float,
     memory: str,
     resources: list[str] | None,
+    limit_key: str,
+    limits: list[str] | None,
 ) -> OptionArgs:
     """What the SDK takes. Raises BadParameter."""
     return OptionArgs(
@@ -144,4 +162,6 @@ def option_args(
         resources={
             key: count("--resource", value) for key, value in pairs("--resource", resources).items()
         },
+        limit_key=limit_key,
+        limits=limits or (),
     )

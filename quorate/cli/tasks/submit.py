@@ -82,6 +82,8 @@ def submit(
     cpu: o.Cpu = 0.0,
     memory: o.Memory = "",
     resource: o.Resource = None,
+    limit_key: o.LimitKey = "",
+    limit: o.Limit = None,
     env: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,7 +121,8 @@ def submit(
     if wait_timeout is not None and not wait:
         raise typer.BadParameter("--wait-timeout needs --wait")
     options = o.option_args(
-        queue, name, priority, retries, timeout, delay, label, cpu, memory, resource
+        *(queue, name, priority, retries, timeout, delay, label),
+        *(cpu, memory, resource, limit_key, limit),
     )
     options["request_id"] = request_id
     bound = client.options(**options)
@@ -168,6 +171,8 @@ def call(
     cpu: o.Cpu = 0.0,
     memory: o.Memory = "",
     resource: o.Resource = None,
+    limit_key: o.LimitKey = "",
+    limit: o.Limit = None,
     secret: o.Secret = None,
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
@@ -184,7 +189,8 @@ def call(
     Write a string as '"text"', and a negative number as '[-1]'.
     """
     options = o.option_args(
-        queue, name, priority, retries, timeout, delay, label, cpu, memory, resource
+        *(queue, name, priority, retries, timeout, delay, label),
+        *(cpu, memory, resource, limit_key, limit),
     )
     if wait_timeout is not None and no_wait:
         raise typer.BadParameter("--wait-timeout and --no-wait exclude each other")
@@ -241,6 +247,8 @@ def map_(
     cpu: o.Cpu = 0.0,
     memory: o.Memory = "",
     resource: o.Resource = None,
+    limit_key: o.LimitKey = "",
+    limit: o.Limit = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> int:
     """Call a Python function for each line of a file. Prints one JSON result per line, in order.
@@ -250,7 +258,8 @@ def map_(
     If an item fails, the command ends. It cancels the items that are not finished.
     """
     options = o.option_args(
-        queue, name, priority, retries, timeout, 0.0, label, cpu, memory, resource
+        *(queue, name, priority, retries, timeout, 0.0, label),
+        *(cpu, memory, resource, limit_key, limit),
     )
     total, lines = _lines(items)
     values = (_item(line, number) for number, line in enumerate(lines, 1)) if json_items else lines

@@ -30,6 +30,8 @@ def waits_for(calls: Calls, found: task_pb2.Task) -> str:
     """Why a PENDING task has not started. Raises QuorateError."""
     if found.pending_reason:
         return found.pending_reason
+    if found.limited_by:
+        return found.limited_by
     queues = (queue for queue in list_queues(calls) if queue.name == found.queue)
     queue = next(queues, queue_pb2.Queue(name=found.queue))
     return why_pending(found.spec.resources, queue, list(list_nodes(calls)))

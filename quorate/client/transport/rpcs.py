@@ -16,6 +16,7 @@ import tenacity
 from quorate.client.transport.contact import explained, is_hopeless, is_refused
 from quorate.client.transport.policy import Failure, Pauses, failure_of
 from quorate.runtime.errors import QuorateError, from_rpc_error
+from quorate.v1 import limit_pb2
 from quorate.v1 import scheduler_pb2 as pb
 
 # Seconds. An answer comes in milliseconds; this is when to believe that the process is frozen.
@@ -80,6 +81,7 @@ LIST_DEAD_LETTERS = Rpc("ListDeadLetters", pb.ListDeadLettersRequest, pb.ListDea
 STREAM_TASK_LOGS = Rpc("StreamTaskLogs", pb.StreamTaskLogsRequest, pb.StreamTaskLogsResponse)
 CREATE_QUEUE = Rpc("CreateQueue", pb.CreateQueueRequest, pb.CreateQueueResponse)
 LIST_QUEUES = Rpc("ListQueues", pb.ListQueuesRequest, pb.ListQueuesResponse)
+UPDATE_QUEUE = Rpc("UpdateQueue", pb.UpdateQueueRequest, pb.UpdateQueueResponse)
 DELETE_QUEUE = Rpc("DeleteQueue", pb.DeleteQueueRequest, pb.DeleteQueueResponse)
 PAUSE_QUEUE = Rpc("PauseQueue", pb.PauseQueueRequest, pb.PauseQueueResponse)
 RESUME_QUEUE = Rpc("ResumeQueue", pb.ResumeQueueRequest, pb.ResumeQueueResponse)
@@ -95,6 +97,12 @@ LIST_AUDIT_ENTRIES = Rpc(
 
 LIST_QUOTAS = Rpc("ListQuotas", pb.ListQuotasRequest, pb.ListQuotasResponse)
 SET_QUOTA = Rpc("SetQuota", pb.SetQuotaRequest, pb.SetQuotaResponse)
+
+CREATE_LIMIT = Rpc("CreateLimit", limit_pb2.CreateLimitRequest, limit_pb2.CreateLimitResponse)
+GET_LIMIT = Rpc("GetLimit", limit_pb2.GetLimitRequest, limit_pb2.GetLimitResponse)
+LIST_LIMITS = Rpc("ListLimits", limit_pb2.ListLimitsRequest, limit_pb2.ListLimitsResponse)
+UPDATE_LIMIT = Rpc("UpdateLimit", limit_pb2.UpdateLimitRequest, limit_pb2.UpdateLimitResponse)
+DELETE_LIMIT = Rpc("DeleteLimit", limit_pb2.DeleteLimitRequest, limit_pb2.DeleteLimitResponse)
 
 
 def new_request_id() -> str:

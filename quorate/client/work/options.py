@@ -41,6 +41,8 @@ class OptionArgs(TypedDict, total=False):
     memory: int
     resources: Mapping[str, int]
     affinity_key: str
+    limit_key: str
+    limits: Sequence[str]
     secrets: Mapping[str, str]
     request_id: str
 
@@ -81,6 +83,10 @@ class TaskOptions:
     """Named counters that one attempt needs, such as {"gpu": 1}."""
     affinity_key: str = ""
     """Tasks with the same key prefer the same node in a consistent-hash queue."""
+    limit_key: str = ""
+    """Tasks with the same key share the queue's limits for each key, such as a customer's name."""
+    limits: Sequence[str] = ()
+    """Names of shared limits that apply to it, such as ("licence",); each must exist."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
@@ -90,13 +96,14 @@ class TaskOptions:
     tasks are. Empty: a new id for each submission."""
 
     def __post_init__(self) -> None:
-        for name in ("queue", "name", "affinity_key", "request_id"):
+        for name in ("queue", "name", "affinity_key", "limit_key", "request_id"):
             checked_text(name, getattr(self, name))
         checked_texts("labels", self.labels)
         for name in ("resources", "secrets"):
             for key in getattr(self, name):
                 checked_text(name, key)
         object.__setattr__(self, "fatal_errors", _checked_errors(self.fatal_errors))
+        object.__setattr__(self, "limits", _checked_limits(self.limits))
         for name in ("timeout", "delay", "backoff", "max_backoff", "cpu"):
             value = getattr(self, name)
             if value is None:
@@ -154,6 +161,10 @@ class TaskOptions:
             spec.resources.counters.update(self.resources)
         if self.affinity_key:
             spec.affinity_key = self.affinity_key
+        if self.limit_key:
+            spec.limit_key = self.limit_key
+        if self.limits:
+            spec.limits.extend(self.limits)
         if self.secrets:
             work = spec.command if spec.WhichOneof("work") == "command" else spec.python
             for name, reference in self.secrets.items():
@@ -197,6 +208,16 @@ def _checked_errors(errors: Iterable[Any]) -> tuple[str | type[BaseException], .
             checked_text("fatal_errors", error)
         elif not (isinstance(error, type) and issubclass(error, BaseException)):
             raise invalid("fatal_errors", f"{error!r} is neither an exception class nor its name")
+    return checked
+
+
+def _checked_limits(limits: Iterable[Any]) -> tuple[str, ...]:
+    """Of any iterable but a text, which would be a limit for each letter."""
+    if isinstance(limits, str) or not isinstance(limits, Iterable):
+        raise invalid("limits", f"must be a list of names of limits, not {limits!r}")
+    checked = tuple(limits)
+    for name in checked:
+        checked_text("limits", name)
     return checked
 
 

@@ -1,3 +1,4 @@
+from quorate.v1 import limit_pb2 as _limit_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2
 from quorate.v1 import quota_pb2 as _quota_pb2
 from quorate.v1 import service_pb2 as _service_pb2
@@ -82,7 +83,7 @@ class LeavingRecord(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., mark_time: _Optional[float] = ...) -> None: ...
 
 class QueueRecord(_message.Message):
-    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time")
+    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     RETENTION_AGE_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +91,12 @@ class QueueRecord(_message.Message):
     DISCONNECT_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNNING_PER_KEY_FIELD_NUMBER: _ClassVar[int]
+    RATE_PER_KEY_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_POLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: _queue_pb2.PlacementStrategy
     retention_age: float
@@ -97,7 +104,41 @@ class QueueRecord(_message.Message):
     disconnect: _queue_pb2.DisconnectPolicy
     paused: bool
     create_time: float
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ...) -> None: ...
+    max_running: int
+    rate: RateRecord
+    max_running_per_key: int
+    rate_per_key: RateRecord
+    max_length: int
+    length_policy: _limit_pb2.LengthPolicy
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ...) -> None: ...
+
+class RateRecord(_message.Message):
+    __slots__ = ("count", "period", "burst")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    BURST_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    period: float
+    burst: int
+    def __init__(self, count: _Optional[int] = ..., period: _Optional[float] = ..., burst: _Optional[int] = ...) -> None: ...
+
+class LimitGroupRecord(_message.Message):
+    __slots__ = ("name", "max_running", "rate", "create_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    max_running: int
+    rate: RateRecord
+    create_time: float
+    def __init__(self, name: _Optional[str] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., create_time: _Optional[float] = ...) -> None: ...
+
+class RateUseRecord(_message.Message):
+    __slots__ = ("arrival",)
+    ARRIVAL_FIELD_NUMBER: _ClassVar[int]
+    arrival: float
+    def __init__(self, arrival: _Optional[float] = ...) -> None: ...
 
 class TaskRecord(_message.Message):
     __slots__ = ("spec", "create_time", "created_by")
@@ -110,7 +151,7 @@ class TaskRecord(_message.Message):
     def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ..., created_by: _Optional[str] = ...) -> None: ...
 
 class RunRecord(_message.Message):
-    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past")
+    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged")
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +166,7 @@ class RunRecord(_message.Message):
     RESULT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     PAST_FIELD_NUMBER: _ClassVar[int]
+    CHARGED_FIELD_NUMBER: _ClassVar[int]
     state: _task_pb2.TaskState
     attempt: int
     failures: int
@@ -139,7 +181,8 @@ class RunRecord(_message.Message):
     result: _task_pb2.TaskResult
     error: _task_pb2.TaskError
     past: _containers.RepeatedCompositeFieldContainer[PastAttempt]
-    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ...) -> None: ...
+    charged: int
+    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ...) -> None: ...
 
 class PastAttempt(_message.Message):
     __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error_type", "error_message")

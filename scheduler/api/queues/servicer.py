@@ -10,20 +10,24 @@ from quorate.security.identity import current_caller
 from quorate.v1 import queue_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import ask, audited, page_of_names
+from scheduler.api.candidates import LIMIT_GROUP, Candidates
+from scheduler.api.masks import merged
 from scheduler.api.queues import validate, views
 from scheduler.api.servicer import Context
-from scheduler.api.validate import known_enum, queue_name
+from scheduler.api.validate import queue_name
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import QueueSeen, see_queue
 from scheduler.core.model.events import Request
-from scheduler.core.values import Disconnect, Placement
+from scheduler.core.model.reply_token import Pending
+from scheduler.core.values import NO_LIMITS, QueueSettings
 from scheduler.engine.driver import Driver
 
 
 class QueueCalls:
     """One method for each RPC; each raises QuorateError."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, candidates: Candidates) -> None:
+        self._candidates = candidates
         self._driver = driver
         self._state = driver.state
 
@@ -31,21 +35,12 @@ class QueueCalls:
         asked = audited("CreateQueue", request, context)
         queue = request.queue
         name = QueueName(queue_name("queue.name", queue.name))
-        age, count = validate.retention(queue)
-        placement = known_enum("queue.placement", queue.placement, range(4))
-        disconnect = known_enum("queue.disconnect", queue.disconnect, range(3))
+        wanted = validate.settings(queue)
+        await self._understood(wanted)
         answer = await ask(
             self._driver,
             asked,
-            lambda token: e.QueueSubmitted(
-                name,
-                Placement(placement or Placement.LEAST_LOADED),
-                Disconnect(disconnect or Disconnect.KEEP),
-                age,
-                count,
-                asked,
-                token,
-            ),
+            lambda token: e.QueueSubmitted(name, *wanted[:4], asked, token, wanted.limits),
         )
         return pb.CreateQueueResponse(queue=_queue_view(answer))
 
@@ -68,6 +63,32 @@ class QueueCalls:
         return pb.ListQueuesResponse(
             queues=map(views.queue, seen), next_page_token=token, revision=revision
         )
+
+    async def UpdateQueue(self, request: pb.UpdateQueueRequest, context: Context) -> Message:
+        asked = audited("UpdateQueue", request, context)
+        name = QueueName(queue_name("queue.name", request.queue.name))
+
+        def make(token: Pending[object]) -> e.Event:
+            # The queue as it is when it is changed, not as it was when the call came.
+            return e.QueueUpdateAsked(name, self._updated(name, request), asked, token)
+
+        await self._understood(self._updated(name, request))
+        return pb.UpdateQueueResponse(queue=_queue_view(await ask(self._driver, asked, make)))
+
+    def _updated(self, name: QueueName, request: pb.UpdateQueueRequest) -> QueueSettings:
+        """The settings that an update makes of those that a queue has."""
+        row = self._state.queues.get(name)
+        old = views.queue(see_queue(row)) if row is not None else queue_pb2.Queue()
+        new = merged(old, request.queue, request.update_mask.paths, validate.SETTABLE)
+        if not (new.HasField("max_length") or request.queue.length_policy):
+            # It goes with the limit.
+            new.ClearField("length_policy")
+        return validate.settings(new)
+
+    async def _understood(self, settings: QueueSettings) -> None:
+        """An older scheduler would leave limits alone."""
+        if settings.limits != NO_LIMITS:
+            await self._candidates.require(LIMIT_GROUP)
 
     async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:
         asked = audited("DeleteQueue", request, context)

@@ -2,10 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from quorate.runtime.errors import invalid
 from quorate.v1 import queue_pb2
-from scheduler.api.validate import DAY, MAX_AHEAD, between, duration
+from scheduler.api import rates
+from scheduler.api.validate import DAY, MAX_AHEAD, between, duration, known_enum
+from scheduler.core.values import (
+    Disconnect,
+    LengthPolicy,
+    Placement,
+    QueueLimits,
+    QueueSettings,
+)
 
 MAX_RETAINED = 1_000_000
+# What UpdateQueue may change.
+SETTABLE: Final = (
+    *("placement", "retention", "disconnect"),
+    *("max_running", "rate", "max_running_per_key", "rate_per_key"),
+    *("max_length", "length_policy"),
+)
+
+
+def settings(queue: queue_pb2.Queue) -> QueueSettings:
+    """The settings of a queue, defaults included.
+
+    Raises:
+        QuorateError: INVALID_ARGUMENT naming the field and the limit.
+    """
+    age, count = retention(queue)
+    placement = known_enum("queue.placement", queue.placement, range(4))
+    disconnect = known_enum("queue.disconnect", queue.disconnect, range(3))
+    policy = known_enum("queue.length_policy", queue.length_policy, range(3))
+    length = rates.count(queue, "max_length", "queue")
+    if policy and not length:
+        raise invalid("queue.length_policy", "has an effect only with max_length; set it too")
+    return QueueSettings(
+        Placement(placement or Placement.LEAST_LOADED),
+        Disconnect(disconnect or Disconnect.KEEP),
+        age,
+        count,
+        QueueLimits(
+            rates.count(queue, "max_running", "queue"),
+            rates.rate(queue, "rate", "queue"),
+            rates.count(queue, "max_running_per_key", "queue"),
+            rates.rate(queue, "rate_per_key", "queue"),
+            length,
+            LengthPolicy(policy or LengthPolicy.REJECT),
+        ),
+    )
 
 
 def retention(queue: queue_pb2.Queue) -> tuple[float, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from quorate.v1 import queue_pb2
+from scheduler.api.rates import rate_view
 from scheduler.api.views import instant
 from scheduler.core.model.answers import QueueSeen
-from scheduler.core.values import TaskState
+from scheduler.core.values import NO_LIMITS, QueueLimits, TaskState
 
 
 def queue(seen: QueueSeen) -> queue_pb2.Queue:
@@ -30,6 +31,22 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
     view.retention.count = seen.retention_count
     view.retention.age.seconds = int(seen.retention_age)
     view.retention.age.nanos = int(seen.retention_age % 1 * 1e9)
+    if seen.limits is not NO_LIMITS:
+        _limits(view, seen.limits)
     if seen.oldest_pending:
         view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
     return view
+
+
+def _limits(view: queue_pb2.Queue, limits: QueueLimits) -> None:
+    if limits.max_running:
+        view.max_running = limits.max_running
+    if limits.rate is not None:
+        view.rate.CopyFrom(rate_view(limits.rate))
+    if limits.max_running_per_key:
+        view.max_running_per_key = limits.max_running_per_key
+    if limits.rate_per_key is not None:
+        view.rate_per_key.CopyFrom(rate_view(limits.rate_per_key))
+    if limits.max_length:
+        view.max_length = limits.max_length
+        view.length_policy = int(limits.length_policy)  # type: ignore[assignment]

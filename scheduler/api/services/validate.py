@@ -12,12 +12,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from google.protobuf.message import Message
-
 from quorate.runtime.errors import invalid
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.api import validate
+from scheduler.api.masks import is_path, take_over, take_populated
 from scheduler.api.specs.check import SpecCheck
 from scheduler.core.values import MAX_LABELS, InstanceState
 
@@ -199,7 +198,7 @@ def masked(old: pb.ServiceSpec, new: pb.ServiceSpec, paths: Sequence[str]) -> pb
     merged = pb.ServiceSpec()
     merged.CopyFrom(old)
     if not paths:
-        _take_populated(merged, new)
+        take_populated(merged, new)
     if "spec" in paths or "*" in paths:
         merged.CopyFrom(new)
     validate.at_most("update_mask", len(paths), 100, "paths")
@@ -207,50 +206,12 @@ def masked(old: pb.ServiceSpec, new: pb.ServiceSpec, paths: Sequence[str]) -> pb
         if path in ("spec", "*"):
             continue
         first, *names = path.split(".")
-        if first != "spec" or not names or not _is_path(pb.ServiceSpec.DESCRIPTOR, names):
+        if first != "spec" or not names or not is_path(pb.ServiceSpec.DESCRIPTOR, names):
             raise invalid(
                 "update_mask",
                 f"{path[:80]!r} is not a field of service.spec",
                 reason="INVALID_FIELD_MASK",
                 value=path[:80],
             )
-        _take_over(merged, new, names)
+        take_over(merged, new, names)
     return merged
-
-
-def _is_path(descriptor: Any, names: Sequence[str]) -> bool:
-    for place, name in enumerate(names):
-        if descriptor is None or name not in descriptor.fields_by_name:
-            return False
-        field = descriptor.fields_by_name[name]
-        if field.is_repeated and place < len(names) - 1:
-            return False
-        descriptor = field.message_type
-    return True
-
-
-def _take_populated(target: Message, source: Message) -> None:
-    """What is set in `source`, each field by itself; lists, maps and times as a whole."""
-    for field, value in source.ListFields():
-        kind = field.message_type
-        if kind is None or field.is_repeated or kind.full_name.startswith("google.protobuf."):
-            _take_over(target, source, [field.name])
-        else:
-            within = getattr(target, field.name)
-            within.SetInParent()
-            _take_populated(within, value)
-
-
-def _take_over(target: Message, source: Message, names: Sequence[str]) -> None:
-    name, *rest = names
-    if rest:
-        if source.HasField(name) or target.HasField(name):
-            _take_over(getattr(target, name), getattr(source, name), rest)
-        return
-    target.ClearField(name)
-    only = type(source)()
-    only.CopyFrom(source)
-    for field, _ in source.ListFields():
-        if field.name != name:
-            only.ClearField(field.name)
-    target.MergeFrom(only)

@@ -41,6 +41,7 @@ MAX_SECRET_NAME = 128
 MAX_SECRET_REF = 255
 MAX_NAME = 128
 MAX_AFFINITY = 256
+MAX_SHARED = 16
 MAX_ATTEMPTS = 1_000
 MAX_CRASHES = 100
 MAX_FATAL = 64
@@ -240,6 +241,13 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         _resources(spec.resources, f"{field}.resources")
     if spec.affinity_key:
         at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
+    if spec.limit_key:
+        at_most(f"{field}.limit_key", len(spec.limit_key), MAX_AFFINITY, "characters")
+    if spec.limits:
+        at_most(f"{field}.limits", len(spec.limits), MAX_SHARED, "limits")
+        for name in spec.limits:
+            if not NAME.fullmatch(name):
+                raise invalid(f"{field}.limits", f"{name[:80]!r} is not a limit's name")
 
 
 def _retry(retry: task_pb2.RetryPolicy, field: str) -> None:

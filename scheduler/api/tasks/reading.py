@@ -16,8 +16,9 @@ from scheduler.api.validate import known_enum, page_size, queue_name, required
 from scheduler.api.views import instant
 from scheduler.core.model.answers import TaskKnown
 from scheduler.core.model.rows import QueueRow
+from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.placement.unplaceable import why_unplaceable
-from scheduler.core.values import Needs, TaskState
+from scheduler.core.values import NO_LIMITS, Needs, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
 from scheduler.storage import reads
@@ -138,6 +139,9 @@ class TaskReader:
         if row.needs not in known and len(known) < WARNED_KINDS:
             known[row.needs] = why_unplaceable(self._state.nodes, row.needs)
         view.pending_reason = known.get(row.needs, "")
+        held = row.limits is not None or row.queue.limits is not NO_LIMITS
+        if held:
+            view.limited_by = why_held_back(self._state, row, self._driver.clock.now())
 
     def _add_start(self, view: task_pb2.Task) -> None:
         """When the running attempt began: known here before it is on record."""

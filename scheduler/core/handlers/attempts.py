@@ -14,6 +14,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from quorate.runtime.ids import InstanceId, TaskId
+from scheduler.core.handlers import start_limits
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import (
     Acknowledge,
@@ -36,7 +37,7 @@ from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.model.texts import error_text
 from scheduler.core.model.usage import Sized, outcome_units
-from scheduler.core.values import MAX_PAST, PAST_TEXT, Change, PastAttempt, TaskState
+from scheduler.core.values import MAX_PAST, NO_LIMITS, PAST_TEXT, Change, PastAttempt, TaskState
 
 CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
@@ -54,6 +55,8 @@ _LOOKED_AT_ONCE = 5_000
 def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) -> None:
     """Give a PENDING task to a node."""
     transitions.assign(state, row, node, now)
+    if row.limits is not None or row.queue.limits is not NO_LIMITS:
+        start_limits.charge(state, row, now, out)
     out.writes.append(PutRun(row))
     out.after.append(StartAttempt(row, row.attempt, node.instance))
 
@@ -134,6 +137,8 @@ def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effec
 def on_attempt_returned(state: State, event: AttemptReturned, now: float, out: Effects) -> None:
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
+        if row.charged and not row.start_time:
+            start_limits.refund(state, row, out)
         _give_back(state, row, now, out)
     out.after.append(Acknowledge(event.instance, event.task, event.attempt))
 
@@ -175,6 +180,14 @@ def cancel_now(
     """End a task that waits."""
     put = PutRun(row, now, error_type=CANCELLED, error_message=why)
     _finish(state, row, TaskState.CANCELLED, now, out, put)
+
+
+def fail_waiting(
+    state: State, row: TaskRow, now: float, out: Effects, error_type: str, message: str
+) -> None:
+    """A task that waits is FAILED."""
+    put = PutRun(row, now, error_type=error_type, error_message=message)
+    _finish(state, row, TaskState.FAILED, now, out, put, error_text(error_type, message))
 
 
 def cancel_live(state: State, row: TaskRow, now: float, out: Effects) -> Change | None:

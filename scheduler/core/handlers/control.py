@@ -6,6 +6,9 @@ from scheduler.core.handlers import audit
 from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.bulk.acts import delete_finished
 from scheduler.core.handlers.bulk.retry import reopen
+from scheduler.core.handlers.limits.length import refuse_longer
+from scheduler.core.handlers.limits.queue_update import refuse_limits, settle, texts
+from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import QUEUES_SCOPE, TASKS_SCOPE, Answer, Call
 from scheduler.core.model.answers import (
@@ -34,7 +37,7 @@ from scheduler.core.model.events import (
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
-from scheduler.core.values import RETRIABLE, Change, TaskState
+from scheduler.core.values import RETRIABLE, Change, QueueSettings, TaskState
 
 _BOOL = ("false", "true")
 
@@ -84,7 +87,11 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
     done = state.finished.get(event.task)
     if done is None or done.state not in RETRIABLE or event.record.spec.replica is not None:
         return _not_retriable(state, event)
-    return refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
+    return (
+        refuse_unknown(state, event.record.spec.limits)
+        or refuse_longer(done.queue, 1)
+        or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
+    )
 
 
 def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects) -> Answer:
@@ -158,29 +165,15 @@ on_task_delete_asked = Call(TASKS_SCOPE, _refuse_delete, _delete, _done)
 def _create_queue(
     state: State, limits: Limits, event: QueueSubmitted, now: float, out: Effects
 ) -> Answer:
-    row = QueueRow(
-        event.queue,
-        now,
-        event.placement,
-        event.disconnect,
-        event.retention_age,
-        event.retention_count,
+    row = QueueRow(event.queue, now)
+    settings = QueueSettings(
+        event.placement, event.disconnect, event.retention_age, event.retention_count, event.limits
     )
+    settle(row, settings)
     state.queues[row.name] = row
     out.writes.append(PutQueue(row))
-    audit.note(
-        state,
-        limits,
-        out,
-        event.request,
-        now,
-        "queue",
-        row.name,
-        Change("placement", "", row.placement.name),
-        Change("disconnect", "", row.disconnect.name),
-        Change("retention.age", "", f"{row.retention_age:g}s"),
-        Change("retention.count", "", str(row.retention_count)),
-    )
+    made = [Change(field, "", value) for field, value in texts(settings).items() if value]
+    audit.note(state, limits, out, event.request, now, "queue", row.name, *made)
     return Answer(see_queue(row), row.name)
 
 
@@ -209,7 +202,7 @@ def _refuse_queue(state: State, limits: Limits, event: QueueSubmitted) -> Reject
             "limit",
             str(limits.queues),
         )
-    return None
+    return refuse_limits(queue, event.limits)
 
 
 on_queue_submitted = Call(QUEUES_SCOPE, _refuse_queue, _create_queue, _queue_now)

@@ -7,8 +7,12 @@ under the ids of the first try, whatever became of the tasks that were made befo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.handlers import requests
+from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE, make_room, refuse_longer
+from scheduler.core.handlers.limits.shared import refuse_unknown_of
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import Answer, Call, CallInParts
 from scheduler.core.model import transitions
@@ -25,7 +29,7 @@ from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.model.usage import task_units, tasks_units
-from scheduler.core.values import TaskSpec
+from scheduler.core.values import NO_LIMITS, TaskSpec
 
 # Bytes of a task's write beside its spec, its creator and its queue's name: key, times, framing.
 _WRITE_BYTES = 200
@@ -33,7 +37,7 @@ _WRITE_BYTES = 200
 
 def _refuse_task(state: State, limits: Limits, event: TaskSubmitted) -> Rejection | None:
     units = task_units(len(event.spec.spec))
-    return _refuse(state, limits, event.queue, 1, units, event.created_by)
+    return _refuse(state, limits, event.queue, (event.spec,), units, event.created_by)
 
 
 def _create_task(
@@ -57,7 +61,7 @@ def _refuse_batch(
 ) -> Rejection | None:
     missing = event.specs[known.progress :] if known else event.specs
     units = tasks_units(missing)
-    return _refuse(state, limits, event.queue, len(missing), units, event.created_by)
+    return _refuse(state, limits, event.queue, missing, units, event.created_by)
 
 
 def _begin_batch(
@@ -105,7 +109,7 @@ def on_batch_continued(
         _expect(state, None, event.created_by, -len(missing), -tasks_units(missing))
         requests.answer_all(out, event.token, known, no_queue(event.queue))
         return
-    end = _part_end(event, limits)
+    end = _part_end(event, limits, drops=queue.limits.max_length > 0)
     units, creator = 0, event.created_by
     tasks = offset_ids(event.first, event.progress, end)
     for task, spec in zip(tasks, event.specs[event.progress : end], strict=True):
@@ -130,15 +134,23 @@ def create(
     created_by: str = "",
 ) -> TaskRow:
     """Put a task on record, which nothing forbids."""
+    if queue.limits is not NO_LIMITS:
+        make_room(state, queue, now, out)
     row = transitions.begin(state, task, queue, spec, now, created_by)
     out.writes.append(PutTask(row, spec.spec, created_by))
     return row
 
 
-def _part_end(event: BatchContinued, limits: Limits) -> int:
-    """Where the part that begins at `event.progress` ends: at least one task."""
+def _part_end(event: BatchContinued, limits: Limits, *, drops: bool) -> int:
+    """Where the part that begins at `event.progress` ends: at least one task.
+
+    Args:
+        drops: each task may push others out of the queue: writes of the same Txn.
+    """
     size, place = 0, event.progress
     most_tasks, most_bytes = limits.part(small=event.small)
+    if drops:
+        most_tasks = max(1, most_tasks // (1 + DROPPED_AT_ONCE))
     last = min(len(event.specs), place + most_tasks)
     beside = _WRITE_BYTES + len(event.created_by) + len(event.queue)
     while place < last:
@@ -161,9 +173,19 @@ def _expect(state: State, queue: QueueRow | None, creator: str, tasks: int, unit
 
 
 def _refuse(
-    state: State, limits: Limits, queue: QueueName, count: int, units: int, creator: str
+    state: State,
+    limits: Limits,
+    queue: QueueName,
+    specs: Sequence[TaskSpec],
+    units: int,
+    creator: str,
 ) -> Rejection | None:
     row = state.queues.get(queue)
     if row is None:
         return no_queue(queue)
-    return refuse_created(state, limits, row.usage, creator, count, units)
+    count = len(specs)
+    return (
+        refuse_unknown_of(state, specs)
+        or refuse_longer(row, count)
+        or refuse_created(state, limits, row.usage, creator, count, units)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.handlers import audit, requests, retention
+from scheduler.core.handlers import audit, requests, retention, start_limits
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, NotifyFinished, PurgeRun
 from scheduler.core.model.events import RetentionDue, TimersDue
@@ -15,7 +15,18 @@ _DUE_AT_ONCE = 2_000
 
 
 def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> None:
-    """SCHEDULED tasks whose time has come are PENDING."""
+    """SCHEDULED tasks whose time has come are PENDING, and keys whose rate limits let something
+    through are tried again."""
+    if state.permits.wake_at <= now:
+        # Placement, which follows, says anew when it is to be woken.
+        state.permits.wake_at = 0.0
+    for _ in range(_DUE_AT_ONCE):
+        woken = state.permits.pop_wake(now)
+        if woken is None:
+            break
+        queue, key = woken
+        if queue in state.queues:
+            state.queues[queue].pending.unpark(key)
     for _ in range(_DUE_AT_ONCE):
         due = state.next_due()
         if due is None or not is_due(due, now):
@@ -45,6 +56,7 @@ def on_retention_due(
         queue.index.removed(len(rows), state.on_record)
     requests.forget_old(state, limits, now, event.limit, out)
     audit.expire(state, limits, now, event.limit, out)
+    start_limits.drop_idle(state, now, event.limit, out)
 
 
 def retain(effect: NotifyFinished) -> None:

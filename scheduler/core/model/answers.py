@@ -6,8 +6,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
-from scheduler.core.model.rows import InstanceRow, NodeRow, QueueRow
-from scheduler.core.values import ServiceName, TaskState
+from scheduler.core.model.permits import Permits
+from scheduler.core.model.rows import InstanceRow, LimitRow, NodeRow, QueueRow
+from scheduler.core.values import QueueLimits, Rate, ServiceName, TaskState
 
 
 class ErrorKind(Enum):
@@ -85,6 +86,7 @@ class QueueSeen(NamedTuple):
     by_state: tuple[int, ...]
     finished_total: int
     oldest_pending: float
+    limits: QueueLimits
 
 
 def see_queue(row: QueueRow) -> QueueSeen:
@@ -101,7 +103,26 @@ def see_queue(row: QueueRow) -> QueueSeen:
         tuple(row.counts),
         row.finished_total,
         oldest.create_time if oldest else 0.0,
+        row.limits,
     )
+
+
+class LimitSeen(NamedTuple):
+    """A shared limit as it was at the step, and what is used of it."""
+
+    name: str
+    create_time: float
+    max_running: int
+    rate: Rate | None
+    running: int
+    live: int
+
+
+def see_limit(permits: Permits, row: LimitRow) -> LimitSeen:
+    """A snapshot of a shared limit."""
+    name = row.name
+    used = permits.running.get(name, 0), permits.live.get(name, 0)
+    return LimitSeen(name, row.create_time, row.max_running, row.rate, *used)
 
 
 class NodeSeen(NamedTuple):
@@ -148,6 +169,12 @@ def no_task(task: str) -> Rejection:
 def no_queue(queue: str) -> Rejection:
     return Rejection(
         ErrorKind.NOT_FOUND, "QUEUE_NOT_FOUND", f"queue {queue!r} does not exist", "queue", queue
+    )
+
+
+def no_limit(limit: str) -> Rejection:
+    return Rejection(
+        ErrorKind.NOT_FOUND, "LIMIT_NOT_FOUND", f"limit {limit!r} does not exist", "limit", limit
     )
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.model.permits import RateName
 from scheduler.core.model.quotas import Quota
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import (
     DedupRow,
     FinishedRow,
+    LimitRow,
     QueueRow,
     ScalingDown,
     ServiceRow,
@@ -79,6 +81,21 @@ class DropQuota(NamedTuple):
     name: str
 
 
+class PutLimit(NamedTuple):
+    row: LimitRow
+
+
+class DropLimit(NamedTuple):
+    name: str
+
+
+class PutRate(NamedTuple):
+    """What was taken of a rate limit: see `scheduler.core.queues.rates`."""
+
+    name: RateName
+    arrival: float
+
+
 class PutControl(NamedTuple):
     node: NodeName
 
@@ -131,6 +148,9 @@ Write = (
     | DropQueue
     | PutQuota
     | DropQuota
+    | PutLimit
+    | DropLimit
+    | PutRate
     | PutControl
     | PutScalingDown
     | DropScalingDown
@@ -249,6 +269,11 @@ class Effects:
     purges: list[PurgeRun]
     purged_requests: list[tuple[str, str]]
     purged_audit: PurgeAudit | None
+    purged_rates: list[RateName]
+    # Of placement: rate limits of which assignments took starts. They are written before the
+    # assignments, as they are at the end of the pass: a leader that knows only a part of the Txns
+    # starts less, never more.
+    rates: dict[RateName, None]
     # Services of which something changed: `ServiceDue` for each, when there is room.
     due: list[ServiceName]
     # Of placement: there is more to do, when others have had the loop.
@@ -258,4 +283,5 @@ class Effects:
         # By hand: it is made for each event, and factories of fields take twice as long.
         self.writes, self.after, self.then, self.due = [], [], [], []
         self.purges, self.purged_requests, self.purged_audit = [], [], None
+        self.purged_rates, self.rates = [], {}
         self.more = False

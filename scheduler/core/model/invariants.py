@@ -42,6 +42,7 @@ def check(state: State) -> None:
         assert (state.waiting.get(name) is queue) == bool(queue.pending.size)
         assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
     _check_usage(state)
+    _check_permits(state)
     for instance, allocation in state.allocations.items():
         for task, row in allocation.rows.items():
             assert state.tasks.get(task) is row
@@ -61,6 +62,31 @@ def check(state: State) -> None:
     assert len(state.waiting) == sum(1 for q in state.queues.values() if q.pending.size)
     assert sum(state.answers.values()) == len(state.dedup)
     assert len(state.dedup) <= len(state.dedup_line) <= 2 * len(state.dedup) + 300
+
+
+def _check_permits(state: State) -> None:
+    """Permits of limits, counted anew; each task holds the permits of its limits while it runs."""
+    running: dict[str, int] = {}
+    live: dict[str, int] = {}
+    by_key: dict[tuple[str, str], int] = {}
+    for row in state.tasks.values():
+        runs = row.state is TaskState.RUNNING
+        assert runs or not row.charged, f"{row.id} is {row.state.name} and has taken starts"
+        if row.limits is None:
+            continue
+        for name in row.limits.shared:
+            live[name] = live.get(name, 0) + 1
+            if runs:
+                running[name] = running.get(name, 0) + 1
+        if runs and row.limits.key:
+            key = row.queue.name, row.limits.key
+            by_key[key] = by_key.get(key, 0) + 1
+    permits = state.permits
+    assert permits.running == running, f"kept {permits.running}, counted {running}"
+    assert permits.live == live, f"kept {permits.live}, counted {live}"
+    for name, queue in state.queues.items():
+        counted = {key: count for (of, key), count in by_key.items() if of == name}
+        assert queue.running_by_key == counted, f"{name}: {queue.running_by_key}, {counted}"
 
 
 def _check_usage(state: State) -> None:

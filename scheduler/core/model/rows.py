@@ -16,16 +16,21 @@ from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.pending import PendingOrder
 from scheduler.core.values import (
+    NO_LIMITS,
     NO_NEEDS,
     Disconnect,
     InstanceState,
+    Kind,
     Needs,
     PastAttempt,
     Placement,
+    QueueLimits,
+    Rate,
     Replica,
     RetryPolicy,
     ServiceName,
     ServiceSpec,
+    TaskLimits,
     TaskState,
 )
 
@@ -70,6 +75,12 @@ class TaskRow:
     # Of whoever created it; and what it weighs there and in its queue's.
     creator: Usage = NO_USAGE
     units: int = 0
+    # None as a rule.
+    limits: TaskLimits | None = None
+    # Of which rate limits the attempt took a start: see `scheduler.core.handlers.start_limits`.
+    charged: int = 0
+    # With which others it waits.
+    kind: Needs | Kind = NO_NEEDS
 
 
 @dataclass(slots=True, eq=False)
@@ -118,10 +129,18 @@ class QueueRow:
     text: str = ""
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
+    limits: QueueLimits = NO_LIMITS
+    # RUNNING tasks by limit key; keys that have none are left out.
+    running_by_key: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(init=False)
 
     def __post_init__(self) -> None:
         self.usage = Usage(self.name)
+
+    @property
+    def running(self) -> int:
+        """Tasks in state RUNNING."""
+        return self.counts[TaskState.RUNNING]
 
 
 @dataclass(slots=True, eq=False)
@@ -244,6 +263,19 @@ class InstanceRow:
     lease: int
     # The whole instance, opaque here: the codec made it.
     message: object
+
+
+@dataclass(slots=True, eq=False)
+class LimitRow:
+    """A limit that tasks of any queue share. What is used of it: `Permits`."""
+
+    name: str
+    create_time: float
+    # 0 and None: no limit.
+    max_running: int = 0
+    rate: Rate | None = None
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    unknown_fields: bytes = b""
 
 
 @dataclass(slots=True, eq=False)

@@ -16,21 +16,27 @@ from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model.audit_index import AuditIndex
 from scheduler.core.model.dead_letters import DeadLetters
 from scheduler.core.model.limits import Limits
+from scheduler.core.model.permits import Permits
 from scheduler.core.model.quotas import Quota, in_force
 from scheduler.core.model.rows import (
     Allocation,
     Control,
     DedupRow,
     FinishedRow,
-    InstanceRow,
     NodeRow,
     QueueRow,
     ScalingDown,
-    ServiceRow,
     TaskRow,
 )
+from scheduler.core.model.service_state import ServiceState
 from scheduler.core.model.usage import Usage, task_units
-from scheduler.core.values import FINISHED, ServiceName, TaskSpec, TaskState, is_due
+from scheduler.core.values import (
+    FINISHED,
+    TaskSpec,
+    TaskState,
+    is_due,
+    kind_of_spec,
+)
 
 DEFAULT_QUEUE = QueueName("default")
 # Where replicas are; made with the first service.
@@ -47,10 +53,11 @@ def kind_of(scope: str) -> str:
     return scope if scope.startswith("_") else ""
 
 
-class State:
+class State(ServiceState):
     """Rows by name and the indexes over them."""
 
     def __init__(self, *, spec_cache_bytes: int = 128 << 20) -> None:
+        super().__init__()
         self.queues: dict[QueueName, QueueRow] = {}
         # The queues that have PENDING tasks, in the order of their turns: placement looks at no
         # others.
@@ -67,16 +74,10 @@ class State:
         # The keys of `dedup`, those that were looked at longest ago first.
         self.dedup_line: deque[tuple[str, str]] = deque()
         self.allocations: dict[InstanceId, Allocation] = {}
-        self.services: dict[ServiceName, ServiceRow] = {}
-        # The live tasks of each service, in the order in which they were made or folded.
-        self.replicas: dict[ServiceName, dict[TaskId, TaskRow]] = {}
-        # By service and id, as etcd has them; also of a service that is not known (yet).
-        self.instances: dict[ServiceName, dict[str, InstanceRow]] = {}
-        self.instance_count = 0
-        # Services of which something changed since the last step, in the order of the changes.
-        self.touched: dict[ServiceName, None] = {}
         self.audit = AuditIndex()
         self.dead = DeadLetters()
+        # Shared limits, and what is used of all limits.
+        self.permits = Permits()
         # What callers have on record, by `<role>:<name>`; those that have nothing are left out.
         self.callers: dict[str, Usage] = {}
         # What an admin set, by kind ("caller", "queue") and name.
@@ -138,6 +139,10 @@ class State:
         row.units = units = task_units(size)
         creator.began(units)
         queue.usage.began(units)
+        row.kind = spec.needs
+        if spec.limits is not None:
+            row.limits, row.kind = spec.limits, kind_of_spec(spec)
+            self.permits.began(spec.limits.shared)
         self.tasks[task] = row
         if spec.replica is not None:
             row.replica = spec.replica
@@ -190,11 +195,6 @@ class State:
             known = self._durable[kind, name] = (quota.live_tasks, quota.stored_bytes)
         return known
 
-    def observe(self, instant: float) -> None:
-        """Note an instant of the log."""
-        if instant > self.last_instant:
-            self.last_instant = instant
-
     def enter(self, row: TaskRow) -> None:
         """Index `row` under the state it has now."""
         state = row.state
@@ -206,6 +206,8 @@ class State:
                 self.waiting[queue.name] = queue
         elif state is TaskState.RUNNING:
             self.allocation(row.instance).add(row)
+            if row.limits is not None:
+                self.permits.take(row)
         elif state is TaskState.SCHEDULED:
             heappush(self.timers, (row.not_before, row.id))
 
@@ -229,6 +231,8 @@ class State:
             allocation.remove(row)
             if not allocation.rows:
                 allocation.idle_since = self.last_instant
+            if row.limits is not None:
+                self.permits.free(row)
         elif before is TaskState.SCHEDULED:
             self._dead_timers += 1
             if self._dead_timers > _CLEAR_ABOVE and self._dead_timers * 2 > len(self.timers):
@@ -261,6 +265,8 @@ class State:
             del replicas[task]
             if not replicas:
                 del self.replicas[row.replica.service]
+        if row.limits is not None:
+            self.permits.ended(row.limits.shared)
         text = f"{row.text}\n{error}" if error else row.text
         creator = row.creator
         creator.ended(outcome)
@@ -319,41 +325,6 @@ class State:
             heappop(timers)
             self._dead_timers -= 1
         return None
-
-    # -- services
-
-    def touch(self, service: ServiceName) -> None:
-        """Something of a service changed: it is to be looked at, and sent to its watchers."""
-        if service in self.services:
-            self.touched[service] = None
-
-    def put_service(self, row: ServiceRow) -> None:
-        """A service is there, or is another one now."""
-        self.services[row.name] = row
-        self.observe(row.create_time)
-        self.touch(row.name)
-
-    def drop_service(self, service: ServiceName) -> None:
-        """A service is gone."""
-        self.services.pop(service, None)
-        self.touched.pop(service, None)
-
-    def put_instance(self, row: InstanceRow) -> None:
-        """An instance is there, or changed."""
-        instances = self.instances.setdefault(row.service, {})
-        self.instance_count += row.id not in instances
-        instances[row.id] = row
-        self.touch(row.service)
-
-    def drop_instance(self, service: ServiceName, name: str) -> None:
-        """An instance is gone."""
-        instances = self.instances.get(service)
-        if instances is None or instances.pop(name, None) is None:
-            return
-        self.instance_count -= 1
-        if not instances:
-            del self.instances[service]
-        self.touch(service)
 
     # -- the others
 

@@ -32,6 +32,7 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.SCHEDULED, S.CANCELLED): "cancelled",
     (S.PENDING, S.RUNNING): "assigned to a node",
     (S.PENDING, S.CANCELLED): "cancelled",
+    (S.PENDING, S.FAILED): "dropped from a full queue",
     (S.RUNNING, S.SUCCEEDED): "attempt succeeded",
     (S.RUNNING, S.SCHEDULED): "attempt failed, backoff",
     (S.RUNNING, S.FAILED): "attempts spent or crash limit",
@@ -83,8 +84,9 @@ class Status(NamedTuple):
     not_before: float
     cancel_requested: bool
     past: tuple[PastAttempt, ...]
-    # See `TaskRow.unknown_fields`.
+    # See `TaskRow`.
     unknown_fields: bytes
+    charged: int = 0
 
 
 class FinalStatus(NamedTuple):
@@ -134,6 +136,7 @@ def requeue(state: State, row: TaskRow, not_before: float = 0.0) -> None:
     row.instance = NO_INSTANCE
     row.assign_time = 0.0
     row.start_time = 0.0
+    row.charged = 0
     state.enter(row)
 
 
@@ -204,6 +207,7 @@ def apply_status(state: State, row: TaskRow, status: Status) -> None:
         row.cancel_requested,
         row.past,
         row.unknown_fields,
+        row.charged,
     ) = status
     state.observe(row.assign_time)
     state.enter(row)

@@ -45,7 +45,8 @@ class LeastLoaded:
             elif fits(node, row.needs):
                 found = node
                 break
-            elif fits(node, NO_NEEDS):
+            elif len(node.allocation.rows) < node.credit or fits(node, NO_NEEDS):
+                # Not for this task, but for others of the queue.
                 aside.append(heappop(heap))
             else:
                 heappop(heap)

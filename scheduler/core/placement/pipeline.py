@@ -17,14 +17,16 @@ from typing import Final, Protocol
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.attempts import assign
 from scheduler.core.handlers.scaling_down import take_back
+from scheduler.core.handlers.start_limits import Hold, hold, room_of
 from scheduler.core.model.effects import Effects
+from scheduler.core.model.permits import has_rate
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.placement.consistent_hash import ConsistentHash
 from scheduler.core.placement.least_loaded import LeastLoaded
 from scheduler.core.placement.round_robin import RoundRobin
-from scheduler.core.queues.pending import Lane
-from scheduler.core.values import NO_NEEDS, Needs, Placement
+from scheduler.core.queues.lanes import KeyedLanes, Lane
+from scheduler.core.values import NO_LIMITS, NO_NEEDS, Needs, Placement
 
 # Kinds of needs of one priority that are tried before it is left for this pass. Those that fit
 # nowhere stand behind the others next time, so that each is tried in the end.
@@ -33,6 +35,8 @@ _KINDS_TRIED = 64
 _CPU_ROUNDING = 1e-6
 # Marks taken back in one step: each costs a pass over all nodes.
 _BACK_AT_ONCE = 32
+# Keys parked in one pass over a queue: bounds how long a step holds the loop.
+_PARKED_AT_ONCE = 1_000
 # Tasks of one queue placed before the next queue has its turn.
 _TURN = 16
 
@@ -59,6 +63,22 @@ def fits(node: NodeRow, needs: Needs) -> bool:
     return len(node.allocation.rows) < node.credit and (
         needs is NO_NEEDS or fits_beside(node, needs)
     )
+
+
+def fits_slot(node: NodeRow, needs: Needs) -> bool:
+    """Whether the node also has a free slot: no start of a rate limit is spent on waiting there."""
+    return fits(node, needs) and node.slots + node.stats.yielded > len(
+        node.allocation.rows
+    ) - _replicas(node)
+
+
+def _replicas(node: NodeRow) -> int:
+    """Of what it holds: they take no slot."""
+    rows = node.allocation.rows
+    if len(rows) < node.slots:
+        # As many as there may be: there is a slot anyway.
+        return 0
+    return sum(1 for row in rows.values() if row.replica is not None)
 
 
 def fits_beside(node: NodeRow, needs: Needs) -> bool:
@@ -100,16 +120,17 @@ def place(state: State, now: float, limit: int, out: Effects) -> None:
 
     `out.more` says that marks are left that may have to be taken back.
     """
+    state.permits.wake_at = 0.0
     left = _pass(state, now, limit, out)
     for _ in range(_BACK_AT_ONCE):
-        if left <= 0 or not state.scaling_down or (node := _needed(state)) is None:
+        if left <= 0 or not state.scaling_down or (node := _needed(state, now)) is None:
             return
         take_back(state, node.name, out)
         left = _pass(state, now, left, out)
-    out.more = bool(state.scaling_down)
+    out.more = out.more or bool(state.scaling_down)
 
 
-def _needed(state: State) -> NodeRow | None:
+def _needed(state: State, now: float) -> NodeRow | None:
     """A node to be taken back for a task that waits; None when none of them would take one."""
     marked = sorted(state.scaling_down.items(), key=lambda item: (-item[1].since, item[0]))
     nodes = [node for name, _ in marked if _open(state, node := state.nodes[name])]
@@ -118,8 +139,12 @@ def _needed(state: State) -> NodeRow | None:
     for queue in state.waiting.values():
         if queue.paused:
             continue
+        if queue.limits is not NO_LIMITS and room_of(state, queue, 1, now) <= 0:
+            continue
         for level in queue.pending.lanes(_KINDS_TRIED):
-            for row in filter(None, map(Lane.head, level)):
+            for row in filter(None, (lane.head() for lane in level)):
+                if row.limits is not None and hold(state, row, now) is not Hold.NOTHING:
+                    continue
                 room = fits if row.replica is None else fits_beside
                 for node in nodes:
                     if room(node, row.needs):
@@ -145,6 +170,8 @@ def _pass(state: State, now: float, limit: int, out: Effects) -> int:
             replicas = queue.name == SERVICES_QUEUE
             among, room = (open_nodes, left) if replicas else (nodes, min(left, free))
             wanted = min(room, _TURN)
+            if queue.limits is not NO_LIMITS:
+                wanted = room_of(state, queue, wanted, now)
             if not among or wanted <= 0:
                 continue
             strategy = strategies.get(queue.name)
@@ -169,7 +196,8 @@ def _pass(state: State, now: float, limit: int, out: Effects) -> int:
 def _place_some(
     state: State, queue: QueueRow, strategy: Strategy, wanted: int, now: float, out: Effects
 ) -> int:
-    placed = 0
+    placed = parked = 0
+    rated = queue.limits.rate is not None
     for level in queue.pending.lanes(_KINDS_TRIED):
         # The oldest of the level first; a lane that fits nowhere is left for this pass.
         while level and placed < wanted:
@@ -178,7 +206,24 @@ def _place_some(
             if row is None:
                 level.remove(lane)
                 continue
-            node = strategy.choose(row, fits if row.replica is None else fits_beside)
+            room = fits if row.replica is None else fits_beside
+            if row.limits is not None:
+                held = hold(state, row, now)
+                if held is Hold.LANE:
+                    level.remove(lane)
+                    queue.pending.defer(row, _KINDS_TRIED)
+                    continue
+                if held is Hold.KEY:
+                    parked += 1
+                    if parked >= _PARKED_AT_ONCE:
+                        out.more = True
+                        return placed
+                    continue
+                if has_rate(row, state.permits):
+                    room = fits_slot
+            elif rated:
+                room = fits_slot
+            node = strategy.choose(row, room)
             if node is None:
                 level.remove(lane)
                 queue.pending.defer(row, _KINDS_TRIED)
@@ -191,6 +236,6 @@ def _place_some(
     return placed
 
 
-def _head_id(lane: Lane[TaskRow]) -> str:
+def _head_id(lane: Lane[TaskRow] | KeyedLanes[TaskRow]) -> str:
     head = lane.head()
     return head.id if head is not None else "~"

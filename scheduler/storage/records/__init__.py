@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from scheduler.storage.records.calls import dedup_row
 from scheduler.storage.records.codec import Codec, prefix_range
+from scheduler.storage.records.limits import arrival, limit_row
 from scheduler.storage.records.nodes import control, node_row, scaling_down
 from scheduler.storage.records.queues import queue_record, queue_row
 from scheduler.storage.records.services import (
@@ -33,9 +34,11 @@ __all__ = [
     "REPLICA_DRAIN_GRACE",
     "Codec",
     "NewerRecord",
+    "arrival",
     "control",
     "dedup_row",
     "instance_row",
+    "limit_row",
     "node_row",
     "past_attempts",
     "prefix_range",

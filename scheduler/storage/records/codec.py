@@ -14,6 +14,7 @@ from quorate.internal.v1 import records_pb2 as r
 from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
 from scheduler.storage import audit_records, keys, quota_records
+from scheduler.storage.records import limits
 from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
 from scheduler.storage.records.queues import queue_record
@@ -85,6 +86,13 @@ class Codec:
                 ops.append(Put(prefix + keys.quota_key(kind, name), quota_records.record(quota)))
             case fx.DropQuota(kind, name):
                 ops.append(Delete(prefix + keys.quota_key(kind, name)))
+            case fx.PutLimit(row):
+                value = limits.limit_record(row).SerializeToString()
+                ops.append(Put(prefix + keys.limit_key(row.name), value))
+            case fx.DropLimit(name):
+                ops.append(Delete(prefix + keys.limit_key(name)))
+            case fx.PutRate(rate, arrival):
+                ops.append(Put(prefix + keys.rate_key(*rate), limits.arrival_record(arrival)))
             case fx.PutControl(node):
                 value = control_record(self._state.control(node)).SerializeToString()
                 ops.append(Put(prefix + keys.control_key(node), value))
@@ -120,6 +128,7 @@ class Codec:
                 else:
                     ops.append(Delete(first, self._prefix + key(run.queue, run.last) + b"\0"))
         ops.extend(Delete(self._prefix + keys.dedup_key(*key)) for key in out.purged_requests)
+        ops.extend(Delete(self._prefix + keys.rate_key(*rate)) for rate in out.purged_rates)
         if out.purged_audit is not None:
             first, last = map(audit_records.key_of, out.purged_audit)
             ops.append(Delete(self._prefix + first, self._prefix + last + b"\0"))

@@ -13,6 +13,7 @@ from scheduler.core.values import (
     Disconnect,
     Placement,
 )
+from scheduler.storage.records.limits import put_limits, queue_limits
 from scheduler.storage.unknown_fields import unknown_fields_with_enums
 
 
@@ -26,6 +27,7 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
         paused=row.paused,
         create_time=row.create_time,
     )
+    put_limits(record, row.limits)
     record.MergeFromString(row.unknown_fields)
     return record
 
@@ -42,6 +44,7 @@ def queue_row(data: bytes) -> QueueRow:
         record.retention_count,
         record.paused,
         unknown_fields=unknown_fields_with_enums(record),
+        limits=queue_limits(record),
     )
 
 

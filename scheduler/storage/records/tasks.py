@@ -27,6 +27,7 @@ from scheduler.core.values import (
     Replica,
     RetryPolicy,
     ServiceName,
+    TaskLimits,
     TaskSpec,
     TaskState,
 )
@@ -67,7 +68,14 @@ def run_value(write: fx.PutRun) -> bytes:
     """The status record of a task as it is now, serialized: two parts, behind one another."""
     row = write.row
     assigned = _assigned(row.state, row.attempt, row.node, row.instance, row.assign_time)
-    history = row.failures or row.crashes or row.past or row.not_before or row.cancel_requested
+    history = (
+        row.failures
+        or row.crashes
+        or row.past
+        or row.not_before
+        or row.cancel_requested
+        or row.charged
+    )
     if not (row.start_time or write.finish_time or history or row.unknown_fields):
         return assigned
     rest = r.RunRecord()
@@ -88,6 +96,7 @@ def run_value(write: fx.PutRun) -> bytes:
         rest.not_before = row.not_before
         rest.cancel_requested = row.cancel_requested
         rest.past.extend(map(_past_record, row.past))
+        rest.charged = row.charged
     if row.unknown_fields:
         rest.MergeFromString(row.unknown_fields)
     return assigned + rest.SerializeToString()
@@ -174,6 +183,7 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
         record.cancel_requested,
         tuple(map(_past_attempt, record.past)),
         unknown_fields(record),
+        record.charged,
     )
 
 
@@ -263,7 +273,13 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         if spec.HasField("service")
         else None,
         task_text(spec.name, _work(spec), spec.labels),
+        _limits(spec) if spec.limit_key or spec.limits else None,
     )
+
+
+def _limits(spec: task_pb2.TaskSpec) -> TaskLimits:
+    # Each once: a permit is taken for each.
+    return TaskLimits(spec.limit_key, tuple(dict.fromkeys(spec.limits)))
 
 
 def _work(spec: task_pb2.TaskSpec) -> str:

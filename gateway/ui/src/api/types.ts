@@ -98,6 +98,7 @@ export interface Task {
   createdBy?: string;
   /** Why it cannot start as things are. */
   pendingReason?: string;
+  limitedBy?: string;
 }
 
 export interface DeadLetterGroup {

@@ -10,6 +10,8 @@ from typing import Final
 
 from quorate.runtime.ids import TaskId
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
+from scheduler.core.handlers.limits.length import refuse_longer
+from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, PutRun, PutTask
@@ -79,7 +81,11 @@ def _retry(
         return _NOT_FOUND
     if record.spec.replica is not None:
         return _SKIPPED
-    if refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0) is not None:
+    if (
+        refuse_unknown(state, record.spec.limits)
+        or refuse_longer(done.queue, 1)
+        or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
+    ):
         return _OVER_QUOTA
     start = start_of(event.asked, event.began, counts[_RETRIED])
     reopen(state, done, record, 0.0 if is_due(start, now) else start, out)

@@ -9,10 +9,14 @@ from scheduler.core.model.events.bulk import BulkAsked, BulkContinued
 from scheduler.core.model.events.calls import (
     BatchContinued,
     BatchSubmitted,
+    LimitDeleteAsked,
+    LimitSubmitted,
+    LimitUpdateAsked,
     NodeControlAsked,
     QueueDeleteAsked,
     QueuePauseAsked,
     QueueSubmitted,
+    QueueUpdateAsked,
     QuotaSubmitted,
     Request,
     ServiceDeleteAsked,
@@ -65,6 +69,10 @@ Event = (
     | QueueSubmitted
     | QueueDeleteAsked
     | QueuePauseAsked
+    | QueueUpdateAsked
+    | LimitSubmitted
+    | LimitUpdateAsked
+    | LimitDeleteAsked
     | QuotaSubmitted
     | NodeRegistered
     | NodeLeaseEnded
@@ -112,6 +120,9 @@ __all__ = [
     "Event",
     "InstanceGone",
     "InstanceSeen",
+    "LimitDeleteAsked",
+    "LimitSubmitted",
+    "LimitUpdateAsked",
     "NodeControlAsked",
     "NodeLeaseEnded",
     "NodeLost",
@@ -120,6 +131,7 @@ __all__ = [
     "QueueDeleteAsked",
     "QueuePauseAsked",
     "QueueSubmitted",
+    "QueueUpdateAsked",
     "QuotaSubmitted",
     "Request",
     "RetentionDue",

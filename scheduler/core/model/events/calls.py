@@ -13,11 +13,15 @@ from scheduler.core.model.quotas import Quota
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control
 from scheduler.core.values import (
+    NO_LIMITS,
     Change,
     Disconnect,
     Origin,
     PastAttempt,
     Placement,
+    QueueLimits,
+    QueueSettings,
+    Rate,
     ServiceName,
     ServiceSpec,
     TaskSpec,
@@ -119,6 +123,16 @@ class QueueSubmitted(NamedTuple):
     retention_count: int
     request: Request
     token: Token
+    limits: QueueLimits = NO_LIMITS
+
+
+class QueueUpdateAsked(NamedTuple):
+    """UpdateQueue, with all settings as they are to be."""
+
+    queue: QueueName
+    settings: QueueSettings
+    request: Request
+    token: Token
 
 
 class QueueDeleteAsked(NamedTuple):
@@ -140,6 +154,32 @@ class QuotaSubmitted(NamedTuple):
     kind: str
     name: str
     quota: Quota
+    request: Request
+    token: Token
+
+
+class LimitSubmitted(NamedTuple):
+    """CreateLimit; 0 and None: no such limit."""
+
+    name: str
+    max_running: int
+    rate: Rate | None
+    request: Request
+    token: Token
+
+
+class LimitUpdateAsked(NamedTuple):
+    """UpdateLimit, with both limits as they are to be."""
+
+    name: str
+    max_running: int
+    rate: Rate | None
+    request: Request
+    token: Token
+
+
+class LimitDeleteAsked(NamedTuple):
+    name: str
     request: Request
     token: Token
 

@@ -137,8 +137,10 @@ function useTask(id: string) {
   }, [id, finished]);
   const settled = full !== undefined && isFinal(full) && fresh?.state === full.state;
   // Live items do not say why a task waits: what was read says it, as long as it waits.
-  const pendingReason = fresh?.state === full?.state ? full?.pendingReason : undefined;
-  const task = full && fresh && !settled ? { ...fresh, spec: full.spec, pendingReason } : full;
+  const reasons = fresh?.state === full?.state ? full : undefined;
+  const { pendingReason, limitedBy } = reasons ?? {};
+  const waits = { pendingReason, limitedBy };
+  const task = full && fresh && !settled ? { ...fresh, spec: full.spec, ...waits } : full;
   return { task, failure, gone: gone || (full !== undefined && items !== undefined && !fresh && finishedOnce(full)) };
 }
 

@@ -1,0 +1,112 @@
+"""Options of `queue create`, `queue update`, `limit create` and `limit update`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from quorate.cli.words import count, rate, rate_text
+from quorate.v1 import limit_pb2, queue_pb2
+
+NONE: Final = "none"
+_OR_NONE: Final = f'"{NONE}": no limit'
+
+MaxRunning = Annotated[
+    str, typer.Option(metavar="N", help=f"Maximum number of running tasks; {_OR_NONE}.")
+]
+Rate = Annotated[
+    str,
+    typer.Option(
+        metavar="N/TIME", help=f"Maximum rate of starts, such as 10/s or 100/15m; {_OR_NONE}."
+    ),
+]
+Burst = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Number of starts at once after a pause. \\[default: 0.1 s of the rate]"
+    ),
+]
+KeyMaxRunning = Annotated[
+    str,
+    typer.Option(metavar="N", help=f"Maximum number of running tasks per limit key; {_OR_NONE}."),
+]
+KeyRate = Annotated[
+    str,
+    typer.Option(metavar="N/TIME", help=f"Maximum rate of starts per limit key; {_OR_NONE}."),
+]
+KeyBurst = Annotated[
+    int,
+    typer.Option(min=0, help="Number of starts at once per limit key. \\[default: 0.1 s of it]"),
+]
+MaxLength = Annotated[
+    str, typer.Option(metavar="N", help=f"Maximum number of waiting tasks; {_OR_NONE}.")
+]
+
+
+def put_number(message: Any, name: str, option: str, text: str) -> bool:
+    """Set a limit to what an option says; whether it says anything. Raises BadParameter."""
+    if not text:
+        return False
+    if text == NONE:
+        message.ClearField(name)
+    else:
+        setattr(message, name, min(count(option, text), (1 << 63) - 1))
+    return True
+
+
+def put_rate(message: Any, name: str, option: str, text: str, burst: int) -> bool:
+    """The same of a rate limit and its burst."""
+    if not text:
+        if burst:
+            raise typer.BadParameter(f"{option} is required with its burst")
+        return False
+    if text == NONE:
+        message.ClearField(name)
+        return True
+    starts, period = rate(option, text)
+    target = getattr(message, name)
+    target.CopyFrom(limit_pb2.RateLimit(count=starts, burst=burst))
+    target.period.FromNanoseconds(round(period * 1e9))
+    return True
+
+
+def queue_limits(
+    queue: queue_pb2.Queue,
+    max_running: str,
+    rate: str,
+    burst: int,
+    key_max_running: str,
+    key_rate: str,
+    key_burst: int,
+    max_length: str,
+    when_full: str,
+) -> list[str]:
+    """Set the limits of a queue that options name; their fields. Raises BadParameter."""
+    fields = {
+        "max_running": put_number(queue, "max_running", "--max-running", max_running),
+        "rate": put_rate(queue, "rate", "--rate", rate, burst),
+        "max_running_per_key": put_number(
+            queue, "max_running_per_key", "--key-max-running", key_max_running
+        ),
+        "rate_per_key": put_rate(queue, "rate_per_key", "--key-rate", key_rate, key_burst),
+        "max_length": put_number(queue, "max_length", "--max-length", max_length),
+        "length_policy": bool(when_full),
+    }
+    if when_full:
+        word = when_full.upper().replace("-", "_")
+        queue.length_policy = getattr(limit_pb2, f"LENGTH_POLICY_{word}")
+    return [name for name, given in fields.items() if given]
+
+
+def number_text(message: Any, name: str) -> str:
+    """A limit in a table."""
+    return f"{getattr(message, name):,}" if message.HasField(name) else "-"
+
+
+def rate_of(message: Any, name: str) -> str:
+    """A rate limit in a table."""
+    if not message.HasField(name):
+        return "-"
+    value: limit_pb2.RateLimit = getattr(message, name)
+    return rate_text(value.count, value.period.ToNanoseconds() / 1e9)

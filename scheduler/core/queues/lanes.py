@@ -1,0 +1,208 @@
+"""Lanes of PENDING tasks: those of one priority that either all fit on a node or none does.
+
+`Lane` is a line in the order of creation. `KeyedLanes` has a line for each limit key, so that those
+of a full key are passed over without looking at them.
+
+Memory: one entry a PENDING task (two with a key), and at most as many dead ones (tasks that left
+from the middle) before a lane is rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Generic, Protocol, TypeVar
+
+from quorate.runtime.ids import TaskId
+from scheduler.core.values import Kind, Needs, TaskLimits, TaskState
+
+_REBUILD_ABOVE = 64
+
+
+class Waiting(Protocol):
+    """What the order reads of a task's row."""
+
+    @property
+    def id(self) -> TaskId: ...
+
+    @property
+    def priority(self) -> int: ...
+
+    @property
+    def kind(self) -> Needs | Kind: ...
+
+    @property
+    def limits(self) -> TaskLimits | None: ...
+
+    @property
+    def state(self) -> TaskState: ...
+
+
+Row = TypeVar("Row", bound=Waiting)
+
+
+class Lane(Generic[Row]):
+    """Tasks of one priority and one kind, oldest first."""
+
+    __slots__ = ("_back", "_dead", "_line", "_pushed", "size")
+
+    def __init__(self) -> None:
+        # New tasks come with ever greater ids: the line is sorted without a comparison. Tasks
+        # that come back (retried, returned, lost) are older than its end: they wait in a heap.
+        self._line: deque[Row] = deque()
+        # The number keeps rows from being compared: a task that was cancelled while it waited here
+        # and was then retried by hand is in the heap twice, once dead.
+        self._back: list[tuple[str, int, Row]] = []
+        self._pushed = 0
+        self._dead = 0
+        self.size = 0
+
+    def push(self, row: Row) -> None:
+        line = self._line
+        self.size += 1
+        if not line or row.id > line[-1].id:
+            line.append(row)
+        else:
+            self._pushed += 1
+            heappush(self._back, (row.id, self._pushed, row))
+
+    def discard(self, row: Row) -> None:
+        """`row` is no longer PENDING (its state has changed already)."""
+        self.size -= 1
+        line = self._line
+        if line and line[0] is row:
+            # As a rule.
+            line.popleft()
+        else:
+            self._dead += 1
+        if self._dead:
+            self._prune()
+            if self._dead > _REBUILD_ABOVE and self._dead > self.size:
+                self._rebuild()
+
+    def head(self) -> Row | None:
+        """The oldest; it stays until it is discarded."""
+        line, back = self._line, self._back
+        if back and (not line or back[0][0] < line[0].id):
+            return back[0][2]
+        return line[0] if line else None
+
+    def oldest(self) -> Row | None:
+        """The same as `head`."""
+        return self.head()
+
+    def _prune(self) -> None:
+        """Keep both heads alive."""
+        line, back = self._line, self._back
+        while line and line[0].state is not TaskState.PENDING:
+            line.popleft()
+            self._dead -= 1
+        while back and back[0][2].state is not TaskState.PENDING:
+            heappop(back)
+            self._dead -= 1
+
+    def _rebuild(self) -> None:
+        alive = {row.id: row for row in self._line if row.state is TaskState.PENDING}
+        back = {
+            entry[0]: entry
+            for entry in self._back
+            if entry[2].state is TaskState.PENDING and entry[0] not in alive
+        }
+        self._back = list(back.values())
+        heapify(self._back)
+        self._line = deque(alive.values())
+        self._dead = len(self._line) + len(self._back) - self.size
+
+
+class KeyedLanes(Generic[Row]):
+    """Tasks of one priority and one kind, that have limit keys.
+
+    A key is parked when its limit is reached. It stays out of the way until it is unparked: what
+    asks for the oldest task costs O(log keys), however many tasks wait behind parked keys.
+    """
+
+    __slots__ = ("_all", "_entries", "_lanes", "_parked", "_pushed", "_ready", "size")
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, Lane[Row]] = {}
+        # All of them, parked or not: for the oldest.
+        self._all: Lane[Row] = Lane()
+        # (id of the first task, number, key) of keys that are not parked. An entry counts while its
+        # number is that of `_entries`.
+        self._ready: list[tuple[str, int, str]] = []
+        self._entries: dict[str, int] = {}
+        self._pushed = 0
+        self._parked: set[str] = set()
+        self.size = 0
+
+    def push(self, row: Row) -> None:
+        key = _key(row)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane()
+        before = lane.head()
+        lane.push(row)
+        self._all.push(row)
+        self.size += 1
+        if key not in self._parked and (before is None or row.id < before.id):
+            self._enter(key, row.id)
+
+    def discard(self, row: Row) -> None:
+        """`row` is no longer PENDING (its state has changed already)."""
+        key = _key(row)
+        lane = self._lanes[key]
+        lane.discard(row)
+        self._all.discard(row)
+        self.size -= 1
+        if not lane.size:
+            del self._lanes[key]
+            self._entries.pop(key, None)
+            self._parked.discard(key)
+
+    def head(self) -> Row | None:
+        """The oldest of those whose keys are not parked; it stays until it is discarded."""
+        ready = self._ready
+        while ready:
+            first, number, key = ready[0]
+            if self._entries.get(key) != number:
+                heappop(ready)
+                continue
+            head = self._lanes[key].head()
+            assert head is not None
+            if head.id == first:
+                return head
+            # Those before it have left.
+            heapreplace(ready, (head.id, number, key))
+        return None
+
+    def oldest(self) -> Row | None:
+        """The oldest of all."""
+        return self._all.head()
+
+    def park(self, key: str) -> None:
+        """Pass over the tasks of `key`."""
+        self._parked.add(key)
+        self._entries.pop(key, None)
+
+    def unpark(self, key: str) -> None:
+        """No longer pass over the tasks of `key`."""
+        if key in self._parked:
+            self._parked.discard(key)
+            head = self._lanes[key].head()
+            assert head is not None
+            self._enter(key, head.id)
+
+    def _enter(self, key: str, first: str) -> None:
+        self._pushed += 1
+        self._entries[key] = self._pushed
+        heappush(self._ready, (first, self._pushed, key))
+        if len(self._ready) > 2 * len(self._entries) + _REBUILD_ABOVE:
+            self._ready = [
+                entry for entry in self._ready if self._entries.get(entry[2]) == entry[1]
+            ]
+            heapify(self._ready)
+
+
+def _key(row: Waiting) -> str:
+    assert row.limits is not None
+    return row.limits.key
