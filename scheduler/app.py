@@ -13,6 +13,7 @@ import secrets
 import signal
 import sys
 import time
+import zoneinfo
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,6 +67,8 @@ _STOP_GRACE = 0.5
 
 async def serve(settings: SchedulerSettings) -> None:
     """Run until SIGTERM or SIGINT. Raises CannotStart."""
+    # Not the system's time zones: all schedulers are to have those of the package tzdata.
+    zoneinfo.reset_tzpath(())
     clock = SystemClock()
     instance = instance_id()
     try:

@@ -155,6 +155,8 @@ class PythonExecutor:
             except SecretError as failure:
                 self._events.on_exited(attempt, Outcome(Failure(failure.type, str(failure))))
                 return
+        if work.env:
+            secrets = {**(secrets or {}), **work.env}
         key = self._next_key
         self._next_key = key + 1
         message = (

@@ -26,6 +26,9 @@ REPLICA_DRAIN_GRACE = 10.0
 # Of an HTTP request: nothing that could end the request line, or begin another request.
 _PATH = re.compile(r"/[!-~]{0,2047}")
 
+# The nominal instant for which a schedule made the task.
+SCHEDULED_TIME = "QUORATE_SCHEDULED_TIME"
+
 _NO_SECRETS: Mapping[str, Reference] = {}
 
 _STOP = queue_pb2.DISCONNECT_POLICY_STOP
@@ -43,6 +46,13 @@ def attempt_of(assignment: pb.Assignment) -> Attempt:
     if spec is not None and spec.trace_context:
         attempt.trace = spec.trace_context
     return attempt
+
+
+def _environment(spec: task_pb2.TaskSpec) -> dict[str, str]:
+    """What the spec itself adds to the environment of its work."""
+    if not spec.HasField("schedule"):
+        return {}
+    return {SCHEDULED_TIME: spec.schedule.tick_time.ToJsonString()}
 
 
 def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> Attempt:
@@ -86,7 +96,7 @@ def _command(message: task_pb2.CommandWork, spec: task_pb2.TaskSpec) -> Command 
         memory, cpu = spec.resources.memory, spec.resources.cpu
     return Command(
         tuple(message.argv),
-        dict(message.env),
+        {**message.env, **_environment(spec)},
         message.cwd,
         message.stdin,
         _secrets(message.secrets),
@@ -143,12 +153,13 @@ def _call(spec: task_pb2.TaskSpec) -> Call:
     python = spec.python
     secrets = _secrets(python.secrets)
     memory = spec.resources.memory if spec.HasField("resources") else 0
+    env = _environment(spec)
     kind = python.WhichOneof("arguments")
     if kind == "json":
-        return Call(python.entrypoint, "json", python.json, secrets, memory)
+        return Call(python.entrypoint, "json", python.json, secrets, memory, env)
     if kind == "pickle":
-        return Call(python.entrypoint, "pickle", python.pickle, secrets, memory)
-    return Call(python.entrypoint, "", "", secrets, memory)
+        return Call(python.entrypoint, "pickle", python.pickle, secrets, memory, env)
+    return Call(python.entrypoint, "", "", secrets, memory, env)
 
 
 def refs_of(messages: Iterable[pb.AttemptRef]) -> list[Ref]:

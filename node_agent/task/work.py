@@ -37,6 +37,8 @@ class Call:
     secrets: Mapping[str, Reference] = field(default_factory=dict)
     # Bytes that it asks for; 0 for nothing.
     memory: int = 0
+    # More of its environment.
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),
     "services.services": ("service",),
     "cluster.limits": ("limits", "limit"),
+    "schedules.schedules": ("schedules", "schedule"),
     "cluster.quotas": ("quotas", "quota"),
     "cluster.audit": ("audit",),
     "admin.certs": ("certs",),
@@ -196,5 +197,5 @@ def _command_first(arguments: list[str]) -> list[str]:
         early.append(rest.pop(0))
         if "=" not in early[-1] and rest:
             early.append(rest.pop(0))
-    words = 2 if rest[:1] in (["queue"], ["service"], ["etcd"]) else 1
+    words = 2 if rest[:1] in (["queue"], ["service"], ["schedule"], ["etcd"]) else 1
     return [*rest[:words], *early, *rest[words:]]

@@ -30,6 +30,7 @@ from quorate.client.control.amany import AsyncManyTasks
 from quorate.client.mapping import abulk
 from quorate.client.mapping.mapper import CANCEL_SECONDS
 from quorate.client.mapping.plan import Chunk, MapPlan
+from quorate.client.schedules import AsyncSchedules
 from quorate.client.tracking.atracker import AsyncTracker
 from quorate.client.tracking.ledger import Outcome
 from quorate.client.tracking.outcome import (
@@ -103,6 +104,11 @@ class AsyncClient(AsyncManyTasks):
     def calls(self) -> AsyncCalls:
         """The transport, for calls that have no method here."""
         return self._calls
+
+    @property
+    def schedules(self) -> AsyncSchedules:
+        """As `Client.schedules`."""
+        return AsyncSchedules(self._calls, self._options)
 
     @overload
     async def submit(

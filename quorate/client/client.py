@@ -22,6 +22,7 @@ from quorate.client.control.many import ManyTasks
 from quorate.client.handle import TaskHandle
 from quorate.client.mapping.mapper import create_batch, run_map
 from quorate.client.mapping.plan import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH, MapPlan
+from quorate.client.schedules import Schedules
 from quorate.client.tracking.outcome import is_pickled, state_of
 from quorate.client.tracking.tracker import Tracker
 from quorate.client.transport.calls import Calls
@@ -135,6 +136,11 @@ class Client(ManyTasks):
     def calls(self) -> Calls:
         """The transport, for calls that have no method here."""
         return self._shared.calls
+
+    @property
+    def schedules(self) -> Schedules:
+        """Create, read and change schedules; new ones get the task options of this client."""
+        return Schedules(self._shared.calls, self._options)
 
     @overload
     def submit(

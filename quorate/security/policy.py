@@ -22,6 +22,9 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "queues.write": "create, change and delete queues",
     "nodes.read": "read nodes",
     "nodes.control": "cordon and drain nodes",
+    "schedules.read": "read schedules and their runs",
+    "schedules.control": "pause, resume and run schedules",
+    "schedules.write": "create, change and delete schedules, whose tasks nodes then run",
     "services.read": "read and watch services and instances",
     "services.register": "register and deregister instances of services",
     "services.write": "create, change and delete services",
@@ -43,11 +46,12 @@ _VIEWER: Final = frozenset(
     (
         *("tasks.read", "queues.read", "nodes.read", "services.read"),
         *("cluster.read", "quotas.read", "limits.read", "scaling.read", "reflection.read"),
+        "schedules.read",
     )
 )
 _OPERATOR: Final = _VIEWER | {
     *("tasks.control", "queues.control", "queues.write", "nodes.control"),
-    *("services.register", "audit.read", "limits.write", "scaling.mark"),
+    *("services.register", "audit.read", "limits.write", "scaling.mark", "schedules.control"),
 }
 
 ROLES: Final[Mapping[Role, frozenset[str]]] = {
@@ -57,6 +61,7 @@ ROLES: Final[Mapping[Role, frozenset[str]]] = {
         (
             *("tasks.submit", "tasks.read", "tasks.control", "queues.read"),
             *("cluster.read", "quotas.read", "limits.read", "reflection.read"),
+            *("schedules.read", "schedules.control", "schedules.write"),
         )
     ),
     Role.VIEWER: _VIEWER,

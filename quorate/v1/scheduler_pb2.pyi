@@ -13,6 +13,7 @@ from quorate.v1 import output_pb2 as _output_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2
 from quorate.v1 import quota_pb2 as _quota_pb2
+from quorate.v1 import schedule_pb2 as _schedule_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from quorate.v1 import limit_pb2 as quorate_dot_v1_dot_limit__pb2
+from quorate.v1 import schedule_pb2 as quorate_dot_v1_dot_schedule__pb2
 from quorate.v1 import scheduler_pb2 as quorate_dot_v1_dot_scheduler__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -140,6 +141,46 @@ class SchedulerStub:
                 '/quorate.v1.Scheduler/ResumeQueue',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeQueueRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeQueueResponse.FromString,
+                _registered_method=True)
+        self.CreateSchedule = channel.unary_unary(
+                '/quorate.v1.Scheduler/CreateSchedule',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.CreateScheduleRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.CreateScheduleResponse.FromString,
+                _registered_method=True)
+        self.GetSchedule = channel.unary_unary(
+                '/quorate.v1.Scheduler/GetSchedule',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.GetScheduleRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.GetScheduleResponse.FromString,
+                _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListSchedules',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.ListSchedulesRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateSchedule = channel.unary_unary(
+                '/quorate.v1.Scheduler/UpdateSchedule',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.UpdateScheduleRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.UpdateScheduleResponse.FromString,
+                _registered_method=True)
+        self.DeleteSchedule = channel.unary_unary(
+                '/quorate.v1.Scheduler/DeleteSchedule',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.DeleteScheduleRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.DeleteScheduleResponse.FromString,
+                _registered_method=True)
+        self.PauseSchedule = channel.unary_unary(
+                '/quorate.v1.Scheduler/PauseSchedule',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.PauseScheduleRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.PauseScheduleResponse.FromString,
+                _registered_method=True)
+        self.ResumeSchedule = channel.unary_unary(
+                '/quorate.v1.Scheduler/ResumeSchedule',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleResponse.FromString,
+                _registered_method=True)
+        self.RunSchedule = channel.unary_unary(
+                '/quorate.v1.Scheduler/RunSchedule',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.RunScheduleRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.RunScheduleResponse.FromString,
                 _registered_method=True)
         self.ListNodes = channel.unary_unary(
                 '/quorate.v1.Scheduler/ListNodes',
@@ -377,6 +418,63 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSchedule(self, request, context):
+        """Creates a schedule: from now on the cluster creates its tasks, one for each tick. A schedule that
+        never fires is refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSchedule(self, request, context):
+        """Reads one schedule with its next ticks and last runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedules(self, request, context):
+        """Lists schedules by name. Callers that are bound to queues get those of their queues.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSchedule(self, request, context):
+        """Changes a schedule. Ticks up to now that have not run are missed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedule(self, request, context):
+        """Forgets a schedule. Its tasks stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseSchedule(self, request, context):
+        """No tick runs until the schedule is resumed; what runs goes on. Ticks meanwhile are missed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSchedule(self, request, context):
+        """Undoes PauseSchedule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunSchedule(self, request, context):
+        """Runs a schedule now, or its ticks of a past range (a backfill).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListNodes(self, request, context):
         """Lists the registered nodes by name.
         """
@@ -588,6 +686,46 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.ResumeQueue,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeQueueRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeQueueResponse.SerializeToString,
+            ),
+            'CreateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSchedule,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.CreateScheduleRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.CreateScheduleResponse.SerializeToString,
+            ),
+            'GetSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSchedule,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.GetScheduleRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.GetScheduleResponse.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.ListSchedulesRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.ListSchedulesResponse.SerializeToString,
+            ),
+            'UpdateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSchedule,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.UpdateScheduleRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.UpdateScheduleResponse.SerializeToString,
+            ),
+            'DeleteSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedule,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.DeleteScheduleRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.DeleteScheduleResponse.SerializeToString,
+            ),
+            'PauseSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSchedule,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.PauseScheduleRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.PauseScheduleResponse.SerializeToString,
+            ),
+            'ResumeSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSchedule,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleResponse.SerializeToString,
+            ),
+            'RunSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunSchedule,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.RunScheduleRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.RunScheduleResponse.SerializeToString,
             ),
             'ListNodes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNodes,
@@ -1228,6 +1366,222 @@ class Scheduler:
             '/quorate.v1.Scheduler/ResumeQueue',
             quorate_dot_v1_dot_scheduler__pb2.ResumeQueueRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.ResumeQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CreateSchedule',
+            quorate_dot_v1_dot_schedule__pb2.CreateScheduleRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.CreateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/GetSchedule',
+            quorate_dot_v1_dot_schedule__pb2.GetScheduleRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.GetScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListSchedules',
+            quorate_dot_v1_dot_schedule__pb2.ListSchedulesRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.ListSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/UpdateSchedule',
+            quorate_dot_v1_dot_schedule__pb2.UpdateScheduleRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.UpdateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/DeleteSchedule',
+            quorate_dot_v1_dot_schedule__pb2.DeleteScheduleRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.DeleteScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/PauseSchedule',
+            quorate_dot_v1_dot_schedule__pb2.PauseScheduleRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.PauseScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ResumeSchedule',
+            quorate_dot_v1_dot_schedule__pb2.ResumeScheduleRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.ResumeScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/RunSchedule',
+            quorate_dot_v1_dot_schedule__pb2.RunScheduleRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.RunScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

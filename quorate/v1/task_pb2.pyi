@@ -29,6 +29,13 @@ class TaskView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_VIEW_UNSPECIFIED: _ClassVar[TaskView]
     TASK_VIEW_BASIC: _ClassVar[TaskView]
     TASK_VIEW_FULL: _ClassVar[TaskView]
+
+class ScheduleCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SCHEDULE_CAUSE_UNSPECIFIED: _ClassVar[ScheduleCause]
+    SCHEDULE_CAUSE_TICK: _ClassVar[ScheduleCause]
+    SCHEDULE_CAUSE_BACKFILL: _ClassVar[ScheduleCause]
+    SCHEDULE_CAUSE_BY_HAND: _ClassVar[ScheduleCause]
 TASK_STATE_UNSPECIFIED: TaskState
 TASK_STATE_SCHEDULED: TaskState
 TASK_STATE_BLOCKED: TaskState
@@ -42,6 +49,10 @@ TASK_STATE_EXPIRED: TaskState
 TASK_VIEW_UNSPECIFIED: TaskView
 TASK_VIEW_BASIC: TaskView
 TASK_VIEW_FULL: TaskView
+SCHEDULE_CAUSE_UNSPECIFIED: ScheduleCause
+SCHEDULE_CAUSE_TICK: ScheduleCause
+SCHEDULE_CAUSE_BACKFILL: ScheduleCause
+SCHEDULE_CAUSE_BY_HAND: ScheduleCause
 
 class CommandWork(_message.Message):
     __slots__ = ("argv", "env", "cwd", "stdin", "secrets")
@@ -177,7 +188,7 @@ class Resources(_message.Message):
     def __init__(self, cpu: _Optional[float] = ..., memory: _Optional[int] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "limit_key", "limits")
+    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "limit_key", "limits", "schedule")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +210,7 @@ class TaskSpec(_message.Message):
     TRACE_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_KEY_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     command: CommandWork
     python: PythonWork
     service: ServiceWork
@@ -213,7 +225,18 @@ class TaskSpec(_message.Message):
     trace_context: str
     limit_key: str
     limits: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ...) -> None: ...
+    schedule: ScheduledRun
+    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ...) -> None: ...
+
+class ScheduledRun(_message.Message):
+    __slots__ = ("name", "tick_time", "cause")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TICK_TIME_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tick_time: _timestamp_pb2.Timestamp
+    cause: ScheduleCause
+    def __init__(self, name: _Optional[str] = ..., tick_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[ScheduleCause, str]] = ...) -> None: ...
 
 class TaskResult(_message.Message):
     __slots__ = ("json", "pickle", "exit_code")

@@ -13,12 +13,16 @@ from typing import Final
 from quorate.runtime.errors import invalid
 
 MAX_BATCH_BYTES: Final = 16 << 20
+# Of the spec of a schedule, which is written again with each of its runs.
+MAX_SCHEDULE_BYTES: Final = 64 << 10
 # Names, a page token, a mask, labels: no such request is near it.
 DEFAULT: Final = 64 << 10
 # Beside what is bounded by itself: a queue's name, a request id, framing.
 _BESIDE: Final = 64 << 10
 # By RPC: bytes, and the field that takes them. 10,000 ids of the longest allowed are 2.6 MB.
 _LARGER: Final[Mapping[str, tuple[int, str]]] = {
+    "CreateSchedule": (MAX_SCHEDULE_BYTES, "schedule.spec"),
+    "UpdateSchedule": (MAX_SCHEDULE_BYTES, "schedule.spec"),
     "BatchCreateTasks": (MAX_BATCH_BYTES, "specs"),
     "WatchTasks": (3 << 20, "ids"),
     "CancelTasks": (3 << 20, "ids"),

@@ -14,6 +14,7 @@ from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.role import Servicers
 from scheduler.api.scaling.servicer import ScalingCalls
+from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
 from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.tasks.servicer import TaskCalls
@@ -34,6 +35,7 @@ def servicers(
     quotas: QuotaCalls,
     limits: LimitCalls,
     cluster: ClusterCalls,
+    schedules: ScheduleCalls,
     services: ServiceCalls,
     scaling: ScalingCalls,
     max_payload: int,
@@ -46,7 +48,7 @@ def servicers(
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, dead_letters, queues, nodes, quotas, limits, cluster),
+            *(tasks, dead_letters, queues, nodes, schedules, quotas, limits, cluster),
             max_payload=max_payload,
             queue_of_task=tasks.queue_of_task,
         ),

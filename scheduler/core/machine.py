@@ -22,6 +22,8 @@ from scheduler.core.handlers import quotas as quota_changes
 from scheduler.core.handlers.bulk import parts as bulk
 from scheduler.core.handlers.limits import queue_update, shared
 from scheduler.core.handlers.requests import Call, CallInParts
+from scheduler.core.handlers.schedules import calls as schedules
+from scheduler.core.handlers.schedules.due import on_schedule_due
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.limits import Limits
@@ -72,6 +74,12 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.ServiceSubmitted: services.on_service_submitted,
     e.ServiceUpdateAsked: services.on_service_update_asked,
     e.ServiceDeleteAsked: services.on_service_delete_asked,
+    e.ScheduleSubmitted: schedules.on_schedule_submitted,
+    e.ScheduleUpdateAsked: schedules.on_schedule_update_asked,
+    e.ScheduleDeleteAsked: schedules.on_schedule_delete_asked,
+    e.SchedulePauseAsked: schedules.on_schedule_pause_asked,
+    e.ScheduleRunAsked: schedules.on_schedule_run_asked,
+    e.ScheduleBackfillAsked: schedules.on_schedule_backfill_asked,
 }
 # Those that can reach a bound.
 _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]] = {
@@ -79,6 +87,7 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     e.BatchContinued: creation.on_batch_continued,
     e.BulkContinued: bulk.on_bulk_continued,
     e.ServiceDue: services.on_service_due,
+    e.ScheduleDue: on_schedule_due,
     e.RetentionDue: upkeep.on_retention_due,
 }
 

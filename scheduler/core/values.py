@@ -241,6 +241,8 @@ class TaskSpec(NamedTuple):
     text: str = ""
     # None as a rule.
     limits: TaskLimits | None = None
+    # Of the runs of a schedule: its name.
+    schedule: str = ""
 
 
 def kind_of_spec(spec: TaskSpec) -> Needs | Kind:

@@ -32,6 +32,7 @@ from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.role import Servicers
 from scheduler.api.scaling.servicer import ScalingCalls
+from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicers import servicers
 from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.services.watches import ServiceFeed
@@ -44,6 +45,7 @@ from scheduler.core.machine import Machine
 from scheduler.core.model.limits import Limits
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
+from scheduler.leadership.schedules import ScheduleRuns
 from scheduler.storage import records
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.storage.fold import Fold
@@ -141,6 +143,7 @@ class TermParts:
             settings.etcd_quota_mib << 20,
             process.checkpoints,
         )
+        self.schedules = ScheduleRuns(driver, ids, process.clock, lambda: self.overview.full(0))
         self.watches = Watches(
             etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted
         )
@@ -159,6 +162,7 @@ class TermParts:
             self.quotas,
             LimitCalls(driver, self.candidates),
             ClusterCalls(driver, stored, self.overview),
+            ScheduleCalls(driver, ids, process.clock, check, self.candidates, full),
             ServiceCalls(driver, self.feed, keys, check, process.limits, full),
             self.scaling,
             check.max_payload,

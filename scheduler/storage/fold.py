@@ -22,6 +22,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model import transitions
 from scheduler.core.model.rows import NO_INSTANCE
+from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
 from scheduler.core.values import ServiceName, TaskState
 from scheduler.storage import audit_records, keys, quota_records, records
@@ -63,6 +64,7 @@ class Fold:
             b"nodes": self._put_node,
             b"service-specs": self._put_service,
             b"services": self._put_instance,
+            b"schedules": self._put_schedule,
             b"head": self._put_head,
             b"generation": self._put_generation,
             b"restoring": self._put_restoring,
@@ -122,6 +124,8 @@ class Fold:
             self.state.drop_service(ServiceName(rest.decode()))
         elif kind == b"services":
             self._drop_instance(key)
+        elif kind == b"schedules":
+            self.state.schedules.drop(ScheduleName(rest.decode()))
 
     def _report_illegal_moves(self) -> None:
         moves = self.state.illegal_moves
@@ -285,6 +289,10 @@ class Fold:
 
     def _put_service(self, key: bytes, value: bytes, lease: int) -> None:
         self.state.put_service(records.service_row(value))
+
+    def _put_schedule(self, key: bytes, value: bytes, lease: int) -> None:
+        # Its instants are not the log's: they may lie in the future.
+        self.state.schedules.put(records.schedule_row(value))
 
     def _put_instance(self, key: bytes, value: bytes, lease: int) -> None:
         # Not journalled, so anybody's program may have written it.

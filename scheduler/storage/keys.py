@@ -22,6 +22,7 @@ RATES = b"rates/"
 TASKS = b"tasks/"
 RUNS = b"runs/"
 SERVICE_SPECS = b"service-specs/"
+SCHEDULES = b"schedules/"
 INSTANCES = b"services/"
 
 # The order in which a snapshot is folded: a queue before its tasks, a task before its run. What a
@@ -36,6 +37,7 @@ SNAPSHOT_ORDER = (
     LIMIT_GROUPS,
     RATES,
     SERVICE_SPECS,
+    SCHEDULES,
     TASKS,
     RUNS,
     DEDUP,
@@ -47,7 +49,7 @@ SNAPSHOT_ORDER = (
 
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
-RECORD_KINDS: tuple[str, ...] = ("limit-group",)
+RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule")
 
 
 def task_key(queue: str, task: str) -> bytes:
@@ -91,6 +93,10 @@ def node_key(node: str) -> bytes:
 
 def service_key(service: str) -> bytes:
     return f"service-specs/{service}".encode()
+
+
+def schedule_key(schedule: str) -> bytes:
+    return f"schedules/{schedule}".encode()
 
 
 def instance_key(service: str, instance: str) -> bytes:

@@ -137,6 +137,8 @@ def test_standbys_know_what_the_leader_knows_and_lead_on(seed: int):
     c = history.cluster
     for service in list(c.state.services):
         c.delete_service(service)
+    for schedule in list(c.state.schedules.rows):
+        history.schedules.delete(schedule)
     for queue in QUEUES:
         c.pause(queue, False)
     last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})

@@ -17,6 +17,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import NO_QUOTA, Quota
 from scheduler.core.model.rows import Control
+from scheduler.core.model.schedules import Cause, Overlap
 from scheduler.core.values import (
     FINISHED,
     BulkAct,
@@ -30,6 +31,7 @@ from scheduler.storage.records import task_spec
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
+from tests.support.core_schedules import Schedules
 from tests.support.core_specs import spec
 
 QUEUES = ("default", "a", "b")
@@ -58,6 +60,10 @@ class History:
         self.cluster.limit("licence", 2)
         self.cluster.limit("api", 0, RATES[0])
         self.nodes: dict[str, FakeNode] = {}
+        self.schedules = Schedules(self.cluster)
+        self.schedule_count = 0
+        # The task of each tick that fired, by schedule; their names are not used twice.
+        self.fired: dict[tuple[str, int], TaskId] = {}
         self.requests = 0
         # What repeated calls must get again: the task of each, and when it was made.
         self.answered: dict[tuple[str, str, str], tuple[TaskId, float]] = {}
@@ -142,6 +148,53 @@ class History:
         self.cluster.call(
             lambda token: e.QuotaSubmitted(kind, "viewer:c/d", quota, e.Request(), token)
         )
+
+    def do_schedule(self) -> None:
+        """A schedule is created, or a caller asks something of one."""
+        rng, made = self.rng, list(self.cluster.state.schedules.rows)
+        if len(made) < 3:
+            self.schedule_count += 1
+            self.schedules.create(
+                f"s{self.schedule_count}",
+                every=rng.choice([2.0, 10.0]),
+                overlap=rng.choice(list(Overlap)),
+                queue=rng.choice(QUEUES),
+                window=rng.choice([5.0, 60.0]),
+                count=rng.choice([0, 2]),
+                jitter=rng.choice([0.0, 3.0]),
+                max_runs=rng.choice([0, 0, 4]),
+                pause_on_failure=rng.random() < 0.3,
+            )
+            return
+        name = rng.choice(made)
+        wall = self.schedules.wall
+        rng.choice(
+            [
+                lambda: self.schedules.pause(name, rng.choice([0.0, wall + 8.0])),
+                lambda: self.schedules.resume(name),
+                lambda: self.schedules.run_now(name),
+                lambda: self.schedules.backfill(
+                    name, wall - 30.0, wall, rng.choice([Overlap.ALLOW, Overlap.QUEUE_ALL])
+                ),
+                lambda: self.schedules.update(name, every=rng.choice([3.0, 10.0])),
+                lambda: self.schedules.delete(name),
+            ]
+        )()
+
+    def do_tick(self) -> None:
+        """The wall clock goes on, or jumps, and what is due is looked at."""
+        if len(self.cluster.state.tasks) > 40:
+            return
+        jump = self.rng.choice([0.0, 1.0, 4.0, 4.0, 20.0, -20.0])
+        self.schedules.wall += jump
+        self.schedules.look(self.rng.choice([1, 3, 50]))
+        for name, row in self.cluster.state.schedules.rows.items():
+            for run in row.runs:
+                if run.cause is Cause.TICK:
+                    first = self.fired.setdefault((name, run.tick), run.task)
+                    assert first == run.task, f"{name}: {run.tick} fired twice"
+
+    do_tick_again = do_tick
 
     def do_part(self) -> None:
         if self.cluster.parts:

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from quorate.etcd.api import Etcd
 from quorate.etcd.election import Candidate, Election
 from quorate.etcd.lease import LeaseSession
+from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.clock import SystemClock
 from scheduler.api.role import Local, Roles
@@ -69,7 +70,8 @@ class MemoryTerm:
         lease = await LeaseSession.open(self.etcd, 2, clock=CLOCK)
         try:
             election = Election(self.etcd, self.settings.prefix + keys.ELECTION)
-            yield await election.campaign(lease.id, b""), lease
+            value = CandidateRecord(name=self.settings.name, record_kinds=keys.RECORD_KINDS)
+            yield await election.campaign(lease.id, value.SerializeToString()), lease
         finally:
             await lease.close()
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
+from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.ids import TaskIds
-from quorate.runtime.timing.clock import SystemClock, TermClock
+from quorate.runtime.timing.clock import SimulatedClock, SystemClock, TermClock
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.links import Links
 from scheduler.api.candidates import Candidates
@@ -25,6 +26,7 @@ from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
+from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
 from scheduler.api.servicers import SCHEDULER
 from scheduler.api.specs.check import SpecCheck
@@ -34,7 +36,8 @@ from scheduler.core.model import events as e
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
-from scheduler.storage import records
+from scheduler.leadership.schedules import ScheduleRuns
+from scheduler.storage import keys, records
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
 from tests.support.registry import NOWHERE
@@ -70,15 +73,25 @@ class Leader:
         self.callers = CallerLimits(lambda name: CallLimits(), monotonic=time.monotonic)
         overview: Any = None
         candidates = Candidates(etcd, PREFIX)
-        tasks = TaskCalls(
-            driver, TaskIds(), reads, watches, sessions, check, lambda weight: self.full
-        )
+        ids = TaskIds()
+        tasks = TaskCalls(driver, ids, reads, watches, sessions, check, lambda weight: self.full)
+        self.clock = SimulatedClock(time.time())
+        """What schedules go by."""
+        self.schedules = ScheduleRuns(driver, ids, self.clock, lambda: self.full)
         self.service = compose(
             SCHEDULER,
             tasks,
             DeadLetterCalls(driver, reads),
             QueueCalls(driver, candidates),
             NodeCalls(driver),
+            ScheduleCalls(
+                driver,
+                ids,
+                self.clock,
+                check,
+                candidates,
+                lambda weight: self.full,
+            ),
             QuotaCalls(driver, Limits(), self.callers),
             LimitCalls(driver, candidates),
             ClusterCalls(driver, reads, overview),
@@ -99,7 +112,8 @@ class Leader:
 async def leading(etcd: MemoryEtcd, **bounds: Any) -> AsyncIterator[Leader]:
     """A leader whose journal has these `bounds`, from entering to leaving the block."""
     key = PREFIX + b"election/scheduler/1"
-    epoch = await etcd.put(key, b"")
+    standing = CandidateRecord(name="s1", record_kinds=keys.RECORD_KINDS)
+    epoch = await etcd.put(key, standing.SerializeToString())
     journal = Journal(
         etcd, prefix=PREFIX, leader_key=key, elected=epoch, clock=CLOCK, stall_after=5.0, **bounds
     )
@@ -108,6 +122,7 @@ async def leading(etcd: MemoryEtcd, **bounds: Any) -> AsyncIterator[Leader]:
     work = [
         asyncio.create_task(journal.run()),
         asyncio.create_task(leader.driver.bulk.run()),
+        asyncio.create_task(leader.schedules.run()),
     ]
     try:
         yield leader

@@ -22,6 +22,7 @@ from scheduler.core.model.rows import (
     QueueRow,
     TaskRow,
 )
+from scheduler.core.model.schedules import ScheduleIndex, ScheduleRow
 from scheduler.core.model.state import State
 from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
@@ -160,6 +161,13 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (NodeRow, "credit"): (anything, MEMORY),
     (NodeRow, "stats"): (anything, MEMORY),
     (NodeRow, "failure"): (anything, MEMORY),
+    (ScheduleIndex, "live"): (by(lambda i, _: {n: set(t) for n, t in i.live.items()}), REFERENCE),
+    (ScheduleIndex, "touched"): (anything, "schedules are looked at by the leader alone"),
+    (ScheduleIndex, "timers"): (anything, "schedules are looked at by the leader alone"),
+    (ScheduleRow, "due"): (anything, MEMORY),
+    (ScheduleRow, "blocked"): (anything, MEMORY),
+    (ScheduleRow, "blocked_since"): (anything, MEMORY),
+    (ScheduleRow, "admitted"): (anything, MEMORY),
 }
 
 # What is not made of fields that say something: these are compared by what they are for.

@@ -14,9 +14,11 @@ from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import Quota
 from scheduler.core.model.rows import Control
+from scheduler.core.model.schedules import Backfill, Overlap, Pause, ScheduleName
 from scheduler.core.values import Disconnect, Placement, QueueLimits, ServiceName
 from scheduler.storage import records
 from tests.support.core import DAY, Cluster
+from tests.support.core_schedules import Schedules, at, schedule_spec
 from tests.support.core_specs import START, service_spec, spec
 from tests.support.tokens import Token
 
@@ -125,6 +127,43 @@ def delete_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Ev
     return lambda r, token: e.ServiceDeleteAsked(name, r, token)
 
 
+def _scheduled(c: Cluster, name: str) -> ScheduleName:
+    Schedules(c).create(name, every=60)
+    return ScheduleName(name)
+
+
+def create_schedule(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    name = ScheduleName(f"made-{number}")
+    what = schedule_spec(name, every=60)
+    return lambda r, token: e.ScheduleSubmitted(name, what, at(0), r, token)
+
+
+def update_schedule(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    name = _scheduled(c, f"changed-{number}")
+    what = schedule_spec(name, every=90)
+    return lambda r, token: e.ScheduleUpdateAsked(name, what, 1, at(0), r, token)
+
+
+def delete_schedule(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    name = _scheduled(c, f"gone-{number}")
+    return lambda r, token: e.ScheduleDeleteAsked(name, r, token)
+
+
+def pause_schedule(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    name, pause = _scheduled(c, f"paused-{number}"), Pause("", "")
+    return lambda r, token: e.SchedulePauseAsked(name, pause, at(0), r, token)
+
+
+def run_schedule(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    name, task = _scheduled(c, f"run-{number}"), c.new_id()
+    return lambda r, token: e.ScheduleRunAsked(name, task, at(0), r, token)
+
+
+def backfill_schedule(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    name, range_ = _scheduled(c, f"past-{number}"), Backfill(at(-100), at(0), Overlap.ALLOW)
+    return lambda r, token: e.ScheduleBackfillAsked(name, range_, r, token)
+
+
 def _cancelled(c: Cluster) -> TaskId:
     task = c.submit()
     c.cancel(task)
@@ -151,6 +190,12 @@ ALL: list[Make] = [
     delete_limit,
     create_batch,
     cancel_tasks,
+    create_schedule,
+    update_schedule,
+    delete_schedule,
+    pause_schedule,
+    run_schedule,
+    backfill_schedule,
 ]
 # One of each that has room of its own.
 KINDS: list[Make] = [
@@ -161,6 +206,7 @@ KINDS: list[Make] = [
     create_service,
     set_quota,
     create_limit,
+    create_schedule,
 ]
 
 

@@ -115,4 +115,8 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
         *("Service.instances", "Service.ready", "Service.updated", "Service.pending_reason"),
         *("Limit.running", "Limit.live_tasks"),
         *("Cluster.revision", "Cluster.clock_offset"),
+        *("Schedule.state", "Schedule.next_ticks", "Schedule.last_runs", "Schedule.last_misses"),
+        *("Schedule.runs", "Schedule.missed_ticks", "Schedule.live_runs"),
+        *("Schedule.waiting_ticks", "Schedule.remaining_runs", "Schedule.backfill"),
+        "Schedule.blocked_reason",
     }

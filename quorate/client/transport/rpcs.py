@@ -17,6 +17,7 @@ from quorate.client.transport.contact import explained, is_hopeless, is_refused
 from quorate.client.transport.policy import Failure, Pauses, failure_of
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.v1 import limit_pb2
+from quorate.v1 import schedule_pb2 as schedules
 from quorate.v1 import scheduler_pb2 as pb
 
 # Seconds. An answer comes in milliseconds; this is when to believe that the process is frozen.
@@ -96,6 +97,26 @@ LIST_AUDIT_ENTRIES = Rpc(
 )
 
 LIST_QUOTAS = Rpc("ListQuotas", pb.ListQuotasRequest, pb.ListQuotasResponse)
+CREATE_SCHEDULE = Rpc(
+    "CreateSchedule", schedules.CreateScheduleRequest, schedules.CreateScheduleResponse
+)
+GET_SCHEDULE = Rpc("GetSchedule", schedules.GetScheduleRequest, schedules.GetScheduleResponse)
+LIST_SCHEDULES = Rpc(
+    "ListSchedules", schedules.ListSchedulesRequest, schedules.ListSchedulesResponse
+)
+UPDATE_SCHEDULE = Rpc(
+    "UpdateSchedule", schedules.UpdateScheduleRequest, schedules.UpdateScheduleResponse
+)
+DELETE_SCHEDULE = Rpc(
+    "DeleteSchedule", schedules.DeleteScheduleRequest, schedules.DeleteScheduleResponse
+)
+PAUSE_SCHEDULE = Rpc(
+    "PauseSchedule", schedules.PauseScheduleRequest, schedules.PauseScheduleResponse
+)
+RESUME_SCHEDULE = Rpc(
+    "ResumeSchedule", schedules.ResumeScheduleRequest, schedules.ResumeScheduleResponse
+)
+RUN_SCHEDULE = Rpc("RunSchedule", schedules.RunScheduleRequest, schedules.RunScheduleResponse)
 SET_QUOTA = Rpc("SetQuota", pb.SetQuotaRequest, pb.SetQuotaResponse)
 
 CREATE_LIMIT = Rpc("CreateLimit", limit_pb2.CreateLimitRequest, limit_pb2.CreateLimitResponse)

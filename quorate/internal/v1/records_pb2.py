@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from quorate.v1 import limit_pb2 as quorate_dot_v1_dot_limit__pb2
 from quorate.v1 import queue_pb2 as quorate_dot_v1_dot_queue__pb2
 from quorate.v1 import quota_pb2 as quorate_dot_v1_dot_quota__pb2
+from quorate.v1 import schedule_pb2 as quorate_dot_v1_dot_schedule__pb2
 from quorate.v1 import service_pb2 as quorate_dot_v1_dot_service__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/limit.proto\x1a\x16quorate/v1/queue.proto\x1a\x16quorate/v1/quota.proto\x1a\x18quorate/v1/service.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"~\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x13\n\x0bsession_key\x18\x05 \x01(\x0c\x12\x14\n\x0crecord_kinds\x18\x06 \x03(\t\"\x9f\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x14\n\x0ctakes_chunks\x18\t \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\"4\n\rLeavingRecord\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tmark_time\x18\x02 \x01(\x01\"\xb1\x03\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\x12\x13\n\x0bmax_running\x18\t \x01(\x03\x12-\n\x04rate\x18\n \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x1b\n\x13max_running_per_key\x18\x0b \x01(\x03\x12\x35\n\x0crate_per_key\x18\x0c \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x12\n\nmax_length\x18\r \x01(\x03\x12/\n\rlength_policy\x18\x0e \x01(\x0e\x32\x18.quorate.v1.LengthPolicy\":\n\nRateRecord\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x0e\n\x06period\x18\x02 \x01(\x01\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"y\n\x10LimitGroupRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bmax_running\x18\x02 \x01(\x03\x12-\n\x04rate\x18\x03 \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x13\n\x0b\x63reate_time\x18\x04 \x01(\x01\" \n\rRateUseRecord\x12\x0f\n\x07\x61rrival\x18\x01 \x01(\x01\"C\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\x12\n\ncreated_by\x18\x03 \x01(\t\"\x80\x03\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\x12\x0f\n\x07\x63harged\x18\x0f \x01(\x05\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"\xa5\x01\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x03(\x05\x12\x0f\n\x07last_id\x18\t \x01(\t\"\x90\x01\n\rServiceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65leting\x18\x06 \x01(\x08\"6\n\x0bQuotaRecord\x12\'\n\x06limits\x18\x01 \x01(\x0b\x32\x17.quorate.v1.QuotaLimits\"_\n\x0eInstanceRecord\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/limit.proto\x1a\x16quorate/v1/queue.proto\x1a\x16quorate/v1/quota.proto\x1a\x19quorate/v1/schedule.proto\x1a\x18quorate/v1/service.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"~\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x13\n\x0bsession_key\x18\x05 \x01(\x0c\x12\x14\n\x0crecord_kinds\x18\x06 \x03(\t\"\x9f\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x14\n\x0ctakes_chunks\x18\t \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\"4\n\rLeavingRecord\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tmark_time\x18\x02 \x01(\x01\"\xb1\x03\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\x12\x13\n\x0bmax_running\x18\t \x01(\x03\x12-\n\x04rate\x18\n \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x1b\n\x13max_running_per_key\x18\x0b \x01(\x03\x12\x35\n\x0crate_per_key\x18\x0c \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x12\n\nmax_length\x18\r \x01(\x03\x12/\n\rlength_policy\x18\x0e \x01(\x0e\x32\x18.quorate.v1.LengthPolicy\":\n\nRateRecord\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x0e\n\x06period\x18\x02 \x01(\x01\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"y\n\x10LimitGroupRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bmax_running\x18\x02 \x01(\x03\x12-\n\x04rate\x18\x03 \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x13\n\x0b\x63reate_time\x18\x04 \x01(\x01\" \n\rRateUseRecord\x12\x0f\n\x07\x61rrival\x18\x01 \x01(\x01\"C\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\x12\n\ncreated_by\x18\x03 \x01(\t\"\x80\x03\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\x12\x0f\n\x07\x63harged\x18\x0f \x01(\x05\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"\xa5\x01\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x03(\x05\x12\x0f\n\x07last_id\x18\t \x01(\t\"\x90\x01\n\rServiceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65leting\x18\x06 \x01(\x08\"\x9e\x03\n\x0eScheduleRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.quorate.v1.ScheduleSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x04 \x01(\x01\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\x03\x12\x31\n\x05pause\x18\x07 \x01(\x0b\x32\".quorate.internal.v1.SchedulePause\x12\x0f\n\x07waiting\x18\x08 \x03(\x03\x12\x37\n\x08\x62\x61\x63kfill\x18\t \x01(\x0b\x32%.quorate.internal.v1.ScheduleBackfill\x12*\n\x04runs\x18\n \x03(\x0b\x32\x1c.quorate.internal.v1.PastRun\x12-\n\x06misses\x18\x0b \x03(\x0b\x32\x1d.quorate.internal.v1.PastMiss\x12\r\n\x05\x66ired\x18\x0c \x01(\x03\x12\x11\n\trun_count\x18\r \x01(\x03\x12\x12\n\nmiss_count\x18\x0e \x01(\x03\":\n\rSchedulePause\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\r\n\x05until\x18\x03 \x01(\x03\"[\n\x10ScheduleBackfill\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\x12*\n\x07overlap\x18\x03 \x01(\x0e\x32\x19.quorate.v1.OverlapPolicy\"u\n\x07PastRun\x12\x0c\n\x04tick\x18\x01 \x01(\x03\x12\x0c\n\x04task\x18\x02 \x01(\t\x12(\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x19.quorate.v1.ScheduleCause\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.TaskState\"n\n\x08PastMiss\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\x12\r\n\x05ticks\x18\x03 \x01(\x03\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.quorate.v1.MissReason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"6\n\x0bQuotaRecord\x12\'\n\x06limits\x18\x01 \x01(\x0b\x32\x17.quorate.v1.QuotaLimits\"_\n\x0eInstanceRecord\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,38 +39,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NODERECORD_LABELSENTRY']._loaded_options = None
   _globals['_NODERECORD_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_HEADRECORD']._serialized_start=179
-  _globals['_HEADRECORD']._serialized_end=224
-  _globals['_CANDIDATERECORD']._serialized_start=226
-  _globals['_CANDIDATERECORD']._serialized_end=352
-  _globals['_NODERECORD']._serialized_start=355
-  _globals['_NODERECORD']._serialized_end=642
-  _globals['_NODERECORD_LABELSENTRY']._serialized_start=597
-  _globals['_NODERECORD_LABELSENTRY']._serialized_end=642
-  _globals['_NODECONTROLRECORD']._serialized_start=644
-  _globals['_NODECONTROLRECORD']._serialized_end=720
-  _globals['_LEAVINGRECORD']._serialized_start=722
-  _globals['_LEAVINGRECORD']._serialized_end=774
-  _globals['_QUEUERECORD']._serialized_start=777
-  _globals['_QUEUERECORD']._serialized_end=1210
-  _globals['_RATERECORD']._serialized_start=1212
-  _globals['_RATERECORD']._serialized_end=1270
-  _globals['_LIMITGROUPRECORD']._serialized_start=1272
-  _globals['_LIMITGROUPRECORD']._serialized_end=1393
-  _globals['_RATEUSERECORD']._serialized_start=1395
-  _globals['_RATEUSERECORD']._serialized_end=1427
-  _globals['_TASKRECORD']._serialized_start=1429
-  _globals['_TASKRECORD']._serialized_end=1496
-  _globals['_RUNRECORD']._serialized_start=1499
-  _globals['_RUNRECORD']._serialized_end=1883
-  _globals['_PASTATTEMPT']._serialized_start=1886
-  _globals['_PASTATTEMPT']._serialized_end=2052
-  _globals['_DEDUPRECORD']._serialized_start=2055
-  _globals['_DEDUPRECORD']._serialized_end=2220
-  _globals['_SERVICERECORD']._serialized_start=2223
-  _globals['_SERVICERECORD']._serialized_end=2367
-  _globals['_QUOTARECORD']._serialized_start=2369
-  _globals['_QUOTARECORD']._serialized_end=2423
-  _globals['_INSTANCERECORD']._serialized_start=2425
-  _globals['_INSTANCERECORD']._serialized_end=2520
+  _globals['_HEADRECORD']._serialized_start=206
+  _globals['_HEADRECORD']._serialized_end=251
+  _globals['_CANDIDATERECORD']._serialized_start=253
+  _globals['_CANDIDATERECORD']._serialized_end=379
+  _globals['_NODERECORD']._serialized_start=382
+  _globals['_NODERECORD']._serialized_end=669
+  _globals['_NODERECORD_LABELSENTRY']._serialized_start=624
+  _globals['_NODERECORD_LABELSENTRY']._serialized_end=669
+  _globals['_NODECONTROLRECORD']._serialized_start=671
+  _globals['_NODECONTROLRECORD']._serialized_end=747
+  _globals['_LEAVINGRECORD']._serialized_start=749
+  _globals['_LEAVINGRECORD']._serialized_end=801
+  _globals['_QUEUERECORD']._serialized_start=804
+  _globals['_QUEUERECORD']._serialized_end=1237
+  _globals['_RATERECORD']._serialized_start=1239
+  _globals['_RATERECORD']._serialized_end=1297
+  _globals['_LIMITGROUPRECORD']._serialized_start=1299
+  _globals['_LIMITGROUPRECORD']._serialized_end=1420
+  _globals['_RATEUSERECORD']._serialized_start=1422
+  _globals['_RATEUSERECORD']._serialized_end=1454
+  _globals['_TASKRECORD']._serialized_start=1456
+  _globals['_TASKRECORD']._serialized_end=1523
+  _globals['_RUNRECORD']._serialized_start=1526
+  _globals['_RUNRECORD']._serialized_end=1910
+  _globals['_PASTATTEMPT']._serialized_start=1913
+  _globals['_PASTATTEMPT']._serialized_end=2079
+  _globals['_DEDUPRECORD']._serialized_start=2082
+  _globals['_DEDUPRECORD']._serialized_end=2247
+  _globals['_SERVICERECORD']._serialized_start=2250
+  _globals['_SERVICERECORD']._serialized_end=2394
+  _globals['_SCHEDULERECORD']._serialized_start=2397
+  _globals['_SCHEDULERECORD']._serialized_end=2811
+  _globals['_SCHEDULEPAUSE']._serialized_start=2813
+  _globals['_SCHEDULEPAUSE']._serialized_end=2871
+  _globals['_SCHEDULEBACKFILL']._serialized_start=2873
+  _globals['_SCHEDULEBACKFILL']._serialized_end=2964
+  _globals['_PASTRUN']._serialized_start=2966
+  _globals['_PASTRUN']._serialized_end=3083
+  _globals['_PASTMISS']._serialized_start=3085
+  _globals['_PASTMISS']._serialized_end=3195
+  _globals['_QUOTARECORD']._serialized_start=3197
+  _globals['_QUOTARECORD']._serialized_end=3251
+  _globals['_INSTANCERECORD']._serialized_start=3253
+  _globals['_INSTANCERECORD']._serialized_end=3348
 # @@protoc_insertion_point(module_scope)

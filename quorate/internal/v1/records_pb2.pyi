@@ -1,6 +1,7 @@
 from quorate.v1 import limit_pb2 as _limit_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2
 from quorate.v1 import quota_pb2 as _quota_pb2
+from quorate.v1 import schedule_pb2 as _schedule_pb2
 from quorate.v1 import service_pb2 as _service_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
@@ -241,6 +242,84 @@ class ServiceRecord(_message.Message):
     create_time: float
     deleting: bool
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_service_pb2.ServiceSpec, _Mapping]] = ..., version: _Optional[int] = ..., generation: _Optional[int] = ..., create_time: _Optional[float] = ..., deleting: _Optional[bool] = ...) -> None: ...
+
+class ScheduleRecord(_message.Message):
+    __slots__ = ("name", "spec", "version", "create_time", "created_by", "cursor", "pause", "waiting", "backfill", "runs", "misses", "fired", "run_count", "miss_count")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    FIRED_FIELD_NUMBER: _ClassVar[int]
+    RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MISS_COUNT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    spec: _schedule_pb2.ScheduleSpec
+    version: int
+    create_time: float
+    created_by: str
+    cursor: int
+    pause: SchedulePause
+    waiting: _containers.RepeatedScalarFieldContainer[int]
+    backfill: ScheduleBackfill
+    runs: _containers.RepeatedCompositeFieldContainer[PastRun]
+    misses: _containers.RepeatedCompositeFieldContainer[PastMiss]
+    fired: int
+    run_count: int
+    miss_count: int
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_schedule_pb2.ScheduleSpec, _Mapping]] = ..., version: _Optional[int] = ..., create_time: _Optional[float] = ..., created_by: _Optional[str] = ..., cursor: _Optional[int] = ..., pause: _Optional[_Union[SchedulePause, _Mapping]] = ..., waiting: _Optional[_Iterable[int]] = ..., backfill: _Optional[_Union[ScheduleBackfill, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[PastRun, _Mapping]]] = ..., misses: _Optional[_Iterable[_Union[PastMiss, _Mapping]]] = ..., fired: _Optional[int] = ..., run_count: _Optional[int] = ..., miss_count: _Optional[int] = ...) -> None: ...
+
+class SchedulePause(_message.Message):
+    __slots__ = ("reason", "by", "until")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    by: str
+    until: int
+    def __init__(self, reason: _Optional[str] = ..., by: _Optional[str] = ..., until: _Optional[int] = ...) -> None: ...
+
+class ScheduleBackfill(_message.Message):
+    __slots__ = ("cursor", "end", "overlap")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    cursor: int
+    end: int
+    overlap: _schedule_pb2.OverlapPolicy
+    def __init__(self, cursor: _Optional[int] = ..., end: _Optional[int] = ..., overlap: _Optional[_Union[_schedule_pb2.OverlapPolicy, str]] = ...) -> None: ...
+
+class PastRun(_message.Message):
+    __slots__ = ("tick", "task", "cause", "state")
+    TICK_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    tick: int
+    task: str
+    cause: _task_pb2.ScheduleCause
+    state: _task_pb2.TaskState
+    def __init__(self, tick: _Optional[int] = ..., task: _Optional[str] = ..., cause: _Optional[_Union[_task_pb2.ScheduleCause, str]] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ...) -> None: ...
+
+class PastMiss(_message.Message):
+    __slots__ = ("first", "last", "ticks", "reason", "detail")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    TICKS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    ticks: int
+    reason: _schedule_pb2.MissReason
+    detail: str
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ..., ticks: _Optional[int] = ..., reason: _Optional[_Union[_schedule_pb2.MissReason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class QuotaRecord(_message.Message):
     __slots__ = ("limits",)

@@ -81,6 +81,8 @@ class SpecCheck:
                 limit=self.max_payload,
                 value=len(data),
             )
+        if spec.HasField("schedule"):
+            raise invalid(f"{field}.schedule", "is set by the cluster; leave it out")
         work = spec.WhichOneof("work")
         if work == "python":
             _python(spec.python, field)

@@ -37,7 +37,7 @@ _WRITE_BYTES = 200
 
 def _refuse_task(state: State, limits: Limits, event: TaskSubmitted) -> Rejection | None:
     units = task_units(len(event.spec.spec))
-    return _refuse(state, limits, event.queue, (event.spec,), units, event.created_by)
+    return refuse_tasks(state, limits, event.queue, (event.spec,), units, event.created_by)
 
 
 def _create_task(
@@ -61,7 +61,7 @@ def _refuse_batch(
 ) -> Rejection | None:
     missing = event.specs[known.progress :] if known else event.specs
     units = tasks_units(missing)
-    return _refuse(state, limits, event.queue, missing, units, event.created_by)
+    return refuse_tasks(state, limits, event.queue, missing, units, event.created_by)
 
 
 def _begin_batch(
@@ -172,7 +172,7 @@ def _expect(state: State, queue: QueueRow | None, creator: str, tasks: int, unit
         state.drop_unused(caller)
 
 
-def _refuse(
+def refuse_tasks(
     state: State,
     limits: Limits,
     queue: QueueName,

@@ -44,7 +44,16 @@ NODES_SCOPE = "_nodes"
 SERVICES_SCOPE = "_services"
 QUOTAS_SCOPE = "_quotas"
 LIMITS_SCOPE = "_limits"
-SCOPES = (TASKS_SCOPE, QUEUES_SCOPE, NODES_SCOPE, SERVICES_SCOPE, QUOTAS_SCOPE, LIMITS_SCOPE)
+SCHEDULES_SCOPE = "_schedules"
+SCOPES = (
+    TASKS_SCOPE,
+    QUEUES_SCOPE,
+    NODES_SCOPE,
+    SERVICES_SCOPE,
+    QUOTAS_SCOPE,
+    LIMITS_SCOPE,
+    SCHEDULES_SCOPE,
+)
 # Kinds of which there may be as many as there are tasks.
 _OF_TASKS = ("", TASKS_SCOPE)
 # No id of a caller is as long (128 characters): nobody can choose the key of another's answer.

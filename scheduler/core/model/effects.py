@@ -23,6 +23,7 @@ from scheduler.core.model.rows import (
     ServiceRow,
     TaskRow,
 )
+from scheduler.core.model.schedules import ScheduleName, ScheduleRow
 from scheduler.core.model.usage import Sized
 from scheduler.core.values import Change, Origin, ServiceName
 
@@ -128,6 +129,14 @@ class DropService(NamedTuple):
     service: ServiceName
 
 
+class PutSchedule(NamedTuple):
+    row: ScheduleRow
+
+
+class DropSchedule(NamedTuple):
+    schedule: ScheduleName
+
+
 class PutAudit(NamedTuple):
     """Who changed what: `kind` and `name` say what, `queue` of which queue where it is a task."""
 
@@ -158,6 +167,8 @@ Write = (
     | DropDedup
     | PutService
     | DropService
+    | PutSchedule
+    | DropSchedule
     | PutAudit
 )
 

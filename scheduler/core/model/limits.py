@@ -30,6 +30,7 @@ class Limits:
     small_part_tasks: int = 128
     small_part_bytes: int = 32 << 10
     services: int = 10_000
+    schedules: int = 10_000
     # Replicas wanted by all services together, and outside processes registered.
     instances: int = 10_000
     # Outside processes of one service.

@@ -28,6 +28,7 @@ from scheduler.core.model.rows import (
     ScalingDown,
     TaskRow,
 )
+from scheduler.core.model.schedules import ScheduleIndex, ScheduleName
 from scheduler.core.model.service_state import ServiceState
 from scheduler.core.model.usage import Usage, task_units
 from scheduler.core.values import (
@@ -74,6 +75,7 @@ class State(ServiceState):
         # The keys of `dedup`, those that were looked at longest ago first.
         self.dedup_line: deque[tuple[str, str]] = deque()
         self.allocations: dict[InstanceId, Allocation] = {}
+        self.schedules = ScheduleIndex()
         self.audit = AuditIndex()
         self.dead = DeadLetters()
         # Shared limits, and what is used of all limits.
@@ -148,6 +150,8 @@ class State(ServiceState):
             row.replica = spec.replica
             self.replicas.setdefault(spec.replica.service, {})[task] = row
             self.touch(spec.replica.service)
+        if spec.schedule:
+            self.schedules.began(ScheduleName(spec.schedule), task)
         # Looked up only where it may be there: of a million tasks that is a good part of the time.
         done = None if self.is_new(task) else self.finished.get(task)
         if done is None:
@@ -267,6 +271,8 @@ class State(ServiceState):
                 del self.replicas[row.replica.service]
         if row.limits is not None:
             self.permits.ended(row.limits.shared)
+        if self.schedules.owners:
+            self.schedules.ended(task)
         text = f"{row.text}\n{error}" if error else row.text
         creator = row.creator
         creator.ended(outcome)

@@ -12,6 +12,7 @@ from scheduler.storage.records.codec import Codec, prefix_range
 from scheduler.storage.records.limits import arrival, limit_row
 from scheduler.storage.records.nodes import control, node_row, scaling_down
 from scheduler.storage.records.queues import queue_record, queue_row
+from scheduler.storage.records.schedules import schedule_record, schedule_row, schedule_spec
 from scheduler.storage.records.services import (
     REPLICA_DRAIN_GRACE,
     instance_row,
@@ -49,6 +50,9 @@ __all__ = [
     "run_record",
     "run_status",
     "scaling_down",
+    "schedule_record",
+    "schedule_row",
+    "schedule_spec",
     "seconds",
     "service_record",
     "service_row",

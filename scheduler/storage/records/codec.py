@@ -18,6 +18,7 @@ from scheduler.storage.records import limits
 from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
 from scheduler.storage.records.queues import queue_record
+from scheduler.storage.records.schedules import schedule_record
 from scheduler.storage.records.services import service_record
 from scheduler.storage.records.tasks import (
     have_one_record,
@@ -107,6 +108,11 @@ class Codec:
                         prefix + keys.service_key(row.name), service_record(row).SerializeToString()
                     )
                 )
+            case fx.PutSchedule(row):
+                value = schedule_record(row).SerializeToString()
+                ops.append(Put(prefix + keys.schedule_key(row.name), value))
+            case fx.DropSchedule(schedule):
+                ops.append(Delete(prefix + keys.schedule_key(schedule)))
             case fx.PutAudit(entry):
                 value = audit_records.record(write).SerializeToString()
                 ops.append(Put(prefix + audit_records.key_of(entry), value))

@@ -274,6 +274,7 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         else None,
         task_text(spec.name, _work(spec), spec.labels),
         _limits(spec) if spec.limit_key or spec.limits else None,
+        spec.schedule.name if spec.HasField("schedule") else "",
     )
 
 

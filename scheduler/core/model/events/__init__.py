@@ -49,6 +49,15 @@ from scheduler.core.model.events.nodes import (
     SessionOpened,
     StatsReported,
 )
+from scheduler.core.model.events.schedules import (
+    ScheduleBackfillAsked,
+    ScheduleDeleteAsked,
+    ScheduleDue,
+    SchedulePauseAsked,
+    ScheduleRunAsked,
+    ScheduleSubmitted,
+    ScheduleUpdateAsked,
+)
 from scheduler.core.model.events.time_passed import (
     Elected,
     RetentionDue,
@@ -97,6 +106,13 @@ Event = (
     | InstanceSeen
     | InstanceGone
     | ServiceDue
+    | ScheduleSubmitted
+    | ScheduleUpdateAsked
+    | ScheduleDeleteAsked
+    | SchedulePauseAsked
+    | ScheduleRunAsked
+    | ScheduleBackfillAsked
+    | ScheduleDue
     | TimersDue
     | StartsDue
     | RetentionDue
@@ -136,6 +152,13 @@ __all__ = [
     "Request",
     "RetentionDue",
     "ScaleDownDecided",
+    "ScheduleBackfillAsked",
+    "ScheduleDeleteAsked",
+    "ScheduleDue",
+    "SchedulePauseAsked",
+    "ScheduleRunAsked",
+    "ScheduleSubmitted",
+    "ScheduleUpdateAsked",
     "ServiceDeleteAsked",
     "ServiceDue",
     "ServiceSubmitted",

@@ -1,0 +1,273 @@
+"""Options of `schedule create` and `schedule update`, and what they make.
+
+An option that is not given stays out of the update's mask, so what it stands for stays as it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import re
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
+
+import typer
+
+from quorate.client.work.schedules import ScheduleArgs
+
+_WHEN = "When it fires"
+_PANEL = "Ticks that cannot run"
+_SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_SPANS = "seconds, or a number with s, m, h or d, such as 90, 15m or 2h"
+_DATES = "a date such as 2026-12-31T23:00 (local unless it names a zone)"
+
+
+class Overlap(enum.StrEnum):
+    """What to do at a tick while a run is not finished."""
+
+    SKIP = "skip"
+    QUEUE_ONE = "queue-one"
+    QUEUE_ALL = "queue-all"
+    CANCEL_RUNNING = "cancel-running"
+    ALLOW = "allow"
+
+
+class OnFailure(enum.StrEnum):
+    """What happens when a run has failed."""
+
+    CONTINUE = "continue"
+    PAUSE = "pause"
+
+
+class Gap(enum.StrEnum):
+    """A fixed time that does not exist when clocks are put forward."""
+
+    RUN_AFTER = "run-after"
+    SKIP = "skip"
+
+
+class Fold(enum.StrEnum):
+    """A fixed time that exists twice when clocks are put back."""
+
+    FIRST = "first"
+    BOTH = "both"
+
+
+Cron = Annotated[
+    str,
+    typer.Option(
+        metavar="EXPRESSION",
+        help='Cron expression, such as "30 2 * * *" or @daily; L, # and H are known.',
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+Every = Annotated[
+    str,
+    typer.Option(
+        metavar="SPAN",
+        help=f"Interval instead of --cron: {_SPANS}.",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+At = Annotated[
+    str,
+    typer.Option(
+        metavar="DATE",
+        help=f"One instant instead of --cron: {_DATES}.",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+Zone = Annotated[
+    str,
+    typer.Option(
+        "--zone",
+        metavar="ZONE",
+        help="Time zone of --cron, such as Europe/Berlin. \\[default: UTC]",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+Jitter = Annotated[
+    str,
+    typer.Option(
+        metavar="SPAN",
+        help="Maximum delay of a run, drawn from its name and tick. \\[default: 0]",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+Start = Annotated[
+    str,
+    typer.Option(
+        metavar="DATE",
+        help="Instant before which nothing fires. \\[default: none]",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+End = Annotated[
+    str,
+    typer.Option(
+        metavar="DATE",
+        help="Instant after which nothing fires. \\[default: none]",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+MaxRuns = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Number of ticks that run before it ends; 0: no limit. \\[default: 0]",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+DstGap = Annotated[
+    Gap | None,
+    typer.Option(
+        help="Fixed times that do not exist when clocks go forward. \\[default: run-after]",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+DstFold = Annotated[
+    Fold | None,
+    typer.Option(
+        help="Fixed times that exist twice when clocks go back. \\[default: first]",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+OverlapOption = Annotated[
+    Overlap | None,
+    typer.Option(
+        "--overlap",
+        help="Policy for a tick while a run is not finished. \\[default: skip]",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Window = Annotated[
+    str,
+    typer.Option(
+        "--catch-up-window",
+        metavar="SPAN",
+        help="Maximum delay of a tick, after an outage for example. \\[default: 1h]",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Count = Annotated[
+    int | None,
+    typer.Option(
+        "--catch-up-count",
+        min=1,
+        max=100,
+        help="Maximum number of ticks due at once that run, the newest. \\[default: 100]",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Blackout = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FROM/TO",
+        help='Time without runs: two dates, or "CRON/SPAN"; may be repeated. \\[default: none]',
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+OnFailureOption = Annotated[
+    OnFailure | None,
+    typer.Option(
+        "--on-failure",
+        help="What a failed run does: pause it, or nothing. \\[default: continue]",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def when(
+    *,
+    cron: str,
+    every: str,
+    at: str,
+    zone: str,
+    jitter: str,
+    start: str,
+    end: str,
+    max_runs: int | None,
+    dst_gap: Gap | None,
+    dst_fold: Fold | None,
+    overlap: Overlap | None,
+    window: str,
+    count: int | None,
+    blackout: Sequence[str] | None,
+    on_failure: OnFailure | None,
+) -> ScheduleArgs:
+    """What the SDK takes, of the options that were given. Raises BadParameter."""
+    if sum(map(bool, (cron, every, at))) > 1:
+        raise typer.BadParameter("only one of --cron, --every and --at is possible")
+    given: dict[str, Any] = {}
+    for name, text in (("cron", cron), ("time_zone", zone)):
+        if text:
+            given[name] = text
+    for name, option, text in (
+        ("every", "--every", every),
+        ("jitter", "--jitter", jitter),
+        ("catch_up_window", "--catch-up-window", window),
+    ):
+        if text:
+            given[name] = span(option, text)
+    for name, text in (("at", at), ("start", start), ("end", end)):
+        if text:
+            given[name] = date(f"--{name}", text)
+    for name, number in (("max_runs", max_runs), ("catch_up_count", count)):
+        if number is not None:
+            given[name] = number
+    for name, word in (("overlap", overlap), ("dst_gap", dst_gap), ("dst_fold", dst_fold)):
+        if word is not None:
+            given[name] = word.replace("-", "_")
+    if blackout:
+        given["blackouts"] = [_blackout(text) for text in blackout]
+    if on_failure is not None:
+        given["pause_on_failure"] = on_failure is OnFailure.PAUSE
+    return cast(ScheduleArgs, given)
+
+
+def _blackout(text: str) -> tuple[Any, Any]:
+    """Two dates, or a cron expression (which holds slashes) and a span."""
+    begin, slash, end = text.rpartition("/")
+    if not slash or not begin:
+        raise typer.BadParameter(f"--blackout: {text!r} is not FROM/TO or CRON/SPAN")
+    if " " in begin or begin.startswith("@"):
+        return begin, span("--blackout", end)
+    return date("--blackout", begin), date("--blackout", end)
+
+
+def span(option: str, text: str) -> float:
+    """Seconds of `90`, `15m`, `2h`. Raises BadParameter naming the option."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{option}: {text!r} is not {_SPANS}")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def date(option: str, text: str) -> dt.datetime:
+    """An instant: a date, or a span from now. Raises BadParameter naming the option."""
+    ahead = _SPAN.fullmatch(text)
+    if ahead is not None and ahead[2]:
+        return dt.datetime.fromtimestamp(time.time() + span(option, text), dt.UTC)
+    try:
+        return dt.datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{option}: {text!r} is not {_DATES}, or a span from now"
+        ) from None

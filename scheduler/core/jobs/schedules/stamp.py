@@ -1,0 +1,46 @@
+"""What a run's spec says about the schedule that made it.
+
+The core keeps specs as opaque bytes. Concatenated messages of protobuf are merged by whoever reads
+them, so the field `quorate.v1.TaskSpec.schedule` is appended, encoded here (a test compares it with
+protobuf's own encoding).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scheduler.core.model.schedules import Cause, ScheduleName
+from scheduler.core.values import TaskSpec
+
+# Of `TaskSpec.schedule`, and of its fields.
+_SCHEDULE: Final = 25
+_NAME, _TICK, _CAUSE = 1, 2, 3
+_VARINT, _BYTES = 0, 2
+
+
+def stamped(task: TaskSpec, name: ScheduleName, tick: int, cause: Cause) -> TaskSpec:
+    """The task of the run for `tick`."""
+    seconds, micros = divmod(tick, 1_000_000)
+    # A field that is 0 is left out.
+    instant = _number(1, seconds) + _number(2, micros * 1_000)
+    said = _data(_NAME, name.encode()) + _data(_TICK, instant) + _number(_CAUSE, cause)
+    return task._replace(spec=task.spec + _data(_SCHEDULE, said), schedule=name)
+
+
+def _data(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | _BYTES) + _varint(len(value)) + value
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3 | _VARINT) + _varint(value) if value else b""
+
+
+def _varint(value: int) -> bytes:
+    # Negative ones are those of 64 bits: an instant before 1970.
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
