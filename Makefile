@@ -19,7 +19,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready check test test-tls clients demo bench drills docs ui screenshots protos release-protos format clean
+.PHONY: help setup ready check test test-tls sim clients demo bench drills docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -57,6 +57,12 @@ test: setup ## Run all tests (ARGS="-k failover" narrows them)
 # Apart from `test`: the same tests once more. No service may be open in them: tests/support/lock_guard.py.
 test-tls: setup ## Run the end-to-end tests with mutual TLS, etcd too, and tokens
 	QUORATE_TEST_TLS=1 python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests/e2e $(ARGS)
+
+# Apart from `test`: the same histories with many more seeds.
+SEEDS ?= 200
+
+sim: ready ## Play SEEDS=200 seeded histories of a whole cluster; failures name their seeds
+	python -m tests.simulation.seeds --seeds $(SEEDS) $(ARGS)
 
 # Apart from `test`: it needs the tool chains of other languages.
 clients: ready ## Build the clients in other languages, run them while leaders are killed

@@ -12,8 +12,10 @@ each instance is kept; it is written when etcd is back. When the lease is lost t
 with it: they are written again under the next one.
 
 Order: each write is conditional on the key being as this process last saw it, so a write whose
-outcome was unknown and which arrives late changes nothing. And a key that a later attempt of the
-task has written, on whatever node, is left alone: the task was given away.
+outcome was unknown and which arrives late changes nothing. One exception: a late creation finds its
+condition true again once the key was deleted. So after such a deletion the key is deleted a second
+time, when nothing can be late any more. And a key that a later attempt of the task has written, on
+whatever node, is left alone: the task was given away.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ _log = structlog.get_logger("node_agent.instances")
 MAX_DELETIONS = 10_000
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+# Seconds after which a request that got no answer has arrived or never will: its connection has
+# been given up by then.
+_LATEST_ARRIVAL = 30.0
 
 
 @dataclass(slots=True)
@@ -57,6 +62,8 @@ class _Entry:
     instance: ServiceInstance | None
     # The key's mod_revision as last seen; 0: absent, as far as we know.
     revision: int = 0
+    # Its creation got no answer, and may still be on its way.
+    late_creation: bool = False
 
 
 class InstanceRecords:
@@ -100,7 +107,7 @@ class InstanceRecords:
         self._deletions += 1
         self._touch(key)
         if self._deletions > MAX_DELETIONS:
-            oldest = next(k for k in self._dirty if self._entries[k].instance is None)
+            oldest = next(k for k, of in self._entries.items() if of.instance is None)
             self._forget(oldest)
 
     def on_registered(self, lease: int, agent: str) -> None:
@@ -172,9 +179,12 @@ class InstanceRecords:
         else:
             record = InstanceRecord(instance=wanted, agent=self._agent, attempt=attempt)
             op = Put(key, record.SerializeToString(), self._lease)
-        answer = await etcd.txn(
-            (Compare(key, "mod", "=", entry.revision),), (op,), failure=(Range(key),)
-        )
+        seen = Compare(key, "mod", "=", entry.revision)
+        try:
+            answer = await etcd.txn((seen,), (op,), failure=(Range(key),))
+        except EtcdError:
+            entry.late_creation |= entry.revision == 0 and wanted is not None
+            raise
         if self._entries.get(key) is not entry:
             return  # everything was lost meanwhile
         if not answer.succeeded:
@@ -183,10 +193,20 @@ class InstanceRecords:
         entry.revision = answer.revision if wanted is not None else 0
         if entry.instance is not wanted or entry.attempt != attempt:
             return  # changed meanwhile: it is still dirty
-        if wanted is None:
-            self._forget(key)
-        else:
+        if wanted is not None:
             self._dirty.pop(key, None)
+        elif entry.late_creation:
+            entry.late_creation = False
+            self._dirty.pop(key, None)
+            asyncio.get_running_loop().call_later(_LATEST_ARRIVAL, self._delete_again, key)
+        else:
+            self._forget(key)
+
+    def _delete_again(self, key: bytes) -> None:
+        """Delete a key for the second time, unless it is in use again."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.instance is None:
+            self._touch(key)
 
     def _on_other(self, key: bytes, entry: _Entry, answer: TxnResult) -> None:
         """The key is not as it was last seen: somebody else's write, or ours that came late."""

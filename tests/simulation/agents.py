@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NODE_TTL = 3
 _KEEPALIVE = 1.0
+# As an agent: after this long nothing is late any more.
+_LATEST_ARRIVAL = 30.0
 
 
 @dataclass
@@ -49,9 +51,12 @@ class Agent:
         # Outcomes that are not acknowledged.
         self.outbox: dict[tuple[TaskId, int], e.Event] = {}
         self._lease = 0
-        # The states of its replicas' instances, as they are to be in etcd and as they are.
+        # The states of its replicas' instances, as they are to be in etcd and as they are: None
+        # while that is unknown.
         self._instances: dict[TaskId, tuple[ServiceName, int, InstanceState]] = {}
-        self._written: dict[TaskId, tuple[ServiceName, int, InstanceState]] = {}
+        self._written: dict[TaskId, tuple[ServiceName, int, InstanceState | None]] = {}
+        # Instances whose creation got no answer.
+        self._late_creations: set[TaskId] = set()
         # At which revision each instance's key was seen last.
         self._revisions: dict[TaskId, int] = {}
         self._work = [world.spawn(self._keep_registered()), world.spawn(self._keep_instances())]
@@ -109,6 +114,7 @@ class Agent:
         await self.way.put(key, record.SerializeToString(), lease=lease)
         self._lease = lease
         self._written.clear()
+        self._late_creations.clear()
 
     async def _keep_instances(self) -> None:
         """Bring etcd to what is so, one key at a time."""
@@ -125,15 +131,23 @@ class Agent:
         last = what or known
         if what == known or last is None or not lease:
             return
-        service, attempt, state = last
+        service, attempt, _ = last
         key = PREFIX + keys.instance_key(service, task)
         op: Put | Delete = Delete(key)
         if what is not None:
             record = r.InstanceRecord(agent=self.instance, attempt=attempt)
-            record.instance.state = int(state)  # type: ignore[assignment]
+            record.instance.state = int(what[2])  # type: ignore[assignment]
             op = Put(key, record.SerializeToString(), lease)
         seen = Compare(key, "mod", "=", self._revisions.get(task, 0))
-        answer = await self.way.txn((seen,), (op,), (Range(key),))
+        if known is None:
+            # Without an answer it may be there all the same, and is to be deleted one day.
+            self._written[task] = (service, attempt, None)
+        try:
+            answer = await self.way.txn((seen,), (op,), (Range(key),))
+        except EtcdError:
+            if what is not None and not self._revisions.get(task):
+                self._late_creations.add(task)
+            raise
         if lease != self._lease:
             return
         if answer.succeeded:
@@ -141,6 +155,11 @@ class Agent:
             self._written.pop(task, None)
             if what is not None:
                 self._written[task] = what
+            elif task in self._late_creations:
+                # It may arrive only now: once more, when it cannot any longer.
+                self._late_creations.discard(task)
+                again = (service, attempt, None)
+                self.world.later(_LATEST_ARRIVAL, lambda: self._written.setdefault(task, again))
             return
         there = answer.ranges[0].kvs
         if there and r.InstanceRecord.FromString(there[0].value).attempt > attempt:

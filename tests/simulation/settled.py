@@ -38,6 +38,10 @@ def unsettled(world: World) -> str:
     for service in state.services:
         if why := _unready(world, state, service):
             return why
+    # The leader keeps a node whose lease has ended while its process answers; standbys do not.
+    without = [row.name for row in state.nodes.values() if not row.lease]
+    if without:
+        return f"{without} have not registered again"
     wrong = [agent.name for agent in world.agents.values() if _wrongly_marked(state, agent)]
     return f"{wrong} do not know whether they may be ended" if wrong else ""
 

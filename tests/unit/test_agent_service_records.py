@@ -278,3 +278,26 @@ async def test_deletions_that_wait_are_bounded(etcd: Faulty, monkeypatch: pytest
         await node.settled()
         left = [n for n in names if await node.record(PREFIX + f"services/web/{n}".encode())]
         assert left == ["t0", "t1"]  # left to the lease
+
+
+async def test_a_creation_that_arrives_after_the_deletion_is_deleted_too(
+    etcd: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by `make sim`: its condition, that the key is absent, is true again by then."""
+    monkeypatch.setattr(module, "_LATEST_ARRIVAL", 0.05)
+    async with running(etcd) as node:
+        await node.register()
+        etcd.away = True
+        node.records.put(instance(STARTING), 1)
+        await until(lambda: len(etcd.lost) >= 1)
+        late = etcd.lost[:1]
+        etcd.away = False
+        await node.settled()
+        node.records.remove("web", "t1", 1)
+        await node.settled()
+        etcd.lost = late
+        await etcd.deliver_late()
+        assert await node.state() == STARTING
+        async with asyncio.timeout(10):
+            while await node.state():
+                await asyncio.sleep(0.001)
