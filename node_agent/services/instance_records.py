@@ -12,10 +12,10 @@ each instance is kept; it is written when etcd is back. When the lease is lost t
 with it: they are written again under the next one.
 
 Order: each write is conditional on the key being as this process last saw it, so a write whose
-outcome was unknown and which arrives late changes nothing. One exception: a late creation finds its
-condition true again once the key was deleted. So after such a deletion the key is deleted a second
-time, when nothing can be late any more. And a key that a later attempt of the task has written, on
-whatever node, is left alone: the task was given away.
+outcome was unknown and which arrives late changes nothing. One exception: a creation that arrives
+late, or once more, finds its condition true again when the key was deleted. So each key is deleted
+a second time, when nothing can be late any more. And a key that a later attempt of the task has
+written, on whatever node, is left alone: the task was given away.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from quorate.v1.service_pb2 import ServiceInstance
 
 _log = structlog.get_logger("node_agent.instances")
 
-# Deletions that wait for etcd; beyond that the oldest are left to the lease, and to readers, who
-# look only at attempts on record.
+# Deletions that wait for etcd or for their second time; beyond that the oldest are left to the
+# lease, and to readers, who look only at attempts on record.
 MAX_DELETIONS = 10_000
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
@@ -62,8 +62,8 @@ class _Entry:
     instance: ServiceInstance | None
     # The key's mod_revision as last seen; 0: absent, as far as we know.
     revision: int = 0
-    # Its creation got no answer, and may still be on its way.
-    late_creation: bool = False
+    # The key was deleted once, and nothing was written since.
+    deleted: bool = False
 
 
 class InstanceRecords:
@@ -94,7 +94,7 @@ class InstanceRecords:
             return
         elif entry.instance is None:
             self._deletions -= 1
-        entry.attempt, entry.instance = attempt, instance
+        entry.attempt, entry.instance, entry.deleted = attempt, instance, False
         self._touch(key)
 
     def remove(self, service: str, instance: str, attempt: int) -> None:
@@ -179,12 +179,9 @@ class InstanceRecords:
         else:
             record = InstanceRecord(instance=wanted, agent=self._agent, attempt=attempt)
             op = Put(key, record.SerializeToString(), self._lease)
-        seen = Compare(key, "mod", "=", entry.revision)
-        try:
-            answer = await etcd.txn((seen,), (op,), failure=(Range(key),))
-        except EtcdError:
-            entry.late_creation |= entry.revision == 0 and wanted is not None
-            raise
+        answer = await etcd.txn(
+            (Compare(key, "mod", "=", entry.revision),), (op,), failure=(Range(key),)
+        )
         if self._entries.get(key) is not entry:
             return  # everything was lost meanwhile
         if not answer.succeeded:
@@ -195,8 +192,8 @@ class InstanceRecords:
             return  # changed meanwhile: it is still dirty
         if wanted is not None:
             self._dirty.pop(key, None)
-        elif entry.late_creation:
-            entry.late_creation = False
+        elif not entry.deleted:
+            entry.deleted = True
             self._dirty.pop(key, None)
             asyncio.get_running_loop().call_later(_LATEST_ARRIVAL, self._delete_again, key)
         else:

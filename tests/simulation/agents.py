@@ -55,8 +55,8 @@ class Agent:
         # while that is unknown.
         self._instances: dict[TaskId, tuple[ServiceName, int, InstanceState]] = {}
         self._written: dict[TaskId, tuple[ServiceName, int, InstanceState | None]] = {}
-        # Instances whose creation got no answer.
-        self._late_creations: set[TaskId] = set()
+        # Instances whose key was deleted once.
+        self._deleted: set[TaskId] = set()
         # At which revision each instance's key was seen last.
         self._revisions: dict[TaskId, int] = {}
         self._work = [world.spawn(self._keep_registered()), world.spawn(self._keep_instances())]
@@ -114,7 +114,6 @@ class Agent:
         await self.way.put(key, record.SerializeToString(), lease=lease)
         self._lease = lease
         self._written.clear()
-        self._late_creations.clear()
 
     async def _keep_instances(self) -> None:
         """Bring etcd to what is so, one key at a time."""
@@ -142,12 +141,7 @@ class Agent:
         if known is None:
             # Without an answer it may be there all the same, and is to be deleted one day.
             self._written[task] = (service, attempt, None)
-        try:
-            answer = await self.way.txn((seen,), (op,), (Range(key),))
-        except EtcdError:
-            if what is not None and not self._revisions.get(task):
-                self._late_creations.add(task)
-            raise
+        answer = await self.way.txn((seen,), (op,), (Range(key),))
         if lease != self._lease:
             return
         if answer.succeeded:
@@ -155,9 +149,10 @@ class Agent:
             self._written.pop(task, None)
             if what is not None:
                 self._written[task] = what
-            elif task in self._late_creations:
-                # It may arrive only now: once more, when it cannot any longer.
-                self._late_creations.discard(task)
+                self._deleted.discard(task)
+            elif task not in self._deleted:
+                # Its creation may arrive only now: once more, when nothing is late any longer.
+                self._deleted.add(task)
                 again = (service, attempt, None)
                 self.world.later(_LATEST_ARRIVAL, lambda: self._written.setdefault(task, again))
             return

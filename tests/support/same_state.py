@@ -172,7 +172,11 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
 
 # What is not made of fields that say something: these are compared by what they are for.
 RENDERED: Mapping[type, Callable[[Any, State], object]] = {
-    AuditIndex: lambda audit, _: (audit.below(1 << 62, 0, 1 << 20), audit.last),
+    # The greatest id ever given is in no record once all entries are gone.
+    AuditIndex: lambda audit, _: (
+        audit.below(1 << 62, 0, 1 << 20),
+        audit.last if len(audit) else 0,
+    ),
     PendingOrder: lambda order, _: (order.size, _kinds(order), getattr(order.oldest(), "id", "")),
     TaskIndex: lambda index, s: (index.size, [t for t in index.oldest_first("") if s.on_record(t)]),
 }
