@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from quorate.client.ahandle import AsyncTaskHandle
     from quorate.client.aio import AsyncClient
     from quorate.client.client import Client
-    from quorate.client.decorator import task
+    from quorate.client.decorator import schedule, task
     from quorate.client.futures.completed import as_completed
     from quorate.client.futures.executor import Executor
     from quorate.client.handle import TaskHandle
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "as_completed",
     "errors",
+    "schedule",
     "task",
     "waiting",
 ]
@@ -54,6 +55,7 @@ _HOMES = {
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",
     "as_completed": "quorate.client.futures.completed",
+    "schedule": "quorate.client.decorator",
     "task": "quorate.client.decorator",
     "waiting": "quorate.client.tracking.waiting",
 }

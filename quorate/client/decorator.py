@@ -7,6 +7,12 @@
     send.submit("a@example.org").result() # on the cluster
     list(send.map(addresses))
 
+`@quorate.schedule`: when it is to run by itself, once `client.schedules.apply` was called with it.
+
+    @quorate.schedule("nightly", cron="30 2 * * *")
+    @quorate.task(retries=3)
+    def report(): ...
+
 `submit` and `map` use the client given to `on(client)`, else one that is opened for the process
 when first needed (address as in `Client()`).
 """
@@ -14,7 +20,7 @@ when first needed (address as in `Client()`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from quorate.client.client import Client
@@ -22,6 +28,7 @@ from quorate.client.handle import TaskHandle
 from quorate.client.shared import process_client
 from quorate.client.work.by_value import goes_by_value, register
 from quorate.client.work.options import OptionArgs, TaskOptions
+from quorate.client.work.schedules import DECLARED, Declared, ScheduleArgs
 from quorate.client.work.specs import named
 
 P = ParamSpec("P")
@@ -109,3 +116,26 @@ def task(function: Callable[P, R] | None = None, /, **options: Unpack[OptionArgs
     if function is not None:
         return Task(function, chosen)
     return lambda decorated: Task(decorated, chosen)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def schedule(
+    name: str,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    **when: Unpack[ScheduleArgs],
+) -> Callable[[F], F]:
+    """Declare a schedule of a function, or of a `Task` with its options; see `ScheduleArgs`.
+
+    Nothing is sent: `client.schedules.apply(function)` creates the schedule, or changes it.
+    """
+    declared = Declared(name, args, kwargs or {}, when)
+
+    def decorate(function: F) -> F:
+        setattr(function, DECLARED, declared)
+        return function
+
+    return decorate

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
+import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from quorate.client.ahandle import AsyncTaskHandle
@@ -34,6 +35,8 @@ from quorate.client.transport.rpcs import (
 )
 from quorate.client.work.options import TaskOptions
 from quorate.client.work.schedules import (
+    DECLARED,
+    Declared,
     Overlap,
     ScheduleArgs,
     instant,
@@ -42,7 +45,7 @@ from quorate.client.work.schedules import (
 )
 from quorate.client.work.specs import command_spec, python_spec
 from quorate.client.work.texts import text_of
-from quorate.runtime.errors import invalid
+from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import schedule_pb2 as pb
 from quorate.v1 import task_pb2
 
@@ -93,6 +96,35 @@ class Requests:
         return pb.UpdateScheduleRequest(
             schedule=pb.Schedule(name=text_of("name", name), etag=etag, spec=spec),
             update_mask=FieldMask(paths=paths),
+            request_id=new_request_id(),
+        )
+
+    def declared(self, function: Any) -> pb.CreateScheduleRequest:
+        """The request that creates what `@quorate.schedule` says about a function."""
+        said = getattr(function, DECLARED, None)
+        if not isinstance(said, Declared):
+            raise TypeError(f"{function!r} is not decorated with @quorate.schedule")
+        # A `quorate.task` has options of its own.
+        options = getattr(function, "options", None)
+        if not isinstance(options, TaskOptions):
+            return self.create(said.name, function, said.args, said.kwargs, said.when)
+        own = Requests(options)
+        return own.create(said.name, function.__wrapped__, said.args, said.kwargs, said.when)
+
+    @staticmethod
+    def changed(
+        wanted: pb.CreateScheduleRequest, found: pb.Schedule
+    ) -> pb.UpdateScheduleRequest | None:
+        """The request that makes a schedule what is wanted; None when it is."""
+        spec = wanted.schedule.spec
+        if spec.HasField("interval") and not spec.interval.HasField("anchor"):
+            # Counted from when it was created, as before.
+            spec.interval.anchor.CopyFrom(found.spec.interval.anchor)
+        if spec == found.spec:
+            return None
+        return pb.UpdateScheduleRequest(
+            schedule=pb.Schedule(name=found.name, etag=found.etag, spec=spec),
+            update_mask=FieldMask(paths=["spec"]),
             request_id=new_request_id(),
         )
 
@@ -204,6 +236,22 @@ class Schedules:
         request = self._requests.update(name, work, args, kwargs, etag, when)
         return self._calls.call(UPDATE_SCHEDULE, request).schedule
 
+    def apply(self, function: Any) -> pb.Schedule:
+        """Create the schedule that `@quorate.schedule` declares, or change it where it differs.
+
+        Repeating it changes nothing. A function that only this process has (of `__main__`) is sent
+        as it is; one of a module by its name.
+        """
+        wanted = self._requests.declared(function)
+        try:
+            found = self.get(wanted.schedule.name)
+        except QuorateError as error:
+            if error.code is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return self._calls.call(CREATE_SCHEDULE, wanted).schedule
+        change = self._requests.changed(wanted, found)
+        return found if change is None else self._calls.call(UPDATE_SCHEDULE, change).schedule
+
     def delete(self, name: str) -> None:
         """Delete a schedule; its tasks stay."""
         request = pb.DeleteScheduleRequest(name=text_of("name", name), request_id=new_request_id())
@@ -288,6 +336,20 @@ class AsyncSchedules:
         """As `Schedules.update`."""
         request = self._requests.update(name, work, args, kwargs, etag, when)
         return (await self._calls.call(UPDATE_SCHEDULE, request)).schedule
+
+    async def apply(self, function: Any) -> pb.Schedule:
+        """As `Schedules.apply`."""
+        wanted = self._requests.declared(function)
+        try:
+            found = await self.get(wanted.schedule.name)
+        except QuorateError as error:
+            if error.code is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return (await self._calls.call(CREATE_SCHEDULE, wanted)).schedule
+        change = self._requests.changed(wanted, found)
+        if change is None:
+            return found
+        return (await self._calls.call(UPDATE_SCHEDULE, change)).schedule
 
     async def delete(self, name: str) -> None:
         """As `Schedules.delete`."""

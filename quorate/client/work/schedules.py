@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -54,6 +54,17 @@ class ScheduleArgs(TypedDict, total=False):
     """A fixed time that exists twice when clocks are put back."""
 
 
+class Declared(NamedTuple):
+    """What `@quorate.schedule` says about a function."""
+
+    name: str
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    when: ScheduleArgs
+
+
+# The attribute of a function that has one.
+DECLARED = "__quorate_schedule__"
 _KNOWN = frozenset(ScheduleArgs.__annotations__)
 
 

@@ -180,6 +180,7 @@ def refuse_tasks(
     units: int,
     creator: str,
 ) -> Rejection | None:
+    """Why these tasks cannot be created; they weigh `units` together (`usage.tasks_units`)."""
     row = state.queues.get(queue)
     if row is None:
         return no_queue(queue)
