@@ -89,7 +89,9 @@ def _details(schedule: pb.Schedule) -> Table:
     details.add_row("When", timing(spec))
     details.add_row("Task", _work(spec.task))
     details.add_row("Queue", spec.queue or "default")
-    details.add_row("Overlap", _word(pb.OverlapPolicy.DESCRIPTOR, spec.overlap, "skip"))
+    details.add_row(
+        "Overlap", _word(pb.OverlapPolicy.DESCRIPTOR, spec.overlap, "skip").replace("_", "-")
+    )
     window = _DEFAULT_WINDOW
     if spec.HasField("catch_up_window"):
         window = spec.catch_up_window.seconds + spec.catch_up_window.nanos / 1e9
