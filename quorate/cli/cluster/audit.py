@@ -39,7 +39,7 @@ def audit(
         typer.Option(
             metavar="TYPE[/NAME]",
             help="Resource that was changed, such as queue/mail, or a type: queue, node, service, "
-            "task or quota. \\[default: all]",
+            "task, schedule or quota. \\[default: all]",
         ),
     ] = "",
     rpc: Annotated[
@@ -64,9 +64,9 @@ def audit(
 ) -> None:
     """List who changed what, newest first.
 
-    The audit log has changes of queues, nodes, services and quotas. Of tasks it has cancel, retry
-    and delete, but not their submission. Schedulers keep at most 10,000 entries (--audit-keep), for
-    90 days (--audit-keep-for).
+    The audit log has changes of queues, nodes, services, schedules and quotas. Of tasks it has
+    cancel, retry and delete, but not their submission. Schedulers keep at most 10,000 entries
+    (--audit-keep), for 90 days (--audit-keep-for).
     """
     kind, _, name = resource.partition("/")
     now = time.time()
