@@ -11,9 +11,10 @@ from typing import Final
 
 from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
+from scheduler.core.handlers.start_limits import room_of, room_of_shared
 from scheduler.core.model.rows import NodeRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
-from scheduler.core.values import NO_NEEDS, Needs
+from scheduler.core.values import NO_LIMITS, NO_NEEDS, Kind, Needs
 
 # Kinds of needs that are distinguished; tasks of further kinds count as if they needed only a slot.
 MAX_KINDS: Final = 128
@@ -32,7 +33,17 @@ def look(state: State, ask: Ask, now: float) -> Seen:
         if queue.paused or not queue.pending.size:
             continue
         slotless = queue.name == SERVICES_QUEUE
-        for needs, count in queue.pending.kinds():
+        # What a limit holds back waits for others to end, not for nodes.
+        left = queue.pending.size
+        if queue.limits is not NO_LIMITS:
+            left = room_of(state, queue, left, now)
+        for waits, waiting in queue.pending.open_kinds():
+            needs, count = waits, min(waiting, left)
+            if type(waits) is Kind:
+                needs, count = waits.needs, room_of_shared(state, waits.shared, count, now)
+            if count <= 0:
+                continue
+            left -= count
             kind = (slotless, needs)
             if kind not in kinds and len(kinds) >= MAX_KINDS:
                 kind = (slotless, NO_NEEDS)

@@ -22,8 +22,17 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control
-from scheduler.core.values import Disconnect, Origin, Placement, ServiceName, TaskSpec
+from scheduler.core.values import (
+    Disconnect,
+    Origin,
+    Placement,
+    QueueLimits,
+    Rate,
+    ServiceName,
+    TaskSpec,
+)
 from scheduler.storage import records
+from tests.simulation.history import SEAT, SEATS
 from tests.simulation.schedulers import Term
 from tests.support.core_specs import service_spec, spec
 
@@ -88,11 +97,10 @@ class Callers:
 
     async def create_queue(self) -> None:
         request = e.Request("queue", b"queue")
-        await self.call(
-            lambda _, token: e.QueueSubmitted(
-                QUEUE, Placement.LEAST_LOADED, Disconnect.KEEP, 20.0, 30, request, token
-            )
-        )
+        limits = QueueLimits(rate=Rate(40, 1.0, 10), max_running_per_key=SEATS)
+        how = (Placement.LEAST_LOADED, Disconnect.KEEP, 20.0, 30)
+        await self.call(lambda _, token: e.LimitSubmitted(SEAT, SEATS, None, request, token))
+        await self.call(lambda _, token: e.QueueSubmitted(QUEUE, *how, request, token, limits))
 
     def submit(self) -> None:
         rng = self.world.rng
@@ -105,6 +113,8 @@ class Callers:
             crash_limit=20,
             cpu=rng.choice([0.0, 0.5, 1.5]),
             priority=rng.choice([0, 0, 1]),
+            key=rng.choice(["", "", "", "a", "b"]),
+            limits=rng.choice([(), (), (), (SEAT,)]),
         )
         specs = [what] * rng.choice([1, 1, 1, 1, 2, 9, 15])
         name, caller = self.name(), rng.choice(["", "submitter:a", "submitter:b"])

@@ -13,8 +13,12 @@ from quorate.etcd.api import KeyValue
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, TaskId
+from quorate.v1.task_pb2 import TaskSpec
 from scheduler.core.values import FINISHED, TaskState
 from tests.simulation.network import PREFIX
+
+# A shared limit, and how many tasks it lets run at once; as many as of each limit key.
+SEAT, SEATS = "seat", 2
 
 # Errors that the scheduler itself gives to attempts.
 _OF_THE_SCHEDULER = ("NODE_LOST", "CRASH_LIMIT", "CANCELLED")
@@ -50,6 +54,9 @@ class History:
         self.ended: dict[tuple[TaskId, int], str] = {}
         # The specs' generations and what is on record of each service.
         self.services: dict[str, r.ServiceRecord] = {}
+        # The permits that each task takes, and who holds each.
+        self.permits: dict[TaskId, list[str]] = {}
+        self.held: dict[str, dict[TaskId, None]] = {}
 
     @property
     def revision(self) -> int:
@@ -70,6 +77,8 @@ class History:
                 else:
                     self.kept[key] = None
                     self._put(event.kv)
+            for permit, holders in self.held.items():
+                assert len(holders) <= SEATS, f"{permit} is held by {list(holders)} at {revision}"
 
     def _put(self, kv: KeyValue) -> None:
         key = kv.key[len(PREFIX) :]
@@ -78,6 +87,9 @@ class History:
         if kind == b"tasks":
             assert task not in self.created, f"{task} was created twice"
             self.created[task] = None
+            spec = TaskSpec.FromString(r.TaskRecord.FromString(kv.value).spec)
+            keys = [f"key {spec.limit_key}"] if spec.limit_key else []
+            self.permits[task] = [*keys, *spec.limits]
         elif kind == b"runs":
             self._run(task, r.RunRecord.FromString(kv.value))
         elif kind == b"dedup":
@@ -102,6 +114,12 @@ class History:
         self.runs[task] = Run(
             state, record.attempt, InstanceId(record.instance), record.cancel_requested
         )
+        for permit in self.permits[task]:
+            holders = self.held.setdefault(permit, {})
+            if state is TaskState.RUNNING:
+                holders[task] = None
+            else:
+                holders.pop(task, None)
         for past in record.past:
             if past.error_type not in _OF_THE_SCHEDULER:
                 how = self.ended.get((task, past.number))

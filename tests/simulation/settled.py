@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 # What is on record for good: who is there and what they were told to be.
-_KEPT = (b"nodes/", b"queues/", b"election/", b"head", b"controls/", b"leaving/")
+_KEPT = (
+    *(b"nodes/", b"queues/", b"limit-groups/", b"election/", b"head"),
+    *(b"controls/", b"leaving/"),
+)
 
 
 def unsettled(world: World) -> str:
@@ -137,6 +140,9 @@ def nothing_piles_up(world: World) -> None:
         assert not queue.retained
         assert not queue.index.size
     assert not state.dedup_line
+    permits = state.permits
+    assert (permits.running, permits.live, permits.arrivals) == ({}, {}, {})
+    assert not permits.wakes
     assert len(state.timers) < 300
     assert len(state.allocations) <= 2 * len(world.agents)
     world.history.look()

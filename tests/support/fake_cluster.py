@@ -21,7 +21,15 @@ from quorate.runtime.errors import (
     precondition,
 )
 from quorate.runtime.ids import TaskIds, offset_id
-from quorate.v1 import audit_pb2, dead_letter_pb2, node_pb2, queue_pb2, scheduler_pb2, task_pb2
+from quorate.v1 import (
+    audit_pb2,
+    dead_letter_pb2,
+    limit_pb2,
+    node_pb2,
+    queue_pb2,
+    scheduler_pb2,
+    task_pb2,
+)
 
 if TYPE_CHECKING:
     from tests.support.fake_scheduler import FakeServer
@@ -48,6 +56,8 @@ class FakeCluster:
         self.tasks: dict[str, task_pb2.Task] = {}
         self.logs: dict[str, list[scheduler_pb2.LogChunk]] = defaultdict(list)
         self.queues = {"default": queue_pb2.Queue(name="default")}
+        self.limits: dict[str, limit_pb2.Limit] = {}
+        self.updates: list[scheduler_pb2.UpdateQueueRequest] = []
         self.nodes = {
             "n1": node_pb2.Node(
                 name="n1", address="127.0.0.1:1", state=node_pb2.NODE_STATE_READY, slots=4

@@ -16,7 +16,8 @@ from quorate.runtime.errors import (
     precondition,
     to_status,
 )
-from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
+from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
+from tests.support.fake_limits import FakeLimits
 
 if TYPE_CHECKING:
     from tests.support.fake_scheduler import FakeServer
@@ -32,7 +33,7 @@ FINAL = {
 RETRIABLE = {task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED}
 
 
-class Servicer(scheduler_pb2_grpc.SchedulerServicer):
+class Servicer(FakeLimits):
     def __init__(self, server: FakeServer) -> None:
         self._server = server
         self._cluster = server.cluster

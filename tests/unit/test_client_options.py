@@ -48,6 +48,14 @@ def test_fatal_errors_that_are_no_list_of_exceptions_are_refused_by_name(wrong):
         TaskOptions(fatal_errors=wrong)
 
 
+def test_limits_are_a_list_of_names_and_a_key():
+    spec = spec_of(limit_key="customer-7", limits=iter(["licence", "api"]))
+    assert (spec.limit_key, list(spec.limits)) == ("customer-7", ["licence", "api"])
+    for wrong in ("licence", 3, [3], ["\ud800"]):
+        with pytest.raises(QuorateError, match="limits"):
+            TaskOptions(limits=cast(Any, wrong))
+
+
 def test_delay_counts_from_now_and_not_before_wins():
     assert spec_of(delay=2.5).not_before.ToMilliseconds() == 102_500
     instant = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)

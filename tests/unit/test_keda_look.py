@@ -12,7 +12,7 @@ from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Control
-from scheduler.core.values import NO_NEEDS, Needs
+from scheduler.core.values import NO_NEEDS, Needs, Rate
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
@@ -62,6 +62,27 @@ def test_kinds_beyond_the_bound_count_as_slots(monkeypatch: pytest.MonkeyPatch) 
         c.submit(spec(cpu=cpu))
     assert sum(demand.count for demand in seen(c).demands) == 4
     assert Demand(NO_NEEDS, 2) in seen(c).demands
+
+
+def test_what_a_limit_holds_back_waits_for_no_node() -> None:
+    c = Cluster()
+    c.limit("licence", 2)
+    c.queue("mail", max_running=3)
+    c.queue("paced", rate=Rate(1, 60.0, 2))
+    c.queue("keyed", max_running_per_key=1)
+    for _ in range(5):
+        c.submit(queue="mail")
+        c.submit(queue="paced")
+        c.submit(spec(limits=["licence"], cpu=2.0))
+    assert {(d.needs.cpu, d.count) for d in seen(c).demands} == {(0.0, 5), (2.0, 2)}
+    n = c.node("n1", credit=20)
+    tasks = [c.submit(spec(key="a"), queue="keyed") for _ in range(3)]
+    assert seen(c).demands == []
+    assert len(n.has) == 8
+    c.control("n1", Control(cordoned=True))
+    n.succeed(tasks[0])
+    # One at a time: the demand may be too large by what waits behind it, never too small.
+    assert [d.count for d in seen(c).demands] == [2]
 
 
 def test_what_waits_in_a_paused_queue_waits_for_no_node() -> None:

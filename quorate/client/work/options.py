@@ -217,6 +217,8 @@ def _checked_limits(limits: Iterable[Any]) -> tuple[str, ...]:
         raise invalid("limits", f"must be a list of names of limits, not {limits!r}")
     checked = tuple(limits)
     for name in checked:
+        if not isinstance(name, str):
+            raise invalid("limits", f"must be a list of names of limits, not {limits!r}")
         checked_text("limits", name)
     return checked
 

@@ -45,6 +45,20 @@ def room_of(state: State, queue: QueueRow, wanted: int, now: float) -> int:
     return wanted
 
 
+def room_of_shared(state: State, names: tuple[str, ...], wanted: int, now: float) -> int:
+    """How many of `wanted` starts shared limits allow."""
+    permits = state.permits
+    for name in names:
+        limit = permits.shared.get(name)
+        if limit is None:
+            continue
+        if limit.max_running:
+            wanted = min(wanted, limit.max_running - permits.running.get(name, 0))
+        if limit.rate is not None:
+            wanted = min(wanted, permits.allowed(of_shared(name), limit.rate, now))
+    return max(0, wanted)
+
+
 def hold(state: State, row: TaskRow, now: float) -> Hold:
     """Whether the limits that the first task of a lane names hold it back."""
     assert row.limits is not None

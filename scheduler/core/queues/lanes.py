@@ -91,6 +91,11 @@ class Lane(Generic[Row]):
         """The same as `head`."""
         return self.head()
 
+    @property
+    def parked(self) -> int:
+        """See `KeyedLanes`."""
+        return 0
+
     def _prune(self) -> None:
         """Keep both heads alive."""
         line, back = self._line, self._back
@@ -121,7 +126,7 @@ class KeyedLanes(Generic[Row]):
     asks for the oldest task costs O(log keys), however many tasks wait behind parked keys.
     """
 
-    __slots__ = ("_all", "_entries", "_lanes", "_parked", "_pushed", "_ready", "size")
+    __slots__ = ("_all", "_entries", "_lanes", "_parked", "_pushed", "_ready", "parked", "size")
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane[Row]] = {}
@@ -134,6 +139,8 @@ class KeyedLanes(Generic[Row]):
         self._pushed = 0
         self._parked: set[str] = set()
         self.size = 0
+        # Tasks whose keys are parked.
+        self.parked = 0
 
     def push(self, row: Row) -> None:
         key = _key(row)
@@ -144,7 +151,9 @@ class KeyedLanes(Generic[Row]):
         lane.push(row)
         self._all.push(row)
         self.size += 1
-        if key not in self._parked and (before is None or row.id < before.id):
+        if key in self._parked:
+            self.parked += 1
+        elif before is None or row.id < before.id:
             self._enter(key, row.id)
 
     def discard(self, row: Row) -> None:
@@ -154,6 +163,7 @@ class KeyedLanes(Generic[Row]):
         lane.discard(row)
         self._all.discard(row)
         self.size -= 1
+        self.parked -= key in self._parked
         if not lane.size:
             del self._lanes[key]
             self._entries.pop(key, None)
@@ -181,13 +191,16 @@ class KeyedLanes(Generic[Row]):
 
     def park(self, key: str) -> None:
         """Pass over the tasks of `key`."""
-        self._parked.add(key)
-        self._entries.pop(key, None)
+        if key not in self._parked:
+            self._parked.add(key)
+            self._entries.pop(key, None)
+            self.parked += self._lanes[key].size
 
     def unpark(self, key: str) -> None:
         """No longer pass over the tasks of `key`."""
         if key in self._parked:
             self._parked.discard(key)
+            self.parked -= self._lanes[key].size
             head = self._lanes[key].head()
             assert head is not None
             self._enter(key, head.id)

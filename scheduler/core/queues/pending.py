@@ -94,6 +94,12 @@ class PendingOrder(Generic[Row]):
             for kind, lane in level.items():
                 yield kind.needs if type(kind) is Kind else kind, lane.size  # type: ignore[misc]
 
+    def open_kinds(self) -> Iterator[tuple[Needs | Kind, int]]:
+        """As `kinds`, without the tasks whose keys are parked, and with what limits them."""
+        for level in self._levels.values():
+            for kind, lane in level.items():
+                yield kind, lane.size - lane.parked
+
     def oldest(self) -> Row | None:
         """The PENDING task that was created first."""
         heads = [

@@ -1,0 +1,101 @@
+"""`quorate limit`, `limits`, `queue create | update`, and the options of tasks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from quorate.cli.words import rate, rate_text
+from quorate.v1 import limit_pb2, scheduler_pb2
+from tests.support.command_line import command_line
+from tests.support.fake_scheduler import FakeCluster
+
+
+@pytest.fixture
+def cluster():
+    cluster = FakeCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def quorate(cluster, monkeypatch, tmp_path, capfdbinary):
+    return command_line(cluster, monkeypatch, tmp_path, capfdbinary)
+
+
+def test_limits_are_created_listed_changed_and_deleted(quorate):
+    assert quorate("limit", "create", "licence", "--max-running", "5") == (
+        0,
+        "licence created\n",
+        "",
+    )
+    assert quorate("limit", "update", "licence", "--rate", "100/15m", "--burst", "7")[0] == 0
+    shown = quorate("limits")[1]
+    assert shown.split("\n")[1].split() == ["licence", "1", "/", "5", "100/15m", "7", "2"]
+    assert quorate("limit", "update", "licence", "--max-running", "none")[0] == 0
+    assert quorate("limit", "show", "licence")[1].split("\n")[1].split()[1:4] == ["1", "/", "-"]
+    [listed] = json.loads(quorate("limits", "--json")[1])
+    assert listed["rate"] == {"count": "100", "period": "900s", "burst": "7"}
+    assert quorate("limit", "delete", "licence")[1] == "licence deleted\n"
+    assert json.loads(quorate("limits", "--json")[1]) == []
+
+
+def test_queue_settings_are_sent_as_they_are_named(quorate, cluster):
+    code, out, _ = quorate(
+        *("queue", "create", "mail", "--max-running", "3", "--rate", "10/s", "--key-rate", "5/m"),
+        *("--key-max-running", "2", "--max-length", "100", "--when-full", "drop-oldest"),
+    )
+    assert (code, out) == (0, "mail created\n")
+    queue = cluster.queues["mail"]
+    assert (queue.max_running, queue.rate.count, queue.rate_per_key.period.seconds) == (3, 10, 60)
+    assert (queue.max_length, queue.length_policy) == (
+        100,
+        limit_pb2.LENGTH_POLICY_DROP_OLDEST,
+    )
+    args = ("--rate", "none", "--max-running", "9", "--keep-age", "5", "--placement", "round-robin")
+    assert quorate("queue", "update", "mail", *args)[:2] == (0, "mail changed\n")
+    asked: scheduler_pb2.UpdateQueueRequest = cluster.updates[-1]
+    assert sorted(asked.update_mask.paths) == ["max_running", "placement", "rate", "retention.age"]
+    assert not asked.queue.HasField("rate")
+    assert asked.queue.max_running == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("queue", "update", "mail"), "nothing to change"),
+        (("queue", "update", "mail", "--rate", "10"), "not a rate"),
+        (("queue", "update", "mail", "--rate", "10/0s"), "not a rate"),
+        (("queue", "update", "mail", "--burst", "3"), "--rate is required"),
+        (("queue", "update", "mail", "--max-running", "many"), "not a whole number"),
+        (("limit", "create", "x"), "nothing to set"),
+        (("limit", "create", "x", "--rate", "ten/s"), "not a rate"),
+    ],
+)
+def test_a_mistake_is_a_sentence(quorate, arguments, said):
+    code, out, err = quorate(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_tasks_name_their_limits(quorate, cluster):
+    quorate("submit", "--limit-key", "k", "--limit", "a", "--limit", "b", "--", "true")
+    [task] = cluster.tasks.values()
+    assert (task.spec.limit_key, list(task.spec.limits)) == ("k", ["a", "b"])
+
+
+def test_a_listed_task_that_a_limit_holds_back_says_so(quorate, cluster):
+    quorate("submit", "--", "true")
+    [task] = cluster.tasks.values()
+    task.limited_by = "limit licence: 5 tasks run, and the limit is 5"
+    assert "(limit)" in quorate("tasks")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "starts", "period"),
+    [("10/s", 10, 1.0), ("100/15m", 100, 900.0), ("1/2d", 1, 172_800.0), ("5/90s", 5, 90.0)],
+)
+def test_rates_are_read_as_they_are_shown(text, starts, period):
+    assert rate("--rate", text) == (starts, period)
+    assert rate_text(starts, period) == text
