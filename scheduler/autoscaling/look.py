@@ -38,9 +38,11 @@ def look(state: State, ask: Ask, now: float) -> Seen:
         if queue.limits is not NO_LIMITS:
             left = room_of(state, queue, left, now)
         for waits, waiting in queue.pending.open_kinds():
-            needs, count = waits, min(waiting, left)
-            if type(waits) is Kind:
+            count = min(waiting, left)
+            if isinstance(waits, Kind):
                 needs, count = waits.needs, room_of_shared(state, waits.shared, count, now)
+            else:
+                needs = waits
             if count <= 0:
                 continue
             left -= count

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quorate.runtime.errors import not_found
 from quorate.v1 import limit_pb2, queue_pb2, scheduler_pb2, scheduler_pb2_grpc
+
+if TYPE_CHECKING:
+    from tests.support.fake_cluster import FakeCluster
 
 
 class FakeLimits(scheduler_pb2_grpc.SchedulerServicer):
     """What `tests.support.fake_servicer` answers about limits."""
 
-    _cluster: Any
+    _cluster: FakeCluster
     _serving: Any
     _queue: Any
 
@@ -32,8 +35,7 @@ class FakeLimits(scheduler_pb2_grpc.SchedulerServicer):
     def _limit(self, name: str) -> limit_pb2.Limit:
         if name not in self._cluster.limits:
             raise not_found("limit", name)
-        found: limit_pb2.Limit = self._cluster.limits[name]
-        return found
+        return self._cluster.limits[name]
 
     def GetLimit(self, request, context):
         with self._serving("GetLimit", context):
