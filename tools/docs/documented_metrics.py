@@ -28,6 +28,9 @@ ROLES = {
     "Every process": EVERYWHERE,
 }
 _ROW = re.compile(r"\| `(quorate_[a-z0-9_]+)` \|")
+# In a row: of such a metric the family is promised, and its series once there is something to show.
+_NO_SERIES_YET = "no series until"
+_TYPE = re.compile(r"^# TYPE (\S+) ", re.MULTILINE)
 _TIMEOUT = 10.0
 
 
@@ -61,6 +64,7 @@ class Scrape:
             sample for family in text_string_to_metric_families(text) for sample in family.samples
         ]
         self.names = {sample.name for sample in self.samples}
+        self.families = set(_TYPE.findall(text))
 
     @classmethod
     def of(cls, health: str) -> Scrape:
@@ -82,6 +86,13 @@ class Scrape:
         return metric in self.names or {f"{metric}_bucket", f"{metric}_count"} <= self.names
 
 
+def without_series() -> frozenset[str]:
+    """The documented metrics that have no series until somebody sets what they show."""
+    lines = DOCS.read_text().splitlines()
+    rows = [match[1] for line in lines if _NO_SERIES_YET in line and (match := _ROW.match(line))]
+    return frozenset(rows)
+
+
 def missing(
     promised: Mapping[str, frozenset[str]], scrapes: Mapping[str, Sequence[Scrape]]
 ) -> list[str]:
@@ -90,12 +101,16 @@ def missing(
     One process of a role is enough, since only the leader tells of queues and etcd; what every
     process has, each has to show.
     """
+    may_be_empty = without_series()
     lacking = [
         f"{role}: {metric}"
         for role, metrics in promised.items()
         if role != EVERYWHERE
         for metric in metrics
-        if not any(scrape.has(metric) for scrape in scrapes.get(role, ()))
+        if not any(
+            scrape.has(metric) or (metric in may_be_empty and metric in scrape.families)
+            for scrape in scrapes.get(role, ())
+        )
     ]
     lacking += {
         f"{role}: {metric}"
