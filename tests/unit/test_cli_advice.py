@@ -189,7 +189,7 @@ def test_a_command_that_waits_long_says_what_for(quorate, cluster, monkeypatch, 
     monkeypatch.setattr(waits, "hint", hint)
     monkeypatch.setattr(progress, "hint", hint)
     # Should nothing be said, the test goes on all the same.
-    late = threading.Timer(5.0, cluster.hold.set)
+    late = threading.Timer(30.0, cluster.hold.set)
     late.start()
     cluster.hold.clear()
     words: tuple[str, ...] = ("submit", "--memory", "1G", "--wait", "--", "true")
