@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "tasks.submit": ("submit", "call", "map"),
     "tasks.tasks": ("tasks", "task", "logs", "cancel", "wait"),
     "control.retry": ("retry",),
+    "control.update": ("update",),
     "control.delete": ("delete",),
     "control.dead": ("dead",),
     "cluster.status": ("status",),

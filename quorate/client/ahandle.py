@@ -8,7 +8,7 @@ from collections.abc import (
     AsyncIterator,
     Generator,
 )
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
 import grpc
 
@@ -29,11 +29,13 @@ from quorate.client.transport.rpcs import (
     LOG_LOOK,
     RETRY_TASK,
     STREAM_TASK_LOGS,
+    UPDATE_TASK,
     WAIT_TASK,
     TryAgain,
     judge,
     new_request_id,
 )
+from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2, task_pb2
 
@@ -139,6 +141,13 @@ class AsyncTaskHandle(Generic[R]):
         request = scheduler_pb2.RetryTaskRequest(id=self.id, request_id=new_request_id())
         await self._calls.call(RETRY_TASK, request)
         self._finished = None
+
+    async def update(self, **changes: Unpack[UpdateArgs]) -> task_pb2.Task:
+        """As `TaskHandle.update`."""
+        fields = update_of(changes)
+        fields["task"].id = self.id
+        request = scheduler_pb2.UpdateTaskRequest(request_id=new_request_id(), **fields)
+        return (await self._calls.call(UPDATE_TASK, request)).task
 
     async def logs(
         self, follow: bool = False, *, attempt: int = 0, tail: int = 0

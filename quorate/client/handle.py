@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
 import grpc
 
@@ -20,11 +20,13 @@ from quorate.client.transport.rpcs import (
     POLL,
     RETRY_TASK,
     STREAM_TASK_LOGS,
+    UPDATE_TASK,
     WAIT_TASK,
     TryAgain,
     judge,
     new_request_id,
 )
+from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
@@ -172,6 +174,17 @@ class TaskHandle(Generic[R]):
         request = pb.RetryTaskRequest(id=self.id, request_id=new_request_id())
         self._calls.call(RETRY_TASK, request)
         self._finished = None
+
+    def update(self, **changes: Unpack[UpdateArgs]) -> task_pb2.Task:
+        """Change a task that waits: priority, labels (replaced as a whole), delay or not_before,
+        timeout, retries, backoff, max_backoff, fatal_errors, crash_limit.
+
+        Raises QuorateError (FAILED_PRECONDITION) once it is assigned, running or finished.
+        """
+        fields = update_of(changes)
+        fields["task"].id = self.id
+        request = pb.UpdateTaskRequest(request_id=new_request_id(), **fields)
+        return self._calls.call(UPDATE_TASK, request).task
 
     def logs(
         self, follow: bool = False, *, attempt: int = 0, tail: int = 0

@@ -267,6 +267,58 @@ class RetryTasksResponse(_message.Message):
     last_start_time: _timestamp_pb2.Timestamp
     def __init__(self, retried: _Optional[int] = ..., not_finished: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., over_quota: _Optional[int] = ..., next_page_token: _Optional[str] = ..., last_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class UpdateTaskRequest(_message.Message):
+    __slots__ = ("task", "update_mask", "request_id")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    update_mask: _field_mask_pb2.FieldMask
+    request_id: str
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class UpdateTaskResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class UpdateTasksRequest(_message.Message):
+    __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id", "task", "update_mask")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
+    text: str
+    page_token: str
+    validate_only: bool
+    request_id: str
+    task: _task_pb2.Task
+    update_mask: _field_mask_pb2.FieldMask
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+
+class UpdateTasksResponse(_message.Message):
+    __slots__ = ("updated", "not_waiting", "skipped", "not_found", "next_page_token")
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    NOT_WAITING_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    updated: int
+    not_waiting: int
+    skipped: int
+    not_found: int
+    next_page_token: str
+    def __init__(self, updated: _Optional[int] = ..., not_waiting: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class DeleteTasksRequest(_message.Message):
     __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id", "error_group")
     IDS_FIELD_NUMBER: _ClassVar[int]

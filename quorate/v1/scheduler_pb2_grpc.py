@@ -87,6 +87,16 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
                 _registered_method=True)
+        self.UpdateTask = channel.unary_unary(
+                '/quorate.v1.Scheduler/UpdateTask',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTaskRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTaskResponse.FromString,
+                _registered_method=True)
+        self.UpdateTasks = channel.unary_unary(
+                '/quorate.v1.Scheduler/UpdateTasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTasksResponse.FromString,
+                _registered_method=True)
         self.DeleteTask = channel.unary_unary(
                 '/quorate.v1.Scheduler/DeleteTask',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTaskRequest.SerializeToString,
@@ -334,6 +344,22 @@ class SchedulerServicer:
     def RetryTasks(self, request, context):
         """Retries up to 10,000 tasks, each as RetryTask does: those of `ids`, or those that a filter finds.
         What cannot be retried is counted and is no error. Repeats are as those of CancelTasks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTask(self, request, context):
+        """Changes a PENDING or SCHEDULED task: its priority, labels, `not_before`, timeout and retry policy;
+        the rest stays. A task that is assigned, running or finished is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTasks(self, request, context):
+        """Changes up to 10,000 tasks, each as UpdateTask does: those of `ids`, or those that a filter finds.
+        What does not wait is counted and is no error. Repeats are as those of CancelTasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -631,6 +657,16 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.RetryTasks,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.SerializeToString,
+            ),
+            'UpdateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTask,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTaskRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTaskResponse.SerializeToString,
+            ),
+            'UpdateTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTasksResponse.SerializeToString,
             ),
             'DeleteTask': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteTask,
@@ -1069,6 +1105,60 @@ class Scheduler:
             '/quorate.v1.Scheduler/RetryTasks',
             quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/UpdateTask',
+            quorate_dot_v1_dot_scheduler__pb2.UpdateTaskRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.UpdateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/UpdateTasks',
+            quorate_dot_v1_dot_scheduler__pb2.UpdateTasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.UpdateTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,6 +28,7 @@ _LARGER: Final[Mapping[str, tuple[int, str]]] = {
     "CancelTasks": (3 << 20, "ids"),
     "RetryTasks": (3 << 20, "ids"),
     "DeleteTasks": (3 << 20, "ids"),
+    "UpdateTasks": (3 << 20, "ids"),
 }
 # Those that hold one spec, which `--max-payload-kib` bounds.
 _SPECS: Final[Mapping[str, str]] = {

@@ -32,6 +32,8 @@ class TaskState(IntEnum):
 FINISHED = frozenset(
     (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
 )
+# Those in which a task waits, and can be updated.
+WAITING = frozenset((TaskState.PENDING, TaskState.SCHEDULED))
 # Those that can be retried by hand.
 RETRIABLE = frozenset((TaskState.FAILED, TaskState.CANCELLED))
 
@@ -42,11 +44,12 @@ class BulkAct(Enum):
     CANCEL = "cancel"
     RETRY = "retry"
     DELETE = "delete"
+    UPDATE = "update"
 
     @property
     def reads(self) -> bool:
         """Whether it needs the records of the tasks."""
-        return self is BulkAct.RETRY
+        return self is BulkAct.RETRY or self is BulkAct.UPDATE
 
 
 class Placement(IntEnum):

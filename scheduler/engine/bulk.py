@@ -152,6 +152,8 @@ class Bulk:
             assert self._read_back is not None
             self._reading = part
             try:
+                # What is read is to be what memory says.
+                await self._journal.flush()
                 part = await self._read_back(part)
             except QuorateError:
                 # Either etcd answers again, or the term is over soon.

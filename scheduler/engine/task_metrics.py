@@ -50,7 +50,7 @@ class TaskMetrics:
                     start = row.past[-1].start_time if state is _AGAIN else row.start_time
                     if start:
                         self.run.add(now - start)
-            elif type(write) is PutTask:
+            elif type(write) is PutTask and write.begins:
                 self.created += 1
 
     def placed(self, effects: Sequence[After], now: float) -> None:

@@ -155,7 +155,9 @@ class TermParts:
         keys = InstanceKeys(etcd, settings.prefix, won.leader_key, won.elected)
         full = self.overview.full
         self.servicers: Servicers = servicers(
-            TaskCalls(driver, ids, stored, self.watches, self.sessions, check, full),
+            TaskCalls(
+                driver, ids, stored, self.watches, self.sessions, check, full, self.candidates
+            ),
             DeadLetterCalls(driver, stored),
             QueueCalls(driver, self.candidates),
             NodeCalls(driver),

@@ -21,7 +21,7 @@ from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model import transitions
-from scheduler.core.model.rows import NO_INSTANCE
+from scheduler.core.model.rows import NO_INSTANCE, TaskRow
 from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
 from scheduler.core.values import ServiceName, TaskState
@@ -146,7 +146,9 @@ class Fold:
         task = TaskId(task_name)
         done = None
         if not state.is_new(task):
-            if task in state.tasks:
+            row = state.tasks.get(task)
+            if row is not None:
+                self._update(row, value)
                 return
             done = state.finished.get(task)
         record = r.TaskRecord.FromString(value)
@@ -160,6 +162,13 @@ class Fold:
             return
         queue = state.queues[QueueName(queue_name)]
         transitions.begin(state, task, queue, spec, create_time, record.created_by)
+
+    def _update(self, row: TaskRow, value: bytes) -> None:
+        """The spec of a live task was written again: updated, or retried in the Txn in which it
+        failed. Its run record follows."""
+        record = r.TaskRecord.FromString(value)
+        if row.spec != record.spec:
+            transitions.update(self.state, row, records.recorded_spec(record.spec))
 
     def _put_run(self, key: bytes, value: bytes, lease: int) -> None:
         state = self.state

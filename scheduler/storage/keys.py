@@ -47,9 +47,11 @@ SNAPSHOT_ORDER = (
     INSTANCES,
 )
 
+# A task's spec is written again while it is live: older standbys would go on with the old one.
+TASK_UPDATE = "task-update"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
-RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule")
+RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule", TASK_UPDATE)
 
 
 def task_key(queue: str, task: str) -> bytes:

@@ -32,7 +32,7 @@ from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
 from tests.support.core_schedules import Schedules
-from tests.support.core_specs import spec
+from tests.support.core_specs import spec, spec_update
 
 QUEUES = ("default", "a", "b")
 CALLERS = ("", "submitter:a", "submitter:b")
@@ -296,6 +296,27 @@ class History:
             self.cluster.call(
                 lambda token: e.BulkAsked(
                     tasks, frozenset(), request, token, act=BulkAct.RETRY, rate=rate
+                )
+            )
+
+    def do_update_many(self) -> None:
+        tasks = sorted(self.cluster.state.tasks)[:6]
+        if tasks and self.rng.random() < 0.3:
+            request = self.request(b"update")
+            fields: dict[str, Any] = {"priority": self.rng.choice([-1, 0, 2])}
+            if self.rng.random() < 0.5:
+                later = self.cluster.now + self.rng.choice([-5.0, 3.0, 30.0])
+                fields["not_before"] = self.rng.choice([0.0, later])
+            if self.rng.random() < 0.3:
+                fields["labels"] = {"a": "b" * self.rng.choice([1, 500])}
+            self.cluster.call(
+                lambda token: e.BulkAsked(
+                    tasks,
+                    frozenset(),
+                    request,
+                    token,
+                    act=BulkAct.UPDATE,
+                    update=spec_update(**fields),
                 )
             )
 

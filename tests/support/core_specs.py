@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import service_pb2, task_pb2
+from scheduler.core.model import events as e
 from scheduler.core.model.rows import Allocation, NodeRow
 from scheduler.core.values import (
     TaskSpec,
@@ -144,3 +146,25 @@ def node_row(
         7,
         Allocation(),
     )
+
+
+def spec_update(**fields: Any) -> e.SpecUpdate:
+    """An update of these fields of a spec; `not_before` in seconds, 0.0 for none."""
+
+    def make(old: TaskSpec) -> TaskSpec:
+        message = task_pb2.TaskSpec.FromString(old.spec)
+        for name, value in fields.items():
+            if name == "not_before":
+                message.ClearField(name)
+                if value:
+                    message.not_before.FromNanoseconds(int(value * 1e9))
+            elif name == "labels":
+                message.labels.clear()
+                message.labels.update(value)
+            elif name == "attempts":
+                message.retry.max_attempts = value
+            else:
+                setattr(message, name, value)
+        return records.task_spec(message, message.SerializeToString(deterministic=True))
+
+    return e.SpecUpdate(make, "not_before" in fields)

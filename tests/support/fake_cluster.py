@@ -69,6 +69,9 @@ class FakeCluster:
         self.calls: list[tuple[str, str]] = []
         self.bulk_cancels: list[scheduler_pb2.CancelTasksRequest] = []
         self.dead_letters: list[dead_letter_pb2.DeadLetterGroup] = []
+        self.task_updates: list[
+            scheduler_pb2.UpdateTaskRequest | scheduler_pb2.UpdateTasksRequest
+        ] = []
         self.bulk_retries: list[scheduler_pb2.RetryTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
         self.first_event = 0

@@ -30,6 +30,7 @@ FINAL = {
 }
 
 
+WAITING = {task_pb2.TASK_STATE_PENDING, task_pb2.TASK_STATE_SCHEDULED}
 RETRIABLE = {task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED}
 
 
@@ -229,6 +230,30 @@ class Servicer(FakeLimits):
                 next_page_token=str(begin + 2) if begin + 2 < len(groups) else "",
                 total=sum(group.count for group in groups),
             )
+
+    def UpdateTask(self, request, context):
+        with self._serving("UpdateTask", context):
+            self._cluster.task_updates.append(request)
+            task = self._cluster.find(request.task.id)
+            if task.state not in WAITING:
+                raise precondition("TASK_NOT_WAITING", "only a waiting task can be updated")
+            return scheduler_pb2.UpdateTaskResponse(task=task)
+
+    def UpdateTasks(self, request, context):
+        with self._serving("UpdateTasks", context):
+            self._cluster.task_updates.append(request)
+            answer = scheduler_pb2.UpdateTasksResponse()
+            tasks = self._cluster.tasks
+            for task_id in request.ids or [
+                one.id for one in tasks.values() if request.queue in ("", one.queue)
+            ]:
+                if task_id not in tasks:
+                    answer.not_found += 1
+                elif tasks[task_id].state not in WAITING:
+                    answer.not_waiting += 1
+                else:
+                    answer.updated += 1
+            return answer
 
     def RetryTask(self, request, context):
         with self._serving("RetryTask", context):

@@ -74,7 +74,9 @@ class Leader:
         overview: Any = None
         candidates = Candidates(etcd, PREFIX)
         ids = TaskIds()
-        tasks = TaskCalls(driver, ids, reads, watches, sessions, check, lambda weight: self.full)
+        tasks = TaskCalls(
+            driver, ids, reads, watches, sessions, check, lambda weight: self.full, candidates
+        )
         self.clock = SimulatedClock(time.time())
         """What schedules go by."""
         self.schedules = ScheduleRuns(driver, ids, self.clock, lambda: self.full)

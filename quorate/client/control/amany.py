@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from quorate.client.ahandle import AsyncTaskHandle
 from quorate.client.mapping import abulk
-from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY
-from quorate.client.mapping.counts import Cancelled, Deleted, Retried
+from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY, UPDATE
+from quorate.client.mapping.counts import Cancelled, Deleted, Retried, Updated
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.rpcs import LIST_DEAD_LETTERS
 from quorate.client.work.texts import text_of
+from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.v1 import dead_letter_pb2, scheduler_pb2
 
 
@@ -55,6 +56,22 @@ class AsyncManyTasks:
             error_group=error_group,
         )
         return await abulk.make(self._calls, RETRY, requests)
+
+    async def update_tasks(
+        self,
+        tasks: Iterable[AsyncTaskHandle[Any] | str] | None = None,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        dry_run: bool = False,
+        **changes: Unpack[UpdateArgs],
+    ) -> Updated:
+        """As `Client.update_tasks`."""
+        requests = UPDATE.requests(
+            tasks, queue=queue, states=states, text=text, dry_run=dry_run, **update_of(changes)
+        )
+        return await abulk.make(self._calls, UPDATE, requests)
 
     async def delete_tasks(
         self,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from quorate.client.handle import TaskHandle
-from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY
-from quorate.client.mapping.counts import Cancelled, Deleted, Retried
+from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY, UPDATE
+from quorate.client.mapping.counts import Cancelled, Deleted, Retried, Updated
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import LIST_DEAD_LETTERS
 from quorate.client.work.texts import text_of
+from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.v1 import dead_letter_pb2, scheduler_pb2
 
 
@@ -84,6 +85,33 @@ class ManyTasks:
             error_group=error_group,
         )
         return RETRY.make(self.calls, requests)
+
+    def update_tasks(
+        self,
+        tasks: Iterable[TaskHandle[Any] | str] | None = None,
+        *,
+        queue: str = "",
+        states: Sequence[str] = (),
+        text: str = "",
+        dry_run: bool = False,
+        **changes: Unpack[UpdateArgs],
+    ) -> Updated:
+        """Change many tasks that wait, by few calls. What does not wait is counted.
+
+            client.update_tasks(queue="mail", states=["pending"], priority=5)
+
+        Args:
+            tasks, queue, text, dry_run: as of `cancel_tasks`.
+            states: only in these: "pending" or "scheduled"; in both when empty.
+            changes: options as `options` has them: priority, labels (replaced as a whole), delay or
+                not_before, timeout, retries, backoff, max_backoff, fatal_errors, crash_limit.
+
+        Raises QuorateError: INVALID_ARGUMENT where both or neither are given, or nothing changes.
+        """
+        requests = UPDATE.requests(
+            tasks, queue=queue, states=states, text=text, dry_run=dry_run, **update_of(changes)
+        )
+        return UPDATE.make(self.calls, requests)
 
     def delete_tasks(
         self,

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from quorate.client.mapping.counts import Cancelled, Counts, Deleted, Retried
+from quorate.client.mapping.counts import Cancelled, Counts, Deleted, Retried, Updated
 from quorate.client.tracking.outcome import state_of
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.policy import is_lost
@@ -22,6 +22,7 @@ from quorate.client.transport.rpcs import (
     CANCEL_TASKS,
     DELETE_TASKS,
     RETRY_TASKS,
+    UPDATE_TASKS,
     Message,
     Rpc,
     new_request_id,
@@ -139,6 +140,11 @@ def _deleted(answer: pb.DeleteTasksResponse) -> Deleted:
     return Deleted(answer.deleted, answer.not_finished, answer.skipped, answer.not_found)
 
 
+def _updated(answer: pb.UpdateTasksResponse) -> Updated:
+    return Updated(answer.updated, answer.not_waiting, answer.skipped, answer.not_found)
+
+
+UPDATE = BulkCall(UPDATE_TASKS, _updated)
 CANCEL = BulkCall(CANCEL_TASKS, _cancelled)
 RETRY = BulkCall(RETRY_TASKS, _retried)
 DELETE = BulkCall(DELETE_TASKS, _deleted)

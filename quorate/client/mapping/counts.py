@@ -79,3 +79,18 @@ class Deleted(Counts):
     """Finished, and in none of the states asked for."""
     not_found: int = 0
     """Of the tasks that were named: not on record (any longer)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updated(Counts):
+    """How many tasks a bulk update found, and what became of them."""
+
+    updated: int = 0
+    """Changed: they wait."""
+    not_waiting: int = 0
+    """Assigned, running or finished: nothing was done."""
+    skipped: int = 0
+    """In none of the states asked for; replicas; or failed more often than the new retry policy
+    allows."""
+    not_found: int = 0
+    """Of the tasks that were named: not on record (any longer)."""

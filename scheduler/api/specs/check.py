@@ -94,6 +94,11 @@ class SpecCheck:
         return task_spec(spec, data)
 
     @staticmethod
+    def options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
+        """The bounds of everything but a spec's work. Raises QuorateError as `spec`."""
+        _options(spec, field, now)
+
+    @staticmethod
     def large_json(spec: task_pb2.TaskSpec, field: str) -> Iterator[None]:
         """Checks JSON arguments that `spec` left out because they are large, in small steps, if
         there are any. A spec of at most LARGE_JSON bytes has none. Raises QuorateError as `spec`.

@@ -21,12 +21,19 @@ from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.agents.sessions import Sessions
 from scheduler.api.asking import ask, audited, identified
+from scheduler.api.candidates import Candidates
 from scheduler.api.origin import caller_name
 from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import LARGE_JSON, SpecCheck, serialize
 from scheduler.api.tasks import validate, views
-from scheduler.api.tasks.bulk.calls import cancel_tasks, delete_tasks, retry_tasks
+from scheduler.api.tasks.bulk.calls import (
+    cancel_tasks,
+    delete_tasks,
+    retry_tasks,
+    update_task,
+    update_tasks,
+)
 from scheduler.api.tasks.logs import relay_logs
 from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
 from scheduler.api.tasks.watch_pick import Answer
@@ -41,6 +48,7 @@ from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
+from scheduler.storage.keys import TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -57,6 +65,7 @@ class TaskCalls:
     Args:
         ids: of the tasks that callers create.
         full: why new work of so many bytes is refused at the moment; None when it is not.
+        candidates: whether all schedulers understand updated tasks.
     """
 
     def __init__(
@@ -68,6 +77,7 @@ class TaskCalls:
         sessions: Sessions,
         check: SpecCheck,
         full: Callable[[int], str | None],
+        candidates: Candidates,
     ) -> None:
         self._driver = driver
         self._state = driver.state
@@ -77,6 +87,7 @@ class TaskCalls:
         self._sessions = sessions
         self._check = check
         self._full = full
+        self._candidates = candidates
         # Long work on the loop, a small slice at a time.
         self._lane = Lane(driver.contention)
         self._tasks = TaskReader(driver, stored, self._lane)
@@ -238,6 +249,15 @@ class TaskCalls:
 
     async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> Message:
         return await retry_tasks(self._driver, self._lane, request, context)
+
+    async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> Message:
+        await self._candidates.require(TASK_UPDATE)
+        await update_task(self._driver, self._lane, self._check, request, context)
+        return pb.UpdateTaskResponse(task=await self._tasks.task(request.task.id, full=False))
+
+    async def UpdateTasks(self, request: pb.UpdateTasksRequest, context: Context) -> Message:
+        await self._candidates.require(TASK_UPDATE)
+        return await update_tasks(self._driver, self._lane, self._check, request, context)
 
     async def DeleteTasks(self, request: pb.DeleteTasksRequest, context: Context) -> Message:
         return await delete_tasks(self._driver, self._lane, request, context)

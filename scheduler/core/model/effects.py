@@ -41,6 +41,8 @@ class PutTask(NamedTuple):
     created_by: str = ""
     # What its record held that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
+    # A task that is live from now on; False: it was live before.
+    begins: bool = True
 
 
 class PutRun(NamedTuple):

@@ -163,6 +163,24 @@ class State(ServiceState):
         self.observe(create_time)
         return row
 
+    def respec(self, row: TaskRow, spec: TaskSpec) -> None:
+        """A live task that is in no index gets another spec; `enter` it afterwards."""
+        before, size = row.units, len(spec.spec)
+        if row.spec is not None:
+            self.spec_bytes -= len(row.spec)
+        row.spec = None
+        if self.spec_bytes + size <= self._spec_cache_bytes:
+            row.spec = spec.spec
+            self.spec_bytes += size
+        row.priority, row.retry, row.needs = spec.priority, spec.retry, spec.needs
+        row.affinity, row.text = spec.affinity, spec.text
+        row.units = task_units(size)
+        for usage in (row.creator, row.queue.usage):
+            usage.units += row.units - before
+        self.tasks[row.id] = row
+        if row.replica is not None:
+            self.replicas[row.replica.service][row.id] = row
+
     def is_new(self, task: TaskId) -> bool:
         """Whether an id is greater than all before it: such a task is not on record."""
         return task > self.last_id

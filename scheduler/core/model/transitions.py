@@ -10,6 +10,7 @@ there; `scheduler.core.model.invariants` fails on it, so that it fails in tests.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
@@ -31,6 +32,7 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.SCHEDULED, S.PENDING): "its time has come",
     (S.SCHEDULED, S.CANCELLED): "cancelled",
     (S.PENDING, S.RUNNING): "assigned to a node",
+    (S.PENDING, S.SCHEDULED): "updated: not_before",
     (S.PENDING, S.CANCELLED): "cancelled",
     (S.PENDING, S.FAILED): "dropped from a full queue",
     (S.RUNNING, S.SUCCEEDED): "attempt succeeded",
@@ -153,6 +155,29 @@ def reschedule(state: State, row: TaskRow, not_before: float) -> None:
     state.move(row, S.SCHEDULED)
     row.not_before = not_before
     state.enter(row)
+
+
+def update(state: State, row: TaskRow, spec: TaskSpec, not_before: float | None = None) -> TaskRow:
+    """A live task has another spec; its row from now on.
+
+    The old row is dead: what holds it (a lane, a timer) sees that by its state.
+
+    Args:
+        not_before: SCHEDULED until then, PENDING for 0.0; None: as before.
+    """
+    to = row.state
+    if not_before is not None:
+        to = S.SCHEDULED if not_before else S.PENDING
+        if to is not row.state and not _NEXT[row.state] >> to & 1:
+            state.illegal_moves.append((row.id, row.state, to))
+    new = replace(row)
+    state.move(row, S.CANCELLED)
+    new.state = to
+    if not_before is not None:
+        new.not_before = not_before
+    state.respec(new, spec)
+    state.enter(new)
+    return new
 
 
 def finish(

@@ -66,6 +66,12 @@ export const listDeadLetters = (
     ...options,
     query: filter,
   });
+/** `paths` name what is taken over of the spec, and cleared where it has nothing. */
+export const updateTask = (id: string, spec: TaskSpec, paths: readonly string[]) =>
+  call<{ task: Task }>("PATCH", `v1/tasks/${segment(id)}`, {
+    query: { updateMask: paths.join(",") },
+    body: { spec },
+  });
 export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
 export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);
 

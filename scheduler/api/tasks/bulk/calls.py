@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from quorate.runtime.errors import invalid, not_found, precondition
 from quorate.runtime.ids import TaskId
 from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2
 from scheduler.api.servicer import Context
+from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks import validate
 from scheduler.api.tasks.bulk.find import BulkCall, bulk
+from scheduler.api.tasks.bulk.updates import spec_update
+from scheduler.api.validate import required
 from scheduler.api.views import instant
+from scheduler.core.handlers.bulk.update import NOT_FOUND, NOT_WAITING, SKIPPED, UPDATED
 from scheduler.core.model.state import State
-from scheduler.core.values import FINISHED, RETRIABLE, BulkAct, TaskState
+from scheduler.core.values import FINISHED, RETRIABLE, WAITING, BulkAct, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
 
@@ -87,6 +93,101 @@ async def delete_tasks(
     )
 
 
+async def update_tasks(
+    driver: Driver,
+    lane: Lane,
+    check: SpecCheck,
+    request: pb.UpdateTasksRequest,
+    context: Context,
+) -> pb.UpdateTasksResponse:
+    """Answer UpdateTasks. Raises QuorateError."""
+    states = validate.many(
+        request,
+        WAITING,
+        "cannot be updated",
+        "to update everything that waits set states to PENDING and SCHEDULED",
+    )
+    if request.task.id:
+        raise invalid("task.id", "cannot be set; name the tasks in ids")
+    update, changes = spec_update(
+        check, request.task.spec, request.update_mask.paths, driver.clock.now()
+    )
+    answer = await bulk(
+        _UPDATE, driver, lane, request, states, context, update=update, changes=changes
+    )
+    updated, not_waiting, skipped, not_found = answer.counts
+    return pb.UpdateTasksResponse(
+        updated=updated,
+        not_waiting=not_waiting,
+        skipped=skipped,
+        not_found=not_found,
+        next_page_token=answer.next_page_token,
+    )
+
+
+async def update_task(
+    driver: Driver,
+    lane: Lane,
+    check: SpecCheck,
+    request: pb.UpdateTaskRequest,
+    context: Context,
+) -> None:
+    """Do what UpdateTask asks for, as UpdateTasks does it for one. Raises QuorateError."""
+    task = TaskId(required("task.id", request.task.id))
+    update, changes = spec_update(
+        check, request.task.spec, request.update_mask.paths, driver.clock.now()
+    )
+    many = pb.UpdateTasksRequest(
+        ids=[task],
+        task=task_pb2.Task(spec=request.task.spec),
+        update_mask=request.update_mask,
+        request_id=request.request_id,
+    )
+    answer = await bulk(
+        _UPDATE._replace(method="UpdateTask"),
+        driver,
+        lane,
+        many,
+        frozenset(),
+        context,
+        update=update,
+        changes=changes,
+    )
+    if answer.counts[UPDATED]:
+        return
+    if answer.counts[NOT_FOUND]:
+        raise not_found("task", task)
+    row = driver.state.tasks.get(task) or driver.state.finished.get(task)
+    found = row.state.name if row is not None else "not on record any longer"
+    if answer.counts[NOT_WAITING]:
+        raise precondition(
+            "TASK_NOT_WAITING",
+            f"task {task!r} is {found}; only PENDING and SCHEDULED tasks can be updated",
+            task=task,
+        )
+    raise precondition(
+        "TASK_NOT_UPDATABLE",
+        f"task {task!r} is a replica of a service, or has failed more often than its new retry "
+        "policy allows",
+        task=task,
+    )
+
+
+def _count_updated(
+    state: State, tasks: list[TaskId], states: frozenset[TaskState]
+) -> tuple[int, ...]:
+    counts = [0] * 4
+    for task in tasks:
+        row = state.tasks.get(task)
+        if row is None:
+            counts[NOT_WAITING if task in state.finished else NOT_FOUND] += 1
+        elif row.state not in WAITING:
+            counts[NOT_WAITING] += 1
+        else:
+            counts[UPDATED if row.state in (states or WAITING) else SKIPPED] += 1
+    return tuple(counts)
+
+
 def _count_cancelled(
     state: State, tasks: list[TaskId], states: frozenset[TaskState]
 ) -> tuple[int, ...]:
@@ -138,4 +239,5 @@ _CANCEL: Final = BulkCall("CancelTasks", "cancel", BulkAct.CANCEL, _LIVE, _count
 _RETRY: Final = BulkCall(
     "RetryTasks", "retry", BulkAct.RETRY, frozenset((TaskState.FAILED,)), _count_retried
 )
+_UPDATE: Final = BulkCall("UpdateTasks", "update", BulkAct.UPDATE, WAITING, _count_updated)
 _DELETE: Final = BulkCall("DeleteTasks", "delete", BulkAct.DELETE, FINISHED, _count_deleted)

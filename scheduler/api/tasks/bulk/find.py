@@ -88,6 +88,8 @@ async def bulk(
     context: Context,
     *,
     rate: float = 0.0,
+    update: e.SpecUpdate | None = None,
+    changes: tuple[Change, ...] = (),
 ) -> BulkAnswer:
     """Answer a call about many tasks. Raises QuorateError.
 
@@ -95,6 +97,7 @@ async def bulk(
         request: with the fields of CancelTasksRequest.
         states: those that it names, validated.
         rate: of RetryTasks.
+        update, changes: of UpdateTasks: what becomes of specs, and what the audit log says of it.
     """
     weight = request.ByteSize()
     asked = audited(call.method, request, context)
@@ -136,10 +139,11 @@ async def bulk(
                 found.offset,
                 TaskId(found.page_end),
                 _subject(request),
-                _changes(request, states, rate),
+                (*_changes(request, states, rate), *changes),
                 act=call.act,
                 rate=rate,
                 start=where.start,
+                update=update,
             )
 
         reply = await ask(driver, asked, make, weight)

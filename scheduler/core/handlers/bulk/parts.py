@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from scheduler.core.handlers import audit, requests
-from scheduler.core.handlers.bulk import acts, retry
+from scheduler.core.handlers.bulk import acts, retry, update
 from scheduler.core.handlers.bulk.act import Act
 from scheduler.core.handlers.requests import TASKS_SCOPE, CallInParts
 from scheduler.core.model.answers import BulkDone, Rejection
@@ -33,6 +33,7 @@ _ACTS: Final[Mapping[BulkAct, Act]] = {
     BulkAct.CANCEL: acts.CANCEL,
     BulkAct.DELETE: acts.DELETE,
     BulkAct.RETRY: retry.RETRY,
+    BulkAct.UPDATE: update.UPDATE,
 }
 
 

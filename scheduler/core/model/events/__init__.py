@@ -5,7 +5,7 @@ Plain tuples: tens of thousands are made every second.
 
 from __future__ import annotations
 
-from scheduler.core.model.events.bulk import BulkAsked, BulkContinued
+from scheduler.core.model.events.bulk import BulkAsked, BulkContinued, SpecUpdate
 from scheduler.core.model.events.calls import (
     BatchContinued,
     BatchSubmitted,
@@ -165,6 +165,7 @@ __all__ = [
     "ServiceUpdateAsked",
     "SessionClosed",
     "SessionOpened",
+    "SpecUpdate",
     "StartsDue",
     "StatsReported",
     "TaskCancelAsked",

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import TaskId
 from scheduler.core.model.events.calls import Request, TaskRecorded, Token
-from scheduler.core.values import BulkAct, Change, TaskState
+from scheduler.core.values import BulkAct, Change, TaskSpec, TaskState
+
+
+class SpecUpdate(NamedTuple):
+    """What becomes of a spec: `make` gives the new one, whatever the old one was.
+
+    `moves`: its `not_before` is meant too; the task then waits until that, or no longer.
+    """
+
+    make: Callable[[TaskSpec], TaskSpec]
+    moves: bool = False
 
 
 class BulkAsked(NamedTuple):
@@ -34,6 +44,8 @@ class BulkAsked(NamedTuple):
     # before this one took the instants until then.
     rate: float = 0.0
     start: float = 0.0
+    # Of UpdateTasks.
+    update: SpecUpdate | None = None
 
 
 class BulkContinued(NamedTuple):

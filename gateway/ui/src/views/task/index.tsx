@@ -10,6 +10,7 @@ import { Button, Copy, Empty, Failure, Loading, Panel, TaskBadge } from "@ui/par
 import { confirm } from "@ui/parts/dialog";
 import { Icon } from "@ui/parts/icons";
 import { attempt, tell } from "@ui/parts/toasts";
+import { canChange, ChangeDialog } from "@ui/views/task/change";
 import { ErrorPanel } from "@ui/views/task/error";
 import { Facts, SpecPanel } from "@ui/views/task/facts";
 import { LogPanel } from "@ui/views/task/log";
@@ -18,7 +19,7 @@ import { ResultPanel } from "@ui/views/task/result";
 import { Timeline } from "@ui/views/task/timeline";
 
 export function TaskPage({ id }: { id: string }) {
-  const { task, failure, gone } = useTask(id);
+  const { task, failure, gone, reread } = useTask(id);
   const [shown, setShown] = useState(0);
   if (failure) {
     return (
@@ -56,7 +57,7 @@ export function TaskPage({ id }: { id: string }) {
         <h1>{taskName(task)}</h1>
         <TaskBadge task={task} />
         <span class="push row">
-          <Actions task={task} />
+          <Actions task={task} reread={reread} />
         </span>
       </div>
       <p class="subtitle">
@@ -116,6 +117,7 @@ function useTask(id: string) {
   const [full, setFull] = useState<Task>();
   const [failure, setFailure] = useState("");
   const [gone, setGone] = useState(false);
+  const [round, setRound] = useState(0);
   const items = useTasks({ ids: [id] }).value;
   const fresh = items?.get(id);
   const finished = fresh !== undefined && isFinal(fresh);
@@ -134,23 +136,33 @@ function useTask(id: string) {
     );
     return () => control.abort();
     // Once more when it has finished: live items leave large results and tracebacks out.
-  }, [id, finished]);
+  }, [id, finished, round]);
   const settled = full !== undefined && isFinal(full) && fresh?.state === full.state;
   // Live items do not say why a task waits: what was read says it, as long as it waits.
   const reasons = fresh?.state === full?.state ? full : undefined;
   const { pendingReason, limitedBy } = reasons ?? {};
   const waits = { pendingReason, limitedBy };
   const task = full && fresh && !settled ? { ...fresh, spec: full.spec, ...waits } : full;
-  return { task, failure, gone: gone || (full !== undefined && items !== undefined && !fresh && finishedOnce(full)) };
+  const reread = () => setRound((before) => before + 1);
+  return { task, reread, failure, gone: gone || (full !== undefined && items !== undefined && !fresh && finishedOnce(full)) };
 }
 
 /** A task that was there and is not in the live state any more was deleted. */
 const finishedOnce = isFinal;
 
-function Actions({ task }: { task: Task }) {
+function Actions({ task, reread }: { task: Task; reread: () => void }) {
   const name = taskName(task);
+  const [changing, setChanging] = useState(false);
   return (
     <>
+      {canChange(task) && (
+        <Button icon="edit" onClick={() => setChanging(true)}>
+          Change
+        </Button>
+      )}
+      {changing && (
+        <ChangeDialog task={task} onClose={() => setChanging(false)} onDone={reread} />
+      )}
       {canCancel(task) && (
         <Button
           icon="cancel"

@@ -1,0 +1,62 @@
+// Changes a task that waits: priority, labels, and when it may start.
+
+import { updateTask } from "@ui/api/actions";
+import type { Task, TaskSpec } from "@ui/api/types";
+import { duration, pairs } from "@ui/lib/words";
+import { Field, FormDialog } from "@ui/parts/dialog";
+import { tell } from "@ui/parts/toasts";
+import { taskName } from "@ui/views/task/names";
+
+interface Props {
+  task: Task;
+  onClose: () => void;
+  onDone: () => void;
+}
+
+export const canChange = ({ state }: Task) =>
+  state === "TASK_STATE_PENDING" || state === "TASK_STATE_SCHEDULED";
+
+export function ChangeDialog({ task, onClose, onDone }: Props) {
+  const { priority = 0, labels = {} } = task.spec ?? {};
+  const submit = async (data: FormData) => {
+    const read = (name: string) => String(data.get(name) ?? "").trim();
+    const spec: TaskSpec = {
+      priority: Number(read("priority") || 0),
+      labels: pairs(read("labels"), "Labels"),
+    };
+    const paths = ["spec.priority", "spec.labels"];
+    const delay = duration(read("delay"), "Start in");
+    if (delay) spec.notBefore = new Date(Date.now() + Number.parseFloat(delay) * 1000).toISOString();
+    if (delay || data.get("now")) paths.push("spec.notBefore");
+    await updateTask(task.id, spec, paths);
+    tell(`${taskName(task)} was changed.`);
+    onDone();
+  };
+  return (
+    <FormDialog title="Change the task" submit="Change" onClose={onClose} onSubmit={submit}>
+      <div class="fields">
+        <Field label="Priority" hint="Higher goes first.">
+          <input name="priority" type="number" min={-1000} max={1000} defaultValue={String(priority)} />
+        </Field>
+        <Field label="Start in" hint="Empty: as it is.">
+          <input name="delay" placeholder="such as 10m" autocomplete="off" />
+        </Field>
+      </div>
+      {task.state === "TASK_STATE_SCHEDULED" && (
+        <label class="check">
+          <input name="now" type="checkbox" /> May start now
+        </label>
+      )}
+      <Field label="Labels" hint="One key=value on each line.">
+        <textarea
+          name="labels"
+          class="mono"
+          rows={2}
+          defaultValue={Object.entries(labels)
+            .map(([key, value]) => `${key}=${value}`)
+            .join("\n")}
+        />
+      </Field>
+    </FormDialog>
+  );
+}

@@ -1,0 +1,164 @@
+"""`quorate update`: changes tasks that wait, by their ids or all that a filter finds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.control.many import Ids, Queue, Search, again, chosen, show
+from quorate.cli.exits import NOT_FOUND, OK, REFUSED
+from quorate.cli.tasks.cancel import each
+from quorate.cli.tasks.ids import task_id
+from quorate.cli.tasks.states import states
+from quorate.cli.words import pairs
+from quorate.client.client import Client
+from quorate.client.work.updates import UpdateArgs
+from quorate.runtime.errors import invalid
+
+# Beyond, one call updates all, and one line says what became of them.
+_ONE_BY_ONE = 10
+_STATES = ("pending", "scheduled")
+_PANEL = "Changes"
+
+
+@with_client
+def update(
+    client: Client,
+    ids: Ids = None,
+    queue: Queue = "",
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            help="Tasks in this state: pending or scheduled; may be repeated. \\[default: both]",
+        ),
+    ] = None,
+    search: Search = "",
+    everything: Annotated[bool, typer.Option("--all", help="All tasks that wait.")] = False,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            help="New priority, -1000 to 1000. Higher priority starts first.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Label; may be repeated. The labels given replace all old ones.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    delay: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time from now until the task may start, in seconds; 0 lets it start now.",
+            min=0.0,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="New maximum run time of one attempt, in seconds.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(
+            help="New maximum number of retries after failed attempts.",
+            min=0,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Update the tasks of a filter; without --yes the command only counts them.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Change tasks that wait: PENDING or SCHEDULED ones. Others are left alone.
+
+    Either ids, or a filter of --queue, --state and --search, which must all apply, or --all:
+
+    [dim]quorate update --queue mail --search report --priority 5 --yes[/dim]
+    """
+    changes = _changes(priority, label, delay, timeout, retries)
+    filters = {"--queue": queue, "--state": state, "--search": search}
+    if chosen(ids, filters, all_of_them=everything):
+        assert ids is not None
+        if len(ids) <= _ONE_BY_ONE and not as_json:
+            return each(ids, lambda id: _one(client, id, changes))
+        counts = client.update_tasks([task_id(client, id) for id in ids], **changes)
+    else:
+        wanted = states(state) or _STATES
+        if over := [one for one in wanted if one not in _STATES]:
+            raise typer.BadParameter(f"--state {over[0]}: only waiting tasks can be updated")
+        counts = client.update_tasks(
+            queue=queue, states=wanted, text=search, dry_run=not yes, **changes
+        )
+    show(
+        {
+            "updated": counts.updated,
+            "not_waiting": counts.not_waiting,
+            "skipped": counts.skipped,
+            "not_found": counts.not_found,
+        },
+        {
+            "updated": "updated" if yes or ids else "pending or scheduled",
+            "not_waiting": "not waiting",
+            "skipped": "skipped",
+            "not_found": "not found",
+        },
+        as_json=as_json,
+    )
+    if not ids:
+        return again(counts.updated, yes=yes, verb="update")
+    if counts.not_found:
+        return NOT_FOUND
+    return REFUSED if counts.updated < len(ids) else OK
+
+
+def _changes(
+    priority: int | None,
+    label: list[str] | None,
+    delay: float | None,
+    timeout: float | None,
+    retries: int | None,
+) -> UpdateArgs:
+    changes = UpdateArgs()
+    if priority is not None:
+        changes["priority"] = priority
+    if label:
+        changes["labels"] = pairs("--label", label)
+    if delay is not None:
+        changes["delay"] = delay
+    if timeout is not None:
+        changes["timeout"] = timeout
+    if retries is not None:
+        changes["retries"] = retries
+    if not changes:
+        raise invalid(
+            "--priority", "give at least one of --priority, --label, --delay, --timeout, --retries"
+        )
+    return changes
+
+
+def _one(client: Client, id: str, changes: UpdateArgs) -> str:
+    client.get(task_id(client, id)).update(**changes)
+    return "updated"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("update")(update)

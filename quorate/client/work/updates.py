@@ -1,0 +1,61 @@
+"""What changes of a task that waits: options as `TaskOptions` has them, and the mask of a call."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, TypedDict
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from quorate.client.work.options import Instant, TaskOptions
+from quorate.runtime.errors import invalid
+from quorate.v1 import task_pb2
+
+
+class UpdateArgs(TypedDict, total=False):
+    """What can be changed; `TaskOptions` says what each means. `labels` are replaced as a whole."""
+
+    priority: int
+    retries: int
+    backoff: float
+    max_backoff: float
+    fatal_errors: list[str | type[BaseException]]
+    crash_limit: int
+    timeout: float | None
+    delay: float
+    not_before: Instant | None
+    labels: dict[str, str]
+
+
+_PATHS: Final = {
+    "priority": "priority",
+    "retries": "retry.max_attempts",
+    "backoff": "retry.initial_backoff",
+    "max_backoff": "retry.max_backoff",
+    "fatal_errors": "retry.fatal_errors",
+    "crash_limit": "retry.crash_limit",
+    "timeout": "timeout",
+    "delay": "not_before",
+    "not_before": "not_before",
+    "labels": "labels",
+}
+
+
+def update_of(changes: UpdateArgs) -> dict[str, Any]:
+    """The fields `task` and `update_mask` of a call. A misspelt name is a TypeError.
+
+    Raises QuorateError (INVALID_ARGUMENT) where nothing, or something impossible, is to change.
+    """
+    for name in changes:
+        if name not in _PATHS:
+            raise TypeError(f"{name!r} cannot be changed; these can: {', '.join(_PATHS)}")
+    if not changes:
+        raise invalid("changes", f"at least one is required: {', '.join(_PATHS)}")
+    spec = task_pb2.TaskSpec()
+    TaskOptions().but(changes).apply(spec, now=time.time())  # type: ignore[arg-type]
+    spec.ClearField("trace_context")
+    if "retries" in changes and not spec.HasField("retry"):
+        # None, which an option that is left alone means too.
+        spec.retry.max_attempts = 1
+    paths = dict.fromkeys(f"spec.{_PATHS[name]}" for name in changes)
+    return {"task": task_pb2.Task(spec=spec), "update_mask": FieldMask(paths=paths)}
