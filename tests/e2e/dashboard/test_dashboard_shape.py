@@ -14,7 +14,10 @@ from tests.support.tls import gateway_flags
 from tools.dashboard.build_ui import SOURCE
 from tools.gateway_http import ask_json
 
-VIEWS = ("overview", "queues", "tasks", "dead", "nodes/n1", "services", "quotas", "audit")
+VIEWS = (
+    *("overview", "queues", "tasks", "dead", "schedules/shaped", "nodes/n1"),
+    *("services", "quotas", "audit"),
+)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 RUN_AXE = """
@@ -27,6 +30,9 @@ async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa"]
 def failed(cluster):
     """A task that failed with a traceback, one that failed with a log; the audit log has links."""
     ask_json(cluster, "v1/queues", {"queue": {"name": "audited"}})
+    spec = {"cron": "@yearly", "task": {"command": {"argv": ["true"]}}}
+    ask_json(cluster, "v1/schedules", {"schedule": {"name": "shaped", "spec": spec}})
+    ask_json(cluster, "v1/schedules/shaped:run", {})
     submit(cluster, "sh", "-c", "printf '\\033[33myellow\\033[0m\\n'; exit 3", name="exits")
     return python(cluster, "json:loads", ["{bad"], name="raises")
 

@@ -1,7 +1,7 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
-import type { AuditEntry, Caller, DeadLetterGroup, Int64, Queue, Quota, Service, Task, TaskSpec } from "@ui/api/types";
+import type { AuditEntry, Caller, DeadLetterGroup, Int64, Queue, Quota, Schedule, ScheduleSpec, Service, Task, TaskSpec } from "@ui/api/types";
 
 export interface TaskPage {
   tasks?: Task[];
@@ -93,6 +93,22 @@ export const scaleService = (name: string, replicas: number) =>
     body: { spec: { replicas } },
   });
 export const deleteService = (name: string) => remove(`v1/services/${segment(name)}`);
+
+export const listSchedules = (page: { pageSize: number; pageToken?: string }, options?: Options) =>
+  get<{ schedules?: Schedule[]; nextPageToken?: string }>("v1/schedules", { ...options, query: page });
+export const getSchedule = (name: string, options?: Options) =>
+  get<{ schedule: Schedule }>(`v1/schedules/${segment(name)}`, options);
+export const createSchedule = (schedule: { name: string; spec: ScheduleSpec }) =>
+  post<{ schedule: Schedule }>("v1/schedules", { schedule });
+/** What `spec` has is changed, the rest stays. */
+export const updateSchedule = (name: string, spec: ScheduleSpec) =>
+  call<{ schedule: Schedule }>("PATCH", `v1/schedules/${segment(name)}`, { body: { spec } });
+export const pauseSchedule = (name: string, pause: { reason?: string; until?: string }) =>
+  post<{ schedule: Schedule }>(`v1/schedules/${segment(name)}:pause`, pause);
+export const resumeSchedule = (name: string) => post(`v1/schedules/${segment(name)}:resume`);
+export const runSchedule = (name: string) =>
+  post<{ task?: string }>(`v1/schedules/${segment(name)}:run`);
+export const deleteSchedule = (name: string) => remove(`v1/schedules/${segment(name)}`);
 
 export const listQuotas = (page: { pageSize: number; pageToken?: string }, options?: Options) =>
   get<{ quotas?: Quota[]; nextPageToken?: string }>("v1/quotas", { ...options, query: page });

@@ -41,6 +41,8 @@ export interface TaskSpec {
   service?: ServiceWork;
   name?: string;
   labels?: Record<string, string>;
+  /** Of the runs of a schedule. */
+  schedule?: { name?: string; tickTime?: string; cause?: string };
   priority?: number;
   retry?: {
     maxAttempts?: number;
@@ -234,6 +236,50 @@ export interface QuotaLimits {
 }
 
 /** Of a caller or of a queue. */
+export interface ScheduleSpec {
+  cron?: string;
+  interval?: { every?: string; anchor?: string };
+  at?: string;
+  timeZone?: string;
+  queue?: string;
+  task?: TaskSpec;
+  overlap?: string;
+  catchUpWindow?: string;
+  catchUpCount?: number;
+  jitter?: string;
+  blackouts?: { startTime?: string; endTime?: string; cron?: string; duration?: string }[];
+  startTime?: string;
+  endTime?: string;
+  maxRuns?: Int64;
+  pauseOnFailure?: boolean;
+}
+
+export interface Schedule {
+  name: string;
+  spec?: ScheduleSpec;
+  state?: string;
+  pauseReason?: string;
+  pausedBy?: string;
+  pauseUntil?: string;
+  createTime?: string;
+  createdBy?: string;
+  nextTicks?: string[];
+  lastRuns?: { task: string; tickTime?: string; cause?: string; state?: string }[];
+  lastMisses?: {
+    firstTime?: string;
+    lastTime?: string;
+    ticks?: Int64;
+    reason?: string;
+    detail?: string;
+  }[];
+  runs?: Int64;
+  missedTicks?: Int64;
+  liveRuns?: number;
+  waitingTicks?: string[];
+  remainingRuns?: Int64;
+  blockedReason?: string;
+}
+
 export interface Quota {
   caller?: string;
   queue?: string;

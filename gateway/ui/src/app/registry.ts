@@ -9,6 +9,7 @@ import { NodesView } from "@ui/views/nodes";
 import { OverviewView } from "@ui/views/overview";
 import { QueuesView } from "@ui/views/queues";
 import { QuotasView } from "@ui/views/quotas";
+import { SchedulesView } from "@ui/views/schedules";
 import { ServicesView } from "@ui/views/services";
 import { TasksView } from "@ui/views/tasks";
 
@@ -28,6 +29,7 @@ export const VIEWS: readonly View[] = [
   { id: "queues", title: "Queues", icon: "queues", key: "q", component: QueuesView },
   { id: "tasks", title: "Tasks", icon: "tasks", key: "t", component: TasksView },
   { id: "dead", title: "Dead letters", icon: "dead", key: "d", component: DeadView },
+  { id: "schedules", title: "Schedules", icon: "schedules", key: "c", component: SchedulesView },
   { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
   { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },
   { id: "quotas", title: "Quotas", icon: "quotas", key: "u", component: QuotasView },

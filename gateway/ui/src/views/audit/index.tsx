@@ -17,6 +17,7 @@ const TYPES = [
   { value: "node", label: "Nodes" },
   { value: "service", label: "Services" },
   { value: "task", label: "Tasks" },
+  { value: "schedule", label: "Schedules" },
   { value: "quota", label: "Quotas" },
 ] as const;
 

@@ -23,6 +23,11 @@ export function Facts({ task }: { task: Task }) {
     ["Created", <Ago time={task.createTime} />],
   ];
   if (task.createdBy) rows.push(["By", task.createdBy]);
+  const { name: schedule, tickTime } = task.spec?.schedule ?? {};
+  if (schedule) {
+    rows.push(["Schedule", <a href={href("schedules", schedule)}>{schedule}</a>]);
+    rows.push(["For", clock(tickTime)]);
+  }
   if (task.state === "TASK_STATE_SCHEDULED") rows.push(["Starts", <Ago time={task.scheduleTime} />]);
   if (task.pendingReason) {
     rows.push(["Waits", <span class="error-line">{sentence({ detail: task.pendingReason })}</span>]);

@@ -1,0 +1,62 @@
+// When a schedule fires and what it is to do, in words; and a form as a schedule. Pure.
+
+import type { Schedule, ScheduleSpec } from "@ui/api/types";
+import { clock, durationMs, plain, span } from "@ui/lib/format";
+import { duration, joinWords, splitWords, Unreadable } from "@ui/lib/words";
+
+export const OVERLAPS = [
+  { value: "OVERLAP_POLICY_SKIP", label: "Leave the tick out" },
+  { value: "OVERLAP_POLICY_QUEUE_ONE", label: "One tick waits" },
+  { value: "OVERLAP_POLICY_QUEUE_ALL", label: "All ticks wait" },
+  { value: "OVERLAP_POLICY_CANCEL_RUNNING", label: "Cancel the run" },
+  { value: "OVERLAP_POLICY_ALLOW", label: "Runs overlap" },
+] as const;
+
+export const stateOf = ({ state }: Schedule): string => plain(state, "SCHEDULE_STATE_");
+
+/** "30 2 * * * Europe/Berlin", "every 5 min", "at 2026-12-31 ..." */
+export function timing(spec: ScheduleSpec | undefined): string {
+  if (spec?.cron) return `${spec.cron} ${spec.timeZone || "UTC"}`;
+  if (spec?.interval) return `every ${span(durationMs(spec.interval.every))}`;
+  if (spec?.at) return `at ${clock(spec.at)}`;
+  return "–";
+}
+
+/** What a run does, in a line. */
+export function workOf(spec: ScheduleSpec | undefined): string {
+  const { command, python } = spec?.task ?? {};
+  if (command) return joinWords(command.argv ?? []);
+  return python?.entrypoint || spec?.task?.name || "a pickled function";
+}
+
+/** "up to 100 ticks of the last 1 h" */
+export function catchUp(spec: ScheduleSpec | undefined): string {
+  const window = spec?.catchUpWindow ? durationMs(spec.catchUpWindow) : 3_600_000;
+  return `up to ${spec?.catchUpCount || 100} ticks of the last ${span(window)}`;
+}
+
+/** The fields of a form that say when. Throws Unreadable with a sentence. */
+export function timingOf(read: (name: string) => string): ScheduleSpec {
+  const cron = read("cron");
+  const every = duration(read("every"), "Every");
+  if (cron && every) throw new Unreadable("Type a cron expression or an interval, not both.");
+  if (!cron && !every) throw new Unreadable("Type a cron expression or an interval.");
+  if (cron) return { cron, timeZone: read("zone") };
+  return { interval: { every } };
+}
+
+/** The form as a schedule. Throws Unreadable with a sentence. */
+export function scheduleOf(read: (name: string) => string): { name: string; spec: ScheduleSpec } {
+  const argv = splitWords(read("command"));
+  if (!argv.length) throw new Unreadable("Type the program that is to run.");
+  const jitter = duration(read("jitter"), "Jitter");
+  const spec = {
+    ...timingOf(read),
+    task: { command: { argv } },
+    queue: read("queue"),
+    overlap: read("overlap"),
+    ...(jitter ? { jitter } : {}),
+    ...(read("pauseOnFailure") ? { pauseOnFailure: true } : {}),
+  };
+  return { name: read("name"), spec };
+}
