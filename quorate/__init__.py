@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quorate.client.handle import TaskHandle
     from quorate.client.tracking.waiting import waiting
     from quorate.client.work.options import TaskOptions
+    from quorate.client.work.schedules import ScheduleArgs
     from quorate.security.tls.dialer import ClientTls
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "Client",
     "ClientTls",
     "Executor",
+    "ScheduleArgs",
     "TaskHandle",
     "TaskOptions",
     "__version__",
@@ -52,6 +54,7 @@ _HOMES = {
     "Client": "quorate.client.client",
     "ClientTls": "quorate.security.tls.dialer",
     "Executor": "quorate.client.futures.executor",
+    "ScheduleArgs": "quorate.client.work.schedules",
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",
     "as_completed": "quorate.client.futures.completed",

@@ -1,0 +1,1 @@
+"""A report every night, by a schedule: `deploy.py` brings it to the cluster, `report.py` is run."""

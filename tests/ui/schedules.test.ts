@@ -1,0 +1,57 @@
+import { Unreadable } from "@ui/lib/words";
+import { catchUp, scheduleOf, stateOf, timing, timingOf, workOf } from "@ui/views/schedules/when";
+
+const reader =
+  (fields: Record<string, string>) =>
+  (name: string): string =>
+    fields[name] ?? "";
+
+test.each([
+  [{ cron: "30 2 * * *", timeZone: "Europe/Berlin" }, "30 2 * * * Europe/Berlin"],
+  [{ cron: "@daily" }, "@daily UTC"],
+  [{ interval: { every: "300s" } }, "every 5 min"],
+  [undefined, "–"],
+])("%j fires %s", (spec, text) => {
+  expect(timing(spec)).toBe(text);
+});
+
+test("what a run does is a line", () => {
+  expect(workOf({ task: { command: { argv: ["echo", "hello world"] } } })).toBe("echo 'hello world'");
+  expect(workOf({ task: { python: { entrypoint: "jobs:sync" } } })).toBe("jobs:sync");
+  expect(workOf({ task: {} })).toBe("a pickled function");
+});
+
+test("the catch-up is said with its defaults", () => {
+  expect(catchUp({})).toBe("up to 100 ticks of the last 1 h");
+  expect(catchUp({ catchUpCount: 3, catchUpWindow: "60s" })).toBe("up to 3 ticks of the last 1 min");
+  expect(stateOf({ name: "x", state: "SCHEDULE_STATE_PAUSED" })).toBe("paused");
+});
+
+test("a form is a schedule", () => {
+  const fields = {
+    name: "nightly",
+    command: "echo 'a b'",
+    cron: "@daily",
+    zone: "UTC",
+    queue: "default",
+    overlap: "OVERLAP_POLICY_SKIP",
+    jitter: "10m",
+    pauseOnFailure: "yes",
+  };
+  expect(scheduleOf(reader(fields))).toEqual({
+    name: "nightly",
+    spec: {
+      cron: "@daily",
+      timeZone: "UTC",
+      task: { command: { argv: ["echo", "a b"] } },
+      queue: "default",
+      overlap: "OVERLAP_POLICY_SKIP",
+      jitter: "600s",
+      pauseOnFailure: true,
+    },
+  });
+});
+
+test.each([{}, { cron: "@daily", every: "5m" }, { every: "often" }])("%j does not say when", (fields) => {
+  expect(() => timingOf(reader(fields as Record<string, string>))).toThrow(Unreadable);
+});
