@@ -155,6 +155,7 @@ async def run(settings: AgentSettings) -> None:
                 capacity=settings.capacity,
                 labels=settings.label_map,
                 version=__version__,
+                takes_chunks=True,
             )
             registration = Registration(
                 etcd,

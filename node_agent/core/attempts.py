@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple
 
+from node_agent.core.chunks.chunk import Chunk
+from node_agent.core.failure import Failure as Failure
+
 WAITING = -1
 # Calls that are expected to end sooner are not asked when they began.
 BRIEF_SECONDS = 0.005
@@ -85,7 +88,8 @@ class Attempt:
     running_since: float = 0.0
     # Its start was reported to the leader.
     announced: bool = False
-    # It has waited for other tasks: how long it took says nothing about the next one.
+    # It has waited for other tasks, or is a chunk: how long it took says nothing about the next
+    # one.
     waited: bool = False
     # Finished, returned or dropped: nothing about it is to be sent any more, save its report.
     over: bool = False
@@ -94,6 +98,8 @@ class Attempt:
     why: str = ""
     # W3C traceparent of what it belongs to; "" for none.
     trace: str = ""
+    # Set when its work is some subtasks of an array.
+    chunk: Chunk | None = None
 
     @property
     def ref(self) -> Ref:
@@ -121,18 +127,6 @@ class Result:
 
     kind: Literal["json", "pickle", "exit_code"]
     value: str | bytes | int
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an attempt failed; the fields of `quorate.v1.TaskError`."""
-
-    type: str
-    message: str
-    traceback: str = ""
-    code: int = 0
-    pickle: bytes = b""
-    base_types: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -1,11 +1,13 @@
 """What the machine asks of the world. The driver carries the lists out in this order:
-recall, drain, kill, unstaff, staff, start; the rest goes to the open session, if any."""
+recall, recall_chunks, drain, kill, unstaff, staff, start; the rest goes to the open session, if
+any."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt, Ref
+from node_agent.core.chunks.report import ChunkReport
 from node_agent.core.outbox import Report
 
 
@@ -16,6 +18,8 @@ class Effects:
     # Lanes whose queued attempts are to be taken back from the executor; answered, at once or
     # later, by `Machine.on_recalled`, also when nothing could be taken back.
     recall: list[int] = field(default_factory=list)
+    # Chunks of which what has not begun is to be returned.
+    recall_chunks: list[Attempt] = field(default_factory=list)
     # Replicas that are to get no new request from now on; the kill follows in its time.
     drain: list[Attempt] = field(default_factory=list)
     # Attempts to end: the first of their lane. Answered by `Machine.on_exited`.
@@ -30,11 +34,13 @@ class Effects:
     started: list[Attempt] = field(default_factory=list)
     finished: list[Report] = field(default_factory=list)
     returned: list[Ref] = field(default_factory=list)
+    chunk_reports: list[ChunkReport] = field(default_factory=list)
     credit: int | None = None
 
     def __bool__(self) -> bool:
         return bool(
             self.recall
+            or self.recall_chunks
             or self.drain
             or self.kill
             or self.unstaff
@@ -43,6 +49,7 @@ class Effects:
             or self.started
             or self.finished
             or self.returned
+            or self.chunk_reports
             or self.credit is not None
         )
 
@@ -54,3 +61,5 @@ class Inventory:
     running: tuple[tuple[Attempt, float], ...]
     waiting: tuple[Ref, ...]
     finished: tuple[Ref, ...]
+    # Of the running and waiting ones, those that are chunks.
+    chunks: tuple[Attempt, ...] = ()

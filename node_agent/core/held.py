@@ -83,7 +83,8 @@ class HeldAttempts:
         running.extend(found for found in self.services if found[0].killed not in SILENT)
         waiting.extend(attempt.ref for attempt in self._waiting.values())
         finished = tuple(Ref(report.task_id, report.number) for report in self.outbox)
-        return Inventory(tuple(running), tuple(waiting), finished)
+        chunks = tuple(one for one in self._live.values() if one.chunk is not None)
+        return Inventory(tuple(running), tuple(waiting), finished, chunks)
 
     def take(self) -> Effects | None:
         """The effects gathered so far, if any; they are the driver's from now on."""

@@ -29,7 +29,7 @@ from node_agent.core.attempts import (
 )
 from node_agent.core.effects import Inventory
 from node_agent.core.epochs import StaleEpoch
-from node_agent.core.held import HeldAttempts
+from node_agent.core.held_chunks import CHUNK_WAIT_SECONDS, HeldChunks
 from node_agent.core.outbox import Outbox
 from node_agent.core.slots import BLOCKED_SECONDS, MOST_YIELDED
 from quorate.runtime.ids import Epoch
@@ -49,7 +49,7 @@ MOST_RESUMED = 4
 TICK_SECONDS = 0.010
 
 
-class Machine(HeldAttempts):
+class Machine(HeldChunks):
     """One node's attempts.
 
     Args:
@@ -88,6 +88,7 @@ class Machine(HeldAttempts):
         # Effects of an earlier session are void: the inventory says it all.
         effects.started.clear()
         effects.returned.clear()
+        effects.chunk_reports = list(self.reports)
         effects.finished = list(self.outbox)
         self._credit_sent = None
         for attempt, _ in inventory.running:
@@ -235,6 +236,8 @@ class Machine(HeldAttempts):
         """Its program or function began at `when` (monotonic), as its executor found out."""
         if not attempt.running_since and not attempt.over:
             attempt.running_since = when
+            if attempt.chunk is not None:
+                self._any_chunks = True
             if attempt.replica:
                 self.services.began(attempt, when)
 
@@ -266,6 +269,8 @@ class Machine(HeldAttempts):
             if not lane.attempts:
                 continue
             head = lane.attempts[0]
+            if head.chunk is not None:
+                self._tick_chunk(head)
             held = now - lane.head_since
             # Of a brief call nobody says when it began: it began when it was handed over.
             running_since = head.running_since or (
@@ -329,7 +334,7 @@ class Machine(HeldAttempts):
             wanted = min(wanted, slots.count + slots.most_ahead())
         # The leader counts replicas, and what has yielded, like the others, but they are in
         # nobody's way.
-        return wanted + self.services.counted + slots.yielded
+        return wanted + self.services.counted + slots.yielded + self._chunks_ahead
 
     @property
     def ample(self) -> bool:
@@ -344,6 +349,7 @@ class Machine(HeldAttempts):
         for attempt in tuple(self._waiting.values()):
             self._return(attempt)
         self._effects.recall.extend(lane.index for lane in self.slots if len(lane.attempts) > 1)
+        self._recall_chunks()
 
     def _tick_services(self, now: float) -> None:
         drained = self._drain_deadline
@@ -375,6 +381,8 @@ class Machine(HeldAttempts):
         reached = sum(self._ended) + self.slots.empty()
         for position, attempt in enumerate(tuple(self._waiting.values())):
             waited = now - attempt.accepted_at
+            if attempt.chunk is not None and waited <= CHUNK_WAIT_SECONDS:
+                continue
             if waited <= WAIT_SECONDS:
                 # Recalled ones, which are older, stand in front.
                 break

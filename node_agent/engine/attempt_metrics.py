@@ -18,6 +18,8 @@ class AttemptMetrics:
         self.succeeded = self.failed = self.returned = 0
         # Waits for other tasks that failed, as too many waited already.
         self.wait_refused = 0
+        # Subtasks of chunks that ended, and those of them that failed.
+        self.subtasks = self.subtasks_failed = 0
         self.seconds = Buckets(LONG_SECONDS)
 
     def exited(self, outcome: Outcome) -> None:

@@ -18,25 +18,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from node_agent.core.attempts import Attempt, Failure, Outcome, Ref
+from node_agent.core.attempts import Attempt, Outcome, Ref
 from node_agent.core.effects import Effects, Inventory
 from node_agent.core.machine import TICK_SECONDS, Machine
 from node_agent.core.slots import MOST_YIELDED
 from node_agent.engine.attempt_metrics import AttemptMetrics
 from node_agent.engine.disk import DEFAULT_RESERVE, DiskWatch
+from node_agent.engine.dispatch import Dispatch
 from node_agent.engine.spans import AttemptSpans
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
 from node_agent.executors.confinement import Confinement
-from node_agent.executors.lanes import Lane
 from node_agent.executors.link import SpawnerLink
 from node_agent.executors.python import PythonExecutor
 from node_agent.executors.worker_program import WorkerLimits
+from node_agent.executors.workers.lanes import Lane
 from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.packets import Spill
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.replicas import Replicas
 from node_agent.task.secrets import Secrets
-from node_agent.task.work import Call, Command, Replica, Unreadable
+from node_agent.task.work import Call
 from quorate.runtime.ids import Epoch
 from quorate.runtime.timing.clock import Clock
 from quorate.v1 import node_pb2
@@ -127,7 +128,7 @@ class Driver:
         self._link = SpawnerLink(
             mark,
             Spill(str(spill), "spawn"),
-            [lane.theirs for lane in lanes],
+            [(lane.theirs, lane.marks) for lane in lanes],
             self.pump,
             confinement,
             logs.adopt_late,
@@ -157,6 +158,7 @@ class Driver:
             kill_grace,
             secrets,
             self.on_began,
+            self,
         )
         self._replicas = Replicas(
             node=node,
@@ -167,6 +169,10 @@ class Driver:
             run=self._commands.start,
             on_exited=self.on_exited,
             on_unhealthy=self._on_unhealthy,
+        )
+
+        self._dispatch = Dispatch(
+            self.machine, self._python, self._commands, self._replicas, clock, self.on_exited
         )
 
     async def __aenter__(self) -> Driver:
@@ -208,6 +214,14 @@ class Driver:
     def acknowledge(self, refs: Iterable[tuple[str, int]]) -> None:
         """Forget reports; `pump` follows."""
         self.machine.on_acknowledged(refs)
+
+    def recall(self, refs: Iterable[Ref]) -> None:
+        """Return what has not begun of chunks; `pump` follows."""
+        self.machine.on_chunks_recalled(refs)
+
+    def acknowledge_reports(self, refs: Iterable[tuple[str, int, int]]) -> None:
+        """Forget reports of chunks; `pump` follows."""
+        self.machine.on_reports_acknowledged(refs)
 
     def drain(self, draining: bool, grace: float, *, shutting_down: bool = False) -> None:
         """Empty the node, or end that."""
@@ -263,6 +277,16 @@ class Driver:
         """These have not begun and will not; `pump` follows."""
         self.machine.on_recalled(lane, unstarted, self._clock.monotonic())
 
+    def on_chunk_progress(self, attempt: Attempt, ended: int, failed: int) -> None:
+        """So many subtasks of a chunk ended, or some were returned; `pump` follows."""
+        self.metrics.subtasks += ended
+        self.metrics.subtasks_failed += failed
+        self.machine.on_chunk_progress(attempt)
+
+    def may_feed(self, attempt: Attempt) -> bool:
+        """Whether the leader keeps up with what a chunk tells."""
+        return self.machine.may_feed(attempt)
+
     def on_lane_ready(self, lane: int) -> None:
         """A worker is ready; `pump` follows."""
         self.machine.on_lane_ready(lane)
@@ -304,56 +328,29 @@ class Driver:
                 self._outgoing.flush()
 
     def _carry_out(self) -> None:
-        machine = self.machine
+        machine, dispatch = self.machine, self._dispatch
         now = self._clock.monotonic()
         machine.settle(now)
         while effects := machine.take():
             for lane in effects.recall:
-                self._recall(lane, now)
+                dispatch.recall(lane, now)
+            for attempt in effects.recall_chunks:
+                dispatch.recall_chunk(attempt)
             for attempt in effects.drain:
                 self._replicas.retire(attempt)
             for attempt in effects.kill:
-                self._kill(attempt, now)
+                dispatch.kill(attempt, now)
             for lane in effects.unstaff:
                 self._python.unstaff(lane)
             for lane in effects.staff:
                 self._python.staff(lane)
             for attempt in effects.start:
-                self._start(attempt)
+                if self.spans is not None:
+                    self.spans.started(attempt)
+                dispatch.start(attempt)
             if self._outgoing is not None:
                 self._outgoing.add(effects, self._clock.wall(), now, hold=machine.ample)
             machine.settle(now)
-
-    def _start(self, attempt: Attempt) -> None:
-        if self.spans is not None:
-            self.spans.started(attempt)
-        work = attempt.work
-        if type(work) is Call:
-            self._python.start(attempt)
-        elif type(work) is Command:
-            self._commands.start(attempt, work)
-        elif type(work) is Replica:
-            self._replicas.start(attempt)
-        else:
-            assert isinstance(work, Unreadable)
-            self.on_exited(attempt, Outcome(Failure("NOT_STARTED", work.why)))
-
-    def _recall(self, lane: int, now: float) -> None:
-        attempts = self.machine.slots.lanes[lane].attempts
-        if attempts and not attempts[0].warm:
-            self._commands.recall(lane)  # answers later
-        else:
-            self.machine.on_recalled(lane, self._python.recall(lane), now)
-
-    def _kill(self, attempt: Attempt, now: float) -> None:
-        if attempt.over:
-            return
-        if type(attempt.work) is Call:
-            self._python.kill(attempt, now)
-            return
-        if attempt.replica:
-            self._replicas.retire(attempt)
-        self._commands.kill(attempt, now)
 
     def _tick(self) -> None:
         self._ticking = None
@@ -367,6 +364,6 @@ class Driver:
         if self._ticks % _TRIM_TICKS == 0:
             heads = (lane.attempts[0] for lane in self.machine.slots if lane.attempts)
             self.logs.trim_running(
-                (head.task_id, head.number) for head in heads if type(head.work) is Call
+                (head.task_id, head.number) for head in heads if isinstance(head.work, Call)
             )
         self.pump()

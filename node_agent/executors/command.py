@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from pydantic import ByteSize
-
-from node_agent.core.attempts import Attempt, Failure, Outcome, Result
+from node_agent.core.attempts import Attempt, Failure, Outcome
+from node_agent.executors.chunk_events import ChunkEvents
+from node_agent.executors.chunks.programs import ProgramChunks
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
+from node_agent.executors.outcomes import not_started, outcome_of_exit
 from node_agent.logs.attempt_log import PASSABLE, LogStore
 from node_agent.task.secrets import SecretError, Secrets
-from node_agent.task.work import Command
+from node_agent.task.work import ArrayCommand, Command
 from quorate.telemetry.tracing import TRACEPARENT
 
 GRACE_SECONDS = 5.0
@@ -31,8 +31,6 @@ GRACE_SECONDS = 5.0
 OnBegan = Callable[[Attempt, float], None]
 OnExited = Callable[[Attempt, Outcome], None]
 OnRecalled = Callable[[int, Sequence[Attempt]], None]
-
-_SUCCESS = Result("exit_code", 0)
 
 
 class CommandExecutor:
@@ -46,6 +44,7 @@ class CommandExecutor:
         on_began: called when a program that runs for a while really began (monotonic seconds).
         on_recalled: called with what `recall` took back, also if nothing.
         secrets: where programs' secrets are.
+        events: whom chunks notify; None: there are none.
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class CommandExecutor:
         grace: float = GRACE_SECONDS,
         secrets: Secrets | None = None,
         on_began: OnBegan = lambda _attempt, _when: None,
+        events: ChunkEvents | None = None,
     ) -> None:
         self._on_began = on_began
         self._secrets = secrets or Secrets()
@@ -70,6 +70,9 @@ class CommandExecutor:
         self._on_recalled = on_recalled
         link.observe_programs(self._on_unqueued, self._on_key_began)
         self._kills = Kills(link, grace)
+        self._chunks: ProgramChunks | None = None
+        if events is not None:
+            self._chunks = ProgramChunks(self, events, link, logs, self._kills, self._secrets, node)
         # Key at the spawner and scratch directory of each; the attempt of each key.
         self._running: dict[Attempt, tuple[int, str]] = {}
         self._attempts: dict[int, Attempt] = {}
@@ -87,6 +90,10 @@ class CommandExecutor:
 
         One whose secrets are not here ends at once.
         """
+        if isinstance(work, ArrayCommand):
+            assert self._chunks is not None
+            self._chunks.start(attempt, work)
+            return
         secrets: dict[str, str] | None = None
         if work.secrets:
             try:
@@ -96,7 +103,7 @@ class CommandExecutor:
                 return
         task_id, number = attempt.task_id, attempt.number
         output = self._logs.begin(task_id, number)
-        scratch = "" if work.cwd else self._free.pop() if self._free else self._new_scratch()
+        scratch = self.take_scratch(work.cwd)
         env = {
             **work.env,
             "QUORATE_TASK_ID": task_id,
@@ -121,8 +128,7 @@ class CommandExecutor:
             )
         except OSError as error:
             self._logs.end(task_id, number)
-            if scratch:
-                self._free.append(scratch)
+            self.leave_scratch(scratch, dirty=False)
             self._on_exited(attempt, not_started(error, self._link))
             return
         self._running[attempt] = (key, scratch)
@@ -132,8 +138,16 @@ class CommandExecutor:
         """Take back what has not begun in a lane; `on_recalled` follows."""
         self._link.unqueue(lane)
 
+    def recall_chunk(self, attempt: Attempt) -> None:
+        """Return what has not begun of a chunk."""
+        if self._chunks is not None:
+            self._chunks.recall(attempt)
+
     def kill(self, attempt: Attempt, now: float) -> None:
-        """End a program; `on_exited` follows."""
+        """End a program, or a chunk; `on_exited` follows."""
+        if attempt.chunk is not None and self._chunks is not None:
+            self._chunks.kill(attempt, now)
+            return
         running = self._running.get(attempt)
         if running is not None:
             self._kills.begin(running[0], now)
@@ -141,31 +155,57 @@ class CommandExecutor:
     def on_tick(self, now: float) -> None:
         """Escalate kills."""
         self._kills.on_tick(now)
+        if self._chunks is not None:
+            self._chunks.on_tick(now)
+
+    # -- for the chunks ------------------------------------------------------------------------
+
+    def take_scratch(self, cwd: str) -> str:
+        """A scratch directory for a program that has no working directory, else ""."""
+        return "" if cwd else self._free.pop() if self._free else self._new_scratch()
+
+    def leave_scratch(self, scratch: str, *, dirty: bool) -> None:
+        """A program is over, and has left something where it is `dirty`."""
+        if scratch and dirty:
+            self._discard(scratch)
+        elif scratch:
+            self._free.append(scratch)
+
+    def outcome_of(self, exit_: Exit, memory: int) -> Outcome:
+        """What a program's end means."""
+        return outcome_of_exit(exit_, memory)
+
+    def not_started(self, error: OSError) -> Outcome:
+        """What it means that there is no file to ask the spawner by."""
+        return not_started(error, self._link)
+
+    # -- what the spawner says -----------------------------------------------------------------
 
     def _on_exit(self, attempt: Attempt, memory: int, exit_: Exit) -> None:
         key, scratch = self._running.pop(attempt)
         del self._attempts[key]
         self._kills.forget(key)
         self._logs.end(attempt.task_id, attempt.number)
-        if scratch and (exit_.dirty or exit_.lost):
-            self._discard(scratch)
-        elif scratch:
-            self._free.append(scratch)
+        self.leave_scratch(scratch, dirty=exit_.dirty or exit_.lost)
         self._on_exited(attempt, outcome_of_exit(exit_, memory))
 
     def _on_unqueued(self, lane: int, keys: Sequence[int]) -> None:
+        if self._chunks is not None and self._chunks.runs_in(lane):
+            self._chunks.on_unqueued(lane, keys)
+            return
         attempts = [self._attempts.pop(key) for key in keys]
         for attempt in attempts:
             _, scratch = self._running.pop(attempt)
             self._logs.end(attempt.task_id, attempt.number)
-            if scratch:
-                self._free.append(scratch)
+            self.leave_scratch(scratch, dirty=False)
         self._on_recalled(lane, attempts)
 
     def _on_key_began(self, key: int, when: float) -> None:
         attempt = self._attempts.get(key)
         if attempt is not None:
             self._on_began(attempt, when)
+        elif self._chunks is not None:
+            self._chunks.on_began(key, when)
 
     def _new_scratch(self) -> str:
         """A directory that no program has had; the spawner makes it."""
@@ -180,51 +220,3 @@ class CommandExecutor:
         threading.Thread(
             target=shutil.rmtree, args=(scratch,), kwargs={"ignore_errors": True}, daemon=True
         ).start()
-
-
-def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
-    """What a program's end means; `memory` is what it had asked for (bytes, 0 for nothing)."""
-    if exit_.unwritable:
-        return Outcome(None)
-    if exit_.failure:
-        return Outcome(Failure("NOT_STARTED", exit_.failure))
-    if exit_.lost:
-        # Not the attempt's fault: run it elsewhere.
-        return Outcome(None)
-    if exit_.status == 0:
-        return Outcome(_SUCCESS, exit_.started, exit_.seconds)
-    code = os.waitstatus_to_exitcode(exit_.status)
-    if exit_.starved:
-        failure = out_of_memory(memory)
-    elif code > 0:
-        failure = Failure("EXIT_CODE", f"exited with code {code}", code=code)
-    else:
-        failure = Failure("SIGNAL", f"ended by {signal_name(-code)}", code=-code)
-    return Outcome(failure, exit_.started, exit_.seconds)
-
-
-def not_started(error: OSError, link: SpawnerLink) -> Outcome:
-    """The outcome of an attempt for which there can be no file here.
-
-    It is returned when the node's disk cannot be written: other nodes can run it.
-    """
-    if link.write_failed(error.errno):
-        return Outcome(None)
-    why = error.strerror or str(error)
-    return Outcome(Failure("NOT_STARTED", f"the node could not start it: {why}"))
-
-
-def out_of_memory(memory: int) -> Failure:
-    """The failure of an attempt that the kernel killed for want of memory."""
-    if memory:
-        what = f"it used more than the {ByteSize(memory).human_readable()} ({memory} bytes) that "
-        return Failure("OUT_OF_MEMORY", f"killed by the kernel: {what}it asked for")
-    return Failure("OUT_OF_MEMORY", "killed by the kernel: the node's memory ran out")
-
-
-def signal_name(number: int) -> str:
-    """SIGSEGV for 11."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from node_agent.executors.confinement import Confinement
-from node_agent.executors.spawner_process import SpawnerProcess
+from node_agent.executors.spawner_process import End, SpawnerProcess
 from node_agent.protocol.packets import Message, Spill
 from node_agent.spawner import orphans
 from node_agent.spawner.orphans import Marks
@@ -55,7 +54,7 @@ class SpawnerLink:
     Args:
         mark: names this agent's processes; the same for each agent of a data directory.
         spill: where messages go that are too big for a packet.
-        lanes: the workers' ends of their sockets, inherited by the spawner.
+        lanes: the workers' ends of their sockets, and their marks, inherited by the spawner.
         after: called after each batch of exits was delivered.
         confinement: what holds for every process.
         on_late: called with a directory with outputs whose call had ended and written nothing.
@@ -66,7 +65,7 @@ class SpawnerLink:
         self,
         mark: str,
         spill: Spill,
-        lanes: Sequence[socket.socket],
+        lanes: Sequence[tuple[End, End]],
         after: Callable[[], None],
         confinement: Confinement | None = None,
         on_late: Callable[[str], None] = lambda _directory: None,
@@ -121,6 +120,7 @@ class SpawnerLink:
         memory: int = 0,
         cpu: float = 0.0,
         secrets: dict[str, str] | None = None,
+        frame: bytes = b"",
     ) -> int:
         """Start a program in its own session, once its lane is free; the key to kill it by.
 
@@ -128,6 +128,7 @@ class SpawnerLink:
             output: the directory of its outputs (see `pump`).
             memory, cpu: what it asked for (bytes, cores; 0 for nothing): the limits of its cgroup.
             secrets: more of its environment, which must not reach the disk.
+            frame: precedes what it writes to an output.
 
         Raises OSError: it takes a file to ask the spawner, and there can be none.
         """
@@ -135,7 +136,7 @@ class SpawnerLink:
         limits = self._groups.limits(memory, cpu) if self._groups is not None else ()
         try:
             self._send(
-                ("run", key, lane, list(argv), env, cwd, stdin, output, scratch, limits),
+                ("run", key, lane, list(argv), env, cwd, stdin, output, scratch, limits, frame),
                 secrets,
             )
         except OSError:
@@ -162,12 +163,12 @@ class SpawnerLink:
         self._send(("work", key, lane, list(argv), env, cwd, outputs, limits))
         return key
 
-    def give(self, lane: int, end: socket.socket) -> None:
-        """The next worker of a lane gets this socket; a new lane is the next one."""
-        self._lanes[lane : lane + 1] = [end]
+    def give(self, lane: int, end: End, marks: End) -> None:
+        """The next worker of a lane gets this socket and these marks; a new lane is the next."""
+        self._lanes[lane : lane + 1] = [(end, marks)]
         self._send(("lane", lane))
         if self._spawner is not None:
-            self._spawner.send(b"lane", (end,))
+            self._spawner.send(b"lane", (end, marks))
 
     def unqueue(self, lane: int) -> None:
         """Take back programs that wait for their lane; observers are notified, also of none."""

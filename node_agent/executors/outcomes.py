@@ -1,14 +1,18 @@
-"""What became of an attempt: by its worker's answer, or by how its worker ended."""
+"""What became of an attempt: by its worker's answer, or by how its worker or program ended."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import Any
 
+from pydantic import ByteSize
+
 from node_agent.core.attempts import Failure, Outcome, Result
-from node_agent.executors.command import out_of_memory, signal_name
-from node_agent.executors.link import Exit
+from node_agent.executors.link import Exit, SpawnerLink
+
+_SUCCESS = Result("exit_code", 0)
 
 
 def outcome_of_answer(answer: tuple[Any, ...], started: float, seconds: float) -> Outcome:
@@ -44,3 +48,51 @@ def why(exit_: Exit) -> str:
         return "was lost with its spawner"
     code = os.waitstatus_to_exitcode(exit_.status)
     return f"was ended by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
+
+
+def outcome_of_exit(exit_: Exit, memory: int = 0) -> Outcome:
+    """What a program's end means; `memory` is what it had asked for (bytes, 0 for nothing)."""
+    if exit_.unwritable:
+        return Outcome(None)
+    if exit_.failure:
+        return Outcome(Failure("NOT_STARTED", exit_.failure))
+    if exit_.lost:
+        # Not the attempt's fault: run it elsewhere.
+        return Outcome(None)
+    if exit_.status == 0:
+        return Outcome(_SUCCESS, exit_.started, exit_.seconds)
+    code = os.waitstatus_to_exitcode(exit_.status)
+    if exit_.starved:
+        failure = out_of_memory(memory)
+    elif code > 0:
+        failure = Failure("EXIT_CODE", f"exited with code {code}", code=code)
+    else:
+        failure = Failure("SIGNAL", f"ended by {signal_name(-code)}", code=-code)
+    return Outcome(failure, exit_.started, exit_.seconds)
+
+
+def not_started(error: OSError, link: SpawnerLink) -> Outcome:
+    """The outcome of an attempt for which there can be no file here.
+
+    It is returned when the node's disk cannot be written: other nodes can run it.
+    """
+    if link.write_failed(error.errno):
+        return Outcome(None)
+    why = error.strerror or str(error)
+    return Outcome(Failure("NOT_STARTED", f"the node could not start it: {why}"))
+
+
+def out_of_memory(memory: int) -> Failure:
+    """The failure of an attempt that the kernel killed for want of memory."""
+    if memory:
+        what = f"it used more than the {ByteSize(memory).human_readable()} ({memory} bytes) that "
+        return Failure("OUT_OF_MEMORY", f"killed by the kernel: {what}it asked for")
+    return Failure("OUT_OF_MEMORY", "killed by the kernel: the node's memory ran out")
+
+
+def signal_name(number: int) -> str:
+    """SIGSEGV for 11."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -18,44 +18,29 @@ ahead of it in its socket, as what was is taken back first. Another lane runs wh
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from node_agent.core.attempts import Attempt, Failure, Outcome
 from node_agent.core.slots import MOST_YIELDED
-from node_agent.executors.answer_polling import AnswerPolling
-from node_agent.executors.command import not_started
+from node_agent.executors.chunks.calls import CallChunks
 from node_agent.executors.confinement import Confinement
-from node_agent.executors.kills import Kills
-from node_agent.executors.lane_memory import limit_memory
-from node_agent.executors.lanes import MOST_PACKETS, Lane
 from node_agent.executors.link import Exit, SpawnerLink
-from node_agent.executors.outcomes import outcome_of_answer, outcome_of_crash, why
-from node_agent.executors.worker_program import (
-    Events,
-    WorkerLimits,
-    worker_command,
-    worker_environment,
-)
+from node_agent.executors.outcomes import not_started, outcome_of_answer, outcome_of_crash
+from node_agent.executors.worker_program import Events, WorkerLimits
+from node_agent.executors.workers.lane_memory import limit_memory
+from node_agent.executors.workers.lanes import MOST_PACKETS, Lane
+from node_agent.executors.workers.lifecycle import GRACE_SECONDS, WorkerLanes
 from node_agent.logs.attempt_log import LogStore
 from node_agent.protocol.packets import MAX_PACKET, Spill, read, spilled
 from node_agent.protocol.replies import LAST, USED, Malformed
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import Call
 
-_log = structlog.get_logger("node_agent.python")
 
-GRACE_SECONDS = 1.0
-
-
-class PythonExecutor:
+class PythonExecutor(WorkerLanes):
     """All warm workers of a node. Made in the event loop that it lives in.
 
     Args:
@@ -83,63 +68,16 @@ class PythonExecutor:
         secrets: Secrets | None = None,
         max_yielded: int = MOST_YIELDED,
     ) -> None:
+        super().__init__(lanes, link, logs, directory, node, events, after, limits, grace)
         self._max_yielded = max_yielded
-        self._logs = logs
         user = confinement.user if confinement is not None else None
         self._groups = confinement.groups if confinement is not None else None
         self._secrets = secrets or Secrets()
         self._spill = Spill(str(spill_directory), "call", user.gid if user is not None else -1)
-        self._directory = directory
-        self._node = node
-        self._events = events
-        self._after = after
-        self._limits = limits or WorkerLimits()
-        self._next_key = 1
-        self._link = link
-        self._kills = Kills(link, grace)
-        self._loop = asyncio.get_running_loop()
-        self._polling = AnswerPolling(self._receive, after)
-        self._restarts: dict[int, asyncio.TimerHandle] = {}
-        self._lanes = list(lanes)
+        self.chunks = CallChunks(
+            self, events, self._spill, self._secrets, lambda error: link.write_failed(error.errno)
+        )
         logs.follow_workers(self._called)
-
-    def open(self) -> None:
-        """Start a worker in each lane."""
-        for lane in self._lanes:
-            self._polling.watch(lane)
-            lane.wanted = True
-            self._launch(lane)
-
-    def staff(self, index: int) -> None:
-        """Start a worker in a spare lane; `on_lane_ready` follows."""
-        while len(self._lanes) <= index:
-            lane = Lane(len(self._lanes))
-            self._lanes.append(lane)
-            self._link.give(lane.index, lane.theirs)
-            self._polling.watch(lane)
-        lane = self._lanes[index]
-        lane.wanted = True
-        # One that is just ending is followed by another.
-        if not lane.process and index not in self._restarts:
-            self._launch(lane)
-
-    def unstaff(self, index: int) -> None:
-        """End the worker of a spare lane, which is idle."""
-        lane = self._lanes[index]
-        lane.wanted = False
-        if timer := self._restarts.pop(index, None):
-            timer.cancel()
-        if lane.process:
-            lane.dismiss()
-
-    def close(self) -> None:
-        """Let go of the sockets: workers end by themselves."""
-        self._polling.close()
-        for timer in self._restarts.values():
-            timer.cancel()
-        for lane in self._lanes:
-            self._polling.unwatch(lane)
-            lane.close()
 
     # -- attempts ------------------------------------------------------------------------------
 
@@ -148,6 +86,11 @@ class PythonExecutor:
         lane = self._lanes[attempt.lane]
         work = attempt.work
         assert isinstance(work, Call)
+        if attempt.chunk is not None:
+            if self._groups is not None and (work.memory or lane.memory):
+                limit_memory(self._groups, lane, work.memory)
+            self.chunks.start(lane, attempt)
+            return
         secrets = None
         if work.secrets:
             try:
@@ -157,8 +100,7 @@ class PythonExecutor:
                 return
         if work.env:
             secrets = {**(secrets or {}), **work.env}
-        key = self._next_key
-        self._next_key = key + 1
+        key = self.next_key()
         message = (
             key,
             attempt.task_id,
@@ -181,35 +123,35 @@ class PythonExecutor:
         lane.pending[key] = attempt
         if self._groups is not None and (work.memory or lane.memory):
             limit_memory(self._groups, lane)
-        if not lane.unsent:
-            try:
-                lane.ours.send(packet)
-            except BlockingIOError:
-                pass
-            except BrokenPipeError as error:
-                self._on_forged(lane, error)
-            else:
-                return
-        lane.unsent.append(packet)
+        self.send(lane, packet)
 
     def recall(self, lane_index: int) -> list[Attempt]:
-        """Take back what the worker has not received, in order."""
+        """Take back what the worker has not received, in order; pieces of a chunk are its own."""
         lane = self._lanes[lane_index]
+        if lane.chunk is not None:
+            self.chunks.take_back(lane)
+            return []
         # What we wrote ourselves: workers can send to our end only.
         return [lane.take(read(packet)[0][0]) for packet in lane.take_back()]
+
+    def recall_chunk(self, attempt: Attempt) -> None:
+        """Return what has not begun of a chunk."""
+        self.chunks.recall(self._lanes[attempt.lane])
 
     def kill(self, attempt: Attempt, now: float) -> None:
         """End the worker that runs an attempt; `on_exited` follows."""
         lane = self._lanes[attempt.lane]
-        if lane.process:
-            self._kills.begin(lane.process, now)
-            # The worker ends, also if this attempt's answer is on its way already: an attempt
-            # sent now would die with it.
-            self._events.on_lane_lost(lane.index)
+        if attempt.chunk is not None:
+            self.chunks.kill(lane, now)
+        else:
+            self.end_worker(lane, now)
 
     def on_tick(self, now: float) -> None:
         """Escalate kills."""
         self._kills.on_tick(now)
+        for lane in self._lanes:
+            if lane.chunk is not None:
+                self.chunks.on_tick(lane, now)
 
     # -- answers -------------------------------------------------------------------------------
 
@@ -229,7 +171,7 @@ class PythonExecutor:
                     continue
                 key, started, seconds, answer, flags = reply
                 if flags or len(answer) == 1:
-                    self._on_more(lane, key, started, answer, flags)
+                    self._on_more(lane, key, started, seconds, answer, flags)
                     if len(answer) == 1:
                         continue
                 attempt = lane.take(key) if lane.spilled else pending.pop(key)
@@ -249,7 +191,13 @@ class PythonExecutor:
                 self._on_forged(lane, error)
 
     def _on_more(
-        self, lane: Lane, key: int, started: float, answer: tuple[Any, ...], flags: int
+        self,
+        lane: Lane,
+        key: int,
+        started: float,
+        seconds: float,
+        answer: tuple[Any, ...],
+        flags: int,
     ) -> None:
         """A reply that is not just an answer. Raises Malformed or KeyError."""
         if key == 0:
@@ -259,14 +207,14 @@ class PythonExecutor:
                 self._on_ready(lane)
             return
         attempt = lane.pending[key]
-        if len(answer) == 1:
-            self._on_sign(lane, attempt, answer[0], started)
-            return
-        if flags & USED:
-            self._logs.adopt(lane.directory, attempt.task_id, attempt.number)
-            lane.outputs += 1
         if flags & LAST:
-            lane.ending = True
+            lane.ending = lane.retiring = True
+        if isinstance(answer[0], bytes):
+            self.chunks.on_reply(lane, key, answer[0], seconds, flags)
+        elif len(answer) == 1:
+            self._on_sign(lane, attempt, answer[0], started)
+        elif flags & USED:
+            self.keep_outputs(lane, attempt)
 
     def _on_sign(self, lane: Lane, attempt: Attempt, sign: str, started: float) -> None:
         """What the worker says about the attempt that it runs. Raises Malformed."""
@@ -282,6 +230,7 @@ class PythonExecutor:
             # First: what is ahead of the verdict would never be received.
             if unstarted := self.recall(lane.index):
                 self._events.on_recalled(lane.index, unstarted)
+            self.chunks.on_wait(lane)
             may = self._events.on_yielded(attempt)
             try:
                 lane.answer_wait(int(started), 0 if may else self._max_yielded)
@@ -308,34 +257,13 @@ class PythonExecutor:
                 return lane.directory
         return None
 
-    def _on_forged(self, lane: Lane, error: Exception) -> None:
-        """User code meddled with the worker's socket: nothing from there can be believed."""
-        if lane.forged:
-            return
-        _log.error("worker_reply_malformed", lane=lane.index, why=repr(error))
-        lane.forged = True
-        if lane.process:
-            self._link.kill(lane.process, signal.SIGKILL)
-            self._events.on_lane_lost(lane.index)
-
     # -- workers -------------------------------------------------------------------------------
-
-    def _launch(self, lane: Lane) -> None:
-        self._restarts.pop(lane.index, None)
-        lane.stem, lane.outputs = self._logs.worker_stem(lane.index), 1
-        lane.process = self._link.work(
-            lane.index,
-            worker_command(lane.index, self._limits),
-            worker_environment(self._directory, self._node),
-            self._directory,
-            lane.stem,
-            partial(self._on_exit, lane),
-        )
 
     def _on_ready(self, lane: Lane) -> None:
         lane.ready = True
         lane.backoff.reset()
         self._events.on_lane_ready(lane.index)
+        self.chunks.feed(lane)
 
     def _on_exit(self, lane: Lane, exit_: Exit) -> None:
         """A worker ended. The order matters: answers, then what it never saw, then the rest."""
@@ -347,35 +275,25 @@ class PythonExecutor:
             since = lane.since  # the one that crashed began only now
         unstarted = self.recall(lane.index)
         crashed = [lane.take(key) for key in tuple(lane.pending)]
-        self._replace_socket(lane)
-        lane.replies.forget()
-        lane.forged = False
+        was_ready, lane.ready = lane.ready or lane.dismissed, False
         memory, lane.memory = lane.memory, 0
-        if crashed:
+        if lane.chunk is not None:
+            crashed.clear()
+            attempt = lane.chunk.attempt
+            self._logs.adopt(lane.directory, attempt.task_id, attempt.number)
+            # It reads the marks, which go with the socket.
+            self.chunks.on_worker_lost(lane, exit_, since, memory, was_ready=was_ready)
+        elif crashed:
             self._logs.adopt(lane.directory, crashed[0].task_id, crashed[0].number)
         else:
             # What it said on its own account: why it did not start, say.
             self._logs.adopt(lane.directory, "worker", lane.index)
-        was_ready, lane.ready = lane.ready or lane.dismissed, False
-        lane.dismissed = False
+        self._replace_socket(lane)
+        lane.replies.forget()
+        lane.forged = lane.dismissed = lane.retiring = False
         self._events.on_lane_lost(lane.index)
         if unstarted:
             self._events.on_recalled(lane.index, unstarted)
         for attempt in crashed:
             self._events.on_exited(attempt, outcome_of_crash(exit_, since, memory))
-        if not lane.wanted:
-            return
-        delay = 0.0
-        if not was_ready:
-            delay = lane.backoff.next()
-            _log.error("worker_start_failed", why=why(exit_), retry_in=delay)
-        self._restarts[lane.index] = self._loop.call_later(delay, self._launch, lane)
-
-    def _replace_socket(self, lane: Lane) -> None:
-        """The next worker's socket is its own. What is left in the old one is of no use."""
-        if not lane.polled:
-            self._polling.unwatch(lane)
-        lane.renew()
-        if not lane.polled:
-            self._polling.watch(lane)
-        self._link.give(lane.index, lane.theirs)
+        self._start_again(lane, exit_, was_ready=was_ready)

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -27,12 +29,18 @@ _BOOT = (
 )
 
 
+class End(Protocol):
+    """A descriptor that the spawner gets a copy of; -1 once it is closed."""
+
+    def fileno(self) -> int: ...
+
+
 class SpawnerProcess:
     """Started when it is made, in the event loop that it lives in.
 
     Args:
         mark: names the processes that it starts.
-        lanes: the workers' ends of their sockets, which it inherits.
+        lanes: the workers' ends of their sockets, and their marks, which it inherits.
         environment: its own, and of all that it starts.
         on_message: called with what it says.
         on_lost: called with its status when it has died.
@@ -42,7 +50,7 @@ class SpawnerProcess:
     def __init__(
         self,
         mark: str,
-        lanes: Sequence[socket.socket],
+        lanes: Sequence[tuple[End, End]],
         environment: Mapping[str, str] | None,
         on_message: Callable[[Message], None],
         on_lost: Callable[[int], None],
@@ -52,12 +60,12 @@ class SpawnerProcess:
         self._on_lost = on_lost
         self._after = after
         self._loop = asyncio.get_running_loop()
-        # Packets that the kernel would not take yet, each with the sockets that go along; bounded
+        # Packets that the kernel would not take yet, each with the ends that go along; bounded
         # by the slots and a lane's depth.
-        self._unsent: deque[tuple[bytes, Sequence[socket.socket]]] = deque()
+        self._unsent: deque[tuple[bytes, Sequence[End]]] = deque()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            inherited = [lane.fileno() for lane in lanes]
+            inherited = [(own.fileno(), marks.fileno()) for own, marks in lanes]
             self._process = subprocess.Popen(
                 [
                     sys.executable,
@@ -65,11 +73,11 @@ class SpawnerProcess:
                     str(Path(orphans.__file__).parents[2]),
                     str(theirs.fileno()),
                     mark,
-                    *map(str, inherited),
+                    *(f"{own},{marks}" for own, marks in inherited),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), *inherited],
+                pass_fds=[theirs.fileno(), *chain.from_iterable(inherited)],
                 env=environment,
                 # Out of reach of a Ctrl-C meant for the agent.
                 start_new_session=True,
@@ -82,8 +90,8 @@ class SpawnerProcess:
         """Of its process."""
         return self._process.pid
 
-    def send(self, packet: bytes, ends: Sequence[socket.socket] = ()) -> None:
-        """Send a packet, and the sockets that go along."""
+    def send(self, packet: bytes, ends: Sequence[End] = ()) -> None:
+        """Send a packet, and the ends that go along."""
         if not self._unsent:
             try:
                 self._put(packet, ends)
@@ -113,7 +121,7 @@ class SpawnerProcess:
         self._channel.close()
         self._unsent.clear()
 
-    def _put(self, packet: bytes, ends: Sequence[socket.socket]) -> None:
+    def _put(self, packet: bytes, ends: Sequence[End]) -> None:
         if ends:
             socket.send_fds(self._channel, [packet], [end.fileno() for end in ends])
         else:

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from node_agent.core.attempts import Attempt, Outcome
+from node_agent.core.attempts import Attempt
+from node_agent.executors.chunk_events import ChunkEvents
 from node_agent.protocol.answers import DEFAULT_MAX_RESULT
 
 
-class Events(Protocol):
+class Events(ChunkEvents, Protocol):
     """Whom the executor notifies (the driver)."""
-
-    def on_exited(self, attempt: Attempt, outcome: Outcome) -> None: ...
-
-    def on_began(self, attempt: Attempt, when: float) -> None: ...
 
     def on_yielded(self, attempt: Attempt) -> bool: ...
 

@@ -13,6 +13,7 @@ reply  = kind and flags, key, started, seconds, 5 lengths, 5 texts
 ```
 
 Kind BEGAN comes before the answer of an attempt that is asked for it: `started` is then monotonic.
+Kind PIECE is an answer of part of a chunk (see `pieces`): its first text is the payload.
 Kind YIELDED says that the attempt's code waits for another task, and RESUMED that it goes on:
 `started` is then the number of the wait. The agent answers YIELDED with a verdict (see `packets`).
 """
@@ -33,8 +34,9 @@ from node_agent.protocol.answers import (
     MAX_TRACEBACK,
 )
 from node_agent.protocol.packets import MAX_PACKET
+from node_agent.protocol.pieces import MAX_PAYLOAD
 
-READY, BEGAN, YIELDED, RESUMED = 0, 4, 5, 6
+READY, BEGAN, YIELDED, RESUMED, PIECE = 0, 4, 5, 6, 7
 # The attempt's outputs are where the worker's present ones were; the next one has the next ones.
 USED = 0x10
 # The worker ends after this answer.
@@ -44,7 +46,7 @@ _HEAD = struct.Struct("<BBQddIIIII")
 _ERROR_BOUNDS = (MAX_NAME, MAX_MESSAGE, MAX_TRACEBACK, MAX_PICKLE, MAX_BASES)
 _HEAD_BYTES = _HEAD.size
 _unpack = _HEAD.unpack_from
-MAX_REPLY = _HEAD_BYTES + max(MAX_RESULT, sum(_ERROR_BOUNDS))
+MAX_REPLY = _HEAD_BYTES + max(MAX_RESULT, sum(_ERROR_BOUNDS), MAX_PAYLOAD)
 # Instants and durations beyond this (in the year 5138) would overflow later.
 _MAX_SECONDS = 1e11
 _WHOLE, _PIECE, _LAST = 0, 1, 2
@@ -54,7 +56,8 @@ _SIGNS: dict[int, tuple[Any, ...]] = {
     YIELDED: ("yielded",),
     RESUMED: ("resumed",),
 }
-_KINDS = {"json": 1, "pickle": 2, "error": 3} | {sign[0]: kind for kind, sign in _SIGNS.items()}
+_KINDS = {"json": 1, "pickle": 2, "error": 3, "piece": PIECE}
+_KINDS |= {sign[0]: kind for kind, sign in _SIGNS.items()}
 _PIECE_BYTES = MAX_PACKET - 1
 
 
@@ -155,6 +158,11 @@ def _parse(data: bytes) -> Reply:
         if bases.count(b"\n") >= MAX_BASE_NAMES:
             raise Malformed(f"more than {MAX_BASE_NAMES} base classes")
         answer = ("error", _text(name), _text(message), _text(traceback), pickled, _text(bases))
+    elif kind == PIECE:
+        if first > MAX_PAYLOAD or first != len(data) - begin:
+            raise Malformed(f"an answer of {first} bytes for a piece")
+        # One part, as a sign has: who reads answers of single calls does not take it for one.
+        answer = (data[begin:],)
     elif kind in _SIGNS:
         answer = _SIGNS[kind]
     else:

@@ -42,6 +42,11 @@ def attempt_of(assignment: pb.Assignment) -> Attempt:
         spec = _read_spec(assignment.spec)
     except DecodeError:
         spec = None
+    return attempt_of_spec(assignment, spec)
+
+
+def attempt_of_spec(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> Attempt:
+    """The attempt that an assignment asks for by a spec; None: one that cannot be read."""
     attempt = _attempt_of(assignment, spec)
     if spec is not None and spec.trace_context:
         attempt.trace = spec.trace_context

@@ -10,8 +10,10 @@ import asyncio
 from collections import deque
 
 from node_agent.core.attempts import Attempt, Ref
+from node_agent.core.chunks.report import ChunkReport
 from node_agent.core.effects import Effects, Inventory
 from node_agent.core.outbox import Report
+from node_agent.session import chunk_messages as chunk_wire
 from node_agent.session import messages as wire
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_pb2
@@ -29,6 +31,7 @@ class Outgoing:
         self._instance = instance
         self._started: list[tuple[Attempt, float]] = []
         self._finished: deque[Report] = deque()
+        self._chunk_reports: deque[ChunkReport] = deque()
         self._returned: deque[Ref] = deque()
         self._credit: int | None = None
         self._stats: node_pb2.NodeStats | None = None
@@ -50,14 +53,21 @@ class Outgoing:
         )
         self._finished.extend(effects.finished)
         self._returned.extend(effects.returned)
+        self._chunk_reports.extend(effects.chunk_reports)
         if effects.credit is not None:
             self._credit = effects.credit
-        if not hold or self._returned:
+        if not hold or self._returned or self._chunk_reports:
             self.flush()
 
     def flush(self) -> None:
         """Send what has gathered."""
-        if self._started or self._finished or self._returned or self._credit is not None:
+        if (
+            self._started
+            or self._finished
+            or self._returned
+            or self._chunk_reports
+            or self._credit is not None
+        ):
             self._wake.set()
 
     def add_stats(self, stats: node_pb2.NodeStats) -> None:
@@ -77,6 +87,8 @@ class Outgoing:
             message.waiting.add(task_id=ref.task_id, attempt=ref.number)
         for ref in inventory.finished:
             message.finished.add(task_id=ref.task_id, attempt=ref.number)
+        for attempt in inventory.chunks:
+            chunk_wire.put_progress(message.chunks.add(), attempt)
         return response
 
     def next(self, now: float) -> pb.SessionResponse | None:
@@ -91,8 +103,13 @@ class Outgoing:
             item = response.started.add(task_id=attempt.task_id, attempt=attempt.number)
             wire.set_time(item.start_time, since)
         self._started.clear()
-        finished = self._finished
-        while finished and size < MESSAGE_BYTES:
+        reports, finished = self._chunk_reports, self._finished
+        while reports and size < MESSAGE_BYTES:
+            one = reports.popleft()
+            chunk_wire.put_report(response.chunk_reports.add(), one)
+            size += one.size
+        # The end of a chunk comes behind all that the chunk tells.
+        while finished and size < MESSAGE_BYTES and not reports:
             report = finished.popleft()
             wire.put_finished(response, report, now)
             size += report.size
@@ -107,6 +124,6 @@ class Outgoing:
             response.stats.CopyFrom(self._stats)
             wire.set_time(response.time, now)
             self._stats = None
-        if not finished and not self._returned:
+        if not finished and not self._returned and not reports:
             self._wake.clear()
         return response

@@ -8,16 +8,19 @@ outbox for the next one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 import grpc
 import structlog
 
+from node_agent.core.attempts import Ref
 from node_agent.core.epochs import StaleEpoch
 from node_agent.engine.driver import Driver
+from node_agent.session import chunk_messages as chunk_wire
 from node_agent.session import messages as wire
+from node_agent.session.chunk_messages import Templates
 from node_agent.session.leader_check import LeaderCheck
 from node_agent.session.outgoing import Outgoing
 from quorate.runtime.errors import QuorateError, invalid, precondition
@@ -135,6 +138,7 @@ class _Session:
         self._driver = driver
         self._clock = clock
         self._outgoing = Outgoing(instance)
+        self._templates = Templates()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end(self, why: QuorateError) -> None:
@@ -192,10 +196,28 @@ class _Session:
         if request.HasField("leaving"):
             self._on_scaling_down(request.leaving)
         if request.assign:
-            driver.assign([wire.attempt_of(assignment) for assignment in request.assign])
+            self._on_assigned(request.assign)
         if request.cancel:
             driver.cancel(wire.refs_of(request.cancel))
+        if request.acknowledge_reports:
+            driver.acknowledge_reports(chunk_wire.acknowledged_of(request.acknowledge_reports))
+        if request.recall:
+            driver.recall(wire.refs_of(request.recall))
+        if request.forget_jobs:
+            self._templates.forget(request.forget_jobs)
         driver.pump()
+
+    def _on_assigned(self, assignments: Iterable[pb.Assignment]) -> None:
+        attempts = []
+        for assignment in assignments:
+            if not assignment.HasField("chunk"):
+                attempts.append(wire.attempt_of(assignment))
+            elif attempt := self._templates.attempt_of(assignment):
+                attempts.append(attempt)
+            else:
+                ref = Ref(assignment.task_id, assignment.attempt)
+                self._driver.machine.on_template_missing(ref)
+        self._driver.assign(attempts)
 
     async def _write(self, context: Any, answer: pb.SessionResponse) -> None:
         await context.write(answer)

@@ -16,9 +16,10 @@ from typing import NamedTuple, NoReturn
 
 from node_agent.spawner import group
 
-# What a worker gets beside 0, 1 and 2: its socket to the agent, its socket to the spawner, and the
-# memory in which the spawner counts what it read (see `worker.output`).
-WORKER_FD, OUTPUTS_FD, COUNTS_FD = 3, 4, 5
+# What a worker gets beside 0, 1 and 2: its socket to the agent, its socket to the spawner, the
+# memory in which the spawner counts what it read (see `worker.output`), and the memory in which it
+# marks how far it is (see `protocol.pieces`).
+WORKER_FD, OUTPUTS_FD, COUNTS_FD, MARKS_FD = 3, 4, 5, 6
 # Above all of these.
 FIRST_FREE_FD = 100
 # Python ignores some signals and we ignore others; children start with the defaults.

@@ -1,6 +1,6 @@
 """The spawner's process: its signals, its rights, its channel to the agent.
 
-Run by the agent with <channel fd> <mark> <lane fd>... Standard library only.
+Run by the agent with <channel fd> <mark> <lane fd>,<marks fd>... Standard library only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     channel = socket.socket(fileno=int(channel_fd))
     os.set_inheritable(channel.fileno(), False)
-    spawner = Spawner(channel, mark, [keep(int(text)) for text in lane_fds])
+    lanes = [[keep(int(number)) for number in text.split(",")] for text in lane_fds]
+    spawner = Spawner(channel, mark, lanes)
     spawner.marks.open_many()
     try:
         spawner.serve(read_end)

@@ -63,12 +63,16 @@ class Output:
         "directory",
         "ended",
         "failed",
+        "frame",
         "late",
         "pipes",
     )
 
-    def __init__(self, directory: str, before: Callable[[], None] | None) -> None:
+    def __init__(
+        self, directory: str, before: Callable[[], None] | None, frame: bytes = b""
+    ) -> None:
         self.directory = directory
+        self.frame = frame
         self.before = before
         self.ended = False
         self.failed = False
@@ -91,6 +95,7 @@ class Output:
         file = self._files[number]
         if file < 0:
             file = self._open_stream(number)
+            data = self.frame + data
         offset = self._sizes[number]
         rest = memoryview(data)
         try:
@@ -164,15 +169,20 @@ class Pump:
         self.owners: dict[int, tuple[Output, int]] = {}
 
     def open(
-        self, directory: str, ids: Ids | None, before: Callable[[], None] | None = None
+        self,
+        directory: str,
+        ids: Ids | None,
+        before: Callable[[], None] | None = None,
+        frame: bytes = b"",
     ) -> tuple[Output, int, int]:
         """Two pipes; the output, and the ends that a process writes to. Raises OSError.
 
         Args:
             ids: who may open the pipes again by `/dev/stdout`, if not ourselves.
             before: called before each read.
+            frame: precedes the first byte of each.
         """
-        output = Output(directory, before)
+        output = Output(directory, before, frame)
         ends: list[int] = []
         try:
             for number in (0, 1):

@@ -7,12 +7,12 @@ everything that was started, and whatever those started. It is their subreaper, 
 that left their group or session come back to it.
 
 Messages in:   ("confine", (uid, gid, groups) or None, new privileges, cgroups' directory or "")
-               ("run", key, lane, argv, env, cwd, stdin, output, scratch, limits)
+               ("run", key, lane, argv, env, cwd, stdin, output, scratch, limits, frame)
                ("unqueue", lane)
                ("work", key, lane, argv, env, cwd, outputs, limits)
                ("kill", key, signal)
-               ("lane", lane), and in a packet that follows, the socket of its next worker; the
-                first of a new lane, which is numbered next
+               ("lane", lane), and in a packet that follows, the socket and the marks of its next
+                worker; the first of a new lane, which is numbered next
 Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out of memory), ...])
                ("failed", key, message, errno of the disk or 0)
                ("unqueued", lane, [key, ...])
@@ -72,9 +72,10 @@ _ENVIRONMENT = 4
 class Spawner:
     """Owns every process it started until it is reaped."""
 
-    def __init__(self, channel: socket.socket, mark: str, lanes: list[int]) -> None:
+    def __init__(self, channel: socket.socket, mark: str, lanes: list[list[int]]) -> None:
         self.channel = channel
         self.mark = mark
+        # Socket and marks of each lane's next worker.
         self.lanes = lanes
         self.base_env = dict(os.environ)
         self.ids: Ids | None = None
@@ -135,6 +136,7 @@ class Spawner:
         directory: str,
         scratch: str,
         limits: group.Limits,
+        frame: bytes,
     ) -> None:
         environment = self.base_env | env
         environment[MARK] = f"{self.mark}.{key}"
@@ -149,7 +151,7 @@ class Spawner:
                     raise
             if stdin:
                 source = input_of(stdin)
-            output, stdout, stderr = self.pump.open(directory, self.ids)
+            output, stdout, stderr = self.pump.open(directory, self.ids, frame=frame)
             start = Start(argv, environment, "" if scratch else cwd, source, stdout, stderr)
             try:
                 self.start(key, lane, start, scratch, output, limits)
@@ -184,7 +186,8 @@ class Spawner:
         except OSError as error:
             self.send(("failed", key, describe(argv[0], error), 0))
             return
-        more = (self.lanes[lane], outputs.theirs, self.counts.descriptor)
+        own, marks = self.lanes[lane]
+        more = (own, outputs.theirs, self.counts.descriptor, marks)
         start = Start(argv, environment, cwd, self.null, outputs.stdout, outputs.stderr, more)
         try:
             self.start(key, -1, start, "", outputs, limits)
@@ -196,11 +199,12 @@ class Spawner:
             outputs.started()
 
     def on_lane(self, lane: int) -> None:
-        _, sockets, _, _ = socket.recv_fds(self.channel, 16, 1)
-        if sockets:  # else the agent is gone, as the next packet says
+        _, ends, _, _ = socket.recv_fds(self.channel, 16, 2)
+        if len(ends) == 2:  # else the agent is gone, as the next packet says
             for former in self.lanes[lane : lane + 1]:  # none of a new lane
-                os.close(former)
-            self.lanes[lane : lane + 1] = [keep(sockets[0])]
+                for descriptor in former:
+                    os.close(descriptor)
+            self.lanes[lane : lane + 1] = [[keep(end) for end in ends]]
 
     def on_unwritten(self, output: Output, error: OSError) -> None:
         """An output does not fit on the disk."""

@@ -41,6 +41,16 @@ class Call:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class ArrayCall(Call):
+    """The template of an array's subtasks; which of them the attempt runs is in its chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayCommand(Command):
+    """As `ArrayCall`, of programs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """How the health of a replica is found out.
@@ -71,4 +81,4 @@ class Unreadable:
     why: str
 
 
-Work = Command | Call | Replica | Unreadable
+Work = Command | Call | ArrayCommand | ArrayCall | Replica | Unreadable

@@ -13,17 +13,19 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from node_agent.protocol import answers
 from node_agent.protocol.answers import Answer
 from node_agent.protocol.packets import MAX_PACKET, VERDICT, read
+from node_agent.protocol.pieces import REQUEST_PARTS
 from node_agent.protocol.replies import LAST, USED, packets_of
-from node_agent.spawner.launching import COUNTS_FD, OUTPUTS_FD, WORKER_FD
+from node_agent.spawner.launching import COUNTS_FD, MARKS_FD, OUTPUTS_FD, WORKER_FD
 from node_agent.worker import noted
 from node_agent.worker.calls import Problem, call, load
 from node_agent.worker.children import Children
 from node_agent.worker.output import Broken, Pipes, Streams
+from node_agent.worker.pieces import Pieces
 from node_agent.worker.state import Snapshot
 from node_agent.worker.waits import Waits
 from quorate.client.tracking import waiting
@@ -83,9 +85,9 @@ class Worker:
         self._pipes = pipes
         self._max_bytes = max_bytes
         self._max_result = max_result
-        self._streams = Streams()
+        self.streams = Streams()
         self._children = Children()
-        self._snapshot = Snapshot()
+        self.snapshot = Snapshot()
         self._served = 0
         self._pid = os.getpid()
 
@@ -99,29 +101,42 @@ class Worker:
         arguments: str | bytes,
     ) -> Answer:
         """Call what an attempt names."""
-        give = self._snapshot.give
+        give = self.snapshot.give
         give(b"QUORATE_TASK_ID", task_id.encode(_ENCODING, _ERRORS))
         give(b"QUORATE_ATTEMPT", b"%d" % number)
-        if trace or _TRACEPARENT in os.environ._data:  # type: ignore[attr-defined]
-            give(_TRACEPARENT, trace.encode(_ENCODING, _ERRORS) if trace else None)
+        self.enter(trace)
         known = len(sys.modules)
         try:
             loaded = load(entrypoint, kind, arguments)
             if len(sys.modules) != known:
-                self._adopt()
+                self.adopt()
         except Problem as problem:
             return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
         return call(loaded, kind, trace, self._max_result)
 
     def with_secrets(self, secrets: dict[str, str], *attempt: object) -> Answer:
         """As `answer`, with more in the environment meanwhile."""
-        hidden = {name: os.environb.get(name) for name in map(os.fsencode, secrets)}
-        os.environ.update(secrets)
+        hide = self.give_secrets(secrets)
         try:
             return self.answer(*attempt)  # type: ignore[arg-type]
         finally:
+            hide()
+
+    def enter(self, trace: str) -> None:
+        """The environment names the span that the next call belongs to; "" for none."""
+        if trace or _TRACEPARENT in os.environ._data:  # type: ignore[attr-defined]
+            self.snapshot.give(_TRACEPARENT, trace.encode(_ENCODING, _ERRORS) if trace else None)
+
+    def give_secrets(self, secrets: dict[str, str]) -> Callable[[], None]:
+        """Add to the environment, until what is returned is called."""
+        hidden = {name: os.environb.get(name) for name in map(os.fsencode, secrets)}
+        os.environ.update(secrets)
+
+        def hide() -> None:
             for name, value in hidden.items():
-                self._snapshot.give(name, value)
+                self.snapshot.give(name, value)
+
+        return hide
 
     def end_if_forked(self, answer: Answer) -> None:
         """End a process that the call forked and that came back as if it were the worker.
@@ -137,7 +152,7 @@ class Worker:
                 code = _exit_code(message) if kind == "SystemExit" else 1
                 if kind != "SystemExit":
                     sys.stderr.write(traceback_text)
-            self._streams.flush()
+            self.streams.flush()
         finally:
             os._exit(code)
 
@@ -155,7 +170,7 @@ class Worker:
     # -- inside --------------------------------------------------------------------------------
 
     def _end(self) -> int:
-        pipes, streams = self._pipes, self._streams
+        pipes, streams = self._pipes, self.streams
         intact = streams.flush()
         pipes.put_back()
         if not intact:
@@ -163,8 +178,8 @@ class Worker:
         self._served += 1
         thorough = self._served % _LOOK_EVERY == 0
         notes: Sequence[str] = ()
-        if not self._snapshot.is_intact(thorough=thorough):
-            notes = self._snapshot.put_back()
+        if not self.snapshot.is_intact(thorough=thorough):
+            notes = self.snapshot.put_back()
         started, left = self._children.look(thorough=thorough)
         flags = 0
         if started or notes or pipes.written():
@@ -186,16 +201,19 @@ class Worker:
             pass
         return USED | LAST
 
-    def _adopt(self) -> None:
-        if not self._streams.flush():
-            self._streams.put_back()
+    def adopt(self) -> None:
+        """What modules have set up while they were imported is theirs to keep."""
+        if not self.streams.flush():
+            self.streams.put_back()
         try:
-            self._snapshot.adopt()
+            self.snapshot.adopt()
         except Broken:
             pass  # again after the call, and then it counts
 
 
-def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) -> None:
+def serve(
+    agent: socket.socket, worker: Worker, pieces: Pieces, waits: Waits, max_tasks: int
+) -> None:
     """Answer attempts until the agent ends this; a limit of 0 tasks is none."""
     served = 0
     wall, monotonic = time.time, time.monotonic
@@ -205,6 +223,10 @@ def serve(agent: socket.socket, worker: Worker, waits: Waits, max_tasks: int) ->
         if packet[:1] == VERDICT:
             continue  # on a wait that a signal handler ended
         message, secrets = read(packet)
+        if len(message) == REQUEST_PARTS:
+            if pieces.serve(message, secrets) & LAST:
+                return
+            continue
         key, task_id, number, trace, report_start, entrypoint, kind, arguments = message
         started, running_since = wall(), monotonic()
         if report_start:
@@ -244,7 +266,7 @@ def main() -> None:
     lane, max_tasks, max_bytes, max_result = map(int, sys.argv[1:])
     die_with_spawner()
     # Not for child processes of user code.
-    for descriptor in (WORKER_FD, OUTPUTS_FD, COUNTS_FD):
+    for descriptor in (WORKER_FD, OUTPUTS_FD, COUNTS_FD, MARKS_FD):
         os.set_inheritable(descriptor, False)
     faulthandler.enable()
     agent = socket.socket(fileno=WORKER_FD)
@@ -252,8 +274,9 @@ def main() -> None:
     worker = Worker(Pipes(lane), max_bytes, max_result)
     waits = Waits(agent)
     waiting.register(waits)
+    pieces = Pieces(agent, worker, waits, max_result)
     try:
-        serve(agent, worker, waits, max_tasks)
+        serve(agent, worker, pieces, waits, max_tasks)
     except BrokenPipeError:
         pass  # the agent is gone, and nobody is interested in the answer
     # What calls left may not keep the lane from its next worker.

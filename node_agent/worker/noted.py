@@ -23,6 +23,8 @@ from typing import Any
 # Not empty: something of the process may have been changed, or a process started.
 changed: list[str] = []
 started: list[str] = []
+# Called before a process is started.
+before_start: list[Callable[[], None]] = []
 # Signals on which `faulthandler` dumps tracebacks.
 dumps: set[int] = set()
 
@@ -70,6 +72,9 @@ def _noting(function: Callable[..., Any], notes: list[str]) -> Callable[..., Any
     @functools.wraps(function)
     def noting(*args: Any, **kwargs: Any) -> Any:
         notes[:] = [function.__name__]
+        if notes is started:
+            for prepare in before_start:
+                prepare()
         return function(*args, **kwargs)
 
     return noting

@@ -17,6 +17,7 @@ import mmap
 import os
 import socket
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from node_agent.spawner.launching import COUNTS_FD, FIRST_FREE_FD, OUTPUTS_FD
@@ -45,6 +46,8 @@ class _Raw(io.RawIOBase):
         self._number = number
         # What is still buffered above, for an attempt that is over, goes nowhere.
         self.muted = False
+        # Called with the descriptor before each write.
+        self.before: Callable[[int], None] | None = None
 
     def writable(self) -> bool:
         return True
@@ -53,7 +56,11 @@ class _Raw(io.RawIOBase):
         return self._number
 
     def write(self, data: Buffer) -> int:
-        return memoryview(data).nbytes if self.muted else os.write(self._number, data)
+        if self.muted:
+            return memoryview(data).nbytes
+        if self.before is not None:
+            self.before(self._number)
+        return os.write(self._number, data)
 
 
 class _Buffer(io.BufferedWriter):
@@ -139,6 +146,19 @@ class Streams:
         self.stdout = _text(self._raws[1])
         self.stderr = _text(self._raws[2])
         self._install()
+
+    def before_write(self, before: Callable[[int], None] | None) -> None:
+        """Have `before` called with the descriptor before each write, or nothing."""
+        for raw in self._raws.values():
+            raw.before = before
+
+    def flush_ours(self) -> None:
+        """Pass on what is buffered in the first streams, if user code has left them intact."""
+        try:
+            self.stdout.flush()
+            self.stderr.flush()
+        except (ValueError, OSError):
+            pass  # closed or detached: looked at when the call or the chunk is over
 
     def flush(self) -> bool:
         """Pass on what is buffered; False if the next call would not find what the first found."""

@@ -17,6 +17,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from node_agent.protocol.packets import VERDICT, verdict_of
 from node_agent.protocol.replies import packets_of
@@ -39,14 +40,16 @@ class Waits:
         self._lock = threading.Lock()
         # The call that runs; 0 for none.
         self._key = 0
+        self._on_wait: Callable[[], None] | None = None
         # Its waits that are under way.
         self._count = 0
         # The last wait that the agent was asked about.
         self._number = 0
 
-    def serve(self, key: int) -> None:
-        """A call begins."""
+    def serve(self, key: int, on_wait: Callable[[], None] | None = None) -> None:
+        """A call begins; `on_wait` is called before the agent learns of a wait."""
         self._key = key
+        self._on_wait = on_wait
 
     def over(self) -> None:
         """It has ended. From now on nothing is sent, as the answer is next."""
@@ -77,6 +80,8 @@ class Waits:
 
     def _ask(self, key: int) -> None:
         self._number += 1
+        if self._on_wait is not None:
+            self._on_wait()
         try:
             self._say("yielded")
             limit = self._verdict(self._number)

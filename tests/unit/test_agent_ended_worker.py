@@ -9,8 +9,8 @@ from typing import Any
 
 from node_agent.core.attempts import Attempt, Outcome, Result
 from node_agent.core.machine import Machine
-from node_agent.executors.lanes import Lane
 from node_agent.executors.python import PythonExecutor
+from node_agent.executors.workers.lanes import Lane
 from node_agent.logs.attempt_log import LogStore
 from node_agent.task.work import Call
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node_agent.executors.lanes import LONGEST_PAUSE, Lane
+from node_agent.executors.workers.lanes import LONGEST_PAUSE, Lane
 from quorate.runtime.timing.backoff import Backoff, either_way, exponential
 from quorate.runtime.timing.token_bucket import TokenBucket
 

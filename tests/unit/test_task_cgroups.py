@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from node_agent.executors.command import outcome_of_exit
 from node_agent.executors.link import Exit
-from node_agent.executors.outcomes import outcome_of_crash
+from node_agent.executors.outcomes import outcome_of_crash, outcome_of_exit
 from node_agent.spawner import group
 from node_agent.spawner.cgroups import LEAF, TaskGroups, Unavailable, open_groups
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from node_agent.core.attempts import Attempt
-from node_agent.executors.lanes import Lane
+from node_agent.executors.workers.lanes import Lane
 from node_agent.protocol.packets import VERDICT, verdict, verdict_of
 from node_agent.worker.waits import Waits
 from quorate.client.tracking.waiting import TooManyWait

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt
+from node_agent.executors.workers.marks import Marks
+from node_agent.executors.workers.running_chunk import RunningChunk
 from node_agent.protocol.packets import MAX_PACKET, VERDICT, remove, verdict
 from node_agent.protocol.replies import Reader
 from quorate.runtime.timing.backoff import Backoff
@@ -32,6 +34,10 @@ class Lane:
     # Our end; the worker's end is held too, to take packets back from.
     ours: socket.socket = field(init=False)
     theirs: socket.socket = field(init=False)
+    # How far its worker is with what it has of a chunk.
+    marks: Marks = field(init=False)
+    # The chunk that its worker runs.
+    chunk: RunningChunk | None = None
     # Process key at the spawner; 0 when no worker runs.
     process: int = 0
     ready: bool = False
@@ -59,6 +65,8 @@ class Lane:
     ending: bool = False
     # A worker is wanted here: always in the slots' own lanes, else while the core says so.
     wanted: bool = False
+    # Its worker ends, or is being ended: nothing more is fed to it.
+    retiring: bool = False
     # Its worker was asked to end, as none is wanted any more.
     dismissed: bool = False
 
@@ -76,6 +84,17 @@ class Lane:
         if path := self.spilled.pop(key, ""):
             remove(path)
         return attempt
+
+    def send(self, packet: bytes) -> None:
+        """Send a packet, now or later. Raises BrokenPipeError if user code shut the socket."""
+        if not self.unsent:
+            try:
+                self.ours.send(packet)
+            except BlockingIOError:
+                pass
+            else:
+                return
+        self.unsent.append(packet)
 
     def send_unsent(self) -> None:
         """Send what the kernel has room for now. Raises BrokenPipeError if user code shut it."""
@@ -129,8 +148,10 @@ class Lane:
         """Let go of both ends: a worker that has a copy of its own finds ours closed."""
         self.ours.close()
         self.theirs.close()
+        self.marks.close()
 
     def _pair(self) -> None:
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.marks = Marks()
         self.ours.setblocking(False)
         self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from node_agent.executors.lanes import Lane
+from node_agent.executors.workers.lanes import Lane
 
 # Attempts in hand from which on a lane is polled.
 POLL_DEPTH = 4

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import structlog
 
-from node_agent.executors.lanes import Lane
+from node_agent.executors.workers.lanes import Lane
 from node_agent.spawner.cgroups import TaskGroups
 from node_agent.task.work import Call
 
 _log = structlog.get_logger("node_agent.python")
 
 
-def limit_memory(groups: TaskGroups, lane: Lane) -> None:
+def limit_memory(groups: TaskGroups, lane: Lane, memory: int | None = None) -> None:
     """Hold the worker to the greatest request among what it has in hand.
+
+    Args:
+        memory: what a chunk asks for that the worker, which has nothing in hand, is to get.
 
     The limit is set on top of what the warm worker itself held while it was idle, which no
     attempt can help.
     """
-    wanted = 0
+    wanted = memory or 0
     for attempt in lane.pending.values():
         work = attempt.work
         assert isinstance(work, Call)
@@ -28,7 +31,7 @@ def limit_memory(groups: TaskGroups, lane: Lane) -> None:
     if wanted == lane.memory and len(lane.pending) > 1:
         return
     try:
-        if len(lane.pending) == 1:
+        if len(lane.pending) == 1 or memory is not None:
             lane.idle_memory = groups.held_memory(lane.process)
         limit = lane.idle_memory + wanted if wanted else 0
         groups.limit_memory(lane.process, limit)

@@ -1,0 +1,1 @@
+"""Chunks: attempts whose work is some subtasks of an array."""

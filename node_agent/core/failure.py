@@ -1,0 +1,17 @@
+"""Why an attempt failed, or a subtask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed; the fields of `quorate.v1.TaskError`."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    code: int = 0
+    pickle: bytes = b""
+    base_types: tuple[str, ...] = ()

@@ -1,0 +1,121 @@
+"""The chunks among a node's attempts: their reports, and how they are taken back. Pure.
+
+A chunk is an attempt like any other: it waits, gets a lane, ends, and its end is in the outbox. In
+addition it tells what became of its subtasks while it runs. All that it has to tell is in the box
+of reports before its end is in the outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from node_agent.core.attempts import RETURNED, SILENT, Attempt, Failure, Outcome, Reason, Ref
+from node_agent.core.chunks.report import ReportBox
+from node_agent.core.held import HeldAttempts
+from node_agent.core.outbox import Outbox
+from node_agent.core.slots import MOST_YIELDED
+
+# A chunk that waits for a lane is not returned sooner: a lane is one chunk's for 0.1 s.
+CHUNK_WAIT_SECONDS = 1.0
+
+
+class HeldChunks(HeldAttempts):
+    """Arguments as of `Machine`."""
+
+    def __init__(
+        self, slots: int, outbox: Outbox | None = None, most_yielded: int = MOST_YIELDED
+    ) -> None:
+        super().__init__(slots, outbox, most_yielded)
+        self.reports = ReportBox()
+        # A chunk began here once: else nobody looks for one at each step.
+        self._any_chunks = False
+
+    # -- orders of the leader ------------------------------------------------------------------
+
+    def on_template_missing(self, ref: Ref) -> None:
+        """A chunk came without its template, which is not known here: the leader sends both."""
+        self._effects.returned.append(ref)
+
+    def on_chunks_recalled(self, refs: Iterable[Ref]) -> None:
+        """Return what has not begun of these."""
+        for ref in refs:
+            attempt = self._live.get(ref[0])
+            if attempt is None or attempt.number != ref[1] or attempt.chunk is None:
+                continue
+            if attempt.task_id in self._waiting:
+                self._return(attempt)
+            elif attempt.killed is None:
+                self._effects.recall_chunks.append(attempt)
+
+    def on_reports_acknowledged(self, refs: Iterable[tuple[str, int, int]]) -> None:
+        """Forget reports that are durable, or stale, at the leader."""
+        for ref in refs:
+            self.reports.acknowledge(ref)
+
+    # -- executors -----------------------------------------------------------------------------
+
+    def on_chunk_progress(self, attempt: Attempt) -> None:
+        """Subtasks of a chunk ended, or were returned: what is in a hurry is reported at once."""
+        chunk = attempt.chunk
+        assert chunk is not None
+        if not attempt.over and chunk.reports.full:
+            self._report_progress(attempt)
+
+    def may_feed(self, attempt: Attempt) -> bool:
+        """Whether the leader keeps up with what a chunk tells."""
+        assert attempt.chunk is not None
+        return not attempt.chunk.reports.blocked and not self.reports.full
+
+    # -- inside --------------------------------------------------------------------------------
+
+    @property
+    def _chunks_ahead(self) -> int:
+        """Slots whose chunk ends so soon that the next one should be here already."""
+        return self._any_chunks and sum(
+            1
+            for lane in self.slots
+            if lane.attempts
+            and (chunk := lane.attempts[0].chunk) is not None
+            and not lane.yielded
+            and lane.attempts[0].killed is None
+            and chunk.ends_soon
+        )
+
+    def _recall_chunks(self) -> None:
+        for lane in self.slots:
+            if lane.attempts and lane.attempts[0].chunk is not None:
+                self._effects.recall_chunks.append(lane.attempts[0])
+
+    def _tick_chunk(self, attempt: Attempt) -> None:
+        """Tell what has gathered since the last tick."""
+        chunk = attempt.chunk
+        assert chunk is not None
+        if attempt.killed not in SILENT and chunk.reports.wanted and self.connected:
+            self._report_progress(attempt)
+
+    def _report_progress(self, attempt: Attempt) -> None:
+        assert attempt.chunk is not None
+        reports = attempt.chunk.reports
+        for report in reports.cut(attempt.task_id, attempt.number):
+            self.reports.add(report, reports)
+            if self.connected:
+                self._effects.chunk_reports.append(report)
+
+    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
+        chunk = attempt.chunk
+        if chunk is not None and attempt.killed not in SILENT:
+            if attempt.killed in RETURNED:
+                chunk.return_all()
+                # What it has done stays done.
+                outcome = Outcome(None, outcome.start, outcome.seconds)
+            elif attempt.killed is None and outcome.value is None:
+                chunk.return_all()
+            self._report_progress(attempt)
+        super()._report(attempt, outcome)
+
+
+def failure_of_kill(attempt: Attempt) -> Failure | None:
+    """How the subtask failed that ran when its chunk was ended; None: it is to run elsewhere."""
+    if attempt.killed is Reason.CANCELLED:
+        return Failure(Reason.CANCELLED.name, Reason.CANCELLED.value)
+    return None

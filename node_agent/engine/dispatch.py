@@ -1,0 +1,83 @@
+"""Passes what the machine asks for to the executor that runs the attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from node_agent.core.attempts import Attempt, Failure, Outcome
+from node_agent.core.machine import Machine
+from node_agent.executors.command import CommandExecutor
+from node_agent.executors.python import PythonExecutor
+from node_agent.services.replicas import Replicas
+from node_agent.task.work import ArrayCall, ArrayCommand, Call, Command, Replica, Unreadable
+from quorate.runtime.timing.clock import Clock
+
+
+class Dispatch:
+    """The executors of a node.
+
+    Args:
+        on_exited: called with an attempt that nobody can run.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        python: PythonExecutor,
+        commands: CommandExecutor,
+        replicas: Replicas,
+        clock: Clock,
+        on_exited: Callable[[Attempt, Outcome], None],
+    ) -> None:
+        self._machine = machine
+        self._python = python
+        self._commands = commands
+        self._replicas = replicas
+        self._clock = clock
+        self._on_exited = on_exited
+
+    def start(self, attempt: Attempt) -> None:
+        """Run an attempt; its end follows."""
+        work = attempt.work
+        kind = type(work)
+        if kind is Call or kind is ArrayCall:
+            self._python.start(attempt)
+        elif kind is Command or kind is ArrayCommand:
+            assert isinstance(work, Command)
+            self._commands.start(attempt, work)
+        elif type(work) is Replica:
+            self._replicas.start(attempt)
+        else:
+            assert isinstance(work, Unreadable)
+            failure = Failure("NOT_STARTED", work.why)
+            if attempt.chunk is not None:
+                attempt.chunk.fail_rest(failure, self._clock.wall())
+            self._on_exited(attempt, Outcome(failure))
+
+    def recall(self, lane: int, now: float) -> None:
+        """Take back what has not begun in a lane."""
+        attempts = self._machine.slots.lanes[lane].attempts
+        if attempts and not attempts[0].warm:
+            self._commands.recall(lane)  # answers later
+        else:
+            self._machine.on_recalled(lane, self._python.recall(lane), now)
+
+    def recall_chunk(self, attempt: Attempt) -> None:
+        """Return what has not begun of a chunk."""
+        if attempt.over:
+            return
+        if isinstance(attempt.work, Call):
+            self._python.recall_chunk(attempt)
+        else:
+            self._commands.recall_chunk(attempt)
+
+    def kill(self, attempt: Attempt, now: float) -> None:
+        """End an attempt; its end follows."""
+        if attempt.over:
+            return
+        if isinstance(attempt.work, Call):
+            self._python.kill(attempt, now)
+            return
+        if attempt.replica:
+            self._replicas.retire(attempt)
+        self._commands.kill(attempt, now)
