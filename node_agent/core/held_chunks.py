@@ -15,8 +15,8 @@ from node_agent.core.held import HeldAttempts
 from node_agent.core.outbox import Outbox
 from node_agent.core.slots import MOST_YIELDED
 
-# A chunk that waits for a lane is not returned sooner: a lane is one chunk's for 0.1 s.
-CHUNK_WAIT_SECONDS = 1.0
+# A chunk that waits for a lane is not returned sooner: the leader recalls it if others are idle.
+CHUNK_WAIT_SECONDS = 5.0
 
 
 class HeldChunks(HeldAttempts):
