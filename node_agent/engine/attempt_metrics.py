@@ -45,6 +45,12 @@ class AttemptMetrics:
         yield histogram(
             "quorate_agent_attempt_seconds", "How long attempts ran here.", self.seconds
         )
+        yield counters(
+            "quorate_agent_subtasks_ended",
+            "Subtasks of arrays that ended here.",
+            ("outcome",),
+            {"succeeded": self.subtasks - self.subtasks_failed, "failed": self.subtasks_failed},
+        )
         yield counter(
             "quorate_agent_waits_refused",
             "Waits for other tasks that failed at once, as too many tasks waited already.",

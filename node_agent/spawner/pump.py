@@ -62,6 +62,7 @@ class Output:
         "before",
         "directory",
         "ended",
+        "ends",
         "failed",
         "frame",
         "late",
@@ -79,6 +80,8 @@ class Output:
         self.late = 0
         # Our ends, by stream; -1 for a closed one.
         self.pipes = [-1, -1]
+        # The ends that a program writes to, while they are open here too.
+        self.ends = [-1, -1]
         self._files = [-1, -1]
         self._sizes = [0, 0]
         self._index = -1
@@ -114,10 +117,11 @@ class Output:
 
     def close(self) -> None:
         """Close everything; what is still in the pipes is lost."""
-        for fd in (*self.pipes, *self._files, self._index):
+        for fd in (*self.pipes, *self.ends, *self._files, self._index):
             if fd >= 0:
                 os.close(fd)
-        self.pipes, self._files, self._index = [-1, -1], [-1, -1], -1
+        self.pipes, self.ends = [-1, -1], [-1, -1]
+        self._files, self._index = [-1, -1], -1
 
     def _open(self, now: int) -> None:
         os.makedirs(self.directory, exist_ok=True)
@@ -167,6 +171,8 @@ class Pump:
         self._on_late = on_late
         # By our end of a pipe: the output and the number of its stream.
         self.owners: dict[int, tuple[Output, int]] = {}
+        # Pipes for the next programs: at most as many as ran at once.
+        self._idle: list[Output] = []
 
     def open(
         self,
@@ -201,6 +207,28 @@ class Pump:
             raise
         return output, ends[0], ends[1]
 
+    def open_for_program(self, directory: str, ids: Ids | None, frame: bytes) -> Output:
+        """As `open`; the ends stay in the output. Raises OSError.
+
+        The pipes may be those of a program before, which left nothing in them, and nobody at them:
+        to make and to watch new ones is a dozen system calls.
+        """
+        if self._idle:
+            output = self._idle.pop()
+            output.directory, output.frame = directory, frame
+            return output
+        output, *output.ends = self.open(directory, ids, frame=frame)
+        return output
+
+    def leave(self, output: Output, *, alone: bool) -> None:
+        """A program has exited; `alone`: it left no process behind."""
+        self.drain(output)
+        if alone and output.empty and -1 not in output.pipes:
+            self._idle.append(output)
+        else:
+            # Who is left has no business with it, and is about to be killed.
+            self.close(output)
+
     def on_readable(self, pipe: int) -> None:
         """Take one piece."""
         output, number = self.owners[pipe]
@@ -216,8 +244,18 @@ class Pump:
     def close(self, output: Output) -> None:
         """Let go of an output: who still writes to it gets SIGPIPE."""
         for pipe in output.pipes:
-            self.owners.pop(pipe, None)
-        output.close()  # closing takes them out of the poll, too
+            if pipe >= 0:
+                self._disown(pipe)
+        output.close()
+
+    def _disown(self, pipe: int) -> None:
+        """A pipe is about to be closed.
+
+        Closing it does not take it out of the poll while a child has a copy that is only just
+        about to become its program: then the poll would report it over and over.
+        """
+        if self.owners.pop(pipe, None) is not None:
+            self._poll.unregister(pipe)
 
     def _take(self, output: Output, number: int) -> bool:
         """Whether there was something in a pipe."""
@@ -229,7 +267,7 @@ class Pump:
         except BlockingIOError:
             return False
         if not data:
-            del self.owners[pipe]
+            self._disown(pipe)
             os.close(pipe)
             output.pipes[number] = -1
             if output.pipes == [-1, -1]:

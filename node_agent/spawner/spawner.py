@@ -151,16 +151,15 @@ class Spawner:
                     raise
             if stdin:
                 source = input_of(stdin)
-            output, stdout, stderr = self.pump.open(directory, self.ids, frame=frame)
-            start = Start(argv, environment, "" if scratch else cwd, source, stdout, stderr)
+            output = self.pump.open_for_program(directory, self.ids, frame)
+            start = Start(
+                argv, environment, "" if scratch else cwd, source, output.ends[0], output.ends[1]
+            )
             try:
                 self.start(key, lane, start, scratch, output, limits)
             except (OSError, ValueError):
                 self.pump.close(output)
                 raise
-            finally:
-                os.close(stdout)
-                os.close(stderr)
             self.busy.add(lane)
         except (OSError, ValueError) as error:
             # ValueError: a NUL in an argument.
@@ -283,11 +282,14 @@ class Spawner:
             _, status = os.waitpid(pid, 0)
             del self.pids[process.key]
             self.fresh.pop(process.key, None)
-            self.keep_output(process.output)
-            starved = bool(process.cgroup) and self.leftovers.leave_cgroup(process.cgroup)
-            dirty = bool(process.scratch) and not (
-                is_clean(process.scratch) and self.leftovers.none_running()
+            alone = (
+                bool(process.scratch)
+                and is_clean(process.scratch)
+                and self.leftovers.none_running()
             )
+            self.keep_output(process.output, alone)
+            starved = bool(process.cgroup) and self.leftovers.leave_cgroup(process.cgroup)
+            dirty = bool(process.scratch) and not alone
             seconds = ended - process.running_since
             done.append((process.key, status, process.started, seconds, dirty, starved))
             if process.lane >= 0:
@@ -301,12 +303,10 @@ class Spawner:
         if done:
             self.send(("done", done))
 
-    def keep_output(self, output: Output | WorkerOutputs) -> None:
+    def keep_output(self, output: Output | WorkerOutputs, alone: bool) -> None:
         """Take the rest of what a process wrote: its end is reported with all of it on the disk."""
         if isinstance(output, Output):
-            self.pump.drain(output)
-            # Who is left has no business with it, and is about to be killed.
-            self.pump.close(output)
+            self.pump.leave(output, alone=alone)
         else:
             self.workers.pop(output.socket.fileno(), None)
             output.close()

@@ -76,6 +76,25 @@ def until(index, path):
 
 async def later(index):
     return index
+
+def wait_for_others(index, folder):
+    import quorate
+    open(os.path.join(folder, str(index)), "w").close()
+    if index == 1:
+        with quorate.waiting():
+            while len(os.listdir(folder)) < 100:
+                time.sleep(0.005)
+    return index
+
+def lie(index, payload):
+    # What the worker's socket is, user code can find out.
+    from node_agent.protocol.replies import packets_of
+    import gc, socket
+    if index == 3:
+        for one in gc.get_objects():
+            if isinstance(one, socket.socket) and one.fileno() == 3:
+                one.send(packets_of(int(payload), 0.0, 0.0, ("piece", bytes(50)))[0])
+    return index
 """
 
 
@@ -343,6 +362,33 @@ async def test_chunks_and_calls_take_turns(session: Session):
     for assignment in chunks:
         told = await ended(session, assignment.task_id)
         assert len(told.results) == 100
+
+
+async def test_a_subtask_that_waits_for_another_one_has_it_run_elsewhere(
+    session: Session, tmp_path: Path
+):
+    """The rest is returned, and another lane takes it while this one waits."""
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    spec = python("arrays:wait_for_others", str(folder))
+    first = chunk("a" * 32, [(0, 99)], spec, expected_seconds=0.0001)
+    await session.send(assign=[first])
+    told = await session.until(
+        lambda: (told := Told(session, first.task_id)) and told.returned and told
+    )
+    assert told.returned == Ranges.span(2, 98)
+    second = await run_chunk(session, chunk("a" * 32, [(2, 99)], None))
+    assert second.succeeded == Ranges.span(2, 98)
+    assert (await ended(session, first.task_id)).succeeded == Ranges.span(0, 2)
+
+
+@pytest.mark.parametrize("key", [1, 999])
+async def test_user_code_that_answers_for_its_worker_ends_its_worker(session: Session, key: int):
+    spec = python("arrays:lie", str(key))
+    told = await run_chunk(session, chunk("a" * 32, [(0, 9)], spec))
+    assert told.ended == Ranges.span(0, 10)
+    assert len(told.failed) <= 2
+    assert {error.type for error in told.failed.values()} <= {"WORKER_CRASHED"}
 
 
 async def test_a_worker_that_is_old_is_replaced_between_pieces(tmp_path: Path):

@@ -55,6 +55,12 @@ class Events:
     def on_lane_lost(self, lane: int) -> None:
         self.machine.on_lane_lost(lane)
 
+    def on_chunk_progress(self, attempt: Attempt, ended: int, failed: int) -> None:
+        self.machine.on_chunk_progress(attempt)
+
+    def may_feed(self, attempt: Attempt) -> bool:
+        return self.machine.may_feed(attempt)
+
 
 def call(task: str) -> Attempt:
     return Attempt(task, 1, Call("m:f", "", ""), "m:f", warm=True)

@@ -60,7 +60,7 @@ class Marks:
         # The one that the worker was at may have ended, if its record is there.
         used = self._words[pieces.USED]
         if self._words[pieces.BASE] != base or not 0 <= used <= pieces.MAX_UNANSWERED:
-            return mark, []
+            return base, []
         data = self._memory[pieces.RECORDS : pieces.RECORDS + used]
         try:
             records = pieces.read_records(data, 0, base, min(mark + 1, size))
