@@ -91,7 +91,9 @@ _OPEN: Final = (
 )
 _KINDS: Final[Mapping[str, Kind]] = {
     "/quorate.v1.Scheduler/WaitTask": Kind.WAIT,
+    "/quorate.v1.Scheduler/WaitJob": Kind.WAIT,
     "/quorate.v1.Scheduler/WatchTasks": Kind.WATCH,
+    "/quorate.v1.Scheduler/WatchJobs": Kind.WATCH,
     "/quorate.v1.ServiceRegistry/WatchServices": Kind.WATCH,
 }
 

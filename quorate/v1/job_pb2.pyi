@@ -134,7 +134,7 @@ class Job(_message.Message):
     def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., reason: _Optional[str] = ..., average_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., created_by: _Optional[str] = ..., round: _Optional[int] = ...) -> None: ...
 
 class Subtask(_message.Message):
-    __slots__ = ("id", "index", "state", "attempt", "result", "error", "node")
+    __slots__ = ("id", "index", "state", "attempt", "result", "error", "node", "item")
     ID_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +142,7 @@ class Subtask(_message.Message):
     RESULT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FIELD_NUMBER: _ClassVar[int]
     id: str
     index: int
     state: SubtaskState
@@ -149,7 +150,20 @@ class Subtask(_message.Message):
     result: _task_pb2.TaskResult
     error: _task_pb2.TaskError
     node: str
-    def __init__(self, id: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[SubtaskState, str]] = ..., attempt: _Optional[int] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., node: _Optional[str] = ...) -> None: ...
+    item: bytes
+    def __init__(self, id: _Optional[str] = ..., index: _Optional[int] = ..., state: _Optional[_Union[SubtaskState, str]] = ..., attempt: _Optional[int] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., node: _Optional[str] = ..., item: _Optional[bytes] = ...) -> None: ...
+
+class SubtaskRange(_message.Message):
+    __slots__ = ("state", "first_index", "last_index", "count")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LAST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    state: SubtaskState
+    first_index: int
+    last_index: int
+    count: int
+    def __init__(self, state: _Optional[_Union[SubtaskState, str]] = ..., first_index: _Optional[int] = ..., last_index: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ResultRun(_message.Message):
     __slots__ = ("first", "kind", "values")

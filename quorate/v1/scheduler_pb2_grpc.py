@@ -117,6 +117,81 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsResponse.FromString,
                 _registered_method=True)
+        self.CreateJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/CreateJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.CreateJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.CreateJobResponse.FromString,
+                _registered_method=True)
+        self.AppendJobItems = channel.unary_unary(
+                '/quorate.v1.Scheduler/AppendJobItems',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.AppendJobItemsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.AppendJobItemsResponse.FromString,
+                _registered_method=True)
+        self.CloseJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/CloseJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.CloseJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.CloseJobResponse.FromString,
+                _registered_method=True)
+        self.GetJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/GetJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.GetJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetJobResponse.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListJobs',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.WaitJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/WaitJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.WaitJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.WaitJobResponse.FromString,
+                _registered_method=True)
+        self.WatchJobs = channel.unary_stream(
+                '/quorate.v1.Scheduler/WatchJobs',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.WatchJobsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.WatchJobsResponse.FromString,
+                _registered_method=True)
+        self.CancelJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/CancelJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/PauseJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.PauseJobResponse.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/ResumeJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeJobResponse.FromString,
+                _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/RetryJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/DeleteJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteJobResponse.FromString,
+                _registered_method=True)
+        self.ListJobErrors = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListJobErrors',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListJobErrorsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListJobErrorsResponse.FromString,
+                _registered_method=True)
+        self.ListSubtasks = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListSubtasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListSubtasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListSubtasksResponse.FromString,
+                _registered_method=True)
+        self.ReadJobResults = channel.unary_stream(
+                '/quorate.v1.Scheduler/ReadJobResults',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ReadJobResultsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ReadJobResultsResponse.FromString,
+                _registered_method=True)
         self.CreateQueue = channel.unary_unary(
                 '/quorate.v1.Scheduler/CreateQueue',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.CreateQueueRequest.SerializeToString,
@@ -390,6 +465,116 @@ class SchedulerServicer:
 
     def StreamTaskLogs(self, request, context):
         """Streams what an attempt wrote to standard output and error, from the node that ran it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateJob(self, request, context):
+        """Creates a job. It is durable when this answers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendJobItems(self, request, context):
+        """Appends items to an open job. `first_position` makes a repeat safe: what is there already is not
+        appended again. OUT_OF_RANGE when items before it are missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseJob(self, request, context):
+        """Says that no more items follow. Closing a closed job changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJob(self, request, context):
+        """Reads one job with its counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """Lists jobs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WaitJob(self, request, context):
+        """Waits until a job is finished or the time is up, and answers the job as it then is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchJobs(self, request, context):
+        """Streams jobs: first all that match, then those that changed, each at most 10 times a second. At
+        least once a second there is an answer. After a failure call again: it begins with all anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelJob(self, request, context):
+        """Cancels a job: subtasks that wait at once, those on nodes are ended first. Cancelling a cancelled
+        job changes nothing; one that finished otherwise is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseJob(self, request, context):
+        """Starts no more subtasks of a job. Those on nodes go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Undoes PauseJob.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJob(self, request, context):
+        """Runs the failed and cancelled subtasks of a finished job again, with fresh attempts.
+        FAILED_PRECONDITION while the job is not finished, and when nothing failed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJob(self, request, context):
+        """Deletes a finished job's records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobErrors(self, request, context):
+        """Groups the failures of a job by error, the most frequent first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSubtasks(self, request, context):
+        """Lists subtasks of a job by index: as ranges of the same state, or each with its details.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadJobResults(self, request, context):
+        """Streams results in the order of the positions. While the job runs: of what has finished, or, with
+        `follow`, of all as they finish.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -687,6 +872,81 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.StreamTaskLogs,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsResponse.SerializeToString,
+            ),
+            'CreateJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.CreateJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.CreateJobResponse.SerializeToString,
+            ),
+            'AppendJobItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendJobItems,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.AppendJobItemsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.AppendJobItemsResponse.SerializeToString,
+            ),
+            'CloseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.CloseJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.CloseJobResponse.SerializeToString,
+            ),
+            'GetJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.GetJobResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListJobsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'WaitJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaitJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.WaitJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.WaitJobResponse.SerializeToString,
+            ),
+            'WatchJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJobs,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.WatchJobsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.WatchJobsResponse.SerializeToString,
+            ),
+            'CancelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.PauseJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.PauseJobResponse.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeJobResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteJobResponse.SerializeToString,
+            ),
+            'ListJobErrors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobErrors,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListJobErrorsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListJobErrorsResponse.SerializeToString,
+            ),
+            'ListSubtasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSubtasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListSubtasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListSubtasksResponse.SerializeToString,
+            ),
+            'ReadJobResults': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadJobResults,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ReadJobResultsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ReadJobResultsResponse.SerializeToString,
             ),
             'CreateQueue': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateQueue,
@@ -1267,6 +1527,411 @@ class Scheduler:
             '/quorate.v1.Scheduler/StreamTaskLogs',
             quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CreateJob',
+            quorate_dot_v1_dot_scheduler__pb2.CreateJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.CreateJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendJobItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/AppendJobItems',
+            quorate_dot_v1_dot_scheduler__pb2.AppendJobItemsRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.AppendJobItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CloseJob',
+            quorate_dot_v1_dot_scheduler__pb2.CloseJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.CloseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/GetJob',
+            quorate_dot_v1_dot_scheduler__pb2.GetJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.GetJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListJobs',
+            quorate_dot_v1_dot_scheduler__pb2.ListJobsRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/WaitJob',
+            quorate_dot_v1_dot_scheduler__pb2.WaitJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.WaitJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quorate.v1.Scheduler/WatchJobs',
+            quorate_dot_v1_dot_scheduler__pb2.WatchJobsRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.WatchJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CancelJob',
+            quorate_dot_v1_dot_scheduler__pb2.CancelJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/PauseJob',
+            quorate_dot_v1_dot_scheduler__pb2.PauseJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.PauseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ResumeJob',
+            quorate_dot_v1_dot_scheduler__pb2.ResumeJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ResumeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/RetryJob',
+            quorate_dot_v1_dot_scheduler__pb2.RetryJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/DeleteJob',
+            quorate_dot_v1_dot_scheduler__pb2.DeleteJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.DeleteJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobErrors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListJobErrors',
+            quorate_dot_v1_dot_scheduler__pb2.ListJobErrorsRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ListJobErrorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSubtasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListSubtasks',
+            quorate_dot_v1_dot_scheduler__pb2.ListSubtasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ListSubtasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadJobResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ReadJobResults',
+            quorate_dot_v1_dot_scheduler__pb2.ReadJobResultsRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ReadJobResultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

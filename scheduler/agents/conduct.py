@@ -72,6 +72,9 @@ def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
         raise AgentMisbehaviour("INVENTORY", "it sent a second inventory")
     inventory = message.inventory
     items = len(message.started) + len(message.finished) + len(message.returned)
+    for report in message.chunk_reports:
+        items += 1 + len(report.succeeded) + len(report.failed) + len(report.returned)
+        items += len(report.results)
     if first:
         items += len(inventory.running) + len(inventory.waiting) + len(inventory.finished)
     if items > MOST_ITEMS:

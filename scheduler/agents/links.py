@@ -68,6 +68,22 @@ class Links:
         if known is not None:
             known.orders.acknowledge(task, attempt)
 
+    def acknowledge_report(
+        self, instance: InstanceId, chunk: TaskId, attempt: int, number: int
+    ) -> None:
+        known = self._links.get(instance)
+        if known is not None:
+            known.orders.acknowledge_report(chunk, attempt, number)
+
+    def recall(self, instance: InstanceId, chunk: TaskId, attempt: int) -> None:
+        known = self._links.get(instance)
+        if known is not None:
+            known.orders.recall(chunk, attempt)
+
+    def forget_job(self, job: TaskId) -> None:
+        for link in self._links.values():
+            link.orders.forget_job(job)
+
     def drain(self, instance: InstanceId, draining: bool, grace: float) -> None:
         known = self._links.get(instance)
         if known is not None:

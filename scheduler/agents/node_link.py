@@ -34,12 +34,13 @@ from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc
 from scheduler.agents import conduct
 from scheduler.agents.conduct import AgentMisbehaviour, ReturnThrottle
-from scheduler.agents.orders import Orders
+from scheduler.agents.orders import READ_AGAIN, Orders
 from scheduler.agents.reports import events_of, opened
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
+from scheduler.storage.job_values import JobValues
 from scheduler.storage.records import seconds
 
 log = structlog.get_logger(__name__)
@@ -85,6 +86,7 @@ class Owner(Protocol):
     unreachable_after: float
     dialer: Dialer
     spans: TaskSpans | None
+    job_values: JobValues
 
     def proof(self, instance: InstanceId) -> bytes: ...
 
@@ -295,6 +297,8 @@ class Link:
             events = list(events_of(self._name, self._instance, message))
             await driver.room()
             self._note_clock(message)
+            if message.returned:
+                self.orders.chunks.forget_templates()
             await self.orders.room()
             for number, part in enumerate(conduct.parts(events)):
                 if number:
@@ -310,8 +314,13 @@ class Link:
             orders.wake.clear()
             if orders.needs_specs:
                 await orders.fetch_specs(sessions.etcd, sessions.prefix, self._driver.max_txn_ops)
+            if orders.chunks.waiting:
+                await orders.chunks.fetch(sessions.job_values, self._fetch_again)
             while message := orders.next_message(sessions.epoch, sessions.spans):
                 await call.write(message)
+
+    def _fetch_again(self) -> None:
+        asyncio.get_running_loop().call_later(READ_AGAIN, self.orders.wake.set)
 
     async def _until_silent(self, channel: grpc.aio.Channel) -> None:
         """Ask the process now and then while its lease has ended; return when the connection broke.

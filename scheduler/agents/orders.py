@@ -21,6 +21,7 @@ from quorate.etcd.api import Etcd, EtcdError, Range
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import Epoch, InstanceId, TaskId
 from quorate.v1 import node_agent_pb2 as pb
+from scheduler.agents.chunk_orders import ChunkOrders
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.values import TaskState
 from scheduler.engine.spans import TaskSpans
@@ -33,7 +34,7 @@ MOST_ANSWERS: Final = 65_536
 # have 64.
 _SPECS_AT_ONCE: Final = 48
 # Seconds until specs are read again that could not be read.
-_READ_AGAIN: Final = 0.5
+READ_AGAIN: Final = 0.5
 
 
 class Orders:
@@ -51,9 +52,12 @@ class Orders:
         self._drain: pb.DrainOrder | None = None
         # To be sent; None when the process knows.
         self._scaling_down: bool | None = None
+        self.chunks = ChunkOrders(instance)
 
     def start(self, row: TaskRow, attempt: int) -> None:
-        if row.spec is None:
+        if row.chunk is not None:
+            self.chunks.start(row, attempt)
+        elif row.spec is None:
             self._without_spec.append((row, attempt))
         else:
             self._assign.append((row, attempt, row.spec))
@@ -65,6 +69,18 @@ class Orders:
 
     def acknowledge(self, task: TaskId, attempt: int) -> None:
         self._acknowledged.append((task, attempt))
+        self.wake.set()
+
+    def acknowledge_report(self, chunk: TaskId, attempt: int, number: int) -> None:
+        self.chunks.acknowledge(chunk, attempt, number)
+        self.wake.set()
+
+    def recall(self, chunk: TaskId, attempt: int) -> None:
+        self.chunks.recall(chunk, attempt)
+        self.wake.set()
+
+    def forget_job(self, job: TaskId) -> None:
+        self.chunks.forget(job)
         self.wake.set()
 
     def drain(self, draining: bool, grace: float) -> None:
@@ -79,7 +95,7 @@ class Orders:
 
     async def room(self) -> None:
         """Wait until the agent has read enough of what it was answered."""
-        while len(self._cancel) + len(self._acknowledged) > MOST_ANSWERS:
+        while len(self._cancel) + len(self._acknowledged) + len(self.chunks) > MOST_ANSWERS:
             self._fewer.clear()
             await self._fewer.wait()
 
@@ -89,6 +105,7 @@ class Orders:
         self._without_spec.clear()
         self._cancel.clear()
         self._acknowledged.clear()
+        self.chunks.clear()
         self._drain = None
         self._scaling_down = None
 
@@ -99,9 +116,9 @@ class Orders:
 
     def next_message(self, epoch: Epoch, spans: TaskSpans | None) -> pb.SessionRequest | None:
         """What has gathered, up to the bounds of one message; None when there is nothing."""
-        cancels = self._cancel and not self._without_spec
+        cancels = self._cancel and not self._without_spec and not self.chunks.waiting
         orders = self._drain is not None or self._scaling_down is not None
-        if not (self._assign or cancels or self._acknowledged or orders):
+        if not (self._assign or cancels or self._acknowledged or orders or self.chunks.anything):
             return None
         message = pb.SessionRequest(epoch=epoch)
         size = count = 0
@@ -117,7 +134,8 @@ class Orders:
                     spans.assigned(row, attempt, spec)
                 _fill(message.assign.add(), row, attempt, spec)
         del self._assign[:count]
-        if not self._assign and not self._without_spec:
+        self.chunks.fill(message)
+        if not self._assign and not self._without_spec and not self.chunks.unsent:
             # Never ahead of the assignment it is for: the agent ignores what it does not know.
             _move(self._cancel, message.cancel.add)
         _move(self._acknowledged, message.acknowledge.add)
@@ -142,7 +160,7 @@ class Orders:
             except EtcdError:
                 # Tried again with the next wake-up; their attempts stay on record meanwhile.
                 self._without_spec.extend(wanted[start:])
-                asyncio.get_running_loop().call_later(_READ_AGAIN, self.wake.set)
+                asyncio.get_running_loop().call_later(READ_AGAIN, self.wake.set)
                 return
             for (row, attempt), result in zip(rows, found.ranges, strict=True):
                 for kv in result.kvs:

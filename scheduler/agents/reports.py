@@ -7,12 +7,12 @@ otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from quorate.runtime.ids import InstanceId, NodeName
+from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import node_agent_pb2 as pb
-from quorate.v1 import task_pb2
 from scheduler.agents.conduct import check_id
 from scheduler.core.model import events as e
 from scheduler.core.model import node_figures as figures
@@ -21,6 +21,8 @@ from scheduler.storage.records import seconds
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
 _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
 _MAX_BASE_NAMES: Final = 32
+# Positions of a report that are looked at one by one.
+_MOST_POSITIONS: Final = 32_768
 
 
 def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> list[e.Event]:
@@ -49,6 +51,8 @@ def events_of(
         yield e.AttemptStarted(
             instance, check_id(started.task_id), started.attempt, seconds(started.start_time)
         )
+    for report in message.chunk_reports:
+        yield _reported(report, instance)
     # As a rule all of them together are small enough.
     large = message.ByteSize() > _OUTCOME_BYTES
     for item in message.finished:
@@ -71,6 +75,49 @@ def events_of(
             yield e.AttemptReturned(instance, task, item.attempt)
     for back in message.returned:
         yield e.AttemptReturned(instance, check_id(back.task_id), back.attempt)
+
+
+def _reported(report: pb.ChunkReport, instance: InstanceId) -> e.ChunkReported:
+    """A report of a chunk. What is too large for a Txn is a failure of its subtask."""
+    failed = [
+        e.SubtaskFailed(
+            failure.position,
+            failure.error.type,
+            failure.error.message,
+            failure.error,
+            tuple(failure.error.base_types[:_MAX_BASE_NAMES]),
+        )
+        for failure in report.failed
+    ]
+    succeeded = _ranges(report.succeeded)
+    results = [(run.first, int(run.kind), run.values) for run in report.results]
+    size = report.ByteSize()
+    if size > _OUTCOME_BYTES:
+        # A correct agent never sends one: none of it counts as a success.
+        why = f"the report is {size} bytes long"
+        error = task_pb2.TaskError(type="RESULT_TOO_LARGE", message=why)
+        failed = [
+            e.SubtaskFailed(position, error.type, why, error)
+            for first, last in succeeded
+            for position in range(first, min(last, first + _MOST_POSITIONS) + 1)
+        ]
+        succeeded, results = [], []
+    return e.ChunkReported(
+        instance,
+        check_id(report.task_id),
+        report.attempt,
+        report.number,
+        succeeded,
+        failed,
+        results,
+        _ranges(report.returned),
+        figures.offered(report.seconds),
+    )
+
+
+def _ranges(ranges: Iterable[job_pb2.IndexRange]) -> list[tuple[int, int]]:
+    """Ranges of positions, those that can be none left out."""
+    return [(one.first, one.last) for one in ranges if 0 <= one.first <= one.last]
 
 
 def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:

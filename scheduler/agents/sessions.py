@@ -25,6 +25,7 @@ from scheduler.agents.links import Links
 from scheduler.agents.node_link import Link
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
+from scheduler.storage.job_values import JobValues
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,8 @@ class Sessions:
         self.unreachable_after = unreachable_after
         self.dialer = dialer or Dialer(None)
         self.spans = spans
+        self.job_values = JobValues(etcd, prefix)
+        """Templates and items of jobs, as they are sent."""
         self._links = links
         self._running: dict[InstanceId, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None

@@ -30,6 +30,7 @@ _CODES: Final = {
     ErrorKind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
     ErrorKind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ErrorKind.CONFLICT: grpc.StatusCode.ABORTED,
+    ErrorKind.RANGE: grpc.StatusCode.OUT_OF_RANGE,
 }
 
 

@@ -21,7 +21,7 @@ from scheduler.core.values import Origin
 
 _MOST_PEER: Final = 128
 # Each task says itself who created it.
-_CREATES_TASKS: Final = frozenset(("CreateTask", "BatchCreateTasks"))
+_CREATES_TASKS: Final = frozenset(("CreateTask", "BatchCreateTasks", "CreateJob", "AppendJobItems"))
 
 
 def _path(method: MethodDescriptor) -> str:

@@ -24,6 +24,8 @@ _LARGER: Final[Mapping[str, tuple[int, str]]] = {
     "CreateSchedule": (MAX_SCHEDULE_BYTES, "schedule.spec"),
     "UpdateSchedule": (MAX_SCHEDULE_BYTES, "schedule.spec"),
     "BatchCreateTasks": (MAX_BATCH_BYTES, "specs"),
+    "CreateJob": (MAX_BATCH_BYTES, "spec"),
+    "AppendJobItems": (MAX_BATCH_BYTES, "items"),
     "WatchTasks": (3 << 20, "ids"),
     "CancelTasks": (3 << 20, "ids"),
     "RetryTasks": (3 << 20, "ids"),

@@ -8,6 +8,7 @@ from quorate.externalscaler import externalscaler_pb2
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
@@ -30,6 +31,7 @@ SERVED: Final = (SCHEDULER, REGISTRY, SCALER)
 def servicers(
     tasks: TaskCalls,
     dead_letters: DeadLetterCalls,
+    jobs: JobCalls,
     queues: QueueCalls,
     nodes: NodeCalls,
     quotas: QuotaCalls,
@@ -45,12 +47,16 @@ def servicers(
     Args:
         max_payload: bytes of one spec.
     """
+
+    def queue_of(name: str) -> str | None:
+        return tasks.queue_of_task(name) or jobs.queue_of_job(name)
+
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, dead_letters, queues, nodes, schedules, quotas, limits, cluster),
+            *(tasks, dead_letters, jobs, queues, nodes, schedules, quotas, limits, cluster),
             max_payload=max_payload,
-            queue_of_task=tasks.queue_of_task,
+            queue_of_task=queue_of,
         ),
         REGISTRY.full_name: compose(REGISTRY, services, max_payload=max_payload),
         SCALER.full_name: compose(SCALER, scaling),

@@ -6,13 +6,14 @@ by name, and of the waiting tasks the kinds of needs, not the tasks.
 
 from __future__ import annotations
 
+from itertools import chain
 from math import inf
 from typing import Final
 
 from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
 from scheduler.core.handlers.start_limits import room_of, room_of_shared
-from scheduler.core.model.rows import NodeRow
+from scheduler.core.model.rows import NodeRow, QueueRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.values import NO_LIMITS, NO_NEEDS, Kind, Needs
 
@@ -34,10 +35,11 @@ def look(state: State, ask: Ask, now: float) -> Seen:
             continue
         slotless = queue.name == SERVICES_QUEUE
         # What a limit holds back waits for others to end, not for nodes.
-        left = queue.pending.size
+        more = _subtasks(queue)
+        left = queue.pending.size + sum(count for _, count in more)
         if queue.limits is not NO_LIMITS:
             left = room_of(state, queue, left, now)
-        for waits, waiting in queue.pending.open_kinds():
+        for waits, waiting in chain(queue.pending.open_kinds(), more):
             count = min(waiting, left)
             if isinstance(waits, Kind):
                 needs, count = waits.needs, room_of_shared(state, waits.shared, count, now)
@@ -60,6 +62,20 @@ def look(state: State, ask: Ask, now: float) -> Seen:
         oldest=now - oldest,
         ended=max(0.0, now - ended) if ended else inf,
     )
+
+
+def _subtasks(queue: QueueRow) -> list[tuple[Needs, int]]:
+    """Of each job the subtasks that wait, but for one: the job itself stands in the order."""
+    found = []
+    for entry in queue.entries.values():
+        job = entry.job
+        if job is None:
+            continue
+        count, limit = job.array.pending, job.spec.max_parallel
+        if limit:
+            count = min(count, limit - len(job.chunks))
+        found.append((entry.needs, count - 1))
+    return found
 
 
 def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from quorate.runtime.ids import TaskId
 from scheduler.core.handlers import (
     attempts,
     control,
@@ -20,6 +21,11 @@ from scheduler.core.handlers import (
 )
 from scheduler.core.handlers import quotas as quota_changes
 from scheduler.core.handlers.bulk import parts as bulk
+from scheduler.core.handlers.chunks import life as chunks
+from scheduler.core.handlers.chunks.life import ChunkIds
+from scheduler.core.handlers.jobs import control as jobs_control
+from scheduler.core.handlers.jobs import creation as jobs_creation
+from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.limits import queue_update, shared
 from scheduler.core.handlers.requests import Call, CallInParts
 from scheduler.core.handlers.schedules import calls as schedules
@@ -52,6 +58,8 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.InstanceSeen: services.on_instance_seen,
     e.InstanceGone: services.on_instance_gone,
     e.StartsDue: attempts.on_starts_due,
+    e.ChunkReported: chunks.on_chunk_reported,
+    e.IdleJobsDue: jobs_upkeep.on_idle_jobs_due,
     e.TimersDue: upkeep.on_timers_due,
 }
 # What callers ask for: repeated, it gets its first answer.
@@ -71,6 +79,12 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.LimitDeleteAsked: shared.on_limit_delete_asked,
     e.QuotaSubmitted: quota_changes.on_quota_submitted,
     e.NodeControlAsked: nodes.on_node_control_asked,
+    e.JobSubmitted: jobs_creation.on_job_submitted,
+    e.JobClosed: jobs_creation.on_job_closed,
+    e.JobCancelAsked: jobs_control.on_job_cancel_asked,
+    e.JobPauseAsked: jobs_control.on_job_pause_asked,
+    e.JobRetryAsked: jobs_control.on_job_retry_asked,
+    e.JobDeleteAsked: jobs_control.on_job_delete_asked,
     e.ServiceSubmitted: services.on_service_submitted,
     e.ServiceUpdateAsked: services.on_service_update_asked,
     e.ServiceDeleteAsked: services.on_service_delete_asked,
@@ -86,6 +100,7 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     **CALLS,
     e.BatchContinued: creation.on_batch_continued,
     e.BulkContinued: bulk.on_bulk_continued,
+    e.JobItemsAdded: jobs_creation.on_job_items_added,
     e.ServiceDue: services.on_service_due,
     e.ScheduleDue: on_schedule_due,
     e.RetentionDue: upkeep.on_retention_due,
@@ -113,10 +128,17 @@ class Machine:
             _LIMITED[kind](self.state, self.limits, event, now, out)
         return self._stepped(out, now)
 
-    def place(self, now: float, limit: int) -> Effects:
-        """Give up to `limit` PENDING tasks to nodes that have credit."""
+    def place(self, now: float, limit: int, first_chunk: TaskId | None = None) -> Effects:
+        """Give up to `limit` PENDING tasks and chunks to nodes that have credit.
+
+        Args:
+            first_chunk: the id of the first chunk that is made, the others follow it; None: jobs
+            are
+                passed over.
+        """
         out = Effects()
-        place(self.state, now, limit, out)
+        ids = None if first_chunk is None else ChunkIds(first_chunk)
+        place(self.state, now, limit, out, ids)
         return self._stepped(out, now)
 
     def _stepped(self, out: Effects, now: float) -> Effects:

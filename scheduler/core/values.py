@@ -52,6 +52,19 @@ class BulkAct(Enum):
         return self is BulkAct.RETRY or self is BulkAct.UPDATE
 
 
+class JobState(IntEnum):
+    """Where a job is in its life (`quorate.v1.JobState`)."""
+
+    ACTIVE = 1
+    PAUSED = 2
+    SUCCEEDED = 3
+    FAILED = 4
+    CANCELLED = 5
+
+
+FINISHED_JOB = frozenset((JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
+
+
 class Placement(IntEnum):
     """A queue's placement strategy (`quorate.v1.PlacementStrategy`)."""
 

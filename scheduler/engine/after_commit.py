@@ -10,9 +10,11 @@ from typing import Any
 
 from quorate.runtime.errors import leader_lost
 from scheduler.core.handlers import audit
+from scheduler.core.handlers.jobs.upkeep import retain as retain_job
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
+from scheduler.engine.job_waiters import JobWaiters
 from scheduler.engine.ports import Agents
 from scheduler.engine.task_waiters import TaskWaiters
 
@@ -20,8 +22,11 @@ from scheduler.engine.task_waiters import TaskWaiters
 class AfterCommit:
     """Does the effects of one term."""
 
-    def __init__(self, state: State, agents: Agents, waiters: TaskWaiters) -> None:
+    def __init__(
+        self, state: State, agents: Agents, waiters: TaskWaiters, jobs: JobWaiters
+    ) -> None:
         self._state = state
+        self._jobs = jobs
         self._agents = agents
         self._waiters = waiters
         self._methods: dict[type, Callable[[Any], None]] = {
@@ -30,6 +35,9 @@ class AfterCommit:
             fx.EndAttempt: self._end,
             fx.Acknowledge: self._acknowledge,
             fx.NotifyFinished: self._notify,
+            fx.AcknowledgeReport: self._acknowledge_report,
+            fx.RecallChunk: self._recall,
+            fx.NotifyJob: self._notify_job,
             fx.RevokeNode: self._revoke,
             fx.OrderDrain: self._drain,
             fx.IndexAudit: self._index_audit,
@@ -68,6 +76,19 @@ class AfterCommit:
     def _notify(self, effect: fx.NotifyFinished) -> None:
         retain(effect)
         self._waiters.has_finished(effect.done)
+
+    def _acknowledge_report(self, effect: fx.AcknowledgeReport) -> None:
+        self._agents.acknowledge_report(
+            effect.instance, effect.chunk, effect.attempt, effect.number
+        )
+
+    def _recall(self, effect: fx.RecallChunk) -> None:
+        self._agents.recall(effect.instance, effect.chunk, effect.attempt)
+
+    def _notify_job(self, effect: fx.NotifyJob) -> None:
+        retain_job(effect)
+        self._jobs.has_finished(effect.job)
+        self._agents.forget_job(effect.job.id)
 
     def _revoke(self, effect: fx.RevokeNode) -> None:
         self._agents.revoke(effect.node, effect.instance, effect.lease)

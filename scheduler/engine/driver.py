@@ -34,6 +34,7 @@ from scheduler.core.handlers import attempts
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
+from scheduler.core.model.jobs.moves import next_due
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention
@@ -42,6 +43,7 @@ from scheduler.engine.after_commit import AfterCommit
 from scheduler.engine.bulk import Bulk, ReadBack
 from scheduler.engine.clocks import Clocks
 from scheduler.engine.due_timer import DueTimer
+from scheduler.engine.job_waiters import JobWaiters
 from scheduler.engine.ports import Agents, Encoder
 from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.engine.task_waiters import TaskWaiters
@@ -103,7 +105,9 @@ class Driver:
         self.metrics = metrics or TaskMetrics()
         self.waiters = TaskWaiters(machine.state, codec.run_record)
         """Callers that wait for tasks to be assigned, or to finish."""
-        self._after_commit = AfterCommit(machine.state, agents, self.waiters)
+        self.job_waiters = JobWaiters()
+        """Callers that wait for jobs to finish."""
+        self._after_commit = AfterCommit(machine.state, agents, self.waiters, self.job_waiters)
         self._step_observers: list[Callable[[], None]] = []
         self._service_observers: list[Callable[[ServiceName], None]] = []
         self.revision = 0
@@ -250,6 +254,9 @@ class Driver:
         """Put on record which attempts have begun and live, as the journal has room."""
         while True:
             await asyncio.sleep(STARTS_EVERY)
+            if self.state.chunks:
+                # Chunks that turn out to be long are recalled although nothing happens.
+                self.handle(())
             while attempts.starts_due(self.state, self.clock.now()):
                 await self.journal.wait_room()
                 self.handle((e.StartsDue(),))
@@ -323,11 +330,13 @@ class Driver:
             # The next commit makes room and places.
             self._place_later = True
             return
-        out = self.machine.place(now, PLACED_AT_ONCE)
+        chunk = self._ids.next(now) if self.state.job_entries else None
+        out = self.machine.place(now, PLACED_AT_ONCE, chunk)
         if out.due:
             self._note_due(out.due)
         if out.more:
             self._soon()
+        self._after += out.recalls
         if not out.writes:
             return
         self.metrics.placed(out.after, now)
@@ -356,9 +365,16 @@ class Driver:
         self.handle(())
 
     def _arm_timer(self, now: float) -> None:
-        """Wake when the next SCHEDULED task is due, or a rate limit lets something through."""
-        due, wake = self.state.next_due(), self.state.permits.next_wake()
-        self._timer.arm(wake if due is None or (wake is not None and wake < due) else due, now)
+        """Wake when the next SCHEDULED task or subtask is due, or a rate limit lets something
+        through."""
+        state = self.state
+        due, wake = state.next_due(), state.permits.next_wake()
+        if wake is not None and (due is None or wake < due):
+            due = wake
+        subtask = next_due(state) if state.job_timers else None
+        if subtask is not None and (due is None or subtask < due):
+            due = subtask
+        self._timer.arm(due, now)
 
     # -- after the commit
 
@@ -384,3 +400,4 @@ class Driver:
             self._after_commit.failed([fx.Reply(token, None)], leader_lost())
         self.bulk.close(leader_lost)
         self.waiters.close()
+        self.job_waiters.close()

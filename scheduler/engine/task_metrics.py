@@ -60,7 +60,7 @@ class TaskMetrics:
         for effect in effects:
             if type(effect) is StartAttempt:
                 self.assigned += 1
-                if effect.attempt == 1:
+                if effect.attempt == 1 and effect.row.chunk is None:
                     row = effect.row
                     due, created = row.not_before, row.create_time
                     add(now - (due if due > created else created))

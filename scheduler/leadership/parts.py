@@ -26,6 +26,7 @@ from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
@@ -159,6 +160,16 @@ class TermParts:
                 driver, ids, stored, self.watches, self.sessions, check, full, self.candidates
             ),
             DeadLetterCalls(driver, stored),
+            JobCalls(
+                driver,
+                ids,
+                etcd,
+                settings.prefix,
+                self.sessions.job_values,
+                self.candidates,
+                check,
+                full,
+            ),
             QueueCalls(driver, self.candidates),
             NodeCalls(driver),
             self.quotas,

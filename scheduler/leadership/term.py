@@ -62,6 +62,8 @@ RETENTION_AT_ONCE: Final = 20_000
 # Seconds between two looks at how long the event loop was held.
 LAG_EVERY: Final = 0.1
 LAG_WARNING: Final = 0.25
+# Of one authenticated caller, unless an admin sets a quota.
+LIVE_SUBTASKS: Final = 20_000_000
 
 
 class LeadershipTerm:
@@ -314,6 +316,7 @@ def _limits(settings: SchedulerSettings) -> Limits:
         audit_age=settings.audit_keep_for,
         caller_quota=Quota(
             live_tasks=settings.quota_live_tasks or max(1, settings.max_live_tasks // 2),
+            live_subtasks=LIVE_SUBTASKS,
             stored_bytes=(settings.quota_stored_mib << 20) or (settings.etcd_quota_mib << 19),
             requests_per_second=int(settings.auth_rate) or UNLIMITED,
             open_watches=settings.quota_watches,

@@ -26,6 +26,7 @@ from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
 from scheduler.core.values import ServiceName, TaskState
 from scheduler.storage import audit_records, keys, quota_records, records
+from scheduler.storage.job_fold import JobFold
 
 log = structlog.get_logger(__name__)
 
@@ -50,10 +51,14 @@ class Fold:
         self.latest = 0.0
         self._latest_at = 0
         self._mod = 0
+        self._jobs = JobFold(lambda: self.state, self._names, self._run_was_on)
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
             b"runs": self._put_run,
             b"queues": self._put_queue,
+            b"jobs": self._jobs.put_job,
+            b"job-blocks": self._jobs.put_block,
+            b"chunks": self._jobs.put_chunk,
             b"dedup": self._put_dedup,
             b"controls": self._put_control,
             b"audit": self._put_audit,
@@ -102,6 +107,8 @@ class Fold:
         kind, _, rest = key.partition(b"/")
         if kind == b"runs" or kind == b"tasks":
             self._drop_task(TaskId(rest.rpartition(b"/")[2].decode()))
+        elif kind == b"chunks" or kind == b"jobs":
+            self._jobs.deleted(kind, TaskId(rest.rpartition(b"/")[2].decode()))
         elif kind == b"queues":
             self.state.queues.pop(QueueName(rest.decode()), None)
         elif kind == b"controls":
@@ -332,6 +339,9 @@ class Fold:
             ordered = sorted(queue.retained, key=lambda done: done.finish_time)
             queue.retained.clear()
             queue.retained.extend(ordered)
+            jobs = sorted(queue.retained_jobs, key=lambda job: job.finish_time)
+            queue.retained_jobs.clear()
+            queue.retained_jobs.extend(jobs)
         self.state.dead.settle()
         line = self.state.dedup_line
         by_age = sorted(line, key=lambda scope: self.state.dedup[scope].create_time)

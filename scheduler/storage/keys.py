@@ -21,6 +21,14 @@ LIMIT_GROUPS = b"limit-groups/"
 RATES = b"rates/"
 TASKS = b"tasks/"
 RUNS = b"runs/"
+JOBS = b"jobs/"
+JOB_BLOCKS = b"job-blocks/"
+CHUNKS = b"chunks/"
+# Of a job, and never folded.
+JOB_TEMPLATES = b"job-templates/"
+JOB_ITEMS = b"job-items/"
+JOB_RESULTS = b"job-results/"
+JOB_ERRORS = b"job-errors/"
 SERVICE_SPECS = b"service-specs/"
 SCHEDULES = b"schedules/"
 INSTANCES = b"services/"
@@ -40,6 +48,9 @@ SNAPSHOT_ORDER = (
     SCHEDULES,
     TASKS,
     RUNS,
+    JOBS,
+    JOB_BLOCKS,
+    CHUNKS,
     DEDUP,
     AUDIT,
     QUOTAS,
@@ -51,7 +62,7 @@ SNAPSHOT_ORDER = (
 TASK_UPDATE = "task-update"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
-RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule", TASK_UPDATE)
+RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule", "job", TASK_UPDATE)
 
 
 def task_key(queue: str, task: str) -> bytes:
@@ -60,6 +71,35 @@ def task_key(queue: str, task: str) -> bytes:
 
 def run_key(queue: str, task: str) -> bytes:
     return f"runs/{queue}/{task}".encode()
+
+
+def job_key(queue: str, job: str) -> bytes:
+    return f"jobs/{queue}/{job}".encode()
+
+
+def chunk_key(job: str, chunk: str) -> bytes:
+    return f"chunks/{job}/{chunk}".encode()
+
+
+def job_template_key(job: str) -> bytes:
+    return JOB_TEMPLATES + job.encode()
+
+
+# Numbers have a fixed width, so that the order of keys is that of positions.
+def job_block_key(job: str, block: int) -> bytes:
+    return f"job-blocks/{job}/{block:04d}".encode()
+
+
+def job_items_key(job: str, first: int) -> bytes:
+    return f"job-items/{job}/{first:08d}".encode()
+
+
+def job_results_key(job: str, block: int, first: int) -> bytes:
+    return f"job-results/{job}/{block:04d}/{first:08d}".encode()
+
+
+def job_errors_key(job: str, block: int, first: int) -> bytes:
+    return f"job-errors/{job}/{block:04d}/{first:08d}".encode()
 
 
 def queue_key(queue: str) -> bytes:

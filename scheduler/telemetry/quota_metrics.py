@@ -11,7 +11,7 @@ from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.core.model.quotas import CALLER, EVERYBODY, QUEUE
 
 _LABELS = ("kind", "name", "quota")
-# Callers and queues with series of their own; six series each.
+# Callers and queues with series of their own; seven series each.
 _MOST = 100
 
 

@@ -87,8 +87,8 @@ class CheckedMachine(Machine):
         check(self.state)
         return out
 
-    def place(self, now: float, limit: int) -> fx.Effects:
-        out = super().place(now, limit)
+    def place(self, now: float, limit: int, first_chunk: TaskId | None = None) -> fx.Effects:
+        out = super().place(now, limit, first_chunk)
         if out.writes:
             check(self.state)
         return out

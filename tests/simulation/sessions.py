@@ -15,6 +15,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.engine.driver import Driver
 from tests.simulation.agents import Agent
+from tests.support.no_chunks import NoChunks
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -56,7 +57,7 @@ class Session:
             self._sessions.closed(self)
 
 
-class Sessions:
+class Sessions(NoChunks):
     """All sessions of one epoch."""
 
     def __init__(self, world: World, epoch: int, marked: frozenset[InstanceId]) -> None:

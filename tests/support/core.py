@@ -21,12 +21,14 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2
 from scheduler.core.handlers import attempts, audit
+from scheduler.core.handlers.jobs.upkeep import retain as retain_job
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.invariants import check
+from scheduler.core.model.jobs.moves import next_due
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.permits import RateName
 from scheduler.core.model.rows import Control, TaskRow
@@ -103,8 +105,11 @@ class Cluster(LimitCalls):
         return out
 
     def place(self, limit: int = 1_000) -> fx.Effects:
-        out = self.machine.place(self.now, limit)
+        chunk = self.new_id() if self.state.job_entries else None
+        out = self.machine.place(self.now, limit, chunk)
         check_starts(self.state, out)
+        for recalled in out.recalls:
+            self._perform(recalled)
         self._absorb(out)
         self._look_after(out)
         return out
@@ -140,7 +145,8 @@ class Cluster(LimitCalls):
                 self.log.append(self._encoded([fx.PutRate(name, self.arrival(name))]))
             if out.writes:
                 self.log.append(self._encoded(out.writes))
-            if out.purges or out.purged_requests or out.purged_audit or out.purged_rates:
+            purged = out.purges or out.purged_requests or out.purged_audit or out.purged_rates
+            if purged or out.purged_jobs:
                 # A Txn of its own, in its place among the others.
                 self.log.flush()
                 self.log.apply(self.codec.encode_purges(out))
@@ -172,6 +178,8 @@ class Cluster(LimitCalls):
                 | fx.Acknowledge()
                 | fx.OrderDrain()
                 | fx.OrderScaleDown()
+                | fx.AcknowledgeReport()
+                | fx.RecallChunk()
             ):
                 node = self.nodes.get(effect.instance)
                 if node is not None:
@@ -179,6 +187,8 @@ class Cluster(LimitCalls):
             case fx.NotifyFinished(done):
                 self.finished.append(done.id)
                 retain(effect)
+            case fx.NotifyJob():
+                retain_job(effect)
             case fx.IndexAudit():
                 audit.index(self.state, effect)
             case fx.RevokeNode(name, instance, _):
@@ -212,8 +222,9 @@ class Cluster(LimitCalls):
             self.step(e.StartsDue())
 
     def _due(self) -> bool:
-        due, wake = self.state.next_due(), self.state.permits.next_wake()
-        return (due is not None and due <= self.now) or (wake is not None and wake <= self.now)
+        state = self.state
+        instants = (state.next_due(), state.permits.next_wake(), next_due(state))
+        return any(at is not None and at <= self.now for at in instants)
 
     # -- nodes
 

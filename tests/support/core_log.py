@@ -45,6 +45,8 @@ class Log:
 
     def append(self, ops: Sequence[Put | Delete]) -> None:
         """One event."""
+        if self._batch.clashes(ops):
+            self.flush()
         self._batch.add(ops, weigh(ops), None, None)
         if self._batch.events >= self._join:
             self.flush()
@@ -91,6 +93,7 @@ class Log:
             labels=node.labels,
             register_time=node.register_time,
             version=node.version,
+            takes_chunks=node.takes_chunks,
         )
         record.capacity.cpu = node.cpu
         record.capacity.memory = node.memory

@@ -32,6 +32,9 @@ class FakeNode:
     acknowledged: list[tuple[TaskId, int]] = field(default_factory=list)
     drains: list[bool] = field(default_factory=list)
     leaving: list[bool] = field(default_factory=list)
+    # Of chunks: which were asked for their rest, and which reports were acknowledged.
+    recalled: list[TaskId] = field(default_factory=list)
+    reports: list[tuple[TaskId, int]] = field(default_factory=list)
 
     def receive(self, effect: fx.After) -> None:
         """A message of the leader arrives."""
@@ -45,6 +48,10 @@ class FakeNode:
                 self.ended.append((task, attempt))
             case fx.Acknowledge(_, task, attempt):
                 self.acknowledged.append((task, attempt))
+            case fx.RecallChunk(_, chunk, _):
+                self.recalled.append(chunk)
+            case fx.AcknowledgeReport(_, chunk, _, number):
+                self.reports.append((chunk, number))
             case fx.OrderDrain(_, _, draining, _):
                 self.drains.append(draining)
             case fx.OrderScaleDown(_, _, leaving):

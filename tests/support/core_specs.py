@@ -130,6 +130,7 @@ def node_row(
     cpu: float = 4.0,
     memory: int = 8 << 30,
     counters: dict[str, int] | None = None,
+    takes_chunks: bool = True,
 ) -> NodeRow:
     """A registered agent, as the watch brings it."""
     return NodeRow(
@@ -145,6 +146,7 @@ def node_row(
         "test",
         7,
         Allocation(),
+        takes_chunks=takes_chunks,
     )
 
 

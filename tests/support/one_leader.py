@@ -22,6 +22,7 @@ from scheduler.agents.links import Links
 from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
@@ -38,6 +39,7 @@ from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.leadership.schedules import ScheduleRuns
 from scheduler.storage import keys, records
+from scheduler.storage.job_values import JobValues
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
 from tests.support.registry import NOWHERE
@@ -85,6 +87,16 @@ class Leader:
             tasks,
             DeadLetterCalls(driver, reads),
             QueueCalls(driver, candidates),
+            JobCalls(
+                driver,
+                TaskIds(),
+                etcd,
+                PREFIX,
+                JobValues(etcd, PREFIX),
+                candidates,
+                check,
+                lambda weight: self.full,
+            ),
             NodeCalls(driver),
             ScheduleCalls(
                 driver,

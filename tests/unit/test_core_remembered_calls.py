@@ -18,6 +18,7 @@ from scheduler.core.model.schedules import Backfill, Overlap, Pause, ScheduleNam
 from scheduler.core.values import Disconnect, Placement, QueueLimits, ServiceName
 from scheduler.storage import records
 from tests.support.core import DAY, Cluster
+from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_schedules import Schedules, at, schedule_spec
 from tests.support.core_specs import START, service_spec, spec
 from tests.support.tokens import Token
@@ -121,6 +122,50 @@ def cancel_tasks(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Even
     return lambda r, token: e.BulkAsked(tasks, frozenset(), r, token)
 
 
+def create_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    job, queue, what = c.new_id(), QueueName("default"), job_spec()
+    return lambda r, token: e.JobSubmitted(
+        job=job,
+        queue=queue,
+        spec=what,
+        template=b"t",
+        size=3,
+        open=False,
+        loading=False,
+        request=r,
+        token=token,
+    )
+
+
+def close_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    job = Jobs(c).create(0, job_spec(items=True), open=True)
+    return lambda r, token: e.JobClosed(job, r, token)
+
+
+def cancel_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    job = Jobs(c).create(3)
+    return lambda r, token: e.JobCancelAsked(job, r, token)
+
+
+def pause_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    job = Jobs(c).create(3)
+    return lambda r, token: e.JobPauseAsked(job, True, r, token)
+
+
+def retry_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    jobs = Jobs(c)
+    job = jobs.create(3)
+    jobs.cancel(job)
+    return lambda r, token: e.JobRetryAsked(job, r, token)
+
+
+def delete_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    jobs = Jobs(c)
+    job = jobs.create(3)
+    jobs.cancel(job)
+    return lambda r, token: e.JobDeleteAsked(job, r, token)
+
+
 def delete_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = ServiceName(f"gone-{number}")
     c.service(name, outside=True)
@@ -196,6 +241,12 @@ ALL: list[Make] = [
     pause_schedule,
     run_schedule,
     backfill_schedule,
+    create_job,
+    close_job,
+    cancel_job,
+    pause_job,
+    retry_job,
+    delete_job,
 ]
 # One of each that has room of its own.
 KINDS: list[Make] = [
@@ -207,6 +258,7 @@ KINDS: list[Make] = [
     set_quota,
     create_limit,
     create_schedule,
+    create_job,
 ]
 
 

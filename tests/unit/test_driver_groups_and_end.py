@@ -25,13 +25,15 @@ from scheduler.core.values import TaskState
 from scheduler.engine.driver import Driver
 from scheduler.storage import records
 from tests.support.core_specs import spec
+from tests.support.no_chunks import NoChunks
 
 PREFIX = b"/quorate/test/"
+
 CLOCK = SystemClock()
 NODE, INSTANCE = NodeName("n1"), InstanceId("i1")
 
 
-class Agents:
+class Agents(NoChunks):
     """Notes what sessions are told."""
 
     def __init__(self) -> None:

@@ -32,6 +32,7 @@ from scheduler.engine.driver import Driver
 from scheduler.leadership.term import _limits
 from scheduler.storage import records
 from tests.support.core_specs import spec
+from tests.support.no_chunks import NoChunks
 
 # Names as long as they may be: they are in the keys, and in what creators are called.
 PREFIX = b"/quorate/" + b"c" * 64 + b"/"
@@ -43,7 +44,7 @@ CLOCK = SystemClock()
 OPS = pytest.mark.parametrize("ops", [8, 128, 1_024, 100_000])
 
 
-class Started:
+class Started(NoChunks):
     """Agents: notes what they are told to start."""
 
     def __init__(self) -> None:

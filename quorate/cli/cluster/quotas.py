@@ -23,6 +23,7 @@ group = typer.Typer(help="Set what one caller or queue may use.", no_args_is_hel
 
 _LIMITS: Final = {
     "live_tasks": "LIVE TASKS",
+    "live_subtasks": "LIVE SUBTASKS",
     "stored_bytes": "STORED",
     "requests_per_second": "CALLS/S",
     "open_watches": "WATCHES",
@@ -98,6 +99,9 @@ def set_quota(
     live_tasks: Annotated[
         str, typer.Option(help=f"Maximum number of unfinished tasks: {_HELP}.")
     ] = "",
+    live_subtasks: Annotated[
+        str, typer.Option(help=f"Maximum number of unfinished subtasks of jobs: {_HELP}.")
+    ] = "",
     stored_bytes: Annotated[
         str, typer.Option(help=f"Maximum size of all stored tasks, such as 512M: {_HELP}.")
     ] = "",
@@ -126,6 +130,7 @@ def set_quota(
         raise typer.BadParameter("exactly one of --caller and --queue is required")
     given = {
         "live_tasks": live_tasks,
+        "live_subtasks": live_subtasks,
         "stored_bytes": stored_bytes,
         "requests_per_second": requests_per_second,
         "open_watches": open_watches,

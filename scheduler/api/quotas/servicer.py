@@ -93,7 +93,7 @@ class QuotaCalls:
             dict.fromkeys(
                 (QUEUE, str(name))
                 for name, row in state.queues.items()
-                if row.usage.live or row.usage.finished
+                if row.usage.live or row.usage.finished or row.jobs
             )
         )
         return list(known)
@@ -128,6 +128,7 @@ class QuotaCalls:
             usage = state.callers.get("" if name == ANONYMOUS else name)
         found = {
             "live_tasks": usage.tasks if usage else 0,
+            "live_subtasks": usage.subtasks if usage else 0,
             "stored_bytes": usage.stored_bytes if usage else 0,
         }
         if kind == CALLER:

@@ -15,12 +15,14 @@ from zlib import crc32
 
 from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.handlers import start_limits
+from scheduler.core.handlers.chunks import life as chunks
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import (
     Acknowledge,
     Effects,
     EndAttempt,
     NotifyFinished,
+    PutChunk,
     PutRun,
     StartAttempt,
 )
@@ -32,6 +34,7 @@ from scheduler.core.model.events import (
     AttemptStarted,
     AttemptSucceeded,
     StartsDue,
+    SubtaskFailed,
 )
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
@@ -43,6 +46,7 @@ CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
 CRASH_LIMIT = "CRASH_LIMIT"
 EXIT_CODE = "EXIT_CODE"
+NOT_REPORTED = "NOT_REPORTED"
 # Seconds after which a replica that ran is no longer one that keeps failing.
 _GOOD_RUN = 60.0
 # Seconds that an attempt has to live until it is on record when it began.
@@ -72,7 +76,8 @@ def began(state: State, row: TaskRow, start: float, out: Effects) -> None:
     if row.start_time > 0.0:
         return
     row.start_time = start if start > row.assign_time else row.assign_time
-    if row.past and row.past[-1].error_type == NODE_LOST:
+    watched = row.past and row.past[-1].error_type == NODE_LOST
+    if watched or (row.chunk is not None and row.chunk.suspect):
         # The next loss may come within the second, and may be that of the leader too.
         out.then.append(AttemptLived(row.id, row.attempt, row.instance))
     else:
@@ -92,7 +97,7 @@ def on_starts_due(state: State, event: StartsDue, now: float, out: Effects) -> N
         if not starts_due(state, now) or len(out.then) >= _KEPT_AT_ONCE:
             return
         _, task, attempt = recent_starts.popleft()
-        row = state.tasks.get(task)
+        row = state.tasks.get(task) or state.chunks.get(task)
         if row is not None and row.state is TaskState.RUNNING and row.attempt == attempt:
             out.then.append(AttemptLived(task, attempt, row.instance))
 
@@ -101,14 +106,17 @@ def on_attempt_lived(state: State, event: AttemptLived, now: float, out: Effects
     """An event of its own for each: the writes of one event are one Txn, which may hold few."""
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
-        out.writes.append(PutRun(row))
+        out.writes.append(PutRun(row) if row.chunk is None else PutChunk(row))
 
 
 def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out: Effects) -> None:
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
         row.start_time = _began(row, event.start_time, event.finish_time, now)
-        if row.replica is None:
+        if row.chunk is not None:
+            why = "the agent ended a chunk without a word of this subtask"
+            chunks.ended(state, row, now, out, failed=SubtaskFailed(0, NOT_REPORTED, why, None))
+        elif row.replica is None:
             _finish(state, row, TaskState.SUCCEEDED, now, out, PutRun(row, now, event.result))
         elif row.cancel_requested:
             message = "ended when asked to, with exit code 0"
@@ -125,7 +133,12 @@ def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effec
     if row is not None:
         row.start_time = _began(row, event.start_time, event.finish_time, now)
         put = PutRun(row, now, None, event.error)
-        if row.cancel_requested or (event.error_type == CANCELLED and row.replica is None):
+        if row.chunk is not None:
+            failed = SubtaskFailed(
+                0, event.error_type, event.error_message, event.error, event.base_types
+            )
+            chunks.ended(state, row, now, out, failed=failed)
+        elif row.cancel_requested or (event.error_type == CANCELLED and row.replica is None):
             _finish(state, row, TaskState.CANCELLED, now, out, put)
         elif row.replica is not None:
             _restart(state, row, event.error_type, event.error_message, now, out, event.error)
@@ -139,6 +152,10 @@ def on_attempt_returned(state: State, event: AttemptReturned, now: float, out: E
     if row is not None:
         if row.charged and not row.start_time:
             start_limits.refund(state, row, out)
+        if row.chunk is not None:
+            chunks.ended(state, row, now, out)
+            out.after.append(Acknowledge(event.instance, event.task, event.attempt))
+            return
         _give_back(state, row, now, out)
     out.after.append(Acknowledge(event.instance, event.task, event.attempt))
 
@@ -147,21 +164,31 @@ def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) 
     row = _current(state, event.task, event.attempt, event.instance)
     if row is None:
         return
+    if row.chunk is not None:
+        _end_where_registered_again(state, row, event, out)
+        chunks.ended(state, row, now, out, lost=event.why)
+        return
     # An attempt that never began cannot have been what killed the node. It is remembered all the
     # same: if it did begin, and the leader that knew went with the node, the next one is watched.
     if row.start_time > 0.0:
         row.crashes += 1
     _remember_past(row, now, NODE_LOST, event.why)
-    node = state.nodes.get(row.node)
-    if node is not None and node.instance == event.instance:
-        # It has registered again meanwhile and must not go on with what is given away.
-        out.after.append(EndAttempt(event.instance, event.task, event.attempt))
+    _end_where_registered_again(state, row, event, out)
     if row.crashes >= row.retry.crash_limit and not row.cancel_requested:
         message = f"{row.crashes} nodes died while it ran; the limit is {row.retry.crash_limit}"
         put = PutRun(row, now, error_type=CRASH_LIMIT, error_message=message)
         _finish(state, row, TaskState.FAILED, now, out, put, error_text(CRASH_LIMIT, message))
     else:
         _give_back(state, row, now, out)
+
+
+def _end_where_registered_again(
+    state: State, row: TaskRow, event: AttemptLost, out: Effects
+) -> None:
+    """A lost process that has registered again must not go on with what is given away."""
+    node = state.nodes.get(row.node)
+    if node is not None and node.instance == event.instance:
+        out.after.append(EndAttempt(event.instance, event.task, event.attempt))
 
 
 def end_if_unknown(
@@ -212,7 +239,7 @@ def cancel_live(state: State, row: TaskRow, now: float, out: Effects) -> Change 
 
 
 def _current(state: State, task: TaskId, attempt: int, instance: InstanceId) -> TaskRow | None:
-    row = state.tasks.get(task)
+    row = state.tasks.get(task) or state.chunks.get(task)
     if (
         row is None
         or row.state is not TaskState.RUNNING

@@ -234,10 +234,10 @@ on_queue_delete_asked = Call(QUEUES_SCOPE, _refuse_queue_delete, _delete_queue, 
 def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
     """The reason why a queue cannot be deleted, and its words; both "" when it can."""
     left = sum(row.counts)
-    if left:
+    if left or row.jobs:
         return (
             "QUEUE_NOT_EMPTY",
-            f"is not empty: it has {left} tasks, finished ones included",
+            f"is not empty: it has {left} tasks and {len(row.jobs)} jobs, finished ones included",
         )
     if row.name == DEFAULT_QUEUE:
         return "QUEUE_IS_DEFAULT", "is the default queue"

@@ -25,6 +25,7 @@ from __future__ import annotations
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.handlers import audit, scaling_down
 from scheduler.core.handlers.attempts import began, end_if_unknown
+from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.requests import NODES_SCOPE, Answer, Call
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import Done, NodeControlled, Rejection, no_node
@@ -77,6 +78,7 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
         # Whatever the one before had begun: a look at each finds what is left to do.
         state.touch(service)
     scaling_down.on_elected(state, out)
+    jobs_upkeep.on_elected(state, now, out)
     known = {node.instance: node.name for node in state.nodes.values()}
     # Of several processes of one node only the last can be there still.
     last_first = sorted(state.allocations.items(), key=_latest, reverse=True)

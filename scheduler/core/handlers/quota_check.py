@@ -18,8 +18,10 @@ _RETRY_LIVE: Final = 1.0
 _REASONS: Final[Mapping[str, str]] = {
     "live_tasks": "TOO_MANY_LIVE_TASKS",
     "stored_bytes": "TOO_MANY_STORED_BYTES",
+    "live_subtasks": "TOO_MANY_LIVE_SUBTASKS",
 }
 _ADVICE: Final[Mapping[str, str]] = {
+    "live_subtasks": "wait until jobs are finished, or cancel some",
     "live_tasks": "wait until tasks are finished, or cancel some",
     "stored_bytes": "delete finished tasks, keep them for a shorter time (the queue's retention), "
     "or send large data by reference",
@@ -45,11 +47,37 @@ def refuse_created(
         )
     caller = state.callers.get(creator) or Usage(creator)
     for kind, usage in ((CALLER, caller), (QUEUE, queue)):
-        most_tasks, most_bytes = state.durable_quota(limits, kind, usage.name)
+        most_tasks, most_bytes, _ = state.durable_quota(limits, kind, usage.name)
         if most_tasks >= 0 and usage.tasks + count > most_tasks:
             return _rejection(kind, usage, "live_tasks", most_tasks, usage.tasks, count)
         size, used = units * UNIT, usage.stored_bytes
         if units and most_bytes >= 0 and used + size > most_bytes:
+            return _rejection(kind, usage, "stored_bytes", most_bytes, used, size)
+    return None
+
+
+def refuse_subtasks(
+    state: State, limits: Limits, queue: Usage, creator: str, count: int, size: int
+) -> Rejection | None:
+    """Whether so many more subtasks, and bytes of their job, are too much for the caller or
+    queue."""
+    live = sum(row.usage.subtasks for row in state.queues.values())
+    if live + count > limits.live_subtasks:
+        return Rejection(
+            ErrorKind.EXHAUSTED,
+            "TOO_MANY_LIVE_SUBTASKS",
+            f"{live} subtasks are not finished; the limit is {limits.live_subtasks}: try again "
+            "when jobs have finished",
+            "limit",
+            str(limits.live_subtasks),
+        )
+    caller = state.callers.get(creator) or Usage(creator)
+    for kind, usage in ((CALLER, caller), (QUEUE, queue)):
+        _, most_bytes, most = state.durable_quota(limits, kind, usage.name)
+        if most >= 0 and usage.subtasks + count > most:
+            return _rejection(kind, usage, "live_subtasks", most, usage.subtasks, count)
+        used = usage.stored_bytes
+        if size and most_bytes >= 0 and used + size > most_bytes:
             return _rejection(kind, usage, "stored_bytes", most_bytes, used, size)
     return None
 
@@ -70,5 +98,5 @@ def _rejection(kind: str, usage: Usage, quota: str, limit: int, used: int, asked
             ("usage", str(used)),
             ("asked", str(asked)),
         ),
-        retry_delay=_RETRY_LIVE if quota == "live_tasks" else None,
+        retry_delay=None if quota == "stored_bytes" else _RETRY_LIVE,
     )

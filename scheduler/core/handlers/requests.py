@@ -45,6 +45,7 @@ SERVICES_SCOPE = "_services"
 QUOTAS_SCOPE = "_quotas"
 LIMITS_SCOPE = "_limits"
 SCHEDULES_SCOPE = "_schedules"
+JOBS_SCOPE = "_jobs"
 SCOPES = (
     TASKS_SCOPE,
     QUEUES_SCOPE,
@@ -53,6 +54,7 @@ SCOPES = (
     QUOTAS_SCOPE,
     LIMITS_SCOPE,
     SCHEDULES_SCOPE,
+    JOBS_SCOPE,
 )
 # Kinds of which there may be as many as there are tasks.
 _OF_TASKS = ("", TASKS_SCOPE)
@@ -288,6 +290,8 @@ def _any_on_record(state: State, row: DedupRow) -> bool:
     queue = state.queues.get(row.queue)
     if queue is None or not row.progress:
         return False
+    if row.first_id in state.jobs:
+        return True
     last = offset_id(row.first_id, row.progress - 1)
     for task in queue.index.oldest_first(row.first_id):
         if task > last:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from scheduler.core.handlers import audit, requests, retention, start_limits
+from scheduler.core.handlers.jobs import upkeep as jobs
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, NotifyFinished, PurgeRun
 from scheduler.core.model.events import RetentionDue, TimersDue
+from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import State
 from scheduler.core.values import is_due
@@ -15,7 +17,8 @@ _DUE_AT_ONCE = 2_000
 
 
 def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> None:
-    """SCHEDULED tasks whose time has come are PENDING, and keys whose rate limits let something
+    """SCHEDULED tasks and subtasks whose time has come are PENDING, and keys whose rate limits let
+    something
     through are tried again."""
     if state.permits.wake_at <= now:
         # Placement, which follows, says anew when it is to be woken.
@@ -27,6 +30,7 @@ def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> N
         queue, key = woken
         if queue in state.queues:
             state.queues[queue].pending.unpark(key)
+    moves.come_due(state, now, jobs.DUE_AT_ONCE)
     for _ in range(_DUE_AT_ONCE):
         due = state.next_due()
         if due is None or not is_due(due, now):
@@ -44,6 +48,8 @@ def on_retention_due(
         now = min(now, event.by)
     left = event.limit
     for queue in list(state.queues.values()):
+        if queue.retained_jobs:
+            left -= jobs.expire(state, queue, now, left, out)
         rows = retention.expired(state, queue, now, left)
         if not rows:
             continue

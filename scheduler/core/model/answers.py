@@ -21,6 +21,8 @@ class ErrorKind(Enum):
     # Somebody else was first.
     CONFLICT = "conflict"
     EXHAUSTED = "exhausted"
+    # Beyond what there is so far.
+    RANGE = "range"
 
 
 class Rejection(NamedTuple):
@@ -39,6 +41,19 @@ class Rejection(NamedTuple):
     field: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
     retry_delay: float | None = None
+
+
+class JobKnown(NamedTuple):
+    """The call about a job is done, now or before; the job is to be read."""
+
+    job: TaskId
+
+
+class JobItemsKnown(NamedTuple):
+    """So many items of a job are on record."""
+
+    job: TaskId
+    size: int
 
 
 class TaskCreated(NamedTuple):
@@ -100,7 +115,7 @@ def see_queue(row: QueueRow) -> QueueSeen:
         row.retention_age,
         row.retention_count,
         row.paused,
-        tuple(row.counts),
+        tuple(map(sum, zip(row.counts, row.subtasks, strict=True))),
         row.finished_total,
         oldest.create_time if oldest else 0.0,
         row.limits,
@@ -163,6 +178,12 @@ class Done(NamedTuple):
 def no_task(task: str) -> Rejection:
     return Rejection(
         ErrorKind.NOT_FOUND, "TASK_NOT_FOUND", f"task {task!r} does not exist", "task", task
+    )
+
+
+def no_job(job: str) -> Rejection:
+    return Rejection(
+        ErrorKind.NOT_FOUND, "JOB_NOT_FOUND", f"job {job!r} does not exist", "job", job
     )
 
 

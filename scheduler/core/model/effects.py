@@ -7,6 +7,7 @@ encodes the writes before the next step: they refer to rows that change later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,7 @@ from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import (
     DedupRow,
     FinishedRow,
+    JobRow,
     LimitRow,
     QueueRow,
     ScalingDown,
@@ -151,6 +153,79 @@ class PutAudit(NamedTuple):
     changes: tuple[Change, ...]
 
 
+class PutJob(NamedTuple):
+    """A job's record as it is now."""
+
+    row: JobRow
+
+
+class DropJob(NamedTuple):
+    """All records of a job."""
+
+    queue: QueueName
+    job: TaskId
+
+
+class PutJobTemplate(NamedTuple):
+    """What each subtask runs, once."""
+
+    job: TaskId
+    template: bytes
+
+
+class PutJobItems(NamedTuple):
+    """Items of consecutive subtasks, from position `first` on."""
+
+    job: TaskId
+    first: int
+    items: Sequence[bytes]
+
+
+class PutJobBlock(NamedTuple):
+    """What is known of 4,096 subtasks, as it is now."""
+
+    row: JobRow
+    number: int
+
+
+class PutJobResults(NamedTuple):
+    """Results of subtasks of one block: (first position, kind, values)."""
+
+    job: TaskId
+    block: int
+    runs: Sequence[tuple[int, int, Sequence[bytes]]]
+    node: NodeName
+    chunk: TaskId
+
+
+class PutJobErrors(NamedTuple):
+    """Why subtasks of one block failed for good: (positions, error, its type and message where it
+    is
+    ours)."""
+
+    job: TaskId
+    block: int
+    failures: Sequence[tuple[Sequence[int], Sized | None, str, str]]
+    node: NodeName
+
+
+class DropJobErrors(NamedTuple):
+    """All errors of a job: what failed is tried again."""
+
+    job: TaskId
+
+
+class PutChunk(NamedTuple):
+    """Subtasks on a node, as it is now."""
+
+    row: TaskRow
+
+
+class DropChunk(NamedTuple):
+    job: TaskId
+    chunk: TaskId
+
+
 Write = (
     PutTask
     | PutRun
@@ -172,6 +247,16 @@ Write = (
     | PutSchedule
     | DropSchedule
     | PutAudit
+    | PutJob
+    | DropJob
+    | PutJobTemplate
+    | PutJobItems
+    | PutJobBlock
+    | PutJobResults
+    | PutJobErrors
+    | DropJobErrors
+    | PutChunk
+    | DropChunk
 )
 
 # -- effects after the commit
@@ -243,6 +328,29 @@ class IndexAudit(NamedTuple):
     entry: int
 
 
+class AcknowledgeReport(NamedTuple):
+    """Tell the agent that it may forget a report of a chunk."""
+
+    instance: InstanceId
+    chunk: TaskId
+    attempt: int
+    number: int
+
+
+class RecallChunk(NamedTuple):
+    """Ask the agent for what it has not begun of a chunk."""
+
+    instance: InstanceId
+    chunk: TaskId
+    attempt: int
+
+
+class NotifyJob(NamedTuple):
+    """A job has finished: wake who waits for it, and let agents forget its template."""
+
+    job: JobRow
+
+
 After = (
     Reply
     | StartAttempt
@@ -253,6 +361,9 @@ After = (
     | OrderDrain
     | OrderScaleDown
     | IndexAudit
+    | AcknowledgeReport
+    | RecallChunk
+    | NotifyJob
 )
 
 
@@ -289,6 +400,10 @@ class Effects:
     rates: dict[RateName, None]
     # Services of which something changed: `ServiceDue` for each, when there is room.
     due: list[ServiceName]
+    # Finished jobs whose records retention deletes.
+    purged_jobs: list[DropJob]
+    # Of placement: requests to agents, which wait for no commit.
+    recalls: list[RecallChunk]
     # Of placement: there is more to do, when others have had the loop.
     more: bool
 
@@ -297,4 +412,5 @@ class Effects:
         self.writes, self.after, self.then, self.due = [], [], [], []
         self.purges, self.purged_requests, self.purged_audit = [], [], None
         self.purged_rates, self.rates = [], {}
+        self.purged_jobs, self.recalls = [], []
         self.more = False

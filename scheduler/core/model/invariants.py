@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scheduler.core.model.jobs.invariants import check_jobs
 from scheduler.core.model.state import State
 from scheduler.core.values import FINISHED, TaskState
 
@@ -38,14 +39,15 @@ def check(state: State) -> None:
     for name, counts in by_queue.items():
         queue = state.queues[name]
         assert counts == queue.counts, f"{name}: counted {counts}, kept {queue.counts}"
-        assert queue.pending.size == counts[TaskState.PENDING]
+        assert queue.pending.size == counts[TaskState.PENDING] + len(queue.entries)
         assert (state.waiting.get(name) is queue) == bool(queue.pending.size)
         assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
+    check_jobs(state)
     _check_usage(state)
     _check_permits(state)
     for instance, allocation in state.allocations.items():
         for task, row in allocation.rows.items():
-            assert state.tasks.get(task) is row
+            assert (state.tasks if row.chunk is None else state.chunks).get(task) is row
             assert row.instance == instance
         assert allocation.cpu >= -1e-6
         assert abs(allocation.cpu - sum(r.needs.cpu for r in allocation.rows.values())) < 1e-6
@@ -100,7 +102,13 @@ def _check_usage(state: State) -> None:
                 count[0] += live
                 count[1] += 1 - live
                 count[2] += row.units
+    jobs: dict[str, int] = {}
+    for job in state.jobs.values():
+        jobs[job.creator.name] = jobs.get(job.creator.name, 0) + 1
+        for key in (("caller", job.creator.name), ("queue", job.queue.name)):
+            counted.setdefault(key, [0, 0, 0])[2] += job.tally.units
     for name, usage in state.callers.items():
+        assert usage.jobs == jobs.get(name, 0)
         assert not usage.empty, f"{name!r} has nothing on record"
         tally = [usage.live, usage.finished, usage.units]
         assert counted.get(("caller", name), [0, 0, 0]) == tally, f"{name!r}: {tally}"

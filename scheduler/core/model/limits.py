@@ -29,6 +29,9 @@ class Limits:
     # The same while other callers write, too.
     small_part_tasks: int = 128
     small_part_bytes: int = 32 << 10
+    live_subtasks: int = 100_000_000
+    # Jobs on record, finished ones included.
+    jobs: int = 50_000
     services: int = 10_000
     schedules: int = 10_000
     # Replicas wanted by all services together, and outside processes registered.

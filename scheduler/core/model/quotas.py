@@ -35,6 +35,7 @@ class Quota:
     open_watches: int | None = None
     open_waits: int | None = None
     open_streams: int | None = None
+    live_subtasks: int | None = None
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
 
@@ -46,7 +47,7 @@ class Quota:
 
 NAMES: Final = tuple(field.name for field in fields(Quota) if field.name != "unknown_fields")
 # Those of a queue: calls have callers.
-QUEUE_NAMES: Final = ("live_tasks", "stored_bytes")
+QUEUE_NAMES: Final = ("live_tasks", "stored_bytes", "live_subtasks")
 NO_QUOTA: Final = Quota()
 
 
@@ -80,6 +81,14 @@ def in_force(
     chain = [quota for quota in (*found, default) if quota is not None]
     values = {name: _first(chain, name) for name in NAMES}
     return replace(NO_QUOTA, **values)  # type: ignore[arg-type]  # `kept` is bytes
+
+
+def durable(quota: Quota) -> tuple[int, int, int]:
+    """Of a quota in force: the live tasks, stored bytes and live subtasks."""
+    assert quota.live_tasks is not None
+    assert quota.stored_bytes is not None
+    assert quota.live_subtasks is not None
+    return quota.live_tasks, quota.stored_bytes, quota.live_subtasks
 
 
 def _first(chain: list[Quota], limit: str) -> int:

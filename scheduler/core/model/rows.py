@@ -10,16 +10,23 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.arrays.array import Array
+from scheduler.core.arrays.chunk import Chunk
+from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.arrays.sizes import Durations
+from scheduler.core.arrays.spec import NO_TALLY, JobSpec, Tally
 from scheduler.core.model.dead_letters import DeadGroup
 from scheduler.core.model.reply_token import Pending
-from scheduler.core.model.usage import Usage
+from scheduler.core.model.usage import UNIT, Usage
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.pending import PendingOrder
 from scheduler.core.values import (
+    FINISHED_JOB,
     NO_LIMITS,
     NO_NEEDS,
     Disconnect,
     InstanceState,
+    JobState,
     Kind,
     Needs,
     PastAttempt,
@@ -39,6 +46,9 @@ NO_INSTANCE = InstanceId("")
 # Of a row that is not in a state.
 NO_USAGE = Usage("")
 NO_TASK = TaskId("")
+# Bytes of a job's own records beside spec and template, and of a block's, about.
+_JOB_RECORDS = 512
+_BLOCK_RECORD = 640
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +91,11 @@ class TaskRow:
     charged: int = 0
     # With which others it waits.
     kind: Needs | Kind = NO_NEEDS
+    # Set for what is no task: a job's place in the order, and with `chunk` some of its subtasks on
+    # a node. See `JobRow` and
+    # `scheduler.core.arrays.chunk`.
+    job: JobRow | None = None
+    chunk: Chunk | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +132,15 @@ class QueueRow:
     index: TaskIndex = field(default_factory=TaskIndex)
     # Tasks by state, indexed by the state's number.
     counts: list[int] = field(default_factory=lambda: [0] * (max(TaskState) + 1))
+    # Jobs on record; their subtasks by state, as `counts`.
+    jobs: dict[TaskId, JobRow] = field(default_factory=dict)
+    # The places of jobs in the order, by job.
+    entries: dict[TaskId, TaskRow] = field(default_factory=dict)
+    subtasks: list[int] = field(default_factory=lambda: [0] * (max(TaskState) + 1))
+    # Chunks of them that are out on nodes.
+    chunks: int = 0
+    # Finished ones whose Txn has committed, as `retained`.
+    retained_jobs: deque[JobRow] = field(default_factory=deque)
     # Finished rows whose Txn has committed, in the order of finishing: what retention looks at.
     # Rows deleted or retried since are skipped when they are met.
     retained: deque[FinishedRow] = field(default_factory=deque)
@@ -139,8 +163,8 @@ class QueueRow:
 
     @property
     def running(self) -> int:
-        """Tasks in state RUNNING."""
-        return self.counts[TaskState.RUNNING]
+        """Tasks in state RUNNING, and chunks of jobs."""
+        return self.counts[TaskState.RUNNING] + self.chunks
 
 
 @dataclass(slots=True, eq=False)
@@ -213,6 +237,8 @@ class NodeRow:
     stats: NodeStats = NodeStats()
     # What its process last said that no agent may say; memory only.
     failure: str = ""
+    # Whether its agent runs chunks of arrays.
+    takes_chunks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,3 +325,95 @@ class DedupRow:
     last_id: TaskId = NO_TASK
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
+
+
+@dataclass(slots=True, eq=False)
+class JobRow:
+    """A job on record, live or finished.
+
+    One that has something to give out stands in its queue's order with a `TaskRow`, its `entry`:
+    the order sees one PENDING task, whatever the number of subtasks."""
+
+    id: TaskId
+    queue: QueueRow
+    spec: JobSpec
+    create_time: float
+    creator: Usage
+    array: Array = field(default_factory=Array)
+    state: JobState = JobState.ACTIVE
+    # More items may be appended.
+    open: bool = False
+    # Its first items are still being written.
+    loading: bool = False
+    # CANCELLED or FAILED: it ends early, once nothing of it is on a node.
+    ending: JobState | None = None
+    reason: str = ""
+    round: int = 0
+    start_time: float = 0.0
+    finish_time: float = 0.0
+    append_time: float = 0.0
+    template_bytes: int = 0
+    item_bytes: int = 0
+    # What is out on nodes, by id.
+    chunks: dict[TaskId, TaskRow] = field(default_factory=dict)
+    # Its place in the queue's order, while it has one.
+    entry: TaskRow | None = None
+    # What the sums of queue and creator hold of it.
+    tally: Tally = NO_TALLY
+    # How long its subtasks take: the leader's memory.
+    durations: Durations = field(default_factory=Durations)
+    # Whether it has finished, and that is committed: the leader's memory.
+    settled: bool = False
+    # Whether the record says when it began.
+    start_on_record: bool = False
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    unknown_fields: bytes = b""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is in a final state."""
+        return self.state in FINISHED_JOB
+
+    @property
+    def wants_slot(self) -> bool:
+        """Whether some of it may be given to a node."""
+        limit = self.spec.max_parallel
+        return (
+            self.state is JobState.ACTIVE
+            and self.ending is None
+            and not self.loading
+            and self.array.pending > 0
+            and (not limit or len(self.chunks) < limit)
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether what is left of it is cancelled, not pending."""
+        return self.ending is not None or self.finished
+
+    def index(self, position: int) -> int:
+        """The index that people see."""
+        return self.spec.first_index + self.spec.index_step * position
+
+    def count_up(self) -> Tally:
+        """What it adds to the sums now."""
+        array = self.array
+        running = array.out
+        if self.over:
+            scheduled = pending = 0
+            cancelled = array.count - array.succeeded - array.failed - running
+        else:
+            scheduled, pending, cancelled = array.waiting, array.pending, 0
+        size = _JOB_RECORDS + len(self.spec.spec) + self.template_bytes + self.item_bytes
+        known = array.succeeded + array.failed + array.waiting
+        size += array.stored_bytes + _BLOCK_RECORD * -(-known // BLOCK)
+        return Tally(
+            scheduled,
+            pending,
+            running,
+            array.succeeded,
+            array.failed,
+            cancelled,
+            0 if self.finished else scheduled + pending + running,
+            size // UNIT,
+        )

@@ -13,16 +13,18 @@ from collections import deque
 from heapq import heapify, heappop, heappush
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from scheduler.core.arrays.changes import JobChanges
 from scheduler.core.model.audit_index import AuditIndex
 from scheduler.core.model.dead_letters import DeadLetters
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.permits import Permits
-from scheduler.core.model.quotas import Quota, in_force
+from scheduler.core.model.quotas import Quota, durable, in_force
 from scheduler.core.model.rows import (
     Allocation,
     Control,
     DedupRow,
     FinishedRow,
+    JobRow,
     NodeRow,
     QueueRow,
     ScalingDown,
@@ -76,6 +78,14 @@ class State(ServiceState):
         self.dedup_line: deque[tuple[str, str]] = deque()
         self.allocations: dict[InstanceId, Allocation] = {}
         self.schedules = ScheduleIndex()
+        # Jobs, live and finished, and what of them is out on nodes: no chunk is in `tasks`.
+        self.jobs: dict[TaskId, JobRow] = {}
+        self.chunks: dict[TaskId, TaskRow] = {}
+        # (instant, job, block) of subtasks that wait; entries that moved on are skipped.
+        self.job_timers: list[tuple[float, TaskId, int]] = []
+        self.job_changes = JobChanges()
+        # How many jobs stand in the order of their queues; when chunks may be recalled again.
+        self.job_entries, self.recall_at = 0, 0.0
         self.audit = AuditIndex()
         self.dead = DeadLetters()
         # Shared limits, and what is used of all limits.
@@ -85,7 +95,7 @@ class State(ServiceState):
         # What an admin set, by kind ("caller", "queue") and name.
         self.quotas: dict[tuple[str, str], Quota] = {}
         # Of `durable_quota`; dropped when a quota changes, and when it grows too large.
-        self._durable: dict[tuple[str, str], tuple[int, int]] = {}
+        self._durable: dict[tuple[str, str], tuple[int, int, int]] = {}
         # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
@@ -205,16 +215,14 @@ class State(ServiceState):
             self.quotas[kind, name] = quota
         self._durable.clear()
 
-    def durable_quota(self, limits: Limits, kind: str, name: str) -> tuple[int, int]:
-        """The live tasks and the stored bytes that a caller or queue may have; -1: any."""
+    def durable_quota(self, limits: Limits, kind: str, name: str) -> tuple[int, int, int]:
+        """The live tasks, stored bytes and live subtasks a caller or queue may have; -1: any."""
         known = self._durable.get((kind, name))
         if known is None:
             quota = in_force(self.quotas, limits, kind, name)
-            assert quota.live_tasks is not None
-            assert quota.stored_bytes is not None
             if len(self._durable) >= _MOST_DURABLE:
                 self._durable.clear()
-            known = self._durable[kind, name] = (quota.live_tasks, quota.stored_bytes)
+            known = self._durable[kind, name] = durable(quota)
         return known
 
     def enter(self, row: TaskRow) -> None:

@@ -38,11 +38,14 @@ class Usage:
     # Of batches that are accepted and not written yet. Memory of the leader only.
     coming_tasks: int = 0
     coming_units: int = 0
+    # Jobs on record, and their subtasks that are not finished.
+    jobs: int = 0
+    subtasks: int = 0
 
     @property
     def empty(self) -> bool:
         """Whether nothing of it is on record or under way."""
-        return not (self.live or self.finished or self.coming_tasks)
+        return not (self.live or self.finished or self.coming_tasks or self.jobs)
 
     @property
     def tasks(self) -> int:

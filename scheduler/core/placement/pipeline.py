@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.attempts import assign
+from scheduler.core.handlers.chunks.life import ChunkIds, give, recall
 from scheduler.core.handlers.scaling_down import take_back
 from scheduler.core.handlers.start_limits import Hold, hold, room_of
 from scheduler.core.model.effects import Effects
@@ -37,6 +38,8 @@ _CPU_ROUNDING = 1e-6
 _BACK_AT_ONCE = 32
 # Keys parked in one pass over a queue: bounds how long a step holds the loop.
 _PARKED_AT_ONCE = 1_000
+# Seconds between two looks for chunks to be recalled, at least.
+_RECALL_EVERY = 0.01
 # Tasks of one queue placed before the next queue has its turn.
 _TURN = 16
 
@@ -99,6 +102,16 @@ def fits_beside(node: NodeRow, needs: Needs) -> bool:
     )
 
 
+def fits_chunk(node: NodeRow, needs: Needs) -> bool:
+    """Whether the node fits, and its agent runs chunks of arrays."""
+    return node.takes_chunks and fits(node, needs)
+
+
+def fits_chunk_slot(node: NodeRow, needs: Needs) -> bool:
+    """As `fits_chunk`, in a slot that is free."""
+    return node.takes_chunks and fits_slot(node, needs)
+
+
 def usable(state: State, node: NodeRow) -> bool:
     """Whether the node takes new work at all; an agent without credit takes none."""
     return _open(state, node) and node.name not in state.scaling_down
@@ -115,19 +128,40 @@ def _open(state: State, node: NodeRow) -> bool:
     )
 
 
-def place(state: State, now: float, limit: int, out: Effects) -> None:
-    """Assign up to `limit` tasks; the queues take turns.
+def place(
+    state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkIds | None = None
+) -> None:
+    """Assign up to `limit` tasks and chunks; the queues take turns.
 
     `out.more` says that marks are left that may have to be taken back.
+
+    Args:
+        chunk_ids: None: jobs are passed over.
     """
     state.permits.wake_at = 0.0
-    left = _pass(state, now, limit, out)
+    left = _pass(state, now, limit, out, chunk_ids)
     for _ in range(_BACK_AT_ONCE):
         if left <= 0 or not state.scaling_down or (node := _needed(state, now)) is None:
-            return
+            break
         take_back(state, node.name, out)
-        left = _pass(state, now, left, out)
-    out.more = out.more or bool(state.scaling_down)
+        left = _pass(state, now, left, out, chunk_ids)
+    else:
+        out.more = out.more or bool(state.scaling_down)
+    if state.chunks and not state.job_entries and now >= state.recall_at:
+        _recall(state, now, out)
+
+
+def _recall(state: State, now: float, out: Effects) -> None:
+    """Where slots idle while chunks are long: ask for the rest of these."""
+    # A look at each chunk: the more there are, the less often.
+    state.recall_at = now + _RECALL_EVERY + _RECALL_EVERY * len(state.chunks) / 500
+    idle = sum(
+        max(0, node.slots - len(node.allocation.rows))
+        for node in state.nodes.values()
+        if node.takes_chunks and usable(state, node)
+    )
+    if idle:
+        recall(state, now, idle, out)
 
 
 def _needed(state: State, now: float) -> NodeRow | None:
@@ -145,14 +179,21 @@ def _needed(state: State, now: float) -> NodeRow | None:
             for row in filter(None, (lane.head() for lane in level)):
                 if row.limits is not None and hold(state, row, now) is not Hold.NOTHING:
                     continue
-                room = fits if row.replica is None else fits_beside
+                room = _room(row)
                 for node in nodes:
                     if room(node, row.needs):
                         return node
     return None
 
 
-def _pass(state: State, now: float, limit: int, out: Effects) -> int:
+def _room(row: TaskRow) -> Callable[[NodeRow, Needs], bool]:
+    """What says whether a node has room for what waits."""
+    if row.job is not None:
+        return fits_chunk
+    return fits if row.replica is None else fits_beside
+
+
+def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkIds | None) -> int:
     """One pass over what waits; how many more may be assigned."""
     waiting = [queue for queue in state.waiting.values() if not queue.paused]
     if not waiting or limit <= 0:
@@ -163,6 +204,7 @@ def _pass(state: State, now: float, limit: int, out: Effects) -> int:
     left = limit
     first = waiting[0].name
     strategies: dict[QueueName, Strategy] = {}
+    chunk_slots = sum(node.slots for node in open_nodes if node.takes_chunks) if chunk_ids else 0
     while waiting and left > 0:
         again = []
         for queue in waiting:
@@ -177,7 +219,7 @@ def _pass(state: State, now: float, limit: int, out: Effects) -> int:
             strategy = strategies.get(queue.name)
             if strategy is None:
                 strategy = strategies[queue.name] = _STRATEGIES[queue.placement](queue, among)
-            placed = _place_some(state, queue, strategy, wanted, now, out)
+            placed = _place_some(state, queue, strategy, wanted, now, out, chunk_ids, chunk_slots)
             left -= placed
             if not replicas:
                 free -= placed
@@ -194,7 +236,14 @@ def _pass(state: State, now: float, limit: int, out: Effects) -> int:
 
 
 def _place_some(
-    state: State, queue: QueueRow, strategy: Strategy, wanted: int, now: float, out: Effects
+    state: State,
+    queue: QueueRow,
+    strategy: Strategy,
+    wanted: int,
+    now: float,
+    out: Effects,
+    chunk_ids: ChunkIds | None,
+    chunk_slots: int,
 ) -> int:
     placed = parked = 0
     rated = queue.limits.rate is not None
@@ -206,7 +255,7 @@ def _place_some(
             if row is None:
                 level.remove(lane)
                 continue
-            room = fits if row.replica is None else fits_beside
+            room = _room(row)
             if row.limits is not None:
                 held = hold(state, row, now)
                 if held is Hold.LANE:
@@ -222,13 +271,17 @@ def _place_some(
                 if has_rate(row, state.permits):
                     room = fits_slot
             elif rated:
-                room = fits_slot
+                room = fits_slot if row.job is None else fits_chunk_slot
             node = strategy.choose(row, room)
-            if node is None:
+            if node is None or (row.job is not None and chunk_ids is None):
                 level.remove(lane)
                 queue.pending.defer(row, _KINDS_TRIED)
                 continue
-            assign(state, row, node, now, out)
+            if row.job is None:
+                assign(state, row, node, now, out)
+            else:
+                assert chunk_ids is not None
+                give(state, row, node, chunk_slots, chunk_ids.next(), now, out)
             strategy.assigned(node)
             placed += 1
         if placed >= wanted:

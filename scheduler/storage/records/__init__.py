@@ -8,10 +8,11 @@ a file, a write in `scheduler.core.model.effects`, a case in `codec.Codec` and o
 from __future__ import annotations
 
 from scheduler.storage.records.calls import dedup_row
-from scheduler.storage.records.codec import Codec, prefix_range
+from scheduler.storage.records.codec import Codec
 from scheduler.storage.records.limits import arrival, limit_row
 from scheduler.storage.records.nodes import control, node_row, scaling_down
 from scheduler.storage.records.queues import queue_record, queue_row
+from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.schedules import schedule_record, schedule_row, schedule_spec
 from scheduler.storage.records.services import (
     REPLICA_DRAIN_GRACE,

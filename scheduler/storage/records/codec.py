@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from quorate.etcd.api import Delete, Put, prefix_end
+from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal.batch import WRITE_OVERHEAD, weigh
 from quorate.internal.v1 import records_pb2 as r
 from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
 from scheduler.storage import audit_records, keys, quota_records
-from scheduler.storage.records import limits
+from scheduler.storage.records import jobs, limits
 from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
 from scheduler.storage.records.queues import queue_record
+from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.schedules import schedule_record
 from scheduler.storage.records.services import service_record
 from scheduler.storage.records.tasks import (
@@ -121,7 +122,7 @@ class Codec:
                 # Of outside processes: nobody can renew them any more.
                 ops.append(Delete(*prefix_range(prefix, keys.instance_key(service, ""))))
             case _:
-                raise AssertionError(f"unknown write {write!r}")
+                ops.extend(jobs.job_ops(prefix, write))
 
     def encode_purges(self, out: fx.Effects) -> list[Delete]:
         """The deletions of retention: a run of neighbours is a range."""
@@ -133,14 +134,11 @@ class Codec:
                     ops.append(Delete(first))
                 else:
                     ops.append(Delete(first, self._prefix + key(run.queue, run.last) + b"\0"))
+        for job in out.purged_jobs:
+            ops.extend(jobs.drop_ops(self._prefix, job))
         ops.extend(Delete(self._prefix + keys.dedup_key(*key)) for key in out.purged_requests)
         ops.extend(Delete(self._prefix + keys.rate_key(*rate)) for rate in out.purged_rates)
         if out.purged_audit is not None:
             first, last = map(audit_records.key_of, out.purged_audit)
             ops.append(Delete(self._prefix + first, self._prefix + last + b"\0"))
         return ops
-
-
-def prefix_range(prefix: bytes, part: bytes) -> tuple[bytes, bytes]:
-    """`(key, range_end)` of everything below `part`."""
-    return prefix + part, prefix_end(prefix + part)

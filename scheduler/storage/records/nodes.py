@@ -83,4 +83,5 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         record.version,
         lease,
         state.allocation(instance),
+        takes_chunks=record.takes_chunks,
     )

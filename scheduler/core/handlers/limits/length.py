@@ -24,8 +24,8 @@ _WAITING: Final = (TaskState.SCHEDULED, TaskState.BLOCKED, TaskState.PENDING, Ta
 
 
 def waiting(queue: QueueRow) -> int:
-    """Tasks that count for the queue's length."""
-    return sum(queue.counts[state] for state in _WAITING)
+    """Tasks, and subtasks of jobs, that count for the queue's length."""
+    return sum(queue.counts[state] + queue.subtasks[state] for state in _WAITING)
 
 
 def refuse_longer(queue: QueueRow, count: int) -> Rejection | None:
@@ -35,8 +35,8 @@ def refuse_longer(queue: QueueRow, count: int) -> Rejection | None:
         return None
     there = waiting(queue) + queue.usage.coming_tasks
     if queue.limits.length_policy is LengthPolicy.DROP_OLDEST:
-        # PENDING ones make room; the others cannot.
-        if there - queue.pending.size < most:
+        # PENDING tasks make room; the others, and subtasks, cannot.
+        if there - queue.counts[TaskState.PENDING] < most:
             return None
     elif there + count <= most:
         return None
@@ -60,7 +60,7 @@ def make_room(state: State, queue: QueueRow, now: float, out: Effects) -> None:
         return
     for _ in range(DROPPED_AT_ONCE):
         oldest = queue.pending.oldest()
-        if oldest is None or waiting(queue) < limits.max_length:
+        if oldest is None or oldest.job is not None or waiting(queue) < limits.max_length:
             return
         message = (
             f"dropped: queue {queue.name!r} had {limits.max_length} waiting tasks when another came"

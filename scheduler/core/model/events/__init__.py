@@ -29,6 +29,18 @@ from scheduler.core.model.events.calls import (
     TaskSubmitted,
     Token,
 )
+from scheduler.core.model.events.jobs import (
+    ChunkReported,
+    IdleJobsDue,
+    JobCancelAsked,
+    JobClosed,
+    JobDeleteAsked,
+    JobItemsAdded,
+    JobPauseAsked,
+    JobRetryAsked,
+    JobSubmitted,
+    SubtaskFailed,
+)
 from scheduler.core.model.events.nodes import (
     AgentMisbehaved,
     AttemptFailed,
@@ -117,6 +129,15 @@ Event = (
     | StartsDue
     | RetentionDue
     | Elected
+    | ChunkReported
+    | IdleJobsDue
+    | JobCancelAsked
+    | JobClosed
+    | JobDeleteAsked
+    | JobItemsAdded
+    | JobPauseAsked
+    | JobRetryAsked
+    | JobSubmitted
 )
 
 __all__ = [
@@ -131,11 +152,20 @@ __all__ = [
     "BatchSubmitted",
     "BulkAsked",
     "BulkContinued",
+    "ChunkReported",
     "CreditReported",
     "Elected",
     "Event",
+    "IdleJobsDue",
     "InstanceGone",
     "InstanceSeen",
+    "JobCancelAsked",
+    "JobClosed",
+    "JobDeleteAsked",
+    "JobItemsAdded",
+    "JobPauseAsked",
+    "JobRetryAsked",
+    "JobSubmitted",
     "LimitDeleteAsked",
     "LimitSubmitted",
     "LimitUpdateAsked",
@@ -168,6 +198,7 @@ __all__ = [
     "SpecUpdate",
     "StartsDue",
     "StatsReported",
+    "SubtaskFailed",
     "TaskCancelAsked",
     "TaskDeleteAsked",
     "TaskRecorded",

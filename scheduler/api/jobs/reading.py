@@ -1,0 +1,342 @@
+"""Reads of what lies below a job: subtasks, results, errors.
+
+States come from the leader's memory, behind a barrier; results, errors and items from etcd. What is
+asked for is bounded by pages; what is looked at for one page by `BLOCKS_AT_ONCE` blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from typing import Final
+
+from quorate.etcd.api import Etcd, EtcdError
+from quorate.etcd.paging import pages
+from quorate.internal.v1 import jobs_pb2 as r
+from quorate.runtime.errors import unavailable
+from quorate.v1 import job_pb2, task_pb2
+from quorate.v1 import scheduler_pb2 as pb
+from scheduler.api import page_tokens
+from scheduler.api.asking import PAGE_BYTES
+from scheduler.api.jobs import views
+from scheduler.api.validate import between, known_enum, page_size
+from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.model.rows import JobRow
+from scheduler.engine.driver import Driver
+from scheduler.storage import keys
+from scheduler.storage.job_values import JobValues, ValuesMissing
+
+# Blocks looked at for one page.
+BLOCKS_AT_ONCE: Final = 512
+# Groups of errors in an answer, and characters of a group's message.
+MOST_GROUPS: Final = 100
+_MESSAGE: Final = 200
+# Seconds between two looks at a job whose results are followed.
+_LOOK: Final = 0.1
+_DIGITS: Final = re.compile(r"\d+")
+
+Value = tuple[int, bytes]
+
+
+class JobReader:
+    """Reads what lies below jobs, for one term; each method raises QuorateError.
+
+    Args:
+        prefix: the cluster's key prefix.
+    """
+
+    def __init__(self, driver: Driver, etcd: Etcd, prefix: bytes, values: JobValues) -> None:
+        self._driver = driver
+        self._etcd = etcd
+        self._prefix = prefix
+        self._values = values
+
+    # -- subtasks
+
+    async def subtasks(
+        self, row: JobRow, request: pb.ListSubtasksRequest
+    ) -> pb.ListSubtasksResponse:
+        """A page of subtasks, as ranges or with details."""
+        size = page_size(request.page_size)
+        wanted = frozenset(
+            known_enum("states", state, range(1, views.CANCELLED + 1)) for state in request.states
+        )
+        filters = (row.id, sorted(wanted), request.details)
+        token = page_tokens.decode("subtasks", filters, request.page_token)
+        if token is not None and not token.isdecimal():
+            raise page_tokens.stale("is malformed; begin again without it")
+        begin = int(token) if token else 0
+        most = size if request.details else 0
+        found, after = _page(row, begin, wanted, size, most)
+        answer = pb.ListSubtasksResponse()
+        if request.details:
+            answer.subtasks.extend(_bare(row, found))
+        else:
+            answer.ranges.extend(views.subtask_range(row, one) for one in found)
+        await self._driver.readable()
+        if request.details:
+            kept = await self._add_details(row, answer.subtasks)
+            if kept < len(answer.subtasks):
+                after = answer.subtasks[kept].index
+                after = (after - row.spec.first_index) // row.spec.index_step
+                del answer.subtasks[kept:]
+        if after is not None:
+            answer.next_page_token = page_tokens.encode("subtasks", filters, str(after))
+        return answer
+
+    async def _add_details(self, row: JobRow, subtasks: Sequence[job_pb2.Subtask]) -> int:
+        """Add results, errors and items; how many of the subtasks fit into a page."""
+        spec = row.spec
+        by_position = {(one.index - spec.first_index) // spec.index_step: one for one in subtasks}
+        for number in dict.fromkeys(position // BLOCK for position in by_position):
+            mine = [p for p in by_position if p // BLOCK == number]
+            if any(by_position[p].state == views.SUCCEEDED for p in mine):
+                values = await self._results(row.id, number, frozenset(mine))
+                for position, (kind, value) in values.items():
+                    _set_result(by_position[position], kind, value)
+            if any(by_position[p].state == views.FAILED for p in mine):
+                async for record in self._errors(row.id, number):
+                    for failure in record.failures:
+                        for position in failure.positions:
+                            one = by_position.get(position)
+                            if one is not None and one.state == views.FAILED:
+                                one.error.CopyFrom(failure.error)
+                                one.node = record.node
+        if spec.items:
+            try:
+                ranges = [(position, position) for position in sorted(by_position)]
+                items = await self._values.items(row.id, ranges)
+            except EtcdError as error:
+                raise _no_answer(error) from error
+            except ValuesMissing:
+                items = []
+            for (position, _), item in zip(ranges, items, strict=False):
+                by_position[position].item = item
+        length = 0
+        for place, one in enumerate(subtasks):
+            length += one.ByteSize()
+            if place and length > PAGE_BYTES:
+                return place
+        return len(subtasks)
+
+    # -- results
+
+    async def results(
+        self, row: JobRow, request: pb.ReadJobResultsRequest
+    ) -> AsyncGenerator[pb.ReadJobResultsResponse, None]:
+        """Results in the order of positions; see the RPC."""
+        between("first_position", request.first_position, 0, 10**9)
+        between("count", request.count, 0, 10**9)
+        at = request.first_position
+        while True:
+            end = row.array.count
+            if request.count:
+                end = min(end, request.first_position + request.count)
+            open_end = (
+                not row.over
+                and (row.open or row.loading)
+                and not (request.count and end == request.first_position + request.count)
+            )
+            if at >= end:
+                if not (request.follow and open_end):
+                    return
+                await asyncio.sleep(_LOOK)
+                continue
+            stop = min(end, (at // BLOCK + 1) * BLOCK)
+            ranges = list(_cut(views.states(row, at // BLOCK), at, stop))
+            if request.follow and not row.finished:
+                ranges = list(_settled(ranges))
+            if not ranges:
+                await asyncio.sleep(_LOOK)
+                continue
+            await self._driver.readable()
+            async for answer in self._answers(row, ranges):
+                yield answer
+            at = ranges[-1][1] + 1
+
+    async def _answers(
+        self, row: JobRow, ranges: list[views.StateRange]
+    ) -> AsyncGenerator[pb.ReadJobResultsResponse, None]:
+        """The results of ranges within one block, in messages of a page's size."""
+        number = ranges[0][0] // BLOCK
+        values: dict[int, Value] = {}
+        if any(state == views.SUCCEEDED for _, _, state in ranges):
+            values = await self._results(row.id, number, None)
+        answer, size = pb.ReadJobResultsResponse(), 0
+        for first, last, state in ranges:
+            if state != views.SUCCEEDED:
+                answer.others.append(views.subtask_range(row, (first, last, state)))
+                answer.next_position = last + 1
+                continue
+            for position in range(first, last + 1):
+                value = values.get(position)
+                if value is not None:
+                    if size + len(value[1]) > PAGE_BYTES and size:
+                        yield answer
+                        answer, size = pb.ReadJobResultsResponse(), 0
+                    _add(answer, position, value)
+                    size += len(value[1]) + 4
+                answer.next_position = position + 1
+        yield answer
+
+    async def _results(
+        self, job: str, number: int, only: frozenset[int] | None
+    ) -> dict[int, Value]:
+        """The results of a block by position; those of `only`, if given."""
+        found: dict[int, Value] = {}
+        prefix = keys.JOB_RESULTS + f"{job}/{number:04d}/".encode()
+        async for data in self._below(prefix):
+            for run in r.JobResultsRecord.FromString(data).runs:
+                for place, value in enumerate(run.values, run.first):
+                    if value and (only is None or place in only):
+                        found[place] = (int(run.kind), value)
+        return found
+
+    # -- errors
+
+    async def errors(self, row: JobRow) -> pb.ListJobErrorsResponse:
+        """The failures of a job, grouped."""
+        failed = row.array.failed
+        await self._driver.readable()
+        groups: dict[tuple[str, str], job_pb2.JobErrorGroup] = {}
+        counted = 0
+        async for record in self._errors(row.id, None):
+            for failure in record.failures:
+                counted += len(failure.positions)
+                _group(row, groups, failure)
+        answer = pb.ListJobErrorsResponse()
+        answer.groups.extend(
+            sorted(groups.values(), key=lambda group: (-group.count, group.first_index))
+        )
+        grouped = sum(group.count for group in groups.values())
+        answer.others = max(0, max(failed, counted) - grouped)
+        return answer
+
+    async def _errors(self, job: str, number: int | None) -> AsyncIterator[r.JobErrorsRecord]:
+        below = f"{job}/" if number is None else f"{job}/{number:04d}/"
+        async for data in self._below(keys.JOB_ERRORS + below.encode()):
+            yield r.JobErrorsRecord.FromString(data)
+
+    async def _below(self, prefix: bytes) -> AsyncIterator[bytes]:
+        try:
+            async for page in pages(self._etcd, self._prefix + prefix):
+                for kv in page.kvs:
+                    yield kv.value
+                await asyncio.sleep(0)
+        except EtcdError as error:
+            raise _no_answer(error) from error
+
+
+def _no_answer(error: EtcdError) -> Exception:
+    return unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}")
+
+
+def _page(
+    row: JobRow, begin: int, wanted: frozenset[int], size: int, most: int
+) -> tuple[list[views.StateRange], int | None]:
+    """Ranges from a position on, and the position of the next page (None: there is none).
+
+    Args:
+        size: ranges at most. most: subtasks at most; 0: any.
+    """
+    number = begin // BLOCK
+    last_block = min(row.array.size, number + BLOCKS_AT_ONCE)
+    blocks = (
+        one for n in range(number, last_block) for one in _cut(views.states(row, n), begin, None)
+    )
+    found: list[views.StateRange] = []
+    subtasks = 0
+    for first, last, state in views.joined(blocks):
+        if wanted and state not in wanted:
+            continue
+        if most:
+            last = min(last, first + most - subtasks - 1)
+            subtasks += last - first + 1
+        found.append((first, last, state))
+        if len(found) == size or (most and subtasks >= most):
+            return found, last + 1 if last + 1 < row.array.count else None
+    after = last_block * BLOCK
+    return found, after if after < row.array.count else None
+
+
+def _cut(ranges: list[views.StateRange], begin: int, end: int | None) -> Iterator[views.StateRange]:
+    """Ranges as far as they lie in `[begin, end)`."""
+    for first, last, state in ranges:
+        first = max(first, begin)
+        last = last if end is None else min(last, end - 1)
+        if first <= last:
+            yield first, last, state
+
+
+def _settled(ranges: list[views.StateRange]) -> Iterator[views.StateRange]:
+    """Those before the first that is not finished."""
+    for one in ranges:
+        if one[2] in (views.PENDING, views.RUNNING):
+            return
+        yield one
+
+
+def _bare(row: JobRow, ranges: list[views.StateRange]) -> Iterator[job_pb2.Subtask]:
+    """Subtasks with what memory knows of them."""
+    nodes = {
+        position: chunk.node
+        for chunk in row.chunks.values()
+        if chunk.chunk is not None
+        for first, last in chunk.chunk.ranges
+        for begin, end, _ in ranges
+        for position in range(max(first, begin), min(last, end) + 1)
+    }
+    for first, last, state in ranges:
+        for position in range(first, last + 1):
+            number, place = divmod(position, BLOCK)
+            block = row.array.blocks.get(number)
+            index = row.index(position)
+            yield job_pb2.Subtask(
+                id=f"{row.id}.{index}",
+                index=index,
+                state=state,  # type: ignore[arg-type]
+                attempt=block.attempts_of(place) if block is not None else 0,
+                node=nodes.get(position, ""),
+            )
+
+
+def _set_result(one: job_pb2.Subtask, kind: int, value: bytes) -> None:
+    if one.state != views.SUCCEEDED:
+        return
+    if kind == job_pb2.ResultRun.KIND_JSON:
+        one.result.json = value.decode(errors="replace")
+    else:
+        one.result.pickle = value
+
+
+def _add(answer: pb.ReadJobResultsResponse, position: int, value: Value) -> None:
+    """Add a result: to the last run where it is its neighbour."""
+    kind, data = value
+    run = answer.runs[-1] if answer.runs else None
+    if run is None or run.kind != kind or run.first + len(run.values) != position:
+        run = answer.runs.add(first=position, kind=kind)
+    run.values.append(data)
+
+
+def _group(
+    row: JobRow, groups: dict[tuple[str, str], job_pb2.JobErrorGroup], failure: r.JobFailure
+) -> None:
+    """Count a failure in its group: the same type, and the same message but for its digits."""
+    error: task_pb2.TaskError = failure.error
+    message = _DIGITS.sub("#", error.message[: 2 * _MESSAGE])[:_MESSAGE]
+    key = (error.type, message)
+    group = groups.get(key)
+    if group is None:
+        if len(groups) >= MOST_GROUPS:
+            return
+        group = groups[key] = job_pb2.JobErrorGroup(
+            type=error.type,
+            message=message,
+            first_index=row.index(failure.positions[0]),
+            example_index=row.index(failure.positions[0]),
+        )
+        group.example.CopyFrom(error)
+    group.count += len(failure.positions)
+    group.first_index = min(group.first_index, row.index(min(failure.positions)))
+    group.last_index = max(group.last_index, row.index(max(failure.positions)))

@@ -1,0 +1,360 @@
+"""The calls about jobs: requests in, events and reads of memory, answers out.
+
+What memory says is answered behind a barrier, so that nothing uncommitted is visible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from google.protobuf.message import Message
+
+from quorate.etcd.api import Etcd, EtcdError
+from quorate.runtime.errors import ETCD_SPACE_LOW, exhausted, invalid, not_found, unavailable
+from quorate.runtime.ids import QueueName, TaskId, TaskIds, is_task_id
+from quorate.v1 import job_pb2, task_pb2
+from quorate.v1 import scheduler_pb2 as pb
+from scheduler.api import page_tokens
+from scheduler.api.asking import PAGE_BYTES, ask, audited, identified, refused
+from scheduler.api.candidates import Candidates
+from scheduler.api.jobs import validate, views
+from scheduler.api.jobs.reading import JobReader
+from scheduler.api.jobs.watches import watch
+from scheduler.api.origin import caller_name
+from scheduler.api.servicer import Context
+from scheduler.api.specs.check import LARGE_JSON, SpecCheck
+from scheduler.api.validate import (
+    at_most,
+    duration,
+    known_enum,
+    page_size,
+    queue_name,
+    required,
+)
+from scheduler.core.handlers.requests import JOBS_SCOPE, known_to
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import JobItemsKnown, JobKnown, Rejection
+from scheduler.core.model.events import Request
+from scheduler.core.model.rows import JobRow
+from scheduler.core.model.texts import words
+from scheduler.core.values import JobState
+from scheduler.engine.driver import Driver
+from scheduler.engine.lane import Lane
+from scheduler.storage.job_values import JobValues, ValuesMissing
+from scheduler.storage.records import jobs as records
+
+DEFAULT_WAIT: Final = 60.0
+MAX_WAIT: Final = 3_600.0
+# Items of one record, and their bytes unless it is one.
+ITEMS_AT_ONCE: Final = 4_096
+ITEM_BYTES_AT_ONCE: Final = 256 << 10
+# Jobs looked at between two turns of the event loop.
+_LOOKED_AT: Final = 1_000
+
+
+class JobCalls:
+    """One method for each RPC; each raises QuorateError.
+
+    Args:
+        ids: of the jobs that callers create.
+        values: templates and items, as they are sent to agents.
+        full: why new work of so many bytes is refused at the moment; None when it is not.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        ids: TaskIds,
+        etcd: Etcd,
+        prefix: bytes,
+        values: JobValues,
+        candidates: Candidates,
+        check: SpecCheck,
+        full: Callable[[int], str | None],
+    ) -> None:
+        self._driver = driver
+        self._state = driver.state
+        self._ids = ids
+        self._values = values
+        self._candidates = candidates
+        self._check = check
+        self._full = full
+        self._lane = Lane(driver.contention)
+        self._reader = JobReader(driver, etcd, prefix, values)
+
+    # -- creating
+
+    async def CreateJob(self, request: pb.CreateJobRequest, context: Context) -> Message:
+        queue = QueueName(queue_name("queue", request.queue, default=True))
+        if not request.HasField("spec"):
+            raise invalid("spec", "is required")
+        asked = identified("CreateJob", request)
+        spec, now = request.spec, self._driver.clock.now()
+        template = validate.job(spec, self._check, now)
+        if len(template) > LARGE_JSON:
+            async with self._lane.turn(caller_name()):
+                for _ in self._check.large_json(spec.template, "spec.template"):
+                    await self._lane.pause()
+        weight = request.ByteSize()
+        self._refuse_when_full(asked, weight)
+        await self._candidates.require("job")
+        items = list(spec.items)
+        kept = records.kept_spec(spec)
+        data = kept.SerializeToString(deterministic=True)
+        what = records.job_spec(kept, data, items=bool(items) or spec.open)
+        job, creator = self._ids.next(now), caller_name()
+        loading = bool(items)
+        self._values.put_template(job, template)
+        answer = await ask(
+            self._driver,
+            asked,
+            lambda token: e.JobSubmitted(
+                queue,
+                job,
+                what,
+                template,
+                0 if loading else spec.count,
+                spec.open,
+                loading,
+                asked,
+                token,
+                creator,
+            ),
+            weight,
+            JOBS_SCOPE,
+        )
+        assert isinstance(answer, JobKnown)
+        if loading:
+            await self._load(answer.job, items)
+        return pb.CreateJobResponse(job=await self._as_known(answer.job))
+
+    async def _load(self, job: TaskId, items: Sequence[bytes]) -> None:
+        """Write the items that a job is created with, from where an earlier try has come."""
+        row = self._state.jobs.get(job)
+        if row is None or not row.loading:
+            return
+        await self._append(job, row.array.count, items[row.array.count :], loads=True)
+
+    async def _append(
+        self, job: TaskId, first: int, items: Sequence[bytes], *, loads: bool = False
+    ) -> int:
+        """Append items in parts, each a record; how many there are afterwards."""
+        count, place = first, 0
+        while True:
+            end = place + _part(items, place)
+            part, last = items[place:end], end >= len(items)
+            begin = first + place
+            answer = await self._driver.call(
+                lambda token, begin=begin, part=part, last=last: e.JobItemsAdded(  # type: ignore[misc]
+                    job, begin, part, loads, last, token
+                ),
+                sum(map(len, part)),
+                caller_name(),
+            )
+            if isinstance(answer, Rejection):
+                raise refused(answer)
+            assert isinstance(answer, JobItemsKnown)
+            count, place = answer.size, end
+            if last:
+                return count
+
+    async def AppendJobItems(self, request: pb.AppendJobItemsRequest, context: Context) -> Message:
+        row = await self._row(request.id)
+        if not request.items:
+            raise invalid("items", "at least one is required")
+        if request.first_position < 0:
+            raise invalid("first_position", "must not be negative", value=request.first_position)
+        items = list(request.items)
+        template = task_pb2.TaskSpec.FromString(await self._template(row))
+        validate.job_items("items", items, template)
+        full = self._full(request.ByteSize())
+        if full is not None:
+            raise exhausted(ETCD_SPACE_LOW, full)
+        count = await self._append(row.id, request.first_position, items)
+        return pb.AppendJobItemsResponse(count=count)
+
+    async def CloseJob(self, request: pb.CloseJobRequest, context: Context) -> Message:
+        asked = audited("CloseJob", request, context)
+        job = TaskId(required("id", request.id))
+        await ask(self._driver, asked, lambda token: e.JobClosed(job, asked, token), 0, JOBS_SCOPE)
+        return pb.CloseJobResponse(job=await self._as_known(job))
+
+    def _refuse_when_full(self, asked: Request, weight: int) -> None:
+        full = self._full(weight)
+        # What was accepted before is not refused when it is asked for again.
+        if full is not None and not known_to(self._state, JOBS_SCOPE, asked):
+            raise exhausted(ETCD_SPACE_LOW, full)
+
+    # -- reading
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> Message:
+        row = await self._row(request.id)
+        view = views.job(row, await self._template(row))
+        await self._driver.readable()
+        return pb.GetJobResponse(job=view)
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> Message:
+        size = page_size(request.page_size)
+        states = frozenset(
+            known_enum("states", state, range(1, len(JobState) + 1)) for state in request.states
+        )
+        text = request.text
+        at_most("text", len(text), 256, "characters")
+        wanted = words(text)
+        at_most("text", len(wanted), 8, "different words")
+        if request.queue and queue_name("queue", request.queue) not in self._state.queues:
+            await self._driver.readable()
+            raise not_found("queue", request.queue)
+        filters = (request.queue, sorted(states), *wanted)
+        before = page_tokens.decode("jobs", filters, request.page_token)
+        if before is not None and not is_task_id(before):
+            raise page_tokens.stale("is malformed; begin again without it")
+        found = []
+        for place, row in enumerate(list(self._state.jobs.values())):
+            if place % _LOOKED_AT == _LOOKED_AT - 1:
+                await asyncio.sleep(0)
+            if before is not None and row.id >= before:
+                continue
+            if request.queue and row.queue.name != request.queue:
+                continue
+            if states and row.state not in states:
+                continue
+            if all(word in row.spec.text or (len(word) > 5 and word in row.id) for word in wanted):
+                found.append(row)
+        newest = heapq.nlargest(size + 1, found, key=lambda row: row.id)
+        answer, length = pb.ListJobsResponse(), 0
+        for row in newest[:size]:
+            view = views.job(row)
+            length += view.ByteSize()
+            if answer.jobs and length > PAGE_BYTES:
+                break
+            answer.jobs.append(view)
+        if len(answer.jobs) < len(newest):
+            answer.next_page_token = page_tokens.encode("jobs", filters, answer.jobs[-1].id)
+        await self._driver.readable()
+        return answer
+
+    async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> Message:
+        row = await self._row(request.id)
+        timeout = DEFAULT_WAIT
+        if request.HasField("timeout"):
+            timeout = duration("timeout", request.timeout, MAX_WAIT, zero=True)
+        if not row.settled:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._driver.job_waiters.finished(row.id)
+            except TimeoutError:
+                pass
+        return pb.WaitJobResponse(job=await self._as_known(row.id))
+
+    async def WatchJobs(
+        self, request: pb.WatchJobsRequest, context: Context
+    ) -> AsyncIterator[Message]:
+        at_most("ids", len(request.ids), validate.MAX_WATCHED, "ids")
+        for place, job in enumerate(request.ids):
+            at_most(f"ids[{place}]", len(job), 256, "characters")
+        if request.queue and queue_name("queue", request.queue) not in self._state.queues:
+            await self._driver.readable()
+            raise not_found("queue", request.queue)
+        async with aclosing(watch(self._driver, request)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def ListJobErrors(self, request: pb.ListJobErrorsRequest, context: Context) -> Message:
+        return await self._reader.errors(await self._row(request.id))
+
+    async def ListSubtasks(self, request: pb.ListSubtasksRequest, context: Context) -> Message:
+        return await self._reader.subtasks(await self._row(request.id), request)
+
+    async def ReadJobResults(
+        self, request: pb.ReadJobResultsRequest, context: Context
+    ) -> AsyncIterator[Message]:
+        row = await self._row(request.id)
+        async with aclosing(self._reader.results(row, request)) as answers:
+            async for answer in answers:
+                yield answer
+
+    # -- changing
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> Message:
+        asked = audited("CancelJob", request, context)
+        job = TaskId(required("id", request.id))
+        await self._change(asked, lambda token: e.JobCancelAsked(job, asked, token))
+        return pb.CancelJobResponse(job=await self._as_known(job))
+
+    async def PauseJob(self, request: pb.PauseJobRequest, context: Context) -> Message:
+        asked = audited("PauseJob", request, context)
+        job = TaskId(required("id", request.id))
+        await self._change(asked, lambda token: e.JobPauseAsked(job, True, asked, token))
+        return pb.PauseJobResponse(job=await self._as_known(job))
+
+    async def ResumeJob(self, request: pb.ResumeJobRequest, context: Context) -> Message:
+        asked = audited("ResumeJob", request, context)
+        job = TaskId(required("id", request.id))
+        await self._change(asked, lambda token: e.JobPauseAsked(job, False, asked, token))
+        return pb.ResumeJobResponse(job=await self._as_known(job))
+
+    async def RetryJob(self, request: pb.RetryJobRequest, context: Context) -> Message:
+        asked = audited("RetryJob", request, context)
+        job = TaskId(required("id", request.id))
+        await self._change(asked, lambda token: e.JobRetryAsked(job, asked, token))
+        return pb.RetryJobResponse(job=await self._as_known(job))
+
+    async def DeleteJob(self, request: pb.DeleteJobRequest, context: Context) -> Message:
+        asked = audited("DeleteJob", request, context)
+        job = TaskId(required("id", request.id))
+        await self._change(asked, lambda token: e.JobDeleteAsked(job, asked, token))
+        self._values.forget(job)
+        return pb.DeleteJobResponse()
+
+    async def _change(self, asked: Request, make: Callable[[e.Token], e.Event]) -> None:
+        await ask(self._driver, asked, make, 0, JOBS_SCOPE)
+
+    # -- shared
+
+    def queue_of_job(self, job: str) -> str | None:
+        """The queue a job is in, for the check of who asks; None when there is no such job.
+
+        Args:
+            job: its id, or that of a subtask: `<job>.<index>`.
+        """
+        row = self._state.jobs.get(TaskId(job.partition(".")[0]))
+        return None if row is None else row.queue.name
+
+    async def _row(self, job: str) -> JobRow:
+        """The row of a job. Raises NOT_FOUND, behind a barrier."""
+        row = self._state.jobs.get(TaskId(required("id", job)))
+        if row is None:
+            await self._driver.readable()
+            raise not_found("job", job)
+        return row
+
+    async def _as_known(self, job: TaskId) -> job_pb2.Job:
+        """A job as it is now; its bare id when it is gone since."""
+        row = self._state.jobs.get(job)
+        view = job_pb2.Job(id=job) if row is None else views.job(row)
+        await self._driver.readable()
+        return view
+
+    async def _template(self, row: JobRow) -> bytes:
+        try:
+            return await self._values.template(row.id)
+        except EtcdError as error:
+            raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
+        except ValuesMissing:
+            raise not_found("job", row.id) from None
+
+
+def _part(items: Sequence[bytes], place: int) -> int:
+    """How many items from `place` on go into one record."""
+    size = count = 0
+    for item in items[place : place + ITEMS_AT_ONCE]:
+        size += len(item)
+        if count and size > ITEM_BYTES_AT_ONCE:
+            break
+        count += 1
+    return count

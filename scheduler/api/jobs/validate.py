@@ -1,0 +1,127 @@
+"""Bounds of the requests about jobs; see `scheduler.api.validate`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from quorate.runtime.errors import invalid
+from quorate.v1 import job_pb2, task_pb2
+from scheduler.api.request_sizes import MAX_BATCH_BYTES
+from scheduler.api.specs.check import MAX_NAME, SpecCheck
+from scheduler.api.validate import DAY, MAX_LABEL, at_most, between, duration
+from scheduler.core.handlers.jobs.creation import MOST_SUBTASKS
+from scheduler.core.values import MAX_LABELS
+
+# Bytes of one item.
+MAX_ITEM: Final = 1 << 20
+MAX_IDLE: Final = 30 * DAY
+MAX_PARALLEL: Final = 1_000_000
+# A subtask's failures are counted in a byte.
+MAX_ATTEMPTS: Final = 250
+MAX_INDEX: Final = 10**15
+MAX_STEP: Final = 10**6
+MAX_WATCHED: Final = 1_000
+# `{}` that is not part of `{{` or `}}`.
+_ITEM_FIELD: Final = re.compile(r"(?<!\{)(?:\{\{)*\{\}(?!\})")
+
+
+def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
+    """The bounds of a job's spec; its template, serialized.
+
+    Raises:
+        QuorateError: INVALID_ARGUMENT naming the field and the limit.
+    """
+    if not spec.HasField("template"):
+        raise invalid("spec.template", "is required")
+    template = check.spec(spec.template, "spec.template", now)
+    _template(spec.template)
+    between("spec.count", spec.count, 0, MOST_SUBTASKS)
+    items = len(spec.items)
+    if items and spec.count and spec.count != items:
+        raise invalid(
+            "spec.count", f"is {spec.count}, but there are {items} items; leave it out", value=items
+        )
+    if spec.open and spec.count and not items:
+        raise invalid("spec.count", "must be 0 in an open job: its items are counted")
+    if spec.HasField("close_after_idle"):
+        idle = duration("spec.close_after_idle", spec.close_after_idle, MAX_IDLE)
+        if idle < 1.0:
+            raise invalid("spec.close_after_idle", "must be 1 s at least", limit=1.0, value=idle)
+    between("spec.first_index", spec.first_index, 0, MAX_INDEX)
+    between("spec.index_step", spec.index_step, 0, MAX_STEP)
+    between("spec.max_parallel", spec.max_parallel, 0, MAX_PARALLEL)
+    if spec.HasField("max_failures"):
+        between("spec.max_failures", spec.max_failures, 0, MOST_SUBTASKS)
+    between("spec.max_failure_share", spec.max_failure_share, 0, 1)
+    _texts(spec)
+    if not items and not spec.open:
+        _no_item_field(spec.template)
+    job_items("spec.items", spec.items, spec.template)
+    return template.spec
+
+
+def _template(template: task_pb2.TaskSpec) -> None:
+    there = {field.name for field, _ in template.ListFields()}
+    for field in ("not_before", "affinity_key", "limit_key", "limits"):
+        if field in there:
+            raise invalid(f"spec.template.{field}", "must not be set for the subtasks of a job")
+    if template.retry.max_attempts > MAX_ATTEMPTS:
+        raise invalid(
+            "spec.template.retry.max_attempts",
+            f"{template.retry.max_attempts} is too many for a subtask; at most {MAX_ATTEMPTS}",
+            limit=MAX_ATTEMPTS,
+            value=template.retry.max_attempts,
+        )
+
+
+def _texts(spec: job_pb2.JobSpec) -> None:
+    at_most("spec.name", len(spec.name), MAX_NAME, "characters")
+    at_most("spec.labels", len(spec.labels), MAX_LABELS, "labels")
+    for key, value in spec.labels.items():
+        at_most("spec.labels", max(len(key), len(value)), MAX_LABEL, "characters each")
+        if not key:
+            raise invalid("spec.labels", "a label needs a name")
+
+
+def _no_item_field(template: task_pb2.TaskSpec) -> None:
+    """Without items nothing can stand in the place of `{}`."""
+    for place, word in enumerate(template.command.argv):
+        if _ITEM_FIELD.search(word):
+            raise invalid(
+                f"spec.template.command.argv[{place}]",
+                "has {} for an item, but the job has no items; use {index}, or {{}} for braces",
+            )
+
+
+def job_items(field: str, items: Sequence[bytes], template: task_pb2.TaskSpec | None) -> None:
+    """The bounds of items; of which template, where that is known."""
+    text = template is not None and not template.python.HasField("pickle")
+    total = 0
+    for place, item in enumerate(items):
+        size = len(item)
+        total += size
+        if size > MAX_ITEM:
+            raise invalid(
+                f"{field}[{place}]",
+                f"has {size} bytes; at most {MAX_ITEM} are allowed",
+                reason="PAYLOAD_TOO_LARGE",
+                limit=MAX_ITEM,
+                value=size,
+            )
+        if text and b"\0" in item:
+            raise invalid(f"{field}[{place}]", "must not hold a NUL character")
+        if text and not item.isascii():
+            try:
+                item.decode()
+            except UnicodeDecodeError:
+                raise invalid(f"{field}[{place}]", "is not a text in UTF-8") from None
+    if total > MAX_BATCH_BYTES:
+        raise invalid(
+            field,
+            f"{total} bytes together; at most {MAX_BATCH_BYTES} are allowed; append the rest",
+            reason="PAYLOAD_TOO_LARGE",
+            limit=MAX_BATCH_BYTES,
+            value=total,
+        )

@@ -1,0 +1,121 @@
+"""Jobs as callers see them, made from the leader's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from quorate.v1 import job_pb2, task_pb2
+from scheduler.api.views import instant
+from scheduler.core.arrays.positions import ranges_of
+from scheduler.core.model.rows import JobRow
+
+PENDING: Final = int(job_pb2.SUBTASK_STATE_PENDING)
+RUNNING: Final = int(job_pb2.SUBTASK_STATE_RUNNING)
+SUCCEEDED: Final = int(job_pb2.SUBTASK_STATE_SUCCEEDED)
+FAILED: Final = int(job_pb2.SUBTASK_STATE_FAILED)
+CANCELLED: Final = int(job_pb2.SUBTASK_STATE_CANCELLED)
+
+# First position, last position, state.
+StateRange = tuple[int, int, int]
+
+
+def job(row: JobRow, template: bytes | None = None) -> job_pb2.Job:
+    """A job as it is now.
+
+    Args:
+        template: with the template's payload.
+    """
+    tally = row.count_up()
+    view = job_pb2.Job(
+        id=row.id,
+        queue=row.queue.name,
+        count=row.array.count,
+        open=row.open,
+        cancel_requested=row.ending is not None,
+        reason=row.reason,
+        created_by=row.creator.name,
+        round=row.round,
+        state=int(row.state),  # type: ignore[arg-type]
+    )
+    view.spec.MergeFromString(row.spec.spec)
+    if template is not None:
+        view.spec.template.CopyFrom(task_pb2.TaskSpec.FromString(template))
+    if not view.spec.template.name:
+        view.spec.template.name = _work_name(view.spec.template)
+    if not view.spec.name:
+        view.spec.name = view.spec.template.name
+    if template is None:
+        view.spec.template.ClearField("command")
+        view.spec.template.ClearField("python")
+    counts = view.counts
+    counts.pending = tally.pending + tally.scheduled
+    counts.running, counts.succeeded = tally.running, tally.succeeded
+    counts.failed, counts.cancelled = tally.failed, tally.cancelled
+    view.create_time.CopyFrom(instant(row.create_time))
+    if row.start_time:
+        view.start_time.CopyFrom(instant(row.start_time))
+    if row.finish_time:
+        view.finish_time.CopyFrom(instant(row.finish_time))
+    if row.array.run_count:
+        average = max(0.0, row.array.run_seconds) / row.array.run_count
+        view.average_duration.CopyFrom(
+            Duration(seconds=int(average), nanos=int(average % 1 * 1_000_000_000))
+        )
+    return view
+
+
+def _work_name(template: task_pb2.TaskSpec) -> str:
+    if template.HasField("command") and template.command.argv:
+        return template.command.argv[0].rpartition("/")[2][:128]
+    return template.python.entrypoint[:128] or "python"
+
+
+def states(row: JobRow, number: int) -> list[StateRange]:
+    """The subtasks of a block as ranges of the same state, ascending."""
+    array = row.array
+    whole = array.whole(number)
+    block = array.blocks.get(number)
+    rest = CANCELLED if row.over else PENDING
+    if block is None:
+        masks = [(whole, rest)]
+    else:
+        left = whole & ~(block.succeeded | block.failed | block.out)
+        masks = [
+            (block.succeeded, SUCCEEDED),
+            (block.failed, FAILED),
+            (block.out, RUNNING),
+            (left, rest),
+        ]
+    found = [
+        (first, last, state) for mask, state in masks for first, last in ranges_of(number, mask)
+    ]
+    found.sort()
+    return found
+
+
+def joined(ranges: Iterator[StateRange]) -> Iterator[StateRange]:
+    """Ranges of neighbours in the same state joined, over the ends of blocks."""
+    held: StateRange | None = None
+    for one in ranges:
+        if held is not None and held[2] == one[2] and held[1] + 1 == one[0]:
+            held = (held[0], one[1], one[2])
+            continue
+        if held is not None:
+            yield held
+        held = one
+    if held is not None:
+        yield held
+
+
+def subtask_range(row: JobRow, one: StateRange) -> job_pb2.SubtaskRange:
+    """A range as callers see it: by index."""
+    first, last, state = one
+    return job_pb2.SubtaskRange(
+        state=state,  # type: ignore[arg-type]
+        first_index=row.index(first),
+        last_index=row.index(last),
+        count=last - first + 1,
+    )

@@ -1,0 +1,199 @@
+"""The subtasks of one array: its blocks, their counters, and where pending ones are found.
+
+A block is made when something happens to one of its subtasks. Memory: about 2 KiB a block that was
+touched, less once all of it succeeded (one shared number), so 0.5 MiB for a million subtasks.
+"""
+
+from __future__ import annotations
+
+from scheduler.core.arrays.block import Block
+from scheduler.core.arrays.positions import BLOCK, FULL, lowest, ranges_of, take_lowest
+
+# Blocks of one chunk, and ranges: a report of it touches no more, and its record stays small.
+MOST_BLOCKS = 8
+MOST_RANGES = 256
+# Blocks that are looked at for one chunk; the next cut goes on behind them.
+_LOOKED_AT = 4_096
+
+
+class Array:
+    """The subtasks of a job, by position."""
+
+    __slots__ = (
+        "blocks",
+        "count",
+        "cursor",
+        "failed",
+        "out",
+        "run_count",
+        "run_seconds",
+        "stored_bytes",
+        "succeeded",
+        "waiting",
+    )
+
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
+        self.blocks: dict[int, Block] = {}
+        # Below this block nothing is pending.
+        self.cursor = 0
+        self.succeeded = self.failed = self.out = self.waiting = 0
+        self.run_seconds = 0.0
+        self.run_count = 0
+        self.stored_bytes = 0
+
+    @property
+    def pending(self) -> int:
+        """Subtasks that may be given to a node."""
+        return self.count - self.succeeded - self.failed - self.out - self.waiting
+
+    @property
+    def size(self) -> int:
+        """Blocks of which anything may be known."""
+        return -(-self.count // BLOCK)
+
+    def block(self, number: int) -> Block:
+        """A block; made when first asked for."""
+        block = self.blocks.get(number)
+        if block is None:
+            block = self.blocks[number] = Block()
+        return block
+
+    def whole(self, number: int) -> int:
+        """The mask of the positions that a block has."""
+        left = self.count - number * BLOCK
+        return FULL if left >= BLOCK else (1 << max(0, left)) - 1
+
+    def pending_mask(self, number: int) -> int:
+        """The pending positions of a block."""
+        whole = self.whole(number)
+        block = self.blocks.get(number)
+        return whole if block is None else whole & ~block.taken
+
+    # -- changes; each keeps the counters
+
+    def grow(self, count: int) -> None:
+        """The array has so many subtasks from now on."""
+        if count != self.count:
+            self.cursor = min(self.cursor, self.count // BLOCK)
+            self.count = count
+
+    def give_out(self, number: int, mask: int) -> None:
+        """Pending ones are in a chunk now."""
+        self.block(number).out |= mask
+        self.out += mask.bit_count()
+
+    def take_back(self, number: int, mask: int) -> None:
+        """Those of a chunk are pending again."""
+        self.blocks[number].out &= ~mask
+        self.out -= mask.bit_count()
+        self.cursor = min(self.cursor, number)
+
+    def succeed(self, number: int, mask: int) -> None:
+        """Pending ones (as far as the masks go) have succeeded."""
+        block = self.block(number)
+        block.succeeded |= mask
+        if block.succeeded == FULL:
+            # One number for all such blocks.
+            block.succeeded = FULL
+        self.succeeded += mask.bit_count()
+
+    def fail(self, number: int, mask: int) -> None:
+        """Pending ones have failed for good."""
+        self.block(number).failed |= mask
+        self.failed += mask.bit_count()
+
+    def put_off(self, number: int, mask: int, due: int) -> None:
+        """Pending ones wait until an instant."""
+        block = self.block(number)
+        block.waiting |= mask
+        block.waits[due] = block.waits.get(due, 0) | mask
+        self.waiting += mask.bit_count()
+
+    def come_due(self, number: int, now: float) -> None:
+        """Those of a block that wait until now or before are pending."""
+        block = self.blocks.get(number)
+        if block is None:
+            return
+        for due in [due for due in block.waits if due <= now]:
+            mask = block.waits.pop(due)
+            block.waiting &= ~mask
+            self.waiting -= mask.bit_count()
+            self.cursor = min(self.cursor, number)
+
+    def ran(self, number: int, seconds: float, count: int) -> None:
+        """So many attempts ran for so long together."""
+        block = self.block(number)
+        block.run_seconds += seconds
+        block.run_count += count
+        self.run_seconds += seconds
+        self.run_count += count
+
+    def store(self, number: int, size: int) -> None:
+        """So many bytes more of results and errors are on record."""
+        self.block(number).stored_bytes += size
+        self.stored_bytes += size
+
+    def begin_round(self) -> None:
+        """What did not succeed waits again with fresh attempts. Nothing of it is out."""
+        for block in self.blocks.values():
+            self.failed -= block.begin_round()
+        self.waiting = 0
+        self.cursor = 0
+
+    def replace(self, number: int, block: Block) -> None:
+        """What is on record of a block; what is out of it stays."""
+        old = self.blocks.get(number)
+        if old is not None:
+            block.out = old.out
+            self._count(old, -1)
+        self.blocks[number] = block
+        self._count(block, 1)
+        self.cursor = min(self.cursor, number)
+
+    def _count(self, block: Block, sign: int) -> None:
+        self.succeeded += sign * block.succeeded.bit_count()
+        self.failed += sign * block.failed.bit_count()
+        self.waiting += sign * block.waiting.bit_count()
+        self.run_seconds += sign * block.run_seconds
+        self.run_count += sign * block.run_count
+        self.stored_bytes += sign * block.stored_bytes
+
+    # -- chunks
+
+    def cut(self, size: int) -> dict[int, int]:
+        """Up to `size` pending positions, the first ones, as masks by block; they are not out yet.
+
+        A subtask that was on a node when that was lost is cut alone.
+        """
+        found: dict[int, int] = {}
+        ranges = 0
+        number, end = self.cursor, min(self.size, self.cursor + _LOOKED_AT)
+        while number < end and size > 0 and len(found) < MOST_BLOCKS:
+            mask = self.pending_mask(number)
+            if not mask:
+                if not found:
+                    self.cursor = number + 1
+                number += 1
+                continue
+            alone = mask & (block.suspects if (block := self.blocks.get(number)) else 0)
+            if alone:
+                first = lowest(alone)
+                if not found and lowest(mask) == first:
+                    return {number: 1 << first}
+                mask &= (1 << first) - 1
+                if not mask:
+                    return found
+            mask = take_lowest(mask, size)
+            pieces = ranges_of(number, mask)
+            if ranges + len(pieces) > MOST_RANGES:
+                pieces = pieces[: MOST_RANGES - ranges]
+                last = pieces[-1][1] - number * BLOCK
+                mask &= (1 << (last + 1)) - 1
+            found[number] = mask
+            size -= mask.bit_count()
+            ranges += len(pieces)
+            if alone or ranges >= MOST_RANGES:
+                break
+            number += 1
+        return found

@@ -1,0 +1,46 @@
+"""Subtasks that are out on a node.
+
+A chunk is a `TaskRow` with `chunk` set: a task whose work is a range of an array. It is born
+RUNNING and never anything else, is in `State.chunks` and not in `State.tasks`, and belongs to no
+list, watch, count or audit entry of tasks. To the rules of attempts and nodes it is an attempt like
+any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scheduler.core.arrays.positions import Range, all_ranges
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Subtasks that are out on a node: those that were not reported yet, as masks by block."""
+
+    left: dict[int, int]
+    # One subtask that was on a node when that was lost.
+    suspect: bool = False
+    # Something of it was reported, as far as this process knows.
+    reported: bool = False
+    # Asked to give back what it has not begun, and since when that is: memory of the leader.
+    recalled: bool = False
+    # When it was given out or last reported, on the leader's clock: memory.
+    heard: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Subtasks that are left."""
+        return sum(map(int.bit_count, self.left.values()))
+
+    @property
+    def ranges(self) -> list[Range]:
+        """The positions that are left."""
+        return all_ranges(self.left)
+
+    def remove(self, number: int, mask: int) -> None:
+        """These are no longer left."""
+        rest = self.left[number] & ~mask
+        if rest:
+            self.left[number] = rest
+        else:
+            del self.left[number]

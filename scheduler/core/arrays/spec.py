@@ -1,0 +1,49 @@
+"""What the machine must know of what a caller asks for, and what a job adds to sums."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from scheduler.core.values import Needs, RetryPolicy
+
+
+class JobSpec(NamedTuple):
+    """What the machine must know of what a caller asks for; the rest is opaque bytes.
+
+    `spec`: without items, the template without its payload. `priority` to `text`: of the template.
+    """
+
+    spec: bytes
+    priority: int
+    retry: RetryPolicy
+    needs: Needs
+    text: str
+    # 0: no limit.
+    max_parallel: int = 0
+    # -1: no limit.
+    max_failures: int = -1
+    # Of `count`; 0.0: no limit.
+    max_failure_share: float = 0.0
+    close_after_idle: float = 86_400.0
+    # It has items; an array without is given its `count` at once.
+    items: bool = False
+    # What the index of a position is made of; for people's texts.
+    first_index: int = 0
+    index_step: int = 1
+
+
+class Tally(NamedTuple):
+    """What a job adds to the sums of its queue and its creator."""
+
+    scheduled: int = 0
+    pending: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    # Subtasks that are not finished.
+    live: int = 0
+    units: int = 0
+
+
+NO_TALLY = Tally()

@@ -1,0 +1,164 @@
+"""What callers ask for of jobs on record: cancel, pause, resume, retry, delete.
+
+Each is one put of the job's record, whatever the number of its subtasks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scheduler.core.handlers import audit
+from scheduler.core.handlers.chunks.ending import advance, end_early
+from scheduler.core.handlers.chunks.life import recall_all
+from scheduler.core.handlers.jobs.creation import finished
+from scheduler.core.handlers.quota_check import refuse_subtasks
+from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
+from scheduler.core.model.answers import Done, ErrorKind, JobKnown, Rejection, no_job
+from scheduler.core.model.effects import DropJob, DropJobErrors, Effects
+from scheduler.core.model.events.jobs import (
+    JobCancelAsked,
+    JobDeleteAsked,
+    JobPauseAsked,
+    JobRetryAsked,
+)
+from scheduler.core.model.jobs import moves
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.rows import DedupRow, JobRow
+from scheduler.core.model.state import State
+from scheduler.core.values import Change, JobState
+
+
+# Any: an event with a `job`.
+def _known(state: State, event: Any, known: DedupRow) -> JobKnown:
+    return JobKnown(event.job)
+
+
+def _refuse_cancel(state: State, limits: Limits, event: JobCancelAsked) -> Rejection | None:
+    job = state.jobs.get(event.job)
+    if job is None:
+        return no_job(event.job)
+    return finished(job) if job.finished and job.state is not JobState.CANCELLED else None
+
+
+def _cancel(
+    state: State, limits: Limits, event: JobCancelAsked, now: float, out: Effects
+) -> Answer:
+    job = state.jobs[event.job]
+    if not job.over:
+        change = Change("state", job.state.name, JobState.CANCELLED.name)
+        job.loading = False
+        end_early(job, JobState.CANCELLED, "cancelled by a caller", out)
+        advance(state, job, now, out, write=True)
+        _note(state, limits, out, event, now, job, change)
+    return Answer(JobKnown(job.id), job.queue.name, job.id)
+
+
+on_job_cancel_asked = Call(JOBS_SCOPE, _refuse_cancel, _cancel, _known)
+
+
+def _refuse_pause(state: State, limits: Limits, event: JobPauseAsked) -> Rejection | None:
+    job = state.jobs.get(event.job)
+    if job is None:
+        return no_job(event.job)
+    return finished(job) if job.over else None
+
+
+def _pause(state: State, limits: Limits, event: JobPauseAsked, now: float, out: Effects) -> Answer:
+    job = state.jobs[event.job]
+    wanted = JobState.PAUSED if event.paused else JobState.ACTIVE
+    if job.state is not wanted:
+        change = Change("state", job.state.name, wanted.name)
+        job.state = wanted
+        if event.paused:
+            recall_all(job, out)
+        advance(state, job, now, out, write=True)
+        _note(state, limits, out, event, now, job, change)
+    return Answer(JobKnown(job.id), job.queue.name, job.id)
+
+
+on_job_pause_asked = Call(JOBS_SCOPE, _refuse_pause, _pause, _known)
+
+
+def _refuse_retry(state: State, limits: Limits, event: JobRetryAsked) -> Rejection | None:
+    job = state.jobs.get(event.job)
+    if job is None:
+        return no_job(event.job)
+    if not job.finished:
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "JOB_NOT_FINISHED",
+            f"job {job.id!r} is {job.state.name}; only a finished job can be retried",
+            "job",
+            job.id,
+        )
+    left = job.array.count - job.array.succeeded
+    if not left:
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "NOTHING_TO_RETRY",
+            f"all {job.array.count} subtasks of job {job.id!r} succeeded",
+            "job",
+            job.id,
+        )
+    return refuse_subtasks(state, limits, job.queue.usage, job.creator.name, left, 0)
+
+
+def _retry(state: State, limits: Limits, event: JobRetryAsked, now: float, out: Effects) -> Answer:
+    job = state.jobs[event.job]
+    change = Change("state", job.state.name, JobState.ACTIVE.name)
+    begin_round(job)
+    job.state = JobState.ACTIVE
+    job.finish_time = 0.0
+    job.settled = False
+    job.reason = ""
+    job.round += 1
+    out.writes.append(DropJobErrors(job.id))
+    advance(state, job, now, out, write=True)
+    _note(state, limits, out, event, now, job, change)
+    return Answer(JobKnown(job.id), job.queue.name, job.id)
+
+
+def begin_round(job: JobRow) -> None:
+    """Another round of a finished job: what did not succeed waits again."""
+    job.array.begin_round()
+
+
+on_job_retry_asked = Call(JOBS_SCOPE, _refuse_retry, _retry, _known)
+
+
+def _refuse_delete(state: State, limits: Limits, event: JobDeleteAsked) -> Rejection | None:
+    job = state.jobs.get(event.job)
+    if job is None:
+        return no_job(event.job)
+    if job.finished:
+        return None
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "JOB_NOT_FINISHED",
+        f"job {job.id!r} is {job.state.name}; cancel it first",
+        "job",
+        job.id,
+    )
+
+
+def _delete(
+    state: State, limits: Limits, event: JobDeleteAsked, now: float, out: Effects
+) -> Answer:
+    job = state.jobs[event.job]
+    moves.drop(state, job)
+    out.writes.append(DropJob(job.queue.name, job.id))
+    _note(state, limits, out, event, now, job, Change("state", job.state.name))
+    return Answer(Done(), job.queue.name)
+
+
+def _done(state: State, event: JobDeleteAsked, known: DedupRow) -> Done:
+    return Done()
+
+
+on_job_delete_asked = Call(JOBS_SCOPE, _refuse_delete, _delete, _done)
+
+
+def _note(
+    state: State, limits: Limits, out: Effects, event: Any, now: float, job: JobRow, change: Change
+) -> None:
+    audit.note(state, limits, out, event.request, now, "job", job.id, change, queue=job.queue.name)

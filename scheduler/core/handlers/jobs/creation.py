@@ -1,0 +1,184 @@
+"""Creating jobs, and appending items to them.
+
+A job is one put. Its items follow in parts, each a Txn with the job's record, whose `count` is the
+progress: who repeats a part that is there is answered, and nothing is written twice. Nothing of a
+job starts before the items that it was created with are all on record."""
+
+from __future__ import annotations
+
+from scheduler.core.handlers import audit
+from scheduler.core.handlers.chunks.ending import advance
+from scheduler.core.handlers.limits.length import refuse_longer
+from scheduler.core.handlers.quota_check import refuse_subtasks
+from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
+from scheduler.core.model.answers import (
+    ErrorKind,
+    JobItemsKnown,
+    JobKnown,
+    Rejection,
+    no_job,
+    no_queue,
+)
+from scheduler.core.model.effects import Effects, PutJobItems, PutJobTemplate, Reply
+from scheduler.core.model.events.jobs import JobClosed, JobItemsAdded, JobSubmitted
+from scheduler.core.model.jobs import moves
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.rows import DedupRow, JobRow
+from scheduler.core.model.state import State
+from scheduler.core.values import Change, JobState
+
+# Subtasks of one job.
+MOST_SUBTASKS = 10_000_000
+
+
+def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection | None:
+    queue = state.queues.get(event.queue)
+    if queue is None:
+        return no_queue(event.queue)
+    if len(state.jobs) >= limits.jobs:
+        return Rejection(
+            ErrorKind.EXHAUSTED,
+            "TOO_MANY_JOBS",
+            f"the limit of {limits.jobs} jobs on record is reached; delete finished ones first",
+            "limit",
+            str(limits.jobs),
+        )
+    size = len(event.template) + len(event.spec.spec)
+    return refuse_longer(queue, event.size) or refuse_subtasks(
+        state, limits, queue.usage, event.created_by, event.size, size
+    )
+
+
+def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: Effects) -> Answer:
+    job = JobRow(
+        event.job,
+        state.queues[event.queue],
+        event.spec,
+        now,
+        state.usage_of(event.created_by),
+        open=event.open,
+        loading=event.loading,
+        append_time=now,
+        template_bytes=len(event.template),
+    )
+    job.array.grow(event.size)
+    moves.add(state, job)
+    out.writes.append(PutJobTemplate(job.id, event.template))
+    advance(state, job, now, out, write=True)
+    return Answer(JobKnown(job.id), event.queue, job.id, 1, 1)
+
+
+def _known(state: State, event: JobSubmitted, known: DedupRow) -> JobKnown:
+    return JobKnown(known.first_id)
+
+
+on_job_submitted = Call(JOBS_SCOPE, _refuse_job, _create, _known)
+
+
+def on_job_items_added(
+    state: State, limits: Limits, event: JobItemsAdded, now: float, out: Effects
+) -> None:
+    job = state.jobs.get(event.job)
+    reply: object = _refuse_items(state, limits, job, event)
+    if reply is None:
+        assert job is not None
+        known = job.array.count - event.first
+        items = event.items[known:] if known else event.items
+        if items:
+            out.writes.append(PutJobItems(job.id, job.array.count, items))
+            job.array.grow(job.array.count + len(items))
+            job.item_bytes += sum(map(len, items))
+            job.append_time = now
+        loaded = event.loads and event.last and job.loading
+        if loaded:
+            job.loading = False
+        advance(state, job, now, out, write=bool(items) or loaded)
+        reply = JobItemsKnown(job.id, job.array.count)
+    out.after.append(Reply(event.token, reply))
+
+
+def _refuse_items(
+    state: State, limits: Limits, job: JobRow | None, event: JobItemsAdded
+) -> Rejection | None:
+    if job is None:
+        return no_job(event.job)
+    count, end = job.array.count, event.first + len(event.items)
+    if event.first > count:
+        return Rejection(
+            ErrorKind.RANGE,
+            "ITEMS_MISSING",
+            f"first_position: {event.first} leaves a gap: job {job.id!r} has {count} items so far",
+            "job",
+            job.id,
+            "first_position",
+            (("count", str(count)),),
+        )
+    if end <= count and not (event.loads and event.last):
+        # All of them are there: it was appended before.
+        return None
+    if job.finished or job.ending is not None:
+        return finished(job)
+    if not (job.loading if event.loads else job.open and not job.loading):
+        if end <= count:
+            return None
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "JOB_CLOSED",
+            f"job {job.id!r} is closed; nothing can be appended to it",
+            "job",
+            job.id,
+        )
+    if end > MOST_SUBTASKS:
+        return Rejection(
+            ErrorKind.INVALID,
+            "LIMIT_EXCEEDED",
+            f"items: job {job.id!r} would have {end} items; the limit is {MOST_SUBTASKS}",
+            "job",
+            job.id,
+            "items",
+            (("limit", str(MOST_SUBTASKS)),),
+        )
+    size, more = sum(map(len, event.items)), max(0, end - count)
+    return refuse_longer(job.queue, more) or refuse_subtasks(
+        state, limits, job.queue.usage, job.creator.name, more, size
+    )
+
+
+def _refuse_close(state: State, limits: Limits, event: JobClosed) -> Rejection | None:
+    return None if event.job in state.jobs else no_job(event.job)
+
+
+def _close(state: State, limits: Limits, event: JobClosed, now: float, out: Effects) -> Answer:
+    job = state.jobs[event.job]
+    if job.open and not job.over:
+        close(state, job, now, out)
+        change = Change("open", "true", "false")
+        queue = job.queue.name
+        audit.note(state, limits, out, event.request, now, "job", job.id, change, queue=queue)
+    return Answer(JobKnown(job.id), job.queue.name, job.id)
+
+
+def close(state: State, job: JobRow, now: float, out: Effects) -> None:
+    """No more items follow; what there is may be all of it."""
+    job.open = False
+    advance(state, job, now, out, write=True)
+
+
+def _closed(state: State, event: JobClosed, known: DedupRow) -> JobKnown:
+    return JobKnown(event.job)
+
+
+on_job_closed = Call(JOBS_SCOPE, _refuse_close, _close, _closed)
+
+
+def finished(job: JobRow) -> Rejection:
+    """What a job that is over is not good for."""
+    state = job.state if job.finished else job.ending
+    assert isinstance(state, JobState)
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "JOB_FINISHED",
+        f"job {job.id!r} is already {state.name}" if job.finished else f"job {job.id!r} is ending",
+        "job",
+        job.id,
+    )

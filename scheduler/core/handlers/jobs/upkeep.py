@@ -1,0 +1,74 @@
+"""What the passing of time does to jobs: retries come due, idle ones are closed, finished ones
+go."""
+
+from __future__ import annotations
+
+from scheduler.core.handlers.chunks.ending import advance, end_early
+from scheduler.core.handlers.jobs.creation import close
+from scheduler.core.model.effects import DropJob, Effects, NotifyJob
+from scheduler.core.model.events.jobs import IdleJobsDue
+from scheduler.core.model.jobs import moves
+from scheduler.core.model.rows import QueueRow
+from scheduler.core.model.state import State
+from scheduler.core.values import JobState
+
+# Blocks whose subtasks come due in one step.
+DUE_AT_ONCE = 1_000
+# Seconds after which a job whose creation was given up is cancelled: its creator may repeat the
+# call until then.
+ABANDONED = 900.0
+# Finished jobs of a queue that are kept, whatever their age.
+MOST_KEPT = 10_000
+# Jobs deleted in one step, each by half a dozen deletions.
+_DELETED_AT_ONCE = 16
+
+
+def on_elected(state: State, now: float, out: Effects) -> None:
+    """Retries that a leader ahead of time put off are not put off for as long as that is."""
+    for job in state.jobs.values():
+        job.settled = job.finished
+        job.durations.begin(job.array.run_seconds, job.array.run_count)
+        if job.array.waiting:
+            retry = job.spec.retry
+            moves.hold_waits(state, job, now + retry.max_backoff * (1.0 + retry.jitter) + 1.0)
+
+
+def on_idle_jobs_due(state: State, event: IdleJobsDue, now: float, out: Effects) -> None:
+    """Close the open array that has been idle for too long; one in a step."""
+    for job in state.jobs.values():
+        if job.over:
+            continue
+        if job.loading and now - job.append_time > ABANDONED:
+            job.loading = False
+            end_early(job, JobState.CANCELLED, "its creation was given up half-way", out)
+            advance(state, job, now, out, write=True)
+            return
+        if job.open and not job.loading and now - job.append_time > job.spec.close_after_idle:
+            close(state, job, now, out)
+            return
+
+
+def expire(state: State, queue: QueueRow, now: float, limit: int, out: Effects) -> int:
+    """Delete finished jobs of a queue that are too old or too many; how many."""
+    retained = queue.retained_jobs
+    gone = 0
+    while retained and gone < min(limit, _DELETED_AT_ONCE):
+        job = retained[0]
+        if state.jobs.get(job.id) is not job or not job.finished:
+            # Deleted, or retried by hand, since.
+            retained.popleft()
+            continue
+        if job.finish_time + queue.retention_age > now and len(retained) <= MOST_KEPT:
+            break
+        retained.popleft()
+        moves.drop(state, job)
+        out.purged_jobs.append(DropJob(queue.name, job.id))
+        gone += 1
+    return gone
+
+
+def retain(effect: NotifyJob) -> None:
+    """Its end is committed: retention may see it."""
+    job = effect.job
+    job.settled = job.finished
+    job.queue.retained_jobs.append(job)

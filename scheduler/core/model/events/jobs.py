@@ -1,0 +1,108 @@
+"""What callers ask for of jobs, and what agents report of chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from quorate.runtime.ids import InstanceId, QueueName, TaskId
+from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.model.events.calls import Request, Token
+from scheduler.core.model.usage import Sized
+
+# Positions, both ends included, ascending.
+Ranges = Sequence[tuple[int, int]]
+
+
+class JobSubmitted(NamedTuple):
+    """CreateJob. Of an array with items these follow with `JobItemsAdded`; it is `loading` until
+    the
+    last of them."""
+
+    queue: QueueName
+    job: TaskId
+    spec: JobSpec
+    template: bytes
+    size: int
+    open: bool
+    loading: bool
+    request: Request
+    token: Token
+    created_by: str = ""
+
+
+class JobItemsAdded(NamedTuple):
+    """Some items, at most 384 KiB unless it is one. `last`: of those that CreateJob brings."""
+
+    job: TaskId
+    first: int
+    items: Sequence[bytes]
+    loads: bool
+    last: bool
+    token: Token
+
+
+class JobClosed(NamedTuple):
+    """CloseJob, or nothing was appended to it for too long (without a token)."""
+
+    job: TaskId
+    request: Request
+    token: Token
+
+
+class JobCancelAsked(NamedTuple):
+    job: TaskId
+    request: Request
+    token: Token
+
+
+class JobPauseAsked(NamedTuple):
+    """PauseJob and ResumeJob."""
+
+    job: TaskId
+    paused: bool
+    request: Request
+    token: Token
+
+
+class JobRetryAsked(NamedTuple):
+    job: TaskId
+    request: Request
+    token: Token
+
+
+class JobDeleteAsked(NamedTuple):
+    job: TaskId
+    request: Request
+    token: Token
+
+
+class IdleJobsDue(NamedTuple):
+    """Time to look for open jobs to which nothing was appended for long."""
+
+
+class SubtaskFailed(NamedTuple):
+    """One attempt of a subtask; `error` is opaque here."""
+
+    position: int
+    error_type: str
+    error_message: str
+    error: Sized | None
+    base_types: tuple[str, ...] = ()
+
+
+class ChunkReported(NamedTuple):
+    """What became of subtasks of a chunk.
+
+    Each range and each run of `results` (first position, kind, values) is as the agent wrote it:
+    what is not on record as out with this chunk does not count."""
+
+    instance: InstanceId
+    chunk: TaskId
+    attempt: int
+    number: int
+    succeeded: Ranges
+    failed: Sequence[SubtaskFailed]
+    results: Sequence[tuple[int, int, Sequence[bytes]]]
+    returned: Ranges
+    seconds: float

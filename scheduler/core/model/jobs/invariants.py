@@ -1,0 +1,93 @@
+"""What must hold of jobs after every step. Checked in tests and simulation, never in production."""
+
+from __future__ import annotations
+
+from scheduler.core.arrays.block import Block
+from scheduler.core.model.rows import JobRow
+from scheduler.core.model.state import State
+from scheduler.core.values import TaskState
+
+
+def check_jobs(state: State) -> None:
+    """Raise AssertionError naming the first broken invariant of jobs and chunks."""
+    entries = 0
+    for name, job in state.jobs.items():
+        assert job.id == name
+        assert name not in state.tasks, f"{name} is a job and a task"
+        assert state.queues.get(job.queue.name) is job.queue, f"{name} is in a deleted queue"
+        assert job.queue.jobs.get(name) is job
+        assert state.callers.get(job.creator.name) is job.creator
+        _check_array(job)
+        assert job.tally == job.count_up(), f"{name}: {job.tally} is not {job.count_up()}"
+        assert (job.entry is not None) == job.wants_slot, f"{name}: its place in the order"
+        entries += job.entry is not None
+        if job.finished:
+            assert not job.chunks, f"{name} is {job.state.name} and has chunks out"
+            assert job.ending is None
+            assert job.finish_time
+        elif job.ending is not None:
+            assert job.chunks, f"{name} is to end, and nothing of it is on a node"
+        limit = job.spec.max_parallel
+        assert not limit or len(job.chunks) <= limit, f"{name}: {len(job.chunks)} chunks"
+        for chunk, row in job.chunks.items():
+            assert state.chunks.get(chunk) is row
+    assert entries == state.job_entries
+    for chunk, row in state.chunks.items():
+        assert row.id == chunk
+        assert chunk not in state.tasks, f"{chunk} is a chunk and a task"
+        assert row.state is TaskState.RUNNING
+        assert row.job is not None
+        assert row.job.chunks.get(chunk) is row
+        assert state.allocations[row.instance].rows.get(chunk) is row, f"{chunk} is not held"
+        assert row.cancel_requested == (row.job.ending is not None), chunk
+    for queue in state.queues.values():
+        standing = {name: job.entry for name, job in queue.jobs.items() if job.entry is not None}
+        assert queue.entries == standing
+        assert queue.chunks == sum(len(job.chunks) for job in queue.jobs.values())
+        for kind in TaskState:
+            total = sum(_of(job, kind) for job in queue.jobs.values())
+            assert queue.subtasks[kind] == total, (
+                f"{queue.name}: {kind.name} {queue.subtasks[kind]}"
+            )
+        assert sum(1 for job in queue.jobs.values() if state.jobs.get(job.id) is not job) == 0
+
+
+def _of(job: JobRow, kind: TaskState) -> int:
+    return int(getattr(job.tally, kind.name.lower(), 0))
+
+
+def _check_array(job: JobRow) -> None:
+    array = job.array
+    out: dict[int, int] = {}
+    for row in job.chunks.values():
+        assert row.chunk is not None
+        for number, mask in row.chunk.left.items():
+            assert mask, f"{row.id}: an empty mask"
+            assert not out.get(number, 0) & mask, f"{row.id}: a subtask is out twice"
+            out[number] = out.get(number, 0) | mask
+    sums = [0, 0, 0, 0]
+    for number, block in array.blocks.items():
+        whole = array.whole(number)
+        masks = (block.succeeded, block.failed, block.out, block.waiting)
+        together = 0
+        for place, mask in enumerate(masks):
+            assert not mask & ~whole, f"{job.id}: beyond its end"
+            assert not mask & together, f"{job.id}: a subtask is in two states"
+            together |= mask
+            sums[place] += mask.bit_count()
+        assert block.out == out.pop(number, 0), f"{job.id}: block {number}, what is out"
+        _check_waits(block)
+    assert not any(out.values()), f"{job.id}: out without a block"
+    known = [array.succeeded, array.failed, array.out, array.waiting]
+    assert sums == known, f"{job.id}: counted {sums}, kept {known}"
+    assert array.pending >= 0
+    for number in range(array.cursor):
+        assert not array.pending_mask(number), f"{job.id}: pending below the cursor"
+
+
+def _check_waits(block: Block) -> None:
+    waiting = 0
+    for mask in block.waits.values():
+        assert not waiting & mask, "it waits twice"
+        waiting |= mask
+    assert waiting == block.waiting

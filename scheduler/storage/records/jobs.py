@@ -1,0 +1,286 @@
+"""Jobs as records: the job, its blocks of 4,096 subtasks, and chunks that are out on nodes.
+
+Templates, items, results and errors are written here and never folded: what memory must know of
+them is in the job's record and in its blocks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quorate.etcd.api import Delete, Put
+from quorate.internal.v1 import jobs_pb2 as r
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import job_pb2
+from scheduler.core.arrays.block import Block
+from scheduler.core.arrays.positions import (
+    BLOCK,
+    FULL,
+    Range,
+    from_bytes,
+    to_bytes,
+    within,
+)
+from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.model import effects as fx
+from scheduler.core.model.rows import JobRow, TaskRow
+from scheduler.core.model.state import State
+from scheduler.core.values import JobState
+from scheduler.storage import keys
+from scheduler.storage.records.ranges import prefix_range
+from scheduler.storage.records.tasks import NewerRecord, seconds, task_spec
+from scheduler.storage.unknown_fields import unknown_fields
+
+DEFAULT_IDLE: Final = 86_400.0
+_STATES: Final = {int(state): state for state in JobState}
+
+
+def job_spec(spec: job_pb2.JobSpec, data: bytes, *, items: bool) -> JobSpec:
+    """What the core must know of a validated spec; `data` is what is kept of it, serialized."""
+    template = task_spec(spec.template, b"")
+    idle = seconds(spec.close_after_idle) if spec.HasField("close_after_idle") else DEFAULT_IDLE
+    text = template.text
+    if spec.name:
+        text = f"{spec.name.lower()}\n{text}"
+    return JobSpec(
+        data,
+        template.priority,
+        template.retry,
+        template.needs,
+        text,
+        spec.max_parallel,
+        spec.max_failures if spec.HasField("max_failures") else -1,
+        spec.max_failure_share,
+        idle,
+        items,
+        spec.first_index,
+        spec.index_step or 1,
+    )
+
+
+def kept_spec(spec: job_pb2.JobSpec) -> job_pb2.JobSpec:
+    """A spec without its items, its template without what takes room."""
+    kept = job_pb2.JobSpec()
+    kept.CopyFrom(spec)
+    kept.ClearField("items")
+    match kept.template.WhichOneof("work"):
+        case "command":
+            program = kept.template.command.argv[:1]
+            kept.template.command.Clear()
+            kept.template.command.argv.extend(program)
+        case "python":
+            entrypoint = kept.template.python.entrypoint
+            kept.template.python.Clear()
+            kept.template.python.entrypoint = entrypoint
+    return kept
+
+
+def job_value(row: JobRow) -> bytes:
+    """The record of a job as it is now, serialized."""
+    record = r.JobRecord(
+        spec=row.spec.spec,
+        state=int(row.state),  # type: ignore[arg-type]
+        create_time=row.create_time,
+        start_time=row.start_time,
+        finish_time=row.finish_time,
+        created_by=row.creator.name,
+        count=row.array.count,
+        open=row.open,
+        loading=row.loading,
+        ending=int(row.ending or 0),  # type: ignore[arg-type]
+        reason=row.reason,
+        round=row.round,
+        append_time=row.append_time,
+        template_bytes=row.template_bytes,
+        item_bytes=row.item_bytes,
+        has_items=row.spec.items,
+    )
+    record.MergeFromString(row.unknown_fields)
+    return record.SerializeToString()
+
+
+def read_job(data: bytes) -> r.JobRecord:
+    """A job's record.
+
+    Raises:
+        NewerRecord: the job is in a state that this version does not know.
+    """
+    record = r.JobRecord.FromString(data)
+    for state in (record.state, record.ending or record.state):
+        if state not in _STATES:
+            raise NewerRecord(f"a job is in state {state}, which this scheduler does not know")
+    return record
+
+
+def job_row(state: State, queue_name: str, job: TaskId, record: r.JobRecord) -> JobRow:
+    """A row for a job that was not known, as its record says."""
+    spec = job_pb2.JobSpec.FromString(record.spec)
+    row = JobRow(
+        job,
+        state.queues[queue_name],  # type: ignore[index]
+        job_spec(spec, record.spec, items=record.has_items),
+        record.create_time,
+        state.usage_of(record.created_by),
+    )
+    apply_job(row, record)
+    return row
+
+
+def apply_job(job: JobRow, record: r.JobRecord) -> None:
+    """Bring a row to what its record says."""
+    while job.round < record.round:
+        job.array.begin_round()
+        job.round += 1
+    job.array.grow(record.count)
+    job.state = _STATES[record.state]
+    job.ending = _STATES[record.ending] if record.ending else None
+    job.reason = record.reason
+    job.open, job.loading = record.open, record.loading
+    job.start_time = record.start_time or job.start_time
+    job.start_on_record = record.start_time > 0.0
+    job.finish_time, job.append_time = record.finish_time, record.append_time
+    job.template_bytes, job.item_bytes = record.template_bytes, record.item_bytes
+    job.unknown_fields = unknown_fields(record)
+    for chunk in job.chunks.values():
+        chunk.cancel_requested = job.ending is not None
+
+
+def block_value(row: JobRow, number: int) -> bytes:
+    """The record of a block as it is now, serialized."""
+    block = row.array.block(number)
+    record = r.JobBlockRecord(round=row.round, stored_bytes=block.stored_bytes)
+    if block.succeeded == FULL:
+        record.all_succeeded = True
+    else:
+        record.succeeded = to_bytes(block.succeeded)
+    record.failed = to_bytes(block.failed)
+    if block.failures is not None:
+        record.failures = bytes(block.failures).rstrip(b"\0")
+    if block.earlier is not None:
+        record.earlier = bytes(block.earlier).rstrip(b"\0")
+    for place, count in block.crashes.items():
+        record.crashes.add(place=place, nodes=count)
+    for due, mask in block.waits.items():
+        record.waits.add(due=due, subtasks=to_bytes(mask))
+    record.run_seconds, record.run_count = block.run_seconds, block.run_count
+    return record.SerializeToString()
+
+
+def block(row: JobRow, data: bytes) -> Block:
+    """The block that a record holds; of an older round, as it is in this one."""
+    record = r.JobBlockRecord.FromString(data)
+    found = Block(
+        FULL if record.all_succeeded else from_bytes(record.succeeded),
+        from_bytes(record.failed),
+        crashes={crash.place: crash.nodes for crash in record.crashes},
+        run_seconds=record.run_seconds,
+        run_count=record.run_count,
+        stored_bytes=record.stored_bytes,
+    )
+    if record.failures:
+        found.failures = bytearray(record.failures[:BLOCK].ljust(BLOCK, b"\0"))
+    if record.earlier:
+        found.earlier = bytearray(record.earlier[:BLOCK].ljust(BLOCK, b"\0"))
+    for wait in record.waits:
+        mask = from_bytes(wait.subtasks)
+        found.waits[wait.due] = mask
+        found.waiting |= mask
+    if record.round < row.round:
+        found.begin_round()
+    return found
+
+
+def chunk_value(row: TaskRow) -> bytes:
+    """The record of a chunk as it is now, serialized."""
+    assert row.chunk is not None
+    record = r.ChunkRecord(
+        queue=row.queue.name,
+        node=row.node,
+        instance=row.instance,
+        attempt=row.attempt,
+        assign_time=row.assign_time,
+        start_time=row.start_time,
+        charged=row.charged,
+    )
+    for first, last in row.chunk.ranges:
+        record.left.add(first=first, last=last)
+    return record.SerializeToString()
+
+
+class ChunkStatus:
+    """What the record of a chunk says."""
+
+    def __init__(self, row: JobRow, data: bytes) -> None:
+        record = r.ChunkRecord.FromString(data)
+        ranges: list[Range] = [(found.first, found.last) for found in record.left]
+        self.left: dict[int, int] = {}
+        for number, mask in within(ranges, 0, row.array.size):
+            self.left[number] = self.left.get(number, 0) | mask
+        self.node = NodeName(record.node)
+        self.instance = InstanceId(record.instance)
+        self.attempt = record.attempt
+        self.assign_time = record.assign_time
+        self.start_time = record.start_time
+        self.charged = record.charged
+
+
+def results_value(write: fx.PutJobResults) -> bytes:
+    """A record of results, serialized."""
+    record = r.JobResultsRecord(node=write.node, chunk=write.chunk)
+    for first, kind, values in write.runs:
+        record.runs.add(first=first, kind=kind, values=values)
+    return record.SerializeToString()
+
+
+def errors_value(write: fx.PutJobErrors) -> bytes:
+    """A record of errors, serialized."""
+    record = r.JobErrorsRecord(node=write.node)
+    for positions, error, kind, message in write.failures:
+        found = record.failures.add(positions=positions)
+        if error is not None:
+            found.error.CopyFrom(error)  # type: ignore[arg-type]
+        else:
+            found.error.type, found.error.message = kind, message
+    return record.SerializeToString()
+
+
+def drop_ops(prefix: bytes, write: fx.DropJob) -> list[Delete]:
+    """What deletes all records of a job: ranges of its own."""
+    below = f"{write.job}/".encode()
+    kinds = (keys.JOB_BLOCKS, keys.JOB_ITEMS, keys.JOB_RESULTS, keys.JOB_ERRORS)
+    return [
+        Delete(prefix + keys.job_key(write.queue, write.job)),
+        Delete(prefix + keys.job_template_key(write.job)),
+        *(Delete(*prefix_range(prefix, kind + below)) for kind in kinds),
+    ]
+
+
+def job_ops(prefix: bytes, write: fx.Write) -> list[Put | Delete]:
+    """The ops of a write about jobs."""
+    match write:
+        case fx.PutChunk(chunk):
+            assert chunk.job is not None
+            return [Put(prefix + keys.chunk_key(chunk.job.id, chunk.id), chunk_value(chunk))]
+        case fx.DropChunk(job, chunk_id):
+            return [Delete(prefix + keys.chunk_key(job, chunk_id))]
+        case fx.PutJobBlock(row, number):
+            return [Put(prefix + keys.job_block_key(row.id, number), block_value(row, number))]
+        case fx.PutJob(row):
+            return [Put(prefix + keys.job_key(row.queue.name, row.id), job_value(row))]
+        case fx.PutJobResults(job, number, runs):
+            key = keys.job_results_key(job, number, runs[0][0])
+            return [Put(prefix + key, results_value(write))]
+        case fx.PutJobErrors(job, number, failures):
+            key = keys.job_errors_key(job, number, failures[0][0][0])
+            return [Put(prefix + key, errors_value(write))]
+        case fx.PutJobItems(job, first, items):
+            value = r.JobItemsRecord(items=items).SerializeToString()
+            return [Put(prefix + keys.job_items_key(job, first), value)]
+        case fx.PutJobTemplate(job, template):
+            value = r.JobTemplateRecord(template=template).SerializeToString()
+            return [Put(prefix + keys.job_template_key(job), value)]
+        case fx.DropJobErrors(job):
+            return [Delete(*prefix_range(prefix, keys.JOB_ERRORS + f"{job}/".encode()))]
+        case fx.DropJob():
+            return list(drop_ops(prefix, write))
+        case _:
+            raise AssertionError(f"unknown write {write!r}")

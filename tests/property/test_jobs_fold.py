@@ -1,0 +1,239 @@
+"""Random histories of jobs among tasks: what is accepted stays, and standbys know what the leader
+knows.
+
+Agents report of chunks in any order, more than once, of subtasks that are not theirs, or never;
+processes die; leaders change. At random points the state of a standby is compared with the
+leader's."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.internal.v1 import jobs_pb2 as r
+from quorate.runtime.ids import TaskId
+from scheduler.core.arrays.positions import BLOCK, all_ranges, offsets_of
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import JobKnown
+from scheduler.core.model.rows import JobRow, TaskRow
+from scheduler.core.values import JobState
+from scheduler.storage import keys
+from tests.support.core_history import CALLERS, QUEUES, History
+from tests.support.core_jobs import Jobs, job_spec
+from tests.support.core_node import FakeNode
+from tests.support.same_state import differences, settle
+
+
+class JobsHistory(History):
+    """A history in which there are jobs, too."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.jobs = Jobs(self.cluster)
+        # Reports that were sent, to be repeated.
+        self.sent: list[e.ChunkReported] = []
+        # Per job, the mask of what succeeded by block, as it was last seen on record.
+        self.succeeded: dict[TaskId, dict[int, int]] = {}
+
+    def some_job(self) -> JobRow | None:
+        rows = list(self.cluster.state.jobs.values())
+        return self.rng.choice(rows) if rows else None
+
+    def some_chunk(self) -> tuple[FakeNode, TaskRow] | None:
+        pairs = [
+            (node, row)
+            for node in self.nodes.values()
+            for chunk in node.has
+            if (row := self.cluster.state.chunks.get(chunk)) is not None
+        ]
+        return self.rng.choice(pairs) if pairs else None
+
+    def do_job(self) -> None:
+        rng = self.rng
+        if len(self.cluster.state.jobs) > 6:
+            return
+        items = rng.random() < 0.3
+        what = job_spec(
+            items=items,
+            attempts=rng.choice([1, 1, 3]),
+            backoff=rng.choice([1.0, 3.0]),
+            crash_limit=rng.choice([1, 2]),
+            priority=rng.choice([0, 0, 3]),
+            fatal=rng.choice([(), ("OSError",)]),
+            max_parallel=rng.choice([0, 0, 2]),
+            max_failures=rng.choice([None, 3, 0]),
+            max_failure_share=rng.choice([0.0, 0.0, 0.1]),
+            cpu=rng.choice([0.0, 0.0, 0.5]),
+        )
+        size = 0 if items else rng.choice([0, 1, 20, 5_000, 20_000])
+        self.jobs.create(
+            size,
+            what,
+            queue=rng.choice(QUEUES),
+            open=items and rng.random() < 0.5,
+            loading=items and rng.random() < 0.5,
+            creator=rng.choice(CALLERS),
+        )
+
+    def do_items(self) -> None:
+        row = self.some_job()
+        if row is not None and row.spec.items:
+            first = max(0, row.array.count - self.rng.randint(-1, 2))
+            last = self.rng.random() < 0.3
+            self.jobs.add_items(row.id, first, [b"i"] * 5, loads=row.loading, last=last)
+            if row.open and self.rng.random() < 0.2:
+                self.jobs.close(row.id)
+
+    def do_report(self) -> None:
+        found = self.some_chunk()
+        if found is None:
+            return
+        rng, (node, row) = self.rng, found
+        assert row.chunk is not None
+        taken: list[dict[int, int]] = [{}, {}, {}]
+        for number, mask in row.chunk.left.items():
+            for place in list(offsets_of(mask))[: rng.choice([2, 10, 5_000])]:
+                which = rng.choice([0, 0, 0, 0, 1, 2, 3])
+                if which < 3:
+                    taken[which][number] = taken[which].get(number, 0) | 1 << place
+        succeeded, failed, returned = (all_ranges(masks) for masks in taken)
+        first = succeeded[0][0] if succeeded else 0
+        results = [(first, 1, [b"1"] * 3)] if rng.random() < 0.5 else []
+        self.sent.append(
+            self.jobs.report(
+                node,
+                row.id,
+                # Some are not its own.
+                succeeded=[*succeeded, (0, 3)],
+                failed=[p for a, b in failed for p in range(a, min(b, a + 3) + 1)],
+                returned=returned,
+                error=rng.choice(["ValueError", "OSError", "CANCELLED"]),
+                results=results,
+                seconds=rng.choice([0.0, 1e-4, 1.0]),
+            )
+        )
+
+    do_report_again = do_report
+
+    def do_whole_chunk(self) -> None:
+        found = self.some_chunk()
+        if found is not None:
+            node, row = found
+            self.jobs.succeed(node, row.id, self.rng.choice([1e-3, 1e-2]))
+
+    do_whole_chunk_again = do_whole_chunk
+
+    def do_repeat(self) -> None:
+        """A report comes once more, perhaps of a process that is gone."""
+        if self.sent:
+            self.cluster.step(self.rng.choice(self.sent))
+
+    def do_control_job(self) -> None:
+        row = self.some_job()
+        if row is not None and self.rng.random() < 0.5:
+            action = self.rng.choice(["cancel", "pause", "resume", "resume", "retry", "delete"])
+            if action == "resume":
+                self.jobs.pause(row.id, paused=False)
+            elif action != "cancel" or self.rng.random() < 0.3:
+                answer = getattr(self.jobs, action)(row.id)
+                if action == "retry" and isinstance(answer, JobKnown):
+                    assert row.state in (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)
+
+    def do_idle(self) -> None:
+        if self.rng.random() < 0.1:
+            self.cluster.step(e.IdleJobsDue())
+
+    def compare(self) -> None:
+        c = self.cluster
+        self.log.flush()
+        # Of the instances that went with their service, the leader hears from its watch.
+        for service, known in list(c.state.instances.items()):
+            for name in list(known):
+                if keys.instance_key(service, name) not in self.log.kept:
+                    c.step(e.InstanceGone(service, name))
+        c.step(e.TimersDue())
+        self.log.flush()
+        self.check_record()
+        for how, fold in (("followed", self.log.replayed()), ("loaded", self.log.loaded())):
+            settle(fold.state, c.now)
+            assert differences(c.state, fold.state) == [], how
+
+    def check_record(self) -> None:
+        """What succeeded stays so, and has its result once."""
+        found: dict[TaskId, dict[int, int]] = {}
+        results: dict[tuple[str, int], bytes] = {}
+        for key, value in self.log.kept.items():
+            kind, _, rest = key.decode().partition("/")
+            if kind == "job-blocks":
+                job, number = rest.split("/")
+                record = r.JobBlockRecord.FromString(value)
+                mask = int.from_bytes(record.succeeded, "little")
+                mask = (1 << BLOCK) - 1 if record.all_succeeded else mask
+                found.setdefault(TaskId(job), {})[int(number)] = mask
+            elif kind == "job-results":
+                job, number, first = rest.split("/")
+                runs = r.JobResultsRecord.FromString(value).runs
+                assert runs[0].first == int(first)
+                for run in runs:
+                    for position in range(run.first, run.first + len(run.values)):
+                        assert position // BLOCK == int(number)
+                        assert (job, position) not in results, "two results"
+                        results[job, position] = key
+        for job, masks in self.succeeded.items():
+            if job in self.cluster.state.jobs:
+                for block, mask in masks.items():
+                    now = found.get(job, {}).get(block, 0)
+                    assert not mask & ~now, f"{job}: an accepted subtask is lost"
+        for name, position in results:
+            known = found.get(TaskId(name), {}).get(position // BLOCK, 0)
+            assert known >> position % BLOCK & 1, f"{name}: a result of what did not succeed"
+        self.succeeded = found
+
+    def fail_over(self) -> None:
+        c = self.cluster
+        c.lead(self.log.followed() if self.rng.random() < 0.5 else self.log.loaded().state)
+        c.step(e.TimersDue())
+        for node in self.nodes.values():
+            node.register()
+            node.open()
+            node.credit(4)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_accepted_stays_and_standbys_know_it(seed: int):
+    history = JobsHistory(seed)
+    for _ in range(6):
+        history.run(60)
+        history.compare()
+        if history.rng.random() < 0.6:
+            history.fail_over()
+    # The last leader finishes everything.
+    c, jobs = history.cluster, history.jobs
+    for service in list(c.state.services):
+        c.delete_service(service)
+    for schedule in list(c.state.schedules.rows):
+        history.schedules.delete(schedule)
+    for queue in QUEUES:
+        c.pause(queue, False)
+    for row in list(c.state.jobs.values()):
+        jobs.pause(row.id, paused=False)
+        jobs.close(row.id)
+        if row.loading or row.array.pending > 500:
+            # Through a rate limit so many would take hours.
+            jobs.cancel(row.id)
+    last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
+    for node in history.nodes.values():
+        node.lose()
+    for _ in range(20_000):
+        if not c.state.tasks and all(row.finished for row in c.state.jobs.values()):
+            break
+        if not last.has:
+            c.advance(5.0)
+            continue
+        for name in list(last.has):
+            if name in c.state.chunks:
+                jobs.succeed(last, name, 1e-3)
+            elif name in last.has:
+                last.succeed(name)
+    assert not c.state.tasks
+    assert not c.state.chunks
+    history.compare()
