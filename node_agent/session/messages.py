@@ -29,6 +29,7 @@ _PATH = re.compile(r"/[!-~]{0,2047}")
 # The nominal instant for which a schedule made the task.
 SCHEDULED_TIME = "QUORATE_SCHEDULED_TIME"
 
+_NO_ENV: Mapping[str, str] = {}
 _NO_SECRETS: Mapping[str, Reference] = {}
 
 _STOP = queue_pb2.DISCONNECT_POLICY_STOP
@@ -53,10 +54,10 @@ def attempt_of_spec(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -
     return attempt
 
 
-def _environment(spec: task_pb2.TaskSpec) -> dict[str, str]:
+def _environment(spec: task_pb2.TaskSpec) -> Mapping[str, str]:
     """What the spec itself adds to the environment of its work."""
     if not spec.HasField("schedule"):
-        return {}
+        return _NO_ENV
     return {SCHEDULED_TIME: spec.schedule.tick_time.ToJsonString()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -173,6 +173,17 @@ def test_ticks_grow_and_do_not_depend_on_where_one_begins(zone_name: str, text: 
         for between in (instant + 1, (instant + found) // 2, found - 1):
             assert ticks.after(between) == found
         instant = found
+
+
+def test_the_answer_that_is_kept_is_that_of_a_new_expression() -> None:
+    """In any order of questions."""
+    kept = Expression("*/7 3-5 * * *", "x")
+    for minute in (0, 5, 100, 99, 300, 200, 1_000, 5, 290, 301, 300):
+        local = datetime(2026, 1, 1) + timedelta(minutes=minute, seconds=minute % 60)  # noqa: DTZ001
+        assert kept.after(local) == Expression("*/7 3-5 * * *", "x").after(local), minute
+    never = Expression("0 0 */31 * 1#5", "x")
+    assert never.after(datetime(2026, 1, 1)) is None  # noqa: DTZ001
+    assert never.after(datetime(2027, 1, 1)) is None  # noqa: DTZ001
 
 
 def test_an_interval_is_counted_from_its_anchor_either_way() -> None:

@@ -83,6 +83,8 @@ def test_the_runs_task_says_which_schedule_and_tick() -> None:
     assert spec.schedule.tick_time.seconds == BEGIN + 60
     assert spec.schedule.cause == task_pb2.SCHEDULE_CAUSE_TICK
     assert record.created_by == "submitter:ci"
+    # Found by a search, here and at a standby.
+    assert "schedule=r" in s.cluster.row(s.tasks("r")[0]).text.split()
 
 
 @pytest.mark.parametrize("tick", [0, 1, 999_999, 1_000_000, at(0.25), -1, 1 << 52])

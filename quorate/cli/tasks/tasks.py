@@ -262,6 +262,9 @@ def _details(found: task_pb2.Task) -> Table:
         table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(found.spec.labels.items())))
     creator = f" by {found.created_by}" if found.created_by else ""
     table.add_row("Created", render.zoned(found.create_time) + creator)
+    if found.spec.HasField("schedule"):
+        run = found.spec.schedule
+        table.add_row("Schedule", f"{one_line(run.name)}, for {render.zoned(run.tick_time)}")
     if found.state == task_pb2.TASK_STATE_SCHEDULED:
         table.add_row("Waits until", render.zoned(found.schedule_time))
     first = found.attempts[0] if found.attempts else task_pb2.Attempt()

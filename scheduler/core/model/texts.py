@@ -30,6 +30,11 @@ def task_text(name: str, work: str, labels: Mapping[str, str]) -> str:
     return text[:LONGEST].lower()
 
 
+def run_text(text: str, schedule: str) -> str:
+    """How a run of a schedule is found: as its task, and by `schedule=<name>`."""
+    return f"{text}\nschedule={schedule}".lower()
+
+
 def error_text(error_type: str, message: str) -> str:
     """How a task is found by the error that it failed with."""
     return f"{error_type}\n{message[:LONGEST]}"[:LONGEST].lower()

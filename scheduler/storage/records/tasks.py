@@ -13,7 +13,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import task_pb2
 from scheduler.core.model import effects as fx
-from scheduler.core.model.texts import error_text, task_text
+from scheduler.core.model.texts import error_text, run_text, task_text
 from scheduler.core.model.transitions import FinalStatus, Status
 from scheduler.core.model.usage import UNIT, outcome_units
 from scheduler.core.values import (
@@ -260,6 +260,11 @@ def _short_spec(data: bytes) -> TaskSpec:
 
 def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
     """What the core must know of a validated spec; `data` is the spec, serialized."""
+    text = task_text(spec.name, _work(spec), spec.labels)
+    schedule = ""
+    if spec.HasField("schedule"):
+        schedule = spec.schedule.name
+        text = run_text(text, schedule)
     return TaskSpec(
         data,
         spec.priority,
@@ -272,9 +277,9 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         Replica(ServiceName(spec.service.service), spec.service.generation)
         if spec.HasField("service")
         else None,
-        task_text(spec.name, _work(spec), spec.labels),
+        text,
         _limits(spec) if spec.limit_key or spec.limits else None,
-        spec.schedule.name if spec.HasField("schedule") else "",
+        schedule,
     )
 
 

@@ -8,8 +8,8 @@ offset that it had at the election, and in a term of months ticks would drift. W
 goes back, ticks up to the cursor do not fire again; when it jumps forward, those in between are
 caught up as after an outage.
 
-One step decides about one tick, or about a run of ticks that are missed together, and marks the
-schedule to be looked at again if there may be more:
+One step decides about one tick, or about a run of ticks that are missed together. The schedule is
+looked at again at once if there may be more:
 
 ```
  a run failed, and pause_on_failure -> paused       paused, `until` has come -> goes on from there
@@ -78,9 +78,11 @@ def on_schedule_due(
     again = (row.pause is None and (step.fire_waiting() or step.decide())) or step.backfill()
     if changed or again:
         put(state, row, out)
-    if again:
+    due = _next_look(row, event.wall)
+    if again and (row.waiting or row.backfill is not None or 0 < due <= event.wall):
+        # There may be more to do.
         index.touched[row.name] = None
-    index.wake(row, _next_look(row, event.wall))
+    index.wake(row, due)
 
 
 def put(state: State, row: ScheduleRow, out: Effects) -> None:

@@ -65,6 +65,9 @@ class Expression:
     def __init__(self, text: str, name: str) -> None:
         """Parse `text` for the schedule of this name. Raises BadExpression."""
         self._key = (text, name)
+        # `_next` is the answer for all local times from `_from` up to itself.
+        self._from: datetime | None = None
+        self._next: datetime | None = None
         fields = _fields(text)
         expanded = [_expand(place, field, name) for place, field in enumerate(fields)]
         self.follows_clock = any(field.startswith("*") for field in fields[:3])
@@ -84,13 +87,21 @@ class Expression:
         return hash(self._key)  # pure: for equality alone
 
     def after(self, local: datetime) -> datetime | None:
-        """The first match later than `local`; None: there is none within 50 years."""
-        self._cron.dt = local.replace(microsecond=0)
-        try:
-            return next(self._cron)
-        except (StopIteration, OverflowError, ValueError):
-            # The last two: the year 10,000.
-            return None
+        """The first match later than `local`; None: there is none within 50 years.
+
+        A search of 50 years takes 15 ms, so the last answer is kept for as long as it holds.
+        """
+        begin = local.replace(microsecond=0)
+        known = self._from
+        if known is None or begin < known or (self._next is not None and begin >= self._next):
+            self._cron.dt = begin
+            try:
+                self._next = next(self._cron)
+            except (StopIteration, OverflowError, ValueError):
+                # The last two: the year 10,000.
+                self._next = None
+            self._from = begin
+        return self._next
 
 
 def _fields(text: str) -> list[str]:

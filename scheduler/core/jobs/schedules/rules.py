@@ -20,6 +20,8 @@ from scheduler.core.model.schedules import (
 
 # Ticks counted in one step: 50 us each.
 COUNTED_AT_ONCE = 200
+# Behind a tick that is further away, no others are looked for: ten years.
+_FAR = 10 * 366 * 86_400_000_000
 
 
 def next_tick(spec: ScheduleSpec, instant: int) -> int | None:
@@ -84,6 +86,9 @@ def upcoming(row: ScheduleRow, wall: int, most: int) -> list[int]:
             break
         if tick > wall - spec.window - spec.jitter and not in_blackout(spec, tick):
             found.append(tick)
+        if tick > wall + _FAR:
+            # A day that comes once in 28 years takes milliseconds to find.
+            break
         instant = tick
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from scheduler.core.model.schedules import Cause, ScheduleName
+from scheduler.core.model.texts import run_text
 from scheduler.core.values import TaskSpec
 
 # Of `TaskSpec.schedule`, and of its fields.
@@ -24,7 +25,9 @@ def stamped(task: TaskSpec, name: ScheduleName, tick: int, cause: Cause) -> Task
     # A field that is 0 is left out.
     instant = _number(1, seconds) + _number(2, micros * 1_000)
     said = _data(_NAME, name.encode()) + _data(_TICK, instant) + _number(_CAUSE, cause)
-    return task._replace(spec=task.spec + _data(_SCHEDULE, said), schedule=name)
+    return task._replace(
+        spec=task.spec + _data(_SCHEDULE, said), text=run_text(task.text, name), schedule=name
+    )
 
 
 def _data(field: int, value: bytes) -> bytes:
