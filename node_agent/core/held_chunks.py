@@ -17,6 +17,10 @@ from node_agent.core.slots import MOST_YIELDED
 
 # A chunk that waits for a lane is not returned sooner: the leader recalls it if others are idle.
 CHUNK_WAIT_SECONDS = 5.0
+# What short subtasks did gathers for this long: each report is a transaction. It has to be on
+# record within 0.1 s, so that no more is repeated when a node is lost.
+PATIENCE_SECONDS = 0.040
+LONG_SECONDS = 0.010
 
 
 class HeldChunks(HeldAttempts):
@@ -86,12 +90,15 @@ class HeldChunks(HeldAttempts):
             if lane.attempts and lane.attempts[0].chunk is not None:
                 self._effects.recall_chunks.append(lane.attempts[0])
 
-    def _tick_chunk(self, attempt: Attempt) -> None:
-        """Tell what has gathered since the last tick."""
+    def _tick_chunk(self, attempt: Attempt, now: float) -> None:
+        """Report what has gathered."""
         chunk = attempt.chunk
         assert chunk is not None
-        if attempt.killed not in SILENT and chunk.reports.wanted and self.connected:
-            self._report_progress(attempt)
+        if attempt.killed not in SILENT and self.connected:
+            # Of long ones each is reported with the next tick, as somebody may wait for it.
+            patience = PATIENCE_SECONDS if chunk.average < LONG_SECONDS else 0.0
+            if chunk.reports.wanted(now, patience):
+                self._report_progress(attempt)
 
     def _report_progress(self, attempt: Attempt) -> None:
         assert attempt.chunk is not None

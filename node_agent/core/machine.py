@@ -270,7 +270,7 @@ class Machine(HeldChunks):
                 continue
             head = lane.attempts[0]
             if head.chunk is not None:
-                self._tick_chunk(head)
+                self._tick_chunk(head, now)
             held = now - lane.head_since
             # Of a brief call nobody says when it began: it began when it was handed over.
             running_since = head.running_since or (

@@ -9,7 +9,16 @@ from node_agent.spawner.pump import Output
 class Process:
     """One process group leader."""
 
-    __slots__ = ("cgroup", "key", "lane", "output", "running_since", "scratch", "started")
+    __slots__ = (
+        "cgroup",
+        "key",
+        "lane",
+        "of_chunk",
+        "output",
+        "running_since",
+        "scratch",
+        "started",
+    )
 
     def __init__(
         self,
@@ -30,3 +39,5 @@ class Process:
         self.cgroup = cgroup
         self.started = started
         self.running_since = running_since
+        # One of many that are sent far ahead (see `exits`).
+        self.of_chunk = isinstance(output, Output) and bool(output.frame)

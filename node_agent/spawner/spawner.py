@@ -46,6 +46,7 @@ from typing import Any
 
 from node_agent.protocol.packets import unpack
 from node_agent.spawner import group
+from node_agent.spawner.exits import ENOUGH_AHEAD, Exits
 from node_agent.spawner.launching import Ids, Start, fork, input_of, keep, spawn
 from node_agent.spawner.leftovers import Leftovers
 from node_agent.spawner.orphans import MARK, Marks, children, kill_group, kill_one
@@ -60,9 +61,6 @@ MAX_PACKET = 1 << 20
 LAST_KILL_SECONDS = 5.0
 # Slots and spare lanes at most, see `node_agent.config`.
 MAX_LANES = 2048
-# Exits in one message. More would cost less, but the agent has to send new programs before those
-# that wait here are used up.
-REPORT_EVERY = 4
 # A program that runs this long is announced: the agent counts its time from then on.
 BEGAN_SECONDS = 0.005
 # Where the environment is in "run", for what is too private to be in a spilled message.
@@ -89,6 +87,7 @@ class Spawner:
         self.null = os.open("/dev/null", os.O_RDONLY)
         self.marks = Marks(mark)
         self.leftovers = Leftovers(self.marks, self.processes, self.pids)
+        self.exits = Exits(self.send)
         self.poll = select.epoll()
         self.pump = Pump(self.poll, self.on_unwritten, self.on_late)
         self.counts = Counts(MAX_LANES)
@@ -116,6 +115,7 @@ class Spawner:
 
     def on_unqueue(self, lane: int) -> None:
         queue = self.queues.pop(lane, ())
+        self.exits.send()  # first: what they freed was begun
         self.send(("unqueued", lane, [program[0] for program in queue]))
 
     def run_next(self, lane: int) -> None:
@@ -261,7 +261,6 @@ class Spawner:
 
     def reap(self) -> None:
         """Report every leader that has exited, after killing what is left of its group."""
-        done = []
         reaped = False
         while True:
             try:
@@ -291,17 +290,16 @@ class Spawner:
             starved = bool(process.cgroup) and self.leftovers.leave_cgroup(process.cgroup)
             dirty = bool(process.scratch) and not alone
             seconds = ended - process.running_since
-            done.append((process.key, status, process.started, seconds, dirty, starved))
-            if process.lane >= 0:
-                self.run_next(process.lane)
-            if len(done) == REPORT_EVERY:
-                self.send(("done", done))
-                done = []
+            lane = process.lane
+            if lane >= 0:
+                self.run_next(lane)
+            patient = process.of_chunk and len(self.queues.get(lane, ())) >= ENOUGH_AHEAD
+            found = (process.key, status, process.started, seconds, dirty, starved)
+            self.exits.add(found, ended, patient=patient)
         # Also after an orphan: its own children, which left its group, came back to us only now.
         if reaped:
             self.leftovers.sweep_soon()
-        if done:
-            self.send(("done", done))
+        self.exits.settle(time.monotonic())
 
     def keep_output(self, output: Output | WorkerOutputs, alone: bool) -> None:
         """Take the rest of what a process wrote: its end is reported with all of it on the disk."""
@@ -372,7 +370,11 @@ class Spawner:
             sweep_at = leftovers.sweep_at
             if sweep_at and (timeout is None or sweep_at < now + timeout):
                 timeout = max(0.0, sweep_at - now)
+            if self.exits.due and (timeout is None or self.exits.due < now + timeout):
+                timeout = max(0.0, self.exits.due - now)
             ready = poll.poll(timeout)
+            if self.exits.due:
+                self.exits.settle(time.monotonic())
             if not ready and sweep_at and time.monotonic() >= sweep_at:
                 leftovers.sweep()
             for fd, _ in ready:

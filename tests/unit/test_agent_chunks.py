@@ -15,7 +15,7 @@ DONE = Outcome(Result("exit_code", 0), 1000.0, 0.05)
 RETURNED = Outcome(None, 1000.0, 0.05)
 
 
-def chunk_of(size: int = 10, *, task: str = "c", expected: float = 0.001) -> Attempt:
+def chunk_of(size: int = 10, *, task: str = "c", expected: float = 0.02) -> Attempt:
     chunk = Chunk("job", Ranges.span(0, size), expected=expected)
     return Attempt(task, 1, work=None, warm=True, waited=True, chunk=chunk)
 
@@ -29,11 +29,12 @@ def start(node: Node, attempt: Attempt) -> Chunk:
 
 def run(chunk: Chunk, count: int, failed: int = 0) -> None:
     """The next `count` subtasks end, the first ones of them badly."""
-    piece = chunk.feed(count)
-    assert piece is not None
-    wrong = [(piece.begin + offset, Failure("E", "why"), 1.0) for offset in range(failed)]
-    chunk.advance(piece.end - piece.begin, 0.001, (), wrong)
-    chunk.end_piece()
+    for number in range(count):
+        piece = chunk.feed(1)
+        assert piece is not None
+        wrong = [(piece.begin, Failure("E", "why"), 1.0)] if number < failed else []
+        chunk.advance(1, 0.02, (), wrong)
+        chunk.end_piece()
 
 
 def reports(effects: Effects) -> list[ChunkReport]:
@@ -59,6 +60,19 @@ def test_what_ended_is_reported_with_the_next_tick() -> None:
     (last,) = reports(effects)
     assert (last.number, last.succeeded) == (2, Ranges.span(4, 6))
     assert [report.task_id for report in effects.finished] == ["c"]
+
+
+def test_short_subtasks_are_reported_together() -> None:
+    node, attempt = Node(1), chunk_of(1000, expected=0.0001)
+    chunk = start(node, attempt)
+    ticks = 0
+    for _ in range(20):
+        piece = chunk.feed(10)
+        assert piece is not None
+        chunk.advance(10, 0.001)
+        chunk.end_piece()
+        ticks += len(reports(node.tick()))
+    assert 3 <= ticks <= 5
 
 
 def test_reports_are_sent_again_in_each_session_until_they_are_acknowledged() -> None:
@@ -165,7 +179,7 @@ def test_a_chunk_without_its_template_is_returned() -> None:
 
 
 def test_one_chunk_more_is_wanted_while_short_ones_run() -> None:
-    node, attempt = Node(2), chunk_of()
+    node, attempt = Node(2), chunk_of(expected=0.001)
     assert node.first.credit == 2
     start(node, attempt)
     assert node.settle().credit == 3

@@ -77,6 +77,8 @@ class Reports:
         self._seconds = 0.0
         self._returned = EMPTY
         self._number = 0
+        # When somebody first looked at what has gathered since the last report.
+        self._since: float | None = None
         self.unacknowledged = 0
 
     def add(
@@ -114,12 +116,19 @@ class Reports:
         """Whether a report is full, and should wait for nothing more."""
         return self._bytes >= MAX_BYTES
 
-    @property
-    def wanted(self) -> bool:
-        """Whether a report should be made now."""
-        return self.any and (
-            self.unacknowledged < FEW_UNACKNOWLEDGED or self.full or bool(self._returned)
-        )
+    def wanted(self, now: float, patience: float) -> bool:
+        """Whether a report should be made now.
+
+        Args:
+            patience: seconds that what is no more urgent than the rest gathers.
+        """
+        if not self.any:
+            return False
+        if self.full or self._returned:
+            return True
+        if self._since is None:
+            self._since = now
+        return self.unacknowledged < FEW_UNACKNOWLEDGED and now - self._since >= patience
 
     @property
     def blocked(self) -> bool:
@@ -146,6 +155,7 @@ class Reports:
         for positions in _by_blocks(self._returned):
             yield self._report(task_id, attempt, EMPTY, [], [], positions, 0.0)
         self.reported = self._upto
+        self._since = None
         self._values, self._failed, self._bytes = [], [], 0
         self._seconds = 0.0
         self._returned = EMPTY

@@ -270,7 +270,7 @@ class ProgramChunks:
             if attempt.killed is not None and not isinstance(outcome.value, Result):
                 failure = failure_of_kill(attempt)
                 returned = failure is None
-            elif program.late:
+            elif program.late and outcome.seconds >= chunk.timeout:
                 message = f"{Reason.TIMEOUT.value} of {chunk.timeout:g} s"
                 failure = Failure(Reason.TIMEOUT.name, message)
             if returned:
