@@ -296,9 +296,9 @@ async def leave(driver: Driver, serving: _Serving, settings: AgentSettings) -> N
     deadline = asyncio.get_running_loop().time() + ACKNOWLEDGE_SECONDS
     # Also without a session: the next leader dials within that time, and what is not
     # acknowledged is run again elsewhere.
-    while len(driver.machine.outbox):
+    while reports := driver.machine.unacknowledged:
         if asyncio.get_running_loop().time() > deadline:
-            _log.warning("reports_not_acknowledged", reports=len(driver.machine.outbox))
+            _log.warning("reports_not_acknowledged", reports=reports)
             break
         await asyncio.sleep(0.01)
 

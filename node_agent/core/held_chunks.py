@@ -34,6 +34,11 @@ class HeldChunks(HeldAttempts):
         # A chunk began here once: else nobody looks for one at each step.
         self._any_chunks = False
 
+    @property
+    def unacknowledged(self) -> int:
+        """Outcomes and reports that the leader has not acknowledged."""
+        return len(self.outbox) + len(self.reports)
+
     # -- orders of the leader ------------------------------------------------------------------
 
     def on_template_missing(self, ref: Ref) -> None:

@@ -326,7 +326,7 @@ class Machine(HeldChunks):
 
     def credit(self, now: float) -> int:
         """Attempts this node is willing to hold at once."""
-        if self._closed or self.outbox.full:
+        if self._closed or self.outbox.full or self.reports.full:
             return 0
         slots = self.slots
         wanted = credits.credit(slots.count, slots.flowing(now), self.durations.ahead)

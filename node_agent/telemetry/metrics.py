@@ -70,8 +70,8 @@ class AgentMetrics:
         )
         yield gauge(
             "quorate_agent_outbox_reports",
-            "Outcomes that the leader has not acknowledged.",
-            len(machine.outbox),
+            "Outcomes, and reports of chunks, that the leader has not acknowledged.",
+            machine.unacknowledged,
         )
         yield gauge(
             "quorate_agent_session", "1 while the leader has a session here.", machine.connected

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node_agent.core import held_chunks
 from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Ref, Result
+from node_agent.core.chunks import report as report_module
 from node_agent.core.chunks.chunk import MAX_PIECE, MAX_RUNS, Chunk
 from node_agent.core.chunks.report import FEW_UNACKNOWLEDGED, MOST_UNACKNOWLEDGED, ChunkReport
 from node_agent.core.effects import Effects
@@ -227,3 +230,18 @@ def test_the_average_falls_at_once_and_rises_slowly() -> None:
         chunk.advance(1, seconds)
         chunk.end_piece()
         assert abs(chunk.average - expected) < 1e-9
+
+
+def test_reports_that_wait_count_as_unacknowledged_and_a_full_box_takes_no_credit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node, attempt = Node(1), chunk_of()
+    chunk = start(node, attempt)
+    run(chunk, 2)
+    (report,) = reports(node.tick())
+    assert node.machine.unacknowledged == 1
+    monkeypatch.setattr(report_module, "MAX_BOX_BYTES", 100)
+    assert node.settle().credit == 0
+    assert not node.machine.may_feed(attempt)
+    assert acknowledge(node, report).credit
+    assert node.machine.unacknowledged == 0
