@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from quorate.client.futures.completed import as_completed
     from quorate.client.futures.executor import Executor
     from quorate.client.handle import TaskHandle
+    from quorate.client.jobs.ahandle import AsyncJobHandle
+    from quorate.client.jobs.handle import JobHandle
     from quorate.client.tracking.waiting import waiting
     from quorate.client.work.options import TaskOptions
     from quorate.client.work.schedules import ScheduleArgs
@@ -33,10 +35,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",
+    "AsyncJobHandle",
     "AsyncTaskHandle",
     "Client",
     "ClientTls",
     "Executor",
+    "JobHandle",
     "ScheduleArgs",
     "TaskHandle",
     "TaskOptions",
@@ -50,10 +54,12 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "quorate.client.aio",
+    "AsyncJobHandle": "quorate.client.jobs.ahandle",
     "AsyncTaskHandle": "quorate.client.ahandle",
     "Client": "quorate.client.client",
     "ClientTls": "quorate.security.tls.dialer",
     "Executor": "quorate.client.futures.executor",
+    "JobHandle": "quorate.client.jobs.handle",
     "ScheduleArgs": "quorate.client.work.schedules",
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",

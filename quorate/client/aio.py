@@ -27,6 +27,7 @@ import grpc
 
 from quorate.client.ahandle import AsyncTaskHandle
 from quorate.client.control.amany import AsyncManyTasks
+from quorate.client.jobs.amethods import AsyncJobMethods
 from quorate.client.mapping import abulk
 from quorate.client.mapping.mapper import CANCEL_SECONDS
 from quorate.client.mapping.plan import Chunk, MapPlan
@@ -69,7 +70,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncManyTasks):
+class AsyncClient(AsyncManyTasks, AsyncJobMethods):
     """A connection to a cluster for one event loop. Arguments and guarantees as `Client`'s."""
 
     def __init__(

@@ -20,6 +20,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from quorate.client.control.many import ManyTasks
 from quorate.client.handle import TaskHandle
+from quorate.client.jobs.methods import JobMethods
 from quorate.client.mapping.mapper import create_batch, run_map
 from quorate.client.mapping.plan import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH, MapPlan
 from quorate.client.schedules import Schedules
@@ -79,7 +80,7 @@ class _Shared:
         self.calls.close()
 
 
-class Client(ManyTasks):
+class Client(ManyTasks, JobMethods):
     """A connection to a cluster. Thread-safe; close it, or use it in a `with` block.
 
     What `submit` and `command` return is durable: it survives any process of the cluster. Every

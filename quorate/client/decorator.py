@@ -25,6 +25,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
+from quorate.client.jobs.handle import JobHandle
+from quorate.client.jobs.specs import ArrayOptions
 from quorate.client.shared import process_client
 from quorate.client.work.by_value import goes_by_value, register
 from quorate.client.work.options import OptionArgs, TaskOptions
@@ -77,6 +79,16 @@ class Task(Generic[P, R]):
     ) -> Iterator[R]:
         """As `Client.map`, with this task's options."""
         return self._bound().map(self.__wrapped__, items, chunk=chunk, timeout=timeout)
+
+    def array(
+        self,
+        items: Iterable[Any] | None = None,
+        *,
+        count: int | None = None,
+        **options: Unpack[ArrayOptions],
+    ) -> JobHandle[R]:
+        """As `Client.array`, with this task's options."""
+        return self._bound().array(self.__wrapped__, items, count=count, **options)
 
     def on(self, client: Client) -> Task[P, R]:
         """The same, submitted through `client`."""

@@ -84,18 +84,19 @@ class ArgumentNotSerialisable(QuorateError, TypeError):
 class PayloadTooLarge(QuorateError, ValueError):
     """The serialised work is larger than `limit` bytes; nothing was sent.
 
-    `field` of the metadata: "spec" for one task, "specs" for a batch as a whole.
+    `field` of the metadata: "spec" for one task, "specs" for a batch as a whole, "items" for an
+    item of an array, which `item` names.
     """
 
-    def __init__(self, size: int, limit: int, *, batch: bool = False) -> None:
-        what, advice = ("work", "pass a path or a key instead of the data")
+    def __init__(self, size: int, limit: int, *, batch: bool = False, item: str = "") -> None:
+        what, advice = (item or "work", "pass a path or a key instead of the data")
         if batch:
             what, advice = ("batch", "submit it in parts")
         super().__init__(
             grpc.StatusCode.INVALID_ARGUMENT,
             "PAYLOAD_TOO_LARGE",
             f"the {what} is {size:,} bytes, the limit is {limit:,}; {advice}",
-            field="specs" if batch else "spec",
+            field="specs" if batch else "items" if item else "spec",
             metadata={"limit": str(limit), "size": str(size)},
         )
         self.size = size

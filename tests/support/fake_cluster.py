@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -74,6 +74,11 @@ class FakeCluster:
         ] = []
         self.bulk_retries: list[scheduler_pb2.RetryTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
+        self.jobs: dict[str, Any] = {}
+        # Numbers of items that were appended, by call; and after how many answers each stream of
+        # results is ended as a dying scheduler does (0: never).
+        self.appended: list[int] = []
+        self.stop_after = 0
         self.first_event = 0
         self.faults: dict[str, list[grpc.StatusCode]] = defaultdict(list)
         self.servers: list[FakeServer] = []
@@ -113,6 +118,14 @@ class FakeCluster:
         for server in self.servers:
             server.stop()
         self._pool.shutdown(cancel_futures=True)
+
+    def new_id(self) -> str:
+        """An id that is not used again."""
+        return self._ids.next(time.time())
+
+    def run_later(self, work, *args) -> None:
+        """Run something in the pool."""
+        self._pool.submit(work, *args)
 
     # -- life of a task -----------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from quorate.runtime.errors import (
     to_status,
 )
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
+from tests.support.fake_jobs import JobServicer
 from tests.support.fake_limits import FakeLimits
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ WAITING = {task_pb2.TASK_STATE_PENDING, task_pb2.TASK_STATE_SCHEDULED}
 RETRIABLE = {task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED}
 
 
-class Servicer(FakeLimits):
+class Servicer(JobServicer, FakeLimits):
     def __init__(self, server: FakeServer) -> None:
         self._server = server
         self._cluster = server.cluster

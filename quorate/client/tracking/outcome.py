@@ -164,7 +164,7 @@ def with_sources(traceback: str) -> str:
     A function that travelled by value was defined in a file of the caller's. Only files of modules
     that are loaded here are read: the traceback may name any.
     """
-    lines = traceback.splitlines()
+    lines = traceback.splitlines() or [""]
     shown: list[str] = []
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         shown.append(line)

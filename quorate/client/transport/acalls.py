@@ -18,6 +18,7 @@ import tenacity
 from quorate.client.transport.access import Access
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR, explained, is_hopeless, is_refused
 from quorate.client.transport.endpoints import Endpoints
+from quorate.client.transport.job_rpcs import WAIT_JOB
 from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.client.transport.rpcs import (
     DEFAULT_RETRY_FOR,
@@ -83,7 +84,7 @@ class AsyncCalls:
 
         Raises QuorateError.
         """
-        async with self._waits if rpc is WAIT_TASK else self._calls:
+        async with self._waits if rpc is WAIT_TASK or rpc is WAIT_JOB else self._calls:
             return await self._call(rpc, request, deadline, retry_for)
 
     @property

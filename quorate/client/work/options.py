@@ -150,11 +150,11 @@ class TaskOptions:
         ):
             self._apply_retry(spec.retry)
         if self.timeout is not None:
-            _set_seconds("timeout", spec.timeout, self.timeout)
+            set_seconds("timeout", spec.timeout, self.timeout)
         start = self._start(now)
         if start is not None:
             name = "delay" if self.not_before is None else "not_before"
-            _set_seconds(name, spec.not_before, start)
+            set_seconds(name, spec.not_before, start)
         if self.cpu or self.memory or self.resources:
             spec.resources.cpu = self.cpu
             spec.resources.memory = self.memory
@@ -176,9 +176,9 @@ class TaskOptions:
     def _apply_retry(self, retry: task_pb2.RetryPolicy) -> None:
         retry.max_attempts = self.retries + 1
         if self.backoff:
-            _set_seconds("backoff", retry.initial_backoff, self.backoff)
+            set_seconds("backoff", retry.initial_backoff, self.backoff)
         if self.max_backoff:
-            _set_seconds("max_backoff", retry.max_backoff, self.max_backoff)
+            set_seconds("max_backoff", retry.max_backoff, self.max_backoff)
         retry.fatal_errors.extend(_error_name(error) for error in self.fatal_errors)
         retry.crash_limit = self.crash_limit
 
@@ -232,7 +232,7 @@ def _error_name(error: str | type[BaseException]) -> str:
     return f"{error.__module__}.{error.__qualname__}"
 
 
-def _set_seconds(name: str, message: Any, seconds: float) -> None:
+def set_seconds(name: str, message: Any, seconds: float) -> None:
     """Fill a Duration or Timestamp; beyond what int64 seconds hold is the caller's mistake."""
     if not abs(seconds) <= 10**11:
         raise invalid(name, f"{seconds!r} seconds is out of range", value=seconds)

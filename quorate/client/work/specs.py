@@ -232,19 +232,34 @@ def dump_call(call: tuple[Any, ...]) -> bytes:
     Plain pickle is several times faster than cloudpickle, and enough unless something is defined
     in `__main__`, which a node would look up in its own, or in a module that is to go by value.
     """
-    try:
-        data = pickle.dumps(call, protocol=5)
-        if b"__main__" not in data and not any(
-            name.encode() in data for name in by_value_modules()
-        ):
-            return data
-    except Exception:  # noqa: BLE001 - any class may raise anything; cloudpickle decides
-        pass
+    if (data := _plainly(call)) is not None:
+        return data
     try:
         return dumps(call)
     except Exception as error:
         # Any class may raise anything from its __reduce__: find which argument it was.
         raise _culprit(call, error) from error
+
+
+def dump_value(label: str, value: Any) -> bytes:
+    """Pickle one value as `dump_call` does; ArgumentNotSerialisable calls it `label`."""
+    if (data := _plainly(value)) is not None:
+        return data
+    try:
+        return dumps(value)
+    except Exception as error:
+        raise ArgumentNotSerialisable(f"{label} ({type(value).__name__})", str(error)) from error
+
+
+def _plainly(value: Any) -> bytes | None:
+    """A plain pickle where that is enough."""
+    try:
+        data = pickle.dumps(value, protocol=5)
+    except Exception:  # noqa: BLE001 - any class may raise anything; cloudpickle decides
+        return None
+    if b"__main__" in data or any(name.encode() in data for name in by_value_modules()):
+        return None
+    return data
 
 
 def _culprit(call: tuple[Any, ...], error: Exception) -> ArgumentNotSerialisable:
