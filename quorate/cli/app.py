@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "control.update": ("update",),
     "control.delete": ("delete",),
     "control.dead": ("dead",),
+    "jobs.jobs": ("jobs", "job"),
     "cluster.status": ("status",),
     "cluster.queues": ("queues", "queue"),
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),
@@ -198,5 +199,5 @@ def _command_first(arguments: list[str]) -> list[str]:
         early.append(rest.pop(0))
         if "=" not in early[-1] and rest:
             early.append(rest.pop(0))
-    words = 2 if rest[:1] in (["queue"], ["service"], ["schedule"], ["etcd"]) else 1
+    words = 2 if rest[:1] in (["queue"], ["job"], ["service"], ["schedule"], ["etcd"]) else 1
     return [*rest[:words], *early, *rest[words:]]

@@ -77,6 +77,8 @@ _COMMANDS = {
     "NODE_NOT_FOUND": "see 'quorate nodes'",
     "SERVICE_NOT_FOUND": "see 'quorate service list'",
     "TASK_NOT_FOUND": "see 'quorate tasks'",
+    "JOB_NOT_FOUND": "see 'quorate jobs'",
+    "JOB_NOT_FINISHED": "wait for it with 'quorate job wait ID', or cancel it",
 }
 
 

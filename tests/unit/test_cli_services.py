@@ -18,7 +18,7 @@ import grpc
 import pytest
 
 from quorate.cli.app import run
-from quorate.cli.tasks import tasks
+from quorate.cli.output.work import work_text
 from quorate.runtime.errors import QuorateError, already_exists, not_found, to_status
 from quorate.v1 import service_pb2 as pb
 from quorate.v1 import service_pb2_grpc, task_pb2
@@ -212,7 +212,7 @@ def test_what_does_not_exist_is_one_sentence_and_exit_code_3(
 def test_a_task_that_is_a_replica_says_so():
     work = task_pb2.ServiceWork(service="web", command=task_pb2.CommandWork(argv=["a", "b c"]))
     spec = task_pb2.TaskSpec(service=work)
-    assert tasks._work(spec) == "a 'b c' (a replica of service web)"
+    assert work_text(spec) == "a 'b c' (a replica of service web)"
 
 
 # -- writing -----------------------------------------------------------------------------------

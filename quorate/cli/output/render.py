@@ -60,6 +60,8 @@ _STATE_STYLE = {
     "FAILED": "red",
     "CANCELLED": "yellow",
     "EXPIRED": "yellow",
+    "ACTIVE": "cyan",
+    "PAUSED": "yellow",
     "ASSIGNED": "blue",
     "RUNNING": "cyan",
     "READY": "green",

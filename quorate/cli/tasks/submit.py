@@ -17,6 +17,7 @@ import typer
 from quorate.cli.common import Json, with_client
 from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
+from quorate.cli.tasks import arrays as a
 from quorate.cli.tasks import options as o
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
 from quorate.cli.tasks.waits import saying_why, saying_why_none
@@ -108,6 +109,10 @@ def submit(
     ] = "",
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
+    array: a.Array = "",
+    each_line: a.EachLine = "",
+    max_parallel: a.MaxParallel = 0,
+    max_failures: a.MaxFailures = None,
     as_json: Json = False,
 ) -> int:
     """Run a program on the cluster. Prints the task's id, or with --wait its output.
@@ -117,9 +122,22 @@ def submit(
     With --wait the exit code is that of the program. Pipes and other shell syntax need a shell:
 
     [dim]quorate submit --wait -- sh -c 'ls | wc -l'[/dim]
+
+    Once for each number, or for each line of a file, as one job:
+
+    [dim]quorate submit --array 1-1000 -- ./simulate --seed {index}[/dim]
     """
     if wait_timeout is not None and not wait:
         raise typer.BadParameter("--wait-timeout needs --wait")
+    is_job = a.is_wanted(
+        array,
+        each_line,
+        max_parallel=max_parallel or None,
+        max_failures=max_failures,
+        times=None if times == 1 else times,
+        delay=delay or None,
+        stdin=stdin,
+    )
     options = o.option_args(
         *(queue, name, priority, retries, timeout, delay, label),
         *(cpu, memory, resource, limit_key, limit),
@@ -135,6 +153,9 @@ def submit(
         stdin=_read(stdin) if stdin else b"",
         secrets=o.secrets(secret),
     )
+    if is_job:
+        job = a.submit(bound, spec, array, each_line, max_parallel, max_failures)
+        return a.conclude(job, wait=wait, timeout=wait_timeout, as_json=as_json)
     handles = bound.submit_batch([spec] * times) if times > 1 else [bound.submit_spec(spec)]
     if not wait:
         _print_ids(handles, as_json)

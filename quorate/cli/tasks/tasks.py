@@ -18,6 +18,7 @@ from quorate.cli.output import render
 from quorate.cli.output.listing import Details, one_line
 from quorate.cli.output.render import err, hint
 from quorate.cli.output.waiting import needs
+from quorate.cli.output.work import work_text
 from quorate.cli.tasks.cancel import cancel
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.states import asked, picked, states
@@ -255,7 +256,7 @@ def _details(found: task_pb2.Task) -> Table:
     table.add_row("State", render.state_text(_state_line(found)))
     table.add_row("Name", one_line(found.spec.name) or "-")
     table.add_row("Queue", found.queue)
-    table.add_row("Work", _work(found.spec))
+    table.add_row("Work", work_text(found.spec))
     if wanted := needs(found.spec.resources):
         table.add_row("Needs", ", ".join(wanted))
     if found.spec.labels:
@@ -334,19 +335,6 @@ def _add_missing(table: Table, first: int, last: int, why: str) -> None:
     if first <= last:
         numbers = str(last) if first == last else f"{first}-{last}"
         table.add_row(numbers, "-", "-", "-", "-", why)
-
-
-def _work(spec: task_pb2.TaskSpec) -> str:
-    if spec.WhichOneof("work") == "command":
-        return shlex.join(spec.command.argv)
-    if spec.WhichOneof("work") == "service":
-        service = spec.service
-        return f"{shlex.join(service.command.argv)} (a replica of service {service.service})"
-    python = spec.python
-    function = python.entrypoint or "a pickled function"
-    if python.WhichOneof("arguments") == "json":
-        return f"{function} {python.json[:_MOST_SHOWN]}"
-    return f"{function} (pickled arguments, {size_text(len(python.pickle))})"
 
 
 def _result(result: task_pb2.TaskResult) -> str:

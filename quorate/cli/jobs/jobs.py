@@ -1,0 +1,316 @@
+"""Commands about jobs: `jobs`, `job ID`, and `job cancel | pause | resume | ... ID`."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import grpc
+import typer
+from typer.core import TyperGroup
+
+from quorate.cli.common import Json, with_client
+from quorate.cli.exits import OK, code_of, sentence_of
+from quorate.cli.jobs import show
+from quorate.cli.jobs.ids import WHICH, job_id
+from quorate.cli.jobs.waiting import SHOWN_ERRORS, finish
+from quorate.cli.output import render
+from quorate.cli.output.render import err, hint
+from quorate.client.client import Client
+from quorate.client.jobs.handle import JobHandle
+from quorate.client.jobs.states import is_finished, subtask_state_name
+from quorate.client.jobs.values import Raw
+from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import size_text
+from quorate.runtime.visible import visible_json
+from quorate.v1 import job_pb2
+
+Id = Annotated[str, typer.Argument(metavar="ID", help=f"Id of the job: {WHICH}.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of jobs: each {WHICH}.")]
+
+
+class _Group(TyperGroup):
+    """`job ID` is `job show ID`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+group = typer.Typer(
+    cls=_Group,
+    help="Show one job, or do something with it.\n\n[dim]quorate job ID[/dim]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@with_client
+def jobs(
+    client: Client,
+    queue: Annotated[str, typer.Option("--queue", "-q", help="Only jobs of this queue.")] = "",
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            help="Only jobs in this state: active, paused, succeeded, failed or cancelled; may be "
+            "repeated.",
+        ),
+    ] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            "--search",
+            help="Only jobs with all of these words in name, program or function, or labels.",
+        ),
+    ] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of lines.")
+    ] = 20,
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first: how many of their subtasks are done, of how many.
+
+    Where a terminal has no room for whole ids, their last 8 characters are shown; commands take
+    these. --json and a pipe have whole ids.
+    """
+    pages = client.jobs(
+        queue=queue, states=state or (), text=search, page_size=min(limit + 1, 1000)
+    )
+    found = list(itertools.islice(pages, limit + 1))
+    shown, more = found[:limit], len(found) > limit
+    if as_json:
+        render.print_messages(shown)
+        return
+    if not shown:
+        chosen = queue or state or search
+        hint(
+            "No such jobs."
+            if chosen
+            else "No jobs yet. Try: quorate submit --array 1-10 --wait -- echo {index}"
+        )
+        return
+    render.show_tasks(show.table_of(shown))
+    if more:
+        chosen_by = [f"--queue {queue}"] if queue else []
+        chosen_by += [f"--state {one}" for one in state or ()]
+        chosen_by += [f"--search {shlex.quote(search)}"] if search else []
+        words = " ".join(["quorate jobs", *chosen_by, f"--limit {limit * 10}"])
+        hint(f"There are more. Show them with: {words}")
+
+
+@group.command("show")
+@with_client
+def show_job(client: Client, id: Id, as_json: Json = False) -> None:
+    """Show one job: its progress, its limits, its errors. 'quorate job ID' does the same."""
+    handle = _handle(client, id)
+    job = handle.job()
+    if as_json:
+        render.print_json(render.as_dict(job))
+        return
+    render.show(show.details_of(job))
+    if not job.counts.failed:
+        return
+    groups = handle.errors()
+    render.show("")
+    render.show(show.errors_table(groups[:SHOWN_ERRORS]))
+    if len(groups) > SHOWN_ERRORS:
+        hint(f"All errors: quorate job errors {job.id}")
+    if is_finished(job):
+        hint(f"Run the failed ones again: quorate job retry {job.id}")
+
+
+@group.command("errors")
+@with_client
+def errors(client: Client, id: Id, as_json: Json = False) -> None:
+    """Group the failures of a job by error, the most frequent first, with an example of each."""
+    handle = _handle(client, id)
+    groups = handle.errors()
+    if as_json:
+        render.print_messages(groups)
+        return
+    if not groups:
+        hint("No subtask has failed.")
+        return
+    render.show(show.errors_table(groups))
+    first = groups[0]
+    if first.example.traceback:
+        render.show("")
+        render.out.print(f"Index {first.example_index}:", style="bold")
+        render.out.print(first.example.traceback.rstrip(), markup=False, style="dim")
+
+
+@group.command("results")
+@with_client
+def results(
+    client: Client,
+    id: Id,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for subtasks that are not finished.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the results of a job in the order of its indexes, one a line: the index, a tab, the
+    value as JSON.
+
+    Of a subtask without a value its state stands there. With --json each line is a JSON object with
+    index, state and value; a pickle is in base64 then, and never unpickled.
+    """
+    handle = _handle(client, id)
+    write = _result_json if as_json else _result_line
+    for raw in handle.raw_results(wait=follow):
+        sys.stdout.write(write(raw) + "\n")
+        if follow:
+            sys.stdout.flush()
+
+
+def _result_line(raw: Raw) -> str:
+    if raw.state != job_pb2.SUBTASK_STATE_SUCCEEDED or not raw.data:
+        return f"{raw.index}\t{subtask_state_name(raw.state)}"
+    if raw.kind == job_pb2.ResultRun.KIND_PICKLE:
+        return f"{raw.index}\ta pickle of {size_text(len(raw.data))}"
+    return f"{raw.index}\t{visible_json(raw.data.decode())}"
+
+
+def _result_json(raw: Raw) -> str:
+    document: dict[str, Any] = {"index": raw.index, "state": subtask_state_name(raw.state)}
+    if raw.data and raw.kind == job_pb2.ResultRun.KIND_PICKLE:
+        document["pickle"] = base64.b64encode(raw.data).decode()
+    elif raw.data:
+        document["value"] = json.loads(raw.data)
+    return visible_json(json.dumps(document, ensure_ascii=False))
+
+
+@group.command("subtasks")
+@with_client
+def subtasks(
+    client: Client,
+    id: Id,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            help="Only subtasks in this state: pending, running, succeeded, failed or cancelled; "
+            "may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Print the indexes of a job's subtasks by state, as ranges such as 1-3,7.
+
+    [dim]quorate job subtasks ID --state failed[/dim]
+    """
+    handle = _handle(client, id)
+    step = handle.shape().index_step
+    for name, text in show.ranges_text(handle.ranges(state or ()), step).items():
+        sys.stdout.write(f"{name} {text}\n")
+
+
+@group.command("wait")
+@with_client
+def wait(
+    client: Client,
+    id: Id,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", help="Maximum wait, in seconds; then exit code 6."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Wait until a job is finished, with a progress bar on a terminal.
+
+    Exit code: 0 when it succeeded, 1 when it failed or was cancelled, 6 after --timeout.
+    """
+    return finish(_handle(client, id), timeout, as_json)
+
+
+@group.command("cancel")
+@with_client
+def cancel(client: Client, ids: Ids) -> int:
+    """Cancel jobs. Waiting subtasks are cancelled at once, those on nodes are ended first."""
+
+    def act(handle: JobHandle[Any]) -> str:
+        if not handle.cancel():
+            raise QuorateError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "JOB_FINISHED",
+                f"job {handle.id} is finished already ({handle.status()})",
+            )
+        return "cancelled" if handle.done() else "is being cancelled"
+
+    return _each(client, ids, act)
+
+
+@group.command("pause")
+@with_client
+def pause(client: Client, ids: Ids) -> int:
+    """Pause jobs: no more subtasks start. Those on nodes go on."""
+    return _each(client, ids, _saying(JobHandle.pause, "paused"))
+
+
+@group.command("resume")
+@with_client
+def resume(client: Client, ids: Ids) -> int:
+    """Resume paused jobs."""
+    return _each(client, ids, _saying(JobHandle.resume, "resumed"))
+
+
+@group.command("retry")
+@with_client
+def retry(client: Client, ids: Ids) -> int:
+    """Run the failed and cancelled subtasks of finished jobs again, under the same id."""
+    return _each(client, ids, _saying(JobHandle.retry, "will run what failed again"))
+
+
+@group.command("close")
+@with_client
+def close(client: Client, ids: Ids) -> int:
+    """Close open arrays: no more items follow, and the job ends with the last one."""
+    return _each(client, ids, _saying(JobHandle.close, "closed"))
+
+
+@group.command("delete")
+@with_client
+def delete(client: Client, ids: Ids) -> int:
+    """Delete finished jobs with their results and errors."""
+    return _each(client, ids, _saying(JobHandle.delete, "deleted"))
+
+
+def _handle(client: Client, given: str) -> JobHandle[Any]:
+    return client.job(job_id(client, given))
+
+
+def _saying(act: Callable[[JobHandle[Any]], object], word: str) -> Callable[[JobHandle[Any]], str]:
+    def run(handle: JobHandle[Any]) -> str:
+        act(handle)
+        return word
+
+    return run
+
+
+def _each(client: Client, ids: list[str], act: Callable[[JobHandle[Any]], str]) -> int:
+    """Do something to each; go on after a failure, and return the gravest code."""
+    worst = OK
+    for id in ids:
+        try:
+            handle = _handle(client, id)
+            sys.stdout.write(f"{handle.id} {act(handle)}\n")
+        except QuorateError as error:
+            err.print(f"quorate: {sentence_of(error)}", markup=False)
+            worst = max(worst, code_of(error))
+    return worst
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("jobs")(jobs)
+    app.add_typer(group, name="job")

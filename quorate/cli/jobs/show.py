@@ -1,0 +1,169 @@
+"""How jobs look in a terminal. No I/O."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from rich.text import Text
+
+from quorate.cli.output import render
+from quorate.cli.output.listing import Details, Listing, one_line
+from quorate.cli.output.waiting import needs
+from quorate.cli.output.work import work_text
+from quorate.client.jobs.progress import JobProgress, progress_of
+from quorate.client.jobs.states import is_finished, state_name, subtask_state_name
+from quorate.runtime.sizes import plural
+from quorate.v1 import job_pb2
+
+_BAR = 24
+_COUNTS = ("pending", "running", "succeeded", "failed", "cancelled")
+
+
+def name_of(job: job_pb2.Job) -> str:
+    """The name that people gave it, or that of what it runs."""
+    return one_line(job.spec.name or job.spec.template.name) or "-"
+
+
+def state_line(job: job_pb2.Job) -> str:
+    """Its state, and what else is known of it."""
+    state = state_name(job)
+    if job.cancel_requested and not is_finished(job):
+        return f"{state} (cancelling)"
+    return f"{state} (open)" if job.open and not is_finished(job) else state
+
+
+def run_time(job: job_pb2.Job) -> str:
+    """From its first subtask's start to its end, or until now; `-` before it began."""
+    began, ended = render.stamp(job.start_time), render.stamp(job.finish_time)
+    return render.seconds(max(0.0, (ended or time.time()) - began)) if began else "-"
+
+
+def table_of(jobs: Iterable[job_pb2.Job]) -> Listing:
+    """Jobs, a line each."""
+    listing = render.table(
+        *("ID", "NAME", "QUEUE", "STATE", "DONE", "OF", "FAILED", "AGE", "RAN"),
+        right=("DONE", "OF", "FAILED"),
+        short={"ID": render.short_ids},
+        elastic=("NAME",),
+        drop=("QUEUE", "RAN", "AGE", "NAME"),
+    )
+    for job in jobs:
+        counts = job.counts
+        done = counts.succeeded + counts.failed + counts.cancelled
+        listing.add_row(
+            job.id,
+            name_of(job),
+            job.queue,
+            render.state_text(state_name(job)),
+            f"{done:,}",
+            f"{job.count:,}" + ("+" if job.open and not is_finished(job) else ""),
+            Text(f"{counts.failed:,}", style="red" if counts.failed else ""),
+            render.ago(job.create_time),
+            run_time(job),
+        )
+    return listing
+
+
+def progress_text(progress: JobProgress) -> str:
+    """`812 of 1,000 (81 %)` with a bar; never 100 % before the last one has finished."""
+    # Rounded down.
+    share = int(progress.share * 100)
+    filled = int(progress.share * _BAR)
+    bar = "█" * filled + "░" * (_BAR - filled)
+    return f"{bar} {progress.finished:,} of {progress.total:,} ({share} %)"
+
+
+def details_of(job: job_pb2.Job) -> Details:
+    """One job."""
+    spec, template = job.spec, job.spec.template
+    progress = progress_of(job, time.time())
+    table = Details()
+    table.add_row("Job", job.id)
+    table.add_row("State", render.state_text(state_line(job)))
+    if job.reason:
+        table.add_row("Reason", job.reason)
+    table.add_row("Name", name_of(job))
+    table.add_row("Queue", job.queue)
+    table.add_row("Work", work_text(template))
+    if wanted := needs(template.resources):
+        table.add_row("Needs", ", ".join(wanted))
+    if labels := {**template.labels, **spec.labels}:
+        table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(labels.items())))
+    table.add_row("Subtasks", _subtasks(job))
+    table.add_row("Done", progress_text(progress))
+    table.add_row("", ", ".join(_counts(job.counts)) or "nothing yet")
+    if limits := _limits(spec):
+        table.add_row("Limits", ", ".join(limits))
+    creator = f" by {job.created_by}" if job.created_by else ""
+    table.add_row("Created", render.zoned(job.create_time) + creator)
+    if job.HasField("start_time"):
+        table.add_row("Started", render.zoned(job.start_time))
+    if is_finished(job):
+        table.add_row("Finished", f"{render.zoned(job.finish_time)}, after {run_time(job)}")
+    if speed := _speed(job, progress):
+        table.add_row("Speed", speed)
+    if job.round:
+        table.add_row("Retried", "once" if job.round == 1 else f"{job.round} times")
+    return table
+
+
+def _subtasks(job: job_pb2.Job) -> str:
+    step = job.spec.index_step or 1
+    if not job.count:
+        return "none"
+    last = job.spec.first_index + step * (job.count - 1)
+    every = f", every {step}" if step > 1 else ""
+    more = ", more may follow" if job.open and not is_finished(job) else ""
+    return f"{job.count:,}, indexes {job.spec.first_index} to {last}{every}{more}"
+
+
+def _counts(counts: job_pb2.JobCounts) -> list[str]:
+    return [f"{getattr(counts, name):,} {name}" for name in _COUNTS if getattr(counts, name)]
+
+
+def _limits(spec: job_pb2.JobSpec) -> list[str]:
+    words = [f"{spec.max_parallel:,} at once"] if spec.max_parallel else []
+    if spec.HasField("max_failures"):
+        words.append(f"ends after {plural(spec.max_failures + 1, 'failure')}")
+    if spec.max_failure_share:
+        words.append(f"ends when more than {spec.max_failure_share:.3g} of all failed")
+    return words
+
+
+def _speed(job: job_pb2.Job, progress: JobProgress) -> str:
+    words = [f"{progress.rate:,.3g}/s"] if progress.rate else []
+    if job.average_duration.ToNanoseconds():
+        words.append(f"{render.span(job.average_duration)} each")
+    if progress.seconds_left is not None and not is_finished(job):
+        words.append(f"about {render.seconds(progress.seconds_left)} left")
+    return ", ".join(words)
+
+
+def errors_table(groups: Sequence[job_pb2.JobErrorGroup]) -> Listing:
+    """Failures by error, a line each."""
+    listing = render.table(
+        *("COUNT", "ERROR", "INDEXES", "MESSAGE"),
+        right=("COUNT",),
+        elastic=("MESSAGE",),
+        wrapped=("MESSAGE",),
+        drop=("INDEXES",),
+    )
+    for group in groups:
+        indexes = f"{group.first_index}"
+        if group.last_index != group.first_index:
+            # Between them there may be others.
+            indexes += f" .. {group.last_index}"
+        listing.add_row(f"{group.count:,}", group.type, indexes, group.message)
+    return listing
+
+
+def ranges_text(ranges: Iterable[job_pb2.SubtaskRange], step: int) -> dict[str, str]:
+    """Indexes by state, as in `1-3,7`; with `:STEP` behind a range that has one."""
+    found: dict[str, list[str]] = {}
+    for one in ranges:
+        text = str(one.first_index)
+        if one.count > 1:
+            text += f"-{one.last_index}" + (f":{step}" if step > 1 else "")
+        found.setdefault(subtask_state_name(one.state), []).append(text)
+    return {state: ",".join(texts) for state, texts in found.items()}

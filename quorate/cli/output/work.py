@@ -1,0 +1,24 @@
+"""What a task or a job runs, in one line."""
+
+from __future__ import annotations
+
+import shlex
+
+from quorate.runtime.sizes import size_text
+from quorate.v1 import task_pb2
+
+_MOST_SHOWN = 4_000
+
+
+def work_text(spec: task_pb2.TaskSpec) -> str:
+    """The command line, or the function with its arguments; a pickle only by its size."""
+    if spec.WhichOneof("work") == "command":
+        return shlex.join(spec.command.argv)
+    if spec.WhichOneof("work") == "service":
+        service = spec.service
+        return f"{shlex.join(service.command.argv)} (a replica of service {service.service})"
+    python = spec.python
+    function = python.entrypoint or "a pickled function"
+    if python.WhichOneof("arguments") == "json":
+        return f"{function} {python.json[:_MOST_SHOWN]}"
+    return f"{function} (pickled arguments, {size_text(len(python.pickle))})"
