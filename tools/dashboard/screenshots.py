@@ -84,6 +84,12 @@ def work(cluster: LocalCluster) -> Iterator[None]:
         "health": {"httpPath": "/"},
     }
     ask_json(cluster, "v1/services", {"service": {"name": "shop", "spec": spec}})
+    arguments = json.dumps({"args": [], "kwargs": {}})
+    python = {"entrypoint": "tools.dashboard.showcase:send_mail", "json": arguments}
+    for name, count in (("newsletter", 2_000), ("invoices", 20_000)):
+        template = {"python": python, "name": name}
+        job = {"spec": {"template": template, "count": str(count), "maxParallel": "2"}}
+        ask_json(cluster, "v1/queues/default/jobs", job)
     threads = [
         threading.Thread(target=_submit, args=(cluster, over), name="submit"),
         threading.Thread(target=_visit, args=(cluster, over), name="visit"),
@@ -154,6 +160,12 @@ def newest(cluster: LocalCluster, state: str) -> str:
     return str(tasks[0]["id"]) if tasks else ""
 
 
+def newest_job(cluster: LocalCluster) -> str:
+    """The newest job; empty when there is none."""
+    jobs = ask_json(cluster, "v1/jobs?pageSize=1").get("jobs", [])
+    return str(jobs[0]["id"]) if jobs else ""
+
+
 def change_something(cluster: LocalCluster) -> None:
     """What somebody on duty does: for the audit log."""
     ask_json(cluster, "v1/nodes/n4:cordon", {})
@@ -198,6 +210,8 @@ def take_all(page: Page, cluster: LocalCluster, folder: Path) -> None:
         "tasks-failed": "tasks?state=failed",
         "task": "",  # One that runs by then.
         "task-failed": f"tasks/{failed}",
+        "jobs": "jobs",
+        "job": f"jobs/{newest_job(cluster)}",
         "nodes": "nodes/n1",
         "services": "services",
         "quotas": "quotas",

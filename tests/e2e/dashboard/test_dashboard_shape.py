@@ -15,7 +15,7 @@ from tools.dashboard.build_ui import SOURCE
 from tools.gateway_http import ask_json
 
 VIEWS = (
-    *("overview", "queues", "tasks", "dead", "schedules/shaped", "nodes/n1"),
+    *("overview", "queues", "tasks", "dead", "jobs", "schedules/shaped", "nodes/n1"),
     *("services", "quotas", "audit"),
 )
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
@@ -30,6 +30,8 @@ async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa"]
 def failed(cluster):
     """A task that failed with a traceback, one that failed with a log; the audit log has links."""
     ask_json(cluster, "v1/queues", {"queue": {"name": "audited"}})
+    job = {"template": {"command": {"argv": ["true"]}}, "count": "3", "name": "shape"}
+    ask_json(cluster, "v1/queues/audited/jobs", {"spec": job})
     spec = {"cron": "@yearly", "task": {"command": {"argv": ["true"]}}}
     ask_json(cluster, "v1/schedules", {"schedule": {"name": "shaped", "spec": spec}})
     ask_json(cluster, "v1/schedules/shaped:run", {})
@@ -129,6 +131,7 @@ CUT = """
 TABLES = {
     "overview": ["Recent failures"],
     "queues": ["Queues"],
+    "jobs": ["Jobs"],
     "nodes": ["Nodes"],
     "quotas": ["Quotas"],
     "audit": ["Audit log"],

@@ -5,6 +5,7 @@ import type { ComponentType } from "preact";
 import type { IconName } from "@ui/parts/icons";
 import { AuditView } from "@ui/views/audit";
 import { DeadView } from "@ui/views/dead";
+import { JobsView } from "@ui/views/jobs";
 import { NodesView } from "@ui/views/nodes";
 import { OverviewView } from "@ui/views/overview";
 import { QueuesView } from "@ui/views/queues";
@@ -29,6 +30,7 @@ export const VIEWS: readonly View[] = [
   { id: "queues", title: "Queues", icon: "queues", key: "q", component: QueuesView },
   { id: "tasks", title: "Tasks", icon: "tasks", key: "t", component: TasksView },
   { id: "dead", title: "Dead letters", icon: "dead", key: "d", component: DeadView },
+  { id: "jobs", title: "Jobs", icon: "jobs", key: "b", component: JobsView },
   { id: "schedules", title: "Schedules", icon: "schedules", key: "c", component: SchedulesView },
   { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
   { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },

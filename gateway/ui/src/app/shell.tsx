@@ -16,6 +16,8 @@ import { Confirmation, Dialog } from "@ui/parts/dialog";
 import { Icon } from "@ui/parts/icons";
 import { Toasts } from "@ui/parts/toasts";
 
+// Titles of pages about one of many.
+const ONE: Record<string, string> = { tasks: "Task", jobs: "Job" };
 const THEME_ICONS = { system: "system", light: "sun", dark: "moon" } as const;
 
 export function Shell() {
@@ -24,7 +26,7 @@ export function Shell() {
   const [open, setOpen] = useState(false);
   useEffect(() => {
     setOpen(false);
-    document.title = `${rest && id === "tasks" ? "Task" : (view?.title ?? "Not found")} · Quorate`;
+    document.title = `${(rest && ONE[id]) || (view?.title ?? "Not found")} · Quorate`;
     window.scrollTo(0, 0);
   }, [id, rest]);
   return (

@@ -17,6 +17,7 @@ const TYPES = [
   { value: "node", label: "Nodes" },
   { value: "service", label: "Services" },
   { value: "task", label: "Tasks" },
+  { value: "job", label: "Jobs" },
   { value: "schedule", label: "Schedules" },
   { value: "quota", label: "Quotas" },
 ] as const;
@@ -96,11 +97,12 @@ function Resource({ entry }: { entry: AuditEntry }) {
     node: href("nodes", name),
     service: href("services"),
     quota: href("quotas"),
+    job: href("jobs", name),
     task: href("tasks", name),
   };
   return (
     <span class="audited">
-      {type} <a href={links[type] ?? href("audit")}>{type === "task" ? shortId(name) : name}</a>
+      {type} <a href={links[type] ?? href("audit")}>{["task", "job"].includes(type) ? shortId(name) : name}</a>
     </span>
   );
 }

@@ -1,0 +1,88 @@
+// Jobs: the messages that the views read, and one function for each RPC they use.
+
+import { get, post, remove, segment, type Options } from "@ui/api/rest";
+import type { Int64, TaskError, TaskSpec } from "@ui/api/types";
+
+export interface JobSpec {
+  template?: TaskSpec;
+  count?: Int64;
+  open?: boolean;
+  closeAfterIdle?: string;
+  firstIndex?: Int64;
+  indexStep?: Int64;
+  maxParallel?: Int64;
+  maxFailures?: Int64;
+  maxFailureShare?: number;
+  name?: string;
+  labels?: Record<string, string>;
+}
+
+export interface JobCounts {
+  pending?: Int64;
+  running?: Int64;
+  succeeded?: Int64;
+  failed?: Int64;
+  cancelled?: Int64;
+}
+
+export interface Job {
+  id: string;
+  queue: string;
+  spec?: JobSpec;
+  state: string;
+  counts?: JobCounts;
+  count?: Int64;
+  open?: boolean;
+  createTime?: string;
+  startTime?: string;
+  finishTime?: string;
+  cancelRequested?: boolean;
+  reason?: string;
+  averageDuration?: string;
+  createdBy?: string;
+  round?: number;
+}
+
+/** Neighbours in the same state; indexes, both included. */
+export interface SubtaskRange {
+  state: string;
+  firstIndex?: Int64;
+  lastIndex?: Int64;
+  count?: Int64;
+}
+
+export interface JobErrorGroup {
+  type?: string;
+  message?: string;
+  count?: Int64;
+  firstIndex?: Int64;
+  lastIndex?: Int64;
+  example?: TaskError;
+  exampleIndex?: Int64;
+}
+
+const path = (id: string) => `v1/jobs/${segment(id)}`;
+
+export const listJobs = (
+  filter: { states?: readonly string[]; queue?: string; pageSize: number; pageToken?: string },
+  options?: Options,
+) => get<{ jobs?: Job[]; nextPageToken?: string }>("v1/jobs", { ...options, query: filter });
+
+export const getJob = (id: string, options?: Options) => get<{ job: Job }>(path(id), options);
+export const listJobErrors = (id: string, options?: Options) =>
+  get<{ groups?: JobErrorGroup[]; others?: Int64 }>(`${path(id)}/errors`, options);
+export const listRanges = (
+  id: string,
+  page: { pageSize: number; pageToken?: string },
+  options?: Options,
+) =>
+  get<{ ranges?: SubtaskRange[]; nextPageToken?: string }>(`${path(id)}/subtasks`, {
+    ...options,
+    query: page,
+  });
+
+export const cancelJob = (id: string) => post(`${path(id)}:cancel`);
+export const pauseJob = (id: string) => post(`${path(id)}:pause`);
+export const resumeJob = (id: string) => post(`${path(id)}:resume`);
+export const retryJob = (id: string) => post(`${path(id)}:retry`);
+export const deleteJob = (id: string) => remove(path(id));

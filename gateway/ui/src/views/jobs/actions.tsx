@@ -1,0 +1,66 @@
+// What can be done with a job: the same buttons in the list and on its page.
+
+import { cancelJob, deleteJob, pauseJob, resumeJob, retryJob, type Job } from "@ui/api/jobs";
+import { num, plain, plural } from "@ui/lib/format";
+import { Button } from "@ui/parts/basics";
+import { confirm } from "@ui/parts/dialog";
+import type { IconName } from "@ui/parts/icons";
+import { attempt, tell } from "@ui/parts/toasts";
+import { canCancel, canPause, canResume, canRetry, finished, isFinal, jobName } from "@ui/views/jobs/names";
+
+interface ActionsProps {
+  job: Job;
+  /** Icons only. */
+  small?: boolean;
+  /** Something was done. */
+  onDone: () => void;
+  /** It is gone. */
+  onDeleted: () => void;
+}
+
+export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
+  const name = jobName(job);
+  const button = (icon: IconName, word: string, act: () => void, kind?: "primary" | "danger") =>
+    small ? (
+      <Button kind="quiet" icon={icon} title={`${word} ${name}`} onClick={act} />
+    ) : (
+      <Button kind={kind} icon={icon} onClick={act}>
+        {word}
+      </Button>
+    );
+  const run = (act: (id: string) => Promise<unknown>, done: string) => () =>
+    void attempt(() => act(job.id), done).then((good) => good && onDone());
+  const cancel = () =>
+    confirm({
+      title: `Cancel ${name}?`,
+      text: `${plural(num(job.count) - finished(job), "subtask")} that are not finished are cancelled; those on nodes are ended. Retry runs them again.`,
+      submit: "Cancel job",
+      act: async () => {
+        await cancelJob(job.id);
+        tell(`${name} is being cancelled.`);
+        onDone();
+      },
+    });
+  const remove = () =>
+    confirm({
+      title: `Delete ${name}?`,
+      text: `Its record, ${plain(job.state, "JOB_STATE_")}, is gone for good, with all results.`,
+      submit: "Delete",
+      act: async () => {
+        await deleteJob(job.id);
+        tell(`${name} was deleted.`);
+        onDeleted();
+      },
+    });
+  return (
+    <>
+      {canPause(job) &&
+        button("pause", "Pause", run(pauseJob, `${name} is paused: nothing new starts.`))}
+      {canResume(job) && button("play", "Resume", run(resumeJob, `${name} goes on.`), "primary")}
+      {canCancel(job) && button("cancel", "Cancel", cancel)}
+      {canRetry(job) &&
+        button("retry", "Retry", run(retryJob, `What failed of ${name} runs again.`), "primary")}
+      {isFinal(job) && button("trash", "Delete", remove, "danger")}
+    </>
+  );
+}

@@ -1,0 +1,212 @@
+// One job: how far it is, which subtasks failed and why, and what it runs.
+
+import { getJob, listJobErrors, type Job, type JobErrorGroup } from "@ui/api/jobs";
+import { now } from "@ui/api/store";
+import { count, durationMs, num, percent, span } from "@ui/lib/format";
+import { usePolled } from "@ui/lib/poll";
+import { go, href } from "@ui/lib/router";
+import { Ago, Badge, Bar, Copy, Empty, Failure, Labels, Loading, Panel } from "@ui/parts/basics";
+import { Icon } from "@ui/parts/icons";
+import { Table, type Column } from "@ui/parts/table";
+import { JobActions } from "@ui/views/jobs/actions";
+import {
+  doneText,
+  isFinal,
+  jobName,
+  ranFor,
+  share,
+  speedText,
+  stateName,
+  STATES,
+  subtasksText,
+  toneOf,
+} from "@ui/views/jobs/names";
+import { Strip } from "@ui/views/jobs/strip-view";
+import { SpecPanel } from "@ui/views/task/facts";
+
+const EVERY_MS = 1_000;
+const ERRORS_MS = 2_000;
+
+export function JobPage({ id }: { id: string }) {
+  const { value, failure, gone, refresh } = usePolled(
+    async (signal) => (await getJob(id, { signal })).job,
+    EVERY_MS,
+    id,
+  );
+  if (gone) {
+    return (
+      <div class="view">
+        <BackLink />
+        <Empty icon="search" title="There is no such job">
+          <p>
+            It was deleted, or its retention has passed: <span class="mono">{id}</span>
+          </p>
+        </Empty>
+      </div>
+    );
+  }
+  if (!value) {
+    return (
+      <div class="view">
+        <BackLink />
+        {failure ? <Failure message={failure} /> : <Loading rows={6} />}
+      </div>
+    );
+  }
+  const job = value;
+  return (
+    <div class="view">
+      <BackLink />
+      <div class="title">
+        <h1>{jobName(job)}</h1>
+        <Badge tone={toneOf(job)}>{stateName(job)}</Badge>
+        <span class="push row">
+          <JobActions job={job} onDone={refresh} onDeleted={() => go(href("jobs"))} />
+        </span>
+      </div>
+      <p class="subtitle">
+        <span class="mono">{job.id}</span>
+        <Copy text={job.id} what="the id" />
+        <span>
+          in <a href={href("tasks", "", { queue: job.queue })}>{job.queue}</a>
+        </span>
+      </p>
+      {failure && <Failure message={failure} />}
+      <div class="columns">
+        <div>
+          <Panel title="Progress">
+            <div class="job-progress">
+              <Bar share={share(job)} text={percentText(job)} label="Done" calm />
+              <span>{doneText(job)}</span>
+              <span class="muted">{speedText(job, now.value)}</span>
+            </div>
+            {job.reason && <p class="error-line">{job.reason}</p>}
+            <Strip job={job} />
+            <ul class="legend">
+              {STATES.map((state) => (
+                <li key={state} class={`tone-${state}`}>
+                  <i class="dot" />
+                  {state} <b class="number">{count(job.counts?.[state])}</b>
+                </li>
+              ))}
+            </ul>
+          </Panel>
+          {num(job.counts?.failed) > 0 && <Errors job={job} />}
+        </div>
+        <div>
+          <Facts job={job} />
+          {job.spec?.template && <SpecPanel spec={job.spec.template} />}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** Rounded down: not 100 % before the last one has finished. */
+const percentText = (job: Job): string => percent(Math.floor(share(job) * 100) / 100);
+
+function BackLink() {
+  return (
+    <a class="back" href={href("jobs")}>
+      <Icon name="back" />
+      Jobs
+    </a>
+  );
+}
+
+function Errors({ job }: { job: Job }) {
+  const { value, failure } = usePolled(
+    (signal) => listJobErrors(job.id, { signal }),
+    ERRORS_MS,
+    `${job.id} ${job.round ?? 0}`,
+  );
+  const groups = value?.groups ?? [];
+  return (
+    <Panel title="Errors" class="flush">
+      {failure && <Failure message={failure} />}
+      {!value && !failure && <Loading />}
+      {groups.length > 0 && (
+        <Table
+          label="Errors"
+          columns={ERRORS}
+          items={groups}
+          keyOf={(group) => `${group.type} ${group.message}`}
+          below={traceback}
+        />
+      )}
+      {num(value?.others) > 0 && <p class="muted note">and {count(value?.others)} of other kinds</p>}
+    </Panel>
+  );
+}
+
+const ERRORS: readonly Column<JobErrorGroup>[] = [
+  { name: "Subtasks", right: true, cell: ({ count: number }) => count(number) },
+  {
+    name: "Error",
+    wide: true,
+    message: true,
+    cell: ({ type, message }) => (
+      <>
+        <span class="error-type">{type}</span> {message}
+      </>
+    ),
+  },
+  {
+    name: "Indexes",
+    right: true,
+    cell: ({ firstIndex, lastIndex }) =>
+      num(firstIndex) === num(lastIndex)
+        ? num(firstIndex)
+        : `${num(firstIndex)} … ${num(lastIndex)}`,
+  },
+];
+
+const traceback = ({ example, exampleIndex }: JobErrorGroup) =>
+  example?.traceback && (
+    <details>
+      <summary>Traceback of index {num(exampleIndex)}</summary>
+      <pre tabIndex={0} class="code">
+        {example.traceback.trimEnd()}
+      </pre>
+    </details>
+  );
+
+function Facts({ job }: { job: Job }) {
+  const { spec } = job;
+  const rows: [string, preact.ComponentChildren][] = [
+    ["Subtasks", subtasksText(job)],
+    ["Created", <Ago time={job.createTime} />],
+  ];
+  if (job.createdBy) rows.push(["Created by", job.createdBy]);
+  if (job.startTime) {
+    rows.push(["Started", <Ago time={job.startTime} />]);
+    const ran = Math.floor(ranFor(job, now.value) / 1000) * 1000;
+    rows.push([isFinal(job) ? "Ran" : "Running for", span(ran)]);
+  }
+  if (job.finishTime) rows.push(["Finished", <Ago time={job.finishTime} />]);
+  if (job.averageDuration) rows.push(["Each takes", span(durationMs(job.averageDuration))]);
+  if (num(spec?.maxParallel)) rows.push(["At once", `at most ${count(spec?.maxParallel)}`]);
+  if (spec?.maxFailures !== undefined) {
+    rows.push(["Ends", `when more than ${count(spec.maxFailures)} have failed`]);
+  }
+  if (spec?.maxFailureShare) {
+    rows.push(["Ends", `when more than ${percent(spec.maxFailureShare)} have failed`]);
+  }
+  if (job.open && spec?.closeAfterIdle) {
+    rows.push(["Closes", `after ${span(durationMs(spec.closeAfterIdle))} without new items`]);
+  }
+  if (spec?.labels) rows.push(["Labels", <Labels labels={spec.labels} />]);
+  if (job.round) rows.push(["Retried", job.round === 1 ? "once" : `${job.round} times`]);
+  return (
+    <Panel title="Facts">
+      <dl class="facts">
+        {rows.map(([name, value]) => (
+          <>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </>
+        ))}
+      </dl>
+    </Panel>
+  );
+}

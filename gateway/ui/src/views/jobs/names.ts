@@ -1,0 +1,86 @@
+// Short texts about a job, and what can be done with it. Pure.
+
+import type { Job, JobCounts } from "@ui/api/jobs";
+import { count, instant, num, plain, rate, shortId, span } from "@ui/lib/format";
+import { workName } from "@ui/views/task/names";
+
+export type SubtaskState = keyof JobCounts;
+
+/** Finished ones first: the order of bars and legends. */
+export const STATES: readonly SubtaskState[] = [
+  "succeeded",
+  "failed",
+  "cancelled",
+  "running",
+  "pending",
+];
+const FINAL = new Set(["JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"]);
+
+/** Its name, or what it runs, or its id. */
+export function jobName({ id, spec }: Job): string {
+  return spec?.name || spec?.template?.name || workName(spec?.template) || shortId(id);
+}
+
+export const isFinal = (job: Job): boolean => FINAL.has(job.state);
+export const canCancel = (job: Job): boolean => !isFinal(job) && !job.cancelRequested;
+export const canPause = (job: Job): boolean => canCancel(job) && job.state === "JOB_STATE_ACTIVE";
+export const canResume = (job: Job): boolean => canCancel(job) && job.state === "JOB_STATE_PAUSED";
+export const canRetry = (job: Job): boolean =>
+  isFinal(job) && num(job.counts?.failed) + num(job.counts?.cancelled) > 0;
+
+/** "active", "cancelling", "active, open" */
+export function stateName(job: Job): string {
+  if (job.cancelRequested && !isFinal(job)) return "cancelling";
+  const name = plain(job.state, "JOB_STATE_");
+  return job.open && !isFinal(job) ? `${name}, open` : name;
+}
+
+/** The tone of its badge: those of tasks. */
+export function toneOf(job: Job): string {
+  if (job.cancelRequested && !isFinal(job)) return "cancelled";
+  const name = plain(job.state, "JOB_STATE_");
+  return name === "active" ? "running" : name;
+}
+
+export function finished({ counts }: Job): number {
+  return num(counts?.succeeded) + num(counts?.failed) + num(counts?.cancelled);
+}
+
+/** 0 to 1; a job without subtasks is done when it is finished. */
+export function share(job: Job): number {
+  const all = num(job.count);
+  return all ? finished(job) / all : isFinal(job) ? 1 : 0;
+}
+
+/** "812 of 1,000", "812 of 1,000+" while more may follow */
+export function doneText(job: Job): string {
+  return `${count(finished(job))} of ${count(job.count)}${job.open && !isFinal(job) ? "+" : ""}`;
+}
+
+/** Milliseconds from its first subtask to its end, or until now; NaN before it began. */
+export function ranFor(job: Job, now: number): number {
+  const start = instant(job.startTime);
+  const end = instant(job.finishTime);
+  return Math.max(0, (Number.isNaN(end) ? now : end) - start);
+}
+
+/** "120/s", "120/s, about 12 s left"; empty before anything has finished. */
+export function speedText(job: Job, now: number): string {
+  const seconds = ranFor(job, now) / 1000;
+  const done = finished(job);
+  if (!(seconds > 0) || !done) return "";
+  const speed = done / seconds;
+  const text = `${rate(speed)}/s`;
+  if (isFinal(job) || job.open) return text;
+  return `${text}, about ${span(((num(job.count) - done) / speed) * 1000)} left`;
+}
+
+/** "1,000, indexes 1 to 1000", "500, indexes 0 to 998, every 2nd" */
+export function subtasksText(job: Job): string {
+  const all = num(job.count);
+  if (!all) return "none";
+  const first = num(job.spec?.firstIndex);
+  const step = num(job.spec?.indexStep) || 1;
+  const every = step > 1 ? `, every ${step}` : "";
+  return `${count(all)}, indexes ${first} to ${first + step * (all - 1)}${every}`;
+}
