@@ -4,9 +4,9 @@
 
 Starts etcd, schedulers and node agents as separate processes, has every file of the Python
 standard library tokenised by them, scrapes all metrics when a sixth of the files is done, kills the
-leading scheduler (SIGKILL) when a third is and a node agent when two thirds are, waits for the end,
-computes the same in this process and compares. Exit code 0 only when both agree, every documented
-metric was there and nothing is left running.
+leading scheduler (SIGKILL) when a third is and a node agent when two thirds are, and waits for the
+end. Then it runs a job of 50,000 subtasks. It computes all of it in this process too and compares.
+Exit code 0 only when both agree, every documented metric was there and nothing is left running.
 
 The two times that the table ends with are of different things: the cluster's includes both kills, a
 durable write for each task and each result, and the work on all cores that the nodes share; one
@@ -37,6 +37,7 @@ if str(CHECKOUT) not in sys.path:
 
 from examples import demo_metrics  # noqa: E402
 from examples.demo_cluster import START_TIMEOUT, DemoCluster, FileProgress, console  # noqa: E402
+from examples.demo_job import JobFindings, run_job  # noqa: E402
 from examples.stdlib_stats import FileStats, Summary, combine, measure, standard_library  # noqa: E402
 from quorate import Client  # noqa: E402
 from quorate.client.transport.discovery import LocalCluster  # noqa: E402
@@ -71,6 +72,7 @@ class Findings:
     summary: Summary | None = None
     outage: Outage = field(default_factory=Outage)
     differences: int = 0
+    job: JobFindings = field(default_factory=lambda: JobFindings(0, 0.0, 0))
     metrics: int = 0
     metrics_missing: list[str] = field(default_factory=list)
     left_running: list[str] = field(default_factory=list)
@@ -183,6 +185,7 @@ def work(client: Client, cluster: DemoCluster, files: list[str], nodes: int) -> 
     for task in client.tasks(page_size=1000):
         findings.tasks += 1
         findings.attempts += task.attempt
+    findings.job = run_job(client)
 
     start = time.perf_counter()
     here = []
@@ -194,6 +197,7 @@ def work(client: Client, cluster: DemoCluster, files: list[str], nodes: int) -> 
     findings.single_seconds = time.perf_counter() - start
     findings.differences = sum(a != b for a, b in zip(on_cluster, here, strict=True))
     findings.differences += findings.summary != expected
+    findings.differences += findings.job.differences
     return findings
 
 
@@ -212,6 +216,8 @@ def report(findings: Findings) -> None:
         ("definitions", f"{summary.definitions:,}"),
         ("tasks", f"{findings.tasks:,}"),
         ("attempts (a killed node's tasks run again)", f"{findings.attempts:,}"),
+        ("subtasks of one job", f"{findings.job.subtasks:,}"),
+        ("seconds of that job", f"{findings.job.seconds:.1f}"),
         ("leader epoch before", f"{outage.epoch_before}"),
         ("leader epoch after", f"{outage.epoch_after}"),
         ("milliseconds without a leader", f"{outage.milliseconds:.0f}"),

@@ -149,10 +149,10 @@ class FileProgress:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def advance(self) -> None:
-        """One more file."""
-        self._done += 1
-        self._bar.advance(self._line)
+    def advance(self, more: int = 1) -> None:
+        """So many more are done."""
+        self._done += more
+        self._bar.advance(self._line, more)
         now = time.monotonic()
         if now - self._said >= _SAY and not console.is_terminal:
             self._said = now

@@ -25,6 +25,10 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path):
     rows = re.findall(r"^(\S.*?)  +([\d.,]+) *$", done.stdout, re.MULTILINE)
     table = {name.strip(): value for name, value in rows}
     assert table["files"] == "240"
+    assert table["subtasks of one job"] == "50,000"
+    assert re.search(
+        r"^job [0-9a-f]{32}: SUCCEEDED, 50,000 subtasks in ", done.stdout, re.MULTILINE
+    )
     assert int(table["leader epoch after"]) > int(table["leader epoch before"])
     assert int(table["attempts (a killed node's tasks run again)"]) >= int(table["tasks"])
     assert (table["differences from the results of one process"], table["left running"]) == (
