@@ -31,6 +31,7 @@ PAGES = [
     CHECKOUT / "README.md",
     *sorted((CHECKOUT / "docs").rglob("*.md")),
     *sorted((CHECKOUT / "examples").glob("clients/*/README.md")),
+    *sorted((CHECKOUT / "examples").glob("*/README.md")),
 ]
 RUN = {"console", "sh", "bash", "python"}
 TEXT = {"", "text", "mermaid", "ini", "json", "yaml", "toml", "promql"}

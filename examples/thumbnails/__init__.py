@@ -1,0 +1,1 @@
+"""Thumbnails of all PNG images of a folder, as one job."""
