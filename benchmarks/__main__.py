@@ -17,10 +17,11 @@ from benchmarks import report
 from benchmarks.failures import failover
 from benchmarks.figures import Findings
 from benchmarks.gateway import dashboard, live, proxy
-from benchmarks.tasks import commands, floods, latency, memory, throughput, tls, workers
+from benchmarks.tasks import arrays, commands, floods, latency, memory, throughput, tls, workers
 
 BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "throughput": throughput.run,
+    "arrays": arrays.run,
     "tls": tls.run,
     "latency": latency.run,
     "commands": commands.run,

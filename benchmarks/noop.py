@@ -5,3 +5,12 @@ from __future__ import annotations
 
 def noop() -> None:
     """Return at once."""
+
+
+def array_noop(index: int) -> None:
+    """Return at once: as a subtask, which gets its index."""
+
+
+def array_same(index: int) -> int:
+    """Return the index."""
+    return index
