@@ -48,7 +48,7 @@ async def finished(cluster: Cluster, name: str, count: int) -> None:
 
 async def accepted(cluster: Cluster, name: str) -> set[int]:
     """The positions that are on record as succeeded."""
-    found = set()
+    found: set[int] = set()
     for kv in await cluster.read(f"job-blocks/{name}/".encode()):
         record = jobs_pb2.JobBlockRecord.FromString(kv.value)
         first = int(kv.key.rpartition(b"/")[2]) * BLOCK
