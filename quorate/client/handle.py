@@ -170,14 +170,14 @@ class TaskHandle(Generic[R]):
         return True
 
     def retry(self) -> None:
-        """Have a FAILED or CANCELLED task run again. Raises QuorateError in any other state."""
+        """Have a FAILED, CANCELLED or EXPIRED task run again; QuorateError in any other state."""
         request = pb.RetryTaskRequest(id=self.id, request_id=new_request_id())
         self._calls.call(RETRY_TASK, request)
         self._finished = None
 
     def update(self, **changes: Unpack[UpdateArgs]) -> task_pb2.Task:
         """Change a task that waits: priority, labels (replaced as a whole), delay or not_before,
-        timeout, retries, backoff, max_backoff, fatal_errors, crash_limit.
+        timeout, start_deadline, retries, backoff, max_backoff, fatal_errors, crash_limit.
 
         Raises QuorateError (FAILED_PRECONDITION) once it is assigned, running or finished.
         """

@@ -409,7 +409,7 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryTask(self, request, context):
-        """Makes a FAILED or CANCELLED task PENDING again with fresh attempts. Its past attempts stay on
+        """Makes a FAILED, CANCELLED or EXPIRED task PENDING again with fresh attempts. Its past attempts stay on
         record.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -425,8 +425,8 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTask(self, request, context):
-        """Changes a PENDING or SCHEDULED task: its priority, labels, `not_before`, timeout and retry policy;
-        the rest stays. A task that is assigned, running or finished is FAILED_PRECONDITION.
+        """Changes a PENDING or SCHEDULED task: its priority, labels, `not_before`, timeout, start deadline and
+        retry policy; the rest stays. A task that is assigned, running or finished is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -456,7 +456,7 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDeadLetters(self, request, context):
-        """Lists FAILED tasks grouped by error, the largest groups first. To see the tasks of a group, to
+        """Lists FAILED and EXPIRED tasks grouped by error, the largest groups first. To see the tasks of a group, to
         retry or to delete them, pass its id to ListTasks, RetryTasks or DeleteTasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -14,6 +14,7 @@ from scheduler.core.handlers import (
     attempts,
     control,
     creation,
+    expiry,
     nodes,
     scaling_down,
     services,
@@ -61,6 +62,8 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.ChunkReported: chunks.on_chunk_reported,
     e.IdleJobsDue: jobs_upkeep.on_idle_jobs_due,
     e.TimersDue: upkeep.on_timers_due,
+    e.ExpiriesDue: expiry.on_expiries_due,
+    e.StartDeadlinePassed: expiry.on_start_deadline_passed,
 }
 # What callers ask for: repeated, it gets its first answer.
 CALLS: Final[dict[type, Call | CallInParts]] = {

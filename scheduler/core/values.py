@@ -35,7 +35,9 @@ FINISHED = frozenset(
 # Those in which a task waits, and can be updated.
 WAITING = frozenset((TaskState.PENDING, TaskState.SCHEDULED))
 # Those that can be retried by hand.
-RETRIABLE = frozenset((TaskState.FAILED, TaskState.CANCELLED))
+RETRIABLE = frozenset((TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED))
+# Those of dead letters.
+DEAD = frozenset((TaskState.FAILED, TaskState.EXPIRED))
 
 
 class BulkAct(Enum):
@@ -259,6 +261,8 @@ class TaskSpec(NamedTuple):
     limits: TaskLimits | None = None
     # Of the runs of a schedule: its name.
     schedule: str = ""
+    # Seconds in which it has to start, from when it may first; 0.0: no bound.
+    start_deadline: float = 0.0
 
 
 def kind_of_spec(spec: TaskSpec) -> Needs | Kind:

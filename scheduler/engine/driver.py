@@ -30,7 +30,7 @@ from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.errors import leader_lost
 from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import TermClock
-from scheduler.core.handlers import attempts
+from scheduler.core.handlers import attempts, expiry
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
@@ -158,7 +158,8 @@ class Driver:
         try:
             for event in events:
                 self._absorb(step(event, now), now)
-            self._place(now)
+            if not self.state.deadlines.waiting or self._expire(now):
+                self._place(now)
             self._flush()
             if self.state.illegal_moves:
                 self._report_illegal_moves()
@@ -325,6 +326,19 @@ class Driver:
             ops, partial(self._committed, after), partial(self._after_commit.failed, after)
         )
 
+    def _expire(self, now: float) -> bool:
+        """Let tasks expire whose deadlines have passed; whether none is left, so that none of them
+        is placed."""
+        if expiry.expiries_due(self.state, now) and self.journal.room:
+            self._absorb(self.machine.step(e.ExpiriesDue(), now), now)
+        if not expiry.expiries_due(self.state, now):
+            return True
+        if self.journal.room:
+            self._soon()
+        else:
+            self._place_later = True
+        return False
+
     def _place(self, now: float) -> None:
         if not self.journal.room or self.journal.no_space:
             # The next commit makes room and places.
@@ -365,16 +379,16 @@ class Driver:
         self.handle(())
 
     def _arm_timer(self, now: float) -> None:
-        """Wake when the next SCHEDULED task or subtask is due, or a rate limit lets something
-        through."""
+        """Wake when the next SCHEDULED task or subtask is due, a PENDING task expires, or a rate
+        limit lets something through."""
         state = self.state
-        due, wake = state.next_due(), state.permits.next_wake()
-        if wake is not None and (due is None or wake < due):
-            due = wake
-        subtask = next_due(state) if state.job_timers else None
-        if subtask is not None and (due is None or subtask < due):
-            due = subtask
-        self._timer.arm(due, now)
+        wakes = (
+            state.next_due(),
+            state.deadlines.next(),
+            state.permits.next_wake(),
+            next_due(state) if state.job_timers else None,
+        )
+        self._timer.arm(min((wake for wake in wakes if wake is not None), default=None), now)
 
     # -- after the commit
 

@@ -18,7 +18,12 @@ from scheduler.core.model.effects import After, PutRun, PutTask, StartAttempt, W
 from scheduler.core.values import TaskState
 
 _AGAIN: Final = TaskState.SCHEDULED
-_FINAL: Final = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED)
+_FINAL: Final = (
+    TaskState.SUCCEEDED,
+    TaskState.FAILED,
+    TaskState.CANCELLED,
+    TaskState.EXPIRED,
+)
 
 
 class TaskMetrics:

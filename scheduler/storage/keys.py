@@ -60,9 +60,11 @@ SNAPSHOT_ORDER = (
 
 # A task's spec is written again while it is live: older standbys would go on with the old one.
 TASK_UPDATE = "task-update"
+# A task has a start deadline: older leaders would let it wait for ever.
+START_DEADLINE = "start-deadline"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
-RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule", "job", TASK_UPDATE)
+RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule", "job", TASK_UPDATE, START_DEADLINE)
 
 
 def task_key(queue: str, task: str) -> bytes:

@@ -20,7 +20,7 @@ from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2
-from scheduler.core.handlers import attempts, audit
+from scheduler.core.handlers import attempts, audit, expiry
 from scheduler.core.handlers.jobs.upkeep import retain as retain_job
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
@@ -35,6 +35,7 @@ from scheduler.core.model.rows import Control, TaskRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.model.transitions import TRANSITIONS
 from scheduler.core.values import (
+    FINISHED,
     InstanceState,
     ServiceName,
     TaskSpec,
@@ -210,7 +211,7 @@ class Cluster(LimitCalls):
                 assert dropped or (was, state) in TRANSITIONS, f"{task}: {was} -> {state}"
         for task, was in before.items():
             if task not in now:
-                assert was.name in ("SUCCEEDED", "FAILED", "CANCELLED"), f"{task} vanished as {was}"
+                assert was in FINISHED, f"{task} vanished as {was}"
         self._states = now
 
     def advance(self, seconds: float) -> None:
@@ -218,6 +219,8 @@ class Cluster(LimitCalls):
         self.now += seconds
         while self._due():
             self.step(e.TimersDue())
+        while expiry.expiries_due(self.state, self.now):
+            self.step(e.ExpiriesDue())
         while attempts.starts_due(self.state, self.now):
             self.step(e.StartsDue())
 

@@ -93,6 +93,7 @@ class History:
             not_before=rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
             key=rng.choice(["", "", "", "x", "y"]),
             limits=rng.choice([(), (), (), ("licence",), ("api", "licence")]),
+            start_deadline=rng.choice([0.0, 0.0, 0.0, 2.0, 20.0]),
         )
 
     def some(self, *states: TaskState):
@@ -277,7 +278,7 @@ class History:
             c.call(lambda token: e.QueueDeleteAsked(QueueName("c"), self.request(b"c"), token))
 
     def do_retry(self) -> None:
-        task = self.some(TaskState.FAILED, TaskState.CANCELLED)
+        task = self.some(TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
         if task is not None:
             # The service reads the spec back: the same bytes, the same instant of creation.
             self.log.flush()
@@ -307,6 +308,8 @@ class History:
             if self.rng.random() < 0.5:
                 later = self.cluster.now + self.rng.choice([-5.0, 3.0, 30.0])
                 fields["not_before"] = self.rng.choice([0.0, later])
+            if self.rng.random() < 0.3:
+                fields["start_deadline"] = self.rng.choice([0.0, 1.0, 15.0])
             if self.rng.random() < 0.3:
                 fields["labels"] = {"a": "b" * self.rng.choice([1, 500])}
             self.cluster.call(

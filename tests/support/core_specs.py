@@ -37,6 +37,7 @@ def spec(
     not_before: float = 0.0,
     key: str = "",
     limits: Iterable[str] = (),
+    start_deadline: float = 0.0,
 ) -> TaskSpec:
     """A spec as the service makes it: from a message, through the codec."""
     return _spec(
@@ -56,6 +57,7 @@ def spec(
         not_before,
         key,
         tuple(limits),
+        start_deadline,
     )
 
 
@@ -100,6 +102,7 @@ def _spec(
     not_before: float,
     key: str,
     limits: tuple[str, ...],
+    start_deadline: float,
 ) -> TaskSpec:
     message = task_pb2.TaskSpec(
         priority=priority, affinity_key=affinity, limit_key=key, limits=limits
@@ -119,6 +122,8 @@ def _spec(
         message.resources.counters.update(dict(counters))
     if not_before:
         message.not_before.FromNanoseconds(round(not_before * 1e9))
+    if start_deadline:
+        message.start_deadline.FromNanoseconds(round(start_deadline * 1e9))
     return records.task_spec(message, message.SerializeToString())
 
 
@@ -163,10 +168,14 @@ def spec_update(**fields: Any) -> e.SpecUpdate:
             elif name == "labels":
                 message.labels.clear()
                 message.labels.update(value)
+            elif name == "start_deadline":
+                message.ClearField(name)
+                if value:
+                    message.start_deadline.FromNanoseconds(int(value * 1e9))
             elif name == "attempts":
                 message.retry.max_attempts = value
             else:
                 setattr(message, name, value)
         return records.task_spec(message, message.SerializeToString(deterministic=True))
 
-    return e.SpecUpdate(make, "not_before" in fields)
+    return e.SpecUpdate(make, "not_before" in fields, "start_deadline" in fields)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
+from quorate.runtime.ids import TaskId
 from scheduler.core.arrays.array import Array
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.chunk import Chunk
@@ -32,7 +33,7 @@ from scheduler.core.model.state import State
 from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.pending import PendingOrder
-from scheduler.core.values import is_due
+from scheduler.core.values import TaskState, is_due
 
 
 class Sides(NamedTuple):
@@ -86,6 +87,12 @@ def _dead(state: State) -> list[tuple[str, str, list[str]]]:
     return sorted((g.queue, g.id, sorted(g.rows)) for g in state.dead.groups())
 
 
+def _expiring(state: State) -> tuple[int, float | None, list[tuple[TaskId, float]]]:
+    rows = [r for r in state.tasks.values() if r.expires and r.state is TaskState.PENDING]
+    expiring = sorted((row.id, row.expire_at) for row in rows)
+    return state.deadlines.waiting, state.deadlines.next(), expiring
+
+
 REFERENCE = "the row is compared where it belongs"
 MEMORY = "the leader's memory, of this session or this call; no record has it"
 OWN = "each process counts what it saw"
@@ -131,6 +138,10 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (TaskRow, "start_time"): (
         _start_time,
         "the start of an attempt is on record once it has lived for a second",
+    ),
+    (State, "deadlines"): (
+        by(lambda s, _: _expiring(s)),
+        "entries of tasks that left may be there",
     ),
     (State, "dead"): (by(lambda s, _: _dead(s)), "the order within a group is by time"),
     (FinishedRow, "dead"): (by(lambda row, _: row.dead and row.dead.id), REFERENCE),

@@ -46,10 +46,10 @@ def test_a_standby_logs_a_record_that_no_transitions_lead_to():
     c = Cluster(log=log)
     task = c.submit()
     log.flush()
-    record = r.RunRecord(state=int(TaskState.EXPIRED), attempt=1)  # type: ignore[arg-type]
+    record = r.RunRecord(state=int(TaskState.BLOCKED), attempt=1)  # type: ignore[arg-type]
     with structlog.testing.capture_logs() as logs:
         log.fold.put(keys.run_key("default", task), record.SerializeToString(), log.revision + 1)
-    assert {"task": task, "before": "PENDING", "after": "EXPIRED"}.items() <= logs[0].items()
+    assert {"task": task, "before": "PENDING", "after": "BLOCKED"}.items() <= logs[0].items()
     assert logs[0]["log_level"] == "error"
     assert not log.fold.state.illegal_moves
 
@@ -72,7 +72,7 @@ def test_a_record_may_stand_for_several_transitions_but_for_none_that_are_not_in
         final = transitions.FinalStatus(after, 1, NO_INSTANCE, 0.0, c.now)
         transitions.apply_final_status(c.state, row, final)
     else:
-        nowhere = (NOBODY, NO_INSTANCE, 0.0, 0.0, 0.0, False, (), b"")
+        nowhere = (NOBODY, NO_INSTANCE, 0.0, 0.0, 0.0, False, (), 0.0, b"")
         transitions.apply_status(c.state, row, transitions.Status(after, 1, 0, 0, *nowhere))
     assert c.state.illegal_moves == ([] if after in reached else [(row.id, before, after)])
 

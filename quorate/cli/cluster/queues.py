@@ -66,7 +66,7 @@ def queues(client: Client, as_json: Json = False) -> None:
     render.show(queue_table(found))
 
 
-_COUNTS = ("SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED")
+_COUNTS = ("SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
 
 
 def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
@@ -74,7 +74,7 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     table = render.table(
         *("QUEUE", *_COUNTS, "OLDEST WAITS", "PLACEMENT"),
         right=_COUNTS,
-        drop=("PLACEMENT", "OLDEST WAITS", "SCHEDULED", "CANCELLED", "SUCCEEDED"),
+        drop=("EXPIRED", "PLACEMENT", "OLDEST WAITS", "SCHEDULED", "CANCELLED", "SUCCEEDED"),
     )
     for queue in found:
         name = Text(queue.name)

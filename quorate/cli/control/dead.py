@@ -20,9 +20,11 @@ from quorate.runtime.sizes import plural
 from quorate.v1 import dead_letter_pb2
 
 group = typer.Typer(
-    help="Failed tasks grouped by error: list, show, retry or delete them.", no_args_is_help=True
+    help="Failed and expired tasks grouped by error: list, show, retry or delete them.",
+    no_args_is_help=True,
 )
 
+DEAD = ("failed", "expired")
 # Groups that a prefix of an id is looked up among, and characters of a shown message.
 _LOOKED_UP = 11_000
 _MIXED = "(errors of many kinds)"
@@ -38,7 +40,7 @@ MaybeGroup = Annotated[
 Queue = Annotated[
     str, typer.Option("--queue", "-q", help="Only failed tasks of this queue (default all).")
 ]
-All = Annotated[bool, typer.Option("--all", help="All failed tasks.")]
+All = Annotated[bool, typer.Option("--all", help="All failed and expired tasks.")]
 
 
 @group.command("list")
@@ -51,7 +53,7 @@ def list_groups(
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """List failed tasks grouped by error, the largest groups first.
+    """List failed and expired tasks grouped by error, the largest groups first.
 
     Errors are alike when their types are the same, and their messages but for digits.
     """
@@ -140,9 +142,9 @@ def retry_group(
     """
     chosen = _chosen(client, name, queue, everything=everything)
     counts = client.retry_tasks(
-        queue=queue, states=["failed"], error_group=chosen, rate=rate, dry_run=not yes
+        queue=queue, states=DEAD, error_group=chosen, rate=rate, dry_run=not yes
     )
-    print_retried(counts, "will run again" if yes else "failed", as_json=as_json)
+    print_retried(counts, "will run again" if yes else "failed or expired", as_json=as_json)
     return again(counts.retried, yes=yes, verb="retry")
 
 
@@ -161,9 +163,7 @@ def delete_group(
 ) -> int:
     """Delete the failed tasks of a group, or (--all) every failed task, with their errors."""
     chosen = _chosen(client, name, queue, everything=everything)
-    counts = client.delete_tasks(
-        queue=queue, states=["failed"], error_group=chosen, dry_run=not yes
-    )
+    counts = client.delete_tasks(queue=queue, states=DEAD, error_group=chosen, dry_run=not yes)
     show(
         {
             "deleted": counts.deleted,
@@ -172,7 +172,7 @@ def delete_group(
             "not_found": counts.not_found,
         },
         {
-            "deleted": "deleted" if yes else "failed",
+            "deleted": "deleted" if yes else "failed or expired",
             "not_finished": "not finished",
             "skipped": "in another state",
             "not_found": "not found",

@@ -18,9 +18,6 @@ from quorate.runtime.errors import invalid
 from quorate.runtime.sizes import plural
 from quorate.v1 import scheduler_pb2
 
-# Expired tasks there are none yet; a newer cluster may have them.
-_ANY = (*FINISHED, "expired")
-
 
 @with_client
 def delete(
@@ -64,7 +61,7 @@ def delete(
         return each(ids, lambda id: _delete(client, task_id(client, id)))
     chosen = states(state) or FINISHED
     for one in chosen:
-        if one not in _ANY:
+        if one not in FINISHED:
             raise invalid("--state", f"{one} tasks are not finished; cancel them first")
     counts = client.delete_tasks(queue=queue, states=chosen, dry_run=not yes)
     if yes:

@@ -17,7 +17,8 @@ from quorate.client.mapping.counts import Retried
 
 # Beyond, one call retries all, and one line says what became of them.
 _ONE_BY_ONE = 10
-_STATES = ("failed", "cancelled")
+_STATES = ("failed", "cancelled", "expired")
+_DEAD = ("failed", "expired")
 
 Rate = Annotated[
     float,
@@ -39,11 +40,14 @@ def retry(
         typer.Option(
             "--state",
             "-s",
-            help="Tasks in this state: failed or cancelled (default failed); may be repeated.",
+            help="Tasks in this state: failed, cancelled or expired; may be repeated. \\[default: "
+            "failed and expired]",
         ),
     ] = None,
     search: Search = "",
-    everything: Annotated[bool, typer.Option("--all", help="All failed tasks.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All failed and expired tasks.")
+    ] = False,
     rate: Rate = 0.0,
     yes: Annotated[
         bool,
@@ -53,7 +57,7 @@ def retry(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Run FAILED or CANCELLED tasks again, with all of their retries anew.
+    """Run FAILED, CANCELLED or EXPIRED tasks again, with all of their retries anew.
 
     What has not finished, or has SUCCEEDED, cannot be retried: submit it once more.
 
@@ -71,7 +75,7 @@ def retry(
         if counts.not_found:
             return NOT_FOUND
         return REFUSED if counts.retried < len(ids) else OK
-    wanted = states(state) or ("failed",)
+    wanted = states(state) or _DEAD
     if over := [one for one in wanted if one not in _STATES]:
         raise typer.BadParameter(
             f"--state {over[0]}: only failed and cancelled tasks can be retried"

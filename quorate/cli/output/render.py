@@ -59,7 +59,7 @@ _STATE_STYLE = {
     "SUCCEEDED": "green",
     "FAILED": "red",
     "CANCELLED": "yellow",
-    "EXPIRED": "yellow",
+    "EXPIRED": "red",
     "ACTIVE": "cyan",
     "PAUSED": "yellow",
     "ASSIGNED": "blue",

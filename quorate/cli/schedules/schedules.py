@@ -101,6 +101,7 @@ def create(
     priority: task_options.Priority = 0,
     retries: task_options.Retries = 0,
     timeout: task_options.Timeout = None,
+    start_deadline: task_options.StartDeadline = None,
     label: task_options.Label = None,
     cpu: task_options.Cpu = 0.0,
     memory: task_options.Memory = "",
@@ -124,8 +125,8 @@ def create(
     """
     bound = client.options(
         **task_options.option_args(
-            *(queue, "", priority, retries, timeout, 0.0, label, cpu, memory, resource),
-            *(limit_key, limit),
+            *(queue, "", priority, retries, timeout, 0.0, start_deadline, label),
+            *(cpu, memory, resource, limit_key, limit),
         )
     )
     if call and secret:

@@ -47,6 +47,15 @@ Delay = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+StartDeadline = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Time in which the task must start, in seconds; otherwise it is EXPIRED. "
+        "\\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
 Label = Annotated[
     list[str] | None,
     typer.Option(
@@ -141,6 +150,7 @@ def option_args(
     retries: int,
     timeout: float | None,
     delay: float,
+    start_deadline: float | None,
     labels: list[str] | None,
     cpu: float,
     memory: str,
@@ -156,6 +166,7 @@ def option_args(
         retries=retries,
         timeout=timeout,
         delay=delay,
+        start_deadline=start_deadline,
         labels=pairs("--label", labels),
         cpu=cpu,
         memory=size_in_bytes("--memory", memory),

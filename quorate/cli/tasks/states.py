@@ -17,10 +17,10 @@ from quorate.v1 import task_pb2
 
 ASSIGNED: Final = "assigned"
 UNFINISHED: Final = ("scheduled", "pending", "running")
-FINISHED: Final = ("succeeded", "failed", "cancelled")
+FINISHED: Final = ("succeeded", "failed", "cancelled", "expired")
 _KNOWN: Final = ("scheduled", "pending", ASSIGNED, "running", *FINISHED)
 # What a newer cluster may use.
-_RESERVED: Final = ("blocked", "paused", "expired")
+_RESERVED: Final = ("blocked", "paused")
 
 
 def states(words: Sequence[str] | None) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ def submit(
     retries: o.Retries = 0,
     timeout: o.Timeout = None,
     delay: o.Delay = 0.0,
+    start_deadline: o.StartDeadline = None,
     label: o.Label = None,
     cpu: o.Cpu = 0.0,
     memory: o.Memory = "",
@@ -139,7 +140,7 @@ def submit(
         stdin=stdin,
     )
     options = o.option_args(
-        *(queue, name, priority, retries, timeout, delay, label),
+        *(queue, name, priority, retries, timeout, delay, start_deadline, label),
         *(cpu, memory, resource, limit_key, limit),
     )
     options["request_id"] = request_id
@@ -188,6 +189,7 @@ def call(
     retries: o.Retries = 0,
     timeout: o.Timeout = None,
     delay: o.Delay = 0.0,
+    start_deadline: o.StartDeadline = None,
     label: o.Label = None,
     cpu: o.Cpu = 0.0,
     memory: o.Memory = "",
@@ -210,7 +212,7 @@ def call(
     Write a string as '"text"', and a negative number as '[-1]'.
     """
     options = o.option_args(
-        *(queue, name, priority, retries, timeout, delay, label),
+        *(queue, name, priority, retries, timeout, delay, start_deadline, label),
         *(cpu, memory, resource, limit_key, limit),
     )
     if wait_timeout is not None and no_wait:
@@ -279,7 +281,7 @@ def map_(
     If an item fails, the command ends. It cancels the items that are not finished.
     """
     options = o.option_args(
-        *(queue, name, priority, retries, timeout, 0.0, label),
+        *(queue, name, priority, retries, timeout, 0.0, None, label),
         *(cpu, memory, resource, limit_key, limit),
     )
     total, lines = _lines(items)

@@ -68,8 +68,8 @@ class ManyTasks:
 
         Args:
             tasks, queue, text, dry_run: as of `cancel_tasks`.
-            states: only in these: "failed" or "cancelled". When empty, a filter finds failed tasks,
-                and of `tasks` both are retried.
+            states: only in these: "failed", "cancelled" or "expired". When empty, a filter finds
+                failed and expired tasks, and of `tasks` all three are retried.
             error_group: tasks of this group of `dead_letters`; a filter by itself.
             rate: tasks a second that may start; 0: all at once. The others are SCHEDULED meanwhile.
 
@@ -104,7 +104,8 @@ class ManyTasks:
             tasks, queue, text, dry_run: as of `cancel_tasks`.
             states: only in these: "pending" or "scheduled"; in both when empty.
             changes: options as `options` has them: priority, labels (replaced as a whole), delay or
-                not_before, timeout, retries, backoff, max_backoff, fatal_errors, crash_limit.
+                not_before, timeout, start_deadline, retries, backoff, max_backoff, fatal_errors,
+                crash_limit.
 
         Raises QuorateError: INVALID_ARGUMENT where both or neither are given, or nothing changes.
         """
@@ -147,7 +148,7 @@ class ManyTasks:
         )
 
     def dead_letters(self, *, queue: str = "") -> Iterator[dead_letter_pb2.DeadLetterGroup]:
-        """Failed tasks grouped by error, the largest groups first, page by page.
+        """Failed and expired tasks grouped by error, the largest groups first, page by page.
 
         Args:
             queue: of all queues when empty.

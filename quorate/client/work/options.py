@@ -11,7 +11,7 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from quorate.client.work.texts import checked_text, checked_texts, is_utf8
 from quorate.runtime.errors import invalid
@@ -20,6 +20,9 @@ from quorate.v1 import task_pb2
 
 Instant = dt.datetime | float
 """An aware datetime, or seconds since the Unix epoch."""
+
+
+_POSITIVE: Final = ("timeout", "start_deadline")
 
 
 class OptionArgs(TypedDict, total=False):
@@ -36,6 +39,7 @@ class OptionArgs(TypedDict, total=False):
     timeout: float | None
     delay: float
     not_before: Instant | None
+    start_deadline: float | None
     labels: Mapping[str, str]
     cpu: float
     memory: int
@@ -73,6 +77,9 @@ class TaskOptions:
     """Not started before so many seconds from now."""
     not_before: Instant | None = None
     """Not started before this instant; wins over `delay`."""
+    start_deadline: float | None = None
+    """EXPIRED unless it starts within so many seconds from when it may start first; None: no
+    limit."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """For people and filters."""
     cpu: float = 0.0
@@ -104,12 +111,12 @@ class TaskOptions:
                 checked_text(name, key)
         object.__setattr__(self, "fatal_errors", _checked_errors(self.fatal_errors))
         object.__setattr__(self, "limits", _checked_limits(self.limits))
-        for name in ("timeout", "delay", "backoff", "max_backoff", "cpu"):
+        for name in ("timeout", "start_deadline", "delay", "backoff", "max_backoff", "cpu"):
             value = getattr(self, name)
             if value is None:
                 continue
-            if not math.isfinite(value) or value < 0 or (name == "timeout" and value == 0):
-                least = "more than 0" if name == "timeout" else "0 or more"
+            if not math.isfinite(value) or value < 0 or (name in _POSITIVE and value == 0):
+                least = "more than 0" if name in _POSITIVE else "0 or more"
                 raise invalid(name, f"{value!r} must be a finite number, {least}", value=value)
         for name, bits in (("priority", 31), ("retries", 30), ("crash_limit", 31), ("memory", 63)):
             value = getattr(self, name)
@@ -151,6 +158,8 @@ class TaskOptions:
             self._apply_retry(spec.retry)
         if self.timeout is not None:
             set_seconds("timeout", spec.timeout, self.timeout)
+        if self.start_deadline is not None:
+            set_seconds("start_deadline", spec.start_deadline, self.start_deadline)
         start = self._start(now)
         if start is not None:
             name = "delay" if self.not_before is None else "not_before"

@@ -22,6 +22,7 @@ class UpdateArgs(TypedDict, total=False):
     fatal_errors: list[str | type[BaseException]]
     crash_limit: int
     timeout: float | None
+    start_deadline: float | None
     delay: float
     not_before: Instant | None
     labels: dict[str, str]
@@ -35,6 +36,7 @@ _PATHS: Final = {
     "fatal_errors": "retry.fatal_errors",
     "crash_limit": "retry.crash_limit",
     "timeout": "timeout",
+    "start_deadline": "start_deadline",
     "delay": "not_before",
     "not_before": "not_before",
     "labels": "labels",

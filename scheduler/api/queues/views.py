@@ -25,6 +25,7 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
             succeeded=counts[TaskState.SUCCEEDED],
             failed=counts[TaskState.FAILED],
             cancelled=counts[TaskState.CANCELLED],
+            expired=counts[TaskState.EXPIRED],
             finished_total=seen.finished_total,
         ),
     )

@@ -231,6 +231,8 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         )
     if spec.HasField("timeout"):
         duration(f"{field}.timeout", spec.timeout, MAX_TIMEOUT)
+    if spec.HasField("start_deadline"):
+        duration(f"{field}.start_deadline", spec.start_deadline, MAX_AHEAD)
     if spec.HasField("not_before"):
         at = seconds(spec.not_before)
         if not 0 <= spec.not_before.nanos < NANOS:

@@ -18,7 +18,7 @@ from scheduler.core.model.answers import TaskKnown
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.placement.unplaceable import why_unplaceable
-from scheduler.core.values import NO_LIMITS, Needs, TaskState
+from scheduler.core.values import DEAD, NO_LIMITS, Needs, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
 from scheduler.storage import reads
@@ -118,7 +118,7 @@ class TaskReader:
             # It may have moved on since its id was picked; then it belongs to another list.
             if states and view.state not in states:
                 continue
-            if group and view.state != task_pb2.TASK_STATE_FAILED:
+            if group and TaskState(view.state) not in DEAD:
                 continue
             self._add_start(view)
             self._add_reason(view, reasons)

@@ -48,7 +48,7 @@ from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
-from scheduler.storage.keys import TASK_UPDATE
+from scheduler.storage.keys import START_DEADLINE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -105,6 +105,8 @@ class TaskCalls:
             async with self._lane.turn(caller_name()):
                 for _ in self._check.large_json(request.spec, "spec"):
                     await self._lane.pause()
+        if spec.start_deadline:
+            await self._candidates.require(START_DEADLINE)
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
         task, creator = self._ids.next(now), caller_name()
@@ -136,6 +138,8 @@ class TaskCalls:
                 specs = await self._checked(request, self._lane.pause)
         else:
             specs = await self._checked(request, partial(asyncio.sleep, 0))
+        if any(spec.start_deadline for spec in specs):
+            await self._candidates.require(START_DEADLINE)
         self._refuse_when_full(queue, asked, weight)
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await ask(

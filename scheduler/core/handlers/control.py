@@ -97,7 +97,7 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
 def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects) -> Answer:
     done = state.finished[event.task]
     queue, before = done.queue.name, done.state
-    row = reopen(state, done, event.record, 0.0, out)
+    row = reopen(state, done, event.record, 0.0, now, out)
     change = Change("state", before.name, row.state.name)
     audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
     return Answer(TaskKnown(event.task, queue), queue, event.task, size=1, progress=1)
@@ -123,7 +123,7 @@ def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:
     return Rejection(
         ErrorKind.PRECONDITION,
         "TASK_NOT_RETRIABLE",
-        f"task {event.task!r} is {found}; only FAILED and CANCELLED tasks can be retried",
+        f"task {event.task!r} is {found}; only FAILED, CANCELLED and EXPIRED tasks can be retried",
         "task",
         event.task,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.model.jobs.invariants import check_jobs
 from scheduler.core.model.state import State
-from scheduler.core.values import FINISHED, TaskState
+from scheduler.core.values import DEAD, FINISHED, TaskState
 
 
 def check(state: State) -> None:
@@ -33,7 +33,7 @@ def check(state: State) -> None:
         by_queue[done.queue.name][done.state] += 1
     dead = {task: group.id for group in state.dead.groups() for task in group.rows}
     for task, done in state.finished.items():
-        assert (done.dead is not None) == (done.state is TaskState.FAILED), task
+        assert (done.dead is not None) == (done.state in DEAD), task
         assert done.dead is None or dead.pop(task) == done.dead.id, task
     assert not dead, f"dead letters that are no more: {dead}"
     for name, counts in by_queue.items():
@@ -42,6 +42,8 @@ def check(state: State) -> None:
         assert queue.pending.size == counts[TaskState.PENDING] + len(queue.entries)
         assert (state.waiting.get(name) is queue) == bool(queue.pending.size)
         assert queue.index.size == sum(counts), f"{name}: index {queue.index.size}, {counts}"
+    expiring = sum(r.expires and r.state is TaskState.PENDING for r in state.tasks.values())
+    assert state.deadlines.waiting == expiring, f"{state.deadlines.waiting} for {expiring}"
     check_jobs(state)
     _check_usage(state)
     _check_permits(state)

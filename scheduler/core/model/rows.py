@@ -96,6 +96,13 @@ class TaskRow:
     # `scheduler.core.arrays.chunk`.
     job: JobRow | None = None
     chunk: Chunk | None = None
+    # When it expires unless it has started; 0.0: never.
+    expire_at: float = 0.0
+
+    @property
+    def expires(self) -> bool:
+        """Whether it has a deadline and has not started."""
+        return bool(self.expire_at) and not (self.failures or self.crashes)
 
 
 @dataclass(slots=True, eq=False)
@@ -113,7 +120,7 @@ class FinishedRow:
     creator: Usage
     # With its outcome.
     units: int
-    # Of a FAILED one: those that failed alike.
+    # Of a FAILED or EXPIRED one: those that ended alike.
     dead: DeadGroup | None = None
 
 

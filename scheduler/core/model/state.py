@@ -33,6 +33,7 @@ from scheduler.core.model.rows import (
 from scheduler.core.model.schedules import ScheduleIndex, ScheduleName
 from scheduler.core.model.service_state import ServiceState
 from scheduler.core.model.usage import Usage, task_units
+from scheduler.core.queues.deadlines import Deadlines
 from scheduler.core.values import (
     FINISHED,
     TaskSpec,
@@ -90,6 +91,7 @@ class State(ServiceState):
         self.dead = DeadLetters()
         # Shared limits, and what is used of all limits.
         self.permits = Permits()
+        self.deadlines = Deadlines[TaskRow]()
         # What callers have on record, by `<role>:<name>`; those that have nothing are left out.
         self.callers: dict[str, Usage] = {}
         # What an admin set, by kind ("caller", "queue") and name.
@@ -156,6 +158,8 @@ class State(ServiceState):
             row.limits, row.kind = spec.limits, kind_of_spec(spec)
             self.permits.began(spec.limits.shared)
         self.tasks[task] = row
+        if spec.start_deadline:
+            row.expire_at = max(create_time, spec.not_before) + spec.start_deadline
         if spec.replica is not None:
             row.replica = spec.replica
             self.replicas.setdefault(spec.replica.service, {})[task] = row
@@ -234,6 +238,8 @@ class State(ServiceState):
             queue.pending.push(row)
             if queue.pending.size == 1:
                 self.waiting[queue.name] = queue
+            if row.expire_at and row.expires:
+                self.deadlines.add(row)
         elif state is TaskState.RUNNING:
             self.allocation(row.instance).add(row)
             if row.limits is not None:
@@ -256,6 +262,8 @@ class State(ServiceState):
             queue.pending.discard(row)
             if not queue.pending.size:
                 del self.waiting[queue.name]
+            if row.expire_at and row.expires:
+                self.deadlines.removed()
         elif before is TaskState.RUNNING:
             allocation = self.allocations[row.instance]
             allocation.remove(row)
@@ -282,7 +290,7 @@ class State(ServiceState):
         """A live row that was moved to a finished state becomes a finished one.
 
         Args:
-            error: what a search finds it by from now on, besides its text.
+            error: what a search finds it by from now on, besides its text; of DEAD states alone.
             outcome: what its result or error weighs, see `usage.outcome_units`.
         """
         task, state, queue = row.id, row.state, row.queue
@@ -306,7 +314,7 @@ class State(ServiceState):
         done = FinishedRow(
             task, queue, state, finish_time, row.attempt, text, creator, row.units + outcome
         )
-        if state is TaskState.FAILED:
+        if error:
             self.dead.add(done, queue.name, error)
         self.finished[task] = done
         queue.counts[state] += 1

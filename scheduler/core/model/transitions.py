@@ -35,6 +35,7 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.PENDING, S.SCHEDULED): "updated: not_before",
     (S.PENDING, S.CANCELLED): "cancelled",
     (S.PENDING, S.FAILED): "dropped from a full queue",
+    (S.PENDING, S.EXPIRED): "start deadline passed",
     (S.RUNNING, S.SUCCEEDED): "attempt succeeded",
     (S.RUNNING, S.SCHEDULED): "attempt failed, backoff",
     (S.RUNNING, S.FAILED): "attempts spent or crash limit",
@@ -42,7 +43,9 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.RUNNING, S.CANCELLED): "cancelled",
     (S.FAILED, S.PENDING): "retried by hand",
     (S.CANCELLED, S.PENDING): "retried by hand",
+    (S.EXPIRED, S.PENDING): "retried by hand",
     (S.FAILED, S.SCHEDULED): "retried by hand, at a rate",
+    (S.EXPIRED, S.SCHEDULED): "retried by hand, at a rate",
     (S.CANCELLED, S.SCHEDULED): "retried by hand, at a rate",
 }
 
@@ -86,6 +89,7 @@ class Status(NamedTuple):
     not_before: float
     cancel_requested: bool
     past: tuple[PastAttempt, ...]
+    expire_at: float
     # See `TaskRow`.
     unknown_fields: bytes
     charged: int = 0
@@ -157,13 +161,20 @@ def reschedule(state: State, row: TaskRow, not_before: float) -> None:
     state.enter(row)
 
 
-def update(state: State, row: TaskRow, spec: TaskSpec, not_before: float | None = None) -> TaskRow:
+def update(
+    state: State,
+    row: TaskRow,
+    spec: TaskSpec,
+    not_before: float | None = None,
+    expire_at: float | None = None,
+) -> TaskRow:
     """A live task has another spec; its row from now on.
 
     The old row is dead: what holds it (a lane, a timer) sees that by its state.
 
     Args:
         not_before: SCHEDULED until then, PENDING for 0.0; None: as before.
+        expire_at: when it expires from now on, 0.0 for never; None: as before.
     """
     to = row.state
     if not_before is not None:
@@ -175,6 +186,8 @@ def update(state: State, row: TaskRow, spec: TaskSpec, not_before: float | None 
     new.state = to
     if not_before is not None:
         new.not_before = not_before
+    if expire_at is not None:
+        new.expire_at = expire_at
     state.respec(new, spec)
     state.enter(new)
     return new
@@ -196,11 +209,13 @@ def reopen(
     created_by: str,
     not_before: float = 0.0,
     past: tuple[PastAttempt, ...] = (),
+    now: float = 0.0,
 ) -> TaskRow:
     """A finished task is retried by hand: PENDING or, until `not_before`, SCHEDULED; with fresh
     attempts.
 
-    Their numbers go on: the fence of the old ones must hold.
+    Their numbers go on: the fence of the old ones must hold. A start deadline counts from `now`; a
+    standby reads what came of that from the status that follows.
     """
     state.revive(done)
     spec = spec._replace(not_before=0.0)
@@ -210,6 +225,8 @@ def reopen(
     if not _NEXT[done.state] >> row.state & 1:
         state.illegal_moves.append((done.id, done.state, row.state))
     row.attempt, row.past = done.attempt, past
+    if spec.start_deadline:
+        row.expire_at = max(now, not_before) + spec.start_deadline
     del state.finished[done.id]
     state.enter(row)
     return row
@@ -231,6 +248,7 @@ def apply_status(state: State, row: TaskRow, status: Status) -> None:
         row.not_before,
         row.cancel_requested,
         row.past,
+        row.expire_at,
         row.unknown_fields,
         row.charged,
     ) = status

@@ -17,6 +17,7 @@ from scheduler.core.model.texts import error_text, run_text, task_text
 from scheduler.core.model.transitions import FinalStatus, Status
 from scheduler.core.model.usage import UNIT, outcome_units
 from scheduler.core.values import (
+    DEAD,
     DEFAULT_RETRY,
     FINISHED,
     MAX_PAST,
@@ -76,7 +77,8 @@ def run_value(write: fx.PutRun) -> bytes:
         or row.cancel_requested
         or row.charged
     )
-    if not (row.start_time or write.finish_time or history or row.unknown_fields):
+    expires = row.expire_at and row.state not in FINISHED
+    if not (row.start_time or write.finish_time or history or expires or row.unknown_fields):
         return assigned
     rest = r.RunRecord()
     if row.start_time:
@@ -97,6 +99,8 @@ def run_value(write: fx.PutRun) -> bytes:
         rest.cancel_requested = row.cancel_requested
         rest.past.extend(map(_past_record, row.past))
         rest.charged = row.charged
+    if expires:
+        rest.expire_time = row.expire_at
     if row.unknown_fields:
         rest.MergeFromString(row.unknown_fields)
     return assigned + rest.SerializeToString()
@@ -182,6 +186,7 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
         record.not_before,
         record.cancel_requested,
         tuple(map(_past_attempt, record.past)),
+        record.expire_time,
         unknown_fields(record),
         record.charged,
     )
@@ -189,7 +194,7 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
 
 def _final_status(state: TaskState, record: r.RunRecord, size: int) -> FinalStatus:
     error, outcome = "", 0
-    if state is TaskState.FAILED:
+    if state in DEAD:
         error = error_text(record.error.type, record.error.message)
     # The outcome of a short record weighs nothing, and need not be looked at.
     if size >= UNIT:
@@ -280,6 +285,7 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         text,
         _limits(spec) if spec.limit_key or spec.limits else None,
         schedule,
+        seconds(spec.start_deadline) if spec.HasField("start_deadline") else 0.0,
     )
 
 

@@ -55,6 +55,7 @@ export interface TaskSpec {
   };
   timeout?: string;
   notBefore?: string;
+  startDeadline?: string;
   resources?: Resources;
   affinityKey?: string;
 }
@@ -131,6 +132,7 @@ export interface Queue {
     succeeded?: Int64;
     failed?: Int64;
     cancelled?: Int64;
+    expired?: Int64;
     finishedTotal?: Int64;
   };
   oldestPendingTime?: string;

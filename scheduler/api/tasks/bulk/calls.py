@@ -17,7 +17,7 @@ from scheduler.api.validate import required
 from scheduler.api.views import instant
 from scheduler.core.handlers.bulk.update import NOT_FOUND, NOT_WAITING, SKIPPED, UPDATED
 from scheduler.core.model.state import State
-from scheduler.core.values import FINISHED, RETRIABLE, WAITING, BulkAct, TaskState
+from scheduler.core.values import DEAD, FINISHED, RETRIABLE, WAITING, BulkAct, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
 
@@ -54,7 +54,7 @@ async def retry_tasks(
         request,
         RETRIABLE,
         "cannot be retried",
-        "to retry all failed tasks set states to FAILED",
+        "to retry all failed tasks set states to FAILED and EXPIRED",
     )
     rate = validate.rate(request.max_rate)
     answer = await bulk(_RETRY, driver, lane, request, states, context, rate=rate)
@@ -80,7 +80,7 @@ async def delete_tasks(
         request,
         FINISHED,
         "are not finished; cancel them first",
-        "to delete all finished tasks set states to SUCCEEDED, FAILED and CANCELLED",
+        "to delete all finished tasks set states to SUCCEEDED, FAILED, CANCELLED and EXPIRED",
     )
     answer = await bulk(_DELETE, driver, lane, request, states, context)
     deleted, not_finished, skipped, not_found = answer.counts
@@ -236,8 +236,6 @@ def _count_deleted(
 
 
 _CANCEL: Final = BulkCall("CancelTasks", "cancel", BulkAct.CANCEL, _LIVE, _count_cancelled)
-_RETRY: Final = BulkCall(
-    "RetryTasks", "retry", BulkAct.RETRY, frozenset((TaskState.FAILED,)), _count_retried
-)
+_RETRY: Final = BulkCall("RetryTasks", "retry", BulkAct.RETRY, DEAD, _count_retried)
 _UPDATE: Final = BulkCall("UpdateTasks", "update", BulkAct.UPDATE, WAITING, _count_updated)
 _DELETE: Final = BulkCall("DeleteTasks", "delete", BulkAct.DELETE, FINISHED, _count_deleted)

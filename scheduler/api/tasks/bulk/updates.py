@@ -16,7 +16,7 @@ from scheduler.core.values import Change, TaskSpec
 from scheduler.storage.records import task_spec
 
 # Fields of a spec that can be changed while the task waits.
-UPDATABLE: Final = ("priority", "labels", "not_before", "timeout", "retry")
+UPDATABLE: Final = ("priority", "labels", "not_before", "timeout", "start_deadline", "retry")
 _OF_RETRY: Final = frozenset(task_pb2.RetryPolicy.DESCRIPTOR.fields_by_name)
 _MOST_PATHS: Final = 20
 # Characters of a value in the audit log.
@@ -41,8 +41,8 @@ def spec_update(
         mask.MergeMessage(spec, merged, True, True)
         return task_spec(merged, serialize(merged))
 
-    moves = "not_before" in names
-    return SpecUpdate(make, moves), tuple(_change(spec, name) for name in names)
+    moves, expires = "not_before" in names, "start_deadline" in names
+    return SpecUpdate(make, moves, expires), tuple(_change(spec, name) for name in names)
 
 
 def _names(spec: task_pb2.TaskSpec, paths: Sequence[str]) -> list[str]:

@@ -26,12 +26,17 @@ _RETRIED, _NOT_FINISHED, _SKIPPED, _NOT_FOUND, _OVER_QUOTA = range(5)
 
 
 def reopen(
-    state: State, done: FinishedRow, record: TaskRecorded, not_before: float, out: Effects
+    state: State,
+    done: FinishedRow,
+    record: TaskRecorded,
+    not_before: float,
+    now: float,
+    out: Effects,
 ) -> TaskRow:
     """A finished task that nothing forbids to retry is live again."""
     spec, creator = record.spec, record.created_by
     row = transitions.reopen(
-        state, done, spec, record.create_time, creator, not_before, record.past
+        state, done, spec, record.create_time, creator, not_before, record.past, now
     )
     # The spec goes first: a standby makes the row live again from it.
     out.writes.append(PutTask(row, spec.spec, creator, record.unknown_fields))
@@ -88,7 +93,7 @@ def _retry(
     ):
         return _OVER_QUOTA
     start = start_of(event.asked, event.began, counts[_RETRIED])
-    reopen(state, done, record, 0.0 if is_due(start, now) else start, out)
+    reopen(state, done, record, 0.0 if is_due(start, now) else start, now, out)
     return _RETRIED
 
 

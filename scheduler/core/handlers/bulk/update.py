@@ -57,7 +57,13 @@ def _update(
     until = None
     if change.moves:
         until = 0.0 if is_due(spec.not_before, now) else spec.not_before
-    new = transitions.update(state, row, spec, until)
+    expire_at = None
+    if change.moves or change.expires:
+        begin = now if until is None else max(now, until)
+        if until is None and row.not_before > now:
+            begin = row.not_before
+        expire_at = begin + spec.start_deadline if spec.start_deadline else 0.0
+    new = transitions.update(state, row, spec, until, expire_at)
     creator, unknown = record.created_by, record.unknown_fields
     out.writes.append(PutTask(new, spec.spec, creator, unknown, begins=False))
     out.writes.append(PutRun(new))

@@ -72,8 +72,10 @@ from scheduler.core.model.events.schedules import (
 )
 from scheduler.core.model.events.time_passed import (
     Elected,
+    ExpiriesDue,
     RetentionDue,
     ServiceDue,
+    StartDeadlinePassed,
     StartsDue,
     TimersDue,
 )
@@ -127,6 +129,8 @@ Event = (
     | ScheduleDue
     | TimersDue
     | StartsDue
+    | ExpiriesDue
+    | StartDeadlinePassed
     | RetentionDue
     | Elected
     | ChunkReported
@@ -156,6 +160,7 @@ __all__ = [
     "CreditReported",
     "Elected",
     "Event",
+    "ExpiriesDue",
     "IdleJobsDue",
     "InstanceGone",
     "InstanceSeen",
@@ -196,6 +201,7 @@ __all__ = [
     "SessionClosed",
     "SessionOpened",
     "SpecUpdate",
+    "StartDeadlinePassed",
     "StartsDue",
     "StatsReported",
     "SubtaskFailed",

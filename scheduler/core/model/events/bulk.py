@@ -13,11 +13,13 @@ from scheduler.core.values import BulkAct, Change, TaskSpec, TaskState
 class SpecUpdate(NamedTuple):
     """What becomes of a spec: `make` gives the new one, whatever the old one was.
 
-    `moves`: its `not_before` is meant too; the task then waits until that, or no longer.
+    `moves`: its `not_before` is meant too; the task then waits until that, or no longer. `expires`:
+    its start deadline is meant.
     """
 
     make: Callable[[TaskSpec], TaskSpec]
     moves: bool = False
+    expires: bool = False
 
 
 class BulkAsked(NamedTuple):

@@ -22,6 +22,16 @@ class TimersDue(NamedTuple):
     """Some SCHEDULED task may be due."""
 
 
+class ExpiriesDue(NamedTuple):
+    """Some PENDING task's start deadline may have passed."""
+
+
+class StartDeadlinePassed(NamedTuple):
+    """The start deadline of a PENDING task that has not started has passed."""
+
+    task: TaskId
+
+
 class StartsDue(NamedTuple):
     """Some attempt may have lived long enough for its start to be put on record."""
 

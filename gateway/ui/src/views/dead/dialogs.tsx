@@ -18,7 +18,7 @@ interface Props {
   onDone: () => void;
 }
 
-const FAILED = ["TASK_STATE_FAILED"];
+const FAILED = ["TASK_STATE_FAILED", "TASK_STATE_EXPIRED"];
 
 function filterOf({ group, queue }: Props): BulkFilter {
   if (!group) return { queue, states: FAILED };

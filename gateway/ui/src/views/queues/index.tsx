@@ -46,7 +46,7 @@ export function QueuesView() {
   );
 }
 
-type State = "pending" | "running" | "scheduled" | "succeeded" | "failed" | "cancelled";
+type State = "pending" | "running" | "scheduled" | "succeeded" | "failed" | "cancelled" | "expired";
 
 const counted = (state: State, minor = false): Column<Queue> => ({
   name: state[0]!.toUpperCase() + state.slice(1),
@@ -84,6 +84,7 @@ const COLUMNS: readonly Column<Queue>[] = [
   counted("succeeded"),
   counted("failed"),
   counted("cancelled", true),
+  counted("expired", true),
   {
     name: "Finished/s",
     right: true,
@@ -108,7 +109,15 @@ function placement(queue: Queue): string {
 
 function Actions({ queue }: { queue: Queue }) {
   const { name, paused, counts } = queue;
-  const states: State[] = ["pending", "running", "scheduled", "succeeded", "failed", "cancelled"];
+  const states: State[] = [
+    "pending",
+    "running",
+    "scheduled",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "expired",
+  ];
   const held = states.reduce((sum, state) => sum + num(counts?.[state]), 0);
   const remove = () =>
     confirm({

@@ -5,7 +5,7 @@ import { Copy, Panel } from "@ui/parts/basics";
 
 export function ErrorPanel({ task }: { task: Task }) {
   const { type, message, traceback } = task.error!;
-  const over = task.state === "TASK_STATE_FAILED" || task.state === "TASK_STATE_CANCELLED";
+  const over = ["FAILED", "CANCELLED", "EXPIRED"].some((name) => task.state === `TASK_STATE_${name}`);
   return (
     <Panel
       title={over ? "Error" : "Error of the last attempt"}

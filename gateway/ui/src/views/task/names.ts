@@ -21,7 +21,7 @@ const FINAL = new Set([
   "TASK_STATE_CANCELLED",
   "TASK_STATE_EXPIRED",
 ]);
-const RETRYABLE = new Set(["TASK_STATE_FAILED", "TASK_STATE_CANCELLED"]);
+const RETRYABLE = new Set(["TASK_STATE_FAILED", "TASK_STATE_CANCELLED", "TASK_STATE_EXPIRED"]);
 
 export const isFinal = (task: Task): boolean => FINAL.has(task.state);
 export const canRetry = (task: Task): boolean => RETRYABLE.has(task.state);

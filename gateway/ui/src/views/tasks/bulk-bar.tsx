@@ -139,7 +139,7 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
 }
 
 const CONSEQUENCES: Record<Verb, string> = {
-  retry: "Failed and cancelled ones get fresh attempts; others are left alone.",
+  retry: "Failed, cancelled and expired ones get fresh attempts; others are left alone.",
   cancel: "Waiting tasks are cancelled at once. Running attempts are ended first. Finished tasks stay as they are.",
   delete: "Records, results and errors of finished ones are gone for good. Others are left alone.",
 };
