@@ -24,6 +24,13 @@ class DisconnectPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DISCONNECT_POLICY_UNSPECIFIED: _ClassVar[DisconnectPolicy]
     DISCONNECT_POLICY_KEEP: _ClassVar[DisconnectPolicy]
     DISCONNECT_POLICY_STOP: _ClassVar[DisconnectPolicy]
+
+class PauseScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PAUSE_SCOPE_UNSPECIFIED: _ClassVar[PauseScope]
+    PAUSE_SCOPE_DISPATCH: _ClassVar[PauseScope]
+    PAUSE_SCOPE_ADMISSION: _ClassVar[PauseScope]
+    PAUSE_SCOPE_BOTH: _ClassVar[PauseScope]
 PLACEMENT_STRATEGY_UNSPECIFIED: PlacementStrategy
 PLACEMENT_STRATEGY_LEAST_LOADED: PlacementStrategy
 PLACEMENT_STRATEGY_ROUND_ROBIN: PlacementStrategy
@@ -31,6 +38,10 @@ PLACEMENT_STRATEGY_CONSISTENT_HASH: PlacementStrategy
 DISCONNECT_POLICY_UNSPECIFIED: DisconnectPolicy
 DISCONNECT_POLICY_KEEP: DisconnectPolicy
 DISCONNECT_POLICY_STOP: DisconnectPolicy
+PAUSE_SCOPE_UNSPECIFIED: PauseScope
+PAUSE_SCOPE_DISPATCH: PauseScope
+PAUSE_SCOPE_ADMISSION: PauseScope
+PAUSE_SCOPE_BOTH: PauseScope
 
 class Retention(_message.Message):
     __slots__ = ("age", "count")
@@ -60,8 +71,22 @@ class QueueCounts(_message.Message):
     expired: int
     def __init__(self, scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., finished_total: _Optional[int] = ..., expired: _Optional[int] = ...) -> None: ...
 
+class QueuePause(_message.Message):
+    __slots__ = ("scope", "paused_by", "reason", "pause_time", "until")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    scope: PauseScope
+    paused_by: str
+    reason: str
+    pause_time: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, scope: _Optional[_Union[PauseScope, str]] = ..., paused_by: _Optional[str] = ..., reason: _Optional[str] = ..., pause_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class Queue(_message.Message):
-    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy")
+    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "pause")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +101,7 @@ class Queue(_message.Message):
     RATE_PER_KEY_FIELD_NUMBER: _ClassVar[int]
     MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
     LENGTH_POLICY_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: PlacementStrategy
     retention: Retention
@@ -90,4 +116,5 @@ class Queue(_message.Message):
     rate_per_key: _limit_pb2.RateLimit
     max_length: int
     length_policy: _limit_pb2.LengthPolicy
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ...) -> None: ...
+    pause: QueuePause
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., pause: _Optional[_Union[QueuePause, _Mapping]] = ...) -> None: ...

@@ -735,12 +735,18 @@ class DeleteQueueResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class PauseQueueRequest(_message.Message):
-    __slots__ = ("name", "request_id")
+    __slots__ = ("name", "request_id", "reason", "until", "scope")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    reason: str
+    until: _timestamp_pb2.Timestamp
+    scope: _queue_pb2.PauseScope
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scope: _Optional[_Union[_queue_pb2.PauseScope, str]] = ...) -> None: ...
 
 class PauseQueueResponse(_message.Message):
     __slots__ = ("queue",)

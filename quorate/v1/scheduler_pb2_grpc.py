@@ -616,7 +616,8 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseQueue(self, request, context):
-        """Starts no more tasks of a queue. What runs goes on; new tasks are accepted.
+        """Starts no more tasks of a queue, or accepts no new ones, or both (`scope`). What runs goes on. A
+        paused queue gets the new scope, reason and `until`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

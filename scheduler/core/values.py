@@ -75,6 +75,34 @@ class Placement(IntEnum):
     CONSISTENT_HASH = 3
 
 
+class PauseScope(IntEnum):
+    """What a paused queue does not do (`quorate.v1.PauseScope`)."""
+
+    DISPATCH = 1
+    ADMISSION = 2
+    BOTH = 3
+
+    @property
+    def dispatch(self) -> bool:
+        """Whether it starts no tasks."""
+        return self is not PauseScope.ADMISSION
+
+    @property
+    def admission(self) -> bool:
+        """Whether it accepts no new tasks."""
+        return self is not PauseScope.DISPATCH
+
+
+class QueuePause(NamedTuple):
+    """Who paused a queue, why, since when and until when (0.0: until somebody resumes it)."""
+
+    scope: PauseScope = PauseScope.DISPATCH
+    by: str = ""
+    reason: str = ""
+    since: float = 0.0
+    until: float = 0.0
+
+
 class Disconnect(IntEnum):
     """A queue's policy for disconnected nodes (`quorate.v1.DisconnectPolicy`)."""
 

@@ -386,6 +386,7 @@ class Driver:
             state.next_due(),
             state.deadlines.next(),
             state.permits.next_wake(),
+            state.next_pause_end(),
             next_due(state) if state.job_timers else None,
         )
         self._timer.arm(min((wake for wake in wakes if wake is not None), default=None), now)

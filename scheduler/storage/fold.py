@@ -111,6 +111,7 @@ class Fold:
             self._jobs.deleted(kind, TaskId(rest.rpartition(b"/")[2].decode()))
         elif kind == b"queues":
             self.state.queues.pop(QueueName(rest.decode()), None)
+            self.state.pause_ends.pop(QueueName(rest.decode()), None)
         elif kind == b"controls":
             self.state.controls.pop(NodeName(rest.decode()), None)
         elif kind == b"leaving":
@@ -228,6 +229,7 @@ class Fold:
         old = self.state.queues.get(new.name)
         if old is None:
             self.state.queues[new.name] = new
+            self.state.set_pause(new, new.pause, paused=new.paused)
             return
         # Another one where it was deleted and made again within one Txn.
         old.create_time = new.create_time
@@ -235,7 +237,7 @@ class Fold:
         old.disconnect = new.disconnect
         old.retention_age = new.retention_age
         old.retention_count = new.retention_count
-        old.paused = new.paused
+        self.state.set_pause(old, new.pause, paused=new.paused)
         old.limits = new.limits
         old.unknown_fields = new.unknown_fields
 

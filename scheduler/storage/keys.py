@@ -60,11 +60,20 @@ SNAPSHOT_ORDER = (
 
 # A task's spec is written again while it is live: older standbys would go on with the old one.
 TASK_UPDATE = "task-update"
+# A queue is paused until an instant, or accepts no new tasks: older leaders would not know either.
+QUEUE_PAUSE = "queue-pause"
 # A task has a start deadline: older leaders would let it wait for ever.
 START_DEADLINE = "start-deadline"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
-RECORD_KINDS: tuple[str, ...] = ("limit-group", "schedule", "job", TASK_UPDATE, START_DEADLINE)
+RECORD_KINDS: tuple[str, ...] = (
+    "limit-group",
+    "schedule",
+    "job",
+    TASK_UPDATE,
+    START_DEADLINE,
+    QUEUE_PAUSE,
+)
 
 
 def task_key(queue: str, task: str) -> bytes:

@@ -65,7 +65,8 @@ def expected_order(state: State, now: float) -> dict[str, list[str]]:
 def order_of(state: State, now: float) -> dict[str, list[str]]:
     """In what order they do go, under a new leader with a node that takes everything."""
     for queue in state.queues.values():
-        queue.paused, queue.limits = False, NO_LIMITS
+        state.set_pause(queue, None, paused=False)
+        queue.limits = NO_LIMITS
     state.permits.shared.clear()
     state.nodes.clear()
     held = {task for task, row in state.tasks.items() if row.state is TaskState.RUNNING}

@@ -226,7 +226,12 @@ class Cluster(LimitCalls):
 
     def _due(self) -> bool:
         state = self.state
-        instants = (state.next_due(), state.permits.next_wake(), next_due(state))
+        instants = (
+            state.next_due(),
+            state.permits.next_wake(),
+            state.next_pause_end(),
+            next_due(state),
+        )
         return any(at is not None and at <= self.now for at in instants)
 
     # -- nodes

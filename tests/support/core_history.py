@@ -23,6 +23,8 @@ from scheduler.core.values import (
     BulkAct,
     InstanceState,
     Origin,
+    PauseScope,
+    QueuePause,
     Rate,
     ServiceName,
     TaskState,
@@ -338,7 +340,12 @@ class History:
             self.cluster.call(lambda token: e.TaskDeleteAsked(task, request, token))
 
     def do_pause(self) -> None:
-        self.cluster.pause(self.rng.choice(QUEUES), self.rng.random() < 0.4)
+        queue, paused = QueueName(self.rng.choice(QUEUES)), self.rng.random() < 0.4
+        until = self.rng.choice([0.0, self.cluster.now + 5.0])
+        # Admission too would refuse what this history submits.
+        pause = QueuePause(PauseScope.DISPATCH, reason=self.rng.choice(["", "x"]), until=until)
+        request = self.request(b"pause")
+        self.cluster.call(lambda t: e.QueuePauseAsked(queue, paused, request, t, pause))
 
     def do_control(self) -> None:
         if self.nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
+import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -66,6 +67,14 @@ def queues(client: Client, as_json: Json = False) -> None:
     render.show(queue_table(found))
 
 
+class PauseScope(enum.Enum):
+    """What a paused queue does not do."""
+
+    DISPATCH = "dispatch"
+    ADMISSION = "admission"
+    BOTH = "both"
+
+
 _COUNTS = ("SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
 
 
@@ -78,8 +87,8 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     )
     for queue in found:
         name = Text(queue.name)
-        if queue.paused:
-            name.append(" (paused)", style="yellow")
+        if words := _paused(queue):
+            name.append(f" ({words})", style="yellow")
         placement = queue_pb2.PlacementStrategy.Name(queue.placement)
         table.add_row(
             name,
@@ -88,6 +97,14 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
             _placement(placement),
         )
     return table
+
+
+def _paused(queue: queue_pb2.Queue) -> str:
+    if queue.pause.scope == queue_pb2.PAUSE_SCOPE_ADMISSION:
+        return "accepts no tasks"
+    if queue.pause.scope == queue_pb2.PAUSE_SCOPE_BOTH:
+        return "paused, accepts no tasks"
+    return "paused" if queue.paused else ""
 
 
 def _placement(name: str) -> str:
@@ -200,11 +217,38 @@ def update(
 
 @group.command("pause")
 @with_client
-def pause(client: Client, queue: Name) -> None:
+def pause(
+    client: Client,
+    queue: Name,
+    reason: Annotated[str, typer.Option(help="Reason, for people. \\[default: none]")] = "",
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--for",
+            metavar="SECONDS",
+            help="Time until the queue is resumed by itself, in seconds. \\[default: none]",
+        ),
+    ] = None,
+    scope: Annotated[
+        PauseScope,
+        typer.Option(
+            help="What stops: dispatch (no task starts), admission (no new task is accepted), or "
+            "both."
+        ),
+    ] = PauseScope.DISPATCH,
+) -> None:
     """Pause a queue: its tasks do not start. Running ones go on, and new ones are accepted."""
-    request = scheduler_pb2.PauseQueueRequest(name=queue, request_id=new_request_id())
-    client.calls.call(PAUSE_QUEUE, request)
-    sys.stdout.write(f"{queue} paused\n")
+    request = scheduler_pb2.PauseQueueRequest(
+        name=queue,
+        request_id=new_request_id(),
+        reason=reason,
+        scope=f"PAUSE_SCOPE_{scope.value.upper()}",
+    )
+    if seconds is not None:
+        request.until.FromNanoseconds(round((time.time() + seconds) * 1e9))
+    paused = client.calls.call(PAUSE_QUEUE, request).queue
+    until = f" until {render.zoned(paused.pause.until)}" if paused.pause.HasField("until") else ""
+    sys.stdout.write(f"{queue} paused{until}\n")
 
 
 @group.command("resume")

@@ -24,7 +24,10 @@ def why_pending(
 ) -> str:
     """Why a PENDING task is not running yet."""
     if queue.paused:
-        return f"queue {queue.name} is paused; resume it with: quorate queue resume {queue.name}"
+        why = f" by {queue.pause.paused_by}" if queue.pause.paused_by else ""
+        why += f" ({queue.pause.reason})" if queue.pause.reason else ""
+        resume = f"resume it with: quorate queue resume {queue.name}"
+        return f"queue {queue.name} is paused{why}; {resume}"
     # A node that leaves takes what nobody else takes.
     takes = (node_pb2.NODE_STATE_READY, node_pb2.NODE_STATE_LEAVING)
     ready = [node for node in nodes if node.state in takes]

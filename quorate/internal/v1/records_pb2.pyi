@@ -84,7 +84,7 @@ class LeavingRecord(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., mark_time: _Optional[float] = ...) -> None: ...
 
 class QueueRecord(_message.Message):
-    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy")
+    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "pause")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     RETENTION_AGE_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +98,7 @@ class QueueRecord(_message.Message):
     RATE_PER_KEY_FIELD_NUMBER: _ClassVar[int]
     MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
     LENGTH_POLICY_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: _queue_pb2.PlacementStrategy
     retention_age: float
@@ -111,7 +112,22 @@ class QueueRecord(_message.Message):
     rate_per_key: RateRecord
     max_length: int
     length_policy: _limit_pb2.LengthPolicy
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ...) -> None: ...
+    pause: QueuePauseRecord
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ...) -> None: ...
+
+class QueuePauseRecord(_message.Message):
+    __slots__ = ("scope", "by", "reason", "since", "until")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    scope: _queue_pb2.PauseScope
+    by: str
+    reason: str
+    since: float
+    until: float
+    def __init__(self, scope: _Optional[_Union[_queue_pb2.PauseScope, str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., since: _Optional[float] = ..., until: _Optional[float] = ...) -> None: ...
 
 class RateRecord(_message.Message):
     __slots__ = ("count", "period", "burst")

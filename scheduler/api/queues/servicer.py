@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import not_found
@@ -19,8 +21,11 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import QueueSeen, see_queue
 from scheduler.core.model.events import Request
 from scheduler.core.model.reply_token import Pending
-from scheduler.core.values import NO_LIMITS, QueueSettings
+from scheduler.core.values import NO_LIMITS, PauseScope, QueuePause, QueueSettings
 from scheduler.engine.driver import Driver
+from scheduler.storage.keys import QUEUE_PAUSE
+
+_NO_PAUSE: Final = QueuePause()
 
 
 class QueueCalls:
@@ -97,17 +102,25 @@ class QueueCalls:
         return pb.DeleteQueueResponse()
 
     async def PauseQueue(self, request: pb.PauseQueueRequest, context: Context) -> Message:
-        answer = await self._pause(request.name, True, audited("PauseQueue", request, context))
+        asked = audited("PauseQueue", request, context)
+        pause = validate.pause(request, self._driver.clock.now())
+        if pause.until or pause.scope is not PauseScope.DISPATCH:
+            await self._candidates.require(QUEUE_PAUSE)
+        answer = await self._pause(request.name, True, asked, pause)
         return pb.PauseQueueResponse(queue=answer)
 
     async def ResumeQueue(self, request: pb.ResumeQueueRequest, context: Context) -> Message:
         answer = await self._pause(request.name, False, audited("ResumeQueue", request, context))
         return pb.ResumeQueueResponse(queue=answer)
 
-    async def _pause(self, name: str, paused: bool, asked: Request) -> queue_pb2.Queue:
+    async def _pause(
+        self, name: str, paused: bool, asked: Request, pause: QueuePause = _NO_PAUSE
+    ) -> queue_pb2.Queue:
         queue = QueueName(queue_name("name", name))
         answer = await ask(
-            self._driver, asked, lambda token: e.QueuePauseAsked(queue, paused, asked, token)
+            self._driver,
+            asked,
+            lambda token: e.QueuePauseAsked(queue, paused, asked, token, pause),
         )
         return _queue_view(answer)
 

@@ -6,13 +6,16 @@ from typing import Final
 
 from quorate.runtime.errors import invalid
 from quorate.v1 import queue_pb2
+from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import rates
-from scheduler.api.validate import DAY, MAX_AHEAD, between, duration, known_enum
+from scheduler.api.validate import DAY, MAX_AHEAD, at_most, between, duration, known_enum
 from scheduler.core.values import (
     Disconnect,
     LengthPolicy,
+    PauseScope,
     Placement,
     QueueLimits,
+    QueuePause,
     QueueSettings,
 )
 
@@ -64,3 +67,23 @@ def retention(queue: queue_pb2.Queue) -> tuple[float, int]:
         count = queue.retention.count
         between("queue.retention.count", count, 1, MAX_RETAINED)
     return age, count
+
+
+MAX_REASON: Final = 256
+
+
+def pause(request: pb.PauseQueueRequest, now: float) -> QueuePause:
+    """Scope, reason and end of a pause."""
+    at_most("reason", len(request.reason), MAX_REASON, "characters")
+    scope = known_enum("scope", request.scope, range(len(PauseScope) + 1))
+    until = 0.0
+    if request.HasField("until"):
+        until = request.until.seconds + request.until.nanos / 1e9
+        if not now < until <= now + MAX_AHEAD:
+            raise invalid(
+                "until",
+                "must be in the future, at most 366 days ahead",
+                limit=MAX_AHEAD,
+                value=until,
+            )
+    return QueuePause(PauseScope(scope or PauseScope.DISPATCH), "", request.reason, 0.0, until)

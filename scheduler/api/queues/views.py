@@ -6,7 +6,7 @@ from quorate.v1 import queue_pb2
 from scheduler.api.rates import rate_view
 from scheduler.api.views import instant
 from scheduler.core.model.answers import QueueSeen
-from scheduler.core.values import NO_LIMITS, QueueLimits, TaskState
+from scheduler.core.values import NO_LIMITS, QueueLimits, QueuePause, TaskState
 
 
 def queue(seen: QueueSeen) -> queue_pb2.Queue:
@@ -34,9 +34,20 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
     view.retention.age.nanos = int(seen.retention_age % 1 * 1e9)
     if seen.limits is not NO_LIMITS:
         _limits(view, seen.limits)
+    if seen.pause is not None:
+        _pause(view.pause, seen.pause)
     if seen.oldest_pending:
         view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
     return view
+
+
+def _pause(view: queue_pb2.QueuePause, pause: QueuePause) -> None:
+    view.scope = int(pause.scope)  # type: ignore[assignment]
+    view.paused_by, view.reason = pause.by, pause.reason
+    if pause.since:
+        view.pause_time.CopyFrom(instant(pause.since))
+    if pause.until:
+        view.until.CopyFrom(instant(pause.until))
 
 
 def _limits(view: queue_pb2.Queue, limits: QueueLimits) -> None:

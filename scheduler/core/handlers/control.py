@@ -28,7 +28,6 @@ from scheduler.core.model.effects import (
 )
 from scheduler.core.model.events import (
     QueueDeleteAsked,
-    QueuePauseAsked,
     QueueSubmitted,
     TaskCancelAsked,
     TaskDeleteAsked,
@@ -38,8 +37,6 @@ from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
 from scheduler.core.values import RETRIABLE, Change, QueueSettings, TaskState
-
-_BOOL = ("false", "true")
 
 
 def _refuse_cancel(state: State, limits: Limits, event: TaskCancelAsked) -> Rejection | None:
@@ -177,9 +174,7 @@ def _create_queue(
     return Answer(see_queue(row), row.name)
 
 
-def _queue_now(
-    state: State, event: QueueSubmitted | QueuePauseAsked, known: DedupRow
-) -> QueueSeen | Rejection:
+def _queue_now(state: State, event: QueueSubmitted, known: DedupRow) -> QueueSeen | Rejection:
     row = state.queues.get(event.queue)
     return see_queue(row) if row is not None else no_queue(event.queue)
 
@@ -244,22 +239,3 @@ def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
     if row.name == SERVICES_QUEUE and state.services:
         return "QUEUE_IN_USE", f"is where the replicas of {len(state.services)} services go"
     return "", ""
-
-
-def _refuse_pause(state: State, limits: Limits, event: QueuePauseAsked) -> Rejection | None:
-    return no_queue(event.queue) if event.queue not in state.queues else None
-
-
-def _pause(
-    state: State, limits: Limits, event: QueuePauseAsked, now: float, out: Effects
-) -> Answer:
-    row = state.queues[event.queue]
-    if row.paused != event.paused:
-        change = Change("paused", _BOOL[row.paused], _BOOL[event.paused])
-        row.paused = event.paused
-        out.writes.append(PutQueue(row))
-        audit.note(state, limits, out, event.request, now, "queue", row.name, change)
-    return Answer(see_queue(row), row.name)
-
-
-on_queue_pause_asked = Call(QUEUES_SCOPE, _refuse_pause, _pause, _queue_now)

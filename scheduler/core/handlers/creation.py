@@ -13,6 +13,7 @@ from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.handlers import requests
 from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE, make_room, refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown_of
+from scheduler.core.handlers.pauses import refuse_paused
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import Answer, Call, CallInParts
 from scheduler.core.model import transitions
@@ -186,7 +187,8 @@ def refuse_tasks(
         return no_queue(queue)
     count = len(specs)
     return (
-        refuse_unknown_of(state, specs)
+        (row.pause and refuse_paused(row))
+        or refuse_unknown_of(state, specs)
         or refuse_longer(row, count)
         or refuse_created(state, limits, row.usage, creator, count, units)
     )

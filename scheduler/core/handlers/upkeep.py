@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.handlers import audit, requests, retention, start_limits
+from scheduler.core.handlers import audit, pauses, requests, retention, start_limits
 from scheduler.core.handlers.jobs import upkeep as jobs
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, NotifyFinished, PurgeRun
@@ -18,8 +18,9 @@ _DUE_AT_ONCE = 2_000
 
 def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> None:
     """SCHEDULED tasks and subtasks whose time has come are PENDING, and keys whose rate limits let
-    something
-    through are tried again."""
+    something through are tried again. Queues whose pauses are over are resumed."""
+    if state.pause_ends:
+        pauses.resume_due(state, now, out)
     if state.permits.wake_at <= now:
         # Placement, which follows, says anew when it is to be woken.
         state.permits.wake_at = 0.0

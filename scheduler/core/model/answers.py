@@ -8,7 +8,7 @@ from typing import NamedTuple
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.permits import Permits
 from scheduler.core.model.rows import InstanceRow, LimitRow, NodeRow, QueueRow
-from scheduler.core.values import QueueLimits, Rate, ServiceName, TaskState
+from scheduler.core.values import QueueLimits, QueuePause, Rate, ServiceName, TaskState
 
 
 class ErrorKind(Enum):
@@ -102,6 +102,7 @@ class QueueSeen(NamedTuple):
     finished_total: int
     oldest_pending: float
     limits: QueueLimits
+    pause: QueuePause | None
 
 
 def see_queue(row: QueueRow) -> QueueSeen:
@@ -119,6 +120,7 @@ def see_queue(row: QueueRow) -> QueueSeen:
         row.finished_total,
         oldest.create_time if oldest else 0.0,
         row.limits,
+        row.pause,
     )
 
 

@@ -32,6 +32,7 @@ from scheduler.core.values import (
     PastAttempt,
     Placement,
     QueueLimits,
+    QueuePause,
     Rate,
     Replica,
     RetryPolicy,
@@ -134,7 +135,9 @@ class QueueRow:
     disconnect: Disconnect = Disconnect.KEEP
     retention_age: float = 86_400.0
     retention_count: int = 100_000
+    # Whether it starts no tasks; and who paused it, also if it does.
     paused: bool = False
+    pause: QueuePause | None = None
     pending: PendingOrder[TaskRow] = field(default_factory=PendingOrder)
     index: TaskIndex = field(default_factory=TaskIndex)
     # Tasks by state, indexed by the state's number.

@@ -36,6 +36,7 @@ from scheduler.core.model.usage import Usage, task_units
 from scheduler.core.queues.deadlines import Deadlines
 from scheduler.core.values import (
     FINISHED,
+    QueuePause,
     TaskSpec,
     TaskState,
     is_due,
@@ -92,6 +93,8 @@ class State(ServiceState):
         # Shared limits, and what is used of all limits.
         self.permits = Permits()
         self.deadlines = Deadlines[TaskRow]()
+        # When paused queues are resumed by themselves; those that are not are left out.
+        self.pause_ends: dict[QueueName, float] = {}
         # What callers have on record, by `<role>:<name>`; those that have nothing are left out.
         self.callers: dict[str, Usage] = {}
         # What an admin set, by kind ("caller", "queue") and name.
@@ -355,6 +358,18 @@ class State(ServiceState):
         if len(retained) > 2 * len(finished) + _CLEAR_ABOVE:
             # Behind an old one that is kept most were deleted or retried by hand.
             queue.retained = deque(row for row in retained if finished.get(row.id) is row)
+
+    def set_pause(self, queue: QueueRow, pause: QueuePause | None, *, paused: bool) -> None:
+        """A queue is paused, or (None) resumed."""
+        queue.pause, queue.paused = pause, paused
+        if pause is not None and pause.until:
+            self.pause_ends[queue.name] = pause.until
+        else:
+            self.pause_ends.pop(queue.name, None)
+
+    def next_pause_end(self) -> float | None:
+        """When the next queue is resumed by itself; None when none is."""
+        return min(self.pause_ends.values()) if self.pause_ends else None
 
     def next_due(self) -> float | None:
         """When the next SCHEDULED task is due; None when there is none."""

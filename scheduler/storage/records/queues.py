@@ -11,7 +11,9 @@ from scheduler.core.model.rows import (
 )
 from scheduler.core.values import (
     Disconnect,
+    PauseScope,
     Placement,
+    QueuePause,
 )
 from scheduler.storage.records.limits import put_limits, queue_limits
 from scheduler.storage.unknown_fields import unknown_fields_with_enums
@@ -27,6 +29,17 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
         paused=row.paused,
         create_time=row.create_time,
     )
+    if row.pause is not None:
+        scope, by, reason, since, until = row.pause
+        record.pause.MergeFrom(
+            r.QueuePauseRecord(
+                scope=int(scope),  # type: ignore[arg-type]
+                by=by,
+                reason=reason,
+                since=since,
+                until=until,
+            )
+        )
     put_limits(record, row.limits)
     record.MergeFromString(row.unknown_fields)
     return record
@@ -43,9 +56,24 @@ def queue_row(data: bytes) -> QueueRow:
         record.retention_age,
         record.retention_count,
         record.paused,
+        _pause(record),
         unknown_fields=unknown_fields_with_enums(record),
         limits=queue_limits(record),
     )
+
+
+def _pause(record: r.QueueRecord) -> QueuePause | None:
+    """None for a queue that is not paused; also of one that an earlier version resumed."""
+    if not record.HasField("pause"):
+        return QueuePause() if record.paused else None
+    pause = record.pause
+    scope = _SCOPES.get(pause.scope, PauseScope.DISPATCH)
+    if scope.dispatch and not record.paused:
+        return None
+    return QueuePause(scope, pause.by, pause.reason, pause.since, pause.until)
+
+
+_SCOPES: Mapping[int, PauseScope] = {int(value): value for value in PauseScope}
 
 
 _PLACEMENTS: Mapping[int, Placement] = {int(value): value for value in Placement}

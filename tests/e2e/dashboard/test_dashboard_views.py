@@ -51,6 +51,8 @@ def test_a_queue_is_created_paused_resumed_and_deleted(open_page):
     assert kept["retention"]["age"] == "7200s"
 
     look.button("Pause bulk").click()
+    look.dialog().get_by_label("Reason").fill("deploy")
+    look.dialog().get_by_role("button", name="Pause", exact=True).click()
     expect(queue).to_contain_text("paused")
     task = submit(look.cluster, "true", queue="bulk")
     expect(queue.locator('[data-label="Pending"]')).to_have_text("1")

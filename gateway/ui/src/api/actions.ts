@@ -76,7 +76,10 @@ export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
 export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);
 
 export const createQueue = (queue: Partial<Queue>) => post("v1/queues", { queue });
-export const pauseQueue = (name: string) => post(`v1/queues/${segment(name)}:pause`);
+export const pauseQueue = (
+  name: string,
+  pause: { reason?: string; until?: string; scope?: string } = {},
+) => post(`v1/queues/${segment(name)}:pause`, pause);
 export const resumeQueue = (name: string) => post(`v1/queues/${segment(name)}:resume`);
 export const deleteQueue = (name: string) => remove(`v1/queues/${segment(name)}`);
 

@@ -124,6 +124,7 @@ export interface Queue {
   retention?: { age?: string; count?: Int64 };
   disconnect?: string;
   paused?: boolean;
+  pause?: { scope?: string; pausedBy?: string; reason?: string; pauseTime?: string; until?: string };
   createTime?: string;
   counts?: {
     scheduled?: Int64;

@@ -20,6 +20,7 @@ from scheduler.core.values import (
     PastAttempt,
     Placement,
     QueueLimits,
+    QueuePause,
     QueueSettings,
     Rate,
     ServiceName,
@@ -142,10 +143,13 @@ class QueueDeleteAsked(NamedTuple):
 
 
 class QueuePauseAsked(NamedTuple):
+    """PauseQueue, with scope, reason and end; or ResumeQueue."""
+
     queue: QueueName
     paused: bool
     request: Request
     token: Token
+    pause: QueuePause = QueuePause()
 
 
 class QuotaSubmitted(NamedTuple):

@@ -1,7 +1,7 @@
 // The queues: how deep, how fast, how old the oldest task, and what can be done with them.
 
 import { useState } from "preact/hooks";
-import { deleteQueue, pauseQueue, resumeQueue } from "@ui/api/actions";
+import { deleteQueue, resumeQueue } from "@ui/api/actions";
 import { queueRates, useQueues } from "@ui/api/store";
 import type { Queue } from "@ui/api/types";
 import { count, num, plain, plural, rate } from "@ui/lib/format";
@@ -12,6 +12,7 @@ import { confirm } from "@ui/parts/dialog";
 import { Table, type Column } from "@ui/parts/table";
 import { attempt, tell } from "@ui/parts/toasts";
 import { CreateQueueDialog } from "@ui/views/queues/create";
+import { PauseDialog, pausedWords } from "@ui/views/queues/pause";
 
 export function QueuesView() {
   const queues = useQueues().value;
@@ -68,7 +69,11 @@ const COLUMNS: readonly Column<Queue>[] = [
         <a href={href("tasks", "", { queue: queue.name })}>
           <strong>{queue.name}</strong>
         </a>
-        {queue.paused && <Badge tone="paused">paused</Badge>}
+        {queue.pause && (
+          <span title={pausedWords(queue)}>
+            <Badge tone="paused">{queue.paused ? "paused" : "accepts no tasks"}</Badge>
+          </span>
+        )}
         <small class="muted">{placement(queue)}</small>
       </div>
     ),
@@ -108,7 +113,8 @@ function placement(queue: Queue): string {
 }
 
 function Actions({ queue }: { queue: Queue }) {
-  const { name, paused, counts } = queue;
+  const { name, pause, counts } = queue;
+  const [pausing, setPausing] = useState(false);
   const states: State[] = [
     "pending",
     "running",
@@ -133,7 +139,7 @@ function Actions({ queue }: { queue: Queue }) {
     });
   return (
     <span class="actions">
-      {paused ? (
+      {pause ? (
         <Button
           kind="quiet"
           icon="play"
@@ -145,11 +151,10 @@ function Actions({ queue }: { queue: Queue }) {
           kind="quiet"
           icon="pause"
           title={`Pause ${name}`}
-          onClick={() =>
-            void attempt(() => pauseQueue(name), `${name} is paused: nothing new starts.`)
-          }
+          onClick={() => setPausing(true)}
         />
       )}
+      {pausing && <PauseDialog name={name} onClose={() => setPausing(false)} />}
       {name !== "default" && (
         <Button kind="quiet" icon="trash" title={`Delete ${name}`} onClick={remove} />
       )}
