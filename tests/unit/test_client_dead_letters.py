@@ -85,14 +85,14 @@ def test_groups_are_listed_and_shown(quorate):
 
 def test_a_group_is_counted_first_and_retried_with_yes(quorate, cluster):
     code, out, err = quorate("dead", "retry", "3f", "--rate", "2")
-    assert (code, out.startswith("3 failed; the last")) == (1, True)
+    assert (code, out.startswith("3 failed or expired; the last")) == (1, True)
     assert "--yes" in err
     assert quorate("dead", "retry", "3f", "--yes")[:2] == (0, "3 will run again\n")
     assert [request.error_group for request in cluster.bulk_retries] == [GROUPS[0]] * 2
 
 
 def test_all_failed_tasks_are_deleted_with_all(quorate, cluster):
-    assert quorate("dead", "delete", "--all")[:2] == (1, "3 failed\n")
+    assert quorate("dead", "delete", "--all")[:2] == (1, "3 failed or expired\n")
     assert quorate("dead", "delete", "--all", "--yes")[:2] == (0, "3 deleted\n")
     assert not cluster.tasks
 

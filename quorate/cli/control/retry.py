@@ -78,7 +78,7 @@ def retry(
     wanted = states(state) or _DEAD
     if over := [one for one in wanted if one not in _STATES]:
         raise typer.BadParameter(
-            f"--state {over[0]}: only failed and cancelled tasks can be retried"
+            f"--state {over[0]}: only failed, cancelled and expired tasks can be retried"
         )
     counts = client.retry_tasks(queue=queue, states=wanted, text=search, rate=rate, dry_run=not yes)
     words = "will run again" if yes else " or ".join(wanted)
