@@ -46,11 +46,12 @@ from quorate.client.work.schedules import (
 from quorate.client.work.specs import command_spec, python_spec
 from quorate.client.work.texts import text_of
 from quorate.runtime.errors import QuorateError, invalid
+from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
-from quorate.v1 import task_pb2
 
-ScheduledWork = Callable[..., Any] | str | Sequence[str]
-"""A function, the `module:qualname` of one, or a program with its arguments."""
+Specs = task_pb2.TaskSpec | job_pb2.JobSpec
+ScheduledWork = Callable[..., Any] | str | Sequence[str] | Specs
+"""A function, the `module:qualname` of one, a program with its arguments, or a spec."""
 
 
 class Requests:
@@ -66,12 +67,12 @@ class Requests:
     def create(
         self,
         name: str,
-        work: ScheduledWork | task_pb2.TaskSpec,
+        work: ScheduledWork,
         args: Sequence[Any],
         kwargs: Mapping[str, Any] | None,
         when: ScheduleArgs,
     ) -> pb.CreateScheduleRequest:
-        spec = spec_of(when, self._task(work, args, kwargs), self._options.queue)
+        spec = spec_of(when, self._work(work, args, kwargs), self._options.queue)
         return pb.CreateScheduleRequest(
             schedule=pb.Schedule(name=text_of("name", name), spec=spec),
             request_id=self._options.request_id or new_request_id(),
@@ -80,17 +81,17 @@ class Requests:
     def update(
         self,
         name: str,
-        work: ScheduledWork | task_pb2.TaskSpec | None,
+        work: ScheduledWork | None,
         args: Sequence[Any],
         kwargs: Mapping[str, Any] | None,
         etag: str,
         when: ScheduleArgs,
     ) -> pb.UpdateScheduleRequest:
-        task = None if work is None else self._task(work, args, kwargs)
+        task = None if work is None else self._work(work, args, kwargs)
         spec = spec_of(when, task)
         paths = [f"spec.{_FIELDS.get(option, option)}" for option in when if option != "anchor"]
         if task is not None:
-            paths.append("spec.task")
+            paths.append("spec.job" if isinstance(task, job_pb2.JobSpec) else "spec.task")
         if not paths:
             raise invalid("name", "nothing to change; give at least one option")
         return pb.UpdateScheduleRequest(
@@ -151,16 +152,16 @@ class Requests:
     def run(self, name: str) -> pb.RunScheduleRequest:
         return pb.RunScheduleRequest(name=text_of("name", name), request_id=new_request_id())
 
-    def _task(
+    def _work(
         self,
-        work: ScheduledWork | task_pb2.TaskSpec,
+        work: ScheduledWork,
         args: Sequence[Any],
         kwargs: Mapping[str, Any] | None,
-    ) -> task_pb2.TaskSpec:
+    ) -> Specs:
         options = self._options
         if options.delay or options.not_before is not None:
             raise invalid("delay", "a schedule says itself when its tasks start")
-        if isinstance(work, task_pb2.TaskSpec):
+        if isinstance(work, task_pb2.TaskSpec | job_pb2.JobSpec):
             return work
         if isinstance(work, str) or callable(work):
             return python_spec(work, args, kwargs or {}, options, time.time())
@@ -183,7 +184,7 @@ class Schedules:
     def create(
         self,
         name: str,
-        work: ScheduledWork | task_pb2.TaskSpec,
+        work: ScheduledWork,
         *,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
@@ -192,7 +193,8 @@ class Schedules:
         """Create a schedule; durable when this returns.
 
         Args:
-            work: a function, the `module:qualname` of one, or a program with its arguments.
+            work: a function, the `module:qualname` of one, a program with its arguments, or a spec
+                of a task or a job.
             args, kwargs: of a function.
             when: see `ScheduleArgs`.
 
@@ -221,7 +223,7 @@ class Schedules:
     def update(
         self,
         name: str,
-        work: ScheduledWork | task_pb2.TaskSpec | None = None,
+        work: ScheduledWork | None = None,
         *,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
@@ -268,9 +270,10 @@ class Schedules:
         return self._calls.call(RESUME_SCHEDULE, request).schedule
 
     def run(self, name: str) -> TaskHandle[Any]:
-        """Run it now, once, whatever else runs; also a paused one."""
+        """Run it now, once, whatever else runs; also a paused one. Of a schedule of jobs the handle
+        has the job's id."""
         answer = self._calls.call(RUN_SCHEDULE, self._requests.run(name))
-        return TaskHandle(self._calls, answer.task)
+        return TaskHandle(self._calls, answer.task or answer.job)
 
     def backfill(
         self,
@@ -297,7 +300,7 @@ class AsyncSchedules:
     async def create(
         self,
         name: str,
-        work: ScheduledWork | task_pb2.TaskSpec,
+        work: ScheduledWork,
         *,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
@@ -326,7 +329,7 @@ class AsyncSchedules:
     async def update(
         self,
         name: str,
-        work: ScheduledWork | task_pb2.TaskSpec | None = None,
+        work: ScheduledWork | None = None,
         *,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
@@ -371,7 +374,7 @@ class AsyncSchedules:
     async def run(self, name: str) -> AsyncTaskHandle[Any]:
         """As `Schedules.run`."""
         answer = await self._calls.call(RUN_SCHEDULE, self._requests.run(name))
-        return AsyncTaskHandle(self._calls, answer.task)
+        return AsyncTaskHandle(self._calls, answer.task or answer.job)
 
     async def backfill(
         self,

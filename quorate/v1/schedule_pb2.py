@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from quorate.v1 import job_pb2 as quorate_dot_v1_dot_job__pb2
 from quorate.v1 import output_pb2 as quorate_dot_v1_dot_output__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19quorate/v1/schedule.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17quorate/v1/output.proto\x1a\x15quorate/v1/task.proto\"`\n\x08Interval\x12(\n\x05\x65very\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x06\x61nchor\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x08\x42lackout\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ron\x18\x03 \x01(\t\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xfa\x04\n\x0cScheduleSpec\x12\x0e\n\x04\x63ron\x18\x01 \x01(\tH\x00\x12(\n\x08interval\x18\x02 \x01(\x0b\x32\x14.quorate.v1.IntervalH\x00\x12(\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12\r\n\x05queue\x18\x05 \x01(\t\x12$\n\x04task\x18\x06 \x01(\x0b\x32\x14.quorate.v1.TaskSpecH\x01\x12*\n\x07overlap\x18\x07 \x01(\x0e\x32\x19.quorate.v1.OverlapPolicy\x12\x32\n\x0f\x63\x61tch_up_window\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x63\x61tch_up_count\x18\t \x01(\x05\x12)\n\x06jitter\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\tblackouts\x18\x0b \x03(\x0b\x32\x14.quorate.v1.Blackout\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08max_runs\x18\x0e \x01(\x03\x12\x18\n\x10pause_on_failure\x18\x0f \x01(\x08\x12)\n\x07\x64st_gap\x18\x10 \x01(\x0e\x32\x18.quorate.v1.DstGapPolicy\x12+\n\x08\x64st_fold\x18\x11 \x01(\x0e\x32\x19.quorate.v1.DstFoldPolicyB\x08\n\x06timingB\x06\n\x04work\"\xb4\x01\n\x0cScheduleMiss\x12.\n\nfirst_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05ticks\x18\x03 \x01(\x03\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.quorate.v1.MissReason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\x9a\x01\n\x0bScheduleRun\x12\x0c\n\x04task\x18\x01 \x01(\t\x12-\n\ttick_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x19.quorate.v1.ScheduleCause\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.TaskState\"\x94\x01\n\x08\x42\x61\x63kfill\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07overlap\x18\x03 \x01(\x0e\x32\x19.quorate.v1.OverlapPolicy\"\xe2\x05\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.quorate.v1.ScheduleSpec\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x19.quorate.v1.ScheduleStateB\x04\xe8\xe3\x18\x02\x12\x1a\n\x0cpause_reason\x18\x04 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x17\n\tpaused_by\x18\x05 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x35\n\x0bpause_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12\x18\n\ncreated_by\x18\t \x01(\tB\x04\xe8\xe3\x18\x01\x12\x34\n\nnext_ticks\x18\n \x03(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x30\n\tlast_runs\x18\x0b \x03(\x0b\x32\x17.quorate.v1.ScheduleRunB\x04\xe8\xe3\x18\x02\x12\x33\n\x0blast_misses\x18\x0c \x03(\x0b\x32\x18.quorate.v1.ScheduleMissB\x04\xe8\xe3\x18\x02\x12\x12\n\x04runs\x18\r \x01(\x03\x42\x04\xe8\xe3\x18\x02\x12\x1a\n\x0cmissed_ticks\x18\x0e \x01(\x03\x42\x04\xe8\xe3\x18\x02\x12\x17\n\tlive_runs\x18\x0f \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x37\n\rwaiting_ticks\x18\x10 \x03(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12!\n\x0eremaining_runs\x18\x11 \x01(\x03\x42\x04\xe8\xe3\x18\x02H\x00\x88\x01\x01\x12,\n\x08\x62\x61\x63kfill\x18\x12 \x01(\x0b\x32\x14.quorate.v1.BackfillB\x04\xe8\xe3\x18\x02\x12\x1c\n\x0e\x62locked_reason\x18\x13 \x01(\tB\x04\xe8\xe3\x18\x02\x42\x11\n\x0f_remaining_runs\"S\n\x15\x43reateScheduleRequest\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"@\n\x16\x43reateScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"\"\n\x12GetScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x13GetScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"L\n\x14ListSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\"Y\n\x15ListSchedulesResponse\x12\'\n\tschedules\x18\x01 \x03(\x0b\x32\x14.quorate.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x84\x01\n\x15UpdateScheduleRequest\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16UpdateScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"9\n\x15\x44\x65leteScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteScheduleResponse\"s\n\x14PauseScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"?\n\x15PauseScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"9\n\x15ResumeScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"@\n\x16ResumeScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"^\n\x12RunScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x08\x62\x61\x63kfill\x18\x02 \x01(\x0b\x32\x14.quorate.v1.Backfill\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"2\n\x13RunScheduleResponse\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05ticks\x18\x02 \x01(\x05*\xc1\x01\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x1c\n\x18OVERLAP_POLICY_QUEUE_ONE\x10\x02\x12\x1c\n\x18OVERLAP_POLICY_QUEUE_ALL\x10\x03\x12!\n\x1dOVERLAP_POLICY_CANCEL_RUNNING\x10\x04\x12\x18\n\x14OVERLAP_POLICY_ALLOW\x10\x05*e\n\x0c\x44stGapPolicy\x12\x1e\n\x1a\x44ST_GAP_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44ST_GAP_POLICY_RUN_AFTER\x10\x01\x12\x17\n\x13\x44ST_GAP_POLICY_SKIP\x10\x02*e\n\rDstFoldPolicy\x12\x1f\n\x1b\x44ST_FOLD_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ST_FOLD_POLICY_FIRST\x10\x01\x12\x18\n\x14\x44ST_FOLD_POLICY_BOTH\x10\x02*\x7f\n\rScheduleState\x12\x1e\n\x1aSCHEDULE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SCHEDULE_STATE_ACTIVE\x10\x01\x12\x19\n\x15SCHEDULE_STATE_PAUSED\x10\x02\x12\x18\n\x14SCHEDULE_STATE_ENDED\x10\x03*\x8c\x02\n\nMissReason\x12\x1b\n\x17MISS_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13MISS_REASON_OVERLAP\x10\x01\x12 \n\x1cMISS_REASON_TOO_MANY_WAITING\x10\x02\x12\x1f\n\x1bMISS_REASON_CATCH_UP_WINDOW\x10\x03\x12\x1e\n\x1aMISS_REASON_CATCH_UP_COUNT\x10\x04\x12\x18\n\x14MISS_REASON_BLACKOUT\x10\x05\x12\x16\n\x12MISS_REASON_PAUSED\x10\x06\x12\x16\n\x12MISS_REASON_EDITED\x10\x07\x12\x1b\n\x17MISS_REASON_NOT_CREATED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19quorate/v1/schedule.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14quorate/v1/job.proto\x1a\x17quorate/v1/output.proto\x1a\x15quorate/v1/task.proto\"`\n\x08Interval\x12(\n\x05\x65very\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x06\x61nchor\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x08\x42lackout\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ron\x18\x03 \x01(\t\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9e\x05\n\x0cScheduleSpec\x12\x0e\n\x04\x63ron\x18\x01 \x01(\tH\x00\x12(\n\x08interval\x18\x02 \x01(\x0b\x32\x14.quorate.v1.IntervalH\x00\x12(\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12\r\n\x05queue\x18\x05 \x01(\t\x12$\n\x04task\x18\x06 \x01(\x0b\x32\x14.quorate.v1.TaskSpecH\x01\x12\"\n\x03job\x18\x12 \x01(\x0b\x32\x13.quorate.v1.JobSpecH\x01\x12*\n\x07overlap\x18\x07 \x01(\x0e\x32\x19.quorate.v1.OverlapPolicy\x12\x32\n\x0f\x63\x61tch_up_window\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x63\x61tch_up_count\x18\t \x01(\x05\x12)\n\x06jitter\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\tblackouts\x18\x0b \x03(\x0b\x32\x14.quorate.v1.Blackout\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08max_runs\x18\x0e \x01(\x03\x12\x18\n\x10pause_on_failure\x18\x0f \x01(\x08\x12)\n\x07\x64st_gap\x18\x10 \x01(\x0e\x32\x18.quorate.v1.DstGapPolicy\x12+\n\x08\x64st_fold\x18\x11 \x01(\x0e\x32\x19.quorate.v1.DstFoldPolicyB\x08\n\x06timingB\x06\n\x04work\"\xb4\x01\n\x0cScheduleMiss\x12.\n\nfirst_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05ticks\x18\x03 \x01(\x03\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.quorate.v1.MissReason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\xa7\x01\n\x0bScheduleRun\x12\x0c\n\x04task\x18\x01 \x01(\t\x12-\n\ttick_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x19.quorate.v1.ScheduleCause\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0b\n\x03job\x18\x05 \x01(\t\"\x94\x01\n\x08\x42\x61\x63kfill\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07overlap\x18\x03 \x01(\x0e\x32\x19.quorate.v1.OverlapPolicy\"\xe2\x05\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.quorate.v1.ScheduleSpec\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x19.quorate.v1.ScheduleStateB\x04\xe8\xe3\x18\x02\x12\x1a\n\x0cpause_reason\x18\x04 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x17\n\tpaused_by\x18\x05 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x35\n\x0bpause_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12\x18\n\ncreated_by\x18\t \x01(\tB\x04\xe8\xe3\x18\x01\x12\x34\n\nnext_ticks\x18\n \x03(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x30\n\tlast_runs\x18\x0b \x03(\x0b\x32\x17.quorate.v1.ScheduleRunB\x04\xe8\xe3\x18\x02\x12\x33\n\x0blast_misses\x18\x0c \x03(\x0b\x32\x18.quorate.v1.ScheduleMissB\x04\xe8\xe3\x18\x02\x12\x12\n\x04runs\x18\r \x01(\x03\x42\x04\xe8\xe3\x18\x02\x12\x1a\n\x0cmissed_ticks\x18\x0e \x01(\x03\x42\x04\xe8\xe3\x18\x02\x12\x17\n\tlive_runs\x18\x0f \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x37\n\rwaiting_ticks\x18\x10 \x03(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12!\n\x0eremaining_runs\x18\x11 \x01(\x03\x42\x04\xe8\xe3\x18\x02H\x00\x88\x01\x01\x12,\n\x08\x62\x61\x63kfill\x18\x12 \x01(\x0b\x32\x14.quorate.v1.BackfillB\x04\xe8\xe3\x18\x02\x12\x1c\n\x0e\x62locked_reason\x18\x13 \x01(\tB\x04\xe8\xe3\x18\x02\x42\x11\n\x0f_remaining_runs\"S\n\x15\x43reateScheduleRequest\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"@\n\x16\x43reateScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"\"\n\x12GetScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x13GetScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"L\n\x14ListSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\"Y\n\x15ListSchedulesResponse\x12\'\n\tschedules\x18\x01 \x03(\x0b\x32\x14.quorate.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x84\x01\n\x15UpdateScheduleRequest\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"@\n\x16UpdateScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"9\n\x15\x44\x65leteScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteScheduleResponse\"s\n\x14PauseScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"?\n\x15PauseScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"9\n\x15ResumeScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"@\n\x16ResumeScheduleResponse\x12&\n\x08schedule\x18\x01 \x01(\x0b\x32\x14.quorate.v1.Schedule\"^\n\x12RunScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x08\x62\x61\x63kfill\x18\x02 \x01(\x0b\x32\x14.quorate.v1.Backfill\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"?\n\x13RunScheduleResponse\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05ticks\x18\x02 \x01(\x05\x12\x0b\n\x03job\x18\x03 \x01(\t*\xc1\x01\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x1c\n\x18OVERLAP_POLICY_QUEUE_ONE\x10\x02\x12\x1c\n\x18OVERLAP_POLICY_QUEUE_ALL\x10\x03\x12!\n\x1dOVERLAP_POLICY_CANCEL_RUNNING\x10\x04\x12\x18\n\x14OVERLAP_POLICY_ALLOW\x10\x05*e\n\x0c\x44stGapPolicy\x12\x1e\n\x1a\x44ST_GAP_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44ST_GAP_POLICY_RUN_AFTER\x10\x01\x12\x17\n\x13\x44ST_GAP_POLICY_SKIP\x10\x02*e\n\rDstFoldPolicy\x12\x1f\n\x1b\x44ST_FOLD_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ST_FOLD_POLICY_FIRST\x10\x01\x12\x18\n\x14\x44ST_FOLD_POLICY_BOTH\x10\x02*\x7f\n\rScheduleState\x12\x1e\n\x1aSCHEDULE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SCHEDULE_STATE_ACTIVE\x10\x01\x12\x19\n\x15SCHEDULE_STATE_PAUSED\x10\x02\x12\x18\n\x14SCHEDULE_STATE_ENDED\x10\x03*\x8c\x02\n\nMissReason\x12\x1b\n\x17MISS_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13MISS_REASON_OVERLAP\x10\x01\x12 \n\x1cMISS_REASON_TOO_MANY_WAITING\x10\x02\x12\x1f\n\x1bMISS_REASON_CATCH_UP_WINDOW\x10\x03\x12\x1e\n\x1aMISS_REASON_CATCH_UP_COUNT\x10\x04\x12\x18\n\x14MISS_REASON_BLACKOUT\x10\x05\x12\x16\n\x12MISS_REASON_PAUSED\x10\x06\x12\x16\n\x12MISS_REASON_EDITED\x10\x07\x12\x1b\n\x17MISS_REASON_NOT_CREATED\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,60 +71,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCHEDULE'].fields_by_name['backfill']._serialized_options = b'\350\343\030\002'
   _globals['_SCHEDULE'].fields_by_name['blocked_reason']._loaded_options = None
   _globals['_SCHEDULE'].fields_by_name['blocked_reason']._serialized_options = b'\350\343\030\002'
-  _globals['_OVERLAPPOLICY']._serialized_start=3482
-  _globals['_OVERLAPPOLICY']._serialized_end=3675
-  _globals['_DSTGAPPOLICY']._serialized_start=3677
-  _globals['_DSTGAPPOLICY']._serialized_end=3778
-  _globals['_DSTFOLDPOLICY']._serialized_start=3780
-  _globals['_DSTFOLDPOLICY']._serialized_end=3881
-  _globals['_SCHEDULESTATE']._serialized_start=3883
-  _globals['_SCHEDULESTATE']._serialized_end=4010
-  _globals['_MISSREASON']._serialized_start=4013
-  _globals['_MISSREASON']._serialized_end=4281
-  _globals['_INTERVAL']._serialized_start=188
-  _globals['_INTERVAL']._serialized_end=284
-  _globals['_BLACKOUT']._serialized_start=287
-  _globals['_BLACKOUT']._serialized_end=450
-  _globals['_SCHEDULESPEC']._serialized_start=453
-  _globals['_SCHEDULESPEC']._serialized_end=1087
-  _globals['_SCHEDULEMISS']._serialized_start=1090
-  _globals['_SCHEDULEMISS']._serialized_end=1270
-  _globals['_SCHEDULERUN']._serialized_start=1273
-  _globals['_SCHEDULERUN']._serialized_end=1427
-  _globals['_BACKFILL']._serialized_start=1430
-  _globals['_BACKFILL']._serialized_end=1578
-  _globals['_SCHEDULE']._serialized_start=1581
-  _globals['_SCHEDULE']._serialized_end=2319
-  _globals['_CREATESCHEDULEREQUEST']._serialized_start=2321
-  _globals['_CREATESCHEDULEREQUEST']._serialized_end=2404
-  _globals['_CREATESCHEDULERESPONSE']._serialized_start=2406
-  _globals['_CREATESCHEDULERESPONSE']._serialized_end=2470
-  _globals['_GETSCHEDULEREQUEST']._serialized_start=2472
-  _globals['_GETSCHEDULEREQUEST']._serialized_end=2506
-  _globals['_GETSCHEDULERESPONSE']._serialized_start=2508
-  _globals['_GETSCHEDULERESPONSE']._serialized_end=2569
-  _globals['_LISTSCHEDULESREQUEST']._serialized_start=2571
-  _globals['_LISTSCHEDULESREQUEST']._serialized_end=2647
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=2649
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=2738
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=2741
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=2873
-  _globals['_UPDATESCHEDULERESPONSE']._serialized_start=2875
-  _globals['_UPDATESCHEDULERESPONSE']._serialized_end=2939
-  _globals['_DELETESCHEDULEREQUEST']._serialized_start=2941
-  _globals['_DELETESCHEDULEREQUEST']._serialized_end=2998
-  _globals['_DELETESCHEDULERESPONSE']._serialized_start=3000
-  _globals['_DELETESCHEDULERESPONSE']._serialized_end=3024
-  _globals['_PAUSESCHEDULEREQUEST']._serialized_start=3026
-  _globals['_PAUSESCHEDULEREQUEST']._serialized_end=3141
-  _globals['_PAUSESCHEDULERESPONSE']._serialized_start=3143
-  _globals['_PAUSESCHEDULERESPONSE']._serialized_end=3206
-  _globals['_RESUMESCHEDULEREQUEST']._serialized_start=3208
-  _globals['_RESUMESCHEDULEREQUEST']._serialized_end=3265
-  _globals['_RESUMESCHEDULERESPONSE']._serialized_start=3267
-  _globals['_RESUMESCHEDULERESPONSE']._serialized_end=3331
-  _globals['_RUNSCHEDULEREQUEST']._serialized_start=3333
-  _globals['_RUNSCHEDULEREQUEST']._serialized_end=3427
-  _globals['_RUNSCHEDULERESPONSE']._serialized_start=3429
-  _globals['_RUNSCHEDULERESPONSE']._serialized_end=3479
+  _globals['_OVERLAPPOLICY']._serialized_start=3566
+  _globals['_OVERLAPPOLICY']._serialized_end=3759
+  _globals['_DSTGAPPOLICY']._serialized_start=3761
+  _globals['_DSTGAPPOLICY']._serialized_end=3862
+  _globals['_DSTFOLDPOLICY']._serialized_start=3864
+  _globals['_DSTFOLDPOLICY']._serialized_end=3965
+  _globals['_SCHEDULESTATE']._serialized_start=3967
+  _globals['_SCHEDULESTATE']._serialized_end=4094
+  _globals['_MISSREASON']._serialized_start=4097
+  _globals['_MISSREASON']._serialized_end=4365
+  _globals['_INTERVAL']._serialized_start=210
+  _globals['_INTERVAL']._serialized_end=306
+  _globals['_BLACKOUT']._serialized_start=309
+  _globals['_BLACKOUT']._serialized_end=472
+  _globals['_SCHEDULESPEC']._serialized_start=475
+  _globals['_SCHEDULESPEC']._serialized_end=1145
+  _globals['_SCHEDULEMISS']._serialized_start=1148
+  _globals['_SCHEDULEMISS']._serialized_end=1328
+  _globals['_SCHEDULERUN']._serialized_start=1331
+  _globals['_SCHEDULERUN']._serialized_end=1498
+  _globals['_BACKFILL']._serialized_start=1501
+  _globals['_BACKFILL']._serialized_end=1649
+  _globals['_SCHEDULE']._serialized_start=1652
+  _globals['_SCHEDULE']._serialized_end=2390
+  _globals['_CREATESCHEDULEREQUEST']._serialized_start=2392
+  _globals['_CREATESCHEDULEREQUEST']._serialized_end=2475
+  _globals['_CREATESCHEDULERESPONSE']._serialized_start=2477
+  _globals['_CREATESCHEDULERESPONSE']._serialized_end=2541
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=2543
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=2577
+  _globals['_GETSCHEDULERESPONSE']._serialized_start=2579
+  _globals['_GETSCHEDULERESPONSE']._serialized_end=2640
+  _globals['_LISTSCHEDULESREQUEST']._serialized_start=2642
+  _globals['_LISTSCHEDULESREQUEST']._serialized_end=2718
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=2720
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=2809
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=2812
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=2944
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_start=2946
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_end=3010
+  _globals['_DELETESCHEDULEREQUEST']._serialized_start=3012
+  _globals['_DELETESCHEDULEREQUEST']._serialized_end=3069
+  _globals['_DELETESCHEDULERESPONSE']._serialized_start=3071
+  _globals['_DELETESCHEDULERESPONSE']._serialized_end=3095
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_start=3097
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_end=3212
+  _globals['_PAUSESCHEDULERESPONSE']._serialized_start=3214
+  _globals['_PAUSESCHEDULERESPONSE']._serialized_end=3277
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_start=3279
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_end=3336
+  _globals['_RESUMESCHEDULERESPONSE']._serialized_start=3338
+  _globals['_RESUMESCHEDULERESPONSE']._serialized_end=3402
+  _globals['_RUNSCHEDULEREQUEST']._serialized_start=3404
+  _globals['_RUNSCHEDULEREQUEST']._serialized_end=3498
+  _globals['_RUNSCHEDULERESPONSE']._serialized_start=3500
+  _globals['_RUNSCHEDULERESPONSE']._serialized_end=3563
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import job_pb2 as _job_pb2
 from quorate.v1 import output_pb2 as _output_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
@@ -100,13 +101,14 @@ class Blackout(_message.Message):
     def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cron: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ScheduleSpec(_message.Message):
-    __slots__ = ("cron", "interval", "at", "time_zone", "queue", "task", "overlap", "catch_up_window", "catch_up_count", "jitter", "blackouts", "start_time", "end_time", "max_runs", "pause_on_failure", "dst_gap", "dst_fold")
+    __slots__ = ("cron", "interval", "at", "time_zone", "queue", "task", "job", "overlap", "catch_up_window", "catch_up_count", "jitter", "blackouts", "start_time", "end_time", "max_runs", "pause_on_failure", "dst_gap", "dst_fold")
     CRON_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
     OVERLAP_FIELD_NUMBER: _ClassVar[int]
     CATCH_UP_WINDOW_FIELD_NUMBER: _ClassVar[int]
     CATCH_UP_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +126,7 @@ class ScheduleSpec(_message.Message):
     time_zone: str
     queue: str
     task: _task_pb2.TaskSpec
+    job: _job_pb2.JobSpec
     overlap: OverlapPolicy
     catch_up_window: _duration_pb2.Duration
     catch_up_count: int
@@ -135,7 +138,7 @@ class ScheduleSpec(_message.Message):
     pause_on_failure: bool
     dst_gap: DstGapPolicy
     dst_fold: DstFoldPolicy
-    def __init__(self, cron: _Optional[str] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., time_zone: _Optional[str] = ..., queue: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., overlap: _Optional[_Union[OverlapPolicy, str]] = ..., catch_up_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., catch_up_count: _Optional[int] = ..., jitter: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., blackouts: _Optional[_Iterable[_Union[Blackout, _Mapping]]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_runs: _Optional[int] = ..., pause_on_failure: _Optional[bool] = ..., dst_gap: _Optional[_Union[DstGapPolicy, str]] = ..., dst_fold: _Optional[_Union[DstFoldPolicy, str]] = ...) -> None: ...
+    def __init__(self, cron: _Optional[str] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., time_zone: _Optional[str] = ..., queue: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., job: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., overlap: _Optional[_Union[OverlapPolicy, str]] = ..., catch_up_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., catch_up_count: _Optional[int] = ..., jitter: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., blackouts: _Optional[_Iterable[_Union[Blackout, _Mapping]]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_runs: _Optional[int] = ..., pause_on_failure: _Optional[bool] = ..., dst_gap: _Optional[_Union[DstGapPolicy, str]] = ..., dst_fold: _Optional[_Union[DstFoldPolicy, str]] = ...) -> None: ...
 
 class ScheduleMiss(_message.Message):
     __slots__ = ("first_time", "last_time", "ticks", "reason", "detail")
@@ -152,16 +155,18 @@ class ScheduleMiss(_message.Message):
     def __init__(self, first_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ticks: _Optional[int] = ..., reason: _Optional[_Union[MissReason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class ScheduleRun(_message.Message):
-    __slots__ = ("task", "tick_time", "cause", "state")
+    __slots__ = ("task", "tick_time", "cause", "state", "job")
     TASK_FIELD_NUMBER: _ClassVar[int]
     TICK_TIME_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
     task: str
     tick_time: _timestamp_pb2.Timestamp
     cause: _task_pb2.ScheduleCause
     state: _task_pb2.TaskState
-    def __init__(self, task: _Optional[str] = ..., tick_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[_task_pb2.ScheduleCause, str]] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ...) -> None: ...
+    job: str
+    def __init__(self, task: _Optional[str] = ..., tick_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[_task_pb2.ScheduleCause, str]] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., job: _Optional[str] = ...) -> None: ...
 
 class Backfill(_message.Message):
     __slots__ = ("start_time", "end_time", "overlap")
@@ -330,9 +335,11 @@ class RunScheduleRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., backfill: _Optional[_Union[Backfill, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RunScheduleResponse(_message.Message):
-    __slots__ = ("task", "ticks")
+    __slots__ = ("task", "ticks", "job")
     TASK_FIELD_NUMBER: _ClassVar[int]
     TICKS_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
     task: str
     ticks: int
-    def __init__(self, task: _Optional[str] = ..., ticks: _Optional[int] = ...) -> None: ...
+    job: str
+    def __init__(self, task: _Optional[str] = ..., ticks: _Optional[int] = ..., job: _Optional[str] = ...) -> None: ...

@@ -16,8 +16,8 @@ from quorate.cli.app import application
 from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
 from quorate.runtime.errors import QuorateError
+from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
-from quorate.v1 import task_pb2
 from tests.support.auth import Locked, locked
 
 
@@ -95,6 +95,25 @@ def test_the_sdk_creates_reads_changes_runs_and_deletes(admin: Client) -> None:
     assert schedules.backfill("sdk", now - dt.timedelta(minutes=5), overlap="allow") == 5
     schedules.delete("sdk")
     assert refused(schedules.get, "sdk").reason == "SCHEDULE_NOT_FOUND"
+
+
+def test_a_schedule_of_jobs_is_made_by_the_sdk_and_the_command_line(
+    cluster: Locked, admin: Client
+) -> None:
+    template = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
+    schedules = admin.options(queue="other").schedules
+    made = schedules.create("jobs", job_pb2.JobSpec(template=template, count=7), every=3_600)
+    assert made.spec.job.count == 7
+    job = schedules.run("jobs").id
+    assert [run.job for run in schedules.get("jobs").last_runs] == [job]
+    cli(
+        cluster,
+        *("schedule", "create", "jobs2", "--every", "1h", "--array", "1000", "--queue", "other"),
+        *("--", "echo", "{index}"),
+    )
+    assert "1,000 subtasks of echo '{index}'" in cli(cluster, "schedule", "show", "jobs2")
+    schedules.delete("jobs")
+    schedules.delete("jobs2")
 
 
 def test_what_no_message_can_hold_is_refused_before_it_is_sent(admin: Client) -> None:

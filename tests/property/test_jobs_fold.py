@@ -24,7 +24,9 @@ from tests.support.same_state import differences, settle
 
 
 class JobsHistory(History):
-    """A history in which there are jobs, too."""
+    """A history in which there are jobs, too, also those of schedules."""
+
+    subtasks = (0, 3)
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)

@@ -49,6 +49,9 @@ ASKED = e.Request(origin=Origin("alice", "operator", "token", "10.0.0.1:5", "Tes
 class History:
     """One random history of a cluster with a log."""
 
+    # Of the runs of schedules; 0: a task.
+    subtasks: tuple[int, ...] = (0,)
+
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.log = Log(join=self.rng.choice([1, 2, 10]), replayable=True)
@@ -167,6 +170,7 @@ class History:
                 jitter=rng.choice([0.0, 3.0]),
                 max_runs=rng.choice([0, 0, 4]),
                 pause_on_failure=rng.random() < 0.3,
+                subtasks=rng.choice(self.subtasks),
             )
             return
         name = rng.choice(made)

@@ -59,6 +59,8 @@ def schedule_spec(
     end: float | None = None,
     max_runs: int = 0,
     pause_on_failure: bool = False,
+    subtasks: int = 0,
+    items: tuple[bytes, ...] = (),
 ) -> ScheduleSpec:
     """A spec as the service makes it: from a message, through the codec."""
     message = pb.ScheduleSpec(
@@ -69,7 +71,13 @@ def schedule_spec(
         max_runs=max_runs,
         pause_on_failure=pause_on_failure,
     )
-    message.task.command.argv.append("report")
+    if subtasks or items:
+        message.job.template.command.argv.extend(("report", "{index}"))
+        message.job.name = "Reports"
+        message.job.count = subtasks
+        message.job.items.extend(items)
+    else:
+        message.task.command.argv.append("report")
     if cron:
         message.cron = cron
     elif every:

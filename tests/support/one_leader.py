@@ -23,6 +23,7 @@ from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.jobs.servicer import JobCalls
+from scheduler.api.jobs.validate import job as validate_job
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
@@ -103,6 +104,7 @@ class Leader:
                 ids,
                 self.clock,
                 check,
+                validate_job,
                 candidates,
                 lambda weight: self.full,
             ),

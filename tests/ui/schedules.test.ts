@@ -19,6 +19,8 @@ test("what a run does is a line", () => {
   expect(workOf({ task: { command: { argv: ["echo", "hello world"] } } })).toBe("echo 'hello world'");
   expect(workOf({ task: { python: { entrypoint: "jobs:sync" } } })).toBe("jobs:sync");
   expect(workOf({ task: {} })).toBe("a pickled function");
+  const template = { command: { argv: ["true"] } };
+  expect(workOf({ job: { template, count: "1000" } })).toBe("1,000 subtasks of true");
 });
 
 test("the catch-up is said with its defaults", () => {

@@ -11,6 +11,7 @@ import pytest
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import TaskId
 from quorate.v1 import schedule_pb2 as pb
 from quorate.v1 import scheduler_pb2, task_pb2
 from tests.support.one_leader import PREFIX, Leader, leading
@@ -28,7 +29,7 @@ def spec(**fields: Any) -> pb.ScheduleSpec:
     message = pb.ScheduleSpec(**fields)
     if message.WhichOneof("timing") is None:
         message.cron = "0 * * * *"
-    if not message.HasField("task"):
+    if message.WhichOneof("work") is None:
         message.task.command.argv.append("true")
     return message
 
@@ -51,6 +52,7 @@ def stamp(seconds: float) -> Any:
 
 
 PYTHON = task_pb2.TaskSpec(python=task_pb2.PythonWork(entrypoint="m:f", json="{"))
+PLAIN = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
 LATER = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]), not_before=stamp(1e10))
 MADE = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
 MADE.schedule.name = "x"
@@ -85,6 +87,19 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "arguments that are no JSON": ({"task": PYTHON}, "task.python.json", "INVALID_FIELD"),
     "a task that waits for an instant": ({"task": LATER}, "task.not_before", "INVALID_FIELD"),
     "a task of another schedule": ({"task": MADE}, "task.schedule", "INVALID_FIELD"),
+    "a job without a template": ({"job": {"count": 3}}, "job.template", "INVALID_FIELD"),
+    "a job that is open": ({"job": {"template": PLAIN, "open": True}}, "job.open", "INVALID_FIELD"),
+    "a job of too many subtasks": (
+        {"job": {"template": PLAIN, "count": 10**8}},
+        "job.count",
+        "INVALID_FIELD",
+    ),
+    "a job with an item that is not there": (
+        {"job": {"template": {"command": {"argv": ["echo", "{}"]}}, "count": 3}},
+        "job.template.command.argv[1]",
+        "INVALID_FIELD",
+    ),
+    "a job whose subtasks wait": ({"job": {"template": LATER}}, "job.template.not_before", ""),
     "an unknown overlap policy": ({"overlap": 17}, "overlap", "INVALID_FIELD"),
     "an unknown gap policy": ({"dst_gap": 17}, "dst_gap", "INVALID_FIELD"),
     "an unknown fold policy": ({"dst_fold": 17}, "dst_fold", "INVALID_FIELD"),
@@ -125,8 +140,9 @@ async def test_bad_input_names_the_field_and_makes_nothing(leader: Leader, case:
     with pytest.raises(QuorateError) as caught:
         await create(leader, **fields)
     error = caught.value
-    assert (error.code, error.reason) == (INVALID, reason), error
+    assert (error.code, error.reason) == (INVALID, reason or "INVALID_FIELD"), error
     assert error.field == f"schedule.spec.{field}"
+    assert error.message.startswith(f"schedule.spec.{field}: ")
     assert not leader.driver.state.schedules.rows
 
 
@@ -237,6 +253,18 @@ async def test_a_run_now_makes_a_task_that_names_its_schedule(leader: Leader) ->
     ]
     assert shown.live_runs == 1
     assert shown.last_runs[0].state == task_pb2.TASK_STATE_PENDING
+
+
+async def test_a_run_may_be_a_job(leader: Leader) -> None:
+    made = await create(leader, job={"template": PLAIN, "count": 5})
+    assert made.spec.job.count == 5
+    job = (await leader.call("RunSchedule", pb.RunScheduleRequest(name="r"))).job
+    assert leader.driver.state.jobs[TaskId(job)].array.count == 5
+    shown = await get(leader)
+    assert [(run.job, run.task, run.state) for run in shown.last_runs] == [
+        (job, "", task_pb2.TASK_STATE_PENDING)
+    ]
+    assert shown.live_runs == 1
 
 
 async def test_a_backfill_says_how_many_ticks_it_has_and_has_a_bound(leader: Leader) -> None:

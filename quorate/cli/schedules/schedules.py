@@ -19,8 +19,8 @@ from quorate.cli.tasks import options as task_options
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.work.specs import command_spec, json_spec
+from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
-from quorate.v1 import task_pb2
 
 Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name.")]
 Argv = Annotated[
@@ -113,6 +113,15 @@ def create(
         typer.Option(metavar="KEY=VALUE", help="Environment variable; may be repeated."),
     ] = None,
     secret: task_options.Secret = None,
+    array: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=10_000_000,
+            help="Number of subtasks: each run is an array job. \\[default: a run is one task]",
+            show_default=False,
+        ),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Create a schedule. The cluster creates a task at each of its instants.
@@ -136,7 +145,7 @@ def create(
         raise typer.BadParameter("what is to run is missing: give -- COMMAND, or --call")
     made = bound.schedules.create(
         schedule,
-        task,
+        job_pb2.JobSpec(template=task, count=array) if array else task,
         **o.when(
             cron=cron,
             every=every,

@@ -58,7 +58,7 @@ def show(schedule: pb.Schedule) -> None:
         render.show(_misses(schedule))
     if schedule.blocked_reason:
         render.warn(f"a tick is due and its task cannot be created: {schedule.blocked_reason}")
-    if schedule.last_runs:
+    if schedule.last_runs and schedule.last_runs[0].task:
         hint(f"What a run wrote: quorate logs {schedule.last_runs[0].task}")
 
 
@@ -87,7 +87,11 @@ def _details(schedule: pb.Schedule) -> Table:
     details.add_row("Schedule", schedule.name)
     details.add_row("State", _state_with_reason(schedule))
     details.add_row("When", timing(spec))
-    details.add_row("Task", _work(spec.task))
+    if spec.HasField("job"):
+        count = len(spec.job.items) or spec.job.count
+        details.add_row("Job", f"{count:,} subtasks of {_work(spec.job.template)}")
+    else:
+        details.add_row("Task", _work(spec.task))
     details.add_row("Queue", spec.queue or "default")
     details.add_row(
         "Overlap", _word(pb.OverlapPolicy.DESCRIPTOR, spec.overlap, "skip").replace("_", "-")
@@ -145,10 +149,10 @@ def _next(schedule: pb.Schedule) -> Table:
 
 
 def _runs(schedule: pb.Schedule) -> Table:
-    table = render.table("TASK", "STATE", "TICK", "CAUSE", drop=("CAUSE",))
+    table = render.table("TASK OR JOB", "STATE", "TICK", "CAUSE", drop=("CAUSE",))
     for run in schedule.last_runs:
         table.add_row(
-            run.task,
+            run.task or run.job,
             _run_state(run),
             render.zoned(run.tick_time),
             _word(task_pb2.ScheduleCause.DESCRIPTOR, run.cause, "tick").replace("_", " "),

@@ -11,8 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.client.work.texts import text_of
 from quorate.runtime.errors import invalid
+from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
-from quorate.v1 import task_pb2
 
 Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
 Seconds = float | dt.timedelta
@@ -69,7 +69,9 @@ _KNOWN = frozenset(ScheduleArgs.__annotations__)
 
 
 def spec_of(
-    options: ScheduleArgs, task: task_pb2.TaskSpec | None = None, queue: str = ""
+    options: ScheduleArgs,
+    work: task_pb2.TaskSpec | job_pb2.JobSpec | None = None,
+    queue: str = "",
 ) -> pb.ScheduleSpec:
     """The message of what is given.
 
@@ -85,9 +87,12 @@ def spec_of(
     given = [name for name in ("cron", "every", "at") if name in options]
     if len(given) > 1:
         raise invalid(given[1], f"cannot be set together with {given[0]}")
-    if task is not None:
-        spec.task.CopyFrom(task)
-        # A run belongs to no caller's span.
+    # A run belongs to no caller's span.
+    if isinstance(work, job_pb2.JobSpec):
+        spec.job.CopyFrom(work)
+        spec.job.template.ClearField("trace_context")
+    elif work is not None:
+        spec.task.CopyFrom(work)
         spec.task.ClearField("trace_context")
     _timing(spec, options)
     for name in ("cron", "time_zone"):

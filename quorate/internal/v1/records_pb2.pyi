@@ -314,16 +314,18 @@ class ScheduleBackfill(_message.Message):
     def __init__(self, cursor: _Optional[int] = ..., end: _Optional[int] = ..., overlap: _Optional[_Union[_schedule_pb2.OverlapPolicy, str]] = ...) -> None: ...
 
 class PastRun(_message.Message):
-    __slots__ = ("tick", "task", "cause", "state")
+    __slots__ = ("tick", "task", "cause", "state", "is_job")
     TICK_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    IS_JOB_FIELD_NUMBER: _ClassVar[int]
     tick: int
     task: str
     cause: _task_pb2.ScheduleCause
     state: _task_pb2.TaskState
-    def __init__(self, tick: _Optional[int] = ..., task: _Optional[str] = ..., cause: _Optional[_Union[_task_pb2.ScheduleCause, str]] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ...) -> None: ...
+    is_job: bool
+    def __init__(self, tick: _Optional[int] = ..., task: _Optional[str] = ..., cause: _Optional[_Union[_task_pb2.ScheduleCause, str]] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., is_job: _Optional[bool] = ...) -> None: ...
 
 class PastMiss(_message.Message):
     __slots__ = ("first", "last", "ticks", "reason", "detail")

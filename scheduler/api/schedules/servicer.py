@@ -25,7 +25,7 @@ from scheduler.api.schedules import validate, views
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import SpecCheck
 from scheduler.core.handlers.schedules.calls import ScheduleSeen, see_schedule
-from scheduler.core.handlers.schedules.due import state_of
+from scheduler.core.handlers.schedules.runs import state_of
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection, TaskKnown
 from scheduler.core.model.events import Request
@@ -38,7 +38,7 @@ from scheduler.core.model.schedules import (
     ScheduleSpec,
     micros,
 )
-from scheduler.core.values import Change
+from scheduler.core.values import Change, TaskState
 from scheduler.engine.driver import Driver
 
 KIND: Final = "schedule"
@@ -52,6 +52,7 @@ class ScheduleCalls:
     Args:
         ids: of the tasks of runs that callers ask for.
         clock: its wall clock is what schedules go by.
+        check_job: the bounds of a job's spec; see `scheduler.api.jobs.validate.job`.
         candidates: whether all schedulers know schedules.
         full: why new work of so many bytes is refused at the moment; None when it is not.
     """
@@ -62,6 +63,7 @@ class ScheduleCalls:
         ids: TaskIds,
         clock: Clock,
         check: SpecCheck,
+        check_job: validate.JobCheck,
         candidates: Candidates,
         full: Callable[[int], str | None],
     ) -> None:
@@ -70,6 +72,7 @@ class ScheduleCalls:
         self._ids = ids
         self._clock = clock
         self._check = check
+        self._check_job = check_job
         self._candidates = candidates
         self._full = full
 
@@ -77,10 +80,12 @@ class ScheduleCalls:
         asked = audited("CreateSchedule", request, context)
         name = validate.name("schedule.name", request.schedule.name)
         await self._candidates.require(KIND)
+        if request.schedule.spec.HasField("job"):
+            await self._candidates.require("job")
         wall = self._clock.wall()
         message = request.schedule.spec
         changes = _changes(pb.ScheduleSpec(), message)
-        spec = validate.spec(self._check, name, message, self._driver.clock.now(), wall)
+        spec = self._checked(name, message, wall)
         self._refuse_full(message.ByteSize())
         creator = caller_name()
         answer = await ask(
@@ -132,7 +137,7 @@ class ScheduleCalls:
             new = merged(before, request.schedule, request.update_mask.paths, ("spec",)).spec
             changes = _changes(old, new)
             wall = self._clock.wall()
-            spec = validate.spec(self._check, name, new, self._driver.clock.now(), wall)
+            spec = self._checked(name, new, wall)
             _refuse_foreign(spec)
             # Version 0, which is nobody's, when the etag is another one.
             version = 0 if etag and etag != views.etag(row) else row.version
@@ -174,6 +179,8 @@ class ScheduleCalls:
             ),
         )
         assert isinstance(answer, TaskKnown)
+        if answer.task in self._state.jobs:
+            return pb.RunScheduleResponse(job=answer.task)
         return pb.RunScheduleResponse(task=answer.task)
 
     async def _backfill(
@@ -198,6 +205,10 @@ class ScheduleCalls:
         )
         return self._view(answer)
 
+    def _checked(self, name: ScheduleName, message: pb.ScheduleSpec, wall: float) -> ScheduleSpec:
+        now = self._driver.clock.now()
+        return validate.spec(self._check, self._check_job, name, message, now, wall)
+
     def _named(self, given: str) -> ScheduleName:
         """A name, of a schedule that the caller may name if it is there."""
         name = validate.name("name", given)
@@ -221,7 +232,10 @@ class ScheduleCalls:
 
     def _state_of(self, run: Run) -> int:
         live = self._state.tasks.get(run.task)
-        return state_of(self._state, run) if live is None else int(live.state)
+        if live is not None:
+            return int(live.state)
+        pending = run.is_job and run.task in self._state.jobs
+        return state_of(self._state, run) or (int(TaskState.PENDING) if pending else 0)
 
     def _refuse_full(self, weight: int) -> None:
         full = self._full(weight)

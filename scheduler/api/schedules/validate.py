@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from quorate.runtime.errors import invalid
+from quorate.runtime.errors import QuorateError, invalid
+from quorate.v1 import job_pb2
 from quorate.v1 import schedule_pb2 as pb
 from scheduler.api import validate
 from scheduler.api.request_sizes import MAX_SCHEDULE_BYTES
@@ -46,8 +48,17 @@ def name(field: str, value: str) -> ScheduleName:
     return ScheduleName(validate.queue_name(field, value))
 
 
+# `(spec, check, now)`: raises QuorateError about fields of "spec".
+JobCheck = Callable[[job_pb2.JobSpec, SpecCheck, float], object]
+
+
 def spec(
-    check: SpecCheck, schedule: ScheduleName, message: pb.ScheduleSpec, now: float, wall: float
+    check: SpecCheck,
+    check_job: JobCheck,
+    schedule: ScheduleName,
+    message: pb.ScheduleSpec,
+    now: float,
+    wall: float,
 ) -> ScheduleSpec:
     """What the core needs of a valid spec, which the interval's anchor is filled into.
 
@@ -71,7 +82,7 @@ def spec(
     _timing(schedule, message, wall)
     if message.queue:
         validate.queue_name("schedule.spec.queue", message.queue)
-    _task(check, message, now)
+    _work(check, check_job, message, now)
     _bounds(message)
     for place, blackout in enumerate(message.blackouts):
         _blackout(schedule, blackout, f"schedule.spec.blackouts[{place}]")
@@ -120,15 +131,43 @@ def _cron(field: str, text: str, schedule: ScheduleName) -> None:
         raise invalid(field, str(error), reason="INVALID_CRON") from None
 
 
-def _task(check: SpecCheck, message: pb.ScheduleSpec, now: float) -> None:
-    if message.WhichOneof("work") is None:
-        raise invalid("schedule.spec.work", "is required: set task")
-    task, field = message.task, "schedule.spec.task"
+def _work(check: SpecCheck, check_job: JobCheck, message: pb.ScheduleSpec, now: float) -> None:
+    kind = message.WhichOneof("work")
+    if kind is None:
+        raise invalid("schedule.spec.work", "is required: set task or job")
+    field = f"schedule.spec.{kind}"
+    if kind == "job":
+        _job(check, check_job, message.job, field, now)
+        return
+    task = message.task
     if task.HasField("not_before"):
         raise invalid(f"{field}.not_before", "is the schedule's to say; leave it out")
     check.spec(task, field, now)
     for _ in check.large_json(task, field):
         pass
+
+
+def _job(
+    check: SpecCheck, check_job: JobCheck, job: job_pb2.JobSpec, field: str, now: float
+) -> None:
+    if job.open:
+        raise invalid(f"{field}.open", "a schedule's jobs cannot be open")
+    try:
+        check_job(job, check, now)
+        for _ in check.large_json(job.template, "spec.template"):
+            pass
+    except QuorateError as error:
+        # It knows the job as "spec".
+        path = error.field.removeprefix("spec")
+        words = error.message.removeprefix(error.field)
+        metadata = {key: value for key, value in error.metadata.items() if key != "field"}
+        raise QuorateError(
+            error.code,
+            error.reason,
+            f"{field}{path}{words}",
+            field=f"{field}{path}",
+            metadata=metadata,
+        ) from None
 
 
 def _bounds(message: pb.ScheduleSpec) -> None:

@@ -44,7 +44,8 @@ def schedule(
             view.pause_until.CopyFrom(stamp(row.pause.until))
     for run in reversed(row.runs):
         view.last_runs.add(
-            task=run.task,
+            task="" if run.is_job else run.task,
+            job=run.task if run.is_job else "",
             tick_time=stamp(run.tick),
             cause=int(run.cause),
             state=state_of(run),

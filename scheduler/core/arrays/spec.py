@@ -30,6 +30,8 @@ class JobSpec(NamedTuple):
     # What the index of a position is made of; for people's texts.
     first_index: int = 0
     index_step: int = 1
+    # Of the runs of a schedule: its name.
+    schedule: str = ""
 
 
 class Tally(NamedTuple):

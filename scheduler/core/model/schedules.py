@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple, NewType, Protocol
 
 from quorate.runtime.ids import QueueName, TaskId
+from scheduler.core.arrays.spec import JobSpec
 from scheduler.core.values import TaskSpec
 
 ScheduleName = NewType("ScheduleName", str)
@@ -75,13 +76,22 @@ class Blackout(NamedTuple):
     length: int = 0
 
 
+class JobTemplate(NamedTuple):
+    """A run that is a job: its spec, the template of its subtasks, and its items, if it has any."""
+
+    spec: JobSpec
+    template: bytes
+    size: int
+    items: tuple[bytes, ...] = ()
+
+
 class ScheduleSpec(NamedTuple):
     """What the machine must know of a schedule; the rest of its spec is opaque bytes."""
 
     spec: bytes
     queue: QueueName
-    # The task of each run, without the instant.
-    task: TaskSpec
+    # What each run is, without the instant.
+    work: TaskSpec | JobTemplate
     ticks: Ticks
     overlap: Overlap = Overlap.SKIP
     # How late a tick may be dealt with, and how many of those that are due at once.
@@ -98,12 +108,14 @@ class ScheduleSpec(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A task that the schedule made. `state` is 0 until its end was noticed."""
+    """A task, or a job, that the schedule made. `state` (a TaskState, also of a job) is 0 until its
+    end was noticed."""
 
     tick: int
     task: TaskId
     cause: Cause
     state: int = 0
+    is_job: bool = False
 
 
 class Miss(NamedTuple):
@@ -177,7 +189,8 @@ class ScheduleIndex:
     """
 
     rows: dict[ScheduleName, ScheduleRow] = field(default_factory=dict)
-    # Live tasks by schedule, in the order in which they were made or folded, and the other way.
+    # Live tasks and jobs by schedule, in the order in which they were made or folded, and the other
+    # way.
     live: dict[ScheduleName, dict[TaskId, None]] = field(default_factory=dict)
     owners: dict[TaskId, ScheduleName] = field(default_factory=dict)
     touched: dict[ScheduleName, None] = field(default_factory=dict)
@@ -200,7 +213,7 @@ class ScheduleIndex:
         self.live.setdefault(name, {})[task] = None
 
     def ended(self, task: TaskId) -> None:
-        """A live task ended, which may be a schedule's."""
+        """A live task or job ended, which may be a schedule's."""
         name = self.owners.pop(task, None)
         if name is None:
             return
@@ -210,6 +223,13 @@ class ScheduleIndex:
             del self.live[name]
         if name in self.rows:
             self.touched[name] = None
+
+    def note_job(self, name: ScheduleName, job: TaskId, finished: bool) -> None:
+        """A job of a schedule is there, or changed."""
+        if finished:
+            self.ended(job)
+        elif job not in self.owners:
+            self.began(name, job)
 
     def wake(self, row: ScheduleRow, instant: int) -> None:
         """Look at `row` at `instant` and not before, unless something changes; 0: never."""

@@ -16,6 +16,7 @@ from scheduler.core.model.schedules import (
     Backfill,
     Blackout,
     Cause,
+    JobTemplate,
     Miss,
     MissReason,
     Overlap,
@@ -27,6 +28,8 @@ from scheduler.core.model.schedules import (
     Ticks,
 )
 from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.core.values import TaskSpec
+from scheduler.storage.records.jobs import job_spec, kept_spec
 from scheduler.storage.records.tasks import task_spec
 from scheduler.storage.unknown_fields import unknown_fields
 
@@ -56,7 +59,13 @@ def schedule_record(row: ScheduleRow) -> r.ScheduleRecord:
         record.backfill.end = row.backfill.end
         record.backfill.overlap = int(row.backfill.overlap)  # type: ignore[assignment]
     for run in row.runs:
-        record.runs.add(tick=run.tick, task=run.task, cause=int(run.cause), state=run.state)
+        record.runs.add(
+            tick=run.tick,
+            task=run.task,
+            cause=int(run.cause),
+            state=run.state,
+            is_job=run.is_job,
+        )
     for miss in row.misses:
         record.misses.add(
             first=miss.first,
@@ -91,7 +100,13 @@ def schedule_row(data: bytes) -> ScheduleRow:
         if record.HasField("backfill")
         else None,
         tuple(
-            Run(run.tick, TaskId(run.task), _CAUSES.get(run.cause, Cause.TICK), int(run.state))
+            Run(
+                run.tick,
+                TaskId(run.task),
+                _CAUSES.get(run.cause, Cause.TICK),
+                int(run.state),
+                run.is_job,
+            )
             for run in record.runs
         ),
         tuple(
@@ -122,11 +137,10 @@ def schedule_spec(name: ScheduleName, message: pb.ScheduleSpec) -> ScheduleSpec:
         blackouts = tuple(_blackout(name, message, each) for each in message.blackouts)
     except (BadExpression, OSError, ValueError, LookupError):
         ticks, blackouts = NoTicks(), ()
-    task = message.task
     return ScheduleSpec(
         message.SerializeToString(deterministic=True),
         QueueName(message.queue) if message.queue else DEFAULT_QUEUE,
-        task_spec(task, task.SerializeToString(deterministic=True)),
+        _work(message),
         ticks,
         _OVERLAPS.get(message.overlap, Overlap.SKIP),
         span(message.catch_up_window) if message.HasField("catch_up_window") else DEFAULT_WINDOW,
@@ -137,6 +151,21 @@ def schedule_spec(name: ScheduleName, message: pb.ScheduleSpec) -> ScheduleSpec:
         instant(message.end_time) if message.HasField("end_time") else 0,
         message.max_runs,
         message.pause_on_failure,
+    )
+
+
+def _work(message: pb.ScheduleSpec) -> TaskSpec | JobTemplate:
+    if message.WhichOneof("work") != "job":
+        task = message.task
+        return task_spec(task, task.SerializeToString(deterministic=True))
+    job = message.job
+    kept = kept_spec(job)
+    data = kept.SerializeToString(deterministic=True)
+    return JobTemplate(
+        job_spec(kept, data, items=bool(job.items)),
+        job.template.SerializeToString(deterministic=True),
+        len(job.items) or job.count,
+        tuple(job.items),
     )
 
 

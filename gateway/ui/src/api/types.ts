@@ -246,6 +246,7 @@ export interface ScheduleSpec {
   timeZone?: string;
   queue?: string;
   task?: TaskSpec;
+  job?: { template?: TaskSpec; count?: Int64; items?: string[] };
   overlap?: string;
   catchUpWindow?: string;
   catchUpCount?: number;
@@ -267,7 +268,7 @@ export interface Schedule {
   createTime?: string;
   createdBy?: string;
   nextTicks?: string[];
-  lastRuns?: { task: string; tickTime?: string; cause?: string; state?: string }[];
+  lastRuns?: { task?: string; job?: string; tickTime?: string; cause?: string; state?: string }[];
   lastMisses?: {
     firstTime?: string;
     lastTime?: string;

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.requests import SCHEDULES_SCOPE, Answer, Call
-from scheduler.core.handlers.schedules import due
+from scheduler.core.handlers.schedules import due, runs
 from scheduler.core.jobs.schedules import rules
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, TaskKnown
 from scheduler.core.model.effects import DropSchedule, Effects
@@ -185,12 +185,12 @@ def _refuse_run(state: State, limits: Limits, event: ScheduleRunAsked) -> Reject
     row = state.schedules.rows.get(event.schedule)
     if row is None:
         return no_schedule(event.schedule)
-    return due.rejection_of(state, limits, row)
+    return runs.rejection_of(state, limits, row)
 
 
 def _run(state: State, limits: Limits, event: ScheduleRunAsked, now: float, out: Effects) -> Answer:
     row = state.schedules.rows[event.schedule]
-    due.start_run(state, row, event.wall, Cause.BY_HAND, event.task, now, out)
+    runs.start(state, limits, row, event.wall, Cause.BY_HAND, event.task, now, out)
     due.put(state, row, out)
     audit.note(
         state,

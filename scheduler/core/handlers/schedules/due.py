@@ -30,27 +30,21 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
-from quorate.runtime.ids import TaskId
 from scheduler.core.handlers.attempts import cancel_live
-from scheduler.core.handlers.creation import create, refuse_tasks
+from scheduler.core.handlers.schedules import runs
 from scheduler.core.jobs.schedules import rules
-from scheduler.core.jobs.schedules.stamp import stamped
-from scheduler.core.model.answers import Rejection
 from scheduler.core.model.effects import Effects, PutSchedule
 from scheduler.core.model.events import ScheduleDue
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.schedules import (
-    MOST_RUNS,
     MOST_WAITING,
     Cause,
     MissReason,
     Overlap,
     Pause,
-    Run,
     ScheduleRow,
 )
 from scheduler.core.model.state import State
-from scheduler.core.model.usage import task_units
 from scheduler.core.values import TaskState
 
 # Microseconds until a tick whose task could not be created is tried again.
@@ -87,7 +81,7 @@ def on_schedule_due(
 
 def put(state: State, row: ScheduleRow, out: Effects) -> None:
     """Write a schedule's record, with what is known of its runs by now."""
-    row.runs = tuple(run._replace(state=state_of(state, run)) for run in row.runs)
+    row.runs = tuple(run._replace(state=runs.state_of(state, run)) for run in row.runs)
     out.writes.append(PutSchedule(row))
 
 
@@ -104,43 +98,12 @@ def pause(row: ScheduleRow, why: Pause) -> None:
     rules.unblock(row)
 
 
-def rejection_of(state: State, limits: Limits, row: ScheduleRow) -> Rejection | None:
-    """Why the task of a run cannot be created."""
-    spec = row.spec
-    units = task_units(len(spec.task.spec))
-    return refuse_tasks(state, limits, spec.queue, (spec.task,), units, row.created_by)
-
-
-def start_run(
-    state: State,
-    row: ScheduleRow,
-    tick: int,
-    cause: Cause,
-    task: TaskId,
-    now: float,
-    out: Effects,
-) -> None:
-    """Create the task of a tick, to which nothing objects; `put` follows."""
-    spec = stamped(row.spec.task, row.name, tick, cause)
-    create(state, state.queues[row.spec.queue], task, spec, now, out, row.created_by)
-    row.runs = (*row.runs[-(MOST_RUNS - 1) :], Run(tick, task, cause))
-    row.run_count += 1
-
-
-def state_of(state: State, run: Run) -> int:
-    """How a run ended; 0 while it is live, and what was noted before once its task is gone."""
-    done = state.finished.get(run.task)
-    if done is not None:
-        return int(done.state)
-    return 0 if run.task in state.tasks else run.state
-
-
 def _note_failure(state: State, row: ScheduleRow) -> bool:
     """Pause a schedule that wants it when a run failed. A failure counts once."""
     if not row.spec.pause_on_failure or row.pause is not None:
         return False
     for run in row.runs:
-        if run.state != TaskState.FAILED and state_of(state, run) == TaskState.FAILED:
+        if run.state != TaskState.FAILED and runs.state_of(state, run) == TaskState.FAILED:
             pause(row, Pause(f"run {run.task} failed", ""))
             return True
     return False
@@ -284,7 +247,7 @@ class _Step:
         """Create the task of a tick; whether it could be created."""
         why = self._event.refused
         if not why:
-            rejection = rejection_of(self._state, self._limits, self._row)
+            rejection = runs.rejection_of(self._state, self._limits, self._row)
             why = rejection.reason if rejection is not None else ""
         if why:
             if not self._row.blocked:
@@ -292,7 +255,10 @@ class _Step:
             self._row.blocked = why
             return False
         rules.unblock(self._row)
-        start_run(self._state, self._row, tick, cause, self._event.first, self._now, self._out)
+        runs.start(
+            *(self._state, self._limits, self._row, tick, cause),
+            *(self._event.first, self._now, self._out),
+        )
         return True
 
     def _given_up(self) -> bool:
@@ -307,12 +273,13 @@ class _Step:
 
     def _cancel(self) -> None:
         """Cancel live runs, some at a time: those that only wait end at once."""
-        tasks = self._state.tasks
+        tasks, jobs = self._state.tasks, self._state.jobs
         left = min(_CANCELLED_AT_ONCE, self._limits.part_tasks)
         for task in list(islice(self._live, _LOOKED_AT_ONCE)):
-            row = tasks[task]
-            if not row.cancel_requested:
-                cancel_live(self._state, row, self._now, self._out)
+            if task in jobs:
+                left -= runs.cancel_job(self._state, jobs[task], self._now, self._out)
+            elif not tasks[task].cancel_requested:
+                cancel_live(self._state, tasks[task], self._now, self._out)
                 left -= 1
             if not left:
                 break

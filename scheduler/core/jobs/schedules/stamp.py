@@ -9,25 +9,41 @@ from __future__ import annotations
 
 from typing import Final
 
-from scheduler.core.model.schedules import Cause, ScheduleName
+from scheduler.core.model.schedules import Cause, JobTemplate, ScheduleName
 from scheduler.core.model.texts import run_text
 from scheduler.core.values import TaskSpec
 
 # Of `TaskSpec.schedule`, and of its fields.
 _SCHEDULE: Final = 25
+# `JobSpec.template`.
+_TEMPLATE: Final = 1
 _NAME, _TICK, _CAUSE = 1, 2, 3
 _VARINT, _BYTES = 0, 2
 
 
+def stamped_job(job: JobTemplate, name: ScheduleName, tick: int, cause: Cause) -> JobTemplate:
+    """The job of the run for `tick`: its template says so, beside the job and within its spec."""
+    said = _data(_SCHEDULE, _run(name, tick, cause))
+    spec = job.spec._replace(
+        spec=job.spec.spec + _data(_TEMPLATE, said),
+        text=run_text(job.spec.text, name),
+        schedule=name,
+    )
+    return job._replace(spec=spec, template=job.template + said)
+
+
 def stamped(task: TaskSpec, name: ScheduleName, tick: int, cause: Cause) -> TaskSpec:
     """The task of the run for `tick`."""
+    said = _data(_SCHEDULE, _run(name, tick, cause))
+    return task._replace(spec=task.spec + said, text=run_text(task.text, name), schedule=name)
+
+
+def _run(name: ScheduleName, tick: int, cause: Cause) -> bytes:
+    """A `quorate.v1.ScheduledRun`."""
     seconds, micros = divmod(tick, 1_000_000)
     # A field that is 0 is left out.
     instant = _number(1, seconds) + _number(2, micros * 1_000)
-    said = _data(_NAME, name.encode()) + _data(_TICK, instant) + _number(_CAUSE, cause)
-    return task._replace(
-        spec=task.spec + _data(_SCHEDULE, said), text=run_text(task.text, name), schedule=name
-    )
+    return _data(_NAME, name.encode()) + _data(_TICK, instant) + _number(_CAUSE, cause)
 
 
 def _data(field: int, value: bytes) -> bytes:

@@ -15,6 +15,7 @@ from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.spec import NO_TALLY, Tally
 from scheduler.core.model.rows import NO_INSTANCE, NOBODY, JobRow, TaskRow
+from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 
@@ -54,6 +55,8 @@ def drop(state: State, job: JobRow) -> None:
     forget_retained(job)
     state.drop_unused(job.creator)
     state.job_changes.drop(job.id)
+    if job.spec.schedule:
+        state.schedules.ended(job.id)
 
 
 def forget_retained(job: JobRow) -> None:
@@ -74,6 +77,8 @@ def account(state: State, job: JobRow) -> None:
         else:
             _leave_order(state, job)
     state.job_changes.note(job.id)
+    if job.spec.schedule:
+        state.schedules.note_job(ScheduleName(job.spec.schedule), job.id, job.finished)
 
 
 def _apply(job: JobRow, new: Tally) -> None:

@@ -38,11 +38,16 @@ export function Details({ name, version }: { name: string; version: unknown }) {
       </List>
       <List title="Last runs" none="None yet.">
         {schedule.lastRuns?.map((run) => (
-          <li key={run.task}>
+          <li key={run.task || run.job}>
             <Badge tone={plain(run.state, "TASK_STATE_") || "none"}>
               {plain(run.state, "TASK_STATE_") || "gone"}
             </Badge>{" "}
-            <a href={href("tasks", run.task)}>{shortId(run.task)}</a> for{" "}
+            {run.task ? (
+              <a href={href("tasks", run.task)}>{shortId(run.task)}</a>
+            ) : (
+              `job ${shortId(run.job ?? "")}`
+            )}{" "}
+            for{" "}
             {clock(run.tickTime).slice(0, 19)}
             {run.cause !== "SCHEDULE_CAUSE_TICK" && ` (${plain(run.cause, "SCHEDULE_CAUSE_")})`}
           </li>

@@ -157,7 +157,11 @@ const columns = (
   {
     name: "Last run",
     cell: ({ lastRuns: [run] = [] }) =>
-      run ? (
+      run?.job ? (
+        <span>
+          {plain(run.state, "TASK_STATE_") || "gone"} <Ago time={run.tickTime} />
+        </span>
+      ) : run ? (
         <a href={href("tasks", run.task)}>
           {plain(run.state, "TASK_STATE_") || "gone"} <Ago time={run.tickTime} />
         </a>

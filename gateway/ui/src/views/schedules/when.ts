@@ -1,7 +1,7 @@
 // When a schedule fires and what it is to do, in words; and a form as a schedule. Pure.
 
 import type { Schedule, ScheduleSpec } from "@ui/api/types";
-import { clock, durationMs, plain, span } from "@ui/lib/format";
+import { clock, durationMs, num, plain, plural, span } from "@ui/lib/format";
 import { duration, joinWords, splitWords, Unreadable } from "@ui/lib/words";
 
 export const OVERLAPS = [
@@ -24,6 +24,10 @@ export function timing(spec: ScheduleSpec | undefined): string {
 
 /** What a run does, in a line. */
 export function workOf(spec: ScheduleSpec | undefined): string {
+  if (spec?.job) {
+    const { template, count, items } = spec.job;
+    return `${plural(items?.length || num(count), "subtask")} of ${workOf({ task: template })}`;
+  }
   const { command, python } = spec?.task ?? {};
   if (command) return joinWords(command.argv ?? []);
   return python?.entrypoint || spec?.task?.name || "a pickled function";
