@@ -8,6 +8,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import typer
 
+from quorate.cli.hints import remember
 from quorate.cli.provided import provided
 from quorate.client.client import Client
 from quorate.client.transport.discovery import default_data_dir
@@ -125,15 +126,18 @@ _WHICH_CLUSTER: Final = (
 def _client(
     address: str | None,
     *,
+    data_dir: Path | None,
     tls_ca_file: str | None,
     tls_cert_file: str | None,
     tls_key_file: str | None,
     retry_for: float | None,
     **others: Any,
 ) -> Client:
+    remember(address, data_dir)
     files = (tls_ca_file or "", tls_cert_file or "", tls_key_file or "")
     return Client(
         address,
+        data_dir=data_dir,
         tls=ClientTls(*files) if any(files) else None,
         retry_for=_PATIENCE if retry_for is None else retry_for,
         connect_for=_CONNECT_PATIENCE if retry_for is None else retry_for,

@@ -83,8 +83,10 @@ _COMMANDS = {
 
 
 def sentence_of(error: BaseException) -> str:
-    """One line for a person: what is wrong, then what to do."""
+    """What is wrong, then what to do, for a person: one line, or the lines of our own message."""
     sentence = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, QuorateError) and error.reason == "NO_CLUSTER":
+        return error.message
     if isinstance(error, QuorateError) and error.reason in _COMMANDS:
         return f"{sentence}; {_COMMANDS[error.reason]}"
     return sentence

@@ -104,7 +104,7 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
     findings = []
     leader = next((one for one in cluster.schedulers if one.leader), None)
     if leader is not None:
-        findings.append(ok("schedulers", f"{leader.name} leads, epoch {cluster.epoch}"))
+        findings.append(ok("schedulers", f"{leader.name} is the leader"))
     if len(cluster.schedulers) < 2:
         text = "no standby: if the leader fails, nobody takes over"
         advice = "run a second scheduler"

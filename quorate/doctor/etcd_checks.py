@@ -14,6 +14,7 @@ from quorate.etcd.api import EtcdError, EtcdUnauthenticated, StoreStatus
 from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.etcd.server.binary import RECOMMENDED, check_version
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.sizes import size_text
 
 # Puts, one after the other, by which latency is judged.
 PUTS: Final = 100
@@ -73,8 +74,9 @@ async def check_etcd(target: EtcdTarget) -> list[Finding]:
                     )
                 )
             else:
-                findings.append(check_release(endpoint, status.version, local=target.local))
-                findings.extend(check_space(endpoint, status, target.quota))
+                one = endpoint if len(target.endpoints) > 1 else ""
+                findings.append(check_release(one, status.version, local=target.local))
+                findings.extend(check_space(one, status, target.quota))
                 if not status.leader:
                     findings.append(
                         failure(
@@ -97,8 +99,8 @@ def _client(target: EtcdTarget, endpoints: Sequence[str]) -> EtcdClient:
 
 
 def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
-    """Whether this version of etcd may hold the log."""
-    subject = f"etcd {endpoint}"
+    """Whether this version of etcd may hold the log. `endpoint` is empty if there is only one."""
+    subject = f"etcd {endpoint}".rstrip()
     try:
         check_version(version, where=subject)
     except QuorateError as error:
@@ -119,18 +121,18 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
 
 
 def check_space(endpoint: str, status: StoreStatus, quota: int) -> list[Finding]:
-    """How full the database is, and how much of the file is holes."""
-    subject = f"etcd {endpoint}"
+    """How full the database is, and how much of the file is holes; `endpoint` as above."""
+    subject = f"etcd {endpoint}".rstrip()
     used, size = status.db_size_in_use, status.db_size
     findings = []
-    mib = f"{used / _MEBIBYTE:,.1f} MiB"
+    in_use = size_text(used)
     if not quota:
-        findings.append(ok(subject, f"database: {mib} in use (its quota is not known)"))
+        findings.append(ok(subject, f"database uses {in_use} (its quota is not known)"))
     elif used > 0.8 * quota:
         findings.append(
             failure(
                 subject,
-                f"database: {used / quota:.0%} of the quota is in use; new tasks are refused",
+                f"database uses {used / quota:.0%} of its quota; new tasks are refused",
                 "shorten the retention of queues, or raise --quota-backend-bytes and "
                 "--etcd-quota-mib together",
             )
@@ -139,17 +141,17 @@ def check_space(endpoint: str, status: StoreStatus, quota: int) -> list[Finding]
         findings.append(
             warning(
                 subject,
-                f"database: {used / quota:.0%} of the quota is in use; at 80 % tasks are refused",
+                f"database uses {used / quota:.0%} of its quota; at 80 % new tasks are refused",
                 "shorten the retention of queues, or raise the quota",
             )
         )
     else:
-        findings.append(ok(subject, f"database: {mib} in use, {used / quota:.0%} of its quota"))
+        findings.append(ok(subject, f"database uses {in_use} of {size_text(quota)}"))
     if size > 2 * used and size > 256 * _MEBIBYTE:
         findings.append(
             warning(
                 subject,
-                f"database: {size / _MEBIBYTE:,.0f} MiB on disk of which {mib} are in use",
+                f"database has {size / _MEBIBYTE:,.0f} MiB on disk, of which {in_use} are in use",
                 "defragment the members one at a time",
             )
         )

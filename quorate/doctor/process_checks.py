@@ -94,7 +94,7 @@ def judge_clock(name: str, theirs: float, began: float, ended: float) -> Finding
     else:
         skew = 0.0
     if abs(skew) <= SKEW:
-        return ok(name, f"its clock differs from this machine's by less than {SKEW:g} s")
+        return ok(name, f"clock agrees with this machine's (within {SKEW:g} s)")
     text = f"its clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
     advice = "have NTP (chrony, systemd-timesyncd) set both clocks"
     if abs(skew) > TOO_MUCH_SKEW:

@@ -73,7 +73,7 @@ def test_for_people_it_prints_lines(
     local: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["doctor", "--data-dir", local.data_dir])
-    assert "leads, epoch" in capsys.readouterr().out
+    assert "is the leader" in capsys.readouterr().out
 
 
 async def test_it_leaves_nothing_behind_in_etcd(local: LocalCluster) -> None:

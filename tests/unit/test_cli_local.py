@@ -59,7 +59,7 @@ def test_advice_names_the_data_dir_that_is_meant(tmp_path, monkeypatch):
     monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "usual"))
     assert command_for("down", tmp_path / "usual") == "quorate down"
     assert command_for("down", tmp_path / "a b") == f"quorate down --data-dir '{tmp_path}/a b'"
-    with pytest.raises(QuorateError, match=f"'quorate up --data-dir {tmp_path}/other'"):
+    with pytest.raises(QuorateError, match=f"Start one: quorate up --data-dir {tmp_path}/other"):
         find_access(data_dir=tmp_path / "other", environ={})
 
 

@@ -131,6 +131,7 @@ def test_addresses_of_processes_are_shown_before_their_ids(terminal: io.StringIO
     head, first, second = terminal.getvalue().splitlines()
     assert "ADDRESS" in head
     assert "(a socket)" in first
+    assert first.split()[4] == "0"
     assert "127.0.0.1:23456" in second
 
 

@@ -131,8 +131,12 @@ def doctor(
         except QuorateError as error:
             if error.reason != "NO_CLUSTER":
                 raise
-            advice = "to look at etcd, a process or a certificate alone: --etcd, --health, --cert"
-            findings.append(failure("cluster", error.message, advice))
+            advice = (
+                "start it with 'quorate up', or name another cluster: --data-dir DIR, --address "
+                "HOST:PORT. To check etcd, a process or a certificate alone, use --etcd, "
+                "--health, --cert"
+            )
+            findings.append(failure("cluster", error.message.partition("\n")[0], advice))
     processes = [Process(address, address) for address in health or ()]
     certificates = list(cert or ())
     target = _etcd_target(settings, etcd_quota_mib) if named else None

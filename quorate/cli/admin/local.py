@@ -118,8 +118,10 @@ def up(
                 out.print()
             render.show(process_table(local_processes(started)))
             directory = data_dir_of(data_dir)
-            hint(f"\nThe cluster runs in the background. Try: {command_for(_TRY, directory)}")
-            hint(f"Stop it: {command_for('down', directory)}")
+            hint("\nThe cluster runs in the background. Try:")
+            hint(f"  {command_for(_TRY, directory)}")
+            hint("Stop it:")
+            hint(f"  {command_for('down', directory)}")
             return OK
         asyncio.run(_Foreground(plan).run())
     except QuorateError as error:
@@ -136,9 +138,8 @@ def down(data_dir: DataDir = None) -> int:
     if stopped:
         out.print(f"Stopped. Its data stays in {directory}", markup=False)
     else:
-        hint(
-            f"No cluster is running in {directory}. Start one with: {command_for('up', directory)}"
-        )
+        hint(f"No cluster is running in {directory}")
+        hint(f"Start one: {command_for('up', directory)}")
     return OK
 
 

@@ -30,6 +30,10 @@ _LIMITS: Final = {
     "open_waits": "WAITS",
     "open_streams": "STREAMS",
 }
+_LEGEND: Final = (
+    "-: no limit. *: those that have no quota of their own. anonymous: calls without\n"
+    "authentication. WATCHES, WAITS, STREAMS: calls that are open now."
+)
 _DEFAULT: Final = "default"
 _HELP: Final = 'a number, "unlimited", or "default"'
 
@@ -39,18 +43,20 @@ def quotas(client: Client, as_json: Json = False) -> None:
     """List the quotas of callers and queues, and how much of them is in use.
 
     "2 / 10" means that 2 of 10 are in use. "-" is no limit. "n/a" is a limit that queues cannot
-    have. The rows with * have the limits of callers and queues that have no quota of their own.
+    have. "caller *" has the limits of each authenticated caller that has no quota of its own, and
+    "queue *" those of each such queue.
 
     LIVE TASKS are unfinished tasks. STORED is the size of all stored tasks, also of finished ones.
     CALLS/S are calls per second. The others are calls that are open now: WATCHES of many tasks,
-    WAITS for one task, and STREAMS such as logs -f. Callers without authentication are "caller
-    anonymous".
+    WAITS for one task, and STREAMS such as logs -f. "caller anonymous" is everybody who calls
+    without authentication. It has no limits until an admin sets some.
     """
     found = list(list_quotas(client.calls))
     if as_json:
         render.print_messages(found)
         return
     render.show(_table(found))
+    render.hint(_LEGEND)
 
 
 def _table(found: Sequence[quota_pb2.Quota]) -> Table:

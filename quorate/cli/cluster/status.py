@@ -89,10 +89,7 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     table = Details()
     leader = _leader(cluster) or "none"
     table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
-    table.add_row(
-        "Leader",
-        f"{leader}, for {render.ago(cluster.leader_since)} (epoch {render.epoch(cluster.epoch)})",
-    )
+    table.add_row("Leader", f"{leader}, for {render.ago(cluster.leader_since)}")
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
     slots, waiting = sum(node.slots for node in nodes), sum(node.stats.yielded for node in nodes)
     busy = max(0, sum(node.running for node in nodes) - waiting)

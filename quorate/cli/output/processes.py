@@ -99,7 +99,7 @@ def _role(role: str, leads: bool) -> str:
 
 def _short_address(address: str) -> str:
     """Not the path of a socket, which may be longer than a line."""
-    return "(a socket)" if address.startswith("unix:") else address
+    return "(a socket)" if address.startswith("/") else address
 
 
 def process_table(processes: Sequence[Process]) -> Table:
@@ -118,8 +118,8 @@ def process_table(processes: Sequence[Process]) -> Table:
             Text(process.role, style="bold green" if process.role == "leader" else ""),
             render.state_text(process.state),
             str(process.pid or "-"),
-            str(process.restarts or "-"),
-            process.address,
+            "-" if process.restarts is None else str(process.restarts),
+            process.address.removeprefix("unix:").removesuffix(":0"),
             *([process.version or "-"] if more else ()),
         )
     return table

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
+from quorate.cli.hints import command
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details
 from quorate.cli.output.render import hint
@@ -59,7 +60,7 @@ def show(schedule: pb.Schedule) -> None:
     if schedule.blocked_reason:
         render.warn(f"a tick is due and its task cannot be created: {schedule.blocked_reason}")
     if schedule.last_runs and schedule.last_runs[0].task:
-        hint(f"What a run wrote: quorate logs {schedule.last_runs[0].task}")
+        hint(f"Output of the last run: {command(f'logs {schedule.last_runs[0].task}')}")
 
 
 def state(schedule: pb.Schedule) -> Text:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.progress import Progress
 
 from quorate.cli.exits import FAILED, TIMED_OUT, sentence_of
+from quorate.cli.hints import command
 from quorate.cli.output.progress import paused, wait_for_all
 from quorate.cli.output.render import as_dict, err, hint, print_json
 from quorate.cli.tasks.tasks import write_chunks, write_logs
@@ -66,7 +67,7 @@ def wait_one(handle: TaskHandle[Any], timeout: float | None, as_json: bool) -> i
 
 def goes_on(handle: TaskHandle[Any]) -> None:
     """Say that only the command was interrupted."""
-    hint(f"\nThe task goes on. End it with: quorate cancel {handle.id}")
+    hint(f"\nThe task goes on. End it with: {command(f'cancel {handle.id}')}")
 
 
 def _follow(handle: TaskHandle[Any]) -> None:
@@ -184,9 +185,9 @@ def report_failure(failed: TaskFailed, *, shown: bool = False) -> int:
     if advice := _advice(failed):
         hint(advice)
     elif shown or failed.type in _BEFORE_OUTPUT:
-        hint(f"Details: quorate task {failed.task_id}")
+        hint(f"Details: {command(f'task {failed.task_id}')}")
     else:
-        hint(f"Output: quorate logs {failed.task_id}")
+        hint(f"Output: {command(f'logs {failed.task_id}')}")
     return FAILED
 
 

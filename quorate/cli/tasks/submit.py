@@ -15,6 +15,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from quorate.cli.common import Json, with_client
+from quorate.cli.hints import command
 from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
 from quorate.cli.tasks import arrays as a
@@ -318,7 +319,7 @@ def _print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
         return
     sys.stdout.write("".join(f"{handle.id}\n" for handle in handles))
     if sys.stdout.isatty():
-        hint(f"Follow it: quorate logs -f {handles[0].id}")
+        hint(f"Follow it: {command(f'logs -f {handles[0].id}')}")
 
 
 def _arguments(text: str) -> Any:

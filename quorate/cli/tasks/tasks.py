@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, NOT_FOUND, OK, TIMED_OUT
+from quorate.cli.hints import command
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details, one_line
 from quorate.cli.output.render import err, hint
@@ -126,15 +128,12 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
         render.show("")
         render.show(_attempts(found))
         if found.attempts[0].number > 1:
-            hint(
-                "Not stored: attempts before the last retry by hand, attempts older than the last "
-                "10, and attempts that a node returned."
-            )
+            hint("Not stored: attempts older than the last 10, and attempts that a node returned.")
     if traceback := _traceback(found.error):
         render.show("")
         render.out.print(traceback, markup=False, style="dim")
     if found.attempt:
-        hint(f"\nOutput: quorate logs {found.id}")
+        hint(f"\nOutput: {command(f'logs {found.id}')}")
 
 
 @with_client
@@ -256,7 +255,8 @@ def _details(found: task_pb2.Task) -> Table:
     table.add_row("State", render.state_text(_state_line(found)))
     table.add_row("Name", one_line(found.spec.name) or "-")
     table.add_row("Queue", found.queue)
-    table.add_row("Work", work_text(found.spec))
+    label = "Command" if found.spec.WhichOneof("work") != "python" else "Function"
+    table.add_row(label, work_text(found.spec))
     if wanted := needs(found.spec.resources):
         table.add_row("Needs", ", ".join(wanted))
     if found.spec.labels:
@@ -270,21 +270,29 @@ def _details(found: task_pb2.Task) -> Table:
         table.add_row("Waits until", render.zoned(found.schedule_time))
     first = found.attempts[0] if found.attempts else task_pb2.Attempt()
     if first.number == 1 and first.HasField("start_time"):
-        after = render.stamp(first.start_time) - render.stamp(found.create_time)
-        waited = render.seconds(max(0.0, after))
+        # Of what is shown, so that the difference is that of the two lines.
+        after = _shown(first.start_time) - _shown(found.create_time)
+        waited = render.seconds(max(0, after) / 1000)
         when = f"{render.zoned(first.start_time)}, {waited} after it was created"
-        table.add_row("Started", when)
+        table.add_row("First started" if found.attempt > 1 else "Started", when)
     if is_finished(found):
         table.add_row("Finished", render.zoned(found.finish_time))
     if found.failures or found.crashes:
         counts = ((found.failures, "failed attempt"), (found.crashes, "lost node"))
         words = [plural(count, what) for count, what in counts if count]
-        table.add_row("Failures", ", ".join(words))
+        failed = sum(bool(attempt.error.type) for attempt in found.attempts)
+        since = " since the last retry by hand" if failed > found.failures + found.crashes else ""
+        table.add_row("Failures", ", ".join(words) + since)
     if found.state == task_pb2.TASK_STATE_SUCCEEDED:
         table.add_row("Result", _result(found.result))
     if found.error.type:
         table.add_row("Error", f"{found.error.type}: {found.error.message}")
     return table
+
+
+def _shown(value: Timestamp) -> int:
+    """Milliseconds, cut as `render.moment` cuts them."""
+    return value.seconds * 1000 + value.nanos // 1_000_000
 
 
 def _traceback(error: task_pb2.TaskError) -> str:
@@ -325,10 +333,16 @@ def _attempts(found: task_pb2.Task) -> Table:
             # From the assignment to the start, on the node.
             render.seconds(began - assigned) if began and assigned else "-",
             render.seconds(max(0.0, (ended or time.time()) - began)) if began else "-",
-            attempt.error.type or ("ok" if ended else "running" if began else "assigned"),
+            _outcome(attempt.error) or ("ok" if ended else "running" if began else "assigned"),
         )
     _add_missing(table, known, found.attempt, _RETURNED)
     return table
+
+
+def _outcome(error: task_pb2.TaskError) -> str:
+    """The error's type; of a program that ended, its message. (Past attempts have no code.)"""
+    ended = error.type in ("EXIT_CODE", "SIGNAL")
+    return (one_line(error.message) if ended else "") or error.type
 
 
 def _add_missing(table: Table, first: int, last: int, why: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from quorate.cli.hints import command
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
 from quorate.cli.output.waiting import why_pending
@@ -68,7 +69,7 @@ def say_no_attempt(handle: TaskHandle[Any], attempt: int) -> None:
         return
     if why := why_not_started(handle):
         hint(why)
-    hint(f"Show its output when it starts: quorate logs -f {found.id}")
+    hint(f"Show its output when it starts: {command(f'logs -f {found.id}')}")
 
 
 @contextmanager

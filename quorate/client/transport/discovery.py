@@ -224,9 +224,9 @@ def _running_cluster(directory: Path) -> LocalCluster:
         raise QuorateError(
             grpc.StatusCode.UNAVAILABLE,
             "NO_CLUSTER",
-            f"no cluster is running in {directory}; start one with "
-            f"'{command_for('up', directory.absolute())}', or say which one is meant: --data-dir "
-            "(QUORATE_DATA_DIR) of another local one, --address host:port (QUORATE_ADDRESS)",
+            f"no cluster is running in {directory}\n"
+            f"Start one: {command_for('up', directory.absolute())}\n"
+            "Or name another cluster: --data-dir DIR (a local one) or --address HOST:PORT",
         )
     return local
 

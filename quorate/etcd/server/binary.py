@@ -38,7 +38,7 @@ _LOSES_WRITES = ((3, 5, 0), (3, 5, 2))
 _PROBE_TIMEOUT = 10.0
 
 USABLE = "etcd 3.4 or later, except 3.5.0 to 3.5.2"
-RECOMMENDED = "3.5.28 or a later 3.5, or 3.6.9 or later"
+RECOMMENDED = "3.5.x from 3.5.28 on, or 3.6.9 and newer"
 _INSTALL_HINT = (
     f"install {USABLE}, and put it on PATH (Debian and Ubuntu: `apt-get install etcd-server`, "
     "macOS: `brew install etcd`), or set QUORATE_ETCD_BIN to it"
