@@ -233,7 +233,7 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
     assert found["spec"]["overlap"] == "OVERLAP_POLICY_SKIP"
     since = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=11)).isoformat()
     said = cli(cluster, "schedule", "run", "cli", "--from", since, "--overlap", "allow")
-    assert "3 ticks are to run" in said
+    assert "3 ticks will run" in said
     entries = cli(cluster, "audit", "--resource", "schedule")
     assert "cli" in entries
     cli(cluster, "schedule", "delete", "cli")
@@ -242,7 +242,7 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--every", "60"), "what is to run is missing"),
+        (("--every", "60"), "what the schedule runs is missing"),
         (("--every", "60", "--cron", "@daily", "--", "true"), "only one of --cron"),
         (("--every", "often", "--", "true"), "--every: 'often' is not"),
         (("--at", "never", "--", "true"), "--at: 'never' is not"),

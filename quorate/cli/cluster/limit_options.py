@@ -24,7 +24,8 @@ Rate = Annotated[
 Burst = Annotated[
     int,
     typer.Option(
-        min=0, help="Number of starts at once after a pause. \\[default: 0.1 s of the rate]"
+        min=0,
+        help="Number of starts at once after a pause. \\[default: the starts in 0.1 s, at least 1]",
     ),
 ]
 KeyMaxRunning = Annotated[
@@ -37,7 +38,10 @@ KeyRate = Annotated[
 ]
 KeyBurst = Annotated[
     int,
-    typer.Option(min=0, help="Number of starts at once per limit key. \\[default: 0.1 s of it]"),
+    typer.Option(
+        min=0,
+        help="Number of starts at once per limit key. \\[default: the starts in 0.1 s, at least 1]",
+    ),
 ]
 MaxLength = Annotated[
     str, typer.Option(metavar="N", help=f"Maximum number of waiting tasks; {_OR_NONE}.")

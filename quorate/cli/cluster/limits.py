@@ -33,14 +33,18 @@ group = typer.Typer(
 
 @with_client
 def limits(client: Client, as_json: Json = False) -> None:
-    """List the limits that queues share, with what is used of them.
+    """List the limits that queues share, and how much of them is in use.
 
-    RUNNING is use / limit. RATE is how many attempts may start, BURST how many of them at once.
-    TASKS are unfinished tasks that name the limit.
+    RUNNING: "1 / 2" means that 1 task runs of 2 that may. RATE is how many attempts may start in a
+    time, and BURST how many of them may start at once. "-" is no limit. TASKS is the number of
+    unfinished tasks with this limit.
     """
     found = list(list_limits(client.calls))
     if as_json:
         render.print_messages(found)
+        return
+    if not found:
+        render.hint("No shared limits. Create one: quorate limit create licence --max-running 5")
         return
     render.show(_table(found))
 
@@ -65,7 +69,7 @@ def _table(found: Sequence[pb.Limit]) -> Table:
 @group.command("show")
 @with_client
 def show(client: Client, name: Name, as_json: Json = False) -> None:
-    """Show one limit with what is used of it."""
+    """Show one limit, and how much of it is in use."""
     limit = client.calls.call(GET_LIMIT, pb.GetLimitRequest(name=name)).limit
     if as_json:
         render.print_json(render.as_dict(limit))
@@ -103,7 +107,7 @@ def update(
     rate: o.Rate = "",
     burst: o.Burst = 0,
 ) -> None:
-    """Change a limit. What is not given stays as it is; running tasks go on."""
+    """Change a limit. Options that you leave out change nothing. Running tasks go on."""
     limit, fields = _wanted(name, max_running, rate, burst)
     request = pb.UpdateLimitRequest(limit=limit, request_id=new_request_id())
     request.update_mask.paths.extend(fields)
@@ -114,7 +118,7 @@ def update(
 @group.command("delete")
 @with_client
 def delete(client: Client, name: Name) -> None:
-    """Delete a limit that no unfinished task names."""
+    """Delete a limit. No unfinished task may have it."""
     request = pb.DeleteLimitRequest(name=name, request_id=new_request_id())
     client.calls.call(DELETE_LIMIT, request)
     sys.stdout.write(f"{name} deleted\n")

@@ -186,7 +186,7 @@ def update(
     max_length: o.MaxLength = "",
     when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
 ) -> None:
-    """Change settings of a queue. What is not given stays as it is; running tasks go on.
+    """Change settings of a queue. Options that you leave out change nothing. Running tasks go on.
 
     [dim]quorate queue update mail --rate 100/m --key-max-running 2[/dim]
     """

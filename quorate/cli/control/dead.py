@@ -38,7 +38,7 @@ MaybeGroup = Annotated[
     typer.Argument(metavar="GROUP", help="Id of a group, or its first characters; see the list."),
 ]
 Queue = Annotated[
-    str, typer.Option("--queue", "-q", help="Only failed tasks of this queue (default all).")
+    str, typer.Option("--queue", "-q", help="Queue of the failed tasks. \\[default: all queues]")
 ]
 All = Annotated[bool, typer.Option("--all", help="All failed and expired tasks.")]
 
@@ -55,11 +55,15 @@ def list_groups(
 ) -> None:
     """List failed and expired tasks grouped by error, the largest groups first.
 
-    Errors are alike when their types are the same, and their messages but for digits.
+    Tasks are in one group if their errors have the same type, and if the messages are equal when
+    digits are ignored. LAST is the time since the newest of them failed.
     """
     found = list(itertools.islice(client.dead_letters(queue=queue), limit + 1))
     if as_json:
         render.print_messages(found[:limit])
+        return
+    if not found:
+        render.hint("No failed tasks.")
         return
     table = render.table(
         "GROUP", "QUEUE", "TASKS", "ERROR", "LAST", right=("TASKS",), elastic=("ERROR",)
@@ -70,7 +74,7 @@ def list_groups(
         )
     render.show(table)
     if len(found) > limit:
-        render.hint(f"There are more groups; see them with -n {limit * 10}")
+        render.hint(f"There are more groups. Show them with: --limit {limit * 10}")
 
 
 @group.command("show")
@@ -136,7 +140,7 @@ def retry_group(
 ) -> int:
     """Run the failed tasks of a group again, or (--all) every failed task.
 
-    They get all of their retries anew, and keep their past attempts.
+    Each task may use all of its retries again. Its past attempts stay stored.
 
     [dim]quorate dead retry 3f2a --rate 10 --yes[/dim]
     """

@@ -16,7 +16,7 @@ import typer
 
 from quorate.client.work.schedules import ScheduleArgs
 
-_WHEN = "When it fires"
+_WHEN = "When there are ticks"
 _PANEL = "Ticks that cannot run"
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -59,7 +59,7 @@ Cron = Annotated[
     str,
     typer.Option(
         metavar="EXPRESSION",
-        help='Cron expression, such as "30 2 * * *" or @daily; L, # and H are known.',
+        help='Cron expression, such as "30 2 * * *" or @daily. L, # and H are possible.',
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -77,7 +77,7 @@ At = Annotated[
     str,
     typer.Option(
         metavar="DATE",
-        help=f"One instant instead of --cron: {_DATES}.",
+        help=f"One time instead of --cron: {_DATES}.",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -96,7 +96,7 @@ Jitter = Annotated[
     str,
     typer.Option(
         metavar="SPAN",
-        help="Maximum delay of a run, drawn from its name and tick. \\[default: 0]",
+        help="Maximum delay of each run, computed from schedule name and tick. \\[default: 0]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -105,7 +105,7 @@ Start = Annotated[
     str,
     typer.Option(
         metavar="DATE",
-        help="Instant before which nothing fires. \\[default: none]",
+        help="Time before which there are no ticks. \\[default: none]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -114,7 +114,7 @@ End = Annotated[
     str,
     typer.Option(
         metavar="DATE",
-        help="Instant after which nothing fires. \\[default: none]",
+        help="Time after which there are no ticks. \\[default: none]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -123,7 +123,7 @@ MaxRuns = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="Number of ticks that run before it ends; 0: no limit. \\[default: 0]",
+        help="Number of runs after which the schedule ends; 0: no limit. \\[default: 0]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -131,7 +131,7 @@ MaxRuns = Annotated[
 DstGap = Annotated[
     Gap | None,
     typer.Option(
-        help="Fixed times that do not exist when clocks go forward. \\[default: run-after]",
+        help="What happens at fixed times that clocks skip in spring. \\[default: run-after]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -139,7 +139,7 @@ DstGap = Annotated[
 DstFold = Annotated[
     Fold | None,
     typer.Option(
-        help="Fixed times that exist twice when clocks go back. \\[default: first]",
+        help="What happens at fixed times that exist twice in autumn. \\[default: first]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -148,7 +148,7 @@ OverlapOption = Annotated[
     Overlap | None,
     typer.Option(
         "--overlap",
-        help="Policy for a tick while a run is not finished. \\[default: skip]",
+        help="What happens to a tick while the previous run is not finished. \\[default: skip]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -158,7 +158,7 @@ Window = Annotated[
     typer.Option(
         "--catch-up-window",
         metavar="SPAN",
-        help="Maximum delay of a tick, after an outage for example. \\[default: 1h]",
+        help="How late a run may start, for example after an outage. \\[default: 1h]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -169,7 +169,7 @@ Count = Annotated[
         "--catch-up-count",
         min=1,
         max=100,
-        help="Maximum number of ticks due at once that run, the newest. \\[default: 100]",
+        help="How many ticks get runs if many are due at once: the newest ones. \\[default: 100]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -187,7 +187,7 @@ OnFailureOption = Annotated[
     OnFailure | None,
     typer.Option(
         "--on-failure",
-        help="What a failed run does: pause it, or nothing. \\[default: continue]",
+        help="What happens when a run fails: pause the schedule, or nothing. \\[default: continue]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),

@@ -19,6 +19,7 @@ from quorate.cli.tasks import options as task_options
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.work.specs import command_spec, json_spec
+from quorate.runtime.sizes import plural
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
 
@@ -47,7 +48,7 @@ Arguments = Annotated[
 ]
 
 group = typer.Typer(
-    help="Create, show, change, pause or run a schedule: tasks at instants.",
+    help="Create, show, change, pause or run a schedule: tasks at certain times.",
     no_args_is_help=True,
 )
 
@@ -62,7 +63,8 @@ def schedules(
 ) -> None:
     """List the schedules, with their next tick and last run.
 
-    NEXT: how long until the next tick. MISSED: ticks without a run; `quorate schedule show` says
+    A tick is a time at which the schedule creates a task, and this task is a run. NEXT is the time
+    until the next tick. MISSED is the number of ticks that got no run; 'quorate schedule show' says
     why.
     """
     found = list(client.schedules.list(queue=queue))
@@ -124,13 +126,13 @@ def create(
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Create a schedule. The cluster creates a task at each of its instants.
+    """Create a schedule. The cluster creates a task at each of its ticks.
 
     [dim]quorate schedule create nightly --cron "30 2 * * *" --zone Europe/Berlin -- ./report[/dim]
 
     [dim]quorate schedule create sync --every 5m --call jobs:sync[/dim]
 
-    A run gets its nominal instant in the environment variable QUORATE_SCHEDULED_TIME.
+    A run gets the time of its tick in the environment variable QUORATE_SCHEDULED_TIME.
     """
     bound = client.options(
         **task_options.option_args(
@@ -142,7 +144,7 @@ def create(
         bound = bound.options(secrets=task_options.secrets(secret))
     task = _work(bound, argv, call, arguments, env, secret)
     if task is None:
-        raise typer.BadParameter("what is to run is missing: give -- COMMAND, or --call")
+        raise typer.BadParameter("what the schedule runs is missing; give -- COMMAND, or --call")
     made = bound.schedules.create(
         schedule,
         job_pb2.JobSpec(template=task, count=array) if array else task,
@@ -203,7 +205,8 @@ def update(
     on_failure: o.OnFailureOption = None,
     as_json: Json = False,
 ) -> None:
-    """Change a schedule. What is not given stays; ticks up to now that have not run are missed.
+    """Change a schedule. Options that you leave out change nothing. Ticks that are due but have not
+    run yet get no runs.
 
     [dim]quorate schedule update nightly --cron "0 3 * * *"[/dim]
     """
@@ -240,14 +243,14 @@ def pause(
         str,
         typer.Option(
             metavar="DATE",
-            help="Instant at which it goes on: a date, or a span from now such as 2h. "
-            "\\[default: when it is resumed]",
+            help="Time when the schedule resumes by itself: a date, or a time from now such as 2h. "
+            "\\[default: none]",
             show_default=False,
         ),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Pause a schedule. Running tasks go on; ticks of the pause do not run."""
+    """Pause a schedule. Running tasks go on. Ticks during the pause get no runs."""
     instant = o.date("--until", until) if until else None
     _done(client.schedules.pause(schedule, reason, instant), "paused", as_json)
 
@@ -255,7 +258,7 @@ def pause(
 @group.command("resume")
 @with_client
 def resume(client: Client, schedule: Name, as_json: Json = False) -> None:
-    """Resume a paused schedule, from the next tick on."""
+    """Resume a paused schedule. It goes on with the next tick."""
     _done(client.schedules.resume(schedule), "resumed", as_json)
 
 
@@ -269,7 +272,7 @@ def run(
         typer.Option(
             "--from",
             metavar="DATE",
-            help="Begin of a backfill: the ticks from here on run. \\[default: one run now]",
+            help="Start of a backfill: the ticks since then run. \\[default: one run now]",
             show_default=False,
         ),
     ] = "",
@@ -312,7 +315,7 @@ def run(
     if as_json:
         render.print_json({"ticks": ticks})
     else:
-        sys.stdout.write(f"{schedule}: {ticks} ticks are to run\n")
+        sys.stdout.write(f"{schedule}: {plural(ticks, 'tick')} will run\n")
 
 
 @group.command("delete")

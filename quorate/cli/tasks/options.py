@@ -102,7 +102,8 @@ LimitKey = Annotated[
     str,
     typer.Option(
         metavar="KEY",
-        help="Limit key: tasks with the same key share the queue's limits for each key.",
+        help="Limit key: the queue's limits per key count tasks with the same key together. "
+        "\\[default: none]",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -110,7 +111,7 @@ Limit = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Shared limit that applies to it (see 'quorate limits'); may be repeated.",
+        help="Shared limit of the task (see 'quorate limits'); may be repeated. \\[default: none]",
         rich_help_panel=_PANEL,
     ),
 ]
