@@ -30,7 +30,7 @@ _NOTHING = bytes(4)
 _BUFFER = 64 * 1024
 # Nothing that a function prints may fail for its characters.
 _ENCODING, _ERRORS = "utf-8", "backslashreplace"
-# Not empty: something may be buffered in a stream of ours.
+# Not empty: something may be buffered in one of our streams.
 touched: list[bool] = []
 # Files of user code that would close one of our descriptors when they are collected: kept for ever.
 MAX_KEPT = 1000
