@@ -54,6 +54,7 @@ from scheduler.storage.fold import Fold
 from scheduler.storage.instances import InstanceKeys
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.result_merger import ResultMerger
 from scheduler.telemetry.metrics import SchedulerMetrics
 
 
@@ -149,6 +150,7 @@ class TermParts:
         self.watches = Watches(
             etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted
         )
+        self.result_merger = ResultMerger(driver, stored, settings.prefix)
         self.feed = ServiceFeed(driver, generation=fold.generation)
         self.candidates = Candidates(etcd, settings.prefix)
         self.quotas = QuotaCalls(driver, process.limits, process.callers)

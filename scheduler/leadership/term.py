@@ -287,6 +287,7 @@ class LeadershipTerm:
             tasks.create_task(follow_instances(driver, etcd, prefix, revision), name="instances")
             tasks.create_task(driver.look_after_services(), name="services")
             tasks.create_task(driver.note_starts(), name="starts")
+            tasks.create_task(parts.result_merger.run(), name="results")
             tasks.create_task(parts.schedules.run(), name="schedules")
             tasks.create_task(parts.feed.run(), name="service feed")
             tasks.create_task(parts.watches.run(), name="task feed")

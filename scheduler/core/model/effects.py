@@ -198,6 +198,15 @@ class PutJobResults(NamedTuple):
     chunk: TaskId
 
 
+class MergeJobResults(NamedTuple):
+    """All results of one block, in few records instead of many: each (first position, kind,
+    values)."""
+
+    job: TaskId
+    block: int
+    records: Sequence[Sequence[tuple[int, int, Sequence[bytes]]]]
+
+
 class PutJobErrors(NamedTuple):
     """Why subtasks of one block failed for good: (positions, error, its type and message where it
     is
@@ -253,6 +262,7 @@ Write = (
     | PutJobItems
     | PutJobBlock
     | PutJobResults
+    | MergeJobResults
     | PutJobErrors
     | DropJobErrors
     | PutChunk

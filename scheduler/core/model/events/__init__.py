@@ -37,6 +37,7 @@ from scheduler.core.model.events.jobs import (
     JobDeleteAsked,
     JobItemsAdded,
     JobPauseAsked,
+    JobResultsRead,
     JobRetryAsked,
     JobSubmitted,
     SubtaskFailed,
@@ -140,6 +141,7 @@ Event = (
     | JobDeleteAsked
     | JobItemsAdded
     | JobPauseAsked
+    | JobResultsRead
     | JobRetryAsked
     | JobSubmitted
 )
@@ -169,6 +171,7 @@ __all__ = [
     "JobDeleteAsked",
     "JobItemsAdded",
     "JobPauseAsked",
+    "JobResultsRead",
     "JobRetryAsked",
     "JobSubmitted",
     "LimitDeleteAsked",
