@@ -16,7 +16,7 @@ from tools.gateway_http import ask_json
 
 VIEWS = (
     *("overview", "queues", "tasks", "dead", "jobs", "schedules/shaped", "nodes/n1"),
-    *("services", "quotas", "audit"),
+    *("services", "limits", "quotas", "audit"),
 )
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"

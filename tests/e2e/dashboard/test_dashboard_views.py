@@ -56,7 +56,7 @@ def test_a_queue_is_created_paused_resumed_and_deleted(open_page):
     expect(queue).to_contain_text("paused")
     task = submit(look.cluster, "true", queue="bulk")
     expect(queue.locator('[data-label="Pending"]')).to_have_text("1")
-    expect(queue.locator('[data-label="Oldest waits since"]')).to_contain_text("now")
+    expect(queue.locator('[data-label="Oldest waits"]')).to_contain_text("now")
     look.button("Resume bulk").click()
     expect(queue.locator('[data-label="Succeeded"]')).to_have_text("1")
     expect(queue).not_to_contain_text("paused")

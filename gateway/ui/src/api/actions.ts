@@ -1,7 +1,7 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
-import type { AuditEntry, Caller, DeadLetterGroup, Int64, Queue, Quota, Schedule, ScheduleSpec, Service, Task, TaskSpec } from "@ui/api/types";
+import type { AuditEntry, Caller, DeadLetterGroup, Int64, Limit, Queue, Quota, Schedule, ScheduleSpec, Service, Task, TaskSpec } from "@ui/api/types";
 
 export interface TaskPage {
   tasks?: Task[];
@@ -76,6 +76,12 @@ export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
 export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);
 
 export const createQueue = (queue: Partial<Queue>) => post("v1/queues", { queue });
+/** `fields` are taken over from `queue`, and cleared where it leaves them out. */
+export const updateQueue = (queue: Partial<Queue> & { name: string }, fields: readonly string[]) =>
+  call("PATCH", `v1/queues/${segment(queue.name)}`, {
+    query: { updateMask: fields.join(",") },
+    body: queue,
+  });
 export const pauseQueue = (
   name: string,
   pause: { reason?: string; until?: string; scope?: string } = {},
@@ -117,6 +123,16 @@ export const listQuotas = (page: { pageSize: number; pageToken?: string }, optio
   get<{ quotas?: Quota[]; nextPageToken?: string }>("v1/quotas", { ...options, query: page });
 /** As a whole: a limit that is left out is the default again. */
 export const setQuota = (quota: Quota) => post<{ quota: Quota }>("v1/quotas", { quota });
+
+export const listLimits = (page: { pageSize: number; pageToken?: string }, options?: Options) =>
+  get<{ limits?: Limit[]; nextPageToken?: string }>("v1/limits", { ...options, query: page });
+export const createLimit = (limit: Limit) => post("v1/limits", { limit });
+export const updateLimit = (limit: Limit) =>
+  call("PATCH", `v1/limits/${segment(limit.name)}`, {
+    query: { updateMask: "maxRunning,rate" },
+    body: limit,
+  });
+export const deleteLimit = (name: string) => remove(`v1/limits/${segment(name)}`);
 
 export const getCaller = (options?: Options) => get<{ caller?: Caller }>("v1/cluster", options);
 

@@ -58,6 +58,8 @@ export interface TaskSpec {
   startDeadline?: string;
   resources?: Resources;
   affinityKey?: string;
+  limitKey?: string;
+  limits?: string[];
 }
 
 export interface Resources {
@@ -137,6 +139,27 @@ export interface Queue {
     finishedTotal?: Int64;
   };
   oldestPendingTime?: string;
+  maxRunning?: Int64;
+  rate?: RateLimit;
+  maxRunningPerKey?: Int64;
+  ratePerKey?: RateLimit;
+  maxLength?: Int64;
+  lengthPolicy?: string;
+}
+
+export interface RateLimit {
+  count: Int64;
+  period?: string;
+  burst?: Int64;
+}
+
+export interface Limit {
+  name: string;
+  maxRunning?: Int64;
+  rate?: RateLimit;
+  createTime?: string;
+  running?: Int64;
+  liveTasks?: Int64;
 }
 
 export interface Node {

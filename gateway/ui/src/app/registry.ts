@@ -6,6 +6,7 @@ import type { IconName } from "@ui/parts/icons";
 import { AuditView } from "@ui/views/audit";
 import { DeadView } from "@ui/views/dead";
 import { JobsView } from "@ui/views/jobs";
+import { LimitsView } from "@ui/views/limits";
 import { NodesView } from "@ui/views/nodes";
 import { OverviewView } from "@ui/views/overview";
 import { QueuesView } from "@ui/views/queues";
@@ -34,6 +35,7 @@ export const VIEWS: readonly View[] = [
   { id: "schedules", title: "Schedules", icon: "schedules", key: "c", component: SchedulesView },
   { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
   { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },
+  { id: "limits", title: "Limits", icon: "limits", key: "l", component: LimitsView },
   { id: "quotas", title: "Quotas", icon: "quotas", key: "u", component: QuotasView },
   { id: "audit", title: "Audit log", icon: "audit", key: "a", component: AuditView },
 ];

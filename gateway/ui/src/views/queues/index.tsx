@@ -13,6 +13,7 @@ import { Table, type Column } from "@ui/parts/table";
 import { attempt, tell } from "@ui/parts/toasts";
 import { CreateQueueDialog } from "@ui/views/queues/create";
 import { PauseDialog, pausedWords } from "@ui/views/queues/pause";
+import { limitsText, QueueSettingsDialog } from "@ui/views/queues/settings";
 
 export function QueuesView() {
   const queues = useQueues().value;
@@ -74,7 +75,7 @@ const COLUMNS: readonly Column<Queue>[] = [
             <Badge tone="paused">{queue.paused ? "paused" : "accepts no tasks"}</Badge>
           </span>
         )}
-        <small class="muted">{placement(queue)}</small>
+        {notes(queue) && <small class="muted">{notes(queue)}</small>}
       </div>
     ),
   },
@@ -99,7 +100,7 @@ const COLUMNS: readonly Column<Queue>[] = [
     },
   },
   {
-    name: "Oldest waits since",
+    name: "Oldest waits",
     right: true,
     cell: (queue) =>
       queue.oldestPendingTime ? <Ago time={queue.oldestPendingTime} /> : <span class="zero">–</span>,
@@ -107,9 +108,11 @@ const COLUMNS: readonly Column<Queue>[] = [
   { name: "Actions", right: true, cell: (queue) => <Actions queue={queue} /> },
 ];
 
-function placement(queue: Queue): string {
+/** What a queue has beside the defaults: its placement, and its limits. */
+function notes(queue: Queue): string {
   const name = plain(queue.placement, "PLACEMENT_STRATEGY_");
-  return name === "" || name === "unspecified" ? "least loaded" : name;
+  const usual = ["", "unspecified", "least loaded"].includes(name);
+  return [usual ? "" : name, limitsText(queue)].filter(Boolean).join("; ");
 }
 
 function Actions({ queue }: { queue: Queue }) {
@@ -137,8 +140,16 @@ function Actions({ queue }: { queue: Queue }) {
         tell(`The queue ${name} was deleted.`);
       },
     });
+  const [editing, setEditing] = useState(false);
   return (
     <span class="actions">
+      <Button
+        kind="quiet"
+        icon="edit"
+        title={`Settings of ${name}`}
+        onClick={() => setEditing(true)}
+      />
+      {editing && <QueueSettingsDialog queue={queue} onClose={() => setEditing(false)} />}
       {pause ? (
         <Button
           kind="quiet"
