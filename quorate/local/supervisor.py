@@ -183,7 +183,8 @@ class Supervisor:
             holds.take(HOST, ours.values())
         except OSError as error:
             raise unavailable(
-                "PORT_IN_USE", f"a port of {sorted(ours.values())} is in use by now: try again"
+                "PORT_IN_USE",
+                f"another program took one of the ports {sorted(ours.values())}: try again",
             ) from error
 
     async def _start_etcd(self, etcd: EtcdProcess) -> None:

@@ -85,7 +85,8 @@ def details_of(job: job_pb2.Job) -> Details:
         table.add_row("Reason", job.reason)
     table.add_row("Name", name_of(job))
     table.add_row("Queue", job.queue)
-    table.add_row("Work", work_text(template))
+    label = "Function" if template.WhichOneof("work") == "python" else "Command"
+    table.add_row(label, work_text(template))
     if wanted := needs(template.resources):
         table.add_row("Needs", ", ".join(wanted))
     if labels := {**template.labels, **spec.labels}:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from quorate.cli.exits import FAILED, OK
+from quorate.cli.hints import command
 from quorate.cli.jobs.show import errors_table, state_line
 from quorate.cli.output.progress import bar
 from quorate.cli.output.render import as_dict, err, hint, print_json
@@ -48,7 +49,7 @@ def wait_for(handle: JobHandle[Any], timeout: float | None) -> job_pb2.Job:
 
             return handle.wait(timeout, notify=notify)
     except KeyboardInterrupt:
-        hint(f"\nThe job goes on. End it with: quorate job cancel {handle.id}")
+        hint(f"\nThe job goes on. End it with: {command(f'job cancel {handle.id}')}")
         raise
 
 
@@ -93,7 +94,7 @@ def report(handle: JobHandle[Any], job: job_pb2.Job) -> int:
     err.print(line, markup=False)
     if counts.failed and (groups := handle.errors()):
         err.print(errors_table(groups[:SHOWN_ERRORS]))
-        hint(f"Run the failed ones again: quorate job retry {job.id}")
+        hint(f"Run the failed ones again: {command(f'job retry {job.id}')}")
     return FAILED
 
 
