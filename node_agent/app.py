@@ -117,6 +117,8 @@ async def run(settings: AgentSettings) -> None:
                     settings.worker_max_tasks,
                     int(settings.worker_max_memory),
                     settings.max_result_kib << 10,
+                    settings.blob_url,
+                    settings.max_blob_mib << 20,
                 ),
                 host=(settings.advertise or settings.listen).rpartition(":")[0],
                 labels=settings.label_map,

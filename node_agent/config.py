@@ -19,6 +19,7 @@ from pydantic import (
 from node_agent.core.slots import MOST_YIELDED
 from node_agent.task.machine import share, size_in_bytes
 from node_agent.task_settings import TaskSettings
+from quorate.blobs.settings import BlobSettings
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.network.addresses import split_address
 from quorate.security.exposure import refuse_exposed
@@ -28,11 +29,16 @@ from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
 from quorate.v1.task_pb2 import Resources
 
+# As the schedulers have it: a counter of nodes.
+BLOB_STORE = "blob-store"
+ANY_NUMBER = 1_000_000
+
 
 class AgentSettings(
     TlsSettings,
     SameUserSettings,
     EtcdSettings,
+    BlobSettings,
     HealthSettings,
     TraceSettings,
     ChannelzSettings,
@@ -122,6 +128,12 @@ class AgentSettings(
     max_result_kib: int = Field(
         256, ge=1, le=1024, description="maximum size of one task's result, in KiB"
     )
+    max_blob_mib: int = Field(
+        1024,
+        ge=1,
+        le=1 << 20,
+        description="maximum size of one task's result in the blob store, in MiB",
+    )
     log_format: str = Field(
         "auto", pattern="^(auto|json|console)$", description="format of this process's own log"
     )
@@ -170,11 +182,12 @@ class AgentSettings(
     @property
     def capacity(self) -> Resources:
         """What the node offers to resource requests."""
-        return Resources(
-            cpu=self.cpu,
-            memory=self.memory,
-            counters={name: int(text) for name, text in _pairs(self.counters).items()},
-        )
+        counters = {name: int(text) for name, text in _pairs(self.counters).items()}
+        if self.blob_url:
+            # Tasks with large payloads ask for it: agents without a store, and those of before
+            # there were any, do not get them.
+            counters[BLOB_STORE] = ANY_NUMBER
+        return Resources(cpu=self.cpu, memory=self.memory, counters=counters)
 
     @model_validator(mode="after")
     def _refuse_exposed(self) -> AgentSettings:

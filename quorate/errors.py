@@ -2,6 +2,7 @@
 
 from quorate.client.errors import (
     ArgumentNotSerialisable,
+    LargeValueError,
     PayloadTooLarge,
     QuorateError,
     TaskCancelled,
@@ -11,6 +12,7 @@ from quorate.client.errors import (
 
 __all__ = [
     "ArgumentNotSerialisable",
+    "LargeValueError",
     "PayloadTooLarge",
     "QuorateError",
     "TaskCancelled",

@@ -6,6 +6,7 @@ import socket
 
 from pydantic import Field, field_validator, model_validator
 
+from quorate.blobs.settings import BlobSettings
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.network.addresses import split_address
 from quorate.security.exposure import refuse_exposed
@@ -21,6 +22,7 @@ class SchedulerSettings(
     AuthSettings,
     SameUserSettings,
     EtcdSettings,
+    BlobSettings,
     HealthSettings,
     TraceSettings,
     ChannelzSettings,
@@ -53,6 +55,12 @@ class SchedulerSettings(
     )
     max_payload_kib: int = Field(
         256, ge=1, le=1024, description="maximum size of one task's specification, in KiB"
+    )
+    max_blob_mib: int = Field(
+        1024,
+        ge=1,
+        le=1 << 20,
+        description="maximum size of one large value in the blob store, in MiB",
     )
     spec_cache_mib: int = Field(
         128, ge=0, le=65_536, description="memory for specifications of tasks, in MiB"

@@ -34,6 +34,7 @@ PURE_PACKAGES = (
 )
 # What a pure package may import of ours, beside the pure packages.
 PURE_ENOUGH = (
+    "quorate.blobs.names",
     "quorate.runtime.errors",
     "quorate.runtime.ids",
     "quorate.runtime.quotas",

@@ -125,7 +125,7 @@ class Attempt:
 class Result:
     """What an attempt gave back. Nobody changes it; frozen, it would take 0.3 us more to make."""
 
-    kind: Literal["json", "pickle", "exit_code"]
+    kind: Literal["json", "pickle", "exit_code", "json-blob", "pickle-blob"]
     value: str | bytes | int
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from node_agent.core.attempts import Attempt
 from node_agent.executors.chunk_events import ChunkEvents
 from node_agent.protocol.answers import DEFAULT_MAX_RESULT
+from quorate.blobs.names import DEFAULT_MAX_BYTES
 
 
 class Events(ChunkEvents, Protocol):
@@ -37,6 +38,9 @@ class WorkerLimits:
     # Bytes of a result, at most `replies.MAX_RESULT`; user code that gets around the worker's own
     # look at it is held to that.
     max_result: int = DEFAULT_MAX_RESULT
+    # Where larger results go, and large arguments come from; "": nowhere. Bytes of one.
+    blob_url: str = ""
+    max_blob: int = DEFAULT_MAX_BYTES
 
 
 def worker_command(lane: int, limits: WorkerLimits) -> list[str]:
@@ -48,6 +52,8 @@ def worker_command(lane: int, limits: WorkerLimits) -> list[str]:
         str(limits.max_tasks),
         str(limits.max_bytes),
         str(limits.max_result),
+        str(limits.max_blob),
+        limits.blob_url,
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -24,15 +25,27 @@ _trace_of = BaseException.__dict__["__traceback__"].__get__
 # Strict JSON: NaN and infinities have no representation in it.
 _to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
+# Kinds of arguments and results that are in the blob store: a `Blob.text` stands for them.
+BLOB_KINDS = {"json-blob": "json", "pickle-blob": "pickle"}
+WITHOUT_STORE = (
+    " without a blob store (set --blob-url on the cluster's schedulers and nodes to let it have "
+    "larger values, see docs/large-values.md)"
+)
+
 # ("json", text) | ("pickle", bytes)
+# | ("json-blob" or "pickle-blob", text)
 # | ("error", type, message, traceback, pickle, names of base classes)
 Answer = tuple[Any, ...]
 
 
-def of_result(kind: str, value: object, most: int) -> Answer:
+# Puts a result that is too large into the blob store: (kind, its representation) to the answer.
+Keep = Callable[[str, bytes], Answer]
+
+
+def of_result(kind: str, value: object, most: int, keep: Keep | None = None) -> Answer:
     """The answer that carries a function's result, in the representation of its arguments.
 
-    RESULT_TOO_LARGE for one of more than `most` bytes.
+    One of more than `most` bytes goes where `keep` puts it; RESULT_TOO_LARGE without.
     """
     try:
         data: str | bytes
@@ -50,8 +63,11 @@ def of_result(kind: str, value: object, most: int) -> Answer:
             f"the result of type {type(value).__name__!r} is not {name}: {text_of(error)}",
         )
     if size > most:
+        if keep is not None:
+            return keep(kind, data.encode() if isinstance(data, str) else data)
         return of_problem(
-            "RESULT_TOO_LARGE", f"the result is {size} bytes long; the limit is {most}"
+            "RESULT_TOO_LARGE",
+            f"the result is {size} bytes long; the limit is {most}{WITHOUT_STORE}",
         )
     return ("pickle" if kind == "pickle" else "json", data)
 

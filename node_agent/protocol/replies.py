@@ -35,6 +35,7 @@ from node_agent.protocol.answers import (
 )
 from node_agent.protocol.packets import MAX_PACKET
 from node_agent.protocol.pieces import MAX_PAYLOAD
+from quorate.blobs.names import MAX_TEXT, blob_of
 
 READY, BEGAN, YIELDED, RESUMED, PIECE = 0, 4, 5, 6, 7
 # The attempt's outputs are where the worker's present ones were; the next one has the next ones.
@@ -56,7 +57,7 @@ _SIGNS: dict[int, tuple[Any, ...]] = {
     YIELDED: ("yielded",),
     RESUMED: ("resumed",),
 }
-_KINDS = {"json": 1, "pickle": 2, "error": 3, "piece": PIECE}
+_KINDS = {"json": 1, "pickle": 2, "error": 3, "piece": PIECE, "json-blob": 8, "pickle-blob": 9}
 _KINDS |= {sign[0]: kind for kind, sign in _SIGNS.items()}
 _PIECE_BYTES = MAX_PACKET - 1
 
@@ -158,6 +159,14 @@ def _parse(data: bytes) -> Reply:
         if bases.count(b"\n") >= MAX_BASE_NAMES:
             raise Malformed(f"more than {MAX_BASE_NAMES} base classes")
         answer = ("error", _text(name), _text(message), _text(traceback), pickled, _text(bases))
+    elif kind == 8 or kind == 9:
+        text = data[begin:]
+        if first > MAX_TEXT or first != len(text):
+            raise Malformed(f"a name of {first} bytes for a large result")
+        try:
+            answer = ("json-blob" if kind == 8 else "pickle-blob", blob_of(_text(text)).text)
+        except ValueError as error:
+            raise Malformed(str(error)) from None
     elif kind == PIECE:
         if first > MAX_PAYLOAD or first != len(data) - begin:
             raise Malformed(f"an answer of {first} bytes for a piece")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
@@ -18,6 +19,7 @@ from node_agent.core.health import HealthTerms
 from node_agent.core.outbox import Report
 from node_agent.task.secrets import Reference
 from node_agent.task.work import Call, Check, Command, Replica, Unreadable
+from quorate.blobs.names import Blob, blob_of
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import queue_pb2, task_pb2
 
@@ -161,6 +163,12 @@ def _call(spec: task_pb2.TaskSpec) -> Call:
     memory = spec.resources.memory if spec.HasField("resources") else 0
     env = _environment(spec)
     kind = python.WhichOneof("arguments")
+    if spec.HasField("payload_blob"):
+        ref = spec.payload_blob
+        text = Blob(ref.sha256, ref.upload, ref.size).text
+        large: Literal["json-blob", "pickle-blob"]
+        large = "json-blob" if kind == "json" else "pickle-blob"
+        return Call(python.entrypoint, large, text, secrets, memory, env)
     if kind == "json":
         return Call(python.entrypoint, "json", python.json, secrets, memory, env)
     if kind == "pickle":
@@ -198,6 +206,16 @@ def put_finished(response: pb.SessionResponse, report: Report, now: float) -> No
     put_outcome(message, outcome)
 
 
+def _put_large(message: task_pb2.TaskResult, kind: str, text: str) -> None:
+    """A result that is in the blob store; an empty one in its place says what it is."""
+    blob = blob_of(text)
+    message.blob.sha256, message.blob.upload, message.blob.size = blob
+    if kind == "json-blob":
+        message.json = ""
+    else:
+        message.pickle = b""
+
+
 def put_outcome(message: pb.AttemptFinished, outcome: Outcome) -> None:
     """Write how an attempt ended."""
     value = outcome.value
@@ -206,7 +224,10 @@ def put_outcome(message: pb.AttemptFinished, outcome: Outcome) -> None:
     elif type(value) is Result:
         data = value.value
         if isinstance(data, str):
-            message.result.json = data
+            if value.kind == "json":
+                message.result.json = data
+            else:
+                _put_large(message.result, value.kind, data)
         elif isinstance(data, bytes):
             message.result.pickle = data
         else:

@@ -32,7 +32,8 @@ class Call:
     """
 
     entrypoint: str
-    kind: Literal["", "json", "pickle"]
+    # With "-blob": the arguments are the `text` of a `quorate.blobs.names.Blob`.
+    kind: Literal["", "json", "pickle", "json-blob", "pickle-blob"]
     arguments: str | bytes
     secrets: Mapping[str, Reference] = field(default_factory=dict)
     # Bytes that it asks for; 0 for nothing.

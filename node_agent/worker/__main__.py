@@ -1,4 +1,4 @@
-"""`python -m node_agent.worker <lane> <max tasks> <max bytes> <max result>`.
+"""`python -m node_agent.worker <lane> <max tasks> <max bytes> <max result> <max blob> <blob URL>`.
 
 Its descriptors beside 0 to 2 are in `executors.launching`.
 """
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from node_agent.protocol import answers
-from node_agent.protocol.answers import Answer
+from node_agent.protocol.answers import BLOB_KINDS, Answer
 from node_agent.protocol.packets import MAX_PACKET, VERDICT, read
 from node_agent.protocol.pieces import REQUEST_PARTS
 from node_agent.protocol.replies import LAST, USED, packets_of
@@ -24,6 +24,7 @@ from node_agent.spawner.launching import COUNTS_FD, MARKS_FD, OUTPUTS_FD, WORKER
 from node_agent.worker import noted
 from node_agent.worker.calls import Problem, call, load
 from node_agent.worker.children import Children
+from node_agent.worker.large import LargeValues
 from node_agent.worker.output import Broken, Pipes, Streams
 from node_agent.worker.pieces import Pieces
 from node_agent.worker.state import Snapshot
@@ -78,13 +79,17 @@ class Worker:
 
     Args:
         max_bytes: of memory, after which it ends; 0 for no limit.
-        max_result: bytes of a result.
+        max_result: bytes of a result; larger ones, and large arguments, are for `large`.
     """
 
-    def __init__(self, pipes: Pipes, max_bytes: int, max_result: int) -> None:
+    def __init__(
+        self, pipes: Pipes, max_bytes: int, max_result: int, large: LargeValues | None = None
+    ) -> None:
         self._pipes = pipes
         self._max_bytes = max_bytes
         self._max_result = max_result
+        self._large = large or LargeValues("", 0)
+        self._keep = large.keep if large is not None else None
         self.streams = Streams()
         self._children = Children()
         self.snapshot = Snapshot()
@@ -107,12 +112,18 @@ class Worker:
         self.enter(trace)
         known = len(sys.modules)
         try:
-            loaded = load(entrypoint, kind, arguments)
+            if kind in BLOB_KINDS:
+                kind, held = self._large.open(kind, arguments)
+                loaded = load(entrypoint, kind, held)
+                if not isinstance(held, str):
+                    held.close()
+            else:
+                loaded = load(entrypoint, kind, arguments)
             if len(sys.modules) != known:
                 self.adopt()
         except Problem as problem:
             return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
-        return call(loaded, kind, trace, self._max_result)
+        return call(loaded, kind, trace, self._max_result, self._keep)
 
     def with_secrets(self, secrets: dict[str, str], *attempt: object) -> Answer:
         """As `answer`, with more in the environment meanwhile."""
@@ -263,7 +274,9 @@ def _exit_code(message: str) -> int:
 
 
 def main() -> None:
-    lane, max_tasks, max_bytes, max_result = map(int, sys.argv[1:])
+    *numbers, blob_url = sys.argv[1:]
+    lane, max_tasks, max_bytes, max_result, max_blob = map(int, numbers)
+    large = LargeValues(blob_url, max_blob) if blob_url else None
     die_with_spawner()
     # Not for child processes of user code.
     for descriptor in (WORKER_FD, OUTPUTS_FD, COUNTS_FD, MARKS_FD):
@@ -271,7 +284,7 @@ def main() -> None:
     faulthandler.enable()
     agent = socket.socket(fileno=WORKER_FD)
     sys.argv = ["quorate-worker"]
-    worker = Worker(Pipes(lane), max_bytes, max_result)
+    worker = Worker(Pipes(lane), max_bytes, max_result, large)
     waits = Waits(agent)
     waiting.register(waits)
     pieces = Pieces(agent, worker, waits, max_result)

@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Callable
 from contextvars import copy_context
 from types import CoroutineType
-from typing import Any
+from typing import IO, Any
 
 from node_agent.protocol import answers
 from node_agent.protocol.answers import Answer
@@ -35,7 +35,7 @@ class Problem(Exception):
 Loaded = tuple[Callable[..., Any], Any, Any]
 
 
-def load(entrypoint: str, kind: str, arguments: str | bytes) -> Loaded:
+def load(entrypoint: str, kind: str, arguments: str | bytes | IO[bytes]) -> Loaded:
     """What to call, positional and keyword arguments. Raises Problem."""
     function = _callables.get(entrypoint)
     if function is None and entrypoint:
@@ -43,11 +43,13 @@ def load(entrypoint: str, kind: str, arguments: str | bytes) -> Loaded:
     return read_arguments(function, kind, arguments)
 
 
-def call(loaded: Loaded, kind: str, trace: str, max_result: int) -> Answer:
+def call(
+    loaded: Loaded, kind: str, trace: str, max_result: int, keep: answers.Keep | None = None
+) -> Answer:
     """Call it, below the span that `trace` names, with context variables of its own; never raises.
 
     Args:
-        max_result: bytes of its result.
+        max_result: bytes of its result; a larger one goes where `keep` puts it.
     """
     function, args, kwargs = loaded
     token = attach(trace) if trace else None
@@ -63,7 +65,7 @@ def call(loaded: Loaded, kind: str, trace: str, max_result: int) -> Answer:
     finally:
         if token is not None:
             detach(token)
-    return answers.of_result(kind, result, max_result)
+    return answers.of_result(kind, result, max_result, keep)
 
 
 def resolve(entrypoint: str) -> Callable[..., Any]:
@@ -115,13 +117,16 @@ def from_json(text: str) -> Any:
 
 
 def read_arguments(
-    function: Callable[..., Any] | None, kind: str, arguments: str | bytes
+    function: Callable[..., Any] | None, kind: str, arguments: str | bytes | IO[bytes]
 ) -> tuple[Callable[..., Any], Any, Any]:
     """Callable, positional and keyword arguments. Raises Problem."""
     if kind == "pickle":
-        assert isinstance(arguments, bytes)
+        assert not isinstance(arguments, str)
         try:
-            values = pickle.loads(arguments)
+            if isinstance(arguments, bytes):
+                values = pickle.loads(arguments)
+            else:
+                values = pickle.load(arguments)
         except BaseException as error:  # noqa: BLE001 (unpickling runs user code)
             advice = f"; {MODULE_ADVICE}" if isinstance(error, ModuleNotFoundError) else ""
             raise Problem(

@@ -16,6 +16,7 @@ from quorate.client.handle import TaskHandle
 from quorate.client.tracking.loglines import LogPosition
 from quorate.client.tracking.outcome import (
     is_finished,
+    is_large,
     shown_state,
     state_name,
     value_of,
@@ -69,7 +70,15 @@ class AsyncTaskHandle(Generic[R]):
 
     async def result(self, timeout: float | None = None) -> R:
         """As `TaskHandle.result`."""
-        value: R = value_of(await self.wait(timeout), pickled=self._pickled)
+        task = await self.wait(timeout)
+        if not is_large(task):
+            value: R = value_of(task, pickled=self._pickled)
+            return value
+        file = await self._calls.large.get(task.result.blob)
+        # Unpickling takes long too, and the file may be on disk.
+        value = await asyncio.to_thread(
+            value_of, task, pickled=self._pickled, large=lambda ref: file
+        )
         return value
 
     async def wait(self, timeout: float | None = None) -> task_pb2.Task:

@@ -21,7 +21,7 @@ from collections.abc import (
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from typing import IO, Any, ParamSpec, TypeVar, Unpack, overload
 
 import grpc
 
@@ -35,12 +35,14 @@ from quorate.client.schedules import AsyncSchedules
 from quorate.client.tracking.atracker import AsyncTracker
 from quorate.client.tracking.ledger import Outcome
 from quorate.client.tracking.outcome import (
+    is_large,
     is_pickled,
 )
 from quorate.client.tracking.waiting import waiting
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR
 from quorate.client.transport.discovery import find_access
+from quorate.client.transport.large import Held
 from quorate.client.transport.rpcs import (
     BATCH_CREATE_TASKS,
     CREATE_TASK,
@@ -56,7 +58,6 @@ from quorate.client.work.specs import (
     Argument,
     Work,
     check_payload_limit,
-    check_size,
     command_spec,
     json_spec,
     python_spec,
@@ -123,7 +124,9 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods):
     async def submit(self, work: str, /, *args: Any, **kwargs: Any) -> AsyncTaskHandle[Any]: ...
     async def submit(self, work: Work, /, *args: Any, **kwargs: Any) -> AsyncTaskHandle[Any]:
         """As `Client.submit`."""
-        return await self._create(python_spec(work, args, kwargs, self._options, time.time()))
+        held = Held(self._limit)
+        spec = python_spec(work, args, kwargs, self._options, time.time(), held.keep)
+        return await self._create(spec, held)
 
     async def submit_json(self, entrypoint: str, arguments: Any = ()) -> AsyncTaskHandle[Any]:
         """As `Client.submit_json`."""
@@ -193,8 +196,10 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods):
     ) -> None:
         await self.close()
 
-    async def _create(self, spec: task_pb2.TaskSpec) -> AsyncTaskHandle[Any]:
-        check_size(spec, self._limit)
+    async def _create(
+        self, spec: task_pb2.TaskSpec, held: Held | None = None
+    ) -> AsyncTaskHandle[Any]:
+        await self._calls.large.fit(spec, self._limit, held)
         request = scheduler_pb2.CreateTaskRequest(
             queue=self._options.queue,
             spec=spec,
@@ -207,8 +212,16 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods):
     async def _map(
         self, work: Work, items: Iterable[Any], chunk: int | None, *, ordered: bool
     ) -> AsyncIterator[Any]:
+        # Large results, read before the plan asks for them: it does not wait.
+        read: dict[str, IO[bytes]] = {}
         plan = MapPlan.of(
-            work, items, self._options, limit=self._limit, chunk=chunk, ordered=ordered
+            work,
+            items,
+            self._options,
+            limit=self._limit,
+            chunk=chunk,
+            ordered=ordered,
+            large=lambda ref: read.pop(ref.upload),
         )
         # Bounded by the plan: never more than its chunks in flight.
         arrived: asyncio.Queue[tuple[Chunk, Outcome]] = asyncio.Queue()
@@ -228,9 +241,13 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods):
                     return
                 if arrived.empty():
                     with waiting():
-                        plan.on_outcome(*await arrived.get())
+                        arrived.put_nowait(await arrived.get())
                 while not arrived.empty():
-                    plan.on_outcome(*arrived.get_nowait())
+                    taken, outcome = arrived.get_nowait()
+                    if isinstance(outcome, task_pb2.Task) and is_large(outcome):
+                        ref = outcome.result.blob
+                        read[ref.upload] = await self._calls.large.get(ref)
+                    plan.on_outcome(taken, outcome)
         finally:
             # Shielded, within its bound: whoever cancels this coroutine wants the tasks ended.
             await asyncio.shield(self._give_up(plan, creating))
@@ -240,6 +257,8 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods):
         batch: list[tuple[Chunk, task_pb2.TaskSpec]],
         arrived: asyncio.Queue[tuple[Chunk, Outcome]],
     ) -> None:
+        for _, spec in batch:
+            await self._calls.large.fit(spec, self._limit)
         request = scheduler_pb2.BatchCreateTasksRequest(
             queue=self._options.queue,
             specs=[spec for _, spec in batch],

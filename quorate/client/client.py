@@ -29,6 +29,7 @@ from quorate.client.tracking.tracker import Tracker
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR
 from quorate.client.transport.discovery import find_access
+from quorate.client.transport.large import Held
 from quorate.client.transport.rpcs import (
     CREATE_TASK,
     DEFAULT_RETRY_FOR,
@@ -43,7 +44,6 @@ from quorate.client.work.specs import (
     Argument,
     Work,
     check_payload_limit,
-    check_size,
     command_spec,
     json_spec,
     python_spec,
@@ -97,6 +97,7 @@ class Client(ManyTasks, JobMethods):
     * `connect_for`: seconds to keep trying while no scheduler was ever reached and every address
       refuses the connection or is not known; raise it where programs start before their cluster.
     * `payload_limit`: bytes of one task's work, at most 1 MiB; the cluster has its own limit.
+      Larger arguments of functions go to the cluster's blob store, if it has one.
     """
 
     def __init__(
@@ -159,7 +160,9 @@ class Client(ManyTasks, JobMethods):
         `work`: a callable or the `module:qualname` of one. Raises ArgumentNotSerialisable,
         PayloadTooLarge (before anything is sent), QuorateError.
         """
-        return self._create(python_spec(work, args, kwargs, self._options, time.time()))
+        held = Held(self._payload_limit)
+        spec = python_spec(work, args, kwargs, self._options, time.time(), held.keep)
+        return self._create(spec, held)
 
     def submit_many(
         self, work: Callable[..., R] | str, calls: Iterable[Sequence[Any]]
@@ -177,8 +180,9 @@ class Client(ManyTasks, JobMethods):
         batch: list[task_pb2.TaskSpec] = []
         size = 0
         for arguments in calls:
-            spec = python_spec(work, arguments, {}, self._options, now)
-            length = check_size(spec, self._payload_limit)
+            held = Held(self._payload_limit)
+            spec = python_spec(work, arguments, {}, self._options, now, held.keep)
+            length = self.calls.large.fit(spec, self._payload_limit, held)
             if len(batch) == MOST_SPECS_PER_BATCH or size + length > MOST_BATCH_BYTES:
                 handles += self._part(batch, len(handles))
                 batch, size = [], 0
@@ -273,7 +277,7 @@ class Client(ManyTasks, JobMethods):
             QuorateError: INVALID_ARGUMENT that names the field, or the cluster does not answer.
         """
         for spec in specs:
-            check_size(spec, self._payload_limit)
+            self.calls.large.fit(spec, self._payload_limit)
         ids = create_batch(self.calls, self._options.queue, specs, self._options.request_id)
         return [
             TaskHandle(self.calls, task_id, pickled=is_pickled(spec), queue=self._options.queue)
@@ -356,8 +360,8 @@ class Client(ManyTasks, JobMethods):
             return self.submit_batch(batch)
         return self.options(request_id=f"{given}+{before}").submit_batch(batch)
 
-    def _create(self, spec: task_pb2.TaskSpec) -> TaskHandle[Any]:
-        check_size(spec, self._payload_limit)
+    def _create(self, spec: task_pb2.TaskSpec, held: Held | None = None) -> TaskHandle[Any]:
+        self.calls.large.fit(spec, self._payload_limit, held)
         request = scheduler_pb2.CreateTaskRequest(
             queue=self._options.queue,
             spec=spec,
@@ -379,6 +383,12 @@ class Client(ManyTasks, JobMethods):
         ordered: bool,
     ) -> Iterator[Any]:
         plan = MapPlan.of(
-            work, items, self._options, limit=self._payload_limit, chunk=chunk, ordered=ordered
+            work,
+            items,
+            self._options,
+            limit=self._payload_limit,
+            chunk=chunk,
+            ordered=ordered,
+            large=self.calls.large.get,
         )
         return run_map(self.calls, self.tracker(self._options.queue), plan, timeout)

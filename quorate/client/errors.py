@@ -2,6 +2,7 @@
 
 * `QuorateError`: the cluster refused, or could not be reached (`code`, `reason`, `metadata`).
 * `ArgumentNotSerialisable`, `PayloadTooLarge`: raised before anything is sent.
+* `LargeValueError`: the blob store does not take an argument, or does not have a result.
 * `TaskFailed`, `TaskCancelled`: what became of the task. A Python task that failed raises its
   original exception where that could be pickled; `TaskFailed` is then its `__cause__`.
 * `UnplaceableWarning` (a warning): no registered node is large enough for what was created.
@@ -18,6 +19,7 @@ from quorate.runtime.errors import QuorateError
 
 __all__ = [
     "ArgumentNotSerialisable",
+    "LargeValueError",
     "PayloadTooLarge",
     "QuorateError",
     "TaskCancelled",
@@ -81,6 +83,21 @@ class ArgumentNotSerialisable(QuorateError, TypeError):
         self.argument = argument
 
 
+class LargeValueError(QuorateError):
+    """A large argument or result cannot be written to, or read from, the cluster's blob store.
+
+    `reason`: BLOB_CORRUPT (other bytes than were written), BLOB_NOT_FOUND (deleted),
+    BLOB_STORE_UNAVAILABLE.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        code = {
+            "BLOB_CORRUPT": grpc.StatusCode.DATA_LOSS,
+            "BLOB_NOT_FOUND": grpc.StatusCode.NOT_FOUND,
+        }.get(reason, grpc.StatusCode.UNAVAILABLE)
+        super().__init__(code, reason, message)
+
+
 class PayloadTooLarge(QuorateError, ValueError):
     """The serialised work is larger than `limit` bytes; nothing was sent.
 
@@ -88,10 +105,23 @@ class PayloadTooLarge(QuorateError, ValueError):
     item of an array, which `item` names.
     """
 
-    def __init__(self, size: int, limit: int, *, batch: bool = False, item: str = "") -> None:
-        what, advice = (item or "work", "pass a path or a key instead of the data")
+    def __init__(
+        self,
+        size: int,
+        limit: int,
+        *,
+        batch: bool = False,
+        item: str = "",
+        store: bool = False,
+    ) -> None:
+        what = item or "work"
+        advice = "pass a path or a key instead of the data"
+        if not item:
+            advice += ", or give the cluster a blob store (--blob-url, docs/large-values.md)"
         if batch:
             what, advice = ("batch", "submit it in parts")
+        elif store:
+            advice = "pass a path or a key instead of the data, or raise --max-blob-mib"
         super().__init__(
             grpc.StatusCode.INVALID_ARGUMENT,
             "PAYLOAD_TOO_LARGE",

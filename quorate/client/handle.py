@@ -100,7 +100,10 @@ class TaskHandle(Generic[R]):
         `timeout`: seconds, None for ever; then builtin TimeoutError, and the task goes on.
         Raises the task's own exception, TaskFailed, TaskCancelled or QuorateError.
         """
-        value: R = value_of(self.wait(timeout), pickled=self._pickled)
+        task = self.wait(timeout)
+        value: R = value_of(
+            task, pickled=self._pickled, large=lambda ref: self._calls.large.get(ref)
+        )
         return value
 
     def wait(self, timeout: float | None = None) -> task_pb2.Task:

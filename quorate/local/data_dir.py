@@ -22,6 +22,10 @@ from quorate.runtime.errors import precondition
 _LAYOUT = "layout.json"
 
 
+# What there is of a cluster before it is one.
+_OWN = (LOCK_FILE, "logs", "blobs")
+
+
 class DataDir:
     """Exclusive use of a data directory, from entering to leaving the `with` block.
 
@@ -43,6 +47,8 @@ class DataDir:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
             (self.path / "logs").mkdir(exist_ok=True)
+            # Not made anew by who writes there: a disk that is not mounted is to be missed.
+            (self.path / "blobs").mkdir(mode=0o700, exist_ok=True)
             self._lock = os.open(
                 self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
             )
@@ -133,7 +139,7 @@ def read_layout(path: Path) -> tuple[str, dict[str, int]] | None:
 def _refuse_foreign(path: Path) -> None:
     """Not into a folder that has somebody else's files."""
     if path.is_dir() and not (path / _LAYOUT).exists():
-        others = [entry.name for entry in path.iterdir() if entry.name not in (LOCK_FILE, "logs")]
+        others = [entry.name for entry in path.iterdir() if entry.name not in _OWN]
         if others:
             raise precondition(
                 "DATA_DIR_UNUSABLE",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from quorate.blobs.urls import check_url
 from quorate.local.certificates import ADMIN, CLIENT, OPERATOR, Certificates
 from quorate.local.credentials import Credentials
 from quorate.local.ports import HOST, PortClaims
@@ -17,6 +18,8 @@ from quorate.runtime.errors import invalid, unavailable
 from quorate.security.tls.dialer import ClientTls
 
 GATEWAY = "gateway:gateway"
+# The folder of large values in the data directory.
+BLOBS = "blobs"
 MAX_TXN_OPS = 1024
 # Seconds that running attempts get when the cluster is stopped; then they are returned, and
 # run again when it is started again.
@@ -136,13 +139,21 @@ class LocalPlan:
             ports[name] = port
         return ports
 
+    @property
+    def blob_url(self) -> str:
+        """A folder in the data directory for large values; "" where no URL has its name."""
+        try:
+            return check_url(f"file://{self.data_dir.absolute() / BLOBS}")
+        except ValueError:
+            return ""
+
     def scheduler_argv(self, name: str, port: int, etcd: str) -> list[str]:
         """Command line of one scheduler."""
         return [
             *self.scheduler_command,
             *("--etcd", etcd, "--cluster", self.cluster, "--name", name),
             *("--listen", f"{HOST}:{port}", "--etcd-max-txn-ops", str(MAX_TXN_OPS)),
-            *("--lease-ttl", f"{self.lease_ttl:g}"),
+            *("--lease-ttl", f"{self.lease_ttl:g}", "--blob-url", self.blob_url),
             *self._tls_flags(f"scheduler:{name}"),
             *self._etcd_flags(f"scheduler:{name}"),
             *self._same_user_flag(),
@@ -156,7 +167,7 @@ class LocalPlan:
             *("--etcd", etcd, "--cluster", self.cluster, "--name", name),
             *("--listen", f"{HOST}:{port}", "--slots", str(self.slots_each)),
             *("--data-dir", str(self.data_dir / name)),
-            *("--drain-grace", f"{DRAIN_GRACE:g}"),
+            *("--drain-grace", f"{DRAIN_GRACE:g}", "--blob-url", self.blob_url),
             # The user's own machine: tasks see what a program in the same terminal would.
             *("--task-env", "*"),
             *self._tls_flags(f"node:{name}"),

@@ -48,7 +48,7 @@ class Caller(_message.Message):
     def __init__(self, name: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., patterns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version", "revision", "clock_offset")
+    __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version", "revision", "clock_offset", "blob_url", "max_blob_bytes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,8 @@ class Cluster(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CLOCK_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    BLOB_URL_FIELD_NUMBER: _ClassVar[int]
+    MAX_BLOB_BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     epoch: int
     sequence: int
@@ -75,4 +77,6 @@ class Cluster(_message.Message):
     version: str
     revision: int
     clock_offset: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., leader_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedulers: _Optional[_Iterable[_Union[SchedulerReplica, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., nodes: _Optional[int] = ..., queues: _Optional[int] = ..., live_tasks: _Optional[int] = ..., retained_tasks: _Optional[int] = ..., version: _Optional[str] = ..., revision: _Optional[int] = ..., clock_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    blob_url: str
+    max_blob_bytes: int
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., leader_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedulers: _Optional[_Iterable[_Union[SchedulerReplica, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., nodes: _Optional[int] = ..., queues: _Optional[int] = ..., live_tasks: _Optional[int] = ..., retained_tasks: _Optional[int] = ..., version: _Optional[str] = ..., revision: _Optional[int] = ..., clock_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., blob_url: _Optional[str] = ..., max_blob_bytes: _Optional[int] = ...) -> None: ...

@@ -187,8 +187,18 @@ class Resources(_message.Message):
     counters: _containers.ScalarMap[str, int]
     def __init__(self, cpu: _Optional[float] = ..., memory: _Optional[int] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
+class BlobRef(_message.Message):
+    __slots__ = ("sha256", "upload", "size")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    upload: str
+    size: int
+    def __init__(self, sha256: _Optional[str] = ..., upload: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
 class TaskSpec(_message.Message):
-    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "schedule")
+    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "schedule", "payload_blob")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -212,6 +222,7 @@ class TaskSpec(_message.Message):
     LIMIT_KEY_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BLOB_FIELD_NUMBER: _ClassVar[int]
     command: CommandWork
     python: PythonWork
     service: ServiceWork
@@ -228,7 +239,8 @@ class TaskSpec(_message.Message):
     limit_key: str
     limits: _containers.RepeatedScalarFieldContainer[str]
     schedule: ScheduledRun
-    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ...) -> None: ...
+    payload_blob: BlobRef
+    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ...) -> None: ...
 
 class ScheduledRun(_message.Message):
     __slots__ = ("name", "tick_time", "cause")
@@ -241,14 +253,16 @@ class ScheduledRun(_message.Message):
     def __init__(self, name: _Optional[str] = ..., tick_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[ScheduleCause, str]] = ...) -> None: ...
 
 class TaskResult(_message.Message):
-    __slots__ = ("json", "pickle", "exit_code")
+    __slots__ = ("json", "pickle", "exit_code", "blob")
     JSON_FIELD_NUMBER: _ClassVar[int]
     PICKLE_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
     json: str
     pickle: bytes
     exit_code: int
-    def __init__(self, json: _Optional[str] = ..., pickle: _Optional[bytes] = ..., exit_code: _Optional[int] = ...) -> None: ...
+    blob: BlobRef
+    def __init__(self, json: _Optional[str] = ..., pickle: _Optional[bytes] = ..., exit_code: _Optional[int] = ..., blob: _Optional[_Union[BlobRef, _Mapping]] = ...) -> None: ...
 
 class TaskError(_message.Message):
     __slots__ = ("type", "message", "traceback", "code", "pickle", "base_types")

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from quorate.blobs.names import Blob, is_well_formed
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import node_agent_pb2 as pb
-from scheduler.agents.conduct import check_id
+from scheduler.agents.conduct import AgentMisbehaviour, check_id
 from scheduler.core.model import events as e
 from scheduler.core.model import node_figures as figures
-from scheduler.storage.records import seconds
+from scheduler.storage.records import blob_of_message, seconds
 
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
 _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
@@ -68,6 +69,7 @@ def events_of(
                 seconds(item.start_time),
                 seconds(item.finish_time),
                 item.result,
+                _blob(item.result.blob) if item.result.HasField("blob") else None,
             )
         elif outcome == "error":
             yield _failed(item, instance, item.error)
@@ -118,6 +120,14 @@ def _reported(report: pb.ChunkReport, instance: InstanceId) -> e.ChunkReported:
 def _ranges(ranges: Iterable[job_pb2.IndexRange]) -> list[tuple[int, int]]:
     """Ranges of positions, those that can be none left out."""
     return [(one.first, one.last) for one in ranges if 0 <= one.first <= one.last]
+
+
+def _blob(message: task_pb2.BlobRef) -> Blob:
+    """The large result that a node names. Raises AgentMisbehaviour."""
+    blob = blob_of_message(message)
+    if not is_well_formed(blob):
+        raise AgentMisbehaviour("MALFORMED_BLOB", "a large result without a proper name")
+    return blob
 
 
 def _too_large(item: pb.AttemptFinished, instance: InstanceId) -> e.AttemptFailed:

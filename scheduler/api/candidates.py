@@ -25,6 +25,8 @@ from scheduler.storage import keys
 
 # The kind of shared limits, and of queues that have limits.
 LIMIT_GROUP: Final = "limit-group"
+# Of tasks with large payloads: an older scheduler would give them to nodes that cannot read them.
+BLOB: Final = "blob"
 # Seconds for which an answer "all understand it" is used again: callers that create many records
 # make one read a second. A refusal is never used again.
 _FRESH: Final = 1.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple, NewType
 
+from quorate.blobs.names import Blob
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.runtime.timing.backoff import either_way, exponential
 
@@ -206,6 +207,9 @@ class Needs(NamedTuple):
 
 
 NO_NEEDS = Needs()
+# The counter that an agent has when it can read and write large values, and tasks with a large
+# payload ask for: those wait for an agent that has it.
+BLOB_STORE: Final = "blob-store"
 
 
 class Kind(NamedTuple):
@@ -291,6 +295,8 @@ class TaskSpec(NamedTuple):
     schedule: str = ""
     # Seconds in which it has to start, from when it may first; 0.0: no bound.
     start_deadline: float = 0.0
+    # Its payload, where that is large.
+    blob: Blob | None = None
 
 
 def kind_of_spec(spec: TaskSpec) -> Needs | Kind:

@@ -48,13 +48,13 @@ from scheduler.core.model.limits import Limits
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.schedules import ScheduleRuns
+from scheduler.leadership.sweep import BlobSweep
 from scheduler.storage import records
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.storage.fold import Fold
 from scheduler.storage.instances import InstanceKeys
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
-from scheduler.storage.result_merger import ResultMerger
 from scheduler.telemetry.metrics import SchedulerMetrics
 
 
@@ -137,6 +137,7 @@ class TermParts:
             process.spans,
             process.metrics.agent_misbehaved,
         )
+        max_blob = settings.max_blob_mib << 20 if settings.blob_url else 0
         self.overview = Overview(
             etcd,
             driver,
@@ -145,17 +146,25 @@ class TermParts:
             self.epoch,
             settings.etcd_quota_mib << 20,
             process.checkpoints,
+            settings.blob_url,
+            max_blob,
+        )
+        self.sweep = BlobSweep(
+            settings.blob_url,
+            settings.cluster,
+            state.blobs,
+            lambda: driver.clock.now(),
+            driver.barrier,
         )
         self.schedules = ScheduleRuns(driver, ids, process.clock, lambda: self.overview.full(0))
         self.watches = Watches(
             etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted
         )
-        self.result_merger = ResultMerger(driver, stored, settings.prefix)
         self.feed = ServiceFeed(driver, generation=fold.generation)
         self.candidates = Candidates(etcd, settings.prefix)
         self.quotas = QuotaCalls(driver, process.limits, process.callers)
         self.scaling = ScalingCalls(driver)
-        check = SpecCheck(settings.max_payload_kib << 10)
+        check = SpecCheck(settings.max_payload_kib << 10, max_blob)
         keys = InstanceKeys(etcd, settings.prefix, won.leader_key, won.elected)
         full = self.overview.full
         self.servicers: Servicers = servicers(

@@ -67,6 +67,7 @@ START_DEADLINE = "start-deadline"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
+    "blob",
     "limit-group",
     "schedule",
     "job",
@@ -107,17 +108,6 @@ def job_items_key(job: str, first: int) -> bytes:
 
 def job_results_key(job: str, block: int, first: int) -> bytes:
     return f"job-results/{job}/{block:04d}/{first:08d}".encode()
-
-
-def merged_results_key(job: str, block: int, first: int) -> bytes:
-    """Behind those of `job_results_key`, and outside of their range."""
-    return f"job-results/{job}/{block:04d}/m{first:08d}".encode()
-
-
-def job_results_range(job: str, block: int) -> tuple[bytes, bytes]:
-    """`(key, range_end)` of a block's results that were not merged."""
-    below = f"job-results/{job}/{block:04d}/".encode()
-    return below + b"0", below + b":"
 
 
 def job_errors_key(job: str, block: int, first: int) -> bytes:

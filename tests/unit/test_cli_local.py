@@ -88,7 +88,7 @@ def test_a_data_dir_is_its_owners_alone_from_its_first_moment(tmp_path, monkeypa
     monkeypatch.setattr(Path, "mkdir", mkdir)
     with DataDir(tmp_path / "d", "c"):
         assert made[0] == ("d", 0o700)
-        assert [name for name, _ in made] == ["d", "logs"]
+        assert [name for name, _ in made] == ["d", "logs", "blobs"]
 
 
 def test_a_data_dir_of_another_cluster_is_refused_and_left_alone(tmp_path):

@@ -16,6 +16,7 @@ import pytest
 
 from quorate.client.errors import (
     ArgumentNotSerialisable,
+    LargeValueError,
     PayloadTooLarge,
     QuorateError,
     TaskCancelled,
@@ -42,6 +43,8 @@ ERRORS: list[Exception] = [
     _delayed(),
     PayloadTooLarge(10, 5),
     PayloadTooLarge(10, 5, batch=True),
+    PayloadTooLarge(10, 5, store=True),
+    LargeValueError("BLOB_CORRUPT", "no"),
     ArgumentNotSerialisable("argument 1", "a lock"),
     TaskFailed("t", "ValueError", "no", remote_traceback="trace", code=3, attempts=2),
     TaskCancelled("t"),

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -47,6 +47,9 @@ class Owner:
 
     def is_running(self, task_id: str) -> bool:
         return False
+
+    def large(self, ref: task_pb2.BlobRef) -> IO[bytes]:
+        raise AssertionError("no large result")
 
 
 class Answers:

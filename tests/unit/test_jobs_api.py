@@ -11,7 +11,6 @@ from typing import Any
 import grpc
 import pytest
 
-from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import job_pb2, node_agent_pb2, task_pb2
@@ -107,30 +106,6 @@ async def test_items_reach_the_agent_in_order_and_results_come_back():
         assert [json.loads(found[n]) for n in range(9_000)] == [
             [n, items[n].decode()] for n in range(9_000)
         ]
-
-
-async def test_results_that_came_one_by_one_are_merged_into_few_records():
-    def work(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
-        return b"%d" % position
-
-    etcd = MemoryEtcd()
-    agent = ChunkAgent("n1", work, batch=1)
-    async with (
-        standing_by(etcd) as replica,
-        replica.leading(),
-        running(agent, etcd, replica.settings.prefix),
-    ):
-        api = Api(replica)
-        job = await api.create(count=300)
-        await api.wait(job.id)
-        below = replica.settings.prefix + f"job-results/{job.id}/".encode()
-        async with asyncio.timeout(PATIENCE):
-            while len((await etcd.range(Range(below, prefix_end(below)))).kvs) > 1:
-                await asyncio.sleep(0.05)
-        request = pb.ReadJobResultsRequest(id=job.id)
-        answers = await api.call("ReadJobResults", request)
-        values = [value for one in answers for run in one.runs for value in run.values]
-        assert values == [b"%d" % n for n in range(300)]
 
 
 async def test_results_are_followed_while_items_are_appended():

@@ -237,10 +237,7 @@ def pause(
         ),
     ] = PauseScope.DISPATCH,
 ) -> None:
-    """Pause a queue. By default its waiting tasks do not start, and it still accepts new tasks.
-
-    Running tasks always go on.
-    """
+    """Pause a queue: its tasks do not start. Running ones go on, and new ones are accepted."""
     request = scheduler_pb2.PauseQueueRequest(
         name=queue,
         request_id=new_request_id(),

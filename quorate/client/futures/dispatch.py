@@ -23,7 +23,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 from quorate.client.client import Client
 from quorate.client.futures.future import ClusterFuture
@@ -151,6 +151,10 @@ class Dispatch:
     def is_running(self, task_id: str) -> bool:
         """See `future.Owner`."""
         return self._client.get(task_id).status() == "RUNNING"
+
+    def large(self, ref: task_pb2.BlobRef) -> IO[bytes]:
+        """See `future.Owner`."""
+        return self._client.calls.large.get(ref)
 
     # -- the sending thread
 

@@ -23,8 +23,9 @@ from quorate.client.chunk import STAR_ENTRYPOINT
 from quorate.client.client import Client
 from quorate.client.futures.dispatch import Dispatch
 from quorate.client.futures.future import ClusterFuture, cancel_all
+from quorate.client.transport.large import Held
 from quorate.client.work.options import OptionArgs, TaskOptions
-from quorate.client.work.specs import DEFAULT_PAYLOAD_LIMIT, check_size, chunk_spec, python_spec
+from quorate.client.work.specs import DEFAULT_PAYLOAD_LIMIT, chunk_spec, python_spec
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
 
@@ -68,6 +69,7 @@ class Executor(BaseExecutor):
         self._limit = payload_limit
         owned = client is None
         client = client or Client(address, data_dir=data_dir, payload_limit=payload_limit)
+        self._large = client.calls.large
         self._dispatch = Dispatch(client, owned=owned, queue=self._options.queue, most=max_workers)
         # Forgotten without `shutdown`: what was submitted is done, then its threads end.
         weakref.finalize(self, self._dispatch.shut_down).atexit = False
@@ -78,7 +80,9 @@ class Executor(BaseExecutor):
         Raises ArgumentNotSerialisable, PayloadTooLarge, RuntimeError after `shutdown`. Waits
         while 20,000 calls are unsent.
         """
-        return self._enqueue(python_spec(fn, args, kwargs, self._options, time.time()))
+        held = Held(self._limit)
+        spec = python_spec(fn, args, kwargs, self._options, time.time(), held.keep)
+        return self._enqueue(spec, held)
 
     def map(
         self,
@@ -115,8 +119,8 @@ class Executor(BaseExecutor):
         if wait:
             self._dispatch.join()
 
-    def _enqueue(self, spec: task_pb2.TaskSpec) -> ClusterFuture[Any]:
-        check_size(spec, self._limit)
+    def _enqueue(self, spec: task_pb2.TaskSpec, held: Held | None = None) -> ClusterFuture[Any]:
+        self._large.fit(spec, self._limit, held)
         return self._dispatch.enqueue(spec)
 
 

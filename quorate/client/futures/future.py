@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from quorate.client.tracking.ledger import Outcome
-from quorate.client.tracking.outcome import value_of
+from quorate.client.tracking.outcome import is_large, value_of
 from quorate.client.tracking.waiting import BRIEF_SECONDS, in_worker, is_brief, rest, waiting
 from quorate.v1 import task_pb2
 
@@ -27,6 +27,9 @@ class Owner(Protocol):
 
     def is_running(self, task_id: str) -> bool:
         """Whether an attempt is under way; asks the cluster."""
+
+    def large(self, ref: task_pb2.BlobRef) -> IO[bytes]:
+        """A file with the bytes of a large result."""
 
 
 class ClusterFuture(Future[T]):
@@ -97,11 +100,15 @@ class ClusterFuture(Future[T]):
             if self._decide("cancelled"):
                 self._become_cancelled()
         elif self._decide("known"):
-            self._finish(outcome)
+            if is_large(outcome):
+                # Not here: this thread brings the outcomes of all tasks of the queue.
+                threading.Thread(target=self._finish, args=(outcome,), daemon=True).start()
+            else:
+                self._finish(outcome)
 
     def _finish(self, task: task_pb2.Task) -> None:
         try:
-            value = value_of(task)
+            value = value_of(task, large=self._owner.large)
         except BaseException as error:  # noqa: BLE001 - the task's own, or its unpickling's
             self.set_exception(error)
         else:

@@ -100,6 +100,8 @@ def _submit(
     batch = plan.batch()
     if not batch:
         return
+    for _, spec in batch:
+        calls.large.fit(spec, plan.limit)
     request = batch_of(plan.options.queue, [spec for _, spec in batch])
     sinks = [partial(_arrive, arrived, chunk) for chunk, _ in batch]
     reasons: list[str] = []

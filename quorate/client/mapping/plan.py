@@ -22,7 +22,7 @@ from typing import Any
 from quorate.client.chunk import ENTRYPOINT, STAR_ENTRYPOINT
 from quorate.client.errors import PayloadTooLarge
 from quorate.client.tracking.ledger import Outcome
-from quorate.client.tracking.outcome import value_of
+from quorate.client.tracking.outcome import Large, value_of
 from quorate.client.work.options import TaskOptions
 from quorate.client.work.specs import Work, check_size, chunk_spec
 from quorate.runtime.errors import invalid
@@ -73,6 +73,9 @@ class MapPlan:
     """Items are tuples of positional arguments."""
     total: int | None = None
     """Number of items where known."""
+    large: Large | None = None
+    """Reads large results. Set: an item that alone is too large is given out too, and whoever
+    submits it puts it into the blob store."""
     _size: int = 1
     _order: deque[Chunk] = field(default_factory=deque)
     """Ordered: chunks not handed out, in the order of their items."""
@@ -98,6 +101,7 @@ class MapPlan:
         chunk: int | None,
         ordered: bool = True,
         star: bool = False,
+        large: Large | None = None,
     ) -> MapPlan:
         """A plan for `items`; raises ValueError for a chunk below 1."""
         if chunk is not None and chunk < 1:
@@ -108,7 +112,7 @@ class MapPlan:
                 "is not allowed: a map creates many tasks; each needs an id of its own",
             )
         total = len(items) if isinstance(items, Sized) else None
-        return cls(work, iter(items), options, limit, chunk, ordered, star, total)
+        return cls(work, iter(items), options, limit, chunk, ordered, star, total, large)
 
     def is_under_way(self) -> bool:
         """Whether values are still to come."""
@@ -159,7 +163,7 @@ class MapPlan:
             if isinstance(outcome, BaseException):
                 raise outcome
             assert outcome is not None
-            yield from value_of(outcome)
+            yield from value_of(outcome, large=self.large)
 
     def _take(self) -> Chunk | None:
         if not self.ordered:
@@ -218,7 +222,10 @@ class MapPlan:
             check_size(spec, self.limit)
         except PayloadTooLarge:
             if len(chunk.items) == 1:
-                raise
+                if self.large is None:
+                    raise
+                yield chunk, spec
+                return
             self._size = max(1, len(chunk.items) // 2)
             for half in chunk.split():
                 yield from self._specs(half)

@@ -7,7 +7,8 @@ import linecache
 import pickle
 import re
 import sys
-from typing import Any, cast
+from collections.abc import Callable
+from typing import IO, Any, cast
 
 from google.protobuf.descriptor import EnumDescriptor
 
@@ -75,9 +76,19 @@ def is_pickled(spec: task_pb2.TaskSpec) -> bool:
     return spec.HasField("python") and spec.python.HasField("pickle")
 
 
-def value_of(task: task_pb2.Task, *, pickled: bool = True) -> Any:
+def is_large(task: task_pb2.Task) -> bool:
+    """Whether its result is in the blob store."""
+    return task.HasField("result") and task.result.HasField("blob")
+
+
+Large = Callable[[task_pb2.BlobRef], IO[bytes]]
+"""A file with the bytes of a value of the blob store."""
+
+
+def value_of(task: task_pb2.Task, *, pickled: bool = True, large: Large | None = None) -> Any:
     """The value of a finished task: what the function returned, or a command's exit code (0).
 
+    `large`: reads what is in the blob store; LargeValueError passes through.
     `pickled`: unpickle what the node answered, which runs whatever code it names; without, only
     what needs no pickle is believed.
 
@@ -92,8 +103,11 @@ def value_of(task: task_pb2.Task, *, pickled: bool = True) -> Any:
         if not pickled:
             why = "the node answered with a pickle, which was not asked for"
             raise TaskFailed(task.id, "RESULT_NOT_READABLE", why, attempts=task.attempt)
-        return _unpickled(task)
+        return _unpickled(task, large)
     if kind == "json":
+        if task.result.HasField("blob"):
+            with _opened(task, large) as file:
+                return json.load(file)
         return json.loads(task.result.json)
     if kind == "exit_code":
         return task.result.exit_code
@@ -141,8 +155,19 @@ def _explain(original: Exception, note: str, cause: TaskFailed) -> bool:
     return True
 
 
-def _unpickled(task: task_pb2.Task) -> Any:
+def _opened(task: task_pb2.Task, large: Large | None) -> IO[bytes]:
+    if large is None:
+        raise TaskFailed(
+            task.id, "RESULT_NOT_READABLE", "it is in the blob store", attempts=task.attempt
+        )
+    return large(task.result.blob)
+
+
+def _unpickled(task: task_pb2.Task, large: Large | None) -> Any:
     try:
+        if task.result.HasField("blob"):
+            with _opened(task, large) as file:
+                return pickle.load(file)
         return pickle.loads(task.result.pickle)
     except (Exception, KeyboardInterrupt):
         raise

@@ -19,6 +19,7 @@ from quorate.client.transport.access import Access
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR, explained, is_hopeless, is_refused
 from quorate.client.transport.endpoints import Endpoints
 from quorate.client.transport.job_rpcs import WAIT_JOB
+from quorate.client.transport.large import AsyncLargeValues
 from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.client.transport.rpcs import (
     DEFAULT_RETRY_FOR,
@@ -37,6 +38,7 @@ from quorate.client.transport.rpcs import (
 from quorate.runtime.errors import QuorateError
 from quorate.security.tls.diagnosis import why_none
 from quorate.security.tls.dialer import Dialer
+from quorate.v1 import cluster_pb2
 from quorate.v1 import scheduler_pb2 as pb
 
 # Calls of one client under way at once; more wait here, where a coroutine costs less than a call.
@@ -70,6 +72,10 @@ class AsyncCalls:
         self._closed = False
         self._calls = asyncio.Semaphore(MOST_CALLS)
         self._waits = asyncio.Semaphore(MOST_WAITS)
+        self.large = AsyncLargeValues(self._cluster)
+
+    async def _cluster(self) -> cluster_pb2.Cluster:
+        return (await self.call(GET_CLUSTER, pb.GetClusterRequest())).cluster
 
     async def call(
         self,

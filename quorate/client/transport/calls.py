@@ -19,6 +19,7 @@ import tenacity
 from quorate.client.transport.access import Access
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR, explained, is_hopeless, is_refused
 from quorate.client.transport.endpoints import Endpoints
+from quorate.client.transport.large import LargeValues
 from quorate.client.transport.policy import CHANNEL_OPTIONS
 from quorate.client.transport.rpcs import (
     DEFAULT_RETRY_FOR,
@@ -60,6 +61,7 @@ class Calls:
         self._methods: dict[tuple[str, str], Any] = {}
         self._discovering = threading.Lock()
         self._closed = False
+        self.large = LargeValues(lambda: self.call(GET_CLUSTER, pb.GetClusterRequest()).cluster)
 
     def call(
         self,

@@ -93,16 +93,25 @@ def name_of(work: Work) -> str:
 
 
 def python_spec(
-    work: Work, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions, now: float
+    work: Work,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    options: TaskOptions,
+    now: float,
+    keep: Callable[[bytes], bytes] | None = None,
 ) -> task_pb2.TaskSpec:
-    """The spec of one call. Raises ArgumentNotSerialisable, QuorateError (INVALID_ARGUMENT)."""
+    """The spec of one call; `keep` may hold back a pickle that is too large for one.
+
+    Raises ArgumentNotSerialisable, QuorateError (INVALID_ARGUMENT).
+    """
     entrypoint = _entrypoint_or_value(work)
     spec = task_pb2.TaskSpec(name=name_of(work))
     if isinstance(entrypoint, str):
         spec.python.entrypoint = entrypoint
-        spec.python.pickle = dump_call((tuple(args), dict(kwargs)))
+        data = dump_call((tuple(args), dict(kwargs)))
     else:
-        spec.python.pickle = dump_call((entrypoint, tuple(args), dict(kwargs)))
+        data = dump_call((entrypoint, tuple(args), dict(kwargs)))
+    spec.python.pickle = data if keep is None else keep(data)
     options.apply(spec, now=now)
     return spec
 

@@ -44,6 +44,7 @@ class Overview:
     Args:
         quota: bytes, etcd's --quota-backend-bytes.
         marks: of this process; they outlive the term.
+        max_blob: bytes of one value in the blob store at `blob_url`; 0 where there is none.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Overview:
         epoch: Epoch,
         quota: int,
         checkpoints: CompactionCheckpoints,
+        blob_url: str = "",
+        max_blob: int = 0,
     ) -> None:
         self._etcd = etcd
         self._driver = driver
@@ -63,6 +66,8 @@ class Overview:
         self._epoch = epoch
         self._quota = quota
         self._checkpoints = checkpoints
+        self._blob_url = blob_url
+        self._max_blob = max_blob
         self._since = driver.clock.now()
         self._status: StoreStatus | None = None
         # Bytes that the journal had committed at the last look and at the one before. etcd counts
@@ -134,6 +139,8 @@ class Overview:
             retained_tasks=len(state.finished),
             version=__version__,
             revision=self._driver.revision,
+            blob_url=self._blob_url,
+            max_blob_bytes=self._max_blob,
         )
         offset = self._driver.clocks.offset
         if offset is not None:

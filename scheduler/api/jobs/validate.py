@@ -35,6 +35,10 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
     """
     if not spec.HasField("template"):
         raise invalid("spec.template", "is required")
+    if spec.template.HasField("payload_blob"):
+        raise invalid(
+            "spec.template.payload_blob", "is not allowed in a job: pass a path or a key instead"
+        )
     template = check.spec(spec.template, "spec.template", now)
     _template(spec.template)
     between("spec.count", spec.count, 0, MOST_SUBTASKS)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from quorate.runtime.errors import invalid
+from quorate.blobs.names import is_well_formed
+from quorate.runtime.errors import invalid, precondition
 from quorate.v1 import task_pb2
 from scheduler.api.specs import json as spec_json
 from scheduler.api.validate import (
@@ -21,7 +22,7 @@ from scheduler.api.validate import (
     duration,
 )
 from scheduler.core.values import MAX_COUNTERS, MAX_CPU, MAX_LABELS, TaskSpec
-from scheduler.storage.records import seconds, task_spec
+from scheduler.storage.records import blob_of_message, seconds, task_spec
 
 _DOTTED: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 ENTRYPOINT: Final = re.compile(f"{_DOTTED}:{_DOTTED}")
@@ -31,6 +32,10 @@ TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SECRET_FILE: Final = re.compile(r"(?!\.)[A-Za-z0-9._-]+(?:/(?!\.)[A-Za-z0-9._-]+)*")
 
+# How a cluster gets a blob store.
+STORE_ADVICE = (
+    "set --blob-url on its schedulers and nodes to let it have larger values (docs/large-values.md)"
+)
 # Characters of JSON arguments that are parsed in one go.
 LARGE_JSON = 16 << 10
 MAX_TIMEOUT = 30 * DAY
@@ -53,10 +58,16 @@ def serialize(spec: task_pb2.TaskSpec) -> bytes:
 
 
 class SpecCheck:
-    """Validates specs against one cluster's payload cap (bytes)."""
+    """Validates specs against one cluster's bounds.
 
-    def __init__(self, max_payload: int = 256 << 10) -> None:
+    Args:
+        max_payload: bytes of a spec.
+        max_blob: bytes of a payload in the blob store; 0: there is none.
+    """
+
+    def __init__(self, max_payload: int = 256 << 10, max_blob: int = 0) -> None:
         self.max_payload = max_payload
+        self.max_blob = max_blob
 
     def spec(self, spec: task_pb2.TaskSpec, field: str, now: float) -> TaskSpec:
         """What the core needs of a valid spec.
@@ -76,7 +87,7 @@ class SpecCheck:
         if len(data) > self.max_payload:
             raise invalid(
                 field,
-                f"{len(data)} bytes; at most {self.max_payload} are allowed",
+                f"{len(data)} bytes; at most {self.max_payload} are allowed{self._large_advice}",
                 reason="PAYLOAD_TOO_LARGE",
                 limit=self.max_payload,
                 value=len(data),
@@ -85,13 +96,50 @@ class SpecCheck:
             raise invalid(f"{field}.schedule", "is set by the cluster; leave it out")
         work = spec.WhichOneof("work")
         if work == "python":
-            _python(spec.python, field)
+            _python(spec.python, field, large=spec.HasField("payload_blob"))
         elif work == "command":
             _command(spec.command, f"{field}.command")
         else:
             raise invalid(f"{field}.work", "is required: set command or python")
+        if spec.HasField("payload_blob"):
+            self._blob(spec, f"{field}.payload_blob")
         _options(spec, field, now)
         return task_spec(spec, data)
+
+    @property
+    def _large_advice(self) -> str:
+        if self.max_blob:
+            return (
+                "; the SDK of this version and the command line put larger arguments into the "
+                "cluster's blob store"
+            )
+        return f" without a blob store; {STORE_ADVICE}"
+
+    def _blob(self, spec: task_pb2.TaskSpec, field: str) -> None:
+        """Whether it may be named is for the core to decide: it depends on what is on record."""
+        if not self.max_blob:
+            raise precondition(
+                "NO_BLOB_STORE", f"{field}: this cluster has no blob store; {STORE_ADVICE}"
+            )
+        blob = blob_of_message(spec.payload_blob)
+        if not is_well_formed(blob):
+            raise invalid(
+                field,
+                "sha256 must be 64 hex digits, upload a UUIDv7 in hex, and size not negative",
+            )
+        if blob.size > self.max_blob:
+            raise invalid(
+                f"{field}.size",
+                f"{blob.size} bytes; at most {self.max_blob} are allowed",
+                reason="PAYLOAD_TOO_LARGE",
+                limit=self.max_blob,
+                value=blob.size,
+            )
+        work = spec.python if spec.HasField("python") else None
+        if work is None or not work.HasField("arguments"):
+            raise invalid(field, "needs python work whose json or pickle is set and empty")
+        if work.json or work.pickle:
+            raise invalid(field, "cannot be set together with arguments in the spec")
 
     @staticmethod
     def options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
@@ -108,7 +156,7 @@ class SpecCheck:
             yield from _json_steps(text, f"{field}.python.json")
 
 
-def _python(work: task_pb2.PythonWork, field: str) -> None:
+def _python(work: task_pb2.PythonWork, field: str, *, large: bool) -> None:
     arguments = work.WhichOneof("arguments")
     entrypoint = work.entrypoint
     if not entrypoint:
@@ -118,7 +166,7 @@ def _python(work: task_pb2.PythonWork, field: str) -> None:
         raise invalid(
             f"{field}.python.entrypoint", f"{entrypoint[:80]!r} is not of the form module:function"
         )
-    if arguments == "json":
+    if arguments == "json" and not (large and not work.json):
         text = work.json
         # The common case without a parse.
         if text != "[]" and len(text) <= LARGE_JSON:

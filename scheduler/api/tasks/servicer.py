@@ -21,7 +21,7 @@ from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.agents.sessions import Sessions
 from scheduler.api.asking import ask, audited, identified
-from scheduler.api.candidates import Candidates
+from scheduler.api.candidates import BLOB, Candidates
 from scheduler.api.origin import caller_name
 from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
@@ -107,6 +107,8 @@ class TaskCalls:
                     await self._lane.pause()
         if spec.start_deadline:
             await self._candidates.require(START_DEADLINE)
+        if spec.blob is not None:
+            await self._candidates.require(BLOB)
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
         task, creator = self._ids.next(now), caller_name()
@@ -140,6 +142,8 @@ class TaskCalls:
             specs = await self._checked(request, partial(asyncio.sleep, 0))
         if any(spec.start_deadline for spec in specs):
             await self._candidates.require(START_DEADLINE)
+        if any(spec.blob is not None for spec in specs):
+            await self._candidates.require(BLOB)
         self._refuse_when_full(queue, asked, weight)
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await ask(

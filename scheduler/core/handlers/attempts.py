@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from quorate.blobs.names import REPORT_WITHIN, Blob, may_be_named
 from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.handlers import start_limits
 from scheduler.core.handlers.chunks import life as chunks
@@ -44,6 +45,7 @@ from scheduler.core.values import MAX_PAST, NO_LIMITS, PAST_TEXT, Change, PastAt
 
 CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
+BLOB_NOT_FOUND = "BLOB_NOT_FOUND"
 CRASH_LIMIT = "CRASH_LIMIT"
 EXIT_CODE = "EXIT_CODE"
 NOT_REPORTED = "NOT_REPORTED"
@@ -110,6 +112,11 @@ def on_attempt_lived(state: State, event: AttemptLived, now: float, out: Effects
 
 
 def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out: Effects) -> None:
+    blob = event.blob
+    if blob is not None and not may_be_named(blob, now, REPORT_WITHIN):
+        # It may be deleted at any moment: nothing named it for too long.
+        on_attempt_failed(state, _reported_late(event), now, out)
+        return
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
         row.start_time = _began(row, event.start_time, event.finish_time, now)
@@ -117,7 +124,8 @@ def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out:
             why = "the agent ended a chunk without a word of this subtask"
             chunks.ended(state, row, now, out, failed=SubtaskFailed(0, NOT_REPORTED, why, None))
         elif row.replica is None:
-            _finish(state, row, TaskState.SUCCEEDED, now, out, PutRun(row, now, event.result))
+            put = PutRun(row, now, event.result)
+            _finish(state, row, TaskState.SUCCEEDED, now, out, put, blob=blob)
         elif row.cancel_requested:
             message = "ended when asked to, with exit code 0"
             put = PutRun(row, now, error_type=CANCELLED, error_message=message)
@@ -128,11 +136,31 @@ def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out:
     out.after.append(Acknowledge(event.instance, event.task, event.attempt))
 
 
+def _reported_late(event: AttemptSucceeded) -> AttemptFailed:
+    """What becomes of a large result that was uploaded too long ago, or by a clock far ahead."""
+    message = (
+        f"the result was uploaded at {event.blob.instant if event.blob else 0:.0f} (seconds since "
+        f"1970, by the node's clock) and reported later than {REPORT_WITHIN:.0f} s after that, "
+        "or before it"
+    )
+    return AttemptFailed(
+        event.instance,
+        event.task,
+        event.attempt,
+        event.start_time,
+        event.finish_time,
+        BLOB_NOT_FOUND,
+        message,
+        None,
+        (),
+    )
+
+
 def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effects) -> None:
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
         row.start_time = _began(row, event.start_time, event.finish_time, now)
-        put = PutRun(row, now, None, event.error)
+        put = PutRun(row, now, None, event.error, event.error_type, event.error_message)
         if row.chunk is not None:
             failed = SubtaskFailed(
                 0, event.error_type, event.error_message, event.error, event.base_types
@@ -264,6 +292,7 @@ def _finish(
     out: Effects,
     put: PutRun,
     error: str = "",
+    blob: Blob | None = None,
 ) -> None:
     finish = now
     if now < row.create_time or now < row.assign_time or now < row.start_time:
@@ -272,7 +301,7 @@ def _finish(
         put = put._replace(finish_time=finish)
     out.writes.append(put)
     outcome = outcome_units(put.result if put.result is not None else put.error)
-    done = transitions.finish(state, row, final, finish, error, outcome)
+    done = transitions.finish(state, row, final, finish, error, outcome, blob)
     out.after.append(NotifyFinished(done))
 
 

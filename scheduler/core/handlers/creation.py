@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.handlers import requests
+from scheduler.core.handlers.blob_check import refuse_old_blobs
 from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE, make_room, refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown_of
 from scheduler.core.handlers.pauses import refuse_paused
@@ -189,6 +190,7 @@ def refuse_tasks(
     return (
         (row.pause and refuse_paused(row))
         or refuse_unknown_of(state, specs)
+        or refuse_old_blobs(state, specs)
         or refuse_longer(row, count)
         or refuse_created(state, limits, row.usage, creator, count, units)
     )

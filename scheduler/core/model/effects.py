@@ -198,15 +198,6 @@ class PutJobResults(NamedTuple):
     chunk: TaskId
 
 
-class MergeJobResults(NamedTuple):
-    """All results of one block, in few records instead of many: each (first position, kind,
-    values)."""
-
-    job: TaskId
-    block: int
-    records: Sequence[Sequence[tuple[int, int, Sequence[bytes]]]]
-
-
 class PutJobErrors(NamedTuple):
     """Why subtasks of one block failed for good: (positions, error, its type and message where it
     is
@@ -262,7 +253,6 @@ Write = (
     | PutJobItems
     | PutJobBlock
     | PutJobResults
-    | MergeJobResults
     | PutJobErrors
     | DropJobErrors
     | PutChunk

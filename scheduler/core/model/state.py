@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections import deque
 from heapq import heapify, heappop, heappush
 
+from quorate.blobs.names import Blob
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.arrays.changes import JobChanges
 from scheduler.core.model.audit_index import AuditIndex
+from scheduler.core.model.blobs import NamedBlobs
 from scheduler.core.model.dead_letters import DeadLetters
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.permits import Permits
@@ -86,12 +88,11 @@ class State(ServiceState):
         # (instant, job, block) of subtasks that wait; entries that moved on are skipped.
         self.job_timers: list[tuple[float, TaskId, int]] = []
         self.job_changes = JobChanges()
-        # Blocks of which many results came one by one: (job, number).
-        self.to_merge: dict[tuple[TaskId, int], None] = {}
         # How many jobs stand in the order of their queues; when chunks may be recalled again.
         self.job_entries, self.recall_at = 0, 0.0
         self.audit = AuditIndex()
         self.dead = DeadLetters()
+        self.blobs = NamedBlobs()
         # Shared limits, and what is used of all limits.
         self.permits = Permits()
         self.deadlines = Deadlines[TaskRow]()
@@ -169,6 +170,8 @@ class State(ServiceState):
             row.replica = spec.replica
             self.replicas.setdefault(spec.replica.service, {})[task] = row
             self.touch(spec.replica.service)
+        if spec.blob is not None:
+            self.blobs.add(task, spec.blob, creator, queue.usage)
         if spec.schedule:
             self.schedules.began(ScheduleName(spec.schedule), task)
         # Looked up only where it may be there: of a million tasks that is a good part of the time.
@@ -290,13 +293,19 @@ class State(ServiceState):
         return row is not None and row.state is TaskState.SCHEDULED and row.not_before == instant
 
     def finish(
-        self, row: TaskRow, finish_time: float, error: str = "", outcome: int = 0
+        self,
+        row: TaskRow,
+        finish_time: float,
+        error: str = "",
+        outcome: int = 0,
+        blob: Blob | None = None,
     ) -> FinishedRow:
         """A live row that was moved to a finished state becomes a finished one.
 
         Args:
             error: what a search finds it by from now on, besides its text; of DEAD states alone.
             outcome: what its result or error weighs, see `usage.outcome_units`.
+            blob: its result, where that is large.
         """
         task, state, queue = row.id, row.state, row.queue
         assert state in FINISHED
@@ -319,6 +328,8 @@ class State(ServiceState):
         done = FinishedRow(
             task, queue, state, finish_time, row.attempt, text, creator, row.units + outcome
         )
+        if blob is not None:
+            self.blobs.add(task, blob, creator, queue.usage)
         if error:
             self.dead.add(done, queue.name, error)
         self.finished[task] = done
@@ -336,6 +347,7 @@ class State(ServiceState):
             self.dead.remove(done)
         done.creator.gone(done.units)
         done.queue.usage.gone(done.units)
+        self.blobs.drop(done.id, done.creator, done.queue.usage)
         # Kept in `finished` until new_row has seen that its id is in the index already.
 
     def forget(self, done: FinishedRow) -> None:
@@ -352,6 +364,7 @@ class State(ServiceState):
         creator = done.creator
         creator.gone(done.units)
         queue.usage.gone(done.units)
+        self.blobs.drop(done.id, creator, queue.usage)
         if not creator.finished:
             self.drop_unused(creator)
         retained = queue.retained

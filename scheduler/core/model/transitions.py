@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from quorate.blobs.names import Blob
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.model.rows import (
     NO_INSTANCE,
@@ -106,6 +107,7 @@ class FinalStatus(NamedTuple):
     # See `State.finish`.
     error: str = ""
     outcome: int = 0
+    blob: Blob | None = None
 
 
 def begin(
@@ -194,11 +196,17 @@ def update(
 
 
 def finish(
-    state: State, row: TaskRow, final: S, finish_time: float, error: str = "", outcome: int = 0
+    state: State,
+    row: TaskRow,
+    final: S,
+    finish_time: float,
+    error: str = "",
+    outcome: int = 0,
+    blob: Blob | None = None,
 ) -> FinishedRow:
-    """A live task is finished. For `error` and `outcome` see `State.finish`."""
+    """A live task is finished. For `error`, `outcome` and `blob` see `State.finish`."""
     _move(state, row, final)
-    return state.finish(row, finish_time, error, outcome)
+    return state.finish(row, finish_time, error, outcome, blob)
 
 
 def reopen(
@@ -258,11 +266,11 @@ def apply_status(state: State, row: TaskRow, status: Status) -> None:
 
 def apply_final_status(state: State, row: TaskRow, status: FinalStatus) -> FinishedRow:
     """Finish a live task as its record says."""
-    final, row.attempt, _, assign_time, finish_time, error, outcome = status
+    final, row.attempt, _, assign_time, finish_time, error, outcome, blob = status
     _later(state, row, final)
     state.move(row, final)
     state.observe(assign_time)
-    return state.finish(row, finish_time, error, outcome)
+    return state.finish(row, finish_time, error, outcome, blob)
 
 
 def _later(state: State, row: TaskRow, to: S) -> None:

@@ -35,6 +35,8 @@ class Usage:
     live: int = 0
     finished: int = 0
     units: int = 0
+    # Of large values that tasks on record name: `scheduler.core.model.blobs`.
+    blob_bytes: int = 0
     # Of batches that are accepted and not written yet. Memory of the leader only.
     coming_tasks: int = 0
     coming_units: int = 0

@@ -24,6 +24,7 @@ from scheduler.storage.records.services import (
 )
 from scheduler.storage.records.tasks import (
     NewerRecord,
+    blob_of_message,
     past_attempts,
     recorded_spec,
     run_record,
@@ -37,6 +38,7 @@ __all__ = [
     "Codec",
     "NewerRecord",
     "arrival",
+    "blob_of_message",
     "control",
     "dedup_row",
     "instance_row",

@@ -9,6 +9,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from quorate.blobs.names import Blob
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import task_pb2
@@ -17,6 +18,7 @@ from scheduler.core.model.texts import error_text, run_text, task_text
 from scheduler.core.model.transitions import FinalStatus, Status
 from scheduler.core.model.usage import UNIT, outcome_units
 from scheduler.core.values import (
+    BLOB_STORE,
     DEAD,
     DEFAULT_RETRY,
     FINISHED,
@@ -193,9 +195,12 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
 
 
 def _final_status(state: TaskState, record: r.RunRecord, size: int) -> FinalStatus:
-    error, outcome = "", 0
+    error, outcome, blob = "", 0, None
     if state in DEAD:
         error = error_text(record.error.type, record.error.message)
+    # The name of a large result has 100 bytes alone.
+    if size >= _WITH_BLOB and record.result.HasField("blob"):
+        blob = blob_of_message(record.result.blob)
     # The outcome of a short record weighs nothing, and need not be looked at.
     if size >= UNIT:
         if record.HasField("result"):
@@ -210,6 +215,7 @@ def _final_status(state: TaskState, record: r.RunRecord, size: int) -> FinalStat
         record.finish_time,
         error,
         outcome,
+        blob,
     )
 
 
@@ -246,6 +252,14 @@ def past_attempts(record: r.RunRecord) -> tuple[PastAttempt, ...]:
     return past[-MAX_PAST:]
 
 
+def blob_of_message(message: task_pb2.BlobRef) -> Blob:
+    """A large value that a message names; whether it is well formed is not looked at."""
+    return Blob(message.sha256, message.upload, message.size)
+
+
+# Bytes of the shortest record that names a large result, at most.
+_WITH_BLOB: Final = 100
+
 # Of the specs of a batch most are the same: a short one is described once.
 _SHORT_SPEC: Final = 1_024
 _SHORT_SPECS: Final = 256
@@ -270,13 +284,18 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
     if spec.HasField("schedule"):
         schedule = spec.schedule.name
         text = run_text(text, schedule)
+    needs = NO_NEEDS
+    if spec.HasField("resources"):
+        needs = _needs(spec.resources.SerializeToString(deterministic=True))
+    blob = None
+    if spec.HasField("payload_blob"):
+        blob = blob_of_message(spec.payload_blob)
+        needs = _with_store(needs)
     return TaskSpec(
         data,
         spec.priority,
         _retry(spec.retry.SerializeToString()) if spec.HasField("retry") else DEFAULT_RETRY,
-        _needs(spec.resources.SerializeToString(deterministic=True))
-        if spec.HasField("resources")
-        else NO_NEEDS,
+        needs,
         spec.affinity_key,
         seconds(spec.not_before) if spec.HasField("not_before") else 0.0,
         Replica(ServiceName(spec.service.service), spec.service.generation)
@@ -286,6 +305,7 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         _limits(spec) if spec.limit_key or spec.limits else None,
         schedule,
         seconds(spec.start_deadline) if spec.HasField("start_deadline") else 0.0,
+        blob,
     )
 
 
@@ -335,6 +355,13 @@ def _needs(data: bytes) -> Needs:
     counters = tuple(sorted((name, n) for name, n in message.counters.items() if n))
     needs = Needs(message.cpu, message.memory, counters)
     return NO_NEEDS if needs == NO_NEEDS else needs
+
+
+@lru_cache(maxsize=1024)
+def _with_store(needs: Needs) -> Needs:
+    """The same on a node that has a blob store."""
+    counters = dict(needs.counters) | {BLOB_STORE: 1}
+    return needs._replace(counters=tuple(sorted(counters.items())))
 
 
 def seconds(value: Duration | Timestamp) -> float:

@@ -37,7 +37,6 @@ from scheduler.core.model.events.jobs import (
     JobDeleteAsked,
     JobItemsAdded,
     JobPauseAsked,
-    JobResultsRead,
     JobRetryAsked,
     JobSubmitted,
     SubtaskFailed,
@@ -141,7 +140,6 @@ Event = (
     | JobDeleteAsked
     | JobItemsAdded
     | JobPauseAsked
-    | JobResultsRead
     | JobRetryAsked
     | JobSubmitted
 )
@@ -171,7 +169,6 @@ __all__ = [
     "JobDeleteAsked",
     "JobItemsAdded",
     "JobPauseAsked",
-    "JobResultsRead",
     "JobRetryAsked",
     "JobSubmitted",
     "LimitDeleteAsked",

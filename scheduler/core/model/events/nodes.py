@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from quorate.blobs.names import Blob
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.model.rows import InstanceRow, NodeRow, NodeStats
 from scheduler.core.model.usage import Sized
@@ -119,6 +120,8 @@ class AttemptSucceeded(NamedTuple):
     start_time: float
     finish_time: float
     result: Sized | None
+    # Its value, where that is large.
+    blob: Blob | None = None
 
 
 class AttemptFailed(NamedTuple):
