@@ -245,6 +245,27 @@ def test_tables_fit_into_80_columns() -> None:
     assert "9,999,999" in plain
 
 
+@pytest.mark.parametrize(
+    ("seconds", "state", "text"),
+    [
+        (10, job_pb2.JOB_STATE_ACTIVE, "10/s, 20 µs each, about 1 min 30 s left"),
+        (10, job_pb2.JOB_STATE_PAUSED, "10/s, 20 µs each"),
+        (0.05, job_pb2.JOB_STATE_SUCCEEDED, "2,000/s, 20 µs each"),
+    ],
+)
+def test_speed_is_written_for_people(seconds: float, state: job_pb2.JobState, text: str) -> None:
+    job = job_pb2.Job(state=state, count=1_000)
+    job.counts.succeeded = 100
+    job.start_time.FromNanoseconds(1)
+    job.finish_time.FromNanoseconds(1 + int(seconds * 1e9))
+    job.average_duration.FromMicroseconds(20)
+    console = Console(width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(show.details_of(job))
+    line = next(line for line in capture.get().splitlines() if line.startswith("Speed"))
+    assert line.removeprefix("Speed").strip() == text
+
+
 def test_ranges_name_their_step() -> None:
     ranges = [
         job_pb2.SubtaskRange(

@@ -133,12 +133,17 @@ def _limits(spec: job_pb2.JobSpec) -> list[str]:
 
 
 def _speed(job: job_pb2.Job, progress: JobProgress) -> str:
-    words = [f"{progress.rate:,.3g}/s"] if progress.rate else []
-    if job.average_duration.ToNanoseconds():
-        words.append(f"{render.span(job.average_duration)} each")
-    if progress.seconds_left is not None and not is_finished(job):
+    words = [f"{_rate(progress.rate)}/s"] if progress.rate else []
+    if microseconds := job.average_duration.ToMicroseconds():
+        each = f"{microseconds} µs" if microseconds < 1_000 else render.span(job.average_duration)
+        words.append(f"{each} each")
+    if progress.seconds_left is not None and job.state == job_pb2.JOB_STATE_ACTIVE:
         words.append(f"about {render.seconds(progress.seconds_left)} left")
     return ", ".join(words)
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def errors_table(groups: Sequence[job_pb2.JobErrorGroup]) -> Listing:

@@ -71,7 +71,7 @@ export function speedText(job: Job, now: number): string {
   if (!(seconds > 0) || !done) return "";
   const speed = done / seconds;
   const text = `${rate(speed)}/s`;
-  if (isFinal(job) || job.open) return text;
+  if (job.state !== "JOB_STATE_ACTIVE" || job.open) return text;
   return `${text}, about ${span(((num(job.count) - done) / speed) * 1000)} left`;
 }
 

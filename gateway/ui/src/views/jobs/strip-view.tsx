@@ -30,12 +30,13 @@ export function Strip({ job }: { job: Job }) {
     <div class="heat">
       <div class="cells" role="img" aria-label={`Subtasks by index: ${countsText(job)}`}>
         {cells.map((cell) => {
-          const { tone, share } = lookOf(cell);
+          const { tone, share, failed } = lookOf(cell);
+          const percent = (part: number) => `${Math.round(part * 100)}%`;
           return (
             <i
               key={cell.first}
-              class={`tone-${tone}`}
-              style={{ "--share": `${Math.round(share * 100)}%` }}
+              class={`tone-${tone} ${failed ? "has-failed" : ""}`}
+              style={{ "--share": percent(share), "--failed": percent(failed) }}
               title={cellText(cell)}
             />
           );

@@ -46,17 +46,27 @@ export function cellsOf(ranges: readonly SubtaskRange[], axis: Axis, most = MOST
   return cells;
 }
 
-/** What a cell looks like: the state that matters most, and how much of the cell has it (0 to 1). */
-export function lookOf({ counts }: Cell): { tone: SubtaskState | "unknown"; share: number } {
+export interface Look {
+  /** The state that most of the cell is in, but for failures. */
+  tone: SubtaskState | "unknown";
+  /** How much of the cell has it, 0 to 1. */
+  share: number;
+  /** Height of the failures in it, 0 to 1: one among thousands is seen, and does not hide the rest. */
+  failed: number;
+}
+
+const LEAST_FAILED = 0.2;
+
+export function lookOf({ counts }: Cell): Look {
   const all = STATES.reduce((sum, state) => sum + counts[state], 0);
-  if (!all) return { tone: "unknown", share: 0 };
-  // One failure among thousands must be seen.
-  if (counts.failed) return { tone: "failed", share: Math.max(0.5, counts.failed / all) };
-  const done = counts.succeeded + counts.cancelled;
-  if (counts.cancelled > counts.succeeded) return { tone: "cancelled", share: done / all };
-  if (counts.running && done < all / 2) return { tone: "running", share: 1 };
-  if (counts.succeeded) return { tone: "succeeded", share: Math.max(0.2, done / all) };
-  return { tone: counts.running ? "running" : "pending", share: counts.running ? 1 : 0.25 };
+  if (!all) return { tone: "unknown", share: 0, failed: 0 };
+  const failed = counts.failed ? Math.max(LEAST_FAILED, counts.failed / all) : 0;
+  const done = counts.succeeded + counts.failed + counts.cancelled;
+  const look = (tone: SubtaskState, share: number) => ({ tone, share, failed });
+  if (counts.cancelled > counts.succeeded) return look("cancelled", done / all);
+  if (counts.running && done < all / 2) return look("running", 1);
+  if (done) return look("succeeded", Math.max(0.2, done / all));
+  return counts.running ? look("running", 1) : look("pending", 0.25);
 }
 
 /** "1 to 500: 480 succeeded, 20 pending" */
