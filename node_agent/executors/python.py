@@ -100,7 +100,7 @@ class PythonExecutor(WorkerLanes):
                 return
         if work.env:
             secrets = {**(secrets or {}), **work.env}
-        key = self.next_key()
+        key = self._next_key = self._next_key + 1
         message = (
             key,
             attempt.task_id,
@@ -123,7 +123,10 @@ class PythonExecutor(WorkerLanes):
         lane.pending[key] = attempt
         if self._groups is not None and (work.memory or lane.memory):
             limit_memory(self._groups, lane)
-        self.send(lane, packet)
+        try:
+            lane.send(packet)
+        except BrokenPipeError as error:
+            self._on_unsendable(lane, packet, error)
 
     def recall(self, lane_index: int) -> list[Attempt]:
         """Take back what the worker has not received, in order; pieces of a chunk are its own."""

@@ -128,8 +128,7 @@ class WorkerLanes(ABC):
         try:
             lane.send(packet)
         except BrokenPipeError as error:
-            self._on_forged(lane, error)
-            lane.unsent.append(packet)
+            self._on_unsendable(lane, packet, error)
 
     def take_back(self, lane: Lane) -> list[int]:
         """Keys of the requests that a worker has not received."""
@@ -153,6 +152,11 @@ class WorkerLanes(ABC):
             self._events.on_lane_lost(lane.index)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _on_unsendable(self, lane: Lane, packet: bytes, error: Exception) -> None:
+        self._on_forged(lane, error)
+        # Taken back when the worker has ended.
+        lane.unsent.append(packet)
 
     def _on_forged(self, lane: Lane, error: Exception) -> None:
         """User code meddled with the worker's socket: nothing from there can be believed."""
