@@ -17,9 +17,10 @@ from node_agent.core.slots import MOST_YIELDED
 
 # A chunk that waits for a lane is not returned sooner: the leader recalls it if others are idle.
 CHUNK_WAIT_SECONDS = 5.0
-# What short subtasks did gathers for this long: each report is a transaction. It has to be on
-# record within 0.1 s, so that no more is repeated when a node is lost.
-PATIENCE_SECONDS = 0.040
+# What short subtasks did gathers for this long: each report is a transaction, and so a chunk, which
+# is about 0.075 s of work, is mostly one. It has to be on record within 0.1 s, so that no more is
+# repeated when a node is lost.
+PATIENCE_SECONDS = 0.070
 LONG_SECONDS = 0.010
 
 
