@@ -13,6 +13,7 @@ from quorate.v1 import task_pb2
 from scheduler.core.model import events as e
 from scheduler.core.values import InstanceState, ServiceName
 from scheduler.storage import keys
+from tests.simulation.chunks import Chunks
 from tests.simulation.network import PREFIX, Way
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Agent:
         self.has: dict[TaskId, Attempt] = {}
         # Outcomes that are not acknowledged.
         self.outbox: dict[tuple[TaskId, int], e.Event] = {}
+        self.chunks = Chunks(self)
         self._lease = 0
         # The states of its replicas' instances, as they are to be in etcd and as they are: None
         # while that is unknown.
@@ -106,7 +108,11 @@ class Agent:
     async def _register(self) -> None:
         lease = (await self.way.lease_grant(NODE_TTL)).id
         record = r.NodeRecord(
-            name=self.name, instance=self.instance, address="h:1", slots=self.slots
+            name=self.name,
+            instance=self.instance,
+            address="h:1",
+            slots=self.slots,
+            takes_chunks=True,
         )
         record.capacity.cpu = 4.0
         record.capacity.memory = 8 << 30
@@ -186,6 +192,29 @@ class Agent:
         if service is not None:
             self.say_credit()
         self.world.later(self.world.rng.expovariate(5.0), lambda: self._begins(task, number))
+
+    def begin_chunk(self, chunk: TaskId) -> None:
+        """A chunk was taken: it begins after a while, and is worked on until nothing is left."""
+        self.has[chunk] = Attempt(1)
+        self.world.later(self.world.rng.expovariate(5.0), lambda: self._chunk_begins(chunk))
+
+    def _chunk_begins(self, chunk: TaskId) -> None:
+        attempt = self._attempt(chunk, 1)
+        if attempt is not None:
+            attempt.begun = self.world.wall()
+            self.say(e.AttemptStarted(self.instance, chunk, 1, attempt.begun))
+            self._chunk_works(chunk)
+
+    def _chunk_works(self, chunk: TaskId) -> None:
+        if self._attempt(chunk, 1) is None:
+            return
+        if self.world.rng.random() < self.world.mischief:
+            # Drained, or another reason to give the rest back.
+            self._ended(chunk, 1, "RETURN")
+        elif self.chunks.work(chunk):
+            self.world.later(self.world.rng.expovariate(20.0), lambda: self._chunk_works(chunk))
+        else:
+            self._ended(chunk, 1, "")
 
     def cancelled(self, task: TaskId, number: int) -> None:
         attempt = self._attempt(task, number)

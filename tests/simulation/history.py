@@ -7,13 +7,16 @@ on record.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from quorate.etcd.api import KeyValue
 from quorate.etcd.memory import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
+from quorate.internal.v1.jobs_pb2 import JobBlockRecord
 from quorate.runtime.ids import InstanceId, TaskId
 from quorate.v1.task_pb2 import TaskSpec
+from scheduler.core.arrays.positions import BLOCK, from_bytes, offsets_of
 from scheduler.core.values import FINISHED, TaskState
 from tests.simulation.network import PREFIX
 
@@ -52,6 +55,9 @@ class History:
         # To which process each attempt was given, and how it ended there.
         self.given: dict[tuple[TaskId, int], InstanceId] = {}
         self.ended: dict[tuple[TaskId, int], str] = {}
+        # Subtasks of arrays: what ran, and what is on record as succeeded, by job and block.
+        self.ran: dict[tuple[TaskId, int], int] = {}
+        self.accepted: dict[tuple[TaskId, int], int] = {}
         # The specs' generations and what is on record of each service.
         self.services: dict[str, r.ServiceRecord] = {}
         # The permits that each task takes, and who holds each.
@@ -92,6 +98,9 @@ class History:
             self.permits[task] = [*keys, *spec.limits]
         elif kind == b"runs":
             self._run(task, r.RunRecord.FromString(kv.value))
+        elif kind == b"job-blocks":
+            job, _, number = rest.decode().partition("/")
+            self._block(TaskId(job), int(number), kv.value)
         elif kind == b"dedup":
             first = r.DedupRecord.FromString(kv.value).first_id
             known = self.promised.setdefault(key, first)
@@ -102,6 +111,16 @@ class History:
             self.head = (head.epoch, head.sequence)
         elif kind == b"service-specs":
             self.services[rest.decode()] = r.ServiceRecord.FromString(kv.value)
+
+    def _block(self, job: TaskId, number: int, value: bytes) -> None:
+        """What succeeded stays so, and did run."""
+        record = JobBlockRecord.FromString(value)
+        mask = (1 << BLOCK) - 1 if record.all_succeeded else from_bytes(record.succeeded)
+        before = self.accepted.get((job, number), 0)
+        assert not before & ~mask, f"{job}: what was accepted is no longer"
+        for place in offsets_of(mask & ~before):
+            assert self.ran.get((job, number * BLOCK + place)), f"{job}: {place} never ran"
+        self.accepted[job, number] = mask
 
     def _run(self, task: TaskId, record: r.RunRecord) -> None:
         state = TaskState(record.state)
@@ -139,6 +158,9 @@ class History:
         if kind in (b"runs", b"tasks"):
             task = TaskId(rest.rpartition(b"/")[2].decode())
             assert task in self.finals, f"{task} was deleted, and has not ended"
+        elif kind == b"job-blocks":
+            job, _, number = rest.decode().partition("/")
+            del self.accepted[TaskId(job), int(number)]
         elif kind == b"service-specs":
             del self.services[rest.decode()]
 
@@ -152,6 +174,18 @@ class History:
         assert run.attempt >= attempt, f"attempt {attempt} of {task} is sent before {run} changed"
         given = self.given.setdefault((task, attempt), instance)
         assert given == instance, f"attempt {attempt} of {task} went to {given} and {instance}"
+
+    def chunk_starts(self, job: TaskId, chunk: TaskId, positions: Iterable[int]) -> None:
+        """Subtasks are sent to a process: none of them was accepted."""
+        self.look()
+        assert f"chunks/{job}/{chunk}".encode() in self.kept, f"{chunk} is sent, and not on record"
+        for position in positions:
+            mask = self.accepted.get((job, position // BLOCK), 0)
+            assert not mask >> position % BLOCK & 1, f"{job}: {position} runs again"
+
+    def subtask_ran(self, job: TaskId, position: int) -> None:
+        """A process ran a subtask."""
+        self.ran[job, position] = self.ran.get((job, position), 0) + 1
 
     def ends(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
         """A process is to end an attempt."""

@@ -15,7 +15,6 @@ from scheduler.core.model import events as e
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.engine.driver import Driver
 from tests.simulation.agents import Agent
-from tests.support.no_chunks import NoChunks
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -57,7 +56,7 @@ class Session:
             self._sessions.closed(self)
 
 
-class Sessions(NoChunks):
+class Sessions:
     """All sessions of one epoch."""
 
     def __init__(self, world: World, epoch: int, marked: frozenset[InstanceId]) -> None:
@@ -128,7 +127,7 @@ class Sessions(NoChunks):
             e.SessionOpened(agent.name, agent.instance, listed, list(agent.outbox)),
             e.CreditReported(agent.name, agent.instance, agent.credit),
         )
-        for event in list(agent.outbox.values()):
+        for event in (*agent.chunks.reports.values(), *agent.outbox.values()):
             session.hear(event)
 
     def _send(self, instance: InstanceId, do: Callable[[Agent], None]) -> None:
@@ -139,12 +138,36 @@ class Sessions(NoChunks):
     # -- Agents
 
     def start(self, instance: InstanceId, row: TaskRow, attempt: int) -> None:
+        if row.chunk is not None:
+            self._start_chunk(instance, row)
+            return
         self.world.history.starts(instance, row.id, attempt)
         if (row.attempt, row.instance) != (attempt, instance):
             # What is sent is what it was: the row has moved on.
             return
         task, service = row.id, row.replica.service if row.replica else None
         self._send(instance, lambda agent: agent.assigned(task, attempt, service))
+
+    def _start_chunk(self, instance: InstanceId, row: TaskRow) -> None:
+        job, chunk = row.job, row.chunk
+        assert job is not None
+        assert chunk is not None
+        if row.instance != instance:
+            return
+        positions = [p for first, last in chunk.ranges for p in range(first, last + 1)]
+        self.world.history.chunk_starts(job.id, row.id, positions)
+        self._send(instance, lambda agent: agent.chunks.assigned(job.id, row.id, positions))
+
+    def acknowledge_report(
+        self, instance: InstanceId, chunk: TaskId, attempt: int, number: int
+    ) -> None:
+        self._send(instance, lambda agent: agent.chunks.acknowledged(chunk, number))
+
+    def recall(self, instance: InstanceId, chunk: TaskId, attempt: int) -> None:
+        self._send(instance, lambda agent: agent.chunks.recalled(chunk))
+
+    def forget_job(self, job: TaskId) -> None:
+        """Simulated agents keep no templates."""
 
     def end_attempt(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
         self.world.history.ends(instance, task, attempt)

@@ -79,8 +79,14 @@ class Array:
             self.count = count
 
     def give_out(self, number: int, mask: int) -> None:
-        """Pending ones are in a chunk now."""
-        self.block(number).out |= mask
+        """Pending ones are in a chunk now; also those whose wait is over, of which nothing is
+        written."""
+        block = self.block(number)
+        if over := block.waiting & mask:
+            block.waiting &= ~over
+            self.waiting -= over.bit_count()
+            block.waits = {due: rest for due, on in block.waits.items() if (rest := on & ~over)}
+        block.out |= mask
         self.out += mask.bit_count()
 
     def take_back(self, number: int, mask: int) -> None:
@@ -120,6 +126,14 @@ class Array:
             block.waiting &= ~mask
             self.waiting -= mask.bit_count()
             self.cursor = min(self.cursor, number)
+
+    def stop_waiting(self) -> None:
+        """Nothing of it is tried again in this round."""
+        if self.waiting:
+            for block in self.blocks.values():
+                block.waits.clear()
+                block.waiting = 0
+            self.waiting = 0
 
     def ran(self, number: int, seconds: float, count: int) -> None:
         """So many attempts ran for so long together."""

@@ -141,6 +141,8 @@ def apply_job(job: JobRow, record: r.JobRecord) -> None:
     job.finish_time, job.append_time = record.finish_time, record.append_time
     job.template_bytes, job.item_bytes = record.template_bytes, record.item_bytes
     job.unknown_fields = unknown_fields(record)
+    if job.finished:
+        job.array.stop_waiting()
     for chunk in job.chunks.values():
         chunk.cancel_requested = job.ending is not None
 
@@ -187,6 +189,9 @@ def block(row: JobRow, data: bytes) -> Block:
         found.waiting |= mask
     if record.round < row.round:
         found.begin_round()
+    if row.finished:
+        found.waits.clear()
+        found.waiting = 0
     return found
 
 

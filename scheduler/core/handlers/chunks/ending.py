@@ -40,6 +40,7 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
             job.state = JobState.SUCCEEDED if all_good else JobState.FAILED
         job.ending = None
         job.open = False
+        array.stop_waiting()
         job.finish_time = max(now, job.create_time, job.start_time)
         write = True
         out.after.append(NotifyJob(job))
