@@ -17,6 +17,8 @@ from node_agent.core.slots import MOST_YIELDED
 
 # A chunk that waits for a lane is not returned sooner: the leader recalls it if others are idle.
 CHUNK_WAIT_SECONDS = 5.0
+# How long the credit for chunks ahead outlives its reason.
+AHEAD_STAYS_SECONDS = 0.5
 # What short subtasks did gathers for this long: each report is a transaction, and so a chunk, which
 # is about 0.075 s of work, is mostly one. It has to be on record within 0.1 s, so that no more is
 # repeated when a node is lost.
@@ -34,6 +36,8 @@ class HeldChunks(HeldAttempts):
         self.reports = ReportBox()
         # A chunk began here once: else nobody looks for one at each step.
         self._any_chunks = False
+        # Chunks wanted ahead, and when so many were wanted last.
+        self._ahead, self._ahead_at = 0, 0.0
 
     @property
     def unacknowledged(self) -> int:
@@ -78,18 +82,23 @@ class HeldChunks(HeldAttempts):
 
     # -- inside --------------------------------------------------------------------------------
 
-    @property
-    def _chunks_ahead(self) -> int:
-        """Slots whose chunk ends so soon that the next one should be here already."""
-        return self._any_chunks and sum(
-            1
+    def _chunks_ahead(self, now: float) -> int:
+        """Chunks to hold beside those that run, so that no slot waits for the next one.
+
+        One for each slot whose chunk ends soon. It stays as high for a while, as each change is a
+        message to the leader, and falls at once when no chunk is here any more.
+        """
+        if not self._any_chunks:
+            return 0
+        chunks = [
+            chunk
             for lane in self.slots
-            if lane.attempts
-            and (chunk := lane.attempts[0].chunk) is not None
-            and not lane.yielded
-            and lane.attempts[0].killed is None
-            and chunk.ends_soon
-        )
+            if lane.attempts and (chunk := lane.attempts[0].chunk) is not None and not lane.yielded
+        ]
+        wanted = sum(chunk.ends_soon for chunk in chunks)
+        if wanted >= self._ahead or not chunks or now - self._ahead_at > AHEAD_STAYS_SECONDS:
+            self._ahead, self._ahead_at = wanted, now
+        return self._ahead
 
     def _recall_chunks(self) -> None:
         for lane in self.slots:

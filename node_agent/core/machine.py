@@ -334,7 +334,7 @@ class Machine(HeldChunks):
             wanted = min(wanted, slots.count + slots.most_ahead())
         # The leader counts replicas, and what has yielded, like the others, but they are in
         # nobody's way.
-        return wanted + self.services.counted + slots.yielded + self._chunks_ahead
+        return wanted + self.services.counted + slots.yielded + self._chunks_ahead(now)
 
     @property
     def ample(self) -> bool:

@@ -189,7 +189,14 @@ def test_one_chunk_more_is_wanted_while_short_ones_run() -> None:
     long = chunk_of(task="l", expected=1.0)
     start(node, long)
     assert node.settle().credit is None
-    assert node.exit(attempt, DONE).credit == 2
+    # It does not change with each chunk.
+    assert node.exit(attempt, DONE).credit is None
+    assert node.tick(held_chunks.AHEAD_STAYS_SECONDS * 2).credit == 2
+    again = chunk_of(task="a", expected=0.001)
+    start(node, again)
+    assert node.machine.credit(node.now) == 3
+    node.exit(long, DONE)
+    assert node.exit(again, DONE).credit == 2
 
 
 def test_durations_of_chunks_say_nothing_about_tasks() -> None:
