@@ -194,7 +194,7 @@ class Pieces:
                     if type(result) is int and kind != "pickle":
                         answer = ("json", str(result))
                     elif result is not None:
-                        answer = answers.of_result(kind, result, self._max_result)
+                        answer = answers.of_result(kind, result, self._max_result, self._too_large)
             except Problem as problem:
                 answer = answers.of_problem(problem.kind, problem.message, problem.traceback_text)
             except BaseException as error:  # noqa: BLE001 (user code may raise anything)
@@ -252,6 +252,13 @@ class Pieces:
         # In this order: records of offsets before the base are no records.
         words[USED] = 0
         words[BASE] = upto
+
+    def _too_large(self, _kind: str, data: bytes) -> answers.Answer:
+        return answers.of_problem(
+            "RESULT_TOO_LARGE",
+            f"the result is {len(data)} bytes long; the limit for a subtask is {self._max_result}: "
+            "write it to a file or a store, and return its name",
+        )
 
     def _stop(self) -> None:
         """Begin no other subtask of this piece."""

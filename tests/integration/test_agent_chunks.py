@@ -228,6 +228,7 @@ async def test_a_result_over_the_limit_fails_alone(session: Session):
     texts = [json.dumps("y" * int(size)).encode() for size in sizes]
     told = await run_chunk(session, chunk("a" * 32, [(0, 2)], python("arrays:item"), items=texts))
     assert told.failed[1].type == "RESULT_TOO_LARGE"
+    assert "300002 bytes long; the limit for a subtask is 262144" in told.failed[1].message
     assert told.results == {0: texts[0], 2: texts[2]}
 
 
