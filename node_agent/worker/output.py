@@ -30,6 +30,8 @@ _NOTHING = bytes(4)
 _BUFFER = 64 * 1024
 # Nothing that a function prints may fail for its characters.
 _ENCODING, _ERRORS = "utf-8", "backslashreplace"
+# Not empty: something may be buffered in one of our streams.
+touched: list[bool] = []
 # Files of user code that would close one of our descriptors when they are collected: kept for ever.
 MAX_KEPT = 1000
 
@@ -66,6 +68,10 @@ class _Raw(io.RawIOBase):
 class _Buffer(io.BufferedWriter):
     """Stays open: a wrapper that user code puts around it closes it when it is collected."""
 
+    def write(self, data: Buffer) -> int:
+        touched[:] = [True]
+        return super().write(data)
+
     def close(self) -> None:
         self.flush()
 
@@ -75,6 +81,10 @@ class _Text(io.TextIOWrapper):
 
     # Set by user code; no attribute says how it ends lines.
     reconfigured = False
+
+    def write(self, text: str) -> int:
+        touched[:] = [True]
+        return super().write(text)
 
     def reconfigure(self, **kinds: Any) -> None:
         self.reconfigured = True
@@ -153,7 +163,8 @@ class Streams:
             raw.before = before
 
     def flush_ours(self) -> None:
-        """Pass on what is buffered in the first streams, if user code has left them intact."""
+        """Pass on what is buffered in our streams, if user code has left them intact."""
+        touched.clear()
         try:
             self.stdout.flush()
             self.stderr.flush()

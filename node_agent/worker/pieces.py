@@ -24,17 +24,19 @@ from node_agent.protocol import answers, pieces
 from node_agent.protocol.pieces import (
     ANSWER_SECONDS,
     BASE,
+    JSON,
     KEY,
     MARK,
     MAX_SUBTASK_RESULT,
     MAX_UNANSWERED,
+    RECORD,
     RECORDS,
     STOP,
     USED,
 )
 from node_agent.protocol.replies import packets_of
 from node_agent.spawner.launching import MARKS_FD
-from node_agent.worker import noted
+from node_agent.worker import noted, output
 from node_agent.worker.calls import Loaded, Problem, from_json, load
 from node_agent.worker.output import Streams
 from node_agent.worker.state import Snapshot
@@ -46,6 +48,8 @@ _OF_SUBTASK = (INDEX, ITEM, TASK_ID)
 _JOB_ID, _COUNT, _ATTEMPT = b"QUORATE_JOB_ID", b"QUORATE_COUNT", b"QUORATE_ATTEMPT"
 # The kernel takes no longer variable for a new process (MAX_ARG_STRLEN); longer items are left out.
 MAX_ITEM_VARIABLE = 64 * 1024
+# Integers below this are written without an encoder, and surely fit.
+_SMALL = 1 << 63
 
 Message = tuple[Any, ...]
 
@@ -82,11 +86,13 @@ class Pieces:
         self._memory = pieces.mapped(MARKS_FD)
         os.close(MARKS_FD)
         self._words = pieces.words_of(self._memory)
+        # Bytes of records that are not answered; in the words too.
+        self._used = 0
         self._pid = os.getpid()
         self._loaded: Loaded | Problem = Problem("NOT_STARTED", "the chunk has no template")
         self._kind = ""
         # What is answered, and since when (monotonic).
-        self._key = self._base = 0
+        self._key = 0
         self._since = 0.0
         # For children, these variables are in the C library's environment too.
         self._exported = False
@@ -98,9 +104,9 @@ class Pieces:
         """Run one piece and answer it; the flags of the last answer."""
         key, trace, last, template, pairs, items, terms = message
         words = self._words
-        words[MARK] = words[USED] = words[BASE] = 0
+        words[MARK] = words[USED] = words[BASE] = self._used = 0
         words[KEY] = key
-        self._key, self._base = key, 0
+        self._key = key
         self._since = time.monotonic()
         upto = 0
         if pairs:
@@ -165,7 +171,8 @@ class Pieces:
         words, environ = self._words, os.environ._data  # type: ignore[attr-defined]
         prefix = job_id.encode() + b"."
         streams = self._worker.streams
-        monotonic, started = time.monotonic, noted.started
+        monotonic, started, touched = time.monotonic, noted.started, output.touched
+        head = RECORD.pack
         decode: Callable[[bytes], Any] = _from_pickle if kind == "pickle" else _from_json
         due = self._since + ANSWER_SECONDS
         offset = 0
@@ -191,8 +198,10 @@ class Pieces:
                         import asyncio  # most workers never need it, and it is slow to import
 
                         result = asyncio.run(result)
-                    if type(result) is int and kind != "pickle":
-                        answer = ("json", str(result))
+                    if type(result) is int and kind != "pickle" and -_SMALL < result < _SMALL:
+                        # The commonest one; a JSON encoder takes 1 us.
+                        data = b"%d" % result
+                        self._keep(offset, head(offset, JSON, len(data)) + data)
                     elif result is not None:
                         answer = answers.of_result(kind, result, self._max_result, self._too_large)
             except Problem as problem:
@@ -201,9 +210,10 @@ class Pieces:
                 answer = answers.of_exception(error, ours=1)
             if started and os.getpid() != self._pid:
                 self._worker.end_if_forked(answer or ("json", "null"))
-            streams.flush_ours()
+            if touched:
+                streams.flush_ours()
             if answer is not None:
-                self._note(offset, answer)
+                self._keep(offset, pieces.record_of(offset, answer))
             offset += 1
             if monotonic() >= due:
                 self._answer(offset, 0, done=False)
@@ -219,15 +229,14 @@ class Pieces:
             if self._words[STOP] == key:
                 return offset
             self._words[MARK] = offset
-            self._note(offset, answer)
+            record = pieces.record_of(offset, answer)
+            self._keep(offset, record)
         self._words[MARK] = size
         return size
 
-    def _note(self, offset: int, answer: answers.Answer) -> None:
+    def _keep(self, offset: int, record: bytes) -> None:
         """Keep a record where the agent finds it also if this process dies."""
-        record = pieces.record_of(offset, answer)
-        words = self._words
-        used, size = words[USED], len(record)
+        used, size = self._used, len(record)
         if used + size > MAX_UNANSWERED:
             self._answer(offset, 0, done=False)
             used = 0
@@ -236,12 +245,11 @@ class Pieces:
             return
         begin = RECORDS + used
         self._memory[begin : begin + size] = record
-        words[USED] = used + size
+        self._words[USED] = self._used = used + size
 
     def _answer(self, upto: int, flags: int, *, done: bool, record: bytes = b"") -> None:
         """Send what has gathered."""
-        words = self._words
-        used = words[USED]
+        words, used = self._words, self._used
         payload = pieces.payload_of(
             upto, (self._memory[RECORDS : RECORDS + used], record), done=done
         )
@@ -250,7 +258,7 @@ class Pieces:
             self._agent.send(packet)
         self._since = now
         # In this order: records of offsets before the base are no records.
-        words[USED] = 0
+        words[USED] = self._used = 0
         words[BASE] = upto
 
     def _too_large(self, _kind: str, data: bytes) -> answers.Answer:

@@ -51,6 +51,9 @@ def of_child(index):
     shown = "import os; print(os.environ.get('QUORATE_INDEX'), os.environ.get('QUORATE_TASK_ID'))"
     return subprocess.run([sys.executable, "-c", shown], capture_output=True).stdout.decode()
 
+def huge(index):
+    return 10**5000
+
 def big(index, size):
     return "x" * size
 
@@ -218,6 +221,15 @@ async def test_a_timeout_ends_its_subtask_alone(session: Session):
     assert told.failed[5].type == "TIMEOUT"
     assert "0.3 s" in told.failed[5].message
     assert told.results == {at: str(at).encode() for at in range(100) if at != 5}
+
+
+async def test_integers_of_any_size_are_results_as_those_of_calls(session: Session):
+    values = [0, -1, 1 << 62, 1 << 64, True, 10**4000]
+    items = [str(json.dumps(value)).encode() for value in values]
+    told = await run_chunk(session, chunk("a" * 32, [(0, 5)], python("arrays:item"), items=items))
+    assert told.results == dict(enumerate(items))
+    told = await run_chunk(session, chunk("b" * 32, [(0, 0)], python("arrays:huge")))
+    assert told.failed[0].type == "RESULT_NOT_SERIALISABLE"
 
 
 async def test_a_result_over_the_limit_fails_alone(session: Session):
