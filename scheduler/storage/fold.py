@@ -310,7 +310,9 @@ class Fold:
 
     def _put_schedule(self, key: bytes, value: bytes, lease: int) -> None:
         # Its instants are not the log's: they may lie in the future.
-        self.state.schedules.put(records.schedule_row(value))
+        index = self.state.schedules
+        known = index.rows.get(ScheduleName(key.partition(b"/")[2].decode()))
+        index.put(records.schedule_row(value, known))
 
     def _put_instance(self, key: bytes, value: bytes, lease: int) -> None:
         # Not journalled, so anybody's program may have written it.

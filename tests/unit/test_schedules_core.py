@@ -588,6 +588,27 @@ def test_names_and_queues_are_checked() -> None:
     assert refused(s.run_now("r")) == "SCHEDULE_NOT_FOUND"
 
 
+def test_the_specs_of_all_schedules_together_have_a_bound() -> None:
+    s = schedules(schedule_bytes=80)
+    s.create("r", every=60)
+    what = schedule_spec("q", every=60, blackouts=((0, 10), (20, 30)))
+    answer = s.cluster.call(
+        lambda token: e.ScheduleSubmitted(ScheduleName("q"), what, 0, e.Request(), token)
+    )
+    assert refused(answer) == "TOO_MANY_SCHEDULES"
+    # One that does not grow may be changed.
+    s.update("r", every=90)
+
+
+def test_a_spec_is_read_once_from_many_records() -> None:
+    s = schedules()
+    s.create("r", cron="H * * * *", zone="Europe/Berlin")
+    row = s.row("r")
+    data = records.schedule_record(row).SerializeToString()
+    assert records.schedule_row(data, row).spec is row.spec
+    assert records.schedule_row(data).spec == row.spec
+
+
 def test_idle_schedules_are_looked_at_once() -> None:
     s = schedules()
     for number in range(50):

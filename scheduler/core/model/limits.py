@@ -34,6 +34,8 @@ class Limits:
     jobs: int = 50_000
     services: int = 10_000
     schedules: int = 10_000
+    # Of the specs of all schedules together: they stay in memory.
+    schedule_bytes: int = 64 << 20
     # Replicas wanted by all services together, and outside processes registered.
     instances: int = 10_000
     # Outside processes of one service.

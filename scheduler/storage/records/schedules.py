@@ -78,13 +78,18 @@ def schedule_record(row: ScheduleRow) -> r.ScheduleRecord:
     return record
 
 
-def schedule_row(data: bytes) -> ScheduleRow:
+def schedule_row(data: bytes, known: ScheduleRow | None = None) -> ScheduleRow:
+    """The schedule of a record; `known`: as it was before. Its record is written with each run, and
+    its spec seldom changes: that is not read again."""
     record = r.ScheduleRecord.FromString(data)
     name = ScheduleName(record.name)
+    spec = known.spec if known is not None else None
+    if spec is None or spec.spec != record.spec.SerializeToString(deterministic=True):
+        spec = schedule_spec(name, record.spec)
     return ScheduleRow(
         name,
         record.create_time,
-        schedule_spec(name, record.spec),
+        spec,
         record.created_by,
         record.cursor,
         record.version,

@@ -24,7 +24,13 @@ from scheduler.core.model.events import (
 )
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow
-from scheduler.core.model.schedules import Cause, MissReason, ScheduleName, ScheduleRow
+from scheduler.core.model.schedules import (
+    Cause,
+    MissReason,
+    ScheduleName,
+    ScheduleRow,
+    ScheduleSpec,
+)
 from scheduler.core.model.state import State
 from scheduler.core.values import Change
 
@@ -67,7 +73,23 @@ def _refuse_create(state: State, limits: Limits, event: ScheduleSubmitted) -> Re
             "limit",
             str(limits.schedules),
         )
-    return _refuse_queue(state, event.spec.queue)
+    return _refuse_size(state, limits, event.spec, 0) or _refuse_queue(state, event.spec.queue)
+
+
+def _refuse_size(state: State, limits: Limits, spec: ScheduleSpec, before: int) -> Rejection | None:
+    """Whether a spec that takes the place of one of `before` bytes is too much for memory."""
+    taken = sum(len(row.spec.spec) for row in state.schedules.rows.values()) - before
+    most = limits.schedule_bytes
+    if taken + len(spec.spec) <= most or len(spec.spec) <= before:
+        return None
+    return Rejection(
+        ErrorKind.EXHAUSTED,
+        "TOO_MANY_SCHEDULES",
+        f"the specs of all schedules take {taken} bytes; the limit is {most}: pass large data by "
+        "reference, or delete some schedules",
+        "limit",
+        str(most),
+    )
 
 
 def _refuse_queue(state: State, queue: str) -> Rejection | None:
@@ -110,8 +132,9 @@ def _refuse_update(state: State, limits: Limits, event: ScheduleUpdateAsked) -> 
             "schedule",
             row.name,
         )
-    if row.spec.queue == event.spec.queue:
-        return None
+    too_large = _refuse_size(state, limits, event.spec, len(row.spec.spec))
+    if too_large is not None or row.spec.queue == event.spec.queue:
+        return too_large
     return _refuse_queue(state, event.spec.queue)
 
 

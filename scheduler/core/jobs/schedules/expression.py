@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -75,8 +76,9 @@ class Expression:
         for place, field in enumerate(expanded):
             title, least, most, _ = _FIELDS[place]
             _parse(_only(place, field), f"{title} {fields[place]!r}; values are {least}-{most}")
+        self._cron = " ".join(expanded)
         try:
-            self._cron = CronSim(" ".join(expanded), _SOME)
+            _cron(self._cron)
         except CronSimError:
             raise NeverFires(f"{text!r} never fires: no month of it has such a day") from None
 
@@ -94,14 +96,22 @@ class Expression:
         begin = local.replace(microsecond=0)
         known = self._from
         if known is None or begin < known or (self._next is not None and begin >= self._next):
-            self._cron.dt = begin
+            cron = _cron(self._cron)
+            cron.dt = begin
             try:
-                self._next = next(self._cron)
+                self._next = next(cron)
             except (StopIteration, OverflowError, ValueError):
                 # The last two: the year 10,000.
                 self._next = None
             self._from = begin
         return self._next
+
+
+# About 10 KB each: there may be tens of thousands of expressions, of which few are in use at once.
+@lru_cache(maxsize=512)
+def _cron(expression: str) -> CronSim:
+    """The iterator of an expression; whoever uses it sets where it begins."""
+    return CronSim(expression, _SOME)
 
 
 def _fields(text: str) -> list[str]:
