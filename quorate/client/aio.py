@@ -31,7 +31,7 @@ from quorate.client.jobs.amethods import AsyncJobMethods
 from quorate.client.mapping import abulk
 from quorate.client.mapping.mapper import CANCEL_SECONDS
 from quorate.client.mapping.plan import Chunk, MapPlan
-from quorate.client.schedules import AsyncSchedules
+from quorate.client.schedules.amethods import AsyncSchedules
 from quorate.client.tracking.atracker import AsyncTracker
 from quorate.client.tracking.ledger import Outcome
 from quorate.client.tracking.outcome import (

@@ -23,7 +23,7 @@ from quorate.client.handle import TaskHandle
 from quorate.client.jobs.methods import JobMethods
 from quorate.client.mapping.mapper import create_batch, run_map
 from quorate.client.mapping.plan import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH, MapPlan
-from quorate.client.schedules import Schedules
+from quorate.client.schedules.methods import Schedules
 from quorate.client.tracking.outcome import is_pickled, state_of
 from quorate.client.tracking.tracker import Tracker
 from quorate.client.transport.calls import Calls

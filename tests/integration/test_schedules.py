@@ -104,6 +104,12 @@ def test_a_schedule_of_jobs_is_made_by_the_sdk_and_the_command_line(
     schedules = admin.options(queue="other").schedules
     made = schedules.create("jobs", job_pb2.JobSpec(template=template, count=7), every=3_600)
     assert made.spec.job.count == 7
+    made = schedules.create("items", ["echo", "{}"], items=["a", "b"], every=3_600)
+    assert list(made.spec.job.items) == [b"a", b"b"]
+    made = schedules.create("calls", pow, args=(2,), count=3, every=3_600)
+    assert (made.spec.job.count, made.spec.job.template.python.pickle != b"") == (3, True)
+    schedules.delete("items")
+    schedules.delete("calls")
     job = schedules.run("jobs").id
     assert [run.job for run in schedules.get("jobs").last_runs] == [job]
     cli(

@@ -54,6 +54,10 @@ def stamp(seconds: float) -> Any:
 PYTHON = task_pb2.TaskSpec(python=task_pb2.PythonWork(entrypoint="m:f", json="{"))
 PLAIN = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
 LATER = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]), not_before=stamp(1e10))
+BLOB = task_pb2.TaskSpec(
+    python=task_pb2.PythonWork(entrypoint="m:f", pickle=b""),
+    payload_blob=task_pb2.BlobRef(sha256="0" * 64, upload="0" * 32, size=1 << 20),
+)
 MADE = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
 MADE.schedule.name = "x"
 LARGE = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"], stdin=b"x" * 65_536))
@@ -87,6 +91,12 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "arguments that are no JSON": ({"task": PYTHON}, "task.python.json", "INVALID_FIELD"),
     "a task that waits for an instant": ({"task": LATER}, "task.not_before", "INVALID_FIELD"),
     "a task of another schedule": ({"task": MADE}, "task.schedule", "INVALID_FIELD"),
+    "a task with a large value": ({"task": BLOB}, "task.payload_blob", "INVALID_FIELD"),
+    "a job with a large value": (
+        {"job": {"template": BLOB}},
+        "job.template.payload_blob",
+        "INVALID_FIELD",
+    ),
     "a job without a template": ({"job": {"count": 3}}, "job.template", "INVALID_FIELD"),
     "a job that is open": ({"job": {"template": PLAIN, "open": True}}, "job.open", "INVALID_FIELD"),
     "a job of too many subtasks": (

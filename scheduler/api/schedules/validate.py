@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.runtime.errors import QuorateError, invalid
-from quorate.v1 import job_pb2
+from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
 from scheduler.api import validate
 from scheduler.api.request_sizes import MAX_SCHEDULE_BYTES
@@ -140,6 +140,7 @@ def _work(check: SpecCheck, check_job: JobCheck, message: pb.ScheduleSpec, now: 
         _job(check, check_job, message.job, field, now)
         return
     task = message.task
+    _inline(task, field)
     if task.HasField("not_before"):
         raise invalid(f"{field}.not_before", "is the schedule's to say; leave it out")
     if task.HasField("payload_blob"):
@@ -156,6 +157,7 @@ def _job(
 ) -> None:
     if job.open:
         raise invalid(f"{field}.open", "a schedule's jobs cannot be open")
+    _inline(job.template, f"{field}.template")
     try:
         check_job(job, check, now)
         for _ in check.large_json(job.template, "spec.template"):
@@ -172,6 +174,15 @@ def _job(
             field=f"{field}{path}",
             metadata=metadata,
         ) from None
+
+
+def _inline(task: task_pb2.TaskSpec, field: str) -> None:
+    """A blob is kept for as long as a task on record names it: a schedule's would be deleted."""
+    if task.HasField("payload_blob"):
+        raise invalid(
+            f"{field}.payload_blob",
+            "is not kept for a schedule; put the value where its runs find it",
+        )
 
 
 def _bounds(message: pb.ScheduleSpec) -> None:

@@ -1,0 +1,1 @@
+"""Schedules, as programs see them: `client.schedules`."""
