@@ -76,7 +76,7 @@ _COMMANDS = {
     "QUEUE_NOT_EMPTY": "delete finished tasks with 'quorate delete --queue NAME --yes'",
     "NODE_NOT_FOUND": "see 'quorate nodes'",
     "SERVICE_NOT_FOUND": "see 'quorate service list'",
-    "TASK_NOT_FOUND": "see 'quorate tasks'",
+    "TASK_NOT_FOUND": "see 'quorate tasks', and 'quorate jobs' for jobs",
     "JOB_NOT_FOUND": "see 'quorate jobs'",
     "JOB_NOT_FINISHED": "wait for it with 'quorate job wait ID', or cancel it",
 }

@@ -321,6 +321,7 @@ class JobServicer:
         with self._serving("ReadJobResults", context):
             found = self._job(request.id)
             cluster, position = self._cluster, request.first_position
+            last = position + request.count if request.count else 10**9
             kind = job_pb2.ResultRun.KIND_PICKLE
             if found.job.spec.template.python.WhichOneof("arguments") == "json":
                 kind = job_pb2.ResultRun.KIND_JSON
@@ -330,7 +331,7 @@ class JobServicer:
                 with cluster.lock:
                     if request.follow and not found.is_readable(position):
                         cluster.lock.wait(0.05)
-                    for at in range(position, min(position + PAGE, len(found.states))):
+                    for at in range(position, min(position + PAGE, last, len(found.states))):
                         state = found.states[at]
                         if request.follow and state not in FINAL:
                             break
@@ -343,7 +344,7 @@ class JobServicer:
                             answer.runs.add(first=at, kind=kind, values=[found.values[at]])
                         position = at + 1
                     answer.next_position = position
-                    over = position == len(found.states) and (
+                    over = position >= min(last, len(found.states)) and (
                         not request.follow or found.shown().state not in LIVE
                     )
                 if answer.next_position > request.first_position:

@@ -155,6 +155,12 @@ def test_results_are_json_lines_and_pickles_stay_closed(quorate: Quorate, client
         {"index": 2, "state": "FAILED"},
         {"index": 3, "state": "SUCCEEDED", "value": 3.0},
     ]
+    assert quorate("job", "results", job.id, "--index", "3") == (0, "3\t3.0\n", "")
+    code, out, err = quorate("job", "results", job.id, "--index", "2")
+    assert (code, out) == (1, "2\tFAILED\n")
+    assert f"quorate: {job.id}.2 failed: ValueError: math domain error" in err
+    assert quorate("job", "results", job.id, "--index", "4")[0] == 2
+    assert quorate("job", "results", job.id, "--index", "2", "-f")[0] == 2
     pickled = client.array(str, [1])
     assert quorate("job", "results", "-f", pickled.id)[1].startswith("0\ta pickle of ")
     [line] = quorate("job", "results", "-f", "--json", pickled.id)[1].splitlines()

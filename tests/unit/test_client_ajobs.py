@@ -49,6 +49,10 @@ async def test_an_array_from_its_creation_to_its_deletion(
     assert (await job).counts.failed == 4
     assert await job.status() == "FAILED"
     assert (await job.progress()).finished == 8
+    assert repr((await job.outcome(3)).error) == "ValueError('3 is odd')"
+    assert (await job.outcome(4)).value == 2.0
+    with pytest.raises(QuorateError, match="index: 8 is none"):
+        await job.outcome(8)
     (group,) = await job.errors()
     assert group.count == 4
     assert [one.index async for one in job.subtasks(["failed"])] == [1, 3, 5, 7]
@@ -100,7 +104,6 @@ async def test_a_handle_travels_by_its_id(client: AsyncClient) -> None:
     assert there.id == job.id == client.job(job.id).id
     assert job == client.job(job.id)
     assert hash(job) == hash(client.job(job.id))
-    assert job.task(3).id == f"{job.id}.3"
 
 
 def test_both_clients_have_the_same_methods_about_jobs() -> None:

@@ -105,7 +105,14 @@ def test_errors_are_grouped_and_failed_subtasks_listed(client: Client) -> None:
     assert [one.id for one in failed] == [f"{job.id}.{index}" for index in range(101, 110, 2)]
     assert len(list(job.ranges())) == 10
     assert [one.count for one in job.ranges(["failed"])] == [5]
-    assert job.task(101).id == f"{job.id}.101"
+    assert job.outcome(102).value == 1.0
+    bad = job.outcome(101)
+    assert (bad.index, bad.state, repr(bad.error)) == (101, "FAILED", "ValueError('1 is odd')")
+    for index in (99, 110):
+        with pytest.raises(QuorateError, match=f"index: {index} is none"):
+            job.outcome(index)
+    with pytest.raises(QuorateError, match="they begin at 1 in steps of 2"):
+        client.array(abs, count=2, first_index=1, index_step=2).outcome(2)
 
 
 def test_a_broken_stream_of_results_goes_on_where_it_was(

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from quorate.cli.common import Json, with_client
-from quorate.cli.exits import OK, code_of, sentence_of
+from quorate.cli.exits import FAILED, OK, code_of, sentence_of
 from quorate.cli.jobs import show
 from quorate.cli.jobs.ids import WHICH, job_id
 from quorate.cli.jobs.waiting import SHOWN_ERRORS, finish
@@ -25,7 +25,7 @@ from quorate.client.client import Client
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.states import is_finished, subtask_state_name
 from quorate.client.jobs.values import Raw
-from quorate.runtime.errors import QuorateError
+from quorate.runtime.errors import QuorateError, invalid
 from quorate.runtime.sizes import size_text
 from quorate.runtime.visible import visible_json
 from quorate.v1 import job_pb2
@@ -155,8 +155,12 @@ def results(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for subtasks that are not finished.")
     ] = False,
+    index: Annotated[
+        int | None,
+        typer.Option(min=0, help="Index of the only subtask to print. \\[default: all]"),
+    ] = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Print the results of a job in the order of its indexes, one a line: the index, a tab, the
     value as JSON.
 
@@ -165,10 +169,29 @@ def results(
     """
     handle = _handle(client, id)
     write = _result_json if as_json else _result_line
+    if index is not None:
+        if follow:
+            raise invalid("--index", "cannot be used with --follow")
+        raw, details = handle.raw_result(index)
+        sys.stdout.write(write(raw) + "\n")
+        return _say_error(details)
     for raw in handle.raw_results(wait=follow):
         sys.stdout.write(write(raw) + "\n")
         if follow:
             sys.stdout.flush()
+    return OK
+
+
+def _say_error(details: job_pb2.Subtask | None) -> int:
+    """Why a subtask failed, on standard error; the exit code."""
+    if details is None:
+        return OK
+    sys.stdout.flush()
+    error = details.error
+    err.print(f"quorate: {details.id} failed: {error.type}: {error.message}", markup=False)
+    if error.traceback:
+        err.print(error.traceback.rstrip(), markup=False, style="dim")
+    return FAILED
 
 
 def _result_line(raw: Raw) -> str:

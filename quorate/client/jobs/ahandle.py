@@ -17,7 +17,6 @@ from typing import Any, Final, Generic, TypeVar
 
 import grpc
 
-from quorate.client.ahandle import AsyncTaskHandle
 from quorate.client.jobs import requests
 from quorate.client.jobs.acreate import append
 from quorate.client.jobs.create import cancel_request
@@ -54,7 +53,7 @@ from quorate.client.transport.job_rpcs import (
 )
 from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, TryAgain, judge
 from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT
-from quorate.runtime.errors import QuorateError
+from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import job_pb2
 
 R = TypeVar("R")
@@ -189,9 +188,28 @@ class AsyncJobHandle(Generic[R]):
             details = await failed(raw)
             yield outcome_of(self.id, raw, details, shape, pickled=self._pickled)
 
+    async def outcome(self, index: int) -> SubtaskOutcome:
+        """As `JobHandle.outcome`."""
+        raw, details = await self.raw_result(index)
+        return outcome_of(self.id, raw, details, await self.shape(), pickled=self._pickled)
+
+    async def raw_result(self, index: int) -> tuple[Raw, job_pb2.Subtask | None]:
+        """As `JobHandle.raw_result`."""
+        shape = await self.shape()
+        position = shape.position_of(index)
+        reader = Reader(self.id, shape, follow=False, position=position, count=1)
+        raw = await anext(self._read(reader), None)
+        if raw is None:
+            raise invalid("index", f"{index} is none of job {self.id}: it has fewer subtasks")
+        return raw, await self._failed_subtasks()(raw)
+
     async def raw_results(self, *, wait: bool = True) -> AsyncIterator[Raw]:
         """As `JobHandle.raw_results`."""
         reader = Reader(self.id, await self.shape(), follow=wait)
+        async for raw in self._read(reader):
+            yield raw
+
+    async def _read(self, reader: Reader) -> AsyncIterator[Raw]:
         end = time.monotonic() + self._calls.retry_for
         while True:
             request = reader.request()
@@ -258,10 +276,6 @@ class AsyncJobHandle(Generic[R]):
             request.page_token = answer.next_page_token
             if not request.page_token:
                 return
-
-    def task(self, index: int) -> AsyncTaskHandle[R]:
-        """A handle of one subtask, by its index."""
-        return AsyncTaskHandle(self._calls, f"{self.id}.{index}", pickled=self._pickled)
 
     async def append(self, items: Iterable[Any] | AsyncIterable[Any]) -> int:
         """As `JobHandle.append`; `items` may be asynchronous too."""

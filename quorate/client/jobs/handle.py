@@ -9,7 +9,6 @@ from typing import Any, Final, Generic, TypeVar
 
 import grpc
 
-from quorate.client.handle import TaskHandle
 from quorate.client.jobs import requests
 from quorate.client.jobs.create import append, cancel_request
 from quorate.client.jobs.progress import JobProgress, progress_of
@@ -44,7 +43,7 @@ from quorate.client.transport.job_rpcs import (
 )
 from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, POLL, TryAgain, judge
 from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT
-from quorate.runtime.errors import QuorateError
+from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import job_pb2
 
 R = TypeVar("R")
@@ -217,9 +216,30 @@ class JobHandle(Generic[R]):
             details = failed(raw)
             yield outcome_of(self.id, raw, details, shape, pickled=self._pickled)
 
+    def outcome(self, index: int) -> SubtaskOutcome:
+        """What became of one subtask, by its index; without waiting for it.
+
+        Raises QuorateError: INVALID_ARGUMENT for an index that the job does not have.
+        """
+        raw, details = self.raw_result(index)
+        return outcome_of(self.id, raw, details, self.shape(), pickled=self._pickled)
+
+    def raw_result(self, index: int) -> tuple[Raw, job_pb2.Subtask | None]:
+        """As `outcome`, without reading the value; and the details of one that failed."""
+        shape = self.shape()
+        position = shape.position_of(index)
+        reader = Reader(self.id, shape, follow=False, position=position, count=1)
+        raw = next(self._read(reader), None)
+        if raw is None:
+            raise invalid("index", f"{index} is none of job {self.id}: it has fewer subtasks")
+        return raw, self._failed_subtasks()(raw)
+
     def raw_results(self, *, wait: bool = True) -> Iterator[Raw]:
         """As `outcomes`, without reading the values: nothing is unpickled."""
         reader = Reader(self.id, self.shape(), follow=wait)
+        yield from self._read(reader)
+
+    def _read(self, reader: Reader) -> Iterator[Raw]:
         end = time.monotonic() + self._calls.retry_for
         while True:
             request = reader.request()
@@ -283,10 +303,6 @@ class JobHandle(Generic[R]):
             request.page_token = answer.next_page_token
             if not request.page_token:
                 return
-
-    def task(self, index: int) -> TaskHandle[R]:
-        """A handle of one subtask, by its index."""
-        return TaskHandle(self._calls, f"{self.id}.{index}", pickled=self._pickled)
 
     def append(self, items: Iterable[Any]) -> int:
         """Append items to an open array; the number of items that it has then.

@@ -50,8 +50,12 @@ class Shape:
         return self.first_index + self.index_step * position
 
     def position_of(self, index: int) -> int:
-        """The position of an index."""
-        return (index - self.first_index) // self.index_step
+        """The position of an index; raises QuorateError (INVALID_ARGUMENT) where there is none."""
+        position, between = divmod(index - self.first_index, self.index_step)
+        if between or position < 0:
+            step = f" in steps of {self.index_step}" if self.index_step > 1 else ""
+            raise invalid("index", f"{index} is none: they begin at {self.first_index}{step}")
+        return position
 
 
 @dataclass(slots=True)  # not frozen: that takes three times as long, and a million come in a row
@@ -81,17 +85,24 @@ class SubtaskOutcome:
 class Reader:
     """Where a reader of results is. Owned by one thread or one coroutine."""
 
-    def __init__(self, job_id: str, shape: Shape, *, follow: bool, position: int = 0) -> None:
+    def __init__(
+        self, job_id: str, shape: Shape, *, follow: bool, position: int = 0, count: int = 0
+    ) -> None:
         self._id = job_id
         self._shape = shape
         self._follow = follow
+        # How many positions; 0: all.
+        self._count = count
         self.position = position
         """Everything before it has been read."""
 
     def request(self) -> scheduler_pb2.ReadJobResultsRequest:
         """What to ask for to go on."""
         return scheduler_pb2.ReadJobResultsRequest(
-            id=self._id, first_position=self.position, follow=self._follow
+            id=self._id,
+            first_position=self.position,
+            count=self._count,
+            follow=self._follow,
         )
 
     def take(self, answer: scheduler_pb2.ReadJobResultsResponse) -> Iterator[Raw]:

@@ -1,0 +1,59 @@
+"""An array through the SDK while leaders and a node are killed: nothing is lost, doubled, moved."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import quorate
+from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_local_cluster
+from quorate.local.plan import LocalPlan
+from tests.support import tls
+from tests.support.local import running
+
+ITEMS = 150_000
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    plan = LocalPlan(data_dir=tmp_path / "data", schedulers=2, nodes=2, slots=2, secure=tls.ON)
+    with running(plan) as local:
+        yield local
+
+
+def process(local: LocalCluster, name: str) -> LocalProcess:
+    found = read_local_cluster(Path(local.data_dir))
+    assert found is not None
+    return next(one for one in found.processes if one.name == name)
+
+
+def kill_leader(client: quorate.Client, local: LocalCluster) -> None:
+    leader = next(one.name for one in client.cluster().schedulers if one.leader)
+    os.kill(process(local, leader).pid, signal.SIGKILL)
+
+
+def test_results_are_whole_and_in_order_while_processes_are_killed(cluster: LocalCluster) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+
+        def items() -> Iterator[int]:
+            for number in range(ITEMS):
+                # Behind the first part, which makes the job: while the others are appended.
+                if number == 70_000:
+                    kill_leader(client, cluster)
+                yield number
+
+        job = client.array(hex, items(), crash_limit=10)
+        assert job.job().count == ITEMS
+        results = []
+        for value in job.results():
+            results.append(value)
+            if len(results) == ITEMS // 3:
+                kill_leader(client, cluster)
+            if len(results) == ITEMS // 2:
+                os.kill(process(cluster, "n2").pid, signal.SIGKILL)
+        assert results == [hex(number) for number in range(ITEMS)]
+        assert job.wait(10).counts.succeeded == ITEMS
