@@ -4,6 +4,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import limit_pb2 as _limit_pb2
 from quorate.v1 import output_pb2 as _output_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -86,7 +87,14 @@ class QueuePause(_message.Message):
     def __init__(self, scope: _Optional[_Union[PauseScope, str]] = ..., paused_by: _Optional[str] = ..., reason: _Optional[str] = ..., pause_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Queue(_message.Message):
-    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "pause")
+    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "pause", "weights", "aging")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +110,8 @@ class Queue(_message.Message):
     MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
     LENGTH_POLICY_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    AGING_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: PlacementStrategy
     retention: Retention
@@ -117,4 +127,6 @@ class Queue(_message.Message):
     max_length: int
     length_policy: _limit_pb2.LengthPolicy
     pause: QueuePause
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., pause: _Optional[_Union[QueuePause, _Mapping]] = ...) -> None: ...
+    weights: _containers.ScalarMap[str, float]
+    aging: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., pause: _Optional[_Union[QueuePause, _Mapping]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

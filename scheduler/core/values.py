@@ -142,6 +142,20 @@ class QueueLimits(NamedTuple):
     length_policy: LengthPolicy = LengthPolicy.REJECT
 
 
+class QueueOrder(NamedTuple):
+    """In what order the tasks of a queue go, beside priority and age.
+
+    `aging`: seconds of waiting that are worth one step of priority; 0.0: none are. `weights`: of
+    fairness keys, those that are not 1; sorted.
+    """
+
+    aging: float = 0.0
+    weights: tuple[tuple[str, float], ...] = ()
+
+
+USUAL_ORDER: Final = QueueOrder()
+
+
 class QueueSettings(NamedTuple):
     """What callers set of a queue."""
 
@@ -151,6 +165,7 @@ class QueueSettings(NamedTuple):
     retention_age: float
     retention_count: int
     limits: QueueLimits
+    order: QueueOrder = USUAL_ORDER
 
 
 # The very object of every queue without limits: the hot path compares identities.
@@ -295,6 +310,8 @@ class TaskSpec(NamedTuple):
     schedule: str = ""
     # Seconds in which it has to start, from when it may first; 0.0: no bound.
     start_deadline: float = 0.0
+    # Whose share it is, where its queue is shared fairly.
+    tenant: str = ""
     # Its payload, where that is large.
     blob: Blob | None = None
 

@@ -354,7 +354,7 @@ class Driver:
         if not out.writes:
             return
         self.metrics.placed(out.after, now)
-        for name in out.rates:
+        for name in out.rates or ():
             if len(self._ops) >= self._group_ops:
                 self._flush()
             self._encode([fx.PutRate(name, self.state.permits.arrivals[name])])

@@ -239,6 +239,7 @@ class Fold:
         old.retention_count = new.retention_count
         self.state.set_pause(old, new.pause, paused=new.paused)
         old.limits = new.limits
+        old.order = new.order
         old.unknown_fields = new.unknown_fields
 
     def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:

@@ -141,7 +141,7 @@ class Cluster(LimitCalls):
             check(self.state)
             self._check_transitions()
         if self.log is not None:
-            for name in out.rates:
+            for name in out.rates or ():
                 # Before the assignments, maybe in a Txn of their own.
                 self.log.append(self._encoded([fx.PutRate(name, self.arrival(name))]))
             if out.writes:

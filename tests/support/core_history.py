@@ -99,6 +99,7 @@ class History:
             key=rng.choice(["", "", "", "x", "y"]),
             limits=rng.choice([(), (), (), ("licence",), ("api", "licence")]),
             start_deadline=rng.choice([0.0, 0.0, 0.0, 2.0, 20.0]),
+            tenant=rng.choice(["", "", "", "gold", "silver"]),
         )
 
     def some(self, *states: TaskState):

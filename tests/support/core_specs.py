@@ -38,6 +38,7 @@ def spec(
     key: str = "",
     limits: Iterable[str] = (),
     start_deadline: float = 0.0,
+    tenant: str = "",
 ) -> TaskSpec:
     """A spec as the service makes it: from a message, through the codec."""
     return _spec(
@@ -58,6 +59,7 @@ def spec(
         key,
         tuple(limits),
         start_deadline,
+        tenant,
     )
 
 
@@ -103,9 +105,10 @@ def _spec(
     key: str,
     limits: tuple[str, ...],
     start_deadline: float,
+    tenant: str,
 ) -> TaskSpec:
     message = task_pb2.TaskSpec(
-        priority=priority, affinity_key=affinity, limit_key=key, limits=limits
+        priority=priority, affinity_key=affinity, limit_key=key, limits=limits, fairness_key=tenant
     )
     message.command.argv.append("true")
     message.command.stdin = payload

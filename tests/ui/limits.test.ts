@@ -1,7 +1,7 @@
 import { rateText, readCount, readRate, useText } from "@ui/lib/limits";
 import { Unreadable } from "@ui/lib/words";
 import { limitOf } from "@ui/views/limits/dialog";
-import { limitsText, settingsOf } from "@ui/views/queues/settings";
+import { limitsText, readWeights, settingsOf } from "@ui/views/queues/settings";
 
 const reads = (fields: Record<string, string>) => (name: string) => fields[name] ?? "";
 
@@ -46,6 +46,13 @@ test("settings of a queue leave out what is not typed", () => {
     maxLength: "5",
   });
   expect(() => settingsOf(reads({ lengthPolicy: "LENGTH_POLICY_DROP_OLDEST" }))).toThrow(Unreadable);
+});
+
+test("weights are pairs of keys and numbers", () => {
+  expect(readWeights("gold=3, silver=0.5")).toEqual({ gold: 3, silver: 0.5 });
+  expect(readWeights(" ")).toBeUndefined();
+  expect(() => readWeights("gold")).toThrow(Unreadable);
+  expect(() => readWeights("gold=0")).toThrow(Unreadable);
 });
 
 test("the limits of a queue in a line", () => {

@@ -45,6 +45,7 @@ def test_queue_settings_are_sent_as_they_are_named(quorate, cluster):
     code, out, _ = quorate(
         *("queue", "create", "mail", "--max-running", "3", "--rate", "10/s", "--key-rate", "5/m"),
         *("--key-max-running", "2", "--max-length", "100", "--when-full", "drop-oldest"),
+        *("--aging", "60", "--weight", "gold=3"),
     )
     assert (code, out) == (0, "mail created\n")
     queue = cluster.queues["mail"]
@@ -53,9 +54,11 @@ def test_queue_settings_are_sent_as_they_are_named(quorate, cluster):
         100,
         limit_pb2.LENGTH_POLICY_DROP_OLDEST,
     )
+    assert (queue.aging.seconds, dict(queue.weights)) == (60, {"gold": 3.0})
     args = ("--rate", "none", "--max-running", "9", "--keep-age", "5", "--placement", "round-robin")
     assert quorate("queue", "update", "mail", *args)[:2] == (0, "mail changed\n")
     asked: scheduler_pb2.UpdateQueueRequest = cluster.updates[-1]
+    assert not asked.queue.weights
     assert sorted(asked.update_mask.paths) == ["max_running", "placement", "rate", "retention.age"]
     assert not asked.queue.HasField("rate")
     assert asked.queue.max_running == 9
@@ -69,6 +72,8 @@ def test_queue_settings_are_sent_as_they_are_named(quorate, cluster):
         (("queue", "update", "mail", "--rate", "10/0s"), "not a rate"),
         (("queue", "update", "mail", "--burst", "3"), "--rate is required"),
         (("queue", "update", "mail", "--max-running", "many"), "not a whole number"),
+        (("queue", "update", "mail", "--weight", "gold"), "not KEY=VALUE"),
+        (("queue", "update", "mail", "--weight", "gold=much"), "not a number"),
         (("limit", "create", "x"), "nothing to set"),
         (("limit", "create", "x", "--rate", "ten/s"), "not a rate"),
     ],
@@ -80,8 +85,10 @@ def test_a_mistake_is_a_sentence(quorate, arguments, said):
 
 
 def test_tasks_name_their_limits(quorate, cluster):
-    quorate("submit", "--limit-key", "k", "--limit", "a", "--limit", "b", "--", "true")
+    limits = ("--limit", "a", "--limit", "b", "--fairness-key", "gold")
+    quorate("submit", "--limit-key", "k", *limits, "--", "true")
     [task] = cluster.tasks.values()
+    assert task.spec.fairness_key == "gold"
     assert (task.spec.limit_key, list(task.spec.limits)) == ("k", ["a", "b"])
 
 

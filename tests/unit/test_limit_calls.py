@@ -100,6 +100,9 @@ async def test_a_bad_limit_names_its_field(leader: Leader, field: str, bad: dict
         ("queue.rate_per_key.count", {"rate_per_key": {"burst": 2}}),
         ("queue.retention.age", {"retention": {"age": {"seconds": -1}}}),
         ("queue.placement", {"placement": 9}),
+        ("queue.aging", {"aging": {"nanos": 1_000}}),
+        ("queue.weights[gold]", {"weights": {"gold": 0.0}}),
+        ("queue.weights", {"weights": {f"k{n}": 1.0 for n in range(1_001)}}),
     ],
 )
 async def test_a_bad_setting_names_its_field_and_changes_nothing(
@@ -141,6 +144,10 @@ async def test_an_update_changes_what_it_names_and_nothing_else(leader: Leader) 
     queue = await update(leader, "retention.age", retention={"age": {"seconds": 5}, "count": 3})
     assert (queue.retention.age.seconds, queue.retention.count) == (5, 100_000)
     assert queue.max_running == 4
+    queue = await update(leader, aging={"seconds": 60}, weights={"gold": 3.0})
+    assert (queue.aging.seconds, dict(queue.weights)) == (60, {"gold": 3.0})
+    queue = await update(leader, "weights")
+    assert (queue.aging.seconds, dict(queue.weights)) == (60, {})
     queue = await update(leader, max_length=9, length_policy=2)
     queue = await update(leader, "max_length", "rate")
     assert not queue.HasField("max_length")
@@ -171,6 +178,7 @@ async def test_a_task_that_names_an_unknown_limit_is_refused_and_named(leader: L
     ("field", "bad"),
     [
         ("spec.limit_key", {"limit_key": "k" * 257}),
+        ("spec.fairness_key", {"fairness_key": "k" * 257}),
         ("spec.limits", {"limits": [f"l{n}" for n in range(17)]}),
         ("spec.limits", {"limits": ["No"]}),
         ("spec.limits", {"limits": [""]}),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from quorate.cli.words import count, rate, rate_text
+from quorate.cli.words import count, pairs, rate, rate_text
 from quorate.v1 import limit_pb2, queue_pb2
 
 NONE: Final = "none"
@@ -46,6 +46,40 @@ KeyBurst = Annotated[
 MaxLength = Annotated[
     str, typer.Option(metavar="N", help=f"Maximum number of waiting tasks; {_OR_NONE}.")
 ]
+
+
+Aging = Annotated[
+    str,
+    typer.Option(
+        metavar="SECONDS",
+        help='Waiting time that is worth one step of priority, in seconds; "none": no ageing.',
+    ),
+]
+Weight = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=WEIGHT",
+        help='Weight of a fairness key, such as gold=3; may be repeated; "none": all have 1.',
+    ),
+]
+
+
+def queue_order(queue: queue_pb2.Queue, aging: str, weights: list[str] | None) -> list[str]:
+    """Set the order of a queue that options name; the fields. Raises BadParameter."""
+    fields = []
+    if aging:
+        fields.append("aging")
+        if aging != NONE:
+            queue.aging.seconds = count("--aging", aging)
+    if weights:
+        fields.append("weights")
+        for key, text in pairs("--weight", [w for w in weights if w != NONE]).items():
+            try:
+                queue.weights[key] = float(text)
+            except ValueError:
+                message = f"--weight: {text!r} is not a number"
+                raise typer.BadParameter(message) from None
+    return fields
 
 
 def put_number(message: Any, name: str, option: str, text: str) -> bool:

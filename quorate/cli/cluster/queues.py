@@ -147,6 +147,8 @@ def create(
     key_burst: o.KeyBurst = 0,
     max_length: o.MaxLength = "",
     when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
+    aging: o.Aging = "",
+    weight: o.Weight = None,
 ) -> None:
     """Create a queue."""
     wanted = queue_pb2.Queue(
@@ -161,6 +163,7 @@ def create(
         *(wanted, max_running, rate, burst, key_max_running, key_rate, key_burst, max_length),
         when_full or "",
     )
+    o.queue_order(wanted, aging, weight)
     request = scheduler_pb2.CreateQueueRequest(queue=wanted, request_id=new_request_id())
     client.calls.call(CREATE_QUEUE, request)
     sys.stdout.write(f"{queue} created\n")
@@ -185,6 +188,8 @@ def update(
     key_burst: o.KeyBurst = 0,
     max_length: o.MaxLength = "",
     when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
+    aging: o.Aging = "",
+    weight: o.Weight = None,
 ) -> None:
     """Change settings of a queue. Options that you leave out change nothing. Running tasks go on.
 
@@ -195,6 +200,7 @@ def update(
         *(wanted, max_running, rate, burst, key_max_running, key_rate, key_burst, max_length),
         when_full or "",
     )
+    fields += o.queue_order(wanted, aging, weight)
     if placement is not None:
         wanted.placement = getattr(queue_pb2, f"PLACEMENT_STRATEGY_{placement.name}")
         fields.append("placement")

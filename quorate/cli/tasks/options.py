@@ -115,6 +115,14 @@ Limit = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+FairnessKey = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Fairness key: the tasks of each key get a fair share of the queue.",
+        rich_help_panel=_PANEL,
+    ),
+]
 RequestId = Annotated[
     str,
     typer.Option(
@@ -158,6 +166,7 @@ def option_args(
     resources: list[str] | None,
     limit_key: str,
     limits: list[str] | None,
+    fairness_key: str = "",
 ) -> OptionArgs:
     """What the SDK takes. Raises BadParameter."""
     return OptionArgs(
@@ -176,4 +185,5 @@ def option_args(
         },
         limit_key=limit_key,
         limits=limits or (),
+        fairness_key=fairness_key,
     )

@@ -87,6 +87,7 @@ def submit(
     resource: o.Resource = None,
     limit_key: o.LimitKey = "",
     limit: o.Limit = None,
+    fairness_key: o.FairnessKey = "",
     env: Annotated[
         list[str] | None,
         typer.Option(
@@ -142,7 +143,7 @@ def submit(
     )
     options = o.option_args(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
-        *(cpu, memory, resource, limit_key, limit),
+        *(cpu, memory, resource, limit_key, limit, fairness_key),
     )
     options["request_id"] = request_id
     bound = client.options(**options)
@@ -197,6 +198,7 @@ def call(
     resource: o.Resource = None,
     limit_key: o.LimitKey = "",
     limit: o.Limit = None,
+    fairness_key: o.FairnessKey = "",
     secret: o.Secret = None,
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
@@ -214,7 +216,7 @@ def call(
     """
     options = o.option_args(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
-        *(cpu, memory, resource, limit_key, limit),
+        *(cpu, memory, resource, limit_key, limit, fairness_key),
     )
     if wait_timeout is not None and no_wait:
         raise typer.BadParameter("--wait-timeout and --no-wait exclude each other")
@@ -273,6 +275,7 @@ def map_(
     resource: o.Resource = None,
     limit_key: o.LimitKey = "",
     limit: o.Limit = None,
+    fairness_key: o.FairnessKey = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> int:
     """Call a Python function for each line of a file. Prints one JSON result per line, in order.
@@ -283,7 +286,7 @@ def map_(
     """
     options = o.option_args(
         *(queue, name, priority, retries, timeout, 0.0, None, label),
-        *(cpu, memory, resource, limit_key, limit),
+        *(cpu, memory, resource, limit_key, limit, fairness_key),
     )
     total, lines = _lines(items)
     values = (_item(line, number) for number, line in enumerate(lines, 1)) if json_items else lines

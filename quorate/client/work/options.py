@@ -47,6 +47,7 @@ class OptionArgs(TypedDict, total=False):
     affinity_key: str
     limit_key: str
     limits: Sequence[str]
+    fairness_key: str
     secrets: Mapping[str, str]
     request_id: str
 
@@ -94,6 +95,8 @@ class TaskOptions:
     """Tasks with the same key share the queue's limits for each key, such as a customer's name."""
     limits: Sequence[str] = ()
     """Names of shared limits that apply to it, such as ("licence",); each must exist."""
+    fairness_key: str = ""
+    """Tasks of each key get a fair share of the queue, such as a customer's name."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
@@ -103,7 +106,7 @@ class TaskOptions:
     tasks are. Empty: a new id for each submission."""
 
     def __post_init__(self) -> None:
-        for name in ("queue", "name", "affinity_key", "limit_key", "request_id"):
+        for name in ("queue", "name", "affinity_key", "limit_key", "fairness_key", "request_id"):
             checked_text(name, getattr(self, name))
         checked_texts("labels", self.labels)
         for name in ("resources", "secrets"):
@@ -172,6 +175,8 @@ class TaskOptions:
             spec.affinity_key = self.affinity_key
         if self.limit_key:
             spec.limit_key = self.limit_key
+        if self.fairness_key:
+            spec.fairness_key = self.fairness_key
         if self.limits:
             spec.limits.extend(self.limits)
         if self.secrets:

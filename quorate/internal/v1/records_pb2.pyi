@@ -84,7 +84,14 @@ class LeavingRecord(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., mark_time: _Optional[float] = ...) -> None: ...
 
 class QueueRecord(_message.Message):
-    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "pause")
+    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "weights", "aging", "pause")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     RETENTION_AGE_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +105,8 @@ class QueueRecord(_message.Message):
     RATE_PER_KEY_FIELD_NUMBER: _ClassVar[int]
     MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
     LENGTH_POLICY_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    AGING_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: _queue_pb2.PlacementStrategy
@@ -112,8 +121,10 @@ class QueueRecord(_message.Message):
     rate_per_key: RateRecord
     max_length: int
     length_policy: _limit_pb2.LengthPolicy
+    weights: _containers.ScalarMap[str, float]
+    aging: float
     pause: QueuePauseRecord
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[float] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ...) -> None: ...
 
 class QueuePauseRecord(_message.Message):
     __slots__ = ("scope", "by", "reason", "since", "until")
@@ -168,7 +179,7 @@ class TaskRecord(_message.Message):
     def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ..., created_by: _Optional[str] = ...) -> None: ...
 
 class RunRecord(_message.Message):
-    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time")
+    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time", "share_charged")
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +196,7 @@ class RunRecord(_message.Message):
     PAST_FIELD_NUMBER: _ClassVar[int]
     CHARGED_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SHARE_CHARGED_FIELD_NUMBER: _ClassVar[int]
     state: _task_pb2.TaskState
     attempt: int
     failures: int
@@ -201,7 +213,8 @@ class RunRecord(_message.Message):
     past: _containers.RepeatedCompositeFieldContainer[PastAttempt]
     charged: int
     expire_time: float
-    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ...) -> None: ...
+    share_charged: float
+    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ..., share_charged: _Optional[float] = ...) -> None: ...
 
 class PastAttempt(_message.Message):
     __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error_type", "error_message")

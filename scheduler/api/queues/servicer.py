@@ -21,7 +21,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import QueueSeen, see_queue
 from scheduler.core.model.events import Request
 from scheduler.core.model.reply_token import Pending
-from scheduler.core.values import NO_LIMITS, PauseScope, QueuePause, QueueSettings
+from scheduler.core.values import NO_LIMITS, USUAL_ORDER, PauseScope, QueuePause, QueueSettings
 from scheduler.engine.driver import Driver
 from scheduler.storage.keys import QUEUE_PAUSE
 
@@ -45,7 +45,7 @@ class QueueCalls:
         answer = await ask(
             self._driver,
             asked,
-            lambda token: e.QueueSubmitted(name, *wanted[:4], asked, token, wanted.limits),
+            lambda token: e.QueueSubmitted(name, *wanted[:4], asked, token, *wanted[4:]),
         )
         return pb.CreateQueueResponse(queue=_queue_view(answer))
 
@@ -92,7 +92,7 @@ class QueueCalls:
 
     async def _understood(self, settings: QueueSettings) -> None:
         """An older scheduler would leave limits alone."""
-        if settings.limits != NO_LIMITS:
+        if settings.limits != NO_LIMITS or settings.order != USUAL_ORDER:
             await self._candidates.require(LIMIT_GROUP)
 
     async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:

@@ -15,16 +15,18 @@ from scheduler.core.values import (
     PauseScope,
     Placement,
     QueueLimits,
+    QueueOrder,
     QueuePause,
     QueueSettings,
 )
 
 MAX_RETAINED = 1_000_000
+MAX_WEIGHTS = 1_000
 # What UpdateQueue may change.
 SETTABLE: Final = (
     *("placement", "retention", "disconnect"),
     *("max_running", "rate", "max_running_per_key", "rate_per_key"),
-    *("max_length", "length_policy"),
+    *("max_length", "length_policy", "weights", "aging"),
 )
 
 
@@ -54,7 +56,21 @@ def settings(queue: queue_pb2.Queue) -> QueueSettings:
             length,
             LengthPolicy(policy or LengthPolicy.REJECT),
         ),
+        _order(queue),
     )
+
+
+def _order(queue: queue_pb2.Queue) -> QueueOrder:
+    """In what order its tasks go."""
+    aging = 0.0
+    if queue.HasField("aging"):
+        aging = duration("queue.aging", queue.aging, MAX_AHEAD)
+        between("queue.aging", aging, 1, MAX_AHEAD)
+    at_most("queue.weights", len(queue.weights), MAX_WEIGHTS, "weights")
+    for key, weight in queue.weights.items():
+        at_most("queue.weights", len(key), 256, "characters")
+        between(f"queue.weights[{key[:80]}]", weight, 0.001, 1_000)
+    return QueueOrder(aging, tuple(sorted(queue.weights.items())))
 
 
 def retention(queue: queue_pb2.Queue) -> tuple[float, int]:

@@ -6,7 +6,7 @@ from quorate.v1 import queue_pb2
 from scheduler.api.rates import rate_view
 from scheduler.api.views import instant
 from scheduler.core.model.answers import QueueSeen
-from scheduler.core.values import NO_LIMITS, QueueLimits, QueuePause, TaskState
+from scheduler.core.values import NO_LIMITS, USUAL_ORDER, QueueLimits, QueuePause, TaskState
 
 
 def queue(seen: QueueSeen) -> queue_pb2.Queue:
@@ -36,6 +36,10 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
         _limits(view, seen.limits)
     if seen.pause is not None:
         _pause(view.pause, seen.pause)
+    if seen.order is not USUAL_ORDER:
+        view.weights.update(seen.order.weights)
+        if seen.order.aging:
+            view.aging.FromNanoseconds(round(seen.order.aging * 1e9))
     if seen.oldest_pending:
         view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
     return view

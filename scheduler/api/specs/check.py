@@ -300,6 +300,8 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
     if spec.limit_key:
         at_most(f"{field}.limit_key", len(spec.limit_key), MAX_AFFINITY, "characters")
+    if spec.fairness_key:
+        at_most(f"{field}.fairness_key", len(spec.fairness_key), MAX_AFFINITY, "characters")
     if spec.limits:
         at_most(f"{field}.limits", len(spec.limits), MAX_SHARED, "limits")
         for name in spec.limits:

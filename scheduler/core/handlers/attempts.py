@@ -15,7 +15,7 @@ from zlib import crc32
 
 from quorate.blobs.names import REPORT_WITHIN, Blob, may_be_named
 from quorate.runtime.ids import InstanceId, TaskId
-from scheduler.core.handlers import start_limits
+from scheduler.core.handlers import shares, start_limits
 from scheduler.core.handlers.chunks import life as chunks
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import (
@@ -63,6 +63,8 @@ def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) 
     transitions.assign(state, row, node, now)
     if row.limits is not None or row.queue.limits is not NO_LIMITS:
         start_limits.charge(state, row, now, out)
+    if row.tenant or row.queue.pending.tenants:
+        shares.charge(state, row, out)
     out.writes.append(PutRun(row))
     out.after.append(StartAttempt(row, row.attempt, node.instance))
 
@@ -180,6 +182,8 @@ def on_attempt_returned(state: State, event: AttemptReturned, now: float, out: E
     if row is not None:
         if row.charged and not row.start_time:
             start_limits.refund(state, row, out)
+        if row.share:
+            shares.correct(state, row, now, out, began=bool(row.start_time))
         if row.chunk is not None:
             chunks.ended(state, row, now, out)
             out.after.append(Acknowledge(event.instance, event.task, event.attempt))
@@ -299,6 +303,8 @@ def _finish(
         # The leader before was ahead of time.
         finish = max(row.create_time, row.assign_time, row.start_time)
         put = put._replace(finish_time=finish)
+    if row.share:
+        shares.correct(state, row, now, out)
     out.writes.append(put)
     outcome = outcome_units(put.result if put.result is not None else put.error)
     done = transitions.finish(state, row, final, finish, error, outcome, blob)
@@ -353,6 +359,8 @@ def _back_off(
 ) -> None:
     """SCHEDULED until the backoff is over."""
     draw = crc32(f"{row.id}:{row.attempt}".encode()) / 2**32
+    if row.share:
+        shares.correct(state, row, now, out)
     _remember_past(row, now, error_type, message)
     transitions.requeue(state, row, now + row.retry.backoff(row.failures, draw))
     out.writes.append(put)
@@ -363,6 +371,8 @@ def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:
     if row.cancel_requested:
         cancel_now(state, row, now, out)
         return
+    if row.share:
+        shares.correct(state, row, now, out)
     transitions.requeue(state, row)
     out.writes.append(PutRun(row))
 

@@ -164,7 +164,12 @@ def _create_queue(
 ) -> Answer:
     row = QueueRow(event.queue, now)
     settings = QueueSettings(
-        event.placement, event.disconnect, event.retention_age, event.retention_count, event.limits
+        event.placement,
+        event.disconnect,
+        event.retention_age,
+        event.retention_count,
+        event.limits,
+        event.order,
     )
     settle(row, settings)
     state.queues[row.name] = row

@@ -191,6 +191,6 @@ def refuse_tasks(
         (row.pause and refuse_paused(row))
         or refuse_unknown_of(state, specs)
         or refuse_old_blobs(state, specs)
-        or refuse_longer(row, count)
+        or (None if row.limits is NO_LIMITS else refuse_longer(row, count))
         or refuse_created(state, limits, row.usage, creator, count, units)
     )

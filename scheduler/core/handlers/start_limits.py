@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 
+from quorate.runtime.ids import QueueName
 from scheduler.core.model.effects import Effects, PutRate
-from scheduler.core.model.permits import RateName, of_key, of_queue, of_shared
+from scheduler.core.model.permits import SHARE, RateName, of_key, of_queue, of_shared
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.queues import rates
@@ -91,7 +92,7 @@ def charge(state: State, row: TaskRow, now: float, out: Effects) -> None:
     arrivals, charged = state.permits.arrivals, 0
     for bit, name, rate in _rates(state, row):
         arrivals[name] = rates.taken(rate, arrivals.get(name, 0.0), now)
-        out.rates[name] = None
+        out.took(name)
         charged |= 1 << bit
     row.charged = charged
 
@@ -123,12 +124,26 @@ def _rates(state: State, row: TaskRow) -> Iterator[tuple[int, RateName, Rate]]:
 
 def drop_idle(state: State, now: float, limit: int, out: Effects) -> None:
     """Drop up to `limit` numbers of rate limits that say nothing any more: all starts have come."""
-    arrivals = state.permits.arrivals
+    arrivals, dropped = state.permits.arrivals, []
     for _ in range(min(limit, len(arrivals))):
         name = next(iter(arrivals))
         arrival = arrivals.pop(name)
-        if arrival > now:
+        if _says_something(state, name, arrival, now):
             # Looked at again after the others.
             arrivals[name] = arrival
         else:
-            out.purged_rates.append(name)
+            dropped.append(name)
+    out.purged_rates = dropped or None
+
+
+def _says_something(state: State, name: RateName, arrival: float, now: float) -> bool:
+    kind, queue_name, tenant = name
+    if kind != SHARE:
+        return arrival > now
+    queue = state.queues.get(QueueName(queue_name))
+    if queue is None or not (queue.pending.size or queue.running):
+        # When tenants come again, all begin alike.
+        return False
+    # Of a tenant that is behind the others: it begins with them when it comes back.
+    floor = queue.pending.turns.floor
+    return floor is None or arrival > floor or queue.pending.order_of(tenant) is not None

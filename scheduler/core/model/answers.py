@@ -8,7 +8,7 @@ from typing import NamedTuple
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.permits import Permits
 from scheduler.core.model.rows import InstanceRow, LimitRow, NodeRow, QueueRow
-from scheduler.core.values import QueueLimits, QueuePause, Rate, ServiceName, TaskState
+from scheduler.core.values import QueueLimits, QueueOrder, QueuePause, Rate, ServiceName, TaskState
 
 
 class ErrorKind(Enum):
@@ -103,6 +103,7 @@ class QueueSeen(NamedTuple):
     oldest_pending: float
     limits: QueueLimits
     pause: QueuePause | None
+    order: QueueOrder
 
 
 def see_queue(row: QueueRow) -> QueueSeen:
@@ -121,6 +122,7 @@ def see_queue(row: QueueRow) -> QueueSeen:
         oldest.create_time if oldest else 0.0,
         row.limits,
         row.pause,
+        row.order,
     )
 
 

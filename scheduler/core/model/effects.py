@@ -393,11 +393,12 @@ class Effects:
     purges: list[PurgeRun]
     purged_requests: list[tuple[str, str]]
     purged_audit: PurgeAudit | None
-    purged_rates: list[RateName]
+    # None as a rule, as `rates` is: they cost every step otherwise.
+    purged_rates: list[RateName] | None
     # Of placement: rate limits of which assignments took starts. They are written before the
     # assignments, as they are at the end of the pass: a leader that knows only a part of the Txns
     # starts less, never more.
-    rates: dict[RateName, None]
+    rates: dict[RateName, None] | None
     # Services of which something changed: `ServiceDue` for each, when there is room.
     due: list[ServiceName]
     # Finished jobs whose records retention deletes.
@@ -411,6 +412,12 @@ class Effects:
         # By hand: it is made for each event, and factories of fields take twice as long.
         self.writes, self.after, self.then, self.due = [], [], [], []
         self.purges, self.purged_requests, self.purged_audit = [], [], None
-        self.purged_rates, self.rates = [], {}
+        self.purged_rates = self.rates = None
         self.purged_jobs, self.recalls = [], []
         self.more = False
+
+    def took(self, rate: RateName) -> None:
+        """An assignment took of a rate limit or of a share."""
+        if self.rates is None:
+            self.rates = {}
+        self.rates[rate] = None

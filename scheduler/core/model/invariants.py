@@ -75,6 +75,7 @@ def _check_permits(state: State) -> None:
     by_key: dict[tuple[str, str], int] = {}
     for row in state.tasks.values():
         runs = row.state is TaskState.RUNNING
+        assert runs or not row.share, f"{row.id} is {row.state.name} and is charged"
         assert runs or not row.charged, f"{row.id} is {row.state.name} and has taken starts"
         if row.limits is None:
             continue

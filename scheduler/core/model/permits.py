@@ -24,6 +24,8 @@ from scheduler.core.values import NO_LIMITS, Rate
 OF_QUEUE: Final = "queue"
 OF_KEY: Final = "key"
 SHARED: Final = "limit"
+# Not of a rate: the virtual time of a tenant (queue and fairness key), see `core.queues.shares`.
+SHARE: Final = "share"
 
 # (kind, name, key) of a rate limit, whose parts are those of its key in etcd.
 RateName = tuple[str, str, str]
@@ -41,6 +43,10 @@ def of_shared(name: str) -> RateName:
     return SHARED, name, ""
 
 
+def of_share(queue: str, tenant: str) -> RateName:
+    return SHARE, queue, tenant
+
+
 @dataclass(slots=True, eq=False)
 class Permits:
     """The shared limits, and what is used of all limits."""
@@ -51,7 +57,7 @@ class Permits:
     running: dict[str, int] = field(default_factory=dict)
     live: dict[str, int] = field(default_factory=dict)
     # Theoretical arrival times: `scheduler.core.queues.rates`. Absent: nothing was taken. The order
-    # is that in which they are looked at for dropping.
+    # is that in which they are looked at for dropping. Of tenants: virtual times.
     arrivals: dict[RateName, float] = field(default_factory=dict)
     # When placement is to look again because a rate limit lets something through: of queues and
     # shared limits, found anew by each pass (0.0: never), and of parked keys.

@@ -24,6 +24,7 @@ from scheduler.core.values import (
     FINISHED_JOB,
     NO_LIMITS,
     NO_NEEDS,
+    USUAL_ORDER,
     Disconnect,
     InstanceState,
     JobState,
@@ -32,6 +33,7 @@ from scheduler.core.values import (
     PastAttempt,
     Placement,
     QueueLimits,
+    QueueOrder,
     QueuePause,
     Rate,
     Replica,
@@ -97,6 +99,9 @@ class TaskRow:
     # `scheduler.core.arrays.chunk`.
     job: JobRow | None = None
     chunk: Chunk | None = None
+    # Whose share it is; and the slot-seconds that its attempt was charged.
+    tenant: str = ""
+    share: float = 0.0
     # When it expires unless it has started; 0.0: never.
     expire_at: float = 0.0
 
@@ -164,6 +169,7 @@ class QueueRow:
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
     limits: QueueLimits = NO_LIMITS
+    order: QueueOrder = USUAL_ORDER
     # RUNNING tasks by limit key; keys that have none are left out.
     running_by_key: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(init=False)

@@ -163,6 +163,7 @@ class State(ServiceState):
         if spec.limits is not None:
             row.limits, row.kind = spec.limits, kind_of_spec(spec)
             self.permits.began(spec.limits.shared)
+        row.tenant = spec.tenant
         self.tasks[task] = row
         if spec.start_deadline:
             row.expire_at = max(create_time, spec.not_before) + spec.start_deadline
@@ -195,6 +196,12 @@ class State(ServiceState):
             row.spec = spec.spec
             self.spec_bytes += size
         row.priority, row.retry, row.needs = spec.priority, spec.retry, spec.needs
+        row.kind, row.tenant = kind_of_spec(spec), spec.tenant
+        if row.limits is not None:
+            self.permits.ended(row.limits.shared)
+        row.limits = spec.limits
+        if row.limits is not None:
+            self.permits.began(row.limits.shared)
         row.affinity, row.text = spec.affinity, spec.text
         row.units = task_units(size)
         for usage in (row.creator, row.queue.usage):

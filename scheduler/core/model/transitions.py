@@ -94,6 +94,7 @@ class Status(NamedTuple):
     # See `TaskRow`.
     unknown_fields: bytes
     charged: int = 0
+    share: float = 0.0
 
 
 class FinalStatus(NamedTuple):
@@ -145,6 +146,7 @@ def requeue(state: State, row: TaskRow, not_before: float = 0.0) -> None:
     row.assign_time = 0.0
     row.start_time = 0.0
     row.charged = 0
+    row.share = 0.0
     state.enter(row)
 
 
@@ -259,6 +261,7 @@ def apply_status(state: State, row: TaskRow, status: Status) -> None:
         row.expire_at,
         row.unknown_fields,
         row.charged,
+        row.share,
     ) = status
     state.observe(row.assign_time)
     state.enter(row)

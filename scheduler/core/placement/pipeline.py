@@ -11,13 +11,16 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from math import inf
 from typing import Final, Protocol
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.attempts import assign
 from scheduler.core.handlers.chunks.life import ChunkIds, give, recall
 from scheduler.core.handlers.scaling_down import take_back
+from scheduler.core.handlers.shares import admit, charge_chunk
 from scheduler.core.handlers.start_limits import Hold, hold, room_of
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.permits import has_rate
@@ -27,6 +30,7 @@ from scheduler.core.placement.consistent_hash import ConsistentHash
 from scheduler.core.placement.least_loaded import LeastLoaded
 from scheduler.core.placement.round_robin import RoundRobin
 from scheduler.core.queues.lanes import KeyedLanes, Lane
+from scheduler.core.queues.pending import PendingOrder
 from scheduler.core.values import NO_LIMITS, NO_NEEDS, Needs, Placement
 
 # Kinds of needs of one priority that are tried before it is left for this pass. Those that fit
@@ -36,12 +40,18 @@ _KINDS_TRIED = 64
 _CPU_ROUNDING = 1e-6
 # Marks taken back in one step: each costs a pass over all nodes.
 _BACK_AT_ONCE = 32
+# Tenants tried in one turn of a queue; lanes that are looked at together with ageing.
+_TENANTS_TRIED = 256
+_LANES_TRIED = 1_000
 # Keys parked in one pass over a queue: bounds how long a step holds the loop.
 _PARKED_AT_ONCE = 1_000
 # Seconds between two looks for chunks to be recalled, at least.
 _RECALL_EVERY = 0.01
 # Tasks of one queue placed before the next queue has its turn.
 _TURN = 16
+
+
+_Lanes = Lane[TaskRow] | KeyedLanes[TaskRow]
 
 
 class Strategy(Protocol):
@@ -175,7 +185,8 @@ def _needed(state: State, now: float) -> NodeRow | None:
             continue
         if queue.limits is not NO_LIMITS and room_of(state, queue, 1, now) <= 0:
             continue
-        for level in queue.pending.lanes(_KINDS_TRIED):
+        orders = queue.pending.orders(_TENANTS_TRIED)
+        for level in (level for order in orders for level in order.lanes(_KINDS_TRIED)):
             for row in filter(None, (lane.head() for lane in level)):
                 if row.limits is not None and hold(state, row, now) is not Hold.NOTHING:
                     continue
@@ -245,12 +256,61 @@ def _place_some(
     chunk_ids: ChunkIds | None,
     chunk_slots: int,
 ) -> int:
+    pending = queue.pending
+    with_what = (strategy, now, out, chunk_ids, chunk_slots)
+    if not pending.tenants:
+        return _place_of(state, pending, queue, wanted, *with_what)
+    admit(state, queue)
+    turns, placed, tried = pending.turns, 0, 0
+    while placed < wanted and tried < _TENANTS_TRIED and (tenant := turns.first()) is not None:
+        order = pending.order_of(tenant)
+        if order is None:
+            turns.leave(tenant)
+            continue
+        turns.chosen(tenant)
+        if _place_of(state, order, queue, 1, *with_what):
+            placed += 1
+        else:
+            turns.set_aside(tenant)
+            tried += 1
+    if tried < _TENANTS_TRIED:
+        # Else others are tried first next time, so that each is tried in the end.
+        turns.bring_back()
+    return placed
+
+
+def _levels(queue: QueueRow, order: PendingOrder[TaskRow]) -> Iterator[list[_Lanes]]:
+    """The lanes of each priority, the most urgent first; with ageing, all together."""
+    if not queue.order.aging:
+        yield from order.lanes(_KINDS_TRIED)
+        return
+    yield [lane for level in order.lanes(_KINDS_TRIED) for lane in level][:_LANES_TRIED]
+
+
+def _place_of(
+    state: State,
+    order: PendingOrder[TaskRow],
+    queue: QueueRow,
+    wanted: int,
+    strategy: Strategy,
+    now: float,
+    out: Effects,
+    chunk_ids: ChunkIds | None,
+    chunk_slots: int,
+) -> int:
+    """Place up to `wanted` tasks of a queue's order, or of one of its tenants'."""
     placed = parked = 0
     rated = queue.limits.rate is not None
-    for level in queue.pending.lanes(_KINDS_TRIED):
+    aging = queue.order.aging
+    for level in _levels(queue, order):
         # The oldest of the level first; a lane that fits nowhere is left for this pass.
         while level and placed < wanted:
-            lane = level[0] if len(level) == 1 else min(level, key=_head_id)
+            if len(level) == 1:
+                lane = level[0]
+            elif aging:
+                lane = min(level, key=partial(_head_rank, aging))
+            else:
+                lane = min(level, key=_head_id)
             row = lane.head()
             if row is None:
                 level.remove(lane)
@@ -282,6 +342,8 @@ def _place_some(
             else:
                 assert chunk_ids is not None
                 give(state, row, node, chunk_slots, chunk_ids.next(), now, out)
+                if queue.pending.tenants:
+                    charge_chunk(state, row, out)
             strategy.assigned(node)
             placed += 1
         if placed >= wanted:
@@ -289,6 +351,12 @@ def _place_some(
     return placed
 
 
-def _head_id(lane: Lane[TaskRow] | KeyedLanes[TaskRow]) -> str:
+def _head_rank(aging: float, lane: _Lanes) -> tuple[float, str]:
+    """A step of priority is worth `aging` seconds of age: the order never changes by waiting."""
+    head = lane.head()
+    return (inf, "~") if head is None else (head.create_time - head.priority * aging, head.id)
+
+
+def _head_id(lane: _Lanes) -> str:
     head = lane.head()
     return head.id if head is not None else "~"

@@ -35,6 +35,9 @@ class Waiting(Protocol):
     def limits(self) -> TaskLimits | None: ...
 
     @property
+    def tenant(self) -> str: ...
+
+    @property
     def state(self) -> TaskState: ...
 
 

@@ -14,23 +14,39 @@ from itertools import islice
 from typing import Generic
 
 from scheduler.core.queues.lanes import KeyedLanes, Lane, Row
+from scheduler.core.queues.shares import Turns
 from scheduler.core.values import Kind, Needs
 
 
 class PendingOrder(Generic[Row]):
     """All PENDING tasks of one queue."""
 
-    __slots__ = ("_levels", "_parked", "_priorities", "size")
+    __slots__ = ("_all", "_levels", "_parked", "_priorities", "entered", "size", "tenants", "turns")
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_tenant: bool = False) -> None:
         self._levels: dict[int, dict[Needs | Kind, Lane[Row] | KeyedLanes[Row]]] = {}
         # Negated, ascending: the most urgent first.
         self._priorities: list[int] = []
         # Where tasks of a key that is parked wait: at most all lanes of the key.
         self._parked: dict[str, dict[tuple[int, Needs | Kind], None]] = {}
+        # Tasks with a fairness key wait by tenant; None in a tenant's own order.
+        self.tenants: dict[str, PendingOrder[Row]] | None = None if of_tenant else {}
+        # Tenants that came since placement looked; whose turn it is; all tasks of tenants.
+        self.entered: dict[str, None] = {}
+        self.turns = Turns()
+        self._all: Lane[Row] = Lane()
         self.size = 0
 
     def push(self, row: Row) -> None:
+        if row.tenant and self.tenants is not None:
+            order = self.tenants.get(row.tenant)
+            if order is None:
+                order = self.tenants[row.tenant] = PendingOrder(of_tenant=True)
+                self.entered[row.tenant] = None
+            order.push(row)
+            self._all.push(row)
+            self.size += 1
+            return
         level = self._levels.get(-row.priority)
         if level is None:
             level = self._levels[-row.priority] = {}
@@ -44,6 +60,16 @@ class PendingOrder(Generic[Row]):
 
     def discard(self, row: Row) -> None:
         """`row` is no longer PENDING (its state has changed already)."""
+        if row.tenant and self.tenants is not None:
+            order = self.tenants[row.tenant]
+            order.discard(row)
+            self._all.discard(row)
+            self.size -= 1
+            if not order.size:
+                del self.tenants[row.tenant]
+                self.entered.pop(row.tenant, None)
+                self.turns.leave(row.tenant)
+            return
         level = self._levels[-row.priority]
         lane = level[row.kind]
         lane.discard(row)
@@ -61,8 +87,22 @@ class PendingOrder(Generic[Row]):
             if level:
                 yield list(islice(level.values(), most))
 
+    def order_of(self, tenant: str) -> PendingOrder[Row] | None:
+        """The order of a tenant's tasks; None when it has none."""
+        if tenant:
+            return self.tenants.get(tenant) if self.tenants is not None else None
+        return self if self._levels else None
+
+    def orders(self, most: int) -> Iterator[PendingOrder[Row]]:
+        """The orders of up to `most` tenants, and that of the tasks without one."""
+        yield self
+        yield from islice((self.tenants or {}).values(), most)
+
     def defer(self, row: Row, most: int) -> None:
         """The lane of `row` fits nowhere: where there are more than `most`, others go first."""
+        if row.tenant and self.tenants is not None:
+            self.tenants[row.tenant].defer(row, most)
+            return
         level = self._levels[-row.priority]
         if len(level) > most:
             level[row.kind] = level.pop(row.kind)
@@ -70,6 +110,10 @@ class PendingOrder(Generic[Row]):
     def park(self, row: Row) -> None:
         """The limit key of `row` is full: pass over its tasks that wait in the lane of `row`."""
         assert row.limits is not None
+        if row.tenant and self.tenants is not None:
+            self.tenants[row.tenant].park(row)
+            self._parked.setdefault(row.limits.key, {})
+            return
         lane = self._levels[-row.priority][row.kind]
         assert isinstance(lane, KeyedLanes)
         lane.park(row.limits.key)
@@ -77,6 +121,10 @@ class PendingOrder(Generic[Row]):
 
     def unpark(self, key: str) -> None:
         """The limit key may have room again."""
+        if self.tenants and key in self._parked:
+            # Most keys are of one tenant. Those of many cost a look at each.
+            for order in self.tenants.values():
+                order.unpark(key)
         for priority, kind in self._parked.pop(key, ()):
             # Those that waited there may have been cancelled, and others may have come.
             lane = self._levels.get(priority, {}).get(kind)
@@ -90,15 +138,19 @@ class PendingOrder(Generic[Row]):
 
     def kinds(self) -> Iterator[tuple[Needs, int]]:
         """What is needed, and by how many; the same needs once for each lane."""
-        for level in self._levels.values():
-            for kind, lane in level.items():
-                yield kind.needs if type(kind) is Kind else kind, lane.size  # type: ignore[misc]
+        for kind, lane in self._lanes():
+            yield kind.needs if type(kind) is Kind else kind, lane.size  # type: ignore[misc]
 
     def open_kinds(self) -> Iterator[tuple[Needs | Kind, int]]:
         """As `kinds`, without the tasks whose keys are parked, and with what limits them."""
+        for kind, lane in self._lanes():
+            yield kind, lane.size - lane.parked
+
+    def _lanes(self) -> Iterator[tuple[Needs | Kind, Lane[Row] | KeyedLanes[Row]]]:
         for level in self._levels.values():
-            for kind, lane in level.items():
-                yield kind, lane.size - lane.parked
+            yield from level.items()
+        for order in (self.tenants or {}).values():
+            yield from order._lanes()
 
     def oldest(self) -> Row | None:
         """The PENDING task that was created first."""
@@ -108,4 +160,6 @@ class PendingOrder(Generic[Row]):
             for lane in level.values()
             if (head := lane.oldest()) is not None
         ]
+        if (first := self._all.head()) is not None:
+            heads.append(first)
         return min(heads, key=lambda row: row.id, default=None)

@@ -137,7 +137,7 @@ class Codec:
         for job in out.purged_jobs:
             ops.extend(jobs.drop_ops(self._prefix, job))
         ops.extend(Delete(self._prefix + keys.dedup_key(*key)) for key in out.purged_requests)
-        ops.extend(Delete(self._prefix + keys.rate_key(*rate)) for rate in out.purged_rates)
+        ops.extend(Delete(self._prefix + keys.rate_key(*rate)) for rate in out.purged_rates or ())
         if out.purged_audit is not None:
             first, last = map(audit_records.key_of, out.purged_audit)
             ops.append(Delete(self._prefix + first, self._prefix + last + b"\0"))

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 from quorate.internal.v1 import records_pb2 as r
 from scheduler.core.model.rows import LimitRow
-from scheduler.core.values import NO_LIMITS, LengthPolicy, QueueLimits, Rate
+from scheduler.core.values import (
+    NO_LIMITS,
+    USUAL_ORDER,
+    LengthPolicy,
+    QueueLimits,
+    QueueOrder,
+    Rate,
+)
 from scheduler.storage.unknown_fields import unknown_fields
 
 _POLICIES: Mapping[int, LengthPolicy] = {int(value): value for value in LengthPolicy}
@@ -46,6 +53,13 @@ def queue_limits(record: r.QueueRecord) -> QueueLimits:
         _POLICIES.get(record.length_policy, LengthPolicy.REJECT),
     )
     return NO_LIMITS if limits == NO_LIMITS else limits
+
+
+def queue_order(record: r.QueueRecord) -> QueueOrder:
+    """In what order the tasks of a queue go; `USUAL_ORDER` itself where that is the usual one."""
+    if not record.aging and not record.weights:
+        return USUAL_ORDER
+    return QueueOrder(record.aging, tuple(sorted(record.weights.items())))
 
 
 def put_limits(record: r.QueueRecord, limits: QueueLimits) -> None:

@@ -10,12 +10,13 @@ from scheduler.core.model.rows import (
     QueueRow,
 )
 from scheduler.core.values import (
+    USUAL_ORDER,
     Disconnect,
     PauseScope,
     Placement,
     QueuePause,
 )
-from scheduler.storage.records.limits import put_limits, queue_limits
+from scheduler.storage.records.limits import put_limits, queue_limits, queue_order
 from scheduler.storage.unknown_fields import unknown_fields_with_enums
 
 
@@ -41,6 +42,9 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
             )
         )
     put_limits(record, row.limits)
+    if row.order is not USUAL_ORDER:
+        record.aging = row.order.aging
+        record.weights.update(row.order.weights)
     record.MergeFromString(row.unknown_fields)
     return record
 
@@ -59,6 +63,7 @@ def queue_row(data: bytes) -> QueueRow:
         _pause(record),
         unknown_fields=unknown_fields_with_enums(record),
         limits=queue_limits(record),
+        order=queue_order(record),
     )
 
 

@@ -78,6 +78,7 @@ def run_value(write: fx.PutRun) -> bytes:
         or row.not_before
         or row.cancel_requested
         or row.charged
+        or row.share
     )
     expires = row.expire_at and row.state not in FINISHED
     if not (row.start_time or write.finish_time or history or expires or row.unknown_fields):
@@ -101,6 +102,7 @@ def run_value(write: fx.PutRun) -> bytes:
         rest.cancel_requested = row.cancel_requested
         rest.past.extend(map(_past_record, row.past))
         rest.charged = row.charged
+        rest.share_charged = row.share
     if expires:
         rest.expire_time = row.expire_at
     if row.unknown_fields:
@@ -191,6 +193,7 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
         record.expire_time,
         unknown_fields(record),
         record.charged,
+        record.share_charged,
     )
 
 
@@ -305,6 +308,7 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         _limits(spec) if spec.limit_key or spec.limits else None,
         schedule,
         seconds(spec.start_deadline) if spec.HasField("start_deadline") else 0.0,
+        spec.fairness_key,
         blob,
     )
 

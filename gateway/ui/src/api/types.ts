@@ -59,6 +59,7 @@ export interface TaskSpec {
   resources?: Resources;
   affinityKey?: string;
   limitKey?: string;
+  fairnessKey?: string;
   limits?: string[];
 }
 
@@ -145,6 +146,8 @@ export interface Queue {
   ratePerKey?: RateLimit;
   maxLength?: Int64;
   lengthPolicy?: string;
+  weights?: Record<string, number>;
+  aging?: string;
 }
 
 export interface RateLimit {

@@ -49,9 +49,13 @@ def refuse_unknown(state: State, limits: TaskLimits | None) -> Rejection | None:
 
 def refuse_unknown_of(state: State, specs: Sequence[TaskSpec]) -> Rejection | None:
     """The same of many tasks, each kind of limits once."""
-    kinds = dict.fromkeys(spec.limits for spec in specs if spec.limits is not None)
+    # By hand: most tasks have none, and each is looked at.
+    kinds: dict[TaskLimits, None] = {}
+    for spec in specs:
+        if spec.limits is not None:
+            kinds[spec.limits] = None
     rejections = (refuse_unknown(state, limits) for limits in kinds)
-    return next((found for found in rejections if found is not None), None)
+    return next(filter(None, rejections), None) if kinds else None
 
 
 def _refuse_new(state: State, limits: Limits, event: LimitSubmitted) -> Rejection | None:

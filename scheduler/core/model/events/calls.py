@@ -14,12 +14,14 @@ from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control
 from scheduler.core.values import (
     NO_LIMITS,
+    USUAL_ORDER,
     Change,
     Disconnect,
     Origin,
     PastAttempt,
     Placement,
     QueueLimits,
+    QueueOrder,
     QueuePause,
     QueueSettings,
     Rate,
@@ -125,6 +127,7 @@ class QueueSubmitted(NamedTuple):
     request: Request
     token: Token
     limits: QueueLimits = NO_LIMITS
+    order: QueueOrder = USUAL_ORDER
 
 
 class QueueUpdateAsked(NamedTuple):

@@ -3,7 +3,7 @@
 import { updateQueue } from "@ui/api/actions";
 import type { Queue } from "@ui/api/types";
 import { countText, rateText, readCount, readRate } from "@ui/lib/limits";
-import { duration, Unreadable } from "@ui/lib/words";
+import { duration, pairs, Unreadable } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
 
@@ -11,7 +11,7 @@ const DROP = "LENGTH_POLICY_DROP_OLDEST";
 /** The fields of `update_mask`: the form has them all. */
 const SETTINGS = [
   ...["placement", "disconnect", "retention", "maxRunning", "rate"],
-  ...["maxRunningPerKey", "ratePerKey", "maxLength", "lengthPolicy"],
+  ...["maxRunningPerKey", "ratePerKey", "maxLength", "lengthPolicy", "weights", "aging"],
 ];
 
 export function QueueSettingsDialog({ queue, onClose }: { queue: Queue; onClose: () => void }) {
@@ -35,9 +35,9 @@ export function QueueSettingsDialog({ queue, onClose }: { queue: Queue; onClose:
 
 /** What a queue can be set to; of `queue`, or the defaults. */
 export function QueueFields({ queue }: { queue?: Queue }) {
-  const text = (name: string, label: string, value: string, hint?: string) => (
+  const text = (name: string, label: string, value: string, hint?: string, empty = "no limit") => (
     <Field label={label} {...(hint ? { hint } : {})}>
-      <input name={name} defaultValue={value} placeholder="no limit" autocomplete="off" />
+      <input name={name} defaultValue={value} placeholder={empty} autocomplete="off" />
     </Field>
   );
   return (
@@ -81,6 +81,16 @@ export function QueueFields({ queue }: { queue?: Queue }) {
         {text("ratePerKey", "Starts per limit key", rateText(queue?.ratePerKey))}
       </div>
       <div class="fields">
+        {text(
+          "weights",
+          "Weights of fairness keys",
+          weightsText(queue?.weights),
+          "Such as gold=3, silver=2; others have 1.",
+          "none",
+        )}
+        {text("aging", "Waiting worth one priority", queue?.aging ?? "", "Such as 10m.", "never")}
+      </div>
+      <div class="fields">
         {text("maxLength", "Waiting tasks", countText(queue?.maxLength))}
         <Field label="When so many wait">
           <select name="lengthPolicy" value={queue?.lengthPolicy === DROP ? DROP : ""}>
@@ -103,6 +113,8 @@ export function settingsOf(read: (name: string) => string): Partial<Queue> {
   const ratePerKey = readRate(read("ratePerKey"), "Starts per limit key");
   const maxLength = readCount(read("maxLength"), "Waiting tasks");
   const lengthPolicy = read("lengthPolicy");
+  const weights = readWeights(read("weights"));
+  const aging = duration(read("aging"), "Waiting worth one priority");
   if (lengthPolicy && maxLength === undefined) {
     throw new Unreadable("Waiting tasks: type how many may wait before the oldest one fails.");
   }
@@ -118,8 +130,27 @@ export function settingsOf(read: (name: string) => string): Partial<Queue> {
     ...(ratePerKey ? { ratePerKey } : {}),
     ...(maxLength === undefined ? {} : { maxLength }),
     ...(lengthPolicy ? { lengthPolicy } : {}),
+    ...(weights ? { weights } : {}),
+    ...(aging ? { aging } : {}),
   };
 }
+
+/** "gold=3, silver=2"; undefined when empty. Throws Unreadable. */
+export function readWeights(text: string): Record<string, number> | undefined {
+  const found = pairs(text.replaceAll(",", "\n"), "Weights of fairness keys");
+  const weights = Object.entries(found).map(([key, value]) => [key, Number(value)] as const);
+  for (const [key, weight] of weights) {
+    if (!(weight > 0)) {
+      throw new Unreadable(`Weights of fairness keys: the weight of “${key}” is not a number above 0.`);
+    }
+  }
+  return weights.length ? Object.fromEntries(weights) : undefined;
+}
+
+const weightsText = (weights: Record<string, number> | undefined): string =>
+  Object.entries(weights ?? {})
+    .map(([key, weight]) => `${key}=${weight}`)
+    .join(", ");
 
 /** The limits of a queue in a line; empty without any. */
 export function limitsText(queue: Queue): string {

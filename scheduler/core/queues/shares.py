@@ -1,0 +1,112 @@
+"""Fair shares of a queue: which tenant goes next. Pure.
+
+A tenant is everybody whose tasks have the same fairness key; tasks without one are a tenant too.
+Each has a virtual time: the slot-seconds that it used, divided by its weight. The tenant with the
+least goes next (weighted fair queueing by start times, Goyal, Vin and Cheng, 1996). A task is
+charged what it will probably take when it is assigned, and the difference when it ends.
+
+A tenant that comes back begins at the least virtual time of those that wait: who used nothing for a
+day has saved nothing.
+
+Memory of the leader; what was charged is on record (`scheduler.core.model.permits`). One entry a
+tenant that waits, and at most as many dead ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
+
+_CLEAR_ABOVE = 64
+# Tenants whose run times are remembered.
+_MOST_MEANS = 10_000
+# Seconds that a task takes where nothing is known; the weight of the latest run in the mean.
+_USUAL = 1.0
+_LATEST = 0.2
+
+
+class Turns:
+    """The tenants of one queue that have tasks waiting, by virtual time."""
+
+    def __init__(self) -> None:
+        # The virtual time of the tenant that went last; those that come begin there.
+        self.floor: float | None = None
+        self._time: dict[str, float] = {}
+        # (virtual time, number, tenant); an entry counts while its number is that of `_entries`.
+        self._heap: list[tuple[float, int, str]] = []
+        self._entries: dict[str, int] = {}
+        self._pushed = 0
+        # Those for which nothing could be done in this pass.
+        self._aside: list[str] = []
+        self._means: dict[str, float] = {}
+
+    def __contains__(self, tenant: str) -> bool:
+        return tenant in self._time
+
+    def enter(self, tenants: Iterable[str], used: Callable[[str], float]) -> None:
+        """Tenants have tasks from now on; `used` is their virtual time on record."""
+        floor = self.floor or 0.0
+        for tenant in tenants:
+            if tenant not in self._time:
+                self._set(tenant, max(floor, used(tenant)))
+
+    def leave(self, tenant: str) -> None:
+        """A tenant has no task that waits."""
+        self._time.pop(tenant, None)
+        self._entries.pop(tenant, None)
+
+    def first(self) -> str | None:
+        """The tenant that goes next; None when all were set aside."""
+        heap = self._heap
+        while heap:
+            _, number, tenant = heap[0]
+            if self._entries.get(tenant) == number:
+                return tenant
+            heappop(heap)
+        return None
+
+    def chosen(self, tenant: str) -> None:
+        """It goes now."""
+        self.floor = max(self.floor or 0.0, self._time[tenant])
+
+    def time(self, tenant: str) -> float:
+        """The virtual time at which it is, or would begin."""
+        return self._time.get(tenant, self.floor or 0.0)
+
+    def moved(self, tenant: str, time: float) -> None:
+        """Its virtual time is another one."""
+        if tenant in self._time:
+            self._set(tenant, time)
+
+    def set_aside(self, tenant: str) -> None:
+        """Nothing of it can start: others first."""
+        self._entries.pop(tenant, None)
+        self._aside.append(tenant)
+
+    def bring_back(self) -> None:
+        """Those that were set aside are tried again."""
+        aside, self._aside = self._aside, []
+        for tenant in aside:
+            if tenant in self._time and tenant not in self._entries:
+                self._set(tenant, self._time[tenant])
+
+    def mean(self, tenant: str) -> float:
+        """Seconds that a task of it probably takes."""
+        return self._means.get(tenant, _USUAL)
+
+    def ran(self, tenant: str, seconds: float) -> None:
+        """A task of it took so long."""
+        if tenant not in self._means and len(self._means) >= _MOST_MEANS:
+            self._means.clear()
+        before = self._means.get(tenant, seconds)
+        self._means[tenant] = before + _LATEST * (seconds - before)
+
+    def _set(self, tenant: str, time: float) -> None:
+        self._time[tenant] = time
+        self._pushed += 1
+        self._entries[tenant] = self._pushed
+        heappush(self._heap, (time, self._pushed, tenant))
+        if len(self._heap) > 2 * len(self._entries) + _CLEAR_ABOVE:
+            entries = self._entries
+            self._heap = [entry for entry in self._heap if entries.get(entry[2]) == entry[1]]
+            heapify(self._heap)
