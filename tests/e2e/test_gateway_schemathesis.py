@@ -36,15 +36,23 @@ include-name = "GET /v1/cluster"
 [operations.checks]
 negative_data_rejection.enabled = false
 """
-# Watches go on for as long as they may: nothing happens that they would tell.
-SHORT_WATCHES = """
-[[operations]]
-include-path-regex = ":watch$"
-headers = { X-Request-Timeout = "0.4" }
-"""
 HOOKS = '''
 import json
 import schemathesis
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Watches go on for as long as they may: short ones, unless what is sent is to be refused."""
+    if not case.operation.path.endswith(":watch"):
+        return
+    name = next((n for n in case.headers if n.lower() == "x-request-timeout"), "X-Request-Timeout")
+    try:
+        valid = float(case.headers.get(name, 1)) >= 0.001
+    except (TypeError, ValueError):
+        valid = False
+    if valid:
+        case.headers[name] = "0.4"
 
 
 @schemathesis.deserializer("application/x-ndjson")
@@ -110,7 +118,7 @@ def test_every_operation_is_as_the_document_says(gateway, client, tmp_path):
     paths = client.get("/openapi.json").json()["paths"]
     count = sum(len(item) for item in paths.values())
     phases = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "12")
-    printed = schemathesis(gateway, tmp_path, CONFIG + NO_PARAMETERS + SHORT_WATCHES, *phases)
+    printed = schemathesis(gateway, tmp_path, CONFIG + NO_PARAMETERS, *phases)
     assert f"Tested: {count}" in printed
 
 
