@@ -45,6 +45,7 @@ def check(state: State) -> None:
     expiring = sum(r.expires and r.state is TaskState.PENDING for r in state.tasks.values())
     assert state.deadlines.waiting == expiring, f"{state.deadlines.waiting} for {expiring}"
     check_jobs(state)
+    _check_schedules(state)
     _check_usage(state)
     _check_permits(state)
     for instance, allocation in state.allocations.items():
@@ -92,6 +93,19 @@ def _check_permits(state: State) -> None:
     for name, queue in state.queues.items():
         counted = {key: count for (of, key), count in by_key.items() if of == name}
         assert queue.running_by_key == counted, f"{name}: {queue.running_by_key}, {counted}"
+
+
+def _check_schedules(state: State) -> None:
+    """The live runs of schedules are live tasks and jobs, by schedule and the other way."""
+    index = state.schedules
+    for run, name in index.owners.items():
+        job = state.jobs.get(run)
+        assert run in state.tasks or (job is not None and not job.finished), f"{run} is not live"
+        assert run in index.live[name], f"{run} is not among the runs of {name!r}"
+    assert sum(map(len, index.live.values())) == len(index.owners)
+    for row in index.rows.values():
+        assert list(row.waiting) == sorted(row.waiting), f"{row.name!r}: {row.waiting}"
+        assert all(tick <= row.cursor for tick in row.waiting), f"{row.name!r} decides twice"
 
 
 def _check_usage(state: State) -> None:
