@@ -180,11 +180,14 @@ class Scheduler:
         sessions.driver = driver
         self.term = Term(driver, ids)
         driver.handle((e.Elected(),))
-        await self._work(driver, sessions, revision)
+        await self._work(driver, sessions, revision, world.more_duties(driver, ids, clock))
 
-    async def _work(self, driver: Driver, sessions: Sessions, revision: int) -> None:
+    async def _work(
+        self, driver: Driver, sessions: Sessions, revision: int, more: list[Awaitable[object]]
+    ) -> None:
         """A leader's duties, until one of them fails."""
         duties: list[Awaitable[object]] = [
+            *more,
             driver.journal.run(),
             driver.bulk.run(),
             driver.look_after_services(),

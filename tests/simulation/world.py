@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory import MemoryEtcd
-from quorate.runtime.ids import InstanceId, NodeName
+from quorate.runtime.ids import InstanceId, NodeName, TaskIds
 from scheduler.core.model.limits import Limits
 from scheduler.engine.driver import Driver
 from scheduler.storage.fold import Fold
@@ -24,7 +24,13 @@ from tests.simulation.agents import Agent
 from tests.simulation.callers import Callers
 from tests.simulation.history import History
 from tests.simulation.network import PREFIX, Way
-from tests.simulation.schedulers import CheckedFold, CheckedMachine, Scheduler, Term
+from tests.simulation.schedulers import (
+    CheckedFold,
+    CheckedMachine,
+    LeaderClock,
+    Scheduler,
+    Term,
+)
 from tests.simulation.settled import (
     compare,
     left_of_services,
@@ -150,6 +156,12 @@ class World:
         await asyncio.gather(*list(self._tasks), return_exceptions=True)
 
     # -- leaders
+
+    def more_duties(
+        self, driver: Driver, ids: TaskIds, clock: LeaderClock
+    ) -> list[Awaitable[object]]:
+        """What a leader of this world does besides."""
+        return []
 
     def some_leader(self) -> Term | None:
         """One that leads, or believes so."""
