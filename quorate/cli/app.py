@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "control.update": ("update",),
     "control.delete": ("delete",),
     "control.dead": ("dead",),
+    "control.explain": ("explain",),
     "jobs.jobs": ("jobs", "job"),
     "cluster.status": ("status",),
     "cluster.queues": ("queues", "queue"),

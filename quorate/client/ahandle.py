@@ -25,6 +25,7 @@ from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.rpcs import (
     CANCEL_TASK,
+    EXPLAIN_TASK,
     GET_TASK,
     LOG_DEADLINE,
     LOG_LOOK,
@@ -38,7 +39,7 @@ from quorate.client.transport.rpcs import (
 )
 from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import scheduler_pb2, task_pb2
+from quorate.v1 import explain_pb2, scheduler_pb2, task_pb2
 
 R = TypeVar("R")
 
@@ -150,6 +151,11 @@ class AsyncTaskHandle(Generic[R]):
         request = scheduler_pb2.RetryTaskRequest(id=self.id, request_id=new_request_id())
         await self._calls.call(RETRY_TASK, request)
         self._finished = None
+
+    async def explain(self) -> explain_pb2.Explanation:
+        """As `TaskHandle.explain`."""
+        request = scheduler_pb2.ExplainTaskRequest(id=self.id)
+        return (await self._calls.call(EXPLAIN_TASK, request)).explanation
 
     async def update(self, **changes: Unpack[UpdateArgs]) -> task_pb2.Task:
         """As `TaskHandle.update`."""

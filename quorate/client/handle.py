@@ -14,6 +14,7 @@ from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import (
     CANCEL_TASK,
+    EXPLAIN_TASK,
     GET_TASK,
     LOG_DEADLINE,
     LOG_LOOK,
@@ -28,8 +29,8 @@ from quorate.client.transport.rpcs import (
 )
 from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.runtime.errors import QuorateError
+from quorate.v1 import explain_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from quorate.v1 import task_pb2
 
 R = TypeVar("R")
 
@@ -177,6 +178,10 @@ class TaskHandle(Generic[R]):
         request = pb.RetryTaskRequest(id=self.id, request_id=new_request_id())
         self._calls.call(RETRY_TASK, request)
         self._finished = None
+
+    def explain(self) -> explain_pb2.Explanation:
+        """Why it waits, where it runs, or how it ended: `sentence`, `reasons`, `nodes`, `place`."""
+        return self._calls.call(EXPLAIN_TASK, pb.ExplainTaskRequest(id=self.id)).explanation
 
     def update(self, **changes: Unpack[UpdateArgs]) -> task_pb2.Task:
         """Change a task that waits: priority, labels (replaced as a whole), delay or not_before,

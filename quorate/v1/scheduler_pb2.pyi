@@ -7,6 +7,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import audit_pb2 as _audit_pb2
 from quorate.v1 import cluster_pb2 as _cluster_pb2
 from quorate.v1 import dead_letter_pb2 as _dead_letter_pb2
+from quorate.v1 import explain_pb2 as _explain_pb2
 from quorate.v1 import limit_pb2 as _limit_pb2
 from quorate.v1 import job_pb2 as _job_pb2
 from quorate.v1 import node_pb2 as _node_pb2
@@ -365,6 +366,18 @@ class DeleteTaskRequest(_message.Message):
 class DeleteTaskResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ExplainTaskRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ExplainTaskResponse(_message.Message):
+    __slots__ = ("explanation",)
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    explanation: _explain_pb2.Explanation
+    def __init__(self, explanation: _Optional[_Union[_explain_pb2.Explanation, _Mapping]] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
     __slots__ = ("queue", "page_size", "page_token")

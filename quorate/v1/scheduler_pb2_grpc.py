@@ -112,6 +112,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersResponse.FromString,
                 _registered_method=True)
+        self.ExplainTask = channel.unary_unary(
+                '/quorate.v1.Scheduler/ExplainTask',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ExplainTaskRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ExplainTaskResponse.FromString,
+                _registered_method=True)
         self.StreamTaskLogs = channel.unary_stream(
                 '/quorate.v1.Scheduler/StreamTaskLogs',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.SerializeToString,
@@ -458,6 +463,14 @@ class SchedulerServicer:
     def ListDeadLetters(self, request, context):
         """Lists FAILED and EXPIRED tasks grouped by error, the largest groups first. To see the tasks of a group, to
         retry or to delete them, pass its id to ListTasks, RetryTasks or DeleteTasks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTask(self, request, context):
+        """Says why a task waits, where it runs, or how and why it ended: one plain sentence, the reasons, its
+        place in the order, and for each node why it does not take the task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -868,6 +881,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.ListDeadLetters,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'ExplainTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTask,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ExplainTaskRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ExplainTaskResponse.SerializeToString,
             ),
             'StreamTaskLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamTaskLogs,
@@ -1501,6 +1519,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/ListDeadLetters',
             quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ExplainTask',
+            quorate_dot_v1_dot_scheduler__pb2.ExplainTaskRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ExplainTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

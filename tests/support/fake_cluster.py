@@ -24,6 +24,7 @@ from quorate.runtime.ids import TaskIds, offset_id
 from quorate.v1 import (
     audit_pb2,
     dead_letter_pb2,
+    explain_pb2,
     limit_pb2,
     node_pb2,
     queue_pb2,
@@ -72,6 +73,7 @@ class FakeCluster:
         self.task_updates: list[
             scheduler_pb2.UpdateTaskRequest | scheduler_pb2.UpdateTasksRequest
         ] = []
+        self.explanation = explain_pb2.Explanation(sentence="nothing holds the task back")
         self.bulk_retries: list[scheduler_pb2.RetryTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
         self.jobs: dict[str, Any] = {}

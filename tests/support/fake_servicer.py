@@ -256,6 +256,14 @@ class Servicer(JobServicer, FakeLimits):
                     answer.updated += 1
             return answer
 
+    def ExplainTask(self, request, context):
+        with self._serving("ExplainTask", context):
+            task = self._cluster.find(request.id)
+            answer = scheduler_pb2.ExplainTaskResponse()
+            answer.explanation.CopyFrom(self._cluster.explanation)
+            answer.explanation.task.CopyFrom(task)
+            return answer
+
     def RetryTask(self, request, context):
         with self._serving("RetryTask", context):
             task = self._cluster.find(request.id)

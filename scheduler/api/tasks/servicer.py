@@ -34,6 +34,7 @@ from scheduler.api.tasks.bulk.calls import (
     update_task,
     update_tasks,
 )
+from scheduler.api.tasks.explaining import explain_task
 from scheduler.api.tasks.logs import relay_logs
 from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
 from scheduler.api.tasks.watch_pick import Answer
@@ -197,6 +198,10 @@ class TaskCalls:
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> Message:
         full = validate.view(request.view) != task_pb2.TASK_VIEW_BASIC
         return pb.GetTaskResponse(task=await self._tasks.task(request.id, full=full))
+
+    async def ExplainTask(self, request: pb.ExplainTaskRequest, context: Context) -> Message:
+        found = await explain_task(self._driver, self._tasks, request.id)
+        return pb.ExplainTaskResponse(explanation=found)
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> Message:
         return await self._tasks.page(request)

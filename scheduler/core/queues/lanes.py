@@ -9,8 +9,10 @@ from the middle) before a lane is rebuilt.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from quorate.runtime.ids import TaskId
@@ -98,6 +100,25 @@ class Lane(Generic[Row]):
     def parked(self) -> int:
         """See `KeyedLanes`."""
         return 0
+
+    def ahead(self, row: Row, most: int) -> tuple[int, bool]:
+        """How many tasks wait before `row`, and whether that is exact.
+
+        It costs a search, and a look at `most` tasks at most: where many are ahead and some of the
+        lane have left from its middle, it is an estimate.
+        """
+        line, back = self._line, self._back
+        before = bisect_left(line, row.id, key=_id)
+        exact = not self._dead or before <= most
+        if self._dead and exact:
+            before = sum(one.state is TaskState.PENDING for one in islice(line, before))
+        elif self._dead:
+            before -= self._dead * before // len(line)
+        looked = [entry[2] for entry in islice(back, most)]
+        found = sum(one.id < row.id and one.state is TaskState.PENDING for one in looked)
+        if len(back) > most:
+            found, exact = found * len(back) // most, False
+        return before + found, exact
 
     def _prune(self) -> None:
         """Keep both heads alive."""
@@ -192,6 +213,10 @@ class KeyedLanes(Generic[Row]):
         """The oldest of all."""
         return self._all.head()
 
+    def ahead(self, row: Row, most: int) -> tuple[int, bool]:
+        """As `Lane.ahead`, among those with the key of `row`."""
+        return self._lanes[_key(row)].ahead(row, most)
+
     def park(self, key: str) -> None:
         """Pass over the tasks of `key`."""
         if key not in self._parked:
@@ -217,6 +242,10 @@ class KeyedLanes(Generic[Row]):
                 entry for entry in self._ready if self._entries.get(entry[2]) == entry[1]
             ]
             heapify(self._ready)
+
+
+def _id(row: Waiting) -> TaskId:
+    return row.id
 
 
 def _key(row: Waiting) -> str:

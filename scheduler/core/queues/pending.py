@@ -11,11 +11,23 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from itertools import islice
-from typing import Generic
+from typing import Generic, NamedTuple
 
+from quorate.runtime.ids import TaskId
 from scheduler.core.queues.lanes import KeyedLanes, Lane, Row
 from scheduler.core.queues.shares import Turns
 from scheduler.core.values import Kind, Needs
+
+
+class Place(NamedTuple):
+    """How many tasks go before one: those of its lane (`exact` or about), with a higher priority,
+    and how many are in other lanes of its priority. `next`: the first one of its lane."""
+
+    ahead: int
+    exact: bool
+    higher: int
+    others: int
+    next: TaskId | None
 
 
 class PendingOrder(Generic[Row]):
@@ -151,6 +163,22 @@ class PendingOrder(Generic[Row]):
             yield from level.items()
         for order in (self.tenants or {}).values():
             yield from order._lanes()
+
+    def place_of(self, row: Row, most: int) -> Place:
+        """Where a PENDING row is in the order; looks at `most` tasks, and `most` lanes."""
+        level = self._levels[-row.priority]
+        lane = level[row.kind]
+        ahead, exact = lane.ahead(row, most)
+        higher = 0
+        for priority in self._priorities:
+            if priority >= -row.priority or most <= 0:
+                break
+            lanes = self._levels[priority].values()
+            higher += sum(one.size for one in islice(lanes, most))
+            most -= len(lanes)
+        others = sum(one.size for one in islice(level.values(), max(0, most))) - lane.size
+        head = lane.head()
+        return Place(ahead, exact, higher, max(0, others), head.id if head is not None else None)
 
     def oldest(self) -> Row | None:
         """The PENDING task that was created first."""

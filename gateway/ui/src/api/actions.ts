@@ -1,7 +1,21 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
-import type { AuditEntry, Caller, DeadLetterGroup, Int64, Limit, Queue, Quota, Schedule, ScheduleSpec, Service, Task, TaskSpec } from "@ui/api/types";
+import type {
+  AuditEntry,
+  Caller,
+  DeadLetterGroup,
+  Explanation,
+  Int64,
+  Limit,
+  Queue,
+  Quota,
+  Schedule,
+  ScheduleSpec,
+  Service,
+  Task,
+  TaskSpec,
+} from "@ui/api/types";
 
 export interface TaskPage {
   tasks?: Task[];
@@ -66,6 +80,8 @@ export const listDeadLetters = (
     ...options,
     query: filter,
   });
+export const explainTask = (id: string, options?: Options) =>
+  get<{ explanation: Explanation }>(`v1/tasks/${segment(id)}:explain`, options);
 /** `paths` name what is taken over of the spec, and cleared where it has nothing. */
 export const updateTask = (id: string, spec: TaskSpec, paths: readonly string[]) =>
   call<{ task: Task }>("PATCH", `v1/tasks/${segment(id)}`, {

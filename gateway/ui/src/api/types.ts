@@ -107,6 +107,14 @@ export interface Task {
   limitedBy?: string;
 }
 
+export interface Explanation {
+  sentence?: string;
+  reasons?: { reason: string; sentence?: string; until?: string; pausedBy?: string; holders?: string[] }[];
+  nodes?: { node: string; filter: string; sentence?: string }[];
+  nodesTotal?: number;
+  place?: { ahead?: Int64; exact?: boolean; higherPriority?: Int64; otherLanes?: Int64; next?: string };
+}
+
 export interface DeadLetterGroup {
   id: string;
   queue: string;

@@ -12,6 +12,7 @@ import { Icon } from "@ui/parts/icons";
 import { attempt, tell } from "@ui/parts/toasts";
 import { canChange, ChangeDialog } from "@ui/views/task/change";
 import { ErrorPanel } from "@ui/views/task/error";
+import { ExplainPanel } from "@ui/views/task/explain";
 import { Facts, SpecPanel } from "@ui/views/task/facts";
 import { LogPanel } from "@ui/views/task/log";
 import { canCancel, canRetry, isFinal, taskName } from "@ui/views/task/names";
@@ -77,6 +78,7 @@ export function TaskPage({ id }: { id: string }) {
           <LogPanel task={task} number={number} key={`${id} ${number}`} />
         </div>
         <div>
+          <ExplainPanel task={task} />
           <Facts task={task} />
           {task.spec && <SpecPanel spec={task.spec} />}
         </div>

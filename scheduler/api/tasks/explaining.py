@@ -1,0 +1,93 @@
+"""ExplainTask of a leader: the core's reasons for a live task, the record's for a finished one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from quorate.runtime.errors import unavailable
+from quorate.runtime.ids import TaskId
+from quorate.v1 import explain_pb2, task_pb2
+from scheduler.api.tasks.reading import TaskReader
+from scheduler.api.validate import required
+from scheduler.api.views import instant
+from scheduler.core.handlers.attempts import CRASH_LIMIT
+from scheduler.core.handlers.limits.length import QUEUE_FULL
+from scheduler.core.placement.explain import Explained, Reason, Why, at, explain
+from scheduler.engine.driver import Driver
+
+_TRIES: Final = 3
+_ENDED: Final[Mapping[int, Why]] = {
+    task_pb2.TASK_STATE_SUCCEEDED: Why.SUCCEEDED,
+    task_pb2.TASK_STATE_FAILED: Why.FAILED,
+    task_pb2.TASK_STATE_CANCELLED: Why.CANCELLED,
+    task_pb2.TASK_STATE_EXPIRED: Why.EXPIRED,
+}
+_OF_ERROR: Final[Mapping[str, Why]] = {CRASH_LIMIT: Why.CRASH_LIMIT, QUEUE_FULL: Why.DROPPED}
+
+
+async def explain_task(driver: Driver, tasks: TaskReader, name: str) -> explain_pb2.Explanation:
+    """Explain a task. Raises QuorateError."""
+    task = TaskId(required("id", name))
+    for _ in range(_TRIES):
+        row = driver.state.tasks.get(task)
+        found = explain(driver.state, row, driver.clock.now()) if row is not None else None
+        # What memory says is committed before it is said.
+        await driver.readable()
+        view = await tasks.task(task, full=False)
+        if view.state in _ENDED:
+            found = Explained((ended(view),))
+        if found is not None:
+            return _answer(view, found)
+    # Finished when it was looked at, and retried before it was read, each time.
+    raise unavailable("TASK_CHANGES", f"task {task} changes too quickly; try again")
+
+
+def ended(view: task_pb2.Task) -> Reason:
+    """How and why a finished task ended."""
+    why, error = _ENDED[view.state], view.error
+    if why is Why.FAILED:
+        why = _OF_ERROR.get(error.type, why)
+    when = at(view.finish_time.seconds + view.finish_time.nanos / 1e9)
+    last = view.attempts[-1] if view.attempts else None
+    where = f" on node {last.node}" if last is not None and last.node else ""
+    if why is Why.SUCCEEDED:
+        sentence = f"attempt {view.attempt} succeeded{where} at {when}"
+    elif why is Why.CANCELLED:
+        sentence = f"the task was cancelled at {when}"
+    elif why in (Why.EXPIRED, Why.DROPPED, Why.CRASH_LIMIT):
+        sentence = f"{error.message or error.type}: it ended at {when}"
+    else:
+        message = " ".join(error.message.split())[:200]
+        sentence = (
+            f"attempt {view.attempt} failed{where} at {when} with {error.type}: {message}; "
+            "no attempt is left"
+        )
+    return Reason(why, sentence)
+
+
+def _answer(view: task_pb2.Task, found: Explained) -> explain_pb2.Explanation:
+    answer = explain_pb2.Explanation(
+        task=view, sentence=found.reasons[0].sentence, nodes_total=found.nodes_total
+    )
+    for reason in found.reasons:
+        one = answer.reasons.add(
+            reason=int(reason.why),
+            sentence=reason.sentence,
+            paused_by=reason.paused_by,
+            holders=reason.holders,
+        )
+        if reason.until:
+            one.until.CopyFrom(instant(reason.until))
+    for node in found.nodes:
+        answer.nodes.add(
+            node=node.node,
+            filter=int(node.filter),
+            sentence=node.sentence,
+        )
+    if found.place is not None:
+        ahead, exact, higher, others, following = found.place
+        answer.place.ahead, answer.place.exact = ahead, exact
+        answer.place.higher_priority, answer.place.other_lanes = higher, others
+        answer.place.next = following or ""
+    return answer

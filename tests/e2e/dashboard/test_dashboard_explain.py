@@ -1,0 +1,24 @@
+"""The page of a task says why it waits, and what it waits for next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from quorate.client.transport.discovery import LocalCluster
+from tests.support.dashboard import Look, submit
+from tools.gateway_http import ask_json
+
+
+def test_why_a_task_waits(open_page: Callable[..., Look], cluster: LocalCluster) -> None:
+    ask_json(cluster, "v1/queues", {"queue": {"name": "why"}})
+    ask_json(cluster, "v1/queues/why:pause", {"reason": "deploy"})
+    task = submit(cluster, "true", queue="why", name="waits")
+    look = open_page(f"tasks/{task}")
+    look.settled()
+    why = look.page.get_by_test_id("explanation")
+    expect(why).to_contain_text("Queue why is paused")
+    expect(why).to_contain_text("(deploy)")
+    ask_json(cluster, "v1/queues/why:resume", {})
+    expect(why).to_contain_text("Attempt 1 succeeded on node n")
