@@ -55,6 +55,14 @@ def test_chunks_grow_with_what_is_measured(cluster, jobs):
     jobs.finish(job, [node], each=1e-6)
 
 
+def test_a_node_has_two_chunks_a_slot_whatever_its_credit(cluster, jobs):
+    node = cluster.node("n1", credit=500, slots=3)
+    job = jobs.create(1_000)
+    assert len(jobs.chunks(job)) == 6
+    jobs.succeed(node, jobs.chunks(job)[0], 2.0)
+    assert len(jobs.chunks(job)) == 6
+
+
 def test_long_subtasks_go_one_by_one(cluster, jobs):
     node = cluster.node("n1", credit=1)
     job = jobs.create(20)

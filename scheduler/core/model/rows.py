@@ -188,6 +188,8 @@ class Allocation:
     """The RUNNING tasks of one agent process and what they take together."""
 
     rows: dict[TaskId, TaskRow] = field(default_factory=dict)
+    # Of these, chunks of arrays.
+    chunks: int = 0
     cpu: float = 0.0
     memory: int = 0
     counters: dict[str, int] = field(default_factory=dict)
@@ -196,11 +198,15 @@ class Allocation:
 
     def add(self, row: TaskRow) -> None:
         self.rows[row.id] = row
+        if row.chunk is not None:
+            self.chunks += 1
         if row.needs is not NO_NEEDS:
             self._count(row.needs, 1)
 
     def remove(self, row: TaskRow) -> None:
         del self.rows[row.id]
+        if row.chunk is not None:
+            self.chunks -= 1
         if row.needs is not NO_NEEDS:
             self._count(row.needs, -1)
 

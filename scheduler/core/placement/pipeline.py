@@ -45,6 +45,8 @@ _TENANTS_TRIED = 256
 _LANES_TRIED = 1_000
 # Keys parked in one pass over a queue: bounds how long a step holds the loop.
 _PARKED_AT_ONCE = 1_000
+# Chunks that a node has at once, for each slot.
+CHUNKS_A_SLOT = 2
 # Seconds between two looks for chunks to be recalled, at least.
 _RECALL_EVERY = 0.01
 # Tasks of one queue placed before the next queue has its turn.
@@ -113,8 +115,16 @@ def fits_beside(node: NodeRow, needs: Needs) -> bool:
 
 
 def fits_chunk(node: NodeRow, needs: Needs) -> bool:
-    """Whether the node fits, and its agent runs chunks of arrays."""
-    return node.takes_chunks and fits(node, needs)
+    """Whether the node fits, and its agent runs chunks of arrays.
+
+    One chunk runs in a slot and one waits behind it. The credit may be for a thousand tasks: while
+    nobody knows how long a subtask takes, that would be a thousand chunks of one subtask each.
+    """
+    return (
+        node.takes_chunks
+        and node.allocation.chunks < CHUNKS_A_SLOT * node.slots + node.stats.yielded
+        and fits(node, needs)
+    )
 
 
 def fits_chunk_slot(node: NodeRow, needs: Needs) -> bool:
