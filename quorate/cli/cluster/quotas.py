@@ -64,7 +64,7 @@ def _table(found: Sequence[quota_pb2.Quota]) -> Table:
         "CALLER OR QUEUE",
         *_LIMITS.values(),
         right=tuple(_LIMITS.values()),
-        drop=("STREAMS", "WAITS", "WATCHES", "CALLS/S", "STORED"),
+        drop=("LIVE SUBTASKS", "STREAMS", "WAITS", "WATCHES", "CALLS/S", "STORED"),
     )
     for quota in found:
         name = f"caller {quota.caller}" if quota.caller else f"queue {quota.queue}"
