@@ -1,5 +1,5 @@
 import { Unreadable } from "@ui/lib/words";
-import { catchUp, scheduleOf, stateOf, timing, timingOf, workOf } from "@ui/views/schedules/when";
+import { catchUp, hrefOf, scheduleOf, stateOf, timing, timingOf, workOf } from "@ui/views/schedules/when";
 
 const reader =
   (fields: Record<string, string>) =>
@@ -21,6 +21,11 @@ test("what a run does is a line", () => {
   expect(workOf({ task: {} })).toBe("a pickled function");
   const template = { command: { argv: ["true"] } };
   expect(workOf({ job: { template, count: "1000" } })).toBe("1,000 subtasks of true");
+});
+
+test("a run is a task or a job", () => {
+  expect(hrefOf({ task: "t" })).toBe("#/tasks/t");
+  expect(hrefOf({ job: "j" })).toBe("#/jobs/j");
 });
 
 test("the catch-up is said with its defaults", () => {

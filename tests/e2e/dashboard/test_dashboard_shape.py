@@ -130,6 +130,7 @@ CUT = """
 """
 TABLES = {
     "overview": ["Recent failures"],
+    "schedules": ["Schedules"],
     "queues": ["Queues"],
     "jobs": ["Jobs"],
     "nodes": ["Nodes"],

@@ -5,9 +5,8 @@ import { useEffect, useState } from "preact/hooks";
 import { getSchedule } from "@ui/api/actions";
 import type { Schedule } from "@ui/api/types";
 import { clock, count, durationMs, num, plain, shortId, span } from "@ui/lib/format";
-import { href } from "@ui/lib/router";
 import { Ago, Badge, Failure, Loading } from "@ui/parts/basics";
-import { catchUp, workOf } from "@ui/views/schedules/when";
+import { catchUp, hrefOf, workOf } from "@ui/views/schedules/when";
 
 /** Read anew when `version` changes. */
 export function Details({ name, version }: { name: string; version: unknown }) {
@@ -42,12 +41,7 @@ export function Details({ name, version }: { name: string; version: unknown }) {
             <Badge tone={plain(run.state, "TASK_STATE_") || "none"}>
               {plain(run.state, "TASK_STATE_") || "gone"}
             </Badge>{" "}
-            {run.task ? (
-              <a href={href("tasks", run.task)}>{shortId(run.task)}</a>
-            ) : (
-              `job ${shortId(run.job ?? "")}`
-            )}{" "}
-            for{" "}
+            <a href={hrefOf(run)}>{shortId(run.task || run.job || "")}</a> for{" "}
             {clock(run.tickTime).slice(0, 19)}
             {run.cause !== "SCHEDULE_CAUSE_TICK" && ` (${plain(run.cause, "SCHEDULE_CAUSE_")})`}
           </li>

@@ -20,7 +20,7 @@ import { Table, type Column } from "@ui/parts/table";
 import { tell } from "@ui/parts/toasts";
 import { Details } from "@ui/views/schedules/details";
 import { CreateDialog, PauseDialog, TimingDialog } from "@ui/views/schedules/dialogs";
-import { stateOf, timing } from "@ui/views/schedules/when";
+import { hrefOf, stateOf, timing } from "@ui/views/schedules/when";
 
 const PAGE = 100;
 const EVERY_MS = 5_000;
@@ -157,12 +157,8 @@ const columns = (
   {
     name: "Last run",
     cell: ({ lastRuns: [run] = [] }) =>
-      run?.job ? (
-        <span>
-          {plain(run.state, "TASK_STATE_") || "gone"} <Ago time={run.tickTime} />
-        </span>
-      ) : run ? (
-        <a href={href("tasks", run.task)}>
+      run ? (
+        <a href={hrefOf(run)}>
           {plain(run.state, "TASK_STATE_") || "gone"} <Ago time={run.tickTime} />
         </a>
       ) : (

@@ -2,6 +2,7 @@
 
 import type { Schedule, ScheduleSpec } from "@ui/api/types";
 import { clock, durationMs, num, plain, plural, span } from "@ui/lib/format";
+import { href } from "@ui/lib/router";
 import { duration, joinWords, splitWords, Unreadable } from "@ui/lib/words";
 
 export const OVERLAPS = [
@@ -21,6 +22,10 @@ export function timing(spec: ScheduleSpec | undefined): string {
   if (spec?.at) return `at ${clock(spec.at)}`;
   return "–";
 }
+
+/** Where a run is shown: it is a task or a job. */
+export const hrefOf = ({ task, job }: { task?: string; job?: string }): string =>
+  job ? href("jobs", job) : href("tasks", task ?? "");
 
 /** What a run does, in a line. */
 export function workOf(spec: ScheduleSpec | undefined): string {
