@@ -178,6 +178,23 @@ class TaskLimits(NamedTuple):
 
     key: str = ""
     shared: tuple[str, ...] = ()
+    # Tasks of one ordering key run one after another.
+    ordering: str = ""
+
+    @property
+    def lane(self) -> str:
+        """Tasks that may have to wait each by itself have lanes of their own."""
+        return f"{self.key}\0{self.ordering}" if self.ordering else self.key
+
+
+def of_limit_key(key: str) -> str:
+    """Why a lane is parked: a limit key is full."""
+    return f"limit {key}"
+
+
+def of_ordering_key(key: str) -> str:
+    """Why a lane is parked: another task of the ordering key goes first."""
+    return f"order {key}"
 
 
 def is_due(not_before: float, now: float) -> bool:
@@ -320,7 +337,7 @@ def kind_of_spec(spec: TaskSpec) -> Needs | Kind:
     """With which others a task waits."""
     if spec.limits is None:
         return spec.needs
-    return Kind(spec.needs, spec.limits.shared, bool(spec.limits.key))
+    return Kind(spec.needs, spec.limits.shared, bool(spec.limits.lane))
 
 
 class InstanceState(IntEnum):

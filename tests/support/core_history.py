@@ -100,6 +100,7 @@ class History:
             limits=rng.choice([(), (), (), ("licence",), ("api", "licence")]),
             start_deadline=rng.choice([0.0, 0.0, 0.0, 2.0, 20.0]),
             tenant=rng.choice(["", "", "", "gold", "silver"]),
+            ordering=rng.choice(["", "", "", "o", "p"]),
         )
 
     def some(self, *states: TaskState):

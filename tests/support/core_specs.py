@@ -39,6 +39,7 @@ def spec(
     limits: Iterable[str] = (),
     start_deadline: float = 0.0,
     tenant: str = "",
+    ordering: str = "",
 ) -> TaskSpec:
     """A spec as the service makes it: from a message, through the codec."""
     return _spec(
@@ -60,6 +61,7 @@ def spec(
         tuple(limits),
         start_deadline,
         tenant,
+        ordering,
     )
 
 
@@ -106,10 +108,12 @@ def _spec(
     limits: tuple[str, ...],
     start_deadline: float,
     tenant: str,
+    ordering: str,
 ) -> TaskSpec:
     message = task_pb2.TaskSpec(
         priority=priority, affinity_key=affinity, limit_key=key, limits=limits, fairness_key=tenant
     )
+    message.ordering_key = ordering
     message.command.argv.append("true")
     message.command.stdin = payload
     message.retry.max_attempts = attempts

@@ -32,6 +32,7 @@ from scheduler.core.model.schedules import ScheduleIndex, ScheduleRow
 from scheduler.core.model.state import State
 from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
+from scheduler.core.queues.lines import Line
 from scheduler.core.queues.pending import PendingOrder
 from scheduler.core.values import TaskState, is_due
 
@@ -223,6 +224,7 @@ RENDERED: Mapping[type, Callable[[Any, State], object]] = {
         audit.last if len(audit) else 0,
     ),
     PendingOrder: lambda order, _: (order.size, _kinds(order), getattr(order.oldest(), "id", "")),
+    Line: lambda line, _: sorted(line.tasks),
     TaskIndex: lambda index, s: (index.size, [t for t in index.oldest_first("") if s.on_record(t)]),
 }
 

@@ -85,10 +85,10 @@ def test_a_mistake_is_a_sentence(quorate, arguments, said):
 
 
 def test_tasks_name_their_limits(quorate, cluster):
-    limits = ("--limit", "a", "--limit", "b", "--fairness-key", "gold")
+    limits = ("--limit", "a", "--limit", "b", "--fairness-key", "gold", "--ordering-key", "o")
     quorate("submit", "--limit-key", "k", *limits, "--", "true")
     [task] = cluster.tasks.values()
-    assert task.spec.fairness_key == "gold"
+    assert (task.spec.fairness_key, task.spec.ordering_key) == ("gold", "o")
     assert (task.spec.limit_key, list(task.spec.limits)) == ("k", ["a", "b"])
 
 

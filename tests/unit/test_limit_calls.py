@@ -179,6 +179,8 @@ async def test_a_task_that_names_an_unknown_limit_is_refused_and_named(leader: L
     [
         ("spec.limit_key", {"limit_key": "k" * 257}),
         ("spec.fairness_key", {"fairness_key": "k" * 257}),
+        ("spec.ordering_key", {"ordering_key": "k" * 257}),
+        ("spec.ordering_key", {"ordering_key": "a\0b"}),
         ("spec.limits", {"limits": [f"l{n}" for n in range(17)]}),
         ("spec.limits", {"limits": ["No"]}),
         ("spec.limits", {"limits": [""]}),

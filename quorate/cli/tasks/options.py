@@ -115,6 +115,14 @@ Limit = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+OrderingKey = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Ordering key: tasks of the queue with the same key run one after another.",
+        rich_help_panel=_PANEL,
+    ),
+]
 FairnessKey = Annotated[
     str,
     typer.Option(
@@ -167,6 +175,7 @@ def option_args(
     limit_key: str,
     limits: list[str] | None,
     fairness_key: str = "",
+    ordering_key: str = "",
 ) -> OptionArgs:
     """What the SDK takes. Raises BadParameter."""
     return OptionArgs(
@@ -186,4 +195,5 @@ def option_args(
         limit_key=limit_key,
         limits=limits or (),
         fairness_key=fairness_key,
+        ordering_key=ordering_key,
     )

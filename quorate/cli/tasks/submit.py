@@ -88,6 +88,7 @@ def submit(
     limit_key: o.LimitKey = "",
     limit: o.Limit = None,
     fairness_key: o.FairnessKey = "",
+    ordering_key: o.OrderingKey = "",
     env: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,7 +144,7 @@ def submit(
     )
     options = o.option_args(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
-        *(cpu, memory, resource, limit_key, limit, fairness_key),
+        *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
     )
     options["request_id"] = request_id
     bound = client.options(**options)
@@ -199,6 +200,7 @@ def call(
     limit_key: o.LimitKey = "",
     limit: o.Limit = None,
     fairness_key: o.FairnessKey = "",
+    ordering_key: o.OrderingKey = "",
     secret: o.Secret = None,
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
@@ -216,7 +218,7 @@ def call(
     """
     options = o.option_args(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
-        *(cpu, memory, resource, limit_key, limit, fairness_key),
+        *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
     )
     if wait_timeout is not None and no_wait:
         raise typer.BadParameter("--wait-timeout and --no-wait exclude each other")
@@ -276,6 +278,7 @@ def map_(
     limit_key: o.LimitKey = "",
     limit: o.Limit = None,
     fairness_key: o.FairnessKey = "",
+    ordering_key: o.OrderingKey = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> int:
     """Call a Python function for each line of a file. Prints one JSON result per line, in order.
@@ -286,7 +289,7 @@ def map_(
     """
     options = o.option_args(
         *(queue, name, priority, retries, timeout, 0.0, None, label),
-        *(cpu, memory, resource, limit_key, limit, fairness_key),
+        *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
     )
     total, lines = _lines(items)
     values = (_item(line, number) for number, line in enumerate(lines, 1)) if json_items else lines

@@ -48,6 +48,7 @@ class OptionArgs(TypedDict, total=False):
     limit_key: str
     limits: Sequence[str]
     fairness_key: str
+    ordering_key: str
     secrets: Mapping[str, str]
     request_id: str
 
@@ -97,6 +98,8 @@ class TaskOptions:
     """Names of shared limits that apply to it, such as ("licence",); each must exist."""
     fairness_key: str = ""
     """Tasks of each key get a fair share of the queue, such as a customer's name."""
+    ordering_key: str = ""
+    """Tasks of the queue with the same key run one after another, in the order of creation."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
@@ -106,7 +109,8 @@ class TaskOptions:
     tasks are. Empty: a new id for each submission."""
 
     def __post_init__(self) -> None:
-        for name in ("queue", "name", "affinity_key", "limit_key", "fairness_key", "request_id"):
+        keys = ("affinity_key", "limit_key", "fairness_key", "ordering_key")
+        for name in ("queue", "name", *keys, "request_id"):
             checked_text(name, getattr(self, name))
         checked_texts("labels", self.labels)
         for name in ("resources", "secrets"):
@@ -175,6 +179,8 @@ class TaskOptions:
             spec.affinity_key = self.affinity_key
         if self.limit_key:
             spec.limit_key = self.limit_key
+        if self.ordering_key:
+            spec.ordering_key = self.ordering_key
         if self.fairness_key:
             spec.fairness_key = self.fairness_key
         if self.limits:

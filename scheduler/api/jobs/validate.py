@@ -68,7 +68,8 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
 
 def _template(template: task_pb2.TaskSpec) -> None:
     there = {field.name for field, _ in template.ListFields()}
-    for field in ("not_before", "affinity_key", "limit_key", "limits"):
+    keys = ("affinity_key", "limit_key", "fairness_key", "ordering_key")
+    for field in ("not_before", *keys, "limits"):
         if field in there:
             raise invalid(f"spec.template.{field}", "must not be set for the subtasks of a job")
     if template.retry.max_attempts > MAX_ATTEMPTS:

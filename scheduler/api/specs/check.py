@@ -300,6 +300,10 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
     if spec.limit_key:
         at_most(f"{field}.limit_key", len(spec.limit_key), MAX_AFFINITY, "characters")
+    if spec.ordering_key:
+        at_most(f"{field}.ordering_key", len(spec.ordering_key), MAX_AFFINITY, "characters")
+        if "\0" in spec.ordering_key or "\0" in spec.limit_key:
+            raise invalid(f"{field}.ordering_key", "must not hold a NUL character")
     if spec.fairness_key:
         at_most(f"{field}.fairness_key", len(spec.fairness_key), MAX_AFFINITY, "characters")
     if spec.limits:

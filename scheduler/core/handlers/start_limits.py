@@ -20,7 +20,7 @@ from scheduler.core.model.permits import SHARE, RateName, of_key, of_queue, of_s
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.queues import rates
-from scheduler.core.values import NO_LIMITS, Rate
+from scheduler.core.values import NO_LIMITS, Rate, of_limit_key, of_ordering_key
 
 
 class Hold(Enum):
@@ -64,6 +64,10 @@ def hold(state: State, row: TaskRow, now: float) -> Hold:
     """Whether the limits that the first task of a lane names hold it back."""
     assert row.limits is not None
     permits, queue, key = state.permits, row.queue, row.limits.key
+    ordering = row.limits.ordering
+    if ordering and not _is_next(queue, row, ordering):
+        queue.pending.park(row, of_ordering_key(ordering))
+        return Hold.KEY
     for name in row.limits.shared:
         limit = permits.shared.get(name)
         if limit is None:
@@ -77,14 +81,19 @@ def hold(state: State, row: TaskRow, now: float) -> Hold:
         return Hold.NOTHING
     most, rate = queue.limits.max_running_per_key, queue.limits.rate_per_key
     if most and queue.running_by_key.get(key, 0) >= most:
-        queue.pending.park(row)
+        queue.pending.park(row, of_limit_key(key))
         return Hold.KEY
     if rate is not None and not permits.allowed(of_key(queue.name, key), rate, now):
-        queue.pending.park(row)
+        queue.pending.park(row, of_limit_key(key))
         instant = permits.next_start(of_key(queue.name, key), rate, now)
         permits.wake_key(queue.name, key, instant)
         return Hold.KEY
     return Hold.NOTHING
+
+
+def _is_next(queue: QueueRow, row: TaskRow, ordering: str) -> bool:
+    """Whether a task that waits is the next one of its ordering key."""
+    return ordering not in queue.turns_taken and queue.lines[ordering].head() == row.id
 
 
 def charge(state: State, row: TaskRow, now: float, out: Effects) -> None:

@@ -10,7 +10,7 @@ from scheduler.core.model.events import RetentionDue, TimersDue
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.state import State
-from scheduler.core.values import is_due
+from scheduler.core.values import is_due, of_limit_key
 
 # Tasks made PENDING in one step: bounds how long it holds the loop.
 _DUE_AT_ONCE = 2_000
@@ -30,7 +30,7 @@ def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> N
             break
         queue, key = woken
         if queue in state.queues:
-            state.queues[queue].pending.unpark(key)
+            state.queues[queue].pending.unpark(of_limit_key(key))
     moves.come_due(state, now, jobs.DUE_AT_ONCE)
     for _ in range(_DUE_AT_ONCE):
         due = state.next_due()

@@ -69,6 +69,26 @@ def check(state: State) -> None:
     assert len(state.dedup) <= len(state.dedup_line) <= 2 * len(state.dedup) + 300
 
 
+def _check_turns(state: State) -> None:
+    """Of each ordering key one task at most runs or is retried."""
+    taken: dict[tuple[str, str], int] = {}
+    waiting: dict[tuple[str, str], int] = {}
+    for row in state.tasks.values():
+        key = row.limits.ordering if row.limits is not None else ""
+        if not key:
+            continue
+        retried = row.state is TaskState.SCHEDULED and row.failures > 0
+        assert row.has_turn == (row.state is TaskState.RUNNING or retried), row.id
+        of = row.queue.name, key
+        taken[of] = taken.get(of, 0) + row.has_turn
+        waiting[of] = waiting.get(of, 0) + (row.state is TaskState.PENDING)
+    for name, queue in state.queues.items():
+        for key, count in queue.turns_taken.items():
+            assert taken[name, key] == count == 1, f"{count} tasks of {key!r} have the turn"
+        for key, line in queue.lines.items():
+            assert waiting[name, key] == len(line.tasks), f"{key!r}: {line.tasks}"
+
+
 def _check_permits(state: State) -> None:
     """Permits of limits, counted anew; each task holds the permits of its limits while it runs."""
     running: dict[str, int] = {}
@@ -87,6 +107,7 @@ def _check_permits(state: State) -> None:
         if runs and row.limits.key:
             key = row.queue.name, row.limits.key
             by_key[key] = by_key.get(key, 0) + 1
+    _check_turns(state)
     permits = state.permits
     assert permits.running == running, f"kept {permits.running}, counted {running}"
     assert permits.live == live, f"kept {permits.live}, counted {live}"

@@ -18,7 +18,14 @@ from typing import Final
 from quorate.runtime.ids import QueueName
 from scheduler.core.model.rows import LimitRow, TaskRow
 from scheduler.core.queues import rates
-from scheduler.core.values import NO_LIMITS, Rate
+from scheduler.core.queues.lines import Line
+from scheduler.core.values import (
+    NO_LIMITS,
+    Rate,
+    TaskState,
+    of_limit_key,
+    of_ordering_key,
+)
 
 # The kinds of rate limits: of a queue (its name), of a key (queue and key), shared (its name).
 OF_QUEUE: Final = "queue"
@@ -79,7 +86,8 @@ class Permits:
     def take(self, row: TaskRow) -> None:
         """`row`, which has limits, is RUNNING."""
         assert row.limits is not None
-        key, names = row.limits
+        key, names, _ = row.limits
+        self.take_turn(row)
         _count(self.running, names, 1)
         if key:
             _count(row.queue.running_by_key, (key,), 1)
@@ -87,11 +95,51 @@ class Permits:
     def free(self, row: TaskRow) -> None:
         """It is no longer."""
         assert row.limits is not None
-        key, names = row.limits
+        key, names, _ = row.limits
+        if row.has_turn:
+            self.give_turn(row)
         _count(self.running, names, -1)
         if key:
             _count(row.queue.running_by_key, (key,), -1)
-            row.queue.pending.unpark(key)
+            row.queue.pending.unpark(of_limit_key(key))
+
+    # -- ordering keys: called by `State` alone, too
+
+    def joined(self, row: TaskRow) -> None:
+        """`row` is PENDING: it is in the line of its ordering key."""
+        assert row.limits is not None
+        if key := row.limits.ordering:
+            lines = row.queue.lines
+            line = lines.get(key)
+            if line is None:
+                line = lines[key] = Line()
+            line.add(row.id)
+
+    def left(self, row: TaskRow) -> None:
+        """It is no longer: the next one may be the first."""
+        assert row.limits is not None
+        if key := row.limits.ordering:
+            line = row.queue.lines[key]
+            line.discard(row.id)
+            if not line.tasks:
+                del row.queue.lines[key]
+            elif row.state is not TaskState.RUNNING:
+                row.queue.pending.unpark(of_ordering_key(key))
+
+    def take_turn(self, row: TaskRow) -> None:
+        """`row` runs or waits to be retried: others of its ordering key wait."""
+        assert row.limits is not None
+        if key := row.limits.ordering:
+            row.has_turn = True
+            _count(row.queue.turns_taken, (key,), 1)
+
+    def give_turn(self, row: TaskRow) -> None:
+        """It no longer does."""
+        assert row.limits is not None
+        key = row.limits.ordering
+        row.has_turn = False
+        _count(row.queue.turns_taken, (key,), -1)
+        row.queue.pending.unpark(of_ordering_key(key))
 
     # -- rates
 

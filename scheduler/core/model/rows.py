@@ -19,6 +19,7 @@ from scheduler.core.model.dead_letters import DeadGroup
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.usage import UNIT, Usage
 from scheduler.core.queues.index import TaskIndex
+from scheduler.core.queues.lines import Line
 from scheduler.core.queues.pending import PendingOrder
 from scheduler.core.values import (
     FINISHED_JOB,
@@ -102,6 +103,8 @@ class TaskRow:
     # Whose share it is; and the slot-seconds that its attempt was charged.
     tenant: str = ""
     share: float = 0.0
+    # It has the turn of its ordering key: it runs, or will be retried.
+    has_turn: bool = False
     # When it expires unless it has started; 0.0: never.
     expire_at: float = 0.0
 
@@ -172,6 +175,9 @@ class QueueRow:
     order: QueueOrder = USUAL_ORDER
     # RUNNING tasks by limit key; keys that have none are left out.
     running_by_key: dict[str, int] = field(default_factory=dict)
+    # By ordering key: who waits, and how many have the turn.
+    lines: dict[str, Line] = field(default_factory=dict)
+    turns_taken: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(init=False)
 
     def __post_init__(self) -> None:

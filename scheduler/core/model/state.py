@@ -253,6 +253,8 @@ class State(ServiceState):
             queue.pending.push(row)
             if queue.pending.size == 1:
                 self.waiting[queue.name] = queue
+            if row.limits is not None:
+                self.permits.joined(row)
             if row.expire_at and row.expires:
                 self.deadlines.add(row)
         elif state is TaskState.RUNNING:
@@ -261,6 +263,8 @@ class State(ServiceState):
                 self.permits.take(row)
         elif state is TaskState.SCHEDULED:
             heappush(self.timers, (row.not_before, row.id))
+            if row.limits is not None and row.failures:
+                self.permits.take_turn(row)
 
     def move(self, row: TaskRow, state: TaskState) -> None:
         """Take `row` out of its indexes and give it another state; `enter` it afterwards.
@@ -277,6 +281,8 @@ class State(ServiceState):
             queue.pending.discard(row)
             if not queue.pending.size:
                 del self.waiting[queue.name]
+            if row.limits is not None:
+                self.permits.left(row)
             if row.expire_at and row.expires:
                 self.deadlines.removed()
         elif before is TaskState.RUNNING:
@@ -287,6 +293,8 @@ class State(ServiceState):
             if row.limits is not None:
                 self.permits.free(row)
         elif before is TaskState.SCHEDULED:
+            if row.has_turn:
+                self.permits.give_turn(row)
             self._dead_timers += 1
             if self._dead_timers > _CLEAR_ABOVE and self._dead_timers * 2 > len(self.timers):
                 self.timers = [entry for entry in self.timers if self._ticks(entry)]

@@ -20,6 +20,10 @@ def why_held_back(state: State, row: TaskRow, now: float) -> str:
         return _rate(f"queue {queue.name}", limits.rate)
     if row.limits is None:
         return ""
+    if ordering := row.limits.ordering:
+        line = queue.lines.get(ordering)
+        if ordering in queue.turns_taken or (line is not None and line.head() != row.id):
+            return f"ordering key {ordering!r} of queue {queue.name}: an earlier task goes first"
     for name in row.limits.shared:
         shared = permits.shared.get(name)
         if shared is None:

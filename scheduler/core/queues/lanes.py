@@ -250,4 +250,4 @@ def _id(row: Waiting) -> TaskId:
 
 def _key(row: Waiting) -> str:
     assert row.limits is not None
-    return row.limits.key
+    return row.limits.lane

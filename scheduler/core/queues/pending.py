@@ -39,8 +39,9 @@ class PendingOrder(Generic[Row]):
         self._levels: dict[int, dict[Needs | Kind, Lane[Row] | KeyedLanes[Row]]] = {}
         # Negated, ascending: the most urgent first.
         self._priorities: list[int] = []
-        # Where tasks of a key that is parked wait: at most all lanes of the key.
-        self._parked: dict[str, dict[tuple[int, Needs | Kind], None]] = {}
+        # By reason (`values.of_limit_key`, `of_ordering_key`), the lanes that are parked for it: at
+        # most all lanes of the key.
+        self._parked: dict[str, dict[tuple[int, Needs | Kind, str], None]] = {}
         # Tasks with a fairness key wait by tenant; None in a tenant's own order.
         self.tenants: dict[str, PendingOrder[Row]] | None = None if of_tenant else {}
         # Tenants that came since placement looked; whose turn it is; all tasks of tenants.
@@ -119,25 +120,25 @@ class PendingOrder(Generic[Row]):
         if len(level) > most:
             level[row.kind] = level.pop(row.kind)
 
-    def park(self, row: Row) -> None:
-        """The limit key of `row` is full: pass over its tasks that wait in the lane of `row`."""
+    def park(self, row: Row, reason: str) -> None:
+        """Pass over the tasks of `row`'s key that wait in its lane, until `reason` is gone."""
         assert row.limits is not None
         if row.tenant and self.tenants is not None:
-            self.tenants[row.tenant].park(row)
-            self._parked.setdefault(row.limits.key, {})
+            self.tenants[row.tenant].park(row, reason)
+            self._parked.setdefault(reason, {})
             return
         lane = self._levels[-row.priority][row.kind]
         assert isinstance(lane, KeyedLanes)
-        lane.park(row.limits.key)
-        self._parked.setdefault(row.limits.key, {})[-row.priority, row.kind] = None
+        lane.park(row.limits.lane)
+        self._parked.setdefault(reason, {})[-row.priority, row.kind, row.limits.lane] = None
 
-    def unpark(self, key: str) -> None:
-        """The limit key may have room again."""
-        if self.tenants and key in self._parked:
+    def unpark(self, reason: str) -> None:
+        """What held back a key may be gone."""
+        if self.tenants and reason in self._parked:
             # Most keys are of one tenant. Those of many cost a look at each.
             for order in self.tenants.values():
-                order.unpark(key)
-        for priority, kind in self._parked.pop(key, ()):
+                order.unpark(reason)
+        for priority, kind, key in self._parked.pop(reason, ()):
             # Those that waited there may have been cancelled, and others may have come.
             lane = self._levels.get(priority, {}).get(kind)
             if isinstance(lane, KeyedLanes):

@@ -305,7 +305,7 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         if spec.HasField("service")
         else None,
         text,
-        _limits(spec) if spec.limit_key or spec.limits else None,
+        _limits(spec) if spec.limit_key or spec.limits or spec.ordering_key else None,
         schedule,
         seconds(spec.start_deadline) if spec.HasField("start_deadline") else 0.0,
         spec.fairness_key,
@@ -315,7 +315,7 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
 
 def _limits(spec: task_pb2.TaskSpec) -> TaskLimits:
     # Each once: a permit is taken for each.
-    return TaskLimits(spec.limit_key, tuple(dict.fromkeys(spec.limits)))
+    return TaskLimits(spec.limit_key, tuple(dict.fromkeys(spec.limits)), spec.ordering_key)
 
 
 def _work(spec: task_pb2.TaskSpec) -> str:

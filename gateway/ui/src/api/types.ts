@@ -59,6 +59,7 @@ export interface TaskSpec {
   resources?: Resources;
   affinityKey?: string;
   limitKey?: string;
+  orderingKey?: string;
   fairnessKey?: string;
   limits?: string[];
 }
