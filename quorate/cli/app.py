@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "control.delete": ("delete",),
     "control.dead": ("dead",),
     "control.explain": ("explain",),
+    "control.pause": ("pause", "resume"),
     "jobs.jobs": ("jobs", "job"),
     "cluster.status": ("status",),
     "cluster.queues": ("queues", "queue"),

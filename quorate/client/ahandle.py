@@ -29,6 +29,8 @@ from quorate.client.transport.rpcs import (
     GET_TASK,
     LOG_DEADLINE,
     LOG_LOOK,
+    PAUSE_TASK,
+    RESUME_TASK,
     RETRY_TASK,
     STREAM_TASK_LOGS,
     UPDATE_TASK,
@@ -151,6 +153,18 @@ class AsyncTaskHandle(Generic[R]):
         request = scheduler_pb2.RetryTaskRequest(id=self.id, request_id=new_request_id())
         await self._calls.call(RETRY_TASK, request)
         self._finished = None
+
+    async def pause(self, reason: str = "") -> None:
+        """As `TaskHandle.pause`."""
+        request = scheduler_pb2.PauseTaskRequest(
+            id=self.id, request_id=new_request_id(), reason=reason
+        )
+        await self._calls.call(PAUSE_TASK, request)
+
+    async def resume(self) -> None:
+        """As `TaskHandle.resume`."""
+        request = scheduler_pb2.ResumeTaskRequest(id=self.id, request_id=new_request_id())
+        await self._calls.call(RESUME_TASK, request)
 
     async def explain(self) -> explain_pb2.Explanation:
         """As `TaskHandle.explain`."""

@@ -18,7 +18,9 @@ from quorate.client.transport.rpcs import (
     GET_TASK,
     LOG_DEADLINE,
     LOG_LOOK,
+    PAUSE_TASK,
     POLL,
+    RESUME_TASK,
     RETRY_TASK,
     STREAM_TASK_LOGS,
     UPDATE_TASK,
@@ -178,6 +180,16 @@ class TaskHandle(Generic[R]):
         request = pb.RetryTaskRequest(id=self.id, request_id=new_request_id())
         self._calls.call(RETRY_TASK, request)
         self._finished = None
+
+    def pause(self, reason: str = "") -> None:
+        """Hold a task that waits back until `resume`. Raises QuorateError in any other state."""
+        request = pb.PauseTaskRequest(id=self.id, request_id=new_request_id(), reason=reason)
+        self._calls.call(PAUSE_TASK, request)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        request = pb.ResumeTaskRequest(id=self.id, request_id=new_request_id())
+        self._calls.call(RESUME_TASK, request)
 
     def explain(self) -> explain_pb2.Explanation:
         """Why it waits, where it runs, or how it ended: `sentence`, `reasons`, `nodes`, `place`."""

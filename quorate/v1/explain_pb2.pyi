@@ -33,6 +33,7 @@ class ExplainReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPLAIN_REASON_CANCELLED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_EXPIRED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_DROPPED: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_TASK_PAUSED: _ClassVar[ExplainReason]
 
 class NodeFilter(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -69,6 +70,7 @@ EXPLAIN_REASON_CRASH_LIMIT: ExplainReason
 EXPLAIN_REASON_CANCELLED: ExplainReason
 EXPLAIN_REASON_EXPIRED: ExplainReason
 EXPLAIN_REASON_DROPPED: ExplainReason
+EXPLAIN_REASON_TASK_PAUSED: ExplainReason
 NODE_FILTER_UNSPECIFIED: NodeFilter
 NODE_FILTER_NONE: NodeFilter
 NODE_FILTER_DISCONNECTED: NodeFilter

@@ -28,7 +28,7 @@ from quorate.v1 import limit_pb2 as quorate_dot_v1_dot_limit__pb2
 from quorate.v1 import output_pb2 as quorate_dot_v1_dot_output__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16quorate/v1/queue.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16quorate/v1/limit.proto\x1a\x17quorate/v1/output.proto\"B\n\tRetention\x12&\n\x03\x61ge\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xa1\x01\n\x0bQueueCounts\x12\x11\n\tscheduled\x18\x01 \x01(\x03\x12\x0f\n\x07pending\x18\x02 \x01(\x03\x12\x0f\n\x07running\x18\x03 \x01(\x03\x12\x11\n\tsucceeded\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\x11\n\tcancelled\x18\x06 \x01(\x03\x12\x16\n\x0e\x66inished_total\x18\x07 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x08 \x01(\x03\"\xb1\x01\n\nQueuePause\x12%\n\x05scope\x18\x01 \x01(\x0e\x32\x16.quorate.v1.PauseScope\x12\x11\n\tpaused_by\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12.\n\npause_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa5\x06\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12(\n\tretention\x18\x03 \x01(\x0b\x32\x15.quorate.v1.Retention\x12\x30\n\ndisconnect\x18\x04 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x14\n\x06paused\x18\x05 \x01(\x08\x42\x04\xe8\xe3\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12-\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x17.quorate.v1.QueueCountsB\x04\xe8\xe3\x18\x02\x12=\n\x13oldest_pending_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x18\n\x0bmax_running\x18\t \x01(\x03H\x00\x88\x01\x01\x12#\n\x04rate\x18\n \x01(\x0b\x32\x15.quorate.v1.RateLimit\x12 \n\x13max_running_per_key\x18\x0b \x01(\x03H\x01\x88\x01\x01\x12+\n\x0crate_per_key\x18\x0c \x01(\x0b\x32\x15.quorate.v1.RateLimit\x12\x17\n\nmax_length\x18\r \x01(\x03H\x02\x88\x01\x01\x12/\n\rlength_policy\x18\x0e \x01(\x0e\x32\x18.quorate.v1.LengthPolicy\x12+\n\x05pause\x18\x17 \x01(\x0b\x32\x16.quorate.v1.QueuePauseB\x04\xe8\xe3\x18\x01\x12/\n\x07weights\x18\x11 \x03(\x0b\x32\x1e.quorate.v1.Queue.WeightsEntry\x12(\n\x05\x61ging\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0e\n\x0c_max_runningB\x16\n\x14_max_running_per_keyB\r\n\x0b_max_length*\xa8\x01\n\x11PlacementStrategy\x12\"\n\x1ePLACEMENT_STRATEGY_UNSPECIFIED\x10\x00\x12#\n\x1fPLACEMENT_STRATEGY_LEAST_LOADED\x10\x01\x12\"\n\x1ePLACEMENT_STRATEGY_ROUND_ROBIN\x10\x02\x12&\n\"PLACEMENT_STRATEGY_CONSISTENT_HASH\x10\x03*m\n\x10\x44isconnectPolicy\x12!\n\x1d\x44ISCONNECT_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ISCONNECT_POLICY_KEEP\x10\x01\x12\x1a\n\x16\x44ISCONNECT_POLICY_STOP\x10\x02*t\n\nPauseScope\x12\x1b\n\x17PAUSE_SCOPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAUSE_SCOPE_DISPATCH\x10\x01\x12\x19\n\x15PAUSE_SCOPE_ADMISSION\x10\x02\x12\x14\n\x10PAUSE_SCOPE_BOTH\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16quorate/v1/queue.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16quorate/v1/limit.proto\x1a\x17quorate/v1/output.proto\"B\n\tRetention\x12&\n\x03\x61ge\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xb1\x01\n\x0bQueueCounts\x12\x11\n\tscheduled\x18\x01 \x01(\x03\x12\x0f\n\x07pending\x18\x02 \x01(\x03\x12\x0f\n\x07running\x18\x03 \x01(\x03\x12\x11\n\tsucceeded\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\x11\n\tcancelled\x18\x06 \x01(\x03\x12\x16\n\x0e\x66inished_total\x18\x07 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x08 \x01(\x03\x12\x0e\n\x06paused\x18\t \x01(\x03\"\xb1\x01\n\nQueuePause\x12%\n\x05scope\x18\x01 \x01(\x0e\x32\x16.quorate.v1.PauseScope\x12\x11\n\tpaused_by\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12.\n\npause_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa5\x06\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12(\n\tretention\x18\x03 \x01(\x0b\x32\x15.quorate.v1.Retention\x12\x30\n\ndisconnect\x18\x04 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x14\n\x06paused\x18\x05 \x01(\x08\x42\x04\xe8\xe3\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12-\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x17.quorate.v1.QueueCountsB\x04\xe8\xe3\x18\x02\x12=\n\x13oldest_pending_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x18\n\x0bmax_running\x18\t \x01(\x03H\x00\x88\x01\x01\x12#\n\x04rate\x18\n \x01(\x0b\x32\x15.quorate.v1.RateLimit\x12 \n\x13max_running_per_key\x18\x0b \x01(\x03H\x01\x88\x01\x01\x12+\n\x0crate_per_key\x18\x0c \x01(\x0b\x32\x15.quorate.v1.RateLimit\x12\x17\n\nmax_length\x18\r \x01(\x03H\x02\x88\x01\x01\x12/\n\rlength_policy\x18\x0e \x01(\x0e\x32\x18.quorate.v1.LengthPolicy\x12+\n\x05pause\x18\x17 \x01(\x0b\x32\x16.quorate.v1.QueuePauseB\x04\xe8\xe3\x18\x01\x12/\n\x07weights\x18\x11 \x03(\x0b\x32\x1e.quorate.v1.Queue.WeightsEntry\x12(\n\x05\x61ging\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0e\n\x0c_max_runningB\x16\n\x14_max_running_per_keyB\r\n\x0b_max_length*\xa8\x01\n\x11PlacementStrategy\x12\"\n\x1ePLACEMENT_STRATEGY_UNSPECIFIED\x10\x00\x12#\n\x1fPLACEMENT_STRATEGY_LEAST_LOADED\x10\x01\x12\"\n\x1ePLACEMENT_STRATEGY_ROUND_ROBIN\x10\x02\x12&\n\"PLACEMENT_STRATEGY_CONSISTENT_HASH\x10\x03*m\n\x10\x44isconnectPolicy\x12!\n\x1d\x44ISCONNECT_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ISCONNECT_POLICY_KEEP\x10\x01\x12\x1a\n\x16\x44ISCONNECT_POLICY_STOP\x10\x02*t\n\nPauseScope\x12\x1b\n\x17PAUSE_SCOPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAUSE_SCOPE_DISPATCH\x10\x01\x12\x19\n\x15PAUSE_SCOPE_ADMISSION\x10\x02\x12\x14\n\x10PAUSE_SCOPE_BOTH\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,20 +47,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUE'].fields_by_name['oldest_pending_time']._serialized_options = b'\350\343\030\002'
   _globals['_QUEUE'].fields_by_name['pause']._loaded_options = None
   _globals['_QUEUE'].fields_by_name['pause']._serialized_options = b'\350\343\030\001'
-  _globals['_PLACEMENTSTRATEGY']._serialized_start=1373
-  _globals['_PLACEMENTSTRATEGY']._serialized_end=1541
-  _globals['_DISCONNECTPOLICY']._serialized_start=1543
-  _globals['_DISCONNECTPOLICY']._serialized_end=1652
-  _globals['_PAUSESCOPE']._serialized_start=1654
-  _globals['_PAUSESCOPE']._serialized_end=1770
+  _globals['_PLACEMENTSTRATEGY']._serialized_start=1389
+  _globals['_PLACEMENTSTRATEGY']._serialized_end=1557
+  _globals['_DISCONNECTPOLICY']._serialized_start=1559
+  _globals['_DISCONNECTPOLICY']._serialized_end=1668
+  _globals['_PAUSESCOPE']._serialized_start=1670
+  _globals['_PAUSESCOPE']._serialized_end=1786
   _globals['_RETENTION']._serialized_start=152
   _globals['_RETENTION']._serialized_end=218
   _globals['_QUEUECOUNTS']._serialized_start=221
-  _globals['_QUEUECOUNTS']._serialized_end=382
-  _globals['_QUEUEPAUSE']._serialized_start=385
-  _globals['_QUEUEPAUSE']._serialized_end=562
-  _globals['_QUEUE']._serialized_start=565
-  _globals['_QUEUE']._serialized_end=1370
-  _globals['_QUEUE_WEIGHTSENTRY']._serialized_start=1269
-  _globals['_QUEUE_WEIGHTSENTRY']._serialized_end=1315
+  _globals['_QUEUECOUNTS']._serialized_end=398
+  _globals['_QUEUEPAUSE']._serialized_start=401
+  _globals['_QUEUEPAUSE']._serialized_end=578
+  _globals['_QUEUE']._serialized_start=581
+  _globals['_QUEUE']._serialized_end=1386
+  _globals['_QUEUE_WEIGHTSENTRY']._serialized_start=1285
+  _globals['_QUEUE_WEIGHTSENTRY']._serialized_end=1331
 # @@protoc_insertion_point(module_scope)

@@ -53,7 +53,7 @@ class Retention(_message.Message):
     def __init__(self, age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class QueueCounts(_message.Message):
-    __slots__ = ("scheduled", "pending", "running", "succeeded", "failed", "cancelled", "finished_total", "expired")
+    __slots__ = ("scheduled", "pending", "running", "succeeded", "failed", "cancelled", "finished_total", "expired", "paused")
     SCHEDULED_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class QueueCounts(_message.Message):
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     scheduled: int
     pending: int
     running: int
@@ -70,7 +71,8 @@ class QueueCounts(_message.Message):
     cancelled: int
     finished_total: int
     expired: int
-    def __init__(self, scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., finished_total: _Optional[int] = ..., expired: _Optional[int] = ...) -> None: ...
+    paused: int
+    def __init__(self, scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., finished_total: _Optional[int] = ..., expired: _Optional[int] = ..., paused: _Optional[int] = ...) -> None: ...
 
 class QueuePause(_message.Message):
     __slots__ = ("scope", "paused_by", "reason", "pause_time", "until")

@@ -87,6 +87,16 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
                 _registered_method=True)
+        self.PauseTask = channel.unary_unary(
+                '/quorate.v1.Scheduler/PauseTask',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.PauseTaskRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.PauseTaskResponse.FromString,
+                _registered_method=True)
+        self.ResumeTask = channel.unary_unary(
+                '/quorate.v1.Scheduler/ResumeTask',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskResponse.FromString,
+                _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/quorate.v1.Scheduler/UpdateTask',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTaskRequest.SerializeToString,
@@ -429,8 +439,24 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseTask(self, request, context):
+        """Pauses a PENDING or SCHEDULED task: it does not start until ResumeTask. Pausing a paused task
+        changes nothing; one that is assigned, running or finished is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTask(self, request, context):
+        """Resumes a PAUSED task: it is PENDING, or SCHEDULED where its instant is still to come. A task that
+        waits already stays as it is; any other one is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateTask(self, request, context):
-        """Changes a PENDING or SCHEDULED task: its priority, labels, `not_before`, timeout, start deadline and
+        """Changes a PENDING, SCHEDULED or PAUSED task: its priority, labels, `not_before`, timeout, start deadline and
         retry policy; the rest stays. A task that is assigned, running or finished is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -856,6 +882,16 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.RetryTasks,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.SerializeToString,
+            ),
+            'PauseTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseTask,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.PauseTaskRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.PauseTaskResponse.SerializeToString,
+            ),
+            'ResumeTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTask,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskResponse.SerializeToString,
             ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
@@ -1384,6 +1420,60 @@ class Scheduler:
             '/quorate.v1.Scheduler/RetryTasks',
             quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/PauseTask',
+            quorate_dot_v1_dot_scheduler__pb2.PauseTaskRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.PauseTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ResumeTask',
+            quorate_dot_v1_dot_scheduler__pb2.ResumeTaskRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.ResumeTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

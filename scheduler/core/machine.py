@@ -19,6 +19,7 @@ from scheduler.core.handlers import (
     pauses,
     scaling_down,
     services,
+    task_pauses,
     upkeep,
 )
 from scheduler.core.handlers import quotas as quota_changes
@@ -74,6 +75,7 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.BulkAsked: bulk.on_bulk_asked,
     e.TaskRetryAsked: control.on_task_retry_asked,
     e.TaskDeleteAsked: control.on_task_delete_asked,
+    e.TaskPauseAsked: task_pauses.on_task_pause_asked,
     e.QueueSubmitted: control.on_queue_submitted,
     e.QueueDeleteAsked: control.on_queue_delete_asked,
     e.QueuePauseAsked: pauses.on_queue_pause_asked,

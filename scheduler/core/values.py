@@ -34,7 +34,7 @@ FINISHED = frozenset(
     (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
 )
 # Those in which a task waits, and can be updated.
-WAITING = frozenset((TaskState.PENDING, TaskState.SCHEDULED))
+WAITING = frozenset((TaskState.PENDING, TaskState.SCHEDULED, TaskState.PAUSED))
 # Those that can be retried by hand.
 RETRIABLE = frozenset((TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED))
 # Those of dead letters.
@@ -92,6 +92,14 @@ class PauseScope(IntEnum):
     def admission(self) -> bool:
         """Whether it accepts no new tasks."""
         return self is not PauseScope.DISPATCH
+
+
+class TaskPause(NamedTuple):
+    """Who paused a task, why and since when."""
+
+    by: str = ""
+    reason: str = ""
+    since: float = 0.0
 
 
 class QueuePause(NamedTuple):

@@ -62,6 +62,8 @@ SNAPSHOT_ORDER = (
 TASK_UPDATE = "task-update"
 # A queue is paused until an instant, or accepts no new tasks: older leaders would not know either.
 QUEUE_PAUSE = "queue-pause"
+# A task is PAUSED: older leaders would not resume it.
+TASK_PAUSE = "task-pause"
 # A task has a start deadline: older leaders would let it wait for ever.
 START_DEADLINE = "start-deadline"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
@@ -74,6 +76,7 @@ RECORD_KINDS: tuple[str, ...] = (
     TASK_UPDATE,
     START_DEADLINE,
     QUEUE_PAUSE,
+    TASK_PAUSE,
 )
 
 

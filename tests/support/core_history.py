@@ -308,6 +308,12 @@ class History:
                 )
             )
 
+    def do_pause_task(self) -> None:
+        task = self.some(TaskState.PENDING, TaskState.SCHEDULED, TaskState.PAUSED)
+        if task is not None:
+            paused, request = self.rng.random() < 0.5, self.request(b"pause" + task.encode())
+            self.cluster.call(lambda t: e.TaskPauseAsked(task, paused, request, t, "why"))
+
     def do_update_many(self) -> None:
         tasks = sorted(self.cluster.state.tasks)[:6]
         if tasks and self.rng.random() < 0.3:

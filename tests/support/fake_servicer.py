@@ -256,6 +256,20 @@ class Servicer(JobServicer, FakeLimits):
                     answer.updated += 1
             return answer
 
+    def PauseTask(self, request, context):
+        with self._serving("PauseTask", context):
+            task = self._cluster.find(request.id)
+            if task.state not in WAITING:
+                raise precondition("TASK_NOT_WAITING", "only a task that waits can be paused")
+            task.state, task.pause.reason = task_pb2.TASK_STATE_PAUSED, request.reason
+            return scheduler_pb2.PauseTaskResponse(task=task)
+
+    def ResumeTask(self, request, context):
+        with self._serving("ResumeTask", context):
+            task = self._cluster.find(request.id)
+            task.state = task_pb2.TASK_STATE_PENDING
+            return scheduler_pb2.ResumeTaskResponse(task=task)
+
     def ExplainTask(self, request, context):
         with self._serving("ExplainTask", context):
             task = self._cluster.find(request.id)

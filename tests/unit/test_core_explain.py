@@ -134,8 +134,10 @@ def test_each_reason_of_a_live_task(why: Why):
 
 def test_the_others_are_about_finished_tasks():
     """tests/unit/test_explain_calls.py produces them."""
+    # And tests/unit/test_core_task_pauses.py this one.
+    paused = {Why.TASK_PAUSED}
     ended = {Why.SUCCEEDED, Why.FAILED, Why.CRASH_LIMIT, Why.CANCELLED, Why.EXPIRED, Why.DROPPED}
-    assert set(Why) == set(REASONS) | ended
+    assert set(Why) == set(REASONS) | ended | paused
 
 
 def disconnected(c: Cluster) -> None:

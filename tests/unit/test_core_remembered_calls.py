@@ -166,6 +166,11 @@ def delete_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]
     return lambda r, token: e.JobDeleteAsked(job, r, token)
 
 
+def pause_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    task = c.submit()
+    return lambda r, token: e.TaskPauseAsked(task, True, r, token)
+
+
 def delete_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = ServiceName(f"gone-{number}")
     c.service(name, outside=True)
@@ -234,6 +239,7 @@ ALL: list[Make] = [
     update_limit,
     delete_limit,
     create_batch,
+    pause_task,
     cancel_tasks,
     create_schedule,
     update_schedule,

@@ -72,7 +72,7 @@ def test_a_record_may_stand_for_several_transitions_but_for_none_that_are_not_in
         final = transitions.FinalStatus(after, 1, NO_INSTANCE, 0.0, c.now)
         transitions.apply_final_status(c.state, row, final)
     else:
-        nowhere = (NOBODY, NO_INSTANCE, 0.0, 0.0, 0.0, False, (), 0.0, b"")
+        nowhere = (NOBODY, NO_INSTANCE, 0.0, 0.0, 0.0, False, (), 0.0, None, b"")
         transitions.apply_status(c.state, row, transitions.Status(after, 1, 0, 0, *nowhere))
     assert c.state.illegal_moves == ([] if after in reached else [(row.id, before, after)])
 

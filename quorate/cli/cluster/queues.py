@@ -75,7 +75,16 @@ class PauseScope(enum.Enum):
     BOTH = "both"
 
 
-_COUNTS = ("SCHEDULED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
+_COUNTS = (
+    "SCHEDULED",
+    "PENDING",
+    "PAUSED",
+    "RUNNING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELLED",
+    "EXPIRED",
+)
 
 
 def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
@@ -83,7 +92,15 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     table = render.table(
         *("QUEUE", *_COUNTS, "OLDEST WAITS", "PLACEMENT"),
         right=_COUNTS,
-        drop=("EXPIRED", "PLACEMENT", "OLDEST WAITS", "SCHEDULED", "CANCELLED", "SUCCEEDED"),
+        drop=(
+            "PAUSED",
+            "EXPIRED",
+            "PLACEMENT",
+            "OLDEST WAITS",
+            "SCHEDULED",
+            "CANCELLED",
+            "SUCCEEDED",
+        ),
     )
     for queue in found:
         name = Text(queue.name)

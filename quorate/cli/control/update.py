@@ -19,7 +19,7 @@ from quorate.runtime.errors import invalid
 
 # Beyond, one call updates all, and one line says what became of them.
 _ONE_BY_ONE = 10
-_STATES = ("pending", "scheduled")
+_STATES = ("pending", "scheduled", "paused")
 _PANEL = "Changes"
 
 
@@ -33,7 +33,8 @@ def update(
         typer.Option(
             "--state",
             "-s",
-            help="Tasks in this state: pending or scheduled; may be repeated. \\[default: both]",
+            help="Tasks in this state: pending, scheduled or paused; may be repeated. "
+            "\\[default: all]",
         ),
     ] = None,
     search: Search = "",

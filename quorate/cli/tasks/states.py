@@ -16,11 +16,11 @@ from quorate.client.tracking.outcome import shown_state
 from quorate.v1 import task_pb2
 
 ASSIGNED: Final = "assigned"
-UNFINISHED: Final = ("scheduled", "pending", "running")
+UNFINISHED: Final = ("scheduled", "pending", "paused", "running")
 FINISHED: Final = ("succeeded", "failed", "cancelled", "expired")
-_KNOWN: Final = ("scheduled", "pending", ASSIGNED, "running", *FINISHED)
+_KNOWN: Final = ("scheduled", "pending", "paused", ASSIGNED, "running", *FINISHED)
 # What a newer cluster may use.
-_RESERVED: Final = ("blocked", "paused")
+_RESERVED: Final = ("blocked",)
 
 
 def states(words: Sequence[str] | None) -> tuple[str, ...]:

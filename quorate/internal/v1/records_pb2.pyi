@@ -126,6 +126,16 @@ class QueueRecord(_message.Message):
     pause: QueuePauseRecord
     def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[float] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ...) -> None: ...
 
+class TaskPauseRecord(_message.Message):
+    __slots__ = ("by", "reason", "since")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    reason: str
+    since: float
+    def __init__(self, by: _Optional[str] = ..., reason: _Optional[str] = ..., since: _Optional[float] = ...) -> None: ...
+
 class QueuePauseRecord(_message.Message):
     __slots__ = ("scope", "by", "reason", "since", "until")
     SCOPE_FIELD_NUMBER: _ClassVar[int]
@@ -179,7 +189,7 @@ class TaskRecord(_message.Message):
     def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ..., created_by: _Optional[str] = ...) -> None: ...
 
 class RunRecord(_message.Message):
-    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time", "share_charged")
+    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time", "share_charged", "pause")
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +207,7 @@ class RunRecord(_message.Message):
     CHARGED_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     SHARE_CHARGED_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     state: _task_pb2.TaskState
     attempt: int
     failures: int
@@ -214,7 +225,8 @@ class RunRecord(_message.Message):
     charged: int
     expire_time: float
     share_charged: float
-    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ..., share_charged: _Optional[float] = ...) -> None: ...
+    pause: TaskPauseRecord
+    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ..., share_charged: _Optional[float] = ..., pause: _Optional[_Union[TaskPauseRecord, _Mapping]] = ...) -> None: ...
 
 class PastAttempt(_message.Message):
     __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error_type", "error_message")

@@ -26,6 +26,7 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
             failed=counts[TaskState.FAILED],
             cancelled=counts[TaskState.CANCELLED],
             expired=counts[TaskState.EXPIRED],
+            paused=counts[TaskState.PAUSED],
             finished_total=seen.finished_total,
         ),
     )

@@ -49,7 +49,7 @@ from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
-from scheduler.storage.keys import START_DEADLINE, TASK_UPDATE
+from scheduler.storage.keys import START_DEADLINE, TASK_PAUSE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -262,6 +262,26 @@ class TaskCalls:
 
     async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> Message:
         return await retry_tasks(self._driver, self._lane, request, context)
+
+    async def PauseTask(self, request: pb.PauseTaskRequest, context: Context) -> Message:
+        asked = audited("PauseTask", request, context)
+        task = TaskId(required("id", request.id))
+        validate.reason(request.reason)
+        await self._candidates.require(TASK_PAUSE)
+        answer = await ask(
+            self._driver,
+            asked,
+            lambda token: e.TaskPauseAsked(task, True, asked, token, request.reason),
+        )
+        return pb.PauseTaskResponse(task=await self._tasks.as_known(answer))
+
+    async def ResumeTask(self, request: pb.ResumeTaskRequest, context: Context) -> Message:
+        asked = audited("ResumeTask", request, context)
+        task = TaskId(required("id", request.id))
+        answer = await ask(
+            self._driver, asked, lambda token: e.TaskPauseAsked(task, False, asked, token)
+        )
+        return pb.ResumeTaskResponse(task=await self._tasks.as_known(answer))
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> Message:
         await self._candidates.require(TASK_UPDATE)

@@ -25,6 +25,7 @@ DEFAULT_WAIT = 60.0
 MAX_TAIL_LINES = 100_000
 MAX_WATCHED = 10_000
 MAX_CANCELLED = 10_000
+MAX_REASON = 256
 # Tasks a second of RetryTasks.
 MIN_RATE, MAX_RATE = 0.01, 1_000_000.0
 
@@ -123,6 +124,11 @@ def error_group(value: str) -> str:
             "them",
         )
     return value
+
+
+def reason(value: str) -> None:
+    """Of a pause, for people."""
+    at_most("reason", len(value), MAX_REASON, "characters")
 
 
 def rate(value: float) -> float:

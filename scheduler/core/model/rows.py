@@ -42,6 +42,7 @@ from scheduler.core.values import (
     ServiceName,
     ServiceSpec,
     TaskLimits,
+    TaskPause,
     TaskState,
 )
 
@@ -107,6 +108,8 @@ class TaskRow:
     has_turn: bool = False
     # When it expires unless it has started; 0.0: never.
     expire_at: float = 0.0
+    # Of a PAUSED one.
+    pause: TaskPause | None = None
 
     @property
     def expires(self) -> bool:

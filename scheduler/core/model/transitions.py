@@ -24,7 +24,7 @@ from scheduler.core.model.rows import (
     TaskRow,
 )
 from scheduler.core.model.state import State
-from scheduler.core.values import PastAttempt, TaskSpec
+from scheduler.core.values import PastAttempt, TaskPause, TaskSpec, is_due
 from scheduler.core.values import TaskState as S
 
 TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
@@ -32,6 +32,11 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (None, S.SCHEDULED): "created with not_before",
     (S.SCHEDULED, S.PENDING): "its time has come",
     (S.SCHEDULED, S.CANCELLED): "cancelled",
+    (S.PENDING, S.PAUSED): "paused",
+    (S.SCHEDULED, S.PAUSED): "paused",
+    (S.PAUSED, S.PENDING): "resumed",
+    (S.PAUSED, S.SCHEDULED): "resumed, and not due yet",
+    (S.PAUSED, S.CANCELLED): "cancelled",
     (S.PENDING, S.RUNNING): "assigned to a node",
     (S.PENDING, S.SCHEDULED): "updated: not_before",
     (S.PENDING, S.CANCELLED): "cancelled",
@@ -91,6 +96,7 @@ class Status(NamedTuple):
     cancel_requested: bool
     past: tuple[PastAttempt, ...]
     expire_at: float
+    pause: TaskPause | None
     # See `TaskRow`.
     unknown_fields: bytes
     charged: int = 0
@@ -157,6 +163,23 @@ def come_due(state: State, row: TaskRow) -> None:
     state.enter(row)
 
 
+def pause(state: State, row: TaskRow, pause: TaskPause) -> None:
+    """PENDING or SCHEDULED -> PAUSED. When it is due stays on record."""
+    _move(state, row, S.PAUSED)
+    row.pause = pause
+    state.enter(row)
+
+
+def resume(state: State, row: TaskRow, now: float) -> None:
+    """PAUSED -> PENDING, or SCHEDULED where its instant is still to come."""
+    due = not row.not_before or is_due(row.not_before, now)
+    _move(state, row, S.PENDING if due else S.SCHEDULED)
+    row.pause = None
+    if due:
+        row.not_before = 0.0
+    state.enter(row)
+
+
 def reschedule(state: State, row: TaskRow, not_before: float) -> None:
     """A SCHEDULED task is due at another instant."""
     assert row.state is S.SCHEDULED
@@ -181,7 +204,7 @@ def update(
         expire_at: when it expires from now on, 0.0 for never; None: as before.
     """
     to = row.state
-    if not_before is not None:
+    if not_before is not None and row.state is not S.PAUSED:
         to = S.SCHEDULED if not_before else S.PENDING
         if to is not row.state and not _NEXT[row.state] >> to & 1:
             state.illegal_moves.append((row.id, row.state, to))
@@ -259,6 +282,7 @@ def apply_status(state: State, row: TaskRow, status: Status) -> None:
         row.cancel_requested,
         row.past,
         row.expire_at,
+        row.pause,
         row.unknown_fields,
         row.charged,
         row.share,

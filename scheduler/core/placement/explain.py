@@ -20,7 +20,7 @@ from scheduler.core.model.state import State
 from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.placement.pipeline import fits, fits_beside
 from scheduler.core.queues.pending import Place
-from scheduler.core.values import NO_NEEDS, Needs, TaskState
+from scheduler.core.values import NO_NEEDS, Needs, TaskPause, TaskState
 
 NODES_SHOWN: Final = 50
 LOOKED_AT: Final = 10_000
@@ -50,6 +50,7 @@ class Why(IntEnum):
     CANCELLED = 17
     EXPIRED = 18
     DROPPED = 19
+    TASK_PAUSED = 20
 
 
 class Filter(IntEnum):
@@ -104,6 +105,8 @@ def explain(state: State, row: TaskRow, now: float) -> Explained:
     """Explain a task that is not finished."""
     if row.state is TaskState.RUNNING:
         return Explained((_running(state, row),))
+    if row.state is TaskState.PAUSED:
+        return Explained((_held(row), *_paused(row)))
     if row.state is TaskState.SCHEDULED and row.not_before > now:
         return Explained((_scheduled(row), *_paused(row)))
     place = row.queue.pending.place_of(row, LOOKED_AT) if row.state is TaskState.PENDING else None
@@ -138,6 +141,12 @@ def _running(state: State, row: TaskRow) -> Reason:
             Why.ASSIGNED, f"{where} was assigned at {at(row.assign_time)} and has not started there"
         )
     return Reason(Why.RUNNING, f"{where} has been running since {at(row.start_time)}")
+
+
+def _held(row: TaskRow) -> Reason:
+    by, reason, since = row.pause or TaskPause()
+    sentence = f"the task is paused{by and f' by {by}'}{(since and f' since {at(since)}') or ''}"
+    return Reason(Why.TASK_PAUSED, f"{sentence}{reason and f' ({reason})'}", paused_by=by)
 
 
 def _scheduled(row: TaskRow) -> Reason:

@@ -31,6 +31,7 @@ from scheduler.core.values import (
     RetryPolicy,
     ServiceName,
     TaskLimits,
+    TaskPause,
     TaskSpec,
     TaskState,
 )
@@ -79,6 +80,7 @@ def run_value(write: fx.PutRun) -> bytes:
         or row.cancel_requested
         or row.charged
         or row.share
+        or row.pause
     )
     expires = row.expire_at and row.state not in FINISHED
     if not (row.start_time or write.finish_time or history or expires or row.unknown_fields):
@@ -105,6 +107,9 @@ def run_value(write: fx.PutRun) -> bytes:
         rest.share_charged = row.share
     if expires:
         rest.expire_time = row.expire_at
+    if row.pause is not None and row.state is TaskState.PAUSED:
+        by, reason, since = row.pause
+        rest.pause.MergeFrom(r.TaskPauseRecord(by=by, reason=reason, since=since))
     if row.unknown_fields:
         rest.MergeFromString(row.unknown_fields)
     return assigned + rest.SerializeToString()
@@ -191,6 +196,9 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
         record.cancel_requested,
         tuple(map(_past_attempt, record.past)),
         record.expire_time,
+        TaskPause(record.pause.by, record.pause.reason, record.pause.since)
+        if record.HasField("pause")
+        else None,
         unknown_fields(record),
         record.charged,
         record.share_charged,

@@ -80,6 +80,8 @@ export const listDeadLetters = (
     ...options,
     query: filter,
   });
+export const pauseTask = (id: string) => post(`v1/tasks/${segment(id)}:pause`);
+export const resumeTask = (id: string) => post(`v1/tasks/${segment(id)}:resume`);
 export const explainTask = (id: string, options?: Options) =>
   get<{ explanation: Explanation }>(`v1/tasks/${segment(id)}:explain`, options);
 /** `paths` name what is taken over of the spec, and cleared where it has nothing. */

@@ -146,6 +146,7 @@ export interface Queue {
     failed?: Int64;
     cancelled?: Int64;
     expired?: Int64;
+    paused?: Int64;
     finishedTotal?: Int64;
   };
   oldestPendingTime?: string;

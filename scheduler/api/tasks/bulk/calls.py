@@ -105,7 +105,7 @@ async def update_tasks(
         request,
         WAITING,
         "cannot be updated",
-        "to update everything that waits set states to PENDING and SCHEDULED",
+        "to update everything that waits set states to PENDING, SCHEDULED and PAUSED",
     )
     if request.task.id:
         raise invalid("task.id", "cannot be set; name the tasks in ids")
@@ -162,7 +162,7 @@ async def update_task(
     if answer.counts[NOT_WAITING]:
         raise precondition(
             "TASK_NOT_WAITING",
-            f"task {task!r} is {found}; only PENDING and SCHEDULED tasks can be updated",
+            f"task {task!r} is {found}; only PENDING, SCHEDULED and PAUSED tasks can be updated",
             task=task,
         )
     raise precondition(

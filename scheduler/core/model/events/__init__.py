@@ -24,6 +24,7 @@ from scheduler.core.model.events.calls import (
     ServiceUpdateAsked,
     TaskCancelAsked,
     TaskDeleteAsked,
+    TaskPauseAsked,
     TaskRecorded,
     TaskRetryAsked,
     TaskSubmitted,
@@ -89,6 +90,7 @@ Event = (
     | BulkContinued
     | TaskRetryAsked
     | TaskDeleteAsked
+    | TaskPauseAsked
     | QueueSubmitted
     | QueueDeleteAsked
     | QueuePauseAsked
@@ -207,6 +209,7 @@ __all__ = [
     "SubtaskFailed",
     "TaskCancelAsked",
     "TaskDeleteAsked",
+    "TaskPauseAsked",
     "TaskRecorded",
     "TaskRetryAsked",
     "TaskSubmitted",

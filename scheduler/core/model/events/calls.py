@@ -112,6 +112,16 @@ class TaskRetryAsked(NamedTuple):
     token: Token
 
 
+class TaskPauseAsked(NamedTuple):
+    """PauseTask, or ResumeTask."""
+
+    task: TaskId
+    paused: bool
+    request: Request
+    token: Token
+    reason: str = ""
+
+
 class TaskDeleteAsked(NamedTuple):
     task: TaskId
     request: Request

@@ -14,7 +14,7 @@ interface Props {
 }
 
 export const canChange = ({ state }: Task) =>
-  state === "TASK_STATE_PENDING" || state === "TASK_STATE_SCHEDULED";
+  ["TASK_STATE_PENDING", "TASK_STATE_SCHEDULED", "TASK_STATE_PAUSED"].includes(state);
 
 export function ChangeDialog({ task, onClose, onDone }: Props) {
   const { priority = 0, labels = {} } = task.spec ?? {};

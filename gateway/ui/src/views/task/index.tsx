@@ -1,7 +1,7 @@
 // One task: what it is, what became of it, attempt by attempt, with its log as it is written.
 
 import { useEffect, useState } from "preact/hooks";
-import { cancelTask, deleteTask, getTask, retryTask } from "@ui/api/actions";
+import { cancelTask, deleteTask, getTask, pauseTask, resumeTask, retryTask } from "@ui/api/actions";
 import { useTasks } from "@ui/api/store";
 import type { Task } from "@ui/api/types";
 import { plain } from "@ui/lib/format";
@@ -161,6 +161,23 @@ function Actions({ task, reread }: { task: Task; reread: () => void }) {
         <Button icon="edit" onClick={() => setChanging(true)}>
           Change
         </Button>
+      )}
+      {task.state === "TASK_STATE_PAUSED" ? (
+        <Button
+          icon="play"
+          onClick={() => void attempt(() => resumeTask(task.id), `${name} goes on.`)}
+        >
+          Resume
+        </Button>
+      ) : (
+        canChange(task) && (
+          <Button
+            icon="pause"
+            onClick={() => void attempt(() => pauseTask(task.id), `${name} is paused.`)}
+          >
+            Pause
+          </Button>
+        )
       )}
       {changing && (
         <ChangeDialog task={task} onClose={() => setChanging(false)} onDone={reread} />
