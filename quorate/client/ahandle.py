@@ -148,9 +148,9 @@ class AsyncTaskHandle(Generic[R]):
             raise
         return True
 
-    async def retry(self) -> None:
+    async def retry(self, spec: task_pb2.TaskSpec | None = None) -> None:
         """As `TaskHandle.retry`."""
-        request = scheduler_pb2.RetryTaskRequest(id=self.id, request_id=new_request_id())
+        request = scheduler_pb2.RetryTaskRequest(id=self.id, request_id=new_request_id(), spec=spec)
         await self._calls.call(RETRY_TASK, request)
         self._finished = None
 

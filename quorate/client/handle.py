@@ -175,9 +175,12 @@ class TaskHandle(Generic[R]):
             raise
         return True
 
-    def retry(self) -> None:
-        """Have a FAILED, CANCELLED or EXPIRED task run again; QuorateError in any other state."""
-        request = pb.RetryTaskRequest(id=self.id, request_id=new_request_id())
+    def retry(self, spec: task_pb2.TaskSpec | None = None) -> None:
+        """Have a FAILED, CANCELLED or EXPIRED task run again; QuorateError in any other state.
+
+        `spec`: what it runs from now on, in place of its own (`task().spec`, changed).
+        """
+        request = pb.RetryTaskRequest(id=self.id, request_id=new_request_id(), spec=spec)
         self._calls.call(RETRY_TASK, request)
         self._finished = None
 

@@ -216,12 +216,14 @@ class CancelTasksResponse(_message.Message):
     def __init__(self, cancelled: _Optional[int] = ..., stopping: _Optional[int] = ..., finished: _Optional[int] = ..., not_found: _Optional[int] = ..., skipped: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RetryTaskRequest(_message.Message):
-    __slots__ = ("id", "request_id")
+    __slots__ = ("id", "request_id", "spec")
     ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
     id: str
     request_id: str
-    def __init__(self, id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    spec: _task_pb2.TaskSpec
+    def __init__(self, id: _Optional[str] = ..., request_id: _Optional[str] = ..., spec: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ...) -> None: ...
 
 class RetryTaskResponse(_message.Message):
     __slots__ = ("task",)

@@ -35,6 +35,7 @@ _LARGER: Final[Mapping[str, tuple[int, str]]] = {
 # Those that hold one spec, which `--max-payload-kib` bounds.
 _SPECS: Final[Mapping[str, str]] = {
     "CreateTask": "spec",
+    "RetryTask": "spec",
     "CreateService": "service.spec",
     "UpdateService": "service.spec",
 }

@@ -74,6 +74,7 @@ class FakeCluster:
             scheduler_pb2.UpdateTaskRequest | scheduler_pb2.UpdateTasksRequest
         ] = []
         self.explanation = explain_pb2.Explanation(sentence="nothing holds the task back")
+        self.retries: list[scheduler_pb2.RetryTaskRequest] = []
         self.bulk_retries: list[scheduler_pb2.RetryTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []
         self.jobs: dict[str, Any] = {}

@@ -280,6 +280,7 @@ class Servicer(JobServicer, FakeLimits):
 
     def RetryTask(self, request, context):
         with self._serving("RetryTask", context):
+            self._cluster.retries.append(request)
             task = self._cluster.find(request.id)
             if task.state not in (task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED):
                 raise precondition("TASK_NOT_FAILED", "only a failed task can be retried")

@@ -80,6 +80,23 @@ async def test_without_states_a_filter_means_failed_tasks_and_ids_mean_both(
     assert (row.priority, row.spec is not None) == (3, True)
 
 
+async def test_one_task_is_retried_with_another_payload(leader: Leader) -> None:
+    (task,) = await cancelled(leader, 1)
+    spec = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["false"]), priority=9)
+    await leader.call("RetryTask", pb.RetryTaskRequest(id=task, spec=spec))
+    view = task_pb2.TASK_VIEW_FULL
+    found = (await leader.call("GetTask", pb.GetTaskRequest(id=task, view=view))).task
+    assert (list(found.spec.command.argv), found.spec.priority) == (["false"], 9)
+    assert leader.driver.state.tasks[TaskId(task)].priority == 9
+    entries = (await leader.call("ListAuditEntries", pb.ListAuditEntriesRequest())).entries
+    assert [change.field for change in entries[0].changes] == ["state", "spec"]
+    await leader.call("CancelTask", pb.CancelTaskRequest(id=task))
+    bad = pb.RetryTaskRequest(id=task, spec=task_pb2.TaskSpec(priority=1))
+    with pytest.raises(QuorateError) as error:
+        await leader.call("RetryTask", bad)
+    assert error.value.metadata["field"] == "spec.work"
+
+
 async def test_counting_changes_nothing(leader: Leader) -> None:
     made = await cancelled(leader, 3)
     answer = await retry(leader, ids=made, validate_only=True)

@@ -115,6 +115,18 @@ def test_some_ids_are_retried_one_by_one_and_many_by_one_call(quorate, cluster):
     assert len(cluster.bulk_retries) == 1
 
 
+def test_one_task_is_retried_with_the_spec_of_a_file(quorate, cluster, tmp_path):
+    ids = put(cluster, 2)
+    file = tmp_path / "spec.json"
+    file.write_text('{"command": {"argv": ["true"]}, "priority": 4}')
+    assert quorate("retry", ids[0], "--spec", str(file))[0] == 0
+    assert cluster.retries[-1].spec.priority == 4
+    assert quorate("retry", *ids, "--spec", str(file))[0] == 2
+    file.write_text("{")
+    code, _, err = quorate("retry", ids[1], "--spec", str(file))
+    assert (code, "cannot be read" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from google.protobuf import json_format
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.control.many import Ids, Queue, Search, again, chosen, show
@@ -14,6 +16,8 @@ from quorate.cli.tasks.ids import task_id
 from quorate.cli.tasks.states import states
 from quorate.client.client import Client
 from quorate.client.mapping.counts import Retried
+from quorate.runtime.errors import invalid
+from quorate.v1 import task_pb2
 
 # Beyond, one call retries all, and one line says what became of them.
 _ONE_BY_ONE = 10
@@ -49,6 +53,14 @@ def retry(
         bool, typer.Option("--all", help="All failed and expired tasks.")
     ] = False,
     rate: Rate = 0.0,
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with the spec that one task gets in place of its own, as JSON: the field "
+            '"spec" of "quorate task ID --json", changed.',
+        ),
+    ] = None,
     yes: Annotated[
         bool,
         typer.Option(
@@ -65,6 +77,10 @@ def retry(
 
     [dim]quorate retry --queue mail --search timeout --rate 10 --yes[/dim]
     """
+    if spec is not None:
+        if not ids or len(ids) != 1:
+            raise invalid("--spec", "needs exactly one ID")
+        return each(ids, lambda id: _again(client, id, _spec(spec)))
     filters = {"--queue": queue, "--state": state, "--search": search}
     if chosen(ids, filters, all_of_them=everything):
         assert ids is not None
@@ -86,9 +102,17 @@ def retry(
     return again(counts.retried, yes=yes, verb="retry")
 
 
-def _again(client: Client, id: str) -> str:
-    client.get(task_id(client, id)).retry()
+def _again(client: Client, id: str, spec: task_pb2.TaskSpec | None = None) -> str:
+    client.get(task_id(client, id)).retry(spec)
     return "will run again"
+
+
+def _spec(file: Path) -> task_pb2.TaskSpec:
+    """The spec in a file. Raises BadParameter."""
+    try:
+        return json_format.Parse(file.read_text(), task_pb2.TaskSpec())
+    except (OSError, ValueError, json_format.ParseError) as error:
+        raise typer.BadParameter(f"--spec: {file} cannot be read: {error}") from None
 
 
 def print_retried(counts: Retried, retried: str, *, as_json: bool) -> None:

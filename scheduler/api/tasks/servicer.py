@@ -298,12 +298,19 @@ class TaskCalls:
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = audited("RetryTask", request, context)
         task = TaskId(required("id", request.id))
+        edited = None
+        if request.HasField("spec"):
+            edited = self._check.spec(request.spec, "spec", self._driver.clock.now())
+            for _ in self._check.large_json(request.spec, "spec"):
+                await asyncio.sleep(0)
         record = e.TaskRecorded(TaskSpec(b""), 0.0)
         try:
             queue = await self._tasks.queue_of(task)
             # What is read back is to be what memory says: its last attempt too.
             await self._driver.readable()
             record = recorded(await self._stored.task(queue, task))
+            if edited is not None:
+                record = record._replace(spec=edited)
         except QuorateError as error:
             # Retried by this very call before, and deleted since: it gets its first answer.
             repeated = known_to(self._state, TASKS_SCOPE, asked)
@@ -312,7 +319,7 @@ class TaskCalls:
         answer = await ask(
             self._driver,
             asked,
-            lambda token: e.TaskRetryAsked(task, record, asked, token),
+            lambda token: e.TaskRetryAsked(task, record, asked, token, edited is not None),
         )
         return pb.RetryTaskResponse(task=await self._tasks.as_known(answer))
 

@@ -36,6 +36,7 @@ from scheduler.core.model.events import (
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
+from scheduler.core.model.usage import task_units
 from scheduler.core.values import RETRIABLE, Change, QueueSettings, TaskState
 
 
@@ -84,10 +85,13 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
     done = state.finished.get(event.task)
     if done is None or done.state not in RETRIABLE or event.record.spec.replica is not None:
         return _not_retriable(state, event)
+    # It weighs as much as before, unless it was edited and is heavier now.
+    units = task_units(len(event.record.spec.spec))
+    more = units if units > done.units else 0
     return (
         refuse_unknown(state, event.record.spec.limits)
         or refuse_longer(done.queue, 1)
-        or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
+        or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, more)
     )
 
 
@@ -95,8 +99,10 @@ def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out:
     done = state.finished[event.task]
     queue, before = done.queue.name, done.state
     row = reopen(state, done, event.record, 0.0, now, out)
-    change = Change("state", before.name, row.state.name)
-    audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
+    changes = [Change("state", before.name, row.state.name)]
+    if event.edited:
+        changes.append(Change("spec"))
+    audit.note(state, limits, out, event.request, now, "task", row.id, *changes, queue=queue)
     return Answer(TaskKnown(event.task, queue), queue, event.task, size=1, progress=1)
 
 

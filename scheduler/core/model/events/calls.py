@@ -104,12 +104,13 @@ class TaskCancelAsked(NamedTuple):
 
 
 class TaskRetryAsked(NamedTuple):
-    """RetryTask, with what is on record of the task."""
+    """RetryTask, with what is on record of the task; `edited`: but with another spec."""
 
     task: TaskId
     record: TaskRecorded
     request: Request
     token: Token
+    edited: bool = False
 
 
 class TaskPauseAsked(NamedTuple):
