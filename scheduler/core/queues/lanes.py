@@ -4,7 +4,7 @@
 of a full key are passed over without looking at them.
 
 Memory: one entry a PENDING task (two with a key), and at most as many dead ones (tasks that left
-from the middle) before a lane is rebuilt.
+from the middle), with their ids, before a lane is rebuilt.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.values import Kind, Needs, TaskLimits, TaskState
 
 _REBUILD_ABOVE = 64
+# Ids that are put in order for one answer about a place: 20 ms at most.
+_SORTED_AT_ONCE = 50_000
 
 
 class Waiting(Protocol):
@@ -49,7 +51,7 @@ Row = TypeVar("Row", bound=Waiting)
 class Lane(Generic[Row]):
     """Tasks of one priority and one kind, oldest first."""
 
-    __slots__ = ("_back", "_dead", "_line", "_pushed", "size")
+    __slots__ = ("_back", "_backed", "_dead", "_gone", "_line", "_pushed", "_sorted", "size")
 
     def __init__(self) -> None:
         # New tasks come with ever greater ids: the line is sorted without a comparison. Tasks
@@ -59,16 +61,27 @@ class Lane(Generic[Row]):
         # and was then retried by hand is in the heap twice, once dead.
         self._back: list[tuple[str, int, Row]] = []
         self._pushed = 0
+        # How often an id is in the heap.
+        self._backed: dict[str, int] = {}
         self._dead = 0
+        # Ids whose entries in the line are dead: what `ahead` does not count. The first `_sorted`
+        # of them are in order. Those below the line's head are of no meaning.
+        self._gone: list[str] = []
+        self._sorted = 0
         self.size = 0
 
     def push(self, row: Row) -> None:
         line = self._line
         self.size += 1
-        if not line or row.id > line[-1].id:
+        if not line:
+            if self._gone:
+                self._gone, self._sorted = [], 0
+            line.append(row)
+        elif row.id > line[-1].id:
             line.append(row)
         else:
             self._pushed += 1
+            self._backed[row.id] = self._backed.get(row.id, 0) + 1
             heappush(self._back, (row.id, self._pushed, row))
 
     def discard(self, row: Row) -> None:
@@ -80,8 +93,14 @@ class Lane(Generic[Row]):
             line.popleft()
         else:
             self._dead += 1
+            if row.id not in self._backed:
+                self._gone.append(row.id)
         if self._dead:
             self._prune()
+            if len(self._gone) > 2 * self._dead + _REBUILD_ABOVE:
+                head = line[0].id if line else ""
+                self._gone = [task for task in self._gone if head and task >= head]
+                self._sorted = 0
             if self._dead > _REBUILD_ABOVE and self._dead > self.size:
                 self._rebuild()
 
@@ -104,18 +123,24 @@ class Lane(Generic[Row]):
     def ahead(self, row: Row, most: int) -> tuple[int, bool]:
         """How many tasks wait before `row`, and whether that is exact.
 
-        It costs a search, and a look at `most` tasks at most: where many are ahead and some of the
-        lane have left from its middle, it is an estimate.
+        It costs searches, and a look at `most` tasks that came back. It is an estimate where more
+        than that came back, or `_SORTED_AT_ONCE` left from the middle since it was asked last.
         """
         line, back = self._line, self._back
         before = bisect_left(line, row.id, key=_id)
-        exact = not self._dead or before <= most
-        if self._dead and exact:
-            before = sum(one.state is TaskState.PENDING for one in islice(line, before))
-        elif self._dead:
-            before -= self._dead * before // len(line)
-        looked = [entry[2] for entry in islice(back, most)]
-        found = sum(one.id < row.id and one.state is TaskState.PENDING for one in looked)
+        gone, exact = self._gone, True
+        if len(gone) - self._sorted <= _SORTED_AT_ONCE:
+            if len(gone) > self._sorted:
+                gone.sort()
+                self._sorted = len(gone)
+            if before:
+                before -= bisect_left(gone, row.id) - bisect_left(gone, line[0].id)
+        elif line:
+            before -= len(gone) * before // len(line)
+            exact = False
+        looked = islice(back, most)
+        alive = {task: None for task, _, one in looked if one.state is TaskState.PENDING}
+        found = sum(task < row.id for task in alive)
         if len(back) > most:
             found, exact = found * len(back) // most, False
         return before + found, exact
@@ -127,8 +152,12 @@ class Lane(Generic[Row]):
             line.popleft()
             self._dead -= 1
         while back and back[0][2].state is not TaskState.PENDING:
-            heappop(back)
+            task = heappop(back)[0]
             self._dead -= 1
+            if self._backed[task] > 1:
+                self._backed[task] -= 1
+            else:
+                del self._backed[task]
 
     def _rebuild(self) -> None:
         alive = {row.id: row for row in self._line if row.state is TaskState.PENDING}
@@ -139,6 +168,8 @@ class Lane(Generic[Row]):
         }
         self._back = list(back.values())
         heapify(self._back)
+        self._backed = dict.fromkeys(back, 1)
+        self._gone, self._sorted = [], 0
         self._line = deque(alive.values())
         self._dead = len(self._line) + len(self._back) - self.size
 
