@@ -50,6 +50,17 @@ export function QueuesView() {
 
 type State = "pending" | "running" | "scheduled" | "succeeded" | "failed" | "cancelled" | "expired";
 
+/** A state that few tasks are in: no column of its own. */
+function Few({ queue: { name, counts }, state }: { queue: Queue; state: "expired" | "paused" }) {
+  const number = num(counts?.[state]);
+  if (!number) return null;
+  return (
+    <a href={href("tasks", "", { queue: name, state })}>
+      <small>{`${count(number)} ${state}`}</small>
+    </a>
+  );
+}
+
 const counted = (state: State, minor = false): Column<Queue> => ({
   name: state[0]!.toUpperCase() + state.slice(1),
   right: true,
@@ -76,6 +87,8 @@ const COLUMNS: readonly Column<Queue>[] = [
           </span>
         )}
         {notes(queue) && <small class="muted">{notes(queue)}</small>}
+        <Few queue={queue} state="expired" />
+        <Few queue={queue} state="paused" />
       </div>
     ),
   },
@@ -90,7 +103,6 @@ const COLUMNS: readonly Column<Queue>[] = [
   counted("succeeded"),
   counted("failed"),
   counted("cancelled", true),
-  counted("expired", true),
   {
     name: "Finished/s",
     right: true,
