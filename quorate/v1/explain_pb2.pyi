@@ -110,18 +110,20 @@ class ExplanationNode(_message.Message):
     def __init__(self, node: _Optional[str] = ..., filter: _Optional[_Union[NodeFilter, str]] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class ExplanationPlace(_message.Message):
-    __slots__ = ("ahead", "exact", "higher_priority", "other_lanes", "next")
+    __slots__ = ("ahead", "exact", "higher_priority", "other_lanes", "next", "other_tenants")
     AHEAD_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
     HIGHER_PRIORITY_FIELD_NUMBER: _ClassVar[int]
     OTHER_LANES_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
+    OTHER_TENANTS_FIELD_NUMBER: _ClassVar[int]
     ahead: int
     exact: bool
     higher_priority: int
     other_lanes: int
     next: str
-    def __init__(self, ahead: _Optional[int] = ..., exact: _Optional[bool] = ..., higher_priority: _Optional[int] = ..., other_lanes: _Optional[int] = ..., next: _Optional[str] = ...) -> None: ...
+    other_tenants: int
+    def __init__(self, ahead: _Optional[int] = ..., exact: _Optional[bool] = ..., higher_priority: _Optional[int] = ..., other_lanes: _Optional[int] = ..., next: _Optional[str] = ..., other_tenants: _Optional[int] = ...) -> None: ...
 
 class Explanation(_message.Message):
     __slots__ = ("task", "sentence", "reasons", "nodes", "nodes_total", "place")

@@ -238,3 +238,14 @@ def test_of_many_nodes_fifty_are_shown():
         c.node(f"n{number}", credit=0)
     found = told(c, c.submit())
     assert (len(found.nodes), found.nodes_total) == (50, 60)
+
+
+def test_the_place_of_a_task_of_a_tenant_is_among_the_tenants_own():
+    c = Cluster()
+    c.submit()
+    mine = [c.submit(spec(tenant="mine")) for _ in range(3)]
+    c.submit(spec(tenant="other"))
+    found = told(c, mine[-1])
+    assert found.place is not None
+    assert (found.place.ahead, found.place.exact, found.place.other_tenants) == (2, True, 2)
+    assert "tenant mine takes turns with others of queue default" in found.reasons[-1].sentence

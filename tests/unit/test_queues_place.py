@@ -14,7 +14,7 @@ from scheduler.core.values import NO_NEEDS, TaskState
 class Row:
     """A task that waits."""
 
-    priority, kind, limits = 0, NO_NEEDS, None
+    priority, kind, limits, tenant = 0, NO_NEEDS, None, ""
 
     def __init__(self, number: int) -> None:
         self.id = TaskId(f"{number:032x}")

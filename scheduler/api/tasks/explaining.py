@@ -86,8 +86,8 @@ def _answer(view: task_pb2.Task, found: Explained) -> explain_pb2.Explanation:
             sentence=node.sentence,
         )
     if found.place is not None:
-        ahead, exact, higher, others, following = found.place
+        ahead, exact, higher, others, following, tenants = found.place
         answer.place.ahead, answer.place.exact = ahead, exact
         answer.place.higher_priority, answer.place.other_lanes = higher, others
-        answer.place.next = following or ""
+        answer.place.next, answer.place.other_tenants = following or "", tenants
     return answer

@@ -113,7 +113,7 @@ def explain(state: State, row: TaskRow, now: float) -> Explained:
     names = sorted(state.nodes)
     filtered = [what_refuses(state, state.nodes[name], row) for name in islice(names, LOOKED_AT)]
     reasons = [*_paused(row), *_limited(state, row, now), *_nodes(filtered)]
-    if place is not None and (place.ahead or place.higher):
+    if place is not None and (place.ahead or place.higher or place.other_tenants):
         reasons.append(_turn(row, place))
     if not reasons:
         reasons.append(Reason(Why.STARTING, "nothing holds the task back: it starts in a moment"))
@@ -296,6 +296,11 @@ def _turn(row: TaskRow, place: Place) -> Reason:
     if place.ahead:
         about = "" if place.exact else "about "
         parts.append(f"{about}{plural(place.ahead, 'older task')} like it")
-    verb = "goes" if place.higher + place.ahead == 1 else "go"
-    sentence = f"{' and '.join(parts)} of queue {row.queue.name} {verb} before it"
+    sentence = ""
+    if parts:
+        verb = "goes" if place.higher + place.ahead == 1 else "go"
+        sentence = f"{' and '.join(parts)} of queue {row.queue.name} {verb} before it"
+    if place.other_tenants:
+        turns = f"tenant {row.tenant} takes turns with others of queue {row.queue.name}"
+        sentence = f"{sentence}; {turns}" if sentence else turns
     return Reason(Why.TURN, sentence)

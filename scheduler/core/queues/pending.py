@@ -28,6 +28,8 @@ class Place(NamedTuple):
     higher: int
     others: int
     next: TaskId | None
+    # Of a task of a tenant, all of the above is among the tenant's; and how many others wait.
+    other_tenants: int = 0
 
 
 class PendingOrder(Generic[Row]):
@@ -167,6 +169,9 @@ class PendingOrder(Generic[Row]):
 
     def place_of(self, row: Row, most: int) -> Place:
         """Where a PENDING row is in the order; looks at `most` tasks, and `most` lanes."""
+        if row.tenant and self.tenants is not None:
+            order = self.tenants[row.tenant]
+            return order.place_of(row, most)._replace(other_tenants=self.size - order.size)
         level = self._levels[-row.priority]
         lane = level[row.kind]
         ahead, exact = lane.ahead(row, most)
