@@ -19,6 +19,7 @@ from pydantic import (
 from node_agent.core.slots import MOST_YIELDED
 from node_agent.task.machine import share, size_in_bytes
 from node_agent.task_settings import TaskSettings
+from quorate.blobs.names import COUNTER
 from quorate.blobs.settings import BlobSettings
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.network.addresses import split_address
@@ -29,8 +30,6 @@ from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
 from quorate.v1.task_pb2 import Resources
 
-# As the schedulers have it: a counter of nodes.
-BLOB_STORE = "blob-store"
 ANY_NUMBER = 1_000_000
 
 
@@ -186,7 +185,7 @@ class AgentSettings(
         if self.blob_url:
             # Tasks with large payloads ask for it: agents without a store, and those of before
             # there were any, do not get them.
-            counters[BLOB_STORE] = ANY_NUMBER
+            counters[COUNTER] = ANY_NUMBER
         return Resources(cpu=self.cpu, memory=self.memory, counters=counters)
 
     @model_validator(mode="after")

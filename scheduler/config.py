@@ -82,6 +82,13 @@ class SchedulerSettings(
         description="maximum bytes on record of one authenticated caller, in MiB; 0: half of "
         "--etcd-quota-mib",
     )
+    quota_blob_mib: int = Field(
+        102_400,
+        ge=0,
+        le=1 << 40,
+        description="maximum bytes of large values in the blob store of one authenticated caller, "
+        "in MiB; 0: no limit",
+    )
     quota_watches: int = Field(
         256, ge=1, le=100_000, description="maximum open watches of one authenticated caller"
     )

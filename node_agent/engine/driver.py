@@ -159,6 +159,7 @@ class Driver:
             secrets,
             self.on_began,
             self,
+            limits.blob_url if limits is not None else "",
         )
         self._replicas = Replicas(
             node=node,

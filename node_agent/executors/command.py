@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
 from node_agent.executors.chunk_events import ChunkEvents
@@ -22,6 +23,8 @@ from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.executors.outcomes import not_started, outcome_of_exit
 from node_agent.logs.attempt_log import PASSABLE, LogStore
+from node_agent.protocol.packets import remove
+from node_agent.task import large_input
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import ArrayCommand, Command
 from quorate.telemetry.tracing import TRACEPARENT
@@ -44,6 +47,7 @@ class CommandExecutor:
         on_began: called when a program that runs for a while really began (monotonic seconds).
         on_recalled: called with what `recall` took back, also if nothing.
         secrets: where programs' secrets are.
+        blob_url: where large inputs are.
         events: whom chunks notify; None: there are none.
     """
 
@@ -59,6 +63,7 @@ class CommandExecutor:
         secrets: Secrets | None = None,
         on_began: OnBegan = lambda _attempt, _when: None,
         events: ChunkEvents | None = None,
+        blob_url: str = "",
     ) -> None:
         self._on_began = on_began
         self._secrets = secrets or Secrets()
@@ -76,6 +81,9 @@ class CommandExecutor:
         # Key at the spawner and scratch directory of each; the attempt of each key.
         self._running: dict[Attempt, tuple[int, str]] = {}
         self._attempts: dict[int, Attempt] = {}
+        # Of those with large input: where it is said that it cannot be read.
+        self._notes: dict[Attempt, str] = {}
+        self._blob_url = blob_url
         # Scratch directories that were left empty: making one anew takes as long as starting a
         # program. As many as ran at once.
         self._free: list[str] = []
@@ -101,6 +109,10 @@ class CommandExecutor:
             except SecretError as failure:
                 self._on_exited(attempt, Outcome(Failure(failure.type, str(failure))))
                 return
+        argv: Sequence[str] = work.argv
+        if work.large_input:
+            note = self._notes[attempt] = self._new_note()
+            argv = large_input.command(note, self._blob_url, work.large_input, work.argv)
         task_id, number = attempt.task_id, attempt.number
         output = self._logs.begin(task_id, number)
         scratch = self.take_scratch(work.cwd)
@@ -115,7 +127,7 @@ class CommandExecutor:
         try:
             key = self._link.run(
                 attempt.lane,
-                work.argv,
+                argv,
                 env,
                 work.cwd,
                 work.stdin,
@@ -129,6 +141,7 @@ class CommandExecutor:
         except OSError as error:
             self._logs.end(task_id, number)
             self.leave_scratch(scratch, dirty=False)
+            self._drop_note(attempt)
             self._on_exited(attempt, not_started(error, self._link))
             return
         self._running[attempt] = (key, scratch)
@@ -187,7 +200,10 @@ class CommandExecutor:
         self._kills.forget(key)
         self._logs.end(attempt.task_id, attempt.number)
         self.leave_scratch(scratch, dirty=exit_.dirty or exit_.lost)
-        self._on_exited(attempt, outcome_of_exit(exit_, memory))
+        outcome = outcome_of_exit(exit_, memory)
+        if attempt in self._notes:
+            outcome = self._with_note(attempt, outcome)
+        self._on_exited(attempt, outcome)
 
     def _on_unqueued(self, lane: int, keys: Sequence[int]) -> None:
         if self._chunks is not None and self._chunks.runs_in(lane):
@@ -198,6 +214,7 @@ class CommandExecutor:
             _, scratch = self._running.pop(attempt)
             self._logs.end(attempt.task_id, attempt.number)
             self.leave_scratch(scratch, dirty=False)
+            self._drop_note(attempt)
         self._on_recalled(lane, attempts)
 
     def _on_key_began(self, key: int, when: float) -> None:
@@ -206,6 +223,32 @@ class CommandExecutor:
             self._on_began(attempt, when)
         elif self._chunks is not None:
             self._chunks.on_began(key, when)
+
+    def _new_note(self) -> str:
+        """An empty file that tasks' users can write to, under a name that they cannot guess."""
+        path = os.path.join(self._scratch, f"note-{token_hex(16)}")
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            if self._link.confinement.user is not None:
+                os.chmod(path, 0o666)
+        except OSError:
+            pass  # what goes wrong is then EXIT_CODE
+        return path
+
+    def _with_note(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """How it ended, when its large input could not be read."""
+        failure = outcome.value
+        said = None
+        if type(failure) is Failure and failure.code == large_input.EXIT_CODE:
+            said = large_input.failure_of(self._notes[attempt])
+        if said is not None:
+            outcome = Outcome(Failure(*said), outcome.start, outcome.seconds)
+        self._drop_note(attempt)
+        return outcome
+
+    def _drop_note(self, attempt: Attempt) -> None:
+        if self._notes and (note := self._notes.pop(attempt, "")):
+            remove(note)
 
     def _new_scratch(self) -> str:
         """A directory that no program has had; the spawner makes it."""

@@ -27,10 +27,6 @@ _to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 # Kinds of arguments and results that are in the blob store: a `Blob.text` stands for them.
 BLOB_KINDS = {"json-blob": "json", "pickle-blob": "pickle"}
-WITHOUT_STORE = (
-    " without a blob store (set --blob-url on the cluster's schedulers and nodes to let it have "
-    "larger values, see docs/large-values.md)"
-)
 
 # ("json", text) | ("pickle", bytes)
 # | ("json-blob" or "pickle-blob", text)
@@ -67,7 +63,7 @@ def of_result(kind: str, value: object, most: int, keep: Keep | None = None) -> 
             return keep(kind, data.encode() if isinstance(data, str) else data)
         return of_problem(
             "RESULT_TOO_LARGE",
-            f"the result is {size} bytes long; the limit is {most}{WITHOUT_STORE}",
+            f"the result is {size} bytes long; the limit is {most}",
         )
     return ("pickle" if kind == "pickle" else "json", data)
 

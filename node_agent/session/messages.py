@@ -110,6 +110,7 @@ def _command(message: task_pb2.CommandWork, spec: task_pb2.TaskSpec) -> Command 
         _secrets(message.secrets),
         memory,
         cpu,
+        _large_payload(spec) if spec.HasField("payload_blob") else "",
     )
 
 
@@ -164,8 +165,7 @@ def _call(spec: task_pb2.TaskSpec) -> Call:
     env = _environment(spec)
     kind = python.WhichOneof("arguments")
     if spec.HasField("payload_blob"):
-        ref = spec.payload_blob
-        text = Blob(ref.sha256, ref.upload, ref.size).text
+        text = _large_payload(spec)
         large: Literal["json-blob", "pickle-blob"]
         large = "json-blob" if kind == "json" else "pickle-blob"
         return Call(python.entrypoint, large, text, secrets, memory, env)
@@ -174,6 +174,12 @@ def _call(spec: task_pb2.TaskSpec) -> Call:
     if kind == "pickle":
         return Call(python.entrypoint, "pickle", python.pickle, secrets, memory, env)
     return Call(python.entrypoint, "", "", secrets, memory, env)
+
+
+def _large_payload(spec: task_pb2.TaskSpec) -> str:
+    """The name of a payload that is in the blob store."""
+    ref = spec.payload_blob
+    return Blob(ref.sha256, ref.upload, ref.size).text
 
 
 def refs_of(messages: Iterable[pb.AttemptRef]) -> list[Ref]:

@@ -22,6 +22,8 @@ class Command:
     # Bytes and cores that it asks for; 0 for nothing.
     memory: int = 0
     cpu: float = 0.0
+    # Its input, where that is in the blob store: the `text` of a `quorate.blobs.names.Blob`.
+    large_input: str = ""
 
 
 @dataclass(slots=True)

@@ -82,14 +82,11 @@ class Worker:
         max_result: bytes of a result; larger ones, and large arguments, are for `large`.
     """
 
-    def __init__(
-        self, pipes: Pipes, max_bytes: int, max_result: int, large: LargeValues | None = None
-    ) -> None:
+    def __init__(self, pipes: Pipes, max_bytes: int, max_result: int, large: LargeValues) -> None:
         self._pipes = pipes
         self._max_bytes = max_bytes
         self._max_result = max_result
-        self._large = large or LargeValues("", 0)
-        self._keep = large.keep if large is not None else None
+        self._large = large
         self.streams = Streams()
         self._children = Children()
         self.snapshot = Snapshot()
@@ -123,7 +120,7 @@ class Worker:
                 self.adopt()
         except Problem as problem:
             return answers.of_problem(problem.kind, problem.message, problem.traceback_text)
-        return call(loaded, kind, trace, self._max_result, self._keep)
+        return call(loaded, kind, trace, self._max_result, self._large.keep)
 
     def with_secrets(self, secrets: dict[str, str], *attempt: object) -> Answer:
         """As `answer`, with more in the environment meanwhile."""
@@ -276,7 +273,7 @@ def _exit_code(message: str) -> int:
 def main() -> None:
     *numbers, blob_url = sys.argv[1:]
     lane, max_tasks, max_bytes, max_result, max_blob = map(int, numbers)
-    large = LargeValues(blob_url, max_blob) if blob_url else None
+    large = LargeValues(blob_url, max_blob, max_result)
     die_with_spawner()
     # Not for child processes of user code.
     for descriptor in (WORKER_FD, OUTPUTS_FD, COUNTS_FD, MARKS_FD):

@@ -24,9 +24,11 @@ class LargeValues:
     Args:
         url: of the blob store.
         most: bytes of one value.
+        inline: bytes of a result that needs no store.
     """
 
-    def __init__(self, url: str, most: int) -> None:
+    def __init__(self, url: str, most: int, inline: int = 0) -> None:
+        self._inline = inline
         self._url = url
         self._most = most
         self._store: BlobStore | None = None
@@ -55,6 +57,13 @@ class LargeValues:
         """The answer that names a large result, which is in the store from now on."""
         from quorate.blobs.store import BlobError
 
+        if not self._url:
+            return answers.of_problem(
+                "RESULT_TOO_LARGE",
+                f"the result is {len(data)} bytes long; the limit is {self._inline} without a blob "
+                "store: set --blob-url on the cluster's schedulers and nodes to let it have larger "
+                "values (docs/large-values.md)",
+            )
         if len(data) > self._most:
             return answers.of_problem(
                 "RESULT_TOO_LARGE",

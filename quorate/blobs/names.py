@@ -15,13 +15,16 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+# The counter of a node that can read and write large values, and of the tasks that need one.
+COUNTER: Final = "blob-store"
 # Seconds.
 NAME_WITHIN: Final = 3_600.0
 REPORT_WITHIN: Final = 24 * 3_600.0
 DELETE_AFTER: Final = 48 * 3_600.0
 # How far the clock of an uploader may be ahead of the leader's.
 AHEAD: Final = 3_600.0
-# Bytes of one value.
+# Bytes of one value that can be at all, and by default.
+MAX_BYTES: Final = 1 << 50
 DEFAULT_MAX_BYTES: Final = 1 << 30
 
 SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -65,7 +68,9 @@ def blob_of(text: str) -> Blob:
 def is_well_formed(blob: Blob) -> bool:
     """Whether it can name an object at all."""
     return bool(
-        SHA256.fullmatch(blob.sha256) and UPLOAD.fullmatch(blob.upload) and 0 <= blob.size < 1 << 62
+        SHA256.fullmatch(blob.sha256)
+        and UPLOAD.fullmatch(blob.upload)
+        and 0 <= blob.size <= MAX_BYTES
     )
 
 

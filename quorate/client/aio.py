@@ -142,6 +142,7 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods):
         secrets: Mapping[str, str] | None = None,
     ) -> AsyncTaskHandle[int]:
         """As `Client.command`."""
+        held = Held(self._limit)
         spec = command_spec(
             argv,
             self._options,
@@ -150,8 +151,9 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods):
             cwd=cwd,
             stdin=stdin,
             secrets=secrets,
+            keep=held.keep,
         )
-        return await self._create(spec)
+        return await self._create(spec, held)
 
     def map(
         self, work: Work, items: Iterable[Any], *, chunk: int | None = None

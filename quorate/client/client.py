@@ -212,6 +212,7 @@ class Client(ManyTasks, JobMethods):
         `argv` goes to no shell. `result()` is 0, or raises TaskFailed with the exit `code`.
         `secrets` names values that the node has, as in `options`: they are never sent.
         """
+        held = Held(self._payload_limit)
         spec = command_spec(
             argv,
             self._options,
@@ -220,8 +221,9 @@ class Client(ManyTasks, JobMethods):
             cwd=cwd,
             stdin=stdin,
             secrets=secrets,
+            keep=held.keep,
         )
-        return self._create(spec)
+        return self._create(spec, held)
 
     def map(
         self,

@@ -11,6 +11,7 @@ import quorate
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.access import Access
 from quorate.client.transport.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
+from quorate.doctor.blob_checks import check_blob_folder, check_blob_nodes
 from quorate.doctor.finding import Finding, failure, note, ok, warning
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural
@@ -39,7 +40,9 @@ async def check_cluster(
         # Advertised for other schedulers: from here they may lie behind a network of their own.
         await _ask(access, [one for one in others if one], findings, advertised=True)
         findings.extend(check_replicas(cluster, local=local))
-        findings.extend(await _check_nodes(access))
+        findings.extend(await _check_nodes(access, cluster))
+        if local:
+            findings.extend(await check_blob_folder(cluster))
         findings.extend(await _check_pending(access))
     return findings, cluster
 
@@ -178,7 +181,7 @@ def _is_replica(task: task_pb2.Task) -> bool:
     return task.spec.HasField("service")
 
 
-async def _check_nodes(access: Access) -> list[Finding]:
+async def _check_nodes(access: Access, cluster: cluster_pb2.Cluster) -> list[Finding]:
     calls = AsyncCalls(access, retry_for=_TIMEOUT)
     nodes: list[node_pb2.Node] = []
     request = scheduler_pb2.ListNodesRequest(page_size=1000)
@@ -199,7 +202,7 @@ async def _check_nodes(access: Access) -> list[Finding]:
         ]
     finally:
         await calls.close()
-    return check_nodes(nodes)
+    return [*check_nodes(nodes), *check_blob_nodes(cluster, nodes)]
 
 
 def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from quorate.v1 import output_pb2 as quorate_dot_v1_dot_output__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16quorate/v1/quota.proto\x12\nquorate.v1\x1a\x17quorate/v1/output.proto\"\xc9\x02\n\x0bQuotaLimits\x12\x17\n\nlive_tasks\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x0cstored_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12 \n\x13requests_per_second\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0copen_watches\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x17\n\nopen_waits\x18\x05 \x01(\x03H\x04\x88\x01\x01\x12\x19\n\x0copen_streams\x18\x06 \x01(\x03H\x05\x88\x01\x01\x12\x1a\n\rlive_subtasks\x18\x07 \x01(\x03H\x06\x88\x01\x01\x42\r\n\x0b_live_tasksB\x0f\n\r_stored_bytesB\x16\n\x14_requests_per_secondB\x0f\n\r_open_watchesB\r\n\x0b_open_waitsB\x0f\n\r_open_streamsB\x10\n\x0e_live_subtasks\"\xae\x01\n\x05Quota\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\'\n\x06limits\x18\x03 \x01(\x0b\x32\x17.quorate.v1.QuotaLimits\x12/\n\x08in_force\x18\x04 \x01(\x0b\x32\x17.quorate.v1.QuotaLimitsB\x04\xe8\xe3\x18\x01\x12,\n\x05usage\x18\x05 \x01(\x0b\x32\x17.quorate.v1.QuotaLimitsB\x04\xe8\xe3\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16quorate/v1/quota.proto\x12\nquorate.v1\x1a\x17quorate/v1/output.proto\"\xf1\x02\n\x0bQuotaLimits\x12\x17\n\nlive_tasks\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x0cstored_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12 \n\x13requests_per_second\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0copen_watches\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x17\n\nopen_waits\x18\x05 \x01(\x03H\x04\x88\x01\x01\x12\x19\n\x0copen_streams\x18\x06 \x01(\x03H\x05\x88\x01\x01\x12\x1a\n\rlive_subtasks\x18\x07 \x01(\x03H\x06\x88\x01\x01\x12\x17\n\nblob_bytes\x18\x08 \x01(\x03H\x07\x88\x01\x01\x42\r\n\x0b_live_tasksB\x0f\n\r_stored_bytesB\x16\n\x14_requests_per_secondB\x0f\n\r_open_watchesB\r\n\x0b_open_waitsB\x0f\n\r_open_streamsB\x10\n\x0e_live_subtasksB\r\n\x0b_blob_bytes\"\xae\x01\n\x05Quota\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\'\n\x06limits\x18\x03 \x01(\x0b\x32\x17.quorate.v1.QuotaLimits\x12/\n\x08in_force\x18\x04 \x01(\x0b\x32\x17.quorate.v1.QuotaLimitsB\x04\xe8\xe3\x18\x01\x12,\n\x05usage\x18\x05 \x01(\x0b\x32\x17.quorate.v1.QuotaLimitsB\x04\xe8\xe3\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTA'].fields_by_name['usage']._loaded_options = None
   _globals['_QUOTA'].fields_by_name['usage']._serialized_options = b'\350\343\030\002'
   _globals['_QUOTALIMITS']._serialized_start=64
-  _globals['_QUOTALIMITS']._serialized_end=393
-  _globals['_QUOTA']._serialized_start=396
-  _globals['_QUOTA']._serialized_end=570
+  _globals['_QUOTALIMITS']._serialized_end=433
+  _globals['_QUOTA']._serialized_start=436
+  _globals['_QUOTA']._serialized_end=610
 # @@protoc_insertion_point(module_scope)

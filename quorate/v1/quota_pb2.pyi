@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class QuotaLimits(_message.Message):
-    __slots__ = ("live_tasks", "stored_bytes", "requests_per_second", "open_watches", "open_waits", "open_streams", "live_subtasks")
+    __slots__ = ("live_tasks", "stored_bytes", "requests_per_second", "open_watches", "open_waits", "open_streams", "live_subtasks", "blob_bytes")
     LIVE_TASKS_FIELD_NUMBER: _ClassVar[int]
     STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class QuotaLimits(_message.Message):
     OPEN_WAITS_FIELD_NUMBER: _ClassVar[int]
     OPEN_STREAMS_FIELD_NUMBER: _ClassVar[int]
     LIVE_SUBTASKS_FIELD_NUMBER: _ClassVar[int]
+    BLOB_BYTES_FIELD_NUMBER: _ClassVar[int]
     live_tasks: int
     stored_bytes: int
     requests_per_second: int
@@ -22,7 +23,8 @@ class QuotaLimits(_message.Message):
     open_waits: int
     open_streams: int
     live_subtasks: int
-    def __init__(self, live_tasks: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., requests_per_second: _Optional[int] = ..., open_watches: _Optional[int] = ..., open_waits: _Optional[int] = ..., open_streams: _Optional[int] = ..., live_subtasks: _Optional[int] = ...) -> None: ...
+    blob_bytes: int
+    def __init__(self, live_tasks: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., requests_per_second: _Optional[int] = ..., open_watches: _Optional[int] = ..., open_waits: _Optional[int] = ..., open_streams: _Optional[int] = ..., live_subtasks: _Optional[int] = ..., blob_bytes: _Optional[int] = ...) -> None: ...
 
 class Quota(_message.Message):
     __slots__ = ("caller", "queue", "limits", "in_force", "usage")

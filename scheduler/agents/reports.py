@@ -126,7 +126,7 @@ def _blob(message: task_pb2.BlobRef) -> Blob:
     """The large result that a node names. Raises AgentMisbehaviour."""
     blob = blob_of_message(message)
     if not is_well_formed(blob):
-        raise AgentMisbehaviour("MALFORMED_BLOB", "a large result without a proper name")
+        raise AgentMisbehaviour("MALFORMED_MESSAGE", "a large result without a proper name")
     return blob
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple, NewType
 
-from quorate.blobs.names import Blob
+from quorate.blobs.names import COUNTER, Blob
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.runtime.timing.backoff import either_way, exponential
 
@@ -249,7 +249,7 @@ class Needs(NamedTuple):
 NO_NEEDS = Needs()
 # The counter that an agent has when it can read and write large values, and tasks with a large
 # payload ask for: those wait for an agent that has it.
-BLOB_STORE: Final = "blob-store"
+BLOB_STORE: Final = COUNTER
 
 
 class Kind(NamedTuple):

@@ -319,6 +319,7 @@ def _limits(settings: SchedulerSettings) -> Limits:
             live_tasks=settings.quota_live_tasks or max(1, settings.max_live_tasks // 2),
             live_subtasks=LIVE_SUBTASKS,
             stored_bytes=(settings.quota_stored_mib << 20) or (settings.etcd_quota_mib << 19),
+            blob_bytes=settings.quota_blob_mib << 20 or UNLIMITED,
             requests_per_second=int(settings.auth_rate) or UNLIMITED,
             open_watches=settings.quota_watches,
             open_waits=settings.quota_waits,

@@ -139,6 +139,16 @@ class SchedulerMetrics:
             yield from _store(self._overview)
             yield from limit_metrics(self._driver.state)
             yield from schedule_metrics(self._driver.state.schedules, now)
+            yield gauge(
+                "quorate_blobs",
+                "Objects in the blob store that tasks on record name.",
+                len(self._driver.state.blobs),
+            )
+            yield gauge(
+                "quorate_blob_bytes",
+                "Bytes of large values that tasks on record name.",
+                self._driver.state.blobs.bytes,
+            )
             if self._quotas is not None:
                 yield from quota_metrics(self._quotas)
             yield gauge(

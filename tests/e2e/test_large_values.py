@@ -11,6 +11,7 @@ import pytest
 
 import quorate
 from quorate import errors
+from quorate.cli.app import run
 from quorate.local.plan import LocalPlan
 from tests.support.local import running
 
@@ -67,6 +68,32 @@ def test_large_json_travels_by_the_store(client) -> None:
     handle = client.submit_json("builtins:str", [text])
     assert handle.result(60) == text
     assert handle.task().result.HasField("blob")
+
+
+def test_large_input_of_a_program_travels_by_the_store(folder: Path, client) -> None:
+    out = folder / "copy"
+    data = os.urandom(SIZE)
+    script = f'cat > {out}; echo "$QUORATE_TASK_ID" > {out}.id; tr "\\0" "\\n" < /proc/$$/cmdline'
+    handle = client.command(["sh", "-c", script], stdin=data)
+    assert handle.result(60) == 0
+    assert out.read_bytes() == data
+    assert Path(f"{out}.id").read_text().strip() == handle.id
+    said = b"".join(chunk.data for chunk in handle.logs())
+    assert b"large_input" not in said
+    assert handle.task(full=True).spec.ByteSize() < 2_000
+    with pytest.raises(errors.TaskFailed) as raised:
+        client.command(["sh", "-c", "exit 113"], stdin=data).result(60)
+    assert (raised.value.type, raised.value.code) == ("EXIT_CODE", 113)
+    with pytest.raises(errors.TaskFailed) as raised:
+        client.command(["no-such-program"], stdin=data).result(60)
+    assert raised.value.type == "NOT_STARTED"
+    before = objects(folder)
+    waiting = client.options(delay=2.0).command(["cat"], stdin=data[1:])
+    grown(folder, before).unlink()
+    with pytest.raises(errors.TaskFailed) as raised:
+        waiting.result(60)
+    assert raised.value.type == "BLOB_NOT_FOUND"
+    assert not list(folder.glob("n1/scratch/note-*"))
 
 
 def test_maps_and_executors_take_large_items(folder: Path, client) -> None:
@@ -138,3 +165,16 @@ def test_a_store_that_is_read_only_refuses_values(folder: Path, client) -> None:
         assert raised.value.reason == "BLOB_STORE_UNAVAILABLE"
     finally:
         store.chmod(stat.S_IRWXU)
+
+
+def test_the_command_line_shows_large_results(folder: Path, capsys) -> None:
+    where = ("--data-dir", str(folder))
+    assert run([*where, "call", "operator:mul", '["a", 600000]']) == 0
+    assert capsys.readouterr().out == '"' + "a" * SIZE + '"\n'
+    with quorate.Client(data_dir=folder) as client:
+        task = client.submit(bytes, SIZE)
+        task.wait(60)
+        assert run([*where, "task", task.id]) == 0
+    assert "in the blob store" in capsys.readouterr().out
+    run([*where, "doctor"])
+    assert f"file://{folder}/blobs" in capsys.readouterr().out.replace("\n", "")

@@ -8,6 +8,9 @@ from quorate.blobs.names import Blob, upload_id
 from quorate.v1 import task_pb2
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
+from scheduler.core.model.limits import Limits
+from scheduler.core.model.quotas import Quota
+from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import BLOB_STORE, TaskSpec, TaskState
 from scheduler.storage import records
 from tests.support.core import Cluster
@@ -138,3 +141,27 @@ def test_a_result_that_is_reported_too_late_is_a_failure(c: Cluster, log: Log, a
     assert c.state_of(task) is TaskState.FAILED
     assert late.name not in c.state.blobs
     agree(c, log)
+
+
+def test_the_quota_of_a_caller_counts_what_its_tasks_name() -> None:
+    c = Cluster(limits=Limits(caller_quota=Quota(blob_bytes=2_500)))
+    one = c.submit(named(blob()), creator="submitter:ci")
+    c.submit(named(blob(digit="b")), creator="submitter:ci")
+    third = named(blob(digit="c"))
+
+    def ask() -> object:
+        task = c.new_id()
+        return c.call(
+            lambda token: e.TaskSubmitted(
+                DEFAULT_QUEUE, task, third, e.Request(), token, "submitter:ci"
+            )
+        )
+
+    answer = ask()
+    assert isinstance(answer, Rejection)
+    assert answer.reason == "TOO_MANY_BLOB_BYTES"
+    c.submit(third, creator="submitter:other")
+    c.submit(creator="submitter:ci")
+    c.cancel(one)
+    c.delete(one)
+    assert not isinstance(ask(), Rejection)

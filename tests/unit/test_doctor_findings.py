@@ -9,6 +9,7 @@ import pytest
 
 import quorate
 from quorate.cli.app import run
+from quorate.doctor.blob_checks import check_blob_folder, check_blob_nodes
 from quorate.doctor.cert_checks import check_file
 from quorate.doctor.cluster_checks import check_nodes, check_pending, check_replicas
 from quorate.doctor.etcd_checks import check_release, check_space, judge_latency
@@ -102,6 +103,35 @@ def test_nodes_that_take_no_work_are_named() -> None:
     assert findings[1].text.endswith("session with b")
     assert findings[2].text == "cordoned: c"
     assert findings[3].text.endswith("1, 2")
+
+
+def with_store(name: str) -> node_pb2.Node:
+    ready = node(name, node_pb2.NODE_STATE_READY)
+    ready.capacity.counters["blob-store"] = 1_000_000
+    return ready
+
+
+def test_a_blob_store_is_everybodys_or_a_finding() -> None:
+    plain = node("plain", node_pb2.NODE_STATE_READY)
+    there, none = cluster_pb2.Cluster(blob_url="s3://b"), cluster_pb2.Cluster()
+    (finding,) = check_blob_nodes(there, [with_store("a")])
+    assert (finding.level, finding.text) == (OK, "s3://b")
+    (finding,) = check_blob_nodes(there, [with_store("a"), plain])
+    assert finding.level is WARNING
+    assert "plain" in finding.text
+    assert check_blob_nodes(none, [with_store("a")])[0].level is WARNING
+    assert check_blob_nodes(none, [plain])[0].level is NOTE
+
+
+async def test_the_folder_of_a_local_blob_store_is_looked_for(tmp_path: Path) -> None:
+    def of(url: str) -> cluster_pb2.Cluster:
+        return cluster_pb2.Cluster(blob_url=url)
+
+    assert await check_blob_folder(of(f"file://{tmp_path}")) == []
+    assert await check_blob_folder(of("s3://bucket")) == []
+    assert await check_blob_folder(of("")) == []
+    (finding,) = await check_blob_folder(of(f"file://{tmp_path}/gone"))
+    assert finding.level is WARNING
 
 
 def test_nodes_that_cannot_write_are_named_with_the_reason_and_count_as_closed() -> None:

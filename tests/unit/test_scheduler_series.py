@@ -35,7 +35,9 @@ def limits_of(limits: Limits, *asked: str) -> dict[tuple[str, str, str], float]:
     driver: Any = SimpleNamespace(state=Cluster().state)
     quotas = QuotaCalls(driver, limits, callers)
     for name in asked:
-        driver.state.callers[name] = SimpleNamespace(tasks=1, subtasks=0, stored_bytes=256)
+        driver.state.callers[name] = SimpleNamespace(
+            tasks=1, subtasks=0, blob_bytes=0, stored_bytes=256
+        )
     _, shown = quota_metrics(quotas)
     return {
         (sample.labels["kind"], sample.labels["name"], sample.labels["quota"]): sample.value

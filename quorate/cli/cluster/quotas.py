@@ -24,6 +24,7 @@ group = typer.Typer(help="Set what one caller or queue may use.", no_args_is_hel
 _LIMITS: Final = {
     "live_tasks": "LIVE TASKS",
     "live_subtasks": "LIVE SUBTASKS",
+    "blob_bytes": "LARGE VALUES",
     "stored_bytes": "STORED",
     "requests_per_second": "CALLS/S",
     "open_watches": "WATCHES",
@@ -34,6 +35,7 @@ _LEGEND: Final = (
     "-: no limit. *: those that have no quota of their own. anonymous: calls without\n"
     "authentication. WATCHES, WAITS, STREAMS: calls that are open now."
 )
+_BYTES: Final = ("stored_bytes", "blob_bytes")
 _DEFAULT: Final = "default"
 _HELP: Final = 'a number, "unlimited", or "default"'
 
@@ -46,10 +48,11 @@ def quotas(client: Client, as_json: Json = False) -> None:
     have. "caller *" has the limits of each authenticated caller that has no quota of its own, and
     "queue *" those of each such queue.
 
-    LIVE TASKS are unfinished tasks. STORED is the size of all stored tasks, also of finished ones.
-    CALLS/S are calls per second. The others are calls that are open now: WATCHES of many tasks,
-    WAITS for one task, and STREAMS such as logs -f. "caller anonymous" is everybody who calls
-    without authentication. It has no limits until an admin sets some.
+    LIVE TASKS are unfinished tasks. STORED is the size of all stored tasks, also of finished
+    ones. LARGE VALUES is the size of what these tasks have in the blob store. CALLS/S are calls
+    per second. The others are calls that are open now: WATCHES of many tasks, WAITS for one task,
+    and STREAMS such as logs -f. "caller anonymous" is everybody who calls without authentication.
+    It has no limits until an admin sets some.
     """
     found = list(list_quotas(client.calls))
     if as_json:
@@ -64,7 +67,7 @@ def _table(found: Sequence[quota_pb2.Quota]) -> Table:
         "CALLER OR QUEUE",
         *_LIMITS.values(),
         right=tuple(_LIMITS.values()),
-        drop=("LIVE SUBTASKS", "STREAMS", "WAITS", "WATCHES", "CALLS/S", "STORED"),
+        drop=("LARGE VALUES", "LIVE SUBTASKS", "STREAMS", "WAITS", "WATCHES", "CALLS/S", "STORED"),
     )
     for quota in found:
         name = f"caller {quota.caller}" if quota.caller else f"queue {quota.queue}"
@@ -83,7 +86,7 @@ def _cell(quota: quota_pb2.Quota, limit: str) -> str:
 
 
 def _amount(limit: str, value: int) -> str:
-    return size_text(value) if limit == "stored_bytes" else f"{value:,}"
+    return size_text(value) if limit in _BYTES else f"{value:,}"
 
 
 @group.command("set")
@@ -107,6 +110,10 @@ def set_quota(
     ] = "",
     live_subtasks: Annotated[
         str, typer.Option(help=f"Maximum number of unfinished subtasks of jobs: {_HELP}.")
+    ] = "",
+    blob_bytes: Annotated[
+        str,
+        typer.Option(help=f"Maximum size of large values in the blob store, such as 10G: {_HELP}."),
     ] = "",
     stored_bytes: Annotated[
         str, typer.Option(help=f"Maximum size of all stored tasks, such as 512M: {_HELP}.")
@@ -137,6 +144,7 @@ def set_quota(
     given = {
         "live_tasks": live_tasks,
         "live_subtasks": live_subtasks,
+        "blob_bytes": blob_bytes,
         "stored_bytes": stored_bytes,
         "requests_per_second": requests_per_second,
         "open_watches": open_watches,
@@ -167,7 +175,7 @@ def _put(limits: quota_pb2.QuotaLimits, limit: str, text: str) -> None:
         return
     if text == "unlimited":
         value = UNLIMITED
-    elif limit == "stored_bytes":
+    elif limit in _BYTES:
         value = size_in_bytes(option, text)
     elif text.isascii() and text.isdigit() and len(text) < 16:
         value = int(text)

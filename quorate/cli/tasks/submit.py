@@ -239,8 +239,16 @@ def call(
     if task.state != task_pb2.TASK_STATE_SUCCEEDED:
         return report(task)
     if not as_json:
-        sys.stdout.write(task.result.json + "\n")
+        sys.stdout.write(_json_of(client, task.result) + "\n")
     return 0
+
+
+def _json_of(client: Client, result: task_pb2.TaskResult) -> str:
+    """A JSON result, also one that is in the blob store."""
+    if not result.HasField("blob"):
+        return result.json
+    with client.calls.large.get(result.blob) as file:
+        return file.read().decode()
 
 
 @with_client

@@ -353,6 +353,9 @@ def _add_missing(table: Table, first: int, last: int, why: str) -> None:
 
 def _result(result: task_pb2.TaskResult) -> str:
     kind = result.WhichOneof("value")
+    if result.HasField("blob"):
+        what = "a pickle" if kind == "pickle" else "JSON"
+        return f"{what} of {size_text(result.blob.size)}, in the blob store: {result.blob.sha256}"
     if kind == "json":
         return result.json[:_MOST_SHOWN]
     if kind == "pickle":

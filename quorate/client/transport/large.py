@@ -182,6 +182,8 @@ class AsyncLargeValues(_Large):
 
 def payload_of(spec: task_pb2.TaskSpec) -> bytes | None:
     """The bytes of a spec that can be in the store instead; None: none."""
+    if spec.HasField("command"):
+        return spec.command.stdin
     if not spec.HasField("python"):
         return None
     if spec.python.HasField("pickle"):
@@ -192,7 +194,9 @@ def payload_of(spec: task_pb2.TaskSpec) -> bytes | None:
 def name(spec: task_pb2.TaskSpec, blob: Blob) -> None:
     """Have a spec name its payload instead of holding it."""
     spec.payload_blob.sha256, spec.payload_blob.upload, spec.payload_blob.size = blob
-    if spec.python.HasField("json"):
+    if spec.HasField("command"):
+        spec.command.stdin = b""
+    elif spec.python.HasField("json"):
         spec.python.json = ""
     else:
         spec.python.pickle = b""

@@ -163,8 +163,10 @@ def command_spec(
     cwd: str = "",
     stdin: bytes | str = b"",
     secrets: Mapping[str, str] | None = None,
+    keep: Callable[[bytes], bytes] | None = None,
 ) -> task_pb2.TaskSpec:
-    """The spec of a program run. `argv` goes to no shell; `secrets` are beside the options'."""
+    """The spec of a program run. `argv` goes to no shell; `secrets` are beside the options'; `keep`
+    may hold back an input that is too large."""
     if isinstance(argv, str):
         raise invalid("argv", "must be a list of strings, not one string")
     if not argv or not argv[0]:
@@ -175,7 +177,8 @@ def command_spec(
     if env:
         spec.command.env.update(checked_texts("env", env))
     spec.command.cwd = text_of("cwd", cwd)
-    spec.command.stdin = checked_text("stdin", stdin).encode() if isinstance(stdin, str) else stdin
+    data = checked_text("stdin", stdin).encode() if isinstance(stdin, str) else stdin
+    spec.command.stdin = data if keep is None else keep(data)
     if secrets:
         options = replace(options, secrets={**options.secrets, **secrets})
     options.apply(spec, now=now)

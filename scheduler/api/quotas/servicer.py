@@ -129,6 +129,7 @@ class QuotaCalls:
         found = {
             "live_tasks": usage.tasks if usage else 0,
             "live_subtasks": usage.subtasks if usage else 0,
+            "blob_bytes": usage.blob_bytes if usage else 0,
             "stored_bytes": usage.stored_bytes if usage else 0,
         }
         if kind == CALLER:

@@ -143,10 +143,6 @@ def _work(check: SpecCheck, check_job: JobCheck, message: pb.ScheduleSpec, now: 
     _inline(task, field)
     if task.HasField("not_before"):
         raise invalid(f"{field}.not_before", "is the schedule's to say; leave it out")
-    if task.HasField("payload_blob"):
-        raise invalid(
-            f"{field}.payload_blob", "is not allowed in a schedule: pass a path or a key instead"
-        )
     check.spec(task, field, now)
     for _ in check.large_json(task, field):
         pass

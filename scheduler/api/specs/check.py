@@ -135,10 +135,13 @@ class SpecCheck:
                 limit=self.max_blob,
                 value=blob.size,
             )
-        work = spec.python if spec.HasField("python") else None
-        if work is None or not work.HasField("arguments"):
+        if spec.HasField("command"):
+            if spec.command.stdin:
+                raise invalid(field, "cannot be set together with stdin in the spec")
+            return
+        if not spec.python.HasField("arguments"):
             raise invalid(field, "needs python work whose json or pickle is set and empty")
-        if work.json or work.pickle:
+        if spec.python.json or spec.python.pickle:
             raise invalid(field, "cannot be set together with arguments in the spec")
 
     @staticmethod

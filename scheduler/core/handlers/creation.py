@@ -15,7 +15,7 @@ from scheduler.core.handlers.blob_check import refuse_old_blobs
 from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE, make_room, refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown_of
 from scheduler.core.handlers.pauses import refuse_paused
-from scheduler.core.handlers.quota_check import refuse_created
+from scheduler.core.handlers.quota_check import refuse_blobs, refuse_created
 from scheduler.core.handlers.requests import Answer, Call, CallInParts
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
@@ -193,4 +193,5 @@ def refuse_tasks(
         or refuse_old_blobs(state, specs)
         or (None if row.limits is NO_LIMITS else refuse_longer(row, count))
         or refuse_created(state, limits, row.usage, creator, count, units)
+        or refuse_blobs(state, limits, row.usage, creator, specs)
     )

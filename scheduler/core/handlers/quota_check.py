@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from quorate.runtime.ids import ANONYMOUS
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import CALLER, QUEUE
+from scheduler.core.model.quotas import CALLER, QUEUE, in_force
 from scheduler.core.model.state import State
 from scheduler.core.model.usage import UNIT, Usage
+from scheduler.core.values import TaskSpec
 
 # Seconds until more tasks may be finished: nobody knows.
 _RETRY_LIVE: Final = 1.0
@@ -19,12 +20,15 @@ _REASONS: Final[Mapping[str, str]] = {
     "live_tasks": "TOO_MANY_LIVE_TASKS",
     "stored_bytes": "TOO_MANY_STORED_BYTES",
     "live_subtasks": "TOO_MANY_LIVE_SUBTASKS",
+    "blob_bytes": "TOO_MANY_BLOB_BYTES",
 }
 _ADVICE: Final[Mapping[str, str]] = {
     "live_subtasks": "wait until jobs are finished, or cancel some",
     "live_tasks": "wait until tasks are finished, or cancel some",
     "stored_bytes": "delete finished tasks, keep them for a shorter time (the queue's retention), "
     "or send large data by reference",
+    "blob_bytes": "delete finished tasks with large values, or keep them for a shorter time (the "
+    "queue's retention)",
 }
 
 
@@ -82,6 +86,25 @@ def refuse_subtasks(
     return None
 
 
+def refuse_blobs(
+    state: State, limits: Limits, queue: Usage, creator: str, specs: Sequence[TaskSpec]
+) -> Rejection | None:
+    """Whether the large payloads of new tasks are too much for the caller or queue.
+
+    Those of batches that are not written yet are not counted: two at once may exceed it by one.
+    """
+    size = sum([spec.blob.size for spec in specs if spec.blob is not None])
+    if not size:
+        return None
+    caller = state.callers.get(creator) or Usage(creator)
+    for kind, usage in ((CALLER, caller), (QUEUE, queue)):
+        most = in_force(state.quotas, limits, kind, usage.name).blob_bytes
+        used = usage.blob_bytes
+        if most is not None and 0 <= most < used + size:
+            return _rejection(kind, usage, "blob_bytes", most, used, size)
+    return None
+
+
 def _rejection(kind: str, usage: Usage, quota: str, limit: int, used: int, asked: int) -> Rejection:
     name = usage.name or ANONYMOUS
     return Rejection(
@@ -98,5 +121,5 @@ def _rejection(kind: str, usage: Usage, quota: str, limit: int, used: int, asked
             ("usage", str(used)),
             ("asked", str(asked)),
         ),
-        retry_delay=None if quota == "stored_bytes" else _RETRY_LIVE,
+        retry_delay=None if quota in ("stored_bytes", "blob_bytes") else _RETRY_LIVE,
     )

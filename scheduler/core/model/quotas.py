@@ -36,6 +36,7 @@ class Quota:
     open_waits: int | None = None
     open_streams: int | None = None
     live_subtasks: int | None = None
+    blob_bytes: int | None = None
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
 
@@ -47,7 +48,7 @@ class Quota:
 
 NAMES: Final = tuple(field.name for field in fields(Quota) if field.name != "unknown_fields")
 # Those of a queue: calls have callers.
-QUEUE_NAMES: Final = ("live_tasks", "stored_bytes", "live_subtasks")
+QUEUE_NAMES: Final = ("live_tasks", "stored_bytes", "live_subtasks", "blob_bytes")
 NO_QUOTA: Final = Quota()
 
 

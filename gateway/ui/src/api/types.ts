@@ -98,7 +98,7 @@ export interface Task {
   createTime?: string;
   scheduleTime?: string;
   finishTime?: string;
-  result?: { json?: string; pickle?: string; exitCode?: number };
+  result?: { json?: string; pickle?: string; exitCode?: number; blob?: BlobRef };
   error?: TaskError;
   attempts?: Attempt[];
   cancelRequested?: boolean;
@@ -264,10 +264,18 @@ export interface Service {
   pendingReason?: string;
 }
 
+/** A large value, in the blob store. */
+export interface BlobRef {
+  sha256?: string;
+  upload?: string;
+  size?: Int64;
+}
+
 /** -1 is unlimited, 0 refuses everything. */
 export interface QuotaLimits {
   liveTasks?: Int64;
   storedBytes?: Int64;
+  blobBytes?: Int64;
   requestsPerSecond?: Int64;
   openWatches?: Int64;
   openWaits?: Int64;

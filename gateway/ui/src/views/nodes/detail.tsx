@@ -81,7 +81,10 @@ export function NodeDetail({ node }: { node: Node }) {
         <dt>Offers</dt>
         <dd>
           {capacity?.cpu ?? 0} cores, {bytes(capacity?.memory)}
-          {Object.entries(capacity?.counters ?? {}).map(([name, value]) => `, ${num(value)} ${name}`)}
+          {Object.entries(capacity?.counters ?? {}).map(([name, value]) =>
+            // Any number of tasks may use the blob store.
+            name === "blob-store" ? ", a blob store" : `, ${num(value)} ${name}`,
+          )}
         </dd>
       </dl>
     </div>

@@ -20,6 +20,7 @@ export interface Limit {
 export const LIMITS: readonly Limit[] = [
   { name: "liveTasks", title: "Live tasks", label: "Tasks that are not finished", ofQueues: true },
   { name: "storedBytes", title: "Stored", label: "Bytes on record", ofQueues: true },
+  { name: "blobBytes", title: "Large values", label: "Bytes of large values", ofQueues: true },
   { name: "requestsPerSecond", title: "Calls/s", label: "Calls per second", ofQueues: false },
   { name: "openWatches", title: "Watches", label: "Open watches", ofQueues: false },
   { name: "openWaits", title: "Waits", label: "Calls that wait for a task", ofQueues: false },
@@ -29,6 +30,8 @@ export const LIMITS: readonly Limit[] = [
 /** Whom a quota is for that has none of its own. */
 export const EVERYBODY = "*";
 const UNLIMITED = "unlimited";
+
+const isBytes = (name: LimitName): boolean => name === "storedBytes" || name === "blobBytes";
 
 export const kindOf = (quota: Quota): Kind => (quota.caller ? "caller" : "queue");
 export const nameOf = (quota: Quota): string => quota.caller || quota.queue || "";
@@ -43,7 +46,7 @@ export const isSet = (quota: Quota): boolean =>
   Object.values(quota.limits ?? {}).some((value) => value !== undefined);
 
 export function amount(name: LimitName, value: Int64 | undefined): string {
-  return name === "storedBytes" ? bytes(value) : count(value);
+  return isBytes(name) ? bytes(value) : count(value);
 }
 
 export function limitText(name: LimitName, value: Int64 | undefined): string {
@@ -62,7 +65,7 @@ export function shareOf(quota: Quota, name: LimitName): number | undefined {
 export function fieldText(name: LimitName, value: Int64 | undefined): string {
   if (value === undefined) return "";
   if (num(value) < 0) return UNLIMITED;
-  if (name !== "storedBytes" || num(value) === 0) return String(value);
+  if (!isBytes(name) || num(value) === 0) return String(value);
   for (const [unit, size] of [["G", 2 ** 30], ["M", 2 ** 20], ["K", 2 ** 10]] as const) {
     if (num(value) % size === 0) return `${num(value) / size}${unit}`;
   }
@@ -74,7 +77,7 @@ export function readLimit({ name, label }: Limit, text: string): string | undefi
   const typed = text.trim().toLowerCase();
   if (typed === "" || typed === "default") return undefined;
   if (typed === UNLIMITED) return "-1";
-  if (name === "storedBytes") return String(sizeInBytes(typed, label));
+  if (isBytes(name)) return String(sizeInBytes(typed, label));
   const digits = typed.replaceAll(",", "");
   if (!/^\d{1,15}$/.test(digits)) {
     throw new Unreadable(`${label}: “${text.trim()}” is neither a whole number nor “${UNLIMITED}”.`);

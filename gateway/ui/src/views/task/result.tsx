@@ -7,6 +7,16 @@ import { base64Size } from "@ui/lib/words";
 import { Copy, Panel } from "@ui/parts/basics";
 
 export function ResultPanel({ result }: { result: NonNullable<Task["result"]> }) {
+  if (result.blob) {
+    return (
+      <Panel title="Result">
+        <p class="muted">
+          {result.json !== undefined ? "JSON" : "A Python pickle"} of {bytes(result.blob.size)}, in the blob
+          store. Read it with <code>handle.result()</code>.
+        </p>
+      </Panel>
+    );
+  }
   if (result.json !== undefined) {
     return (
       <Panel title="Result" class="result" aside={<Copy text={result.json} what="the result" />}>
