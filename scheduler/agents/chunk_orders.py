@@ -130,8 +130,9 @@ class ChunkOrders:
 
     @property
     def anything(self) -> bool:
-        """Whether `fill` has anything to send."""
-        return bool(self._ready or self._recall or self._reports or self._forget)
+        """Whether `fill` has anything to send; jobs to forget go behind all chunks."""
+        forgets = self._forget and not self._waiting
+        return bool(self._ready or self._recall or self._reports or forgets)
 
     def _assign(
         self, to: pb.Assignment, row: TaskRow, attempt: int, template: bytes, items: list[bytes]
