@@ -25,6 +25,7 @@ from scheduler.core.handlers import (
 from scheduler.core.handlers import quotas as quota_changes
 from scheduler.core.handlers.bulk import parts as bulk
 from scheduler.core.handlers.chunks import life as chunks
+from scheduler.core.handlers.chunks import merging
 from scheduler.core.handlers.chunks.life import ChunkIds
 from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
@@ -62,6 +63,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.InstanceGone: services.on_instance_gone,
     e.StartsDue: attempts.on_starts_due,
     e.ChunkReported: chunks.on_chunk_reported,
+    e.JobResultsRead: merging.on_job_results_read,
     e.IdleJobsDue: jobs_upkeep.on_idle_jobs_due,
     e.TimersDue: upkeep.on_timers_due,
     e.ExpiriesDue: expiry.on_expiries_due,

@@ -273,6 +273,13 @@ class Driver:
             self.journal.append_purge(deletes[start : start + self._purge_ops])
         return len(deletes)
 
+    def close_idle_jobs(self) -> None:
+        """Close one open job to which nothing was appended for too long, if there is any."""
+        if not self.journal.room or self.journal.no_space:
+            return
+        if any(job.open or job.loading for job in self.state.jobs.values()):
+            self.handle((e.IdleJobsDue(),))
+
     # -- from step to journal
 
     def _report_illegal_moves(self) -> None:
@@ -350,7 +357,8 @@ class Driver:
             self._note_due(out.due)
         if out.more:
             self._soon()
-        self._after += out.recalls
+        if out.recalls:
+            self._after += out.recalls
         if not out.writes:
             return
         self.metrics.placed(out.after, now)

@@ -55,6 +55,7 @@ from scheduler.storage.fold import Fold
 from scheduler.storage.instances import InstanceKeys
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.result_merger import ResultMerger
 from scheduler.telemetry.metrics import SchedulerMetrics
 
 
@@ -160,6 +161,7 @@ class TermParts:
         self.watches = Watches(
             etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted
         )
+        self.result_merger = ResultMerger(driver, stored, settings.prefix)
         self.feed = ServiceFeed(driver, generation=fold.generation)
         self.candidates = Candidates(etcd, settings.prefix)
         self.quotas = QuotaCalls(driver, process.limits, process.callers)
@@ -167,21 +169,30 @@ class TermParts:
         check = SpecCheck(settings.max_payload_kib << 10, max_blob)
         keys = InstanceKeys(etcd, settings.prefix, won.leader_key, won.elected)
         full = self.overview.full
+        jobs = JobCalls(
+            driver,
+            ids,
+            etcd,
+            settings.prefix,
+            self.sessions.job_values,
+            self.candidates,
+            check,
+            full,
+        )
         self.servicers: Servicers = servicers(
             TaskCalls(
-                driver, ids, stored, self.watches, self.sessions, check, full, self.candidates
-            ),
-            DeadLetterCalls(driver, stored),
-            JobCalls(
                 driver,
                 ids,
-                etcd,
-                settings.prefix,
-                self.sessions.job_values,
-                self.candidates,
+                stored,
+                self.watches,
+                self.sessions,
                 check,
                 full,
+                self.candidates,
+                jobs,
             ),
+            DeadLetterCalls(driver, stored),
+            jobs,
             QueueCalls(driver, self.candidates),
             NodeCalls(driver),
             self.quotas,

@@ -287,6 +287,7 @@ class LeadershipTerm:
             tasks.create_task(follow_instances(driver, etcd, prefix, revision), name="instances")
             tasks.create_task(driver.look_after_services(), name="services")
             tasks.create_task(driver.note_starts(), name="starts")
+            tasks.create_task(parts.result_merger.run(), name="results")
             tasks.create_task(parts.schedules.run(), name="schedules")
             tasks.create_task(parts.sweep.run(), name="blob sweep")
             tasks.create_task(parts.feed.run(), name="service feed")
@@ -333,6 +334,7 @@ async def _keep_house(driver: Driver) -> None:
     while True:
         await asyncio.sleep(RETENTION_EVERY)
         driver.purge(RETENTION_AT_ONCE)
+        driver.close_idle_jobs()
 
 
 async def _measure_lag() -> None:

@@ -113,6 +113,17 @@ def job_results_key(job: str, block: int, first: int) -> bytes:
     return f"job-results/{job}/{block:04d}/{first:08d}".encode()
 
 
+def merged_results_key(job: str, block: int, first: int) -> bytes:
+    """Behind those of `job_results_key`, and outside of their range."""
+    return f"job-results/{job}/{block:04d}/m{first:08d}".encode()
+
+
+def job_results_range(job: str, block: int) -> tuple[bytes, bytes]:
+    """`(key, range_end)` of a block's results that were not merged."""
+    below = f"job-results/{job}/{block:04d}/".encode()
+    return below + b"0", below + b":"
+
+
 def job_errors_key(job: str, block: int, first: int) -> bytes:
     return f"job-errors/{job}/{block:04d}/{first:08d}".encode()
 

@@ -54,6 +54,7 @@ class JobWorld(World):
         what = job_spec(
             attempts=rng.choice([1, 3]),
             backoff=1.0,
+            max_backoff=5.0,
             crash_limit=rng.choice([2, 20]),
             fatal=("Fatal",),
             max_parallel=rng.choice([0, 0, 2]),

@@ -54,6 +54,8 @@ class ChunkAgent:
         self._left: dict[str, list[int]] = {}
         self._context: Any = None
         self._writing = asyncio.Lock()
+        # Chunks that are to end.
+        self._ended: set[str] = set()
         self._count = 0
         self.server = grpc.aio.server()
         handler = grpc.stream_stream_rpc_method_handler(self._session)
@@ -98,8 +100,7 @@ class ChunkAgent:
             if item.task_id not in self._running:
                 self._running[item.task_id] = asyncio.ensure_future(self._run(item))
         for ref in message.cancel:
-            if ref.task_id in self._running:
-                self._running[ref.task_id].cancel()
+            self._ended.add(ref.task_id)
         for recalled in message.recall:
             asyncio.ensure_future(self._give_back(recalled.task_id))  # noqa: RUF006
         for done in message.acknowledge_reports:
@@ -114,10 +115,10 @@ class ChunkAgent:
         left = self._left[name] = positions
         done = pb.AttemptFinished(task_id=name, attempt=1)
         done.result.exit_code = 0
-        try:
-            while left:
-                while self.hold.is_set():
-                    await asyncio.sleep(0.005)
+        while left and name not in self._ended:
+            if self.hold.is_set():
+                await asyncio.sleep(0.005)
+            else:
                 size = min(len(left), self._batch)
                 report = pb.ChunkReport(task_id=name, attempt=1, seconds=1e-5 * size)
                 for position in left[: self._batch]:
@@ -134,7 +135,7 @@ class ChunkAgent:
                         assert run.values
                 del left[: self._batch]
                 await self._report(report)
-        except asyncio.CancelledError:
+        if left:
             done.error.type = "CANCELLED"
         del self._running[name], self._left[name]
         self._finished[name] = done

@@ -33,6 +33,7 @@ def job_spec(
     items: bool = False,
     attempts: int = 1,
     backoff: float = 1.0,
+    max_backoff: float = 300.0,
     crash_limit: int = 3,
     priority: int = 0,
     fatal: Sequence[str] = (),
@@ -46,6 +47,7 @@ def job_spec(
     template.priority = priority
     template.retry.max_attempts = attempts
     template.retry.initial_backoff.FromNanoseconds(round(backoff * 1e9))
+    template.retry.max_backoff.FromNanoseconds(round(max_backoff * 1e9))
     template.retry.crash_limit = crash_limit
     template.retry.fatal_errors.extend(fatal)
     template.retry.jitter = 0.0

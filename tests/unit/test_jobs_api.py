@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
+from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.memory import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import job_pb2, node_agent_pb2, task_pb2
@@ -108,6 +109,30 @@ async def test_items_reach_the_agent_in_order_and_results_come_back():
         ]
 
 
+async def test_results_that_came_one_by_one_are_merged_into_few_records():
+    def work(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
+        return b"%d" % position
+
+    etcd = MemoryEtcd()
+    agent = ChunkAgent("n1", work, batch=1)
+    async with (
+        standing_by(etcd) as replica,
+        replica.leading(),
+        running(agent, etcd, replica.settings.prefix),
+    ):
+        api = Api(replica)
+        job = await api.create(count=300)
+        await api.wait(job.id)
+        below = replica.settings.prefix + f"job-results/{job.id}/".encode()
+        async with asyncio.timeout(PATIENCE):
+            while len((await etcd.range(Range(below, prefix_end(below)))).kvs) > 1:
+                await asyncio.sleep(0.05)
+        request = pb.ReadJobResultsRequest(id=job.id)
+        answers = await api.call("ReadJobResults", request)
+        values = [value for one in answers for run in one.runs for value in run.values]
+        assert values == [b"%d" % n for n in range(300)]
+
+
 async def test_results_are_followed_while_items_are_appended():
     def work(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
         return task_pb2.TaskError(type="ValueError") if item == b"bad" else item
@@ -184,6 +209,44 @@ async def test_failures_are_grouped_and_subtasks_listed():
         last = await api.call("ListSubtasks", request)
         assert [one.id for one in last.subtasks] == [f"{job.id}.19"]
         assert not last.next_page_token
+
+
+async def test_an_open_job_that_is_left_alone_closes_itself():
+    async with leading() as (api, _):
+        job = await api.create(open=True, items=[b"1"], close_after_idle={"seconds": 1})
+        done = await api.wait(job.id)
+        assert done.state == job_pb2.JOB_STATE_SUCCEEDED
+        assert done.count == 1
+
+
+async def test_a_subtask_is_read_and_waited_for_as_a_task():
+    def work(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
+        if position == 1:
+            return task_pb2.TaskError(type="ValueError", message="bad")
+        return b"%d" % position
+
+    async with leading(work) as (api, agent):
+        agent.hold.set()
+        job = await api.create(count=3, first_index=10, index_step=5)
+        waiting = pb.WaitTaskRequest(id=f"{job.id}.15")
+        waiting.timeout.FromMilliseconds(10)
+        found = (await api.call("WaitTask", waiting)).task
+        assert found.state in (task_pb2.TASK_STATE_RUNNING, task_pb2.TASK_STATE_PENDING)
+        agent.hold.clear()
+        waiting.timeout.FromSeconds(10)
+        found = (await api.call("WaitTask", waiting)).task
+        assert (found.id, found.state) == (f"{job.id}.15", task_pb2.TASK_STATE_FAILED)
+        assert (found.error.type, found.failures, found.attempt) == ("ValueError", 1, 1)
+        assert found.attempts[0].node == "n1"
+        last = (await api.call("GetTask", pb.GetTaskRequest(id=f"{job.id}.20"))).task
+        await api.wait(job.id)
+        last = (await api.call("GetTask", pb.GetTaskRequest(id=f"{job.id}.20"))).task
+        assert last.result.json == "2"
+        assert last.spec.python.entrypoint == "m:f"
+        for unknown in ("11", "25", "5", "015", "x", "-10"):
+            with pytest.raises(QuorateError) as error:
+                await api.call("GetTask", pb.GetTaskRequest(id=f"{job.id}.{unknown}"))
+            assert refused(error) == ("NOT_FOUND", "TASK_NOT_FOUND"), unknown
 
 
 async def test_a_job_is_paused_cancelled_retried_and_deleted():
@@ -289,6 +352,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (
         {"template": {"command": {"argv": ["a"]}, "affinity_key": "k"}, "count": 1},
         "spec.template.affinity_key",
+    ),
+    (
+        {"template": {"command": {"argv": ["a"]}, "fairness_key": "k"}, "count": 1},
+        "spec.template.fairness_key",
+    ),
+    (
+        {"template": {"command": {"argv": ["a"]}, "start_deadline": {"seconds": 5}}, "count": 1},
+        "spec.template.start_deadline",
     ),
     (
         {"template": {"command": {"argv": ["a"]}, "retry": {"max_attempts": 900}}, "count": 1},

@@ -23,6 +23,11 @@ MAX_ATTEMPTS: Final = 250
 MAX_INDEX: Final = 10**15
 MAX_STEP: Final = 10**6
 MAX_WATCHED: Final = 1_000
+# Fields of a template that subtasks do not have.
+_NOT_OF_SUBTASKS: Final = (
+    *("not_before", "start_deadline", "affinity_key"),
+    *("limit_key", "limits", "fairness_key", "ordering_key"),
+)
 # `{}` that is not part of `{{` or `}}`.
 _ITEM_FIELD: Final = re.compile(r"(?<!\{)(?:\{\{)*\{\}(?!\})")
 
@@ -68,8 +73,7 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
 
 def _template(template: task_pb2.TaskSpec) -> None:
     there = {field.name for field, _ in template.ListFields()}
-    keys = ("affinity_key", "limit_key", "fairness_key", "ordering_key")
-    for field in ("not_before", *keys, "limits"):
+    for field in _NOT_OF_SUBTASKS:
         if field in there:
             raise invalid(f"spec.template.{field}", "must not be set for the subtasks of a job")
     if template.retry.max_attempts > MAX_ATTEMPTS:

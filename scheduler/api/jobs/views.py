@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from quorate.v1 import job_pb2, task_pb2
 from scheduler.api.views import instant
-from scheduler.core.arrays.positions import ranges_of
+from scheduler.core.arrays.positions import BLOCK, ranges_of
 from scheduler.core.model.rows import JobRow
 
 PENDING: Final = int(job_pb2.SUBTASK_STATE_PENDING)
@@ -94,6 +94,51 @@ def states(row: JobRow, number: int) -> list[StateRange]:
     ]
     found.sort()
     return found
+
+
+def state_at(row: JobRow, position: int) -> int:
+    """The state of one subtask."""
+    number, place = divmod(position, BLOCK)
+    block = row.array.blocks.get(number)
+    if block is not None:
+        for mask, state in (
+            (block.succeeded, SUCCEEDED),
+            (block.failed, FAILED),
+            (block.out, RUNNING),
+        ):
+            if mask >> place & 1:
+                return state
+    return CANCELLED if row.over else PENDING
+
+
+# States of subtasks as states of tasks.
+_TASK_STATES: Final = {
+    PENDING: task_pb2.TASK_STATE_PENDING,
+    RUNNING: task_pb2.TASK_STATE_RUNNING,
+    SUCCEEDED: task_pb2.TASK_STATE_SUCCEEDED,
+    FAILED: task_pb2.TASK_STATE_FAILED,
+    CANCELLED: task_pb2.TASK_STATE_CANCELLED,
+}
+
+
+def task(row: JobRow, position: int, one: job_pb2.Subtask) -> task_pb2.Task:
+    """A subtask as a task: without its result or error, and without the work's payload."""
+    number, place = divmod(position, BLOCK)
+    block = row.array.blocks.get(number)
+    view = task_pb2.Task(
+        id=one.id,
+        queue=row.queue.name,
+        state=_TASK_STATES[int(one.state)],
+        attempt=one.attempt,
+        created_by=row.creator.name,
+        cancel_requested=row.ending is not None,
+    )
+    if block is not None:
+        view.failures = block.failures_of(place)
+        view.crashes = block.crashes.get(place, 0)
+    view.create_time.CopyFrom(instant(row.create_time))
+    view.spec.CopyFrom(job(row).spec.template)
+    return view
 
 
 def joined(ranges: Iterator[StateRange]) -> Iterator[StateRange]:

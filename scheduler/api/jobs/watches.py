@@ -38,6 +38,8 @@ class _Watch:
         # What it knows of: it learns when they are gone. No more than are on record.
         self.known: set[str] = set(self._only)
         self.seen = state.job_changes.last
+        # How many jobs had been deleted at the last look; -1: there was none.
+        self._dropped = -1
 
     def matching(self) -> list[JobRow]:
         """All jobs that match, oldest first."""
@@ -54,6 +56,9 @@ class _Watch:
 
     def gone(self) -> list[str]:
         """Those of which it knew and that are on record no longer."""
+        if self._dropped == self._state.job_changes.dropped:
+            return []
+        self._dropped = self._state.job_changes.dropped
         gone = sorted(self.known - self._state.jobs.keys())
         self.known.difference_update(gone)
         return gone
@@ -79,13 +84,12 @@ async def watch(
         for answer in answers:
             yield answer
         answers = []
-        before = state.job_changes.last
         while not answers:
             await asyncio.sleep(1 / LOOKS_A_SECOND)
             if mine.seen != state.job_changes.last:
-                answers = _answers(mine, mine.changed())
-                if not (answers[0].jobs or answers[0].deleted) and before != mine.seen:
-                    answers = []
+                # Without anything when others changed.
+                found = _answers(mine, mine.changed())
+                answers = found if found[0].jobs or found[0].deleted else []
             if not answers and clock() - sent >= KEEPALIVE:
                 answers = [pb.WatchJobsResponse()]
 

@@ -36,7 +36,7 @@ from scheduler.api.tasks.bulk.calls import (
 )
 from scheduler.api.tasks.explaining import explain_task
 from scheduler.api.tasks.logs import relay_logs
-from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
+from scheduler.api.tasks.reading import WARNED_KINDS, Subtasks, TaskReader
 from scheduler.api.tasks.watch_pick import Answer
 from scheduler.api.tasks.watches import Watches
 from scheduler.api.validate import duration, known_enum, queue_name, required
@@ -67,6 +67,7 @@ class TaskCalls:
         ids: of the tasks that callers create.
         full: why new work of so many bytes is refused at the moment; None when it is not.
         candidates: whether all schedulers understand updated tasks.
+        subtasks: answers for subtasks of jobs.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class TaskCalls:
         check: SpecCheck,
         full: Callable[[int], str | None],
         candidates: Candidates,
+        subtasks: Subtasks | None = None,
     ) -> None:
         self._driver = driver
         self._state = driver.state
@@ -89,6 +91,7 @@ class TaskCalls:
         self._check = check
         self._full = full
         self._candidates = candidates
+        self._subtasks = subtasks
         # Long work on the loop, a small slice at a time.
         self._lane = Lane(driver.contention)
         self._tasks = TaskReader(driver, stored, self._lane)
@@ -197,6 +200,8 @@ class TaskCalls:
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> Message:
         full = validate.view(request.view) != task_pb2.TASK_VIEW_BASIC
+        if self._subtasks is not None and "." in request.id:
+            return pb.GetTaskResponse(task=await self._subtasks.subtask(request.id, 0.0, full=full))
         return pb.GetTaskResponse(task=await self._tasks.task(request.id, full=full))
 
     async def ExplainTask(self, request: pb.ExplainTaskRequest, context: Context) -> Message:
@@ -212,6 +217,9 @@ class TaskCalls:
         timeout = validate.DEFAULT_WAIT
         if request.HasField("timeout"):
             timeout = duration("timeout", request.timeout, validate.MAX_WAIT, zero=True)
+        if self._subtasks is not None and "." in task:
+            found = await self._subtasks.subtask(task, timeout, full=full)
+            return pb.WaitTaskResponse(task=found)
         queue = self._driver.waiters.finishing(task)
         if queue is None:
             # Finished and committed, or unknown: the read is fenced itself.

@@ -64,6 +64,11 @@ class Array:
         left = self.count - number * BLOCK
         return FULL if left >= BLOCK else (1 << max(0, left)) - 1
 
+    def complete(self, number: int) -> bool:
+        """Whether all subtasks of a block are finished."""
+        block = self.blocks.get(number)
+        return block is not None and block.succeeded | block.failed == self.whole(number)
+
     def pending_mask(self, number: int) -> int:
         """The pending positions of a block."""
         whole = self.whole(number)
@@ -159,7 +164,7 @@ class Array:
         """What is on record of a block; what is out of it stays."""
         old = self.blocks.get(number)
         if old is not None:
-            block.out = old.out
+            block.out, block.pieces = old.out, old.pieces
             self._count(old, -1)
         self.blocks[number] = block
         self._count(block, 1)

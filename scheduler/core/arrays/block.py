@@ -37,6 +37,8 @@ class Block:
     run_count: int = 0
     # Bytes of results and errors on record.
     stored_bytes: int = 0
+    # Records of results, about: this process's memory.
+    pieces: int = 0
 
     @property
     def taken(self) -> int:

@@ -10,12 +10,14 @@ from quorate.runtime.ids import TaskId
 class JobChanges:
     """Which jobs changed, the latest last: what watches are served from. Each process's own."""
 
-    __slots__ = ("_at", "last")
+    __slots__ = ("_at", "dropped", "last")
 
     def __init__(self) -> None:
         self._at: OrderedDict[TaskId, int] = OrderedDict()
         # The number of the last change; they grow.
         self.last = 0
+        # How many jobs were deleted.
+        self.dropped = 0
 
     def note(self, job: TaskId) -> None:
         """Something of a job changed."""
@@ -26,6 +28,7 @@ class JobChanges:
     def drop(self, job: TaskId) -> None:
         """The job is gone; that is a change too, of which its watchers learn otherwise."""
         self.last += 1
+        self.dropped += 1
         self._at.pop(job, None)
 
     def since(self, number: int) -> list[TaskId]:

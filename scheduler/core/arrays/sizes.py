@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-TARGET: Final = 0.075
+TARGET: Final = 0.1
 GROWTH: Final = 8
 LARGEST: Final = 32_768
 # Weight of the newest report in the average.

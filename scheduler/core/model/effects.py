@@ -198,6 +198,15 @@ class PutJobResults(NamedTuple):
     chunk: TaskId
 
 
+class MergeJobResults(NamedTuple):
+    """All results of one block, in few records instead of many: each (first position, kind,
+    values)."""
+
+    job: TaskId
+    block: int
+    records: Sequence[Sequence[tuple[int, int, Sequence[bytes]]]]
+
+
 class PutJobErrors(NamedTuple):
     """Why subtasks of one block failed for good: (positions, error, its type and message where it
     is
@@ -253,6 +262,7 @@ Write = (
     | PutJobItems
     | PutJobBlock
     | PutJobResults
+    | MergeJobResults
     | PutJobErrors
     | DropJobErrors
     | PutChunk
@@ -402,9 +412,9 @@ class Effects:
     # Services of which something changed: `ServiceDue` for each, when there is room.
     due: list[ServiceName]
     # Finished jobs whose records retention deletes.
-    purged_jobs: list[DropJob]
+    purged_jobs: Sequence[DropJob]
     # Of placement: requests to agents, which wait for no commit.
-    recalls: list[RecallChunk]
+    recalls: Sequence[RecallChunk]
     # Of placement: there is more to do, when others have had the loop.
     more: bool
 
@@ -413,7 +423,8 @@ class Effects:
         self.writes, self.after, self.then, self.due = [], [], [], []
         self.purges, self.purged_requests, self.purged_audit = [], [], None
         self.purged_rates = self.rates = None
-        self.purged_jobs, self.recalls = [], []
+        # Rarely any: no list is made for none.
+        self.purged_jobs = self.recalls = ()
         self.more = False
 
     def took(self, rate: RateName) -> None:

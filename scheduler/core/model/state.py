@@ -88,6 +88,8 @@ class State(ServiceState):
         # (instant, job, block) of subtasks that wait; entries that moved on are skipped.
         self.job_timers: list[tuple[float, TaskId, int]] = []
         self.job_changes = JobChanges()
+        # Blocks of which many results came one by one: (job, number).
+        self.to_merge: dict[tuple[TaskId, int], None] = {}
         # How many jobs stand in the order of their queues; when chunks may be recalled again.
         self.job_entries, self.recall_at = 0, 0.0
         self.audit = AuditIndex()

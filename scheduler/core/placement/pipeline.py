@@ -325,7 +325,9 @@ def _place_of(
             if row is None:
                 level.remove(lane)
                 continue
-            room = _room(row)
+            room = fits if row.replica is None else fits_beside
+            if row.job is not None:
+                room = fits_chunk
             if row.limits is not None:
                 held = hold(state, row, now)
                 if held is Hold.LANE:

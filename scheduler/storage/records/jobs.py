@@ -5,6 +5,7 @@ them is in the job's record and in its blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from quorate.etcd.api import Delete, Put
@@ -231,10 +232,17 @@ class ChunkStatus:
 
 def results_value(write: fx.PutJobResults) -> bytes:
     """A record of results, serialized."""
-    record = r.JobResultsRecord(node=write.node, chunk=write.chunk)
-    for first, kind, values in write.runs:
-        record.runs.add(first=first, kind=kind, values=values)
+    record = results_record(write.runs)
+    record.node, record.chunk = write.node, write.chunk
     return record.SerializeToString()
+
+
+def results_record(runs: Iterable[tuple[int, int, Sequence[bytes]]]) -> r.JobResultsRecord:
+    """Results as a record."""
+    record = r.JobResultsRecord()
+    for first, kind, values in runs:
+        record.runs.add(first=first, kind=kind, values=values)
+    return record
 
 
 def errors_value(write: fx.PutJobErrors) -> bytes:
@@ -275,6 +283,13 @@ def job_ops(prefix: bytes, write: fx.Write) -> list[Put | Delete]:
         case fx.PutJobResults(job, number, runs):
             key = keys.job_results_key(job, number, runs[0][0])
             return [Put(prefix + key, results_value(write))]
+        case fx.MergeJobResults(job, number, merged):
+            begin, end = keys.job_results_range(job, number)
+            ops: list[Put | Delete] = [Delete(prefix + begin, prefix + end)]
+            for runs in merged:
+                key = keys.merged_results_key(job, number, runs[0][0])
+                ops.append(Put(prefix + key, results_record(runs).SerializeToString()))
+            return ops
         case fx.PutJobErrors(job, number, failures):
             key = keys.job_errors_key(job, number, failures[0][0][0])
             return [Put(prefix + key, errors_value(write))]

@@ -19,6 +19,7 @@ from quorate.runtime.ids import InstanceId, TaskId, offset_id
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.positions import BLOCK, lowest, mask_of, offsets_of, within
 from scheduler.core.handlers import start_limits
+from scheduler.core.handlers.chunks import merging
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.model.effects import (
     AcknowledgeReport,
@@ -42,6 +43,9 @@ CANCELLED = "CANCELLED"
 CRASH_LIMIT = "CRASH_LIMIT"
 # Bytes of the results in one record; one result may be larger alone.
 _RECORD_BYTES = 256 << 10
+# Of the failures in one record those that are kept in full; of the others type and message, cut.
+_FULL_ERRORS = 8
+_SHORT_MESSAGE = 200
 # Work, in seconds, for which it is worth to ask for a chunk's rest; also how long a chunk must have
 # been silent for that where it is not known how long its subtasks take.
 _WORTH = 0.02
@@ -124,7 +128,7 @@ def recall(state: State, now: float, free: int, out: Effects) -> None:
         row = state.chunks[chunk_id]
         assert row.chunk is not None
         row.chunk.recalled = True
-        out.recalls.append(RecallChunk(row.instance, row.id, row.attempt))
+        out.recalls = (*out.recalls, RecallChunk(row.instance, row.id, row.attempt))
 
 
 def _worth_recalling(row: TaskRow, now: float) -> float:
@@ -197,7 +201,9 @@ def _accept(state: State, row: TaskRow, event: ChunkReported, now: float, out: E
         row.start_time = max(row.assign_time, now - max(0.0, event.seconds))
     _store_results(job, row, succeeded, event.results, out)
     _store_errors(job, failures, row, out)
-    out.writes.extend(PutJobBlock(job, number) for number in touched)
+    for number in touched:
+        out.writes.append(PutJobBlock(job, number))
+        merging.note(state, job, number)
     out.writes.append(PutChunk(row))
     advance(state, job, now, out)
 
@@ -270,17 +276,20 @@ def _store_results(
         for number, piece in _accepted_part(run, accepted):
             by_block.setdefault(number, []).append(piece)
     for number, runs in by_block.items():
+        block = job.array.block(number)
         part: list[_Run] = []
         size = 0
         for run in runs:
             weight = sum(map(len, run[2]))
             if part and size + weight > _RECORD_BYTES:
                 out.writes.append(PutJobResults(job.id, number, part, row.node, row.id))
+                block.pieces += 1
                 part, size = [], 0
             part.append(run)
             size += weight
             job.array.store(number, weight)
         if part:
+            block.pieces += 1
             out.writes.append(PutJobResults(job.id, number, part, row.node, row.id))
 
 
@@ -313,7 +322,10 @@ def _store_errors(
         for positions, error, kind, message in found:
             known = groups.setdefault((kind, message), ([], error, kind, message))
             known[0].extend(positions)
-        kept = list(groups.values())
+        kept = [
+            one if place < _FULL_ERRORS else (one[0], None, one[2], one[3][:_SHORT_MESSAGE])
+            for place, one in enumerate(groups.values())
+        ]
         size = sum(
             200 + (error.ByteSize() if error is not None else len(kind) + len(message))
             for _, error, kind, message in kept

@@ -3,6 +3,7 @@ go."""
 
 from __future__ import annotations
 
+from scheduler.core.handlers.chunks import merging
 from scheduler.core.handlers.chunks.ending import advance, end_early
 from scheduler.core.handlers.jobs.creation import close
 from scheduler.core.model.effects import DropJob, Effects, NotifyJob
@@ -27,6 +28,7 @@ def on_elected(state: State, now: float, out: Effects) -> None:
     """Retries that a leader ahead of time put off are not put off for as long as that is."""
     for job in state.jobs.values():
         job.settled = job.finished
+        merging.on_elected(job)
         job.durations.begin(job.array.run_seconds, job.array.run_count)
         if job.array.waiting:
             retry = job.spec.retry
@@ -62,7 +64,7 @@ def expire(state: State, queue: QueueRow, now: float, limit: int, out: Effects) 
             break
         retained.popleft()
         moves.drop(state, job)
-        out.purged_jobs.append(DropJob(queue.name, job.id))
+        out.purged_jobs = (*out.purged_jobs, DropJob(queue.name, job.id))
         gone += 1
     return gone
 

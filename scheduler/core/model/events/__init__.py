@@ -38,6 +38,7 @@ from scheduler.core.model.events.jobs import (
     JobDeleteAsked,
     JobItemsAdded,
     JobPauseAsked,
+    JobResultsRead,
     JobRetryAsked,
     JobSubmitted,
     SubtaskFailed,
@@ -142,6 +143,7 @@ Event = (
     | JobDeleteAsked
     | JobItemsAdded
     | JobPauseAsked
+    | JobResultsRead
     | JobRetryAsked
     | JobSubmitted
 )
@@ -171,6 +173,7 @@ __all__ = [
     "JobDeleteAsked",
     "JobItemsAdded",
     "JobPauseAsked",
+    "JobResultsRead",
     "JobRetryAsked",
     "JobSubmitted",
     "LimitDeleteAsked",

@@ -81,6 +81,17 @@ class IdleJobsDue(NamedTuple):
     """Time to look for open jobs to which nothing was appended for long."""
 
 
+class JobResultsRead(NamedTuple):
+    """The results of a block whose subtasks had all finished, as they were on record in a round of
+    its
+    job, to be put into few records: each a sequence of (first position, kind, values)."""
+
+    job: TaskId
+    block: int
+    round: int
+    records: Sequence[Sequence[tuple[int, int, Sequence[bytes]]]]
+
+
 class SubtaskFailed(NamedTuple):
     """One attempt of a subtask; `error` is opaque here."""
 
