@@ -12,9 +12,9 @@ from tools.gateway_http import ask_json
 
 
 def test_a_waiting_task_is_changed(open_page: Callable[..., Look], cluster: LocalCluster) -> None:
-    ask_json(cluster, "v1/queues", {"queue": {"name": "held"}})
-    ask_json(cluster, "v1/queues/held:pause", {})
-    task = submit(cluster, "true", queue="held", name="waits", labels={"team": "mail"})
+    ask_json(cluster, "v1/queues", {"queue": {"name": "changed"}})
+    ask_json(cluster, "v1/queues/changed:pause", {})
+    task = submit(cluster, "true", queue="changed", name="waits", labels={"team": "mail"})
     look = open_page(f"tasks/{task}")
     look.settled()
     look.button("Change").click()
