@@ -54,7 +54,7 @@ class _Large:
         self._lock = threading.Lock()
         self._store: BlobStore | None = None
         self._most = DEFAULT_MAX_BYTES
-        self._known: dict[bytes, tuple[float, Blob]] = {}
+        self._known: dict[str, tuple[float, Blob]] = {}
 
     def _learn(self, cluster: cluster_pb2.Cluster) -> BlobStore | None:
         from quorate.blobs.store import BlobError, BlobStore
@@ -81,13 +81,13 @@ class _Large:
 
         if len(data) > self._most:
             raise PayloadTooLarge(len(data), self._most, store=True)
-        digest, now = hashlib.sha256(data).digest(), time.monotonic()
+        digest, now = hashlib.sha256(data).hexdigest(), time.monotonic()
         with self._lock:
             known = self._known.get(digest)
         if known is not None and now - known[0] < _AGAIN:
             return known[1]
         try:
-            blob = store.put(data)
+            blob = store.put(data, digest)
         except BlobError as error:
             raise LargeValueError(error.reason, error.message) from error
         with self._lock:
