@@ -7,7 +7,8 @@ otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Final
 
 from quorate.blobs.names import Blob, is_well_formed
@@ -15,6 +16,8 @@ from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.agents.conduct import AgentMisbehaviour, check_id
+from scheduler.core.arrays.positions import Range, merged
+from scheduler.core.arrays.sizes import LARGEST
 from scheduler.core.model import events as e
 from scheduler.core.model import node_figures as figures
 from scheduler.storage.records import blob_of_message, seconds
@@ -22,8 +25,8 @@ from scheduler.storage.records import blob_of_message, seconds
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
 _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
 _MAX_BASE_NAMES: Final = 32
-# Positions of a report that are looked at one by one.
-_MOST_POSITIONS: Final = 32_768
+# Of one report: what a chunk can have at most. What a lying agent says beyond it is not looked at.
+_MOST_POSITIONS: Final = LARGEST
 
 
 def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> list[e.Event]:
@@ -89,19 +92,20 @@ def _reported(report: pb.ChunkReport, instance: InstanceId) -> e.ChunkReported:
             failure.error,
             tuple(failure.error.base_types[:_MAX_BASE_NAMES]),
         )
-        for failure in report.failed
+        for failure in report.failed[:_MOST_POSITIONS]
     ]
     succeeded = _ranges(report.succeeded)
-    results = [(run.first, int(run.kind), run.values) for run in report.results]
+    runs = report.results[:_MOST_POSITIONS]
+    results = [(run.first, int(run.kind), run.values) for run in runs]
     size = report.ByteSize()
     if size > _OUTCOME_BYTES:
         # A correct agent never sends one: none of it counts as a success.
         why = f"the report is {size} bytes long"
         error = task_pb2.TaskError(type="RESULT_TOO_LARGE", message=why)
+        every = chain.from_iterable(range(first, last + 1) for first, last in succeeded)
         failed = [
             e.SubtaskFailed(position, error.type, why, error)
-            for first, last in succeeded
-            for position in range(first, min(last, first + _MOST_POSITIONS) + 1)
+            for position in islice(every, _MOST_POSITIONS)
         ]
         succeeded, results = [], []
     return e.ChunkReported(
@@ -117,9 +121,13 @@ def _reported(report: pb.ChunkReport, instance: InstanceId) -> e.ChunkReported:
     )
 
 
-def _ranges(ranges: Iterable[job_pb2.IndexRange]) -> list[tuple[int, int]]:
-    """Ranges of positions, those that can be none left out."""
-    return [(one.first, one.last) for one in ranges if 0 <= one.first <= one.last]
+def _ranges(ranges: Sequence[job_pb2.IndexRange]) -> list[Range]:
+    """Ranges of positions, those that can be none left out; each position once, however often the
+    agent names it."""
+    found = [
+        (one.first, one.last) for one in ranges[:_MOST_POSITIONS] if 0 <= one.first <= one.last
+    ]
+    return merged(found) if len(found) > 1 else found
 
 
 def _blob(message: task_pb2.BlobRef) -> Blob:

@@ -36,6 +36,17 @@ def within(ranges: Iterable[Range], lowest: int, highest: int) -> Iterator[tuple
             first = upto + 1
 
 
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """Ranges ascending, with those that overlap or touch as one."""
+    found: list[Range] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return found
+
+
 def ranges_of(block: int, mask: int) -> list[Range]:
     """The positions of a block's mask as ranges, ascending."""
     found = []
