@@ -117,6 +117,8 @@ class JobServicer:
     def AppendJobItems(self, request, context):
         with self._serving("AppendJobItems", context), self._cluster.lock:
             found = self._job(request.id)
+            if found.shown().state not in LIVE:
+                raise precondition("JOB_FINISHED", f"job {request.id} is finished")
             if not found.job.open:
                 raise precondition("JOB_CLOSED", f"job {request.id} is closed")
             there = len(found.states)

@@ -13,7 +13,9 @@ import quorate
 from quorate.client.client import Client
 from quorate.client.errors import ArgumentNotSerialisable, PayloadTooLarge, TaskCancelled
 from quorate.client.jobs import parts
+from quorate.client.jobs.requests import InOrder
 from quorate.runtime.errors import QuorateError
+from quorate.v1 import scheduler_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -186,7 +188,7 @@ def test_an_open_array_takes_items_until_it_is_closed(client: Client) -> None:
     job.close()
     assert list(results) == []
     assert job.wait(10).counts.succeeded == 3
-    with pytest.raises(QuorateError, match="is closed"):
+    with pytest.raises(QuorateError, match="is finished"):
         job.append([4])
 
 
@@ -250,6 +252,53 @@ def test_a_repeat_of_many_parts_is_the_same_job(
     assert client.array(abs, items(), request_id="once") == first
     assert list(first.results()) == list(range(8))
     assert first.status() == "SUCCEEDED"
+
+
+def test_a_job_that_ends_early_takes_no_more_items(
+    client: Client, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_ITEMS", 2)
+    cluster.hold.clear()
+
+    def items() -> Iterator[int]:
+        yield from range(5)
+        (job,) = client.jobs()
+        client.job(job.id).cancel()
+        yield from range(100_000)
+
+    job = client.array(abs, items())
+    assert job.status() == "CANCELLED"
+    assert job.job().count < 10
+
+
+def test_details_are_found_of_subtasks_that_fail_out_of_order() -> None:
+    failed: list[int] = [3, 9]
+
+    def page(request: scheduler_pb2.ListSubtasksRequest) -> scheduler_pb2.ListSubtasksResponse:
+        begin = int(request.page_token or 0)
+        found = [index for index in sorted(failed) if index >= begin]
+        answer = scheduler_pb2.ListSubtasksResponse()
+        for index in found[:2]:
+            answer.subtasks.add(index=index)
+        if len(found) > 2:
+            answer.next_page_token = str(found[1] + 1)
+        return answer
+
+    finder = InOrder()
+
+    def find(index: int) -> bool:
+        while (request := finder.wanted("j", index)) is not None:
+            finder.take(page(request))
+        return finder.found(index) is not None
+
+    assert find(3)
+    # It failed after 9 was seen; then one behind all, and one that nobody knows of.
+    failed.append(6)
+    assert find(6)
+    assert find(9)
+    failed += [20, 21, 22, 23, 24]
+    assert [find(index) for index in (20, 21, 22, 24)] == [True] * 4
+    assert not find(30)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from quorate.client.jobs.create import (
     append_request,
     cancel_request,
     first_request,
-    is_complete,
     is_full,
+    is_over,
 )
 from quorate.client.jobs.parts import Part, parts_of
 from quorate.client.jobs.specs import ArraySpec
@@ -47,7 +47,7 @@ async def create(calls: AsyncCalls, array: ArraySpec, queue: str, request_id: st
             close = pb.CloseJobRequest(id=job.id, request_id=new_request_id())
             job = (await calls.call(CLOSE_JOB, close)).job
     except BaseException as error:
-        if request_id and is_complete(error):
+        if is_over(error, repeated=bool(request_id)):
             return (await calls.call(GET_JOB, pb.GetJobRequest(id=job.id))).job
         # Shielded, within its bound: whoever cancels this coroutine wants the job ended.
         await asyncio.shield(_cancel(calls, job.id))

@@ -2,7 +2,8 @@
 
 Items of more than one request go into an open array, part by part: memory is bounded by two parts,
 and the first subtasks run while later items are still read. A repeat of a part is recognised by
-its first position. When reading the items fails half-way, the job is cancelled.
+its first position. When reading the items fails half-way, the job is cancelled. When the job ends
+early meanwhile, such as by `max_failures`, the rest of the items is not read.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def create(calls: Calls, array: ArraySpec, queue: str, request_id: str) -> job_p
             close = pb.CloseJobRequest(id=job.id, request_id=new_request_id())
             job = calls.call(CLOSE_JOB, close).job
     except BaseException as error:
-        if request_id and is_complete(error):
+        if is_over(error, repeated=bool(request_id)):
             return calls.call(GET_JOB, pb.GetJobRequest(id=job.id)).job
         with contextlib.suppress(QuorateError):
             calls.call(CANCEL_JOB, cancel_request(job.id), retry_for=CANCEL_SECONDS)
@@ -109,9 +110,15 @@ def cancel_request(job_id: str) -> pb.CancelJobRequest:
     return pb.CancelJobRequest(id=job_id, request_id=new_request_id())
 
 
-def is_complete(error: BaseException) -> bool:
-    """Whether another call with the same request id has sent all items meanwhile."""
-    return isinstance(error, QuorateError) and error.reason in ("JOB_CLOSED", "JOB_FINISHED")
+def is_over(error: BaseException, *, repeated: bool) -> bool:
+    """Whether the job takes no more items, and that is no mistake.
+
+    It has ended early, such as by `max_failures`; or another call with the same request id
+    (`repeated`) has sent all items.
+    """
+    return isinstance(error, QuorateError) and (
+        error.reason == "JOB_FINISHED" or (repeated and error.reason == "JOB_CLOSED")
+    )
 
 
 def is_full(error: QuorateError) -> bool:

@@ -80,8 +80,8 @@ def delete(job_id: str) -> pb.DeleteJobRequest:
 class InOrder:
     """Details of failed subtasks, read page by page behind a reader that goes by index.
 
-    Holds one page. Subtasks may fail meanwhile: the last page is read again for them. Owned by one
-    reader.
+    Holds one page. Subtasks may fail meanwhile, also between two that are in it: the page is read
+    again for one that is not. Owned by one reader.
     """
 
     def __init__(self) -> None:
@@ -95,16 +95,20 @@ class InOrder:
         """The request to make before `found(index)`; None when there is none."""
         while self._page and self._page[0].index < index:
             self._page.popleft()
-        if self._page or (self._asked == index and not self._next):
+        if self._page and self._page[0].index == index:
+            return None
+        if not self._page and self._next:
+            self._token = self._next
+        elif self._asked == index:
             return None
         self._asked = index
         request = subtasks(job_id, ("failed",), details=True, page_size=_DETAILS)
-        self._token = request.page_token = self._next or self._token
+        request.page_token = self._token
         return request
 
     def take(self, answer: pb.ListSubtasksResponse) -> None:
         """Its answer."""
-        self._page.extend(answer.subtasks)
+        self._page = deque(answer.subtasks)
         self._next = answer.next_page_token
 
     def found(self, index: int) -> job_pb2.Subtask | None:
