@@ -111,7 +111,7 @@ def check_release(endpoint: str, version: str, *, local: bool) -> Finding:
     if minor >= _LATER or patch >= _FLOOR.get(minor, patch + 1):
         return ok(subject, f"version {version}")
     if local:
-        text = f"version {version} is good enough for a trial; for production use {RECOMMENDED}"
+        text = f"version {version} is good enough for a trial; in production, run {RECOMMENDED}"
         return note(subject, text)
     return warning(
         subject,

@@ -84,7 +84,7 @@ def test_the_command_line_updates_ids_one_by_one_many_by_one_call_and_filters(qu
         "spec.labels",
         "spec.retry.max_attempts",
     ]
-    assert list(cluster.task_updates[3].states) == [3, 1]
+    assert list(cluster.task_updates[3].states) == [3, 1, 4]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class WhenFull(enum.StrEnum):
 def queues(client: Client, as_json: Json = False) -> None:
     """List the queues and how many tasks they have.
 
-    RUNNING includes assigned tasks. OLDEST WAITS is how long the oldest pending task has waited.
+    RUNNING includes assigned tasks. LONGEST WAIT is how long the oldest pending task has waited.
     """
     found = list(list_queues(client.calls))
     if as_json:
@@ -90,13 +90,13 @@ _COUNTS = (
 def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     """Queues with their counts."""
     table = render.table(
-        *("QUEUE", *_COUNTS, "OLDEST WAITS", "PLACEMENT"),
+        *("QUEUE", *_COUNTS, "LONGEST WAIT", "PLACEMENT"),
         right=_COUNTS,
         drop=(
             "PAUSED",
             "EXPIRED",
             "PLACEMENT",
-            "OLDEST WAITS",
+            "LONGEST WAIT",
             "SCHEDULED",
             "CANCELLED",
             "SUCCEEDED",

@@ -32,8 +32,11 @@ _LIMITS: Final = {
     "open_streams": "STREAMS",
 }
 _LEGEND: Final = (
-    "-: no limit. *: those that have no quota of their own. anonymous: calls without\n"
-    "authentication. WATCHES, WAITS, STREAMS: calls that are open now."
+    "1 / 5: one is in use, five are allowed. -: no limit.\n"
+    "*: each authenticated caller (or each queue) without a quota of its own.\n"
+    "anonymous: everybody who calls without authentication.\n"
+    "WATCHES, WAITS, STREAMS: calls that stay open: they follow changes, wait for the\n"
+    "end of a task, or read logs. The dashboard has some open too."
 )
 _BYTES: Final = ("stored_bytes", "blob_bytes")
 _DEFAULT: Final = "default"

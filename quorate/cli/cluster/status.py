@@ -29,7 +29,7 @@ _ANONYMOUS = "anonymous"
 def status(client: Client, as_json: Json = False) -> None:
     """Show the cluster: leader, schedulers, nodes, queues, processes of a local cluster.
 
-    Of the queues, RUNNING includes assigned tasks, and OLDEST WAITS is how long the oldest pending
+    Of the queues, RUNNING includes assigned tasks, and LONGEST WAIT is how long the oldest pending
     task has waited.
     """
     answer = client.calls.call(GET_CLUSTER, scheduler_pb2.GetClusterRequest())
@@ -98,7 +98,8 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {busy} of {slots} slots busy{more}")
     table.add_row(
         "Tasks",
-        f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished and still stored",
+        f"{cluster.live_tasks:,} unfinished, "
+        f"{cluster.retained_tasks:,} finished (kept for a while)",
     )
     etcd = cluster.etcd
     quota = f" of {size_text(etcd.db_quota)}" if etcd.db_quota else ""

@@ -73,8 +73,8 @@ def tasks(
     In a narrow terminal, ids are shortened to their last 8 characters, as in …1565b145. Commands
     accept such ids. --json and a pipe show whole ids.
 
-    FAILURES counts failed attempts and lost nodes. AGE is the time since the submission, and RAN
-    the run time of the newest attempt.
+    FAILURES counts failed attempts and lost nodes since the last retry by hand. AGE is the time
+    since the submission, and RAN the run time of the newest attempt.
     """
     wanted = states(state)
     pages = client.tasks(
