@@ -95,6 +95,8 @@ class JobFold:
         else:
             moves.chunk_left(row, status.left)
         row.start_time, row.charged = status.start_time, status.charged
+        assert row.chunk is not None
+        row.chunk.unknown_fields = status.unknown_fields
         moves.account(state, job)
 
     def deleted(self, kind: bytes, name: TaskId) -> None:

@@ -15,7 +15,7 @@ from scheduler.core.arrays.positions import BLOCK, all_ranges, offsets_of
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown
 from scheduler.core.model.rows import JobRow, TaskRow
-from scheduler.core.values import JobState
+from scheduler.core.values import JobState, TaskState
 from scheduler.storage import keys
 from tests.support.core_history import CALLERS, QUEUES, History
 from tests.support.core_jobs import Jobs, job_spec
@@ -216,6 +216,9 @@ def test_what_is_accepted_stays_and_standbys_know_it(seed: int):
         history.schedules.delete(schedule)
     for queue in QUEUES:
         c.pause(queue, False)
+    for task, waiting in list(c.state.tasks.items()):
+        if waiting.state is TaskState.PAUSED:
+            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
     for row in list(c.state.jobs.values()):
         jobs.pause(row.id, paused=False)
         jobs.close(row.id)

@@ -37,6 +37,8 @@ class Block:
     run_count: int = 0
     # Bytes of results and errors on record.
     stored_bytes: int = 0
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    unknown_fields: bytes = b""
     # Records of results, about: this process's memory.
     pieces: int = 0
 

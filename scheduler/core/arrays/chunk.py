@@ -20,6 +20,8 @@ class Chunk:
     left: dict[int, int]
     # One subtask that was on a node when that was lost.
     suspect: bool = False
+    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
+    unknown_fields: bytes = b""
     # Something of it was reported, as far as this process knows.
     reported: bool = False
     # Asked to give back what it has not begun, and since when that is: memory of the leader.

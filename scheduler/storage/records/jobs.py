@@ -166,6 +166,7 @@ def block_value(row: JobRow, number: int) -> bytes:
     for due, mask in block.waits.items():
         record.waits.add(due=due, subtasks=to_bytes(mask))
     record.run_seconds, record.run_count = block.run_seconds, block.run_count
+    record.MergeFromString(block.unknown_fields)
     return record.SerializeToString()
 
 
@@ -179,6 +180,7 @@ def block(row: JobRow, data: bytes) -> Block:
         run_seconds=record.run_seconds,
         run_count=record.run_count,
         stored_bytes=record.stored_bytes,
+        unknown_fields=unknown_fields(record),
     )
     if record.failures:
         found.failures = bytearray(record.failures[:BLOCK].ljust(BLOCK, b"\0"))
@@ -210,6 +212,7 @@ def chunk_value(row: TaskRow) -> bytes:
     )
     for first, last in row.chunk.ranges:
         record.left.add(first=first, last=last)
+    record.MergeFromString(row.chunk.unknown_fields)
     return record.SerializeToString()
 
 
@@ -228,6 +231,7 @@ class ChunkStatus:
         self.assign_time = record.assign_time
         self.start_time = record.start_time
         self.charged = record.charged
+        self.unknown_fields = unknown_fields(record)
 
 
 def results_value(write: fx.PutJobResults) -> bytes:
