@@ -11,6 +11,7 @@ from scheduler.core.model.answers import Rejection
 from scheduler.core.model.limits import Limits
 from scheduler.core.model.quotas import Quota
 from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import BLOB_STORE, TaskSpec, TaskState
 from scheduler.storage import records
 from tests.support.core import Cluster
@@ -64,6 +65,8 @@ def test_a_task_waits_for_a_node_that_has_a_store(c: Cluster, log: Log) -> None:
     c.node("plain", credit=2)
     task = c.submit(named(blob()))
     assert c.state_of(task) is TaskState.PENDING
+    why = why_unplaceable(c.state.nodes, c.row(task).needs)
+    assert why.startswith("no node has a blob store (--blob-url)")
     c.node("n1", credit=2, counters={BLOB_STORE: 1_000_000})
     assert c.place_of(task) == "n1"
     agree(c, log)

@@ -20,7 +20,7 @@ from scheduler.core.model.state import State
 from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.placement.pipeline import fits, fits_beside
 from scheduler.core.queues.pending import Place
-from scheduler.core.values import NO_NEEDS, Needs, TaskPause, TaskState
+from scheduler.core.values import BLOB_STORE, NO_NEEDS, Needs, TaskPause, TaskState
 
 NODES_SHOWN: Final = 50
 LOOKED_AT: Final = 10_000
@@ -285,6 +285,8 @@ def _lack(node: NodeRow, needs: Needs) -> tuple[Filter, str] | None:
     for name, amount in needs.counters:
         if amount > node.counters.get(name, 0):
             there = node.counters.get(name, 0)
+            if name == BLOB_STORE and not there:
+                return Filter.COUNTER, "has no blob store for the task's large arguments"
             return Filter.COUNTER, f"has {there} {name}, and the task needs {amount}"
     return None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from quorate.runtime.ids import NodeName
 from quorate.runtime.sizes import size_text
 from scheduler.core.model.rows import NodeRow
-from scheduler.core.values import NO_NEEDS, Needs
+from scheduler.core.values import BLOB_STORE, NO_NEEDS, Needs
 
 
 def why_unplaceable(nodes: Mapping[NodeName, NodeRow], needs: Needs) -> str:
@@ -57,5 +57,7 @@ def _lacks(nodes: list[NodeRow], needs: Needs) -> Iterable[str]:
         yield f"no node has {size_text(needs.memory)} of memory (the most is {most})"
     for name, amount in needs.counters:
         most_of = max(node.counters.get(name, 0) for node in nodes)
-        if amount > most_of:
+        if name == BLOB_STORE and not most_of:
+            yield "no node has a blob store (--blob-url) for the task's large arguments"
+        elif amount > most_of:
             yield f"no node has {amount} {name} (the most is {most_of})"
