@@ -7,8 +7,14 @@ asked for is bounded by pages; what is looked at for one page by `BLOCKS_AT_ONCE
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Container,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Final
 
 from quorate.etcd.api import Etcd, EtcdError
@@ -20,8 +26,10 @@ from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import page_tokens
 from scheduler.api.asking import PAGE_BYTES
 from scheduler.api.jobs import views
+from scheduler.api.jobs.error_groups import add
+from scheduler.api.jobs.held import Held
 from scheduler.api.validate import between, known_enum, page_size
-from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.arrays.positions import BLOCK, offsets_of, within
 from scheduler.core.model.rows import JobRow
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys
@@ -30,12 +38,10 @@ from scheduler.storage.job_values import JobValues, ValuesMissing
 # Blocks looked at for one page, and ranges: a look at each of 20,000 takes some 10 ms.
 BLOCKS_AT_ONCE: Final = 512
 RANGES_AT_ONCE: Final = 20_000
-# Groups of errors in an answer, and characters of a group's message.
-MOST_GROUPS: Final = 100
-_MESSAGE: Final = 200
+# Results of a block that are held at once; of one with more, the records are read again.
+HELD_BYTES: Final = 32 << 20
 # Seconds between two looks at a job whose results are followed.
 _LOOK: Final = 0.1
-_DIGITS: Final = re.compile(r"\d+")
 
 Value = tuple[int, bytes]
 
@@ -49,6 +55,7 @@ class JobReader:
 
     def __init__(self, driver: Driver, etcd: Etcd, prefix: bytes, values: JobValues) -> None:
         self._driver = driver
+        self._state = driver.state
         self._etcd = etcd
         self._prefix = prefix
         self._values = values
@@ -65,7 +72,7 @@ class JobReader:
         )
         filters = (row.id, sorted(wanted), request.details)
         token = page_tokens.decode("subtasks", filters, request.page_token)
-        if token is not None and not token.isdecimal():
+        if token is not None and not (token.isascii() and token.isdecimal() and len(token) < 16):
             raise page_tokens.stale("is malformed; begin again without it")
         begin = int(token) if token else 0
         most = size if request.details else 0
@@ -90,36 +97,59 @@ class JobReader:
         """Add results, errors and items; how many of the subtasks fit into a page."""
         spec = row.spec
         by_position = {(one.index - spec.first_index) // spec.index_step: one for one in subtasks}
-        for number in dict.fromkeys(position // BLOCK for position in by_position):
-            mine = [p for p in by_position if p // BLOCK == number]
-            if any(by_position[p].state == views.SUCCEEDED for p in mine):
-                values = await self._results(row.id, number, frozenset(mine))
-                for position, (kind, value) in values.items():
-                    _set_result(by_position[position], kind, value)
-            if any(by_position[p].state == views.FAILED for p in mine):
-                async for record in self._errors(row.id, number):
-                    for failure in record.failures:
-                        for position in failure.positions:
-                            one = by_position.get(position)
-                            if one is not None and one.state == views.FAILED:
-                                one.error.CopyFrom(failure.error)
-                                one.node = record.node
-        if spec.items:
-            try:
-                ranges = [(position, position) for position in sorted(by_position)]
-                items = await self._values.items(row.id, ranges)
-            except EtcdError as error:
-                raise _no_answer(error) from error
-            except ValuesMissing:
-                items = []
-            for (position, _), item in zip(ranges, items, strict=False):
-                by_position[position].item = item
+        blocks: dict[int, list[int]] = {}
+        for position in by_position:
+            blocks.setdefault(position // BLOCK, []).append(position)
+        end, length = row.array.count, 0
+        for number, mine in blocks.items():
+            end = await self._add_outcomes(row, number, {p: by_position[p] for p in mine})
+            length += sum(by_position[position].ByteSize() for position in mine)
+            if end < (number + 1) * BLOCK or length > PAGE_BYTES:
+                break
         length = 0
-        for place, one in enumerate(subtasks):
+        for place, (position, one) in enumerate(by_position.items()):
+            if spec.items and position < end:
+                try:
+                    [one.item] = await self._values.items(row.id, ((position, position),))
+                except EtcdError as error:
+                    raise _no_answer(error) from error
+                except ValuesMissing:
+                    self._check_there(row)
             length += one.ByteSize()
-            if place and length > PAGE_BYTES:
+            if place and (length > PAGE_BYTES or position >= end):
                 return place
         return len(subtasks)
+
+    async def _add_outcomes(
+        self, row: JobRow, number: int, mine: Mapping[int, job_pb2.Subtask]
+    ) -> int:
+        """Add results and errors of a block; before which position this is complete."""
+        end = (number + 1) * BLOCK
+        if any(one.state == views.SUCCEEDED for one in mine.values()):
+            results = await self._results(row, number, mine, PAGE_BYTES)
+            end = results.end
+            for position, (kind, value) in results:
+                _set_result(mine[position], kind, value)
+        if any(one.state == views.FAILED for one in mine.values()):
+            errors: Held[tuple[task_pb2.TaskError, str]] = Held(PAGE_BYTES, end)
+            async for record in self._errors(row.id, number):
+                for failure in record.failures:
+                    size = failure.error.ByteSize()
+                    for position in failure.positions:
+                        if position in mine and mine[position].state == views.FAILED:
+                            errors.put(position, (failure.error, record.node), size)
+                errors.trim()
+            end = errors.end
+            for position, (error, node) in errors:
+                mine[position].error.CopyFrom(error)
+                mine[position].node = node
+        self._check_there(row)
+        return end
+
+    def _check_there(self, row: JobRow) -> None:
+        """A job that was deleted while it was read has values no longer: these are not None."""
+        if self._state.jobs.get(row.id) is not row:
+            raise not_found("job", row.id)
 
     def settled(self, row: JobRow, position: int) -> bool:
         """Whether a subtask has finished."""
@@ -188,8 +218,8 @@ class JobReader:
         """The results of ranges within one block, in messages of a page's size."""
         number = ranges[0][0] // BLOCK
         values: dict[int, Value] = {}
-        if any(state == views.SUCCEEDED for _, _, state in ranges):
-            values = await self._results(row.id, number, None)
+        # Before it, values are known.
+        known = 0
         answer, size = pb.ReadJobResultsResponse(), 0
         for first, last, state in ranges:
             if state != views.SUCCEEDED:
@@ -197,6 +227,11 @@ class JobReader:
                 answer.next_position = last + 1
                 continue
             for position in range(first, last + 1):
+                if position >= known:
+                    rest = range(position, (number + 1) * BLOCK)
+                    held = await self._results(row, number, rest, HELD_BYTES)
+                    self._check_there(row)
+                    values, known = dict(held), held.end
                 value = values.get(position)
                 if value is not None:
                     if size + len(value[1]) > PAGE_BYTES and size:
@@ -208,17 +243,18 @@ class JobReader:
         yield answer
 
     async def _results(
-        self, job: str, number: int, only: frozenset[int] | None
-    ) -> dict[int, Value]:
-        """The results of a block by position; those of `only`, if given."""
-        found: dict[int, Value] = {}
-        prefix = keys.JOB_RESULTS + f"{job}/{number:04d}/".encode()
+        self, row: JobRow, number: int, wanted: Container[int], most: int
+    ) -> Held[Value]:
+        """The results of a block at the first of the `wanted` positions, `most` bytes of them."""
+        held: Held[Value] = Held(most, (number + 1) * BLOCK)
+        prefix = keys.JOB_RESULTS + f"{row.id}/{number:04d}/".encode()
         async for data in self._below(prefix):
             for run in r.JobResultsRecord.FromString(data).runs:
                 for place, value in enumerate(run.values, run.first):
-                    if value and (only is None or place in only):
-                        found[place] = (int(run.kind), value)
-        return found
+                    if value and place in wanted:
+                        held.put(place, (int(run.kind), value), len(value))
+            held.trim()
+        return held
 
     # -- errors
 
@@ -231,7 +267,8 @@ class JobReader:
         async for record in self._errors(row.id, None):
             for failure in record.failures:
                 counted += len(failure.positions)
-                _group(row, groups, failure)
+                add(row, groups, failure)
+        self._check_there(row)
         answer = pb.ListJobErrorsResponse()
         answer.groups.extend(
             sorted(groups.values(), key=lambda group: (-group.count, group.first_index))
@@ -308,13 +345,15 @@ def _settled(ranges: list[views.StateRange]) -> Iterator[views.StateRange]:
 
 def _bare(row: JobRow, ranges: list[views.StateRange]) -> Iterator[job_pb2.Subtask]:
     """Subtasks with what memory knows of them."""
+    running: dict[int, int] = {}
+    for number, mask in within(((first, last) for first, last, _ in ranges), 0, row.array.size):
+        running[number] = running.get(number, 0) | mask
     nodes = {
-        position: chunk.node
+        number * BLOCK + place: chunk.node
         for chunk in row.chunks.values()
         if chunk.chunk is not None
-        for first, last in chunk.chunk.ranges
-        for begin, end, _ in ranges
-        for position in range(max(first, begin), min(last, end) + 1)
+        for number, mask in chunk.chunk.left.items()
+        for place in offsets_of(mask & running.get(number, 0))
     }
     for first, last, state in ranges:
         for position in range(first, last + 1):
@@ -346,26 +385,3 @@ def _add(answer: pb.ReadJobResultsResponse, position: int, value: Value) -> None
     if run is None or run.kind != kind or run.first + len(run.values) != position:
         run = answer.runs.add(first=position, kind=kind)
     run.values.append(data)
-
-
-def _group(
-    row: JobRow, groups: dict[tuple[str, str], job_pb2.JobErrorGroup], failure: r.JobFailure
-) -> None:
-    """Count a failure in its group: the same type, and the same message but for its digits."""
-    error: task_pb2.TaskError = failure.error
-    message = _DIGITS.sub("#", error.message[: 2 * _MESSAGE])[:_MESSAGE]
-    key = (error.type, message)
-    group = groups.get(key)
-    if group is None:
-        if len(groups) >= MOST_GROUPS:
-            return
-        group = groups[key] = job_pb2.JobErrorGroup(
-            type=error.type,
-            message=message,
-            first_index=row.index(failure.positions[0]),
-            example_index=row.index(failure.positions[0]),
-        )
-        group.example.CopyFrom(error)
-    group.count += len(failure.positions)
-    group.first_index = min(group.first_index, row.index(min(failure.positions)))
-    group.last_index = max(group.last_index, row.index(max(failure.positions)))
