@@ -30,6 +30,12 @@ class TaskView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_VIEW_BASIC: _ClassVar[TaskView]
     TASK_VIEW_FULL: _ClassVar[TaskView]
 
+class UniqueConflict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNIQUE_CONFLICT_UNSPECIFIED: _ClassVar[UniqueConflict]
+    UNIQUE_CONFLICT_RETURN_EXISTING: _ClassVar[UniqueConflict]
+    UNIQUE_CONFLICT_REJECT: _ClassVar[UniqueConflict]
+
 class ScheduleCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SCHEDULE_CAUSE_UNSPECIFIED: _ClassVar[ScheduleCause]
@@ -49,6 +55,9 @@ TASK_STATE_EXPIRED: TaskState
 TASK_VIEW_UNSPECIFIED: TaskView
 TASK_VIEW_BASIC: TaskView
 TASK_VIEW_FULL: TaskView
+UNIQUE_CONFLICT_UNSPECIFIED: UniqueConflict
+UNIQUE_CONFLICT_RETURN_EXISTING: UniqueConflict
+UNIQUE_CONFLICT_REJECT: UniqueConflict
 SCHEDULE_CAUSE_UNSPECIFIED: ScheduleCause
 SCHEDULE_CAUSE_TICK: ScheduleCause
 SCHEDULE_CAUSE_BACKFILL: ScheduleCause
@@ -197,8 +206,16 @@ class BlobRef(_message.Message):
     size: int
     def __init__(self, sha256: _Optional[str] = ..., upload: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
+class UniqueKey(_message.Message):
+    __slots__ = ("key", "on_conflict")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ON_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    on_conflict: UniqueConflict
+    def __init__(self, key: _Optional[str] = ..., on_conflict: _Optional[_Union[UniqueConflict, str]] = ...) -> None: ...
+
 class TaskSpec(_message.Message):
-    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "schedule", "payload_blob")
+    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -223,6 +240,7 @@ class TaskSpec(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     FAIRNESS_KEY_FIELD_NUMBER: _ClassVar[int]
     ORDERING_KEY_FIELD_NUMBER: _ClassVar[int]
+    UNIQUE_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_BLOB_FIELD_NUMBER: _ClassVar[int]
     command: CommandWork
@@ -242,9 +260,10 @@ class TaskSpec(_message.Message):
     limits: _containers.RepeatedScalarFieldContainer[str]
     fairness_key: str
     ordering_key: str
+    unique: UniqueKey
     schedule: ScheduledRun
     payload_blob: BlobRef
-    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ...) -> None: ...
+    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., unique: _Optional[_Union[UniqueKey, _Mapping]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ...) -> None: ...
 
 class ScheduledRun(_message.Message):
     __slots__ = ("name", "tick_time", "cause")

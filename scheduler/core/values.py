@@ -188,6 +188,9 @@ class TaskLimits(NamedTuple):
     shared: tuple[str, ...] = ()
     # Tasks of one ordering key run one after another.
     ordering: str = ""
+    # At most one unfinished task of the queue has it; whether another one is refused.
+    unique: str = ""
+    rejects: bool = False
 
     @property
     def lane(self) -> str:

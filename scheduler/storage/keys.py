@@ -66,6 +66,8 @@ QUEUE_PAUSE = "queue-pause"
 TASK_PAUSE = "task-pause"
 # A task has a start deadline: older leaders would let it wait for ever.
 START_DEADLINE = "start-deadline"
+# Ordering and unique keys of tasks.
+TASK_KEYS = "task-keys"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -75,6 +77,7 @@ RECORD_KINDS: tuple[str, ...] = (
     "job",
     TASK_UPDATE,
     START_DEADLINE,
+    TASK_KEYS,
     QUEUE_PAUSE,
     TASK_PAUSE,
 )

@@ -81,7 +81,7 @@ class History:
             if self.rng.random() < 0.3:
                 self.cluster.advance(self.rng.choice([0.0, 0.5, 5.0]))
 
-    def spec(self):
+    def spec(self, *, alone: bool = False):
         rng = self.rng
         return spec(
             priority=rng.choice([0, 0, 0, 3, -2]),
@@ -101,6 +101,7 @@ class History:
             start_deadline=rng.choice([0.0, 0.0, 0.0, 2.0, 20.0]),
             tenant=rng.choice(["", "", "", "gold", "silver"]),
             ordering=rng.choice(["", "", "", "o", "p"]),
+            unique=rng.choice(["", "", "", "u", "v"]) if alone else "",
         )
 
     def some(self, *states: TaskState):
@@ -122,7 +123,9 @@ class History:
             caller = self.rng.choice(CALLERS)
             self.requests += caller == ""
             request = e.Request(f"r{self.requests}", b"d" + caller.encode(), caller=caller)
-            task = self.cluster.submit(self.spec(), queue=queue, request=request, creator=caller)
+            task = self.cluster.submit(
+                self.spec(alone=True), queue=queue, request=request, creator=caller
+            )
             first, when = self.answered.setdefault(
                 (queue, request.id, caller), (task, self.cluster.now)
             )

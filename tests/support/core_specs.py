@@ -40,6 +40,8 @@ def spec(
     start_deadline: float = 0.0,
     tenant: str = "",
     ordering: str = "",
+    unique: str = "",
+    rejects: bool = False,
 ) -> TaskSpec:
     """A spec as the service makes it: from a message, through the codec."""
     return _spec(
@@ -62,6 +64,8 @@ def spec(
         start_deadline,
         tenant,
         ordering,
+        unique,
+        rejects,
     )
 
 
@@ -109,11 +113,17 @@ def _spec(
     start_deadline: float,
     tenant: str,
     ordering: str,
+    unique: str,
+    rejects: bool,
 ) -> TaskSpec:
     message = task_pb2.TaskSpec(
         priority=priority, affinity_key=affinity, limit_key=key, limits=limits, fairness_key=tenant
     )
     message.ordering_key = ordering
+    if unique:
+        message.unique.key = unique
+        reject = task_pb2.UNIQUE_CONFLICT_REJECT
+        message.unique.on_conflict = reject if rejects else task_pb2.UNIQUE_CONFLICT_UNSPECIFIED
     message.command.argv.append("true")
     message.command.stdin = payload
     message.retry.max_attempts = attempts

@@ -86,8 +86,9 @@ def test_a_mistake_is_a_sentence(quorate, arguments, said):
 
 def test_tasks_name_their_limits(quorate, cluster):
     limits = ("--limit", "a", "--limit", "b", "--fairness-key", "gold", "--ordering-key", "o")
-    quorate("submit", "--limit-key", "k", *limits, "--", "true")
+    quorate("submit", "--limit-key", "k", "--unique-key", "u", *limits, "--", "true")
     [task] = cluster.tasks.values()
+    assert task.spec.unique.key == "u"
     assert (task.spec.fairness_key, task.spec.ordering_key) == ("gold", "o")
     assert (task.spec.limit_key, list(task.spec.limits)) == ("k", ["a", "b"])
 

@@ -180,6 +180,9 @@ async def test_a_task_that_names_an_unknown_limit_is_refused_and_named(leader: L
         ("spec.limit_key", {"limit_key": "k" * 257}),
         ("spec.fairness_key", {"fairness_key": "k" * 257}),
         ("spec.ordering_key", {"ordering_key": "k" * 257}),
+        ("spec.unique.key", {"unique": {}}),
+        ("spec.unique.key", {"unique": {"key": "k" * 257}}),
+        ("spec.unique.on_conflict", {"unique": {"key": "k", "on_conflict": 9}}),
         ("spec.ordering_key", {"ordering_key": "a\0b"}),
         ("spec.limits", {"limits": [f"l{n}" for n in range(17)]}),
         ("spec.limits", {"limits": ["No"]}),
@@ -191,6 +194,20 @@ async def test_bad_limits_of_a_task(leader: Leader, field: str, bad: dict) -> No
     spec.command.argv.append("true")
     error = await refused(leader, "CreateTask", pb.CreateTaskRequest(spec=spec))
     assert (error.code, error.field) == (INVALID, field)
+
+
+async def test_a_unique_key_answers_with_the_task_that_is_there(leader: Leader) -> None:
+    spec = task_pb2.TaskSpec(unique=task_pb2.UniqueKey(key="a"))
+    spec.command.argv.append("true")
+    first = (await leader.call("CreateTask", pb.CreateTaskRequest(spec=spec))).task
+    second = (await leader.call("CreateTask", pb.CreateTaskRequest(spec=spec))).task
+    assert first.id == second.id
+    error = await refused(leader, "BatchCreateTasks", pb.BatchCreateTasksRequest(specs=[spec]))
+    assert (error.code, error.field) == (INVALID, "specs[0].unique")
+    spec.unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REJECT
+    error = await refused(leader, "CreateTask", pb.CreateTaskRequest(spec=spec))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "TASK_ALREADY_EXISTS")
+    assert error.metadata["task"] == first.id
 
 
 async def test_a_full_queue_says_how_full_it_is(leader: Leader) -> None:

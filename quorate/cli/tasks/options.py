@@ -123,6 +123,15 @@ OrderingKey = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+UniqueKey = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Unique key: if an unfinished task of the queue has it, no task is created, and the "
+        "id is that task's.",
+        rich_help_panel=_PANEL,
+    ),
+]
 FairnessKey = Annotated[
     str,
     typer.Option(

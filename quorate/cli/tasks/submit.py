@@ -89,6 +89,7 @@ def submit(
     limit: o.Limit = None,
     fairness_key: o.FairnessKey = "",
     ordering_key: o.OrderingKey = "",
+    unique_key: o.UniqueKey = "",
     env: Annotated[
         list[str] | None,
         typer.Option(
@@ -146,6 +147,7 @@ def submit(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
         *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
     )
+    options["unique_key"] = unique_key
     options["request_id"] = request_id
     bound = client.options(**options)
     spec = command_spec(

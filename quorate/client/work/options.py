@@ -49,6 +49,8 @@ class OptionArgs(TypedDict, total=False):
     limits: Sequence[str]
     fairness_key: str
     ordering_key: str
+    unique_key: str
+    unique_rejects: bool
     secrets: Mapping[str, str]
     request_id: str
 
@@ -100,6 +102,11 @@ class TaskOptions:
     """Tasks of each key get a fair share of the queue, such as a customer's name."""
     ordering_key: str = ""
     """Tasks of the queue with the same key run one after another, in the order of creation."""
+    unique_key: str = ""
+    """At most one unfinished task of the queue has it: submitting another one gives the handle of
+    the task that is there. Not for `map` and other batches."""
+    unique_rejects: bool = False
+    """With `unique_key`: submitting another one is an error instead, ALREADY_EXISTS."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
@@ -109,7 +116,7 @@ class TaskOptions:
     tasks are. Empty: a new id for each submission."""
 
     def __post_init__(self) -> None:
-        keys = ("affinity_key", "limit_key", "fairness_key", "ordering_key")
+        keys = ("affinity_key", "limit_key", "fairness_key", "ordering_key", "unique_key")
         for name in ("queue", "name", *keys, "request_id"):
             checked_text(name, getattr(self, name))
         checked_texts("labels", self.labels)
@@ -179,6 +186,10 @@ class TaskOptions:
             spec.affinity_key = self.affinity_key
         if self.limit_key:
             spec.limit_key = self.limit_key
+        if self.unique_key:
+            spec.unique.key = self.unique_key
+            if self.unique_rejects:
+                spec.unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REJECT
         if self.ordering_key:
             spec.ordering_key = self.ordering_key
         if self.fairness_key:

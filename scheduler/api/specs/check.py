@@ -20,6 +20,8 @@ from scheduler.api.validate import (
     at_most,
     between,
     duration,
+    known_enum,
+    required,
 )
 from scheduler.core.values import MAX_COUNTERS, MAX_CPU, MAX_LABELS, TaskSpec
 from scheduler.storage.records import blob_of_message, seconds, task_spec
@@ -303,6 +305,9 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
     if spec.limit_key:
         at_most(f"{field}.limit_key", len(spec.limit_key), MAX_AFFINITY, "characters")
+    if spec.HasField("unique"):
+        required(f"{field}.unique.key", spec.unique.key)
+        known_enum(f"{field}.unique.on_conflict", spec.unique.on_conflict, range(3))
     if spec.ordering_key:
         at_most(f"{field}.ordering_key", len(spec.ordering_key), MAX_AFFINITY, "characters")
         if "\0" in spec.ordering_key or "\0" in spec.limit_key:

@@ -49,7 +49,7 @@ from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.lane import Lane
-from scheduler.storage.keys import START_DEADLINE, TASK_PAUSE, TASK_UPDATE
+from scheduler.storage.keys import START_DEADLINE, TASK_KEYS, TASK_PAUSE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -113,6 +113,8 @@ class TaskCalls:
             await self._candidates.require(START_DEADLINE)
         if spec.blob is not None:
             await self._candidates.require(BLOB)
+        if spec.limits is not None and (spec.limits.unique or spec.limits.ordering):
+            await self._candidates.require(TASK_KEYS)
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
         task, creator = self._ids.next(now), caller_name()
@@ -180,6 +182,10 @@ class TaskCalls:
             if data != checked.spec or not place:
                 field = f"specs[{place}]"
                 checked = self._check.serialized(spec, data, field, now)
+                if spec.HasField("unique"):
+                    raise invalid(
+                        f"{field}.unique", "is for CreateTask; submit this task by itself"
+                    )
                 if len(data) > LARGE_JSON:
                     for _ in self._check.large_json(spec, field):
                         await pause()

@@ -9,6 +9,7 @@ from scheduler.core.handlers.bulk.retry import reopen
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.limits.queue_update import refuse_limits, settle, texts
 from scheduler.core.handlers.limits.shared import refuse_unknown
+from scheduler.core.handlers.limits.unique import refuse_duplicate
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.handlers.requests import QUEUES_SCOPE, TASKS_SCOPE, Answer, Call
 from scheduler.core.model.answers import (
@@ -90,6 +91,7 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
     more = units if units > done.units else 0
     return (
         refuse_unknown(state, event.record.spec.limits)
+        or refuse_duplicate(done.queue, (event.record.spec,))
         or refuse_longer(done.queue, 1)
         or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, more)
     )

@@ -14,6 +14,7 @@ from scheduler.core.handlers import requests
 from scheduler.core.handlers.blob_check import refuse_old_blobs
 from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE, make_room, refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown_of
+from scheduler.core.handlers.limits.unique import holder, refuse_duplicate
 from scheduler.core.handlers.pauses import refuse_paused
 from scheduler.core.handlers.quota_check import refuse_blobs, refuse_created
 from scheduler.core.handlers.requests import Answer, Call, CallInParts
@@ -39,6 +40,8 @@ _WRITE_BYTES = 200
 
 def _refuse_task(state: State, limits: Limits, event: TaskSubmitted) -> Rejection | None:
     units = task_units(len(event.spec.spec))
+    if event.spec.limits is not None and _existing(state, event) is not None:
+        return None
     return refuse_tasks(state, limits, event.queue, (event.spec,), units, event.created_by)
 
 
@@ -46,9 +49,21 @@ def _create_task(
     state: State, limits: Limits, event: TaskSubmitted, now: float, out: Effects
 ) -> Answer:
     queue = state.queues[event.queue]
+    existing = None if event.spec.limits is None else _existing(state, event)
+    if existing is not None:
+        return Answer(TaskKnown(existing, queue.name), queue.name, existing, 1, 1)
     row = create(state, queue, event.task, event.spec, now, out, event.created_by)
     made = TaskCreated(row.id, queue.name, row.state, row.create_time, row.not_before)
     return Answer(made, event.queue, event.task, 1, 1)
+
+
+def _existing(state: State, event: TaskSubmitted) -> TaskId | None:
+    """The task that is there, where that is the answer to a second one with its unique key."""
+    limits = event.spec.limits
+    if limits is None or not limits.unique or limits.rejects:
+        return None
+    queue = state.queues.get(event.queue)
+    return holder(queue, event.spec) if queue is not None else None
 
 
 def _known_task(state: State, event: TaskSubmitted, known: DedupRow) -> TaskKnown:
@@ -190,6 +205,7 @@ def refuse_tasks(
     return (
         (row.pause and refuse_paused(row))
         or refuse_unknown_of(state, specs)
+        or refuse_duplicate(row, specs)
         or refuse_old_blobs(state, specs)
         or (None if row.limits is NO_LIMITS else refuse_longer(row, count))
         or refuse_created(state, limits, row.usage, creator, count, units)

@@ -100,6 +100,8 @@ def _check_permits(state: State) -> None:
         assert runs or not row.charged, f"{row.id} is {row.state.name} and has taken starts"
         if row.limits is None:
             continue
+        if unique := row.limits.unique:
+            assert row.queue.unique[unique] == row.id, f"{row.id} has lost its unique key"
         for name in row.limits.shared:
             live[name] = live.get(name, 0) + 1
             if runs:

@@ -75,18 +75,24 @@ class Permits:
 
     # -- permits: called by `State` alone
 
-    def began(self, names: tuple[str, ...]) -> None:
-        """A task that names shared limits is there."""
-        _count(self.live, names, 1)
+    def began(self, row: TaskRow) -> None:
+        """`row`, which has limits or keys, is there."""
+        assert row.limits is not None
+        _count(self.live, row.limits.shared, 1)
+        if row.limits.unique:
+            row.queue.unique[row.limits.unique] = row.id
 
-    def ended(self, names: tuple[str, ...]) -> None:
-        """It is finished."""
-        _count(self.live, names, -1)
+    def ended(self, row: TaskRow) -> None:
+        """It is finished. In a standby another task may have its unique key already."""
+        assert row.limits is not None
+        _count(self.live, row.limits.shared, -1)
+        if row.limits.unique and row.queue.unique.get(row.limits.unique) == row.id:
+            del row.queue.unique[row.limits.unique]
 
     def take(self, row: TaskRow) -> None:
         """`row`, which has limits, is RUNNING."""
         assert row.limits is not None
-        key, names, _ = row.limits
+        key, names = row.limits.key, row.limits.shared
         self.take_turn(row)
         _count(self.running, names, 1)
         if key:
@@ -95,7 +101,7 @@ class Permits:
     def free(self, row: TaskRow) -> None:
         """It is no longer."""
         assert row.limits is not None
-        key, names, _ = row.limits
+        key, names = row.limits.key, row.limits.shared
         if row.has_turn:
             self.give_turn(row)
         _count(self.running, names, -1)

@@ -164,7 +164,7 @@ class State(ServiceState):
         row.kind = spec.needs
         if spec.limits is not None:
             row.limits, row.kind = spec.limits, kind_of_spec(spec)
-            self.permits.began(spec.limits.shared)
+            self.permits.began(row)
         row.tenant = spec.tenant
         self.tasks[task] = row
         if spec.start_deadline:
@@ -200,10 +200,10 @@ class State(ServiceState):
         row.priority, row.retry, row.needs = spec.priority, spec.retry, spec.needs
         row.kind, row.tenant = kind_of_spec(spec), spec.tenant
         if row.limits is not None:
-            self.permits.ended(row.limits.shared)
+            self.permits.ended(row)
         row.limits = spec.limits
         if row.limits is not None:
-            self.permits.began(row.limits.shared)
+            self.permits.began(row)
         row.affinity, row.text = spec.affinity, spec.text
         row.units = task_units(size)
         for usage in (row.creator, row.queue.usage):
@@ -335,7 +335,7 @@ class State(ServiceState):
             if not replicas:
                 del self.replicas[row.replica.service]
         if row.limits is not None:
-            self.permits.ended(row.limits.shared)
+            self.permits.ended(row)
         if self.schedules.owners:
             self.schedules.ended(task)
         text = f"{row.text}\n{error}" if error else row.text

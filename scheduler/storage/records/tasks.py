@@ -313,7 +313,7 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         if spec.HasField("service")
         else None,
         text,
-        _limits(spec) if spec.limit_key or spec.limits or spec.ordering_key else None,
+        _limits(spec),
         schedule,
         seconds(spec.start_deadline) if spec.HasField("start_deadline") else 0.0,
         spec.fairness_key,
@@ -321,9 +321,18 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
     )
 
 
-def _limits(spec: task_pb2.TaskSpec) -> TaskLimits:
-    # Each once: a permit is taken for each.
-    return TaskLimits(spec.limit_key, tuple(dict.fromkeys(spec.limits)), spec.ordering_key)
+def _limits(spec: task_pb2.TaskSpec) -> TaskLimits | None:
+    unique = spec.unique if spec.HasField("unique") else None
+    if not (spec.limit_key or spec.limits or spec.ordering_key or unique):
+        return None
+    return TaskLimits(
+        spec.limit_key,
+        # Each once: a permit is taken for each.
+        tuple(dict.fromkeys(spec.limits)),
+        spec.ordering_key,
+        unique.key if unique else "",
+        unique is not None and unique.on_conflict == task_pb2.UNIQUE_CONFLICT_REJECT,
+    )
 
 
 def _work(spec: task_pb2.TaskSpec) -> str:

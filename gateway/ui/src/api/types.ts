@@ -60,6 +60,7 @@ export interface TaskSpec {
   affinityKey?: string;
   limitKey?: string;
   orderingKey?: string;
+  unique?: { key?: string };
   fairnessKey?: string;
   limits?: string[];
 }

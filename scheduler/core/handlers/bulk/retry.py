@@ -12,6 +12,7 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown
+from scheduler.core.handlers.limits.unique import refuse_duplicate
 from scheduler.core.handlers.quota_check import refuse_created
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, PutRun, PutTask
@@ -88,6 +89,7 @@ def _retry(
         return _SKIPPED
     if (
         refuse_unknown(state, record.spec.limits)
+        or refuse_duplicate(done.queue, (record.spec,))
         or refuse_longer(done.queue, 1)
         or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
     ):
