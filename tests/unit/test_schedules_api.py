@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -326,3 +327,27 @@ async def test_no_schedule_is_made_while_etcd_is_nearly_full(leader: Leader) -> 
     with pytest.raises(QuorateError) as caught:
         await create(leader)
     assert caught.value.reason == "ETCD_SPACE_LOW"
+
+
+async def test_a_long_list_leaves_the_loop_to_others_between_two_schedules(leader: Leader) -> None:
+    for number in range(20):
+        await create(leader, f"s{number}")
+    request = pb.ListSchedulesRequest()
+    listing = asyncio.ensure_future(leader.call("ListSchedules", request))
+    turns = 0
+    while not listing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(listing.result().schedules) == 20
+    assert turns >= 20
+
+
+async def test_a_schedule_that_is_deleted_while_it_is_listed_is_left_out(leader: Leader) -> None:
+    for name in ("a", "b", "c"):
+        await create(leader, name)
+    listing = asyncio.ensure_future(leader.call("ListSchedules", pb.ListSchedulesRequest()))
+    # It begins before.
+    await asyncio.sleep(0)
+    await leader.call("DeleteSchedule", pb.DeleteScheduleRequest(name="c"))
+    names = [one.name for one in (await listing).schedules]
+    assert names[:2] == ["a", "b"]
