@@ -117,7 +117,7 @@ def _reported(report: pb.ChunkReport, instance: InstanceId) -> e.ChunkReported:
         failed,
         results,
         _ranges(report.returned),
-        figures.offered(report.seconds),
+        figures.instant(report.seconds),
     )
 
 

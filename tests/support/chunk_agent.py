@@ -36,6 +36,7 @@ class ChunkAgent:
         ran: positions by job, in the order in which they ran.
         templates: the template by job, as it came.
         hold: while it is set chunks are taken and not run.
+        each: how many seconds each subtask took, as it says.
     """
 
     def __init__(self, name: str, work: Work = succeed, *, slots: int = 2, batch: int = 64) -> None:
@@ -46,6 +47,7 @@ class ChunkAgent:
         self.templates: dict[str, bytes] = {}
         self.assigned: list[pb.Assignment] = []
         self.hold = asyncio.Event()
+        self.each = 1e-5
         self._work = work
         self._batch = batch
         self._reports: dict[tuple[str, int], pb.ChunkReport] = {}
@@ -120,7 +122,7 @@ class ChunkAgent:
                 await asyncio.sleep(0.005)
             else:
                 size = min(len(left), self._batch)
-                report = pb.ChunkReport(task_id=name, attempt=1, seconds=1e-5 * size)
+                report = pb.ChunkReport(task_id=name, attempt=1, seconds=self.each * size)
                 for position in left[: self._batch]:
                     self.ran.setdefault(chunk.job_id, []).append(position)
                     outcome = self._work(chunk, position, items.get(position, b""))

@@ -126,3 +126,13 @@ async def test_running_subtasks_have_their_node() -> None:
         subtasks = (await api.call("ListSubtasks", ask)).subtasks
         assert subtasks[0].node == "n1"
         agent.hold.clear()
+
+
+@pytest.mark.parametrize("seconds", [1e300, float("inf"), float("nan"), -5.0])
+async def test_a_job_is_shown_whatever_its_agents_say_of_its_time(seconds: float) -> None:
+    async with leading() as (api, agent):
+        agent.each = seconds
+        job = await api.create(count=3)
+        await api.wait(job.id)
+        [listed] = (await api.call("ListJobs", pb.ListJobsRequest())).jobs
+        assert listed.average_duration.seconds >= 0

@@ -9,6 +9,7 @@ for ever for a load that has not moved. The rules, applied where messages and re
     slots, credit   the same, and at most what an agent can be configured to offer
     what it offers  negative, infinite or NaN is 0: it offers none
     an instant      the same, and none after the year 9999: no Timestamp holds it
+    a time          the same: no Duration holds more
     a sentence      cut
 """
 
@@ -74,5 +75,5 @@ def offered(value: float) -> float:
 
 
 def instant(value: float) -> float:
-    """Seconds since the epoch."""
+    """Seconds since the epoch, or of a time."""
     return min(offered(value), _LAST_SECOND)
