@@ -88,6 +88,19 @@ def test_a_new_leader_knows_who_has_a_key(join: int) -> None:
     n.succeed(made(created(c, spec(unique="a"))))
     second = made(created(c, spec(unique="a")))
     for state in (log.loaded().state, log.followed()):
-        assert state.queues[DEFAULT_QUEUE].unique == {"a": second}
+        assert state.queues[DEFAULT_QUEUE].unique == {"a": {second: None}}
     c.lead(state)
     assert created(c, spec(unique="a")) == TaskKnown(second, DEFAULT_QUEUE)
+
+
+def test_a_snapshot_with_a_newer_finished_task_loses_no_key() -> None:
+    log = Log()
+    c = Cluster(log=log)
+    n = c.node("n1")
+    first = made(created(c, spec(unique="a")))
+    c.cancel(first)
+    n.fail(first, "CANCELLED")
+    n.succeed(made(created(c, spec(unique="a"))))
+    assert not isinstance(c.retry(first, spec(unique="a"), START), Rejection)
+    for state in (log.loaded().state, log.followed()):
+        assert state.queues[DEFAULT_QUEUE].unique == {"a": {first: None}}

@@ -101,7 +101,7 @@ def _check_permits(state: State) -> None:
         if row.limits is None:
             continue
         if unique := row.limits.unique:
-            assert row.queue.unique[unique] == row.id, f"{row.id} has lost its unique key"
+            assert list(row.queue.unique[unique]) == [row.id], f"{row.id} has lost its unique key"
         for name in row.limits.shared:
             live[name] = live.get(name, 0) + 1
             if runs:

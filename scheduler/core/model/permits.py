@@ -79,15 +79,18 @@ class Permits:
         """`row`, which has limits or keys, is there."""
         assert row.limits is not None
         _count(self.live, row.limits.shared, 1)
-        if row.limits.unique:
-            row.queue.unique[row.limits.unique] = row.id
+        if key := row.limits.unique:
+            row.queue.unique.setdefault(key, {})[row.id] = None
 
     def ended(self, row: TaskRow) -> None:
-        """It is finished. In a standby another task may have its unique key already."""
+        """It is finished."""
         assert row.limits is not None
         _count(self.live, row.limits.shared, -1)
-        if row.limits.unique and row.queue.unique.get(row.limits.unique) == row.id:
-            del row.queue.unique[row.limits.unique]
+        if key := row.limits.unique:
+            holders = row.queue.unique[key]
+            del holders[row.id]
+            if not holders:
+                del row.queue.unique[key]
 
     def take(self, row: TaskRow) -> None:
         """`row`, which has limits, is RUNNING."""

@@ -16,7 +16,9 @@ from scheduler.core.values import TaskSpec
 
 def holder(queue: QueueRow, spec: TaskSpec) -> TaskId | None:
     """The unfinished task that has the unique key of `spec`."""
-    return queue.unique.get(spec.limits.unique) if spec.limits is not None else None
+    if spec.limits is None or not spec.limits.unique:
+        return None
+    return next(iter(queue.unique.get(spec.limits.unique, ())), None)
 
 
 def refuse_duplicate(queue: QueueRow, specs: Sequence[TaskSpec]) -> Rejection | None:
