@@ -12,6 +12,8 @@ from scheduler.core.arrays.positions import BLOCK, FULL, lowest, ranges_of, take
 # Blocks of one chunk, and ranges: a report of it touches no more, and its record stays small.
 MOST_BLOCKS = 8
 MOST_RANGES = 256
+# Instants until which subtasks of one block wait: each is a mask in its record.
+MOST_WAITS = 64
 # Blocks that are looked at for one chunk; the next cut goes on behind them.
 _LOOKED_AT = 4_096
 
@@ -119,6 +121,8 @@ class Array:
         block = self.block(number)
         block.waiting |= mask
         block.waits[due] = block.waits.get(due, 0) | mask
+        if len(block.waits) > MOST_WAITS:
+            block.join_waits()
         self.waiting += mask.bit_count()
 
     def come_due(self, number: int, now: float) -> None:

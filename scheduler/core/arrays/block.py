@@ -13,6 +13,7 @@ again. All of it but `out`, which the chunks say, is in the block's record.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from scheduler.core.arrays.positions import BLOCK, offsets_of
 
@@ -73,6 +74,12 @@ class Block:
             self.failures = bytearray(BLOCK)
         self.failures[place] = min(255, self.failures[place] + 1)
         return self.failures[place]
+
+    def join_waits(self) -> None:
+        """The two instants that are closest to each other become one, the later."""
+        dues = sorted(self.waits)
+        _, early, late = min((late - early, early, late) for early, late in pairwise(dues))
+        self.waits[late] |= self.waits.pop(early)
 
     def begin_round(self) -> int:
         """What failed, or was left, waits again with fresh attempts; how many had failed."""
