@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 # Commands that consist of two words.
-_GROUPS = frozenset({"dead", "limit", "queue", "quota", "schedule", "service"})
+_GROUPS = frozenset({"dead", "job", "limit", "queue", "quota", "schedule", "service"})
 _options: list[str] = []
 
 

@@ -260,7 +260,10 @@ def pause(
         ),
     ] = PauseScope.DISPATCH,
 ) -> None:
-    """Pause a queue: its tasks do not start. Running ones go on, and new ones are accepted."""
+    """Pause a queue. By default its waiting tasks do not start, and it still accepts new tasks.
+
+    Running tasks always go on.
+    """
     request = scheduler_pb2.PauseQueueRequest(
         name=queue,
         request_id=new_request_id(),

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, OK, code_of, sentence_of
+from quorate.cli.hints import command
 from quorate.cli.jobs import show
 from quorate.cli.jobs.ids import WHICH, job_id
 from quorate.cli.jobs.waiting import SHOWN_ERRORS, finish
@@ -54,7 +55,9 @@ group = typer.Typer(
 @with_client
 def jobs(
     client: Client,
-    queue: Annotated[str, typer.Option("--queue", "-q", help="Only jobs of this queue.")] = "",
+    queue: Annotated[
+        str, typer.Option("--queue", "-q", help="Queue of the jobs. \\[default: all queues]")
+    ] = "",
     state: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,10 +79,10 @@ def jobs(
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """List jobs, newest first: how many of their subtasks are done, of how many.
+    """List jobs, newest first, and how many of their subtasks are finished.
 
-    Where a terminal has no room for whole ids, their last 8 characters are shown; commands take
-    these. --json and a pipe have whole ids.
+    In a narrow terminal, ids are shortened to their last 8 characters, as in …1565b145. Commands
+    accept such ids. --json and a pipe show whole ids.
     """
     pages = client.jobs(
         queue=queue, states=state or (), text=search, page_size=min(limit + 1, 1000)
@@ -122,9 +125,9 @@ def show_job(client: Client, id: Id, as_json: Json = False) -> None:
     render.show("")
     render.show(show.errors_table(groups[:SHOWN_ERRORS]))
     if len(groups) > SHOWN_ERRORS:
-        hint(f"All errors: quorate job errors {job.id}")
+        hint(f"All errors: {command(f'job errors {job.id}')}")
     if is_finished(job):
-        hint(f"Run the failed ones again: quorate job retry {job.id}")
+        hint(f"Run the failed ones again: {command(f'job retry {job.id}')}")
 
 
 @group.command("errors")
@@ -259,7 +262,7 @@ def wait(
 @group.command("cancel")
 @with_client
 def cancel(client: Client, ids: Ids) -> int:
-    """Cancel jobs. Waiting subtasks are cancelled at once, those on nodes are ended first."""
+    """Cancel jobs. Waiting subtasks are cancelled at once, and subtasks on nodes are ended."""
 
     def act(handle: JobHandle[Any]) -> str:
         if not handle.cancel():
@@ -276,7 +279,7 @@ def cancel(client: Client, ids: Ids) -> int:
 @group.command("pause")
 @with_client
 def pause(client: Client, ids: Ids) -> int:
-    """Pause jobs: no more subtasks start. Those on nodes go on."""
+    """Pause jobs: no more subtasks start. Subtasks on nodes go on."""
     return _each(client, ids, _saying(JobHandle.pause, "paused"))
 
 
@@ -297,7 +300,7 @@ def retry(client: Client, ids: Ids) -> int:
 @group.command("close")
 @with_client
 def close(client: Client, ids: Ids) -> int:
-    """Close open arrays: no more items follow, and the job ends with the last one."""
+    """Close open arrays: they accept no more items, and end when all their subtasks have."""
     return _each(client, ids, _saying(JobHandle.close, "closed"))
 
 
