@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { getCaller, listQuotas, setQuota } from "@ui/api/actions";
 import { token } from "@ui/api/token";
 import type { Caller, Quota } from "@ui/api/types";
-import { count } from "@ui/lib/format";
+import { count, num } from "@ui/lib/format";
 import { usePages } from "@ui/lib/pages";
 import { href, replace } from "@ui/lib/router";
 import { Badge, Bar, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
@@ -134,7 +134,7 @@ export function QuotasView({ query }: { query: URLSearchParams }) {
         {rows.length > 0 && (
           <Table
             label="Quotas"
-            columns={columns(may, caller?.name, (quota) => setEdited(quota), reset)}
+            columns={columns(shownLimits(rows), may, caller?.name, (quota) => setEdited(quota), reset)}
             items={rows.slice(0, drawn)}
             keyOf={keyOf}
           />
@@ -163,7 +163,14 @@ export function QuotasView({ query }: { query: URLSearchParams }) {
   );
 }
 
+/** Large values have a column once somebody uses or limits them: else six are enough. */
+function shownLimits(rows: readonly Quota[]): readonly Limit[] {
+  const large = rows.some((row) => num(row.usage?.blobBytes) > 0 || row.limits?.blobBytes !== undefined);
+  return large ? LIMITS : LIMITS.filter(({ name }) => name !== "blobBytes");
+}
+
 function columns(
+  limits: readonly Limit[],
   may: boolean,
   me: string | undefined,
   edit: (quota: Quota) => void,
@@ -175,7 +182,7 @@ function columns(
       wide: true,
       cell: (quota) => <Of quota={quota} me={me} />,
     },
-    ...LIMITS.map((limit) => ({
+    ...limits.map((limit) => ({
       name: limit.title,
       minor: !limit.ofQueues,
       cell: (quota: Quota) => <Use quota={quota} limit={limit} />,
