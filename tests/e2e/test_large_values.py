@@ -13,6 +13,7 @@ import quorate
 from quorate import errors
 from quorate.cli.app import run
 from quorate.local.plan import LocalPlan
+from tests.support import tls
 from tests.support.local import running
 
 SIZE = 600_000
@@ -20,7 +21,8 @@ SIZE = 600_000
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    plan = LocalPlan(data_dir=tmp_path_factory.mktemp("large"), schedulers=1, nodes=1, slots=2)
+    large = tmp_path_factory.mktemp("large")
+    plan = LocalPlan(data_dir=large, schedulers=1, nodes=1, slots=2, secure=tls.ON)
     with running(plan):
         yield plan.data_dir
 
