@@ -1,4 +1,4 @@
-"""Chunks of Python calls on a real agent: each position is told once, whatever happens to it."""
+"""Chunks of Python calls on a real agent: each position is reported once, whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks in random histories: each position is told once, in reports within their limits."""
+"""Chunks in random histories: each position is reported once, in reports within their limits."""
 
 from __future__ import annotations
 

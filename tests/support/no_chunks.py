@@ -6,7 +6,7 @@ from quorate.runtime.ids import InstanceId, TaskId
 
 
 class NoChunks:
-    """Is told nothing about chunks."""
+    """Sends nothing about chunks."""
 
     def acknowledge_report(
         self, instance: InstanceId, chunk: TaskId, attempt: int, number: int

@@ -5,8 +5,7 @@ from __future__ import annotations
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import task_pb2
 from scheduler.api.views import instant
-from scheduler.core.values import TaskSpec, is_due
-from scheduler.storage.records import task_spec
+from scheduler.core.values import is_due
 
 
 def task(
@@ -101,11 +100,6 @@ def spec(data: bytes, *, full: bool) -> task_pb2.TaskSpec:
         if message.HasField("service"):
             message.service.ClearField("command")
     return message
-
-
-def core_spec(data: bytes) -> TaskSpec:
-    """What the core must know of a stored spec."""
-    return task_spec(task_pb2.TaskSpec.FromString(data), data)
 
 
 def _work_name(message: task_pb2.TaskSpec) -> str:

@@ -6,7 +6,7 @@ a microsecond, however many positions they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 BLOCK: Final = 4_096
@@ -109,8 +109,3 @@ def to_bytes(mask: int) -> bytes:
 def from_bytes(data: bytes) -> int:
     """Undoes `to_bytes`; what lies beyond a block is left out."""
     return int.from_bytes(data[: BLOCK // 8], "little")
-
-
-def count_of(ranges: Sequence[Range]) -> int:
-    """How many positions there are."""
-    return sum(last - first + 1 for first, last in ranges)

@@ -111,7 +111,7 @@ export function SchedulesView({ rest }: { rest: string }) {
   );
 }
 
-/** What cannot be undone is asked first; failures are told. */
+/** Asks before it does what cannot be undone; shows failures. */
 async function act(what: () => Promise<string>, again: () => Promise<void>): Promise<void> {
   try {
     tell(await what());
