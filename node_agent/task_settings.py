@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel, Field, field_validator
 
 from node_agent.executors.confinement import Confinement
-from node_agent.spawner.cgroups import TaskGroups, Unavailable, open_groups
+from node_agent.spawner.cgroups.places import TaskGroups, Unavailable, open_groups
 from node_agent.task.environment import DEFAULT_ENVIRONMENT, patterns
 from node_agent.task.secrets import Secrets
 from node_agent.task.user import NoSuchUser, TaskUser, find_user, refuse_unable

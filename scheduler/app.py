@@ -42,11 +42,11 @@ from quorate.security.tls.server import TlsError, dialer_of, server_credentials
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
-from scheduler.api.forward import ForwardingHandlers
-from scheduler.api.role import Leader, Roles
+from scheduler.api.forwarding.forward import ForwardingHandlers
+from scheduler.api.forwarding.role import Leader, Roles
 from scheduler.api.servicers import SERVED
 from scheduler.config import SchedulerSettings
-from scheduler.engine.garbage import keep_out_of_sight
+from scheduler.engine.long_work.garbage import keep_out_of_sight
 from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.elector import Leadership
 from scheduler.leadership.failure_detector import LeaderWatch

@@ -29,7 +29,7 @@ from node_agent.core.attempts import (
 )
 from node_agent.core.effects import Inventory
 from node_agent.core.epochs import StaleEpoch
-from node_agent.core.held_chunks import CHUNK_WAIT_SECONDS, HeldChunks
+from node_agent.core.held.chunks import CHUNK_WAIT_SECONDS, HeldChunks
 from node_agent.core.outbox import Outbox
 from node_agent.core.slots import BLOCKED_SECONDS, MOST_YIELDED
 from quorate.runtime.ids import Epoch

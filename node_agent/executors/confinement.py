@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node_agent.spawner.cgroups import TaskGroups
+from node_agent.spawner.cgroups.places import TaskGroups
 from node_agent.task.user import TaskUser
 
 

@@ -19,8 +19,8 @@ import structlog
 from node_agent.executors.confinement import Confinement
 from node_agent.executors.spawner_process import End, SpawnerProcess
 from node_agent.protocol.packets import Message, Spill
-from node_agent.spawner import orphans
-from node_agent.spawner.orphans import Marks
+from node_agent.spawner.leftovers import orphans
+from node_agent.spawner.leftovers.orphans import Marks
 
 _log = structlog.get_logger("node_agent.spawner")
 

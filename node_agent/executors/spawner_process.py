@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from node_agent.protocol.packets import Message
-from node_agent.spawner import orphans
+from node_agent.spawner.leftovers import orphans
 
 _log = structlog.get_logger("node_agent.spawner")
 

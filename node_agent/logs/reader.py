@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
 from node_agent.logs.attempt_log import STREAMS, WARY, LogStore, Place
-from node_agent.spawner.pump import INDEX, RECORD
+from node_agent.spawner.outputs.pump import INDEX, RECORD
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.025

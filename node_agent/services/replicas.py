@@ -21,7 +21,7 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from node_agent.core.attempts import BEGIN_SECONDS, Attempt, Failure, Outcome
-from node_agent.core.health import Health, HealthState
+from node_agent.core.services.health import Health, HealthState
 from node_agent.services.checks import Checker, checker_for
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.services.ports import NoPort, Ports

@@ -15,8 +15,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
-from node_agent.core.health import HealthTerms
 from node_agent.core.outbox import Report
+from node_agent.core.services.health import HealthTerms
 from node_agent.task.secrets import Reference
 from node_agent.task.work import Call, Check, Command, Replica, Unreadable
 from quorate.blobs.names import Blob, blob_of

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from node_agent.spawner import group
+from node_agent.spawner.cgroups import group
 
 # What a worker gets beside 0, 1 and 2: its socket to the agent, its socket to the spawner, the
 # memory in which the spawner counts what it read (see `worker.output`), and the memory in which it

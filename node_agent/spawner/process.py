@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node_agent.spawner.outputs import WorkerOutputs
-from node_agent.spawner.pump import Output
+from node_agent.spawner.outputs.pump import Output
+from node_agent.spawner.outputs.worker_pipes import WorkerOutputs
 
 
 class Process:

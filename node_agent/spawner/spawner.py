@@ -45,15 +45,15 @@ from collections.abc import Callable
 from typing import Any
 
 from node_agent.protocol.packets import unpack
-from node_agent.spawner import group
+from node_agent.spawner.cgroups import group
 from node_agent.spawner.exits import ENOUGH_AHEAD, Exits
 from node_agent.spawner.launching import Ids, Start, fork, input_of, keep, spawn
-from node_agent.spawner.leftovers import Leftovers
-from node_agent.spawner.orphans import MARK, Marks, children, kill_group, kill_one
-from node_agent.spawner.outputs import Counts, WorkerOutputs
+from node_agent.spawner.leftovers.leftovers import Leftovers
+from node_agent.spawner.leftovers.orphans import MARK, Marks, children, kill_group, kill_one
+from node_agent.spawner.outputs.pump import Output, Pump
+from node_agent.spawner.outputs.worker_pipes import Counts, WorkerOutputs
 from node_agent.spawner.process import Process
 from node_agent.spawner.programs import Programs, describe
-from node_agent.spawner.pump import Output, Pump
 from node_agent.spawner.rights import give_up
 from node_agent.spawner.scratch import enter_scratch, is_clean
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from node_agent.core.health import HealthTerms
+from node_agent.core.services.health import HealthTerms
 from node_agent.task.secrets import Reference
 
 

@@ -1,8 +1,8 @@
 """What Quorate needs of etcd, as plain values and one protocol.
 
 Two stores implement `Etcd`: `quorate.etcd.client.EtcdClient` (real, over gRPC) and
-`quorate.etcd.memory.MemoryEtcd` (a twin for tests and simulation). Both pass the same contract
-suite, `tests/integration/test_etcd_contract.py`.
+`quorate.etcd.memory.store.MemoryEtcd` (a twin for tests and simulation). Both pass the same
+contract suite, `tests/integration/test_etcd_contract.py`.
 
 Errors: every call raises `EtcdError`; its subclasses say what the caller has to do about it.
 """

@@ -11,7 +11,7 @@ A folder holds one family of calls. All have the same shape, as far as a family 
 
 Families do not import each other (`make check` fails). What several need is beside the folders:
 `asking` (ask the driver, request ids, pages), `validate`, `views`, `specs`, `page_tokens`.
-`forward` and `call` serve every RPC, at the leader and at standbys, and never change for a family.
+`forwarding` serves every RPC, at the leader and at standbys, and never changes for a family.
 
 To add a family:
 

@@ -8,12 +8,12 @@ from quorate.externalscaler import externalscaler_pb2
 from quorate.v1 import scheduler_pb2, service_pb2
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.forwarding.role import Servicers
 from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
-from scheduler.api.role import Servicers
 from scheduler.api.scaling.servicer import ScalingCalls
 from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose

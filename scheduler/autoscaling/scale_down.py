@@ -21,7 +21,7 @@ from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import plan
 from scheduler.autoscaling.surplus import Decision, Target, decide, number
-from scheduler.core.handlers.scaling_down import decided
+from scheduler.core.handlers.nodes.scaling_down import decided
 from scheduler.engine.driver import Driver
 
 log = structlog.get_logger(__name__)

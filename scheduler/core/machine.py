@@ -10,19 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.handlers import (
-    attempts,
-    control,
-    creation,
-    expiry,
-    nodes,
-    pauses,
-    scaling_down,
-    services,
-    task_pauses,
-    upkeep,
-)
-from scheduler.core.handlers import quotas as quota_changes
+from scheduler.core.handlers import attempts, upkeep
 from scheduler.core.handlers.bulk import parts as bulk
 from scheduler.core.handlers.chunks import life as chunks
 from scheduler.core.handlers.chunks import merging
@@ -31,12 +19,19 @@ from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.limits import queue_update, shared
+from scheduler.core.handlers.nodes import life as nodes
+from scheduler.core.handlers.nodes import scaling_down
+from scheduler.core.handlers.queues import pauses
+from scheduler.core.handlers.quotas import changes as quota_changes
 from scheduler.core.handlers.requests import Call, CallInParts
 from scheduler.core.handlers.schedules import calls as schedules
 from scheduler.core.handlers.schedules.due import on_schedule_due
+from scheduler.core.handlers.services import services
+from scheduler.core.handlers.tasks import control, creation, expiry
+from scheduler.core.handlers.tasks import pauses as task_pauses
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import Effects
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.core.placement.pipeline import place
 

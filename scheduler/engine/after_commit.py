@@ -14,9 +14,9 @@ from scheduler.core.handlers.jobs.upkeep import retain as retain_job
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
-from scheduler.engine.job_waiters import JobWaiters
 from scheduler.engine.ports import Agents
-from scheduler.engine.task_waiters import TaskWaiters
+from scheduler.engine.waiters.jobs import JobWaiters
+from scheduler.engine.waiters.tasks import TaskWaiters
 
 
 class AfterCommit:

@@ -30,7 +30,8 @@ from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.errors import leader_lost
 from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import TermClock
-from scheduler.core.handlers import attempts, expiry
+from scheduler.core.handlers import attempts
+from scheduler.core.handlers.tasks import expiry
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
@@ -40,13 +41,13 @@ from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention
 from scheduler.core.values import ServiceName
 from scheduler.engine.after_commit import AfterCommit
-from scheduler.engine.bulk import Bulk, ReadBack
 from scheduler.engine.clocks import Clocks
 from scheduler.engine.due_timer import DueTimer
-from scheduler.engine.job_waiters import JobWaiters
+from scheduler.engine.long_work.bulk import Bulk, ReadBack
 from scheduler.engine.ports import Agents, Encoder
 from scheduler.engine.task_metrics import TaskMetrics
-from scheduler.engine.task_waiters import TaskWaiters
+from scheduler.engine.waiters.jobs import JobWaiters
+from scheduler.engine.waiters.tasks import TaskWaiters
 from scheduler.engine.write_admission import WriteAdmission
 
 log = structlog.get_logger(__name__)

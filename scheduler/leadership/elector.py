@@ -9,9 +9,9 @@
                         `lead` ended | lease lost | etcd silent for too long
 ```
 
-A replica stands for election only while it holds the whole log (`scheduler.storage.loaded`), and
-withdraws when it has to load anew: one that is loading would keep a loaded one, which came later,
-waiting.
+A replica stands for election only while it holds the whole log
+(`scheduler.storage.replica.loaded`), and withdraws when it has to load anew: one that is loading
+would keep a loaded one, which came later, waiting.
 
 `Leadership` owns the lease, the candidate key and the task that leads. What it guarantees:
 
@@ -52,7 +52,7 @@ from quorate.runtime.timing.backoff import Backoff
 from quorate.runtime.timing.clock import Clock
 from scheduler.leadership.racing import first_of
 from scheduler.leadership.trust import Trust
-from scheduler.storage.loaded import Loaded
+from scheduler.storage.replica.loaded import Loaded
 
 log = structlog.get_logger(__name__)
 

@@ -39,7 +39,7 @@ from quorate.runtime.network.reachability import refused
 from quorate.runtime.timing.clock import Clock
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.security.tls.dialer import ONE_QUESTION, Dialer
-from scheduler.api.role import Leader
+from scheduler.api.forwarding.role import Leader
 from scheduler.leadership.racing import first_of
 from scheduler.telemetry.health import SERVICE
 

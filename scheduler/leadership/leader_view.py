@@ -18,7 +18,7 @@ from quorate.etcd.election import Election
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.backoff import Backoff
-from scheduler.api.role import Leader
+from scheduler.api.forwarding.role import Leader
 
 log = structlog.get_logger(__name__)
 

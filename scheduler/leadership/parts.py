@@ -26,13 +26,13 @@ from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.forwarding.role import Servicers
 from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.jobs.validate import job as validate_job
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
-from scheduler.api.role import Servicers
 from scheduler.api.scaling.servicer import ScalingCalls
 from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicers import servicers
@@ -44,17 +44,17 @@ from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
 from scheduler.core.machine import Machine
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.schedules import ScheduleRuns
 from scheduler.leadership.sweep import BlobSweep
 from scheduler.storage import records
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
-from scheduler.storage.fold import Fold
 from scheduler.storage.instances import InstanceKeys
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.replica.fold import Fold
 from scheduler.storage.result_merger import ResultMerger
 from scheduler.telemetry.metrics import SchedulerMetrics
 

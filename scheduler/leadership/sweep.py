@@ -21,7 +21,7 @@ import structlog
 from quorate.blobs.names import DELETE_AFTER, instant_of
 from quorate.blobs.store import BlobError, BlobStore
 from quorate.runtime.errors import QuorateError
-from scheduler.core.model.blobs import NamedBlobs
+from scheduler.core.model.indexes.blobs import NamedBlobs
 
 log = structlog.get_logger(__name__)
 

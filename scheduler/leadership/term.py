@@ -31,12 +31,12 @@ from quorate.runtime.quotas import UNLIMITED
 from quorate.runtime.timing.clock import Clock
 from quorate.security.limits import CallerLimits, CallLimits
 from quorate.security.tls.dialer import Dialer
-from scheduler.api.role import Roles
+from scheduler.api.forwarding.role import Roles
 from scheduler.api.tasks.changes import Recent
 from scheduler.config import SchedulerSettings
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import CALLER, Quota, in_force
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import CALLER, Quota, in_force
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
@@ -46,10 +46,10 @@ from scheduler.leadership.registrations import follow_registrations
 from scheduler.leadership.trust import Trust
 from scheduler.storage import keys
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
-from scheduler.storage.fold import Fold
 from scheduler.storage.instances import follow_instances
-from scheduler.storage.loaded import Loaded
-from scheduler.storage.replica import Replica
+from scheduler.storage.replica.fold import Fold
+from scheduler.storage.replica.loaded import Loaded
+from scheduler.storage.replica.replica import Replica
 from scheduler.telemetry.health import SERVICE, InstanceHealth
 from scheduler.telemetry.metrics import SchedulerMetrics
 

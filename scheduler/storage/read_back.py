@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.storage.reads import FencedReads, TaskRecords
 from scheduler.storage.records import past_attempts, recorded_spec

@@ -14,10 +14,10 @@ from quorate.etcd.api import Compare, Etcd, EtcdError, KeyValue, Range
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import leader_lost, not_found, unavailable
 from quorate.runtime.ids import TaskId
+from scheduler.core.model.indexes.texts import found
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.model.state import State
-from scheduler.core.model.texts import found
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work.lane import Lane
 from scheduler.storage import keys
 
 # Ids looked at for one page when a filter leaves most of them out: in one step, which takes well

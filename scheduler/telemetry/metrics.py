@@ -22,8 +22,8 @@ from quorate.telemetry.families import counter, counters, gauge, gauges, histogr
 from quorate.telemetry.labels import Bounded
 from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.cluster.overview import Overview
+from scheduler.api.forwarding.role import Leader, Local, Roles
 from scheduler.api.quotas.servicer import QuotaCalls
-from scheduler.api.role import Leader, Local, Roles
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 from scheduler.engine.driver import Driver

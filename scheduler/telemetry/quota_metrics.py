@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from quorate.telemetry.labels import Bounded
 from scheduler.api.quotas.servicer import QuotaCalls
-from scheduler.core.model.quotas import CALLER, EVERYBODY, QUEUE
+from scheduler.core.model.limits.quotas import CALLER, EVERYBODY, QUEUE
 
 _LABELS = ("kind", "name", "quota")
 # Callers and queues with series of their own; seven series each.

@@ -7,8 +7,8 @@ from typing import Final
 from quorate.etcd.api import EtcdError
 from quorate.etcd.client import EtcdClient
 from quorate.runtime.timing.clock import Clock
-from scheduler.api.role import Roles, Unknown
-from scheduler.storage.loaded import Loaded
+from scheduler.api.forwarding.role import Roles, Unknown
+from scheduler.storage.replica.loaded import Loaded
 
 # Seconds; probes commonly wait one.
 _PROBE_TIMEOUT: Final = 0.8

@@ -11,8 +11,8 @@ from quorate.etcd.lease import LeaseSession
 from quorate.runtime.timing.clock import Clock
 from quorate.telemetry.families import counters, gauge
 from quorate.telemetry.lease import lease_metrics
-from scheduler.api.role import Roles
-from scheduler.core.model.quotas import NAMES
+from scheduler.api.forwarding.role import Roles
+from scheduler.core.model.limits.quotas import NAMES
 from scheduler.engine.task_metrics import TaskMetrics
 
 

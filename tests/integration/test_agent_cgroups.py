@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from node_agent.spawner import group, orphans
-from node_agent.spawner.cgroups import TaskGroups, Unavailable, open_groups
+from node_agent.spawner.cgroups import group
+from node_agent.spawner.cgroups.places import TaskGroups, Unavailable, open_groups
+from node_agent.spawner.leftovers import orphans
 from tests.support.agent import command, eventually, python, task_id
 from tests.support.confined import OUTPUT, PLAIN, running
 

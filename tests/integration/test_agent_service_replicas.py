@@ -19,7 +19,7 @@ from node_agent.services.instance_records import InstanceRecords
 from node_agent.session.session import Sessions
 from quorate.etcd.api import WatchEvent, prefix_end
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import InstanceRecord
 from quorate.runtime.timing.clock import SystemClock

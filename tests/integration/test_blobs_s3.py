@@ -10,7 +10,7 @@ import pytest
 
 from quorate.blobs.names import DELETE_AFTER, Blob, upload_id
 from quorate.blobs.store import BlobError, BlobStore
-from scheduler.core.model.blobs import NamedBlobs
+from scheduler.core.model.indexes.blobs import NamedBlobs
 from scheduler.leadership.sweep import BlobSweep
 
 moto = pytest.importorskip("moto.server")

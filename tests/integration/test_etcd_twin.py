@@ -29,7 +29,7 @@ from quorate.etcd.api import (
     prefix_end,
 )
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 
 STEPS = 60
 NAMES = "abcdef"

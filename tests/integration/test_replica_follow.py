@@ -16,8 +16,8 @@ from quorate.etcd.client import EtcdClient
 from quorate.etcd.paging import SAFE_PAGE
 from quorate.etcd.server.launcher import EtcdProcess
 from scheduler.api.tasks.changes import Recent
-from scheduler.storage import replica as replica_module
-from scheduler.storage.replica import Replica
+from scheduler.storage.replica import replica as replica_module
+from scheduler.storage.replica.replica import Replica
 
 PREFIX = b"/quorate/replica/"
 ANSWER_BYTES = 512 * 1024

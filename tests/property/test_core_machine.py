@@ -23,7 +23,7 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated, BulkDone, Done, Rejection
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import FINISHED, Placement, TaskState
 from tests.support.core import Cluster, ids

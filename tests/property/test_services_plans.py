@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.handlers.reconcile import DesiredState, ReplicaSeen, plan
+from scheduler.core.handlers.services.reconcile import DesiredState, ReplicaSeen, plan
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2
-from scheduler.core.handlers.scaling_down import decided
+from scheduler.core.handlers.nodes.scaling_down import decided
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import (
     BatchCreated,

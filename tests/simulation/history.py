@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from quorate.etcd.api import KeyValue
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.internal.v1.jobs_pb2 import JobBlockRecord
 from quorate.runtime.ids import InstanceId, TaskId

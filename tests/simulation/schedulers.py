@@ -19,13 +19,13 @@ from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.invariants import check
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys, records
-from scheduler.storage.fold import Fold
 from scheduler.storage.instances import follow_instances
-from scheduler.storage.replica import Replica
+from scheduler.storage.replica.fold import Fold
+from scheduler.storage.replica.replica import Replica
 from tests.simulation.network import PREFIX, Way
 from tests.simulation.sessions import Sessions
 

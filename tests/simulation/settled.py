@@ -9,8 +9,8 @@ from scheduler.core.model.jobs.moves import come_due
 from scheduler.core.model.state import State
 from scheduler.core.values import InstanceState, ServiceName
 from scheduler.engine.driver import Driver
-from scheduler.storage.fold import Fold
-from scheduler.storage.replica import Replica
+from scheduler.storage.replica.fold import Fold
+from scheduler.storage.replica.replica import Replica
 from tests.simulation.agents import Agent
 from tests.simulation.network import PREFIX
 from tests.support.same_state import differences

@@ -16,11 +16,11 @@ import pytest
 from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.election import Election
 from quorate.etcd.journal.fence import Deposed
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from scheduler.leadership.elector import ElectionState, Leadership
 from scheduler.leadership.trust import Trust
-from scheduler.storage.loaded import Loaded
+from scheduler.storage.replica.loaded import Loaded
 from tests.support.jumping_loop import JumpingLoop
 
 PREFIX = b"/quorate/simulated/election/scheduler"

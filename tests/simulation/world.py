@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
 from quorate.etcd.journal.journal import Journal
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.ids import InstanceId, NodeName, TaskIds
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.engine.driver import Driver
-from scheduler.storage.fold import Fold
+from scheduler.storage.replica.fold import Fold
 from tests.simulation.agents import Agent
 from tests.simulation.callers import Callers
 from tests.simulation.history import History

@@ -20,8 +20,9 @@ from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, offset_id
 from quorate.v1 import service_pb2
-from scheduler.core.handlers import attempts, audit, expiry
+from scheduler.core.handlers import attempts, audit
 from scheduler.core.handlers.jobs.upkeep import retain as retain_job
+from scheduler.core.handlers.tasks import expiry
 from scheduler.core.handlers.upkeep import retain
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
@@ -29,8 +30,8 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.invariants import check
 from scheduler.core.model.jobs.moves import next_due
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.permits import RateName
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.permits import RateName
 from scheduler.core.model.rows import Control, TaskRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.model.transitions import TRANSITIONS

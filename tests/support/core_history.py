@@ -11,11 +11,11 @@ from typing import Any
 from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.runtime.ids import QueueName, TaskId
 from quorate.v1.task_pb2 import TaskResult, TaskSpec
+from scheduler.core.handlers.nodes.scaling_down import decided
 from scheduler.core.handlers.requests import known_to
-from scheduler.core.handlers.scaling_down import decided
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import NO_QUOTA, Quota
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import NO_QUOTA, Quota
 from scheduler.core.model.rows import Control
 from scheduler.core.model.schedules import Cause, Overlap
 from scheduler.core.values import (

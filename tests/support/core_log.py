@@ -14,7 +14,7 @@ from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.model.rows import NodeRow
 from scheduler.core.model.state import State
 from scheduler.storage import keys
-from scheduler.storage.fold import Fold
+from scheduler.storage.replica.fold import Fold
 
 # Of what is written under a lease.
 LEASE = 9

@@ -11,7 +11,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.storage import records
 
 

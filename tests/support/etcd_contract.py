@@ -15,7 +15,7 @@ from quorate.etcd.api import (
     prefix_end,
 )
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.timing.clock import SimulatedClock
 
 MAX_TXN_OPS = 1024  # as EtcdProcess starts it

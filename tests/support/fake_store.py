@@ -1,8 +1,8 @@
 """A store of a hundred lines with etcd's Txn semantics and a script of faults, for the journal.
 
 It implements `txn` and `range` of `quorate.etcd.api.Etcd` only; the whole store is
-`quorate.etcd.memory.MemoryEtcd`. Each `txn` call takes the next fault of `script`; without one it
-goes through.
+`quorate.etcd.memory.store.MemoryEtcd`. Each `txn` call takes the next fault of `script`; without
+one it goes through.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ import pytest
 from quorate.runtime.errors import from_rpc_error, not_found
 from quorate.runtime.ids import InstanceId
 from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
-from scheduler.api.forward import ForwardingHandlers
-from scheduler.api.role import Leader, Roles, Servicers
+from scheduler.api.forwarding.forward import ForwardingHandlers
+from scheduler.api.forwarding.role import Leader, Roles, Servicers
 from scheduler.api.servicer import Servicer
 
 SERVICE = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]

@@ -19,7 +19,7 @@ from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.clock import SystemClock
-from scheduler.api.role import Local, Roles
+from scheduler.api.forwarding.role import Local, Roles
 from scheduler.config import SchedulerSettings
 from scheduler.engine.driver import Driver
 from scheduler.leadership.term import LeadershipTerm

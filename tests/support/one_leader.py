@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from quorate.etcd.journal.journal import Journal
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import SimulatedClock, SystemClock, TermClock
@@ -35,7 +35,7 @@ from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.leadership.schedules import ScheduleRuns

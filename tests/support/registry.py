@@ -21,11 +21,11 @@ from quorate.etcd.election import Election
 from quorate.etcd.lease import LeaseSession
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.clock import SystemClock
-from scheduler.api.role import Local, Roles, Servicers
+from scheduler.api.forwarding.role import Local, Roles, Servicers
 from scheduler.api.servicer import Servicer
 from scheduler.api.servicers import REGISTRY
 from scheduler.config import SchedulerSettings
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust

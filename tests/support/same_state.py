@@ -16,9 +16,10 @@ from scheduler.core.arrays.array import Array
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.model import transitions
-from scheduler.core.model.audit_index import AuditIndex
+from scheduler.core.model.indexes.audit_index import AuditIndex
+from scheduler.core.model.indexes.usage import Usage
 from scheduler.core.model.jobs.moves import come_due, next_due
-from scheduler.core.model.permits import Permits
+from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.rows import (
     Allocation,
     DedupRow,
@@ -30,7 +31,6 @@ from scheduler.core.model.rows import (
 )
 from scheduler.core.model.schedules import ScheduleIndex, ScheduleRow
 from scheduler.core.model.state import State
-from scheduler.core.model.usage import Usage
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.lines import Line
 from scheduler.core.queues.pending import PendingOrder

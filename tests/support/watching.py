@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from quorate.etcd.api import Range
 from quorate.etcd.generation import FIRST_GENERATION
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks.changes import Recent
 from scheduler.api.tasks.watches import Watches

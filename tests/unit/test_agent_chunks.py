@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from node_agent.core import held_chunks
 from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Ref, Result
 from node_agent.core.chunks import report as report_module
 from node_agent.core.chunks.chunk import MAX_PIECE, MAX_RUNS, Chunk
 from node_agent.core.chunks.report import FEW_UNACKNOWLEDGED, MOST_UNACKNOWLEDGED, ChunkReport
 from node_agent.core.effects import Effects
+from node_agent.core.held import chunks as held_chunks
 from quorate.runtime.ids import Epoch
 from quorate.runtime.ranges import Ranges
 from tests.support.agent_machine import Node

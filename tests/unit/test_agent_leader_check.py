@@ -7,7 +7,7 @@ import pytest
 from node_agent.session.leader_check import LeaderCheck
 from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.generation import epoch_of
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.backup_pb2 import GenerationRecord
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError

@@ -17,7 +17,7 @@ import grpc
 import pytest
 
 from quorate.etcd.api import Etcd
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.errors import QuorateError, abort, precondition
 from quorate.runtime.ids import InstanceId, NodeName, TaskIds
@@ -29,7 +29,7 @@ from scheduler.agents.conduct import AgentMisbehaviour, ReturnThrottle, check
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.engine.driver import Driver
-from scheduler.storage.fold import Fold
+from scheduler.storage.replica.fold import Fold
 from tests.support.core_specs import spec
 from tests.support.memory_term import MemoryTerm, standing_by
 

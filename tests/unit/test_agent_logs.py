@@ -14,7 +14,7 @@ from node_agent.logs import retention as log_retention
 from node_agent.logs.attempt_log import LogStore
 from node_agent.logs.reader import read_logs
 from node_agent.logs.retention import Retention, clean
-from node_agent.spawner.pump import RECORD
+from node_agent.spawner.outputs.pump import RECORD
 from quorate.runtime.timing.clock import SimulatedClock
 
 NOW = 1_700_000_000.0

@@ -11,7 +11,7 @@ import pytest
 from node_agent.session import registration as module
 from node_agent.session.registration import CannotRegister, NameTaken, Registration, Replaced
 from quorate.etcd.api import EtcdUnavailable, LeaseGrant, Range
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.errors import precondition
 from quorate.runtime.timing.clock import SystemClock

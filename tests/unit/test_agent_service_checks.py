@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from node_agent.core.health import HealthTerms
+from node_agent.core.services.health import HealthTerms
 from node_agent.services.checks import checker_for
 from node_agent.services.ports import Ports
 from node_agent.session import messages as wire

@@ -7,9 +7,9 @@ import pytest
 from node_agent.core import machine as m
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
 from node_agent.core.effects import Effects
-from node_agent.core.health import Health, HealthState, HealthTerms
 from node_agent.core.machine import Machine
-from node_agent.core.services import MAX_REPLICAS
+from node_agent.core.services.health import Health, HealthState, HealthTerms
+from node_agent.core.services.replicas import MAX_REPLICAS
 from quorate.runtime.ids import Epoch
 
 DONE = Outcome(Result("exit_code", 0), start=1000.0, seconds=0.002)

@@ -11,7 +11,7 @@ import pytest
 from node_agent.services import instance_records as module
 from node_agent.services.instance_records import InstanceRecords
 from quorate.etcd.api import Compare, EtcdRefused, EtcdUnavailable, Op, Range, TxnResult
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import InstanceRecord
 from quorate.v1 import service_pb2
 from quorate.v1.service_pb2 import ServiceInstance

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from node_agent.core.attempts import BEGIN_SECONDS, Attempt
-from node_agent.core.health import HealthTerms
+from node_agent.core.services.health import HealthTerms
 from node_agent.services import replicas
 from node_agent.services.instance_records import InstanceRecords
 from node_agent.task.work import Check, Command, Replica

@@ -15,10 +15,10 @@ from quorate.v1.audit_pb2 import AuditEntry
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import Change, Disconnect, Origin, Placement, ServiceName
-from scheduler.storage import audit_records
+from scheduler.storage.records import audit as audit_records
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import START, service_spec, spec

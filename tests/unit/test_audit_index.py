@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from scheduler.core.model.audit_index import MICROS, AuditIndex
+from scheduler.core.model.indexes.audit_index import MICROS, AuditIndex
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.security import identity
 from quorate.security.identity import Caller, How, Role
@@ -21,8 +21,8 @@ from scheduler.config import SchedulerSettings
 from scheduler.core.model.effects import PutAudit
 from scheduler.core.model.state import State
 from scheduler.core.values import Change, Origin
-from scheduler.storage import audit_records
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.records import audit as audit_records
 
 PREFIX = b"/quorate/test/"
 LEADER = PREFIX + b"election/scheduler/1"

@@ -11,7 +11,7 @@ import pytest
 
 from quorate.etcd.api import Compare, EtcdUnavailable, Op, Range, TxnResult, prefix_end
 from quorate.etcd.generation import read_standing
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.etcd.snapshot.restore import restore
 from quorate.etcd.snapshot.snapshot import back_up
 from quorate.internal.v1.records_pb2 import HeadRecord

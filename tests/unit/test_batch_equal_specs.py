@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
 from quorate.v1 import scheduler_pb2 as pb

@@ -8,8 +8,8 @@ from quorate.blobs.names import Blob, upload_id
 from quorate.v1 import task_pb2
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import Quota
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import BLOB_STORE, TaskSpec, TaskState

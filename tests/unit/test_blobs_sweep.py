@@ -12,8 +12,8 @@ import pytest
 from quorate.blobs.names import DELETE_AFTER, Blob, upload_id
 from quorate.blobs.store import BlobError
 from quorate.runtime.ids import TaskId
-from scheduler.core.model.blobs import NamedBlobs
-from scheduler.core.model.usage import Usage
+from scheduler.core.model.indexes.blobs import NamedBlobs
+from scheduler.core.model.indexes.usage import Usage
 from scheduler.leadership.sweep import BlobSweep
 
 NOBODY = Usage("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from quorate.etcd.api import Compacted, Range
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.timing.clock import SimulatedClock
 from scheduler.storage.compaction_checkpoints import EVERY, HISTORY, CompactionCheckpoints
 from tests.support.memory_term import standing_by

@@ -9,9 +9,9 @@ from quorate.runtime.ids import InstanceId, TaskId
 from quorate.v1 import job_pb2
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.storage import records
-from scheduler.storage.fold import Fold
+from scheduler.storage.replica.fold import Fold
 from tests.support.next_release import FIELD, NOTE, classes, fill, following, present
 
 NEXT = classes(following(present()))

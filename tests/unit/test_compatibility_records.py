@@ -18,13 +18,13 @@ from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.v1 import queue_pb2, service_pb2, task_pb2
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.values import Disconnect, Placement, ServiceName, TaskState
 from scheduler.storage import keys, records
 from scheduler.storage import unknown_fields as unknown
-from scheduler.storage.fold import Fold
 from scheduler.storage.records import NewerRecord
+from scheduler.storage.replica.fold import Fold
 from tests.support.core_specs import spec
 from tests.support.next_release import FIELD, NOTE, classes, fill, following, present
 from tests.support.tokens import Token

@@ -8,7 +8,7 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone, Rejection
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.values import Origin, TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log

@@ -7,7 +7,7 @@ import pytest
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.values import BulkAct, Origin, TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log

@@ -8,7 +8,7 @@ from quorate.runtime.ids import QueueName
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, TaskKnown
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.values import Disconnect, Placement, TaskState
 from tests.support.core import Cluster
 from tests.support.core_specs import START, spec

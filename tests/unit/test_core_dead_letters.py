@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.core.model import dead_letters
 from scheduler.core.model import events as e
+from scheduler.core.model.indexes import dead_letters
 from scheduler.core.values import BulkAct, TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.handlers import expiry
+from scheduler.core.handlers.tasks import expiry
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone

@@ -9,7 +9,7 @@ import pytest
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.limits.queue_update import settings_of
 from scheduler.core.model import events as e
-from scheduler.core.model.permits import of_share
+from scheduler.core.model.limits.permits import of_share
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import QueueOrder, TaskState
 from tests.support.core import Cluster

@@ -8,7 +8,7 @@ from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import node_pb2
 from scheduler.api.nodes import views
 from scheduler.api.views import instant
-from scheduler.core.handlers.scaling_down import CHANGES_AT_ONCE, decided
+from scheduler.core.handlers.nodes.scaling_down import CHANGES_AT_ONCE, decided
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Control, ScalingDown

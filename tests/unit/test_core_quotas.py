@@ -12,9 +12,9 @@ from quorate.v1.task_pb2 import TaskResult
 from scheduler.api.validate import MAX_REQUEST_ID
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, TaskCreated, TaskKnown
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import Quota, in_force
-from scheduler.core.model.usage import UNIT, task_units
+from scheduler.core.model.indexes.usage import UNIT, task_units
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import Quota, in_force
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import spec

@@ -11,8 +11,8 @@ from scheduler.core.handlers.limits.queue_update import settings_of
 from scheduler.core.machine import CALLS
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import Quota
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.rows import Control
 from scheduler.core.model.schedules import Backfill, Overlap, Pause, ScheduleName
 from scheduler.core.values import Disconnect, Placement, QueueLimits, ServiceName

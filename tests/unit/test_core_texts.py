@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from quorate.runtime.ids import TaskId
 from quorate.v1 import task_pb2
+from scheduler.core.model.indexes.texts import LONGEST, error_text, found, task_text, words
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.model.state import State
-from scheduler.core.model.texts import LONGEST, error_text, found, task_text, words
 from scheduler.storage import records
 
 TASK = TaskId("0123456789abcdef0123456789abcdef")

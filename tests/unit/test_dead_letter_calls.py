@@ -8,7 +8,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, TaskId
 from quorate.v1 import queue_pb2, task_pb2

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from tests.support.one_leader import Leader, leading

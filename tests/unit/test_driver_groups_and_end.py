@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from quorate.etcd.journal.journal import Journal, JournalError
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds

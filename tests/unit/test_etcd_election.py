@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from quorate.etcd.api import LeaseNotFound
 from quorate.etcd.election import Candidate, CandidateGone, Election
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.timing.clock import SimulatedClock
 
 PREFIX = b"/election/scheduler"

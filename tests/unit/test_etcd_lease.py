@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from quorate.etcd.api import EtcdUnavailable, LeaseNotFound, Range
 from quorate.etcd.lease import LeaseSession
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.timing.clock import SimulatedClock
 
 

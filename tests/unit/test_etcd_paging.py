@@ -18,9 +18,9 @@ from quorate.etcd.api import (
     RangeResult,
 )
 from quorate.etcd.failures import from_rpc
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.etcd.paging import SAFE_PAGE, pages
-from scheduler.storage.replica import Replica
+from scheduler.storage.replica.replica import Replica
 
 PREFIX = b"/p/tasks/"
 KEYS = [PREFIX + b"%06d" % number for number in range(3_000)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quorate.internal.v1 import records_pb2 as r
 from scheduler.core.values import TaskState
-from scheduler.storage.fold import Fold
+from scheduler.storage.replica.fold import Fold
 from tests.support.core_specs import spec
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import task_pb2
-from scheduler.core.model.usage import UNIT
+from scheduler.core.model.indexes.usage import UNIT
 from scheduler.core.values import TaskState
-from scheduler.storage.fold import Fold
 from scheduler.storage.records import recorded_spec, task_spec
+from scheduler.storage.replica.fold import Fold
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import spec

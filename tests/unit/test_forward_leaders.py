@@ -11,7 +11,7 @@ import pytest
 
 from quorate.runtime.errors import from_rpc_error, leader_lost
 from quorate.security.metadata import FORWARDED
-from scheduler.api.role import Role
+from scheduler.api.forwarding.role import Role
 from tests.support.forwarding import (
     Cluster,
     drain,

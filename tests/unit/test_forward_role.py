@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from quorate.runtime.ids import InstanceId
-from scheduler.api.role import Leader, Local, Remote, Role, Roles, Unknown
+from scheduler.api.forwarding.role import Leader, Local, Remote, Role, Roles, Unknown
 from scheduler.api.servicer import Servicer
 
 ME = InstanceId("me")

@@ -27,21 +27,21 @@ from quorate.etcd.generation import (
 )
 from quorate.etcd.journal.journal import Journal, JournalEnded
 from quorate.etcd.lease import LeaseSession
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.backup_pb2 import GenerationRecord, RestoreRecord
 from quorate.internal.v1.records_pb2 import HeadRecord, QueueRecord
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.clock import SystemClock
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.api.role import Local, Roles
+from scheduler.api.forwarding.role import Local, Roles
 from scheduler.api.tasks.watch_pick import Place, encode_token
 from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
 from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust
 from scheduler.storage import keys
-from scheduler.storage.fold import Fold
+from scheduler.storage.replica.fold import Fold
 from scheduler.telemetry.health import InstanceHealth
 from tests.support.watching import Followed, running, watches_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import service_pb2

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from quorate.etcd.api import Range, prefix_end
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import job_pb2, node_agent_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb

@@ -7,8 +7,8 @@ import pytest
 from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.look import look
 from scheduler.core.model.answers import JobKnown
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import Quota
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.values import LengthPolicy, Rate, TaskState
 from tests.support.core import Cluster
 from tests.support.core_jobs import Jobs, job_spec, refused

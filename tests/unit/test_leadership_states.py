@@ -13,10 +13,10 @@ from quorate.etcd.api import EtcdUnavailable
 from quorate.etcd.election import Election
 from quorate.etcd.journal.fence import Deposed
 from quorate.etcd.lease import LeaseSession
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.timing.clock import SystemClock
-from scheduler.api.role import Leader
+from scheduler.api.forwarding.role import Leader
 from scheduler.leadership.elector import ElectionState, Leadership
 from scheduler.leadership.leader_view import follow_election
 from scheduler.leadership.trust import Trust

@@ -15,7 +15,7 @@ from quorate.etcd.api import EtcdUnavailable
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.network.reachability import refused
 from quorate.runtime.timing.clock import SimulatedClock
-from scheduler.api.role import Leader
+from scheduler.api.forwarding.role import Leader
 from scheduler.leadership.failure_detector import BURST, REFILL, LeaderWatch
 from scheduler.telemetry.health import InstanceHealth
 from tests.support.tls import NoticingDialer

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import limit_pb2 as lpb

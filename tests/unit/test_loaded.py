@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from quorate.etcd.api import Compacted, EtcdUnavailable, Put, WatchBatch
 from quorate.etcd.client import EtcdClient
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.clock import SystemClock
-from scheduler.api.role import Leader, Roles
-from scheduler.storage.fold import Fold
-from scheduler.storage.loaded import Loaded
-from scheduler.storage.replica import Replica
+from scheduler.api.forwarding.role import Leader, Roles
+from scheduler.storage.replica.fold import Fold
+from scheduler.storage.replica.loaded import Loaded
+from scheduler.storage.replica.replica import Replica
 from scheduler.telemetry.readiness import SILENT, Readiness
 from tests.support.memory_term import standing_by
 

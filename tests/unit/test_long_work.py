@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from quorate.runtime.errors import QuorateError
 from scheduler.api.specs import check as spec_check
 from scheduler.api.specs.json import DEEPEST, shape
-from scheduler.engine import lane as lanes
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work import lane as lanes
+from scheduler.engine.long_work.lane import Lane
 
 
 async def test_callers_take_turns_however_often_one_asks():

@@ -10,12 +10,12 @@ from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 
 from quorate.etcd.election import Election
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.timing.clock import SystemClock
 from quorate.v1 import scheduler_pb2
-from scheduler.api.call import method_of
+from scheduler.api.forwarding.call import method_of
 from scheduler.api.servicer import Servicer
 from scheduler.leadership.elector import Leadership
 from scheduler.leadership.trust import Trust

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from quorate.etcd.api import Range
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.ids import NodeName
 from quorate.v1 import node_pb2
 from quorate.v1 import scheduler_pb2 as pb

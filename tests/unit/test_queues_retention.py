@@ -6,7 +6,7 @@ from quorate.etcd.api import Delete
 from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.values import TaskState
 from tests.support.core import DAY, Cluster, ids
 from tests.support.core_log import Log

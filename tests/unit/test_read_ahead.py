@@ -20,10 +20,10 @@ from quorate.etcd.api import (
     WatchEvent,
     size_of,
 )
-from quorate.etcd.memory import MemoryEtcd
-from scheduler.storage.loaded import Loaded
-from scheduler.storage.read_ahead import ReadAhead
-from scheduler.storage.replica import Replica
+from quorate.etcd.memory.store import MemoryEtcd
+from scheduler.storage.replica.loaded import Loaded
+from scheduler.storage.replica.read_ahead import ReadAhead
+from scheduler.storage.replica.replica import Replica
 
 PREFIX = b"/quorate/t/"
 

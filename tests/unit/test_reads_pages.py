@@ -14,8 +14,8 @@ from scheduler.api import page_tokens
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskSpec, TaskState
-from scheduler.engine import lane
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work import lane
+from scheduler.engine.long_work.lane import Lane
 from scheduler.storage import reads
 
 QUEUES = [QueueName("a"), QueueName("b"), QueueName("c")]

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from quorate.etcd.api import Delete, EtcdUnavailable, Put, Range, RangeResult
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from scheduler.api.candidates import Candidates

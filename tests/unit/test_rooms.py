@@ -46,7 +46,7 @@ UPWARDS = {
         "quorate.client is not allowed to import quorate.cli",
     ),
     "a circle of annotations": (
-        "scheduler/core/model/limits.py",
+        "scheduler/core/model/limits/bounds.py",
         "if TYPE_CHECKING:\n    from scheduler.core.model.state import State",
         "No cycles are allowed in scheduler.core.model",
     ),

@@ -11,10 +11,10 @@ from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.clock import SystemClock
 from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.conduct import MISCONDUCT
+from scheduler.api.forwarding.role import Leader, Roles
 from scheduler.api.quotas.servicer import QuotaCalls
-from scheduler.api.role import Leader, Roles
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import EVERYBODY, Quota
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import EVERYBODY, Quota
 from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.telemetry.metrics import SchedulerMetrics
 from scheduler.telemetry.quota_metrics import quota_metrics

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId

@@ -11,8 +11,8 @@ from scheduler.core.jobs.schedules import rules
 from scheduler.core.jobs.schedules.stamp import stamped
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import PutSchedule, PutTask
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import Quota
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.schedules import Cause, MissReason, Overlap, ScheduleName
 from scheduler.core.values import TaskState
 from scheduler.storage import keys, records

@@ -7,8 +7,8 @@ import pytest
 from quorate.v1 import job_pb2, task_pb2
 from scheduler.core.jobs.schedules.stamp import stamped_job
 from scheduler.core.model.effects import PutJob, PutJobItems, PutJobTemplate, PutSchedule
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import Quota
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.schedules import Cause, JobTemplate, MissReason, Overlap, ScheduleName
 from scheduler.core.values import JobState, TaskState
 from scheduler.storage.records.jobs import job_spec, kept_spec

@@ -7,14 +7,14 @@ import pytest
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import task_pb2
 from quorate.v1.service_pb2 import INSTANCE_STATE_HEALTHY
-from scheduler.core.handlers.services import see_service
+from scheduler.core.handlers.services.services import see_service
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Done, Rejection, ServiceSeen
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import Control
 from scheduler.core.model.state import SERVICES_QUEUE
 from scheduler.core.values import InstanceState, ServiceName, TaskState
-from scheduler.storage.fold import Fold
+from scheduler.storage.replica.fold import Fold
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import spec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.handlers.reconcile import DesiredState, Plan, ReplicaSeen, plan
+from scheduler.core.handlers.services.reconcile import DesiredState, Plan, ReplicaSeen, plan
 
 
 def seen(name: str, *, current: bool = True, ready: bool = True, waiting: bool = False):

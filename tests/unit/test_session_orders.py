@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import Epoch, InstanceId, NodeName, TaskId
 from quorate.runtime.timing.clock import SystemClock, TermClock

@@ -13,8 +13,8 @@ import pytest
 
 from node_agent.executors.link import Exit
 from node_agent.executors.outcomes import outcome_of_crash, outcome_of_exit
-from node_agent.spawner import group
-from node_agent.spawner.cgroups import LEAF, TaskGroups, Unavailable, open_groups
+from node_agent.spawner.cgroups import group
+from node_agent.spawner.cgroups.places import LEAF, TaskGroups, Unavailable, open_groups
 
 ALL = frozenset({"memory", "cpu", "pids"})
 

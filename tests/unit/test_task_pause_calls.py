@@ -11,7 +11,7 @@ import pytest_asyncio
 from quorate.cli.app import run
 from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from node_agent import task_settings as task_settings
 from node_agent.config import AgentSettings
-from node_agent.spawner.cgroups import Unavailable
+from node_agent.spawner.cgroups.places import Unavailable
 from node_agent.task.environment import DEFAULT_ENVIRONMENT, patterns
 from node_agent.task.secrets import MAX_SECRET, MAX_SECRETS, Reference, SecretError, Secrets
 from node_agent.task.user import NoSuchUser, TaskUser, find_user, refuse_unable

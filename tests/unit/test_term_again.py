@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from quorate.etcd.api import Compacted, WatchBatch
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.ids import NodeName
 from scheduler.storage import keys

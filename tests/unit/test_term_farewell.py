@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.ids import TaskIds
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE

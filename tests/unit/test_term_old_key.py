@@ -16,9 +16,9 @@ import pytest
 
 from quorate.etcd.api import Delete, WatchBatch
 from quorate.etcd.journal.journal import Journal
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.ids import TaskIds
-from scheduler.api.role import Local
+from scheduler.api.forwarding.role import Local
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.engine.driver import Driver

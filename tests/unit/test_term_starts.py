@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from quorate.etcd.api import Range
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId, TaskIds
 from scheduler.core.handlers import attempts

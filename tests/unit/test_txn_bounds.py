@@ -15,12 +15,12 @@ import pytest
 
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.journal.journal import Journal
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId, TaskIds
 from quorate.runtime.timing.clock import SystemClock, TermClock
 from scheduler.config import SchedulerSettings
-from scheduler.core.handlers.scaling_down import decided
+from scheduler.core.handlers.nodes.scaling_down import decided
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from quorate.etcd.api import Compare, Op, TxnResult
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
 from quorate.v1 import scheduler_pb2 as pb

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb

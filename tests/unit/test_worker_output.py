@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from node_agent.spawner import pump as pumps
-from node_agent.spawner.pump import INDEX, RECORD, Output, Pump
+from node_agent.spawner.outputs import pump as pumps
+from node_agent.spawner.outputs.pump import INDEX, RECORD, Output, Pump
 
 
 class Pumping:
@@ -57,11 +57,11 @@ def test_a_full_disk_empties_the_pipe_all_the_same_and_is_told_once(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("node_agent.spawner.pump.os.write", full)
+        patched.setattr("node_agent.spawner.outputs.pump.os.write", full)
         for _ in range(3):
             patched.undo()
             os.write(end, b"lost")
-            patched.setattr("node_agent.spawner.pump.os.write", full)
+            patched.setattr("node_agent.spawner.outputs.pump.os.write", full)
             pumping.pump.drain(output)
     os.write(end, b"kept")
     pumping.pump.drain(output)
@@ -87,7 +87,7 @@ def test_a_disk_that_takes_a_part_is_asked_for_the_rest(
     os.write(end, b"0123456789")
     real = os.write
     monkeypatch.setattr(
-        "node_agent.spawner.pump.os.write", lambda file, data: real(file, bytes(data[:3]))
+        "node_agent.spawner.outputs.pump.os.write", lambda file, data: real(file, bytes(data[:3]))
     )
     pumping.pump.drain(output)
     assert (tmp_path / "log" / "stdout").read_bytes() == b"0123456789"

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from quorate.etcd.api import Compare, Op, Put, TxnResult
-from quorate.etcd.memory import MemoryEtcd
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError, leader_lost
 from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb

@@ -17,7 +17,7 @@ from typing import Protocol
 from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Result
 from node_agent.core.chunks.chunk import Piece
 from node_agent.core.chunks.report import Failed, Value
-from node_agent.core.held_chunks import failure_of_kill
+from node_agent.core.held.chunks import failure_of_kill
 from node_agent.executors.chunk_events import ChunkEvents
 from node_agent.executors.link import Exit
 from node_agent.executors.outcomes import outcome_of_crash

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Result
 from node_agent.core.chunks.chunk import Chunk, Piece
-from node_agent.core.held_chunks import failure_of_kill
+from node_agent.core.held.chunks import failure_of_kill
 from node_agent.executors.chunk_events import ChunkEvents
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from node_agent.executors.workers.lanes import Lane
-from node_agent.spawner.cgroups import TaskGroups
+from node_agent.spawner.cgroups.places import TaskGroups
 from node_agent.task.work import Call
 
 _log = structlog.get_logger("node_agent.python")

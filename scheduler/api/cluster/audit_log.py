@@ -18,9 +18,10 @@ from quorate.v1.audit_pb2 import AuditEntry
 from scheduler.api import page_tokens, validate
 from scheduler.api.asking import PAGE_BYTES
 from scheduler.api.origin import AUDITED
-from scheduler.core.model.audit_index import MICROS
+from scheduler.core.model.indexes.audit_index import MICROS
 from scheduler.engine.driver import Driver
-from scheduler.storage import audit_records, reads
+from scheduler.storage import reads
+from scheduler.storage.records import audit as audit_records
 
 # Entries looked at for one page, and read in one Txn (6 MB at most).
 SCAN: Final = 5_000

@@ -19,7 +19,7 @@ from scheduler.api import page_tokens
 from scheduler.api.servicer import Context
 from scheduler.api.validate import page_size, queue_name
 from scheduler.api.views import instant
-from scheduler.core.model.dead_letters import MOST, DeadGroup
+from scheduler.core.model.indexes.dead_letters import MOST, DeadGroup
 from scheduler.engine.driver import Driver
 from scheduler.storage.reads import FencedReads, TaskRecords
 

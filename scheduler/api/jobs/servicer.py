@@ -40,11 +40,11 @@ from scheduler.core.handlers.requests import JOBS_SCOPE, known_to
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobItemsKnown, JobKnown, Rejection
 from scheduler.core.model.events import Request
+from scheduler.core.model.indexes.texts import words
 from scheduler.core.model.rows import JobRow
-from scheduler.core.model.texts import words
 from scheduler.core.values import JobState
 from scheduler.engine.driver import Driver
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.job_values import JobValues, ValuesMissing
 from scheduler.storage.records import jobs as records
 

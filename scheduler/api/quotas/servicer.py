@@ -14,8 +14,9 @@ from scheduler.api.asking import ask, audited, page_of_names
 from scheduler.api.quotas import validate
 from scheduler.api.servicer import Context
 from scheduler.core.model import events as e
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.quotas import (
+from scheduler.core.model.indexes.usage import Usage
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import (
     CALLER,
     EVERYBODY,
     NAMES,
@@ -24,9 +25,8 @@ from scheduler.core.model.quotas import (
     QUEUE_NAMES,
     in_force,
 )
-from scheduler.core.model.usage import Usage
 from scheduler.engine.driver import Driver
-from scheduler.storage import quota_records
+from scheduler.storage.records import quotas as quota_records
 
 _NO_CALLS = CallUsage()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from quorate.runtime.errors import invalid
 from quorate.runtime.quotas import UNLIMITED
 from quorate.v1 import quota_pb2
-from scheduler.core.model.quotas import (
+from scheduler.core.model.limits.quotas import (
     CALLER,
     NAMES,
     NO_QUOTA,

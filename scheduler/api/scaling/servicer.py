@@ -1,8 +1,8 @@
 """KEDA's external scaler, served by the leader.
 
-Called by `scheduler.api.forward` only while this process leads; lives for one term. Every answer
-is made from memory and waits for a fenced Txn behind it, like every other read, so that nothing
-uncommitted and nothing of a deposed leader scales anybody.
+Called by `scheduler.api.forwarding.forward` only while this process leads; lives for one term.
+Every answer is made from memory and waits for a fenced Txn behind it, like every other read, so
+that nothing uncommitted and nothing of a deposed leader scales anybody.
 
 StreamIsActive is driven by events: the driver notifies of each step, streams that sleep look
 again, at most every `INTERVAL` seconds, and send their answer when it has changed. When the term

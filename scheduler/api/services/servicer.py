@@ -1,10 +1,10 @@
 """The ServiceRegistry service of a leader: services, their outside processes, and watches.
 
-Called by `scheduler.api.forward` only while this process leads; it lives for one term and
-answers as every family does: validate, one event, the
-answer at its commit. Instances of outside processes are no events: their keys are written under a
-lease of their own (`scheduler.storage.instances`), found again in the key by whoever leads next,
-and a call is answered once the watch has brought them back, so that a caller reads what it wrote.
+Called by `scheduler.api.forwarding.forward` only while this process leads; it lives for one term
+and answers as every family does: validate, one event, the answer at its commit. Instances of
+outside processes are no events: their keys are written under a lease of their own
+(`scheduler.storage.instances`), found again in the key by whoever leads next, and a call is
+answered once the watch has brought them back, so that a caller reads what it wrote.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from scheduler.api.services.changes import changes
 from scheduler.api.services.watches import ServiceFeed
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.views import instant
-from scheduler.core.handlers.services import being_deleted, see_service
+from scheduler.core.handlers.services.services import being_deleted, see_service
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Done, ErrorKind, Rejection, ServiceSeen
 from scheduler.core.model.events import Request
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import InstanceRow, ServiceRow
 from scheduler.core.placement.unplaceable import why_unplaceable

@@ -22,7 +22,7 @@ from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.runtime.errors import QuorateError, exhausted, leader_lost, unavailable
 from quorate.v1 import service_pb2 as pb
 from scheduler.api.services import views
-from scheduler.core.handlers.services import see_service
+from scheduler.core.handlers.services.services import see_service
 from scheduler.core.values import ServiceName
 from scheduler.engine.driver import Driver
 

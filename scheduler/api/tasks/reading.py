@@ -20,7 +20,7 @@ from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import DEAD, NO_LIMITS, Needs, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work.lane import Lane
 from scheduler.storage import reads
 
 # Kinds of needs that are compared with all nodes for one call: each is a look at each node.

@@ -48,7 +48,7 @@ from scheduler.core.model.events import Request
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.keys import START_DEADLINE, TASK_KEYS, TASK_PAUSE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads

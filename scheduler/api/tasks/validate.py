@@ -10,7 +10,7 @@ from quorate.runtime.errors import invalid
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.request_sizes import MAX_BATCH_BYTES
 from scheduler.api.validate import at_most, between, known_enum, required
-from scheduler.core.model.texts import words
+from scheduler.core.model.indexes.texts import words
 from scheduler.core.values import TaskState
 
 _GROUP = re.compile("[0-9a-f]{16}")

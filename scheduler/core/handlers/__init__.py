@@ -1,1 +1,1 @@
-"""What the machine does with each event: one file per family of events. Pure."""
+"""What the machine does with each event: a folder for each family of events. Pure."""

@@ -37,10 +37,10 @@ from scheduler.core.model.events import (
     StartsDue,
     SubtaskFailed,
 )
+from scheduler.core.model.indexes.texts import error_text
+from scheduler.core.model.indexes.usage import Sized, outcome_units
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
-from scheduler.core.model.texts import error_text
-from scheduler.core.model.usage import Sized, outcome_units
 from scheduler.core.values import MAX_PAST, NO_LIMITS, PAST_TEXT, Change, PastAttempt, TaskState
 
 CANCELLED = "CANCELLED"

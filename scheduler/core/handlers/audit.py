@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from scheduler.core.model.effects import Effects, IndexAudit, PurgeAudit, PutAudit
 from scheduler.core.model.events import Request
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.core.values import Change
 

@@ -31,7 +31,7 @@ from quorate.runtime.ids import QueueName, TaskId, offset_id
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.effects import Effects, PutDedup, Reply
 from scheduler.core.model.events import Request
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import NO_TASK, DedupRow
 from scheduler.core.model.state import State, kind_of

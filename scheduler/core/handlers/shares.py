@@ -8,7 +8,7 @@ on with the same shares.
 from __future__ import annotations
 
 from scheduler.core.model.effects import Effects, PutRate
-from scheduler.core.model.permits import SHARE, RateName, of_share
+from scheduler.core.model.limits.permits import SHARE, RateName, of_share
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 

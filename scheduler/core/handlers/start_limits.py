@@ -4,9 +4,9 @@ Placement asks before it looks for a node. So what is held back costs nothing an
 a full queue is left, so are the lanes that name a full shared limit, and a full key is parked until
 a permit of it is free or its rate lets something through.
 
-A permit is held while the task is RUNNING (`scheduler.core.model.permits`). Starts of rate limits
-are taken when the attempt is assigned. They are given back when it certainly never began: when its
-node returned it. What was lost with a node may have begun, and is not given back.
+A permit is held while the task is RUNNING (`scheduler.core.model.limits.permits`). Starts of rate
+limits are taken when the attempt is assigned. They are given back when it certainly never began:
+when its node returned it. What was lost with a node may have begun, and is not given back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import Enum
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.model.effects import Effects, PutRate
-from scheduler.core.model.permits import SHARE, RateName, of_key, of_queue, of_shared
+from scheduler.core.model.limits.permits import SHARE, RateName, of_key, of_queue, of_shared
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.queues import rates

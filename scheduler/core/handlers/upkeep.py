@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from scheduler.core.handlers import audit, pauses, requests, retention, start_limits
+from scheduler.core.handlers import audit, requests, retention, start_limits
 from scheduler.core.handlers.jobs import upkeep as jobs
+from scheduler.core.handlers.queues import pauses
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, NotifyFinished, PurgeRun
 from scheduler.core.model.events import RetentionDue, TimersDue
 from scheduler.core.model.jobs import moves
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.core.values import is_due, of_limit_key
 

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
-from scheduler.core.model.permits import Permits
+from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.rows import InstanceRow, LimitRow, NodeRow, QueueRow
 from scheduler.core.values import QueueLimits, QueueOrder, QueuePause, Rate, ServiceName, TaskState
 

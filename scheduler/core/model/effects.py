@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from scheduler.core.model.permits import RateName
-from scheduler.core.model.quotas import Quota
+from scheduler.core.model.indexes.usage import Sized
+from scheduler.core.model.limits.permits import RateName
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import (
     DedupRow,
@@ -26,7 +27,6 @@ from scheduler.core.model.rows import (
     TaskRow,
 )
 from scheduler.core.model.schedules import ScheduleName, ScheduleRow
-from scheduler.core.model.usage import Sized
 from scheduler.core.values import Change, Origin, ServiceName
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.positions import BLOCK
 from scheduler.core.arrays.sizes import Durations
 from scheduler.core.arrays.spec import NO_TALLY, JobSpec, Tally
-from scheduler.core.model.dead_letters import DeadGroup
+from scheduler.core.model.indexes.dead_letters import DeadGroup
+from scheduler.core.model.indexes.usage import UNIT, Usage
 from scheduler.core.model.reply_token import Pending
-from scheduler.core.model.usage import UNIT, Usage
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.lines import Line
 from scheduler.core.queues.pending import PendingOrder
@@ -262,7 +262,7 @@ class NodeRow:
     lease: int
     allocation: Allocation
     # Since when it is registered no longer although it may well run what it holds: see
-    # `scheduler.core.handlers.nodes`. 0.0: it is registered.
+    # `scheduler.core.handlers.nodes.life`. 0.0: it is registered.
     suspect_since: float = 0.0
     # Whether a session is open and its inventory was settled.
     connected: bool = False
@@ -289,7 +289,7 @@ class Control:
 @dataclass(frozen=True, slots=True)
 class ScalingDown:
     """The mark of an idle agent process that a scale-down may end:
-    `scheduler.core.handlers.scaling_down`."""
+    `scheduler.core.handlers.nodes.scaling_down`."""
 
     instance: InstanceId
     since: float

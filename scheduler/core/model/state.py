@@ -15,12 +15,13 @@ from heapq import heapify, heappop, heappush
 from quorate.blobs.names import Blob
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.arrays.changes import JobChanges
-from scheduler.core.model.audit_index import AuditIndex
-from scheduler.core.model.blobs import NamedBlobs
-from scheduler.core.model.dead_letters import DeadLetters
-from scheduler.core.model.limits import Limits
-from scheduler.core.model.permits import Permits
-from scheduler.core.model.quotas import Quota, durable, in_force
+from scheduler.core.model.indexes.audit_index import AuditIndex
+from scheduler.core.model.indexes.blobs import NamedBlobs
+from scheduler.core.model.indexes.dead_letters import DeadLetters
+from scheduler.core.model.indexes.usage import Usage, task_units
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.permits import Permits
+from scheduler.core.model.limits.quotas import Quota, durable, in_force
 from scheduler.core.model.rows import (
     Allocation,
     Control,
@@ -34,7 +35,6 @@ from scheduler.core.model.rows import (
 )
 from scheduler.core.model.schedules import ScheduleIndex, ScheduleName
 from scheduler.core.model.service_state import ServiceState
-from scheduler.core.model.usage import Usage, task_units
 from scheduler.core.queues.deadlines import Deadlines
 from scheduler.core.values import (
     FINISHED,

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from quorate.runtime.ids import NodeName, TaskId
 from quorate.runtime.sizes import plural, size_text
-from scheduler.core.model.permits import of_key, of_queue, of_shared
+from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.placement.held_back import why_held_back

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.model.permits import of_key, of_queue, of_shared
+from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import NO_LIMITS, Rate

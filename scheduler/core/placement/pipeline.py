@@ -19,11 +19,11 @@ from typing import Final, Protocol
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.attempts import assign
 from scheduler.core.handlers.chunks.life import ChunkIds, give, recall
-from scheduler.core.handlers.scaling_down import take_back
+from scheduler.core.handlers.nodes.scaling_down import take_back
 from scheduler.core.handlers.shares import admit, charge_chunk
 from scheduler.core.handlers.start_limits import Hold, hold, room_of
 from scheduler.core.model.effects import Effects
-from scheduler.core.model.permits import has_rate
+from scheduler.core.model.limits.permits import has_rate
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.placement.consistent_hash import ConsistentHash

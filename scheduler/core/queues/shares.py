@@ -8,8 +8,8 @@ charged what it will probably take when it is assigned, and the difference when 
 A tenant that comes back begins at the least virtual time of those that wait: who used nothing for a
 day has saved nothing.
 
-Memory of the leader; what was charged is on record (`scheduler.core.model.permits`). One entry a
-tenant that waits, and at most as many dead ones.
+Memory of the leader; what was charged is on record (`scheduler.core.model.limits.permits`). One
+entry a tenant that waits, and at most as many dead ones.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `X_row`, or the name of what a record holds, reads a record; `X_record` undoes it. A new family gets
 a file, a write in `scheduler.core.model.effects`, a case in `codec.Codec` and one in
-`scheduler.storage.fold`.
+`scheduler.storage.replica.fold`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,10 @@ from quorate.etcd.journal.batch import WRITE_OVERHEAD, weigh
 from quorate.internal.v1 import records_pb2 as r
 from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
-from scheduler.storage import audit_records, keys, quota_records
+from scheduler.storage import keys
+from scheduler.storage.records import audit as audit_records
 from scheduler.storage.records import jobs, limits
+from scheduler.storage.records import quotas as quota_records
 from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
 from scheduler.storage.records.queues import queue_record

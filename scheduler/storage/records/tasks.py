@@ -14,9 +14,9 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import task_pb2
 from scheduler.core.model import effects as fx
-from scheduler.core.model.texts import error_text, run_text, task_text
+from scheduler.core.model.indexes.texts import error_text, run_text, task_text
+from scheduler.core.model.indexes.usage import UNIT, outcome_units
 from scheduler.core.model.transitions import FinalStatus, Status
-from scheduler.core.model.usage import UNIT, outcome_units
 from scheduler.core.values import (
     BLOB_STORE,
     DEAD,

@@ -19,7 +19,7 @@ from scheduler.core.handlers.bulk.update import NOT_FOUND, NOT_WAITING, SKIPPED,
 from scheduler.core.model.state import State
 from scheduler.core.values import DEAD, FINISHED, RETRIABLE, WAITING, BulkAct, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work.lane import Lane
 
 _LIVE: Final = frozenset(TaskState) - FINISHED
 

@@ -30,7 +30,7 @@ from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State
 from scheduler.core.values import BulkAct, Change, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.engine.lane import Lane
+from scheduler.engine.long_work.lane import Lane
 from scheduler.storage import reads
 
 # Between the position and the instant of a page token.

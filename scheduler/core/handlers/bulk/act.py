@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from quorate.runtime.ids import TaskId
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.events import BulkContinued, TaskRecorded
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 
 # Bytes of a task's new status beside its past attempts, and of one of those.

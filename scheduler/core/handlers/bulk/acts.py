@@ -9,7 +9,7 @@ from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
 from scheduler.core.model.effects import DropTask, Effects
 from scheduler.core.model.events import BulkContinued, TaskRecorded
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import FinishedRow
 from scheduler.core.model.state import State
 

@@ -24,7 +24,7 @@ from scheduler.core.handlers.requests import TASKS_SCOPE, CallInParts
 from scheduler.core.model.answers import BulkDone, Rejection
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.events import BulkAsked, BulkContinued
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State
 from scheduler.core.values import BulkAct, Change

@@ -13,11 +13,11 @@ from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.limits.unique import refuse_duplicate
-from scheduler.core.handlers.quota_check import refuse_created
+from scheduler.core.handlers.quotas.check import refuse_created
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, PutRun, PutTask
 from scheduler.core.model.events import BulkAsked, BulkContinued, TaskRecorded
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import FinishedRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import RETRIABLE, is_due

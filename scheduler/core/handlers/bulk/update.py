@@ -13,7 +13,7 @@ from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, PutRun, PutTask
 from scheduler.core.model.events import BulkContinued, TaskRecorded
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.core.values import WAITING, is_due
 

@@ -33,10 +33,10 @@ from scheduler.core.model.effects import (
     StartAttempt,
 )
 from scheduler.core.model.events.jobs import ChunkReported, Ranges, SubtaskFailed
+from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import JobRow, NodeRow, TaskRow
 from scheduler.core.model.state import State
-from scheduler.core.model.usage import Sized
 from scheduler.core.values import TaskState
 
 CANCELLED = "CANCELLED"

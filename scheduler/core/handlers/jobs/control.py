@@ -11,7 +11,7 @@ from scheduler.core.handlers import audit
 from scheduler.core.handlers.chunks.ending import advance, end_early
 from scheduler.core.handlers.chunks.life import recall_all
 from scheduler.core.handlers.jobs.creation import finished
-from scheduler.core.handlers.quota_check import refuse_subtasks
+from scheduler.core.handlers.quotas.check import refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.model.answers import Done, ErrorKind, JobKnown, Rejection, no_job
 from scheduler.core.model.effects import DropJob, DropJobErrors, Effects
@@ -22,7 +22,7 @@ from scheduler.core.model.events.jobs import (
     JobRetryAsked,
 )
 from scheduler.core.model.jobs import moves
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, JobRow
 from scheduler.core.model.state import State
 from scheduler.core.values import Change, JobState

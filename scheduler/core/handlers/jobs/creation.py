@@ -9,7 +9,7 @@ from __future__ import annotations
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.handlers.limits.length import refuse_longer
-from scheduler.core.handlers.quota_check import refuse_subtasks
+from scheduler.core.handlers.quotas.check import refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.model.answers import (
     ErrorKind,
@@ -22,7 +22,7 @@ from scheduler.core.model.answers import (
 from scheduler.core.model.effects import Effects, PutJobItems, PutJobTemplate, Reply
 from scheduler.core.model.events.jobs import JobClosed, JobItemsAdded, JobSubmitted
 from scheduler.core.model.jobs import moves
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, JobRow
 from scheduler.core.model.state import State
 from scheduler.core.values import Change, JobState

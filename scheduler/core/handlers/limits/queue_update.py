@@ -14,7 +14,7 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.effects import Effects, PutQueue
 from scheduler.core.model.events import QueueUpdateAsked
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.values import NO_LIMITS, USUAL_ORDER, Change, QueueLimits, QueueSettings

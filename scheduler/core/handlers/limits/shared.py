@@ -21,7 +21,7 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.effects import DropLimit, Effects, PutLimit
 from scheduler.core.model.events import LimitDeleteAsked, LimitSubmitted, LimitUpdateAsked
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, LimitRow
 from scheduler.core.model.state import State
 from scheduler.core.values import Change, Rate, TaskLimits, TaskSpec

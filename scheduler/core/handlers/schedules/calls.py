@@ -22,7 +22,7 @@ from scheduler.core.model.events import (
     ScheduleSubmitted,
     ScheduleUpdateAsked,
 )
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.schedules import (
     Cause,

@@ -35,7 +35,7 @@ from scheduler.core.handlers.schedules import runs
 from scheduler.core.jobs.schedules import rules
 from scheduler.core.model.effects import Effects, PutSchedule
 from scheduler.core.model.events import ScheduleDue
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.schedules import (
     MOST_WAITING,
     Cause,

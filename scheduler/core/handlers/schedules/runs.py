@@ -10,18 +10,18 @@ from typing import Final
 
 from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.handlers.chunks.ending import advance, end_early
-from scheduler.core.handlers.creation import create, refuse_tasks
 from scheduler.core.handlers.jobs.creation import on_job_submitted
+from scheduler.core.handlers.tasks.creation import create, refuse_tasks
 from scheduler.core.jobs.schedules.stamp import stamped, stamped_job
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.effects import Effects, PutJobItems
+from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.jobs import moves
-from scheduler.core.model.limits import Limits
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.schedules import MOST_RUNS, Cause, JobTemplate, Run, ScheduleRow
 from scheduler.core.model.state import State
-from scheduler.core.model.usage import task_units
 from scheduler.core.values import JobState, TaskSpec, TaskState
 
 _OUTCOMES: Final[Mapping[JobState, int]] = {

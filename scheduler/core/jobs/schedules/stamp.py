@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from scheduler.core.model.indexes.texts import run_text
 from scheduler.core.model.schedules import Cause, JobTemplate, ScheduleName
-from scheduler.core.model.texts import run_text
 from scheduler.core.values import TaskSpec
 
 # Of `TaskSpec.schedule`, and of its fields.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
-from scheduler.core.model.quotas import Quota
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control
 from scheduler.core.values import (

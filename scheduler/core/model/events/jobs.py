@@ -8,7 +8,7 @@ from typing import NamedTuple
 from quorate.runtime.ids import InstanceId, QueueName, TaskId
 from scheduler.core.arrays.spec import JobSpec
 from scheduler.core.model.events.calls import Request, Token
-from scheduler.core.model.usage import Sized
+from scheduler.core.model.indexes.usage import Sized
 
 # Positions, both ends included, ascending.
 Ranges = Sequence[tuple[int, int]]

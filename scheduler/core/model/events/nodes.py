@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from quorate.blobs.names import Blob
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.rows import InstanceRow, NodeRow, NodeStats
-from scheduler.core.model.usage import Sized
 from scheduler.core.values import (
     ServiceName,
 )

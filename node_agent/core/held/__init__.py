@@ -1,0 +1,1 @@
+"""What a node has: attempts, and the chunks among them. Pure."""

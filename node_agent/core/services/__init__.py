@@ -1,0 +1,1 @@
+"""Replicas on a node: their attempts, and their health. Pure."""

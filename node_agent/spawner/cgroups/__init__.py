@@ -1,0 +1,1 @@
+"""Cgroups of attempts: where they may be made, and one of them."""

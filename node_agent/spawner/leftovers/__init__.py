@@ -1,0 +1,1 @@
+"""What attempts leave behind: orphan processes, and cgroups in which something dies."""

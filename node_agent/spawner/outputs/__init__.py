@@ -1,0 +1,1 @@
+"""What processes write: taken out of their pipes, and the pipes of workers."""

@@ -1,0 +1,1 @@
+"""etcd in memory, for tests and simulation."""

@@ -1,0 +1,1 @@
+"""Nodes: registered, in session, cordoned, drained, suspect, lost; ended by a scale-down. Pure."""

@@ -1,0 +1,1 @@
+"""Queues: what callers ask of a whole queue. Pure."""

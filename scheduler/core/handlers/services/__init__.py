@@ -1,0 +1,1 @@
+"""Services: their records, and the replicas that they need. Pure."""

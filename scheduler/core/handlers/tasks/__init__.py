@@ -1,0 +1,1 @@
+"""Tasks, as callers ask for them: created, cancelled, retried, deleted, paused; deadlines. Pure."""

@@ -1,0 +1,254 @@
+"""What callers ask for beside creating tasks: cancel, retry, delete, and queues."""
+
+from __future__ import annotations
+
+from scheduler.core.handlers import audit
+from scheduler.core.handlers.attempts import cancel_live
+from scheduler.core.handlers.bulk.acts import delete_finished
+from scheduler.core.handlers.bulk.retry import reopen
+from scheduler.core.handlers.limits.length import refuse_longer
+from scheduler.core.handlers.limits.queue_update import refuse_limits, settle, texts
+from scheduler.core.handlers.limits.shared import refuse_unknown
+from scheduler.core.handlers.limits.unique import refuse_duplicate
+from scheduler.core.handlers.quotas.check import refuse_created
+from scheduler.core.handlers.requests import QUEUES_SCOPE, TASKS_SCOPE, Answer, Call
+from scheduler.core.model.answers import (
+    Done,
+    ErrorKind,
+    QueueSeen,
+    Rejection,
+    TaskKnown,
+    no_queue,
+    no_task,
+    see_queue,
+)
+from scheduler.core.model.effects import (
+    DropQueue,
+    Effects,
+    PutQueue,
+)
+from scheduler.core.model.events import (
+    QueueDeleteAsked,
+    QueueSubmitted,
+    TaskCancelAsked,
+    TaskDeleteAsked,
+    TaskRetryAsked,
+)
+from scheduler.core.model.indexes.usage import task_units
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.rows import DedupRow, QueueRow
+from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
+from scheduler.core.values import RETRIABLE, Change, QueueSettings, TaskState
+
+
+def _refuse_cancel(state: State, limits: Limits, event: TaskCancelAsked) -> Rejection | None:
+    if event.task in state.tasks:
+        return None
+    done = state.finished.get(event.task)
+    if done is None:
+        return no_task(event.task)
+    if done.state is TaskState.CANCELLED:
+        return None
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "TASK_FINISHED",
+        f"task {event.task!r} is already {done.state.name}",
+        "task",
+        event.task,
+    )
+
+
+def _cancel(
+    state: State, limits: Limits, event: TaskCancelAsked, now: float, out: Effects
+) -> Answer:
+    row = state.tasks.get(event.task)
+    if row is None:
+        # Remembered all the same: repeated after a retry by hand, it must not cancel that.
+        queue = state.finished[event.task].queue.name
+    else:
+        queue = row.queue.name
+        change = cancel_live(state, row, now, out)
+        if change is not None:
+            audit.note(state, limits, out, event.request, now, "task", row.id, change, queue=queue)
+    return Answer(TaskKnown(event.task, queue), queue, event.task, progress=1)
+
+
+def _known_task(
+    state: State, event: TaskCancelAsked | TaskRetryAsked, known: DedupRow
+) -> TaskKnown:
+    return TaskKnown(event.task, known.queue)
+
+
+on_task_cancel_asked = Call(TASKS_SCOPE, _refuse_cancel, _cancel, _known_task)
+
+
+def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Rejection | None:
+    done = state.finished.get(event.task)
+    if done is None or done.state not in RETRIABLE or event.record.spec.replica is not None:
+        return _not_retriable(state, event)
+    # It weighs as much as before, unless it was edited and is heavier now.
+    units = task_units(len(event.record.spec.spec))
+    more = units if units > done.units else 0
+    return (
+        refuse_unknown(state, event.record.spec.limits)
+        or refuse_duplicate(done.queue, (event.record.spec,))
+        or refuse_longer(done.queue, 1)
+        or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, more)
+    )
+
+
+def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects) -> Answer:
+    done = state.finished[event.task]
+    queue, before = done.queue.name, done.state
+    row = reopen(state, done, event.record, 0.0, now, out)
+    changes = [Change("state", before.name, row.state.name)]
+    if event.edited:
+        changes.append(Change("spec"))
+    audit.note(state, limits, out, event.request, now, "task", row.id, *changes, queue=queue)
+    return Answer(TaskKnown(event.task, queue), queue, event.task, size=1, progress=1)
+
+
+on_task_retry_asked = Call(TASKS_SCOPE, _refuse_retry, _retry, _known_task)
+
+
+def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:
+    if not state.on_record(event.task):
+        return no_task(event.task)
+    done = state.finished.get(event.task)
+    if event.record.spec.replica is not None:
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "TASK_IS_REPLICA",
+            f"task {event.task!r} is a replica of service {event.record.spec.replica.service!r}, "
+            "which replaces replicas by itself",
+            "task",
+            event.task,
+        )
+    found = done.state.name if done else state.tasks[event.task].state.name
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "TASK_NOT_RETRIABLE",
+        f"task {event.task!r} is {found}; only FAILED, CANCELLED and EXPIRED tasks can be retried",
+        "task",
+        event.task,
+    )
+
+
+def _refuse_delete(state: State, limits: Limits, event: TaskDeleteAsked) -> Rejection | None:
+    if event.task in state.finished:
+        return None
+    live = state.tasks.get(event.task)
+    if live is None:
+        return no_task(event.task)
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "TASK_NOT_FINISHED",
+        f"task {event.task!r} is {live.state.name}; cancel it first",
+        "task",
+        event.task,
+    )
+
+
+def _delete(
+    state: State, limits: Limits, event: TaskDeleteAsked, now: float, out: Effects
+) -> Answer:
+    done = state.finished[event.task]
+    queue = done.queue.name
+    delete_finished(state, done, out)
+    change = Change("state", done.state.name)
+    audit.note(state, limits, out, event.request, now, "task", done.id, change, queue=queue)
+    return Answer(Done(), queue)
+
+
+def _done(state: State, event: TaskDeleteAsked | QueueDeleteAsked, known: DedupRow) -> Done:
+    return Done()
+
+
+on_task_delete_asked = Call(TASKS_SCOPE, _refuse_delete, _delete, _done)
+
+
+def _create_queue(
+    state: State, limits: Limits, event: QueueSubmitted, now: float, out: Effects
+) -> Answer:
+    row = QueueRow(event.queue, now)
+    settings = QueueSettings(
+        event.placement,
+        event.disconnect,
+        event.retention_age,
+        event.retention_count,
+        event.limits,
+        event.order,
+    )
+    settle(row, settings)
+    state.queues[row.name] = row
+    out.writes.append(PutQueue(row))
+    made = [Change(field, "", value) for field, value in texts(settings).items() if value]
+    audit.note(state, limits, out, event.request, now, "queue", row.name, *made)
+    return Answer(see_queue(row), row.name)
+
+
+def _queue_now(state: State, event: QueueSubmitted, known: DedupRow) -> QueueSeen | Rejection:
+    row = state.queues.get(event.queue)
+    return see_queue(row) if row is not None else no_queue(event.queue)
+
+
+def _refuse_queue(state: State, limits: Limits, event: QueueSubmitted) -> Rejection | None:
+    queue = event.queue
+    if queue in state.queues:
+        return Rejection(
+            ErrorKind.EXISTS,
+            "QUEUE_ALREADY_EXISTS",
+            f"queue {queue!r} already exists",
+            "queue",
+            queue,
+        )
+    if len(state.queues) >= limits.queues:
+        return Rejection(
+            ErrorKind.EXHAUSTED,
+            "TOO_MANY_QUEUES",
+            f"the limit of {limits.queues} queues is reached; delete some first",
+            "limit",
+            str(limits.queues),
+        )
+    return refuse_limits(queue, event.limits)
+
+
+on_queue_submitted = Call(QUEUES_SCOPE, _refuse_queue, _create_queue, _queue_now)
+
+
+def _refuse_queue_delete(state: State, limits: Limits, event: QueueDeleteAsked) -> Rejection | None:
+    row = state.queues.get(event.queue)
+    if row is None:
+        return no_queue(event.queue)
+    reason, why = _queue_stays(state, row)
+    if not reason:
+        return None
+    message = f"queue {event.queue!r} {why}"
+    return Rejection(ErrorKind.PRECONDITION, reason, message, "queue", event.queue)
+
+
+def _delete_queue(
+    state: State, limits: Limits, event: QueueDeleteAsked, now: float, out: Effects
+) -> Answer:
+    del state.queues[event.queue]
+    out.writes.append(DropQueue(event.queue))
+    audit.note(state, limits, out, event.request, now, "queue", event.queue)
+    return Answer(Done(), event.queue)
+
+
+on_queue_delete_asked = Call(QUEUES_SCOPE, _refuse_queue_delete, _delete_queue, _done)
+
+
+def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
+    """The reason why a queue cannot be deleted, and its words; both "" when it can."""
+    left = sum(row.counts)
+    if left or row.jobs:
+        return (
+            "QUEUE_NOT_EMPTY",
+            f"is not empty: it has {left} tasks and {len(row.jobs)} jobs, finished ones included",
+        )
+    if row.name == DEFAULT_QUEUE:
+        return "QUEUE_IS_DEFAULT", "is the default queue"
+    if row.name == SERVICES_QUEUE and state.services:
+        return "QUEUE_IN_USE", f"is where the replicas of {len(state.services)} services go"
+    return "", ""
