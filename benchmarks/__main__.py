@@ -1,5 +1,8 @@
 """`python -m benchmarks [NAME...]`: measure, print one table, exit 1 when a target is missed.
 
+When a benchmark fails, its traceback is printed, the others are measured and shown, and the exit
+code is 1.
+
 Without names everything is measured that needs no programs beside ours, what TLS costs included.
 """
 
@@ -62,17 +65,25 @@ def main() -> int:
         # A log file wraps nothing.
         console = Console(highlight=False, width=150)
     results: dict[str, Findings] = {}
+    failed: list[str] = []
     for name in arguments.names or (one for one in BENCHMARKS if one not in ON_REQUEST):
         options = {"pending": arguments.pending} if name == "failover" else {}
-        with console.status(f"measuring {name}"):
-            results[name] = BENCHMARKS[name](
-                quick=arguments.quick, nodes=arguments.nodes, slots=arguments.slots, **options
-            )
+        try:
+            with console.status(f"measuring {name}"):
+                results[name] = BENCHMARKS[name](
+                    quick=arguments.quick, nodes=arguments.nodes, slots=arguments.slots, **options
+                )
+        except Exception:  # noqa: BLE001
+            failed.append(name)
+            console.print_exception()
     report.show(console, results)
+    if failed:
+        console.print(f"failed, see above: {', '.join(failed)}", style="bold red")
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(report.document(results), indent=2) + "\n")
     figures = [figure for findings in results.values() for figure in findings.figures]
-    return int(any(f.target is not None and not f.target.met(f.value) for f in figures))
+    missed = any(f.target is not None and not f.target.met(f.value) for f in figures)
+    return int(missed or bool(failed))
 
 
 if __name__ == "__main__":

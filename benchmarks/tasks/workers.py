@@ -8,19 +8,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.cluster import BenchCluster
 from benchmarks.figures import Figure, Findings, at_most
 from benchmarks.usage import load_average
 
+if TYPE_CHECKING:
+    from node_agent.worker.__main__ import Worker
+
 TARGET = at_most(10.0)
-_PARTS: dict[str, Callable[[Any], Callable[[], object]]] = {
-    "compare the process with its snapshot": lambda worker: worker._snapshot.is_intact,
+_PARTS: dict[str, Callable[[Worker], Callable[[], object]]] = {
+    "compare the process with its snapshot": lambda worker: worker.snapshot.is_intact,
     "look for child processes": lambda worker: worker._children.look,
     "look whether anything was written": lambda worker: worker._pipes.written,
     "descriptors 0 to 2": lambda worker: worker._pipes.put_back,
-    "flush and compare the streams": lambda worker: worker._streams.flush,
+    "flush and compare the streams": lambda worker: worker.streams.flush,
 }
 _ALL = "clean up after a call that changed nothing"
 
@@ -43,7 +46,7 @@ def measure(rounds: int) -> dict[str, float]:
     frame: Any = sys._getframe()
     while "worker" not in frame.f_locals:
         frame = frame.f_back
-    worker = frame.f_locals["worker"]
+    worker: Worker = frame.f_locals["worker"]
     worker.end()  # the import of this module is over
     # Without what counts calls: every 64th looks at memory and descriptors, too.
     costs = {name: _cost(part(worker), rounds) for name, part in _PARTS.items()}

@@ -65,6 +65,22 @@ def test_a_missed_target_is_a_failure(value, status, monkeypatch, tmp_path):
     assert json.loads(file.read_text())["results"]["one"]["figures"][0]["value"] == value
 
 
+def test_a_benchmark_that_fails_leaves_the_others_their_figures(monkeypatch, capsys):
+    def fails(**_options):
+        raise OSError("no such program")
+
+    found = Findings([Figure("rate", 12_000, "tasks/s", at_least(10_000))])
+    monkeypatch.setattr(
+        command_line, "BENCHMARKS", {"broken": fails, "throughput": lambda **_options: found}
+    )
+    monkeypatch.setattr("sys.argv", ["benchmarks"])
+    assert command_line.main() == 1
+    shown = capsys.readouterr().out
+    assert "no such program" in shown
+    assert ">= 10,000 met" in shown
+    assert "failed, see above: broken" in shown
+
+
 def test_all_that_need_no_other_programs_run_once_when_none_is_named(monkeypatch):
     ran = []
 
