@@ -34,7 +34,8 @@ from scheduler.core.model.events import Request
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import NO_TASK, DedupRow
-from scheduler.core.model.state import State, kind_of
+from scheduler.core.model.state import State
+from scheduler.core.model.state_parts.calls import kind_of
 
 # The scopes of request ids. For calls that create tasks the scope is the queue, whose name cannot
 # begin with "_".

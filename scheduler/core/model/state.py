@@ -13,74 +13,38 @@ from collections import deque
 from heapq import heapify, heappop, heappush
 
 from quorate.blobs.names import Blob
-from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.arrays.changes import JobChanges
 from scheduler.core.model.indexes.audit_index import AuditIndex
 from scheduler.core.model.indexes.blobs import NamedBlobs
 from scheduler.core.model.indexes.dead_letters import DeadLetters
-from scheduler.core.model.indexes.usage import Usage, task_units
-from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.limits.permits import Permits
-from scheduler.core.model.limits.quotas import Quota, durable, in_force
-from scheduler.core.model.rows import (
-    Allocation,
-    Control,
-    DedupRow,
-    FinishedRow,
-    JobRow,
-    NodeRow,
-    QueueRow,
-    ScalingDown,
-    TaskRow,
-)
+from scheduler.core.model.rows import FinishedRow, JobRow, QueueRow, TaskRow
 from scheduler.core.model.schedules import ScheduleIndex, ScheduleName
-from scheduler.core.model.service_state import ServiceState
+from scheduler.core.model.state_parts.callers import CallerState
+from scheduler.core.model.state_parts.calls import CallState
+from scheduler.core.model.state_parts.nodes import NodeState
+from scheduler.core.model.state_parts.queues import QueueState
+from scheduler.core.model.state_parts.services import ServiceState
 from scheduler.core.queues.deadlines import Deadlines
-from scheduler.core.values import (
-    FINISHED,
-    QueuePause,
-    TaskSpec,
-    TaskState,
-    is_due,
-    kind_of_spec,
-)
+from scheduler.core.values import FINISHED, TaskSpec, TaskState, is_due, kind_of_spec
 
 DEFAULT_QUEUE = QueueName("default")
 # Where replicas are; made with the first service.
 SERVICES_QUEUE = QueueName("services")
 
-_MOST_DURABLE = 20_000
 # Dead entries that are not worth clearing away.
 _CLEAR_ABOVE = 256
 
 
-def kind_of(scope: str) -> str:
-    """Of which kind a request id of this scope is: "" for creating tasks (the scope is the queue,
-    whose name cannot begin with "_"), else the scope itself."""
-    return scope if scope.startswith("_") else ""
-
-
-class State(ServiceState):
+class State(QueueState, ServiceState, NodeState, CallState, CallerState):
     """Rows by name and the indexes over them."""
 
     def __init__(self, *, spec_cache_bytes: int = 128 << 20) -> None:
         super().__init__()
-        self.queues: dict[QueueName, QueueRow] = {}
-        # The queues that have PENDING tasks, in the order of their turns: placement looks at no
-        # others.
-        self.waiting: dict[QueueName, QueueRow] = {}
         self.tasks: dict[TaskId, TaskRow] = {}
         self.finished: dict[TaskId, FinishedRow] = {}
-        self.nodes: dict[NodeName, NodeRow] = {}
-        self.controls: dict[NodeName, Control] = {}
-        # Nodes that a scale-down may end.
-        self.scaling_down: dict[NodeName, ScalingDown] = {}
-        self.dedup: dict[tuple[str, str], DedupRow] = {}
-        # How many of them there are of each kind: `kind_of` their scope.
-        self.answers: dict[str, int] = {}
-        # The keys of `dedup`, those that were looked at longest ago first.
-        self.dedup_line: deque[tuple[str, str]] = deque()
-        self.allocations: dict[InstanceId, Allocation] = {}
         self.schedules = ScheduleIndex()
         # Jobs, live and finished, and what of them is out on nodes: no chunk is in `tasks`.
         self.jobs: dict[TaskId, JobRow] = {}
@@ -98,14 +62,6 @@ class State(ServiceState):
         # Shared limits, and what is used of all limits.
         self.permits = Permits()
         self.deadlines = Deadlines[TaskRow]()
-        # When paused queues are resumed by themselves; those that are not are left out.
-        self.pause_ends: dict[QueueName, float] = {}
-        # What callers have on record, by `<role>:<name>`; those that have nothing are left out.
-        self.callers: dict[str, Usage] = {}
-        # What an admin set, by kind ("caller", "queue") and name.
-        self.quotas: dict[tuple[str, str], Quota] = {}
-        # Of `durable_quota`; dropped when a quota changes, and when it grows too large.
-        self._durable: dict[tuple[str, str], tuple[int, int, int]] = {}
         # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
@@ -123,8 +79,6 @@ class State(ServiceState):
         # Bytes of specs kept beside their rows, at most `spec_cache_bytes`.
         self.spec_bytes = 0
         self._spec_cache_bytes = spec_cache_bytes
-
-    # -- tasks
 
     def new_row(
         self,
@@ -215,36 +169,6 @@ class State(ServiceState):
     def is_new(self, task: TaskId) -> bool:
         """Whether an id is greater than all before it: such a task is not on record."""
         return task > self.last_id
-
-    def usage_of(self, caller: str) -> Usage:
-        """What a caller has on record; made when first asked for."""
-        usage = self.callers.get(caller)
-        if usage is None:
-            usage = self.callers[caller] = Usage(caller)
-        return usage
-
-    def drop_unused(self, usage: Usage) -> None:
-        """Forget a caller that has nothing on record."""
-        if usage.empty and self.callers.get(usage.name) is usage:
-            del self.callers[usage.name]
-
-    def set_quota(self, kind: str, name: str, quota: Quota | None) -> None:
-        """A quota is set, or (None) back to the default."""
-        if quota is None:
-            self.quotas.pop((kind, name), None)
-        else:
-            self.quotas[kind, name] = quota
-        self._durable.clear()
-
-    def durable_quota(self, limits: Limits, kind: str, name: str) -> tuple[int, int, int]:
-        """The live tasks, stored bytes and live subtasks a caller or queue may have; -1: any."""
-        known = self._durable.get((kind, name))
-        if known is None:
-            quota = in_force(self.quotas, limits, kind, name)
-            if len(self._durable) >= _MOST_DURABLE:
-                self._durable.clear()
-            known = self._durable[kind, name] = durable(quota)
-        return known
 
     def enter(self, row: TaskRow) -> None:
         """Index `row` under the state it has now."""
@@ -391,18 +315,6 @@ class State(ServiceState):
             # Behind an old one that is kept most were deleted or retried by hand.
             queue.retained = deque(row for row in retained if finished.get(row.id) is row)
 
-    def set_pause(self, queue: QueueRow, pause: QueuePause | None, *, paused: bool) -> None:
-        """A queue is paused, or (None) resumed."""
-        queue.pause, queue.paused = pause, paused
-        if pause is not None and pause.until:
-            self.pause_ends[queue.name] = pause.until
-        else:
-            self.pause_ends.pop(queue.name, None)
-
-    def next_pause_end(self) -> float | None:
-        """When the next queue is resumed by itself; None when none is."""
-        return min(self.pause_ends.values()) if self.pause_ends else None
-
     def next_due(self) -> float | None:
         """When the next SCHEDULED task is due; None when there is none."""
         timers = self.timers
@@ -413,46 +325,6 @@ class State(ServiceState):
             self._dead_timers -= 1
         return None
 
-    # -- the others
-
-    def remember(self, key: tuple[str, str], row: DedupRow) -> None:
-        """Keep the answer to a call."""
-        if key not in self.dedup:
-            self.dedup_line.append(key)
-            kind = kind_of(key[0])
-            self.answers[kind] = self.answers.get(kind, 0) + 1
-        self.dedup[key] = row
-
-    def drop_answer(self, key: tuple[str, str]) -> None:
-        """The answer to a call is not kept any longer; its place in the line is the caller's."""
-        del self.dedup[key]
-        self.answers[kind_of(key[0])] -= 1
-
-    def forget_request(self, key: tuple[str, str]) -> None:
-        """An answer is deleted. Its place in the line goes when it is met at the head."""
-        if key in self.dedup:
-            self.drop_answer(key)
-        line = self.dedup_line
-        while line and line[0] not in self.dedup:
-            line.popleft()
-        if len(line) > 2 * len(self.dedup) + _CLEAR_ABOVE:
-            # Behind one that stays for long (its task is scheduled for next month) most are gone.
-            self.dedup_line = deque(key for key in dict.fromkeys(line) if key in self.dedup)
-
-    def allocation(self, instance: InstanceId) -> Allocation:
-        """What `instance` runs; made when first asked for."""
-        allocation = self.allocations.get(instance)
-        if allocation is None:
-            allocation = self.allocations[instance] = Allocation()
-        return allocation
-
-    def control(self, node: NodeName) -> Control:
-        """What was asked of a node."""
-        return self.controls.get(node, _NO_CONTROL)
-
     def on_record(self, task: TaskId) -> bool:
         """Whether a task is live or retained."""
         return task in self.tasks or task in self.finished
-
-
-_NO_CONTROL = Control()

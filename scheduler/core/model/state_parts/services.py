@@ -11,6 +11,7 @@ class ServiceState:
     """Services, their replicas and instances. A part of `State`, as which it is used."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.services: dict[ServiceName, ServiceRow] = {}
         # The live tasks of each service, in the order in which they were made or folded.
         self.replicas: dict[ServiceName, dict[TaskId, TaskRow]] = {}

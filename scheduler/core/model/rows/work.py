@@ -1,7 +1,6 @@
-"""The rows of the state: one class for each thing the machine keeps.
+"""Work: tasks and jobs, live and finished, and the queues that they are in.
 
-All of them are owned by `scheduler.core.model.state.State`. Instants are seconds since the Unix
-epoch on the leader's clock, 0.0 meaning "not yet".
+They are in one file since each refers to the others.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from scheduler.core.arrays.sizes import Durations
 from scheduler.core.arrays.spec import NO_TALLY, JobSpec, Tally
 from scheduler.core.model.indexes.dead_letters import DeadGroup
 from scheduler.core.model.indexes.usage import UNIT, Usage
-from scheduler.core.model.reply_token import Pending
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.lines import Line
 from scheduler.core.queues.pending import PendingOrder
@@ -27,7 +25,6 @@ from scheduler.core.values import (
     NO_NEEDS,
     USUAL_ORDER,
     Disconnect,
-    InstanceState,
     JobState,
     Kind,
     Needs,
@@ -36,11 +33,8 @@ from scheduler.core.values import (
     QueueLimits,
     QueueOrder,
     QueuePause,
-    Rate,
     Replica,
     RetryPolicy,
-    ServiceName,
-    ServiceSpec,
     TaskLimits,
     TaskPause,
     TaskState,
@@ -50,7 +44,6 @@ NOBODY = NodeName("")
 NO_INSTANCE = InstanceId("")
 # Of a row that is not in a state.
 NO_USAGE = Usage("")
-NO_TASK = TaskId("")
 # Bytes of a job's own records beside spec and template, and of a block's, about.
 _JOB_RECORDS = 512
 _BLOCK_RECORD = 640
@@ -193,172 +186,6 @@ class QueueRow:
     def running(self) -> int:
         """Tasks in state RUNNING, and chunks of jobs."""
         return self.counts[TaskState.RUNNING] + self.chunks
-
-
-@dataclass(slots=True, eq=False)
-class Allocation:
-    """The RUNNING tasks of one agent process and what they take together."""
-
-    rows: dict[TaskId, TaskRow] = field(default_factory=dict)
-    # Of these, chunks of arrays.
-    chunks: int = 0
-    cpu: float = 0.0
-    memory: int = 0
-    counters: dict[str, int] = field(default_factory=dict)
-    # Since when it runs nothing; of no meaning while it does.
-    idle_since: float = 0.0
-
-    def add(self, row: TaskRow) -> None:
-        self.rows[row.id] = row
-        if row.chunk is not None:
-            self.chunks += 1
-        if row.needs is not NO_NEEDS:
-            self._count(row.needs, 1)
-
-    def remove(self, row: TaskRow) -> None:
-        del self.rows[row.id]
-        if row.chunk is not None:
-            self.chunks -= 1
-        if row.needs is not NO_NEEDS:
-            self._count(row.needs, -1)
-
-    def _count(self, needs: Needs, sign: int) -> None:
-        self.cpu += sign * needs.cpu
-        self.memory += sign * needs.memory
-        for name, amount in needs.counters:
-            self.counters[name] = self.counters.get(name, 0) + sign * amount
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStats:
-    """What a node measured of itself: shares of 0 to 1, bytes."""
-
-    cpu: float = 0.0
-    memory_used: int = 0
-    memory_total: int = 0
-    disk_used: int = 0
-    disk_total: int = 0
-    load1: float = 0.0
-    # Why its agent cannot write to its disk and takes no work; empty when it can.
-    disk_error: str = ""
-    # Attempts that wait for other tasks and take no slot meanwhile.
-    yielded: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class NodeRow:
-    """A registered agent process. Not journalled: its lease in etcd is the record."""
-
-    name: NodeName
-    instance: InstanceId
-    address: str
-    slots: int
-    cpu: float
-    memory: int
-    counters: dict[str, int]
-    labels: dict[str, str]
-    register_time: float
-    version: str
-    lease: int
-    allocation: Allocation
-    # Since when it is registered no longer although it may well run what it holds: see
-    # `scheduler.core.handlers.nodes.life`. 0.0: it is registered.
-    suspect_since: float = 0.0
-    # Whether a session is open and its inventory was settled.
-    connected: bool = False
-    # How many attempts it will hold at once.
-    credit: int = 0
-    stats: NodeStats = NodeStats()
-    # What its process last said that no agent may say; memory only.
-    failure: str = ""
-    # Whether its agent runs chunks of arrays.
-    takes_chunks: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What an operator asked of a node, by name: it outlives the node's process."""
-
-    cordoned: bool = False
-    draining: bool = False
-    drain_grace: float = 0.0
-    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    unknown_fields: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class ScalingDown:
-    """The mark of an idle agent process that a scale-down may end:
-    `scheduler.core.handlers.nodes.scaling_down`."""
-
-    instance: InstanceId
-    since: float
-
-
-@dataclass(slots=True, eq=False)
-class ServiceRow:
-    """A service as its owner wants it. What there is of it: `State.replicas`, `State.instances`."""
-
-    name: ServiceName
-    create_time: float
-    spec: ServiceSpec
-    # Grows with every change of the spec; the spec's generation only with what replicas are.
-    version: int = 1
-    deleting: bool = False
-    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    unknown_fields: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceRow:
-    """A process behind a service's name. Not journalled: its lease in etcd is the record."""
-
-    service: ServiceName
-    # The replica's task id, or what the outside process chose.
-    id: str
-    state: InstanceState
-    # The agent's process and the attempt; "" and 0 for an outside process.
-    agent: InstanceId
-    attempt: int
-    lease: int
-    # The whole instance, opaque here: the codec made it.
-    message: object
-
-
-@dataclass(slots=True, eq=False)
-class LimitRow:
-    """A limit that tasks of any queue share. What is used of it: `Permits`."""
-
-    name: str
-    create_time: float
-    # 0 and None: no limit.
-    max_running: int = 0
-    rate: Rate | None = None
-    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    unknown_fields: bytes = b""
-
-
-@dataclass(slots=True, eq=False)
-class DedupRow:
-    """The answer to a mutating call."""
-
-    digest: bytes
-    create_time: float
-    queue: QueueName
-    first_id: TaskId
-    count: int
-    progress: int
-    # Callers that wait for a batch that this leader is creating right now, the first one
-    # included, at most `Limits.batch_waiters`; None when it is not. Memory only.
-    waiters: list[Pending[object]] | None = None
-    # `<role>:<name>` of whose call it answers; empty without authentication, and of calls that a
-    # leader of an earlier version answered.
-    caller: str = ""
-    # Of a call about many tasks: what it came to so far, and the task that it dealt with last.
-    counts: tuple[int, ...] = ()
-    last_id: TaskId = NO_TASK
-    # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
-    unknown_fields: bytes = b""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,24 +1,16 @@
-"""What the machine wants done, in the imperative.
-
-`writes` must be durable, in one Txn, before any of `after` is done; `then` are events that follow
-at once, each with a Txn of its own; `due` are services that are to be looked at soon. The driver
-encodes the writes before the next step: they refer to rows that change later.
-"""
+"""What must be durable: one class for each kind of change of the records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.limits.permits import RateName
 from scheduler.core.model.limits.quotas import Quota
-from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import (
     DedupRow,
-    FinishedRow,
     JobRow,
     LimitRow,
     QueueRow,
@@ -28,11 +20,6 @@ from scheduler.core.model.rows import (
 )
 from scheduler.core.model.schedules import ScheduleName, ScheduleRow
 from scheduler.core.values import Change, Origin, ServiceName
-
-if TYPE_CHECKING:
-    from scheduler.core.model.events import Event
-
-# -- writes
 
 
 class PutTask(NamedTuple):
@@ -268,167 +255,3 @@ Write = (
     | PutChunk
     | DropChunk
 )
-
-# -- effects after the commit
-
-
-class Reply(NamedTuple):
-    """Answer a caller: an answer from `scheduler.core.model.answers`, or a Rejection."""
-
-    token: Pending[object]
-    answer: object
-
-
-class StartAttempt(NamedTuple):
-    row: TaskRow
-    attempt: int
-    instance: InstanceId
-
-
-class EndAttempt(NamedTuple):
-    """Ask the agent to end an attempt."""
-
-    instance: InstanceId
-    task: TaskId
-    attempt: int
-
-
-class Acknowledge(NamedTuple):
-    """Tell the agent that it may forget an outcome."""
-
-    instance: InstanceId
-    task: TaskId
-    attempt: int
-
-
-class NotifyFinished(NamedTuple):
-    """Wake who waits for the task, and let retention see it."""
-
-    done: FinishedRow
-
-
-class RevokeNode(NamedTuple):
-    """The loss of a node is durable: revoke its lease."""
-
-    node: NodeName
-    instance: InstanceId
-    lease: int
-
-
-class OrderDrain(NamedTuple):
-    """Tell a node to empty itself, or to stop doing so."""
-
-    node: NodeName
-    instance: InstanceId
-    draining: bool
-    grace: float
-
-
-class OrderScaleDown(NamedTuple):
-    """Tell a node whether a scale-down may end it."""
-
-    node: NodeName
-    instance: InstanceId
-    scaling_down: bool
-
-
-class IndexAudit(NamedTuple):
-    """Let the audit log's readers, and its retention, see an entry."""
-
-    entry: int
-
-
-class AcknowledgeReport(NamedTuple):
-    """Tell the agent that it may forget a report of a chunk."""
-
-    instance: InstanceId
-    chunk: TaskId
-    attempt: int
-    number: int
-
-
-class RecallChunk(NamedTuple):
-    """Ask the agent for what it has not begun of a chunk."""
-
-    instance: InstanceId
-    chunk: TaskId
-    attempt: int
-
-
-class NotifyJob(NamedTuple):
-    """A job has finished: wake who waits for it, and let agents forget its template."""
-
-    job: JobRow
-
-
-After = (
-    Reply
-    | StartAttempt
-    | EndAttempt
-    | Acknowledge
-    | NotifyFinished
-    | RevokeNode
-    | OrderDrain
-    | OrderScaleDown
-    | IndexAudit
-    | AcknowledgeReport
-    | RecallChunk
-    | NotifyJob
-)
-
-
-class PurgeRun(NamedTuple):
-    """Neighbours in a queue's order of creation, all finished and expired: `[first, last]`."""
-
-    queue: QueueName
-    first: TaskId
-    last: TaskId
-
-
-class PurgeAudit(NamedTuple):
-    """The audit entries of the ids `[first, last]`."""
-
-    first: int
-    last: int
-
-
-@dataclass(slots=True, init=False)
-class Effects:
-    """What one step wants."""
-
-    writes: list[Write]
-    after: list[After]
-    then: list[Event]
-    # Deletions by retention, in Txns of their own that move no head.
-    purges: list[PurgeRun]
-    purged_requests: list[tuple[str, str]]
-    purged_audit: PurgeAudit | None
-    # None as a rule, as `rates` is: they cost every step otherwise.
-    purged_rates: list[RateName] | None
-    # Of placement: rate limits of which assignments took starts. They are written before the
-    # assignments, as they are at the end of the pass: a leader that knows only a part of the Txns
-    # starts less, never more.
-    rates: dict[RateName, None] | None
-    # Services of which something changed: `ServiceDue` for each, when there is room.
-    due: list[ServiceName]
-    # Finished jobs whose records retention deletes.
-    purged_jobs: Sequence[DropJob]
-    # Of placement: requests to agents, which wait for no commit.
-    recalls: Sequence[RecallChunk]
-    # Of placement: there is more to do, when others have had the loop.
-    more: bool
-
-    def __init__(self) -> None:
-        # By hand: it is made for each event, and factories of fields take twice as long.
-        self.writes, self.after, self.then, self.due = [], [], [], []
-        self.purges, self.purged_requests, self.purged_audit = [], [], None
-        self.purged_rates = self.rates = None
-        # Rarely any: no list is made for none.
-        self.purged_jobs = self.recalls = ()
-        self.more = False
-
-    def took(self, rate: RateName) -> None:
-        """An assignment took of a rate limit or of a share."""
-        if self.rates is None:
-            self.rates = {}
-        self.rates[rate] = None

@@ -1,0 +1,114 @@
+"""What is done once the writes of a step are committed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from scheduler.core.model.reply_token import Pending
+from scheduler.core.model.rows import FinishedRow, JobRow, TaskRow
+
+
+class Reply(NamedTuple):
+    """Answer a caller: an answer from `scheduler.core.model.answers`, or a Rejection."""
+
+    token: Pending[object]
+    answer: object
+
+
+class StartAttempt(NamedTuple):
+    row: TaskRow
+    attempt: int
+    instance: InstanceId
+
+
+class EndAttempt(NamedTuple):
+    """Ask the agent to end an attempt."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+
+
+class Acknowledge(NamedTuple):
+    """Tell the agent that it may forget an outcome."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+
+
+class NotifyFinished(NamedTuple):
+    """Wake who waits for the task, and let retention see it."""
+
+    done: FinishedRow
+
+
+class RevokeNode(NamedTuple):
+    """The loss of a node is durable: revoke its lease."""
+
+    node: NodeName
+    instance: InstanceId
+    lease: int
+
+
+class OrderDrain(NamedTuple):
+    """Tell a node to empty itself, or to stop doing so."""
+
+    node: NodeName
+    instance: InstanceId
+    draining: bool
+    grace: float
+
+
+class OrderScaleDown(NamedTuple):
+    """Tell a node whether a scale-down may end it."""
+
+    node: NodeName
+    instance: InstanceId
+    scaling_down: bool
+
+
+class IndexAudit(NamedTuple):
+    """Let the audit log's readers, and its retention, see an entry."""
+
+    entry: int
+
+
+class AcknowledgeReport(NamedTuple):
+    """Tell the agent that it may forget a report of a chunk."""
+
+    instance: InstanceId
+    chunk: TaskId
+    attempt: int
+    number: int
+
+
+class RecallChunk(NamedTuple):
+    """Ask the agent for what it has not begun of a chunk."""
+
+    instance: InstanceId
+    chunk: TaskId
+    attempt: int
+
+
+class NotifyJob(NamedTuple):
+    """A job has finished: wake who waits for it, and let agents forget its template."""
+
+    job: JobRow
+
+
+After = (
+    Reply
+    | StartAttempt
+    | EndAttempt
+    | Acknowledge
+    | NotifyFinished
+    | RevokeNode
+    | OrderDrain
+    | OrderScaleDown
+    | IndexAudit
+    | AcknowledgeReport
+    | RecallChunk
+    | NotifyJob
+)

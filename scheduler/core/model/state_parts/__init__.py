@@ -1,0 +1,1 @@
+"""Parts of the state, each with its indexes. `State` is all of them."""

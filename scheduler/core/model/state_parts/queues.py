@@ -1,0 +1,32 @@
+"""The part of the state that is about queues as a whole: which there are, wait, and are paused."""
+
+from __future__ import annotations
+
+from quorate.runtime.ids import QueueName
+from scheduler.core.model.rows import QueueRow
+from scheduler.core.values import QueuePause
+
+
+class QueueState:
+    """Queues, and their pauses. A part of `State`, as which it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queues: dict[QueueName, QueueRow] = {}
+        # The queues that have PENDING tasks, in the order of their turns: placement looks at no
+        # others.
+        self.waiting: dict[QueueName, QueueRow] = {}
+        # When paused queues are resumed by themselves; those that are not are left out.
+        self.pause_ends: dict[QueueName, float] = {}
+
+    def set_pause(self, queue: QueueRow, pause: QueuePause | None, *, paused: bool) -> None:
+        """A queue is paused, or (None) resumed."""
+        queue.pause, queue.paused = pause, paused
+        if pause is not None and pause.until:
+            self.pause_ends[queue.name] = pause.until
+        else:
+            self.pause_ends.pop(queue.name, None)
+
+    def next_pause_end(self) -> float | None:
+        """When the next queue is resumed by itself; None when none is."""
+        return min(self.pause_ends.values()) if self.pause_ends else None
