@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "control.pause": ("pause", "resume"),
     "jobs.jobs": ("jobs", "job"),
     "cluster.status": ("status",),
+    "top.top": ("top",),
     "cluster.queues": ("queues", "queue"),
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),
     "services.services": ("service",),

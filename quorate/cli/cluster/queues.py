@@ -104,7 +104,7 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     )
     for queue in found:
         name = Text(queue.name)
-        if words := _paused(queue):
+        if words := paused_words(queue):
             name.append(f" ({words})", style="yellow")
         placement = queue_pb2.PlacementStrategy.Name(queue.placement)
         table.add_row(
@@ -116,7 +116,8 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     return table
 
 
-def _paused(queue: queue_pb2.Queue) -> str:
+def paused_words(queue: queue_pb2.Queue) -> str:
+    """That a queue is paused and how, in a word or two; empty when it is not."""
     if queue.pause.scope == queue_pb2.PAUSE_SCOPE_ADMISSION:
         return "accepts no tasks"
     if queue.pause.scope == queue_pb2.PAUSE_SCOPE_BOTH:

@@ -1,0 +1,1 @@
+"""`quorate top`: a live view of the cluster in a terminal."""
