@@ -15,8 +15,8 @@ from typing import Protocol
 
 import structlog
 
+import node_agent
 from node_agent.protocol.packets import Message
-from node_agent.spawner.leftovers import orphans
 
 _log = structlog.get_logger("node_agent.spawner")
 
@@ -70,7 +70,7 @@ class SpawnerProcess:
                 [
                     sys.executable,
                     *("-S", "-E", "-P", "-c", _BOOT),
-                    str(Path(orphans.__file__).parents[2]),
+                    str(Path(node_agent.__file__).parents[1]),
                     str(theirs.fileno()),
                     mark,
                     *(f"{own},{marks}" for own, marks in inherited),
