@@ -14,7 +14,7 @@ from scheduler.core.handlers import attempts, upkeep
 from scheduler.core.handlers.bulk import parts as bulk
 from scheduler.core.handlers.chunks import life as chunks
 from scheduler.core.handlers.chunks import merging
-from scheduler.core.handlers.chunks.life import ChunkIds
+from scheduler.core.handlers.chunks.giving import ChunkIds
 from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
