@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quorate.client.handle import TaskHandle
     from quorate.client.jobs.ahandle import AsyncJobHandle
     from quorate.client.jobs.handle import JobHandle
+    from quorate.client.tracking.progress import progress
     from quorate.client.tracking.waiting import waiting
     from quorate.client.work.options import TaskOptions
     from quorate.client.work.schedules import ScheduleArgs
@@ -47,6 +48,7 @@ __all__ = [
     "__version__",
     "as_completed",
     "errors",
+    "progress",
     "schedule",
     "task",
     "waiting",
@@ -64,6 +66,7 @@ _HOMES = {
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",
     "as_completed": "quorate.client.futures.completed",
+    "progress": "quorate.client.tracking.progress",
     "schedule": "quorate.client.decorator",
     "task": "quorate.client.decorator",
     "waiting": "quorate.client.tracking.waiting",

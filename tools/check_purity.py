@@ -37,6 +37,7 @@ PURE_ENOUGH = (
     "quorate.blobs.names",
     "quorate.runtime.errors",
     "quorate.runtime.ids",
+    "quorate.runtime.progress",
     "quorate.runtime.quotas",
     "quorate.runtime.ranges",
     "quorate.runtime.sizes",

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 
 from node_agent.core.chunks.chunk import Chunk
 from node_agent.core.failure import Failure as Failure
+from node_agent.core.progress import Progress
 
 WAITING = -1
 # Calls that are expected to end sooner are not asked when they began.
@@ -100,6 +101,8 @@ class Attempt:
     trace: str = ""
     # Set when its work is some subtasks of an array.
     chunk: Chunk | None = None
+    # What it last said of itself.
+    progress: Progress | None = None
 
     @property
     def ref(self) -> Ref:

@@ -35,6 +35,8 @@ class Effects:
     finished: list[Report] = field(default_factory=list)
     returned: list[Ref] = field(default_factory=list)
     chunk_reports: list[ChunkReport] = field(default_factory=list)
+    # Attempts whose progress is to be reported.
+    progress: list[Attempt] = field(default_factory=list)
     credit: int | None = None
 
     def __bool__(self) -> bool:
@@ -50,6 +52,7 @@ class Effects:
             or self.finished
             or self.returned
             or self.chunk_reports
+            or self.progress
             or self.credit is not None
         )
 

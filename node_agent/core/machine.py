@@ -88,6 +88,7 @@ class Machine(HeldChunks):
         # Effects of an earlier session are void: the inventory says it all.
         effects.started.clear()
         effects.returned.clear()
+        effects.progress.clear()
         effects.chunk_reports = list(self.reports)
         effects.finished = list(self.outbox)
         self._credit_sent = None
@@ -292,6 +293,7 @@ class Machine(HeldChunks):
             self._end_all(Reason.DISCONNECTED, stop_only=True)
         if self._drain_deadline is not None and now > self._drain_deadline:
             self._end_all(Reason.DRAINED)
+        effects.progress += self._progress.due(now)
         self._hand_back(now)
         self._ended.append(0)
         if len(self.slots.lanes) > self.slots.count:

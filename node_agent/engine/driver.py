@@ -160,6 +160,7 @@ class Driver:
             self.on_began,
             self,
             limits.blob_url if limits is not None else "",
+            self.on_progress,
         )
         self._replicas = Replicas(
             node=node,
@@ -273,6 +274,10 @@ class Driver:
     def on_resumed(self, attempt: Attempt) -> None:
         """It goes on; `pump` follows."""
         self.machine.on_resumed(attempt)
+
+    def on_progress(self, attempt: Attempt, fraction: float | None, text: str) -> None:
+        """An attempt says how far it is; a tick reports it."""
+        self.machine.on_progress(attempt, fraction, text, self._clock.monotonic())
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
         """These have not begun and will not; `pump` follows."""

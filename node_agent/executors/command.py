@@ -27,11 +27,13 @@ from node_agent.protocol.packets import remove
 from node_agent.task import large_input
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import ArrayCommand, Command
+from quorate.runtime.progress import read_line
 from quorate.telemetry.tracing import TRACEPARENT
 
 GRACE_SECONDS = 5.0
 
 OnBegan = Callable[[Attempt, float], None]
+OnProgress = Callable[[Attempt, float | None, str], None]
 OnExited = Callable[[Attempt, Outcome], None]
 OnRecalled = Callable[[int, Sequence[Attempt]], None]
 
@@ -49,6 +51,7 @@ class CommandExecutor:
         secrets: where programs' secrets are.
         blob_url: where large inputs are.
         events: whom chunks notify; None: there are none.
+        on_progress: called with what a program says of its progress: fraction, if any, and text.
     """
 
     def __init__(
@@ -64,8 +67,10 @@ class CommandExecutor:
         on_began: OnBegan = lambda _attempt, _when: None,
         events: ChunkEvents | None = None,
         blob_url: str = "",
+        on_progress: OnProgress = lambda _attempt, _fraction, _text: None,
     ) -> None:
         self._on_began = on_began
+        self._on_progress = on_progress
         self._secrets = secrets or Secrets()
         self._link = link
         self._logs = logs
@@ -73,7 +78,7 @@ class CommandExecutor:
         self._scratch = str(scratch)
         self._on_exited = on_exited
         self._on_recalled = on_recalled
-        link.observe_programs(self._on_unqueued, self._on_key_began)
+        link.observe_programs(self._on_unqueued, self._on_key_began, self._on_line)
         self._kills = Kills(link, grace)
         self._chunks: ProgramChunks | None = None
         if events is not None:
@@ -223,6 +228,12 @@ class CommandExecutor:
             self._on_began(attempt, when)
         elif self._chunks is not None:
             self._chunks.on_began(key, when)
+
+    def _on_line(self, key: int, line: bytes) -> None:
+        attempt = self._attempts.get(key)
+        said = read_line(line.decode(errors="replace"))
+        if attempt is not None and said is not None:
+            self._on_progress(attempt, *said)
 
     def _new_note(self) -> str:
         """An empty file that tasks' users can write to, under a name that they cannot guess."""

@@ -81,6 +81,7 @@ class SpawnerLink:
         self.write_failed = on_write_failed
         self._unqueued_observers: list[Callable[[int, Sequence[int]], None]] = []
         self._began_observers: list[Callable[[int, float], None]] = []
+        self._progress_observers: list[Callable[[int, bytes], None]] = []
         # None before it is opened, and when it is closed.
         self._spawner: SpawnerProcess | None = None
         self._next_key = 1
@@ -90,6 +91,7 @@ class SpawnerLink:
         self,
         unqueued: Callable[[int, Sequence[int]], None],
         began: Callable[[int, float], None],
+        progress: Callable[[int, bytes], None],
     ) -> None:
         """Have an owner of programs notified.
 
@@ -97,7 +99,9 @@ class SpawnerLink:
             unqueued: called with the keys of programs that `unqueue` took back, by lane.
             began: called when the program of a key really began (monotonic seconds), of those that
                 run for a while.
+            progress: called with a key and the newest line that its program wrote of its progress.
         """
+        self._progress_observers.append(progress)
         self._unqueued_observers.append(unqueued)
         self._began_observers.append(began)
 
@@ -235,6 +239,11 @@ class SpawnerLink:
                 if key in self._exits:
                     for began in self._began_observers:
                         began(key, when)
+            return
+        if message[0] == "progress":
+            for key, line in message[1]:
+                for progress in self._progress_observers:
+                    progress(key, line)
             return
         if message[0] == "late":
             self._on_late(message[1])

@@ -38,6 +38,7 @@ from node_agent.protocol.packets import MAX_PACKET, Spill, read, spilled
 from node_agent.protocol.replies import LAST, USED, Malformed
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import Call
+from quorate.runtime.progress import EVERY_SECONDS
 
 
 class PythonExecutor(WorkerLanes):
@@ -70,6 +71,8 @@ class PythonExecutor(WorkerLanes):
     ) -> None:
         super().__init__(lanes, link, logs, directory, node, events, after, limits, grace)
         self._max_yielded = max_yielded
+        # When the calls' progress is read next (monotonic seconds).
+        self._look_at = 0.0
         user = confinement.user if confinement is not None else None
         self._groups = confinement.groups if confinement is not None else None
         self._secrets = secrets or Secrets()
@@ -150,11 +153,16 @@ class PythonExecutor(WorkerLanes):
             self.end_worker(lane, now)
 
     def on_tick(self, now: float) -> None:
-        """Escalate kills."""
+        """Escalate kills; look for progress."""
         self._kills.on_tick(now)
+        look = now >= self._look_at
+        if look:
+            self._look_at = now + EVERY_SECONDS
         for lane in self._lanes:
             if lane.chunk is not None:
                 self.chunks.on_tick(lane, now)
+            elif look and lane.pending and (found := lane.progress()):
+                self._events.on_progress(*found)
 
     # -- answers -------------------------------------------------------------------------------
 

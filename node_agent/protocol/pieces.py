@@ -45,6 +45,8 @@ ANSWER_SECONDS = 0.010
 # Words of the marks, of 8 bytes each, and where the records begin.
 KEY, MARK, BASE, USED, STOP = range(5)
 MARKS_BYTES = 64 * 1024
+# Behind them: the progress of a single call (`protocol.progress`).
+PROGRESS_BYTES = 4 * 1024
 RECORDS = 64
 # Records that are answered at once when there are more bytes of them.
 MAX_UNANSWERED = MARKS_BYTES - RECORDS
@@ -76,7 +78,7 @@ def frame(index: int) -> bytes:
 def made_marks() -> int:
     """Memory for one worker's marks; its descriptor."""
     made = os.memfd_create("marks", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(made, MARKS_BYTES)
+    os.ftruncate(made, MARKS_BYTES + PROGRESS_BYTES)
     seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
     fcntl.fcntl(made, fcntl.F_ADD_SEALS, seals)
     return made
@@ -84,7 +86,7 @@ def made_marks() -> int:
 
 def mapped(descriptor: int) -> mmap.mmap:
     """The memory behind a descriptor."""
-    return mmap.mmap(descriptor, MARKS_BYTES)
+    return mmap.mmap(descriptor, MARKS_BYTES + PROGRESS_BYTES)
 
 
 def words_of(memory: mmap.mmap) -> memoryview:

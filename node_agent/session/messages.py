@@ -199,6 +199,18 @@ def set_time(message: Timestamp, seconds: float) -> None:
     message.nanos = int((seconds - whole) * 1e9)
 
 
+def put_progress(message: pb.AttemptProgress, attempt: Attempt, age: float) -> None:
+    """Write what an attempt said of itself `age` seconds ago."""
+    progress = attempt.progress
+    assert progress is not None
+    message.task_id = attempt.task_id
+    message.attempt = attempt.number
+    if progress.fraction is not None:
+        message.fraction = progress.fraction
+    message.text = progress.text
+    message.age = max(0.0, age)
+
+
 def put_finished(response: pb.SessionResponse, report: Report, now: float) -> None:
     """Add a report to a message. `now` (wall time) is when an attempt that never began ended."""
     outcome = report.outcome

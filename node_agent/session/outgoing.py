@@ -33,6 +33,8 @@ class Outgoing:
         self._finished: deque[Report] = deque()
         self._chunk_reports: deque[ChunkReport] = deque()
         self._returned: deque[Ref] = deque()
+        # By task, with its age: of each the newest alone.
+        self._progress: dict[str, tuple[Attempt, float]] = {}
         self._credit: int | None = None
         self._stats: node_pb2.NodeStats | None = None
         self._wake = asyncio.Event()
@@ -54,6 +56,9 @@ class Outgoing:
         self._finished.extend(effects.finished)
         self._returned.extend(effects.returned)
         self._chunk_reports.extend(effects.chunk_reports)
+        for attempt in effects.progress:
+            age = 0.0 if attempt.progress is None else now - attempt.progress.at
+            self._progress[attempt.task_id] = attempt, age
         if effects.credit is not None:
             self._credit = effects.credit
         if not hold or self._returned or self._chunk_reports:
@@ -66,6 +71,7 @@ class Outgoing:
             or self._finished
             or self._returned
             or self._chunk_reports
+            or self._progress
             or self._credit is not None
         ):
             self._wake.set()
@@ -83,6 +89,9 @@ class Outgoing:
         for attempt, since in inventory.running:
             item = message.running.add(task_id=attempt.task_id, attempt=attempt.number)
             wire.set_time(item.start_time, now - (monotonic - since))
+            if attempt.progress is not None:
+                age = monotonic - attempt.progress.at
+                wire.put_progress(message.progress.add(), attempt, age)
         for ref in inventory.waiting:
             message.waiting.add(task_id=ref.task_id, attempt=ref.number)
         for ref in inventory.finished:
@@ -103,6 +112,10 @@ class Outgoing:
             item = response.started.add(task_id=attempt.task_id, attempt=attempt.number)
             wire.set_time(item.start_time, since)
         self._started.clear()
+        for attempt, age in self._progress.values():
+            if not attempt.over:
+                wire.put_progress(response.progress.add(), attempt, age)
+        self._progress.clear()
         reports, finished = self._chunk_reports, self._finished
         while reports and size < MESSAGE_BYTES:
             one = reports.popleft()

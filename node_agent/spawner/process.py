@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node_agent.spawner.outputs.progress import ProgressPipe
 from node_agent.spawner.outputs.pump import Output
 from node_agent.spawner.outputs.worker_pipes import WorkerOutputs
 
@@ -15,6 +16,7 @@ class Process:
         "lane",
         "of_chunk",
         "output",
+        "progress",
         "running_since",
         "scratch",
         "started",
@@ -29,9 +31,11 @@ class Process:
         output: Output | WorkerOutputs,
         started: float,
         running_since: float,
+        progress: ProgressPipe | None = None,
     ) -> None:
         self.key = key
         self.output = output
+        self.progress = progress
         # Of a program; -1 of a worker, which does not keep programs of its lane waiting.
         self.lane = lane
         self.scratch = scratch

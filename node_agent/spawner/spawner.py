@@ -17,6 +17,7 @@ Messages out:  ("done", [(key, wait status, started, seconds, scratch used, out 
                ("failed", key, message, errno of the disk or 0)
                ("unqueued", lane, [key, ...])
                ("began", [(key, monotonic seconds), ...]) of programs that run for a while
+               ("progress", [(key, newest line), ...]) of programs that say how far they are
                ("late", directory), of a call that had ended and had written nothing
                ("unwritten", directory, why, errno), once of an output that does not fit on the disk
 
@@ -50,6 +51,12 @@ from node_agent.spawner.exits import ENOUGH_AHEAD, Exits
 from node_agent.spawner.launching import Ids, Start, fork, input_of, keep, spawn
 from node_agent.spawner.leftovers.leftovers import Leftovers
 from node_agent.spawner.leftovers.orphans import MARK, Marks, children, kill_group, kill_one
+from node_agent.spawner.outputs.progress import (
+    PROGRESS_FD,
+    PROGRESS_VARIABLE,
+    ProgressPipe,
+    ProgressPipes,
+)
 from node_agent.spawner.outputs.pump import Output, Pump
 from node_agent.spawner.outputs.worker_pipes import Counts, WorkerOutputs
 from node_agent.spawner.process import Process
@@ -90,6 +97,7 @@ class Spawner:
         self.exits = Exits(self.send)
         self.poll = select.epoll()
         self.pump = Pump(self.poll, self.on_unwritten, self.on_late)
+        self.progress = ProgressPipes(self.poll, self.send)
         self.counts = Counts(MAX_LANES)
         # By our end of the socket on which a worker asks for its next pipes.
         self.workers: dict[int, WorkerOutputs] = {}
@@ -151,14 +159,25 @@ class Spawner:
                     raise
             if stdin:
                 source = input_of(stdin)
-            output = self.pump.open_for_program(directory, self.ids, frame)
-            start = Start(
-                argv, environment, "" if scratch else cwd, source, output.ends[0], output.ends[1]
-            )
+            # Not of subtasks: their chunk counts them.
+            pipe = None if frame else self.progress.open(key, self.ids)
+            more: tuple[int, ...] = ()
+            if pipe is not None:
+                environment[PROGRESS_VARIABLE] = str(PROGRESS_FD)
+                more = (pipe.write_end,)
+            where = "" if scratch else cwd
             try:
-                self.start(key, lane, start, scratch, output, limits)
+                output = self.pump.open_for_program(directory, self.ids, frame)
+                stdout, stderr = output.ends
+                start = Start(argv, environment, where, source, stdout, stderr, more)
+                try:
+                    self.start(key, lane, start, scratch, output, limits, pipe)
+                except (OSError, ValueError):
+                    self.pump.close(output)
+                    raise
             except (OSError, ValueError):
-                self.pump.close(output)
+                if pipe is not None:
+                    self.progress.leave(pipe, alone=True)
                 raise
             self.busy.add(lane)
         except (OSError, ValueError) as error:
@@ -222,6 +241,7 @@ class Spawner:
         scratch: str,
         output: Output | WorkerOutputs,
         limits: group.Limits,
+        progress: ProgressPipe | None = None,
     ) -> None:
         program = start.argv[0]
         if "/" not in program:
@@ -245,7 +265,9 @@ class Spawner:
             if cgroup:
                 group.remove(cgroup)
             raise
-        self.processes[pid] = Process(key, lane, scratch, cgroup, output, started, running_since)
+        self.processes[pid] = Process(
+            key, lane, scratch, cgroup, output, started, running_since, progress
+        )
         self.pids[key] = pid
         if lane >= 0:
             self.fresh[key] = running_since
@@ -287,6 +309,8 @@ class Spawner:
                 and self.leftovers.none_running()
             )
             self.keep_output(process.output, alone)
+            if process.progress is not None:
+                self.progress.leave(process.progress, alone=alone)
             starved = bool(process.cgroup) and self.leftovers.leave_cgroup(process.cgroup)
             dirty = bool(process.scratch) and not alone
             seconds = ended - process.running_since
@@ -368,18 +392,20 @@ class Spawner:
             if self.fresh:
                 timeout = BEGAN_SECONDS
             sweep_at = leftovers.sweep_at
-            if sweep_at and (timeout is None or sweep_at < now + timeout):
-                timeout = max(0.0, sweep_at - now)
-            if self.exits.due and (timeout is None or self.exits.due < now + timeout):
-                timeout = max(0.0, self.exits.due - now)
+            for due in (sweep_at, self.exits.due, self.progress.due):
+                if due and (timeout is None or due < now + timeout):
+                    timeout = max(0.0, due - now)
             ready = poll.poll(timeout)
-            if self.exits.due:
+            if self.exits.due or self.progress.due:
                 self.exits.settle(time.monotonic())
+                self.progress.settle(time.monotonic())
             if not ready and sweep_at and time.monotonic() >= sweep_at:
                 leftovers.sweep()
             for fd, _ in ready:
                 if fd in pipes:
                     self.pump.on_readable(fd)
+                elif fd in self.progress.owners:
+                    self.progress.on_readable(fd, time.monotonic())
                 elif fd in workers:
                     if not workers[fd].renew():
                         workers.pop(fd).hang_up()

@@ -27,9 +27,10 @@ from node_agent.worker.children import Children
 from node_agent.worker.large import LargeValues
 from node_agent.worker.output import Broken, Pipes, Streams
 from node_agent.worker.pieces import Pieces
+from node_agent.worker.progress import ProgressMarks
 from node_agent.worker.state import Snapshot
 from node_agent.worker.waits import Waits
-from quorate.client.tracking import waiting
+from quorate.client.tracking import progress, waiting
 from quorate.telemetry.tracing import TRACEPARENT
 
 _PR_SET_PDEATHSIG = 1
@@ -285,6 +286,7 @@ def main() -> None:
     waits = Waits(agent)
     waiting.register(waits)
     pieces = Pieces(agent, worker, waits, max_result)
+    progress.register(ProgressMarks(pieces.memory, waits))
     try:
         serve(agent, worker, pieces, waits, max_tasks)
     except BrokenPipeError:

@@ -10,6 +10,7 @@ A subtask's outputs are preceded by a line that names it (`pieces.frame`), if it
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import socket
@@ -99,6 +100,11 @@ class Pieces:
         # The subtask whose outputs go where they go now, by stream.
         self._index = 0
         self._framed: dict[int, int | None] = {}
+
+    @property
+    def memory(self) -> mmap.mmap:
+        """The marks."""
+        return self._memory
 
     def serve(self, message: Message, secrets: dict[str, str]) -> int:
         """Run one piece and answer it; the flags of the last answer."""

@@ -46,6 +46,11 @@ class Waits:
         # The last wait that the agent was asked about.
         self._number = 0
 
+    @property
+    def key(self) -> int:
+        """The call that runs; 0 for none."""
+        return self._key
+
     def serve(self, key: int, on_wait: Callable[[], None] | None = None) -> None:
         """A call begins; `on_wait` is called before the agent learns of a wait."""
         self._key = key

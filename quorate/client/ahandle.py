@@ -137,6 +137,11 @@ class AsyncTaskHandle(Generic[R]):
         request = scheduler_pb2.GetTaskRequest(id=self.id, view=view)
         return (await self._calls.call(GET_TASK, request)).task
 
+    async def progress(self) -> task_pb2.TaskProgress | None:
+        """As `TaskHandle.progress`."""
+        found = await self.task()
+        return found.progress if found.HasField("progress") else None
+
     async def cancel(self) -> bool:
         """As `TaskHandle.cancel`."""
         request = scheduler_pb2.CancelTaskRequest(id=self.id, request_id=new_request_id())

@@ -161,6 +161,14 @@ class TaskHandle(Generic[R]):
         view = task_pb2.TASK_VIEW_FULL if full else task_pb2.TASK_VIEW_BASIC
         return self._calls.call(GET_TASK, pb.GetTaskRequest(id=self.id, view=view)).task
 
+    def progress(self) -> task_pb2.TaskProgress | None:
+        """What the running attempt last said of itself: `fraction`, `text`, `update_time`.
+
+        None: it runs not, or has said nothing. The task says it by `quorate.progress`.
+        """
+        found = self.task()
+        return found.progress if found.HasField("progress") else None
+
     def cancel(self) -> bool:
         """Cancel it: at once when it waits, a running attempt is ended first.
 

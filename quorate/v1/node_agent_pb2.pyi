@@ -144,7 +144,7 @@ class SubtaskFailure(_message.Message):
     def __init__(self, position: _Optional[int] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("instance", "inventory", "started", "finished", "returned", "stats", "credit", "time", "chunk_reports")
+    __slots__ = ("instance", "inventory", "started", "finished", "returned", "stats", "credit", "time", "chunk_reports", "progress")
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -154,6 +154,7 @@ class SessionResponse(_message.Message):
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     CHUNK_REPORTS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     instance: str
     inventory: Inventory
     started: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
@@ -163,19 +164,22 @@ class SessionResponse(_message.Message):
     credit: int
     time: _timestamp_pb2.Timestamp
     chunk_reports: _containers.RepeatedCompositeFieldContainer[ChunkReport]
-    def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chunk_reports: _Optional[_Iterable[_Union[ChunkReport, _Mapping]]] = ...) -> None: ...
+    progress: _containers.RepeatedCompositeFieldContainer[AttemptProgress]
+    def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chunk_reports: _Optional[_Iterable[_Union[ChunkReport, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ...) -> None: ...
 
 class Inventory(_message.Message):
-    __slots__ = ("running", "waiting", "finished", "chunks")
+    __slots__ = ("running", "waiting", "finished", "chunks", "progress")
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     running: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
     waiting: _containers.RepeatedCompositeFieldContainer[AttemptRef]
     finished: _containers.RepeatedCompositeFieldContainer[AttemptRef]
     chunks: _containers.RepeatedCompositeFieldContainer[ChunkProgress]
-    def __init__(self, running: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., chunks: _Optional[_Iterable[_Union[ChunkProgress, _Mapping]]] = ...) -> None: ...
+    progress: _containers.RepeatedCompositeFieldContainer[AttemptProgress]
+    def __init__(self, running: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., chunks: _Optional[_Iterable[_Union[ChunkProgress, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ...) -> None: ...
 
 class ChunkProgress(_message.Message):
     __slots__ = ("task_id", "attempt", "left")
@@ -186,6 +190,20 @@ class ChunkProgress(_message.Message):
     attempt: int
     left: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., left: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ...) -> None: ...
+
+class AttemptProgress(_message.Message):
+    __slots__ = ("task_id", "attempt", "fraction", "text", "age")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    fraction: float
+    text: str
+    age: float
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., fraction: _Optional[float] = ..., text: _Optional[str] = ..., age: _Optional[float] = ...) -> None: ...
 
 class AttemptStarted(_message.Message):
     __slots__ = ("task_id", "attempt", "start_time")

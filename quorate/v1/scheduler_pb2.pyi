@@ -126,16 +126,18 @@ class WaitTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class WatchTasksRequest(_message.Message):
-    __slots__ = ("queue", "ids", "states", "resume_token")
+    __slots__ = ("queue", "ids", "states", "resume_token", "progress")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     queue: str
     ids: _containers.RepeatedScalarFieldContainer[str]
     states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
     resume_token: str
-    def __init__(self, queue: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., resume_token: _Optional[str] = ...) -> None: ...
+    progress: bool
+    def __init__(self, queue: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., resume_token: _Optional[str] = ..., progress: _Optional[bool] = ...) -> None: ...
 
 class WatchTasksResponse(_message.Message):
     __slots__ = ("events", "resume_token", "revision")
@@ -155,10 +157,12 @@ class TaskEvent(_message.Message):
         KIND_CREATED: _ClassVar[TaskEvent.Kind]
         KIND_UPDATED: _ClassVar[TaskEvent.Kind]
         KIND_DELETED: _ClassVar[TaskEvent.Kind]
+        KIND_PROGRESS: _ClassVar[TaskEvent.Kind]
     KIND_UNSPECIFIED: TaskEvent.Kind
     KIND_CREATED: TaskEvent.Kind
     KIND_UPDATED: TaskEvent.Kind
     KIND_DELETED: TaskEvent.Kind
+    KIND_PROGRESS: TaskEvent.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]

@@ -72,6 +72,7 @@ def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
         raise AgentMisbehaviour("INVENTORY", "it sent a second inventory")
     inventory = message.inventory
     items = len(message.started) + len(message.finished) + len(message.returned)
+    items += len(message.progress) + len(inventory.progress)
     for report in message.chunk_reports:
         items += 1 + len(report.succeeded) + len(report.failed) + len(report.returned)
         items += len(report.results)

@@ -7,12 +7,13 @@ otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Final
 
 from quorate.blobs.names import Blob, is_well_formed
 from quorate.runtime.ids import InstanceId, NodeName
+from quorate.runtime.progress import clean_fraction, clean_text
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.agents.conduct import AgentMisbehaviour, check_id
@@ -39,7 +40,20 @@ def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> l
     attempts += [(check_id(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
     finished = [(check_id(item.task_id), item.attempt) for item in inventory.finished]
     session = e.SessionOpened(name, instance, attempts, finished)
-    return [session, *events_of(name, instance, first)]
+    progress = _progress(instance, inventory.progress)
+    return [session, *progress, *events_of(name, instance, first)]
+
+
+def _progress(
+    instance: InstanceId, said: Iterable[pb.AttemptProgress]
+) -> Iterator[e.ProgressReported]:
+    """What attempts say of themselves; an agent may lie about it as about anything."""
+    for one in said:
+        fraction = clean_fraction(one.fraction) if one.HasField("fraction") else None
+        age = figures.instant(one.age)
+        yield e.ProgressReported(
+            instance, check_id(one.task_id), one.attempt, fraction, clean_text(one.text), age
+        )
 
 
 def events_of(
@@ -55,6 +69,8 @@ def events_of(
         yield e.AttemptStarted(
             instance, check_id(started.task_id), started.attempt, seconds(started.start_time)
         )
+    if message.progress:
+        yield from _progress(instance, message.progress)
     for report in message.chunk_reports:
         yield _reported(report, instance)
     # As a rule all of them together are small enough.

@@ -159,7 +159,7 @@ class TermParts:
         )
         self.schedules = ScheduleRuns(driver, ids, process.clock, lambda: self.overview.full(0))
         self.watches = Watches(
-            etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted
+            etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted, state
         )
         self.result_merger = ResultMerger(driver, stored, settings.prefix)
         self.feed = ServiceFeed(driver, generation=fold.generation)

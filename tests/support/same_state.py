@@ -110,6 +110,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
         ),
         "empty ones of processes without a row come and go; sums of cores differ in the last bit",
     ),
+    (State, "progress"): (anything, MEMORY),
     (State, "answers"): (
         by(lambda s, _: {kind: n for kind, n in s.answers.items() if n}),
         "a kind may have had answers",

@@ -46,6 +46,9 @@ class Events:
     def on_resumed(self, attempt: Attempt) -> None:
         self.machine.on_resumed(attempt)
 
+    def on_progress(self, attempt: Attempt, fraction: float | None, text: str) -> None:
+        self.machine.on_progress(attempt, fraction, text, 1.0)
+
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
         self.machine.on_recalled(lane, unstarted, 1.0)
 

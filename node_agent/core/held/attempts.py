@@ -26,6 +26,7 @@ from node_agent.core.attempts import (
     outcome_of_kill,
 )
 from node_agent.core.effects import Effects, Inventory
+from node_agent.core.held.progress import ProgressReports
 from node_agent.core.outbox import Outbox
 from node_agent.core.services.replicas import Services
 from node_agent.core.slots import MOST_YIELDED, Slots
@@ -50,6 +51,7 @@ class HeldAttempts:
         # The newest attempt of each task that waits or runs here (superseded ones are left out).
         self._live: dict[str, Attempt] = {}
         self._effects = Effects()
+        self._progress = ProgressReports()
 
     # -- what others may look at ---------------------------------------------------------------
 
@@ -93,6 +95,11 @@ class HeldAttempts:
             return None
         self._effects = Effects()
         return effects
+
+    def on_progress(self, attempt: Attempt, fraction: float | None, text: str, now: float) -> None:
+        """A running attempt says how far it is; of chunks their reports say that."""
+        if not attempt.over and attempt.killed is None and attempt.chunk is None:
+            self._progress.note(attempt, fraction, text, now)
 
     @property
     def _closed(self) -> bool:

@@ -69,6 +69,8 @@ class Lane:
     retiring: bool = False
     # Its worker was asked to end, as none is wanted any more.
     dismissed: bool = False
+    # The version of the progress in the marks that was read last.
+    progress_seen: int = 0
 
     @property
     def directory(self) -> str:
@@ -118,6 +120,15 @@ class Lane:
         self.unsent.clear()
         return packets
 
+    def progress(self) -> tuple[Attempt, float | None, str] | None:
+        """What the call that runs says of its progress, when there is something new."""
+        key, attempt = next(iter(self.pending.items()))
+        found = self.marks.progress(key, self.progress_seen)
+        if found is None:
+            return None
+        self.progress_seen, fraction, text = found
+        return attempt, fraction, text
+
     def answer_wait(self, number: int, limit: int) -> None:
         """Say whether the attempt may wait, see `packets.verdict`; nothing is ahead of it.
 
@@ -153,5 +164,6 @@ class Lane:
     def _pair(self) -> None:
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.marks = Marks()
+        self.progress_seen = 0
         self.ours.setblocking(False)
         self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 
-from node_agent.protocol import pieces
+from node_agent.protocol import pieces, progress
 from node_agent.protocol.pieces import BASE, KEY, MARK, STOP, USED, Forged, Record
 
 _WORDS = struct.Struct(f"={STOP + 1}q")
@@ -34,6 +34,10 @@ class Marks:
     def stop(self, key: int) -> None:
         """Have the worker begin no more of a piece."""
         os.pwrite(self._descriptor, _WORD.pack(key), STOP * _WORD.size)
+
+    def progress(self, key: int, seen: int) -> tuple[int, float | None, str] | None:
+        """See `protocol.progress.read`."""
+        return progress.read(self._descriptor, key, seen)
 
     def running(self, key: int, size: int) -> int:
         """The offset that the worker began last, of a piece of `size` offsets; -1: none yet."""

@@ -23,6 +23,7 @@ from quorate.cli.output.waiting import needs
 from quorate.cli.output.work import work_text
 from quorate.cli.tasks.cancel import cancel
 from quorate.cli.tasks.ids import WHICH, task_id
+from quorate.cli.tasks.progress import progress_text, showing_progress
 from quorate.cli.tasks.states import asked, picked, states
 from quorate.cli.tasks.waits import say_no_attempt, saying_why, stored_attempts, waits_for
 from quorate.client.client import Client
@@ -214,7 +215,7 @@ def wait(
     for id in [task_id(client, given) for given in ids]:
         handle = client.get(id)
         try:
-            with err.status(f"task {id}"), saying_why(handle):
+            with showing_progress(handle), saying_why(handle):
                 found = handle.wait(None if end is None else max(0.0, end - time.monotonic()))
         except TimeoutError:
             late.append(id)
@@ -268,6 +269,9 @@ def _details(found: task_pb2.Task) -> Table:
         table.add_row("Schedule", f"{one_line(run.name)}, for {render.zoned(run.tick_time)}")
     if found.state == task_pb2.TASK_STATE_SCHEDULED:
         table.add_row("Waits until", render.zoned(found.schedule_time))
+    if found.HasField("progress"):
+        ago = render.seconds(max(0.0, time.time() - render.stamp(found.progress.update_time)))
+        table.add_row("Progress", f"{progress_text(found.progress)} ({ago} ago)")
     first = found.attempts[0] if found.attempts else task_pb2.Attempt()
     if first.number == 1 and first.HasField("start_time"):
         # Of what is shown, so that the difference is that of the two lines.

@@ -11,7 +11,7 @@ from quorate.v1 import task_pb2
 from scheduler.api import page_tokens
 from scheduler.api.asking import PAGE_BYTES
 from scheduler.api.origin import caller_name
-from scheduler.api.tasks import validate, views
+from scheduler.api.tasks import progress, validate, views
 from scheduler.api.validate import known_enum, page_size, queue_name, required
 from scheduler.api.views import instant
 from scheduler.core.model.answers import TaskKnown
@@ -158,5 +158,6 @@ class TaskReader:
         row = self._state.tasks.get(TaskId(view.id))
         if row is None or view.state != task_pb2.TASK_STATE_RUNNING or not row.start_time:
             return
+        progress.add(view, self._state)
         if row.attempt == view.attempt and view.attempts:
             view.attempts[-1].start_time.CopyFrom(instant(row.start_time))

@@ -80,6 +80,17 @@ class Pick:
         )
         return Answer(response.SerializeToString())
 
+    def wants_progress(self, queue: str, task: str) -> bool:
+        """Whether events of a running task are wanted."""
+        if self._states and task_pb2.TASK_STATE_RUNNING not in self._states:
+            return False
+        return (not self._ids or task in self._ids) and (not self.queue or queue == self.queue)
+
+    def besides(self, response: pb.WatchTasksResponse) -> Answer:
+        """An answer with events that are not of the log: the watch stays where it is."""
+        response.resume_token = self._token()
+        return Answer(response.SerializeToString())
+
     def _token(self) -> str:
         return encode_token(Place(*self.at, self.generation))
 

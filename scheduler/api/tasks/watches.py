@@ -33,8 +33,10 @@ from quorate.runtime.errors import exhausted, leader_lost
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks.changes import ALL, WHOLE, Recent
+from scheduler.api.tasks.progress import ProgressFeed
 from scheduler.api.tasks.watch_past import Past, gone
 from scheduler.api.tasks.watch_pick import Answer, Pick, Place, decode_token
+from scheduler.core.model.state import State
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +67,7 @@ class Watches:
         head: the revision of this leader's last commit that wrote something.
         confirm: reads etcd's revision, fenced.
         trusted: whether this process may answer.
+        state: has the progress of running tasks; None: nobody gets any.
     """
 
     def __init__(
@@ -74,12 +77,14 @@ class Watches:
         head: Callable[[], int],
         confirm: Callable[[], Awaitable[int]],
         trusted: Callable[[], bool] = lambda: True,
+        state: State | None = None,
     ) -> None:
         self._etcd = etcd
         self._recent = recent
         self._head = head
         self._confirm = confirm
         self._trusted = trusted
+        self._state = state
         self._past = Past(etcd, recent, PROGRESS)
         self._answering = _Answering()
         self._open = 0
@@ -197,6 +202,9 @@ class Watches:
         with self._counted(), self._answering.of(caller) as bucket:
             yield pick.progress()
             silent_until = _soon()
+            feed = None
+            if request.progress and self._state is not None:
+                feed = ProgressFeed(self._state, pick, silent_until)
             while not self._closed.is_set():
                 if self._past.needed(pick):
                     async with aclosing(self._past.answers(pick)) as past:
@@ -209,6 +217,11 @@ class Watches:
                 await self._answering.turn(bucket)
                 if self._closed.is_set():
                     break
+                if feed is not None and self._trusted():
+                    said = feed.answer(asyncio.get_running_loop().time())
+                    if said is not None:
+                        yield said
+                        silent_until = _soon()
                 found, more = self._look(pick)
                 if found is None and asyncio.get_running_loop().time() >= silent_until:
                     # Also while changes come of which it wants none. A leader that is not trusted

@@ -18,6 +18,7 @@ from scheduler.core.arrays.changes import JobChanges
 from scheduler.core.model.indexes.audit_index import AuditIndex
 from scheduler.core.model.indexes.blobs import NamedBlobs
 from scheduler.core.model.indexes.dead_letters import DeadLetters
+from scheduler.core.model.indexes.progress import TaskProgress
 from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.rows import FinishedRow, JobRow, QueueRow, TaskRow
@@ -62,6 +63,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         # Shared limits, and what is used of all limits.
         self.permits = Permits()
         self.deadlines = Deadlines[TaskRow]()
+        # What running attempts say of themselves.
+        self.progress = TaskProgress()
         # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
@@ -216,6 +219,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
             allocation.remove(row)
             if not allocation.rows:
                 allocation.idle_since = self.last_instant
+            if self.progress.newest:
+                self.progress.newest.pop(row.id, None)
             if row.limits is not None:
                 self.permits.free(row)
         elif before is TaskState.SCHEDULED:

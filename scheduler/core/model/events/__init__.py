@@ -58,6 +58,7 @@ from scheduler.core.model.events.nodes import (
     NodeLost,
     NodeRegistered,
     NodeWrittenOff,
+    ProgressReported,
     ScaleDownDecided,
     SessionClosed,
     SessionOpened,
@@ -114,6 +115,7 @@ Event = (
     | StatsReported
     | AttemptStarted
     | AttemptLived
+    | ProgressReported
     | AttemptSucceeded
     | AttemptFailed
     | AttemptReturned
@@ -184,6 +186,7 @@ __all__ = [
     "NodeLost",
     "NodeRegistered",
     "NodeWrittenOff",
+    "ProgressReported",
     "QueueDeleteAsked",
     "QueuePauseAsked",
     "QueueSubmitted",

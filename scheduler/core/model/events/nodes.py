@@ -103,6 +103,17 @@ class AttemptStarted(NamedTuple):
     start_time: float
 
 
+class ProgressReported(NamedTuple):
+    """A running attempt said `age` seconds ago how far it is. `fraction`: 0 to 1, or None."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+    fraction: float | None
+    text: str
+    age: float
+
+
 class AttemptLived(NamedTuple):
     """The start of an attempt is to be put on record; follows what found that, one each."""
 

@@ -1,0 +1,1 @@
+"""What happens to a running attempt beside its end."""

@@ -1,0 +1,49 @@
+"""What a running task says, and what was asked of it, when the leader dies."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import quorate
+from tests.support.cluster import Cluster
+from tests.support.reporting import says_progress
+from tests.support.tls import client_environment
+
+PATIENCE = 60.0
+
+
+async def test_progress_is_known_to_the_next_leader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in client_environment().items():
+        monkeypatch.setenv(name, value)
+    async with Cluster(tmp_path, agents=1, slots=2) as cluster:
+        await cluster.standby()
+        await cluster.in_session()
+        epoch, leader = await cluster.leader()
+        addresses = ",".join(server.address for server in cluster.schedulers.values())
+        go = tmp_path / "go"
+        script = f"echo '50% half' >&$QUORATE_PROGRESS_FD; until [ -e {go} ]; do sleep 0.1; done"
+        async with quorate.AsyncClient(addresses) as client, asyncio.timeout(PATIENCE):
+            call = await client.submit(says_progress, str(go))
+            program = await client.command(["sh", "-c", script])
+
+            async def said(text: str, handle: quorate.AsyncTaskHandle) -> None:
+                while True:
+                    found = await handle.progress()
+                    if found is not None and found.text == text:
+                        return
+                    await asyncio.sleep(0.05)
+
+            await asyncio.gather(said("the last one", call), said("half", program))
+            leader.kill()
+            await leader.gone()
+            await cluster.leader(after=epoch)
+            await asyncio.gather(said("the last one", call), said("half", program))
+            go.touch()
+            assert await call == "done"
+            assert await program == 0
+            assert await call.progress() is None
