@@ -14,15 +14,17 @@ from scheduler.core.handlers import attempts, upkeep
 from scheduler.core.handlers.bulk import parts as bulk
 from scheduler.core.handlers.chunks import life as chunks
 from scheduler.core.handlers.chunks import merging
-from scheduler.core.handlers.chunks.life import ChunkIds
+from scheduler.core.handlers.chunks.giving import ChunkIds
 from scheduler.core.handlers.controls.progress import on_progress_reported
 from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
-from scheduler.core.handlers.limits import queue_update, shared
+from scheduler.core.handlers.limits import shared
 from scheduler.core.handlers.nodes import life as nodes
 from scheduler.core.handlers.nodes import scaling_down
+from scheduler.core.handlers.queues import calls as queues
 from scheduler.core.handlers.queues import pauses
+from scheduler.core.handlers.queues import update as queue_update
 from scheduler.core.handlers.quotas import changes as quota_changes
 from scheduler.core.handlers.requests import Call, CallInParts
 from scheduler.core.handlers.schedules import calls as schedules
@@ -75,8 +77,8 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.TaskRetryAsked: control.on_task_retry_asked,
     e.TaskDeleteAsked: control.on_task_delete_asked,
     e.TaskPauseAsked: task_pauses.on_task_pause_asked,
-    e.QueueSubmitted: control.on_queue_submitted,
-    e.QueueDeleteAsked: control.on_queue_delete_asked,
+    e.QueueSubmitted: queues.on_queue_submitted,
+    e.QueueDeleteAsked: queues.on_queue_delete_asked,
     e.QueuePauseAsked: pauses.on_queue_pause_asked,
     e.QueueUpdateAsked: queue_update.on_queue_update_asked,
     e.LimitSubmitted: shared.on_limit_submitted,

@@ -24,13 +24,11 @@ from functools import partial
 
 import structlog
 
-from quorate.etcd.api import Delete, Put
 from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.errors import leader_lost
 from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import TermClock
-from scheduler.core.handlers import attempts
 from scheduler.core.handlers.tasks import expiry
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
@@ -42,6 +40,7 @@ from scheduler.core.queues.turns import Contention
 from scheduler.core.values import ServiceName
 from scheduler.engine.after_commit import AfterCommit
 from scheduler.engine.clocks import Clocks
+from scheduler.engine.due_services import DueServices
 from scheduler.engine.due_timer import DueTimer
 from scheduler.engine.long_work.bulk import Bulk, ReadBack
 from scheduler.engine.ports import Agents, Encoder
@@ -49,16 +48,11 @@ from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.engine.waiters.jobs import JobWaiters
 from scheduler.engine.waiters.tasks import TaskWaiters
 from scheduler.engine.write_admission import WriteAdmission
+from scheduler.engine.write_group import WriteGroup
 
 log = structlog.get_logger(__name__)
 
 PLACED_AT_ONCE = 1_024
-# Bytes of one group of writes: etcd refuses a Txn of 1.5 MiB, and one event may hold 1 MiB alone.
-GROUP_BYTES = 512 << 10
-# Deletions in one Txn of retention: of the longest names, callers and request ids 1.8 KB each.
-PURGED_AT_ONCE = 800
-# Seconds between two looks for attempts whose start is to be on record.
-STARTS_EVERY = 0.25
 
 
 class Driver:
@@ -110,23 +104,15 @@ class Driver:
         """Callers that wait for jobs to finish."""
         self._after_commit = AfterCommit(machine.state, agents, self.waiters, self.job_waiters)
         self._step_observers: list[Callable[[], None]] = []
-        self._service_observers: list[Callable[[ServiceName], None]] = []
         self.revision = 0
         """The last Txn's that is known to be committed, scoped: the state has all up to it."""
         self._generation = generation
         self._ids = ids or TaskIds(machine.state.last_id or None)
-        # Services to be looked at, in order, each once.
-        self._due: dict[ServiceName, None] = {}
-        self._due_wait = asyncio.Event()
-        self._codec = codec
+        self._due = DueServices()
         self._trusted = trusted
-        # Whole events are joined into groups of this many writes: one callback for many events.
-        # One operation of a Txn is the head's.
-        self._group_ops = min(max(8, max_txn_ops // 2), max_txn_ops - 1)
-        self._purge_ops = (min(max_txn_ops, PURGED_AT_ONCE) - 2) // 2 * 2
-        self._ops: list[Put | Delete] = []
-        self._bytes = 0
-        self._after: list[fx.After] = []
+        self._group = WriteGroup(
+            journal, codec, max_txn_ops, self._committed, self._after_commit.failed
+        )
         self.contention = Contention()
         self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention, read_back)
         self._place_later = False
@@ -148,7 +134,7 @@ class Driver:
 
         It must not raise.
         """
-        self._service_observers.append(observer)
+        self._due.observe(observer)
 
     # -- events
 
@@ -161,7 +147,7 @@ class Driver:
                 self._absorb(step(event, now), now)
             if not self.state.deadlines.waiting or self._expire(now):
                 self._place(now)
-            self._flush()
+            self._group.flush()
             if self.state.illegal_moves:
                 self._report_illegal_moves()
         except Exception as error:
@@ -243,43 +229,16 @@ class Driver:
     async def look_after_services(self) -> None:
         """Look at services of which something changed, one at a time, as the journal has room."""
         while True:
-            while not self._due:
-                self._due_wait.clear()
-                await self._due_wait.wait()
+            await self._due.some()
             await self.journal.wait_room()
-            service = next(iter(self._due))
-            del self._due[service]
-            self.handle((e.ServiceDue(service, self._ids.next(self.clock.now())),))
+            self.handle((e.ServiceDue(self._due.take(), self._ids.next(self.clock.now())),))
             await asyncio.sleep(0)
-
-    async def note_starts(self) -> None:
-        """Put on record which attempts have begun and live, as the journal has room."""
-        while True:
-            await asyncio.sleep(STARTS_EVERY)
-            if self.state.chunks:
-                # Chunks that turn out to be long are recalled although nothing happens.
-                self.handle(())
-            while attempts.starts_due(self.state, self.clock.now()):
-                await self.journal.wait_room()
-                self.handle((e.StartsDue(),))
-                await asyncio.sleep(0)
 
     def purge(self, limit: int) -> int:
         """Delete up to `limit` tasks that retention lets go; how many deletions were appended."""
         now = self.clock.now()
         out = self.machine.step(e.RetentionDue(limit, self.clocks.expiry()), now)
-        deletes = self._codec.encode_purges(out)
-        # An even number: the two keys of a task go together.
-        for start in range(0, len(deletes), self._purge_ops):
-            self.journal.append_purge(deletes[start : start + self._purge_ops])
-        return len(deletes)
-
-    def close_idle_jobs(self) -> None:
-        """Close one open job to which nothing was appended for too long, if there is any."""
-        if not self.journal.room or self.journal.no_space:
-            return
-        if any(job.open or job.loading for job in self.state.jobs.values()):
-            self.handle((e.IdleJobsDue(),))
+        return self._group.purge(out)
 
     # -- from step to journal
 
@@ -291,48 +250,18 @@ class Driver:
 
     def _absorb(self, out: fx.Effects, now: float) -> None:
         if out.writes:
-            if len(self._ops) + 2 * len(out.writes) > self._group_ops:
-                self._flush()
-            self._encode(out.writes)
+            self._group.add(out.writes)
             self.metrics.wrote(out.writes, now)
             self.waiters.stepped(out.writes)
         if out.after:
-            self._after += out.after
+            self._group.after += out.after
         if out.due:
-            self._note_due(out.due)
+            self._due.note(out.due)
         for event in out.then:
             if isinstance(event, e.BatchContinued | e.BulkContinued):
                 self.bulk.add(event)
             else:
                 self._absorb(self.machine.step(event, now), now)
-
-    def _note_due(self, services: list[ServiceName]) -> None:
-        for service in services:
-            self._due[service] = None
-            for observer in self._service_observers:
-                observer(service)
-        self._due_wait.set()
-
-    def _encode(self, writes: Sequence[fx.Write]) -> None:
-        """Join an event's writes to the group; the group goes first if it would grow too large."""
-        begin = len(self._ops)
-        size = self._codec.encode(writes, self._ops)
-        if begin and self._bytes + size > GROUP_BYTES:
-            added = self._ops[begin:]
-            del self._ops[begin:]
-            self._flush()
-            self._ops = added
-        self._bytes += size
-
-    def _flush(self) -> None:
-        """Append the gathered group."""
-        ops, after = self._ops, self._after
-        if not ops and not after:
-            return
-        self._ops, self._after, self._bytes = [], [], 0
-        self.journal.append(
-            ops, partial(self._committed, after), partial(self._after_commit.failed, after)
-        )
 
     def _expire(self, now: float) -> bool:
         """Let tasks expire whose deadlines have passed; whether none is left, so that none of them
@@ -355,29 +284,18 @@ class Driver:
         chunk = self._ids.next(now) if self.state.job_entries else None
         out = self.machine.place(now, PLACED_AT_ONCE, chunk)
         if out.due:
-            self._note_due(out.due)
+            self._due.note(out.due)
         if out.more:
             self._soon()
         if out.recalls:
-            self._after += out.recalls
+            self._group.after += out.recalls
         if not out.writes:
             return
         self.metrics.placed(out.after, now)
-        for name in out.rates or ():
-            if len(self._ops) >= self._group_ops:
-                self._flush()
-            self._encode([fx.PutRate(name, self.state.permits.arrivals[name])])
-        # Each assignment is one write and one effect: they are cut alike.
-        done, size = 0, len(out.writes)
-        while done < size:
-            space = self._group_ops - len(self._ops)
-            if space <= 0:
-                self._flush()
-                continue
-            self._encode(out.writes[done : done + space])
-            self._after += out.after[done : done + space]
-            done += space
-        if size >= PLACED_AT_ONCE and not out.more:
+        arrivals = self.state.permits.arrivals
+        rates = [fx.PutRate(name, arrivals[name]) for name in out.rates or ()]
+        self._group.add_assignments(rates, out.writes, out.after)
+        if len(out.writes) >= PLACED_AT_ONCE and not out.more:
             self._soon()
 
     def _soon(self) -> None:

@@ -38,6 +38,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import CALLER, Quota, in_force
 from scheduler.core.model.state import State
+from scheduler.engine.background import close_idle_jobs, note_starts
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.parts import ElectionWon, ProcessParts, TermParts
@@ -286,7 +287,7 @@ class LeadershipTerm:
             )
             tasks.create_task(follow_instances(driver, etcd, prefix, revision), name="instances")
             tasks.create_task(driver.look_after_services(), name="services")
-            tasks.create_task(driver.note_starts(), name="starts")
+            tasks.create_task(note_starts(driver), name="starts")
             tasks.create_task(parts.result_merger.run(), name="results")
             tasks.create_task(parts.schedules.run(), name="schedules")
             tasks.create_task(parts.sweep.run(), name="blob sweep")
@@ -334,7 +335,7 @@ async def _keep_house(driver: Driver) -> None:
     while True:
         await asyncio.sleep(RETENTION_EVERY)
         driver.purge(RETENTION_AT_ONCE)
-        driver.close_idle_jobs()
+        close_idle_jobs(driver)
 
 
 async def _measure_lag() -> None:

@@ -21,6 +21,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.invariants import check
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
+from scheduler.engine.background import note_starts
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys, records
 from scheduler.storage.instances import follow_instances
@@ -191,7 +192,7 @@ class Scheduler:
             driver.journal.run(),
             driver.bulk.run(),
             driver.look_after_services(),
-            driver.note_starts(),
+            note_starts(driver),
             sessions.run(),
             self._follow_nodes(driver, revision),
             follow_instances(driver, self.way, PREFIX, revision),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quorate.runtime.ids import QueueName
-from scheduler.core.handlers.limits.queue_update import settings_of
+from scheduler.core.handlers.queues.update import settings_of
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection

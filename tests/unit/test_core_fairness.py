@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from quorate.runtime.ids import QueueName
-from scheduler.core.handlers.limits.queue_update import settings_of
+from scheduler.core.handlers.queues.update import settings_of
 from scheduler.core.model import events as e
 from scheduler.core.model.limits.permits import of_share
 from scheduler.core.model.state import DEFAULT_QUEUE

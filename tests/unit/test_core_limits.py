@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import QueueName
-from scheduler.core.handlers.limits.queue_update import settings_of
+from scheduler.core.handlers.queues.update import settings_of
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import LimitSeen, QueueSeen, Rejection
 from scheduler.core.model.state import DEFAULT_QUEUE

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
-from scheduler.core.handlers.limits.queue_update import settings_of
+from scheduler.core.handlers.queues.update import settings_of
 from scheduler.core.machine import CALLS
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection

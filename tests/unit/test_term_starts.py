@@ -15,7 +15,7 @@ from scheduler.core.handlers import attempts
 from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import TaskState
-from scheduler.engine import driver as driving
+from scheduler.engine import background
 from scheduler.storage import keys
 from tests.support.core_specs import node_row, spec
 from tests.support.memory_term import standing_by
@@ -27,7 +27,7 @@ async def test_a_task_whose_leader_and_node_are_killed_together_reaches_its_cras
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attempts, "LIVED", 0.02)
-    monkeypatch.setattr(driving, "STARTS_EVERY", 0.01)
+    monkeypatch.setattr(background, "STARTS_EVERY", 0.01)
     task = TaskIds().next(1.0)
     # An agent that is there and says nothing: what it would say is in the events below.
     with socket.create_server(("127.0.0.1", 0)) as silent:

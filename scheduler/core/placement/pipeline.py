@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.attempts import assign
-from scheduler.core.handlers.chunks.life import ChunkIds, give, recall
+from scheduler.core.handlers.chunks.giving import ChunkIds, give, recall
 from scheduler.core.handlers.nodes.scaling_down import take_back
 from scheduler.core.handlers.shares import admit, charge_chunk
 from scheduler.core.handlers.start_limits import Hold, hold, room_of

@@ -1,4 +1,4 @@
-"""Chunks of arrays: given to a node, reported, ended.
+"""Chunks of arrays that are out on a node: reported, ended.
 
 A chunk is an attempt like any other to the rules of attempts and nodes (`attempts`, `nodes`): these
 call `ended` where a task would finish or be tried again. Here is what is different: its work is
@@ -11,152 +11,30 @@ given up changes nothing, and is acknowledged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil
 from zlib import crc32
 
-from quorate.runtime.ids import InstanceId, TaskId, offset_id
+from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.arrays.chunk import Chunk
-from scheduler.core.arrays.positions import BLOCK, lowest, mask_of, offsets_of, within
-from scheduler.core.handlers import start_limits
+from scheduler.core.arrays.positions import BLOCK, lowest, within
 from scheduler.core.handlers.chunks import merging
 from scheduler.core.handlers.chunks.ending import advance
+from scheduler.core.handlers.chunks.outcomes import Failure, store_errors, store_results
 from scheduler.core.model.effects import (
     AcknowledgeReport,
     DropChunk,
     Effects,
     PutChunk,
     PutJobBlock,
-    PutJobErrors,
-    PutJobResults,
-    RecallChunk,
-    StartAttempt,
 )
 from scheduler.core.model.events.jobs import ChunkReported, Ranges, SubtaskFailed
-from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.jobs import moves
-from scheduler.core.model.rows import JobRow, NodeRow, TaskRow
+from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 
 CANCELLED = "CANCELLED"
 CRASH_LIMIT = "CRASH_LIMIT"
-# Bytes of the results in one record; one result may be larger alone.
-_RECORD_BYTES = 256 << 10
-# Of the failures in one record those that are kept in full; of the others type and message, cut.
-_FULL_ERRORS = 8
-_SHORT_MESSAGE = 200
-# Work, in seconds, for which it is worth to ask for a chunk's rest; also how long a chunk must have
-# been silent for that where it is not known how long its subtasks take.
-_WORTH = 0.02
-# Chunks that are recalled in one step.
-_RECALLED_AT_ONCE = 64
-
-# Results: first position, kind, values.
-_Run = tuple[int, int, Sequence[bytes]]
-# Failed for good: (positions, error, its type and message where it is ours).
-_Failure = tuple[list[int], Sized | None, str, str]
-
-
-# -- given to a node
-
-
-def give(
-    state: State,
-    entry: TaskRow,
-    node: NodeRow,
-    slots: int,
-    chunk_id: TaskId,
-    now: float,
-    out: Effects,
-) -> None:
-    """Give some pending subtasks of the job of `entry` to a node.
-
-    Args:
-        slots: of all nodes that may take some of it.
-    """
-    job = entry.job
-    assert job is not None
-    rated = job.queue.limits.rate is not None
-    # Each subtask takes a start of its own: one at a time, whenever there is one.
-    size = 1 if rated else job.durations.chunk(job.array.pending, slots)
-    row = moves.chunk_out(
-        state,
-        job,
-        chunk_id,
-        job.array.cut(size),
-        node.name,
-        node.instance,
-        max(now, job.create_time),
-    )
-    if rated:
-        start_limits.charge(state, row, now, out)
-    out.writes.append(PutChunk(row))
-    out.after.append(StartAttempt(row, row.attempt, node.instance))
-    moves.account(state, job)
-
-
-class ChunkIds:
-    """The ids of the chunks of one step: neighbours of the first."""
-
-    __slots__ = ("_first", "_given")
-
-    def __init__(self, first: TaskId) -> None:
-        self._first = first
-        self._given = 0
-
-    def next(self) -> TaskId:
-        """One that was not given before."""
-        self._given += 1
-        return offset_id(self._first, self._given - 1)
-
-
-def recall(state: State, now: float, free: int, out: Effects) -> None:
-    """Slots are free and nothing waits for them: ask for the rest of the largest chunks.
-
-    Args:
-        free: slots; as many chunks are asked at most.
-    """
-    wanted = min(free, _RECALLED_AT_ONCE)
-    found = [
-        (work, row.id)
-        for row in state.chunks.values()
-        if (work := _worth_recalling(row, now)) > 0.0
-    ]
-    found.sort(reverse=True)
-    for _, chunk_id in found[:wanted]:
-        row = state.chunks[chunk_id]
-        assert row.chunk is not None
-        row.chunk.recalled = True
-        out.recalls = (*out.recalls, RecallChunk(row.instance, row.id, row.attempt))
-
-
-def _worth_recalling(row: TaskRow, now: float) -> float:
-    """Seconds of work that another slot could take over; 0.0: leave it."""
-    job, chunk = row.job, row.chunk
-    assert job is not None
-    assert chunk is not None
-    limit = job.spec.max_parallel
-    if chunk.recalled or row.cancel_requested or (limit and len(job.chunks) >= limit):
-        return 0.0
-    rest = chunk.size - 1
-    if rest <= 0:
-        return 0.0
-    silent = now - chunk.heard
-    work = rest * max(job.durations.seconds, 0.0)
-    if work >= _WORTH:
-        return work
-    # What it runs takes longer than expected.
-    return silent * rest if silent >= _WORTH else 0.0
-
-
-def recall_all(job: JobRow, out: Effects) -> None:
-    """The job is paused: what its nodes have not begun is wanted back."""
-    for row in job.chunks.values():
-        assert row.chunk is not None
-        if row.chunk.size > 1:
-            row.chunk.recalled = True
-            out.after.append(RecallChunk(row.instance, row.id, row.attempt))
 
 
 # -- reported
@@ -181,7 +59,7 @@ def _accept(state: State, row: TaskRow, event: ChunkReported, now: float, out: E
         job.array.succeed(number, mask)
         succeeded[number] = succeeded.get(number, 0) | mask
         touched[number] = None
-    failures: dict[int, list[_Failure]] = {}
+    failures: dict[int, list[Failure]] = {}
     ended = sum(map(int.bit_count, succeeded.values()))
     for failure in event.failed:
         number, place = divmod(failure.position, BLOCK)
@@ -199,8 +77,8 @@ def _accept(state: State, row: TaskRow, event: ChunkReported, now: float, out: E
         job.durations.reported(seconds, ended)
     if row.start_time <= 0.0:
         row.start_time = max(row.assign_time, now - max(0.0, event.seconds))
-    _store_results(job, row, succeeded, event.results, out)
-    _store_errors(job, failures, row, out)
+    store_results(job, row, succeeded, event.results, out)
+    store_errors(job, failures, row, out)
     for number in touched:
         out.writes.append(PutJobBlock(job, number))
         merging.note(state, job, number)
@@ -233,7 +111,7 @@ def _failed(
     place: int,
     failure: SubtaskFailed,
     now: float,
-    failures: dict[int, list[_Failure]],
+    failures: dict[int, list[Failure]],
 ) -> None:
     """An attempt of a subtask failed: it waits for another, or has failed for good."""
     if job.ending is not None and failure.error_type == CANCELLED:
@@ -263,77 +141,6 @@ def _is_fatal(job: JobRow, failure: SubtaskFailed) -> bool:
     )
 
 
-def _store_results(
-    job: JobRow,
-    row: TaskRow,
-    accepted: dict[int, int],
-    results: Sequence[_Run],
-    out: Effects,
-) -> None:
-    """Write the results of accepted subtasks, a record or more for each block."""
-    by_block: dict[int, list[_Run]] = {}
-    for run in results:
-        for number, piece in _accepted_part(run, accepted):
-            by_block.setdefault(number, []).append(piece)
-    for number, runs in by_block.items():
-        block = job.array.block(number)
-        part: list[_Run] = []
-        size = 0
-        for run in runs:
-            weight = sum(map(len, run[2]))
-            if part and size + weight > _RECORD_BYTES:
-                out.writes.append(PutJobResults(job.id, number, part, row.node, row.id))
-                block.pieces += 1
-                part, size = [], 0
-            part.append(run)
-            size += weight
-            job.array.store(number, weight)
-        if part:
-            block.pieces += 1
-            out.writes.append(PutJobResults(job.id, number, part, row.node, row.id))
-
-
-def _accepted_part(run: _Run, accepted: dict[int, int]) -> list[tuple[int, _Run]]:
-    """What of a run of results belongs to accepted subtasks: (block, run)."""
-    first, kind, values = run
-    if not values:
-        return []
-    last = first + len(values) - 1
-    number = first // BLOCK
-    if last // BLOCK == number:
-        # As a rule: all of it.
-        mask = mask_of(first % BLOCK, last % BLOCK)
-        if accepted.get(number, 0) & mask == mask:
-            return [(number, run)]
-    found: list[tuple[int, _Run]] = []
-    for block, mask in within(((first, last),), number, last // BLOCK):
-        for place in offsets_of(mask & accepted.get(block, 0)):
-            position = block * BLOCK + place
-            found.append((block, (position, kind, (values[position - first],))))
-    return found
-
-
-def _store_errors(
-    job: JobRow, failures: dict[int, list[_Failure]], row: TaskRow, out: Effects
-) -> None:
-    """Write why subtasks failed for good, those with the very same error together."""
-    for number, found in failures.items():
-        groups: dict[tuple[str, str], _Failure] = {}
-        for positions, error, kind, message in found:
-            known = groups.setdefault((kind, message), ([], error, kind, message))
-            known[0].extend(positions)
-        kept = [
-            one if place < _FULL_ERRORS else (one[0], None, one[2], one[3][:_SHORT_MESSAGE])
-            for place, one in enumerate(groups.values())
-        ]
-        size = sum(
-            200 + (error.ByteSize() if error is not None else len(kind) + len(message))
-            for _, error, kind, message in kept
-        )
-        job.array.store(number, size)
-        out.writes.append(PutJobErrors(job.id, number, kept, row.node))
-
-
 # -- ended
 
 
@@ -359,7 +166,7 @@ def ended(
     if failed is not None and (failed.error_type == CANCELLED or chunk.reported):
         # Ended as the leader wanted, whatever became of its job since; or not all of it was done.
         failed = None
-    failures: dict[int, list[_Failure]] = {}
+    failures: dict[int, list[Failure]] = {}
     touched: int | None = None
     if chunk.left and job.ending is None:
         number = min(chunk.left)
@@ -372,7 +179,7 @@ def ended(
         elif lost and (row.start_time > 0.0 or chunk.suspect):
             touched = number
             _suspect(job, chunk, number, place, failures)
-    _store_errors(job, failures, row, out)
+    store_errors(job, failures, row, out)
     moves.chunk_gone(state, row)
     if touched is not None:
         out.writes.append(PutJobBlock(job, touched))
@@ -381,7 +188,7 @@ def ended(
 
 
 def _suspect(
-    job: JobRow, chunk: Chunk, number: int, place: int, failures: dict[int, list[_Failure]]
+    job: JobRow, chunk: Chunk, number: int, place: int, failures: dict[int, list[Failure]]
 ) -> None:
     """The node was lost while this subtask ran, or may have run: it runs alone next, and at the
     crash limit never again."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.chunks.ending import advance, end_early
-from scheduler.core.handlers.chunks.life import recall_all
+from scheduler.core.handlers.chunks.giving import recall_all
 from scheduler.core.handlers.jobs.creation import finished
 from scheduler.core.handlers.quotas.check import refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call

@@ -1,4 +1,4 @@
-"""What callers ask for beside creating tasks: cancel, retry, delete, and queues."""
+"""What callers ask for beside creating tasks: cancel, retry, delete."""
 
 from __future__ import annotations
 
@@ -7,38 +7,30 @@ from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.bulk.acts import delete_finished
 from scheduler.core.handlers.bulk.retry import reopen
 from scheduler.core.handlers.limits.length import refuse_longer
-from scheduler.core.handlers.limits.queue_update import refuse_limits, settle, texts
 from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.limits.unique import refuse_duplicate
 from scheduler.core.handlers.quotas.check import refuse_created
-from scheduler.core.handlers.requests import QUEUES_SCOPE, TASKS_SCOPE, Answer, Call
+from scheduler.core.handlers.requests import TASKS_SCOPE, Answer, Call
 from scheduler.core.model.answers import (
     Done,
     ErrorKind,
-    QueueSeen,
     Rejection,
     TaskKnown,
-    no_queue,
     no_task,
-    see_queue,
 )
 from scheduler.core.model.effects import (
-    DropQueue,
     Effects,
-    PutQueue,
 )
 from scheduler.core.model.events import (
-    QueueDeleteAsked,
-    QueueSubmitted,
     TaskCancelAsked,
     TaskDeleteAsked,
     TaskRetryAsked,
 )
 from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.limits.bounds import Limits
-from scheduler.core.model.rows import DedupRow, QueueRow
-from scheduler.core.model.state import DEFAULT_QUEUE, SERVICES_QUEUE, State
-from scheduler.core.values import RETRIABLE, Change, QueueSettings, TaskState
+from scheduler.core.model.rows import DedupRow
+from scheduler.core.model.state import State
+from scheduler.core.values import RETRIABLE, Change, TaskState
 
 
 def _refuse_cancel(state: State, limits: Limits, event: TaskCancelAsked) -> Rejection | None:
@@ -160,95 +152,8 @@ def _delete(
     return Answer(Done(), queue)
 
 
-def _done(state: State, event: TaskDeleteAsked | QueueDeleteAsked, known: DedupRow) -> Done:
+def _done(state: State, event: TaskDeleteAsked, known: DedupRow) -> Done:
     return Done()
 
 
 on_task_delete_asked = Call(TASKS_SCOPE, _refuse_delete, _delete, _done)
-
-
-def _create_queue(
-    state: State, limits: Limits, event: QueueSubmitted, now: float, out: Effects
-) -> Answer:
-    row = QueueRow(event.queue, now)
-    settings = QueueSettings(
-        event.placement,
-        event.disconnect,
-        event.retention_age,
-        event.retention_count,
-        event.limits,
-        event.order,
-    )
-    settle(row, settings)
-    state.queues[row.name] = row
-    out.writes.append(PutQueue(row))
-    made = [Change(field, "", value) for field, value in texts(settings).items() if value]
-    audit.note(state, limits, out, event.request, now, "queue", row.name, *made)
-    return Answer(see_queue(row), row.name)
-
-
-def _queue_now(state: State, event: QueueSubmitted, known: DedupRow) -> QueueSeen | Rejection:
-    row = state.queues.get(event.queue)
-    return see_queue(row) if row is not None else no_queue(event.queue)
-
-
-def _refuse_queue(state: State, limits: Limits, event: QueueSubmitted) -> Rejection | None:
-    queue = event.queue
-    if queue in state.queues:
-        return Rejection(
-            ErrorKind.EXISTS,
-            "QUEUE_ALREADY_EXISTS",
-            f"queue {queue!r} already exists",
-            "queue",
-            queue,
-        )
-    if len(state.queues) >= limits.queues:
-        return Rejection(
-            ErrorKind.EXHAUSTED,
-            "TOO_MANY_QUEUES",
-            f"the limit of {limits.queues} queues is reached; delete some first",
-            "limit",
-            str(limits.queues),
-        )
-    return refuse_limits(queue, event.limits)
-
-
-on_queue_submitted = Call(QUEUES_SCOPE, _refuse_queue, _create_queue, _queue_now)
-
-
-def _refuse_queue_delete(state: State, limits: Limits, event: QueueDeleteAsked) -> Rejection | None:
-    row = state.queues.get(event.queue)
-    if row is None:
-        return no_queue(event.queue)
-    reason, why = _queue_stays(state, row)
-    if not reason:
-        return None
-    message = f"queue {event.queue!r} {why}"
-    return Rejection(ErrorKind.PRECONDITION, reason, message, "queue", event.queue)
-
-
-def _delete_queue(
-    state: State, limits: Limits, event: QueueDeleteAsked, now: float, out: Effects
-) -> Answer:
-    del state.queues[event.queue]
-    out.writes.append(DropQueue(event.queue))
-    audit.note(state, limits, out, event.request, now, "queue", event.queue)
-    return Answer(Done(), event.queue)
-
-
-on_queue_delete_asked = Call(QUEUES_SCOPE, _refuse_queue_delete, _delete_queue, _done)
-
-
-def _queue_stays(state: State, row: QueueRow) -> tuple[str, str]:
-    """The reason why a queue cannot be deleted, and its words; both "" when it can."""
-    left = sum(row.counts)
-    if left or row.jobs:
-        return (
-            "QUEUE_NOT_EMPTY",
-            f"is not empty: it has {left} tasks and {len(row.jobs)} jobs, finished ones included",
-        )
-    if row.name == DEFAULT_QUEUE:
-        return "QUEUE_IS_DEFAULT", "is the default queue"
-    if row.name == SERVICES_QUEUE and state.services:
-        return "QUEUE_IN_USE", f"is where the replicas of {len(state.services)} services go"
-    return "", ""
