@@ -60,19 +60,12 @@ MAX_ERROR = LENGTHS.size + sum(_ERROR_BOUNDS)
 # The longest payload of a reply: one record, if it is as long as can be, or MAX_UNANSWERED.
 MAX_PAYLOAD = HEAD.size + RECORD.size + max(MAX_SUBTASK_RESULT, MAX_ERROR, MAX_UNANSWERED)
 
-# Before the output of a subtask in the log of its chunk.
-_FRAME = b"\x1equorate subtask %d\n"
 # Offset, kind, and the result, or the five parts of an error as `answers` has them.
 Record = tuple[int, int, Any]
 
 
 class Forged(ValueError):
     """A correct worker does not write this."""
-
-
-def frame(index: int) -> bytes:
-    """What precedes the output of a subtask in its chunk's log."""
-    return _FRAME % index
 
 
 def made_marks() -> int:

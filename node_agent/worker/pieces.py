@@ -5,7 +5,8 @@ that takes 38 us, and a subtask may take less than one. What a subtask sees of i
 environment is put straight into the dictionary behind `os.environ`. The C library's environment,
 which is what child processes get, follows when one is started (`noted`).
 
-A subtask's outputs are preceded by a line that names it (`pieces.frame`), if it has any.
+A subtask's outputs, if it has any, are preceded by a line that names it
+(`quorate.runtime.subtask_frames`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from node_agent.worker.calls import Loaded, Problem, from_json, load
 from node_agent.worker.output import Streams
 from node_agent.worker.state import Snapshot
 from node_agent.worker.waits import Waits
+from quorate.runtime.subtask_frames import frame
 from quorate.telemetry.tracing import attach, detach
 
 INDEX, ITEM, TASK_ID = b"QUORATE_INDEX", b"QUORATE_ITEM", b"QUORATE_TASK_ID"
@@ -312,7 +314,7 @@ class Pieces:
         """A subtask is about to write to an output."""
         if self._framed[number] != self._index and os.getpid() == self._pid:
             self._framed[number] = self._index
-            os.write(number, pieces.frame(self._index))
+            os.write(number, frame(self._index))
 
 
 def _from_json(item: bytes) -> Any:

@@ -34,6 +34,9 @@ class ExplainReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPLAIN_REASON_EXPIRED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_DROPPED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_TASK_PAUSED: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_JOB_PAUSED: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_MAX_PARALLEL: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_JOB_LOADING: _ClassVar[ExplainReason]
 
 class NodeFilter(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -71,6 +74,9 @@ EXPLAIN_REASON_CANCELLED: ExplainReason
 EXPLAIN_REASON_EXPIRED: ExplainReason
 EXPLAIN_REASON_DROPPED: ExplainReason
 EXPLAIN_REASON_TASK_PAUSED: ExplainReason
+EXPLAIN_REASON_JOB_PAUSED: ExplainReason
+EXPLAIN_REASON_MAX_PARALLEL: ExplainReason
+EXPLAIN_REASON_JOB_LOADING: ExplainReason
 NODE_FILTER_UNSPECIFIED: NodeFilter
 NODE_FILTER_NONE: NodeFilter
 NODE_FILTER_DISCONNECTED: NodeFilter

@@ -189,7 +189,7 @@ class TermParts:
                 check,
                 full,
                 self.candidates,
-                jobs,
+                jobs.subtasks,
             ),
             DeadLetterCalls(driver, stored),
             jobs,

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from quorate.etcd.api import Range
+from quorate.etcd import api
 from quorate.internal.v1 import jobs_pb2 as r
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.ids import TaskId
-from scheduler.core.arrays.positions import BLOCK
+from quorate.runtime.ids import NodeName, TaskId
+from scheduler.core.arrays.positions import BLOCK, Range, merged
 from scheduler.core.model import events as e
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.records.jobs import origins
 
 # Bytes of values in one record.
 _RECORD_BYTES: Final = 192 << 10
@@ -61,17 +62,22 @@ class ResultMerger:
         # What was reported last must be on record before it is read.
         await self._driver.barrier()
         below = keys.JOB_RESULTS + f"{job}/{number:04d}/".encode()
-        read = Range(self._prefix + below, self._prefix + below + b"~")
+        read = api.Range(self._prefix + below, self._prefix + below + b"~")
         (found,), _ = await self._stored.ranges((read,))
         values: dict[int, tuple[int, bytes]] = {}
+        ran: dict[tuple[NodeName, TaskId], list[Range]] = {}
         for kv in found:
-            for run in r.JobResultsRecord.FromString(kv.value).runs:
+            record = r.JobResultsRecord.FromString(kv.value)
+            for run in record.runs:
                 for position, value in enumerate(run.values, run.first):
                     values[position] = (int(run.kind), value)
+            for node, chunk, ranges in origins(record):
+                ran.setdefault((node, chunk), []).extend(ranges)
         records = _records(number, values)
-        if records:
+        who = [(node, chunk, merged(ranges)) for (node, chunk), ranges in ran.items()]
+        if records or who:
             await self._driver.room()
-            self._driver.handle((e.JobResultsRead(job, number, of_round, records),))
+            self._driver.handle((e.JobResultsRead(job, number, of_round, records, who),))
 
 
 def _records(number: int, values: dict[int, tuple[int, bytes]]) -> list[list[_Run]]:

@@ -17,6 +17,7 @@ from scheduler.core.model.answers import JobKnown
 from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.values import JobState, TaskState
 from scheduler.storage import keys
+from scheduler.storage.records import jobs as records
 from tests.support.core_history import CALLERS, QUEUES, History
 from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_node import FakeNode
@@ -163,6 +164,7 @@ class JobsHistory(History):
         """What succeeded stays so, and has its result once."""
         found: dict[TaskId, dict[int, int]] = {}
         results: dict[tuple[str, int], bytes] = {}
+        ran: set[tuple[str, int]] = set()
         for key, value in self.log.kept.items():
             kind, _, rest = key.decode().partition("/")
             if kind == "job-blocks":
@@ -173,8 +175,12 @@ class JobsHistory(History):
                 found.setdefault(TaskId(job), {})[int(number)] = mask
             elif kind == "job-results":
                 job, number, first = rest.split("/")
-                runs = r.JobResultsRecord.FromString(value).runs
-                assert runs[0].first == int(first)
+                of_block = r.JobResultsRecord.FromString(value)
+                runs = of_block.runs
+                assert (runs or of_block.positions)[0].first == int(first)
+                for _, _, ranges in records.origins(of_block):
+                    for begin, end in ranges:
+                        ran.update((job, position) for position in range(begin, end + 1))
                 for run in runs:
                     for position in range(run.first, run.first + len(run.values)):
                         assert position // BLOCK == int(number)
@@ -188,6 +194,10 @@ class JobsHistory(History):
         for name, position in results:
             known = found.get(TaskId(name), {}).get(position // BLOCK, 0)
             assert known >> position % BLOCK & 1, f"{name}: a result of what did not succeed"
+        for name, block, mask in ((j, b, m) for j in found for b, m in found[j].items()):
+            places = {block * BLOCK + place for place in range(BLOCK) if mask >> place & 1}
+            mine = {place for job, place in ran if job == name and place // BLOCK == block}
+            assert mine == places, f"{name}: nobody knows who ran {sorted(places - mine)[:5]}"
         self.succeeded = found
 
     def fail_over(self) -> None:

@@ -14,7 +14,8 @@ import grpc
 
 from quorate.etcd.api import Etcd
 from quorate.internal.v1.records_pb2 import NodeRecord
-from quorate.v1 import job_pb2, task_pb2
+from quorate.runtime.subtask_frames import frame
+from quorate.v1 import job_pb2, scheduler_pb2, task_pb2
 from quorate.v1 import node_agent_pb2 as pb
 
 # Missing from the stubs of grpc.aio.
@@ -59,10 +60,18 @@ class ChunkAgent:
         # Chunks that are to end.
         self._ended: set[str] = set()
         self._count = 0
+        # What chunks wrote, by chunk; `gone`: nothing is known of any.
+        self.logs: dict[str, bytearray] = {}
+        self.gone = False
         self.server = grpc.aio.server()
         handler = grpc.stream_stream_rpc_method_handler(self._session)
+        logs = grpc.unary_stream_rpc_method_handler(self._read_logs)
         self.server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("quorate.v1.NodeAgent", {"Session": handler}),)
+            (
+                grpc.method_handlers_generic_handler(
+                    "quorate.v1.NodeAgent", {"Session": handler, "ReadLogs": logs}
+                ),
+            )
         )
         self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
 
@@ -77,6 +86,31 @@ class ChunkAgent:
         lease = await etcd.lease_grant(600)
         key = prefix + f"nodes/{self.name}".encode()
         await etcd.put(key, record.SerializeToString(), lease=lease.id)
+
+    def write(self, chunk: str, index: int, text: bytes) -> None:
+        """A subtask writes to its standard output."""
+        self.logs.setdefault(chunk, bytearray()).extend(frame(index) + text)
+
+    async def _read_logs(self, body: bytes, context: Any) -> None:
+        request = pb.ReadLogsRequest.FromString(body)
+        if self.gone:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such task")
+        at = request.offset
+        while True:
+            runs = request.task_id in self._running
+            data = bytes(self.logs.get(request.task_id, b"")[at:])
+            # In small pieces: frames are cut anywhere.
+            for place in range(0, len(data), 7):
+                piece = scheduler_pb2.LogChunk(
+                    stream=scheduler_pb2.LOG_STREAM_STDOUT,
+                    offset=at + place,
+                    data=data[place : place + 7],
+                )
+                await context.write(pb.ReadLogsResponse(chunk=piece).SerializeToString())
+            at += len(data)
+            if not (request.follow and runs):
+                return
+            await asyncio.sleep(0.005)
 
     async def _session(self, requests: Any, context: Any) -> None:
         await context.read()

@@ -137,7 +137,9 @@ def test_the_others_are_about_finished_tasks():
     # And tests/unit/test_core_task_pauses.py this one.
     paused = {Why.TASK_PAUSED}
     ended = {Why.SUCCEEDED, Why.FAILED, Why.CRASH_LIMIT, Why.CANCELLED, Why.EXPIRED, Why.DROPPED}
-    assert set(Why) == set(REASONS) | ended | paused
+    # And tests/unit/test_core_explain_subtasks.py these.
+    of_jobs = {Why.JOB_PAUSED, Why.MAX_PARALLEL, Why.JOB_LOADING}
+    assert set(Why) == set(REASONS) | ended | paused | of_jobs
 
 
 def disconnected(c: Cluster) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from quorate.internal.v1 import jobs_pb2 as r
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobItemsKnown, JobKnown
 from scheduler.core.values import JobState, TaskState
@@ -419,9 +420,15 @@ def test_results_are_written_for_accepted_subtasks_only(cluster, jobs):
     )
     cluster.log.flush()
     kept = [key for key in cluster.log.kept if key.startswith(b"job-results/")]
-    assert len(kept) == 1
-    assert kept[0].endswith(b"/0000/00000001")
-    assert jobs.row(job).array.stored_bytes == 2
+    # Of the first subtask, which has no result, it says who ran it.
+    bare, mine = (r.JobResultsRecord.FromString(cluster.log.kept[key]) for key in sorted(kept))
+    assert [(one.first, one.last) for one in bare.positions] == [(0, 0)]
+    assert not bare.runs
+    assert sorted(kept)[1].endswith(b"/0000/00000001")
+    assert [(run.first, list(run.values)) for run in mine.runs] == [(1, [b"1"]), (2, [b"2"])]
+    # The last two have no result.
+    assert [(one.first, one.last) for one in mine.positions] == [(1, 2), (100, 101)]
+    assert mine.chunk == chunk
 
 
 def test_a_deleted_job_leaves_nothing(cluster, jobs):

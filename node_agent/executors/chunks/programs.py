@@ -23,9 +23,9 @@ from node_agent.executors.chunk_events import ChunkEvents
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.logs.attempt_log import LogStore
-from node_agent.protocol.pieces import frame
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import ArrayCommand
+from quorate.runtime.subtask_frames import frame
 from quorate.telemetry.tracing import TRACEPARENT
 
 # Expected work (seconds) and programs in a lane.

@@ -11,6 +11,7 @@ from typing import Final
 
 import grpc
 
+from quorate.cli.jobs.ids import job_id
 from quorate.cli.output.render import SHORTENED
 from quorate.client.client import Client
 from quorate.runtime.errors import QuorateError, invalid, not_found
@@ -29,11 +30,15 @@ WHICH: Final = (
 
 
 def task_id(client: Client, given: str) -> str:
-    """The id that `given` means: itself when it is whole, else the one that begins or ends so.
+    """The id that `given` means: itself when it is whole, else the one that begins or ends so. Of a
+    subtask, `<job>.<index>`, this is about the job's id.
 
     Raises QuorateError: INVALID_ARGUMENT for one that is too short or that several tasks have,
     NOT_FOUND when there is none.
     """
+    job, _, index = given.rpartition(".")
+    if index.isdecimal() and job.strip("."):
+        return f"{job_id(client, job)}.{index}"
     text = given.strip().lower().removeprefix(SHORTENED).removeprefix("...")
     if not text or not all(digit in "0123456789abcdef" for digit in text):
         return given

@@ -119,22 +119,38 @@ class JobItemsRecord(_message.Message):
     def __init__(self, items: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class JobResultsRecord(_message.Message):
-    __slots__ = ("runs", "node", "chunk")
+    __slots__ = ("runs", "node", "chunk", "positions", "origins")
     RUNS_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINS_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedCompositeFieldContainer[_job_pb2.ResultRun]
     node: str
     chunk: str
-    def __init__(self, runs: _Optional[_Iterable[_Union[_job_pb2.ResultRun, _Mapping]]] = ..., node: _Optional[str] = ..., chunk: _Optional[str] = ...) -> None: ...
+    positions: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    origins: _containers.RepeatedCompositeFieldContainer[JobOrigin]
+    def __init__(self, runs: _Optional[_Iterable[_Union[_job_pb2.ResultRun, _Mapping]]] = ..., node: _Optional[str] = ..., chunk: _Optional[str] = ..., positions: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., origins: _Optional[_Iterable[_Union[JobOrigin, _Mapping]]] = ...) -> None: ...
+
+class JobOrigin(_message.Message):
+    __slots__ = ("node", "chunk", "positions")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    chunk: str
+    positions: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    def __init__(self, node: _Optional[str] = ..., chunk: _Optional[str] = ..., positions: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ...) -> None: ...
 
 class JobErrorsRecord(_message.Message):
-    __slots__ = ("failures", "node")
+    __slots__ = ("failures", "node", "chunk")
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
     failures: _containers.RepeatedCompositeFieldContainer[JobFailure]
     node: str
-    def __init__(self, failures: _Optional[_Iterable[_Union[JobFailure, _Mapping]]] = ..., node: _Optional[str] = ...) -> None: ...
+    chunk: str
+    def __init__(self, failures: _Optional[_Iterable[_Union[JobFailure, _Mapping]]] = ..., node: _Optional[str] = ..., chunk: _Optional[str] = ...) -> None: ...
 
 class JobFailure(_message.Message):
     __slots__ = ("positions", "error")

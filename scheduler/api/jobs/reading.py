@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
-    Container,
     Iterator,
     Mapping,
     Sequence,
@@ -18,9 +16,7 @@ from collections.abc import (
 from typing import Final
 
 from quorate.etcd.api import Etcd, EtcdError
-from quorate.etcd.paging import pages
-from quorate.internal.v1 import jobs_pb2 as r
-from quorate.runtime.errors import not_found, unavailable
+from quorate.runtime.errors import not_found
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import page_tokens
@@ -28,11 +24,11 @@ from scheduler.api.asking import PAGE_BYTES
 from scheduler.api.jobs import views
 from scheduler.api.jobs.error_groups import add
 from scheduler.api.jobs.held import Held
+from scheduler.api.jobs.stored import StoredOutcomes, Value, no_answer
 from scheduler.api.validate import between, known_enum, page_size
 from scheduler.core.arrays.positions import BLOCK, offsets_of, within
 from scheduler.core.model.rows import JobRow
 from scheduler.engine.driver import Driver
-from scheduler.storage import keys
 from scheduler.storage.job_values import JobValues, ValuesMissing
 
 # Blocks looked at for one page, and ranges: a look at each of 20,000 takes some 10 ms.
@@ -42,8 +38,6 @@ RANGES_AT_ONCE: Final = 20_000
 HELD_BYTES: Final = 32 << 20
 # Seconds between two looks at a job whose results are followed.
 _LOOK: Final = 0.1
-
-Value = tuple[int, bytes]
 
 
 class JobReader:
@@ -56,8 +50,7 @@ class JobReader:
     def __init__(self, driver: Driver, etcd: Etcd, prefix: bytes, values: JobValues) -> None:
         self._driver = driver
         self._state = driver.state
-        self._etcd = etcd
-        self._prefix = prefix
+        self._stored = StoredOutcomes(etcd, prefix)
         self._values = values
 
     # -- subtasks
@@ -112,7 +105,7 @@ class JobReader:
                 try:
                     [one.item] = await self._values.items(row.id, ((position, position),))
                 except EtcdError as error:
-                    raise _no_answer(error) from error
+                    raise no_answer(error) from error
                 except ValuesMissing:
                     self._check_there(row)
             length += one.ByteSize()
@@ -126,13 +119,17 @@ class JobReader:
         """Add results and errors of a block; before which position this is complete."""
         end = (number + 1) * BLOCK
         if any(one.state == views.SUCCEEDED for one in mine.values()):
-            results = await self._results(row, number, mine, PAGE_BYTES)
+            ran: dict[int, tuple[str, str]] = {}
+            results = await self._stored.results(row, number, mine, PAGE_BYTES, ran)
             end = results.end
             for position, (kind, value) in results:
                 _set_result(mine[position], kind, value)
+            for position, (node, _) in ran.items():
+                if mine[position].state == views.SUCCEEDED:
+                    mine[position].node = node
         if any(one.state == views.FAILED for one in mine.values()):
             errors: Held[tuple[task_pb2.TaskError, str]] = Held(PAGE_BYTES, end)
-            async for record in self._errors(row.id, number):
+            async for record in self._stored.errors(row.id, number):
                 for failure in record.failures:
                     size = failure.error.ByteSize()
                     for position in failure.positions:
@@ -171,11 +168,17 @@ class JobReader:
             try:
                 template = await self._values.template(row.id)
             except EtcdError as error:
-                raise _no_answer(error) from error
+                raise no_answer(error) from error
             except ValuesMissing:
                 raise not_found("task", view.id) from None
             view.spec.CopyFrom(task_pb2.TaskSpec.FromString(template))
         return view
+
+    async def ran_by(self, row: JobRow, position: int) -> tuple[str, str] | None:
+        """Node and chunk that ran a subtask last; None where no record says so."""
+        found = await self._stored.ran_by(row, position)
+        self._check_there(row)
+        return found
 
     # -- results
 
@@ -229,7 +232,7 @@ class JobReader:
             for position in range(first, last + 1):
                 if position >= known:
                     rest = range(position, (number + 1) * BLOCK)
-                    held = await self._results(row, number, rest, HELD_BYTES)
+                    held = await self._stored.results(row, number, rest, HELD_BYTES)
                     self._check_there(row)
                     values, known = dict(held), held.end
                 value = values.get(position)
@@ -242,20 +245,6 @@ class JobReader:
                 answer.next_position = position + 1
         yield answer
 
-    async def _results(
-        self, row: JobRow, number: int, wanted: Container[int], most: int
-    ) -> Held[Value]:
-        """The results of a block at the first of the `wanted` positions, `most` bytes of them."""
-        held: Held[Value] = Held(most, (number + 1) * BLOCK)
-        prefix = keys.JOB_RESULTS + f"{row.id}/{number:04d}/".encode()
-        async for data in self._below(prefix):
-            for run in r.JobResultsRecord.FromString(data).runs:
-                for place, value in enumerate(run.values, run.first):
-                    if value and place in wanted:
-                        held.put(place, (int(run.kind), value), len(value))
-            held.trim()
-        return held
-
     # -- errors
 
     async def errors(self, row: JobRow) -> pb.ListJobErrorsResponse:
@@ -264,7 +253,7 @@ class JobReader:
         await self._driver.readable()
         groups: dict[tuple[str, str], job_pb2.JobErrorGroup] = {}
         counted = 0
-        async for record in self._errors(row.id, None):
+        async for record in self._stored.errors(row.id, None):
             for failure in record.failures:
                 counted += len(failure.positions)
                 add(row, groups, failure)
@@ -276,24 +265,6 @@ class JobReader:
         grouped = sum(group.count for group in groups.values())
         answer.others = max(0, max(failed, counted) - grouped)
         return answer
-
-    async def _errors(self, job: str, number: int | None) -> AsyncIterator[r.JobErrorsRecord]:
-        below = f"{job}/" if number is None else f"{job}/{number:04d}/"
-        async for data in self._below(keys.JOB_ERRORS + below.encode()):
-            yield r.JobErrorsRecord.FromString(data)
-
-    async def _below(self, prefix: bytes) -> AsyncIterator[bytes]:
-        try:
-            async for page in pages(self._etcd, self._prefix + prefix):
-                for kv in page.kvs:
-                    yield kv.value
-                await asyncio.sleep(0)
-        except EtcdError as error:
-            raise _no_answer(error) from error
-
-
-def _no_answer(error: EtcdError) -> Exception:
-    return unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}")
 
 
 def _page(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -24,6 +23,7 @@ from scheduler.api.asking import PAGE_BYTES, ask, audited, identified, refused
 from scheduler.api.candidates import Candidates
 from scheduler.api.jobs import validate, views
 from scheduler.api.jobs.reading import JobReader
+from scheduler.api.jobs.subtasks import JobSubtasks
 from scheduler.api.jobs.watches import watch
 from scheduler.api.origin import caller_name
 from scheduler.api.servicer import Context
@@ -53,10 +53,6 @@ MAX_WAIT: Final = 3_600.0
 # Items of one record, and their bytes unless it is one.
 ITEMS_AT_ONCE: Final = 4_096
 ITEM_BYTES_AT_ONCE: Final = 256 << 10
-# The id of a subtask.
-_SUBTASK: Final = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,18})")
-# Seconds between two looks at a subtask that is waited for.
-_LOOK: Final = 0.1
 # Jobs looked at between two turns of the event loop.
 _LOOKED_AT: Final = 1_000
 
@@ -90,6 +86,7 @@ class JobCalls:
         self._full = full
         self._lane = Lane(driver.contention)
         self._reader = JobReader(driver, etcd, prefix, values)
+        self.subtasks = JobSubtasks(driver, self._reader)
 
     # -- creating
 
@@ -318,31 +315,6 @@ class JobCalls:
 
     async def _change(self, asked: Request, make: Callable[[e.Token], e.Event]) -> None:
         await ask(self._driver, asked, make, 0, JOBS_SCOPE)
-
-    # -- subtasks by their ids
-
-    async def subtask(self, name: str, wait: float, *, full: bool) -> task_pb2.Task:
-        """See `scheduler.api.tasks.reading.Subtasks`."""
-        job, position = self._named(name)
-        if job is None or not 0 <= position < job.array.count:
-            await self._driver.readable()
-            raise not_found("task", name[:256])
-        end = asyncio.get_running_loop().time() + wait
-        while not self._reader.settled(job, position):
-            if asyncio.get_running_loop().time() >= end:
-                break
-            await asyncio.sleep(_LOOK)
-        return await self._reader.as_task(job, position, full=full)
-
-    def _named(self, name: str) -> tuple[JobRow | None, int]:
-        """The job and the position that the id of a subtask names; -1 where there is none."""
-        found = _SUBTASK.fullmatch(name)
-        job = self._state.jobs.get(TaskId(found[1])) if found is not None else None
-        if found is None or job is None:
-            return None, -1
-        place = int(found[2]) - job.spec.first_index
-        position, rest = divmod(place, job.spec.index_step)
-        return job, position if rest == 0 else -1
 
     # -- shared
 

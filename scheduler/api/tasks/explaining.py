@@ -8,6 +8,7 @@ from typing import Final
 from quorate.runtime.errors import unavailable
 from quorate.runtime.ids import TaskId
 from quorate.v1 import explain_pb2, task_pb2
+from scheduler.api.subtask_place import Subtasks, is_subtask
 from scheduler.api.tasks.reading import TaskReader
 from scheduler.api.validate import required
 from scheduler.api.views import instant
@@ -26,9 +27,17 @@ _ENDED: Final[Mapping[int, Why]] = {
 _OF_ERROR: Final[Mapping[str, Why]] = {CRASH_LIMIT: Why.CRASH_LIMIT, QUEUE_FULL: Why.DROPPED}
 
 
-async def explain_task(driver: Driver, tasks: TaskReader, name: str) -> explain_pb2.Explanation:
-    """Explain a task. Raises QuorateError."""
+async def explain_task(
+    driver: Driver, tasks: TaskReader, subtasks: Subtasks | None, name: str
+) -> explain_pb2.Explanation:
+    """Explain a task or a subtask. Raises QuorateError."""
     task = TaskId(required("id", name))
+    if subtasks is not None and is_subtask(name):
+        view, found = await subtasks.explain(name)
+        if found is None and view.state in _ENDED:
+            found = Explained((ended(view),))
+        # It may have ended, or begun again, between the two looks: then the later one counts.
+        return _answer(view, found or Explained((Reason(Why.STARTING, "it starts in a moment"),)))
     for _ in range(_TRIES):
         row = driver.state.tasks.get(task)
         found = explain(driver.state, row, driver.clock.now()) if row is not None else None
@@ -48,19 +57,22 @@ def ended(view: task_pb2.Task) -> Reason:
     why, error = _ENDED[view.state], view.error
     if why is Why.FAILED:
         why = _OF_ERROR.get(error.type, why)
-    when = at(view.finish_time.seconds + view.finish_time.nanos / 1e9)
+    # Of a subtask nobody keeps when it ended.
+    when = ""
+    if view.HasField("finish_time"):
+        when = f" at {at(view.finish_time.seconds + view.finish_time.nanos / 1e9)}"
     last = view.attempts[-1] if view.attempts else None
     where = f" on node {last.node}" if last is not None and last.node else ""
     if why is Why.SUCCEEDED:
-        sentence = f"attempt {view.attempt} succeeded{where} at {when}"
+        sentence = f"attempt {view.attempt} succeeded{where}{when}"
     elif why is Why.CANCELLED:
-        sentence = f"the task was cancelled at {when}"
+        sentence = f"the task was cancelled{when}"
     elif why in (Why.EXPIRED, Why.DROPPED, Why.CRASH_LIMIT):
-        sentence = f"{error.message or error.type}: it ended at {when}"
+        sentence = f"{error.message or error.type}: it ended{when}"
     else:
         message = " ".join(error.message.split())[:200]
         sentence = (
-            f"attempt {view.attempt} failed{where} at {when} with {error.type}: {message}; "
+            f"attempt {view.attempt} failed{where}{when} with {error.type}: {message}; "
             "no attempt is left"
         )
     return Reason(why, sentence)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
@@ -46,6 +47,36 @@ async def relay_logs(
             the node is away.
     """
     node, attempt = await _place(driver, stored, task, request)
+    pieces = read_from_node(
+        sessions,
+        node,
+        task,
+        attempt,
+        follow=request.follow,
+        offset=request.offset,
+        tail_lines=request.tail_lines,
+    )
+    async with aclosing(pieces) as chunks:
+        async for chunk in chunks:
+            chunk.attempt = attempt
+            yield pb.StreamTaskLogsResponse(chunk=chunk)
+
+
+async def read_from_node(
+    sessions: Sessions,
+    node: str,
+    task: TaskId,
+    attempt: int,
+    *,
+    follow: bool = False,
+    offset: int = 0,
+    tail_lines: int = 0,
+) -> AsyncGenerator[pb.LogChunk, None]:
+    """What an attempt (or a chunk of an array) wrote on a node.
+
+    Raises:
+        QuorateError: NOT_FOUND when the node does not have it, UNAVAILABLE when the node is away.
+    """
     row = sessions.driver.state.nodes.get(NodeName(node))
     channel = sessions.channel(row.instance) if row is not None else None
     if channel is None:
@@ -56,17 +87,16 @@ async def relay_logs(
     ask = node_agent_pb2.ReadLogsRequest(
         task_id=task,
         attempt=attempt,
-        follow=request.follow,
-        offset=request.offset,
-        tail_lines=request.tail_lines,
+        follow=follow,
+        offset=offset,
+        tail_lines=tail_lines,
     )
     call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).ReadLogs(ask)
     try:
         async for answer in call:
             if not isinstance(answer, node_agent_pb2.ReadLogsResponse) or _is_none(answer.chunk):
                 raise _misbehaved(node, "it sent what is no piece of a log")
-            answer.chunk.attempt = attempt
-            yield pb.StreamTaskLogsResponse(chunk=answer.chunk)
+            yield answer.chunk
     except grpc.aio.AioRpcError as error:
         raise _translated(error, node) from error
     finally:
@@ -88,9 +118,9 @@ async def _place(
             place = await _recorded(driver, stored, task, request.attempt)
             if place is not None:
                 return place
-            raise _no_attempt(task, request.attempt)
+            raise no_attempt(task, request.attempt)
         if not request.follow or request.attempt not in (0, row.attempt + 1):
-            raise _no_attempt(task, request.attempt)
+            raise no_attempt(task, request.attempt)
         await _attempt_or_end(driver, task)
 
 
@@ -129,9 +159,11 @@ async def _attempt_or_end(driver: Driver, task: TaskId) -> None:
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-def _no_attempt(task: str, attempt: int) -> QuorateError:
+def no_attempt(task: str, attempt: int, *, latest: bool = False) -> QuorateError:
+    """The error for an attempt that is not on record; `latest`: of others nothing is kept."""
     what = (
         f"has no attempt {attempt} on record"
+        + ("; of a subtask only the latest one is known" if latest else "")
         if attempt
         else "has no attempt on record; set follow to wait for the first one"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from quorate.runtime.errors import not_found
 from quorate.runtime.ids import QueueName, TaskId, is_task_id
@@ -25,16 +25,6 @@ from scheduler.storage import reads
 
 # Kinds of needs that are compared with all nodes for one call: each is a look at each node.
 WARNED_KINDS: Final = 10
-
-
-class Subtasks(Protocol):
-    """What answers for subtasks of jobs, which have ids as tasks have."""
-
-    async def subtask(self, name: str, wait: float, *, full: bool) -> task_pb2.Task:
-        """The subtask `<job>.<index>` as a task, once it has finished or `wait` seconds are over.
-
-        Raises NOT_FOUND.
-        """
 
 
 class TaskReader:

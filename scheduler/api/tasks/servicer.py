@@ -26,6 +26,7 @@ from scheduler.api.origin import caller_name
 from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import LARGE_JSON, SpecCheck, serialize
+from scheduler.api.subtask_place import Subtasks, is_subtask, refuse_subtask
 from scheduler.api.tasks import validate, views
 from scheduler.api.tasks.bulk.calls import (
     cancel_tasks,
@@ -36,7 +37,8 @@ from scheduler.api.tasks.bulk.calls import (
 )
 from scheduler.api.tasks.explaining import explain_task
 from scheduler.api.tasks.logs import relay_logs
-from scheduler.api.tasks.reading import WARNED_KINDS, Subtasks, TaskReader
+from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
+from scheduler.api.tasks.subtask_logs import relay_subtask_logs
 from scheduler.api.tasks.watch_pick import Answer
 from scheduler.api.tasks.watches import Watches
 from scheduler.api.validate import duration, known_enum, queue_name, required
@@ -206,12 +208,12 @@ class TaskCalls:
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> Message:
         full = validate.view(request.view) != task_pb2.TASK_VIEW_BASIC
-        if self._subtasks is not None and "." in request.id:
+        if self._subtasks is not None and is_subtask(request.id):
             return pb.GetTaskResponse(task=await self._subtasks.subtask(request.id, 0.0, full=full))
         return pb.GetTaskResponse(task=await self._tasks.task(request.id, full=full))
 
     async def ExplainTask(self, request: pb.ExplainTaskRequest, context: Context) -> Message:
-        found = await explain_task(self._driver, self._tasks, request.id)
+        found = await explain_task(self._driver, self._tasks, self._subtasks, request.id)
         return pb.ExplainTaskResponse(explanation=found)
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> Message:
@@ -223,7 +225,7 @@ class TaskCalls:
         timeout = validate.DEFAULT_WAIT
         if request.HasField("timeout"):
             timeout = duration("timeout", request.timeout, validate.MAX_WAIT, zero=True)
-        if self._subtasks is not None and "." in task:
+        if self._subtasks is not None and is_subtask(task):
             found = await self._subtasks.subtask(task, timeout, full=full)
             return pb.WaitTaskResponse(task=found)
         queue = self._driver.waiters.finishing(task)
@@ -260,7 +262,11 @@ class TaskCalls:
         validate.attempt(request.attempt)
         validate.offset(request.offset)
         validate.tail_lines(request.tail_lines)
-        async for answer in relay_logs(self._driver, self._stored, self._sessions, task, request):
+        if self._subtasks is not None and is_subtask(task):
+            answers = relay_subtask_logs(self._sessions, self._subtasks, request)
+        else:
+            answers = relay_logs(self._driver, self._stored, self._sessions, task, request)
+        async for answer in answers:
             yield answer
 
     # -- changing
@@ -268,6 +274,7 @@ class TaskCalls:
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> Message:
         asked = audited("CancelTask", request, context)
         task = TaskId(required("id", request.id))
+        await refuse_subtask(self._subtasks, task, "CancelJob ends its job {job!r} as a whole")
         answer = await ask(self._driver, asked, lambda token: e.TaskCancelAsked(task, asked, token))
         return pb.CancelTaskResponse(task=await self._tasks.as_known(answer))
 
@@ -280,6 +287,7 @@ class TaskCalls:
     async def PauseTask(self, request: pb.PauseTaskRequest, context: Context) -> Message:
         asked = audited("PauseTask", request, context)
         task = TaskId(required("id", request.id))
+        await refuse_subtask(self._subtasks, task, "PauseJob pauses its job {job!r}")
         validate.reason(request.reason)
         await self._candidates.require(TASK_PAUSE)
         answer = await ask(
@@ -292,6 +300,7 @@ class TaskCalls:
     async def ResumeTask(self, request: pb.ResumeTaskRequest, context: Context) -> Message:
         asked = audited("ResumeTask", request, context)
         task = TaskId(required("id", request.id))
+        await refuse_subtask(self._subtasks, task, "ResumeJob resumes its job {job!r}")
         answer = await ask(
             self._driver, asked, lambda token: e.TaskPauseAsked(task, False, asked, token)
         )
@@ -299,6 +308,7 @@ class TaskCalls:
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> Message:
         await self._candidates.require(TASK_UPDATE)
+        await refuse_subtask(self._subtasks, request.task.id, "UpdateJob changes its job {job!r}")
         await update_task(self._driver, self._lane, self._check, request, context)
         return pb.UpdateTaskResponse(task=await self._tasks.task(request.task.id, full=False))
 
@@ -312,6 +322,9 @@ class TaskCalls:
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = audited("RetryTask", request, context)
         task = TaskId(required("id", request.id))
+        await refuse_subtask(
+            self._subtasks, task, "RetryJob runs what failed of its job {job!r} again"
+        )
         edited = None
         if request.HasField("spec"):
             edited = self._check.spec(request.spec, "spec", self._driver.clock.now())
@@ -340,6 +353,7 @@ class TaskCalls:
     async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> Message:
         asked = audited("DeleteTask", request, context)
         task = TaskId(required("id", request.id))
+        await refuse_subtask(self._subtasks, task, "DeleteJob deletes its whole job {job!r}")
         await ask(self._driver, asked, lambda token: e.TaskDeleteAsked(task, asked, token))
         return pb.DeleteTaskResponse()
 

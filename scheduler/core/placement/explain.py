@@ -51,6 +51,10 @@ class Why(IntEnum):
     EXPIRED = 18
     DROPPED = 19
     TASK_PAUSED = 20
+    # Of subtasks.
+    JOB_PAUSED = 61
+    MAX_PARALLEL = 62
+    JOB_LOADING = 63
 
 
 class Filter(IntEnum):

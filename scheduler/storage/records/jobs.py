@@ -5,7 +5,7 @@ them is in the job's record and in its blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from quorate.etcd.api import Delete, Put
@@ -238,7 +238,33 @@ def results_value(write: fx.PutJobResults) -> bytes:
     """A record of results, serialized."""
     record = results_record(write.runs)
     record.node, record.chunk = write.node, write.chunk
+    for first, last in write.positions:
+        record.positions.add(first=first, last=last)
     return record.SerializeToString()
+
+
+def merged_values(write: fx.MergeJobResults) -> list[tuple[int, bytes]]:
+    """The records that take the place of many: (first position, serialized)."""
+    found = [(runs[0][0], results_record(runs)) for runs in write.records]
+    if not found:
+        found = [(write.block * BLOCK, r.JobResultsRecord())]
+    for node, chunk, positions in write.origins:
+        origin = found[0][1].origins.add(node=node, chunk=chunk)
+        for first, last in positions:
+            origin.positions.add(first=first, last=last)
+    return [(first, record.SerializeToString()) for first, record in found]
+
+
+def origins(record: r.JobResultsRecord) -> Iterator[tuple[NodeName, TaskId, list[Range]]]:
+    """Who ran what, as a record of results says: node, chunk, positions."""
+    for origin in record.origins:
+        ranges = [(one.first, one.last) for one in origin.positions]
+        yield NodeName(origin.node), TaskId(origin.chunk), ranges
+    if record.chunk:
+        ranges = [(one.first, one.last) for one in record.positions]
+        if not ranges:
+            ranges = [(run.first, run.first + len(run.values) - 1) for run in record.runs]
+        yield NodeName(record.node), TaskId(record.chunk), ranges
 
 
 def results_record(runs: Iterable[tuple[int, int, Sequence[bytes]]]) -> r.JobResultsRecord:
@@ -251,7 +277,7 @@ def results_record(runs: Iterable[tuple[int, int, Sequence[bytes]]]) -> r.JobRes
 
 def errors_value(write: fx.PutJobErrors) -> bytes:
     """A record of errors, serialized."""
-    record = r.JobErrorsRecord(node=write.node)
+    record = r.JobErrorsRecord(node=write.node, chunk=write.chunk)
     for positions, error, kind, message in write.failures:
         found = record.failures.add(positions=positions)
         if error is not None:
@@ -285,14 +311,13 @@ def job_ops(prefix: bytes, write: fx.Write) -> list[Put | Delete]:
         case fx.PutJob(row):
             return [Put(prefix + keys.job_key(row.queue.name, row.id), job_value(row))]
         case fx.PutJobResults(job, number, runs):
-            key = keys.job_results_key(job, number, runs[0][0])
+            key = keys.job_results_key(job, number, (runs or write.positions)[0][0])
             return [Put(prefix + key, results_value(write))]
-        case fx.MergeJobResults(job, number, merged):
+        case fx.MergeJobResults(job, number):
             begin, end = keys.job_results_range(job, number)
             ops: list[Put | Delete] = [Delete(prefix + begin, prefix + end)]
-            for runs in merged:
-                key = keys.merged_results_key(job, number, runs[0][0])
-                ops.append(Put(prefix + key, results_record(runs).SerializeToString()))
+            for first, value in merged_values(write):
+                ops.append(Put(prefix + keys.merged_results_key(job, number, first), value))
             return ops
         case fx.PutJobErrors(job, number, failures):
             key = keys.job_errors_key(job, number, failures[0][0][0])

@@ -68,6 +68,25 @@ def test_a_job_is_found_and_shows_what_failed(look: Look, failed: str) -> None:
     assert look.page.evaluate(RUN_AXE) == []
 
 
+def test_a_subtask_has_a_page_with_its_output_and_why_it_ended(
+    open_page: OpenPage, cluster: LocalCluster
+) -> None:
+    script = "echo this is {index}; test {index} != 3"
+    job = array(cluster, {"command": {"argv": ["sh", "-c", script]}, "name": "rows"}, 5)
+    ask_json(cluster, f"v1/jobs/{job}:wait?timeout=20s")
+    look = open_page(f"jobs/{job}")
+    look.page.get_by_role("table", name="Errors").get_by_role("link", name="3").click()
+    expect(look.page.locator(".title .badge")).to_have_text("failed")
+    expect(look.page.locator(".log")).to_contain_text("this is 3")
+    expect(look.page.locator(".log")).not_to_contain_text("this is 2")
+    look.page.get_by_role("link", name="Job", exact=True).click()
+    look.page.get_by_label("Subtask").fill("4")
+    look.button("Open").click()
+    expect(look.page.locator(".title .badge")).to_have_text("succeeded")
+    expect(look.page.locator(".log")).to_contain_text("this is 4")
+    remove(cluster, job)
+
+
 def test_a_job_is_paused_resumed_cancelled_retried_and_deleted(
     open_page: OpenPage, cluster: LocalCluster
 ) -> None:

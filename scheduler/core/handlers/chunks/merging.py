@@ -39,4 +39,4 @@ def on_job_results_read(state: State, event: JobResultsRead, now: float, out: Ef
     job = state.jobs.get(event.job)
     # In between it may have been retried, and even have finished again: then others came.
     if job is not None and job.round == event.round and job.array.complete(event.block):
-        out.writes.append(MergeJobResults(event.job, event.block, event.records))
+        out.writes.append(MergeJobResults(event.job, event.block, event.records, event.origins))

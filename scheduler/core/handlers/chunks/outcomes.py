@@ -1,10 +1,13 @@
-"""What came of subtasks: their results and final errors, as records. Pure."""
+"""What is on record of subtasks that ended: who ran them, their results, and why they failed. Pure.
+
+A record is about one block. Who ran a subtask is kept also where it has no result: its output is on
+that node, in the log of that chunk."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scheduler.core.arrays.positions import BLOCK, mask_of, offsets_of, within
+from scheduler.core.arrays.positions import BLOCK, Range, mask_of, offsets_of, ranges_of, within
 from scheduler.core.model.effects import Effects, PutJobErrors, PutJobResults
 from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.rows import JobRow, TaskRow
@@ -14,7 +17,9 @@ _RECORD_BYTES = 256 << 10
 # Of the failures in one record those that are kept in full; of the others type and message, cut.
 _FULL_ERRORS = 8
 _SHORT_MESSAGE = 200
-
+# What it takes on record to say who ran subtasks, and of each range of them.
+_ORIGIN_BYTES = 64
+_RANGE_BYTES = 12
 # Results: first position, kind, values.
 Run = tuple[int, int, Sequence[bytes]]
 # Failed for good: (positions, error, its type and message where it is ours).
@@ -28,27 +33,33 @@ def store_results(
     results: Sequence[Run],
     out: Effects,
 ) -> None:
-    """Write the results of accepted subtasks, a record or more for each block."""
+    """Write who ran accepted subtasks, and their results: a record or more for each block."""
     by_block: dict[int, list[Run]] = {}
     for run in results:
         for number, piece in _accepted_part(run, accepted):
             by_block.setdefault(number, []).append(piece)
-    for number, runs in by_block.items():
+    for number, mask in accepted.items():
+        runs = by_block.get(number, ())
         block = job.array.block(number)
         part: list[Run] = []
         size = 0
+        # Who ran them is to be known also of those without a result.
+        positions: Sequence[Range] = ()
+        if sum(len(run[2]) for run in runs) != mask.bit_count():
+            positions = ranges_of(number, mask)
+        job.array.store(number, _ORIGIN_BYTES + _RANGE_BYTES * len(positions))
         for run in runs:
             weight = sum(map(len, run[2]))
             if part and size + weight > _RECORD_BYTES:
-                out.writes.append(PutJobResults(job.id, number, part, row.node, row.id))
+                out.writes.append(PutJobResults(job.id, number, part, row.node, row.id, positions))
                 block.pieces += 1
-                part, size = [], 0
+                part, size, positions = [], 0, ()
             part.append(run)
             size += weight
             job.array.store(number, weight)
-        if part:
+        if part or positions:
             block.pieces += 1
-            out.writes.append(PutJobResults(job.id, number, part, row.node, row.id))
+            out.writes.append(PutJobResults(job.id, number, part, row.node, row.id, positions))
 
 
 def _accepted_part(run: Run, accepted: dict[int, int]) -> list[tuple[int, Run]]:
@@ -89,4 +100,4 @@ def store_errors(
             for _, error, kind, message in kept
         )
         job.array.store(number, size)
-        out.writes.append(PutJobErrors(job.id, number, kept, row.node))
+        out.writes.append(PutJobErrors(job.id, number, kept, row.node, row.id))

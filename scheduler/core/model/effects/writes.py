@@ -176,13 +176,15 @@ class PutJobBlock(NamedTuple):
 
 
 class PutJobResults(NamedTuple):
-    """Results of subtasks of one block: (first position, kind, values)."""
+    """Results of subtasks of one block: (first position, kind, values). And who ran them."""
 
     job: TaskId
     block: int
     runs: Sequence[tuple[int, int, Sequence[bytes]]]
     node: NodeName
     chunk: TaskId
+    # All positions that the chunk did with this report; empty: those of `runs`.
+    positions: Sequence[tuple[int, int]] = ()
 
 
 class MergeJobResults(NamedTuple):
@@ -192,6 +194,8 @@ class MergeJobResults(NamedTuple):
     job: TaskId
     block: int
     records: Sequence[Sequence[tuple[int, int, Sequence[bytes]]]]
+    # Who ran what: (node, chunk, positions).
+    origins: Sequence[tuple[NodeName, TaskId, Sequence[tuple[int, int]]]] = ()
 
 
 class PutJobErrors(NamedTuple):
@@ -203,6 +207,7 @@ class PutJobErrors(NamedTuple):
     block: int
     failures: Sequence[tuple[Sequence[int], Sized | None, str, str]]
     node: NodeName
+    chunk: TaskId
 
 
 class DropJobErrors(NamedTuple):

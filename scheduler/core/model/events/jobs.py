@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from quorate.runtime.ids import InstanceId, QueueName, TaskId
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.arrays.spec import JobSpec
 from scheduler.core.model.events.calls import Request, Token
 from scheduler.core.model.indexes.usage import Sized
@@ -90,6 +90,8 @@ class JobResultsRead(NamedTuple):
     block: int
     round: int
     records: Sequence[Sequence[tuple[int, int, Sequence[bytes]]]]
+    # Who ran what: (node, chunk, positions).
+    origins: Sequence[tuple[NodeName, TaskId, Ranges]] = ()
 
 
 class SubtaskFailed(NamedTuple):

@@ -5,7 +5,7 @@ import { now } from "@ui/api/store";
 import { count, durationMs, num, percent, span } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
 import { go, href } from "@ui/lib/router";
-import { Ago, Badge, Bar, Copy, Empty, Failure, Labels, Loading, Panel } from "@ui/parts/basics";
+import { Ago, Badge, Bar, Button, Copy, Empty, Failure, Labels, Loading, Panel } from "@ui/parts/basics";
 import { Icon } from "@ui/parts/icons";
 import { Table, type Column } from "@ui/parts/table";
 import { JobActions } from "@ui/views/jobs/actions";
@@ -82,6 +82,7 @@ export function JobPage({ id }: { id: string }) {
             </div>
             {job.reason && <p class="error-line">{job.reason}</p>}
             <Strip job={job} />
+            <SubtaskPicker job={job} />
             <ul class="legend">
               {STATES.map((state) => (
                 <li key={state} class={`tone-${state}`}>
@@ -128,7 +129,7 @@ function Errors({ job }: { job: Job }) {
       {groups.length > 0 && (
         <Table
           label="Errors"
-          columns={ERRORS}
+          columns={errorColumns(job)}
           items={groups}
           keyOf={(group) => `${group.type} ${group.message}`}
           below={traceback}
@@ -139,7 +140,7 @@ function Errors({ job }: { job: Job }) {
   );
 }
 
-const ERRORS: readonly Column<JobErrorGroup>[] = [
+const errorColumns = (job: Job): readonly Column<JobErrorGroup>[] => [
   { name: "Subtasks", right: true, cell: ({ count: number }) => count(number) },
   {
     name: "Error",
@@ -155,11 +156,45 @@ const ERRORS: readonly Column<JobErrorGroup>[] = [
     name: "Indexes",
     right: true,
     cell: ({ firstIndex, lastIndex }) =>
-      num(firstIndex) === num(lastIndex)
-        ? num(firstIndex)
-        : `${num(firstIndex)} … ${num(lastIndex)}`,
+      num(firstIndex) === num(lastIndex) ? (
+        <SubtaskLink job={job} index={num(firstIndex)} />
+      ) : (
+        <>
+          <SubtaskLink job={job} index={num(firstIndex)} /> …{" "}
+          <SubtaskLink job={job} index={num(lastIndex)} />
+        </>
+      ),
   },
 ];
+
+/** To the page of one subtask: its output, its attempts and why it is where it is. */
+function SubtaskLink({ job, index }: { job: Job; index: number }) {
+  return <a href={href("tasks", `${job.id}.${index}`)}>{index}</a>;
+}
+
+/** Opens the page of the subtask whose index is typed in. */
+function SubtaskPicker({ job }: { job: Job }) {
+  const first = num(job.spec?.firstIndex);
+  const step = num(job.spec?.indexStep) || 1;
+  const last = first + step * (num(job.count) - 1);
+  if (last < first) return null;
+  return (
+    <form
+      class="row"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const index = new FormData(event.currentTarget).get("index");
+        if (index) go(href("tasks", `${job.id}.${String(index)}`));
+      }}
+    >
+      <label class="row">
+        Subtask
+        <input name="index" type="number" min={first} max={last} step={step} required />
+      </label>
+      <Button type="submit">Open</Button>
+    </form>
+  );
+}
 
 const traceback = ({ example, exampleIndex }: JobErrorGroup) =>
   example?.traceback && (

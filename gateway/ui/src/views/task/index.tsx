@@ -25,7 +25,7 @@ export function TaskPage({ id }: { id: string }) {
   if (failure) {
     return (
       <div class="view">
-        <BackLink />
+        <BackLink id={id} />
         <Failure message={failure} />
       </div>
     );
@@ -33,7 +33,7 @@ export function TaskPage({ id }: { id: string }) {
   if (gone) {
     return (
       <div class="view">
-        <BackLink />
+        <BackLink id={id} />
         <Empty icon="search" title="There is no such task">
           <p>
             It was deleted, or its retention has passed: <span class="mono">{id}</span>
@@ -45,7 +45,7 @@ export function TaskPage({ id }: { id: string }) {
   if (!task) {
     return (
       <div class="view">
-        <BackLink />
+        <BackLink id={id} />
         <Loading rows={6} />
       </div>
     );
@@ -53,12 +53,12 @@ export function TaskPage({ id }: { id: string }) {
   const number = shown || task.attempt || 0;
   return (
     <div class="view">
-      <BackLink />
+      <BackLink id={id} />
       <div class="title">
         <h1>{taskName(task)}</h1>
         <TaskBadge task={task} />
         <span class="push row">
-          <Actions task={task} reread={reread} />
+          {!isSubtask(id) && <Actions task={task} reread={reread} />}
         </span>
       </div>
       <p class="subtitle">
@@ -87,7 +87,21 @@ export function TaskPage({ id }: { id: string }) {
   );
 }
 
-function BackLink() {
+/** A subtask of a job: `<job>.<index>`. It is paused, cancelled and retried with its job. */
+const isSubtask = (id: string): boolean => id.includes(".");
+
+// Live updates tell of tasks only.
+const SUBTASK_MS = 2_000;
+
+function BackLink({ id }: { id: string }) {
+  if (isSubtask(id)) {
+    return (
+      <a class="back" href={href("jobs", id.split(".")[0])}>
+        <Icon name="back" />
+        Job
+      </a>
+    );
+  }
   return (
     <a
       class="back"
@@ -146,7 +160,15 @@ function useTask(id: string) {
   const waits = { pendingReason, limitedBy };
   const task = full && fresh && !settled ? { ...fresh, spec: full.spec, ...waits } : full;
   const reread = () => setRound((before) => before + 1);
-  return { task, reread, failure, gone: gone || (full !== undefined && items !== undefined && !fresh && finishedOnce(full)) };
+  const polled = isSubtask(id) && full !== undefined && !isFinal(full);
+  useEffect(() => {
+    if (!polled) return;
+    const timer = setInterval(reread, SUBTASK_MS);
+    return () => clearInterval(timer);
+  }, [id, polled]);
+  const deleted =
+    !isSubtask(id) && full !== undefined && items !== undefined && !fresh && finishedOnce(full);
+  return { task, reread, failure, gone: gone || deleted };
 }
 
 /** A task that was there and is not in the live state any more was deleted. */

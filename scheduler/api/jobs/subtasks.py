@@ -1,0 +1,96 @@
+"""Subtasks by their ids, `<job>.<index>`: read, waited for, explained, found on a node.
+
+To callers a subtask is a task: see `scheduler.api.subtask_place`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from quorate.runtime.errors import not_found
+from quorate.runtime.ids import TaskId
+from quorate.v1 import task_pb2
+from scheduler.api.jobs import views
+from scheduler.api.jobs.reading import JobReader
+from scheduler.api.subtask_place import SubtaskPlace
+from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.model.rows import JobRow
+from scheduler.core.placement.explain import Explained
+from scheduler.core.placement.explain_subtask import chunk_of, explain_subtask
+from scheduler.engine.driver import Driver
+
+# The id of a subtask.
+_SUBTASK: Final = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,18})")
+# Seconds between two looks at a subtask that is waited for.
+_LOOK: Final = 0.1
+
+
+class JobSubtasks:
+    """Answers for subtasks; each method raises QuorateError."""
+
+    def __init__(self, driver: Driver, reader: JobReader) -> None:
+        self._driver = driver
+        self._state = driver.state
+        self._reader = reader
+
+    async def subtask(self, name: str, wait: float, *, full: bool) -> task_pb2.Task:
+        """The subtask as a task, once it has finished or `wait` seconds are over."""
+        job, position = await self.named(name)
+        end = asyncio.get_running_loop().time() + wait
+        while not self._reader.settled(job, position):
+            if asyncio.get_running_loop().time() >= end:
+                break
+            await asyncio.sleep(_LOOK)
+        return await self._reader.as_task(job, position, full=full)
+
+    async def explain(self, name: str) -> tuple[task_pb2.Task, Explained | None]:
+        """The subtask, and what holds it where it is; None when it has finished."""
+        job, position = await self.named(name)
+        found = explain_subtask(self._state, job, position, self._driver.clock.now())
+        # What memory says is committed before it is said.
+        view = await self._reader.as_task(job, position, full=False)
+        return view, found
+
+    async def place(self, name: str) -> SubtaskPlace:
+        """Where the output of the subtask is."""
+        job, position = await self.named(name)
+        state = views.state_at(job, position)
+        ran = await self._reader.ran_by(job, position)
+        await self._driver.readable()
+        block = job.array.blocks.get(position // BLOCK)
+        attempt = block.attempts_of(position % BLOCK) if block is not None else 0
+        node, chunk = ran or ("", "")
+        return SubtaskPlace(
+            job.index(position),
+            attempt,
+            node,
+            TaskId(chunk),
+            state not in (views.PENDING, views.RUNNING),
+        )
+
+    def runs(self, name: str, chunk: TaskId) -> bool:
+        """Whether the subtask is still out with this chunk."""
+        job, position = self._find(name)
+        if job is None or position < 0:
+            return False
+        row = chunk_of(job, position)
+        return row is not None and row.id == chunk
+
+    async def named(self, name: str) -> tuple[JobRow, int]:
+        """The job and the position that the id of a subtask names. Raises NOT_FOUND."""
+        job, position = self._find(name)
+        if job is None or not 0 <= position < job.array.count:
+            await self._driver.readable()
+            raise not_found("task", name[:256])
+        return job, position
+
+    def _find(self, name: str) -> tuple[JobRow | None, int]:
+        """As `named`; -1 where there is no such position."""
+        found = _SUBTASK.fullmatch(name)
+        job = self._state.jobs.get(TaskId(found[1])) if found is not None else None
+        if found is None or job is None:
+            return None, -1
+        place = int(found[2]) - job.spec.first_index
+        position, rest = divmod(place, job.spec.index_step)
+        return job, position if rest == 0 else -1

@@ -1,0 +1,112 @@
+"""Why a subtask of an array is where it is: its job's reasons first, then those of any task. Pure.
+
+A job with something to give out stands in its queue's order as one task. So what holds that one
+holds each pending subtask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from quorate.runtime.sizes import plural
+from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.model.rows import JobRow, TaskRow
+from scheduler.core.model.state import State
+from scheduler.core.placement.explain import Explained, Reason, Why, at, explain
+from scheduler.core.values import JobState
+
+
+def explain_subtask(state: State, job: JobRow, position: int, now: float) -> Explained | None:
+    """Explain a subtask; None when it has finished."""
+    number, place = divmod(position, BLOCK)
+    block = job.array.blocks.get(number)
+    if block is not None:
+        if (block.succeeded | block.failed) >> place & 1:
+            return None
+        if block.out >> place & 1:
+            return Explained((_out(state, job, number, place),))
+    if job.over:
+        return None
+    if block is not None and block.waiting >> place & 1:
+        due = max(due for due, mask in block.waits.items() if mask >> place & 1)
+        if due > now:
+            sentence = (
+                f"attempt {block.attempts_of(place)} failed; the next one may start at {at(due)}"
+            )
+            return Explained((Reason(Why.BACKOFF, sentence, float(due)), *_held(job)))
+    held = tuple(_held(job))
+    if job.entry is None:
+        return Explained(held or (Reason(Why.STARTING, "it starts in a moment"),))
+    found = explain(state, job.entry, now)
+    # The entry's place in the order is the job's.
+    reasons = [one for one in found.reasons if one.why is not Why.STARTING]
+    ahead = _ahead(job, number, place)
+    if ahead:
+        verb = "goes" if ahead == 1 else "go"
+        sentence = f"{plural(ahead, 'earlier subtask')} of the job {verb} before it"
+        reasons.append(Reason(Why.TURN, sentence))
+    if not reasons:
+        reasons.extend(found.reasons)
+    return found._replace(reasons=(*held, *reasons))
+
+
+def _held(job: JobRow) -> Iterator[Reason]:
+    """What of the job itself holds its subtasks back."""
+    if job.loading:
+        yield Reason(Why.JOB_LOADING, "the items of the job are still being written")
+    if job.state is JobState.PAUSED:
+        yield Reason(Why.JOB_PAUSED, f"job {job.id} is paused")
+    limit = job.spec.max_parallel
+    if limit and len(job.chunks) >= limit:
+        sentence = (
+            f"max_parallel of the job: {plural(len(job.chunks), 'subtask')} at a time run, and "
+            f"the limit is {limit}"
+        )
+        yield Reason(Why.MAX_PARALLEL, sentence)
+
+
+def _ahead(job: JobRow, number: int, place: int) -> int:
+    """Pending subtasks with a lower position. Each block takes some 100 ns."""
+    array = job.array
+    before = sum(array.pending_mask(n).bit_count() for n in range(array.cursor, number))
+    return before + (array.pending_mask(number) & ((1 << place) - 1)).bit_count()
+
+
+def chunk_of(job: JobRow, position: int) -> TaskRow | None:
+    """The chunk that a subtask is out with."""
+    number, place = divmod(position, BLOCK)
+    for row in job.chunks.values():
+        if row.chunk is not None and row.chunk.left.get(number, 0) >> place & 1:
+            return row
+    return None
+
+
+def _out(state: State, job: JobRow, number: int, place: int) -> Reason:
+    row = chunk_of(job, number * BLOCK + place)
+    assert row is not None
+    assert row.chunk is not None
+    block = job.array.blocks[number]
+    attempt = block.attempts_of(place)
+    where = f"attempt {attempt} on node {row.node}"
+    if row.cancel_requested:
+        return Reason(Why.STOPPING, f"the job was cancelled, and {where} is being ended")
+    node = state.nodes.get(row.node)
+    if node is None or node.instance != row.instance or node.suspect_since or not node.connected:
+        return Reason(
+            Why.NODE_UNREACHABLE,
+            f"{where} may still run, but the leader does not reach the node; if the node is gone, "
+            "the subtask starts on another one",
+        )
+    before = sum(m.bit_count() for n, m in row.chunk.left.items() if n < number)
+    before += (row.chunk.left[number] & ((1 << place) - 1)).bit_count()
+    if before:
+        return Reason(
+            Why.ASSIGNED,
+            f"{where} was assigned at {at(row.assign_time)}; as far as the node reported, "
+            f"{plural(before, 'earlier subtask')} in the same slot "
+            f"{'goes' if before == 1 else 'go'} before it",
+        )
+    if not row.start_time:
+        return Reason(
+            Why.ASSIGNED, f"{where} was assigned at {at(row.assign_time)} and has not started there"
+        )
+    return Reason(Why.RUNNING, f"{where} is running: it was assigned at {at(row.assign_time)}")

@@ -1,0 +1,145 @@
+"""Subtasks by their ids, `<job>.<index>`: output, explanations, and calls that are not for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import explain_pb2, node_agent_pb2, task_pb2
+from quorate.v1 import scheduler_pb2 as pb
+from tests.support.chunk_agent import ChunkAgent, Outcome
+from tests.unit.test_jobs_api import Api, leading, refused
+
+
+async def output(api: Api, task: str, **fields: Any) -> tuple[bytes, int]:
+    """What StreamTaskLogs gives, and the offset of the first piece."""
+    answers = await api.call("StreamTaskLogs", pb.StreamTaskLogsRequest(id=task, **fields))
+    data = b"".join(answer.chunk.data for answer in answers)
+    assert {answer.chunk.attempt for answer in answers} <= {1}
+    return data, answers[0].chunk.offset if answers else 0
+
+
+def writing(agents: list[ChunkAgent]) -> Any:
+    def work(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
+        (agent,) = agents
+        (name,) = (one.task_id for one in agent.assigned if one.chunk is chunk)
+        index = chunk.first_index + chunk.index_step * position
+        agent.write(name, index, b"".join(b"%d line %d\n" % (index, n) for n in range(5)))
+        if position == 1:
+            return task_pb2.TaskError(type="ValueError", message="bad")
+        return b"" if position % 2 else b"1"
+
+    return work
+
+
+async def test_the_output_of_a_subtask_is_its_own():
+    agents: list[ChunkAgent] = []
+    async with leading(writing(agents)) as (api, agent):
+        agents.append(agent)
+        job = await api.create(count=100, first_index=10)
+        await api.wait(job.id)
+        # With a result, failed, without a result.
+        for index in (10, 11, 13, 109):
+            whole = b"".join(b"%d line %d\n" % (index, n) for n in range(5))
+            assert await output(api, f"{job.id}.{index}") == (whole, 0)
+            assert (await output(api, f"{job.id}.{index}", follow=True))[0] == whole
+            tail = (await output(api, f"{job.id}.{index}", tail_lines=2))[0]
+            assert tail == b"%d line 3\n%d line 4\n" % (index, index)
+            assert await output(api, f"{job.id}.{index}", offset=9) == (whole[9:], 9)
+        task = (await api.call("GetTask", pb.GetTaskRequest(id=f"{job.id}.13"))).task
+        assert task.attempts[0].node == "n1"
+        with pytest.raises(QuorateError) as error:
+            await output(api, f"{job.id}.10", attempt=2)
+        assert refused(error) == ("NOT_FOUND", "ATTEMPT_NOT_FOUND")
+        agent.gone = True
+        with pytest.raises(QuorateError) as error:
+            await output(api, f"{job.id}.10")
+        assert refused(error) == ("NOT_FOUND", "LOG_GONE")
+        assert "node 'n1'" in error.value.message
+        with pytest.raises(QuorateError) as error:
+            await output(api, f"{job.id}.1")
+        assert refused(error) == ("NOT_FOUND", "TASK_NOT_FOUND")
+
+
+async def test_output_is_followed_until_the_subtask_has_ended():
+    agents: list[ChunkAgent] = []
+    async with leading(writing(agents)) as (api, agent):
+        agents.append(agent)
+        agent.hold.set()
+        job = await api.create(count=2)
+        with pytest.raises(QuorateError) as error:
+            # It is out with a chunk at once, or soon.
+            await output(api, f"{job.id}.0", attempt=2)
+        assert refused(error) == ("NOT_FOUND", "ATTEMPT_NOT_FOUND")
+        following = asyncio.ensure_future(output(api, f"{job.id}.0", follow=True))
+        while not agent.assigned:
+            await asyncio.sleep(0.005)
+        agent.hold.clear()
+        assert (await following)[0].startswith(b"0 line 0\n0 line 1\n")
+
+
+async def test_a_subtask_is_explained_whatever_it_does():
+    def work(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
+        if position == 1:
+            return task_pb2.TaskError(type="ValueError", message="bad")
+        return b""
+
+    async def told(task: str) -> tuple[str, str]:
+        answer = await api.call("ExplainTask", pb.ExplainTaskRequest(id=task))
+        found = answer.explanation
+        assert found.task.id == task
+        reason = explain_pb2.ExplainReason.Name(found.reasons[0].reason)
+        return reason.removeprefix("EXPLAIN_REASON_"), found.sentence
+
+    async with leading(work) as (api, agent):
+        agent.hold.set()
+        job = await api.create(count=4, max_parallel=1)
+        while not agent.assigned:
+            await asyncio.sleep(0.005)
+        assert (await told(f"{job.id}.0"))[0] in ("ASSIGNED", "RUNNING")
+        reason, sentence = await told(f"{job.id}.3")
+        assert reason == "MAX_PARALLEL"
+        assert sentence.endswith("the limit is 1")
+        agent.hold.clear()
+        await api.wait(job.id)
+        assert await told(f"{job.id}.0") == ("SUCCEEDED", "attempt 1 succeeded on node n1")
+        reason, sentence = await told(f"{job.id}.1")
+        assert reason == "FAILED"
+        assert sentence.startswith("attempt 1 failed on node n1 with ValueError: bad")
+        agent.hold.set()
+        other = await api.create(count=100)
+        await api.call("CancelJob", pb.CancelJobRequest(id=other.id))
+        agent.hold.clear()
+        await api.wait(other.id)
+        assert await told(f"{other.id}.99") == ("CANCELLED", "the task was cancelled")
+
+
+async def test_calls_about_whole_tasks_say_what_to_call_instead():
+    async with leading() as (api, _):
+        job = await api.create(count=2)
+        name = f"{job.id}.1"
+        requests: dict[str, Any] = {
+            "PauseTask": pb.PauseTaskRequest(id=name),
+            "ResumeTask": pb.ResumeTaskRequest(id=name),
+            "RetryTask": pb.RetryTaskRequest(id=name),
+            "DeleteTask": pb.DeleteTaskRequest(id=name),
+            "CancelTask": pb.CancelTaskRequest(id=name),
+            "UpdateTask": pb.UpdateTaskRequest(task={"id": name, "spec": {"priority": 1}}),
+        }
+        for method, request in requests.items():
+            with pytest.raises(QuorateError) as error:
+                await api.call(method, request)
+            assert refused(error) == ("FAILED_PRECONDITION", "TASK_IS_SUBTASK"), method
+            assert job.id in error.value.message
+            field = "task" if method == "UpdateTask" else "id"
+            unknown = type(request)()
+            if field == "id":
+                unknown.id = f"{job.id}.2"
+            else:
+                unknown.task.id = f"{job.id}.2"
+            with pytest.raises(QuorateError) as error:
+                await api.call(method, unknown)
+            assert refused(error) == ("NOT_FOUND", "TASK_NOT_FOUND"), method
