@@ -1,0 +1,1 @@
+"""A rate-limited web API, shared fairly between tenants."""

@@ -1,0 +1,1 @@
+"""A web application that gives long work to the cluster."""
