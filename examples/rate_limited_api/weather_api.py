@@ -61,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         if not self.server.accepts(query["tenant"][0]):
             self._answer(429, {"error": "too many calls"})
             return
+        # What a forecast takes.
+        time.sleep(0.05)
         city = query["city"][0]
         self._answer(200, {"city": city, "degrees": sum(map(ord, city)) % 30})
 

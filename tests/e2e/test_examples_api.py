@@ -69,8 +69,8 @@ def test_no_call_of_a_limited_api_is_refused_and_tenants_share_it(run: Run) -> N
     assert "of the first 24" in done.stdout
     order = api.tenants
     assert len(order) == sum(calls.values())
-    # In the order of submission they would be the last 16.
-    assert sum(tenant != "big" for tenant in order[:30]) >= 10, order
+    # In the order of submission none of the others would be among the first 45.
+    assert sum(tenant != "big" for tenant in order[:45]) >= 8, order
 
 
 def test_an_api_refuses_what_is_above_its_rate() -> None:

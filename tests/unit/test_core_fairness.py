@@ -60,6 +60,29 @@ def test_who_has_a_thousand_tasks_gets_no_more_than_who_has_few() -> None:
     assert done["small"] == 10
 
 
+def test_who_comes_while_the_first_tasks_run_is_not_behind_what_these_were_charged() -> None:
+    c = Cluster()
+    n = c.node("n1", credit=20)
+    # Nobody knows yet how long tasks take, and these turn out to be short.
+    for _ in range(100):
+        c.submit(spec(tenant="big"))
+    for _ in range(5):
+        c.submit(spec(tenant="small"))
+    n.credit(1)
+    for task in list(n.has):
+        n.start(task)
+        n.succeed(task)
+    assert worked_off(c, 12, {})["small"] == 5
+
+
+def test_a_new_tenant_is_charged_what_tasks_of_the_others_take() -> None:
+    c = filled({"known": 5, "new": 5})
+    worked_off(c, 1, {"known": 100.0})
+    (n,) = c.nodes.values()
+    assert [c.row(task).tenant for task in n.has] == ["new"]
+    assert used(c, "new") == 100.0
+
+
 def test_shares_are_slot_seconds_not_tasks() -> None:
     c = filled({"long": 50, "short": 400})
     done = worked_off(c, 100, {"long": 9.0, "short": 1.0})
@@ -121,7 +144,7 @@ def test_what_never_began_is_not_charged() -> None:
     c = Cluster()
     n = c.node("n1", credit=1)
     task = c.submit(spec(tenant="a"))
-    assert used(c, "a") == 1.0
+    assert used(c, "a") == 0.01
     c.advance(5.0)
     c.placing = False
     n.give_back(task)

@@ -3,7 +3,8 @@
 A tenant is everybody whose tasks have the same fairness key; tasks without one are a tenant too.
 Each has a virtual time: the slot-seconds that it used, divided by its weight. The tenant with the
 least goes next (weighted fair queueing by start times, Goyal, Vin and Cheng, 1996). A task is
-charged what it will probably take when it is assigned, and the difference when it ends.
+charged what it will probably take when it is assigned, and the difference when it ends. What tasks
+of a tenant that is new will take is taken from those of the others.
 
 A tenant that comes back begins at the least virtual time of those that wait: who used nothing for a
 day has saved nothing.
@@ -20,8 +21,10 @@ from heapq import heapify, heappop, heappush
 _CLEAR_ABOVE = 64
 # Tenants whose run times are remembered.
 _MOST_MEANS = 10_000
-# Seconds that a task takes where nothing is known; the weight of the latest run in the mean.
-_USUAL = 1.0
+# Seconds that a task is charged where nothing is known: little, since those who come meanwhile
+# begin where the others are, and still enough to have the tenants take turns. The weight of the
+# latest run in the mean.
+_USUAL = 0.01
 _LATEST = 0.2
 
 
@@ -39,6 +42,8 @@ class Turns:
         # Those for which nothing could be done in this pass.
         self._aside: list[str] = []
         self._means: dict[str, float] = {}
+        # Of all tenants together; None: nothing is known.
+        self._mean: float | None = None
 
     def __contains__(self, tenant: str) -> bool:
         return tenant in self._time
@@ -77,6 +82,9 @@ class Turns:
         """Its virtual time is another one."""
         if tenant in self._time:
             self._set(tenant, time)
+            if self.floor is not None:
+                # It was charged too much: who comes next does not begin behind it.
+                self.floor = min(self.floor, time)
 
     def set_aside(self, tenant: str) -> None:
         """Nothing of it can start: others first."""
@@ -92,7 +100,7 @@ class Turns:
 
     def mean(self, tenant: str) -> float:
         """Seconds that a task of it probably takes."""
-        return self._means.get(tenant, _USUAL)
+        return self._means.get(tenant, _USUAL if self._mean is None else self._mean)
 
     def ran(self, tenant: str, seconds: float) -> None:
         """A task of it took so long."""
@@ -100,6 +108,8 @@ class Turns:
             self._means.clear()
         before = self._means.get(tenant, seconds)
         self._means[tenant] = before + _LATEST * (seconds - before)
+        before = seconds if self._mean is None else self._mean
+        self._mean = before + _LATEST * (seconds - before)
 
     def _set(self, tenant: str, time: float) -> None:
         self._time[tenant] = time
