@@ -15,7 +15,8 @@ from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.values import NO_LIMITS, TaskState
 from scheduler.storage import keys
 from tests.support.core import Cluster
-from tests.support.core_history import QUEUES, History
+from tests.support.core_history import History
+from tests.support.core_history_base import QUEUES
 from tests.support.same_state import differences, settle
 
 

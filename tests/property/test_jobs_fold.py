@@ -18,7 +18,8 @@ from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.values import JobState, TaskState
 from scheduler.storage import keys
 from scheduler.storage.records import jobs as records
-from tests.support.core_history import CALLERS, QUEUES, History
+from tests.support.core_history import History
+from tests.support.core_history_base import CALLERS, QUEUES
 from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_node import FakeNode
 from tests.support.same_state import differences, settle

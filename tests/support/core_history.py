@@ -5,116 +5,33 @@ Owned by one test. The seed decides everything.
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from quorate.internal.v1.records_pb2 import TaskRecord
-from quorate.runtime.ids import QueueName, TaskId
-from quorate.v1.task_pb2 import TaskResult, TaskSpec
-from scheduler.core.handlers.nodes.scaling_down import decided
+from quorate.runtime.ids import QueueName
+from quorate.v1.task_pb2 import TaskSpec
 from scheduler.core.handlers.requests import known_to
 from scheduler.core.model import events as e
-from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import NO_QUOTA, Quota
-from scheduler.core.model.rows import Control
 from scheduler.core.model.schedules import Cause, Overlap
 from scheduler.core.values import (
     FINISHED,
     BulkAct,
-    InstanceState,
-    Origin,
     PauseScope,
     QueuePause,
-    Rate,
-    ServiceName,
     TaskState,
 )
 from scheduler.storage.records import task_spec
-from tests.support.core import Cluster
-from tests.support.core_log import Log
-from tests.support.core_node import FakeNode
-from tests.support.core_schedules import Schedules
-from tests.support.core_specs import spec, spec_update
-
-QUEUES = ("default", "a", "b")
-CALLERS = ("", "submitter:a", "submitter:b")
-RATES = (Rate(2, 1.0, 2), Rate(1, 10.0, 1), Rate(5, 1.0, 3))
-SERVICES = (ServiceName("web"), ServiceName("api"))
-# Seconds for which answers are remembered.
-REQUEST_AGE = 40.0
-# Of a caller that the audit log tells of.
-ASKED = e.Request(origin=Origin("alice", "operator", "token", "10.0.0.1:5", "Test"))
+from tests.support.core_history_base import CALLERS, QUEUES, RATES, REQUEST_AGE
+from tests.support.core_history_nodes import NodeHistory
+from tests.support.core_specs import spec_update
 
 
-class History:
+class History(NodeHistory):
     """One random history of a cluster with a log."""
 
     # Of the runs of schedules; 0: a task.
     subtasks: tuple[int, ...] = (0,)
-
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.log = Log(join=self.rng.choice([1, 2, 10]), replayable=True)
-        self.cluster = Cluster(
-            log=self.log,
-            limits=Limits(part_tasks=3, request_age=REQUEST_AGE, live_tasks=60, audit_entries=5),
-        )
-        self.cluster.hold_parts = True
-        for name in QUEUES[1:]:
-            self.cluster.queue(name, age=60.0, count=8)
-        self.cluster.limit("licence", 2)
-        self.cluster.limit("api", 0, RATES[0])
-        self.nodes: dict[str, FakeNode] = {}
-        self.schedules = Schedules(self.cluster)
-        self.schedule_count = 0
-        # The task of each tick that fired, by schedule; their names are not used twice.
-        self.fired: dict[tuple[str, int], TaskId] = {}
-        self.requests = 0
-        # What repeated calls must get again: the task of each, and when it was made.
-        self.answered: dict[tuple[str, str, str], tuple[TaskId, float]] = {}
-        self.seen: list[tuple[str, e.Request, list]] = []
-
-    def run(self, steps: int) -> None:
-        choices = [getattr(self, name) for name in dir(self) if name.startswith("do_")]
-        for _ in range(steps):
-            self.rng.choice(choices)()
-            if self.rng.random() < 0.3:
-                self.cluster.advance(self.rng.choice([0.0, 0.5, 5.0]))
-
-    def spec(self, *, alone: bool = False):
-        rng = self.rng
-        return spec(
-            priority=rng.choice([0, 0, 0, 3, -2]),
-            attempts=rng.choice([1, 2, 3]),
-            backoff=rng.choice([0.5, 3.0]),
-            jitter=rng.choice([0.0, 0.3]),
-            payload=b"x" * rng.choice([0, 100, 1_000]),
-            crash_limit=rng.choice([1, 2]),
-            cpu=rng.choice([0.0, 0.0, 0.5, 1.5]),
-            memory=rng.choice([0, 1 << 20]),
-            counters=rng.choice([None, None, None, {"gpu": 1}]),
-            affinity=rng.choice(["", "", "near"]),
-            fatal=rng.choice([(), ("OSError",)]),
-            not_before=rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
-            key=rng.choice(["", "", "", "x", "y"]),
-            limits=rng.choice([(), (), (), ("licence",), ("api", "licence")]),
-            start_deadline=rng.choice([0.0, 0.0, 0.0, 2.0, 20.0]),
-            tenant=rng.choice(["", "", "", "gold", "silver"]),
-            ordering=rng.choice(["", "", "", "o", "p"]),
-            unique=rng.choice(["", "", "", "u", "v"]) if alone else "",
-        )
-
-    def some(self, *states: TaskState):
-        found = [t for t, row in self.cluster.state.tasks.items() if row.state in states]
-        found += [t for t, row in self.cluster.state.finished.items() if row.state in states]
-        return self.rng.choice(found) if found else None
-
-    def running(self):
-        """A node in session and a task it has."""
-        pairs = [(n, task) for n in self.nodes.values() for task in n.has]
-        return self.rng.choice(pairs) if pairs else (None, None)
-
-    # -- what happens
 
     def do_submit(self) -> None:
         queue = self.rng.choice(QUEUES)
@@ -212,65 +129,10 @@ class History:
         if self.cluster.parts:
             self.cluster.step(self.cluster.parts.popleft())
 
-    def do_node(self) -> None:
-        name = self.rng.choice(["n1", "n2", "n3"])
-        self.nodes[name] = self.cluster.node(
-            name,
-            credit=self.rng.randint(1, 6),
-            cpu=self.rng.choice([1.0, 4.0]),
-            counters=self.rng.choice([None, {"gpu": 2}]),
-        )
-
-    def do_lose(self) -> None:
-        if self.nodes and self.rng.random() < 0.4:
-            name = self.rng.choice(sorted(self.nodes))
-            self.nodes.pop(name).lose()
-
-    def do_start(self) -> None:
-        node, task = self.running()
-        if node is not None:
-            node.start(task)
-
-    def do_finish(self) -> None:
-        node, task = self.running()
-        if node is not None:
-            self.rng.choice(
-                [
-                    lambda: node.succeed(task),
-                    lambda: node.succeed(task, result=TaskResult(json="1" * 700)),
-                    lambda: self.fail(node, task),
-                    lambda: self.fail(node, task, "OSError", traceback="t" * 1_000),
-                    lambda: node.give_back(task),
-                ]
-            )()
-
-    do_finish_again = do_finish
-
-    def fail(
-        self, node: FakeNode, task: TaskId, error: str = "ValueError", traceback: str = ""
-    ) -> None:
-        """An attempt fails: that counts, and the last one's failure is the task's."""
-        state, number = self.cluster.state, node.number(task)
-        row = state.tasks.get(task)
-        before = row.failures if row is not None else 0
-        node.fail(task, error, traceback=traceback)
-        if row is None or (row.replica is not None) or row.attempt != number:
-            return
-        ended = row.past and row.past[-1].number == number
-        if task in state.tasks and ended and row.past[-1].error_type == error:
-            assert row.failures == before + 1, f"{task}: a failure that does not count"
-            assert row.failures < row.retry.max_attempts, f"{task}: an attempt too many"
-
     def do_cancel(self) -> None:
         task = self.some(TaskState.PENDING, TaskState.RUNNING, TaskState.SCHEDULED)
         if task is not None:
             self.cluster.cancel(task, self.request(b"cancel" + task.encode()))
-
-    def request(self, digest: bytes) -> e.Request:
-        """Of a call that the audit log tells of; every other one may be repeated."""
-        self.requests += 1
-        id_ = f"c{self.requests}" if self.rng.random() < 0.5 else ""
-        return ASKED._replace(id=id_, digest=digest, caller=self.rng.choice(CALLERS))
 
     def do_cancel_many(self) -> None:
         tasks = sorted(self.cluster.state.tasks)[:8]
@@ -361,61 +223,6 @@ class History:
         pause = QueuePause(PauseScope.DISPATCH, reason=self.rng.choice(["", "x"]), until=until)
         request = self.request(b"pause")
         self.cluster.call(lambda t: e.QueuePauseAsked(queue, paused, request, t, pause))
-
-    def do_control(self) -> None:
-        if self.nodes:
-            name = self.rng.choice(sorted(self.nodes))
-            draining = self.rng.random() < 0.3
-            self.cluster.control(name, Control(self.rng.random() < 0.3, draining, 5.0))
-
-    def do_leave(self) -> None:
-        """Decided a while ago: it may hold work meanwhile, and may be another process."""
-        state = self.cluster.state
-        mark = [(n.name, n.instance) for n in self.nodes.values() if self.rng.random() < 0.5]
-        back = [
-            (name, m.instance) for name, m in state.scaling_down.items() if self.rng.random() < 0.2
-        ]
-        for event in decided(mark, back):
-            self.cluster.step(event)
-
-    def do_session(self) -> None:
-        if self.nodes:
-            node = self.nodes[self.rng.choice(sorted(self.nodes))]
-            node.close()
-            node.open()
-            node.credit(3)
-
-    def do_service(self) -> None:
-        c, name = self.cluster, self.rng.choice(SERVICES)
-        row = c.state.services.get(name)
-        wish: dict[str, Any] = {
-            "replicas": self.rng.randint(0, 3),
-            "argv": self.rng.choice("ab"),
-        }
-        if row is None:
-            c.service(name, **wish)
-        elif not row.deleting and self.rng.random() < 0.2:
-            c.delete_service(name)
-        elif not row.deleting:
-            c.update(name, **wish, unavailable=self.rng.randint(0, 1))
-
-    def do_health(self) -> None:
-        c = self.cluster
-        replicas = [
-            task
-            for rows in c.state.replicas.values()
-            for task, row in rows.items()
-            if row.state is TaskState.RUNNING
-        ]
-        if replicas:
-            c.health(self.rng.choice(replicas), self.rng.choice(list(InstanceState)))
-
-    do_health_again = do_health
-
-    def do_instance_gone(self) -> None:
-        known = [(s, i) for s, found in self.cluster.state.instances.items() for i in found]
-        if known:
-            self.cluster.instance(*self.rng.choice(known), None)
 
     def do_limits(self) -> None:
         """Limits of a queue and of a shared limit are changed, or taken away."""

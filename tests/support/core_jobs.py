@@ -10,7 +10,8 @@ Owned by one test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from quorate.runtime.ids import QueueName, TaskId
@@ -23,7 +24,9 @@ from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.storage.records import jobs as records
 from tests.support.core import Cluster
+from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
+from tests.support.same_state import differences
 
 NO_REQUEST = e.Request()
 
@@ -233,3 +236,14 @@ def refused(answer: object) -> str:
     """The reason of a rejection."""
     assert isinstance(answer, Rejection), answer
     return answer.reason
+
+
+@contextmanager
+def followed_cluster() -> Iterator[Cluster]:
+    """A cluster whose standby knows at the end what the leader knows."""
+    log = Log()
+    cluster = Cluster(log=log)
+    yield cluster
+    log.flush()
+    assert not differences(cluster.state, log.fold.state)
+    assert not differences(cluster.state, log.loaded().state)

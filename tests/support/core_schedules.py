@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.runtime.ids import TaskId
 from quorate.v1 import schedule_pb2 as pb
+from quorate.v1 import task_pb2
 from scheduler.core.handlers.schedules.calls import ScheduleSeen
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.schedules import (
     Backfill,
     MissReason,
@@ -29,8 +32,9 @@ from scheduler.core.model.schedules import (
     ScheduleSpec,
     micros,
 )
-from scheduler.storage import records
+from scheduler.storage import keys, records
 from tests.support.core import Cluster
+from tests.support.core_log import Log
 
 # 2023-11-15T00:00:00Z, a Wednesday.
 BEGIN = 1_700_006_400
@@ -239,3 +243,38 @@ def refused(answer: object) -> str:
     """The reason of a rejection."""
     assert isinstance(answer, Rejection), answer
     return answer.reason
+
+
+def schedules(**limits: object) -> Schedules:
+    return Schedules(Cluster(log=Log(replayable=True), limits=Limits(**limits)))  # type: ignore[arg-type]
+
+
+def finish_all(s: Schedules) -> None:
+    """A node runs everything that waits, and is gone."""
+    node = s.cluster.node("n", credit=100)
+    while node.has:
+        node.succeed(next(iter(node.has)))
+    node.lose()
+
+
+def recorded(s: Schedules, task: str) -> tuple[TaskRecord, task_pb2.TaskSpec]:
+    """A task's record, and its spec."""
+    log = s.cluster.log
+    assert log is not None
+    log.flush()
+    record = TaskRecord.FromString(log.kept[keys.task_key("default", task)])
+    return record, task_pb2.TaskSpec.FromString(record.spec)
+
+
+def fail_over(s: Schedules) -> None:
+    """Another process leads, with what is on record."""
+    assert s.cluster.log is not None
+    s.cluster.lead(s.cluster.log.followed())
+
+
+def overlapping(policy: Overlap, to: float = 300, **spec: object) -> Schedules:
+    """A run every minute that does not end."""
+    s = schedules()
+    s.create("r", every=60, overlap=policy, **spec)
+    s.run_to(to)
+    return s

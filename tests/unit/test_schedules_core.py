@@ -4,52 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from quorate.internal.v1.records_pb2 import ScheduleRecord, TaskRecord
+from quorate.internal.v1.records_pb2 import ScheduleRecord
 from quorate.runtime.ids import QueueName
 from quorate.v1 import task_pb2
 from scheduler.core.jobs.schedules import rules
 from scheduler.core.jobs.schedules.stamp import stamped
 from scheduler.core.model import events as e
 from scheduler.core.model.effects import PutSchedule, PutTask
-from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.schedules import Cause, MissReason, Overlap, ScheduleName
 from scheduler.core.values import TaskState
-from scheduler.storage import keys, records
-from tests.support.core import Cluster
-from tests.support.core_log import Log
-from tests.support.core_schedules import BEGIN, Schedules, at, refused, schedule_spec
+from scheduler.storage import records
+from tests.support.core_schedules import (
+    BEGIN,
+    at,
+    fail_over,
+    finish_all,
+    overlapping,
+    recorded,
+    schedules,
+)
 from tests.support.same_state import differences
 
 HOUR = 3_600.0
 WINDOW, COUNT = MissReason.CATCH_UP_WINDOW, MissReason.CATCH_UP_COUNT
-
-
-def schedules(**limits: object) -> Schedules:
-    return Schedules(Cluster(log=Log(replayable=True), limits=Limits(**limits)))  # type: ignore[arg-type]
-
-
-def finish_all(s: Schedules) -> None:
-    """A node runs everything that waits, and is gone."""
-    node = s.cluster.node("n", credit=100)
-    while node.has:
-        node.succeed(next(iter(node.has)))
-    node.lose()
-
-
-def recorded(s: Schedules, task: str) -> tuple[TaskRecord, task_pb2.TaskSpec]:
-    """A task's record, and its spec."""
-    log = s.cluster.log
-    assert log is not None
-    log.flush()
-    record = TaskRecord.FromString(log.kept[keys.task_key("default", task)])
-    return record, task_pb2.TaskSpec.FromString(record.spec)
-
-
-def fail_over(s: Schedules) -> None:
-    """Another process leads, with what is on record."""
-    assert s.cluster.log is not None
-    s.cluster.lead(s.cluster.log.followed())
 
 
 def test_a_tick_and_its_task_are_one_txn() -> None:
@@ -216,99 +194,6 @@ def test_every_tick_of_an_outage_within_the_window_runs_once() -> None:
     assert s.row("r").miss_count == 0
 
 
-# -- overlap
-
-
-def overlapping(policy: Overlap, to: float = 300, **spec: object) -> Schedules:
-    """A run every minute that does not end."""
-    s = schedules()
-    s.create("r", every=60, overlap=policy, **spec)
-    s.run_to(to)
-    return s
-
-
-def test_skip_leaves_out_ticks_while_a_run_is_live() -> None:
-    s = overlapping(Overlap.SKIP)
-    assert s.ticks("r") == [60]
-    assert s.missed("r") == [(120, 300, 4, MissReason.OVERLAP)]
-    finish_all(s)
-    s.run_to(360)
-    assert s.ticks("r") == [60, 360]
-
-
-def test_queue_one_keeps_one_tick_until_the_run_has_ended() -> None:
-    s = overlapping(Overlap.QUEUE_ONE)
-    assert s.waiting("r") == [120]
-    assert s.missed("r") == [(180, 300, 3, MissReason.OVERLAP)]
-    finish_all(s)
-    s.look()
-    assert s.ticks("r") == [60, 120]
-    assert s.waiting("r") == []
-
-
-def test_queue_all_runs_them_one_after_the_other() -> None:
-    s = overlapping(Overlap.QUEUE_ALL)
-    assert s.waiting("r") == [120, 180, 240, 300]
-    for expected in ([60, 120], [60, 120, 180], [60, 120, 180, 240]):
-        finish_all(s)
-        s.look()
-        assert s.ticks("r") == expected
-    assert s.row("r").miss_count == 0
-
-
-def test_queue_all_keeps_a_hundred_ticks() -> None:
-    s = overlapping(Overlap.QUEUE_ALL, to=60 * 105)
-    assert len(s.waiting("r")) == 100
-    assert s.missed("r") == [(60 * 102, 60 * 105, 4, MissReason.TOO_MANY_WAITING)]
-
-
-def test_cancel_running_cancels_what_waits_and_fires() -> None:
-    s = overlapping(Overlap.CANCEL_RUNNING, to=120)
-    first, second = s.tasks("r")
-    assert s.cluster.state_of(first) is TaskState.CANCELLED
-    assert s.cluster.state_of(second) is TaskState.PENDING
-
-
-def test_cancel_running_waits_until_the_run_has_ended_and_the_newest_tick_counts() -> None:
-    s = schedules()
-    node = s.cluster.node("n", credit=4)
-    s.create("r", every=60, overlap=Overlap.CANCEL_RUNNING)
-    s.run_to(180)
-    (running,) = s.tasks("r")
-    assert s.cluster.row(running).cancel_requested
-    assert s.waiting("r") == [180]
-    assert s.missed("r") == [(120, 120, 1, MissReason.OVERLAP)]
-    node.fail(running, "CANCELLED")
-    s.look()
-    assert s.ticks("r") == [60, 180]
-
-
-def test_allow_lets_runs_overlap() -> None:
-    s = overlapping(Overlap.ALLOW)
-    assert s.ticks("r") == [60, 120, 180, 240, 300]
-
-
-def test_what_waits_is_known_to_the_next_leader() -> None:
-    s = overlapping(Overlap.QUEUE_ALL, to=180)
-    fail_over(s)
-    assert s.waiting("r") == [120, 180]
-    finish_all(s)
-    s.look()
-    assert s.ticks("r") == [60, 120]
-
-
-def test_a_run_that_is_retried_by_hand_is_live_again() -> None:
-    s = schedules()
-    s.create("r", every=60)
-    s.run_to(60)
-    (task,) = s.tasks("r")
-    s.cluster.cancel(task)
-    _, spec = recorded(s, task)
-    s.cluster.retry(task, records.task_spec(spec, spec.SerializeToString()))
-    s.run_to(120)
-    assert s.missed("r") == [(120, 120, 1, MissReason.OVERLAP)]
-
-
 # -- blackouts, start, end, limits of runs
 
 
@@ -380,153 +265,6 @@ def test_a_tick_that_jitter_makes_late_is_not_missed() -> None:
     assert [miss[3] for miss in s.missed("r")] == [MissReason.OVERLAP]
 
 
-# -- pause, edit, delete
-
-
-def test_ticks_of_a_pause_are_missed_and_those_after_it_run() -> None:
-    s = schedules()
-    s.create("r", every=60, overlap=Overlap.ALLOW)
-    s.run_to(60)
-    s.pause("r")
-    s.run_to(200)
-    fail_over(s)
-    s.look()
-    assert s.ticks("r") == [60]
-    s.resume("r")
-    s.run_to(240)
-    assert s.ticks("r") == [60, 240]
-    assert s.missed("r") == [(120, 180, 2, MissReason.PAUSED)]
-
-
-def test_a_pause_ends_by_itself() -> None:
-    s = schedules()
-    s.create("r", every=60, overlap=Overlap.ALLOW)
-    s.pause("r", until=150)
-    s.run_to(180)
-    assert s.row("r").pause is None
-    assert s.ticks("r") == [180]
-    assert s.missed("r") == [(60, 120, 2, MissReason.PAUSED)]
-
-
-def test_a_pause_drops_what_waits_for_a_run() -> None:
-    s = overlapping(Overlap.QUEUE_ALL, to=180)
-    s.pause("r")
-    finish_all(s)
-    s.resume("r")
-    s.look()
-    assert s.ticks("r") == [60]
-    assert s.missed("r") == [(120, 180, 2, MissReason.PAUSED)]
-
-
-def test_a_failed_run_pauses_a_schedule_that_wants_it_once() -> None:
-    s = schedules()
-    s.create("r", every=60, pause_on_failure=True)
-    s.run_to(60)
-    node = s.cluster.node("n", credit=4)
-    node.fail(s.tasks("r")[0])
-    # The leader that saw the failure is gone before it looked.
-    fail_over(s)
-    s.look()
-    pause = s.row("r").pause
-    assert pause is not None
-    assert pause.reason == f"run {s.tasks('r')[0]} failed"
-    s.run_to(200)
-    s.resume("r")
-    s.run_to(240)
-    assert s.ticks("r") == [60, 240]
-
-
-def test_an_edit_starts_anew_from_now() -> None:
-    s = schedules()
-    s.create("r", every=60, overlap=Overlap.ALLOW)
-    s.look()
-    s.jump_to(150)
-    s.update("r", every=100, overlap=Overlap.ALLOW)
-    s.run_to(300)
-    assert s.ticks("r") == [200, 300]
-    assert s.missed("r") == [(60, 120, 2, MissReason.EDITED)]
-    assert s.row("r").version == 2
-
-
-def test_an_edit_that_changes_nothing_moves_nothing() -> None:
-    s = schedules()
-    s.create("r", every=60)
-    s.look()
-    s.jump_to(60)
-    s.update("r", every=60)
-    s.look()
-    assert s.ticks("r") == [60]
-    assert s.row("r").version == 1
-
-
-def test_a_deleted_schedule_leaves_its_tasks() -> None:
-    s = schedules()
-    s.create("r", every=60)
-    s.run_to(60)
-    (task,) = s.tasks("r")
-    s.delete("r")
-    s.run_to(1_000)
-    assert s.cluster.state_of(task) is TaskState.PENDING
-    assert list(s.cluster.state.tasks) == [task]
-    finish_all(s)
-    assert refused(s.delete("r")) == "SCHEDULE_NOT_FOUND"
-
-
-# -- by hand, and the past
-
-
-def test_a_run_by_hand_is_answered_with_its_task() -> None:
-    s = schedules()
-    s.create("r", every=60)
-    s.pause("r")
-    answer = s.run_now("r")
-    assert s.tasks("r") == [answer.task]  # type: ignore[attr-defined]
-    assert s.row("r").runs[0].cause is Cause.BY_HAND
-    assert s.row("r").fired == 0
-
-
-def test_a_run_by_hand_that_is_repeated_is_one_run() -> None:
-    s = schedules()
-    s.create("r", every=60)
-    request = e.Request("once", b"digest")
-    assert s.run_now("r", request) == s.run_now("r", request)
-    assert len(s.tasks("r")) == 1
-
-
-def test_a_backfill_runs_the_ticks_of_the_past_one_after_the_other() -> None:
-    s = schedules()
-    s.create("r", every=60)
-    s.pause("r")
-    s.jump_to(1_000)
-    s.backfill("r", 120, 240)
-    s.look()
-    assert s.ticks("r") == [120]
-    assert refused(s.backfill("r", 0, 100)) == "BACKFILL_UNDER_WAY"
-    fail_over(s)
-    for expected in ([120, 180], [120, 180, 240]):
-        finish_all(s)
-        s.look()
-        assert s.ticks("r") == expected
-    finish_all(s)
-    s.look()
-    assert s.row("r").backfill is None
-    assert s.row("r").runs[-1].cause is Cause.BACKFILL
-
-
-def test_a_backfill_may_run_all_at_once_or_the_first_only() -> None:
-    s = schedules()
-    s.create("r", every=60)
-    s.jump_to(50)
-    s.backfill("r", -300, 0, Overlap.ALLOW)
-    s.look()
-    assert s.ticks("r") == [-300, -240, -180, -120, -60, 0]
-    s.create("q", every=60)
-    s.backfill("q", -300, 0, Overlap.SKIP)
-    s.look()
-    assert s.ticks("q") == [-300]
-    assert s.missed("q") == [(-240, 0, 5, MissReason.OVERLAP)]
-
-
 # -- tasks that cannot be created
 
 
@@ -566,38 +304,6 @@ def test_without_space_in_etcd_ticks_wait() -> None:
     s.refused = ""
     s.run_to(132)
     assert s.ticks("r") == [60, 120]
-
-
-# -- refusals, bounds, and the next leader
-
-
-def test_names_and_queues_are_checked() -> None:
-    s = schedules(schedules=1)
-    s.create("r", every=60)
-
-    def create(name: str, **spec: object) -> object:
-        what = schedule_spec(name, every=60, **spec)  # type: ignore[arg-type]
-        return s.cluster.call(
-            lambda token: e.ScheduleSubmitted(ScheduleName(name), what, 0, e.Request(), token)
-        )
-
-    assert refused(create("r")) == "SCHEDULE_ALREADY_EXISTS"
-    assert refused(create("other")) == "TOO_MANY_SCHEDULES"
-    s.delete("r")
-    assert refused(create("r", queue="none")) == "QUEUE_NOT_FOUND"
-    assert refused(s.run_now("r")) == "SCHEDULE_NOT_FOUND"
-
-
-def test_the_specs_of_all_schedules_together_have_a_bound() -> None:
-    s = schedules(schedule_bytes=80)
-    s.create("r", every=60)
-    what = schedule_spec("q", every=60, blackouts=((0, 10), (20, 30)))
-    answer = s.cluster.call(
-        lambda token: e.ScheduleSubmitted(ScheduleName("q"), what, 0, e.Request(), token)
-    )
-    assert refused(answer) == "TOO_MANY_SCHEDULES"
-    # One that does not grow may be changed.
-    s.update("r", every=90)
 
 
 def test_a_spec_is_read_once_from_many_records() -> None:
