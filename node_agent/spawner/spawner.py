@@ -46,11 +46,13 @@ from collections.abc import Callable
 from typing import Any
 
 from node_agent.protocol.packets import unpack
+from node_agent.spawner.announcing import BEGAN_SECONDS, Announcements
 from node_agent.spawner.cgroups import group
+from node_agent.spawner.ending import end_all
 from node_agent.spawner.exits import ENOUGH_AHEAD, Exits
 from node_agent.spawner.launching import Ids, Start, fork, input_of, keep, spawn
 from node_agent.spawner.leftovers.leftovers import Leftovers
-from node_agent.spawner.leftovers.orphans import MARK, Marks, children, kill_group, kill_one
+from node_agent.spawner.leftovers.orphans import MARK, Marks, kill_group
 from node_agent.spawner.outputs.progress import (
     PROGRESS_FD,
     PROGRESS_VARIABLE,
@@ -65,11 +67,8 @@ from node_agent.spawner.rights import give_up
 from node_agent.spawner.scratch import enter_scratch, is_clean
 
 MAX_PACKET = 1 << 20
-LAST_KILL_SECONDS = 5.0
 # Slots and spare lanes at most, see `node_agent.config`.
 MAX_LANES = 2048
-# A program that runs this long is announced: the agent counts its time from then on.
-BEGAN_SECONDS = 0.005
 # Where the environment is in "run", for what is too private to be in a spilled message.
 _ENVIRONMENT = 4
 
@@ -101,8 +100,7 @@ class Spawner:
         self.counts = Counts(MAX_LANES)
         # By our end of the socket on which a worker asks for its next pipes.
         self.workers: dict[int, WorkerOutputs] = {}
-        # Programs that were not announced yet, in the order of their starts.
-        self.fresh: dict[int, float] = {}
+        self.announcements = Announcements(self.send)
 
     def send(self, message: tuple) -> None:  # type: ignore[type-arg]
         self.channel.send(marshal.dumps(message))
@@ -270,7 +268,7 @@ class Spawner:
         )
         self.pids[key] = pid
         if lane >= 0:
-            self.fresh[key] = running_since
+            self.announcements.fresh[key] = running_since
 
     def on_kill(self, key: int, number: int) -> None:
         pid = self.pids.get(key)
@@ -302,7 +300,7 @@ class Spawner:
             kill_group(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             del self.pids[process.key]
-            self.fresh.pop(process.key, None)
+            self.announcements.fresh.pop(process.key, None)
             alone = (
                 bool(process.scratch)
                 and is_clean(process.scratch)
@@ -333,41 +331,9 @@ class Spawner:
             self.workers.pop(output.socket.fileno(), None)
             output.close()
 
-    def announce(self, now: float) -> None:
-        """Tell of programs that have run for a while."""
-        began = []
-        for key, running_since in self.fresh.items():
-            if now - running_since < BEGAN_SECONDS:
-                break
-            began.append((key, running_since))
-        for key, _ in began:
-            del self.fresh[key]
-        if began:
-            self.send(("began", began))
-
     def end(self) -> None:
         """The agent is gone: leave nothing running."""
-        deadline = time.monotonic() + LAST_KILL_SECONDS
-        ended: list[Process] = []
-        if self.cgroups:
-            group.kill(self.cgroups)
-        while time.monotonic() < deadline:
-            for pid in self.processes:
-                kill_group(pid, signal.SIGKILL)
-            for pid in children():
-                kill_one(pid)
-            try:
-                while True:
-                    pid, _ = os.waitpid(-1, os.WNOHANG)
-                    if pid == 0:
-                        break
-                    if process := self.processes.pop(pid, None):
-                        ended.append(process)
-            except ChildProcessError:
-                break
-            time.sleep(0.002)
-        for cgroup in (*self.leftovers.emptying, *(one.cgroup for one in ended if one.cgroup)):
-            group.remove(cgroup)
+        end_all(self.processes, self.cgroups, self.leftovers.emptying)
 
     def serve(self, wakeup: int) -> None:
         """Work until the agent closes the channel or dies."""
@@ -376,6 +342,7 @@ class Spawner:
         poll.register(wakeup, select.EPOLLIN)
         pipes, workers = self.pump.owners, self.workers
         channel, leftovers = self.channel.fileno(), self.leftovers
+        fresh = self.announcements.fresh
         handlers: dict[str, Callable[..., None]] = {
             "confine": self.on_confine,
             "run": self.on_run,
@@ -387,9 +354,9 @@ class Spawner:
         while True:
             now = time.monotonic()
             timeout = None
-            if self.fresh:
-                self.announce(now)
-            if self.fresh:
+            if fresh:
+                self.announcements.settle(now)
+            if fresh:
                 timeout = BEGAN_SECONDS
             sweep_at = leftovers.sweep_at
             for due in (sweep_at, self.exits.due, self.progress.due):
