@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorate.etcd.api import Delete, Op, Put, prefix_end
+from quorate.etcd.api import Delete, Op, Put, TxnResult, prefix_end
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
@@ -56,10 +56,23 @@ class Counted(MemoryEtcd):
     def __init__(self) -> None:
         super().__init__()
         self.watched: list[bytes] = []
+        # How many revisions each of them began in the past.
+        self.behind: list[int] = []
+        self.newest = 0
+
+    async def txn(self, *args: Any, **kwargs: Any) -> TxnResult:
+        result = await super().txn(*args, **kwargs)
+        self.newest = result.revision
+        return result
 
     def watch(self, key: bytes, range_end: bytes = b"", *, start_revision: int = 0) -> Any:
         self.watched.append(key)
+        self.behind.append(self.newest + 1 - start_revision)
         return super().watch(key, range_end, start_revision=start_revision)
+
+
+async def _confirmed() -> int:
+    return 0
 
 
 async def write(etcd: MemoryEtcd, *ops: Op) -> int:
@@ -242,6 +255,31 @@ async def test_a_leader_goes_on_with_what_it_heard_as_a_standby() -> None:
         events = await told(served, head, queue="a", resume_token=_at(first))
     assert [event[3] for event in events] == [second]
     assert etcd.watched == [PREFIX]
+
+
+@pytest.mark.parametrize("awaited", [0.02, 60.0])
+async def test_the_first_watch_of_a_busy_leader_makes_etcd_read_no_history(
+    awaited: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """etcd reads history so slowly that a ring which begins in it would never catch up."""
+    monkeypatch.setattr(watches, "AWAITED", awaited)
+    etcd = Counted()
+    elected = await write(etcd, created("a", IDS[0]))
+    recent = Recent(PREFIX)
+    recent.restart(elected)
+    head = [elected]
+    served = watches.Watches(etcd, recent, lambda: head[0], _confirmed)
+    async with asyncio.timeout(10), running(served):
+        for number in range(20):
+            head[0] = await write(etcd, ran("a", IDS[number % 3]))
+            await asyncio.sleep(0.005)
+        async with aclosing(Followed(served, pb.WatchTasksRequest(queue="a"))) as answers:
+            await anext(answers)
+            end = head[0] = await write(etcd, ran("a", IDS[0]))
+            async for answer in answers:
+                if any(event.revision >= end for event in answer.events):
+                    break
+    assert max(etcd.behind) <= 1
 
 
 async def test_who_does_not_read_the_past_is_ended_and_holds_up_nobody(

@@ -52,8 +52,13 @@ ANSWERS_OF_CALLER: Final = 200
 _BURST: Final = 8
 # Watches woken between two turns of the event loop.
 _WOKEN: Final = 32
-# Seconds that the upstream watch, or a standby's ring, outlives the last watch.
+# Seconds that the upstream watch outlives the last watch.
 LINGER: Final = 60.0
+# Seconds that a new leader follows changes before anybody watches: its ring begins in its time as a
+# standby, and clients resume there. Longer than a client needs to notice that a leader is silent.
+# It begins at once, not with the first watch: etcd 3.4 reads the history of a busy cluster anew for
+# each thousand revisions, so the ring would not catch up.
+AWAITED: Final = 8.0
 # Changes looked at between two turns of the event loop.
 _SLICE: Final = 1_000
 _PAUSE: Final = 0.2
@@ -109,31 +114,29 @@ class Watches:
 
     async def run(self) -> None:
         """Follow etcd while anybody watches; until cancelled."""
+        linger = AWAITED
         while True:
-            if not self._open:
-                try:
-                    async with asyncio.timeout(LINGER):
-                        await self._wanted.wait()
-                except TimeoutError:
-                    if not self._open:
-                        self._live = False
-                        self._recent.restart(0)
-                    await self._wanted.wait()
+            if not self._live:
+                await self._wanted.wait()
             upstream = asyncio.create_task(self._follow(), name="task changes")
             try:
-                await self._until_unwatched(upstream)
+                await self._until_unwatched(upstream, linger)
             finally:
                 upstream.cancel()
                 await asyncio.gather(upstream, return_exceptions=True)
+            linger = LINGER
 
-    async def _until_unwatched(self, upstream: asyncio.Task[None]) -> None:
-        """Until nobody has watched for a while; raises what ended `upstream`."""
+    async def _until_unwatched(self, upstream: asyncio.Task[None], linger: float) -> None:
+        """Until nobody has watched for `linger` seconds; raises what ended `upstream`."""
         idle = 0.0
-        while idle < LINGER:
+        while idle < linger:
             await asyncio.wait((upstream,), timeout=PROGRESS)
             if upstream.done():
                 upstream.result()
-            idle = 0.0 if self._open else idle + PROGRESS
+            if self._open:
+                idle, linger = 0.0, LINGER
+            else:
+                idle += PROGRESS
         self._live = False
         self._wanted.clear()
         self._recent.restart(0)
