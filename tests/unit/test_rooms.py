@@ -20,6 +20,11 @@ UPWARDS = {
         "from scheduler.engine import lane",
         "scheduler.core is not allowed to import scheduler.engine",
     ),
+    "placement knows a rule": (
+        "scheduler/core/placement/round_robin.py",
+        "from scheduler.core.handlers import shares",
+        "scheduler.core.placement is not allowed to import scheduler.core.handlers.shares",
+    ),
     "the store knows a call": (
         "scheduler/storage/keys.py",
         "from scheduler.api import page_tokens",

@@ -17,11 +17,17 @@ from math import inf
 from typing import Final, Protocol
 
 from quorate.runtime.ids import QueueName
-from scheduler.core.handlers.attempts import assign
-from scheduler.core.handlers.chunks.giving import ChunkIds, give, recall
-from scheduler.core.handlers.nodes.scaling_down import take_back
-from scheduler.core.handlers.shares import admit, charge_chunk
-from scheduler.core.handlers.start_limits import Hold, hold, room_of
+from scheduler.core.handlers.starts import (
+    ChunkIds,
+    Hold,
+    admit,
+    assign,
+    hold,
+    recall,
+    room_of,
+    start_chunk,
+    take_back,
+)
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.limits.permits import has_rate
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
@@ -353,9 +359,7 @@ def _place_of(
                 assign(state, row, node, now, out)
             else:
                 assert chunk_ids is not None
-                give(state, row, node, chunk_slots, chunk_ids.next(), now, out)
-                if queue.pending.tenants:
-                    charge_chunk(state, row, out)
+                start_chunk(state, row, node, chunk_slots, chunk_ids.next(), now, out)
             strategy.assigned(node)
             placed += 1
         if placed >= wanted:
