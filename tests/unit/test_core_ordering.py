@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from scheduler.core.model import events as e
 from scheduler.core.model.state import DEFAULT_QUEUE
-from scheduler.core.values import TaskState
+from scheduler.core.values import BulkAct, TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log
-from tests.support.core_specs import spec
+from tests.support.core_specs import START, spec, spec_update
 
 RUNNING, PENDING, SCHEDULED = TaskState.RUNNING, TaskState.PENDING, TaskState.SCHEDULED
 
@@ -108,3 +109,38 @@ def test_a_new_leader_keeps_the_order(loaded: bool) -> None:
     assert states(c, others) == [RUNNING, PENDING]
     c.advance(10.0)
     assert states(c, [retried, others[1]]) == [RUNNING, PENDING]
+
+
+def test_one_that_waits_again_goes_before_those_that_wait_for_another() -> None:
+    c = Cluster()
+    first = c.submit(spec(ordering="a"))
+    c.submit(spec(ordering="a", cpu=100.0))
+    third = c.submit(spec(ordering="a"))
+    c.step(e.TaskPauseAsked(first, True, e.Request(), c.token()))
+    # The second one is next and fits nowhere: the third one has to wait for it.
+    c.node("n1", credit=10)
+    assert c.state_of(third) is PENDING
+    c.step(e.TaskPauseAsked(first, False, e.Request(), c.token()))
+    assert states(c, [first, third]) == [RUNNING, PENDING]
+
+
+def test_a_retry_that_is_brought_forward_waits_in_line() -> None:
+    c = Cluster()
+    n = c.node("n1", credit=10)
+    first = c.submit(spec(ordering="a", attempts=2, backoff=100.0))
+    second = c.submit(spec(ordering="a"))
+    n.fail(first)
+    found = {first: e.TaskRecorded(spec(ordering="a", attempts=2, backoff=100.0), START)}
+    asked = e.BulkAsked(
+        [first],
+        frozenset(),
+        e.Request(),
+        c.token(),
+        act=BulkAct.UPDATE,
+        update=spec_update(not_before=0.0),
+    )
+    c.step(e.BulkContinued(asked, 0, (0, 0, 0, 0), found=found, until=1))
+    assert states(c, [first, second]) == [RUNNING, PENDING]
+    n.succeed(first)
+    n.succeed(second)
+    assert c.state.queues[DEFAULT_QUEUE].turns_taken == {}

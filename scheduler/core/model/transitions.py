@@ -208,8 +208,9 @@ def update(
         to = S.SCHEDULED if not_before else S.PENDING
         if to is not row.state and not _NEXT[row.state] >> to & 1:
             state.illegal_moves.append((row.id, row.state, to))
-    new = replace(row)
+    # First: what the row holds, such as the turn of its ordering key, it gives back here.
     state.move(row, S.CANCELLED)
+    new = replace(row)
     new.state = to
     if not_before is not None:
         new.not_before = not_before

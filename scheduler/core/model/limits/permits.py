@@ -123,6 +123,9 @@ class Permits:
             if line is None:
                 line = lines[key] = Line()
             line.add(row.id)
+            if len(line.tasks) > 1 and line.head() == row.id:
+                # One that waits again, before those for which its lane may have been parked.
+                row.queue.pending.unpark(of_ordering_key(key))
 
     def left(self, row: TaskRow) -> None:
         """It is no longer: the next one may be the first."""
