@@ -15,6 +15,7 @@ from scheduler.core.values import InstanceState, ServiceName
 from scheduler.storage import keys
 from tests.simulation.chunks import Chunks
 from tests.simulation.network import PREFIX, Way
+from tests.simulation.promises.starts import GPU
 
 if TYPE_CHECKING:
     from tests.simulation.sessions import Session
@@ -77,6 +78,7 @@ class Agent:
         self.hang_up()
 
     def reachable_again(self) -> None:
+        self.world.history.starting.reappeared[self.instance] = None
         self.way.cut = not self.alive
 
     @property
@@ -116,6 +118,7 @@ class Agent:
         )
         record.capacity.cpu = 4.0
         record.capacity.memory = 8 << 30
+        record.capacity.counters[GPU] = 2
         key = PREFIX + keys.node_key(self.name)
         await self.way.put(key, record.SerializeToString(), lease=lease)
         self._lease = lease
@@ -200,8 +203,11 @@ class Agent:
 
     def _chunk_begins(self, chunk: TaskId) -> None:
         attempt = self._attempt(chunk, 1)
-        if attempt is not None:
+        if attempt is not None and self.world.rng.random() < self.world.mischief:
+            self._ended(chunk, 1, "RETURN")
+        elif attempt is not None:
             attempt.begun = self.world.wall()
+            self.world.history.rates.began(chunk, 1)
             self.say(e.AttemptStarted(self.instance, chunk, 1, attempt.begun))
             self._chunk_works(chunk)
 
@@ -246,7 +252,12 @@ class Agent:
         if attempt is None:
             return
         world = self.world
+        if world.rng.random() < world.mischief:
+            # Drained, or its slots are taken: it never began.
+            self._ended(task, number, "RETURN")
+            return
         attempt.begun = world.wall()
+        world.history.rates.began(task, number)
         self.say(e.AttemptStarted(self.instance, task, number, attempt.begun))
         if attempt.service is not None:
             self._instances[task] = (attempt.service, number, InstanceState.STARTING)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.ids import NodeName, QueueName, TaskId, offset_id
+from quorate.runtime.ids import NodeName, TaskId, offset_id
 from quorate.v1 import service_pb2
 from scheduler.core.handlers.nodes.scaling_down import decided
 from scheduler.core.model import events as e
@@ -23,25 +23,24 @@ from scheduler.core.model.answers import (
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control
 from scheduler.core.values import (
-    Disconnect,
     Origin,
-    Placement,
-    QueueLimits,
-    Rate,
     ServiceName,
     TaskSpec,
 )
 from scheduler.storage import records
-from tests.simulation.history import SEAT, SEATS
+from tests.simulation.calls.jobs import JobCalls
+from tests.simulation.calls.limits import API, SEAT, WORK, LimitCalls
+from tests.simulation.calls.many import ManyCalls
+from tests.simulation.calls.schedules import ScheduleCalls
+from tests.simulation.promises.starts import GPU
 from tests.simulation.schedulers import Term
 from tests.support.core_specs import service_spec, spec
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-QUEUE = QueueName("work")
 SERVICES = (ServiceName("web"), ServiceName("api"))
-_ALICE = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CancelTask")
+ALICE = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CancelTask")
 
 Make = Callable[[Term, Pending[object]], "e.Event | None"]
 
@@ -53,6 +52,10 @@ class Callers:
         self.world = world
         self.under_way = 0
         self._count = 0
+        self.limits = LimitCalls(self)
+        self.many = ManyCalls(self)
+        self.jobs = JobCalls(self)
+        self.schedules = ScheduleCalls(self)
 
     async def call(self, make: Make, caller: str = "") -> object:
         """Ask whoever leads, again and again, until there is an answer.
@@ -81,7 +84,17 @@ class Callers:
                     pass
             await asyncio.sleep(rng.uniform(0.02, 0.5))
 
-    def _begin(self, ask: Callable[[], object]) -> None:
+    def action(self, name: str) -> Callable[[], object]:
+        """What some callers do, by name."""
+        for family in (self, self.limits, self.many, self.jobs, self.schedules):
+            act: Callable[[], object] | None = getattr(family, name, None)
+            if act is not None:
+                return act
+        raise LookupError(name)
+
+    def begin(self, ask: Callable[[], object]) -> None:
+        """A caller asks something and waits for the answer."""
+
         async def whole() -> None:
             self.under_way += 1
             await ask()  # type: ignore[misc]
@@ -89,21 +102,29 @@ class Callers:
 
         self.world.spawn(whole())
 
+    def ask(self, make: Make) -> None:
+        """A caller asks something, whatever the answer is."""
+        self.begin(lambda: self.call(make))
+
+    async def answered(self) -> None:
+        """Wait until nobody waits for an answer any longer."""
+        await self.world.sleep(0.01)
+        while self.under_way or self.world.driver is None:
+            await self.world.sleep(0.1)
+
+    def request(self, digest: bytes) -> e.Request:
+        """One that was not made before."""
+        return e.Request(self.name(), digest, ALICE)
+
     def name(self) -> str:
         self._count += 1
         return f"r{self._count}"
 
     # -- tasks
 
-    async def create_queue(self) -> None:
-        request = e.Request("queue", b"queue")
-        limits = QueueLimits(rate=Rate(40, 1.0, 10), max_running_per_key=SEATS)
-        how = (Placement.LEAST_LOADED, Disconnect.KEEP, 20.0, 30)
-        await self.call(lambda _, token: e.LimitSubmitted(SEAT, SEATS, None, request, token))
-        await self.call(lambda _, token: e.QueueSubmitted(QUEUE, *how, request, token, limits))
-
     def submit(self) -> None:
         rng = self.world.rng
+        count = rng.choice([1, 1, 1, 1, 2, 9, 15])
         what = spec(
             attempts=rng.choice([1, 3, 5]),
             backoff=rng.choice([0.1, 1.0]),
@@ -114,11 +135,16 @@ class Callers:
             cpu=rng.choice([0.0, 0.5, 1.5]),
             priority=rng.choice([0, 0, 1]),
             key=rng.choice(["", "", "", "a", "b"]),
-            limits=rng.choice([(), (), (), (SEAT,)]),
+            limits=rng.choice([(), (), (), (SEAT,), (SEAT, API)]),
+            counters=rng.choice([None, None, None, {GPU: 1}]),
+            tenant=rng.choice(["", "", "gold", "silver"]),
+            ordering=rng.choice(["", "", "", "", "o", "p"]),
+            unique="u" if count == 1 and rng.random() < 0.1 else "",
+            start_deadline=rng.choice([0.0, 0.0, 0.0, 0.0, 3.0]),
         )
-        specs = [what] * rng.choice([1, 1, 1, 1, 2, 9, 15])
+        specs = [what] * count
         name, caller = self.name(), rng.choice(["", "submitter:a", "submitter:b"])
-        self._begin(lambda: self._submit(name, caller, specs))
+        self.begin(lambda: self._submit(name, caller, specs))
 
     async def _submit(self, name: str, caller: str, specs: list[TaskSpec]) -> None:
         rng, limits = self.world.rng, self.world.limits
@@ -134,8 +160,8 @@ class Callers:
         def make(term: Term, token: Pending[object]) -> e.Event:
             first = term.ids.next(term.driver.clock.now())
             if len(specs) == 1:
-                return e.TaskSubmitted(QUEUE, first, specs[0], request, token, caller)
-            return e.BatchSubmitted(QUEUE, first, specs, request, token, caller)
+                return e.TaskSubmitted(WORK, first, specs[0], request, token, caller)
+            return e.BatchSubmitted(WORK, first, specs, request, token, caller)
 
         answer = await self.call(make, caller)
         match answer:
@@ -143,6 +169,8 @@ class Callers:
                 made = [task]
             case BatchCreated(first, count):
                 made = [offset_id(first, place) for place in range(count)]
+            case Rejection(reason="QUEUE_PAUSED"):
+                return
             case _:
                 raise AssertionError(answer)
         self.world.history.reply(name, made)
@@ -154,15 +182,13 @@ class Callers:
             return
         promised = answered[rng.choice(list(answered)[-20:])]
         name = self.name()
-        request = e.Request(name, b"cancel", _ALICE)
+        request = e.Request(name, b"cancel", ALICE)
         if len(promised) == 1 or rng.random() < 0.8:
             one = rng.choice(promised)
-            self._begin(lambda: self._asked(lambda _, t: e.TaskCancelAsked(one, request, t)))
+            self.begin(lambda: self._asked(lambda _, t: e.TaskCancelAsked(one, request, t)))
         else:
             some: list[TaskId] = promised[: rng.randint(1, 12)]
-            self._begin(
-                lambda: self._asked(lambda _, t: e.BulkAsked(some, frozenset(), request, t))
-            )
+            self.begin(lambda: self._asked(lambda _, t: e.BulkAsked(some, frozenset(), request, t)))
 
     async def _asked(self, make: Make) -> object:
         return await self.call(make)
@@ -176,12 +202,12 @@ class Callers:
             replicas=rng.randint(0, 3), argv=rng.choice("ab"), unavailable=rng.randint(0, 1)
         )
         delete = rng.random() < 0.07
-        self._begin(lambda: self._change(service, what, e.Request(name, b"service"), delete=delete))
+        self.begin(lambda: self._change(service, what, e.Request(name, b"service"), delete=delete))
 
     def delete_services(self) -> None:
         for service in SERVICES:
             request = e.Request(self.name(), b"service")
-            self._begin(partial(self._change, service, service_spec(), request, delete=True))
+            self.begin(partial(self._change, service, service_spec(), request, delete=True))
 
     async def _change(
         self,
@@ -216,15 +242,15 @@ class Callers:
         rng = self.world.rng
         name = rng.choice(sorted(self.world.agents))
         control = rng.choice([Control(), Control(), Control(True), Control(True, True, 1.0)])
-        self._begin(partial(self._control, name, control))
+        self.begin(partial(self._control, name, control))
 
     async def _control(self, name: NodeName, control: Control) -> object:
-        request = e.Request(self.name(), b"control", _ALICE)
+        request = e.Request(self.name(), b"control", ALICE)
         return await self.call(lambda _, t: e.NodeControlAsked(name, control, request, t))
 
     def uncordon_all(self) -> None:
         for name in sorted(self.world.agents):
-            self._begin(partial(self._control, name, Control()))
+            self.begin(partial(self._control, name, Control()))
 
     def mark(self) -> None:
         """Mark idle nodes for a scale-down, and take marks back, at random."""

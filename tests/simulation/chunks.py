@@ -49,7 +49,7 @@ class Chunks:
         some = left[: rng.randint(1, 5)]
         del left[: len(some)]
         for position in some:
-            self._agent.world.history.subtask_ran(job, position)
+            self._agent.world.history.arrays.subtask_ran(job, position)
         failed = [position for position in some if rng.random() < 0.1]
         self._report(chunk, [p for p in some if p not in failed], failed)
         if not left:

@@ -7,21 +7,22 @@ on record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from quorate.etcd.api import KeyValue
 from quorate.etcd.memory.store import MemoryEtcd
+from quorate.internal.v1 import jobs_pb2
 from quorate.internal.v1 import records_pb2 as r
-from quorate.internal.v1.jobs_pb2 import JobBlockRecord
 from quorate.runtime.ids import InstanceId, TaskId
+from quorate.v1.job_pb2 import JobSpec
 from quorate.v1.task_pb2 import TaskSpec
-from scheduler.core.arrays.positions import BLOCK, from_bytes, offsets_of
-from scheduler.core.values import FINISHED, TaskState
+from scheduler.core.values import FINISHED, RETRIABLE, TaskState
 from tests.simulation.network import PREFIX
-
-# A shared limit, and how many tasks it lets run at once; as many as of each limit key.
-SEAT, SEATS = "seat", 2
+from tests.simulation.promises.arrays import Arrays
+from tests.simulation.promises.rates import Rates
+from tests.simulation.promises.starts import Starts, demand_of
+from tests.simulation.promises.ticks import Ticks
 
 # Errors that the scheduler itself gives to attempts.
 _OF_THE_SCHEDULER = ("NODE_LOST", "CRASH_LIMIT", "CANCELLED")
@@ -55,14 +56,17 @@ class History:
         # To which process each attempt was given, and how it ended there.
         self.given: dict[tuple[TaskId, int], InstanceId] = {}
         self.ended: dict[tuple[TaskId, int], str] = {}
-        # Subtasks of arrays: what ran, and what is on record as succeeded, by job and block.
-        self.ran: dict[tuple[TaskId, int], int] = {}
-        self.accepted: dict[tuple[TaskId, int], int] = {}
+        # Tasks that somebody asked to be retried, or to be changed while they wait.
+        self.retried: dict[TaskId, None] = {}
+        self.updated: dict[TaskId, None] = {}
+        # Tasks that somebody asked to be resumed.
+        self.resumed: dict[TaskId, None] = {}
         # The specs' generations and what is on record of each service.
         self.services: dict[str, r.ServiceRecord] = {}
-        # The permits that each task takes, and who holds each.
-        self.permits: dict[TaskId, list[str]] = {}
-        self.held: dict[str, dict[TaskId, None]] = {}
+        self.rates = Rates()
+        self.starting = Starts(self.rates)
+        self.arrays = Arrays(self.starting)
+        self.ticks = Ticks()
 
     @property
     def revision(self) -> int:
@@ -83,24 +87,29 @@ class History:
                 else:
                     self.kept[key] = None
                     self._put(event.kv)
-            for permit, holders in self.held.items():
-                assert len(holders) <= SEATS, f"{permit} is held by {list(holders)} at {revision}"
+            self.starting.over(revision)
+            self.arrays.over(revision)
+            self.ticks.over()
 
     def _put(self, kv: KeyValue) -> None:
         key = kv.key[len(PREFIX) :]
         kind, _, rest = key.partition(b"/")
-        task = TaskId(rest.rpartition(b"/")[2].decode())
+        middle, _, last = rest.decode().rpartition("/")
+        task = TaskId(last)
         if kind == b"tasks":
-            assert task not in self.created, f"{task} was created twice"
-            self.created[task] = None
-            spec = TaskSpec.FromString(r.TaskRecord.FromString(kv.value).spec)
-            keys = [f"key {spec.limit_key}"] if spec.limit_key else []
-            self.permits[task] = [*keys, *spec.limits]
+            self._spec(task, middle, TaskSpec.FromString(r.TaskRecord.FromString(kv.value).spec))
         elif kind == b"runs":
             self._run(task, r.RunRecord.FromString(kv.value))
         elif kind == b"job-blocks":
-            job, _, number = rest.decode().partition("/")
-            self._block(TaskId(job), int(number), kv.value)
+            block = jobs_pb2.JobBlockRecord.FromString(kv.value)
+            self.arrays.block(TaskId(middle), int(last), block)
+        elif kind == b"chunks":
+            self.arrays.chunk(TaskId(middle), task, jobs_pb2.ChunkRecord.FromString(kv.value))
+        elif kind == b"jobs":
+            record = jobs_pb2.JobRecord.FromString(kv.value)
+            if task not in self.arrays.jobs:
+                self.ticks.made(JobSpec.FromString(record.spec).template, task)
+            self.arrays.job(task, middle, record)
         elif kind == b"dedup":
             first = r.DedupRecord.FromString(kv.value).first_id
             known = self.promised.setdefault(key, first)
@@ -109,36 +118,53 @@ class History:
             head = r.HeadRecord.FromString(kv.value)
             assert (head.epoch, head.sequence) > self.head, f"{head} after {self.head}"
             self.head = (head.epoch, head.sequence)
+        elif kind == b"queues":
+            self.starting.queue(r.QueueRecord.FromString(kv.value))
+        elif kind == b"limit-groups":
+            self.starting.limit(r.LimitGroupRecord.FromString(kv.value))
+        elif kind == b"nodes":
+            self.starting.node(r.NodeRecord.FromString(kv.value))
+        elif kind == b"schedules":
+            self.ticks.schedule(r.ScheduleRecord.FromString(kv.value))
         elif kind == b"service-specs":
             self.services[rest.decode()] = r.ServiceRecord.FromString(kv.value)
 
-    def _block(self, job: TaskId, number: int, value: bytes) -> None:
-        """What succeeded stays so, and did run."""
-        record = JobBlockRecord.FromString(value)
-        mask = (1 << BLOCK) - 1 if record.all_succeeded else from_bytes(record.succeeded)
-        before = self.accepted.get((job, number), 0)
-        assert not before & ~mask, f"{job}: what was accepted is no longer"
-        for place in offsets_of(mask & ~before):
-            assert self.ran.get((job, number * BLOCK + place)), f"{job}: {place} never ran"
-        self.accepted[job, number] = mask
+    def _spec(self, task: TaskId, queue: str, spec: TaskSpec) -> None:
+        if task in self.created:
+            before = self.runs.get(task)
+            state = before.state if before is not None else TaskState.PENDING
+            # A Txn holds the last status alone: in it, the task may have ended before.
+            again = task in self.retried and state is not TaskState.SUCCEEDED
+            changed = task in self.updated and state not in FINISHED
+            assert again or changed, f"{task} was created twice: {before}"
+        else:
+            self.ticks.made(spec, task)
+        self.created[task] = None
+        self.starting.created(task, demand_of(queue, spec), self._next - 1)
 
     def _run(self, task: TaskId, record: r.RunRecord) -> None:
         state = TaskState(record.state)
         before = self.runs.get(task)
         assert task in self.created, f"{task} has a run and no spec"
+        again = before is not None and before.state in FINISHED
         if before is not None:
-            assert before.state not in FINISHED, f"{task}: {before}, and then {record}"
+            if again:
+                # Retried by hand, and perhaps started in the same Txn: nothing else follows an end.
+                assert before.state in RETRIABLE, f"{task}: {before}, and then {record}"
+                assert task in self.retried, f"{task}: {before}, and then {record}"
+                started = state is TaskState.RUNNING
+                assert record.attempt >= before.attempt + started, f"{task}: {before}, {record}"
+                self.finals.pop(task, None)
             assert record.attempt >= before.attempt, f"{task}: {before}, and then {record}"
-            assert record.cancel_requested >= before.cancelled, f"{task} is cancelled no more"
+            still = again or record.cancel_requested >= before.cancelled
+            assert still, f"{task} is cancelled no more"
+            if before.state is TaskState.PAUSED and state is TaskState.RUNNING:
+                # Resumed and started within one Txn, which holds the last status alone.
+                assert task in self.resumed, f"{task} starts, and it is paused"
         self.runs[task] = Run(
             state, record.attempt, InstanceId(record.instance), record.cancel_requested
         )
-        for permit in self.permits[task]:
-            holders = self.held.setdefault(permit, {})
-            if state is TaskState.RUNNING:
-                holders[task] = None
-            else:
-                holders.pop(task, None)
+        self.starting.run(task, state, record, self._next - 1)
         for past in record.past:
             if past.error_type not in _OF_THE_SCHEDULER:
                 how = self.ended.get((task, past.number))
@@ -158,9 +184,13 @@ class History:
         if kind in (b"runs", b"tasks"):
             task = TaskId(rest.rpartition(b"/")[2].decode())
             assert task in self.finals, f"{task} was deleted, and has not ended"
-        elif kind == b"job-blocks":
-            job, _, number = rest.decode().partition("/")
-            del self.accepted[TaskId(job), int(number)]
+        elif kind == b"chunks":
+            job, _, chunk = rest.decode().partition("/")
+            self.arrays.chunk_gone(TaskId(job), TaskId(chunk))
+        elif kind == b"jobs":
+            self.arrays.job_gone(TaskId(rest.rpartition(b"/")[2].decode()))
+        elif kind == b"schedules":
+            self.ticks.schedule_gone(rest.decode())
         elif kind == b"service-specs":
             del self.services[rest.decode()]
 
@@ -175,17 +205,10 @@ class History:
         given = self.given.setdefault((task, attempt), instance)
         assert given == instance, f"attempt {attempt} of {task} went to {given} and {instance}"
 
-    def chunk_starts(self, job: TaskId, chunk: TaskId, positions: Iterable[int]) -> None:
-        """Subtasks are sent to a process: none of them was accepted."""
+    def chunk_starts(self, job: TaskId, chunk: TaskId, positions: Sequence[int]) -> None:
+        """Subtasks are sent to a process."""
         self.look()
-        assert f"chunks/{job}/{chunk}".encode() in self.kept, f"{chunk} is sent, and not on record"
-        for position in positions:
-            mask = self.accepted.get((job, position // BLOCK), 0)
-            assert not mask >> position % BLOCK & 1, f"{job}: {position} runs again"
-
-    def subtask_ran(self, job: TaskId, position: int) -> None:
-        """A process ran a subtask."""
-        self.ran[job, position] = self.ran.get((job, position), 0) + 1
+        self.arrays.sent(job, chunk, positions)
 
     def ends(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
         """A process is to end an attempt."""
@@ -217,3 +240,5 @@ class History:
         for request, made in self.answered.items():
             for task in made:
                 assert task in self.finals, f"{task} of {request} never ended"
+        self.arrays.all_kept()
+        self.starting.at_rest()

@@ -25,8 +25,11 @@ from scheduler.engine.background import note_starts
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys, records
 from scheduler.storage.instances import follow_instances
+from scheduler.storage.read_back import ReadBack
+from scheduler.storage.reads import FencedReads
 from scheduler.storage.replica.fold import Fold
 from scheduler.storage.replica.replica import Replica
+from scheduler.storage.result_merger import ResultMerger
 from tests.simulation.network import PREFIX, Way
 from tests.simulation.sessions import Sessions
 
@@ -167,6 +170,7 @@ class Scheduler:
         state, marks = self.fold.state, self.fold.state.scaling_down.values()
         sessions = Sessions(world, epoch, frozenset(mark.instance for mark in marks))
         ids = SeededIds(world, state.last_id or None)
+        stored = FencedReads(self.way, PREFIX, key, epoch, world.txn_ops)
         driver = world.driver_type(
             world.machine_type(world, state, world.limits),
             records.Codec(PREFIX, state),
@@ -177,11 +181,14 @@ class Scheduler:
             ids,
             latest=self.fold.latest,
             agents=sessions,
+            read_back=ReadBack(state, stored, world.limits),
         )
         sessions.driver = driver
         self.term = Term(driver, ids)
         driver.handle((e.Elected(),))
-        await self._work(driver, sessions, revision, world.more_duties(driver, ids, clock))
+        more = world.more_duties(driver, ids, clock)
+        more.append(ResultMerger(driver, stored, PREFIX).run())
+        await self._work(driver, sessions, revision, more)
 
     async def _work(
         self, driver: Driver, sessions: Sessions, revision: int, more: list[Awaitable[object]]

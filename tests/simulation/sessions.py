@@ -42,7 +42,9 @@ class Session:
         world = self._sessions.world
         self._heard = self._in_order(self._heard)
         world.at(self._heard, lambda: self._sessions.step(event) if self.open else None)
-        if world.rng.random() < world.mischief:
+        # Credit is a level, not something that happened: no stream delivers an older one.
+        once = isinstance(event, e.CreditReported)
+        if world.rng.random() < world.mischief and not once:
             world.later(world.rng.uniform(0, 8), lambda: self._sessions.step(event))
 
     def _in_order(self, last: float) -> float:

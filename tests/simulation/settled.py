@@ -37,6 +37,9 @@ def unsettled(world: World) -> str:
     if live:
         row = live[0]
         return f"{len(live)} tasks have not ended: {row.id} is {row.state.name} on {row.node!r}"
+    jobs = [job for job in state.jobs.values() if not job.settled]
+    if jobs:
+        return f"{len(jobs)} jobs have not ended: {jobs[0].id} is {jobs[0].state.name}"
     if not driver.journal.idle:
         return "the journal is busy"
     for service in state.services:
@@ -131,8 +134,8 @@ def remembered(world: World) -> str:
     state = world.driver.state
     if not world.driver.journal.idle:
         return "the journal is busy"
-    kept = (len(state.finished), len(state.dedup), len(state.audit))
-    return f"{kept} tasks, answers and audit entries are kept" if any(kept) else ""
+    kept = (len(state.finished), len(state.jobs), len(state.dedup), len(state.audit))
+    return f"{kept} tasks, jobs, answers and audit entries are kept" if any(kept) else ""
 
 
 def nothing_piles_up(world: World) -> None:

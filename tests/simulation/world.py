@@ -19,6 +19,7 @@ from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.ids import InstanceId, NodeName, TaskIds
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.engine.driver import Driver
+from scheduler.leadership.schedules import ScheduleRuns
 from scheduler.storage.replica.fold import Fold
 from tests.simulation.agents import Agent
 from tests.simulation.callers import Callers
@@ -43,6 +44,10 @@ from tests.support.jumping_loop import JumpingLoop
 
 # Seconds by which leaders' clocks are ahead: most agree, one is 25 hours ahead.
 CLOCKS_AHEAD = (0.0, 0.0, 0.0, 0.3, -2.0, 3_600.0, 90_000.0)
+# The same in histories whose schedules are looked at more closely.
+CLOSE_CLOCKS = (0.0, 0.0, 0.0, 0.0, 0.3, -2.0, 4.0)
+# The same where rates are looked at: what starts is counted by leaders' clocks.
+ONE_CLOCK = (0.0,)
 # Seconds until everything is done once the faults are over.
 WELL_AFTER = 120.0
 ACTIONS_A_SECOND = 20.0
@@ -63,6 +68,19 @@ class World:
         "submit": 12,
         "cancel_some": 5,
         "change_service": 8,
+        "submit_job": 3,
+        "append_items": 1,
+        "control_job": 2,
+        "create_schedules": 2,
+        "change_schedule": 1.5,
+        "change_limits": 1.5,
+        "pause_queue": 0.5,
+        "resume_queue": 1.5,
+        "pause_task": 1,
+        "resume_task": 1,
+        "retry_some": 2,
+        "update_some": 1,
+        "delete_some": 0.5,
         "control": 1,
         "mark": 1,
         "break_session": 3,
@@ -81,7 +99,7 @@ class World:
         self.etcd = MemoryEtcd(loop)
         self.etcd_away = False
         self.history = History(self.etcd)
-        self.clocks_ahead = CLOCKS_AHEAD
+        self.clocks_ahead = self.rng.choice([CLOCKS_AHEAD, CLOSE_CLOCKS, ONE_CLOCK, ONE_CLOCK])
         self.limits = Limits(
             part_tasks=4, request_age=40.0, live_tasks=5_000, audit_entries=20, audit_age=60.0
         )
@@ -105,7 +123,7 @@ class World:
             self.start_agent(NodeName(f"n{number}"))
         self.spawn(self._hold_elections())
         self.spawn(self._expire_leases())
-        await self.callers.create_queue()
+        await self.callers.limits.create()
 
     # -- time, chance, tasks
 
@@ -161,7 +179,7 @@ class World:
         self, driver: Driver, ids: TaskIds, clock: LeaderClock
     ) -> list[Awaitable[object]]:
         """What a leader of this world does besides."""
-        return []
+        return [ScheduleRuns(driver, ids, clock, lambda: None).run()]
 
     def some_leader(self) -> Term | None:
         """One that leads, or believes so."""
@@ -272,7 +290,7 @@ class World:
         while self.loop.time() < end:
             what = self.rng.choices(names, weights)[0]
             if what != "nothing":
-                act = getattr(self, what, None) or getattr(self.callers, what)
+                act = getattr(self, what, None) or self.callers.action(what)
                 done = act()
                 if isinstance(done, Awaitable):
                     await done
@@ -283,13 +301,23 @@ class World:
         """Faults end; everything that was promised comes to be, once."""
         self.mischief, self.etcd_away = 0.0, False
         end = self.loop.time() + WELL_AFTER
-        while self.callers.under_way and self.loop.time() < end:
-            await self.sleep(0.5)
-        self.callers.uncordon_all()
+        callers = self.callers
+        await callers.answered()
+        await callers.schedules.end()
+        callers.uncordon_all()
+        callers.limits.end()
         while (why := unsettled(self)) and self.loop.time() < end:
+            if self.driver is not None and not callers.under_way:
+                # Also what is retried, or was made by a schedule, meanwhile.
+                callers.many.end()
+                callers.jobs.end(self.driver.state)
             await self.sleep(0.5)
         assert not why, why
+        assert self.driver is not None
+        callers.jobs.check(self.driver.state)
         self.history.all_kept()
+        if self.clocks_ahead == ONE_CLOCK:
+            self.history.rates.check()
         await compare(self)
         self.callers.delete_services()
         while (why := unsettled(self) or left_of_services(self)) and self.loop.time() < end:

@@ -1,0 +1,147 @@
+"""Callers that create arrays, append to them, pause, cancel and retry them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from quorate.runtime.ids import QueueName, TaskId
+from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import JobItemsKnown, JobKnown, Rejection
+from scheduler.core.model.reply_token import Pending
+from scheduler.core.model.state import State
+from scheduler.core.values import JobState
+from tests.simulation.calls.limits import ARRAYS, WORK
+from tests.support.core_jobs import job_spec
+
+if TYPE_CHECKING:
+    from tests.simulation.callers import Callers
+    from tests.simulation.schedulers import Term
+
+# Jobs that callers look back to.
+_RECENT: Final = 5
+_CONTROLS: Final[dict[str, Callable[..., e.Event]]] = {
+    "cancel": e.JobCancelAsked,
+    "retry": e.JobRetryAsked,
+    "close": e.JobClosed,
+    "pause": partial(e.JobPauseAsked, paused=True),
+    "resume": partial(e.JobPauseAsked, paused=False),
+}
+
+
+class JobCalls:
+    """Those of one world."""
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
+        self._world = callers.world
+        self.jobs: list[TaskId] = []
+        # Those to which items are appended.
+        self._open: list[TaskId] = []
+
+    def submit_job(self) -> None:
+        """An array: of some subtasks, or an open one."""
+        rng = self._world.rng
+        grows = rng.random() < 0.2
+        what = job_spec(
+            items=grows,
+            attempts=rng.choice([1, 3]),
+            backoff=1.0,
+            max_backoff=5.0,
+            crash_limit=rng.choice([2, 20]),
+            fatal=("Fatal",),
+            cpu=rng.choice([0.0, 0.0, 0.5]),
+            max_parallel=rng.choice([0, 0, 2]),
+            max_failures=rng.choice([None, None, 2]),
+        )
+        queue = rng.choice([ARRAYS, ARRAYS, ARRAYS, WORK])
+        size = rng.choice([0, 1, 30, 120])
+        if queue == WORK:
+            # Through its rate limit.
+            size = min(size, 30)
+        request = self._callers.request(b"job")
+        size = 0 if grows else size
+        self._callers.begin(partial(self._submit, queue, what, size, request, grows=grows))
+
+    async def _submit(
+        self, queue: QueueName, what: JobSpec, size: int, request: e.Request, *, grows: bool
+    ) -> None:
+        def make(term: Term, token: Pending[object]) -> e.Event:
+            job = term.ids.next(term.driver.clock.now())
+            return e.JobSubmitted(queue, job, what, b"t", size, grows, False, request, token)
+
+        known: TaskId | None = None
+        for _ in range(self._world.rng.choice([1, 1, 2])):
+            answer = await self._callers.call(make)
+            if isinstance(answer, Rejection):
+                assert answer.reason == "QUEUE_PAUSED", answer
+                return
+            assert isinstance(answer, JobKnown), answer
+            assert known in (None, answer.job), f"{request.id} made {known} and {answer.job}"
+            known = answer.job
+        assert known is not None
+        history = self._world.history
+        history.look()
+        assert known in history.arrays.jobs, f"{known} was acknowledged, and is lost"
+        history.arrays.promised[known] = None
+        self.jobs.append(known)
+        if grows:
+            self._open.append(known)
+
+    def append_items(self) -> None:
+        """Some more for an open array."""
+        if self._open:
+            job = self._world.rng.choice(self._open[-_RECENT:])
+            self._callers.begin(partial(self._append, job, self._world.rng.randint(1, 20)))
+
+    async def _append(self, job: TaskId, count: int) -> None:
+        first = -1
+
+        def make(term: Term, token: Pending[object]) -> e.Event | None:
+            nonlocal first
+            row = term.driver.state.jobs.get(job)
+            if row is None:
+                return None
+            if first < 0:
+                first = row.array.count
+            return e.JobItemsAdded(job, first, [b"i"] * count, False, False, token)
+
+        answer = await self._callers.call(make)
+        assert answer is None or isinstance(answer, JobItemsKnown | Rejection), answer
+
+    def control_job(self) -> None:
+        """Cancel, pause, resume, retry or close one."""
+        rng = self._world.rng
+        if self.jobs:
+            job = rng.choice(self.jobs[-_RECENT:])
+            self._control(job, rng.choice(["cancel", "pause", "resume", "resume", "retry"]))
+
+    def _control(self, job: TaskId, how: str) -> None:
+        request, make = self._callers.request(how.encode()), _CONTROLS[how]
+
+        async def whole() -> None:
+            answer = await self._callers.call(
+                lambda _, token: make(job=job, request=request, token=token)
+            )
+            assert isinstance(answer, JobKnown | Rejection), answer
+
+        self._callers.begin(whole)
+
+    def end(self, state: State) -> None:
+        """Those that are paused or open go on to their end."""
+        for job, row in state.jobs.items():
+            if row.state is JobState.PAUSED:
+                self._control(job, "resume")
+            if row.open and not row.finished:
+                self._control(job, "close")
+
+    def check(self, state: State) -> None:
+        """What is known of finished jobs is what is on record."""
+        for job, row in state.jobs.items():
+            on_record = self._world.history.arrays.jobs[job]
+            succeeded = sum(block.succeeded.bit_count() for block in row.array.blocks.values())
+            assert succeeded == on_record.succeeded.bit_count(), f"{job} and its record"
+            if row.state is JobState.SUCCEEDED:
+                assert row.array.succeeded == row.array.count
