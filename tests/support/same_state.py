@@ -164,6 +164,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
         ),
         "one that is too far ahead under a changed limit is cut in memory",
     ),
+    (Permits, "latest"): (anything, MEMORY),
     (Permits, "wake_at"): (anything, MEMORY),
     (Permits, "wakes"): (anything, MEMORY),
     (Permits, "waking"): (anything, MEMORY),

@@ -130,6 +130,52 @@ def test_what_never_began_is_given_back_and_what_was_lost_is_not() -> None:
     assert (c.state_of(task), c.row(task).attempt) == (RUNNING, 3)
 
 
+def test_what_a_later_start_did_not_need_is_not_given_back() -> None:
+    c = Cluster()
+    c.set_limits(rate=Rate(1, 10.0, 2))
+    n = c.node("n1", credit=10)
+    first = c.submit()
+    c.advance(15.0)
+    # The first start has come again, whatever becomes of it.
+    c.submit()
+    n.give_back(first)
+    c.submit()
+    assert [c.state_of(task) for task in c.state.tasks] == [RUNNING, RUNNING, PENDING]
+
+
+def test_all_of_several_starts_are_given_back() -> None:
+    c = Cluster()
+    c.set_limits(rate=Rate(1, 60.0, 3))
+    n = c.node("n1", credit=10)
+    tasks = [c.submit() for _ in range(3)]
+    c.advance(50.0)
+    c.pause("default", True)
+    for task in tasks:
+        n.give_back(task)
+    c.pause("default", False)
+    assert all(c.state_of(task) is RUNNING for task in tasks)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_starts_that_never_were_leave_what_the_others_took(seed: int) -> None:
+    rng, rate = random.Random(seed), Rate(2, 1.0, 4)
+    latest, arrival, now = rates.Latest(), 0.0, 1_700_000_000.0
+    kept: list[float] = []
+    for _ in range(200):
+        now += rng.choice([0.0, 0.0, 0.1, 0.5, 3.0])
+        if rates.allowed(rate, arrival, now):
+            latest.took(rate, arrival, now)
+            arrival = rates.taken(rate, arrival, now)
+            kept.append(now)
+        if rng.random() < 0.3:
+            never = rng.choice(kept[-6:])
+            arrival = latest.without(rate, arrival, never)
+            kept.remove(never)
+    for place, first in enumerate(kept):
+        for count, last in enumerate(kept[place:], 1):
+            assert count <= 4 + 2.0 * (last - first) + 1e-3
+
+
 def test_a_started_attempt_that_comes_back_has_used_its_start() -> None:
     c = Cluster()
     c.set_limits(rate=Rate(1, 60.0, 1))

@@ -98,9 +98,13 @@ def _is_next(queue: QueueRow, row: TaskRow, ordering: str) -> bool:
 
 def charge(state: State, row: TaskRow, now: float, out: Effects) -> None:
     """Take a start of each rate limit that applies to a task that is assigned now."""
-    arrivals, charged = state.permits.arrivals, 0
+    arrivals, latest, charged = state.permits.arrivals, state.permits.latest, 0
     for bit, name, rate in _rates(state, row):
-        arrivals[name] = rates.taken(rate, arrivals.get(name, 0.0), now)
+        arrival = arrivals.get(name, 0.0)
+        if name not in latest:
+            latest[name] = rates.Latest()
+        latest[name].took(rate, arrival, now)
+        arrivals[name] = rates.taken(rate, arrival, now)
         out.took(name)
         charged |= 1 << bit
     row.charged = charged
@@ -108,10 +112,10 @@ def charge(state: State, row: TaskRow, now: float, out: Effects) -> None:
 
 def refund(state: State, row: TaskRow, out: Effects) -> None:
     """Give back the starts that an attempt took which never began."""
-    arrivals = state.permits.arrivals
+    arrivals, latest = state.permits.arrivals, state.permits.latest
     for bit, name, rate in _rates(state, row):
-        if row.charged >> bit & 1 and name in arrivals:
-            arrivals[name] = rates.given_back(rate, arrivals[name])
+        if row.charged >> bit & 1 and name in arrivals and name in latest:
+            arrivals[name] = latest[name].without(rate, arrivals[name], row.assign_time)
             out.writes.append(PutRate(name, arrivals[name]))
     row.charged = 0
 
@@ -142,6 +146,7 @@ def drop_idle(state: State, now: float, limit: int, out: Effects) -> None:
             arrivals[name] = arrival
         else:
             dropped.append(name)
+            state.permits.latest.pop(name, None)
     out.purged_rates = dropped or None
 
 

@@ -8,13 +8,22 @@ interval:
     now          allowed until here           arrival
      |------------ (burst - 1) x interval --------|      one more would be too early
 
+A start that turns out to be none is given back as if it had never been (`Latest`): `arrival` is
+what the others come to. It is not simply an interval less: a start that came since may have found
+all starts there again, and has not used what was given back.
+
 No start leaves `arrival` more than `burst` intervals ahead (`latest`). One that is further ahead
 was written under another limit, or by a leader whose clock was ahead: it counts as the latest.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from scheduler.core.values import Rate
+
+# Starts that can be given back.
+MOST: Final = 64
 
 # Instants are floats of 1.7e9 seconds: they are a quarter of a microsecond apart.
 _ROUNDING = 1e-6
@@ -45,9 +54,42 @@ def latest(rate: Rate, now: float) -> float:
     return now + rate.burst * rate.interval
 
 
-def given_back(rate: Rate, arrival: float) -> float:
-    """`arrival` after a start turned out to be none."""
-    return arrival - rate.interval
+class Latest:
+    """The latest starts of one limit, from which one of them can be taken out.
+
+    Memory: `MOST` instants, of a limit that was used lately. What is older, or was taken under
+    another leader, is not given back.
+    """
+
+    __slots__ = ("_before", "_starts")
+
+    def __init__(self) -> None:
+        # `arrival` before the first of them.
+        self._before = 0.0
+        self._starts: list[float] = []
+
+    def took(self, rate: Rate, arrival: float, now: float) -> None:
+        """A start was taken; `arrival` is what it was before."""
+        starts = self._starts
+        if arrival <= now:
+            # All starts had come: none of those before counts any more.
+            starts.clear()
+        if not starts:
+            self._before = arrival
+        elif len(starts) == MOST:
+            self._before = max(starts.pop(0), self._before) + rate.interval
+        starts.append(now)
+
+    def without(self, rate: Rate, arrival: float, start: float) -> float:
+        """`arrival` after the start at `start` turned out to be none."""
+        if start not in self._starts:
+            return arrival
+        self._starts.remove(start)
+        interval, others = rate.interval, self._before
+        for other in self._starts:
+            others = max(other, others) + interval
+        # Where the limit was another one meanwhile: not more than one start.
+        return min(arrival, max(others, arrival - interval))
 
 
 def _ahead(rate: Rate, arrival: float, now: float) -> float:

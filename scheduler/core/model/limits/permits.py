@@ -66,6 +66,8 @@ class Permits:
     # Theoretical arrival times: `scheduler.core.queues.rates`. Absent: nothing was taken. The order
     # is that in which they are looked at for dropping. Of tenants: virtual times.
     arrivals: dict[RateName, float] = field(default_factory=dict)
+    # What can be given back, of limits that were used under this leader.
+    latest: dict[RateName, rates.Latest] = field(default_factory=dict)
     # When placement is to look again because a rate limit lets something through: of queues and
     # shared limits, found anew by each pass (0.0: never), and of parked keys.
     wake_at: float = 0.0
