@@ -158,6 +158,7 @@ async def run(settings: AgentSettings) -> None:
                 labels=settings.label_map,
                 version=__version__,
                 takes_chunks=True,
+                taints=settings.taint_list,
             )
             registration = Registration(
                 etcd,

@@ -28,6 +28,7 @@ from quorate.security.same_user import SameUserSettings
 from quorate.security.tls.server import TlsSettings
 from quorate.telemetry.channelz import ChannelzSettings
 from quorate.telemetry.settings import HealthSettings, TraceSettings
+from quorate.v1.placement_pb2 import Taint
 from quorate.v1.task_pb2 import Resources
 
 ANY_NUMBER = 1_000_000
@@ -76,6 +77,11 @@ class AgentSettings(
     )
     counters: str = Field("", description="named resources, such as gpu=2,licence=1")
     labels: str = Field("", description="labels, such as zone=a,disk=ssd")
+    taints: str = Field(
+        "",
+        description="taints that keep tasks away unless they tolerate them, such as"
+        " gpu,dedicated=ml",
+    )
     memory: Annotated[int, BeforeValidator(size_in_bytes)] = Field(
         default_factory=lambda: share().memory,
         ge=1 << 20,
@@ -161,6 +167,18 @@ class AgentSettings(
             raise ValueError("more than 32 labels")
         return value
 
+    @field_validator("taints")
+    @classmethod
+    def _taints(cls, value: str) -> str:
+        if len(_taint_list(value)) > 16:
+            raise ValueError("more than 16 taints")
+        return value
+
+    @property
+    def taint_list(self) -> list[Taint]:
+        """The taints."""
+        return _taint_list(self.taints)
+
     @property
     def slot_count(self) -> int:
         """Attempts at once."""
@@ -193,6 +211,17 @@ class AgentSettings(
         host, _ = split_address(self.listen, least_port=0)
         refuse_exposed(host, tls=self.tls, auth=self.mutual_tls, insecure=self.insecure)
         return self
+
+
+def _taint_list(text: str) -> list[Taint]:
+    """`a,b=2` as taints. Raises ValueError."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, _, value = part.partition("=")
+        if not key or key == "*" or max(len(key), len(value)) > 128:
+            raise ValueError(f"{part[:80]!r} is not KEY or KEY=VALUE of at most 128 characters")
+        found.append(Taint(key=key, value=value))
+    return found
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -47,6 +47,7 @@ from scheduler.api.forwarding.role import Leader, Roles
 from scheduler.api.servicers import SERVED
 from scheduler.config import SchedulerSettings
 from scheduler.engine.long_work.garbage import keep_out_of_sight
+from scheduler.engine.plugins import load_plugins
 from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.elector import Leadership
 from scheduler.leadership.failure_detector import LeaderWatch
@@ -84,8 +85,10 @@ async def serve(settings: SchedulerSettings) -> None:
     metrics = SchedulerMetrics(roles)
     session_key = secrets.token_bytes(32)
     spans = _spans(settings)
+    plugins = load_plugins(metrics.plugin_failed)
     term = LeadershipTerm(
-        settings, etcd, clock, roles, health_service, metrics, dialer, session_key, spans
+        *(settings, etcd, clock, roles, health_service, metrics, dialer, session_key, spans),
+        plugins=plugins,
     )
     forwarding = [
         ForwardingHandlers(service, roles, dialer=dialer, observer=metrics, limits=term.callers)

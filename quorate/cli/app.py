@@ -43,7 +43,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "cluster.status": ("status",),
     "top.top": ("top",),
     "cluster.queues": ("queues", "queue"),
-    "cluster.nodes": ("nodes", "cordon", "uncordon", "drain"),
+    "cluster.nodes": ("nodes", "cordon", "uncordon", "drain", "taint", "untaint"),
     "services.services": ("service",),
     "cluster.limits": ("limits", "limit"),
     "schedules.schedules": ("schedules", "schedule"),

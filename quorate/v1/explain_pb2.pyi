@@ -53,6 +53,11 @@ class NodeFilter(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NODE_FILTER_SLOTS: _ClassVar[NodeFilter]
     NODE_FILTER_RESOURCES: _ClassVar[NodeFilter]
     NODE_FILTER_SCALING_DOWN: _ClassVar[NodeFilter]
+    NODE_FILTER_LABELS: _ClassVar[NodeFilter]
+    NODE_FILTER_TAINT: _ClassVar[NodeFilter]
+    NODE_FILTER_NEAR: _ClassVar[NodeFilter]
+    NODE_FILTER_APART: _ClassVar[NodeFilter]
+    NODE_FILTER_PLUGIN: _ClassVar[NodeFilter]
 EXPLAIN_REASON_UNSPECIFIED: ExplainReason
 EXPLAIN_REASON_QUEUE_PAUSED: ExplainReason
 EXPLAIN_REASON_NOT_BEFORE: ExplainReason
@@ -90,6 +95,11 @@ NODE_FILTER_COUNTER: NodeFilter
 NODE_FILTER_SLOTS: NodeFilter
 NODE_FILTER_RESOURCES: NodeFilter
 NODE_FILTER_SCALING_DOWN: NodeFilter
+NODE_FILTER_LABELS: NodeFilter
+NODE_FILTER_TAINT: NodeFilter
+NODE_FILTER_NEAR: NodeFilter
+NODE_FILTER_APART: NodeFilter
+NODE_FILTER_PLUGIN: NodeFilter
 
 class ExplanationReason(_message.Message):
     __slots__ = ("reason", "sentence", "until", "paused_by", "holders")

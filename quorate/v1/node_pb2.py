@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quorate.v1 import output_pb2 as quorate_dot_v1_dot_output__pb2
+from quorate.v1 import placement_pb2 as quorate_dot_v1_dot_placement__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15quorate/v1/node.proto\x12\nquorate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17quorate/v1/output.proto\x1a\x15quorate/v1/task.proto\"\x9e\x01\n\tNodeStats\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x13\n\x0bmemory_used\x18\x02 \x01(\x03\x12\x14\n\x0cmemory_total\x18\x03 \x01(\x03\x12\x11\n\tdisk_used\x18\x04 \x01(\x03\x12\x12\n\ndisk_total\x18\x05 \x01(\x03\x12\r\n\x05load1\x18\x06 \x01(\x01\x12\x12\n\ndisk_error\x18\x07 \x01(\t\x12\x0f\n\x07yielded\x18\x08 \x01(\x05\"\x95\x04\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.NodeState\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x06 \x01(\x0b\x32\x15.quorate.v1.Resources\x12,\n\x06labels\x18\x07 \x03(\x0b\x32\x1c.quorate.v1.Node.LabelsEntry\x12*\n\x05stats\x18\x08 \x01(\x0b\x32\x15.quorate.v1.NodeStatsB\x04\xe8\xe3\x18\x02\x12\x16\n\x08\x61ssigned\x18\t \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x15\n\x07running\x18\n \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x31\n\rregister_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x0c \x01(\t\x12\x34\n\nidle_since\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x37\n\rleaving_since\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x13\n\x05\x66\x61ult\x18\x0f \x01(\tB\x04\xe8\xe3\x18\x02\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xd5\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15NODE_STATE_CONNECTING\x10\x01\x12\x14\n\x10NODE_STATE_READY\x10\x02\x12\x17\n\x13NODE_STATE_CORDONED\x10\x03\x12\x17\n\x13NODE_STATE_DRAINING\x10\x04\x12\x16\n\x12NODE_STATE_DRAINED\x10\x05\x12\x16\n\x12NODE_STATE_LEAVING\x10\x06\x12\x19\n\x15NODE_STATE_UNWRITABLE\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15quorate/v1/node.proto\x12\nquorate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17quorate/v1/output.proto\x1a\x1aquorate/v1/placement.proto\x1a\x15quorate/v1/task.proto\"\x9e\x01\n\tNodeStats\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x13\n\x0bmemory_used\x18\x02 \x01(\x03\x12\x14\n\x0cmemory_total\x18\x03 \x01(\x03\x12\x11\n\tdisk_used\x18\x04 \x01(\x03\x12\x12\n\ndisk_total\x18\x05 \x01(\x03\x12\r\n\x05load1\x18\x06 \x01(\x01\x12\x12\n\ndisk_error\x18\x07 \x01(\t\x12\x0f\n\x07yielded\x18\x08 \x01(\x05\"\xe1\x04\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.NodeState\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x06 \x01(\x0b\x32\x15.quorate.v1.Resources\x12,\n\x06labels\x18\x07 \x03(\x0b\x32\x1c.quorate.v1.Node.LabelsEntry\x12*\n\x05stats\x18\x08 \x01(\x0b\x32\x15.quorate.v1.NodeStatsB\x04\xe8\xe3\x18\x02\x12\x16\n\x08\x61ssigned\x18\t \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x15\n\x07running\x18\n \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x31\n\rregister_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x0c \x01(\t\x12\x34\n\nidle_since\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x37\n\rleaving_since\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x02\x12\x13\n\x05\x66\x61ult\x18\x0f \x01(\tB\x04\xe8\xe3\x18\x02\x12!\n\x06taints\x18\x12 \x03(\x0b\x32\x11.quorate.v1.Taint\x12\'\n\x0c\x61gent_taints\x18\x13 \x03(\x0b\x32\x11.quorate.v1.Taint\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xd5\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15NODE_STATE_CONNECTING\x10\x01\x12\x14\n\x10NODE_STATE_READY\x10\x02\x12\x17\n\x13NODE_STATE_CORDONED\x10\x03\x12\x17\n\x13NODE_STATE_DRAINING\x10\x04\x12\x16\n\x12NODE_STATE_DRAINED\x10\x05\x12\x16\n\x12NODE_STATE_LEAVING\x10\x06\x12\x19\n\x15NODE_STATE_UNWRITABLE\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,12 +49,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODE'].fields_by_name['leaving_since']._serialized_options = b'\350\343\030\002'
   _globals['_NODE'].fields_by_name['fault']._loaded_options = None
   _globals['_NODE'].fields_by_name['fault']._serialized_options = b'\350\343\030\002'
-  _globals['_NODESTATE']._serialized_start=816
-  _globals['_NODESTATE']._serialized_end=1029
-  _globals['_NODESTATS']._serialized_start=119
-  _globals['_NODESTATS']._serialized_end=277
-  _globals['_NODE']._serialized_start=280
-  _globals['_NODE']._serialized_end=813
-  _globals['_NODE_LABELSENTRY']._serialized_start=768
-  _globals['_NODE_LABELSENTRY']._serialized_end=813
+  _globals['_NODESTATE']._serialized_start=920
+  _globals['_NODESTATE']._serialized_end=1133
+  _globals['_NODESTATS']._serialized_start=147
+  _globals['_NODESTATS']._serialized_end=305
+  _globals['_NODE']._serialized_start=308
+  _globals['_NODE']._serialized_end=917
+  _globals['_NODE_LABELSENTRY']._serialized_start=872
+  _globals['_NODE_LABELSENTRY']._serialized_end=917
 # @@protoc_insertion_point(module_scope)

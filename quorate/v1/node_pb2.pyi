@@ -2,12 +2,13 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import output_pb2 as _output_pb2
+from quorate.v1 import placement_pb2 as _placement_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -52,7 +53,7 @@ class NodeStats(_message.Message):
     def __init__(self, cpu: _Optional[float] = ..., memory_used: _Optional[int] = ..., memory_total: _Optional[int] = ..., disk_used: _Optional[int] = ..., disk_total: _Optional[int] = ..., load1: _Optional[float] = ..., disk_error: _Optional[str] = ..., yielded: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "instance", "address", "state", "slots", "capacity", "labels", "stats", "assigned", "running", "register_time", "version", "idle_since", "leaving_since", "fault")
+    __slots__ = ("name", "instance", "address", "state", "slots", "capacity", "labels", "stats", "assigned", "running", "register_time", "version", "idle_since", "leaving_since", "fault", "taints", "agent_taints")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +76,8 @@ class Node(_message.Message):
     IDLE_SINCE_FIELD_NUMBER: _ClassVar[int]
     LEAVING_SINCE_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
+    TAINTS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_TAINTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
@@ -90,4 +93,6 @@ class Node(_message.Message):
     idle_since: _timestamp_pb2.Timestamp
     leaving_since: _timestamp_pb2.Timestamp
     fault: str
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., stats: _Optional[_Union[NodeStats, _Mapping]] = ..., assigned: _Optional[int] = ..., running: _Optional[int] = ..., register_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., idle_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaving_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fault: _Optional[str] = ...) -> None: ...
+    taints: _containers.RepeatedCompositeFieldContainer[_placement_pb2.Taint]
+    agent_taints: _containers.RepeatedCompositeFieldContainer[_placement_pb2.Taint]
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., stats: _Optional[_Union[NodeStats, _Mapping]] = ..., assigned: _Optional[int] = ..., running: _Optional[int] = ..., register_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., idle_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaving_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fault: _Optional[str] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., agent_taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ...) -> None: ...

@@ -13,6 +13,7 @@ from quorate.v1 import job_pb2 as _job_pb2
 from quorate.v1 import node_pb2 as _node_pb2
 from quorate.v1 import output_pb2 as _output_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
+from quorate.v1 import placement_pb2 as _placement_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2
 from quorate.v1 import quota_pb2 as _quota_pb2
 from quorate.v1 import schedule_pb2 as _schedule_pb2
@@ -886,6 +887,40 @@ class DrainNodeRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DrainNodeResponse(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: _node_pb2.Node
+    def __init__(self, node: _Optional[_Union[_node_pb2.Node, _Mapping]] = ...) -> None: ...
+
+class TaintNodeRequest(_message.Message):
+    __slots__ = ("name", "taint", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TAINT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    taint: _placement_pb2.Taint
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., taint: _Optional[_Union[_placement_pb2.Taint, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class TaintNodeResponse(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: _node_pb2.Node
+    def __init__(self, node: _Optional[_Union[_node_pb2.Node, _Mapping]] = ...) -> None: ...
+
+class UntaintNodeRequest(_message.Message):
+    __slots__ = ("name", "key", "value", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    key: str
+    value: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., key: _Optional[str] = ..., value: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class UntaintNodeResponse(_message.Message):
     __slots__ = ("node",)
     NODE_FIELD_NUMBER: _ClassVar[int]
     node: _node_pb2.Node

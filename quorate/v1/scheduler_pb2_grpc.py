@@ -307,6 +307,16 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeResponse.FromString,
                 _registered_method=True)
+        self.TaintNode = channel.unary_unary(
+                '/quorate.v1.Scheduler/TaintNode',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.TaintNodeRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.TaintNodeResponse.FromString,
+                _registered_method=True)
+        self.UntaintNode = channel.unary_unary(
+                '/quorate.v1.Scheduler/UntaintNode',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.UntaintNodeRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.UntaintNodeResponse.FromString,
+                _registered_method=True)
         self.GetCluster = channel.unary_unary(
                 '/quorate.v1.Scheduler/GetCluster',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.GetClusterRequest.SerializeToString,
@@ -762,6 +772,21 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TaintNode(self, request, context):
+        """Keeps tasks away from a node that do not tolerate the taint. What runs there goes on. Survives the
+        node's restart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UntaintNode(self, request, context):
+        """Undoes TaintNode. Taints of the agent (`--taints`) stay: FAILED_PRECONDITION `TAINT_OF_AGENT`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCluster(self, request, context):
         """Reads the cluster's leader, epoch, members and sizes.
         """
@@ -1102,6 +1127,16 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.DrainNode,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeResponse.SerializeToString,
+            ),
+            'TaintNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.TaintNode,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.TaintNodeRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.TaintNodeResponse.SerializeToString,
+            ),
+            'UntaintNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.UntaintNode,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.UntaintNodeRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.UntaintNodeResponse.SerializeToString,
             ),
             'GetCluster': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCluster,
@@ -2608,6 +2643,60 @@ class Scheduler:
             '/quorate.v1.Scheduler/DrainNode',
             quorate_dot_v1_dot_scheduler__pb2.DrainNodeRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.DrainNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TaintNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/TaintNode',
+            quorate_dot_v1_dot_scheduler__pb2.TaintNodeRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.TaintNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UntaintNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/UntaintNode',
+            quorate_dot_v1_dot_scheduler__pb2.UntaintNodeRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.UntaintNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

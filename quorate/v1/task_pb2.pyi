@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import placement_pb2 as _placement_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -215,7 +216,7 @@ class UniqueKey(_message.Message):
     def __init__(self, key: _Optional[str] = ..., on_conflict: _Optional[_Union[UniqueConflict, str]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob")
+    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob", "placement")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -243,6 +244,7 @@ class TaskSpec(_message.Message):
     UNIQUE_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_BLOB_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     command: CommandWork
     python: PythonWork
     service: ServiceWork
@@ -263,7 +265,8 @@ class TaskSpec(_message.Message):
     unique: UniqueKey
     schedule: ScheduledRun
     payload_blob: BlobRef
-    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., unique: _Optional[_Union[UniqueKey, _Mapping]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ...) -> None: ...
+    placement: _placement_pb2.PlacementRules
+    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., unique: _Optional[_Union[UniqueKey, _Mapping]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ..., placement: _Optional[_Union[_placement_pb2.PlacementRules, _Mapping]] = ...) -> None: ...
 
 class ScheduledRun(_message.Message):
     __slots__ = ("name", "tick_time", "cause")

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, NewType
 from quorate.blobs.names import COUNTER, Blob
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.runtime.timing.backoff import either_way, exponential
+from scheduler.core.place_rules import USUAL_PLACE, Label, PlaceSettings, Rules
 
 ServiceName = NewType("ServiceName", str)
 
@@ -74,6 +75,9 @@ class Placement(IntEnum):
     LEAST_LOADED = 1
     ROUND_ROBIN = 2
     CONSISTENT_HASH = 3
+    BIN_PACK = 4
+    SPREAD = 5
+    RANDOM_OF_TWO = 6
 
 
 class PauseScope(IntEnum):
@@ -174,6 +178,7 @@ class QueueSettings(NamedTuple):
     retention_count: int
     limits: QueueLimits
     order: QueueOrder = USUAL_ORDER
+    place: PlaceSettings = USUAL_PLACE
 
 
 # The very object of every queue without limits: the hot path compares identities.
@@ -256,14 +261,18 @@ BLOB_STORE: Final = COUNTER
 
 
 class Kind(NamedTuple):
-    """Of tasks with limits: those of one kind wait together. Of all others the kind is their needs.
+    """Of tasks with limits or rules: those of one kind wait together. Of all others the kind is
+    their needs.
 
-    `keyed`: they have keys, each of which may be full while others are not.
+    `keyed`: they have keys, each of which may be full while others are not. `labels`: of tasks of a
+    queue with filters, which may tell them apart.
     """
 
     needs: Needs
     shared: tuple[str, ...]
     keyed: bool
+    rules: Rules | None = None
+    labels: tuple[Label, ...] = ()
 
 
 DEFAULT_RETRY = RetryPolicy()
@@ -288,6 +297,8 @@ class PastAttempt(NamedTuple):
 MAX_CPU: Final = 1_024.0
 MAX_COUNTERS: Final = 16
 MAX_LABELS: Final = 32
+# Of a node: by its agent, and as many by an operator.
+MAX_TAINTS: Final = 16
 # Past attempts kept of one task, beside the current one, and characters of their error types and
 # messages: they are written again with every later status.
 MAX_PAST = 9
@@ -342,13 +353,17 @@ class TaskSpec(NamedTuple):
     tenant: str = ""
     # Its payload, where that is large.
     blob: Blob | None = None
+    # By which it chooses nodes; None as a rule. And its labels, sorted.
+    rules: Rules | None = None
+    labels: tuple[Label, ...] = ()
 
 
 def kind_of_spec(spec: TaskSpec) -> Needs | Kind:
     """With which others a task waits."""
-    if spec.limits is None:
-        return spec.needs
-    return Kind(spec.needs, spec.limits.shared, bool(spec.limits.lane))
+    limits, rules = spec.limits, spec.rules
+    if limits is None:
+        return spec.needs if rules is None else Kind(spec.needs, (), False, rules)
+    return Kind(spec.needs, limits.shared, bool(limits.lane), rules)
 
 
 class InstanceState(IntEnum):

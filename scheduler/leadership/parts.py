@@ -45,6 +45,7 @@ from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
 from scheduler.core.machine import Machine
 from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.plugins import Plugins
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.schedules import ScheduleRuns
@@ -74,6 +75,7 @@ class ProcessParts:
     limits: Limits
     callers: CallerLimits
     checkpoints: CompactionCheckpoints
+    plugins: Plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class TermParts:
         self, process: ProcessParts, won: ElectionWon, fold: Fold, recent: Recent, journal: Journal
     ) -> None:
         settings, etcd, state = process.settings, process.etcd, fold.state
+        state.plugins = process.plugins
         self.epoch = epoch_of(fold.generation, won.elected)
         self.journal = journal
         ids = TaskIds(state.last_id or None)
@@ -194,7 +197,7 @@ class TermParts:
             DeadLetterCalls(driver, stored),
             jobs,
             QueueCalls(driver, self.candidates),
-            NodeCalls(driver),
+            NodeCalls(driver, self.candidates),
             self.quotas,
             LimitCalls(driver, self.candidates),
             ClusterCalls(driver, stored, self.overview),

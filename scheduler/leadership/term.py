@@ -37,6 +37,7 @@ from scheduler.config import SchedulerSettings
 from scheduler.core.model import events as e
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import CALLER, Quota, in_force
+from scheduler.core.model.plugins import Plugins
 from scheduler.core.model.state import State
 from scheduler.engine.background import close_idle_jobs, note_starts
 from scheduler.engine.driver import Driver
@@ -82,6 +83,7 @@ class LeadershipTerm:
         session_key: bytes = b"",
         spans: TaskSpans | None = None,
         checkpoints: CompactionCheckpoints | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
         self._metrics = metrics or SchedulerMetrics(roles)
         self._settings = settings
@@ -108,6 +110,7 @@ class LeadershipTerm:
             self.limits,
             self.callers,
             self._checkpoints,
+            plugins or Plugins(),
         )
         # Whether the replica is to run. One event for good: `stand_by` waits on it.
         self._wanted = asyncio.Event()

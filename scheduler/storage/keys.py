@@ -68,6 +68,8 @@ TASK_PAUSE = "task-pause"
 START_DEADLINE = "start-deadline"
 # Ordering and unique keys of tasks.
 TASK_KEYS = "task-keys"
+# Tasks with placement rules, nodes with taints, queues with later strategies.
+PLACEMENT = "placement"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -80,6 +82,7 @@ RECORD_KINDS: tuple[str, ...] = (
     TASK_KEYS,
     QUEUE_PAUSE,
     TASK_PAUSE,
+    PLACEMENT,
 )
 
 

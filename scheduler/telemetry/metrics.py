@@ -56,6 +56,8 @@ class SchedulerMetrics:
         # Of terms that are over.
         self._unknown = self._repeats = 0
         self._misconduct = dict.fromkeys(MISCONDUCT, 0)
+        # By the plug-in's name, and what failed: names are those of what is installed.
+        self._plugins: dict[tuple[str, str], int] = {}
         self._driver: Driver | None = None
         self._overview: Overview | None = None
         self._quotas: QuotaCalls | None = None
@@ -95,6 +97,10 @@ class SchedulerMetrics:
         """An agent said what none may say; kinds are ours, and few."""
         self._misconduct[kind] = self._misconduct.get(kind, 0) + 1
 
+    def plugin_failed(self, name: str, why: str) -> None:
+        """A filter or score of placement failed; `why`: one word."""
+        self._plugins[name, why] = self._plugins.get((name, why), 0) + 1
+
     def call_began(self, method: str) -> str:
         """A call came; the name to pass to `call_ended`."""
         return self._calls.began(method)
@@ -120,6 +126,12 @@ class SchedulerMetrics:
             "Sessions that this scheduler ended, or did not get, by a fault of the agent.",
             ("kind",),
             self._misconduct,
+        )
+        yield counters(
+            "quorate_placement_plugin_failures",
+            "Calls of filters and scores of placement that failed or were left out.",
+            ("plugin", "why"),
+            self._plugins,
         )
         yield from self.tasks.collect()
         yield histogram(

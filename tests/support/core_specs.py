@@ -10,6 +10,7 @@ from quorate.runtime.ids import InstanceId, NodeName
 from quorate.v1 import service_pb2, task_pb2
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Allocation, NodeRow
+from scheduler.core.place_rules import Taint
 from scheduler.core.values import (
     TaskSpec,
 )
@@ -153,6 +154,8 @@ def node_row(
     memory: int = 8 << 30,
     counters: dict[str, int] | None = None,
     takes_chunks: bool = True,
+    labels: dict[str, str] | None = None,
+    taints: Sequence[Taint] = (),
 ) -> NodeRow:
     """A registered agent, as the watch brings it."""
     return NodeRow(
@@ -163,12 +166,13 @@ def node_row(
         cpu,
         memory,
         counters or {},
-        {},
+        labels or {},
         START,
         "test",
         7,
         Allocation(),
         takes_chunks=takes_chunks,
+        taints=tuple(taints),
     )
 
 

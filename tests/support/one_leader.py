@@ -98,7 +98,7 @@ class Leader:
                 check,
                 lambda weight: self.full,
             ),
-            NodeCalls(driver),
+            NodeCalls(driver, candidates),
             ScheduleCalls(
                 driver,
                 ids,

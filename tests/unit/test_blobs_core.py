@@ -65,7 +65,7 @@ def test_a_task_waits_for_a_node_that_has_a_store(c: Cluster, log: Log) -> None:
     c.node("plain", credit=2)
     task = c.submit(named(blob()))
     assert c.state_of(task) is TaskState.PENDING
-    why = why_unplaceable(c.state.nodes, c.row(task).needs)
+    why = why_unplaceable(c.state, c.row(task).needs)
     assert why.startswith("no node has a blob store (--blob-url)")
     c.node("n1", credit=2, counters={BLOB_STORE: 1_000_000})
     assert c.place_of(task) == "n1"

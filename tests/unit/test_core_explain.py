@@ -7,11 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from quorate.runtime.ids import QueueName, TaskId
+from scheduler.core.handlers.queues.update import settings_of
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Control
+from scheduler.core.place_rules import PlaceSettings, Taint
 from scheduler.core.placement.explain import Explained, Filter, Why, explain
 from scheduler.core.values import Origin, QueuePause, Rate
 from tests.support.core import Cluster
+from tests.support.core_placement import placed
 from tests.support.core_specs import spec
 
 DEFAULT = QueueName("default")
@@ -171,6 +174,13 @@ def marked(c: Cluster) -> None:
     c.step(e.ScaleDownDecided([(node.name, node.instance)], []))
 
 
+def filtered(c: Cluster) -> None:
+    c.node("n1")
+    row = c.state.queues[DEFAULT]
+    settings = settings_of(row)._replace(place=PlaceSettings(filters=("licensed",)))
+    c.call(lambda token: e.QueueUpdateAsked(DEFAULT, settings, e.Request(), token))
+
+
 FILTERS: dict[Filter, tuple[Callable[[Cluster], object], dict[str, object], str]] = {
     Filter.NONE: (lambda c: c.node("n1"), {}, "has room"),
     Filter.DISCONNECTED: (disconnected, {}, "has no session"),
@@ -191,6 +201,23 @@ FILTERS: dict[Filter, tuple[Callable[[Cluster], object], dict[str, object], str]
     Filter.COUNTER: (lambda c: c.node("n1"), {"counters": {"gpu": 1}}, "has 0 gpu"),
     Filter.SLOTS: (full, {}, "is full with 1 attempt"),
     Filter.RESOURCES: (taken, {"cpu": 2.0}, "has given the resources"),
+    Filter.LABELS: (
+        lambda c: c.node("n1", labels={"disk": "hdd"}),
+        {"where": "disk=ssd"},
+        "has disk=hdd, and the task needs disk = ssd",
+    ),
+    Filter.TAINT: (lambda c: c.node("n1", taints=[Taint("gpu")]), {}, "has the taint gpu, which"),
+    Filter.NEAR: (
+        lambda c: c.node("n1"),
+        {"near": {"app": "db"}},
+        "runs no task with the label app=db",
+    ),
+    Filter.APART: (
+        lambda c: (c.node("n1"), c.submit(placed({"app": "db"}))),
+        {"apart": {"app": "db"}},
+        "runs a task with the label app=db, and the task must be apart",
+    ),
+    Filter.PLUGIN: (filtered, {}, "is refused by the leader has no filter 'licensed'"),
     Filter.SCALING_DOWN: (marked, {}, "may be ended by a scale-down"),
 }
 
@@ -201,7 +228,8 @@ def test_each_filter_of_a_node(wanted: Filter):
     c = Cluster()
     make(c)
     c.placing = False
-    task = c.submit(spec(**needs))  # type: ignore[arg-type]
+    rules = {"where", "near", "apart"} & set(needs)
+    task = c.submit(placed(**needs) if rules else spec(**needs))  # type: ignore[arg-type]
     (node,) = told(c, task).nodes
     assert node.filter is wanted
     assert words in node.sentence

@@ -23,7 +23,7 @@ from scheduler.autoscaling.plan import Demand, plan
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Control, ScalingDown
 from scheduler.core.model.state import State
-from scheduler.core.placement.least_loaded import load
+from scheduler.core.placement.strategies.least_loaded import load
 from scheduler.core.values import Needs
 from scheduler.storage import records
 from scheduler.telemetry.metrics import _nodes

@@ -21,7 +21,7 @@ UPWARDS = {
         "scheduler.core is not allowed to import scheduler.engine",
     ),
     "placement knows a rule": (
-        "scheduler/core/placement/round_robin.py",
+        "scheduler/core/placement/strategies/round_robin.py",
         "from scheduler.core.handlers import shares",
         "scheduler.core.placement is not allowed to import scheduler.core.handlers.shares",
     ),

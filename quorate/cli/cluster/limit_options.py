@@ -82,6 +82,46 @@ def queue_order(queue: queue_pb2.Queue, aging: str, weights: list[str] | None) -
     return fields
 
 
+Spread = Annotated[
+    str,
+    typer.Option(
+        metavar="LABEL",
+        help="Label of nodes, such as zone: --placement spread spreads the tasks over its values; "
+        '"none": over nodes.',
+    ),
+]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="NAME",
+        help='Plug-in of the schedulers that refuses nodes; may be repeated; "none": none.',
+    ),
+]
+Score = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help='Plug-in of the schedulers that chooses the node; "none": --placement does.',
+    ),
+]
+
+
+def queue_place(
+    queue: queue_pb2.Queue, spread: str, filters: list[str] | None, score: str
+) -> list[str]:
+    """Set what options say of placement besides its strategy; the fields."""
+    fields = []
+    for name, word in (("spread_label", spread), ("score", score)):
+        if word:
+            fields.append(name)
+            setattr(queue, name, "" if word == NONE else word)
+    if filters:
+        fields.append("filters")
+        queue.filters.extend(name for name in filters if name != NONE)
+    return fields
+
+
 def put_number(message: Any, name: str, option: str, text: str) -> bool:
     """Set a limit to what an option says; whether it says anything. Raises BadParameter."""
     if not text:

@@ -1,4 +1,4 @@
-"""Commands about nodes: `nodes`, `cordon`, `uncordon`, `drain`."""
+"""Commands about nodes: `nodes`, `cordon`, `uncordon`, `drain`, `taint`, `untaint`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ from quorate.client.transport.rpcs import (
     CORDON_NODE,
     DRAIN_NODE,
     GET_NODE,
+    TAINT_NODE,
     UNCORDON_NODE,
+    UNTAINT_NODE,
     new_request_id,
 )
+from quorate.client.work import placing
 from quorate.runtime.sizes import plural
 from quorate.v1 import node_pb2, scheduler_pb2
 
@@ -75,6 +78,8 @@ def nodes(
     for node in found:
         if node.stats.disk_error:
             hint(f"{node.name} {cannot_write(node)}.")
+        if taints := taints_text(node):
+            hint(f"{node.name} has the taints {taints}.")
 
 
 def idle_for(found: list[node_pb2.Node], seconds: float, now: float) -> list[node_pb2.Node]:
@@ -165,6 +170,58 @@ def drain(
     return OK
 
 
+@with_client
+def taint(
+    client: Client,
+    node: Name,
+    taints: Annotated[
+        list[str], typer.Argument(metavar="KEY[=VALUE]...", help="Taints, such as dedicated=ml.")
+    ],
+) -> None:
+    """Keep tasks away from a node unless they tolerate its taints (submit --tolerate).
+
+    What runs there goes on. The taints stay when the node's agent restarts.
+    """
+    for word in taints:
+        request = scheduler_pb2.TaintNodeRequest(
+            name=node, taint=placing.taint("taint", word), request_id=new_request_id()
+        )
+        found = client.calls.call(TAINT_NODE, request).node
+    _say_taints(found)
+
+
+@with_client
+def untaint(
+    client: Client,
+    node: Name,
+    taints: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY[=VALUE]...", help="Taints to remove; KEY alone: whatever their values."
+        ),
+    ],
+) -> None:
+    """Remove taints from a node; undoes taint."""
+    for word in taints:
+        key, equals, value = word.partition("=")
+        request = scheduler_pb2.UntaintNodeRequest(
+            name=node, key=key, value=value if equals else None, request_id=new_request_id()
+        )
+        found = client.calls.call(UNTAINT_NODE, request).node
+    _say_taints(found)
+
+
+def _say_taints(node: node_pb2.Node) -> None:
+    taints = taints_text(node)
+    sys.stdout.write(f"{node.name} {f'has the taints {taints}' if taints else 'has no taints'}\n")
+
+
+def taints_text(node: node_pb2.Node) -> str:
+    """Taints of its agent and by operators."""
+    found = (*node.agent_taints, *node.taints)
+    return ", ".join(one.key + (f"={one.value}" if one.value else "") for one in found)
+
+
 def _say(node: node_pb2.Node) -> None:
     sys.stdout.write(f"{node.name} {render.node_state(node)}\n")
 
@@ -175,3 +232,5 @@ def register(app: typer.Typer) -> None:
     app.command("cordon")(cordon)
     app.command("uncordon")(uncordon)
     app.command("drain")(drain)
+    app.command("taint")(taint)
+    app.command("untaint")(untaint)

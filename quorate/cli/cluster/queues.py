@@ -38,6 +38,9 @@ class Placement(enum.StrEnum):
     LEAST_LOADED = "least-loaded"
     ROUND_ROBIN = "round-robin"
     CONSISTENT_HASH = "consistent-hash"
+    BIN_PACK = "bin-pack"
+    SPREAD = "spread"
+    RANDOM_OF_TWO = "random-of-two"
 
 
 class Disconnect(enum.StrEnum):
@@ -167,6 +170,9 @@ def create(
     when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
     aging: o.Aging = "",
     weight: o.Weight = None,
+    spread: o.Spread = "",
+    filters: o.Filters = None,
+    score: o.Score = "",
 ) -> None:
     """Create a queue."""
     wanted = queue_pb2.Queue(
@@ -182,6 +188,7 @@ def create(
         when_full or "",
     )
     o.queue_order(wanted, aging, weight)
+    o.queue_place(wanted, spread, filters, score)
     request = scheduler_pb2.CreateQueueRequest(queue=wanted, request_id=new_request_id())
     client.calls.call(CREATE_QUEUE, request)
     sys.stdout.write(f"{queue} created\n")
@@ -208,6 +215,9 @@ def update(
     when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
     aging: o.Aging = "",
     weight: o.Weight = None,
+    spread: o.Spread = "",
+    filters: o.Filters = None,
+    score: o.Score = "",
 ) -> None:
     """Change settings of a queue. Options that you leave out change nothing. Running tasks go on.
 
@@ -219,6 +229,7 @@ def update(
         when_full or "",
     )
     fields += o.queue_order(wanted, aging, weight)
+    fields += o.queue_place(wanted, spread, filters, score)
     if placement is not None:
         wanted.placement = getattr(queue_pb2, f"PLACEMENT_STRATEGY_{placement.name}")
         fields.append("placement")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -20,7 +18,9 @@ from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
 from quorate.cli.tasks import arrays as a
 from quorate.cli.tasks import options as o
+from quorate.cli.tasks import placing as p
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
+from quorate.cli.tasks.inputs import arguments_of, item, lines, read
 from quorate.cli.tasks.waits import saying_why, saying_why_none
 from quorate.cli.words import pairs
 from quorate.client.client import Client
@@ -90,6 +90,14 @@ def submit(
     fairness_key: o.FairnessKey = "",
     ordering_key: o.OrderingKey = "",
     unique_key: o.UniqueKey = "",
+    where: p.Where = None,
+    prefer: p.Prefer = None,
+    tolerate: p.Tolerate = None,
+    near: p.Near = None,
+    apart: p.Apart = None,
+    distinct: p.Distinct = None,
+    spread: p.Spread = "",
+    placement: p.Strategy = "",
     env: Annotated[
         list[str] | None,
         typer.Option(
@@ -148,6 +156,7 @@ def submit(
         *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
     )
     options["unique_key"] = unique_key
+    options.update(p.place_args(where, prefer, tolerate, near, apart, distinct, spread, placement))
     options["request_id"] = request_id
     bound = client.options(**options)
     spec = command_spec(
@@ -156,7 +165,7 @@ def submit(
         time.time(),
         env=pairs("--env", env),
         cwd=cwd,
-        stdin=_read(stdin) if stdin else b"",
+        stdin=read(stdin) if stdin else b"",
         secrets=o.secrets(secret),
     )
     if is_job:
@@ -203,6 +212,8 @@ def call(
     limit: o.Limit = None,
     fairness_key: o.FairnessKey = "",
     ordering_key: o.OrderingKey = "",
+    where: p.Where = None,
+    tolerate: p.Tolerate = None,
     secret: o.Secret = None,
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
@@ -224,9 +235,10 @@ def call(
     )
     if wait_timeout is not None and no_wait:
         raise typer.BadParameter("--wait-timeout and --no-wait exclude each other")
+    options.update(p.place_args(where, tolerate=tolerate))
     options["secrets"] = o.secrets(secret)
     options["request_id"] = request_id
-    handle = client.options(**options).submit_json(function, _arguments(arguments))
+    handle = client.options(**options).submit_json(function, arguments_of(arguments))
     if no_wait:
         _print_ids([handle], as_json)
         return 0
@@ -289,6 +301,8 @@ def map_(
     limit: o.Limit = None,
     fairness_key: o.FairnessKey = "",
     ordering_key: o.OrderingKey = "",
+    where: p.Where = None,
+    tolerate: p.Tolerate = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> int:
     """Call a Python function for each line of a file. Prints one JSON result per line, in order.
@@ -301,8 +315,9 @@ def map_(
         *(queue, name, priority, retries, timeout, 0.0, None, label),
         *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
     )
-    total, lines = _lines(items)
-    values = (_item(line, number) for number, line in enumerate(lines, 1)) if json_items else lines
+    options.update(p.place_args(where, tolerate=tolerate))
+    total, found = lines(items)
+    values = (item(line, number) for number, line in enumerate(found, 1)) if json_items else found
     bound = client.options(**options)
     run = bound.map_unordered if unordered else bound.map
     number = 0
@@ -336,61 +351,6 @@ def _print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
     sys.stdout.write("".join(f"{handle.id}\n" for handle in handles))
     if sys.stdout.isatty():
         hint(f"Follow it: {command(f'logs -f {handles[0].id}')}")
-
-
-def _arguments(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        if text[:1] in ("[", "{", '"'):
-            raise typer.BadParameter(f"the arguments are not JSON: {error}") from None
-        string = shlex.quote(json.dumps(text, ensure_ascii=False))
-        raise typer.BadParameter(f"{text!r} is not JSON; a string is written {string}") from None
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict) and value and set(value) <= {"args", "kwargs"}:
-        return value
-    return [value]
-
-
-def _item(line: str, number: int) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise typer.BadParameter(f"line {number} of the items is not JSON: {error}") from None
-
-
-def _lines(source: str) -> tuple[int | None, Iterator[str]]:
-    """Number of lines where it can be known, and the lines as they are read."""
-    if source == "-":
-        return None, _stripped(sys.stdin)
-    path = Path(source)
-    try:
-        with path.open() as counted:
-            total = sum(1 for _ in counted)
-    except OSError as error:
-        raise typer.BadParameter(f"--items {source}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"--items {source}: {error}") from None
-    return total, _lines_of(path)
-
-
-def _lines_of(path: Path) -> Iterator[str]:
-    with path.open() as file:
-        yield from _stripped(file)
-
-
-def _stripped(lines: Iterable[str]) -> Iterator[str]:
-    return (line.rstrip("\r\n") for line in lines)
-
-
-def _read(source: str) -> bytes:
-    if source == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"--stdin {source}: {error.strerror}") from None
 
 
 def register(app: typer.Typer) -> None:

@@ -96,6 +96,8 @@ GET_NODE = Rpc("GetNode", pb.GetNodeRequest, pb.GetNodeResponse)
 CORDON_NODE = Rpc("CordonNode", pb.CordonNodeRequest, pb.CordonNodeResponse)
 UNCORDON_NODE = Rpc("UncordonNode", pb.UncordonNodeRequest, pb.UncordonNodeResponse)
 DRAIN_NODE = Rpc("DrainNode", pb.DrainNodeRequest, pb.DrainNodeResponse)
+TAINT_NODE = Rpc("TaintNode", pb.TaintNodeRequest, pb.TaintNodeResponse)
+UNTAINT_NODE = Rpc("UntaintNode", pb.UntaintNodeRequest, pb.UntaintNodeResponse)
 GET_CLUSTER = Rpc("GetCluster", pb.GetClusterRequest, pb.GetClusterResponse)
 LIST_AUDIT_ENTRIES = Rpc(
     "ListAuditEntries", pb.ListAuditEntriesRequest, pb.ListAuditEntriesResponse

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypedDict
 
+from quorate.client.work import placing
 from quorate.client.work.texts import checked_text, checked_texts, is_utf8
 from quorate.runtime.errors import invalid
 from quorate.telemetry.tracing import current_traceparent
-from quorate.v1 import task_pb2
+from quorate.v1 import placement_pb2, task_pb2
 
 Instant = dt.datetime | float
 """An aware datetime, or seconds since the Unix epoch."""
@@ -45,6 +46,14 @@ class OptionArgs(TypedDict, total=False):
     memory: int
     resources: Mapping[str, int]
     affinity_key: str
+    where: str | Sequence[str]
+    prefer: str | Sequence[str]
+    tolerate: str | Sequence[str]
+    near: Mapping[str, str]
+    apart: Mapping[str, str]
+    distinct: str | Sequence[str]
+    spread: str
+    placement: str
     limit_key: str
     limits: Sequence[str]
     fairness_key: str
@@ -94,6 +103,22 @@ class TaskOptions:
     """Named counters that one attempt needs, such as {"gpu": 1}."""
     affinity_key: str = ""
     """Tasks with the same key prefer the same node in a consistent-hash queue."""
+    where: str | Sequence[str] = ()
+    """Rules for labels of nodes, such as "disk in ssd,nvme", "zone=a" or "!gpu"; all must hold."""
+    prefer: str | Sequence[str] = ()
+    """As `where`, as long as such a node has room."""
+    tolerate: str | Sequence[str] = ()
+    """Taints of nodes on which it may run: "gpu", "dedicated=ml", "*" for all."""
+    near: Mapping[str, str] = field(default_factory=dict)
+    """Only on nodes that run a task with this label, such as {"app": "cache"}."""
+    apart: Mapping[str, str] = field(default_factory=dict)
+    """Only on nodes that run no task with this label."""
+    distinct: str | Sequence[str] = ()
+    """Labels of its own: tasks that have the same value run on different nodes."""
+    spread: str = ""
+    """Spreads the tasks of the queue over "node", or over the values of a label such as "zone"."""
+    placement: str = ""
+    """The strategy in place of the queue's, such as "bin-pack"."""
     limit_key: str = ""
     """Tasks with the same key share the queue's limits for each key, such as a customer's name."""
     limits: Sequence[str] = ()
@@ -117,7 +142,7 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         keys = ("affinity_key", "limit_key", "fairness_key", "ordering_key", "unique_key")
-        for name in ("queue", "name", *keys, "request_id"):
+        for name in ("queue", "name", *keys, "spread", "placement", "request_id"):
             checked_text(name, getattr(self, name))
         checked_texts("labels", self.labels)
         for name in ("resources", "secrets"):
@@ -125,6 +150,13 @@ class TaskOptions:
                 checked_text(name, key)
         object.__setattr__(self, "fatal_errors", _checked_errors(self.fatal_errors))
         object.__setattr__(self, "limits", _checked_limits(self.limits))
+        for name in ("where", "prefer", "tolerate", "distinct"):
+            object.__setattr__(self, name, placing.words(name, getattr(self, name)))
+        checked_texts("near", self.near)
+        checked_texts("apart", self.apart)
+        placing.checked_placement(self.placement)
+        if self._places:
+            placing.put(placement_pb2.PlacementRules(), self)
         for name in ("timeout", "start_deadline", "delay", "backoff", "max_backoff", "cpu"):
             value = getattr(self, name)
             if value is None:
@@ -182,6 +214,8 @@ class TaskOptions:
             spec.resources.cpu = self.cpu
             spec.resources.memory = self.memory
             spec.resources.counters.update(self.resources)
+        if self._places:
+            placing.put(spec.placement, self)
         if self.affinity_key:
             spec.affinity_key = self.affinity_key
         if self.limit_key:
@@ -203,6 +237,12 @@ class TaskOptions:
         # The task belongs to the span in which it is made, where there is one.
         if trace := current_traceparent():
             spec.trace_context = trace
+
+    @property
+    def _places(self) -> bool:
+        """Whether it says anything of nodes."""
+        rules = (self.where, self.prefer, self.tolerate, self.near, self.apart, self.distinct)
+        return any(rules) or bool(self.spread or self.placement)
 
     def _apply_retry(self, retry: task_pb2.RetryPolicy) -> None:
         retry.max_attempts = self.retries + 1

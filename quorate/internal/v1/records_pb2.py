@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from quorate.v1 import limit_pb2 as quorate_dot_v1_dot_limit__pb2
+from quorate.v1 import placement_pb2 as quorate_dot_v1_dot_placement__pb2
 from quorate.v1 import queue_pb2 as quorate_dot_v1_dot_queue__pb2
 from quorate.v1 import quota_pb2 as quorate_dot_v1_dot_quota__pb2
 from quorate.v1 import schedule_pb2 as quorate_dot_v1_dot_schedule__pb2
@@ -30,7 +31,7 @@ from quorate.v1 import service_pb2 as quorate_dot_v1_dot_service__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/limit.proto\x1a\x16quorate/v1/queue.proto\x1a\x16quorate/v1/quota.proto\x1a\x19quorate/v1/schedule.proto\x1a\x18quorate/v1/service.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"~\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x13\n\x0bsession_key\x18\x05 \x01(\x0c\x12\x14\n\x0crecord_kinds\x18\x06 \x03(\t\"\x9f\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x14\n\x0ctakes_chunks\x18\t \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\"4\n\rLeavingRecord\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tmark_time\x18\x02 \x01(\x01\"\xe6\x04\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\x12\x13\n\x0bmax_running\x18\t \x01(\x03\x12-\n\x04rate\x18\n \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x1b\n\x13max_running_per_key\x18\x0b \x01(\x03\x12\x35\n\x0crate_per_key\x18\x0c \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x12\n\nmax_length\x18\r \x01(\x03\x12/\n\rlength_policy\x18\x0e \x01(\x0e\x32\x18.quorate.v1.LengthPolicy\x12>\n\x07weights\x18\x11 \x03(\x0b\x32-.quorate.internal.v1.QueueRecord.WeightsEntry\x12\r\n\x05\x61ging\x18\x12 \x01(\x01\x12\x34\n\x05pause\x18\x17 \x01(\x0b\x32%.quorate.internal.v1.QueuePauseRecord\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"<\n\x0fTaskPauseRecord\x12\n\n\x02\x62y\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x01\"s\n\x10QueuePauseRecord\x12%\n\x05scope\x18\x01 \x01(\x0e\x32\x16.quorate.v1.PauseScope\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05since\x18\x04 \x01(\x01\x12\r\n\x05until\x18\x05 \x01(\x01\":\n\nRateRecord\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x0e\n\x06period\x18\x02 \x01(\x01\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"y\n\x10LimitGroupRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bmax_running\x18\x02 \x01(\x03\x12-\n\x04rate\x18\x03 \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x13\n\x0b\x63reate_time\x18\x04 \x01(\x01\" \n\rRateUseRecord\x12\x0f\n\x07\x61rrival\x18\x01 \x01(\x01\"C\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\x12\n\ncreated_by\x18\x03 \x01(\t\"\xe1\x03\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\x12\x0f\n\x07\x63harged\x18\x0f \x01(\x05\x12\x13\n\x0b\x65xpire_time\x18\x12 \x01(\x01\x12\x15\n\rshare_charged\x18\x14 \x01(\x01\x12\x33\n\x05pause\x18\x1b \x01(\x0b\x32$.quorate.internal.v1.TaskPauseRecord\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"\xa5\x01\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x03(\x05\x12\x0f\n\x07last_id\x18\t \x01(\t\"\x90\x01\n\rServiceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65leting\x18\x06 \x01(\x08\"\x9e\x03\n\x0eScheduleRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.quorate.v1.ScheduleSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x04 \x01(\x01\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\x03\x12\x31\n\x05pause\x18\x07 \x01(\x0b\x32\".quorate.internal.v1.SchedulePause\x12\x0f\n\x07waiting\x18\x08 \x03(\x03\x12\x37\n\x08\x62\x61\x63kfill\x18\t \x01(\x0b\x32%.quorate.internal.v1.ScheduleBackfill\x12*\n\x04runs\x18\n \x03(\x0b\x32\x1c.quorate.internal.v1.PastRun\x12-\n\x06misses\x18\x0b \x03(\x0b\x32\x1d.quorate.internal.v1.PastMiss\x12\r\n\x05\x66ired\x18\x0c \x01(\x03\x12\x11\n\trun_count\x18\r \x01(\x03\x12\x12\n\nmiss_count\x18\x0e \x01(\x03\":\n\rSchedulePause\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\r\n\x05until\x18\x03 \x01(\x03\"[\n\x10ScheduleBackfill\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\x12*\n\x07overlap\x18\x03 \x01(\x0e\x32\x19.quorate.v1.OverlapPolicy\"\x85\x01\n\x07PastRun\x12\x0c\n\x04tick\x18\x01 \x01(\x03\x12\x0c\n\x04task\x18\x02 \x01(\t\x12(\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x19.quorate.v1.ScheduleCause\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0e\n\x06is_job\x18\x05 \x01(\x08\"n\n\x08PastMiss\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\x12\r\n\x05ticks\x18\x03 \x01(\x03\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.quorate.v1.MissReason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"6\n\x0bQuotaRecord\x12\'\n\x06limits\x18\x01 \x01(\x0b\x32\x17.quorate.v1.QuotaLimits\"_\n\x0eInstanceRecord\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quorate/internal/v1/records.proto\x12\x13quorate.internal.v1\x1a\x16quorate/v1/limit.proto\x1a\x1aquorate/v1/placement.proto\x1a\x16quorate/v1/queue.proto\x1a\x16quorate/v1/quota.proto\x1a\x19quorate/v1/schedule.proto\x1a\x18quorate/v1/service.proto\x1a\x15quorate/v1/task.proto\"-\n\nHeadRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"~\n\x0f\x43\x61ndidateRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x13\n\x0bsession_key\x18\x05 \x01(\x0c\x12\x14\n\x0crecord_kinds\x18\x06 \x03(\t\"\xc2\x02\n\nNodeRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\'\n\x08\x63\x61pacity\x18\x05 \x01(\x0b\x32\x15.quorate.v1.Resources\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.quorate.internal.v1.NodeRecord.LabelsEntry\x12\x15\n\rregister_time\x18\x07 \x01(\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x14\n\x0ctakes_chunks\x18\t \x01(\x08\x12!\n\x06taints\x18\x0e \x03(\x0b\x32\x11.quorate.v1.Taint\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"o\n\x11NodeControlRecord\x12\x10\n\x08\x63ordoned\x18\x01 \x01(\x08\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x13\n\x0b\x64rain_grace\x18\x03 \x01(\x01\x12!\n\x06taints\x18= \x03(\x0b\x32\x11.quorate.v1.Taint\"4\n\rLeavingRecord\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tmark_time\x18\x02 \x01(\x01\"\x9c\x05\n\x0bQueueRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\tplacement\x18\x02 \x01(\x0e\x32\x1d.quorate.v1.PlacementStrategy\x12\x15\n\rretention_age\x18\x03 \x01(\x01\x12\x17\n\x0fretention_count\x18\x04 \x01(\x03\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x13\n\x0b\x63reate_time\x18\x07 \x01(\x01\x12\x13\n\x0bmax_running\x18\t \x01(\x03\x12-\n\x04rate\x18\n \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x1b\n\x13max_running_per_key\x18\x0b \x01(\x03\x12\x35\n\x0crate_per_key\x18\x0c \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x12\n\nmax_length\x18\r \x01(\x03\x12/\n\rlength_policy\x18\x0e \x01(\x0e\x32\x18.quorate.v1.LengthPolicy\x12>\n\x07weights\x18\x11 \x03(\x0b\x32-.quorate.internal.v1.QueueRecord.WeightsEntry\x12\r\n\x05\x61ging\x18\x12 \x01(\x01\x12\x34\n\x05pause\x18\x17 \x01(\x0b\x32%.quorate.internal.v1.QueuePauseRecord\x12\x14\n\x0cspread_label\x18\x1b \x01(\t\x12\x0f\n\x07\x66ilters\x18\x1c \x03(\t\x12\r\n\x05score\x18\x1d \x01(\t\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"<\n\x0fTaskPauseRecord\x12\n\n\x02\x62y\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x01\"s\n\x10QueuePauseRecord\x12%\n\x05scope\x18\x01 \x01(\x0e\x32\x16.quorate.v1.PauseScope\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05since\x18\x04 \x01(\x01\x12\r\n\x05until\x18\x05 \x01(\x01\":\n\nRateRecord\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x0e\n\x06period\x18\x02 \x01(\x01\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"y\n\x10LimitGroupRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bmax_running\x18\x02 \x01(\x03\x12-\n\x04rate\x18\x03 \x01(\x0b\x32\x1f.quorate.internal.v1.RateRecord\x12\x13\n\x0b\x63reate_time\x18\x04 \x01(\x01\" \n\rRateUseRecord\x12\x0f\n\x07\x61rrival\x18\x01 \x01(\x01\"C\n\nTaskRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\x12\n\ncreated_by\x18\x03 \x01(\t\"\xe1\x03\n\tRunRecord\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x04 \x01(\x05\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x07 \x01(\x01\x12\x12\n\nstart_time\x18\x08 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\t \x01(\x01\x12\x12\n\nnot_before\x18\n \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12&\n\x06result\x18\x0c \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\r \x01(\x0b\x32\x15.quorate.v1.TaskError\x12.\n\x04past\x18\x0e \x03(\x0b\x32 .quorate.internal.v1.PastAttempt\x12\x0f\n\x07\x63harged\x18\x0f \x01(\x05\x12\x13\n\x0b\x65xpire_time\x18\x12 \x01(\x01\x12\x15\n\rshare_charged\x18\x14 \x01(\x01\x12\x33\n\x05pause\x18\x1b \x01(\x0b\x32$.quorate.internal.v1.TaskPauseRecord\"\xa6\x01\n\x0bPastAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssign_time\x18\x04 \x01(\x01\x12\x12\n\nstart_time\x18\x05 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x06 \x01(\x01\x12\x12\n\nerror_type\x18\x07 \x01(\t\x12\x15\n\rerror_message\x18\x08 \x01(\t\"\xa5\x01\n\x0b\x44\x65\x64upRecord\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63reate_time\x18\x02 \x01(\x01\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x10\n\x08\x66irst_id\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08progress\x18\x06 \x01(\x05\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x03(\x05\x12\x0f\n\x07last_id\x18\t \x01(\t\"\x90\x01\n\rServiceRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65leting\x18\x06 \x01(\x08\"\x9e\x03\n\x0eScheduleRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.quorate.v1.ScheduleSpec\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x13\n\x0b\x63reate_time\x18\x04 \x01(\x01\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\x03\x12\x31\n\x05pause\x18\x07 \x01(\x0b\x32\".quorate.internal.v1.SchedulePause\x12\x0f\n\x07waiting\x18\x08 \x03(\x03\x12\x37\n\x08\x62\x61\x63kfill\x18\t \x01(\x0b\x32%.quorate.internal.v1.ScheduleBackfill\x12*\n\x04runs\x18\n \x03(\x0b\x32\x1c.quorate.internal.v1.PastRun\x12-\n\x06misses\x18\x0b \x03(\x0b\x32\x1d.quorate.internal.v1.PastMiss\x12\r\n\x05\x66ired\x18\x0c \x01(\x03\x12\x11\n\trun_count\x18\r \x01(\x03\x12\x12\n\nmiss_count\x18\x0e \x01(\x03\":\n\rSchedulePause\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\r\n\x05until\x18\x03 \x01(\x03\"[\n\x10ScheduleBackfill\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\x12*\n\x07overlap\x18\x03 \x01(\x0e\x32\x19.quorate.v1.OverlapPolicy\"\x85\x01\n\x07PastRun\x12\x0c\n\x04tick\x18\x01 \x01(\x03\x12\x0c\n\x04task\x18\x02 \x01(\t\x12(\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x19.quorate.v1.ScheduleCause\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0e\n\x06is_job\x18\x05 \x01(\x08\"n\n\x08PastMiss\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\x12\r\n\x05ticks\x18\x03 \x01(\x03\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.quorate.v1.MissReason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"6\n\x0bQuotaRecord\x12\'\n\x06limits\x18\x01 \x01(\x0b\x32\x17.quorate.v1.QuotaLimits\"_\n\x0eInstanceRecord\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,54 +42,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODERECORD_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_QUEUERECORD_WEIGHTSENTRY']._loaded_options = None
   _globals['_QUEUERECORD_WEIGHTSENTRY']._serialized_options = b'8\001'
-  _globals['_HEADRECORD']._serialized_start=206
-  _globals['_HEADRECORD']._serialized_end=251
-  _globals['_CANDIDATERECORD']._serialized_start=253
-  _globals['_CANDIDATERECORD']._serialized_end=379
-  _globals['_NODERECORD']._serialized_start=382
-  _globals['_NODERECORD']._serialized_end=669
-  _globals['_NODERECORD_LABELSENTRY']._serialized_start=624
-  _globals['_NODERECORD_LABELSENTRY']._serialized_end=669
-  _globals['_NODECONTROLRECORD']._serialized_start=671
-  _globals['_NODECONTROLRECORD']._serialized_end=747
-  _globals['_LEAVINGRECORD']._serialized_start=749
-  _globals['_LEAVINGRECORD']._serialized_end=801
-  _globals['_QUEUERECORD']._serialized_start=804
-  _globals['_QUEUERECORD']._serialized_end=1418
-  _globals['_QUEUERECORD_WEIGHTSENTRY']._serialized_start=1372
-  _globals['_QUEUERECORD_WEIGHTSENTRY']._serialized_end=1418
-  _globals['_TASKPAUSERECORD']._serialized_start=1420
-  _globals['_TASKPAUSERECORD']._serialized_end=1480
-  _globals['_QUEUEPAUSERECORD']._serialized_start=1482
-  _globals['_QUEUEPAUSERECORD']._serialized_end=1597
-  _globals['_RATERECORD']._serialized_start=1599
-  _globals['_RATERECORD']._serialized_end=1657
-  _globals['_LIMITGROUPRECORD']._serialized_start=1659
-  _globals['_LIMITGROUPRECORD']._serialized_end=1780
-  _globals['_RATEUSERECORD']._serialized_start=1782
-  _globals['_RATEUSERECORD']._serialized_end=1814
-  _globals['_TASKRECORD']._serialized_start=1816
-  _globals['_TASKRECORD']._serialized_end=1883
-  _globals['_RUNRECORD']._serialized_start=1886
-  _globals['_RUNRECORD']._serialized_end=2367
-  _globals['_PASTATTEMPT']._serialized_start=2370
-  _globals['_PASTATTEMPT']._serialized_end=2536
-  _globals['_DEDUPRECORD']._serialized_start=2539
-  _globals['_DEDUPRECORD']._serialized_end=2704
-  _globals['_SERVICERECORD']._serialized_start=2707
-  _globals['_SERVICERECORD']._serialized_end=2851
-  _globals['_SCHEDULERECORD']._serialized_start=2854
-  _globals['_SCHEDULERECORD']._serialized_end=3268
-  _globals['_SCHEDULEPAUSE']._serialized_start=3270
-  _globals['_SCHEDULEPAUSE']._serialized_end=3328
-  _globals['_SCHEDULEBACKFILL']._serialized_start=3330
-  _globals['_SCHEDULEBACKFILL']._serialized_end=3421
-  _globals['_PASTRUN']._serialized_start=3424
-  _globals['_PASTRUN']._serialized_end=3557
-  _globals['_PASTMISS']._serialized_start=3559
-  _globals['_PASTMISS']._serialized_end=3669
-  _globals['_QUOTARECORD']._serialized_start=3671
-  _globals['_QUOTARECORD']._serialized_end=3725
-  _globals['_INSTANCERECORD']._serialized_start=3727
-  _globals['_INSTANCERECORD']._serialized_end=3822
+  _globals['_HEADRECORD']._serialized_start=234
+  _globals['_HEADRECORD']._serialized_end=279
+  _globals['_CANDIDATERECORD']._serialized_start=281
+  _globals['_CANDIDATERECORD']._serialized_end=407
+  _globals['_NODERECORD']._serialized_start=410
+  _globals['_NODERECORD']._serialized_end=732
+  _globals['_NODERECORD_LABELSENTRY']._serialized_start=687
+  _globals['_NODERECORD_LABELSENTRY']._serialized_end=732
+  _globals['_NODECONTROLRECORD']._serialized_start=734
+  _globals['_NODECONTROLRECORD']._serialized_end=845
+  _globals['_LEAVINGRECORD']._serialized_start=847
+  _globals['_LEAVINGRECORD']._serialized_end=899
+  _globals['_QUEUERECORD']._serialized_start=902
+  _globals['_QUEUERECORD']._serialized_end=1570
+  _globals['_QUEUERECORD_WEIGHTSENTRY']._serialized_start=1524
+  _globals['_QUEUERECORD_WEIGHTSENTRY']._serialized_end=1570
+  _globals['_TASKPAUSERECORD']._serialized_start=1572
+  _globals['_TASKPAUSERECORD']._serialized_end=1632
+  _globals['_QUEUEPAUSERECORD']._serialized_start=1634
+  _globals['_QUEUEPAUSERECORD']._serialized_end=1749
+  _globals['_RATERECORD']._serialized_start=1751
+  _globals['_RATERECORD']._serialized_end=1809
+  _globals['_LIMITGROUPRECORD']._serialized_start=1811
+  _globals['_LIMITGROUPRECORD']._serialized_end=1932
+  _globals['_RATEUSERECORD']._serialized_start=1934
+  _globals['_RATEUSERECORD']._serialized_end=1966
+  _globals['_TASKRECORD']._serialized_start=1968
+  _globals['_TASKRECORD']._serialized_end=2035
+  _globals['_RUNRECORD']._serialized_start=2038
+  _globals['_RUNRECORD']._serialized_end=2519
+  _globals['_PASTATTEMPT']._serialized_start=2522
+  _globals['_PASTATTEMPT']._serialized_end=2688
+  _globals['_DEDUPRECORD']._serialized_start=2691
+  _globals['_DEDUPRECORD']._serialized_end=2856
+  _globals['_SERVICERECORD']._serialized_start=2859
+  _globals['_SERVICERECORD']._serialized_end=3003
+  _globals['_SCHEDULERECORD']._serialized_start=3006
+  _globals['_SCHEDULERECORD']._serialized_end=3420
+  _globals['_SCHEDULEPAUSE']._serialized_start=3422
+  _globals['_SCHEDULEPAUSE']._serialized_end=3480
+  _globals['_SCHEDULEBACKFILL']._serialized_start=3482
+  _globals['_SCHEDULEBACKFILL']._serialized_end=3573
+  _globals['_PASTRUN']._serialized_start=3576
+  _globals['_PASTRUN']._serialized_end=3709
+  _globals['_PASTMISS']._serialized_start=3711
+  _globals['_PASTMISS']._serialized_end=3821
+  _globals['_QUOTARECORD']._serialized_start=3823
+  _globals['_QUOTARECORD']._serialized_end=3877
+  _globals['_INSTANCERECORD']._serialized_start=3879
+  _globals['_INSTANCERECORD']._serialized_end=3974
 # @@protoc_insertion_point(module_scope)

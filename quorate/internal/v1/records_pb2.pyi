@@ -1,4 +1,5 @@
 from quorate.v1 import limit_pb2 as _limit_pb2
+from quorate.v1 import placement_pb2 as _placement_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2
 from quorate.v1 import quota_pb2 as _quota_pb2
 from quorate.v1 import schedule_pb2 as _schedule_pb2
@@ -37,7 +38,7 @@ class CandidateRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ..., record_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
-    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks")
+    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +55,7 @@ class NodeRecord(_message.Message):
     REGISTER_TIME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TAKES_CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    TAINTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
@@ -63,17 +65,20 @@ class NodeRecord(_message.Message):
     register_time: float
     version: str
     takes_chunks: bool
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ...) -> None: ...
+    taints: _containers.RepeatedCompositeFieldContainer[_placement_pb2.Taint]
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ...) -> None: ...
 
 class NodeControlRecord(_message.Message):
-    __slots__ = ("cordoned", "draining", "drain_grace")
+    __slots__ = ("cordoned", "draining", "drain_grace", "taints")
     CORDONED_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     DRAIN_GRACE_FIELD_NUMBER: _ClassVar[int]
+    TAINTS_FIELD_NUMBER: _ClassVar[int]
     cordoned: bool
     draining: bool
     drain_grace: float
-    def __init__(self, cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., drain_grace: _Optional[float] = ...) -> None: ...
+    taints: _containers.RepeatedCompositeFieldContainer[_placement_pb2.Taint]
+    def __init__(self, cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., drain_grace: _Optional[float] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ...) -> None: ...
 
 class LeavingRecord(_message.Message):
     __slots__ = ("instance", "mark_time")
@@ -84,7 +89,7 @@ class LeavingRecord(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., mark_time: _Optional[float] = ...) -> None: ...
 
 class QueueRecord(_message.Message):
-    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "weights", "aging", "pause")
+    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "weights", "aging", "pause", "spread_label", "filters", "score")
     class WeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +113,9 @@ class QueueRecord(_message.Message):
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     AGING_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    SPREAD_LABEL_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: _queue_pb2.PlacementStrategy
     retention_age: float
@@ -124,7 +132,10 @@ class QueueRecord(_message.Message):
     weights: _containers.ScalarMap[str, float]
     aging: float
     pause: QueuePauseRecord
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[float] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ...) -> None: ...
+    spread_label: str
+    filters: _containers.RepeatedScalarFieldContainer[str]
+    score: str
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[float] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ..., spread_label: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., score: _Optional[str] = ...) -> None: ...
 
 class TaskPauseRecord(_message.Message):
     __slots__ = ("by", "reason", "since")

@@ -46,6 +46,7 @@ from scheduler.core.values import JobState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.job_values import JobValues, ValuesMissing
+from scheduler.storage.keys import PLACEMENT
 from scheduler.storage.records import jobs as records
 
 DEFAULT_WAIT: Final = 60.0
@@ -104,6 +105,8 @@ class JobCalls:
         weight = request.ByteSize()
         self._refuse_when_full(asked, weight)
         await self._candidates.require("job")
+        if request.spec.template.HasField("placement"):
+            await self._candidates.require(PLACEMENT)
         items = list(spec.items)
         kept = records.kept_spec(spec)
         data = kept.SerializeToString(deterministic=True)

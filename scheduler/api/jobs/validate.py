@@ -76,6 +76,11 @@ def _template(template: task_pb2.TaskSpec) -> None:
     for field in _NOT_OF_SUBTASKS:
         if field in there:
             raise invalid(f"spec.template.{field}", "must not be set for the subtasks of a job")
+    if template.placement.distinct:
+        raise invalid(
+            "spec.template.placement.distinct",
+            "must not be set for the subtasks of a job: many of them run on a node at once",
+        )
     if template.retry.max_attempts > MAX_ATTEMPTS:
         raise invalid(
             "spec.template.retry.max_attempts",

@@ -13,20 +13,25 @@ from quorate.runtime.ids import NodeName
 from quorate.v1 import node_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import PAGE_BYTES, after_name, ask, audited, page_of_names
+from scheduler.api.candidates import Candidates
 from scheduler.api.nodes import validate, views
 from scheduler.api.servicer import Context
+from scheduler.api.specs import placement
 from scheduler.api.validate import required
 from scheduler.core.model import events as e
 from scheduler.core.model.events import Request
 from scheduler.core.model.rows import Control
+from scheduler.core.place_rules import Taint, Toleration
 from scheduler.engine.driver import Driver
+from scheduler.storage.keys import PLACEMENT
 
 
 class NodeCalls:
     """One method for each RPC; each raises QuorateError."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, candidates: Candidates) -> None:
         self._driver = driver
+        self._candidates = candidates
         self._state = driver.state
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> Message:
@@ -68,6 +73,34 @@ class NodeCalls:
         grace = validate.drain_grace(request)
         change = partial(replace, cordoned=True, draining=True, drain_grace=grace)
         return pb.DrainNodeResponse(node=await self._control(request.name, change, asked))
+
+    async def TaintNode(self, request: pb.TaintNodeRequest, context: Context) -> Message:
+        asked = audited("TaintNode", request, context)
+        placement.taint(request.taint)
+        await self._candidates.require(PLACEMENT)
+        taint = Taint(request.taint.key, request.taint.value)
+        validate.refuse_more_taints(self._state.control(NodeName(request.name)), taint)
+
+        def change(control: Control) -> Control:
+            others = (one for one in control.taints if one != taint)
+            return replace(control, taints=tuple(sorted((*others, taint))))
+
+        return pb.TaintNodeResponse(node=await self._control(request.name, change, asked))
+
+    async def UntaintNode(self, request: pb.UntaintNodeRequest, context: Context) -> Message:
+        asked = audited("UntaintNode", request, context)
+        key = required("key", request.key)
+        removed = Toleration(key, request.value if request.HasField("value") else None)
+        name = NodeName(request.name)
+        row, own = self._state.nodes.get(name), self._state.control(name).taints
+        if row is not None and not any(map(removed.covers, own)):
+            validate.refuse_taint_of_agent(row, removed)
+
+        def change(control: Control) -> Control:
+            left = tuple(one for one in control.taints if not removed.covers(one))
+            return replace(control, taints=left)
+
+        return pb.UntaintNodeResponse(node=await self._control(request.name, change, asked))
 
     async def _control(
         self, name: str, change: Callable[[Control], Control], asked: Request

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from quorate.v1 import node_pb2, task_pb2
+from quorate.v1 import node_pb2, placement_pb2, task_pb2
 from scheduler.api.views import instant
 from scheduler.core.model.rows import Control, NodeRow, ScalingDown
+from scheduler.core.place_rules import Taint
+
+
+def _taints(found: tuple[Taint, ...]) -> list[placement_pb2.Taint]:
+    return [placement_pb2.Taint(key=one.key, value=one.value) for one in found]
 
 
 def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> node_pb2.Node:
@@ -49,4 +54,6 @@ def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> nod
         idle_since=instant(idle_since) if idle_since else None,
         leaving_since=instant(mark.since) if mark is not None else None,
         fault=row.failure,
+        taints=_taints(control.taints),
+        agent_taints=_taints(row.taints),
     )

@@ -16,14 +16,16 @@ from scheduler.api.candidates import LIMIT_GROUP, Candidates
 from scheduler.api.masks import merged
 from scheduler.api.queues import validate, views
 from scheduler.api.servicer import Context
+from scheduler.api.specs.placement import OLD_STRATEGIES
 from scheduler.api.validate import queue_name
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import QueueSeen, see_queue
 from scheduler.core.model.events import Request
 from scheduler.core.model.reply_token import Pending
+from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.values import NO_LIMITS, USUAL_ORDER, PauseScope, QueuePause, QueueSettings
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import QUEUE_PAUSE
+from scheduler.storage.keys import PLACEMENT, QUEUE_PAUSE
 
 _NO_PAUSE: Final = QueuePause()
 
@@ -94,6 +96,8 @@ class QueueCalls:
         """An older scheduler would leave limits alone."""
         if settings.limits != NO_LIMITS or settings.order != USUAL_ORDER:
             await self._candidates.require(LIMIT_GROUP)
+        if settings.place != USUAL_PLACE or settings.placement not in OLD_STRATEGIES:
+            await self._candidates.require(PLACEMENT)
 
     async def DeleteQueue(self, request: pb.DeleteQueueRequest, context: Context) -> Message:
         asked = audited("DeleteQueue", request, context)

@@ -8,7 +8,17 @@ from quorate.runtime.errors import invalid
 from quorate.v1 import queue_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import rates
-from scheduler.api.validate import DAY, MAX_AHEAD, at_most, between, duration, known_enum
+from scheduler.api.validate import (
+    DAY,
+    MAX_AHEAD,
+    MAX_LABEL,
+    NAME,
+    at_most,
+    between,
+    duration,
+    known_enum,
+)
+from scheduler.core.place_rules import PlaceSettings
 from scheduler.core.values import (
     Disconnect,
     LengthPolicy,
@@ -22,11 +32,13 @@ from scheduler.core.values import (
 
 MAX_RETAINED = 1_000_000
 MAX_WEIGHTS = 1_000
+MAX_FILTERS = 8
 # What UpdateQueue may change.
 SETTABLE: Final = (
     *("placement", "retention", "disconnect"),
     *("max_running", "rate", "max_running_per_key", "rate_per_key"),
     *("max_length", "length_policy", "weights", "aging"),
+    *("spread_label", "filters", "score"),
 )
 
 
@@ -37,7 +49,7 @@ def settings(queue: queue_pb2.Queue) -> QueueSettings:
         QuorateError: INVALID_ARGUMENT naming the field and the limit.
     """
     age, count = retention(queue)
-    placement = known_enum("queue.placement", queue.placement, range(4))
+    placement = known_enum("queue.placement", queue.placement, range(len(Placement) + 1))
     disconnect = known_enum("queue.disconnect", queue.disconnect, range(3))
     policy = known_enum("queue.length_policy", queue.length_policy, range(3))
     length = rates.count(queue, "max_length", "queue")
@@ -57,7 +69,23 @@ def settings(queue: queue_pb2.Queue) -> QueueSettings:
             LengthPolicy(policy or LengthPolicy.REJECT),
         ),
         _order(queue),
+        _place(queue),
     )
+
+
+def _place(queue: queue_pb2.Queue) -> PlaceSettings:
+    """What it says of placement besides its strategy. Plug-ins are not looked up."""
+    label = queue.spread_label
+    at_most("queue.spread_label", len(label), MAX_LABEL, "characters")
+    if label and queue.placement != queue_pb2.PLACEMENT_STRATEGY_SPREAD:
+        raise invalid("queue.spread_label", "has an effect only with the placement SPREAD; set it")
+    at_most("queue.filters", len(queue.filters), MAX_FILTERS, "filters")
+    for place, name in enumerate(queue.filters):
+        if not NAME.fullmatch(name):
+            raise invalid(f"queue.filters[{place}]", f"{name[:80]!r} is not a filter's name")
+    if queue.score and not NAME.fullmatch(queue.score):
+        raise invalid("queue.score", f"{queue.score[:80]!r} is not a score's name")
+    return PlaceSettings(label, tuple(dict.fromkeys(queue.filters)), queue.score)
 
 
 def _order(queue: queue_pb2.Queue) -> QueueOrder:

@@ -6,6 +6,7 @@ from quorate.v1 import queue_pb2
 from scheduler.api.rates import rate_view
 from scheduler.api.views import instant
 from scheduler.core.model.answers import QueueSeen
+from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.values import NO_LIMITS, USUAL_ORDER, QueueLimits, QueuePause, TaskState
 
 
@@ -41,6 +42,9 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
         view.weights.update(seen.order.weights)
         if seen.order.aging:
             view.aging.FromNanoseconds(round(seen.order.aging * 1e9))
+    if seen.place is not USUAL_PLACE:
+        view.spread_label, view.score = seen.place.spread_label, seen.place.score
+        view.filters.extend(seen.place.filters)
     if seen.oldest_pending:
         view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
     return view

@@ -26,7 +26,7 @@ from scheduler.core.model.limits.quotas import (
     in_force,
 )
 from scheduler.engine.driver import Driver
-from scheduler.storage.records import quotas as quota_records
+from scheduler.storage.records.queues import quotas as quota_records
 
 _NO_CALLS = CallUsage()
 

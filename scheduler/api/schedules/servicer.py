@@ -41,6 +41,7 @@ from scheduler.core.model.schedules import (
 )
 from scheduler.core.values import Change, TaskState
 from scheduler.engine.driver import Driver
+from scheduler.storage.keys import PLACEMENT
 
 KIND: Final = "schedule"
 # Updates without an etag that others were quicker than are tried again.
@@ -83,6 +84,9 @@ class ScheduleCalls:
         await self._candidates.require(KIND)
         if request.schedule.spec.HasField("job"):
             await self._candidates.require("job")
+        work = request.schedule.spec
+        if work.task.HasField("placement") or work.job.template.HasField("placement"):
+            await self._candidates.require(PLACEMENT)
         wall = self._clock.wall()
         message = request.schedule.spec
         changes = _changes(pb.ScheduleSpec(), message)

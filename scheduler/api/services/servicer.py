@@ -199,7 +199,7 @@ class ServiceCalls:
         row = self._state.services.get(seen.name)
         replica = row.spec.replica if row is not None else None
         if row is not None and replica is not None and seen.ready < row.spec.replicas:
-            view.pending_reason = why_unplaceable(self._state.nodes, replica.needs)
+            view.pending_reason = why_unplaceable(self._state, replica.needs)
         return view
 
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Context) -> Message:

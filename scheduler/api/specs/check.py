@@ -11,6 +11,7 @@ from quorate.blobs.names import is_well_formed
 from quorate.runtime.errors import invalid, precondition
 from quorate.v1 import task_pb2
 from scheduler.api.specs import json as spec_json
+from scheduler.api.specs import placement
 from scheduler.api.validate import (
     DAY,
     MAX_AHEAD,
@@ -301,6 +302,8 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         _retry(spec.retry, f"{field}.retry")
     if spec.HasField("resources"):
         _resources(spec.resources, f"{field}.resources")
+    if spec.HasField("placement"):
+        placement.rules(spec.placement, spec.labels, f"{field}.placement")
     if spec.affinity_key:
         at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
     if spec.limit_key:

@@ -17,8 +17,8 @@ from scheduler.api.views import instant
 from scheduler.core.model.answers import TaskKnown
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.placement.held_back import why_held_back
-from scheduler.core.placement.unplaceable import why_unplaceable
-from scheduler.core.values import DEAD, NO_LIMITS, Needs, TaskState
+from scheduler.core.placement.unplaceable import Wanted, why_unplaceable
+from scheduler.core.values import DEAD, NO_LIMITS, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage import reads
@@ -112,7 +112,7 @@ class TaskReader:
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()
         length, before = 0, page.before
-        reasons: dict[Needs, str] = {}
+        reasons: dict[Wanted, str] = {}
         async for found in self._stored.each(page.ids):
             view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
             # It may have moved on since its id was picked; then it belongs to another list.
@@ -131,14 +131,15 @@ class TaskReader:
             answer.next_page_token = page_tokens.encode("tasks", filters, before)
         return answer
 
-    def _add_reason(self, view: task_pb2.Task, known: dict[Needs, str]) -> None:
+    def _add_reason(self, view: task_pb2.Task, known: dict[Wanted, str]) -> None:
         """Why a PENDING task cannot start as things are; `known`: what this call found already."""
         row = self._state.tasks.get(TaskId(view.id))
         if row is None or view.state != task_pb2.TASK_STATE_PENDING:
             return
-        if row.needs not in known and len(known) < WARNED_KINDS:
-            known[row.needs] = why_unplaceable(self._state.nodes, row.needs)
-        view.pending_reason = known.get(row.needs, "")
+        wanted = Wanted(row.needs, row.rules)
+        if wanted not in known and len(known) < WARNED_KINDS:
+            known[wanted] = why_unplaceable(self._state, *wanted)
+        view.pending_reason = known.get(wanted, "")
         held = row.limits is not None or row.queue.limits is not NO_LIMITS
         if held:
             view.limited_by = why_held_back(self._state, row, self._driver.clock.now())

@@ -47,11 +47,11 @@ from scheduler.core.handlers.requests import TASKS_SCOPE, known_to
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated, TaskCreated
 from scheduler.core.model.events import Request
-from scheduler.core.placement.unplaceable import why_unplaceable
+from scheduler.core.placement.unplaceable import Wanted, why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import START_DEADLINE, TASK_KEYS, TASK_PAUSE, TASK_UPDATE
+from scheduler.storage.keys import PLACEMENT, START_DEADLINE, TASK_KEYS, TASK_PAUSE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -115,6 +115,8 @@ class TaskCalls:
             await self._candidates.require(START_DEADLINE)
         if spec.blob is not None:
             await self._candidates.require(BLOB)
+        if spec.rules is not None:
+            await self._candidates.require(PLACEMENT)
         if spec.limits is not None and (spec.limits.unique or spec.limits.ordering):
             await self._candidates.require(TASK_KEYS)
         weight = len(spec.spec)
@@ -133,7 +135,7 @@ class TaskCalls:
             view.create_time.CopyFrom(instant(answer.create_time))
             if answer.not_before:
                 view.schedule_time.CopyFrom(instant(answer.not_before))
-            view.pending_reason = why_unplaceable(self._state.nodes, spec.needs)
+            view.pending_reason = why_unplaceable(self._state, spec.needs, spec.rules)
             return pb.CreateTaskResponse(task=view)
         return pb.CreateTaskResponse(task=await self._tasks.as_known(answer))
 
@@ -152,6 +154,8 @@ class TaskCalls:
             await self._candidates.require(START_DEADLINE)
         if any(spec.blob is not None for spec in specs):
             await self._candidates.require(BLOB)
+        if any(spec.rules is not None for spec in specs):
+            await self._candidates.require(PLACEMENT)
         self._refuse_when_full(queue, asked, weight)
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await ask(
@@ -167,8 +171,8 @@ class TaskCalls:
 
     def _warnings(self, specs: Sequence[TaskSpec]) -> list[str]:
         """What no node can start, of the first kinds of needs in a batch."""
-        kinds = dict.fromkeys(spec.needs for spec in specs)
-        found = [why_unplaceable(self._state.nodes, kind) for kind in list(kinds)[:WARNED_KINDS]]
+        kinds = dict.fromkeys(Wanted(spec.needs, spec.rules) for spec in specs)
+        found = [why_unplaceable(self._state, *kind) for kind in list(kinds)[:WARNED_KINDS]]
         return list(dict.fromkeys(filter(None, found)))
 
     async def _checked(

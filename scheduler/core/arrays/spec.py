@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from scheduler.core.place_rules import Label, Rules
 from scheduler.core.values import Needs, RetryPolicy
 
 
@@ -32,6 +33,9 @@ class JobSpec(NamedTuple):
     index_step: int = 1
     # Of the runs of a schedule: its name.
     schedule: str = ""
+    # Of the template: by which its chunks choose nodes, and the labels that they have there.
+    rules: Rules | None = None
+    labels: tuple[Label, ...] = ()
 
 
 class Tally(NamedTuple):

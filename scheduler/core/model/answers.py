@@ -8,6 +8,7 @@ from typing import NamedTuple
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.rows import InstanceRow, LimitRow, NodeRow, QueueRow
+from scheduler.core.place_rules import PlaceSettings
 from scheduler.core.values import QueueLimits, QueueOrder, QueuePause, Rate, ServiceName, TaskState
 
 
@@ -104,6 +105,7 @@ class QueueSeen(NamedTuple):
     limits: QueueLimits
     pause: QueuePause | None
     order: QueueOrder
+    place: PlaceSettings
 
 
 def see_queue(row: QueueRow) -> QueueSeen:
@@ -123,6 +125,7 @@ def see_queue(row: QueueRow) -> QueueSeen:
         row.limits,
         row.pause,
         row.order,
+        row.place,
     )
 
 

@@ -21,6 +21,7 @@ from scheduler.core.model.indexes.dead_letters import DeadLetters
 from scheduler.core.model.indexes.progress import TaskProgress
 from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.limits.permits import Permits
+from scheduler.core.model.plugins import Plugins
 from scheduler.core.model.rows import FinishedRow, JobRow, QueueRow, TaskRow
 from scheduler.core.model.schedules import ScheduleIndex, ScheduleName
 from scheduler.core.model.state_parts.callers import CallerState
@@ -28,8 +29,9 @@ from scheduler.core.model.state_parts.calls import CallState
 from scheduler.core.model.state_parts.nodes import NodeState
 from scheduler.core.model.state_parts.queues import QueueState
 from scheduler.core.model.state_parts.services import ServiceState
+from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.queues.deadlines import Deadlines
-from scheduler.core.values import FINISHED, TaskSpec, TaskState, is_due, kind_of_spec
+from scheduler.core.values import FINISHED, Kind, TaskSpec, TaskState, is_due, kind_of_spec
 
 DEFAULT_QUEUE = QueueName("default")
 # Where replicas are; made with the first service.
@@ -65,6 +67,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         self.deadlines = Deadlines[TaskRow]()
         # What running attempts say of themselves.
         self.progress = TaskProgress()
+        # Filters and scores from outside: of this process, not of the log.
+        self.plugins = Plugins()
         # (instant, id) of SCHEDULED tasks; entries whose task moved on are skipped, and cleared
         # away when they are more than the others.
         self.timers: list[tuple[float, TaskId]] = []
@@ -122,6 +126,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         if spec.limits is not None:
             row.limits, row.kind = spec.limits, kind_of_spec(spec)
             self.permits.began(row)
+        if spec.rules is not None or spec.labels or queue.place is not USUAL_PLACE:
+            _choose_nodes_by(row, spec)
         row.tenant = spec.tenant
         self.tasks[task] = row
         if spec.start_deadline:
@@ -162,6 +168,7 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         if row.limits is not None:
             self.permits.began(row)
         row.affinity, row.text = spec.affinity, spec.text
+        _choose_nodes_by(row, spec)
         row.units = task_units(size)
         for usage in (row.creator, row.queue.usage):
             usage.units += row.units - before
@@ -333,3 +340,14 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
     def on_record(self, task: TaskId) -> bool:
         """Whether a task is live or retained."""
         return task in self.tasks or task in self.finished
+
+
+def _choose_nodes_by(row: TaskRow, spec: TaskSpec) -> None:
+    """What a task says of nodes, and others say of it; `row.kind` without the labels is set."""
+    row.rules, row.labels = spec.rules, spec.labels
+    row.kind = kind_of_spec(spec)
+    if row.queue.place.filters and spec.labels:
+        kind = row.kind
+        if not isinstance(kind, Kind):
+            kind = Kind(kind, (), False)
+        row.kind = kind._replace(labels=spec.labels)

@@ -17,6 +17,15 @@ from quorate.runtime.sizes import plural, size_text
 from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
+from scheduler.core.place_rules import (
+    NODE_LABEL,
+    Rules,
+    broken_apart,
+    broken_label,
+    broken_near,
+    not_tolerated,
+)
+from scheduler.core.placement.choosing import taints_of
 from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.placement.pipeline import fits, fits_beside
 from scheduler.core.queues.pending import Place
@@ -72,10 +81,20 @@ class Filter(IntEnum):
     SLOTS = 10
     RESOURCES = 11
     SCALING_DOWN = 12
+    LABELS = 13
+    TAINT = 14
+    NEAR = 15
+    APART = 16
+    PLUGIN = 17
 
 
 # Those that pass by themselves: the node could take the task.
-_BUSY: Final = frozenset((Filter.NONE, Filter.SLOTS, Filter.RESOURCES, Filter.SCALING_DOWN))
+_BUSY: Final = frozenset(
+    (
+        *(Filter.NONE, Filter.SLOTS, Filter.RESOURCES, Filter.SCALING_DOWN),
+        *(Filter.NEAR, Filter.APART),
+    )
+)
 
 
 class Reason(NamedTuple):
@@ -268,8 +287,14 @@ def _filter(state: State, node: NodeRow, row: TaskRow) -> tuple[Filter, str]:
         return Filter.CORDONED, "is cordoned"
     if node.stats.disk_error:
         return Filter.DISK, f"cannot write to its disk ({node.stats.disk_error})"
+    if (taint := not_tolerated(taints_of(state, node), row.rules)) is not None:
+        return Filter.TAINT, f"has the taint {taint}, which the task does not tolerate"
+    if row.rules is not None and (broken := _broken(row.rules, node)) is not None:
+        return broken
     if needs is not NO_NEEDS and (lack := _lack(node, needs)) is not None:
         return lack
+    if row.queue.place.filters and (why := state.plugins.rejection(row, node)):
+        return Filter.PLUGIN, f"is refused by {why}"
     room = fits_beside if row.replica is not None else fits
     if not room(node, needs):
         if row.replica is None and len(node.allocation.rows) >= node.credit:
@@ -278,6 +303,20 @@ def _filter(state: State, node: NodeRow, row: TaskRow) -> tuple[Filter, str]:
     if node.name in state.scaling_down:
         return Filter.SCALING_DOWN, "may be ended by a scale-down"
     return Filter.NONE, "has room"
+
+
+def _broken(rules: Rules, node: NodeRow) -> tuple[Filter, str] | None:
+    if (rule := broken_label(rules, node.name, node.labels)) is not None:
+        value = node.labels.get(rule.label, node.name if rule.label == NODE_LABEL else None)
+        has = f"{rule.label}={value}" if value is not None else f"no label {rule.label}"
+        return Filter.LABELS, f"has {has}, and the task needs {rule}"
+    running = node.allocation.labels
+    if (near := broken_near(rules, running)) is not None:
+        return Filter.NEAR, f"runs no task with the label {'='.join(near.label)}"
+    if (apart := broken_apart(rules, running)) is not None:
+        why = "each of these is on another node" if apart.distinct else "the task must be apart"
+        return Filter.APART, f"runs a task with the label {'='.join(apart.label)}, and {why}"
+    return None
 
 
 def _lack(node: NodeRow, needs: Needs) -> tuple[Filter, str] | None:

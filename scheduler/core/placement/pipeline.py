@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from math import inf
-from typing import Final, Protocol
+from typing import NamedTuple
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.starts import (
@@ -32,12 +32,11 @@ from scheduler.core.model.effects import Effects
 from scheduler.core.model.limits.permits import has_rate
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
-from scheduler.core.placement.consistent_hash import ConsistentHash
-from scheduler.core.placement.least_loaded import LeastLoaded
-from scheduler.core.placement.round_robin import RoundRobin
+from scheduler.core.placement.choosing import Choosing, may_run, strategy_of, taints_of
+from scheduler.core.placement.strategies.strategy import Strategy
 from scheduler.core.queues.lanes import KeyedLanes, Lane
 from scheduler.core.queues.pending import PendingOrder
-from scheduler.core.values import NO_LIMITS, NO_NEEDS, Needs, Placement
+from scheduler.core.values import NO_LIMITS, NO_NEEDS, Needs
 
 # Kinds of needs of one priority that are tried before it is left for this pass. Those that fit
 # nowhere stand behind the others next time, so that each is tried in the end.
@@ -62,21 +61,16 @@ _TURN = 16
 _Lanes = Lane[TaskRow] | KeyedLanes[TaskRow]
 
 
-class Strategy(Protocol):
-    """Chooses among the nodes of one pass."""
+class _With(NamedTuple):
+    """With what a queue's turn is taken."""
 
-    def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
-        """A node that `fits`, or None."""
-
-    def assigned(self, node: NodeRow) -> None:
-        """The choice was taken: account for it."""
-
-
-_STRATEGIES: Final[dict[Placement, Callable[[QueueRow, list[NodeRow]], Strategy]]] = {
-    Placement.LEAST_LOADED: LeastLoaded,
-    Placement.ROUND_ROBIN: RoundRobin,
-    Placement.CONSISTENT_HASH: ConsistentHash,
-}
+    strategy: Strategy
+    choosing: Choosing
+    now: float
+    out: Effects
+    chunk_ids: ChunkIds | None
+    # Of all nodes that take chunks.
+    chunk_slots: int
 
 
 def fits(node: NodeRow, needs: Needs) -> bool:
@@ -184,7 +178,7 @@ def _recall(state: State, now: float, out: Effects) -> None:
     idle = sum(
         max(0, node.slots - len(node.allocation.rows))
         for node in state.nodes.values()
-        if node.takes_chunks and usable(state, node)
+        if node.takes_chunks and usable(state, node) and not taints_of(state, node)
     )
     if idle:
         recall(state, now, idle, out)
@@ -208,7 +202,7 @@ def _needed(state: State, now: float) -> NodeRow | None:
                     continue
                 room = _room(row)
                 for node in nodes:
-                    if room(node, row.needs):
+                    if room(node, row.needs) and may_run(state, node, row):
                         return node
     return None
 
@@ -231,6 +225,7 @@ def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkId
     left = limit
     first = waiting[0].name
     strategies: dict[QueueName, Strategy] = {}
+    choosing = Choosing(state, open_nodes, nodes)
     chunk_slots = sum(node.slots for node in open_nodes if node.takes_chunks) if chunk_ids else 0
     while waiting and left > 0:
         again = []
@@ -245,8 +240,11 @@ def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkId
                 continue
             strategy = strategies.get(queue.name)
             if strategy is None:
-                strategy = strategies[queue.name] = _STRATEGIES[queue.placement](queue, among)
-            placed = _place_some(state, queue, strategy, wanted, now, out, chunk_ids, chunk_slots)
+                among = choosing.open_nodes if replicas else choosing.nodes
+                strategy = strategy_of(queue, among, state.plugins)
+                strategies[queue.name] = strategy
+            with_what = _With(strategy, choosing, now, out, chunk_ids, chunk_slots)
+            placed = _place_some(state, queue, wanted, with_what)
             left -= placed
             if not replicas:
                 free -= placed
@@ -256,26 +254,19 @@ def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkId
                 break
         if len(again) < len(waiting) or left <= 0:
             waiting = again
+    if choosing.near_waits and choosing.labels_came:
+        # It may be what others have to be near: they may have been looked at before it.
+        out.more = True
     if first in state.waiting:
         # The queue that was first this time is last next time.
         state.waiting[first] = state.waiting.pop(first)
     return left
 
 
-def _place_some(
-    state: State,
-    queue: QueueRow,
-    strategy: Strategy,
-    wanted: int,
-    now: float,
-    out: Effects,
-    chunk_ids: ChunkIds | None,
-    chunk_slots: int,
-) -> int:
+def _place_some(state: State, queue: QueueRow, wanted: int, with_what: _With) -> int:
     pending = queue.pending
-    with_what = (strategy, now, out, chunk_ids, chunk_slots)
     if not pending.tenants:
-        return _place_of(state, pending, queue, wanted, *with_what)
+        return _place_of(state, pending, queue, wanted, with_what)
     admit(state, queue)
     turns, placed, tried = pending.turns, 0, 0
     while placed < wanted and tried < _TENANTS_TRIED and (tenant := turns.first()) is not None:
@@ -284,7 +275,7 @@ def _place_some(
             turns.leave(tenant)
             continue
         turns.chosen(tenant)
-        if _place_of(state, order, queue, 1, *with_what):
+        if _place_of(state, order, queue, 1, with_what):
             placed += 1
         else:
             turns.set_aside(tenant)
@@ -308,14 +299,12 @@ def _place_of(
     order: PendingOrder[TaskRow],
     queue: QueueRow,
     wanted: int,
-    strategy: Strategy,
-    now: float,
-    out: Effects,
-    chunk_ids: ChunkIds | None,
-    chunk_slots: int,
+    with_what: _With,
 ) -> int:
     """Place up to `wanted` tasks of a queue's order, or of one of its tenants'."""
+    usual, choosing, now, out, chunk_ids, chunk_slots = with_what
     placed = parked = 0
+    filtered = bool(queue.place.filters)
     rated = queue.limits.rate is not None
     aging = queue.order.aging
     for level in _levels(queue, order):
@@ -350,7 +339,13 @@ def _place_of(
                     room = fits_slot
             elif rated:
                 room = fits_slot if row.job is None else fits_chunk_slot
-            node = strategy.choose(row, room)
+            strategy = usual
+            if row.rules is not None:
+                strategy = choosing.by_rules(queue, row.rules)
+            if filtered or row.rules is not None:
+                node = choosing.choose(strategy, row, room)
+            else:
+                node = strategy.choose(row, room)
             if node is None or (row.job is not None and chunk_ids is None):
                 level.remove(lane)
                 queue.pending.defer(row, _KINDS_TRIED)
@@ -361,6 +356,8 @@ def _place_of(
                 assert chunk_ids is not None
                 start_chunk(state, row, node, chunk_slots, chunk_ids.next(), now, out)
             strategy.assigned(node)
+            if row.labels:
+                choosing.labels_came = True
             placed += 1
         if placed >= wanted:
             break

@@ -1,32 +1,66 @@
 """Why a task cannot start on any registered node, whatever else runs there. Pure.
 
-A node is too small, or its agent cannot write to its disk and takes no work.
+A node is too small, has other labels or a taint, or its agent cannot write to its disk and takes no
+work. Rules about other tasks are left out: those come and go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from quorate.runtime.ids import NodeName
 from quorate.runtime.sizes import size_text
 from scheduler.core.model.rows import NodeRow
+from scheduler.core.model.state import State
+from scheduler.core.place_rules import Rules, broken_label, not_tolerated
+from scheduler.core.placement.choosing import taints_of
 from scheduler.core.values import BLOB_STORE, NO_NEEDS, Needs
 
 
-def why_unplaceable(nodes: Mapping[NodeName, NodeRow], needs: Needs) -> str:
+class Wanted(NamedTuple):
+    """What tasks ask of a node."""
+
+    needs: Needs
+    rules: Rules | None = None
+
+
+def why_unplaceable(state: State, needs: Needs, rules: Rules | None = None) -> str:
     """A sentence for people; empty when a registered node could start it, were it free."""
-    if any(not node.stats.disk_error and _holds(node, needs) for node in nodes.values()):
+    if any(
+        not node.stats.disk_error and _holds(node, needs) and _lets(state, node, rules)
+        for node in state.nodes.values()
+    ):
         return ""
-    if unwritable := [node for node in nodes.values() if _holds(node, needs)]:
-        return _cannot_write(unwritable)
-    if needs is NO_NEEDS:
-        return ""
+    nodes = list(state.nodes.values())
     if not nodes:
-        return "the cluster has no nodes"
-    lacks = list(_lacks(list(nodes.values()), needs))
+        return "" if needs is NO_NEEDS and rules is None else "the cluster has no nodes"
+    allowed = [node for node in nodes if _lets(state, node, rules)]
+    if not allowed:
+        return f"{_unlike(state, nodes, rules)}: the task waits until such a node joins"
+    if unwritable := [node for node in allowed if _holds(node, needs)]:
+        return _cannot_write(unwritable)
+    lacks = list(_lacks(allowed, needs))
     if not lacks:
         lacks = ["no node has all that the task needs together"]
     return f"{'; '.join(lacks)}: the task waits until such a node joins"
+
+
+def _lets(state: State, node: NodeRow, rules: Rules | None) -> bool:
+    """Whether its labels and taints allow the task."""
+    if not_tolerated(taints_of(state, node), rules) is not None:
+        return False
+    return rules is None or broken_label(rules, node.name, node.labels) is None
+
+
+def _unlike(state: State, nodes: Sequence[NodeRow], rules: Rules | None) -> str:
+    """Why the labels and taints of no node allow the task."""
+    for rule in rules.nodes if rules is not None else ():
+        if not rule.preferred and not any(rule.holds(node.name, node.labels) for node in nodes):
+            return f"no node has {rule}"
+    taint = not_tolerated(taints_of(state, nodes[0]), rules)
+    if taint is not None and all(not_tolerated(taints_of(state, one), rules) for one in nodes):
+        return f"every node has a taint that the task does not tolerate, such as {taint}"
+    return "no node has labels and taints that allow the task"
 
 
 def _cannot_write(nodes: list[NodeRow]) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from scheduler.storage.records.calls import dedup_row
 from scheduler.storage.records.codec import Codec
-from scheduler.storage.records.limits import arrival, limit_row
 from scheduler.storage.records.nodes import control, node_row, scaling_down
-from scheduler.storage.records.queues import queue_record, queue_row
+from scheduler.storage.records.queues.limits import arrival, limit_row
+from scheduler.storage.records.queues.queues import queue_record, queue_row
 from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.schedules import schedule_record, schedule_row, schedule_spec
 from scheduler.storage.records.services import (

@@ -15,11 +15,12 @@ from scheduler.core.model import effects as fx
 from scheduler.core.model.state import State
 from scheduler.storage import keys
 from scheduler.storage.records import audit as audit_records
-from scheduler.storage.records import jobs, limits
-from scheduler.storage.records import quotas as quota_records
+from scheduler.storage.records import jobs
 from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
-from scheduler.storage.records.queues import queue_record
+from scheduler.storage.records.queues import limits
+from scheduler.storage.records.queues import quotas as quota_records
+from scheduler.storage.records.queues.queues import queue_record
 from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.schedules import schedule_record
 from scheduler.storage.records.services import service_record

@@ -56,6 +56,8 @@ def job_spec(spec: job_pb2.JobSpec, data: bytes, *, items: bool) -> JobSpec:
         spec.first_index,
         spec.index_step or 1,
         spec.template.schedule.name if spec.template.HasField("schedule") else "",
+        template.rules,
+        template.labels,
     )
 
 

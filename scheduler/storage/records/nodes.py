@@ -14,6 +14,8 @@ from scheduler.core.model.rows import (
     ScalingDown,
 )
 from scheduler.core.model.state import State
+from scheduler.core.values import MAX_TAINTS
+from scheduler.storage.records.placement import taint_messages, taints
 from scheduler.storage.unknown_fields import unknown_fields
 
 # Of a node's record. Correct agents have ids of 32 characters, 32 labels and 16 counters at most.
@@ -32,7 +34,10 @@ _NODE_BYTES = 64 << 10
 def control_record(row: Control) -> r.NodeControlRecord:
     """Undoes `control`."""
     record = r.NodeControlRecord(
-        cordoned=row.cordoned, draining=row.draining, drain_grace=row.drain_grace
+        cordoned=row.cordoned,
+        draining=row.draining,
+        drain_grace=row.drain_grace,
+        taints=taint_messages(row.taints),
     )
     record.MergeFromString(row.unknown_fields)
     return record
@@ -40,7 +45,13 @@ def control_record(row: Control) -> r.NodeControlRecord:
 
 def control(data: bytes) -> Control:
     record = r.NodeControlRecord.FromString(data)
-    return Control(record.cordoned, record.draining, record.drain_grace, unknown_fields(record))
+    return Control(
+        record.cordoned,
+        record.draining,
+        record.drain_grace,
+        taints(record.taints),
+        unknown_fields(record),
+    )
 
 
 def scaling_down(data: bytes) -> ScalingDown:
@@ -84,4 +95,5 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         lease,
         state.allocation(instance),
         takes_chunks=record.takes_chunks,
+        taints=taints(record.taints[:MAX_TAINTS]),
     )

@@ -35,6 +35,7 @@ from scheduler.core.values import (
     TaskSpec,
     TaskState,
 )
+from scheduler.storage.records import placement
 from scheduler.storage.unknown_fields import unknown_fields
 
 
@@ -318,6 +319,8 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         seconds(spec.start_deadline) if spec.HasField("start_deadline") else 0.0,
         spec.fairness_key,
         blob,
+        placement.rules(spec.placement, spec.labels) if spec.HasField("placement") else None,
+        tuple(sorted(spec.labels.items())) if spec.labels else (),
     )
 
 

@@ -28,7 +28,7 @@ from scheduler.core.model.state import State
 from scheduler.core.values import ServiceName, TaskState
 from scheduler.storage import keys, records
 from scheduler.storage.records import audit as audit_records
-from scheduler.storage.records import quotas as quota_records
+from scheduler.storage.records.queues import quotas as quota_records
 from scheduler.storage.replica.job_fold import JobFold
 
 log = structlog.get_logger(__name__)

@@ -92,6 +92,9 @@ def _worth_recalling(row: TaskRow, now: float) -> float:
     assert job is not None
     assert chunk is not None
     limit = job.spec.max_parallel
+    if job.spec.rules is not None:
+        # The slots that idle may be those where none of it may run.
+        return 0.0
     if chunk.recalled or row.cancel_requested or (limit and len(job.chunks) >= limit):
         return 0.0
     rest = chunk.size - 1

@@ -283,6 +283,7 @@ def _changes(before: Control, after: Control) -> list[Change]:
         ("cordoned", str(before.cordoned).lower(), str(after.cordoned).lower()),
         ("draining", str(before.draining).lower(), str(after.draining).lower()),
         ("drain_grace", f"{before.drain_grace:g}s", f"{after.drain_grace:g}s"),
+        ("taints", ", ".join(map(str, before.taints)), ", ".join(map(str, after.taints))),
     )
     return [Change(*field) for field in fields if field[1] != field[2]]
 

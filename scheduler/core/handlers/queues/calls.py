@@ -25,6 +25,7 @@ def _create_queue(
         event.retention_count,
         event.limits,
         event.order,
+        event.place,
     )
     settle(row, settings)
     state.queues[row.name] = row

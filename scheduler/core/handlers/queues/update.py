@@ -17,6 +17,7 @@ from scheduler.core.model.events import QueueUpdateAsked
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
+from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.values import NO_LIMITS, USUAL_ORDER, Change, QueueLimits, QueueSettings
 
 
@@ -37,16 +38,25 @@ def refuse_limits(name: str, limits: QueueLimits) -> Rejection | None:
 def settings_of(row: QueueRow) -> QueueSettings:
     """The settings of a queue as they are."""
     return QueueSettings(
-        row.placement, row.disconnect, row.retention_age, row.retention_count, row.limits, row.order
+        row.placement,
+        row.disconnect,
+        row.retention_age,
+        row.retention_count,
+        row.limits,
+        row.order,
+        row.place,
     )
 
 
 def settle(row: QueueRow, new: QueueSettings) -> None:
     """Give a queue other settings."""
-    row.placement, row.disconnect, row.retention_age, row.retention_count, limits, order = new
+    row.placement, row.disconnect, row.retention_age, row.retention_count, limits, order, place = (
+        new
+    )
     # One object for all queues without limits: placement compares identities.
     row.limits = limits if limits != NO_LIMITS else NO_LIMITS
     row.order = order if order != USUAL_ORDER else USUAL_ORDER
+    row.place = place if place != USUAL_PLACE else USUAL_PLACE
     # Bounded by the keys of tasks that wait; a matter of 50 ms for 100,000 of them.
     row.pending.unpark_all()
 
@@ -74,6 +84,9 @@ def texts(settings: QueueSettings) -> dict[str, str]:
         "length_policy": limits.length_policy.name if limits.max_length else "",
         "aging": f"{settings.order.aging:g}s" if settings.order.aging else "",
         "weights": ", ".join(f"{key}={weight:g}" for key, weight in settings.order.weights)[:200],
+        "spread_label": settings.place.spread_label,
+        "filters": ", ".join(settings.place.filters),
+        "score": settings.place.score,
     }
 
 

@@ -12,6 +12,7 @@ from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control
+from scheduler.core.place_rules import USUAL_PLACE, PlaceSettings
 from scheduler.core.values import (
     NO_LIMITS,
     USUAL_ORDER,
@@ -139,6 +140,7 @@ class QueueSubmitted(NamedTuple):
     token: Token
     limits: QueueLimits = NO_LIMITS
     order: QueueOrder = USUAL_ORDER
+    place: PlaceSettings = USUAL_PLACE
 
 
 class QueueUpdateAsked(NamedTuple):

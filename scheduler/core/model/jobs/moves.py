@@ -17,7 +17,7 @@ from scheduler.core.arrays.spec import NO_TALLY, Tally
 from scheduler.core.model.rows import NO_INSTANCE, NOBODY, JobRow, TaskRow
 from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
-from scheduler.core.values import TaskState
+from scheduler.core.values import Kind, TaskState
 
 # Dead entries that are not worth clearing away.
 _CLEAR_ABOVE = 256
@@ -107,8 +107,10 @@ def _enter_order(state: State, job: JobRow) -> None:
         "",
         None,
         TaskState.PENDING,
-        kind=spec.needs,
+        kind=spec.needs if spec.rules is None else Kind(spec.needs, (), False, spec.rules),
         job=job,
+        rules=spec.rules,
+        labels=spec.labels,
     )
     job.entry = queue.entries[job.id] = entry
     state.job_entries += 1
@@ -161,6 +163,7 @@ def chunk_out(
         TaskState.RUNNING,
         job=job,
         chunk=Chunk(left, suspect, heard=assign_time),
+        labels=spec.labels,
     )
     row.attempt = attempt
     row.node = node

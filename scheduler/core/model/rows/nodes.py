@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.model.rows.work import TaskRow
+from scheduler.core.place_rules import Label, Taint
 from scheduler.core.values import NO_NEEDS, Needs
 
 
@@ -19,6 +20,8 @@ class Allocation:
     cpu: float = 0.0
     memory: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+    # How many of its tasks have each label; those that none has are left out.
+    labels: dict[Label, int] = field(default_factory=dict)
     # Since when it runs nothing; of no meaning while it does.
     idle_since: float = 0.0
 
@@ -28,6 +31,8 @@ class Allocation:
             self.chunks += 1
         if row.needs is not NO_NEEDS:
             self._count(row.needs, 1)
+        for label in row.labels:
+            self.labels[label] = self.labels.get(label, 0) + 1
 
     def remove(self, row: TaskRow) -> None:
         del self.rows[row.id]
@@ -35,6 +40,11 @@ class Allocation:
             self.chunks -= 1
         if row.needs is not NO_NEEDS:
             self._count(row.needs, -1)
+        for label in row.labels:
+            if left := self.labels[label] - 1:
+                self.labels[label] = left
+            else:
+                del self.labels[label]
 
     def _count(self, needs: Needs, sign: int) -> None:
         self.cpu += sign * needs.cpu
@@ -87,6 +97,8 @@ class NodeRow:
     failure: str = ""
     # Whether its agent runs chunks of arrays.
     takes_chunks: bool = False
+    # Of its agent; those of an operator are in its `Control`.
+    taints: tuple[Taint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,7 @@ class Control:
     cordoned: bool = False
     draining: bool = False
     drain_grace: float = 0.0
+    taints: tuple[Taint, ...] = ()
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
 

@@ -16,6 +16,7 @@ from scheduler.core.arrays.sizes import Durations
 from scheduler.core.arrays.spec import NO_TALLY, JobSpec, Tally
 from scheduler.core.model.indexes.dead_letters import DeadGroup
 from scheduler.core.model.indexes.usage import UNIT, Usage
+from scheduler.core.place_rules import USUAL_PLACE, Label, PlaceSettings, Rules
 from scheduler.core.queues.index import TaskIndex
 from scheduler.core.queues.lines import Line
 from scheduler.core.queues.pending import PendingOrder
@@ -103,6 +104,9 @@ class TaskRow:
     expire_at: float = 0.0
     # Of a PAUSED one.
     pause: TaskPause | None = None
+    # By which it chooses nodes; and its labels, sorted: tasks alike share them.
+    rules: Rules | None = None
+    labels: tuple[Label, ...] = ()
 
     @property
     def expires(self) -> bool:
@@ -169,6 +173,7 @@ class QueueRow:
     unknown_fields: bytes = b""
     limits: QueueLimits = NO_LIMITS
     order: QueueOrder = USUAL_ORDER
+    place: PlaceSettings = USUAL_PLACE
     # RUNNING tasks by limit key; keys that have none are left out.
     running_by_key: dict[str, int] = field(default_factory=dict)
     # By ordering key: who waits, and how many have the turn.

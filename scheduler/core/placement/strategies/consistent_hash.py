@@ -8,13 +8,12 @@ node comes, goes or is full.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
 from quorate.runtime.ids import NodeName
-from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
-from scheduler.core.values import Needs
+from scheduler.core.model.rows import NodeRow, TaskRow
+from scheduler.core.placement.strategies.strategy import Room
 
 _POINTS = 64
 
@@ -42,11 +41,11 @@ def _ring(names: tuple[str, ...]) -> tuple[list[int], list[str]]:
 class ConsistentHash:
     """The ring of one pass's nodes."""
 
-    def __init__(self, queue: QueueRow, nodes: list[NodeRow]) -> None:
+    def __init__(self, nodes: list[NodeRow]) -> None:
         self._nodes = {node.name: node for node in nodes}
         self._hashes, self._owners = _ring(tuple(sorted(self._nodes)))
 
-    def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
+    def choose(self, row: TaskRow, fits: Room) -> NodeRow | None:
         start = bisect_right(self._hashes, _hash(row.affinity or row.id))
         owners, untried = self._owners, len(self._nodes)
         tried = set()

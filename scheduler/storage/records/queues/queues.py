@@ -9,6 +9,7 @@ from quorate.runtime.ids import QueueName
 from scheduler.core.model.rows import (
     QueueRow,
 )
+from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.values import (
     USUAL_ORDER,
     Disconnect,
@@ -16,7 +17,8 @@ from scheduler.core.values import (
     Placement,
     QueuePause,
 )
-from scheduler.storage.records.limits import put_limits, queue_limits, queue_order
+from scheduler.storage.records.placement import place_settings, put_place_settings
+from scheduler.storage.records.queues.limits import put_limits, queue_limits, queue_order
 from scheduler.storage.unknown_fields import unknown_fields_with_enums
 
 
@@ -45,6 +47,8 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
     if row.order is not USUAL_ORDER:
         record.aging = row.order.aging
         record.weights.update(row.order.weights)
+    if row.place is not USUAL_PLACE:
+        put_place_settings(record, row.place)
     record.MergeFromString(row.unknown_fields)
     return record
 
@@ -64,6 +68,7 @@ def queue_row(data: bytes) -> QueueRow:
         unknown_fields=unknown_fields_with_enums(record),
         limits=queue_limits(record),
         order=queue_order(record),
+        place=place_settings(record),
     )
 
 

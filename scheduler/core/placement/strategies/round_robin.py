@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
-from scheduler.core.values import Needs
+from scheduler.core.placement.strategies.strategy import Room
 
 
 class RoundRobin:
@@ -17,7 +16,7 @@ class RoundRobin:
         self._ring = sorted(nodes, key=lambda node: node.name)
         self._names = [node.name for node in self._ring]
 
-    def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
+    def choose(self, row: TaskRow, fits: Room) -> NodeRow | None:
         start = bisect_right(self._names, self._queue.turn)
         for step in range(len(self._ring)):
             node = self._ring[(start + step) % len(self._ring)]

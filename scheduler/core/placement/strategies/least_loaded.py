@@ -6,12 +6,12 @@ shares of CPU and memory the node last reported. Ties go to the name that sorts 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from heapq import heapify, heappop, heappush, heapreplace
 
 from quorate.runtime.ids import NodeName
-from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
-from scheduler.core.values import NO_NEEDS, Needs
+from scheduler.core.model.rows import NodeRow, TaskRow
+from scheduler.core.placement.strategies.strategy import Room
+from scheduler.core.values import NO_NEEDS
 
 
 def load(node: NodeRow) -> float:
@@ -29,11 +29,11 @@ def _entry(node: NodeRow) -> tuple[float, NodeName, int, NodeRow]:
 class LeastLoaded:
     """A heap of the nodes by load, kept up to date through one pass."""
 
-    def __init__(self, queue: QueueRow, nodes: list[NodeRow]) -> None:
+    def __init__(self, nodes: list[NodeRow]) -> None:
         self._heap = [_entry(node) for node in nodes]
         heapify(self._heap)
 
-    def choose(self, row: TaskRow, fits: Callable[[NodeRow, Needs], bool]) -> NodeRow | None:
+    def choose(self, row: TaskRow, fits: Room) -> NodeRow | None:
         heap = self._heap
         aside = []
         found = None

@@ -1,0 +1,106 @@
+"""Options of `submit`, `call` and `map` that choose nodes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quorate.cli.words import pairs
+from quorate.client.work.options import OptionArgs
+
+_PANEL = "Placement"
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULE",
+        help="Rule for the labels of the node, such as disk=ssd, 'zone in a,b' or '!gpu'; may be "
+        "repeated, and all must hold. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Prefer = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULE",
+        help="The same, as long as such a node has room; may be repeated. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Tolerate = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TAINT",
+        help="Taint of nodes on which the task may run: KEY, KEY=VALUE, or '*' for all; may be "
+        "repeated. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Near = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Label of a task that must run on the same node; may be repeated. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Apart = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Label of tasks that must not run on the same node; may be repeated. "
+        "\\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Distinct = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        help="Label of the task: tasks with the same value run on different nodes; may be "
+        "repeated. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Spread = Annotated[
+    str,
+    typer.Option(
+        metavar="LABEL",
+        help="Label of nodes, such as zone, over whose values the tasks of the queue are spread; "
+        "'node' spreads over nodes. \\[default: none]",
+        rich_help_panel=_PANEL,
+    ),
+]
+Strategy = Annotated[
+    str,
+    typer.Option(
+        "--placement",
+        metavar="STRATEGY",
+        help="Placement strategy of the task: least-loaded, round-robin, consistent-hash, "
+        "bin-pack, spread or random-of-two. \\[default: that of the queue]",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def place_args(
+    where: list[str] | None,
+    prefer: list[str] | None = None,
+    tolerate: list[str] | None = None,
+    near: list[str] | None = None,
+    apart: list[str] | None = None,
+    distinct: list[str] | None = None,
+    spread: str = "",
+    placement: str = "",
+) -> OptionArgs:
+    """What the SDK takes. Raises BadParameter."""
+    return OptionArgs(
+        where=where or (),
+        prefer=prefer or (),
+        tolerate=tolerate or (),
+        near=pairs("--near", near),
+        apart=pairs("--apart", apart),
+        distinct=distinct or (),
+        spread=spread,
+        placement=placement,
+    )

@@ -1,0 +1,1 @@
+"""Queues as records, and the limits and quotas that hold for them."""

@@ -1,0 +1,51 @@
+"""Rules, taints and a lost leader: real agents with labels, and the command line."""
+
+from __future__ import annotations
+
+import signal
+
+from quorate.v1 import placement_pb2 as p
+from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2 as t
+from tests.support.cluster import Cluster
+
+
+async def node_of(cluster: Cluster, **placement: object) -> str:
+    """Where a task ran."""
+    spec = t.TaskSpec(command={"argv": ["true"]}, placement=placement)
+    made = (await cluster.call(pb.CreateTaskRequest(spec=spec))).task
+    done = (await cluster.call(pb.WaitTaskRequest(id=made.id))).task
+    assert done.state == t.TASK_STATE_SUCCEEDED, done
+    return str(done.attempts[-1].node)
+
+
+async def test_labels_and_taints_hold_through_a_killed_leader(tmp_path):
+    async with Cluster(tmp_path, agents=0) as cluster:
+        for server in (
+            cluster.add_agent("n1", "--labels=disk=ssd,zone=a"),
+            cluster.add_agent("n2", "--labels=disk=hdd,zone=b", "--taints=dedicated=ml"),
+        ):
+            await server.start()
+        await cluster.in_session("n1", "n2")
+        on_ssd = p.NodeRule(label="disk", values=["ssd"])
+        on_hdd = p.NodeRule(label="disk", values=["hdd"])
+        ml = p.Toleration(key="dedicated", value="ml")
+        assert await node_of(cluster, nodes=[on_ssd]) == "n1"
+        assert await node_of(cluster, nodes=[on_hdd], tolerations=[ml]) == "n2"
+        await cluster.call(pb.TaintNodeRequest(name="n1", taint=p.Taint(key="repair")))
+        waits = t.TaskSpec(command={"argv": ["true"]})
+        made = (await cluster.call(pb.CreateTaskRequest(spec=waits))).task
+        assert "every node has a taint" in made.pending_reason
+        await cluster.standby()
+        _, leader = await cluster.leader()
+        leader.send(signal.SIGKILL)
+        await leader.gone()
+        await cluster.in_session("n1", "n2")
+        node = (await cluster.call(pb.GetNodeRequest(name="n1"))).node
+        assert [one.key for one in node.taints] == ["repair"]
+        why = await cluster.call(pb.ExplainTaskRequest(id=made.id))
+        filters = {one.node: one.filter for one in why.explanation.nodes}
+        assert set(filters.values()) == {14}, filters
+        await cluster.call(pb.UntaintNodeRequest(name="n1", key="repair"))
+        done = (await cluster.call(pb.WaitTaskRequest(id=made.id))).task
+        assert done.attempts[-1].node == "n1"
