@@ -16,7 +16,7 @@ from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import DEFAULT_RETRY, NO_NEEDS, PastAttempt, TaskState
 from scheduler.storage.records.codec import Codec
-from scheduler.storage.records.tasks import run_record, run_value
+from scheduler.storage.records.tasks.tasks import run_record, run_value
 
 QUEUE = QueueRow(QueueName("q"), 1.0)
 NODE, INSTANCE = NodeName("n1"), InstanceId("i1")

@@ -1,4 +1,4 @@
-"""Records in etcd and the core's rows: a file for each family, and the codec of a step's writes.
+"""Records in etcd and the core's rows, by families, and the codec of a step's writes.
 
 `X_row`, or the name of what a record holds, reads a record; `X_record` undoes it. A new family gets
 a file, a write in `scheduler.core.model.effects`, a case in `codec.Codec` and one in
@@ -22,15 +22,17 @@ from scheduler.storage.records.services import (
     service_row,
     service_spec,
 )
-from scheduler.storage.records.tasks import (
-    NewerRecord,
+from scheduler.storage.records.tasks.specs import (
     blob_of_message,
-    past_attempts,
     recorded_spec,
-    run_record,
-    run_status,
     seconds,
     task_spec,
+)
+from scheduler.storage.records.tasks.tasks import (
+    NewerRecord,
+    past_attempts,
+    run_record,
+    run_status,
 )
 
 __all__ = [

@@ -24,7 +24,7 @@ from scheduler.storage.records.queues.queues import queue_record
 from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.schedules import schedule_record
 from scheduler.storage.records.services import service_record
-from scheduler.storage.records.tasks import (
+from scheduler.storage.records.tasks.tasks import (
     have_one_record,
     run_record,
     run_value,

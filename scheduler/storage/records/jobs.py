@@ -28,7 +28,8 @@ from scheduler.core.model.state import State
 from scheduler.core.values import JobState
 from scheduler.storage import keys
 from scheduler.storage.records.ranges import prefix_range
-from scheduler.storage.records.tasks import NewerRecord, seconds, task_spec
+from scheduler.storage.records.tasks.specs import seconds, task_spec
+from scheduler.storage.records.tasks.tasks import NewerRecord
 from scheduler.storage.unknown_fields import unknown_fields
 
 DEFAULT_IDLE: Final = 86_400.0

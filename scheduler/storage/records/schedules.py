@@ -30,7 +30,7 @@ from scheduler.core.model.schedules import (
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import TaskSpec
 from scheduler.storage.records.jobs import job_spec, kept_spec
-from scheduler.storage.records.tasks import task_spec
+from scheduler.storage.records.tasks.specs import task_spec
 from scheduler.storage.unknown_fields import unknown_fields
 
 DEFAULT_WINDOW = 3_600_000_000

@@ -17,7 +17,7 @@ from scheduler.core.values import (
     ServiceName,
     ServiceSpec,
 )
-from scheduler.storage.records.tasks import task_spec
+from scheduler.storage.records.tasks.specs import task_spec
 from scheduler.storage.unknown_fields import unknown_fields
 
 # A replica never gives up, whatever becomes of its program: once a second, then ever more rarely,

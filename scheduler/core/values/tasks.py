@@ -1,7 +1,4 @@
-"""The values the state machine is made of: immutable, comparable, free of protobuf.
-
-The numbers of the enums are those of `quorate.v1`, so that the codec copies them unchanged.
-"""
+"""Tasks: their states, specs, needs and attempts; states of jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Final, NamedTuple, NewType
 from quorate.blobs.names import COUNTER, Blob
 from quorate.runtime.ids import InstanceId, NodeName
 from quorate.runtime.timing.backoff import either_way, exponential
-from scheduler.core.place_rules import USUAL_PLACE, Label, PlaceSettings, Rules
+from scheduler.core.place_rules import Label, Rules
 
 ServiceName = NewType("ServiceName", str)
 
@@ -69,120 +66,12 @@ class JobState(IntEnum):
 FINISHED_JOB = frozenset((JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
 
 
-class Placement(IntEnum):
-    """A queue's placement strategy (`quorate.v1.PlacementStrategy`)."""
-
-    LEAST_LOADED = 1
-    ROUND_ROBIN = 2
-    CONSISTENT_HASH = 3
-    BIN_PACK = 4
-    SPREAD = 5
-    RANDOM_OF_TWO = 6
-
-
-class PauseScope(IntEnum):
-    """What a paused queue does not do (`quorate.v1.PauseScope`)."""
-
-    DISPATCH = 1
-    ADMISSION = 2
-    BOTH = 3
-
-    @property
-    def dispatch(self) -> bool:
-        """Whether it starts no tasks."""
-        return self is not PauseScope.ADMISSION
-
-    @property
-    def admission(self) -> bool:
-        """Whether it accepts no new tasks."""
-        return self is not PauseScope.DISPATCH
-
-
 class TaskPause(NamedTuple):
     """Who paused a task, why and since when."""
 
     by: str = ""
     reason: str = ""
     since: float = 0.0
-
-
-class QueuePause(NamedTuple):
-    """Who paused a queue, why, since when and until when (0.0: until somebody resumes it)."""
-
-    scope: PauseScope = PauseScope.DISPATCH
-    by: str = ""
-    reason: str = ""
-    since: float = 0.0
-    until: float = 0.0
-
-
-class Disconnect(IntEnum):
-    """A queue's policy for disconnected nodes (`quorate.v1.DisconnectPolicy`)."""
-
-    KEEP = 1
-    STOP = 2
-
-
-class LengthPolicy(IntEnum):
-    """What happens to a new task of a full queue (`quorate.v1.LengthPolicy`)."""
-
-    REJECT = 1
-    DROP_OLDEST = 2
-
-
-class Rate(NamedTuple):
-    """`starts` starts in `period` seconds, and `burst` of them at once after a pause."""
-
-    starts: int
-    period: float
-    burst: int
-
-    @property
-    def interval(self) -> float:
-        """Seconds from one start to the next."""
-        return self.period / self.starts
-
-
-class QueueLimits(NamedTuple):
-    """The limits of one queue; 0 and None: no limit."""
-
-    max_running: int = 0
-    rate: Rate | None = None
-    max_running_per_key: int = 0
-    rate_per_key: Rate | None = None
-    max_length: int = 0
-    length_policy: LengthPolicy = LengthPolicy.REJECT
-
-
-class QueueOrder(NamedTuple):
-    """In what order the tasks of a queue go, beside priority and age.
-
-    `aging`: seconds of waiting that are worth one step of priority; 0.0: none are. `weights`: of
-    fairness keys, those that are not 1; sorted.
-    """
-
-    aging: float = 0.0
-    weights: tuple[tuple[str, float], ...] = ()
-
-
-USUAL_ORDER: Final = QueueOrder()
-
-
-class QueueSettings(NamedTuple):
-    """What callers set of a queue."""
-
-    placement: Placement
-    disconnect: Disconnect
-    # Seconds; tasks.
-    retention_age: float
-    retention_count: int
-    limits: QueueLimits
-    order: QueueOrder = USUAL_ORDER
-    place: PlaceSettings = USUAL_PLACE
-
-
-# The very object of every queue without limits: the hot path compares identities.
-NO_LIMITS: Final = QueueLimits()
 
 
 class TaskLimits(NamedTuple):
@@ -305,24 +194,6 @@ MAX_PAST = 9
 PAST_TEXT: Final = 256
 
 
-class Origin(NamedTuple):
-    """Who asks for a change, for the audit log: see `quorate.v1.AuditEntry`."""
-
-    caller: str
-    role: str
-    credential: str
-    peer: str
-    method: str
-
-
-class Change(NamedTuple):
-    """One field that a call changed; both values "" where they are not for everybody."""
-
-    field: str
-    before: str = ""
-    after: str = ""
-
-
 class Replica(NamedTuple):
     """What makes a task a replica: its service, and the generation of the service's spec."""
 
@@ -364,28 +235,3 @@ def kind_of_spec(spec: TaskSpec) -> Needs | Kind:
     if limits is None:
         return spec.needs if rules is None else Kind(spec.needs, (), False, rules)
     return Kind(spec.needs, limits.shared, bool(limits.lane), rules)
-
-
-class InstanceState(IntEnum):
-    """Where an instance is in its life (`quorate.v1.InstanceState`)."""
-
-    STARTING = 1
-    HEALTHY = 2
-    UNHEALTHY = 3
-    DRAINING = 4
-
-
-class ServiceSpec(NamedTuple):
-    """What the machine must know of a service; the rest of its spec is opaque bytes.
-
-    `replica` is the task that each replica is, of generation `generation`; None for a service of
-    outside processes. `hosts`, in lower case, are no other service's.
-    """
-
-    spec: bytes
-    generation: int
-    replica: TaskSpec | None
-    replicas: int
-    max_surge: int
-    max_unavailable: int
-    hosts: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Tasks as records: their specs, and their statuses."""
