@@ -37,6 +37,8 @@ class ExplainReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPLAIN_REASON_JOB_PAUSED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_MAX_PARALLEL: _ClassVar[ExplainReason]
     EXPLAIN_REASON_JOB_LOADING: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_BLOCKED: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_SKIPPED: _ClassVar[ExplainReason]
 
 class NodeFilter(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -82,6 +84,8 @@ EXPLAIN_REASON_TASK_PAUSED: ExplainReason
 EXPLAIN_REASON_JOB_PAUSED: ExplainReason
 EXPLAIN_REASON_MAX_PARALLEL: ExplainReason
 EXPLAIN_REASON_JOB_LOADING: ExplainReason
+EXPLAIN_REASON_BLOCKED: ExplainReason
+EXPLAIN_REASON_SKIPPED: ExplainReason
 NODE_FILTER_UNSPECIFIED: NodeFilter
 NODE_FILTER_NONE: NodeFilter
 NODE_FILTER_DISCONNECTED: NodeFilter

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14quorate/v1/job.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15quorate/v1/task.proto\")\n\nIndexRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\"\x86\x03\n\x07JobSpec\x12&\n\x08template\x18\x01 \x01(\x0b\x32\x14.quorate.v1.TaskSpec\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\r\n\x05items\x18\x03 \x03(\x0c\x12\x0c\n\x04open\x18\x04 \x01(\x08\x12\x33\n\x10\x63lose_after_idle\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x66irst_index\x18\x06 \x01(\x03\x12\x12\n\nindex_step\x18\x07 \x01(\x03\x12\x14\n\x0cmax_parallel\x18\x08 \x01(\x03\x12\x19\n\x0cmax_failures\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x11max_failure_share\x18\n \x01(\x01\x12\x0c\n\x04name\x18\x0b \x01(\t\x12/\n\x06labels\x18\x0c \x03(\x0b\x32\x1f.quorate.v1.JobSpec.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_max_failures\"c\n\tJobCounts\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x11\n\tcancelled\x18\x05 \x01(\x03\"\xc0\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12!\n\x04spec\x18\x03 \x01(\x0b\x32\x13.quorate.v1.JobSpec\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.quorate.v1.JobState\x12%\n\x06\x63ounts\x18\x05 \x01(\x0b\x32\x15.quorate.v1.JobCounts\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x0c\n\x04open\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x33\n\x10\x61verage_duration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ncreated_by\x18\x0e \x01(\t\x12\r\n\x05round\x18\x0f \x01(\x05\"\xc8\x01\n\x07Subtask\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.quorate.v1.SubtaskState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12&\n\x06result\x18\x05 \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x15.quorate.v1.TaskError\x12\x0c\n\x04node\x18\x07 \x01(\t\x12\x0c\n\x04item\x18\x08 \x01(\x0c\"o\n\x0cSubtaskRange\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.quorate.v1.SubtaskState\x12\x13\n\x0b\x66irst_index\x18\x02 \x01(\x03\x12\x12\n\nlast_index\x18\x03 \x01(\x03\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\"\x92\x01\n\tResultRun\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.quorate.v1.ResultRun.Kind\x12\x0e\n\x06values\x18\x03 \x03(\x0c\"<\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_JSON\x10\x01\x12\x0f\n\x0bKIND_PICKLE\x10\x02\"\xa5\x01\n\rJobErrorGroup\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x13\n\x0b\x66irst_index\x18\x04 \x01(\x03\x12\x12\n\nlast_index\x18\x05 \x01(\x03\x12&\n\x07\x65xample\x18\x06 \x01(\x0b\x32\x15.quorate.v1.TaskError\x12\x15\n\rexample_index\x18\x07 \x01(\x03*\x99\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_ACTIVE\x10\x01\x12\x14\n\x10JOB_STATE_PAUSED\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\xb7\x01\n\x0cSubtaskState\x12\x1d\n\x19SUBTASK_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SUBTASK_STATE_PENDING\x10\x01\x12\x19\n\x15SUBTASK_STATE_RUNNING\x10\x02\x12\x1b\n\x17SUBTASK_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14SUBTASK_STATE_FAILED\x10\x04\x12\x1b\n\x17SUBTASK_STATE_CANCELLED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14quorate/v1/job.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15quorate/v1/task.proto\")\n\nIndexRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\"\xab\x03\n\x07JobSpec\x12&\n\x08template\x18\x01 \x01(\x0b\x32\x14.quorate.v1.TaskSpec\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\r\n\x05items\x18\x03 \x03(\x0c\x12\x0c\n\x04open\x18\x04 \x01(\x08\x12\x33\n\x10\x63lose_after_idle\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x66irst_index\x18\x06 \x01(\x03\x12\x12\n\nindex_step\x18\x07 \x01(\x03\x12\x14\n\x0cmax_parallel\x18\x08 \x01(\x03\x12\x19\n\x0cmax_failures\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x11max_failure_share\x18\n \x01(\x01\x12\x0c\n\x04name\x18\x0b \x01(\t\x12/\n\x06labels\x18\x0c \x03(\x0b\x32\x1f.quorate.v1.JobSpec.LabelsEntry\x12#\n\x05graph\x18\x14 \x01(\x0b\x32\x14.quorate.v1.JobGraph\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_max_failures\"0\n\x08JobGraph\x12$\n\x05tasks\x18\x01 \x03(\x0b\x32\x15.quorate.v1.GraphTask\"\xcb\x01\n\tGraphTask\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04task\x18\x02 \x01(\x0b\x32\x14.quorate.v1.TaskSpec\x12*\n\ndepends_on\x18\x03 \x03(\x0b\x32\x16.quorate.v1.Dependency\x12\x31\n\x06inputs\x18\x04 \x03(\x0b\x32!.quorate.v1.GraphTask.InputsEntry\x1a-\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\nDependency\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x32\n\tcondition\x18\x02 \x01(\x0e\x32\x1f.quorate.v1.DependencyCondition\x12\x0f\n\x07\x63leanup\x18\x03 \x01(\x08\"\xd3\x01\n\tGraphNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.quorate.v1.TaskState\x12\x0f\n\x07skipped\x18\x04 \x01(\x08\x12)\n\ndepends_on\x18\x05 \x03(\x0b\x32\x15.quorate.v1.GraphEdge\x12&\n\x06inputs\x18\x06 \x03(\x0b\x32\x16.quorate.v1.GraphInput\x12\x0c\n\x04node\x18\x07 \x01(\t\x12\x0f\n\x07\x63leanup\x18\x08 \x01(\x08\"^\n\tGraphEdge\x12\x0c\n\x04node\x18\x01 \x01(\x05\x12\x32\n\tcondition\x18\x02 \x01(\x0e\x32\x1f.quorate.v1.DependencyCondition\x12\x0f\n\x07\x63leanup\x18\x03 \x01(\x08\"-\n\nGraphInput\x12\x11\n\tparameter\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\x05\"\x85\x01\n\tJobCounts\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x11\n\tcancelled\x18\x05 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x14 \x01(\x03\x12\x0f\n\x07skipped\x18\x15 \x01(\x03\"\xc0\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12!\n\x04spec\x18\x03 \x01(\x0b\x32\x13.quorate.v1.JobSpec\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.quorate.v1.JobState\x12%\n\x06\x63ounts\x18\x05 \x01(\x0b\x32\x15.quorate.v1.JobCounts\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x0c\n\x04open\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x33\n\x10\x61verage_duration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ncreated_by\x18\x0e \x01(\t\x12\r\n\x05round\x18\x0f \x01(\x05\"\xc8\x01\n\x07Subtask\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.quorate.v1.SubtaskState\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12&\n\x06result\x18\x05 \x01(\x0b\x32\x16.quorate.v1.TaskResult\x12$\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x15.quorate.v1.TaskError\x12\x0c\n\x04node\x18\x07 \x01(\t\x12\x0c\n\x04item\x18\x08 \x01(\x0c\"o\n\x0cSubtaskRange\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.quorate.v1.SubtaskState\x12\x13\n\x0b\x66irst_index\x18\x02 \x01(\x03\x12\x12\n\nlast_index\x18\x03 \x01(\x03\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\"\x92\x01\n\tResultRun\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.quorate.v1.ResultRun.Kind\x12\x0e\n\x06values\x18\x03 \x03(\x0c\"<\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_JSON\x10\x01\x12\x0f\n\x0bKIND_PICKLE\x10\x02\"\xa5\x01\n\rJobErrorGroup\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x13\n\x0b\x66irst_index\x18\x04 \x01(\x03\x12\x12\n\nlast_index\x18\x05 \x01(\x03\x12&\n\x07\x65xample\x18\x06 \x01(\x0b\x32\x15.quorate.v1.TaskError\x12\x15\n\rexample_index\x18\x07 \x01(\x03*\x99\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_ACTIVE\x10\x01\x12\x14\n\x10JOB_STATE_PAUSED\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\xb7\x01\n\x0cSubtaskState\x12\x1d\n\x19SUBTASK_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SUBTASK_STATE_PENDING\x10\x01\x12\x19\n\x15SUBTASK_STATE_RUNNING\x10\x02\x12\x1b\n\x17SUBTASK_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14SUBTASK_STATE_FAILED\x10\x04\x12\x1b\n\x17SUBTASK_STATE_CANCELLED\x10\x05*\xa6\x01\n\x13\x44\x65pendencyCondition\x12$\n DEPENDENCY_CONDITION_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45PENDENCY_CONDITION_ON_SUCCESS\x10\x01\x12#\n\x1f\x44\x45PENDENCY_CONDITION_ON_FAILURE\x10\x02\x12\x1f\n\x1b\x44\x45PENDENCY_CONDITION_ALWAYS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,28 +36,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBSPEC_LABELSENTRY']._loaded_options = None
   _globals['_JOBSPEC_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=1746
-  _globals['_JOBSTATE']._serialized_end=1899
-  _globals['_SUBTASKSTATE']._serialized_start=1902
-  _globals['_SUBTASKSTATE']._serialized_end=2085
+  _globals['_GRAPHTASK_INPUTSENTRY']._loaded_options = None
+  _globals['_GRAPHTASK_INPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_JOBSTATE']._serialized_start=2528
+  _globals['_JOBSTATE']._serialized_end=2681
+  _globals['_SUBTASKSTATE']._serialized_start=2684
+  _globals['_SUBTASKSTATE']._serialized_end=2867
+  _globals['_DEPENDENCYCONDITION']._serialized_start=2870
+  _globals['_DEPENDENCYCONDITION']._serialized_end=3036
   _globals['_INDEXRANGE']._serialized_start=124
   _globals['_INDEXRANGE']._serialized_end=165
   _globals['_JOBSPEC']._serialized_start=168
-  _globals['_JOBSPEC']._serialized_end=558
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=496
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=541
-  _globals['_JOBCOUNTS']._serialized_start=560
-  _globals['_JOBCOUNTS']._serialized_end=659
-  _globals['_JOB']._serialized_start=662
-  _globals['_JOB']._serialized_end=1110
-  _globals['_SUBTASK']._serialized_start=1113
-  _globals['_SUBTASK']._serialized_end=1313
-  _globals['_SUBTASKRANGE']._serialized_start=1315
-  _globals['_SUBTASKRANGE']._serialized_end=1426
-  _globals['_RESULTRUN']._serialized_start=1429
-  _globals['_RESULTRUN']._serialized_end=1575
-  _globals['_RESULTRUN_KIND']._serialized_start=1515
-  _globals['_RESULTRUN_KIND']._serialized_end=1575
-  _globals['_JOBERRORGROUP']._serialized_start=1578
-  _globals['_JOBERRORGROUP']._serialized_end=1743
+  _globals['_JOBSPEC']._serialized_end=595
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=533
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=578
+  _globals['_JOBGRAPH']._serialized_start=597
+  _globals['_JOBGRAPH']._serialized_end=645
+  _globals['_GRAPHTASK']._serialized_start=648
+  _globals['_GRAPHTASK']._serialized_end=851
+  _globals['_GRAPHTASK_INPUTSENTRY']._serialized_start=806
+  _globals['_GRAPHTASK_INPUTSENTRY']._serialized_end=851
+  _globals['_DEPENDENCY']._serialized_start=853
+  _globals['_DEPENDENCY']._serialized_end=948
+  _globals['_GRAPHNODE']._serialized_start=951
+  _globals['_GRAPHNODE']._serialized_end=1162
+  _globals['_GRAPHEDGE']._serialized_start=1164
+  _globals['_GRAPHEDGE']._serialized_end=1258
+  _globals['_GRAPHINPUT']._serialized_start=1260
+  _globals['_GRAPHINPUT']._serialized_end=1305
+  _globals['_JOBCOUNTS']._serialized_start=1308
+  _globals['_JOBCOUNTS']._serialized_end=1441
+  _globals['_JOB']._serialized_start=1444
+  _globals['_JOB']._serialized_end=1892
+  _globals['_SUBTASK']._serialized_start=1895
+  _globals['_SUBTASK']._serialized_end=2095
+  _globals['_SUBTASKRANGE']._serialized_start=2097
+  _globals['_SUBTASKRANGE']._serialized_end=2208
+  _globals['_RESULTRUN']._serialized_start=2211
+  _globals['_RESULTRUN']._serialized_end=2357
+  _globals['_RESULTRUN_KIND']._serialized_start=2297
+  _globals['_RESULTRUN_KIND']._serialized_end=2357
+  _globals['_JOBERRORGROUP']._serialized_start=2360
+  _globals['_JOBERRORGROUP']._serialized_end=2525
 # @@protoc_insertion_point(module_scope)

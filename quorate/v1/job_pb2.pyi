@@ -29,6 +29,13 @@ class SubtaskState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SUBTASK_STATE_SUCCEEDED: _ClassVar[SubtaskState]
     SUBTASK_STATE_FAILED: _ClassVar[SubtaskState]
     SUBTASK_STATE_CANCELLED: _ClassVar[SubtaskState]
+
+class DependencyCondition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEPENDENCY_CONDITION_UNSPECIFIED: _ClassVar[DependencyCondition]
+    DEPENDENCY_CONDITION_ON_SUCCESS: _ClassVar[DependencyCondition]
+    DEPENDENCY_CONDITION_ON_FAILURE: _ClassVar[DependencyCondition]
+    DEPENDENCY_CONDITION_ALWAYS: _ClassVar[DependencyCondition]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_ACTIVE: JobState
 JOB_STATE_PAUSED: JobState
@@ -41,6 +48,10 @@ SUBTASK_STATE_RUNNING: SubtaskState
 SUBTASK_STATE_SUCCEEDED: SubtaskState
 SUBTASK_STATE_FAILED: SubtaskState
 SUBTASK_STATE_CANCELLED: SubtaskState
+DEPENDENCY_CONDITION_UNSPECIFIED: DependencyCondition
+DEPENDENCY_CONDITION_ON_SUCCESS: DependencyCondition
+DEPENDENCY_CONDITION_ON_FAILURE: DependencyCondition
+DEPENDENCY_CONDITION_ALWAYS: DependencyCondition
 
 class IndexRange(_message.Message):
     __slots__ = ("first", "last")
@@ -51,7 +62,7 @@ class IndexRange(_message.Message):
     def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("template", "count", "items", "open", "close_after_idle", "first_index", "index_step", "max_parallel", "max_failures", "max_failure_share", "name", "labels")
+    __slots__ = ("template", "count", "items", "open", "close_after_idle", "first_index", "index_step", "max_parallel", "max_failures", "max_failure_share", "name", "labels", "graph")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +82,7 @@ class JobSpec(_message.Message):
     MAX_FAILURE_SHARE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_FIELD_NUMBER: _ClassVar[int]
     template: _task_pb2.TaskSpec
     count: int
     items: _containers.RepeatedScalarFieldContainer[bytes]
@@ -83,21 +95,99 @@ class JobSpec(_message.Message):
     max_failure_share: float
     name: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., count: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., open: _Optional[bool] = ..., close_after_idle: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_index: _Optional[int] = ..., index_step: _Optional[int] = ..., max_parallel: _Optional[int] = ..., max_failures: _Optional[int] = ..., max_failure_share: _Optional[float] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    graph: JobGraph
+    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., count: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., open: _Optional[bool] = ..., close_after_idle: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_index: _Optional[int] = ..., index_step: _Optional[int] = ..., max_parallel: _Optional[int] = ..., max_failures: _Optional[int] = ..., max_failure_share: _Optional[float] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., graph: _Optional[_Union[JobGraph, _Mapping]] = ...) -> None: ...
+
+class JobGraph(_message.Message):
+    __slots__ = ("tasks",)
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[GraphTask]
+    def __init__(self, tasks: _Optional[_Iterable[_Union[GraphTask, _Mapping]]] = ...) -> None: ...
+
+class GraphTask(_message.Message):
+    __slots__ = ("name", "task", "depends_on", "inputs")
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    task: _task_pb2.TaskSpec
+    depends_on: _containers.RepeatedCompositeFieldContainer[Dependency]
+    inputs: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., inputs: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Dependency(_message.Message):
+    __slots__ = ("task", "condition", "cleanup")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    condition: DependencyCondition
+    cleanup: bool
+    def __init__(self, task: _Optional[str] = ..., condition: _Optional[_Union[DependencyCondition, str]] = ..., cleanup: _Optional[bool] = ...) -> None: ...
+
+class GraphNode(_message.Message):
+    __slots__ = ("name", "task_id", "state", "skipped", "depends_on", "inputs", "node", "cleanup")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    task_id: str
+    state: _task_pb2.TaskState
+    skipped: bool
+    depends_on: _containers.RepeatedCompositeFieldContainer[GraphEdge]
+    inputs: _containers.RepeatedCompositeFieldContainer[GraphInput]
+    node: str
+    cleanup: bool
+    def __init__(self, name: _Optional[str] = ..., task_id: _Optional[str] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., skipped: _Optional[bool] = ..., depends_on: _Optional[_Iterable[_Union[GraphEdge, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[GraphInput, _Mapping]]] = ..., node: _Optional[str] = ..., cleanup: _Optional[bool] = ...) -> None: ...
+
+class GraphEdge(_message.Message):
+    __slots__ = ("node", "condition", "cleanup")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    node: int
+    condition: DependencyCondition
+    cleanup: bool
+    def __init__(self, node: _Optional[int] = ..., condition: _Optional[_Union[DependencyCondition, str]] = ..., cleanup: _Optional[bool] = ...) -> None: ...
+
+class GraphInput(_message.Message):
+    __slots__ = ("parameter", "node")
+    PARAMETER_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    parameter: str
+    node: int
+    def __init__(self, parameter: _Optional[str] = ..., node: _Optional[int] = ...) -> None: ...
 
 class JobCounts(_message.Message):
-    __slots__ = ("pending", "running", "succeeded", "failed", "cancelled")
+    __slots__ = ("pending", "running", "succeeded", "failed", "cancelled", "blocked", "skipped")
     PENDING_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     pending: int
     running: int
     succeeded: int
     failed: int
     cancelled: int
-    def __init__(self, pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ...) -> None: ...
+    blocked: int
+    skipped: int
+    def __init__(self, pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., blocked: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "queue", "spec", "state", "counts", "count", "open", "create_time", "start_time", "finish_time", "cancel_requested", "reason", "average_duration", "created_by", "round")

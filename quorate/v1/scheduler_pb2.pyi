@@ -85,7 +85,7 @@ class GetTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("queue", "states", "page_size", "page_token", "view", "text", "error_group")
+    __slots__ = ("queue", "states", "page_size", "page_token", "view", "text", "error_group", "job_id")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class ListTasksRequest(_message.Message):
     VIEW_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ERROR_GROUP_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
     queue: str
     states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
     page_size: int
@@ -100,7 +101,8 @@ class ListTasksRequest(_message.Message):
     view: _task_pb2.TaskView
     text: str
     error_group: str
-    def __init__(self, queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., view: _Optional[_Union[_task_pb2.TaskView, str]] = ..., text: _Optional[str] = ..., error_group: _Optional[str] = ...) -> None: ...
+    job_id: str
+    def __init__(self, queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., view: _Optional[_Union[_task_pb2.TaskView, str]] = ..., text: _Optional[str] = ..., error_group: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")
@@ -127,18 +129,20 @@ class WaitTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class WatchTasksRequest(_message.Message):
-    __slots__ = ("queue", "ids", "states", "resume_token", "progress")
+    __slots__ = ("queue", "ids", "states", "resume_token", "progress", "job_id")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
     queue: str
     ids: _containers.RepeatedScalarFieldContainer[str]
     states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
     resume_token: str
     progress: bool
-    def __init__(self, queue: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., resume_token: _Optional[str] = ..., progress: _Optional[bool] = ...) -> None: ...
+    job_id: str
+    def __init__(self, queue: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., resume_token: _Optional[str] = ..., progress: _Optional[bool] = ..., job_id: _Optional[str] = ...) -> None: ...
 
 class WatchTasksResponse(_message.Message):
     __slots__ = ("events", "resume_token", "revision")
@@ -529,6 +533,20 @@ class GetJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _ClassVar[int]
     job: _job_pb2.Job
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
+
+class GetJobGraphRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetJobGraphResponse(_message.Message):
+    __slots__ = ("nodes", "job")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[_job_pb2.GraphNode]
+    job: _job_pb2.Job
+    def __init__(self, nodes: _Optional[_Iterable[_Union[_job_pb2.GraphNode, _Mapping]]] = ..., job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ("queue", "states", "page_size", "page_token", "text")

@@ -152,6 +152,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.GetJobRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetJobResponse.FromString,
                 _registered_method=True)
+        self.GetJobGraph = channel.unary_unary(
+                '/quorate.v1.Scheduler/GetJobGraph',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.GetJobGraphRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetJobGraphResponse.FromString,
+                _registered_method=True)
         self.ListJobs = channel.unary_unary(
                 '/quorate.v1.Scheduler/ListJobs',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.ListJobsRequest.SerializeToString,
@@ -543,6 +548,14 @@ class SchedulerServicer:
 
     def GetJob(self, request, context):
         """Reads one job with its counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJobGraph(self, request, context):
+        """Reads the tasks of a graph with their states and dependencies, in the order of the spec.
+        FAILED_PRECONDITION `JOB_IS_NO_GRAPH` for another job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -972,6 +985,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.GetJob,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetJobRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.GetJobResponse.SerializeToString,
+            ),
+            'GetJobGraph': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJobGraph,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetJobGraphRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.GetJobGraphResponse.SerializeToString,
             ),
             'ListJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobs,
@@ -1806,6 +1824,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/GetJob',
             quorate_dot_v1_dot_scheduler__pb2.GetJobRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.GetJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJobGraph(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/GetJobGraph',
+            quorate_dot_v1_dot_scheduler__pb2.GetJobGraphRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.GetJobGraphResponse.FromString,
             options,
             channel_credentials,
             insecure,

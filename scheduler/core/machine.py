@@ -18,6 +18,7 @@ from scheduler.core.handlers.chunks.giving import ChunkIds
 from scheduler.core.handlers.controls.progress import on_progress_reported
 from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
+from scheduler.core.handlers.jobs import graphs
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.limits import shared
 from scheduler.core.handlers.nodes import life as nodes
@@ -108,6 +109,8 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     e.BatchContinued: creation.on_batch_continued,
     e.BulkContinued: bulk.on_bulk_continued,
     e.JobItemsAdded: jobs_creation.on_job_items_added,
+    e.GraphTasksAdded: graphs.on_graph_tasks_added,
+    e.JobContinued: graphs.on_job_continued,
     e.ServiceDue: services.on_service_due,
     e.ScheduleDue: on_schedule_due,
     e.RetentionDue: upkeep.on_retention_due,

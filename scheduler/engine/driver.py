@@ -258,7 +258,7 @@ class Driver:
         if out.due:
             self._due.note(out.due)
         for event in out.then:
-            if isinstance(event, e.BatchContinued | e.BulkContinued):
+            if isinstance(event, e.BatchContinued | e.BulkContinued | e.JobContinued):
                 self.bulk.add(event)
             else:
                 self._absorb(self.machine.step(event, now), now)

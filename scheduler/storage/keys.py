@@ -46,10 +46,10 @@ SNAPSHOT_ORDER = (
     RATES,
     SERVICE_SPECS,
     SCHEDULES,
-    TASKS,
-    RUNS,
     JOBS,
     JOB_BLOCKS,
+    TASKS,
+    RUNS,
     CHUNKS,
     DEDUP,
     AUDIT,
@@ -70,6 +70,8 @@ START_DEADLINE = "start-deadline"
 TASK_KEYS = "task-keys"
 # Tasks with placement rules, nodes with taints, queues with later strategies.
 PLACEMENT = "placement"
+# Tasks that belong to jobs: older leaders would start what is BLOCKED never, and finish jobs early.
+GRAPH = "graph"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -83,6 +85,7 @@ RECORD_KINDS: tuple[str, ...] = (
     QUEUE_PAUSE,
     TASK_PAUSE,
     PLACEMENT,
+    GRAPH,
 )
 
 

@@ -134,10 +134,40 @@ def page(
     lines: list[Iterator[tuple[str, str]]] = [
         _descending(queue, start) for queue in queues if queue.index.size
     ]
+    return _pick(state, merge(*lines, reverse=True), states, size, words, group, scan or SCAN)
+
+
+def page_of(
+    state: State,
+    tasks: Iterable[TaskId],
+    states: frozenset[int],
+    before: str | None,
+    size: int,
+    words: Sequence[str],
+    group: str = "",
+) -> Page:
+    """As `page`, of these tasks, which are newest first."""
+    rows = (
+        (task, row.queue.name)
+        for task in tasks
+        if (before is None or task < before)
+        and (row := state.tasks.get(task) or state.finished.get(task)) is not None
+    )
+    return _pick(state, rows, states, size, words, group, SCAN * SCANS)
+
+
+def _pick(
+    state: State,
+    tasks: Iterable[tuple[str, str]],
+    states: frozenset[int],
+    size: int,
+    words: Sequence[str],
+    group: str,
+    scan: int,
+) -> Page:
     ids: list[tuple[str, str]] = []
     last = None
-    scan = scan or SCAN
-    for looked, (task, queue) in enumerate(merge(*lines, reverse=True)):
+    for looked, (task, queue) in enumerate(tasks):
         if len(ids) == size or looked >= scan:
             return Page(ids, last)
         last = task

@@ -73,7 +73,7 @@ class Cluster(LimitCalls, ServiceCalls):
         self.touched: list[ServiceName] = []
         self.revoked: list[tuple[NodeName, InstanceId]] = []
         # Parts of batches that are not written yet, when `hold_parts`.
-        self.parts: deque[e.BatchContinued | e.BulkContinued] = deque()
+        self.parts: deque[e.BatchContinued | e.BulkContinued | e.JobContinued] = deque()
         self.hold_parts = False
         self.commit_late = False
         self.placing = True
@@ -115,13 +115,17 @@ class Cluster(LimitCalls, ServiceCalls):
         return out
 
     def _step(self, event: e.Event) -> fx.Effects:
+        # As the driver does, when the part's turn has come.
         if isinstance(event, e.BulkContinued) and event.asked.act.reads:
-            # As the driver does, when the part's turn has come.
             event = self.recorded.read_back(event, self.limits)
+        elif isinstance(event, e.JobContinued) and event.tasks:
+            event = self.recorded.of_job(event)
         out = self.machine.step(event, self.now)
         self._absorb(out)
         for follow in out.then:
-            if self.hold_parts and isinstance(follow, e.BatchContinued | e.BulkContinued):
+            if self.hold_parts and isinstance(
+                follow, e.BatchContinued | e.BulkContinued | e.JobContinued
+            ):
                 self.parts.append(follow)
             else:
                 self._step(follow)

@@ -27,11 +27,16 @@ class Recorded:
         for write in writes:
             match write:
                 case fx.PutTask(row, spec, created_by, unknown):
-                    self._tasks[row.id] = e.TaskRecorded(
-                        records.recorded_spec(spec), row.create_time, created_by, unknown
-                    )
+                    what = records.recorded_spec(spec)
+                    if row.member is not None:
+                        what = what._replace(member=row.member.of)
+                    self._tasks[row.id] = e.TaskRecorded(what, row.create_time, created_by, unknown)
                 case fx.PutRun(row):
                     self._runs[row.id] = records.run_record(write)
+                case fx.DropTasks(_, first, last):
+                    for task in [task for task in self._tasks if first <= task <= last]:
+                        self._tasks.pop(task, None)
+                        self._runs.pop(task, None)
                 case fx.DropTask(_, task):
                     self._tasks.pop(task, None)
                     self._runs.pop(task, None)
@@ -41,6 +46,10 @@ class Recorded:
         run = self._runs.get(task)
         past = records.past_attempts(run) if run is not None else ()
         return self._tasks[task]._replace(past=past)
+
+    def of_job(self, part: e.JobContinued) -> e.JobContinued:
+        """As `scheduler.storage.read_back`."""
+        return part._replace(found={t: self.of(t) for t in part.tasks if t in self._tasks})
 
     def read_back(self, part: e.BulkContinued, limits: Limits) -> e.BulkContinued:
         """As `scheduler.storage.read_back`."""

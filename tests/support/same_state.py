@@ -15,6 +15,7 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.arrays.array import Array
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.chunk import Chunk
+from scheduler.core.graphs.members import Member, Members
 from scheduler.core.model import transitions
 from scheduler.core.model.indexes.audit_index import AuditIndex
 from scheduler.core.model.indexes.usage import Usage
@@ -202,6 +203,20 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
         "rows that are live again are skipped when they are met",
     ),
     (TaskRow, "job"): (by(lambda row, _: row.job.id if row.job else ""), REFERENCE),
+    (TaskRow, "member"): (by(lambda row, _: row.member and row.member.task), REFERENCE),
+    (FinishedRow, "member"): (by(lambda row, _: row.member and row.member.task), REFERENCE),
+    (Member, "job"): (by(lambda member, _: member.job.id), REFERENCE),
+    (Member, "cursor"): (anything, MEMORY),
+    (Member, "round"): (
+        lambda sides: sides.leader.live or sides.leader.round == sides.standby.round,
+        "it is on record with the end of the task",
+    ),
+    (Members, "nodes"): (by(lambda members, _: [node.task for node in members.nodes]), REFERENCE),
+    (Members, "due"): (anything, MEMORY),
+    (Members, "wanted"): (anything, MEMORY),
+    (Members, "continuing"): (anything, MEMORY),
+    (Members, "coming"): (anything, MEMORY),
+    (Members, "_dependents"): (anything, "a cache"),
     (JobRow, "queue"): (by(lambda job, _: job.queue.name), REFERENCE),
     (JobRow, "creator"): (by(lambda job, _: job.creator.name), REFERENCE),
     (JobRow, "chunks"): (by(lambda job, _: sorted(job.chunks)), REFERENCE),

@@ -137,8 +137,8 @@ def test_each_reason_of_a_live_task(why: Why):
 
 def test_the_others_are_about_finished_tasks():
     """tests/unit/test_explain_calls.py produces them."""
-    # And tests/unit/test_core_task_pauses.py this one.
-    paused = {Why.TASK_PAUSED}
+    # And tests/unit/test_core_task_pauses.py, test_graphs_api.py these.
+    paused = {Why.TASK_PAUSED, Why.BLOCKED, Why.SKIPPED}
     ended = {Why.SUCCEEDED, Why.FAILED, Why.CRASH_LIMIT, Why.CANCELLED, Why.EXPIRED, Why.DROPPED}
     # And tests/unit/test_core_explain_subtasks.py these.
     of_jobs = {Why.JOB_PAUSED, Why.MAX_PARALLEL, Why.JOB_LOADING}

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobRecord(_message.Message):
-    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items")
+    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items", "graph_tasks", "created_tasks")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,8 @@ class JobRecord(_message.Message):
     TEMPLATE_BYTES_FIELD_NUMBER: _ClassVar[int]
     ITEM_BYTES_FIELD_NUMBER: _ClassVar[int]
     HAS_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_TASKS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_TASKS_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
     state: _job_pb2.JobState
     create_time: float
@@ -42,7 +44,9 @@ class JobRecord(_message.Message):
     template_bytes: int
     item_bytes: int
     has_items: bool
-    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ...) -> None: ...
+    graph_tasks: int
+    created_tasks: int
+    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ..., graph_tasks: _Optional[int] = ..., created_tasks: _Optional[int] = ...) -> None: ...
 
 class JobTemplateRecord(_message.Message):
     __slots__ = ("template",)

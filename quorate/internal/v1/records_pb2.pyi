@@ -190,17 +190,41 @@ class RateUseRecord(_message.Message):
     def __init__(self, arrival: _Optional[float] = ...) -> None: ...
 
 class TaskRecord(_message.Message):
-    __slots__ = ("spec", "create_time", "created_by")
+    __slots__ = ("spec", "create_time", "created_by", "member")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
     create_time: float
     created_by: str
-    def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ..., created_by: _Optional[str] = ...) -> None: ...
+    member: MemberRecord
+    def __init__(self, spec: _Optional[bytes] = ..., create_time: _Optional[float] = ..., created_by: _Optional[str] = ..., member: _Optional[_Union[MemberRecord, _Mapping]] = ...) -> None: ...
+
+class MemberRecord(_message.Message):
+    __slots__ = ("job", "name", "in_graph", "depends_on", "inputs")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IN_GRAPH_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    name: str
+    in_graph: bool
+    depends_on: _containers.RepeatedScalarFieldContainer[int]
+    inputs: _containers.RepeatedCompositeFieldContainer[InputRecord]
+    def __init__(self, job: _Optional[str] = ..., name: _Optional[str] = ..., in_graph: _Optional[bool] = ..., depends_on: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[InputRecord, _Mapping]]] = ...) -> None: ...
+
+class InputRecord(_message.Message):
+    __slots__ = ("parameter", "place")
+    PARAMETER_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    parameter: str
+    place: int
+    def __init__(self, parameter: _Optional[str] = ..., place: _Optional[int] = ...) -> None: ...
 
 class RunRecord(_message.Message):
-    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time", "share_charged", "pause")
+    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time", "share_charged", "pause", "job_round")
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
@@ -219,6 +243,7 @@ class RunRecord(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     SHARE_CHARGED_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ROUND_FIELD_NUMBER: _ClassVar[int]
     state: _task_pb2.TaskState
     attempt: int
     failures: int
@@ -237,7 +262,8 @@ class RunRecord(_message.Message):
     expire_time: float
     share_charged: float
     pause: TaskPauseRecord
-    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ..., share_charged: _Optional[float] = ..., pause: _Optional[_Union[TaskPauseRecord, _Mapping]] = ...) -> None: ...
+    job_round: int
+    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ..., share_charged: _Optional[float] = ..., pause: _Optional[_Union[TaskPauseRecord, _Mapping]] = ..., job_round: _Optional[int] = ...) -> None: ...
 
 class PastAttempt(_message.Message):
     __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error_type", "error_message")

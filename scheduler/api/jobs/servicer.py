@@ -22,6 +22,7 @@ from scheduler.api import page_tokens
 from scheduler.api.asking import PAGE_BYTES, ask, audited, identified, refused
 from scheduler.api.candidates import Candidates
 from scheduler.api.jobs import validate, views
+from scheduler.api.jobs.graph_calls import GraphCalls, is_graph, refuse_graph
 from scheduler.api.jobs.reading import JobReader
 from scheduler.api.jobs.subtasks import JobSubtasks
 from scheduler.api.jobs.watches import watch
@@ -88,6 +89,7 @@ class JobCalls:
         self._lane = Lane(driver.contention)
         self._reader = JobReader(driver, etcd, prefix, values)
         self.subtasks = JobSubtasks(driver, self._reader)
+        self._graphs = GraphCalls(driver, candidates, check, self._lane)
 
     # -- creating
 
@@ -97,6 +99,10 @@ class JobCalls:
             raise invalid("spec", "is required")
         asked = identified("CreateJob", request)
         spec, now = request.spec, self._driver.clock.now()
+        if spec.HasField("graph"):
+            job = self._ids.next(now)
+            job = await self._graphs.create(request, queue, asked, job, self._refuse_when_full)
+            return pb.CreateJobResponse(job=await self._as_known(job))
         template = validate.job(spec, self._check, now)
         if len(template) > LARGE_JSON:
             async with self._lane.turn(caller_name()):
@@ -169,6 +175,7 @@ class JobCalls:
 
     async def AppendJobItems(self, request: pb.AppendJobItemsRequest, context: Context) -> Message:
         row = await self._row(request.id)
+        refuse_graph(row)
         if not request.items:
             raise invalid("items", "at least one is required")
         if request.first_position < 0:
@@ -198,9 +205,12 @@ class JobCalls:
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> Message:
         row = await self._row(request.id)
-        view = views.job(row, await self._template(row))
+        view = views.job(row, None if is_graph(row) else await self._template(row))
         await self._driver.readable()
         return pb.GetJobResponse(job=view)
+
+    async def GetJobGraph(self, request: pb.GetJobGraphRequest, context: Context) -> Message:
+        return await self._graphs.nodes(await self._row(request.id))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> Message:
         size = page_size(request.page_size)
@@ -270,15 +280,15 @@ class JobCalls:
                 yield answer
 
     async def ListJobErrors(self, request: pb.ListJobErrorsRequest, context: Context) -> Message:
-        return await self._reader.errors(await self._row(request.id))
+        return await self._reader.errors(await self._array(request.id))
 
     async def ListSubtasks(self, request: pb.ListSubtasksRequest, context: Context) -> Message:
-        return await self._reader.subtasks(await self._row(request.id), request)
+        return await self._reader.subtasks(await self._array(request.id), request)
 
     async def ReadJobResults(
         self, request: pb.ReadJobResultsRequest, context: Context
     ) -> AsyncIterator[Message]:
-        row = await self._row(request.id)
+        row = await self._array(request.id)
         async with aclosing(self._reader.results(row, request)) as answers:
             async for answer in answers:
                 yield answer
@@ -336,6 +346,12 @@ class JobCalls:
         if row is None:
             await self._driver.readable()
             raise not_found("job", job)
+        return row
+
+    async def _array(self, job: str) -> JobRow:
+        """The row of an array. Raises QuorateError."""
+        row = await self._row(job)
+        refuse_graph(row)
         return row
 
     async def _as_known(self, job: TaskId) -> job_pb2.Job:

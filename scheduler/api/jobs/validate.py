@@ -38,6 +38,8 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
     Raises:
         QuorateError: INVALID_ARGUMENT naming the field and the limit.
     """
+    if spec.HasField("graph"):
+        raise invalid("spec.graph", "is for CreateJob; a schedule creates arrays and tasks")
     if not spec.HasField("template"):
         raise invalid("spec.template", "is required")
     if spec.template.HasField("payload_blob"):
@@ -61,10 +63,8 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
     between("spec.first_index", spec.first_index, 0, MAX_INDEX)
     between("spec.index_step", spec.index_step, 0, MAX_STEP)
     between("spec.max_parallel", spec.max_parallel, 0, MAX_PARALLEL)
-    if spec.HasField("max_failures"):
-        between("spec.max_failures", spec.max_failures, 0, MOST_SUBTASKS)
     between("spec.max_failure_share", spec.max_failure_share, 0, 1)
-    _texts(spec)
+    texts(spec)
     if not items and not spec.open:
         _no_item_field(spec.template)
     job_items("spec.items", list(spec.items), spec.template)
@@ -90,7 +90,10 @@ def _template(template: task_pb2.TaskSpec) -> None:
         )
 
 
-def _texts(spec: job_pb2.JobSpec) -> None:
+def texts(spec: job_pb2.JobSpec) -> None:
+    """The bounds of a job's name and labels, and of how often it may fail."""
+    if spec.HasField("max_failures"):
+        between("spec.max_failures", spec.max_failures, 0, MOST_SUBTASKS)
     at_most("spec.name", len(spec.name), MAX_NAME, "characters")
     at_most("spec.labels", len(spec.labels), MAX_LABELS, "labels")
     for key, value in spec.labels.items():

@@ -10,7 +10,9 @@ from google.protobuf.duration_pb2 import Duration
 from quorate.v1 import job_pb2, task_pb2
 from scheduler.api.views import instant
 from scheduler.core.arrays.positions import BLOCK, ranges_of
+from scheduler.core.graphs.members import Members
 from scheduler.core.model.rows import JobRow
+from scheduler.core.values import TaskState
 
 PENDING: Final = int(job_pb2.SUBTASK_STATE_PENDING)
 RUNNING: Final = int(job_pb2.SUBTASK_STATE_RUNNING)
@@ -41,6 +43,11 @@ def job(row: JobRow, template: bytes | None = None) -> job_pb2.Job:
         state=int(row.state),  # type: ignore[arg-type]
     )
     view.spec.MergeFromString(row.spec.spec)
+    members = row.members
+    if members is not None and members.graph:
+        _graph(view, members)
+        _times(view, row)
+        return view
     if template is not None:
         view.spec.template.CopyFrom(task_pb2.TaskSpec.FromString(template))
     if not view.spec.template.name:
@@ -54,17 +61,37 @@ def job(row: JobRow, template: bytes | None = None) -> job_pb2.Job:
     counts.pending = tally.pending + tally.scheduled
     counts.running, counts.succeeded = tally.running, tally.succeeded
     counts.failed, counts.cancelled = tally.failed, tally.cancelled
-    view.create_time.CopyFrom(instant(row.create_time))
-    if row.start_time:
-        view.start_time.CopyFrom(instant(row.start_time))
-    if row.finish_time:
-        view.finish_time.CopyFrom(instant(row.finish_time))
+    _times(view, row)
     if row.array.run_count:
         average = max(0.0, row.array.run_seconds) / row.array.run_count
         view.average_duration.CopyFrom(
             Duration(seconds=int(average), nanos=int(average % 1 * 1_000_000_000))
         )
     return view
+
+
+def _times(view: job_pb2.Job, row: JobRow) -> None:
+    view.create_time.CopyFrom(instant(row.create_time))
+    if row.start_time:
+        view.start_time.CopyFrom(instant(row.start_time))
+    if row.finish_time:
+        view.finish_time.CopyFrom(instant(row.finish_time))
+
+
+def _graph(view: job_pb2.Job, members: Members[JobRow]) -> None:
+    """What is different of a graph: its tasks are counted."""
+    view.spec.graph.SetInParent()
+    if not view.spec.name:
+        view.spec.name = "graph"
+    view.count = members.graph
+    found, counts, skipped = members.counts, view.counts, members.skipped
+    counts.blocked, counts.skipped = found[TaskState.BLOCKED], skipped
+    waiting = (TaskState.PENDING, TaskState.SCHEDULED, TaskState.PAUSED)
+    counts.pending = sum(found[state] for state in waiting)
+    counts.running = found[TaskState.RUNNING]
+    counts.succeeded = found[TaskState.SUCCEEDED]
+    counts.failed = found[TaskState.FAILED] + found[TaskState.EXPIRED]
+    counts.cancelled = found[TaskState.CANCELLED] - skipped
 
 
 def _work_name(template: task_pb2.TaskSpec) -> str:

@@ -15,6 +15,7 @@ from scheduler.api.views import instant
 from scheduler.core.handlers.attempts import CRASH_LIMIT
 from scheduler.core.handlers.limits.length import QUEUE_FULL
 from scheduler.core.placement.explain import Explained, Reason, Why, at, explain
+from scheduler.core.values import SKIPPED
 from scheduler.engine.driver import Driver
 
 _TRIES: Final = 3
@@ -65,6 +66,9 @@ def ended(view: task_pb2.Task) -> Reason:
     where = f" on node {last.node}" if last is not None and last.node else ""
     if why is Why.SUCCEEDED:
         sentence = f"attempt {view.attempt} succeeded{where}{when}"
+    elif error.type == SKIPPED:
+        why = Why.SKIPPED
+        sentence = f"the task was skipped{when}: {error.message}"
     elif why is Why.CANCELLED:
         sentence = f"the task was cancelled{when}"
     elif why in (Why.EXPIRED, Why.DROPPED, Why.CRASH_LIMIT):

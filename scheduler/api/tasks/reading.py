@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from quorate.runtime.errors import not_found
@@ -97,6 +98,8 @@ class TaskReader:
         filters: tuple[object, ...] = (request.queue, sorted(states), *words)
         if group:
             filters = (*filters, "group", group)
+        if request.job_id:
+            filters = (*filters, "job", request.job_id)
         before = page_tokens.decode("tasks", filters, request.page_token)
         if before is not None and not is_task_id(before):
             raise page_tokens.stale("is malformed; begin again without it")
@@ -105,9 +108,12 @@ class TaskReader:
             queues = [await self.queue(name)]
         else:
             queues = list(self._state.queues.values())
-        page = await reads.find(
-            self._lane, caller_name(), self._state, queues, states, before, size, words, group
-        )
+        if request.job_id:
+            page = self._of_job(request.job_id, states, before, size, words, group)
+        else:
+            page = await reads.find(
+                self._lane, caller_name(), self._state, queues, states, before, size, words, group
+            )
         await self._driver.readable()
         now = self._driver.clock.now()
         answer = pb.ListTasksResponse()
@@ -130,6 +136,21 @@ class TaskReader:
         if before is not None:
             answer.next_page_token = page_tokens.encode("tasks", filters, before)
         return answer
+
+    def _of_job(
+        self,
+        job: str,
+        states: frozenset[int],
+        before: str | None,
+        size: int,
+        words: Sequence[str],
+        group: str,
+    ) -> reads.Page:
+        """A page of the tasks that belong to a job."""
+        row = self._state.jobs.get(TaskId(job))
+        members = row.members if row is not None else None
+        tasks = reversed(members.tasks) if members is not None else iter(())
+        return reads.page_of(self._state, tasks, states, before, size, words, group)
 
     def _add_reason(self, view: task_pb2.Task, known: dict[Wanted, str]) -> None:
         """Why a PENDING task cannot start as things are; `known`: what this call found already."""

@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, invalid
-from quorate.runtime.ids import QueueName, TaskId, TaskIds, offset_ids
+from quorate.runtime.ids import QueueName, TaskId, TaskIds, is_task_id, offset_ids
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.agents.sessions import Sessions
@@ -251,6 +251,8 @@ class TaskCalls:
         self, request: pb.WatchTasksRequest, context: Context
     ) -> AsyncIterator[Answer]:
         validate.watched(request.ids)
+        if request.job_id and not is_task_id(request.job_id):
+            raise invalid("job_id", f"{request.job_id[:80]!r} is not the id of a job")
         if request.queue:
             await self._tasks.queue(QueueName(queue_name("queue", request.queue)))
         for state in request.states:

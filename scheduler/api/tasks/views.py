@@ -32,6 +32,8 @@ def task(
     if task_record is not None:
         view.create_time.CopyFrom(instant(task_record.create_time))
         view.created_by = task_record.created_by
+        if task_record.HasField("member"):
+            view.job_id, view.graph_task = task_record.member.job, task_record.member.name
         view.spec.CopyFrom(spec(task_record.spec, full=full))
         if view.spec.HasField("not_before"):
             not_before = view.spec.not_before.seconds + view.spec.not_before.nanos / 1e9

@@ -14,9 +14,11 @@ from typing import Final, NamedTuple
 
 from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.runtime.errors import invalid
+from quorate.runtime.ids import TaskId, is_task_id
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.api.tasks.changes import WHOLE, Change
+from scheduler.core.graphs.members import MOST_NODES, graph_task
 
 # Of one answer.
 EVENTS_AT_ONCE: Final = 500
@@ -58,6 +60,10 @@ class Pick:
         self.queue = request.queue
         self._ids = frozenset(request.ids)
         self._states = frozenset(request.states)
+        self._span: tuple[str, str] | None = None
+        if is_task_id(request.job_id):
+            job = TaskId(request.job_id)
+            self._span = graph_task(job, 0), graph_task(job, MOST_NODES - 1)
         self.generation = start.generation
         self.at: tuple[int, int] = (start.revision, start.offset)
 
@@ -118,6 +124,8 @@ class Pick:
 
     def _wanted(self, change: Change) -> bytes | None:
         if self._ids and change.task not in self._ids:
+            return None
+        if self._span is not None and not self._span[0] <= change.task <= self._span[1]:
             return None
         if self.queue and change.queue != self.queue:
             return None

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from quorate.blobs.names import REPORT_WITHIN, Blob, may_be_named
+from quorate.blobs.names import REPORT_WITHIN, may_be_named
 from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.handlers import shares, start_limits
 from scheduler.core.handlers.chunks import life as chunks
+from scheduler.core.handlers.finishing import CANCELLED, cancel_now, finish, held_back
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import (
     Acknowledge,
     Effects,
     EndAttempt,
-    NotifyFinished,
     PutChunk,
     PutRun,
     StartAttempt,
@@ -38,12 +38,11 @@ from scheduler.core.model.events import (
     SubtaskFailed,
 )
 from scheduler.core.model.indexes.texts import error_text
-from scheduler.core.model.indexes.usage import Sized, outcome_units
+from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
-from scheduler.core.values import MAX_PAST, NO_LIMITS, PAST_TEXT, Change, PastAttempt, TaskState
+from scheduler.core.values import MAX_PAST, NO_LIMITS, PAST_TEXT, PastAttempt, TaskState
 
-CANCELLED = "CANCELLED"
 NODE_LOST = "NODE_LOST"
 BLOB_NOT_FOUND = "BLOB_NOT_FOUND"
 CRASH_LIMIT = "CRASH_LIMIT"
@@ -127,11 +126,11 @@ def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out:
             chunks.ended(state, row, now, out, failed=SubtaskFailed(0, NOT_REPORTED, why, None))
         elif row.replica is None:
             put = PutRun(row, now, event.result)
-            _finish(state, row, TaskState.SUCCEEDED, now, out, put, blob=blob)
+            finish(state, row, TaskState.SUCCEEDED, now, out, put, blob=blob)
         elif row.cancel_requested:
             message = "ended when asked to, with exit code 0"
             put = PutRun(row, now, error_type=CANCELLED, error_message=message)
-            _finish(state, row, TaskState.CANCELLED, now, out, put)
+            finish(state, row, TaskState.CANCELLED, now, out, put)
         else:
             message = "the program ended with exit code 0; it is started again"
             _restart(state, row, EXIT_CODE, message, now, out, None)
@@ -169,7 +168,7 @@ def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effec
             )
             chunks.ended(state, row, now, out, failed=failed)
         elif row.cancel_requested or (event.error_type == CANCELLED and row.replica is None):
-            _finish(state, row, TaskState.CANCELLED, now, out, put)
+            finish(state, row, TaskState.CANCELLED, now, out, put)
         elif row.replica is not None:
             _restart(state, row, event.error_type, event.error_message, now, out, event.error)
         else:
@@ -209,7 +208,7 @@ def on_attempt_lost(state: State, event: AttemptLost, now: float, out: Effects) 
     if row.crashes >= row.retry.crash_limit and not row.cancel_requested:
         message = f"{row.crashes} nodes died while it ran; the limit is {row.retry.crash_limit}"
         put = PutRun(row, now, error_type=CRASH_LIMIT, error_message=message)
-        _finish(state, row, TaskState.FAILED, now, out, put, error_text(CRASH_LIMIT, message))
+        finish(state, row, TaskState.FAILED, now, out, put, error_text(CRASH_LIMIT, message))
     else:
         _give_back(state, row, now, out)
 
@@ -233,43 +232,6 @@ def end_if_unknown(
     return row
 
 
-def cancel_now(
-    state: State, row: TaskRow, now: float, out: Effects, why: str = "cancelled by a caller"
-) -> None:
-    """End a task that waits."""
-    put = PutRun(row, now, error_type=CANCELLED, error_message=why)
-    _finish(state, row, TaskState.CANCELLED, now, out, put)
-
-
-def fail_waiting(
-    state: State, row: TaskRow, now: float, out: Effects, error_type: str, message: str
-) -> None:
-    """A task that waits is FAILED."""
-    put = PutRun(row, now, error_type=error_type, error_message=message)
-    _finish(state, row, TaskState.FAILED, now, out, put, error_text(error_type, message))
-
-
-def cancel_live(state: State, row: TaskRow, now: float, out: Effects) -> Change | None:
-    """Cancel a live task: at once when it waits, a running attempt is ended first.
-
-    What changed, for the audit log; None where it was asked for before.
-    """
-    before = row.state
-    if before is not TaskState.RUNNING:
-        cancel_now(state, row, now, out)
-        return Change("state", before.name, row.state.name)
-    change = None
-    if not row.cancel_requested:
-        row.cancel_requested = True
-        out.writes.append(PutRun(row))
-        change = Change("cancel_requested", "false", "true")
-        if row.replica is not None:
-            # It is replaced at once, not when it has drained.
-            state.touch(row.replica.service)
-    out.after.append(EndAttempt(row.instance, row.id, row.attempt))
-    return change
-
-
 def _current(state: State, task: TaskId, attempt: int, instance: InstanceId) -> TaskRow | None:
     row = state.tasks.get(task) or state.chunks.get(task)
     if (
@@ -288,36 +250,13 @@ def _began(row: TaskRow, start: float, finish: float, now: float) -> float:
     return began if began > row.assign_time else row.assign_time
 
 
-def _finish(
-    state: State,
-    row: TaskRow,
-    final: TaskState,
-    now: float,
-    out: Effects,
-    put: PutRun,
-    error: str = "",
-    blob: Blob | None = None,
-) -> None:
-    finish = now
-    if now < row.create_time or now < row.assign_time or now < row.start_time:
-        # The leader before was ahead of time.
-        finish = max(row.create_time, row.assign_time, row.start_time)
-        put = put._replace(finish_time=finish)
-    if row.share:
-        shares.correct(state, row, now, out)
-    out.writes.append(put)
-    outcome = outcome_units(put.result if put.result is not None else put.error)
-    done = transitions.finish(state, row, final, finish, error, outcome, blob)
-    out.after.append(NotifyFinished(done))
-
-
 def _failed(
     state: State, row: TaskRow, event: AttemptFailed, now: float, out: Effects, put: PutRun
 ) -> None:
     row.failures += 1
     if row.failures >= row.retry.max_attempts or _is_fatal(row, event):
         error = error_text(event.error_type, event.error_message)
-        _finish(state, row, TaskState.FAILED, now, out, put, error)
+        finish(state, row, TaskState.FAILED, now, out, put, error)
         return
     _back_off(state, row, event.error_type, event.error_message, now, out, put)
 
@@ -363,6 +302,8 @@ def _back_off(
         shares.correct(state, row, now, out)
     _remember_past(row, now, error_type, message)
     transitions.requeue(state, row, now + row.retry.backoff(row.failures, draw))
+    if row.member is not None:
+        held_back(state, row)
     out.writes.append(put)
 
 
@@ -374,6 +315,8 @@ def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:
     if row.share:
         shares.correct(state, row, now, out)
     transitions.requeue(state, row)
+    if row.member is not None:
+        held_back(state, row)
     out.writes.append(PutRun(row))
 
 

@@ -25,11 +25,11 @@ def expired(state: State, queue: QueueRow, now: float, limit: int) -> list[Finis
     """Take up to `limit` rows off the queue's retained ones that are to be deleted."""
     rows: list[FinishedRow] = []
     retained = queue.retained
-    on_record = sum(queue.counts[final] for final in FINISHED_STATES)
+    on_record = sum(queue.counts[final] for final in FINISHED_STATES) - queue.kept
     while retained and len(rows) < limit:
         row = retained[0]
-        if state.finished.get(row.id) is not row:
-            # Deleted, or retried by hand, since.
+        if state.finished.get(row.id) is not row or row.member is not None:
+            # Deleted, or retried by hand, since; or it goes with its job.
             retained.popleft()
             continue
         too_many = on_record - len(rows) > queue.retention_count

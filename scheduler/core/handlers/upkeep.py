@@ -68,5 +68,6 @@ def on_retention_due(
 
 
 def retain(effect: NotifyFinished) -> None:
-    """The finishing is committed: retention may see it."""
-    effect.done.queue.retained.append(effect.done)
+    """The finishing is committed: retention may see it. What belongs to a job goes with it."""
+    if effect.done.member is None:
+        effect.done.queue.retained.append(effect.done)

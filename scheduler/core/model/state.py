@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 
 from quorate.blobs.names import Blob
 from quorate.runtime.ids import QueueName, TaskId
-from scheduler.core.arrays.changes import JobChanges
+from scheduler.core.graphs.members import Member
 from scheduler.core.model.indexes.audit_index import AuditIndex
 from scheduler.core.model.indexes.blobs import NamedBlobs
 from scheduler.core.model.indexes.dead_letters import DeadLetters
@@ -26,6 +26,7 @@ from scheduler.core.model.rows import FinishedRow, JobRow, QueueRow, TaskRow
 from scheduler.core.model.schedules import ScheduleIndex, ScheduleName
 from scheduler.core.model.state_parts.callers import CallerState
 from scheduler.core.model.state_parts.calls import CallState
+from scheduler.core.model.state_parts.members import MemberState
 from scheduler.core.model.state_parts.nodes import NodeState
 from scheduler.core.model.state_parts.queues import QueueState
 from scheduler.core.model.state_parts.services import ServiceState
@@ -41,7 +42,7 @@ SERVICES_QUEUE = QueueName("services")
 _CLEAR_ABOVE = 256
 
 
-class State(QueueState, ServiceState, NodeState, CallState, CallerState):
+class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerState):
     """Rows by name and the indexes over them."""
 
     def __init__(self, *, spec_cache_bytes: int = 128 << 20) -> None:
@@ -49,12 +50,10 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         self.tasks: dict[TaskId, TaskRow] = {}
         self.finished: dict[TaskId, FinishedRow] = {}
         self.schedules = ScheduleIndex()
-        # Jobs, live and finished, and what of them is out on nodes: no chunk is in `tasks`.
-        self.jobs: dict[TaskId, JobRow] = {}
+        # What of jobs is out on nodes: no chunk is in `tasks`.
         self.chunks: dict[TaskId, TaskRow] = {}
         # (instant, job, block) of subtasks that wait; entries that moved on are skipped.
         self.job_timers: list[tuple[float, TaskId, int]] = []
-        self.job_changes = JobChanges()
         # Blocks of which many results came one by one: (job, number).
         self.to_merge: dict[tuple[TaskId, int], None] = {}
         # How many jobs stand in the order of their queues; when chunks may be recalled again.
@@ -94,8 +93,13 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         spec: TaskSpec,
         create_time: float,
         created_by: str = "",
+        member: Member[JobRow] | None = None,
     ) -> TaskRow:
-        """A row for a task that is live from now on: PENDING, or SCHEDULED if not yet due."""
+        """A row for a task that is live from now on: PENDING, or SCHEDULED if not yet due.
+
+        Args:
+            member: of a job, where it was one before.
+        """
         cached: bytes | None = spec.spec
         size = len(spec.spec)
         if self.spec_bytes + size > self._spec_cache_bytes:
@@ -138,6 +142,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
             self.touch(spec.replica.service)
         if spec.blob is not None:
             self.blobs.add(task, spec.blob, creator, queue.usage)
+        if member is not None or spec.member is not None:
+            row.member = member or self.join_job(task, spec.member)
         if spec.schedule:
             self.schedules.began(ScheduleName(spec.schedule), task)
         # Looked up only where it may be there: of a million tasks that is a good part of the time.
@@ -184,6 +190,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         """Index `row` under the state it has now."""
         state = row.state
         row.queue.counts[state] += 1
+        if row.member is not None:
+            self.member_is(row.member, state)
         if state is TaskState.PENDING:
             queue = row.queue
             queue.pending.push(row)
@@ -210,6 +218,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         before = row.state
         row.queue.counts[before] -= 1
         row.state = state
+        if row.member is not None:
+            self.member_was(row.member)
         if row.replica is not None:
             self.touch(row.replica.service)
         if before is TaskState.PENDING:
@@ -283,6 +293,10 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         )
         if blob is not None:
             self.blobs.add(task, blob, creator, queue.usage)
+        if row.member is not None:
+            done.member = row.member
+            queue.kept += 1
+            self.member_is(row.member, state)
         if error:
             self.dead.add(done, queue.name, error)
         self.finished[task] = done
@@ -298,6 +312,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         done.queue.counts[done.state] -= 1
         if done.dead is not None:
             self.dead.remove(done)
+        if done.member is not None:
+            self.member_gone(done, deleted=False)
         done.creator.gone(done.units)
         done.queue.usage.gone(done.units)
         self.blobs.drop(done.id, done.creator, done.queue.usage)
@@ -314,6 +330,8 @@ class State(QueueState, ServiceState, NodeState, CallState, CallerState):
         queue.counts[done.state] -= 1
         if done.dead is not None:
             self.dead.remove(done)
+        if done.member is not None:
+            self.member_gone(done, deleted=True)
         creator = done.creator
         creator.gone(done.units)
         queue.usage.gone(done.units)

@@ -30,6 +30,12 @@ from scheduler.core.values import TaskState as S
 TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (None, S.PENDING): "created",
     (None, S.SCHEDULED): "created with not_before",
+    (None, S.BLOCKED): "created in a graph",
+    (S.BLOCKED, S.PENDING): "what it waited for holds",
+    (S.BLOCKED, S.SCHEDULED): "what it waited for holds, and not due yet",
+    (S.BLOCKED, S.CANCELLED): "cancelled, or skipped",
+    (S.PENDING, S.BLOCKED): "its job was paused",
+    (S.SCHEDULED, S.BLOCKED): "its job was paused",
     (S.SCHEDULED, S.PENDING): "its time has come",
     (S.SCHEDULED, S.CANCELLED): "cancelled",
     (S.PENDING, S.PAUSED): "paused",
@@ -37,6 +43,7 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.PAUSED, S.PENDING): "resumed",
     (S.PAUSED, S.SCHEDULED): "resumed, and not due yet",
     (S.PAUSED, S.CANCELLED): "cancelled",
+    (S.PAUSED, S.BLOCKED): "resumed, and its job is paused",
     (S.PENDING, S.RUNNING): "assigned to a node",
     (S.PENDING, S.SCHEDULED): "updated: not_before",
     (S.PENDING, S.CANCELLED): "cancelled",
@@ -47,6 +54,10 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.RUNNING, S.FAILED): "attempts spent or crash limit",
     (S.RUNNING, S.PENDING): "node lost or attempt returned",
     (S.RUNNING, S.CANCELLED): "cancelled",
+    (S.RUNNING, S.BLOCKED): "attempt ended, and its job is paused",
+    (S.FAILED, S.BLOCKED): "retried in a graph",
+    (S.CANCELLED, S.BLOCKED): "retried in a graph",
+    (S.EXPIRED, S.BLOCKED): "retried in a graph",
     (S.FAILED, S.PENDING): "retried by hand",
     (S.CANCELLED, S.PENDING): "retried by hand",
     (S.EXPIRED, S.PENDING): "retried by hand",
@@ -115,6 +126,9 @@ class FinalStatus(NamedTuple):
     error: str = ""
     outcome: int = 0
     blob: Blob | None = None
+    # Of a task that belongs to a job: see `Member`.
+    job_round: int = 0
+    skipped: bool = False
 
 
 def begin(
@@ -124,9 +138,17 @@ def begin(
     spec: TaskSpec,
     create_time: float,
     created_by: str = "",
+    *,
+    blocked: bool = False,
 ) -> TaskRow:
-    """A new task: PENDING, or SCHEDULED when its `not_before` is later than `create_time`."""
+    """A new task: PENDING, or SCHEDULED when its `not_before` is later than `create_time`.
+
+    Args:
+        blocked: it waits for other tasks first.
+    """
     row = state.new_row(task, queue, spec, create_time, created_by)
+    if blocked:
+        row.state = S.BLOCKED
     state.enter(row)
     return row
 
@@ -172,12 +194,35 @@ def pause(state: State, row: TaskRow, pause: TaskPause) -> None:
 
 def resume(state: State, row: TaskRow, now: float) -> None:
     """PAUSED -> PENDING, or SCHEDULED where its instant is still to come."""
-    due = not row.not_before or is_due(row.not_before, now)
+    due = _waits_no_longer(row, now)
     _move(state, row, S.PENDING if due else S.SCHEDULED)
     row.pause = None
     if due:
         row.not_before = 0.0
     state.enter(row)
+
+
+def block(state: State, row: TaskRow) -> None:
+    """A task that waits is BLOCKED: its job starts nothing now. When it is due stays on record."""
+    _move(state, row, S.BLOCKED)
+    state.enter(row)
+
+
+def unblock(state: State, row: TaskRow, now: float) -> None:
+    """BLOCKED -> PENDING, or SCHEDULED where its instant is still to come."""
+    due = _waits_no_longer(row, now)
+    _move(state, row, S.PENDING if due else S.SCHEDULED)
+    if due:
+        row.not_before = 0.0
+    state.enter(row)
+
+
+def _waits_no_longer(row: TaskRow, now: float) -> bool:
+    """Whether a task that was held back is PENDING now. One with an ordering key gave its turn away
+    meanwhile: it stands in line again instead of waiting for its next attempt."""
+    if row.failures and row.limits is not None and row.limits.ordering:
+        return True
+    return not row.not_before or is_due(row.not_before, now)
 
 
 def reschedule(state: State, row: TaskRow, not_before: float) -> None:
@@ -229,9 +274,13 @@ def finish(
     error: str = "",
     outcome: int = 0,
     blob: Blob | None = None,
+    *,
+    skipped: bool = False,
 ) -> FinishedRow:
     """A live task is finished. For `error`, `outcome` and `blob` see `State.finish`."""
     _move(state, row, final)
+    if row.member is not None:
+        row.member.round, row.member.skipped = row.member.job.round, skipped
     return state.finish(row, finish_time, error, outcome, blob)
 
 
@@ -244,18 +293,22 @@ def reopen(
     not_before: float = 0.0,
     past: tuple[PastAttempt, ...] = (),
     now: float = 0.0,
+    *,
+    blocked: bool = False,
 ) -> TaskRow:
     """A finished task is retried by hand: PENDING or, until `not_before`, SCHEDULED; with fresh
-    attempts.
+    attempts. Or BLOCKED.
 
     Their numbers go on: the fence of the old ones must hold. A start deadline counts from `now`; a
     standby reads what came of that from the status that follows.
     """
     state.revive(done)
     spec = spec._replace(not_before=0.0)
-    row = state.new_row(done.id, done.queue, spec, create_time, created_by)
+    row = state.new_row(done.id, done.queue, spec, create_time, created_by, done.member)
     if not_before:
         row.state, row.not_before = S.SCHEDULED, not_before
+    if blocked:
+        row.state = S.BLOCKED
     if not _NEXT[done.state] >> row.state & 1:
         state.illegal_moves.append((done.id, done.state, row.state))
     row.attempt, row.past = done.attempt, past
@@ -294,9 +347,13 @@ def apply_status(state: State, row: TaskRow, status: Status) -> None:
 
 def apply_final_status(state: State, row: TaskRow, status: FinalStatus) -> FinishedRow:
     """Finish a live task as its record says."""
-    final, row.attempt, _, assign_time, finish_time, error, outcome, blob = status
+    final, row.attempt, _, assign_time, finish_time, error, outcome, blob, job_round, skipped = (
+        status
+    )
     _later(state, row, final)
     state.move(row, final)
+    if row.member is not None:
+        row.member.round, row.member.skipped = job_round, skipped
     state.observe(assign_time)
     return state.finish(row, finish_time, error, outcome, blob)
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from quorate.runtime.ids import NodeName, TaskId
 from quorate.runtime.sizes import plural, size_text
+from scheduler.core.graphs.members import place_of
 from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
@@ -29,7 +30,7 @@ from scheduler.core.placement.choosing import taints_of
 from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.placement.pipeline import fits, fits_beside
 from scheduler.core.queues.pending import Place
-from scheduler.core.values import BLOB_STORE, NO_NEEDS, Needs, TaskPause, TaskState
+from scheduler.core.values import BLOB_STORE, NO_NEEDS, JobState, Needs, TaskPause, TaskState
 
 NODES_SHOWN: Final = 50
 LOOKED_AT: Final = 10_000
@@ -60,7 +61,9 @@ class Why(IntEnum):
     EXPIRED = 18
     DROPPED = 19
     TASK_PAUSED = 20
-    # Of subtasks.
+    BLOCKED = 21
+    SKIPPED = 23
+    # Of subtasks, and of tasks of graphs.
     JOB_PAUSED = 61
     MAX_PARALLEL = 62
     JOB_LOADING = 63
@@ -128,6 +131,8 @@ def explain(state: State, row: TaskRow, now: float) -> Explained:
     """Explain a task that is not finished."""
     if row.state is TaskState.RUNNING:
         return Explained((_running(state, row),))
+    if row.state is TaskState.BLOCKED:
+        return Explained((_blocked(row), *_paused(row)))
     if row.state is TaskState.PAUSED:
         return Explained((_held(row), *_paused(row)))
     if row.state is TaskState.SCHEDULED and row.not_before > now:
@@ -141,6 +146,32 @@ def explain(state: State, row: TaskRow, now: float) -> Explained:
     if not reasons:
         reasons.append(Reason(Why.STARTING, "nothing holds the task back: it starts in a moment"))
     return Explained(tuple(reasons), tuple(filtered[:NODES_SHOWN]), len(names), place)
+
+
+def _blocked(row: TaskRow) -> Reason:
+    """What a task of a job waits for."""
+    member = row.member
+    if member is None or member.job.members is None:
+        return Reason(Why.BLOCKED, "the task waits for other tasks")
+    job, nodes = member.job, member.job.members.nodes
+    if job.loading:
+        return Reason(Why.JOB_LOADING, "not all tasks of its job are created yet")
+    if job.state is JobState.PAUSED:
+        return Reason(Why.JOB_PAUSED, f"job {job.id} is paused; resume it")
+    waits = [
+        nodes[place_of(code)]
+        for code in member.of.edges[:LOOKED_AT]
+        if nodes[place_of(code)].outcome is None
+    ]
+    if not waits:
+        return Reason(Why.BLOCKED, "all that the task waited for has ended: it goes on in a moment")
+    first = waits[0]
+    more = f" and {plural(len(waits) - 1, 'other task')}" if len(waits) > 1 else ""
+    return Reason(
+        Why.BLOCKED,
+        f'the task waits for "{first.of.name}", which is {first.state.name}{more}',
+        holders=tuple(other.task for other in waits[:_HOLDERS]),
+    )
 
 
 def at(instant: float) -> str:

@@ -7,7 +7,7 @@ from enum import Enum, IntEnum
 from typing import Final, NamedTuple, NewType
 
 from quorate.blobs.names import COUNTER, Blob
-from quorate.runtime.ids import InstanceId, NodeName
+from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.runtime.timing.backoff import either_way, exponential
 from scheduler.core.place_rules import Label, Rules
 
@@ -51,6 +51,10 @@ class BulkAct(Enum):
     def reads(self) -> bool:
         """Whether it needs the records of the tasks."""
         return self is BulkAct.RETRY or self is BulkAct.UPDATE
+
+
+# The error type of a task of a graph whose condition could no longer hold. It is CANCELLED.
+SKIPPED: Final = "SKIPPED"
 
 
 class JobState(IntEnum):
@@ -201,6 +205,20 @@ class Replica(NamedTuple):
     generation: int
 
 
+class MemberOf(NamedTuple):
+    """What makes a task a member of a job: a task of a graph, or one that was added to any job.
+
+    `edges`: the tasks that it waits for, each `place * 8 + condition * 2 + cleanup`. `inputs`: the
+    places of tasks whose results it gets, by parameter. See `scheduler.core.graphs.members`.
+    """
+
+    job: TaskId
+    name: str = ""
+    in_graph: bool = False
+    edges: tuple[int, ...] = ()
+    inputs: tuple[tuple[str, int], ...] = ()
+
+
 class TaskSpec(NamedTuple):
     """What the machine must know of a task; the rest of the user's spec is opaque bytes."""
 
@@ -227,6 +245,8 @@ class TaskSpec(NamedTuple):
     # By which it chooses nodes; None as a rule. And its labels, sorted.
     rules: Rules | None = None
     labels: tuple[Label, ...] = ()
+    # Of a task that belongs to a job.
+    member: MemberOf | None = None
 
 
 def kind_of_spec(spec: TaskSpec) -> Needs | Kind:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
+from typing import Final, Protocol, TypeGuard
 
 from quorate.etcd.journal.journal import Journal
 from quorate.runtime.errors import QuorateError
@@ -31,8 +31,16 @@ from scheduler.core.model import events as e
 from scheduler.core.model.state import State
 from scheduler.core.queues.turns import Contention, Turns
 
-Part = e.BatchContinued | e.BulkContinued
-ReadBack = Callable[[e.BulkContinued], Awaitable[e.BulkContinued]]
+Part = e.BatchContinued | e.BulkContinued | e.JobContinued
+
+
+class ReadBack(Protocol):
+    """Gets what is on record of the tasks of a part. Raises QuorateError."""
+
+    async def __call__(self, part: e.BulkContinued) -> e.BulkContinued: ...
+
+    async def of_job(self, part: e.JobContinued) -> e.JobContinued: ...
+
 
 # Bytes of a call that goes past all this, of a few small tasks.
 LIGHT: Final = 8 << 10
@@ -68,7 +76,7 @@ class Bulk:
         self._contention = contention
         self._read_back = read_back
         # The part whose records are being read: its turn has come, and it is not stepped yet.
-        self._reading: e.BulkContinued | None = None
+        self._reading: e.BulkContinued | e.JobContinued | None = None
         self._turns = Turns[Part | asyncio.Future[None]](_QUANTUM)
         self._added = asyncio.Event()
 
@@ -76,7 +84,7 @@ class Bulk:
         """Those who wait for calls under way: their reply would come with the last part."""
         waiting = [part for part in self._turns if not isinstance(part, asyncio.Future)]
         for part in (*waiting, self._reading):
-            if part is None:
+            if part is None or isinstance(part, e.JobContinued):
                 continue
             if isinstance(part, e.BulkContinued):
                 scope, request, first = TASKS_SCOPE, part.asked.request, part.asked.token
@@ -148,13 +156,16 @@ class Bulk:
 
     async def _step(self, part: Part) -> None:
         """Step a part, with what is on record of its tasks where it needs that."""
-        if isinstance(part, e.BulkContinued) and part.asked.act.reads:
+        if _reads(part):
             assert self._read_back is not None
             self._reading = part
             try:
                 # What is read is to be what memory says.
                 await self._journal.flush()
-                part = await self._read_back(part)
+                if isinstance(part, e.JobContinued):
+                    part = await self._read_back.of_job(part)
+                else:
+                    part = await self._read_back(part)
             except QuorateError:
                 # Either etcd answers again, or the term is over soon.
                 await asyncio.sleep(_READ_AGAIN)
@@ -169,7 +180,16 @@ class Bulk:
         self._added.set()
 
 
+def _reads(part: Part) -> TypeGuard[e.BulkContinued | e.JobContinued]:
+    """Whether a part needs what is on record of its tasks."""
+    if isinstance(part, e.JobContinued):
+        return bool(part.tasks)
+    return isinstance(part, e.BulkContinued) and part.asked.act.reads
+
+
 def _caller(part: Part) -> str:
+    if isinstance(part, e.JobContinued):
+        return part.creator
     if isinstance(part, e.BatchContinued):
         return part.created_by
     request = part.asked.request

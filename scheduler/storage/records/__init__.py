@@ -33,6 +33,7 @@ from scheduler.storage.records.tasks.tasks import (
     past_attempts,
     run_record,
     run_status,
+    task_member,
 )
 
 __all__ = [
@@ -62,5 +63,6 @@ __all__ = [
     "service_record",
     "service_row",
     "service_spec",
+    "task_member",
     "task_spec",
 ]

@@ -81,6 +81,10 @@ class Codec:
             case fx.DropTask(queue, task):
                 ops.append(Delete(prefix + keys.task_key(queue, task)))
                 ops.append(Delete(prefix + keys.run_key(queue, task)))
+            case fx.DropTasks(queue, first, last):
+                for key_of in (keys.task_key, keys.run_key):
+                    end = prefix + key_of(queue, last) + b"\0"
+                    ops.append(Delete(prefix + key_of(queue, first), end))
             case fx.PutQueue(row):
                 ops.append(
                     Put(prefix + keys.queue_key(row.name), queue_record(row).SerializeToString())

@@ -22,6 +22,7 @@ from scheduler.core.arrays.positions import (
     within,
 )
 from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.graphs.members import Members
 from scheduler.core.model import effects as fx
 from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.model.state import State
@@ -67,6 +68,8 @@ def kept_spec(spec: job_pb2.JobSpec) -> job_pb2.JobSpec:
     kept = job_pb2.JobSpec()
     kept.CopyFrom(spec)
     kept.ClearField("items")
+    if kept.HasField("graph"):
+        kept.graph.ClearField("tasks")
     match kept.template.WhichOneof("work"):
         case "command":
             program = kept.template.command.argv[:1]
@@ -99,6 +102,9 @@ def job_value(row: JobRow) -> bytes:
         item_bytes=row.item_bytes,
         has_items=row.spec.items,
     )
+    if row.members is not None and row.members.graph:
+        record.graph_tasks = row.members.graph
+        record.created_tasks = len(row.members.nodes)
     record.MergeFromString(row.unknown_fields)
     return record.SerializeToString()
 
@@ -145,6 +151,9 @@ def apply_job(job: JobRow, record: r.JobRecord) -> None:
     job.finish_time, job.append_time = record.finish_time, record.append_time
     job.template_bytes, job.item_bytes = record.template_bytes, record.item_bytes
     job.unknown_fields = unknown_fields(record)
+    if record.graph_tasks:
+        job.members = job.members or Members()
+        job.members.graph = record.graph_tasks
     if job.finished:
         job.array.stop_waiting()
     for chunk in job.chunks.values():

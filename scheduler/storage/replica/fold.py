@@ -166,6 +166,8 @@ class Fold:
         create_time = record.create_time
         self._names(create_time)
         spec = records.recorded_spec(record.spec)
+        if record.HasField("member"):
+            spec = spec._replace(member=records.task_member(record))
         if done is not None:
             # Written again: retried by hand. Its run record follows in the same Txn.
             transitions.reopen(state, done, spec, create_time, record.created_by)
@@ -194,7 +196,8 @@ class Fold:
             # Of one that ended nothing is later than its end: see `core.attempts`.
             written = status.finish_time
             done = transitions.apply_final_status(state, row, status)
-            done.queue.retained.append(done)
+            if done.member is None:
+                done.queue.retained.append(done)
         else:
             written = max(status.assign_time, status.start_time)
             transitions.apply_status(state, row, status)

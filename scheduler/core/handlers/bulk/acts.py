@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
+from scheduler.core.handlers.finishing import cancel_live
 from scheduler.core.model.effects import DropTask, Effects
 from scheduler.core.model.events import BulkContinued, TaskRecorded
 from scheduler.core.model.limits.bounds import Limits
@@ -64,6 +64,9 @@ def _delete(
     if done is None:
         return _NOT_FINISHED if task in state.tasks else _NOT_FOUND
     if event.asked.states and done.state not in event.asked.states:
+        return _SKIPPED
+    if done.member is not None:
+        # It goes with its job.
         return _SKIPPED
     delete_finished(state, done, out)
     return _DELETED

@@ -10,15 +10,18 @@ from typing import Final
 
 from quorate.runtime.ids import TaskId
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
+from scheduler.core.handlers.chunks.ending import go_on
+from scheduler.core.handlers.finishing import reopened
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.limits.unique import refuse_duplicate
 from scheduler.core.handlers.quotas.check import refuse_created
 from scheduler.core.model import transitions
+from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.effects import Effects, PutRun, PutTask
 from scheduler.core.model.events import BulkAsked, BulkContinued, TaskRecorded
 from scheduler.core.model.limits.bounds import Limits
-from scheduler.core.model.rows import FinishedRow, TaskRow
+from scheduler.core.model.rows import FinishedRow, JobRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import RETRIABLE, is_due
 
@@ -36,13 +39,55 @@ def reopen(
 ) -> TaskRow:
     """A finished task that nothing forbids to retry is live again."""
     spec, creator = record.spec, record.created_by
+    member = done.member
     row = transitions.reopen(
-        state, done, spec, record.create_time, creator, not_before, record.past, now
+        state,
+        done,
+        spec,
+        record.create_time,
+        creator,
+        not_before,
+        record.past,
+        now,
+        blocked=member is not None,
     )
+    if member is not None:
+        reopened(state, row, now, out)
+        go_on(member.job, out)
     # The spec goes first: a standby makes the row live again from it.
     out.writes.append(PutTask(row, spec.spec, creator, record.unknown_fields))
     out.writes.append(PutRun(row))
     return row
+
+
+def refuse_member(done: FinishedRow) -> Rejection | None:
+    """Why a finished task cannot be retried because of the job that it belongs to."""
+    member = done.member
+    if member is None:
+        return None
+    members = member.job.members
+    if member.skipped:
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "TASK_SKIPPED",
+            f"task {done.id!r} was skipped; retry the task that it waited for, or its job",
+            "task",
+            done.id,
+        )
+    if member.of.in_graph and members is not None and not members.complete:
+        return incomplete(member.job)
+    return None
+
+
+def incomplete(job: JobRow) -> Rejection:
+    """What a graph that was cancelled while it was being created is not good for."""
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "JOB_INCOMPLETE",
+        f"job {job.id!r} was cancelled before all its tasks were created; create it again",
+        "job",
+        job.id,
+    )
 
 
 def start_of(asked: BulkAsked, began: float, retried: int) -> float:
@@ -85,7 +130,7 @@ def _retry(
     if record is None:
         # Deleted since it was read, and made anew: nothing that an id can be.
         return _NOT_FOUND
-    if record.spec.replica is not None:
+    if record.spec.replica is not None or refuse_member(done) is not None:
         return _SKIPPED
     if (
         refuse_unknown(state, record.spec.limits)

@@ -1,5 +1,7 @@
 """When a job is over: decided in the step of the last outcome, from what is known then alone.
 
+A job is not over before the tasks that belong to it are: see `scheduler.core.handlers.finishing`.
+
     ACTIVE, PAUSED --all succeeded--> SUCCEEDED
                    --all finished, some failed--> FAILED
                    --cancelled, too many failures--> ending
@@ -11,11 +13,17 @@ nothing is written of them.
 
 from __future__ import annotations
 
+from typing import Final
+
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyJob, PutJob
+from scheduler.core.model.events.jobs import JobContinued
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
 from scheduler.core.values import JobState
+
+# Tasks of a job whose records are read at once.
+READ_AT_ONCE: Final = 24
 
 
 def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool = False) -> None:
@@ -24,16 +32,18 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
     Args:
         write: its record is to be written in any case.
     """
-    array = job.array
-    if job.ending is None and not job.loading and (why := _too_many_failures(job)):
+    array, members = job.array, job.members
+    live = not job.over and not job.loading
+    if live and (why := _too_many_failures(job)):
         end_early(job, JobState.FAILED, why, out)
         write = True
     if job.start_time and not job.start_on_record:
         job.start_on_record = write = True
     done = array.succeeded + array.failed == array.count and not job.open and not job.loading
-    if not job.chunks and (done or job.ending is not None) and not job.finished:
-        all_good = done and not array.failed
-        if job.ending is not None and not (all_good and array.count):
+    out_now = bool(job.chunks) or (members is not None and (members.busy or members.live > 0))
+    if not out_now and (done or job.ending is not None) and not job.finished:
+        all_good = done and not array.failed and (members is None or not members.failed)
+        if job.ending is not None and not (all_good and (array.count or members)):
             job.state = job.ending
         else:
             # Also when a caller was late to cancel it.
@@ -47,12 +57,26 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
     if write:
         out.writes.append(PutJob(job))
     moves.account(state, job)
+    if members is not None:
+        go_on(job, out)
+
+
+def go_on(job: JobRow, out: Effects) -> None:
+    """Tasks of the job that are still to be looked at follow with an event of its own."""
+    members = job.members
+    if members is None or members.continuing or not members.busy:
+        return
+    members.continuing = True
+    tasks = tuple(task for task, _ in zip(members.wanted, range(READ_AT_ONCE), strict=False))
+    out.then.append(JobContinued(job.id, tasks, job.creator.name))
 
 
 def end_early(job: JobRow, final: JobState, why: str, out: Effects) -> None:
     """Nothing more of it is started; what is on nodes is ended. `advance` follows."""
     job.ending = final
     job.reason = why
+    if job.members is not None:
+        job.members.end_all()
     for row in job.chunks.values():
         row.cancel_requested = True
         out.after.append(EndAttempt(row.instance, row.id, row.attempt))
@@ -61,6 +85,10 @@ def end_early(job: JobRow, final: JobState, why: str, out: Effects) -> None:
 def _too_many_failures(job: JobRow) -> str:
     """Why a job ends early for its failures; "" when it does not."""
     failed, spec = job.array.failed, job.spec
+    if spec.max_failures >= 0 and job.members is not None and job.members.graph:
+        failed = job.members.failed
+        if failed > spec.max_failures:
+            return f"{failed} tasks failed; max_failures is {spec.max_failures}"
     if not failed:
         return ""
     if 0 <= spec.max_failures < failed:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from scheduler.core.handlers import audit
-from scheduler.core.handlers.chunks.ending import advance, end_early
+from scheduler.core.handlers.bulk.retry import incomplete
+from scheduler.core.handlers.chunks.ending import end_early
 from scheduler.core.handlers.chunks.giving import recall_all
+from scheduler.core.handlers.finishing import move_on
 from scheduler.core.handlers.jobs.creation import finished
-from scheduler.core.handlers.quotas.check import refuse_subtasks
+from scheduler.core.handlers.jobs.graphs import drop_graph, give_up
+from scheduler.core.handlers.quotas.check import refuse_created, refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.model.answers import Done, ErrorKind, JobKnown, Rejection, no_job
-from scheduler.core.model.effects import DropJob, DropJobErrors, Effects
+from scheduler.core.model.effects import DropJob, DropJobErrors, DropTasks, Effects
 from scheduler.core.model.events.jobs import (
     JobCancelAsked,
     JobDeleteAsked,
@@ -25,7 +28,10 @@ from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import Change, JobState
+from scheduler.core.values import Change, JobState, TaskState
+
+# Those that a retry of a job is about.
+RETRIABLE_STATES = (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
 
 
 # Any: an event with a `job`.
@@ -46,9 +52,9 @@ def _cancel(
     job = state.jobs[event.job]
     if not job.over:
         change = Change("state", job.state.name, JobState.CANCELLED.name)
-        job.loading = False
+        give_up(state, job)
         end_early(job, JobState.CANCELLED, "cancelled by a caller", out)
-        advance(state, job, now, out, write=True)
+        move_on(state, job, now, out, write=True)
         _note(state, limits, out, event, now, job, change)
     return Answer(JobKnown(job.id), job.queue.name, job.id)
 
@@ -71,7 +77,9 @@ def _pause(state: State, limits: Limits, event: JobPauseAsked, now: float, out: 
         job.state = wanted
         if event.paused:
             recall_all(job, out)
-        advance(state, job, now, out, write=True)
+        if job.members is not None:
+            job.members.look_at(TaskState.BLOCKED, TaskState.PENDING, TaskState.SCHEDULED)
+        move_on(state, job, now, out, write=True)
         _note(state, limits, out, event, now, job, change)
     return Answer(JobKnown(job.id), job.queue.name, job.id)
 
@@ -91,8 +99,10 @@ def _refuse_retry(state: State, limits: Limits, event: JobRetryAsked) -> Rejecti
             "job",
             job.id,
         )
+    if job.members is not None and job.members.graph:
+        return _refuse_graph(state, limits, job)
     left = job.array.count - job.array.succeeded
-    if not left:
+    if not left and (job.members is None or not job.members.failed):
         return Rejection(
             ErrorKind.PRECONDITION,
             "NOTHING_TO_RETRY",
@@ -101,6 +111,23 @@ def _refuse_retry(state: State, limits: Limits, event: JobRetryAsked) -> Rejecti
             job.id,
         )
     return refuse_subtasks(state, limits, job.queue.usage, job.creator.name, left, 0)
+
+
+def _refuse_graph(state: State, limits: Limits, job: JobRow) -> Rejection | None:
+    members = job.members
+    assert members is not None
+    if not members.complete:
+        return incomplete(job)
+    if not members.failed and job.state is JobState.SUCCEEDED:
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "NOTHING_TO_RETRY",
+            f"no task of job {job.id!r} failed",
+            "job",
+            job.id,
+        )
+    left = members.graph - members.counts[TaskState.SUCCEEDED]
+    return refuse_created(state, limits, job.queue.usage, job.creator.name, left, 0)
 
 
 def _retry(state: State, limits: Limits, event: JobRetryAsked, now: float, out: Effects) -> Answer:
@@ -113,7 +140,9 @@ def _retry(state: State, limits: Limits, event: JobRetryAsked, now: float, out: 
     job.reason = ""
     job.round += 1
     out.writes.append(DropJobErrors(job.id))
-    advance(state, job, now, out, write=True)
+    if job.members is not None:
+        job.members.look_at(*RETRIABLE_STATES)
+    move_on(state, job, now, out, write=True)
     _note(state, limits, out, event, now, job, change)
     return Answer(JobKnown(job.id), job.queue.name, job.id)
 
@@ -145,6 +174,9 @@ def _delete(
     state: State, limits: Limits, event: JobDeleteAsked, now: float, out: Effects
 ) -> Answer:
     job = state.jobs[event.job]
+    tasks = drop_graph(state, job)
+    if tasks is not None:
+        out.writes.append(DropTasks(*tasks))
     moves.drop(state, job)
     out.writes.append(DropJob(job.queue.name, job.id))
     _note(state, limits, out, event, now, job, Change("state", job.state.name))

@@ -6,11 +6,14 @@ job starts before the items that it was created with are all on record."""
 
 from __future__ import annotations
 
+from scheduler.core.graphs.members import Members
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.chunks.ending import advance
+from scheduler.core.handlers.jobs.graphs import expect
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.quotas.check import refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
+from scheduler.core.handlers.tasks.creation import refuse_tasks
 from scheduler.core.model.answers import (
     ErrorKind,
     JobItemsKnown,
@@ -21,6 +24,7 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.effects import Effects, PutJobItems, PutJobTemplate, Reply
 from scheduler.core.model.events.jobs import JobClosed, JobItemsAdded, JobSubmitted
+from scheduler.core.model.indexes.usage import tasks_units
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, JobRow
@@ -43,6 +47,9 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
             "limit",
             str(limits.jobs),
         )
+    if event.tasks:
+        units = tasks_units(event.tasks)
+        return refuse_tasks(state, limits, event.queue, event.tasks, units, event.created_by)
     size = len(event.template) + len(event.spec.spec)
     return refuse_longer(queue, event.size) or refuse_subtasks(
         state, limits, queue.usage, event.created_by, event.size, size
@@ -62,8 +69,13 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
         template_bytes=len(event.template),
     )
     job.array.grow(event.size)
+    if event.tasks:
+        job.members = Members(graph=len(event.tasks))
     moves.add(state, job)
-    out.writes.append(PutJobTemplate(job.id, event.template))
+    if event.tasks:
+        expect(state, job, len(event.tasks), tasks_units(event.tasks))
+    else:
+        out.writes.append(PutJobTemplate(job.id, event.template))
     advance(state, job, now, out, write=True)
     return Answer(JobKnown(job.id), event.queue, job.id, 1, 1)
 

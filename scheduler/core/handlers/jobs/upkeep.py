@@ -4,9 +4,11 @@ go."""
 from __future__ import annotations
 
 from scheduler.core.handlers.chunks import merging
-from scheduler.core.handlers.chunks.ending import advance, end_early
+from scheduler.core.handlers.chunks.ending import end_early
+from scheduler.core.handlers.finishing import look_anew, move_on
 from scheduler.core.handlers.jobs.creation import close
-from scheduler.core.model.effects import DropJob, Effects, NotifyJob
+from scheduler.core.handlers.jobs.graphs import drop_graph, give_up
+from scheduler.core.model.effects import DropJob, Effects, NotifyJob, PurgeRun
 from scheduler.core.model.events.jobs import IdleJobsDue
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import QueueRow
@@ -28,6 +30,7 @@ def on_elected(state: State, now: float, out: Effects) -> None:
     """Retries that a leader ahead of time put off are not put off for as long as that is."""
     for job in state.jobs.values():
         job.settled = job.finished
+        look_anew(job, out)
         merging.on_elected(job)
         job.durations.begin(job.array.run_seconds, job.array.run_count)
         if job.array.waiting:
@@ -41,9 +44,9 @@ def on_idle_jobs_due(state: State, event: IdleJobsDue, now: float, out: Effects)
         if job.over:
             continue
         if job.loading and now - job.append_time > ABANDONED:
-            job.loading = False
+            give_up(state, job)
             end_early(job, JobState.CANCELLED, "its creation was given up half-way", out)
-            advance(state, job, now, out, write=True)
+            move_on(state, job, now, out, write=True)
             return
         if job.open and not job.loading and now - job.append_time > job.spec.close_after_idle:
             close(state, job, now, out)
@@ -53,16 +56,20 @@ def on_idle_jobs_due(state: State, event: IdleJobsDue, now: float, out: Effects)
 def expire(state: State, queue: QueueRow, now: float, limit: int, out: Effects) -> int:
     """Delete finished jobs of a queue that are too old or too many; how many."""
     retained = queue.retained_jobs
-    gone = 0
-    while retained and gone < min(limit, _DELETED_AT_ONCE):
+    gone = tasks = 0
+    while retained and gone < min(limit, _DELETED_AT_ONCE) and tasks < limit:
         job = retained[0]
         if state.jobs.get(job.id) is not job or not job.finished:
             # Deleted, or retried by hand, since.
             retained.popleft()
             continue
-        if job.finish_time + queue.retention_age > now and len(retained) <= MOST_KEPT:
+        too_many = len(retained) > MOST_KEPT or queue.kept > queue.retention_count
+        if job.finish_time + queue.retention_age > now and not too_many:
             break
         retained.popleft()
+        if (graph := drop_graph(state, job)) is not None:
+            out.purges.append(PurgeRun(*graph))
+            tasks += job.members.graph if job.members is not None else 0
         moves.drop(state, job)
         out.purged_jobs = (*out.purged_jobs, DropJob(queue.name, job.id))
         gone += 1

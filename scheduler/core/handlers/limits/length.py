@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scheduler.core.handlers.attempts import fail_waiting
+from scheduler.core.handlers.finishing import fail_waiting
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.rows import QueueRow

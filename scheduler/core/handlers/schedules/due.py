@@ -30,7 +30,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
-from scheduler.core.handlers.attempts import cancel_live
+from scheduler.core.handlers.finishing import cancel_live
 from scheduler.core.handlers.schedules import runs
 from scheduler.core.jobs.schedules import rules
 from scheduler.core.model.effects import Effects, PutSchedule

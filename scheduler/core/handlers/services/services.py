@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from quorate.runtime.ids import QueueName, offset_id
 from scheduler.core.handlers import audit
-from scheduler.core.handlers.attempts import cancel_now
+from scheduler.core.handlers.finishing import cancel_now
 from scheduler.core.handlers.requests import SERVICES_SCOPE, Answer, Call
 from scheduler.core.handlers.services.reconcile import DesiredState, ReplicaSeen, plan
 from scheduler.core.handlers.tasks.creation import create

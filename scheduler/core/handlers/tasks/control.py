@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from scheduler.core.handlers import audit
-from scheduler.core.handlers.attempts import cancel_live
 from scheduler.core.handlers.bulk.acts import delete_finished
-from scheduler.core.handlers.bulk.retry import reopen
+from scheduler.core.handlers.bulk.retry import refuse_member, reopen
+from scheduler.core.handlers.finishing import cancel_live
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.limits.unique import refuse_duplicate
@@ -78,6 +78,8 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
     done = state.finished.get(event.task)
     if done is None or done.state not in RETRIABLE or event.record.spec.replica is not None:
         return _not_retriable(state, event)
+    if (refused := refuse_member(done)) is not None:
+        return refused
     # It weighs as much as before, unless it was edited and is heavier now.
     units = task_units(len(event.record.spec.spec))
     more = units if units > done.units else 0
@@ -127,7 +129,17 @@ def _not_retriable(state: State, event: TaskRetryAsked) -> Rejection:
 
 
 def _refuse_delete(state: State, limits: Limits, event: TaskDeleteAsked) -> Rejection | None:
-    if event.task in state.finished:
+    done = state.finished.get(event.task)
+    if done is not None and done.member is not None:
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "TASK_IN_JOB",
+            f"task {event.task!r} belongs to job {done.member.job.id!r}; delete the job",
+            "task",
+            event.task,
+            metadata=(("job", done.member.job.id),),
+        )
+    if done is not None:
         return None
     live = state.tasks.get(event.task)
     if live is None:

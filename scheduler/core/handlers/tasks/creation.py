@@ -21,12 +21,14 @@ from scheduler.core.handlers.tasks.blob_check import refuse_old_blobs
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     BatchCreated,
+    ErrorKind,
     Rejection,
     TaskCreated,
     TaskKnown,
+    no_job,
     no_queue,
 )
-from scheduler.core.model.effects import Effects, PutTask
+from scheduler.core.model.effects import Effects, PutRun, PutTask
 from scheduler.core.model.events import BatchContinued, BatchSubmitted, TaskSubmitted
 from scheduler.core.model.indexes.usage import task_units, tasks_units
 from scheduler.core.model.limits.bounds import Limits
@@ -153,9 +155,43 @@ def create(
     """Put a task on record, which nothing forbids."""
     if queue.limits is not NO_LIMITS:
         make_room(state, queue, now, out)
-    row = transitions.begin(state, task, queue, spec, now, created_by)
+    blocked = False
+    if spec.member is not None:
+        job = state.jobs.get(spec.member.job)
+        blocked = job is not None and job.held
+    row = transitions.begin(state, task, queue, spec, now, created_by, blocked=blocked)
     out.writes.append(PutTask(row, spec.spec, created_by))
+    if blocked:
+        out.writes.append(PutRun(row))
     return row
+
+
+def _refuse_members(state: State, queue: QueueRow, specs: Sequence[TaskSpec]) -> Rejection | None:
+    """Whether tasks that are to belong to a job cannot: it is gone or over, or in another queue."""
+    for spec in specs:
+        if spec.member is None or spec.member.in_graph:
+            continue
+        job = state.jobs.get(spec.member.job)
+        if job is None:
+            return no_job(spec.member.job)
+        if job.over:
+            return Rejection(
+                ErrorKind.PRECONDITION,
+                "JOB_FINISHED",
+                f"job {job.id!r} is over; no task can be added to it",
+                "job",
+                job.id,
+            )
+        if job.queue is not queue:
+            return Rejection(
+                ErrorKind.INVALID,
+                "INVALID_FIELD",
+                f"queue: job {job.id!r} is in queue {job.queue.name!r}; its tasks are in the same",
+                "job",
+                job.id,
+                "queue",
+            )
+    return None
 
 
 def _part_end(event: BatchContinued, limits: Limits, *, drops: bool) -> int:
@@ -204,6 +240,7 @@ def refuse_tasks(
     count = len(specs)
     return (
         (row.pause and refuse_paused(row))
+        or _refuse_members(state, row, specs)
         or refuse_unknown_of(state, specs)
         or refuse_duplicate(row, specs)
         or refuse_old_blobs(state, specs)

@@ -9,8 +9,8 @@ tasks, and can be retried by hand. (RabbitMQ dead-letters expired messages alike
 
 from __future__ import annotations
 
-from scheduler.core.model import transitions
-from scheduler.core.model.effects import Effects, NotifyFinished, PutRun
+from scheduler.core.handlers.finishing import finish
+from scheduler.core.model.effects import Effects, PutRun
 from scheduler.core.model.events import ExpiriesDue, StartDeadlinePassed
 from scheduler.core.model.indexes.texts import error_text
 from scheduler.core.model.state import State
@@ -40,7 +40,5 @@ def on_start_deadline_passed(
     row = state.tasks.get(event.task)
     if row is None or row.state is not TaskState.PENDING or not row.expires:
         return
-    out.writes.append(PutRun(row, now, error_type=START_DEADLINE, error_message=_MESSAGE))
-    error = error_text(START_DEADLINE, _MESSAGE)
-    done = transitions.finish(state, row, TaskState.EXPIRED, now, error)
-    out.after.append(NotifyFinished(done))
+    put = PutRun(row, now, error_type=START_DEADLINE, error_message=_MESSAGE)
+    finish(state, row, TaskState.EXPIRED, now, out, put, error_text(START_DEADLINE, _MESSAGE))

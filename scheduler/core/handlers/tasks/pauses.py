@@ -7,6 +7,7 @@ resumed behind its deadline does at once.
 from __future__ import annotations
 
 from scheduler.core.handlers import audit
+from scheduler.core.handlers.finishing import held_back
 from scheduler.core.handlers.requests import TASKS_SCOPE, Answer, Call
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import ErrorKind, Rejection, TaskKnown, no_task
@@ -55,6 +56,7 @@ def _perform(
             transitions.pause(state, row, TaskPause(by, event.reason, now))
         else:
             transitions.resume(state, row, now)
+            held_back(state, row)
         out.writes.append(PutRun(row))
         changes = [Change("state", before.name, row.state.name)]
         if event.reason:

@@ -54,6 +54,14 @@ class DropTask(NamedTuple):
     task: TaskId
 
 
+class DropTasks(NamedTuple):
+    """All records of neighbours in a queue's order of creation: `[first, last]`."""
+
+    queue: QueueName
+    first: TaskId
+    last: TaskId
+
+
 class PutQueue(NamedTuple):
     row: QueueRow
 
@@ -231,6 +239,7 @@ Write = (
     PutTask
     | PutRun
     | DropTask
+    | DropTasks
     | PutQueue
     | DropQueue
     | PutQuota

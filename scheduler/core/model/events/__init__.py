@@ -32,9 +32,11 @@ from scheduler.core.model.events.calls import (
 )
 from scheduler.core.model.events.jobs import (
     ChunkReported,
+    GraphTasksAdded,
     IdleJobsDue,
     JobCancelAsked,
     JobClosed,
+    JobContinued,
     JobDeleteAsked,
     JobItemsAdded,
     JobPauseAsked,
@@ -140,8 +142,10 @@ Event = (
     | Elected
     | ChunkReported
     | IdleJobsDue
+    | GraphTasksAdded
     | JobCancelAsked
     | JobClosed
+    | JobContinued
     | JobDeleteAsked
     | JobItemsAdded
     | JobPauseAsked
@@ -167,11 +171,13 @@ __all__ = [
     "Elected",
     "Event",
     "ExpiriesDue",
+    "GraphTasksAdded",
     "IdleJobsDue",
     "InstanceGone",
     "InstanceSeen",
     "JobCancelAsked",
     "JobClosed",
+    "JobContinued",
     "JobDeleteAsked",
     "JobItemsAdded",
     "JobPauseAsked",

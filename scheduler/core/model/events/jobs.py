@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.arrays.spec import JobSpec
-from scheduler.core.model.events.calls import Request, Token
+from scheduler.core.model.events.calls import Request, TaskRecorded, Token
 from scheduler.core.model.indexes.usage import Sized
+from scheduler.core.values import TaskSpec
 
 # Positions, both ends included, ascending.
 Ranges = Sequence[tuple[int, int]]
@@ -29,6 +30,8 @@ class JobSubmitted(NamedTuple):
     request: Request
     token: Token
     created_by: str = ""
+    # Of a graph: its tasks, which follow with `GraphTasksAdded`.
+    tasks: Sequence[TaskSpec] = ()
 
 
 class JobItemsAdded(NamedTuple):
@@ -75,6 +78,29 @@ class JobDeleteAsked(NamedTuple):
     job: TaskId
     request: Request
     token: Token
+
+
+class GraphTasksAdded(NamedTuple):
+    """Some tasks of a graph, the first of which is at place `first`. `last`: all of it is there."""
+
+    job: TaskId
+    first: int
+    specs: Sequence[TaskSpec]
+    last: bool
+    token: Token
+
+
+class JobContinued(NamedTuple):
+    """Tasks of a job are to be looked at: see `scheduler.core.handlers.finishing`.
+
+    `tasks`: those whose records are wanted; `found`: what is on record of them."""
+
+    job: TaskId
+    tasks: tuple[TaskId, ...] = ()
+    creator: str = ""
+    # A small part: others write, too.
+    small: bool = False
+    found: Mapping[TaskId, TaskRecorded] | None = None
 
 
 class IdleJobsDue(NamedTuple):

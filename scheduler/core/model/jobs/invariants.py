@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from scheduler.core.arrays.block import Block
+from scheduler.core.graphs.members import Members
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import TaskState
+from scheduler.core.values import JobState, TaskState
 
 
 def check_jobs(state: State) -> None:
@@ -26,7 +27,10 @@ def check_jobs(state: State) -> None:
             assert job.ending is None
             assert job.finish_time
         elif job.ending is not None:
-            assert job.chunks, f"{name} is to end, and nothing of it is on a node"
+            live = job.members is not None and (job.members.live or job.members.busy)
+            assert job.chunks or live, f"{name} is to end, and nothing of it is on a node"
+        if job.members is not None:
+            _check_members(state, job, job.members)
         limit = job.spec.max_parallel
         assert not limit or len(job.chunks) <= limit, f"{name}: {len(job.chunks)} chunks"
         for chunk, row in job.chunks.items():
@@ -50,6 +54,30 @@ def check_jobs(state: State) -> None:
                 f"{queue.name}: {kind.name} {queue.subtasks[kind]}"
             )
         assert sum(1 for job in queue.jobs.values() if state.jobs.get(job.id) is not job) == 0
+
+
+def _check_members(state: State, job: JobRow, members: Members[JobRow]) -> None:
+    counts = [0] * len(members.counts)
+    for task, member in members.tasks.items():
+        row = state.tasks.get(task) or state.finished.get(task)
+        assert row is not None, f"{task} belongs to {job.id} and is not on record"
+        assert row.member is member, task
+        assert row.queue is job.queue, f"{task} is in another queue than its job"
+        assert row.state is member.state, f"{task} is {row.state.name}, not {member.state.name}"
+        assert not member.skipped or member.state is TaskState.CANCELLED, task
+        counts[member.state] += 1
+        waits = member.state is TaskState.BLOCKED and task not in members.due
+        if waits and not job.held and job.ending is None and members.complete:
+            assert members.broken(member) is None, f"{task} is BLOCKED, and to be skipped"
+            assert not members.ready(member), f"{task} is BLOCKED, and waits for nothing"
+        if member.state in (TaskState.PENDING, TaskState.SCHEDULED):
+            assert not job.held or task in members.due, f"{task} may start, and {job.id} is held"
+    assert members.skipped == sum(member.skipped for member in members.tasks.values())
+    assert counts == members.counts, f"{job.id}: counted {counts}, kept {members.counts}"
+    assert not (job.finished and members.live), f"{job.id} is over, and has live tasks"
+    assert not members.busy or members.continuing, f"{job.id}: nobody goes on"
+    if members.graph and job.finished and not members.failed and members.complete:
+        assert job.state is not JobState.FAILED, f"{job.id} is FAILED, and no task failed"
 
 
 def _of(job: JobRow, kind: TaskState) -> int:

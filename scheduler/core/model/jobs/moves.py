@@ -14,6 +14,7 @@ from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.spec import NO_TALLY, Tally
+from scheduler.core.graphs.members import Member
 from scheduler.core.model.rows import NO_INSTANCE, NOBODY, JobRow, TaskRow
 from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
@@ -44,7 +45,9 @@ def add(state: State, job: JobRow) -> None:
 
 
 def drop(state: State, job: JobRow) -> None:
-    """A job's records are deleted."""
+    """A job's records are deleted. What is left of its tasks are tasks like any other."""
+    for member in list(job.members.tasks.values() if job.members is not None else ()):
+        _let_go(state, member)
     for row in list(job.chunks.values()):
         chunk_gone(state, row)
     _leave_order(state, job)
@@ -57,6 +60,16 @@ def drop(state: State, job: JobRow) -> None:
     state.job_changes.drop(job.id)
     if job.spec.schedule:
         state.schedules.ended(job.id)
+
+
+def _let_go(state: State, member: Member[JobRow]) -> None:
+    row, done = state.tasks.get(member.task), state.finished.get(member.task)
+    if row is not None:
+        row.member = None
+    if done is not None:
+        done.member = None
+        done.queue.kept -= 1
+        done.queue.retained.append(done)
 
 
 def forget_retained(job: JobRow) -> None:

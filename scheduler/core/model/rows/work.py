@@ -14,6 +14,7 @@ from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.positions import BLOCK
 from scheduler.core.arrays.sizes import Durations
 from scheduler.core.arrays.spec import NO_TALLY, JobSpec, Tally
+from scheduler.core.graphs.members import Member, Members
 from scheduler.core.model.indexes.dead_letters import DeadGroup
 from scheduler.core.model.indexes.usage import UNIT, Usage
 from scheduler.core.place_rules import USUAL_PLACE, Label, PlaceSettings, Rules
@@ -107,6 +108,8 @@ class TaskRow:
     # By which it chooses nodes; and its labels, sorted: tasks alike share them.
     rules: Rules | None = None
     labels: tuple[Label, ...] = ()
+    # What it is in the job that it belongs to; None as a rule.
+    member: Member[JobRow] | None = None
 
     @property
     def expires(self) -> bool:
@@ -131,6 +134,8 @@ class FinishedRow:
     units: int
     # Of a FAILED or EXPIRED one: those that ended alike.
     dead: DeadGroup | None = None
+    # As the live row's. It stays as long as its job.
+    member: Member[JobRow] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -162,6 +167,8 @@ class QueueRow:
     # Finished rows whose Txn has committed, in the order of finishing: what retention looks at.
     # Rows deleted or retried since are skipped when they are met.
     retained: deque[FinishedRow] = field(default_factory=deque)
+    # Finished tasks that belong to jobs: they are deleted with these.
+    kept: int = 0
     finished_total: int = 0
     # When a task of it finished last, also one that is no longer on record.
     last_finish: float = 0.0
@@ -232,6 +239,8 @@ class JobRow:
     settled: bool = False
     # Whether the record says when it began.
     start_on_record: bool = False
+    # The tasks that belong to it; None while there were none.
+    members: Members[JobRow] | None = None
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
 
@@ -239,6 +248,11 @@ class JobRow:
     def finished(self) -> bool:
         """Whether it is in a final state."""
         return self.state in FINISHED_JOB
+
+    @property
+    def held(self) -> bool:
+        """Whether no task that belongs to it may start."""
+        return self.loading or self.state is JobState.PAUSED
 
     @property
     def wants_slot(self) -> bool:

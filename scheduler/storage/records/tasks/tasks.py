@@ -17,6 +17,8 @@ from scheduler.core.values import (
     FINISHED,
     MAX_PAST,
     PAST_TEXT,
+    SKIPPED,
+    MemberOf,
     PastAttempt,
     TaskPause,
     TaskState,
@@ -35,9 +37,27 @@ def task_value(write: fx.PutTask) -> bytes:
     record.spec = write.spec
     record.create_time = write.row.create_time
     record.created_by = write.created_by
+    if write.row.member is not None:
+        record.member.CopyFrom(_member_record(write.row.member.of))
     if write.unknown_fields:
         record.MergeFromString(write.unknown_fields)
     return record.SerializeToString()
+
+
+def _member_record(of: MemberOf) -> r.MemberRecord:
+    record = r.MemberRecord(job=of.job, name=of.name, in_graph=of.in_graph, depends_on=of.edges)
+    for parameter, place in of.inputs:
+        record.inputs.add(parameter=parameter, place=place)
+    return record
+
+
+def task_member(record: r.TaskRecord) -> MemberOf | None:
+    """What a task is in its job, as its record says."""
+    if not record.HasField("member"):
+        return None
+    found = record.member
+    inputs = tuple((one.parameter, one.place) for one in found.inputs)
+    return MemberOf(TaskId(found.job), found.name, found.in_graph, tuple(found.depends_on), inputs)
 
 
 def have_one_record(one: fx.PutTask, other: fx.PutTask) -> bool:
@@ -47,6 +67,8 @@ def have_one_record(one: fx.PutTask, other: fx.PutTask) -> bool:
         and one.row.create_time == other.row.create_time
         and one.created_by == other.created_by
         and one.unknown_fields == other.unknown_fields
+        and one.row.member is None
+        and other.row.member is None
     )
 
 
@@ -84,6 +106,8 @@ def run_value(write: fx.PutRun) -> bytes:
         elif write.error_type:
             rest.error.type = write.error_type
             rest.error.message = write.error_message
+        if row.member is not None:
+            rest.job_round = row.member.round
     if history:
         rest.failures = row.failures
         rest.crashes = row.crashes
@@ -193,7 +217,9 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
 
 
 def _final_status(state: TaskState, record: r.RunRecord, size: int) -> FinalStatus:
-    error, outcome, blob = "", 0, None
+    error, outcome, blob, skipped = "", 0, None, False
+    if state is TaskState.CANCELLED:
+        skipped = record.error.type == SKIPPED
     if state in DEAD:
         error = error_text(record.error.type, record.error.message)
     # The name of a large result has 100 bytes alone.
@@ -214,6 +240,8 @@ def _final_status(state: TaskState, record: r.RunRecord, size: int) -> FinalStat
         error,
         outcome,
         blob,
+        record.job_round,
+        skipped,
     )
 
 

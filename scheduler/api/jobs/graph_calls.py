@@ -1,0 +1,142 @@
+"""CreateJob of a graph, and GetJobGraph."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from quorate.runtime.errors import invalid, precondition
+from quorate.runtime.ids import QueueName, TaskId
+from quorate.v1 import scheduler_pb2 as pb
+from scheduler.api.asking import ask, refused
+from scheduler.api.candidates import BLOB, Candidates
+from scheduler.api.jobs import graphs, validate, views
+from scheduler.api.origin import caller_name
+from scheduler.api.specs.check import SpecCheck
+from scheduler.core.handlers.requests import JOBS_SCOPE
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import JobKnown, Rejection
+from scheduler.core.model.events import Request
+from scheduler.core.model.rows import JobRow
+from scheduler.core.values import TaskSpec
+from scheduler.engine.driver import Driver
+from scheduler.engine.long_work.lane import Lane
+from scheduler.storage.keys import GRAPH, TASK_KEYS
+from scheduler.storage.records import jobs as records
+
+# Of one part: two writes a task, in one Txn with the job's record.
+_TASKS_AT_ONCE: Final = 48
+_BYTES_AT_ONCE: Final = 384 << 10
+# Bytes of a request whose caller must take turns with others.
+_LARGE: Final = 2 << 20
+
+
+class GraphCalls:
+    """The calls of one term that are about graphs; each raises QuorateError."""
+
+    def __init__(
+        self, driver: Driver, candidates: Candidates, check: SpecCheck, lane: Lane
+    ) -> None:
+        self._driver = driver
+        self._candidates = candidates
+        self._check = check
+        self._lane = lane
+
+    async def create(
+        self,
+        request: pb.CreateJobRequest,
+        queue: QueueName,
+        asked: Request,
+        job: TaskId,
+        refuse_when_full: Callable[[Request, int], None],
+    ) -> TaskId:
+        """Create a graph; its id, which an earlier try may have chosen."""
+        spec = request.spec
+        validate.texts(spec)
+        specs = await self._checked(request, job)
+        for place, one in enumerate(specs):
+            if one.member is not None and one.member.inputs:
+                raise invalid(f"spec.graph.tasks[{place}].inputs", "is not available yet")
+        weight = request.ByteSize()
+        refuse_when_full(asked, weight)
+        await self._candidates.require("job")
+        await self._candidates.require(GRAPH)
+        if any(one.blob is not None for one in specs):
+            await self._candidates.require(BLOB)
+        if any(one.limits is not None and one.limits.ordering for one in specs):
+            await self._candidates.require(TASK_KEYS)
+        kept = records.kept_spec(spec)
+        what = records.job_spec(kept, kept.SerializeToString(deterministic=True), items=False)
+        creator = caller_name()
+        answer = await ask(
+            self._driver,
+            asked,
+            lambda token: e.JobSubmitted(
+                queue, job, what, b"", 0, False, True, asked, token, creator, specs
+            ),
+            weight,
+            JOBS_SCOPE,
+        )
+        assert isinstance(answer, JobKnown)
+        await self._load(answer.job, specs)
+        return answer.job
+
+    async def _checked(self, request: pb.CreateJobRequest, job: TaskId) -> list[TaskSpec]:
+        now = self._driver.clock.now()
+        if request.ByteSize() > _LARGE:
+            async with self._lane.turn(caller_name()):
+                return await graphs.checked(request.spec, job, self._check, now, self._lane.pause)
+        pause = partial(asyncio.sleep, 0)
+        return await graphs.checked(request.spec, job, self._check, now, pause)
+
+    async def _load(self, job: TaskId, specs: list[TaskSpec]) -> None:
+        """Write the tasks of a graph, from where an earlier try has come."""
+        row = self._driver.state.jobs.get(job)
+        if row is None or not row.loading:
+            return
+        for begin, end in graphs.parts(
+            specs, graphs.count(row.members), _TASKS_AT_ONCE, _BYTES_AT_ONCE
+        ):
+            part = [_of_job(spec, job) for spec in specs[begin:end]]
+            answer = await self._driver.call(
+                lambda token, begin=begin, end=end, part=part: e.GraphTasksAdded(  # type: ignore[misc]
+                    job, begin, part, end == len(specs), token
+                ),
+                sum(len(spec.spec) for spec in part),
+                caller_name(),
+            )
+            if isinstance(answer, Rejection):
+                raise refused(answer)
+
+    async def nodes(self, row: JobRow) -> pb.GetJobGraphResponse:
+        """The tasks of a graph."""
+        if not is_graph(row):
+            raise precondition(
+                "JOB_IS_NO_GRAPH", f"job {row.id!r} is an array; list its subtasks", job=row.id
+            )
+        answer = await graphs.nodes(self._driver.state, row)
+        answer.job.CopyFrom(views.job(row))
+        await self._driver.readable()
+        return answer
+
+
+def is_graph(row: JobRow) -> bool:
+    """Whether a job is a graph."""
+    return row.members is not None and row.members.graph > 0
+
+
+def refuse_graph(row: JobRow) -> None:
+    """Refuse a call about subtasks. Raises QuorateError."""
+    if is_graph(row):
+        raise precondition(
+            "JOB_IS_GRAPH",
+            f"job {row.id!r} is a graph: it has tasks, no subtasks; see GetJobGraph",
+            job=row.id,
+        )
+
+
+def _of_job(spec: TaskSpec, job: TaskId) -> TaskSpec:
+    assert spec.member is not None
+    return spec._replace(member=spec.member._replace(job=job))

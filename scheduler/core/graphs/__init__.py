@@ -1,0 +1,1 @@
+"""What is known of the tasks that belong to a job, and when one may start."""

@@ -1,0 +1,270 @@
+"""The end of a task, and what follows from it for the job that it belongs to.
+
+What hangs on a task of a graph is decided in the step of its end: who waited for it is PENDING, or
+is skipped, and so on for whoever waited for those; when nothing is left the job ends. Where that is
+too much for one Txn the rest follows in parts (`JobContinued`), until no task is `Members.due`.
+Nothing of that is stored: a new leader looks at all tasks of jobs anew (`on_elected`).
+
+    BLOCKED --all dependencies hold--> PENDING
+            --one can no longer hold--> CANCELLED, SKIPPED
+    waiting --the job is paused--> BLOCKED
+            --the job ends early--> CANCELLED
+    CANCELLED, SKIPPED --what it waited for is retried--> BLOCKED
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quorate.blobs.names import Blob
+from scheduler.core.graphs.members import Condition, Member, Members, condition_of, holds
+from scheduler.core.handlers import shares
+from scheduler.core.handlers.chunks.ending import advance, go_on
+from scheduler.core.model import transitions
+from scheduler.core.model.effects import Effects, EndAttempt, NotifyFinished, PutRun
+from scheduler.core.model.indexes.texts import error_text
+from scheduler.core.model.indexes.usage import outcome_units
+from scheduler.core.model.rows import FinishedRow, JobRow, TaskRow
+from scheduler.core.model.state import State
+from scheduler.core.values import SKIPPED, Change, JobState, TaskState
+
+CANCELLED = "CANCELLED"
+# Writes of one event up to which tasks of a job are moved on in its Txn.
+MOST_WRITES: Final = 64
+# Tasks looked at in one step: bounds how long it holds the loop.
+_LOOKED_AT: Final = 1_000
+_WAITS: Final = (TaskState.PENDING, TaskState.SCHEDULED)
+_ENDED: Final = (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
+
+
+def finish(
+    state: State,
+    row: TaskRow,
+    final: TaskState,
+    now: float,
+    out: Effects,
+    put: PutRun,
+    error: str = "",
+    blob: Blob | None = None,
+) -> None:
+    """A live task is finished; `put` says how. For `error` and `blob` see `State.finish`."""
+    done = _end(state, row, final, now, out, put, error, blob)
+    if done.member is not None:
+        task_ended(state, done.member, now, out)
+
+
+def cancel_now(
+    state: State, row: TaskRow, now: float, out: Effects, why: str = "cancelled by a caller"
+) -> None:
+    """End a task that waits."""
+    put = PutRun(row, now, error_type=CANCELLED, error_message=why)
+    finish(state, row, TaskState.CANCELLED, now, out, put)
+
+
+def fail_waiting(
+    state: State, row: TaskRow, now: float, out: Effects, error_type: str, message: str
+) -> None:
+    """A task that waits is FAILED."""
+    put = PutRun(row, now, error_type=error_type, error_message=message)
+    finish(state, row, TaskState.FAILED, now, out, put, error_text(error_type, message))
+
+
+def cancel_live(state: State, row: TaskRow, now: float, out: Effects) -> Change | None:
+    """Cancel a live task: at once when it waits, a running attempt is ended first.
+
+    What changed, for the audit log; None where it was asked for before.
+    """
+    before = row.state
+    if before is not TaskState.RUNNING:
+        cancel_now(state, row, now, out)
+        return Change("state", before.name, row.state.name)
+    return _stop(state, row, out)
+
+
+def _stop(state: State, row: TaskRow, out: Effects) -> Change | None:
+    change = None
+    if not row.cancel_requested:
+        row.cancel_requested = True
+        out.writes.append(PutRun(row))
+        change = Change("cancel_requested", "false", "true")
+        if row.replica is not None:
+            # It is replaced at once, not when it has drained.
+            state.touch(row.replica.service)
+    out.after.append(EndAttempt(row.instance, row.id, row.attempt))
+    return change
+
+
+def _end(
+    state: State,
+    row: TaskRow,
+    final: TaskState,
+    now: float,
+    out: Effects,
+    put: PutRun,
+    error: str = "",
+    blob: Blob | None = None,
+    *,
+    skipped: bool = False,
+) -> FinishedRow:
+    end = now
+    if now < row.create_time or now < row.assign_time or now < row.start_time:
+        # The leader before was ahead of time.
+        end = max(row.create_time, row.assign_time, row.start_time)
+        put = put._replace(finish_time=end)
+    if row.share:
+        shares.correct(state, row, now, out)
+    out.writes.append(put)
+    outcome = outcome_units(put.result if put.result is not None else put.error)
+    done = transitions.finish(state, row, final, end, error, outcome, blob, skipped=skipped)
+    out.after.append(NotifyFinished(done))
+    return done
+
+
+# -- tasks of jobs
+
+
+def task_ended(state: State, member: Member[JobRow], now: float, out: Effects) -> None:
+    """A task of a job has finished, and that is among the writes."""
+    _note_ended(member)
+    move_on(state, member.job, now, out)
+
+
+def held_back(state: State, row: TaskRow) -> None:
+    """A task of a job waits again: it must not start where its job is paused."""
+    if row.member is not None and row.member.job.held and row.state in _WAITS:
+        transitions.block(state, row)
+
+
+def move_on(state: State, job: JobRow, now: float, out: Effects, *, write: bool = False) -> None:
+    """Look at the tasks that are due, as many as there is room for, and at the job's end.
+
+    Args:
+        write: the job's record is to be written in any case.
+    """
+    members = job.members
+    if members is None:
+        advance(state, job, now, out, write=write)
+        return
+    for _ in range(_LOOKED_AT):
+        if not members.due or len(out.writes) >= MOST_WRITES:
+            break
+        task, _ = members.due.popitem(last=False)
+        member = members.tasks.get(task)
+        if member is not None:
+            _look(state, members, member, now, out)
+    advance(state, job, now, out, write=write)
+
+
+def look_anew(job: JobRow, out: Effects) -> None:
+    """A new leader: nothing is known of what is to be done for the tasks of a live job."""
+    members = job.members
+    if members is None or job.finished:
+        return
+    members.due.clear()
+    members.wanted.clear()
+    members.continuing = False
+    for member in members.tasks.values():
+        member.cursor = 0
+    if job.ending is not None:
+        members.end_all()
+    else:
+        members.look_at(TaskState.BLOCKED, *_WAITS, *_ENDED)
+    go_on(job, out)
+
+
+def reopened(state: State, row: TaskRow, now: float, out: Effects) -> None:
+    """A finished task of a job is BLOCKED again. It may go on at once; so may whatever was skipped
+    because of it. Its record is written afterwards."""
+    member = row.member
+    assert member is not None
+    job = member.job
+    members = job.members
+    assert members is not None
+    if job.finished:
+        job.state, job.finish_time, job.settled, job.reason = JobState.ACTIVE, 0.0, False, ""
+        advance(state, job, now, out, write=True)
+    if member.of.in_graph:
+        for back in members.dependents(members.place(member)):
+            other = members.nodes[back >> 3]
+            other.cursor = 0
+            if other.skipped:
+                members.due[other.task] = None
+    if members.broken(member) is not None:
+        members.due[member.task] = None
+    elif not job.held and members.ready(member):
+        transitions.unblock(state, row, now)
+
+
+def to_reopen(members: Members[JobRow], member: Member[JobRow]) -> bool:
+    """Whether a finished task is to be live again, though nobody asked for it by name."""
+    job = member.job
+    if job.over or member.state not in _ENDED:
+        return False
+    return member.stale or (member.skipped and members.broken(member) is None)
+
+
+def _note_ended(member: Member[JobRow]) -> None:
+    """Who waited for a task is to be looked at, where it may be skipped or start now."""
+    job, members, outcome = member.job, member.job.members, member.outcome
+    assert members is not None
+    if not member.of.in_graph or job.ending is not None or job.held or outcome is None:
+        return
+    for back in members.dependents(members.place(member)):
+        other = members.nodes[back >> 3]
+        if other.state is not TaskState.BLOCKED:
+            continue
+        if not holds(back, outcome) or members.ready(other):
+            members.due[other.task] = None
+
+
+def _look(
+    state: State, members: Members[JobRow], member: Member[JobRow], now: float, out: Effects
+) -> None:
+    """Bring one task to what its job and the others are now."""
+    job, row = member.job, state.tasks.get(member.task)
+    if row is None:
+        if to_reopen(members, member):
+            members.wanted[member.task] = None
+    elif job.ending is not None:
+        if row.state is TaskState.RUNNING:
+            if not row.cancel_requested:
+                _stop(state, row, out)
+            return
+        why = job.reason or "its job ends"
+        put = PutRun(row, now, error_type=CANCELLED, error_message=f"its job: {why}")
+        _end(state, row, TaskState.CANCELLED, now, out, put)
+    elif job.held:
+        if row.state in _WAITS:
+            transitions.block(state, row)
+            out.writes.append(PutRun(row))
+    elif row.state is TaskState.BLOCKED:
+        _decide(state, members, member, row, now, out)
+
+
+def _decide(
+    state: State,
+    members: Members[JobRow],
+    member: Member[JobRow],
+    row: TaskRow,
+    now: float,
+    out: Effects,
+) -> None:
+    broken = members.broken(member)
+    if broken is not None:
+        why = _why_skipped(members, member, broken)
+        put = PutRun(row, now, error_type=SKIPPED, error_message=why)
+        _end(state, row, TaskState.CANCELLED, now, out, put, skipped=True)
+        _note_ended(member)
+    elif members.ready(member):
+        transitions.unblock(state, row, now)
+        out.writes.append(PutRun(row))
+
+
+_WANTS: Final = {Condition.ON_SUCCESS: "succeeds", Condition.ON_FAILURE: "fails"}
+
+
+def _why_skipped(members: Members[JobRow], member: Member[JobRow], code: int) -> str:
+    other = members.nodes[code >> 3]
+    found = "was skipped" if other.skipped else f"is {other.state.name}"
+    wants = _WANTS[condition_of(code)]
+    return f'"{member.of.name}" runs only if "{other.of.name}" {wants}, and that {found}'

@@ -1,0 +1,134 @@
+"""Creating and deleting graphs, and reopening their tasks.
+
+A graph is a job whose tasks follow in parts, each a Txn with the job's record. How many are on
+record is the progress: who repeats a part that is there is answered, and nothing is written twice.
+All tasks are BLOCKED until the last part is there, but those of that part that wait for nothing."""
+
+from __future__ import annotations
+
+from quorate.runtime.ids import QueueName, TaskId, offset_ids
+from scheduler.core.graphs.members import graph_task
+from scheduler.core.handlers.bulk.retry import incomplete, reopen
+from scheduler.core.handlers.finishing import move_on, to_reopen
+from scheduler.core.model import transitions
+from scheduler.core.model.answers import JobItemsKnown, Rejection, no_job
+from scheduler.core.model.effects import Effects, PutRun, PutTask, Reply
+from scheduler.core.model.events.jobs import GraphTasksAdded, JobContinued
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.rows import JobRow
+from scheduler.core.model.state import State
+from scheduler.core.values import TaskState
+
+
+def on_graph_tasks_added(
+    state: State, limits: Limits, event: GraphTasksAdded, now: float, out: Effects
+) -> None:
+    job = state.jobs.get(event.job)
+    reply: object = _refuse(job, event)
+    if reply is None:
+        assert job is not None
+        reply = _add(state, job, event, now, out)
+    out.after.append(Reply(event.token, reply))
+
+
+def _refuse(job: JobRow | None, event: GraphTasksAdded) -> Rejection | None:
+    if job is None or job.members is None:
+        return no_job(event.job)
+    count = len(job.members.nodes)
+    if job.loading and event.first <= count:
+        return None
+    if not job.loading and event.first + len(event.specs) <= count:
+        # Added before, by the same call.
+        return None
+    return incomplete(job)
+
+
+def _add(
+    state: State, job: JobRow, event: GraphTasksAdded, now: float, out: Effects
+) -> JobItemsKnown:
+    members = job.members
+    assert members is not None
+    begin = len(members.nodes)
+    specs = event.specs[begin - event.first :] if job.loading else ()
+    job.loading = job.loading and not event.last
+    units = 0
+    for task, spec in zip(
+        offset_ids(job.id, 1 + begin, 1 + begin + len(specs)), specs, strict=True
+    ):
+        assert spec.member is not None
+        blocked = job.held or bool(spec.member.edges)
+        row = transitions.begin(
+            state, task, job.queue, spec, now, job.creator.name, blocked=blocked
+        )
+        units += row.units
+        out.writes.append(PutTask(row, spec.spec, job.creator.name))
+        if blocked:
+            out.writes.append(PutRun(row))
+    if specs:
+        expect(state, job, -len(specs), -units)
+        job.append_time = now
+        if not job.held:
+            # Those that wait for nothing go on, and more where some were cancelled meanwhile.
+            ended = members.live < len(members.nodes)
+            members.due.update(
+                (node.task, None)
+                for node in members.nodes
+                if node.state is TaskState.BLOCKED and (ended or not node.of.edges)
+            )
+        move_on(state, job, now, out, write=True)
+    return JobItemsKnown(job.id, len(members.nodes))
+
+
+def expect(state: State, job: JobRow, tasks: int, units: int) -> None:
+    """Count what an accepted graph still brings: another call must not take the same room.
+
+    The leader's memory: a later leader expects nothing, and takes nothing back."""
+    members = job.members
+    assert members is not None
+    known = members.coming
+    tasks, units = max(tasks, -known[0]), max(units, -known[1])
+    members.coming = known[0] + tasks, known[1] + units
+    for usage in (job.creator, job.queue.usage):
+        usage.coming_tasks += tasks
+        usage.coming_units += units
+
+
+def give_up(state: State, job: JobRow) -> None:
+    """A graph that is not complete stays so."""
+    job.loading = False
+    if job.members is not None:
+        expect(state, job, -job.members.coming[0], -job.members.coming[1])
+
+
+def drop_graph(state: State, job: JobRow) -> tuple[QueueName, TaskId, TaskId] | None:
+    """The tasks of a finished graph are deleted; their queue, the first and the last.
+
+    They are neighbours: no other id lies between. Tasks that were added to the job stay, as tasks
+    like any other."""
+    members, queue = job.members, job.queue
+    if members is None or not members.graph:
+        return None
+    rows = [done for node in members.nodes if (done := state.finished.get(node.task)) is not None]
+    for done in rows:
+        state.forget(done)
+    queue.index.removed(len(rows), state.on_record)
+    return queue.name, graph_task(job.id, 0), graph_task(job.id, members.graph - 1)
+
+
+def on_job_continued(
+    state: State, limits: Limits, event: JobContinued, now: float, out: Effects
+) -> None:
+    """Reopen what was read, and look at more."""
+    job = state.jobs.get(event.job)
+    if job is None or job.members is None:
+        return
+    members, found = job.members, event.found or {}
+    members.continuing = False
+    for task in event.tasks:
+        member, done = members.tasks.get(task), state.finished.get(task)
+        if member is None or done is None or not to_reopen(members, member):
+            members.wanted.pop(task, None)
+        elif task in found:
+            del members.wanted[task]
+            reopen(state, done, found[task], 0.0, now, out)
+    move_on(state, job, now, out)

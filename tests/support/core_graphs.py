@@ -1,0 +1,176 @@
+"""Graphs in a `Cluster`.
+
+    graphs = Graphs(cluster)
+    job = graphs.create({"a": (), "b": ("a",), "c": (("a", "failure"),)})
+    node.succeed(graphs.task(job, "a"))
+    assert graphs.states(job) == {"a": "SUCCEEDED", "b": "RUNNING", "c": "SKIPPED"}
+
+Owned by one test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from quorate.runtime.ids import QueueName, TaskId
+from quorate.v1 import job_pb2
+from scheduler.core.graphs.members import Condition, Members, edge, graph_task
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import JobKnown, Rejection
+from scheduler.core.model.rows import JobRow
+from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.core.values import MemberOf, TaskSpec
+from scheduler.storage.records import jobs as records
+from tests.support.core import Cluster
+from tests.support.core_specs import spec
+
+# A dependency: the name of the other one, with its condition, and "cleanup".
+Needs = str | tuple[str, ...]
+CONDITIONS = {
+    "success": Condition.ON_SUCCESS,
+    "failure": Condition.ON_FAILURE,
+    "always": Condition.ALWAYS,
+}
+NO_REQUEST = e.Request()
+
+
+class Graphs:
+    """Callers of one cluster that create graphs."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def create(
+        self,
+        tasks: Mapping[str, Sequence[Needs]],
+        *,
+        part: int = 40,
+        parts: int | None = None,
+        queue: str = DEFAULT_QUEUE,
+        creator: str = "",
+        request: e.Request = NO_REQUEST,
+        what: TaskSpec | None = None,
+        max_failures: int | None = None,
+    ) -> TaskId:
+        """Create a graph, in parts of so many tasks; the id of the job.
+
+        Args:
+            parts: how many of them; None: all.
+        """
+        answer = self.ask(
+            tasks,
+            queue=queue,
+            creator=creator,
+            request=request,
+            what=what,
+            max_failures=max_failures,
+        )
+        assert isinstance(answer, JobKnown), answer
+        self.add(answer.job, tasks, part=part, parts=parts, what=what)
+        return answer.job
+
+    def ask(
+        self,
+        tasks: Mapping[str, Sequence[Needs]],
+        *,
+        queue: str = DEFAULT_QUEUE,
+        creator: str = "",
+        request: e.Request = NO_REQUEST,
+        what: TaskSpec | None = None,
+        max_failures: int | None = None,
+    ) -> object:
+        """Create the job alone."""
+        job = self.cluster.new_id()
+        message = job_pb2.JobSpec(name="g", max_failures=max_failures)
+        message.graph.SetInParent()
+        found = records.job_spec(message, message.SerializeToString(), items=False)
+        specs = self._specs(job, tasks, what)
+        return self.cluster.call(
+            lambda token: e.JobSubmitted(
+                QueueName(queue), job, found, b"", 0, False, True, request, token, creator, specs
+            )
+        )
+
+    def add(
+        self,
+        job: TaskId,
+        tasks: Mapping[str, Sequence[Needs]],
+        *,
+        first: int = 0,
+        part: int = 40,
+        parts: int | None = None,
+        what: TaskSpec | None = None,
+    ) -> None:
+        """Add the tasks from one on."""
+        specs = self._specs(job, tasks, what)
+        places = list(range(first, len(specs), part))
+        for place in places[:parts]:
+            last = place + part >= len(specs)
+            some = specs[place : place + part]
+            answer = self.cluster.call(
+                lambda token, place=place, some=some, last=last: e.GraphTasksAdded(
+                    job, place, some, last, token
+                )
+            )
+            assert not isinstance(answer, Rejection), answer
+
+    @staticmethod
+    def _specs(
+        job: TaskId, tasks: Mapping[str, Sequence[Needs]], what: TaskSpec | None
+    ) -> list[TaskSpec]:
+        places = {name: place for place, name in enumerate(tasks)}
+        found = []
+        for name, needs in tasks.items():
+            edges = []
+            for need in needs:
+                other, *rest = (need,) if isinstance(need, str) else need
+                condition = next((CONDITIONS[r] for r in rest if r in CONDITIONS), None)
+                edges.append(
+                    edge(
+                        places[other], condition or Condition.ON_SUCCESS, cleanup="cleanup" in rest
+                    )
+                )
+            of = MemberOf(job, name, True, tuple(edges))
+            found.append((what or spec())._replace(member=of))
+        return found
+
+    # -- looking
+
+    def row(self, job: TaskId) -> JobRow:
+        return self.cluster.state.jobs[job]
+
+    def task(self, job: TaskId, name: str) -> TaskId:
+        """The id of a task."""
+        return next(node.task for node in self.members(job).nodes if node.of.name == name)
+
+    def members(self, job: TaskId) -> Members[JobRow]:
+        found = self.row(job).members
+        assert found is not None
+        return found
+
+    def states(self, job: TaskId) -> dict[str, str]:
+        """The states of all tasks, by name."""
+        return {
+            node.of.name: "SKIPPED" if node.skipped else node.state.name
+            for node in self.members(job).nodes
+        }
+
+    def ids(self, job: TaskId) -> list[TaskId]:
+        """The ids that the tasks of the graph have."""
+        return [graph_task(job, place) for place in range(self.members(job).graph)]
+
+    def cancel(self, job: TaskId) -> object:
+        return self.cluster.call(lambda token: e.JobCancelAsked(job, NO_REQUEST, token))
+
+    def pause(self, job: TaskId, *, paused: bool = True) -> object:
+        return self.cluster.call(lambda token: e.JobPauseAsked(job, paused, NO_REQUEST, token))
+
+    def retry(self, job: TaskId) -> object:
+        return self.cluster.call(lambda token: e.JobRetryAsked(job, NO_REQUEST, token))
+
+    def delete(self, job: TaskId) -> object:
+        return self.cluster.call(lambda token: e.JobDeleteAsked(job, NO_REQUEST, token))
+
+    def retry_task(self, task: TaskId) -> object:
+        record = self.cluster.recorded.of(task)
+        return self.cluster.call(lambda token: e.TaskRetryAsked(task, record, NO_REQUEST, token))

@@ -1,0 +1,252 @@
+"""Graphs: who waits for whom, who is skipped, and how the job ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.core.model.answers import Rejection
+from scheduler.core.values import JobState, TaskState
+from tests.support.core import Cluster
+from tests.support.core_graphs import Graphs
+from tests.support.core_log import Log
+from tests.support.same_state import differences
+
+DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+
+
+class World:
+    """A cluster with one node, and graphs."""
+
+    def __init__(self, *, credit: int = 100) -> None:
+        self.log = Log()
+        self.cluster = Cluster(log=self.log)
+        self.node = self.cluster.node("n1", credit=credit)
+        self.graphs = Graphs(self.cluster)
+
+    def check(self) -> None:
+        """A standby knows what the leader knows."""
+        self.log.flush()
+        assert not differences(self.cluster.state, self.log.fold.state)
+
+    def run(self, job, name, *, error: str = "") -> None:
+        task = self.graphs.task(job, name)
+        if error:
+            self.node.fail(task, error)
+        else:
+            self.node.succeed(task)
+        self.check()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_task_starts_once_all_that_it_waits_for_has_succeeded(world):
+    job = world.graphs.create(DIAMOND)
+    states = [world.graphs.states(job)]
+    for name in "abcd":
+        world.run(job, name)
+        states.append(world.graphs.states(job))
+    assert ["".join(state[0] for state in found.values()) for found in states] == [
+        "RBBB",
+        "SRRB",
+        "SSRB",
+        "SSSR",
+        "SSSS",
+    ]
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+
+
+def test_nothing_starts_before_all_tasks_are_on_record(world):
+    tasks = {"a": (), "b": (), "c": ("a",)}
+    job = world.graphs.create(tasks, part=1, parts=2)
+    assert set(world.graphs.states(job).values()) == {"BLOCKED"}
+    world.graphs.add(job, tasks, first=2)
+    assert world.graphs.states(job) == {"a": "RUNNING", "b": "RUNNING", "c": "BLOCKED"}
+    world.check()
+
+
+def test_creation_repeated_from_the_beginning_makes_nothing_twice(world):
+    tasks = {"a": (), "b": (), "c": ("a",)}
+    job = world.graphs.create(tasks, part=1, parts=2)
+    world.graphs.add(job, tasks, part=1)
+    world.graphs.add(job, tasks, part=1)
+    assert list(world.graphs.states(job)) == ["a", "b", "c"]
+    world.check()
+
+
+def test_a_failure_skips_what_wants_success_transitively_and_starts_its_handler(world):
+    job = world.graphs.create(
+        {"a": (), "b": ("a",), "c": ("b",), "h": (("a", "failure"),), "z": (("c", "always"),)}
+    )
+    world.run(job, "a", error="ValueError")
+    assert world.graphs.states(job) == {
+        "a": "FAILED",
+        "b": "SKIPPED",
+        "c": "SKIPPED",
+        "h": "RUNNING",
+        "z": "RUNNING",
+    }
+    world.run(job, "h")
+    world.run(job, "z")
+    assert world.graphs.row(job).state is JobState.FAILED
+
+
+def test_a_handler_of_what_succeeded_is_skipped_and_the_job_succeeds(world):
+    job = world.graphs.create({"a": (), "h": (("a", "failure"),)})
+    world.run(job, "a")
+    assert world.graphs.states(job) == {"a": "SUCCEEDED", "h": "SKIPPED"}
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+
+
+def test_a_clean_up_that_fails_does_not_fail_the_job(world):
+    job = world.graphs.create({"a": (), "z": (("a", "always", "cleanup"),)})
+    world.run(job, "a")
+    world.run(job, "z", error="OSError")
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+
+
+def test_cancel_ends_what_runs_and_what_waits(world):
+    job = world.graphs.create(DIAMOND)
+    world.graphs.cancel(job)
+    states = world.graphs.states(job)
+    assert (states["b"], states["d"]) == ("CANCELLED", "CANCELLED")
+    assert not world.graphs.row(job).finished
+    world.node.fail(world.graphs.task(job, "a"), "CANCELLED")
+    assert set(world.graphs.states(job).values()) == {"CANCELLED"}
+    assert world.graphs.row(job).state is JobState.CANCELLED
+    world.check()
+
+
+def test_a_paused_job_starts_nothing_until_it_is_resumed(world):
+    world = World(credit=1)
+    job = world.graphs.create({"a": (), "b": (), "c": ("a",)})
+    world.graphs.pause(job)
+    running = [name for name, state in world.graphs.states(job).items() if state == "RUNNING"]
+    world.run(job, running[0])
+    states = world.graphs.states(job)
+    assert set(states.values()) == {"SUCCEEDED", "BLOCKED"}
+    world.graphs.pause(job, paused=False)
+    world.check()
+    assert "RUNNING" in world.graphs.states(job).values()
+    assert "BLOCKED" in {*world.graphs.states(job).values(), "BLOCKED"}
+
+
+def test_an_attempt_that_comes_back_while_the_job_is_paused_waits(world):
+    job = world.graphs.create({"a": ()})
+    world.graphs.pause(job)
+    world.node.give_back(world.graphs.task(job, "a"))
+    assert world.graphs.states(job) == {"a": "BLOCKED"}
+    world.graphs.pause(job, paused=False)
+    assert world.graphs.states(job) == {"a": "RUNNING"}
+    world.check()
+
+
+def test_retrying_a_task_reopens_the_job_and_what_was_skipped_because_of_it(world):
+    job = world.graphs.create({"a": (), "b": ("a",), "c": ("b",), "o": ()})
+    world.run(job, "o")
+    world.run(job, "a", error="ValueError")
+    assert world.graphs.row(job).state is JobState.FAILED
+    world.graphs.retry_task(world.graphs.task(job, "a"))
+    assert world.graphs.states(job) == {
+        "a": "RUNNING",
+        "b": "BLOCKED",
+        "c": "BLOCKED",
+        "o": "SUCCEEDED",
+    }
+    world.check()
+    for name in "abc":
+        world.run(job, name)
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+
+
+def test_a_skipped_task_is_not_retried_by_itself(world):
+    job = world.graphs.create({"a": (), "b": ("a",)})
+    world.run(job, "a", error="ValueError")
+    answer = world.graphs.retry_task(world.graphs.task(job, "b"))
+    assert isinstance(answer, Rejection)
+    assert answer.reason == "TASK_SKIPPED"
+
+
+def test_retry_of_the_job_runs_what_failed_again_and_decides_anew_what_was_skipped(world):
+    job = world.graphs.create({"a": (), "b": ("a",), "h": (("a", "failure"),), "o": ()})
+    world.run(job, "o")
+    world.run(job, "a", error="ValueError")
+    world.run(job, "h")
+    world.graphs.retry(job)
+    world.check()
+    assert world.graphs.states(job) == {
+        "a": "RUNNING",
+        "b": "BLOCKED",
+        "h": "SUCCEEDED",
+        "o": "SUCCEEDED",
+    }
+    world.run(job, "a")
+    world.run(job, "b")
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+    refused = world.graphs.retry(job)
+    assert isinstance(refused, Rejection)
+    assert refused.reason == "NOTHING_TO_RETRY"
+
+
+def test_more_failures_than_allowed_end_the_job(world):
+    job = world.graphs.create({"a": (), "b": (), "c": ("b",)}, max_failures=0)
+    world.run(job, "a", error="ValueError")
+    assert world.graphs.states(job)["c"] == "CANCELLED"
+    world.node.fail(world.graphs.task(job, "b"), "CANCELLED")
+    assert world.graphs.row(job).state is JobState.FAILED
+    world.check()
+
+
+def test_deleting_a_graph_deletes_its_tasks_and_nothing_else_does(world):
+    other = world.cluster.submit()
+    job = world.graphs.create(DIAMOND)
+    for name in "abcd":
+        world.run(job, name)
+    refused = world.cluster.delete(world.graphs.task(job, "a"))
+    assert isinstance(refused, Rejection)
+    assert refused.reason == "TASK_IN_JOB"
+    tasks = world.graphs.ids(job)
+    world.graphs.delete(job)
+    assert [world.cluster.state_of(task) for task in tasks] == [None] * 4
+    assert world.cluster.state_of(other) is TaskState.RUNNING
+    world.check()
+    assert not [key for key in world.log.kept if b"tasks/" in key and tasks[0].encode() in key]
+
+
+def test_retention_deletes_a_graph_as_a_whole(world):
+    job = world.graphs.create(DIAMOND)
+    for name in "abcd":
+        world.run(job, name)
+    tasks = world.graphs.ids(job)
+    world.cluster.retain()
+    assert world.cluster.state_of(tasks[0]) is TaskState.SUCCEEDED
+    world.cluster.advance(90_000.0)
+    world.cluster.retain()
+    assert [world.cluster.state_of(task) for task in tasks] == [None] * 4
+    assert job not in world.cluster.state.jobs
+    world.check()
+
+
+def test_a_wide_graph_is_skipped_in_parts(world):
+    count = 500
+    job = world.graphs.create({"a": (), **{f"t{n}": ("a",) for n in range(count)}})
+    world.run(job, "a", error="ValueError")
+    states = list(world.graphs.states(job).values())
+    assert states.count("SKIPPED") == count
+    assert world.graphs.row(job).state is JobState.FAILED
+
+
+def test_a_new_leader_goes_on_with_what_was_left(world):
+    count = 300
+    job = world.graphs.create({"a": (), **{f"t{n}": ("a",) for n in range(count)}})
+    world.cluster.hold_parts = True
+    world.node.fail(world.graphs.task(job, "a"), "ValueError")
+    left = list(world.graphs.states(job).values()).count("BLOCKED")
+    assert 0 < left < count
+    world.log.flush()
+    world.cluster.hold_parts = False
+    world.cluster.lead(world.log.fold.state)
+    assert list(world.graphs.states(job).values()).count("SKIPPED") == count
+    assert world.graphs.row(job).state is JobState.FAILED
